@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trio2o: one OpenStack out of many."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pure functions and rules about the tree itself; seconds in all."""
