@@ -1,0 +1,5 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+from trio2o.cmd.xjob import main
+
+main()

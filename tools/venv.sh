@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by tools/demo and tools/test: builds the virtual environment both work in, once.
+#
+# Sets TOP (the checkout) and VENV (.venv, or $TRIO2O_VENV). `ensure_venv` makes VENV hold what the
+# requirement files and tools/constraints.txt say; a stamp with their hash makes the next call free.
+# $TRIO2O_PYTHON names the interpreter to build it with; otherwise the first of 3.11 and later.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=${TRIO2O_VENV:-$TOP/.venv}
+VENV_INPUTS=(setup.cfg pyproject.toml requirements.txt test-requirements.txt doc/requirements.txt
+    tools/constraints.txt tools/venv.sh)
+
+say() {
+    printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"
+}
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+is_root() {
+    [ "$(id -u)" -eq 0 ]
+}
+
+# apt_install PACKAGE...: as root on a Debian system only; the package lists are refreshed once a run.
+APT_REFRESHED=
+apt_install() {
+    if [ -z "$APT_REFRESHED" ]; then
+        apt-get update -qq >&2 || return 1
+        APT_REFRESHED=yes
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+find_python() {
+    local candidate
+    for candidate in ${TRIO2O_PYTHON:-} python3.11 python3.12 python3.13 python3.14 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+# Debian splits venv's pip seed off into python3-venv; a bare machine may lack it.
+create_venv() {
+    local python=$1
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv "$VENV"
+    elif is_root && command -v apt-get >/dev/null; then
+        say "installing the Debian package python3-venv"
+        apt_install python3-venv && "$python" -m venv "$VENV"
+    elif "$python" -m virtualenv --version >/dev/null 2>&1; then
+        "$python" -m virtualenv -q "$VENV"
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        "$python" -m venv --without-pip "$VENV" &&
+            "$python" -m pip -q --python "$VENV/bin/python" install pip
+    else
+        die "$python has neither ensurepip, virtualenv nor pip: install python3-venv and try again"
+    fi
+}
+
+venv_stamp() {
+    (cd "$TOP" && { "$VENV/bin/python" -V; echo "$TOP"; cat "${VENV_INPUTS[@]}"; } 2>/dev/null) |
+        sha256sum | cut -d ' ' -f 1
+}
+
+venv_pip() {
+    "$VENV/bin/python" -m pip --disable-pip-version-check --no-input -q install \
+        --no-warn-script-location -c "$TOP/tools/constraints.txt" "$@"
+}
+
+ensure_venv() {
+    local python stamp_file=$VENV/trio2o-requirements.sha256
+    if [ ! -x "$VENV/bin/python" ]; then
+        python=$(find_python) || die 'no Python 3.11 or later found (TRIO2O_PYTHON may name one)'
+        say "creating a virtual environment in $VENV with $("$python" -V)"
+        create_venv "$python" || die "could not create $VENV"
+    fi
+    if [ "$(cat "$stamp_file" 2>/dev/null)" = "$(venv_stamp)" ]; then
+        return
+    fi
+    # pbr asks git for the version; where git cannot tell (no git, or a checkout of another user), say one.
+    if [ -z "${PBR_VERSION:-}" ] && ! git -C "$TOP" rev-parse HEAD >/dev/null 2>&1; then
+        export PBR_VERSION=0.0.0
+    fi
+    say "installing Trio2o, the services of real pods, clients and test tools (a minute or two the first time)"
+    # Built with the environment's own pinned setuptools and pbr: nothing unpinned is fetched.
+    venv_pip pip setuptools wheel pbr || die 'installing the build tools failed'
+    (cd "$TOP" && venv_pip --no-build-isolation -e '.[lab,postgresql]' \
+        -r test-requirements.txt -r doc/requirements.txt) || die 'installing the requirements failed'
+    venv_stamp > "$stamp_file"
+    say "virtual environment ready: $("$VENV/bin/python" -m pip --disable-pip-version-check list 2>/dev/null | wc -l) packages"
+}
