@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Unmodified OpenStack services behind the gateway; brought up and stopped by `tools/test real`."""
+"""Unmodified OpenStack services behind the gateway, driven by the stock clients."""
