@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options, one group a file. No option is registered anywhere else.
+
+``new_config`` makes a ``ConfigOpts`` that is handed along, never a global one, so several services with
+different configurations can live in one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_db import options as db_options
+from oslo_log import log as logging
+
+from trio2o import version
+from trio2o.conf import api, default, pods, scheduler, service_auth, xjob
+
+GROUPS = (default, api, pods, scheduler, xjob)
+
+# Chatty libraries; the request log says what an operator needs.
+LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register every option of Trio2o and of the libraries it configures."""
+    for group in GROUPS:
+        group.register_opts(conf)
+    service_auth.register_opts(conf)
+    db_options.set_defaults(conf, connection='sqlite:///$state_path/trio2o.sqlite')
+    logging.register_options(conf)
+    logging.set_defaults(default_log_levels=[*logging.get_default_log_levels(), *LOG_LEVELS])
+
+
+def new_config(
+    args: Sequence[str] = (), files: Sequence[str] | None = None, prog: str = 'trio2o'
+) -> cfg.ConfigOpts:
+    """Make and parse a configuration.
+
+    :param args: command line arguments
+    :param files: configuration files when none is named in ``args``; None looks in the usual places
+    """
+    conf = cfg.ConfigOpts()
+    register(conf)
+    conf(
+        list(args),
+        project='trio2o',
+        prog=prog,
+        version=version.version_string(),
+        default_config_files=list(files) if files is not None else None,
+    )
+    return conf
+
+

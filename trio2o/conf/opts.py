@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sample generator reads: every group with its options."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from trio2o.conf import GROUPS, service_auth
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Every option by group, for ``oslo-config-generator``."""
+    return [
+        (name, opts) for group in (*GROUPS, service_auth) for name, opts in group.list_opts().items()
+    ]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the job worker, in [xjob]."""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup('xjob', title='Jobs')
+
+OPTS = [
+    cfg.IntOpt('workers', default=1, min=1, help='Worker processes.'),
+    cfg.IntOpt('concurrency', default=4, min=1, help='Jobs a worker runs at once.'),
+    cfg.FloatOpt(
+        'scan_interval',
+        default=5.0,
+        min=0.05,
+        help="""
+Seconds between two looks at the jobs table.
+
+A message over oslo.messaging starts a job at once; the scan takes up what no message told of.
+""",
+    ),
+    cfg.FloatOpt(
+        'lease_seconds',
+        default=60.0,
+        min=0.2,
+        help='Seconds after the last heartbeat of its worker at which a running job is taken over by another.',
+    ),
+    cfg.IntOpt('max_attempts', default=10, min=1, help='Times a job is tried before it fails for good.'),
+    cfg.FloatOpt(
+        'retry_seconds',
+        default=2.0,
+        min=0.0,
+        help='Seconds before the second attempt; doubled for each further one, up to ten minutes.',
+    ),
+    cfg.FloatOpt(
+        'repair_interval', default=300.0, min=0.0, help='Seconds between two checks of what must exist in every pod.'
+    ),
+    cfg.FloatOpt(
+        'reconcile_interval', default=600.0, min=0.0, help='Seconds between two comparisons of routings with a pod.'
+    ),
+    cfg.FloatOpt(
+        'endpoint_interval',
+        default=30.0,
+        min=0.0,
+        help="Seconds between two looks at a pod's endpoints and versions.",
+    ),
+    cfg.FloatOpt('history_days', default=30.0, min=0.0, help='Days ended jobs and deleted routings are kept.'),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    conf.register_group(GROUP)
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> dict[str, list[cfg.Opt]]:
+    return {'xjob': OPTS}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is asking: an oslo.context made from what keystonemiddleware left in the WSGI environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_context import context
+
+
+class RequestContext(context.RequestContext):
+    """The caller of one request, with the tokens that travel on to the pods.
+
+    ``global_request_id`` is what the client sent as X-OpenStack-Request-ID; ``request_id`` is ours.
+    """
+
+    FROM_DICT_EXTRA_KEYS: list[str] = []
+
+    def __init__(self, *args: Any, service_token: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.service_token = service_token
+
+    @classmethod
+    def from_wsgi(cls, environ: dict[str, Any]) -> RequestContext:
+        roles = environ.get('HTTP_X_ROLES') or ''
+        service_roles = environ.get('HTTP_X_SERVICE_ROLES') or ''
+        get = environ.get
+        return cls(
+            auth_token=get('HTTP_X_AUTH_TOKEN'),
+            service_token=get('HTTP_X_SERVICE_TOKEN'),
+            user_id=get('HTTP_X_USER_ID'),
+            project_id=get('HTTP_X_PROJECT_ID'),
+            domain_id=get('HTTP_X_DOMAIN_ID'),
+            user_domain_id=get('HTTP_X_USER_DOMAIN_ID'),
+            project_domain_id=get('HTTP_X_PROJECT_DOMAIN_ID'),
+            system_scope=get('HTTP_OPENSTACK_SYSTEM_SCOPE'),
+            roles=[role.strip() for role in roles.split(',') if role],
+            service_roles=[role.strip() for role in service_roles.split(',') if role],
+            request_id=get('openstack.request_id'),
+            global_request_id=get('openstack.global_request_id'),
+        )
+
+    @property
+    def may_see_all(self) -> bool:
+        """Whether the caller has the admin role (a hint for narrowing; the pods decide what is allowed)."""
+        return 'admin' in self.roles

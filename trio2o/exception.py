@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong, each class with its HTTP code and whether its text is for tenants.
+
+::
+
+    Trio2oException
+    ├── BadRequest 400
+    │   └── PinsDisagree
+    ├── Forbidden 403
+    ├── NotFound 404
+    │   └── RouteNotFound            no such method and path: answered in webob's own form
+    ├── NotAcceptable 406            microversion out of range
+    ├── Conflict 409
+    ├── TooLarge 413
+    ├── Unprocessable 422            Admin API
+    ├── ServiceUnavailable 503       no pod can do it now; may carry Retry-After
+    ├── OutcomeUnknown 504           sent to a pod, no answer came back
+    └── PodError                     about one pod; handlers decide what it means for the request
+        ├── PodNotReached            nothing was sent, another pod (or another try) is safe
+        └── PodNoAnswer              sent, but no complete answer: the outcome is unknown
+
+HTTP is decided in one place only, ``web/faults.py``. Messages of everything but ``PodError`` are safe to
+show to tenants: they name zones and resources, never pods or URLs.
+"""
+
+
+class Trio2oException(Exception):
+    """An error with an HTTP code; its text may reach the client."""
+
+    code = 500
+    title = 'computeFault'
+
+    def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.headers = headers or {}
+
+
+class BadRequest(Trio2oException):
+    code = 400
+
+
+class PinsDisagree(BadRequest):
+    """Two things a request refers to live in different pods."""
+
+
+class Forbidden(Trio2oException):
+    code = 403
+
+
+class NotFound(Trio2oException):
+    code = 404
+
+
+class RouteNotFound(Trio2oException):
+    """No operation has this method and path."""
+
+    code = 404
+
+    def __init__(self) -> None:
+        super().__init__('The resource could not be found.')
+
+
+class NotAcceptable(Trio2oException):
+    code = 406
+
+
+class Conflict(Trio2oException):
+    code = 409
+
+
+class TooLarge(Trio2oException):
+    code = 413
+
+
+class Unprocessable(Trio2oException):
+    code = 422
+
+
+class ServiceUnavailable(Trio2oException):
+    """Nothing can serve this now.
+
+    :param retry_after: seconds after which asking again makes sense; None where waiting will not help.
+    """
+
+    code = 503
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        headers = {} if retry_after is None else {'Retry-After': str(retry_after)}
+        super().__init__(message, headers)
+
+
+class OutcomeUnknown(Trio2oException):
+    """A write was sent and its answer never came; a job finds out what became of it."""
+
+    code = 504
+
+
+class PodError(Trio2oException):
+    """One pod did not give a complete answer."""
+
+    code = 503
+
+    def __init__(self, pod_name: str, reason: str) -> None:
+        super().__init__(f'pod {pod_name}: {reason}')
+        self.pod_name = pod_name
+        self.reason = reason
+
+
+class PodNotReached(PodError):
+    """The connection was not made, so nothing was done: trying elsewhere is safe."""
+
+
+class PodNoAnswer(PodError):
+    """The request went out, and no complete answer came back."""
+
+    code = 504

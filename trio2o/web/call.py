@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a handler gets and what it gives back; nothing of pecan or webob."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from trio2o import exception
+
+if TYPE_CHECKING:
+    from trio2o.context import RequestContext
+    from trio2o.web.microversion import Version
+    from trio2o.web.operations import Operation
+    from trio2o.web.service import Service
+
+JSON = ('Content-Type', 'application/json')
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request for one operation.
+
+    ``path`` is what follows the version (and the project id) in the URL; ``prefix`` is what stood before it:
+    the version, and the project id if the client wrote one, so that links can have the same form.
+    ``base_url`` is scheme and authority under which the client reaches us.
+    """
+
+    service: Service
+    operation: Operation
+    context: RequestContext
+    method: str
+    path: str
+    prefix: str
+    base_url: str
+    query_string: str
+    headers: dict[str, str]
+    body: bytes
+    version: Version | None
+    params: dict[str, str]
+    runtime: Any = field(repr=False, compare=False, default=None)
+
+    @cached_property
+    def query(self) -> list[tuple[str, str]]:
+        """Query parameters in order, with empty values kept."""
+        return parse_qsl(self.query_string, keep_blank_values=True)
+
+    @cached_property
+    def json(self) -> Any:
+        """The body parsed, or None when it is empty or not JSON (then a pod says what is wrong with it)."""
+        return parse_json(self.body)
+
+    @property
+    def id(self) -> str:
+        """The first id in the path."""
+        return next(iter(self.params.values()), '')
+
+    def with_body(self, document: Any) -> Call:
+        return replace(self, body=orjson.dumps(document))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers and body to give back. Headers are a list, as some stand twice (Vary)."""
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b''
+
+    @classmethod
+    def of(cls, document: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> Answer:
+        return cls(status, [JSON, *(headers or [])], orjson.dumps(document))
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @cached_property
+    def json(self) -> Any:
+        return parse_json(self.body)
+
+    def header(self, name: str) -> str | None:
+        """First value of a header, or None."""
+        name = name.lower()
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+def parse_json(body: bytes) -> Any:
+    """The document in a body, or None if there is none or it cannot be parsed."""
+    if not body:
+        return None
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return None
+
+
+def require_object(call: Call, key: str) -> dict[str, Any]:
+    """The object under ``key`` of a JSON body.
+
+    :raises BadRequest: naming what is missing or of the wrong type
+    """
+    document = call.json
+    if not isinstance(document, dict):
+        raise exception.BadRequest('Malformed request body')
+    inner = document.get(key)
+    if not isinstance(inner, dict):
+        raise exception.BadRequest(f"Invalid input for field/attribute {key}. '{key}' must be an object.")
+    return inner

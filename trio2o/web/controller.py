@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pecan root: hands method and path to the operation table, and nothing else to anybody.
+
+Nothing below this module sees pecan. What pecan would do beyond dispatching is switched off: it guesses no
+content type from an id that ends in ``.json``, makes no arguments of query parameters, and leaves a 200
+without a body a 200 (Cinder answers metadata deletes so).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http.client import responses
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import pecan
+import webob
+import webob.exc
+from pecan.core import ExplicitPecan
+
+from trio2o import exception
+from trio2o.context import RequestContext
+from trio2o.web import faults, microversion
+from trio2o.web.call import Answer, Call, parse_json
+
+if TYPE_CHECKING:
+    from trio2o.web.microversion import Version, VersionRange
+    from trio2o.web.policies import Policies
+    from trio2o.web.service import Service
+
+#: What may stand as a project id in a path, as in both services.
+_PROJECT_ID = re.compile(r'^[0-9a-f-]+$')
+
+Versions = Callable[[], 'VersionRange | None']
+
+
+class Dispatcher:
+    """Turns a request into a ``Call``, runs its row, and turns what comes back into a response."""
+
+    def __init__(self, service: Service, policies: Policies, versions: Versions, runtime: Any) -> None:
+        """:param versions: gives the range the service can promise now, over all pods"""
+        self._service = service
+        self._policies = policies
+        self._versions = versions
+        self._runtime = runtime
+
+    def __call__(self, request: webob.Request) -> webob.Response:
+        version: Version | None = None
+        try:
+            call = self._call(request)
+            version = call.version
+            self._policies.check(call.operation, call.context)
+            answer = call.operation.handler(call)
+        except _VersionedError as wrapped:
+            answer = faults.answer(self._service, wrapped.error, wrapped.version, request.headers.get('Accept', ''))
+        except Exception as error:
+            answer = faults.answer(self._service, error, version, request.headers.get('Accept', ''))
+        return _response(answer)
+
+    def _call(self, request: webob.Request) -> Call:
+        service = self._service
+        environ = request.environ
+        prefix, path, ignores_versions = self._split_prefix(_raw_path(environ))
+        project_id, rest = self._split_project(path)
+        body = _read_body(request)
+        method = environ['REQUEST_METHOD']
+        operation, params = service.operations.match(method, rest, lambda: _action_of(body))
+        version = None if ignores_versions else self._negotiate(request)
+        context = RequestContext.from_wsgi(environ)
+        if project_id is not None:
+            if project_id != context.project_id:
+                raise _VersionedError(exception.BadRequest(self._malformed_url(project_id, context)), version)
+            prefix = f'{prefix}/{project_id}'
+        if not operation.exists_at(version or (service.code_versions and service.code_versions.min)):
+            raise _VersionedError(exception.NotFound('The resource could not be found.'), version)
+        return Call(
+            service=service,
+            operation=operation,
+            context=context,
+            method=method,
+            path=rest,
+            prefix=prefix,
+            base_url=environ['trio2o.base_url'],
+            query_string=environ.get('QUERY_STRING', ''),
+            headers=_headers(environ),
+            body=body,
+            version=version,
+            params={name: unquote(value) for name, value in params.items()},
+            runtime=self._runtime,
+        )
+
+    def _split_prefix(self, path: str) -> tuple[str, str, bool]:
+        for prefix in (self._service.prefix, *self._service.aliases):
+            if path.startswith(prefix + '/'):
+                return prefix, path[len(prefix) :], prefix != self._service.prefix
+        raise exception.RouteNotFound()
+
+    def _split_project(self, path: str) -> tuple[str | None, str]:
+        """Cut the optional project id off: no resource is named with hexadecimal digits only."""
+        if self._service.has_project_in_path:
+            first, slash, rest = path[1:].partition('/')
+            if slash and _PROJECT_ID.match(first):
+                return first, '/' + rest
+        return None, path
+
+    def _negotiate(self, request: webob.Request) -> Version | None:
+        if not self._service.version_name:
+            return None
+        supported = self._versions()
+        if supported is None:
+            raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=5)
+        return microversion.negotiate(self._service, _headers(request.environ), supported)
+
+    def _malformed_url(self, project_id: str, context: RequestContext) -> str:
+        return self._service.malformed_url.format(url=project_id, token=context.project_id)
+
+
+class _VersionedError(Exception):
+    """An error found after the version was known, so that the answer can name it."""
+
+    def __init__(self, error: Exception, version: Version | None) -> None:
+        super().__init__()
+        self.error = error
+        self.version = version
+
+
+class Root:
+    """Pecan's root controller."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @pecan.expose()
+    def _route(self, args: list[str], request: webob.Request) -> tuple[Callable[..., Any], list[str]]:
+        # Pecan would otherwise answer 406 to an Accept header it has no template for.
+        request.pecan['content_type'] = 'application/json'
+        return self.dispatch, []
+
+    @pecan.expose()
+    def dispatch(self, request: webob.Request, response: webob.Response) -> webob.Response:
+        return self._dispatcher(request)
+
+
+class PecanApp(ExplicitPecan):
+    """Pecan without its rule that a 200 with no body is a 204."""
+
+    def _handle_empty_response_body(self, state: Any) -> None:
+        pass
+
+
+def make_app(dispatcher: Dispatcher) -> PecanApp:
+    return PecanApp(Root(dispatcher), guess_content_type_from_ext=False)
+
+
+def _raw_path(environ: dict[str, Any]) -> str:
+    """The path as WSGI gives it: percent-decoded, latin-1; made text again."""
+    path: str = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+    try:
+        return path.encode('latin-1').decode('utf-8')
+    except UnicodeDecodeError:
+        raise exception.RouteNotFound() from None
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    """Request headers by lower-case name."""
+    headers: dict[str, str] | None = environ.get('trio2o.headers')
+    if headers is None:
+        headers = {
+            key[5:].replace('_', '-').lower(): value
+            for key, value in environ.items()
+            if key.startswith('HTTP_') and isinstance(value, str)
+        }
+        if environ.get('CONTENT_TYPE'):
+            headers['content-type'] = environ['CONTENT_TYPE']
+        environ['trio2o.headers'] = headers
+    return headers
+
+
+def _read_body(request: webob.Request) -> bytes:
+    try:
+        length = request.content_length
+    except ValueError:
+        raise exception.BadRequest('Content-Length is not a number.') from None
+    if length is None and 'HTTP_TRANSFER_ENCODING' not in request.environ:
+        return b''
+    try:
+        stream = request.environ['wsgi.input']
+        body: bytes = stream.read() if length is None else stream.read(length)
+    except webob.exc.HTTPRequestEntityTooLarge as error:
+        raise exception.TooLarge(error.detail or 'Request is too large.') from None
+    except (OSError, ValueError):
+        raise exception.BadRequest('The request body could not be read to its end.') from None
+    return body
+
+
+def _action_of(body: bytes) -> str | None:
+    """The one top-level key of an action's body, or None where it has not exactly one."""
+    document = parse_json(body)
+    if isinstance(document, dict) and len(document) == 1:
+        return str(next(iter(document)))
+    return None
+
+
+def _response(answer: Answer) -> webob.Response:
+    headers = [(name, value) for name, value in answer.headers if name.lower() != 'content-length']
+    if answer.status != 204 or answer.body:
+        headers.append(('Content-Length', str(len(answer.body))))
+    response = webob.Response(
+        status=f'{answer.status} {responses.get(answer.status, "Unknown")}',
+        headerlist=headers,
+        app_iter=[answer.body],
+    )
+    return response

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exception -> answer, in the service's own dialect. The only place that decides on HTTP for errors.
+
+Matches ``Fault`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py; an unknown path answers
+webob's own 404 as in both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from trio2o import exception
+from trio2o.web import microversion
+from trio2o.web.call import JSON, Answer
+from trio2o.web.service import FAULT_KEYS
+
+if TYPE_CHECKING:
+    from trio2o.web.microversion import Version
+    from trio2o.web.service import Service
+
+LOG = logging.getLogger(__name__)
+
+SURPRISE = (
+    'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
+)
+POD_FAILED = 'The service is temporarily unavailable for this resource. Please try again later.'
+
+
+def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
+    """Render an exception; what nobody foresaw is logged with its traceback and answered 500."""
+    if isinstance(error, exception.RouteNotFound):
+        return _webob_not_found(error, accept)
+    headers: list[tuple[str, str]] = []
+    if isinstance(error, exception.PodError):
+        LOG.warning('%s', error)
+        code, message = error.code, POD_FAILED
+        headers.append(('Retry-After', '5'))
+    elif isinstance(error, exception.Trio2oException):
+        code, message = error.code, error.message
+        headers += [(name, value) for name, value in error.headers.items() if name != 'Vary']
+    else:
+        LOG.exception('Unexpected error')
+        code, message = 500, SURPRISE
+    if version is not None and not isinstance(error, exception.NotAcceptable):
+        headers += microversion.response_headers(service, version)
+    return fault(code, message, headers)
+
+
+def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None) -> Answer:
+    """An error body as Nova and Cinder write it."""
+    inner: dict[str, Any] = {'code': code, 'message': message}
+    headers = headers or []
+    if code in (413, 429):
+        retry_after = next((value for name, value in headers if name == 'Retry-After'), None)
+        if retry_after is not None:
+            inner['retryAfter'] = retry_after
+    return Answer.of({FAULT_KEYS.get(code, 'computeFault'): inner}, code, headers)
+
+
+def _webob_not_found(error: exception.RouteNotFound, accept: str) -> Answer:
+    if 'json' in accept:
+        body = {'message': f'{error.message}<br /><br />\n\n\n', 'code': '404 Not Found', 'title': 'Not Found'}
+        return Answer(404, [JSON], orjson.dumps(body))
+    text = f'404 Not Found\n\n{error.message}\n\n   '
+    return Answer(404, [('Content-Type', 'text/plain; charset=UTF-8')], text.encode())
+
+
+class FaultWrapper:
+    """Outermost guard: whatever escapes the layers below is a 500 in the service's form."""
+
+    def __init__(self, app: Callable[..., Any], service: Service) -> None:
+        self._app = app
+        self._service = service
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        try:
+            return self._app(environ, start_response)
+        except Exception as error:
+            result = answer(self._service, error, None)
+            start_response(
+                f'{result.status} Internal Server Error',
+                [*result.headers, ('Content-Length', str(len(result.body)))],
+            )
+            return [result.body]

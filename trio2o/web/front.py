@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is answered before any token is looked at: health, metrics, version documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.client import responses
+from typing import TYPE_CHECKING, Any
+
+import prometheus_client
+from oslo_config import cfg
+from oslo_middleware import healthcheck
+
+from trio2o import exception
+from trio2o.web import faults, microversion
+from trio2o.web.call import Answer
+
+if TYPE_CHECKING:
+    from trio2o.web.controller import Versions
+    from trio2o.web.service import Service
+
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
+
+
+class Front:
+    """Serves the open paths and passes everything below the API's prefix on."""
+
+    def __init__(self, app: WSGIApp, service: Service, conf: cfg.ConfigOpts, versions: Versions) -> None:
+        self._app = app
+        self._service = service
+        self._versions = versions
+        self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
+        self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
+        self._mounted: dict[str, WSGIApp] = {
+            '/healthcheck': healthcheck.Healthcheck(None, conf),
+            '/metrics': prometheus_client.make_wsgi_app(),
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        path = environ.get('PATH_INFO', '')
+        environ['trio2o.base_url'] = self._public_endpoint or _host_url(environ)
+        page = self._service.pages.get(path)
+        if page is None:
+            if path.startswith(self._prefixes):
+                return self._app(environ, start_response)
+            mounted = self._mounted.get(path)
+            if mounted is not None:
+                return mounted(environ, start_response)
+        return _send(self._open_answer(environ, path, page), start_response)
+
+    def _open_answer(self, environ: dict[str, Any], path: str, page: Callable[..., Answer] | None) -> Answer:
+        service = self._service
+        accept = environ.get('HTTP_ACCEPT', '')
+        supported = self._versions()
+        try:
+            if page is None:
+                if service.other_paths is None:
+                    raise exception.RouteNotFound()
+                return service.other_paths(path, environ['trio2o.base_url'], supported)
+            answer = page(environ['trio2o.base_url'], supported)
+            if service.version_name and supported and path.startswith(service.prefix):
+                headers = {
+                    name: environ[key]
+                    for name, key in _VERSION_KEYS.items()
+                    if isinstance(environ.get(key), str)
+                }
+                version = microversion.negotiate(service, headers, supported)
+                answer.headers.extend(microversion.response_headers(service, version))
+            return answer
+        except exception.Trio2oException as error:
+            return faults.answer(service, error, None, accept)
+
+
+_VERSION_KEYS = {
+    'openstack-api-version': 'HTTP_OPENSTACK_API_VERSION',
+    'x-openstack-nova-api-version': 'HTTP_X_OPENSTACK_NOVA_API_VERSION',
+}
+
+
+def _host_url(environ: dict[str, Any]) -> str:
+    """Scheme and authority the client used."""
+    scheme: str = environ['wsgi.url_scheme']
+    host = environ.get('HTTP_HOST')
+    if not host:
+        host = f'{environ["SERVER_NAME"]}:{environ["SERVER_PORT"]}'
+    return f'{scheme}://{host}'
+
+
+def _send(answer: Answer, start_response: Callable[..., Any]) -> list[bytes]:
+    start_response(
+        f'{answer.status} {responses.get(answer.status, "Unknown")}',
+        [*answer.headers, ('Content-Length', str(len(answer.body)))],
+    )
+    return [answer.body]

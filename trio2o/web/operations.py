@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operation table: every operation is one row, and requests are matched against the rows.
+
+Rows that clash are refused when the table is made, so a mistake shows at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trio2o import exception
+
+if TYPE_CHECKING:
+    from trio2o.web.call import Answer, Call
+
+Handler = Callable[['Call'], 'Answer']
+
+ANY = 'any'
+ADMIN = 'admin'
+READER = 'reader'
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row.
+
+    :ivar name: stable name, ``servers.create``; policy rules and metrics are named after it
+    :ivar path: below the version, with ids in braces: ``/servers/{server_id}``
+    :ivar handler: takes a ``Call``, gives an ``Answer`` or raises
+    :ivar action: the key of the body that tells this row from its siblings under the same path, or None
+    :ivar min_version: first microversion that has it; below it the operation does not exist
+    :ivar max_version: last microversion that has it
+    :ivar role: who may call it as far as the gateway itself decides (``any``: the pods decide)
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    action: str | None = None
+    min_version: tuple[int, int] | None = None
+    max_version: tuple[int, int] | None = None
+    role: str = ANY
+
+    def exists_at(self, version: tuple[int, int] | None) -> bool:
+        if version is None:
+            return True
+        if self.min_version is not None and version < self.min_version:
+            return False
+        return self.max_version is None or version <= self.max_version
+
+
+def actions(name: str, path: str, handler: Handler, *keys: str) -> list[Operation]:
+    """One row for each action that ``POST path`` knows by a key in the body."""
+    return [Operation(f'{name}.{key}', 'POST', path, handler, action=key) for key in keys]
+
+
+@dataclass
+class _Node:
+    static: dict[str, _Node] = field(default_factory=dict)
+    variable: _Node | None = None
+    methods: dict[str, dict[str | None, Operation]] = field(default_factory=dict)
+
+
+class OperationTable:
+    """Rows arranged for matching: one dictionary step for each segment of the path."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        self._operations = tuple(operations)
+        names: set[str] = set()
+        for operation in self._operations:
+            if operation.name in names:
+                raise ValueError(f'two operations are named {operation.name}')
+            names.add(operation.name)
+            self._add(operation)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations)
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+    def _add(self, operation: Operation) -> None:
+        node = self._root
+        for segment in _split(operation.path):
+            if segment.startswith('{'):
+                node.variable = node.variable or _Node()
+                node = node.variable
+            else:
+                node = node.static.setdefault(segment, _Node())
+        row = node.methods.setdefault(operation.method, {})
+        if operation.action in row:
+            raise ValueError(f'{operation.name} clashes with {row[operation.action].name}')
+        row[operation.action] = operation
+
+    def match(self, method: str, path: str, action_of: Callable[[], str | None]) -> tuple[Operation, dict[str, str]]:
+        """Find the row for a request.
+
+        :param action_of: gives the action key of the body; asked only where rows are told apart by it
+        :returns: the row and the ids in the path, in order
+        :raises RouteNotFound: no row has this method and path
+        """
+        values: list[str] = []
+        row = self._find(self._root, _split(path), 0, method, values)
+        if row is None:
+            raise exception.RouteNotFound()
+        operation = row.get(None)
+        if len(row) > 1 or operation is None:
+            operation = row.get(action_of(), operation)
+            if operation is None:
+                raise exception.RouteNotFound()
+        return operation, dict(zip(_names(operation.path), values, strict=True))
+
+    def _find(
+        self, node: _Node, segments: list[str], at: int, method: str, values: list[str]
+    ) -> dict[str | None, Operation] | None:
+        """Walk down, a fixed segment before a variable one, and back where that has not the method."""
+        if at == len(segments):
+            return node.methods.get(method)
+        fixed = node.static.get(segments[at])
+        if fixed is not None:
+            found = self._find(fixed, segments, at + 1, method, values)
+            if found is not None:
+                return found
+        if node.variable is None or not segments[at]:
+            return None
+        values.append(segments[at])
+        found = self._find(node.variable, segments, at + 1, method, values)
+        if found is None:
+            values.pop()
+        return found
+
+
+def _split(path: str) -> list[str]:
+    """Segments of a path that starts with a slash; a trailing slash makes an empty last segment."""
+    return path.split('/')[1:]
+
+
+_NAMES: dict[str, tuple[str, ...]] = {}
+
+
+def _names(path: str) -> tuple[str, ...]:
+    names = _NAMES.get(path)
+    if names is None:
+        names = tuple(segment[1:-1] for segment in _split(path) if segment.startswith('{'))
+        _NAMES[path] = names
+    return names

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policy rules made from the rows, and the one check before every handler.
+
+For what a pod executes with the caller's own token, the pod decides who may; those rows default to ``@`` and
+cost nothing unless an operator's policy file says more. What the gateway decides itself has a role in its row.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+
+from oslo_config import cfg
+from oslo_policy import _checks, policy
+
+from trio2o import exception
+from trio2o.context import RequestContext
+from trio2o.web.operations import ADMIN, ANY, READER, Operation
+from trio2o.web.service import Service
+
+CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: 'role:reader or role:admin'}
+
+RELOAD_SECONDS = 2.0
+
+
+def rule_name(service: Service, operation: Operation) -> str:
+    return f'{service.name}:{re.sub(r"[^A-Za-z0-9_.:-]", "_", operation.name)}'
+
+
+def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
+    """A documented rule for each row of a service."""
+    for operation in service.operations:
+        what = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
+        yield policy.DocumentedRuleDefault(
+            rule_name(service, operation),
+            CHECKS[operation.role],
+            what,
+            [{'method': operation.method, 'path': service.prefix + operation.path}],
+        )
+
+
+class Policies:
+    """Who may call what, for one service."""
+
+    def __init__(self, conf: cfg.ConfigOpts, service: Service) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.suppress_deprecation_warnings = True
+        self._enforcer.register_defaults(list(rules_of(service)))
+        self._names = {operation.name: rule_name(service, operation) for operation in service.operations}
+        self._loaded_at = 0.0
+
+    def check(self, operation: Operation, context: RequestContext) -> None:
+        """:raises Forbidden: if the rule of the operation says no"""
+        now = time.monotonic()
+        if not self._loaded_at or now - self._loaded_at > RELOAD_SECONDS:
+            self._enforcer.load_rules()
+            self._loaded_at = now
+        name = self._names[operation.name]
+        if isinstance(self._enforcer.rules[name], _checks.TrueCheck):
+            return
+        target = {'project_id': context.project_id, 'user_id': context.user_id}
+        if not self._enforcer.enforce(name, target, context.to_policy_values()):
+            raise exception.Forbidden(f"Policy doesn't allow {name} to be performed.")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The declaration of an HTTP service: what differs between Nova, Cinder and the Admin API at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trio2o.web.microversion import Version, VersionRange
+
+if TYPE_CHECKING:
+    from trio2o.web.call import Answer
+    from trio2o.web.operations import OperationTable
+
+#: Status to the key of the fault body; all others are computeFault, in Cinder too.
+FAULT_KEYS = {
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    429: 'overLimit',
+    501: 'notImplemented',
+    503: 'serviceUnavailable',
+}
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """A document served without a token: exact path -> function of (service, base_url, range)."""
+
+    path: str
+    build: Callable[[str, VersionRange | None], Answer]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One HTTP service.
+
+    :ivar name: configuration group and name in logs: ``nova_apigw``
+    :ivar service_type: the type its pods' endpoints have in the catalog; ``''`` for the Admin API
+    :ivar prefix: what every operation's path starts with: ``/v2.1``
+    :ivar aliases: other prefixes with the same operations, where microversions are ignored (``/v2``)
+    :ivar version_name: name in OpenStack-API-Version, or None without microversions
+    :ivar legacy_version_header: Nova's own older header
+    :ivar code_versions: the widest range the rows were written for
+    :ivar pages: version documents, and redirects
+    :ivar media_types: request bodies taken; others are 415
+    """
+
+    name: str
+    service_type: str
+    prefix: str
+    operations: OperationTable
+    pages: dict[str, Callable[[str, VersionRange | None], Answer]]
+    version_name: str = ''
+    legacy_version_header: str | None = None
+    code_versions: VersionRange | None = None
+    aliases: tuple[str, ...] = ()
+    other_paths: Callable[[str, str, VersionRange | None], Answer] | None = None
+    media_types: frozenset[str] = frozenset({'application/json'})
+    has_project_in_path: bool = True
+    malformed_url: str = 'Malformed request url'
+    compat_request_id: bool = True
+    not_allowed_status: int = 404
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_range(minimum: str, maximum: str) -> VersionRange:
+    return VersionRange(Version.parse(minimum), Version.parse(maximum))
