@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request to one pod, one answer back. The only place that waits on a pod for a tenant."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import prometheus_client
+from oslo_config import cfg
+
+from trio2o import exception
+from trio2o.pods.health import Breakers
+from trio2o.pods.registry import PodView
+from trio2o.pods.transport import Transport
+from trio2o.web.call import Answer
+
+LOG = logging.getLogger(__name__)
+
+#: Answers that count against the pod: something before it, or it itself, cannot serve.
+SICK = frozenset({502, 503, 504})
+
+CALLS = prometheus_client.Counter('trio2o_pod_calls', 'Calls to pods', ['pod', 'service', 'outcome'])
+
+
+class PodClient:
+    """Sends requests to pods through a transport, watched by the breakers."""
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: Transport, breakers: Breakers) -> None:
+        self._transport = transport
+        self.breakers = breakers
+        self._read_timeout = conf.pods.read_timeout
+
+    def send(
+        self,
+        pod: PodView,
+        service: str,
+        method: str,
+        path: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """Send one request.
+
+        :param path: below the endpoint's version, with query string
+        :param timeout: seconds; the configured read timeout if None
+        :raises PodNotReached: nothing was sent
+        :raises PodNoAnswer: sent, and no complete answer came. Reads are sent once more before.
+        """
+        endpoint = pod.endpoints.get(service)
+        if endpoint is None:
+            raise exception.PodNotReached(pod.name, f'has no {service} endpoint')
+        key = (pod.id, service)
+        if not self.breakers.may_call(key):
+            raise exception.PodNotReached(pod.name, f'{service} is left alone after failures')
+        started = time.monotonic()
+        limit = self._read_timeout if timeout is None else timeout
+        url = endpoint.url + path
+        try:
+            try:
+                answer = self._transport.request(method, url, headers, body or None, limit)
+            except ConnectionRefusedError:
+                raise
+            except ConnectionError:
+                # Mostly a kept connection that the pod closed at this very moment.
+                left = limit - (time.monotonic() - started)
+                if method not in ('GET', 'HEAD') or left <= 0:
+                    raise
+                answer = self._transport.request(method, url, headers, body or None, left)
+        except ConnectionRefusedError as error:
+            self._failed(key, pod, service, 'not_reached')
+            raise exception.PodNotReached(pod.name, f'{service} not reached: {error}') from None
+        except (TimeoutError, ConnectionError) as error:
+            self._failed(key, pod, service, 'no_answer')
+            raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
+        status = answer[0]
+        if status in SICK:
+            self._failed(key, pod, service, 'sick')
+        else:
+            self.breakers.succeeded(key)
+            CALLS.labels(pod.name, service, f'{status // 100}xx').inc()
+        return Answer(*answer)
+
+    def _failed(self, key: tuple[str, str], pod: PodView, service: str, outcome: str) -> None:
+        CALLS.labels(pod.name, service, outcome).inc()
+        self.breakers.failed(key)

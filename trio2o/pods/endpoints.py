@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a pod's APIs are and what they can do: from Keystone's catalog and the pods' version documents.
+
+Found when a pod is registered and by a periodic job, kept in the database; never looked up for a request.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from keystoneauth1 import discover, exceptions
+from oslo_config import cfg
+
+from trio2o.pods.identity import Identity
+from trio2o.web.microversion import Version
+
+LOG = logging.getLogger(__name__)
+
+COMPUTE = 'compute'
+VOLUME = 'volume'
+
+#: Service -> last path segment of its versioned endpoint.
+_VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
+_MAJOR = {COMPUTE: 2, VOLUME: 3}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One API of one pod.
+
+    :ivar url: with version, without project and trailing slash: ``http://pod1:8774/v2.1``
+    :ivar roots: what the pod's links may start with, without version
+    :ivar min_version: lowest microversion, '' while the pod has never told
+    """
+
+    url: str
+    roots: tuple[str, ...]
+    min_version: str = ''
+    max_version: str = ''
+
+    @property
+    def range(self) -> tuple[Version, Version] | None:
+        if not self.max_version:
+            return None
+        return Version.parse(self.min_version), Version.parse(self.max_version)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Endpoint:
+        return cls(data['url'], tuple(data['roots']), data['min_version'], data['max_version'])
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), 'roots': list(self.roots)}
+
+
+def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, Endpoint]:
+    """The compute and volume endpoints a region has in Keystone, versions not yet asked for.
+
+    :raises ServiceUnavailable: Keystone does not answer
+    """
+    catalog = identity.catalog()
+    wanted = {COMPUTE: ['compute'], VOLUME: conf.pods.volume_service_types}
+    found = {}
+    for service, types in wanted.items():
+        for service_type in types:
+            url = _url(catalog, service_type, region, conf.pods.interface)
+            if url:
+                found[service] = _endpoint(service, url, identity.project_id())
+                break
+    return found
+
+
+def with_versions(identity: Identity, service: str, endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the versions its pod tells now, or as it was if the pod does not answer."""
+    try:
+        # Cinder wants a token for /v3/; Nova does not mind one.
+        documents = discover.Discover(identity.session, endpoint.url + '/', authenticated=True).version_data()
+    except (exceptions.ClientException, TypeError, KeyError, ValueError, AttributeError) as error:
+        LOG.info('no versions from %s: %s', endpoint.url, type(error).__name__)
+        return endpoint
+    for document in documents:
+        if document['version'][0] == _MAJOR[service] and document.get('max_microversion'):
+            roots = dict.fromkeys([*endpoint.roots, _root(service, document['url'] or endpoint.url)])
+            return Endpoint(
+                endpoint.url,
+                tuple(roots),
+                '.'.join(map(str, document['min_microversion'])),
+                '.'.join(map(str, document['max_microversion'])),
+            )
+    return endpoint
+
+
+def _url(catalog: list[dict[str, Any]], service_type: str, region: str, interface: str) -> str | None:
+    for entry in catalog:
+        if entry.get('type') != service_type:
+            continue
+        for endpoint in entry.get('endpoints', []):
+            if endpoint.get('interface') == interface and region in (endpoint.get('region_id'), endpoint.get('region')):
+                return str(endpoint['url'])
+    return None
+
+
+def _endpoint(service: str, url: str, project_id: str | None) -> Endpoint:
+    url = url.rstrip('/')
+    if project_id and url.endswith(project_id):
+        url = url[: -len(project_id)].removesuffix('AUTH_').rstrip('/')
+    if url.rsplit('/', 1)[-1] not in _VERSION_SEGMENTS[service]:
+        url = f'{url}/{_VERSION_SEGMENTS[service][0]}'
+    return Endpoint(url, (_root(service, url),))
+
+
+def _root(service: str, url: str) -> str:
+    url = url.rstrip('/')
+    head, _slash, last = url.rpartition('/')
+    return head if last in _VERSION_SEGMENTS[service] else url

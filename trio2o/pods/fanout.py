@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask many pods at once within one deadline; every pod gets a result, an answer or what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from typing import TypeVar
+
+from trio2o import exception
+from trio2o.concurrency import Deadline, Executor
+from trio2o.pods.registry import PodView
+
+T = TypeVar('T')
+
+
+def ask_all(
+    executor: Executor, pods: Iterable[PodView], ask: Callable[[PodView], T], deadline: Deadline
+) -> dict[PodView, T | exception.PodError]:
+    """Call ``ask`` for each pod at once.
+
+    :param ask: may raise ``PodError``, which becomes the pod's result; anything else is a fault and is raised
+    :returns: results in the order of ``pods``
+    """
+    pods = list(pods)
+    if len(pods) == 1:
+        # No thread for one pod: its call has its own timeout.
+        return {pods[0]: _guarded(ask, pods[0])}
+    pending = {executor.submit(_guarded, ask, pod): pod for pod in pods}
+    done, _late = futures.wait(pending, timeout=deadline.remaining() + 0.25)
+    results: dict[PodView, T | exception.PodError] = {}
+    for future, pod in pending.items():
+        if future in done:
+            results[pod] = future.result()
+        else:
+            future.cancel()
+            results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline')
+    return results
+
+
+def _guarded(ask: Callable[[PodView], T], pod: PodView) -> T | exception.PodError:
+    try:
+        return ask(pod)
+    except exception.PodError as error:
+        return error

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may pass between client and pod, each way. Everything else stays behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio2o.web.call import Call
+
+#: From the client to a pod. Tokens, version and request id are set by ``down`` itself.
+DOWN = ('content-type', 'accept', 'accept-language', 'if-match')
+
+#: From a pod to the client.
+UP = frozenset(
+    {
+        'content-type',
+        'etag',
+        'location',
+        'openstack-api-version',
+        'retry-after',
+        'vary',
+        'x-compute-request-id',
+        'x-openstack-nova-api-version',
+        'x-openstack-request-id',
+    }
+)
+
+
+def down(call: Call) -> list[tuple[str, str]]:
+    """Headers for a pod: the caller's tokens, the negotiated version by name, and our id as the global one."""
+    headers = [(name, call.headers[name]) for name in DOWN if name in call.headers]
+    context = call.context
+    if context.auth_token:
+        headers.append(('X-Auth-Token', context.auth_token))
+    if context.service_token:
+        headers.append(('X-Service-Token', context.service_token))
+    if call.version is not None:
+        # Only ever the pod's own service: Cinder refuses a header that names another.
+        headers.append(('OpenStack-API-Version', f'{call.service.version_name} {call.version}'))
+    headers.append(('X-OpenStack-Request-ID', context.global_request_id or context.request_id))
+    headers.append(('User-Agent', 'trio2o'))
+    return headers
+
+
+def up(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers of a pod's answer that a client may see."""
+    return [(name, value) for name, value in headers if name.lower() in UP]

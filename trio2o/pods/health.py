@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A breaker for each pod and service: one that keeps failing is left alone for a while.
+
+After the pause a single call tries it; if that succeeds everything is as before. After swift's error limiter.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Key = tuple[str, str]
+
+
+@dataclass
+class _State:
+    failures: int = 0
+    open_until: float = 0.0
+
+
+class Breakers:
+    """State of every pod and service as this process sees it."""
+
+    def __init__(self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """:param failures: in a row, until the breaker opens; :param seconds: how long it stays open"""
+        self._limit = failures
+        self._seconds = seconds
+        self._clock = clock
+        self._states: dict[Key, _State] = {}
+        self._lock = threading.Lock()
+
+    def is_open(self, key: Key) -> bool:
+        """Whether calls are refused now; asking changes nothing."""
+        state = self._states.get(key)
+        return state is not None and state.failures >= self._limit and self._clock() < state.open_until
+
+    def may_call(self, key: Key) -> bool:
+        """Whether to make a call; once the pause is over, one caller gets a yes and the rest wait for it."""
+        state = self._states.get(key)
+        if state is None or state.failures < self._limit:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < state.open_until or state.failures < self._limit:
+                return state.failures < self._limit
+            # Should the one that tries never report back, the next pause lets another try.
+            state.open_until = now + self._seconds
+            return True
+
+    def succeeded(self, key: Key) -> None:
+        if key in self._states:
+            with self._lock:
+                self._states.pop(key, None)
+
+    def failed(self, key: Key) -> None:
+        with self._lock:
+            state = self._states.setdefault(key, _State())
+            state.failures += 1
+            if state.failures >= self._limit:
+                state.open_until = self._clock() + self._seconds

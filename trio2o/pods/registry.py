@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pods as this process sees them: read from the database every few seconds, in memory in between.
+
+A request never waits for that: one of those that find the picture too old reads it again, the others use it
+as it is. So a change of state reaches every process within ``[pods] refresh_seconds`` and a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+
+from trio2o.db import pods as db_pods
+from trio2o.db import replicas as db_replicas
+from trio2o.db.records import Pod
+from trio2o.db.session import Database
+from trio2o.pods.endpoints import Endpoint
+from trio2o.web.microversion import VersionRange
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class PodView:
+    """One pod with what is needed to talk to it.
+
+    :ivar ids_up: ids this pod chose -> the ids tenants see, where they differ
+    :ivar behind: replicated objects that have not reached this pod yet
+    """
+
+    record: Pod
+    endpoints: Mapping[str, Endpoint]
+    ids_up: Mapping[str, str] = field(default_factory=dict)
+    behind: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.record.pod_id
+
+    @property
+    def name(self) -> str:
+        return self.record.pod_name
+
+    @property
+    def zone(self) -> str:
+        return self.record.az_name
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether calls go to it at all."""
+        return self.record.state != 'maintenance'
+
+    @property
+    def takes_new(self) -> bool:
+        return self.record.state == 'enabled'
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All pods at one moment, by number, the top region left out."""
+
+    pods: tuple[PodView, ...] = ()
+    by_id: Mapping[str, PodView] = field(default_factory=dict)
+
+    def asked(self, service: str) -> list[PodView]:
+        """Pods that are asked and have the service."""
+        return [pod for pod in self.pods if pod.is_asked and service in pod.endpoints]
+
+    @property
+    def zones(self) -> list[str]:
+        return sorted({pod.zone for pod in self.pods})
+
+
+class Registry:
+    """Keeps the snapshot fresh."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database) -> None:
+        self._db = db
+        self._refresh_seconds = conf.pods.refresh_seconds
+        self._snapshot: Snapshot | None = None
+        self._read_at = 0.0
+        self._lock = threading.Lock()
+
+    def snapshot(self) -> Snapshot:
+        current = self._snapshot
+        if current is not None and time.monotonic() - self._read_at < self._refresh_seconds:
+            return current
+        # The first picture has to be waited for; a later one only by the request that reads it.
+        if self._lock.acquire(blocking=current is None):
+            try:
+                if self._snapshot is current:
+                    self.refresh()
+            except db_exc.DBError:
+                if current is None:
+                    raise
+                # A database that is away for a moment must not stop what needs no database.
+                LOG.exception('pods could not be read; going on with those known')
+                self._read_at = time.monotonic()
+            finally:
+                self._lock.release()
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def refresh(self) -> Snapshot:
+        """Read the pods now."""
+        behind = db_replicas.count_behind(self._db)
+        ids_up = db_replicas.id_map(self._db, None)
+        views = [
+            PodView(
+                record,
+                {name: Endpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
+                ids_up.get(record.pod_id, {}),
+                behind.get(record.pod_id, 0),
+            )
+            for record in db_pods.list_all(self._db)
+            if not record.is_top
+        ]
+        views.sort(key=lambda view: view.record.number)
+        self._snapshot = Snapshot(tuple(views), {view.id: view for view in views})
+        self._read_at = time.monotonic()
+        return self._snapshot
+
+    def versions(self, service: str, known: VersionRange) -> VersionRange:
+        """What every pod that is asked can do, within what the gateway knows.
+
+        A pod that never told its versions does not narrow the range.
+        """
+        low, high = known
+        for pod in self.snapshot().asked(service):
+            versions = pod.endpoints[service].range
+            if versions is not None:
+                low, high = max(low, versions[0]), min(high, versions[1])
+        return VersionRange(low, max(low, high))
