@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How sphinx builds the documentation. Warnings are errors: `tools/test docs`."""
+
+from trio2o.version import version_string
+
+project = 'Trio2o'
+copyright = 'OpenStack contributors'
+author = 'OpenStack contributors'
+release = version_string()
+
+extensions = [
+    'openstackdocstheme',
+    'oslo_config.sphinxconfiggen',
+    'oslo_config.sphinxext',
+    'oslo_policy.sphinxpolicygen',
+    'oslo_policy.sphinxext',
+]
+
+# Sample files are written when the documentation is built, so they cannot lag behind the code.
+config_generator_config_file = '../../etc/trio2o-config-generator.conf'
+sample_config_basename = '_static/trio2o'
+policy_generator_config_file = '../../etc/trio2o-policy-generator.conf'
+sample_policy_basename = '_static/trio2o'
+
+root_doc = 'index'
+exclude_patterns = []
+pygments_style = 'native'
+
+html_theme = 'openstackdocs'
+html_static_path = ['_static']
+openstackdocs_auto_name = False
+openstackdocs_auto_version = False
+openstackdocs_projects = []
+openstackdocs_use_storyboard = False
