@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``trio2o-lab real``: run unmodified OpenStack services as pods."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+
+from trio2o.lab.real.errors import LabError
+from trio2o.lab.real.lab import RealLab
+from trio2o.lab.real.topology import DEFAULT_PORT_BASE, TOP_REGION, Gateway
+
+Command = Callable[[argparse.Namespace, RealLab], int]
+BEGUN = time.monotonic()
+
+
+def progress(message: str) -> None:
+    """Print a line with the seconds since the command began."""
+    print(f'[{time.monotonic() - BEGUN:6.1f} s] {message}', flush=True)
+
+
+def up(chosen: argparse.Namespace, lab: RealLab) -> int:
+    lab.configure()
+    lab.start()
+    progress(f'{len(lab.topology.pods)} pods run; log files are in {lab.state_dir / "log"}')
+    return 0
+
+
+def down(chosen: argparse.Namespace, lab: RealLab) -> int:
+    stopped = lab.stop()
+    progress(f'stopped {", ".join(stopped)}' if stopped else 'nothing was running')
+    return 0
+
+
+def start(chosen: argparse.Namespace, lab: RealLab) -> int:
+    lab.start(chosen.names)
+    return 0
+
+
+def stop(chosen: argparse.Namespace, lab: RealLab) -> int:
+    stopped = lab.stop(chosen.names)
+    progress(f'stopped {", ".join(stopped)}' if stopped else 'nothing of that was running')
+    return 0
+
+
+def status(chosen: argparse.Namespace, lab: RealLab) -> int:
+    rows = [('service', 'pid', 'port', 'state', 'log')]
+    found = lab.status()
+    rows += [
+        (s.service.name, str(s.pid or '-'), str(s.service.port), s.state, str(s.log))
+        for s in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        print(
+            '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    return 0 if all(s.state == 'running' for s in found) else 3
+
+
+def env(chosen: argparse.Namespace, lab: RealLab) -> int:
+    for name, value in lab.credentials(chosen.user, chosen.region).items():
+        print(f'export {name}={shlex.quote(value)}')
+    return 0
+
+
+def destroy(chosen: argparse.Namespace, lab: RealLab) -> int:
+    lab.destroy()
+    progress(f'removed the lab in {lab.state_dir}')
+    return 0
+
+
+def run(command: Command) -> Callable[[argparse.Namespace], int]:
+    def runner(chosen: argparse.Namespace) -> int:
+        try:
+            return command(chosen, make_lab(chosen))
+        except LabError as error:
+            print(f'trio2o-lab: {error}', file=sys.stderr)
+            return 1
+
+    return runner
+
+
+def make_lab(chosen: argparse.Namespace) -> RealLab:
+    if chosen.command != 'up':
+        return RealLab(chosen.state, progress=progress)
+    return RealLab(
+        chosen.state,
+        pods=chosen.pods,
+        database=chosen.database,
+        port_base=chosen.port_base,
+        seed_flavors=chosen.seed_flavors,
+        gateway=Gateway(
+            chosen.gateway_host, chosen.admin_port, chosen.volume_port, chosen.compute_port
+        ),
+        pythons=dict(pair.split('=', 1) for pair in chosen.pod_python),
+        progress=progress,
+    )
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``real`` and its commands."""
+    parser = subparsers.add_parser('real', help='unmodified OpenStack services with fake drivers')
+    commands = parser.add_subparsers(dest='command', required=True)
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        folder = os.environ.get('TRIO2O_LAB', '.lab')
+        added.add_argument(
+            '--state', default=folder, help='folder of the lab (default: $TRIO2O_LAB or .lab)'
+        )
+        added.set_defaults(run=run(command))
+        return added
+
+    of_up = add('up', up, 'make the lab if there is none, and start what does not run')
+    of_up.add_argument(
+        '--pods', type=int, default=2, help='how many pods a new lab has (default: 2)'
+    )
+    of_up.add_argument(
+        '--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files'
+    )
+    of_up.add_argument(
+        '--port-base',
+        type=int,
+        default=DEFAULT_PORT_BASE,
+        help='first port (default: %(default)s)',
+    )
+    of_up.add_argument('--seed-flavors', action='store_true', help='create flavors in each pod')
+    of_up.add_argument(
+        '--gateway-host', default=Gateway.host, help="where RegionOne's endpoints point"
+    )
+    of_up.add_argument('--admin-port', type=int, default=Gateway.admin_port)
+    of_up.add_argument('--volume-port', type=int, default=Gateway.volume_port)
+    of_up.add_argument('--compute-port', type=int, default=Gateway.compute_port)
+    of_up.add_argument(
+        "--pod-python", metavar="POD=PYTHON", action="append", default=[],
+        help="the interpreter whose packages a pod runs, for pods of another release",
+    )  # fmt: skip
+    add('down', down, 'stop everything; nothing is lost')
+    add('status', status, 'show every service')
+    add('start', start, 'start pods or services').add_argument('names', nargs='+', metavar='NAME')
+    add('stop', stop, 'stop pods or services').add_argument('names', nargs='+', metavar='NAME')
+    of_env = add('env', env, 'print the environment for OpenStack clients')
+    of_env.add_argument('--user', default='admin')
+    of_env.add_argument('--region', default=TOP_REGION)
+    add('destroy', destroy, 'stop everything and remove the lab')

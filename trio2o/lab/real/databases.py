@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the databases of a lab: migrated once for each service and release, copied from then on.
+
+The copies to make from ("templates") lie beside the interpreter whose packages made them, so they go when it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import uuid
+
+import sqlalchemy
+
+from trio2o.lab.real import configure
+from trio2o.lab.real.errors import MigrationFailed
+from trio2o.lab.real.settings import sections
+from trio2o.lab.real.topology import Service, Topology, databases_of
+
+PACKAGES = {'placement': 'openstack-placement'}
+VERSION_CODE = 'import sys; from importlib import metadata; print(metadata.version(sys.argv[1]))'
+CELL0 = '00000000-0000-0000-0000-000000000000'
+
+
+def missing(topology: Topology) -> list[Service]:
+    """Return the services whose databases have not been made yet."""
+    return [service for service in topology.services if not made_mark(topology, service).exists()]
+
+
+def made_mark(topology: Topology, service: Service) -> pathlib.Path:
+    return topology.state_dir / 'db' / f'{service.name}.made'
+
+
+def make(topology: Topology, service: Service) -> None:
+    """Make the databases of a service."""
+    if topology.is_sqlite:
+        copy_template(topology, service)
+    else:
+        create_schemas(topology, service)
+        migrate(topology, service, topology.config_file(service))
+    if service.kind == 'nova':
+        map_cells(topology, service)
+    made_mark(topology, service).touch()
+
+
+def template_dir(topology: Topology, service: Service) -> pathlib.Path:
+    """Return the folder for a service's migrated databases, one for each release."""
+    package = PACKAGES.get(service.kind, service.kind)
+    version = subprocess.run(
+        [service.python, '-c', VERSION_CODE, package], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    beside = pathlib.Path(service.python).parent.parent / 'share'
+    writable = os.access(beside if beside.exists() else beside.parent, os.W_OK)
+    root = beside / 'trio2o-lab' if writable else topology.state_dir / 'templates'
+    code = pathlib.Path(__file__).with_name('migrate.py').read_bytes()
+    return root / f'{service.kind}-{version}-{hashlib.sha256(code).hexdigest()[:8]}'
+
+
+def copy_template(topology: Topology, service: Service) -> None:
+    template = template_dir(topology, service)
+    if not template.exists():
+        make_template(topology, service, template)
+    for database in databases_of(service):
+        source = template / template_name(service, database)
+        target = topology.sqlite_file(database)
+        for leftover in ('', '-wal', '-shm'):
+            target.with_name(target.name + leftover).unlink(missing_ok=True)
+        shutil.copyfile(source, target)
+
+
+def template_name(service: Service, database: str) -> str:
+    suffix = database.removeprefix(service.name)
+    return f'{service.kind}{"" if suffix == "_cell0" else suffix}.sqlite'
+
+
+def make_template(topology: Topology, service: Service, template: pathlib.Path) -> None:
+    """Migrate into a folder of its own, and move that into place when it is whole."""
+    template.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=template.parent) as name:
+        work = pathlib.Path(name)
+        config = sections(topology, service)
+        for section in ('database', 'api_database', 'placement_database'):
+            if section in config:
+                database = pathlib.Path(
+                    str(config[section]['connection']).removeprefix('sqlite:///')
+                ).stem
+                file = work / template_name(service, database)
+                config[section] = {**config[section], 'connection': f'sqlite:///{file}'}
+        config_file = work / topology.config_file(service).name
+        configure.write_private(config_file, configure.render(config))
+        migrate(topology, service, config_file)
+        config_file.unlink()
+        for file in work.glob('*.sqlite'):
+            with contextlib.closing(sqlite3.connect(file)) as connection:
+                connection.execute('PRAGMA journal_mode = WAL')
+        with contextlib.suppress(OSError):  # another lab was faster
+            work.chmod(0o755)
+            work.rename(template)
+            work.mkdir()
+
+
+def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> None:
+    log = topology.state_dir / 'log' / f'{service.name}.migrate.log'
+    with log.open('ab') as out:
+        done = subprocess.run(
+            [service.python, '-m', 'trio2o.lab.real.migrate', service.kind, str(config_file)],
+            env=configure.environment(topology, service),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        raise MigrationFailed(f'the database of {service.name} could not be made: see {log}')
+
+
+def create_schemas(topology: Topology, service: Service) -> None:
+    """Create a service's empty databases on a server."""
+    names = [topology.schema_name(database) for database in databases_of(service)]
+    execute_on_server(
+        topology, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names]
+    )
+
+
+def drop_schemas(topology: Topology) -> None:
+    """Drop what a lab made on a server."""
+    names = [
+        topology.schema_name(d) for service in topology.services for d in databases_of(service)
+    ]
+    execute_on_server(topology, [f'DROP DATABASE IF EXISTS {name}' for name in names])
+
+
+def execute_on_server(topology: Topology, statements: list[str]) -> None:
+    engine = sqlalchemy.create_engine(str(topology.database))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sqlalchemy.text(statement))
+    engine.dispose()
+
+
+def map_cells(topology: Topology, service: Service) -> None:
+    """Tell Nova's API database of its two cells, as ``nova-manage cell_v2`` does."""
+    api, cell, cell0 = databases_of(service)[0], service.name, f'{service.name}_cell0'
+    rows = [
+        {'uuid': CELL0, 'name': 'cell0', 'bus': 'none:///', 'url': topology.database_url(cell0)},
+        {
+            'uuid': str(uuid.uuid4()),
+            'name': 'cell1',
+            'bus': 'fake://',
+            'url': topology.database_url(cell),
+        },
+    ]
+    statement = sqlalchemy.text(
+        'INSERT INTO cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled)'
+        ' VALUES (CURRENT_TIMESTAMP, :uuid, :name, :bus, :url, false)'
+    )
+    engine = sqlalchemy.create_engine(topology.database_url(api))
+    with engine.begin() as connection:
+        connection.execute(statement, rows)
+    engine.dispose()

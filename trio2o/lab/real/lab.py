@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab of real pods: the interface that tests, ``trio2o-lab`` and ``tools/demo`` use."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from trio2o.lab.real import configure, databases, processes, seed
+from trio2o.lab.real.errors import LabError, SeedFailed
+from trio2o.lab.real.processes import ServiceStatus
+from trio2o.lab.real.rest import CallFailed
+from trio2o.lab.real.topology import (
+    DEFAULT_PORT_BASE,
+    SERVICE_USERS,
+    TOP_REGION,
+    Gateway,
+    Service,
+    Topology,
+    load,
+    new_topology,
+    save,
+)
+
+CORES = os.cpu_count() or 2
+
+
+def silent(message: str) -> None:
+    """Report progress to nobody."""
+
+
+class RealLab:
+    """Keystone, Glance, Neutron and any number of pods below one folder.
+
+    What is chosen here counts for a new lab; one that was configured before keeps what it was made with.
+
+        lab = RealLab(".lab")
+        lab.configure()
+        lab.start()
+        lab.stop(["Pod2"])
+    """
+
+    def __init__(
+        self,
+        state_dir: str | os.PathLike[str],
+        pods: int = 2,
+        database: str | None = None,
+        port_base: int = DEFAULT_PORT_BASE,
+        seed_flavors: bool = False,
+        gateway: Gateway | None = None,
+        pythons: dict[str, str] | None = None,
+        progress: Callable[[str], None] = silent,
+    ) -> None:
+        self.state_dir = pathlib.Path(state_dir).resolve()
+        self._progress = progress
+        self._known = load(self.state_dir)
+        self._wanted = (pods, database, port_base, gateway or Gateway(), seed_flavors, pythons)
+
+    @property
+    def topology(self) -> Topology:
+        if self._known is None:
+            raise LabError(
+                f'there is no lab in {self.state_dir}: start one with `trio2o-lab real up`'
+            )
+        return self._known
+
+    def configure(self) -> None:
+        """Write configuration and databases; what is there already stays."""
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        if self._known is None:
+            self._known = new_topology(self.state_dir, *self._wanted)
+            save(self._known)
+        configure.configure(self._known)
+        missing = databases.missing(self._known)
+        if not missing:
+            return
+        self._step(f'databases of {len(missing)} services', lambda: self._make_databases(missing))
+
+    def _make_databases(self, missing: list[Service]) -> None:
+        # The first of a kind migrates a template, the others copy it.
+        first = {service.kind: service for service in reversed(missing)}
+        rest = [service for service in missing if service not in first.values()]
+        for batch in (list(first.values()), rest):
+            each(batch, lambda service: databases.make(self.topology, service))
+        if any(service.kind == 'keystone' for service in missing):
+            seed.bootstrap(self.topology)
+
+    def start(self, names: Iterable[str] | None = None) -> None:
+        """Start services by name (``keystone``, ``Pod2``, ``Pod2.nova``; all by default) and wait for them."""
+        wanted = self._services(names)
+        # Nova and Cinder log in as they start, so accounts come before them.
+        early = [service for service in wanted if service.kind not in ('nova', 'cinder')]
+        late = [service for service in wanted if service not in early]
+        awaited = [service for service in early if processes.start(self.topology, service)]
+        for service in [one for one in awaited if one.kind == 'keystone']:
+            self._await(service)
+            awaited.remove(service)
+            self._seed([service])
+        awaited += [service for service in late if processes.start(self.topology, service)]
+        for service in awaited:
+            self._await(service)
+        self._seed(wanted)
+
+    def _await(self, service: Service) -> None:
+        processes.await_health(self.topology, service)
+        self._progress(f'{service.name} answers on port {service.port}')
+
+    def _seed(self, services: list[Service]) -> None:
+        steps: dict[str, Callable[[], None]] = {}
+        for service in services:
+            if service.kind == 'keystone':
+                steps['accounts and catalog'] = lambda: seed.seed_keystone(self.topology)
+            elif service.kind == 'glance':
+                steps['image cirros'] = lambda: seed.seed_image(self.topology)
+            elif service.kind == 'neutron':
+                steps['network private'] = lambda: seed.seed_network(self.topology)
+            elif service.kind == 'nova' and self.topology.seed_flavors:
+                steps[f'flavors of {service.pod}'] = lambda pod=str(service.pod): seed.seed_pod(
+                    self.topology, pod
+                )
+        for name, step in steps.items():
+            mark = self.state_dir / 'run' / f'{name.replace(" ", "-")}.seeded'
+            if not mark.exists():
+                self._step(name, step)
+                mark.touch()
+
+    def stop(self, names: Iterable[str] | None = None) -> list[str]:
+        """Stop services by name, all by default; return the names of those that ran."""
+        wanted = self._services(names)
+        return [service.name for service in processes.stop(self.topology, wanted)]
+
+    def status(self) -> list[ServiceStatus]:
+        """Return how every service is doing."""
+        return each(
+            list(self.topology.services),
+            lambda service: processes.status(self.topology, service),
+            8,
+        )
+
+    def destroy(self) -> None:
+        """Stop everything and remove all that the lab wrote, databases on a server included."""
+        self.stop()
+        if not self.topology.is_sqlite:
+            databases.drop_schemas(self.topology)
+        for name in ('db', 'log', 'run', 'etc', 'data', 'path', 'templates'):
+            shutil.rmtree(self.state_dir / name, ignore_errors=True)
+        (self.state_dir / 'lab.json').unlink(missing_ok=True)
+        self._known = None
+
+    def credentials(self, user: str = 'admin', region: str = TOP_REGION) -> dict[str, str]:
+        """Return the environment in which OpenStack clients act as a user in a region."""
+        return {
+            'OS_AUTH_URL': self.topology.auth_url,
+            'OS_IDENTITY_API_VERSION': '3',
+            'OS_USERNAME': user,
+            'OS_PASSWORD': self.topology.password,
+            'OS_PROJECT_NAME': 'service' if user in SERVICE_USERS else user,
+            'OS_USER_DOMAIN_NAME': 'Default',
+            'OS_PROJECT_DOMAIN_NAME': 'Default',
+            'OS_REGION_NAME': region,
+        }
+
+    def service_auth(self, user: str = 'trio2o') -> dict[str, str]:
+        """Return keystoneauth options by which Trio2o (or another service) logs in."""
+        return {
+            'auth_type': 'password',
+            'auth_url': self.topology.auth_url,
+            'username': user,
+            'password': self.topology.password,
+            'project_name': 'service',
+            'user_domain_name': 'Default',
+            'project_domain_name': 'Default',
+        }
+
+    def _services(self, names: Iterable[str] | None) -> list[Service]:
+        services = list(self.topology.services)
+        if names is None:
+            return services
+        chosen: list[Service] = []
+        for name in names:
+            found = [
+                one
+                for one in services
+                if name.lower() in (one.name.lower(), (one.pod or '').lower())
+            ]
+            if not found:
+                known = ', '.join(one.name for one in services)
+                raise LabError(f'no service or pod is called {name}; there are {known}')
+            chosen += found
+        return [service for service in services if service in chosen]
+
+    def _step(self, what: str, work: Callable[[], object]) -> None:
+        begun = time.monotonic()
+        try:
+            work()
+        except CallFailed as failure:
+            raise SeedFailed(f'{what}: {failure}') from None
+        self._progress(f'{what} ({time.monotonic() - begun:.1f} s)')
+
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+
+def each(items: list[Item], work: Callable[[Item], Result], at_once: int = CORES) -> list[Result]:
+    """Work on items, several at once; the first failure is raised when all have ended."""
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        return list(pool.map(work, items))

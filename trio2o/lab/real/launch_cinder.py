@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod's Cinder: API, scheduler, volume and backup as green threads of one process, over ``fake://``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def keep_own_heartbeat(service_class: Any) -> None:
+    """Let several services live in one process.
+
+    Cinder keeps the service's id on the class, so the last one started would report for all.
+    """
+    report: Callable[[Any], None] = service_class.report_state
+
+    def report_state(self: Any) -> None:
+        service_class.service_id = self.origin_service_id
+        report(self)
+
+    service_class.report_state = report_state
+
+
+def stay_unprivileged() -> None:
+    """Run what wants root inside this process, and attach backups to nothing."""
+    import cinder.privsep
+    import os_brick.privileged
+    from cinder.backup import manager
+
+    cinder.privsep.sys_admin_pctxt.set_client_mode(False)
+    os_brick.privileged.default.set_client_mode(False)
+
+    def attach(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {'device': {'path': '/dev/null'}, 'conn': {'data': {}}, 'connector': None}
+
+    def detach(*args: Any, **kwargs: Any) -> None:
+        return None
+
+    manager.BackupManager._attach_device = attach
+    manager.BackupManager._detach_device = detach
+
+
+def start_services(conf: Any) -> None:
+    import os_brick
+    from cinder import service, utils
+
+    os_brick.setup(conf)
+    keep_own_heartbeat(service.Service)
+    service.Service.create(binary='cinder-scheduler').start()
+    service.Service.create(
+        binary='cinder-volume',
+        host=f'{conf.host}@fake',
+        service_name='fake',
+        coordination=True,
+    ).start()
+    service.Service.create(
+        binary='cinder-backup',
+        coordination=True,
+        service_name='backup',
+        process_number=1,
+        semaphore=utils.semaphore_factory(15, 1),
+    ).start()
+
+
+def main() -> None:
+    from cinder import monkey_patch
+
+    monkey_patch.patch()
+    from trio2o.lab.real import serve
+
+    serve.begin('cinder-api')
+    sys.argv += ['--config-file', os.environ['LAB_CONFIG_FILE']]
+    import eventlet
+    from cinder.cmd import backup, volume  # noqa: F401 - they register options before the command line is read
+    from cinder.wsgi.wsgi import initialize_application
+    from eventlet import wsgi
+    from oslo_config import cfg
+
+    application = initialize_application()
+    stay_unprivileged()
+    start_services(cfg.CONF)
+    serve.stop_on_signal(lambda: None)
+    with open(os.devnull, 'w') as nowhere:
+        wsgi.server(
+            eventlet.listen(('127.0.0.1', int(os.environ['LAB_PORT'])), backlog=128),
+            application,
+            log=nowhere,
+            log_output=False,
+            keepalive=True,
+            socket_timeout=60,
+        )
+
+
+if __name__ == '__main__':
+    main()

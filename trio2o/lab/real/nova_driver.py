@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's fake driver, made to survive restarts and to upload snapshots.
+
+The stock one forgets its instances and invents its node's identity at each start, so that nova-compute refuses to
+start a second time, and leaves snapshots queued for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+import threading
+from typing import Any
+
+import nova.conf
+from nova.compute import power_state, task_states
+from nova.image import glance
+from nova.virt import fake, node
+from oslo_utils.fixture import uuidsentinel
+
+CONF = nova.conf.CONF
+SNAPSHOT_BYTES = b'\0' * 4096
+
+
+class Kept(dict[str, Any]):
+    """The driver's instances, written to a file whenever one comes or goes."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__()
+        self._path = path
+        self._lock = threading.Lock()
+        if path.exists():
+            for uuid, record in json.loads(path.read_text()).items():
+                super().__setitem__(uuid, fake.FakeInstance(record['name'], record['state'], uuid))
+
+    def __setitem__(self, uuid: str, instance: Any) -> None:
+        super().__setitem__(uuid, instance)
+        self.write()
+
+    def __delitem__(self, uuid: str) -> None:
+        super().__delitem__(uuid)
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file at once, so that a killed process leaves a whole one behind."""
+        with self._lock:
+            records = {
+                uuid: {'name': one.name, 'state': one.state} for uuid, one in list(self.items())
+            }
+            partial = self._path.with_suffix('.new')
+            partial.write_text(json.dumps(records))
+            partial.replace(self._path)
+
+
+class LabDriver(fake.FakeDriver):
+    """A fake hypervisor that is still the same one after a restart."""
+
+    # A pod has one compute host: a resize can only stay on it.
+    capabilities = {**fake.FakeDriver.capabilities, 'supports_migrate_to_same_host': True}
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        setattr(uuidsentinel, f'node_{CONF.host}', node.get_local_node_uuid())
+        super().__init__(virtapi, read_only)
+        self.instances = Kept(pathlib.Path(CONF.state_path) / 'hypervisor.json')
+
+    def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
+        super().power_off(instance, timeout, retry_interval)
+        self.instances.write()
+
+    def power_on(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
+        if instance.uuid not in self.instances:
+            # Stopped by a crash between the database's word and the file's.
+            self.instances[instance.uuid] = fake.FakeInstance(
+                instance.name, power_state.SHUTDOWN, instance.uuid
+            )
+        super().power_on(context, instance, *args, **kwargs)
+        self.instances.write()
+
+    def snapshot(self, context: Any, instance: Any, image_id: str, update_task_state: Any) -> None:
+        """Upload a few bytes, in the steps and with the image properties a real driver has."""
+        update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
+        update_task_state(
+            task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD
+        )
+        images = glance.API()
+        record = images.get(context, image_id)
+        properties = {**record.get('properties', {}), 'image_state': 'available'}
+        images.update(
+            context,
+            image_id,
+            {
+                'name': record['name'],
+                'disk_format': 'raw',
+                'container_format': 'bare',
+                'is_public': False,
+                'status': 'active',
+                'properties': properties,
+            },
+            io.BytesIO(SNAPSHOT_BYTES),
+        )

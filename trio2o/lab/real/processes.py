@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start, watch and stop the lab's processes.
+
+A process is known by its pid file together with its start time, so that a stale file never points at a stranger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from trio2o.lab.real import configure
+from trio2o.lab.real.errors import ServiceFailed
+from trio2o.lab.real.topology import HOST, Service, Topology
+
+START_SECONDS = 180
+STOP_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceStatus:
+    """How one process is doing: ``running``, ``starting`` or ``stopped``."""
+
+    service: Service
+    pid: int | None
+    state: str
+    log: pathlib.Path
+
+
+def status(topology: Topology, service: Service) -> ServiceStatus:
+    """Look at a service's process and at its health."""
+    pid = running_pid(topology, service)
+    state = 'stopped' if pid is None else 'running' if is_healthy(service) else 'starting'
+    return ServiceStatus(service, pid, state, topology.log_file(service))
+
+
+def born(pid: int) -> str | None:
+    """Return when a process started, in clock ticks since boot; None if there is no such process."""
+    try:
+        text = pathlib.Path(f'/proc/{pid}/stat').read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(')')[2].split()
+    return None if fields[0] == 'Z' else fields[19]
+
+
+def running_pid(topology: Topology, service: Service) -> int | None:
+    """Return the process id if the very process that was started still runs."""
+    try:
+        pid_text, birth = topology.pid_file(service).read_text().split()
+    except (OSError, ValueError):
+        return None
+    return int(pid_text) if born(int(pid_text)) == birth else None
+
+
+def start(topology: Topology, service: Service) -> bool:
+    """Start a service's process without waiting; return whether there was anything to do."""
+    if running_pid(topology, service) is not None:
+        return False
+    if port_is_taken(service.port):
+        raise ServiceFailed(
+            f'port {service.port}, which {service.name} wants, is in use by another program: '
+            f'stop that, or choose other ports with --port-base'
+        )
+    with topology.log_file(service).open('ab') as log:
+        log.write(f'--- {service.name} starts at {time.strftime("%F %T")}\n'.encode())
+        log.flush()
+        process = subprocess.Popen(
+            [service.python, '-W', 'ignore', '-m', service.launcher],
+            env=configure.environment(topology, service),
+            cwd=topology.state_path(service),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    topology.pid_file(service).write_text(f'{process.pid} {born(process.pid)}\n')
+    return True
+
+
+def await_health(topology: Topology, service: Service, seconds: float = START_SECONDS) -> None:
+    """Wait until a started service answers."""
+    deadline = time.monotonic() + seconds
+    while not is_healthy(service):
+        log = topology.log_file(service)
+        reap(topology, service)
+        if running_pid(topology, service) is None:
+            raise ServiceFailed(f'{service.name} ended while starting: see {log}{last_lines(log)}')
+        if time.monotonic() > deadline:
+            raise ServiceFailed(
+                f'{service.name} did not answer within {seconds:.0f} s: see {log}{last_lines(log)}'
+            )
+        time.sleep(0.3)
+
+
+def reap(topology: Topology, service: Service) -> None:
+    """Collect a child that ended, so that it does not look alive."""
+    with contextlib.suppress(OSError, ValueError):
+        os.waitpid(int(topology.pid_file(service).read_text().split()[0]), os.WNOHANG)
+
+
+def last_lines(log: pathlib.Path, count: int = 8) -> str:
+    lines = log.read_text(errors='replace').splitlines()[-count:]
+    return ''.join(f'\n    {line[:300]}' for line in lines)
+
+
+def is_healthy(service: Service) -> bool:
+    """Say whether a service answers HTTP at all; a refusal to name versions is an answer too."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(service.health_url, timeout=5) as response:
+            return bool(response.status < 500)
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def port_is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+def stop(topology: Topology, services: list[Service]) -> list[Service]:
+    """Stop services all at once; return those that were running."""
+    pids = {
+        service: pid for service in services if (pid := running_pid(topology, service)) is not None
+    }
+    for pid in pids.values():
+        send(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    waiting = dict(pids)
+    while waiting and time.monotonic() < deadline:
+        for service in list(waiting):
+            reap(topology, service)
+            if running_pid(topology, service) is None:
+                del waiting[service]
+        time.sleep(0.05)
+    for pid in waiting.values():
+        send(pid, signal.SIGKILL)
+    for service in services:
+        reap(topology, service)
+        topology.pid_file(service).unlink(missing_ok=True)
+    return list(pids)
+
+
+def send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
