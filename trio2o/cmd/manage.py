@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""trio2o-db-manage: bring the database up to date.
+
+    trio2o-db-manage --config-file /etc/trio2o/trio2o.conf db_sync
+
+`upgrade [--revision R]` stops at a revision, `version` prints where the database is (`current` is
+the same), `heads` what this program knows.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import sqlalchemy.exc
+from oslo_db import exception as db_exc
+
+from trio2o import conf as trio2o_conf
+from trio2o.db import migration
+from trio2o.db.session import Database
+
+COMMANDS = ('db_sync', 'upgrade', 'version', 'current', 'heads')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='trio2o-db-manage', description='Bring the Trio2o database up to date.'
+    )
+    parser.add_argument(
+        '--config-file',
+        action='append',
+        metavar='FILE',
+        default=[],
+        help='configuration file; may be given more than once',
+    )
+    parser.add_argument(
+        '--config-dir',
+        action='append',
+        metavar='DIR',
+        default=[],
+        help='directory of *.conf files; may be given more than once',
+    )
+    commands = parser.add_subparsers(dest='command', required=True)
+    commands.add_parser('db_sync', help='upgrade to the newest revision')
+    upgrade = commands.add_parser('upgrade', help='upgrade to a revision')
+    upgrade.add_argument('--revision', default='head', help='the revision to stop at')
+    commands.add_parser('version', help='print the revision of the database')
+    commands.add_parser('current', help='the same as version')
+    commands.add_parser('heads', help='print the newest revision this program knows')
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; what goes wrong on the server is told in one line.
+
+    :returns: the exit status
+    """
+    args = _parser().parse_args(argv)
+    oslo_args = [f'--config-file={name}' for name in args.config_file]
+    oslo_args += [f'--config-dir={name}' for name in args.config_dir]
+    conf = trio2o_conf.new_config(oslo_args, prog='trio2o-db-manage')
+    if args.command == 'heads':
+        print(migration.head())
+        return 0
+    try:
+        return _run(args, Database(conf))
+    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, db_exc.CantStartEngineError) as error:
+        print(f'trio2o-db-manage: {error}', file=sys.stderr)
+        return 1
+
+
+def _run(args: argparse.Namespace, db: Database) -> int:
+    if args.command in ('version', 'current'):
+        print(migration.version(db) or 'none')
+        return 0
+    migration.upgrade(db, getattr(args, 'revision', 'head'))
+    print(f'the database is at {migration.version(db)}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

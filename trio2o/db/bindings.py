@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bindings of projects to pods: the automatic ones, those made by hand, and their history."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+from oslo_utils import uuidutils
+from sqlalchemy.orm import Session
+
+from trio2o.db import models
+from trio2o.db.errors import Duplicate, NotFound
+from trio2o.db.records import Binding
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.statements import Columns, changed, insert_or_ignore
+
+_BINDINGS = Columns(Binding, models.PodBinding)
+
+
+def _current_key(*parts: str) -> str:
+    return hashlib.sha256('\0'.join(parts).encode()).hexdigest()
+
+
+def _automatic_key(tenant_id: str, az_name: str, affinity_group: str) -> str:
+    return _current_key('automatic', tenant_id, az_name, affinity_group)
+
+
+def _row(
+    tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool
+) -> dict[str, Any]:
+    now = utcnow()
+    key = (
+        _current_key('pinned', tenant_id, pod_id)
+        if is_pinned
+        else _automatic_key(tenant_id, az_name, affinity_group)
+    )
+    return {
+        'id': uuidutils.generate_uuid(),
+        'tenant_id': tenant_id,
+        'pod_id': pod_id,
+        'az_name': az_name,
+        'affinity_group': affinity_group,
+        'is_pinned': is_pinned,
+        'current_key': key,
+        'started_at': now,
+        'ended_at': None,
+        'created_at': now,
+        'updated_at': None,
+    }
+
+
+def _by_id(session: Session, binding_id: str) -> Binding:
+    binding = _BINDINGS.one(session, models.PodBinding.id == binding_id)
+    if binding is None:
+        raise NotFound('binding', binding_id)
+    return binding
+
+
+def current(db: Database, tenant_id: str) -> list[Binding]:
+    """A project's bindings that have not ended, those made by hand first, then the oldest."""
+    with db.reader() as session:
+        return _BINDINGS.all(
+            session,
+            _BINDINGS.select.where(
+                models.PodBinding.tenant_id == tenant_id, models.PodBinding.ended_at.is_(None)
+            ).order_by(
+                models.PodBinding.is_pinned.desc(),
+                models.PodBinding.started_at,
+                models.PodBinding.id,
+            ),
+        )
+
+
+def list_(
+    db: Database,
+    *,
+    filters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    sort: Sequence[tuple[str, str]] = (('created_at', 'asc'),),
+) -> list[Binding]:
+    """A page of bindings; the ended ones too, unless filtered by `ended_at` None."""
+    with db.reader() as session:
+        return _BINDINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+
+
+def get(db: Database, binding_id: str) -> Binding | None:
+    with db.reader() as session:
+        return _BINDINGS.one(session, models.PodBinding.id == binding_id)
+
+
+@retry_on_deadlock
+def create(
+    db: Database, *, tenant_id: str, pod_id: str, az_name: str = '', affinity_group: str = ''
+) -> Binding:
+    """Bind by hand; a project may be bound so to several pods.
+
+    :raises Duplicate: the project is bound to this pod by hand already
+    :raises NotFound: there is no such pod
+    """
+    row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=True)
+    try:
+        with db.writer() as session:
+            session.execute(sqlalchemy.insert(models.PodBinding), row)
+            return _by_id(session, row['id'])
+    except db_exc.DBDuplicateEntry as error:
+        raise Duplicate('pod_id', pod_id) from error
+    except db_exc.DBReferenceError as error:
+        raise NotFound('pod', pod_id) from error
+
+
+@retry_on_deadlock
+def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id: str) -> Binding:
+    """Bind automatically, unless the project has such a binding: the first one wins.
+
+    :returns: the binding that is current, perhaps to another pod
+    :raises NotFound: there is no such pod
+    """
+    row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=False)
+    with db.writer() as session:
+        try:
+            insert_or_ignore(session, models.PodBinding, [row])
+        except db_exc.DBReferenceError as error:
+            raise NotFound('pod', pod_id) from error
+        binding = _BINDINGS.one(session, models.PodBinding.current_key == row['current_key'])
+        if binding is None:
+            raise NotFound('pod', pod_id)
+        return binding
+
+
+@retry_on_deadlock
+def move(db: Database, binding_id: str, pod_id: str) -> Binding:
+    """End a binding and start one to another pod, unless it has ended already.
+
+    :returns: the binding that is current: of two that move at once, one wins
+    :raises NotFound: there is no such binding, or it ended and nothing took its place, or there
+        is no such pod
+    :raises Duplicate: one made by hand, and the project is bound to that pod by hand already
+    """
+    try:
+        with db.writer() as session:
+            old = _by_id(session, binding_id)
+            if old.is_current and old.pod_id == pod_id:
+                return old
+            if _end(session, binding_id):
+                row = _row(old.tenant_id, pod_id, old.az_name, old.affinity_group, old.is_pinned)
+                session.execute(sqlalchemy.insert(models.PodBinding), row)
+                return _by_id(session, row['id'])
+            key = _automatic_key(old.tenant_id, old.az_name, old.affinity_group)
+            winner = _BINDINGS.one(session, models.PodBinding.current_key == key)
+            if winner is None or old.is_pinned:
+                raise NotFound('current binding', binding_id)
+            return winner
+    except db_exc.DBDuplicateEntry as error:
+        raise Duplicate('pod_id', pod_id) from error
+    except db_exc.DBReferenceError as error:
+        raise NotFound('pod', pod_id) from error
+
+
+def _end(session: Session, binding_id: str) -> bool:
+    now = utcnow()
+    ended = changed(
+        session,
+        sqlalchemy.update(models.PodBinding)
+        .where(models.PodBinding.id == binding_id, models.PodBinding.ended_at.is_(None))
+        .values(ended_at=now, updated_at=now, current_key=None),
+    )
+    return ended > 0
+
+
+@retry_on_deadlock
+def end(db: Database, binding_id: str) -> bool:
+    """End a binding and keep it as history; false when it is not current."""
+    with db.writer() as session:
+        return _end(session, binding_id)
+
+
+@retry_on_deadlock
+def delete(db: Database, binding_id: str) -> bool:
+    """Remove a binding, history and all."""
+    with db.writer() as session:
+        gone = changed(
+            session,
+            sqlalchemy.delete(models.PodBinding).where(models.PodBinding.id == binding_id),
+        )
+        return gone > 0

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the database layer raises of its own.
+
+    DatabaseLayerError
+     +- Duplicate     a unique field is taken; `field` names it
+     +- NotFound      a row that must exist does not; `what` and `key` name it
+
+Layers above decide what a client is told.
+"""
+
+
+class DatabaseLayerError(Exception):
+    """Base of what trio2o.db raises itself."""
+
+
+class Duplicate(DatabaseLayerError):
+    """A row with the same value of `field` exists."""
+
+    def __init__(self, field: str, value: object = None) -> None:
+        super().__init__(f'{field} {value!r} exists already')
+        self.field = field
+        self.value = value
+
+
+class NotFound(DatabaseLayerError):
+    """There is no `what` with this key."""
+
+    def __init__(self, what: str, key: object) -> None:
+        super().__init__(f'no {what} {key!r}')
+        self.what = what
+        self.key = key

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema's revisions: bring a database up to date, and say where it is."""
+
+import os
+
+import alembic.command
+import alembic.config
+import alembic.runtime.migration
+import alembic.script
+from oslo_config import cfg
+
+from trio2o.db.session import Database
+
+_SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
+
+
+def alembic_config() -> alembic.config.Config:
+    """Alembic's configuration, without any database in it."""
+    config = alembic.config.Config()
+    config.set_main_option('script_location', _SCRIPTS.replace('%', '%%'))
+    return config
+
+
+def revisions() -> list[str]:
+    """All revisions, the first one first."""
+    scripts = alembic.script.ScriptDirectory.from_config(alembic_config())
+    return [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def upgrade(database: cfg.ConfigOpts | Database, revision: str = 'head') -> None:
+    """Bring the database up to a revision; nothing happens when it is there."""
+    db = _database(database)
+    config = alembic_config()
+    # A connection, and not a URL: its listeners make SQLite and MySQL behave, and a password
+    # with a percent sign survives.
+    with db.engine.connect() as connection:
+        config.attributes['connection'] = connection
+        alembic.command.upgrade(config, revision)
+
+
+def version(database: cfg.ConfigOpts | Database) -> str | None:
+    """The revision the database is at; None when it has never been migrated."""
+    with _database(database).engine.connect() as connection:
+        context = alembic.runtime.migration.MigrationContext.configure(connection)
+        return context.get_current_revision()
+
+
+def head() -> str:
+    """The newest revision this program knows."""
+    return revisions()[-1]
+
+
+def _database(database: cfg.ConfigOpts | Database) -> Database:
+    return database if isinstance(database, Database) else Database(database)

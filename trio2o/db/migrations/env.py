@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run by alembic, from `trio2o.db.migration` and for `alembic revision` in a checkout."""
+
+from alembic import context
+
+from trio2o.db import models
+
+connection = context.config.attributes.get('connection')
+if connection is None:
+    from trio2o import conf
+    from trio2o.db.session import Database
+
+    connection = Database(conf.new_config()).engine.connect()
+
+# Batches, because SQLite cannot alter a column in place.
+context.configure(
+    connection=connection, target_metadata=models.Base.metadata, render_as_batch=True
+)
+with context.begin_transaction():
+    context.run_migrations()
+connection.commit()

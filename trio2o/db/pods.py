@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods, and the record of their state changes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+from oslo_utils import uuidutils
+from sqlalchemy.orm import Session
+
+from trio2o.db import models
+from trio2o.db.errors import Duplicate
+from trio2o.db.records import Pod, PodStateChange
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.statements import Columns, changed
+
+_PODS = Columns(Pod, models.Pod)
+_CHANGES = Columns(PodStateChange, models.PodStateChange)
+_BELONGINGS = (models.PodBinding, models.Routing, models.Replica, models.PodUsage)
+
+# Numbers are part of the integer ids that admins see, so they stay small.
+_MAX_NUMBER = 32767
+
+
+def list_all(db: Database) -> list[Pod]:
+    """All pods, the top region included, by name."""
+    with db.reader() as session:
+        return _PODS.all(session, _PODS.select.order_by(models.Pod.pod_name))
+
+
+def get(db: Database, pod_id: str) -> Pod | None:
+    with db.reader() as session:
+        return _PODS.one(session, models.Pod.pod_id == pod_id)
+
+
+def get_by_name(db: Database, pod_name: str) -> Pod | None:
+    with db.reader() as session:
+        return _PODS.one(session, models.Pod.pod_name == pod_name)
+
+
+@retry_on_deadlock
+def create(
+    db: Database,
+    *,
+    pod_name: str,
+    az_name: str = '',
+    pod_az_name: str = '',
+    dc_name: str = '',
+    state: str = 'enabled',
+    state_reason: str = '',
+    resource_affinity_tag: Mapping[str, Any] | None = None,
+    headroom: Mapping[str, Any] | None = None,
+) -> Pod:
+    """Record a new pod under the smallest free number.
+
+    :raises Duplicate: there is a pod of this name
+    """
+    pod_id = uuidutils.generate_uuid()
+    while True:
+        try:
+            with db.writer() as session:
+                if _PODS.one(session, models.Pod.pod_name == pod_name):
+                    raise Duplicate('pod_name', pod_name)
+                session.add(
+                    models.Pod(
+                        pod_id=pod_id,
+                        pod_name=pod_name,
+                        az_name=az_name,
+                        pod_az_name=pod_az_name,
+                        dc_name=dc_name,
+                        number=_free_number(session),
+                        state=state,
+                        state_reason=state_reason,
+                        resource_affinity_tag=resource_affinity_tag,
+                        headroom=headroom,
+                        created_at=utcnow(),
+                    )
+                )
+                session.flush()
+                return _existing(session, pod_id)
+        except db_exc.DBDuplicateEntry:
+            # Somebody took the name or the number; the next round tells which.
+            continue
+
+
+def _free_number(session: Session) -> int:
+    taken = set(session.scalars(sqlalchemy.select(models.Pod.number)))
+    return next(number for number in range(1, _MAX_NUMBER) if number not in taken)
+
+
+def _existing(session: Session, pod_id: str) -> Pod:
+    pod = _PODS.one(session, models.Pod.pod_id == pod_id)
+    assert pod is not None
+    return pod
+
+
+@retry_on_deadlock
+def update(
+    db: Database, pod_id: str, *, reason: str | None = None, user_id: str = '', **values: Any
+) -> Pod | None:
+    """Change columns of a pod; a change of state is recorded with its reason and user.
+
+    :param reason: becomes the pod's `state_reason`; None keeps it unless the state changes
+    :returns: the pod as it is now, or None when there is none
+    :raises Duplicate: another pod has the new name
+    """
+    try:
+        with db.writer() as session:
+            pod = session.get(models.Pod, pod_id, with_for_update=True)
+            if pod is None:
+                return None
+            state = values.get('state', pod.state)
+            if state != pod.state:
+                session.add(
+                    models.PodStateChange(
+                        pod_id=pod_id,
+                        from_state=pod.state,
+                        to_state=state,
+                        reason=reason or '',
+                        user_id=user_id,
+                        at=utcnow(),
+                    )
+                )
+            if reason is not None or state != pod.state:
+                values.setdefault('state_reason', reason or '')
+            for name, value in values.items():
+                if name not in _PODS.names:
+                    raise ValueError(f'pods has no {name}')
+                setattr(pod, name, value)
+            pod.updated_at = utcnow()
+            session.flush()
+            return _existing(session, pod_id)
+    except db_exc.DBDuplicateEntry as error:
+        field = 'number' if any('number' in column for column in error.columns) else 'pod_name'
+        raise Duplicate(field, values.get(field)) from error
+
+
+@retry_on_deadlock
+def delete(db: Database, pod_id: str) -> bool:
+    """Remove a pod and everything recorded of it, except its state changes."""
+    with db.writer() as session:
+        for model in _BELONGINGS:
+            changed(session, sqlalchemy.delete(model).where(model.pod_id == pod_id))
+        gone = sqlalchemy.delete(models.Pod).where(models.Pod.pod_id == pod_id)
+        return changed(session, gone) > 0
+
+
+def set_endpoints(db: Database, pod_id: str, endpoints: Mapping[str, Any]) -> bool:
+    """Remember the endpoints and versions that were found last."""
+    return _set(db, pod_id, endpoints=endpoints)
+
+
+def set_reconciled(db: Database, pod_id: str, at: datetime | None) -> bool:
+    """Remember that everything in the pod is known; with None that it is not."""
+    return _set(db, pod_id, is_reconciled=at is not None, reconciled_at=at)
+
+
+@retry_on_deadlock
+def _set(db: Database, pod_id: str, **values: Any) -> bool:
+    with db.writer() as session:
+        statement = sqlalchemy.update(models.Pod).where(models.Pod.pod_id == pod_id)
+        return changed(session, statement.values(**values)) > 0
+
+
+def state_changes(db: Database, pod_id: str, limit: int = 100) -> list[PodStateChange]:
+    """The last state changes of a pod, newest first."""
+    with db.reader() as session:
+        return _CHANGES.all(
+            session,
+            _CHANGES.select.where(models.PodStateChange.pod_id == pod_id)
+            .order_by(models.PodStateChange.id.desc())
+            .limit(limit),
+        )

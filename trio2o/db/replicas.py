@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must exist in every pod, and how far each pod is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+from sqlalchemy.orm import Session
+
+from trio2o.db import models
+from trio2o.db.errors import NotFound
+from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.statements import Columns, changed, insert_or_ignore
+
+_OBJECTS = Columns(ReplicatedObject, models.ReplicatedObject)
+_REPLICAS = Columns(Replica, models.Replica)
+_O = models.ReplicatedObject
+_R = models.Replica
+
+# An object is behind in a pod where nothing is known of it, or an older generation, or a try
+# failed. What was deleted before the pod knew of it need not be deleted there.
+_IS_BEHIND = sqlalchemy.or_(
+    sqlalchemy.and_(_R.object_id.is_(None), _O.is_deleted.is_(False)),
+    _R.generation < _O.generation,
+    _R.state.in_(('behind', 'failed')),
+)
+
+
+def _one(session: Session, kind: str, key: str) -> ReplicatedObject | None:
+    return _OBJECTS.one(session, _O.kind == kind, _O.key == key)
+
+
+def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
+    statement = (
+        sqlalchemy.update(_O)
+        .where(_O.kind == kind, _O.key == key)
+        .values(generation=_O.generation + 1, updated_at=utcnow(), **values)
+    )
+    return changed(session, statement) > 0
+
+
+@retry_on_deadlock
+def upsert_object(
+    db: Database, kind: str, key: str, wanted: Any, top_id: str | None = None
+) -> ReplicatedObject:
+    """Record what is wanted; each time is a new generation.
+
+    :param top_id: None keeps the one that is known
+    """
+    values = {'wanted': wanted, 'is_deleted': False}
+    if top_id is not None:
+        values['top_id'] = top_id
+    with db.writer() as session:
+        # Whoever finds nothing to change and then is too late to insert changes what is there.
+        if not _change(session, kind, key, **values):
+            row = {
+                'kind': kind,
+                'key': key,
+                'top_id': top_id,
+                'wanted': wanted,
+                'generation': 1,
+                'is_deleted': False,
+                'created_at': utcnow(),
+                'updated_at': None,
+            }
+            if not insert_or_ignore(session, _O, [row]):
+                _change(session, kind, key, **values)
+        found = _one(session, kind, key)
+        assert found is not None
+        return found
+
+
+def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
+    with db.reader() as session:
+        return _one(session, kind, key)
+
+
+def get_by_top_id(db: Database, kind: str, top_id: str) -> ReplicatedObject | None:
+    """The object of this id; one that was deleted only when no other has the id."""
+    with db.reader() as session:
+        return _OBJECTS.first(
+            session,
+            _OBJECTS.select.where(_O.kind == kind, _O.top_id == top_id)
+            .order_by(_O.is_deleted, _O.id.desc())
+            .limit(1),
+        )
+
+
+def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[ReplicatedObject]:
+    """All objects of a kind, in the order they came.
+
+    :param with_deleted: also those that not every pod has dropped yet
+    """
+    statement = _OBJECTS.select.where(_O.kind == kind).order_by(_O.id)
+    if not with_deleted:
+        statement = statement.where(_O.is_deleted.is_(False))
+    with db.reader() as session:
+        return _OBJECTS.all(session, statement)
+
+
+@retry_on_deadlock
+def mark_object_deleted(db: Database, kind: str, key: str) -> ReplicatedObject | None:
+    """Want an object gone, which is a new generation; None when there is none."""
+    with db.writer() as session:
+        _change(session, kind, key, is_deleted=True)
+        return _one(session, kind, key)
+
+
+@retry_on_deadlock
+def drop_object(db: Database, object_id: int) -> bool:
+    """Forget an object that is gone in all pods, and its replicas."""
+    with db.writer() as session:
+        changed(session, sqlalchemy.delete(_R).where(_R.object_id == object_id))
+        return changed(session, sqlalchemy.delete(_O).where(_O.id == object_id)) > 0
+
+
+@retry_on_deadlock
+def set_replica(
+    db: Database,
+    object_id: int,
+    pod_id: str,
+    *,
+    bottom_id: str | None = None,
+    generation: int,
+    state: str,
+    error: str | None = None,
+) -> Replica:
+    """Record how far a pod is with an object; tries are counted until it is in sync.
+
+    :param bottom_id: None keeps the one that is known, unless the object is gone there
+    :raises NotFound: there is no such object or pod
+    """
+    is_done = state in ('in_sync', 'gone')
+    values: dict[str, Any] = {
+        'generation': generation,
+        'state': state,
+        'error': error,
+        'updated_at': utcnow(),
+    }
+    if bottom_id is not None or state == 'gone':
+        values['bottom_id'] = bottom_id
+    row = {
+        'object_id': object_id,
+        'pod_id': pod_id,
+        'bottom_id': bottom_id,
+        'attempts': 0 if is_done else 1,
+        **values,
+    }
+    change = (
+        sqlalchemy.update(_R)
+        .where(_R.object_id == object_id, _R.pod_id == pod_id)
+        .values(**values, attempts=0 if is_done else _R.attempts + 1)
+    )
+    try:
+        with db.writer() as session:
+            if not changed(session, change) and not insert_or_ignore(session, _R, [row]):
+                changed(session, change)
+            replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
+    except db_exc.DBReferenceError as error_:
+        raise NotFound('object or pod', (object_id, pod_id)) from error_
+    if replica is None:
+        raise NotFound('object or pod', (object_id, pod_id))
+    return replica
+
+
+def list_replicas(
+    db: Database,
+    *,
+    pod_id: str | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    object_id: int | None = None,
+) -> list[Replica]:
+    """Replicas, narrowed as asked."""
+    statement = _REPLICAS.select.order_by(_R.object_id, _R.pod_id)
+    if kind is not None:
+        statement = statement.join(_O, _O.id == _R.object_id).where(_O.kind == kind)
+    for column, value in ((_R.pod_id, pod_id), (_R.state, state), (_R.object_id, object_id)):
+        if value is not None:
+            statement = statement.where(column == value)
+    with db.reader() as session:
+        return _REPLICAS.all(session, statement)
+
+
+def behind(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | None]]:
+    """The objects this pod does not have as they are wanted, in the order they came."""
+    statement = (
+        sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
+        .select_from(_O)
+        .outerjoin(_R, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == pod_id))
+        .where(_IS_BEHIND)
+        .order_by(_O.id)
+    )
+    width = len(_OBJECTS.names)
+    with db.reader() as session:
+        return [
+            (ReplicatedObject(*row[:width]), None if row[width] is None else Replica(*row[width:]))
+            for row in session.execute(statement)
+        ]
+
+
+def count_behind(db: Database) -> dict[str, int]:
+    """How many objects each pod is behind with; the top region is no pod here."""
+    counted = (
+        sqlalchemy.select(models.Pod.pod_id, sqlalchemy.func.count())
+        .select_from(models.Pod)
+        .join(_O, sqlalchemy.true())
+        .outerjoin(_R, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == models.Pod.pod_id))
+        .where(_IS_BEHIND, models.Pod.az_name != '')
+        .group_by(models.Pod.pod_id)
+    )
+    with db.reader() as session:
+        pods = session.scalars(
+            sqlalchemy.select(models.Pod.pod_id).where(models.Pod.az_name != '')
+        )
+        counts: dict[str, int] = dict.fromkeys(pods, 0)
+        counts.update((pod_id, count) for pod_id, count in session.execute(counted))
+        return counts
+
+
+def id_map(db: Database, kind: str) -> Mapping[str, Mapping[str, str]]:
+    """For each pod the ids it picked itself: bottom id to top id, where they differ."""
+    statement: Any = (
+        sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
+        .join(_O, _O.id == _R.object_id)
+        .where(_O.kind == kind, _R.state != 'gone', _R.bottom_id != _O.top_id)
+    )
+    ids: dict[str, dict[str, str]] = {}
+    with db.reader() as session:
+        for pod_id, bottom_id, top_id in session.execute(statement):
+            ids.setdefault(pod_id, {})[bottom_id] = top_id
+    return ids

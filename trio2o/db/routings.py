@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pod holds which resource. The request path lives on `get`; all of it goes by an index.
+
+Rows of deleted resources stay until they are purged, so that a lookup need not ask every pod for
+what is known to be gone; `Routing.is_live` tells.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
+
+from trio2o.db import models
+from trio2o.db.errors import NotFound
+from trio2o.db.records import NewRouting, Routing
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.statements import Columns, changed, insert_or_ignore
+
+_ROUTINGS = Columns(Routing, models.Routing)
+_R = models.Routing
+_ID_LENGTH = 64
+_IDS_A_QUERY = 1000
+
+_GET = _ROUTINGS.select.where(
+    _R.top_id == bindparam('top_id'), _R.resource_type == bindparam('resource_type')
+)
+_GET_MANY = _ROUTINGS.select.where(
+    _R.top_id.in_(bindparam('top_ids', expanding=True)),
+    _R.resource_type == bindparam('resource_type'),
+)
+# A scalar subquery for each pod, one index probe each: neither DISTINCT nor EXISTS keeps every
+# server from reading all rows of the project.
+_POD_HAS = sqlalchemy.select(
+    models.Pod.pod_id,
+    sqlalchemy.select(_R.id)
+    .where(
+        _R.resource_type == bindparam('resource_type'),
+        _R.project_id == bindparam('project_id'),
+        _R.pod_id == models.Pod.pod_id,
+        _R.state != 'deleted',
+    )
+    .limit(1)
+    .scalar_subquery(),
+)
+
+
+def get(db: Database, resource_type: str, top_id: str) -> Routing | None:
+    """The routing of a resource, in whatever state it is."""
+    with db.reader() as session:
+        return _ROUTINGS.first(session, _GET, {'top_id': top_id, 'resource_type': resource_type})
+
+
+def get_many(db: Database, resource_type: str, top_ids: Collection[str]) -> dict[str, Routing]:
+    """The routings that are known of these resources, by their top id."""
+    wanted = list(dict.fromkeys(top_ids))
+    found: dict[str, Routing] = {}
+    if not wanted:
+        return found
+    with db.reader() as session:
+        for start in range(0, len(wanted), _IDS_A_QUERY):
+            params = {
+                'top_ids': wanted[start : start + _IDS_A_QUERY],
+                'resource_type': resource_type,
+            }
+            for routing in _ROUTINGS.all(session, _GET_MANY, params):
+                found[routing.top_id] = routing
+    return found
+
+
+def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
+    bottom_id = new.bottom_id or new.top_id
+    if len(new.top_id) > _ID_LENGTH or len(bottom_id) > _ID_LENGTH:
+        raise ValueError(f'id {new.top_id!r} is longer than {_ID_LENGTH} characters')
+    return {
+        'top_id': new.top_id,
+        'bottom_id': bottom_id,
+        'pod_id': new.pod_id,
+        'project_id': new.project_id,
+        'resource_type': new.resource_type,
+        'created_at': new.created_at,
+        'deltas': new.deltas,
+        'state': new.state,
+        'recorded_at': now,
+        'deleted_at': now if new.state == 'deleted' else None,
+    }
+
+
+@retry_on_deadlock
+def record(
+    db: Database,
+    *,
+    resource_type: str,
+    top_id: str,
+    pod_id: str,
+    project_id: str,
+    bottom_id: str | None = None,
+    created_at: datetime | None = None,
+    deltas: Mapping[str, int] | None = None,
+    state: str = 'active',
+) -> Routing:
+    """Record where a resource is.
+
+    What is recorded already stays, except that a missing creation time or deltas are filled in and
+    the state follows. One that was deleted is taken over as it is now: the resource is there
+    again, perhaps in another pod.
+
+    :returns: the routing as it is now: another pod's, when that was first and is live
+    :raises NotFound: there is no such pod
+    """
+    new = NewRouting(
+        resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state
+    )
+    row = _row(new, utcnow())
+    try:
+        with db.writer() as session:
+            is_new = insert_or_ignore(session, _R, [row])
+            known = _ROUTINGS.first(
+                session, _GET, {'top_id': top_id, 'resource_type': resource_type}
+            )
+            if known is None:
+                raise NotFound('pod', pod_id)
+            changes = {} if is_new else _changes(known, row)
+            if not changes:
+                return known
+            _update(session, known.id, changes)
+            return _by_id(session, known.id)
+    except db_exc.DBReferenceError as error:
+        raise NotFound('pod', pod_id) from error
+
+
+def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
+    if not known.is_live:
+        return dict(row) if row['state'] != 'deleted' else {}
+    if known.pod_id != row['pod_id']:
+        return {}
+    changes = {
+        name: row[name]
+        for name in ('created_at', 'deltas')
+        if getattr(known, name) is None and row[name] is not None
+    }
+    # A resource that somebody just saw may be on its way out; only its end is the end.
+    if known.state != row['state'] and not (
+        known.state == 'deleting' and row['state'] == 'active'
+    ):
+        changes |= {'state': row['state'], 'deleted_at': row['deleted_at']}
+    return changes
+
+
+def _by_id(session: Session, routing_id: int) -> Routing:
+    routing = _ROUTINGS.one(session, _R.id == routing_id)
+    if routing is None:
+        raise NotFound('routing', routing_id)
+    return routing
+
+
+def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> bool:
+    statement = sqlalchemy.update(_R).where(_R.id == routing_id).values(**values)
+    return changed(session, statement) > 0
+
+
+@retry_on_deadlock
+def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]]) -> int:
+    """Record those that were never seen; what is known stays as it is.
+
+    :returns: how many were new
+    """
+    now = utcnow()
+    new = [_row(row if isinstance(row, NewRouting) else NewRouting(**row), now) for row in rows]
+    if not new:
+        return 0
+    # One order for all writers, or two that bring the same resources deadlock.
+    new.sort(key=lambda row: (row['resource_type'], row['top_id']))
+    with db.writer() as session:
+        return insert_or_ignore(session, _R, new)
+
+
+@retry_on_deadlock
+def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
+    """End the routing of a resource that is gone; false when it was not live."""
+    with db.writer() as session:
+        ended = changed(
+            session,
+            sqlalchemy.update(_R)
+            .where(_R.top_id == top_id, _R.resource_type == resource_type, _R.state != 'deleted')
+            .values(state='deleted', deleted_at=utcnow()),
+        )
+        return ended > 0
+
+
+def list_(
+    db: Database,
+    *,
+    filters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    marker: int | None = None,
+    sort: Sequence[tuple[str, str]] = (('id', 'asc'),),
+) -> list[Routing]:
+    """A page of routings in every state, for operators and jobs."""
+    with db.reader() as session:
+        return _ROUTINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+
+
+def count_by_pod(db: Database, pod_id: str) -> int:
+    """How many live routings a pod has."""
+    with db.reader() as session:
+        statement = sqlalchemy.select(sqlalchemy.func.count()).where(
+            _R.pod_id == pod_id, _R.state != 'deleted'
+        )
+        return session.execute(statement).scalar_one()
+
+
+@retry_on_deadlock
+def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
+    """Change columns of a routing.
+
+    :returns: the routing as it is now, or None when there is none
+    """
+    unknown = set(values) - set(_ROUTINGS.names) | set(values) & {'id'}
+    if unknown:
+        raise ValueError(f'cannot set {", ".join(sorted(unknown))} of a routing')
+    if 'state' in values:
+        values.setdefault('deleted_at', utcnow() if values['state'] == 'deleted' else None)
+    with db.writer() as session:
+        if values:
+            _update(session, routing_id, values)
+        return _ROUTINGS.one(session, _R.id == routing_id)
+
+
+@retry_on_deadlock
+def delete(db: Database, routing_id: int) -> bool:
+    """Remove a routing for good."""
+    with db.writer() as session:
+        return changed(session, sqlalchemy.delete(_R).where(_R.id == routing_id)) > 0
+
+
+def _of_pod(resource_type: str, pod_id: str, project_id: str | None) -> list[Any]:
+    criteria = [_R.resource_type == resource_type, _R.pod_id == pod_id]
+    return criteria if project_id is None else [*criteria, _R.project_id == project_id]
+
+
+def before(
+    db: Database,
+    resource_type: str,
+    pod_id: str,
+    project_id: str | None,
+    created_at: datetime,
+    newest_first: bool = True,
+    with_deleted: bool = False,
+) -> Routing | None:
+    """The last of a pod's resources that a list has before one created at this time.
+
+    It is strictly newer (strictly older, when the list begins with the oldest), so nothing
+    created in the same instant is passed over. Where that pod's page must begin after a marker
+    the pod does not have, this one is a marker it does have.
+
+    :param with_deleted: take deleted ones too: nova accepts them as markers
+    """
+    criteria = _of_pod(resource_type, pod_id, project_id)
+    if newest_first:
+        criteria.append(_R.created_at > created_at)
+        order = _R.created_at.asc()
+    else:
+        criteria.append(_R.created_at < created_at)
+        order = _R.created_at.desc()
+    if not with_deleted:
+        criteria.append(_R.state == 'active')
+    with db.reader() as session:
+        return _ROUTINGS.first(session, _ROUTINGS.select.where(*criteria).order_by(order).limit(1))
+
+
+def list_for_pod(
+    db: Database,
+    resource_type: str,
+    pod_id: str,
+    project_id: str | None,
+    limit: int | None = None,
+    older_than: datetime | None = None,
+) -> list[Routing]:
+    """What a pod holds that is not deleted, newest first; what has no creation time comes last.
+
+    :param older_than: only what was created before this
+    """
+    live = _ROUTINGS.select.where(
+        *_of_pod(resource_type, pod_id, project_id), _R.state != 'deleted'
+    )
+    dated = live.where(
+        _R.created_at.is_not(None) if older_than is None else _R.created_at < older_than
+    )
+    with db.reader() as session:
+        found = _ROUTINGS.all(session, dated.order_by(_R.created_at.desc()).limit(limit))
+        # A query of its own: servers disagree on where null sorts, and sorting it last would
+        # keep PostgreSQL from walking the index.
+        rest = None if limit is None else limit - len(found)
+        if rest != 0 and older_than is None:
+            found += _ROUTINGS.all(session, live.where(_R.created_at.is_(None)).limit(rest))
+        return found
+
+
+@retry_on_deadlock
+def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int:
+    """Remove routings that ended before a time, at most `limit` in one transaction.
+
+    :returns: how many went; as many as `limit` means there may be more
+    """
+    with db.writer() as session:
+        ids = list(
+            session.scalars(
+                sqlalchemy.select(_R.id)
+                .where(_R.state == 'deleted', _R.deleted_at < older_than)
+                .order_by(_R.deleted_at)
+                .limit(limit)
+            )
+        )
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            session.execute(
+                sqlalchemy.delete(_R).where(_R.id.in_(ids[start : start + _IDS_A_QUERY]))
+            )
+        return len(ids)
+
+
+def pods_of_project(db: Database, resource_type: str, project_id: str) -> set[str]:
+    """The pods that hold something live of a project; one index probe a pod."""
+    with db.reader() as session:
+        rows = session.execute(
+            _POD_HAS, {'resource_type': resource_type, 'project_id': project_id}
+        )
+        return {pod_id for pod_id, routing_id in rows if routing_id is not None}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transactions on one database: `Database.reader()` and `Database.writer()`.
+
+Each `Database` has an enginefacade of its own, so two may live in one process. Statements are
+written in the modules beside this one; this one only knows how the three servers are told to
+behave alike:
+
+- MySQL and MariaDB run READ COMMITTED as PostgreSQL does by default, so that "insert, and if
+  somebody was first read theirs" reads what was committed a moment ago;
+- SQLite runs with a write-ahead log, and a writer takes the write lock when it begins. A
+  transaction that reads first and asks for the lock later fails at once when another process
+  wrote in between, and no timeout helps.
+
+Transactions do not nest: a function that is called inside another's transaction takes the
+session, not the `Database`.
+"""
+
+import contextlib
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy
+from oslo_config import cfg
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
+from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import timeutils
+from sqlalchemy import event, pool
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+Lock = contextlib.AbstractContextManager[Any]
+
+_F = TypeVar('_F', bound=Callable[..., Any])
+
+SQLITE_LOCK_SECONDS = 30.0
+_WRITER = 'trio2o_writer'
+
+# One lock a SQLite file for the writers of this process. SQLite waits in C: under eventlet a
+# green thread that waits there would keep the one that holds the lock from ever finishing.
+_sqlite_write_locks: dict[str, Lock] = {}
+
+
+def utcnow() -> datetime:
+    """The time that is written to rows: UTC without a zone."""
+    return timeutils.utcnow()
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, db_exc.DBError) and 'database is locked' in str(error)
+
+
+def retry_on_deadlock(function: _F) -> _F:
+    """Run a writer function again after a deadlock or a lost connection.
+
+    A connection can be lost after the commit was sent, so what is decorated must bear being run
+    twice.
+    """
+    decorated: _F = oslo_db_api.wrap_db_retry(
+        max_retries=12,
+        retry_interval=0.02,
+        inc_retry_interval=True,
+        max_retry_interval=2,
+        retry_on_deadlock=True,
+        retry_on_disconnect=True,
+        jitter=True,
+        exception_checker=_is_locked,
+    )(function)
+    return decorated
+
+
+@enginefacade.transaction_context_provider
+class _Scope:
+    """What enginefacade hangs a transaction on; a new one for every transaction."""
+
+
+class Database:
+    """One database, as `[database]` of the given configuration describes it."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self.url = sqlalchemy.make_url(conf.database.connection)
+        self.dialect: str = self.url.get_backend_name()
+        self._facade = enginefacade.transaction_context()
+        self._facade.configure(**_facade_options(conf, self.url))
+        self._facade.append_on_engine_create(self._prepare_engine)
+        self._reader = self._facade.reader
+        self._writer = self._facade.writer
+        self._write_lock = _write_lock(self.url)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; made, and the connection tried, when first asked for."""
+        return self._writer.get_engine()
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[Session]:
+        """A session for reading; nothing is committed."""
+        with self._reader.using(_Scope()) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writer(self) -> Iterator[Session]:
+        """A session that is committed at the end of the block, or rolled back by an exception."""
+        with self._write_lock or contextlib.nullcontext():
+            with self._writer.using(_Scope()) as session:
+                if self._write_lock is not None:
+                    session.connection(execution_options={_WRITER: True})
+                yield session
+
+    def dispose(self) -> None:
+        """Close the pooled connections."""
+        self._facade._factory.dispose_pool()
+
+    def _prepare_engine(self, engine: Engine) -> None:
+        if self.dialect == 'sqlite':
+            _prepare_sqlite(engine)
+        elif self.dialect in ('mysql', 'mariadb'):
+            event.listen(engine, 'connect', _mysql_connected)
+
+
+def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:
+    known = enginefacade._TransactionFactory()
+    supported = {**known._url_cfg, **known._engine_cfg, **known._ignored_cfg}
+    options = {name: value for name, value in conf.database.items() if name in supported}
+    options['sqlite_fk'] = True
+    if url.get_backend_name() in ('mysql', 'mariadb') and 'charset' not in url.query:
+        # oslo.db would ask for three-byte utf8, in which not every name can be written
+        url = url.update_query_dict({'charset': 'utf8mb4'})
+    if _sqlite_file(url):
+        os.makedirs(os.path.dirname(os.path.abspath(_sqlite_file(url))), exist_ok=True)
+    options['connection'] = url.render_as_string(hide_password=False)
+    return options
+
+
+def _sqlite_file(url: sqlalchemy.URL) -> str:
+    if url.get_backend_name() != 'sqlite' or not url.database or url.database == ':memory:':
+        return ''
+    return url.database
+
+
+def _write_lock(url: sqlalchemy.URL) -> Lock | None:
+    if url.get_backend_name() != 'sqlite':
+        return None
+    if not _sqlite_file(url):
+        return threading.RLock()
+    return _sqlite_write_locks.setdefault(os.path.realpath(_sqlite_file(url)), threading.RLock())
+
+
+def _mysql_connected(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    event.listen(engine, 'connect', _sqlite_connected)
+    # Before oslo.db's listener, which begins only what has not been begun.
+    event.listen(engine, 'begin', _sqlite_begin, insert=True)
+    if isinstance(engine.pool, pool.NullPool):
+        # oslo.db opens the file anew for every transaction, which costs more than a lookup.
+        # Its listeners move along with the dispatcher.
+        old = engine.pool
+        engine.pool = pool.QueuePool(
+            old._creator,
+            pool_size=16,
+            max_overflow=48,
+            timeout=SQLITE_LOCK_SECONDS,
+            dialect=old._dialect,
+            _dispatch=old.dispatch,
+            use_lifo=True,
+        )
+
+
+def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f'PRAGMA busy_timeout = {int(SQLITE_LOCK_SECONDS * 1000)}')
+    _until_unlocked(lambda: connection.execute('PRAGMA journal_mode = WAL'))
+    connection.execute('PRAGMA synchronous = NORMAL')
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    if 'in_transaction' in connection.info or _WRITER not in connection.get_execution_options():
+        return
+    dbapi: Any = connection.connection.dbapi_connection
+    # Waiting here, and not in SQLite, lets other green threads run.
+    dbapi.execute('PRAGMA busy_timeout = 0')
+    try:
+        _until_unlocked(lambda: dbapi.execute('BEGIN IMMEDIATE'))
+    finally:
+        dbapi.execute(f'PRAGMA busy_timeout = {int(SQLITE_LOCK_SECONDS * 1000)}')
+    connection.info['in_transaction'] = True
+
+
+def _until_unlocked(execute: Callable[[], object]) -> None:
+    patience = time.monotonic() + SQLITE_LOCK_SECONDS
+    while True:
+        try:
+            execute()
+            return
+        except sqlite3.OperationalError as error:
+            if 'locked' not in str(error) or time.monotonic() > patience:
+                raise
+        time.sleep(random.uniform(0.0005, 0.004))

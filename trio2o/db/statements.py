@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements that every table needs: select records, page, and insert unless it exists.
+
+Only the modules of this package use it; the session is the caller's.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import sqlalchemy
+from oslo_db.sqlalchemy import utils as oslo_db_paging
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.sql import Executable
+
+from trio2o.db import models
+
+R = TypeVar('R')
+
+# SQLite takes 32766 parameters a statement; a row has about a dozen.
+_ROWS_A_STATEMENT = 500
+
+
+class Columns(Generic[R]):
+    """How rows of a model become records: the columns a record names, and no ORM objects."""
+
+    def __init__(self, record: type[R], model: type[models.Base]) -> None:
+        self.record = record
+        self.model = model
+        self.table = cast(sqlalchemy.Table, model.__table__)
+        self.key = tuple(self.table.primary_key.columns)
+        self.names = tuple(field.name for field in dataclasses.fields(record))  # type: ignore
+        self.select = sqlalchemy.select(*(self.table.c[name] for name in self.names))
+
+    def all(
+        self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None
+    ) -> list[R]:
+        record = self.record
+        return [record(*row) for row in session.execute(statement, params)]
+
+    def first(
+        self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None
+    ) -> R | None:
+        row = session.execute(statement, params).first()
+        return None if row is None else self.record(*row)
+
+    def one(self, session: Session, *criteria: Any) -> R | None:
+        return self.first(session, self.select.where(*criteria))
+
+    def page(
+        self,
+        session: Session,
+        *,
+        filters: Mapping[str, Any] | None,
+        limit: int | None,
+        marker: Any,
+        sort: Sequence[tuple[str, str]],
+    ) -> list[R]:
+        """Select a page.
+
+        :param filters: column name to value, or to a collection of values
+        :param marker: key of the last record of the page before; one that is gone is an error
+        :param sort: pairs of column and direction; the key is added to make the order total
+        :raises ValueError: for a filter, column or marker that does not exist
+        """
+        (key,) = self.key
+        statement = self.select.where(*self._criteria(filters))
+        directions = dict(sort)
+        directions.setdefault(key.name, sort[-1][1] if sort else 'asc')
+        self._check(directions)
+        at = None
+        if marker is not None:
+            at = session.get(self.model, marker)
+            if at is None:
+                raise ValueError(f'marker {marker!r} does not exist')
+        paged: Executable = oslo_db_paging.paginate_query(
+            statement,
+            self.model,
+            limit,
+            list(directions),
+            marker=at,
+            sort_dirs=list(directions.values()),
+        )
+        return self.all(session, paged)
+
+    def _check(self, names: Collection[str]) -> None:
+        unknown = set(names) - set(self.names)
+        if unknown:
+            raise ValueError(f'{self.table.name} has no {", ".join(sorted(unknown))}')
+
+    def _criteria(self, filters: Mapping[str, Any] | None) -> list[Any]:
+        self._check(filters or ())
+        return [_matches(self.table.c[name], value) for name, value in (filters or {}).items()]
+
+
+def _matches(column: Any, value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return column.is_(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return column.in_(sorted(value))
+    return column == value
+
+
+def changed(session: Session, statement: Executable, params: Any = None) -> int:
+    """Execute an update, delete or insert.
+
+    Objects the session holds are not told.
+
+    :returns: how many rows it found
+    """
+    result = session.execute(
+        statement,
+        params,
+        execution_options={'synchronize_session': False, 'preserve_rowcount': True},
+    )
+    return cast('sqlalchemy.CursorResult[Any]', result).rowcount
+
+
+def insert_or_ignore(
+    session: Session, model: type[models.Base], rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Insert the rows that clash with no unique constraint.
+
+    MySQL also swallows a broken foreign key here: who must know reads the row back.
+
+    :returns: how many were inserted
+    """
+    dialect = session.get_bind().dialect.name
+    table = cast(sqlalchemy.Table, model.__table__)
+    statement: Any
+    if dialect in ('mysql', 'mariadb'):
+        statement = mysql.insert(table).prefix_with('IGNORE')
+    elif dialect == 'postgresql':
+        statement = postgresql.insert(table).on_conflict_do_nothing()
+    else:
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    inserted = 0
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        inserted += changed(session, statement, rows[start : start + _ROWS_A_STATEMENT])
+    return inserted
