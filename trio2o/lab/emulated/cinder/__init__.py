@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder: the Block Storage API of one emulated pod.
+
+This module holds the state and the way of a request (token, microversion, project in the path); each
+noun has its own module with a table of routes.
+"""
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trio2o.lab.emulated import service, wire
+from trio2o.lab.emulated.cinder import (
+    attachments,
+    infra,
+    quotas,
+    records,
+    snapshots,
+    types,
+    versions,
+    volume_actions,
+    volume_metadata,
+    volumes,
+)
+from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.service import NOT_FOUND
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.glance import Glance
+    from trio2o.lab.emulated.keystone import Keystone, Token
+
+MEDIA = 'application/vnd.openstack.volume+json'
+
+
+@dataclasses.dataclass
+class Settings:
+    """What an operator would set in cinder.conf, and how fast the pod works (see Nova's)."""
+
+    min_minor: int = 0
+    max_minor: int = 71
+    max_limit: int = 1000
+    zones: tuple[str, ...] = ('nova',)
+    zone_fallback: bool = False
+    build_seconds: float | None = 0.0
+    delete_seconds: float | None = 0.0
+
+
+class Cinder(service.PodService):
+    """One pod's Cinder. ``volumes`` and its like are plain dicts that tests may read and change."""
+
+    prefix = '/v3'
+
+    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
+                 settings: Settings | None = None, glance: 'Glance | None' = None,
+                 log_size: int | None = 10000) -> None:
+        self.routes = ROUTES
+        super().__init__(keystone, clock, log_size)
+        self.settings = settings or Settings()
+        self.glance = glance
+        self.volumes: dict[str, dict[str, Any]] = {}
+        self.snapshots: dict[str, dict[str, Any]] = {}
+        self.attachments: dict[str, dict[str, Any]] = {}
+        self.types: dict[str, dict[str, Any]] = {}
+        self.qos_specs: dict[str, dict[str, Any]] = {}
+        self.hosts: list[str] = ['volume-1']
+        self.quota_sets: dict[str, dict[str, int]] = {}
+        self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
+        self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []
+        types.add(self, '__DEFAULT__', description='Default Volume Type')
+
+    # -- time --
+
+    def stamp(self) -> datetime.datetime:
+        """Now, in whole seconds, as MySQL keeps it."""
+        return self.clock.now().replace(microsecond=0)
+
+    def later(self, seconds: float | None, work: Callable[[], None]) -> None:
+        """Do something when the pod's clock has passed so many seconds."""
+        due = None if seconds is None else self.clock.now() + datetime.timedelta(seconds=seconds)
+        self._pending.append((due, work))
+
+    def settle(self, everything: bool = False) -> None:
+        """Do what is due, or all that is pending."""
+        with self.lock:
+            if not self._pending:
+                return
+            now = self.clock.now()
+            ready = [row for row in self._pending
+                     if everything or (row[0] is not None and row[0] <= now)]
+            self._pending = [row for row in self._pending if row not in ready]
+            for _, work in ready:
+                work()
+
+    # -- the way of a request --
+
+    def respond(self, request: wire.Request) -> wire.Response:
+        response = self._respond(request)
+        response.headers += [('x-openstack-request-id', request.request_id)]
+        return response
+
+    def _respond(self, request: wire.Request) -> wire.Response:
+        if self._pending:
+            self.settle()
+        path = request.path
+        if not path.startswith('/v3/'):
+            return versions.unversioned(self, request)
+        refused = self.authenticate(request)
+        if refused is not None:
+            return refused
+        if path.endswith('.json'):
+            path = path[:-5]
+        path = path[3:]
+        try:
+            path = self.split_project(request, path)
+            if path != '/':
+                self.router.match(request.method, path, 1 << 29)
+        except wire.NoRoute:
+            return self.no_route(request)
+        try:
+            self.negotiate(request)
+            if path == '/':
+                return self.finish(request, versions.show(self, request))
+            route, request.args = self.router.match(request.method, path, request.minor)
+            if route is None:
+                raise wire.Refusal(404, NOT_FOUND)
+            given = request.project_in_path
+            if given and given != request.user.project_id:
+                raise wire.Refusal(400, 'Malformed request url')
+            request.prefix = f'{request.base}/v3' + (f'/{given}' if given else '')
+            return self.finish(request, route.handler(self, request))
+        except wire.Refusal as refusal:
+            return self.render(request, refusal)
+
+    def negotiate(self, request: wire.Request) -> None:
+        """Set the microversion asked for, or refuse it in Cinder's words."""
+        header = request.headers.get('openstack-api-version')
+        request.minor = 0
+        if header is None:
+            return
+        text = None
+        for item in header.split(','):
+            words = item.split()
+            if 'volume' in item and len(words) == 2:
+                text = words[1]
+                break
+        if text is None:
+            request.minor = -1
+            raise wire.Refusal(400, 'The server could not comply with the request since it is '
+                                    'either malformed or otherwise incorrect.')
+        if text == 'latest':
+            request.minor = self.settings.max_minor
+            return
+        major, _, minor = text.partition('.')
+        if not (major.isdigit() and minor.isdigit()) or text != f'{int(major)}.{int(minor)}':
+            request.minor = -1
+            raise wire.Refusal(400, f'API Version String {text} is of invalid format. Must be of '
+                                    'format MajorNum.MinorNum.')
+        request.minor = int(minor)
+        low, high = self.settings.min_minor, self.settings.max_minor
+        if int(major) != 3 or not low <= int(minor) <= high:
+            request.args['refused_version'] = text
+            raise wire.Refusal(406, f'Version {text} is not supported by the API. Minimum is '
+                                    f'3.{low} and maximum is 3.{high}.')
+
+    def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
+        if request.minor >= 0:
+            number = request.args.get('refused_version') or f'3.{request.minor}'
+            response.headers += [('OpenStack-API-Version', f'volume {number}'),
+                                 ('Vary', 'OpenStack-API-Version')]
+        response.headers.append(('x-compute-request-id', request.request_id))
+        return response
+
+    # -- what handlers use --
+
+    def body(self, request: wire.Request, key: str) -> dict[str, Any]:
+        """The object under ``key`` of the body."""
+        body = self.body_of(request, MEDIA)
+        if not isinstance(body, dict) or not isinstance(body.get(key), dict):
+            raise wire.Refusal(400, f"'{key}' is a required property" if isinstance(body, dict)
+                               else "None is not of type 'object'")
+        return body[key]
+
+    def admin_only(self, request: wire.Request, rule: str) -> None:
+        """Refuse members, naming the policy rule as Cinder does."""
+        if not request.user.is_admin:
+            raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
+
+    def new_id(self) -> str:
+        """A fresh uuid."""
+        return str(uuid.uuid4())
+
+    # -- what the same pod's Nova asks -------------------------------------------------------------
+
+    def sees(self, volume_id: str, user: 'Token') -> bool:
+        """Whether the caller has such a volume here."""
+        volume = self.volumes.get(volume_id)
+        return volume is not None and (user.is_admin or volume['project_id'] == user.project_id)
+
+    def born(self, project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
+        """A volume made without a request of its own."""
+        return records.new_volume(self, project_id, user_id, size, **given)
+
+    def attached(self, volume_id: str, server_id: str, device: str) -> str:
+        """A server took the volume; returns the attachment's id."""
+        return records.attach(self, self.volumes[volume_id], server_id, device)
+
+    def detached(self, volume_id: str, attachment_id: str, delete: bool) -> None:
+        """A server gave the volume back, perhaps to be deleted."""
+        self.attachments.pop(attachment_id, None)
+        volume = self.volumes.get(volume_id)
+        if volume is None:
+            return
+        if delete:
+            del self.volumes[volume_id]
+        elif not records.attachments_of(self, volume_id):
+            volume['status'] = 'available'
+
+
+ROUTES = [
+    *volumes.ROUTES, *volume_actions.ROUTES, *volume_metadata.ROUTES, *snapshots.ROUTES,
+    *types.ROUTES, *attachments.ROUTES, *quotas.ROUTES, *infra.ROUTES,
+]

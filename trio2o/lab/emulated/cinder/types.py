@@ -1,0 +1,2 @@
+ROUTES = []
+def add(*a, **k): pass

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nova: the Compute API of one emulated pod.
+
+This module holds the state and the way of a request (token, microversion, project in the path); each
+noun has its own module with a table of routes.
+"""
+
+import dataclasses
+import datetime
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trio2o.lab.emulated import service, wire
+from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.nova import (
+    attachments,
+    events,
+    flavors,
+    groups,
+    infra,
+    instance_actions,
+    keypairs,
+    quotas,
+    server_actions,
+    server_parts,
+    servers,
+    versions,
+)
+from trio2o.lab.emulated.service import NOT_FOUND
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.cinder import Cinder
+    from trio2o.lab.emulated.glance import Glance
+    from trio2o.lab.emulated.keystone import Keystone
+
+MEDIA = 'application/vnd.openstack.compute+json'
+DEFAULT_FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1),
+                   ('3', 'm1.medium', 4096, 40, 2))
+
+
+@dataclasses.dataclass
+class Settings:
+    """What an operator would set in nova.conf, and how fast the pod works.
+
+    ``build_seconds`` and ``delete_seconds`` are measured on the pod's clock; 0 is done by the next
+    request, None never happens until the test calls ``Nova.settle(everything=True)``.
+    """
+
+    min_minor: int = 1
+    max_minor: int = 104
+    max_limit: int = 1000
+    zones: tuple[str, ...] = ('nova',)
+    build_seconds: float | None = 0.0
+    delete_seconds: float | None = 0.0
+    cross_az_attach: bool = True
+
+
+class Nova(service.PodService):
+    """One pod's Nova. ``servers`` and its like are plain dicts that tests may read and change."""
+
+    prefix = '/v2.1'
+
+    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
+                 settings: Settings | None = None, cinder: 'Cinder | None' = None,
+                 glance: 'Glance | None' = None, log_size: int | None = 10000) -> None:
+        self.routes = ROUTES
+        super().__init__(keystone, clock, log_size)
+        self.settings = settings or Settings()
+        self.cinder = cinder
+        self.glance = glance
+        self.servers: dict[str, dict[str, Any]] = {}
+        self.flavors: dict[str, dict[str, Any]] = {}
+        self.keypairs: dict[tuple[str, str], dict[str, Any]] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.aggregates: dict[int, dict[str, Any]] = {}
+        self.hosts: list[str] = ['compute-1']
+        self.quota_sets: dict[str, dict[str, int]] = {}
+        self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
+        self.events: list[dict[str, Any]] = []
+        self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []
+        for flavor_id, name, ram, disk, vcpus in DEFAULT_FLAVORS:
+            flavors.add(self, name, ram, disk, vcpus, flavor_id=flavor_id)
+
+    # -- time --
+
+    def stamp(self) -> datetime.datetime:
+        """Now, in whole seconds, as the database keeps it."""
+        return self.clock.now().replace(microsecond=0)
+
+    def later(self, seconds: float | None, work: Callable[[], None]) -> None:
+        """Do something when the pod's clock has passed so many seconds."""
+        due = None if seconds is None else self.clock.now() + datetime.timedelta(seconds=seconds)
+        self._pending.append((due, work))
+
+    def settle(self, everything: bool = False) -> None:
+        """Do what is due, or all that is pending."""
+        with self.lock:
+            if not self._pending:
+                return
+            now = self.clock.now()
+            ready = [row for row in self._pending
+                     if everything or (row[0] is not None and row[0] <= now)]
+            self._pending = [row for row in self._pending if row not in ready]
+            for _, work in ready:
+                work()
+
+    # -- the way of a request --
+
+    def respond(self, request: wire.Request) -> wire.Response:
+        response = self._respond(request)
+        response.headers += [('x-openstack-request-id', request.request_id),
+                             ('x-compute-request-id', request.request_id)]
+        return response
+
+    def _respond(self, request: wire.Request) -> wire.Response:
+        if self._pending:
+            self.settle()
+        path = request.path
+        if not path.startswith('/v2.1/') or path == '/v2.1/':
+            return versions.unversioned(self, request)
+        refused = self.authenticate(request)
+        if refused is not None:
+            return refused
+        try:
+            path = self.split_project(request, path[5:])
+            if request.project_in_path and path == '/':
+                path = ''
+            self.router.match(request.method, path, 1 << 29)
+        except wire.NoRoute:
+            return self.no_route(request)
+        try:
+            self.negotiate(request)
+            route, request.args = self.router.match(request.method, path, request.minor)
+            if route is None:
+                raise wire.Refusal(404, NOT_FOUND)
+            self._check_project(request)
+            request.prefix = f'{request.base}/v2.1' + (
+                f'/{request.project_in_path}' if request.project_in_path else '')
+            return self.finish(request, route.handler(self, request))
+        except wire.Refusal as refusal:
+            return self.render(request, refusal)
+
+    def _check_project(self, request: wire.Request) -> None:
+        given = request.project_in_path
+        if given and given != request.user.project_id:
+            raise wire.Refusal(400, (
+                f"Malformed request URL: URL's project_id '{given}' doesn't match Context's "
+                f"project_id '{request.user.project_id}'"))
+
+    def negotiate(self, request: wire.Request) -> None:
+        """Set the microversion asked for, or refuse it in Nova's words."""
+        text = versions.asked(request.headers)
+        low, high = self.settings.min_minor, self.settings.max_minor
+        if text is None:
+            request.minor = 1
+            return
+        if text == 'latest':
+            request.minor = high
+            return
+        major, _, minor = text.partition('.')
+        if not (major.isdigit() and minor.isdigit()) or text != f'{int(major)}.{int(minor)}':
+            request.minor = -1
+            raise wire.Refusal(400, f'API Version String {text} is of invalid format. Must be of '
+                                    'format MajorNum.MinorNum.')
+        request.minor = int(minor)
+        if int(major) != 2 or not low <= int(minor) <= high:
+            request.args['refused_version'] = text
+            raise wire.Refusal(406, f'Version {text} is not supported by the API. Minimum is '
+                                    f'2.{low} and maximum is 2.{high}.')
+
+    def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
+        if request.minor > 0:
+            number = request.args.get('refused_version') or f'2.{request.minor}'
+            response.headers += [('OpenStack-API-Version', f'compute {number}'),
+                                 ('X-OpenStack-Nova-API-Version', number),
+                                 ('Vary', 'OpenStack-API-Version'),
+                                 ('Vary', 'X-OpenStack-Nova-API-Version')]
+        return response
+
+    # -- what handlers use --
+
+    def body(self, request: wire.Request, key: str) -> dict[str, Any]:
+        """The object under ``key`` of the body."""
+        body = self.body_of(request, MEDIA)
+        if not isinstance(body, dict) or key not in body:
+            raise wire.Refusal(400, f"'{key}' is a required property"
+                               if isinstance(body, dict) else f'{body!r} is not of type \'object\'')
+        if not isinstance(body[key], dict):
+            raise wire.Refusal(400, f'Invalid input for field/attribute {key}. Value: '
+                                    f"{body[key]}. {body[key]!r} is not of type 'object'")
+        return body[key]
+
+    def admin_only(self, request: wire.Request, rule: str) -> None:
+        """Refuse members, naming the policy rule as Nova does."""
+        if not request.user.is_admin:
+            raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
+
+    def server(self, request: wire.Request, server_id: str | None = None) -> dict[str, Any]:
+        """The live server of the path that the caller may see."""
+        wanted = server_id or request.args['server_id']
+        found = self.servers.get(wanted)
+        if found is None or found['deleted'] or not (
+                request.user.is_admin or found['project_id'] == request.user.project_id):
+            raise wire.Refusal(404, f'Instance {wanted} could not be found.')
+        return found
+
+    def new_id(self) -> str:
+        """A fresh uuid."""
+        return str(uuid.uuid4())
+
+
+ROUTES = [
+    *versions.ROUTES, *servers.ROUTES, *server_actions.ROUTES, *server_parts.ROUTES,
+    *attachments.ROUTES, *instance_actions.ROUTES, *flavors.ROUTES, *keypairs.ROUTES,
+    *groups.ROUTES, *quotas.ROUTES, *events.ROUTES, *infra.ROUTES,
+]

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""POST /servers/{id}/action: exactly one key says which. What takes minutes is done at once here."""
+
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.nova import records, server_views, servers
+from trio2o.lab.emulated.wire import Refusal, Route
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.nova import Nova
+
+Server = dict[str, Any]
+Action = Callable[['Nova', wire.Request, Server, Any], wire.Response]
+
+
+def act(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """Find the action; unknown keys are a 400 before the server is looked for."""
+    body = nova.body_of(request, 'application/vnd.openstack.compute+json')
+    if not isinstance(body, dict) or len(body) != 1:
+        raise Refusal(400, 'Malformed request body')
+    name, given = next(iter(body.items()))
+    if name not in ACTIONS:
+        raise Refusal(400, f'There is no such action: {name}')
+    action, since, until = ACTIONS[name]
+    if not since <= request.minor <= until:
+        raise Refusal(404, 'The resource could not be found.')
+    server = nova.server(request)
+    if server['locked_by'] and not request.user.is_admin and name not in ('lock', 'unlock'):
+        raise Refusal(409, f'Instance {server["id"]} is locked')
+    return action(nova, request, server, given)
+
+
+def _note(nova: 'Nova', request: wire.Request, server: Server, name: str) -> None:
+    records.note(nova, server, name, request.request_id, request.user.user_id,
+                 request.user.project_id)
+
+
+def _demand(server: Server, name: str, *states: str) -> None:
+    if states and server['vm_state'] not in states:
+        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in vm_state "
+                           f'{server["vm_state"]}')
+    if server['task_state'] is not None:
+        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in task_state "
+                           f'{server["task_state"]}')
+
+
+def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202,
+          **changes: Any) -> Action:
+    """An action that only moves the server from some states to another."""
+    def action(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+        if admin:
+            nova.admin_only(request, admin)
+        _demand(server, name, *states)
+        _note(nova, request, server, name)
+        records.touch(nova, server, **changes)
+        return wire.empty(status)
+    return action
+
+
+def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """To VERIFY_RESIZE with the new flavor."""
+    wanted = str(given.get('flavorRef', ''))
+    flavor = nova.flavors.get(wanted)
+    if flavor is None:
+        raise Refusal(404 if not wanted else 400, f'Flavor {wanted} could not be found.')
+    if flavor['id'] == server['flavor']['id']:
+        raise Refusal(400, 'When resizing, instances must change flavor!')
+    _demand(server, 'resize', 'active', 'stopped')
+    _note(nova, request, server, 'resize')
+    keys = server['flavor'].keys()
+    records.touch(nova, server, old_flavor=server['flavor'], vm_state='resized',
+                  flavor={**{key: flavor[key] for key in keys},
+                          'extra_specs': dict(flavor['extra_specs'])})
+    return wire.empty(202)
+
+
+def confirm_resize(nova: 'Nova', request: wire.Request, server: Server,
+                   given: Any) -> wire.Response:
+    """204 for old times' sake."""
+    _demand(server, 'confirm_resize', 'resized')
+    _note(nova, request, server, 'confirmResize')
+    records.touch(nova, server, vm_state='active', old_flavor=None)
+    return wire.empty(204)
+
+
+def revert_resize(nova: 'Nova', request: wire.Request, server: Server,
+                  given: Any) -> wire.Response:
+    """Back to the old flavor."""
+    _demand(server, 'revert_resize', 'resized')
+    _note(nova, request, server, 'revertResize')
+    records.touch(nova, server, vm_state='active',
+                  flavor=server['old_flavor'] or server['flavor'], old_flavor=None)
+    return wire.empty(202)
+
+
+def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """202 with the server and a Location."""
+    if 'imageRef' not in given:
+        raise Refusal(400, 'Invalid input for field/attribute rebuild. Value: '
+                           f"{given}. 'imageRef' is a required property")
+    if nova.glance is not None and given['imageRef'] not in nova.glance.images:
+        raise Refusal(400, 'Cannot find image for rebuild')
+    _demand(server, 'rebuild', 'active', 'stopped', 'error')
+    _note(nova, request, server, 'rebuild')
+    changes: dict[str, Any] = {'image_ref': given['imageRef'], 'vm_state': 'active'}
+    for key, column in (('name', 'name'), ('metadata', 'metadata'),
+                        ('description', 'description'), ('accessIPv4', 'access_ip_v4')):
+        if key in given:
+            changes[column] = given[key]
+    records.touch(nova, server, **changes)
+    view = server_views.full(request, server, complete=request.minor >= 75,
+                             groups=servers.groups_of(nova, server))
+    if 54 <= request.minor < 75:
+        view['key_name'] = server['key_name']
+    if 57 <= request.minor < 75:
+        view['user_data'] = server['user_data']
+    view['adminPass'] = given.get('adminPass') or secrets.token_urlsafe(9)
+    location = server_views.links(request, 'servers', server['id'])[0]['href']
+    return wire.reply({'server': view}, 202, [('Location', location)])
+
+
+def reboot(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """SOFT or HARD."""
+    kind = str((given or {}).get('type', '')).upper() if isinstance(given, dict) else ''
+    if kind not in ('SOFT', 'HARD'):
+        raise Refusal(400, f'Invalid input for field/attribute reboot. Value: {given}. '
+                           f"'type' is a required property")
+    _demand(server, 'reboot', 'active', 'stopped', 'paused', 'suspended', 'error')
+    _note(nova, request, server, 'reboot')
+    records.touch(nova, server, vm_state='active', power_state=1)
+    return wire.empty(202)
+
+
+def lock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """With a reason from 2.73."""
+    reason = given.get('locked_reason') if isinstance(given, dict) and request.minor >= 73 else None
+    _note(nova, request, server, 'lock')
+    records.touch(nova, server, locked_by='admin' if request.user.is_admin else 'owner',
+                  locked_reason=reason)
+    return wire.empty(202)
+
+
+def unlock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Members cannot undo an administrator's lock."""
+    if server['locked_by'] == 'admin':
+        nova.admin_only(request, 'os_compute_api:os-lock-server:unlock:unlock_override')
+    _note(nova, request, server, 'unlock')
+    records.touch(nova, server, locked_by=None, locked_reason=None)
+    return wire.empty(202)
+
+
+def reset_state(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """active or error."""
+    nova.admin_only(request, 'os_compute_api:os-admin-actions:reset_state')
+    if given.get('state') not in ('active', 'error'):
+        raise Refusal(400, f'Invalid input for field/attribute state. Value: '
+                           f"{given.get('state')}. {given.get('state')!r} is not one of "
+                           "['active', 'error']")
+    records.touch(nova, server, vm_state=given['state'], task_state=None)
+    return wire.empty(202)
+
+
+def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """A Location at the pod's Glance up to 2.44, ``image_id`` after."""
+    if nova.glance is None:
+        raise Refusal(400, 'Unable to set metadata on the image')
+    _demand(server, 'createImage', 'active', 'stopped', 'paused', 'suspended')
+    _note(nova, request, server, 'createImage')
+    image = nova.glance.add_image(given['name'], request.user.project_id)
+    if request.minor >= 45:
+        return wire.reply({'image_id': image['id']}, 202)
+    return wire.empty(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])
+
+
+def change_password(nova: 'Nova', request: wire.Request, server: Server,
+                    given: Any) -> wire.Response:
+    """Nothing to see afterwards."""
+    _demand(server, 'set_admin_password', 'active')
+    _note(nova, request, server, 'changePassword')
+    return wire.empty(202)
+
+
+def console_output(nova: 'Nova', request: wire.Request, server: Server,
+                   given: Any) -> wire.Response:
+    """As the fake driver prints it."""
+    return wire.reply({'output': 'FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE'})
+
+
+def vnc_console(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Up to 2.5; a URL of this pod."""
+    url = f'http://{nova.hosts[0]}:6080/vnc_auto.html?path=%3Ftoken%3D{nova.new_id()}'
+    return wire.reply({'console': {'type': given.get('type', 'novnc'), 'url': url}})
+
+
+def security_group(nova: 'Nova', request: wire.Request, server: Server,
+                   given: Any) -> wire.Response:
+    """Add or remove a security group."""
+    name = given.get('name')
+    adding = 'addSecurityGroup' in wire.loads(request.body)
+    if adding and name not in server['security_groups']:
+        server['security_groups'].append(name)
+    elif not adding and name in server['security_groups']:
+        server['security_groups'].remove(name)
+    return wire.empty(202)
+
+
+def rescue(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """200 with the password."""
+    _demand(server, 'rescue', 'active', 'stopped', 'error')
+    _note(nova, request, server, 'rescue')
+    records.touch(nova, server, vm_state='rescued')
+    password = (given or {}).get('adminPass') if isinstance(given, dict) else None
+    return wire.reply({'adminPass': password or secrets.token_urlsafe(9)})
+
+
+def force_delete(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Delete at once."""
+    _note(nova, request, server, 'delete')
+    records.erase(nova, server)
+    return wire.empty(202)
+
+
+_ALWAYS = 1 << 30
+_MIGRATE = 'os_compute_api:os-migrate-server:'
+ACTIONS: dict[str, tuple[Action, int, int]] = {
+    name: (action, since, until) for name, action, since, until in (
+        ('os-start', _move('start', ('stopped',), vm_state='active', power_state=1), 0, _ALWAYS),
+        ('os-stop', _move('stop', ('active', 'error', 'rescued'), vm_state='stopped',
+                          power_state=4), 0, _ALWAYS),
+        ('pause', _move('pause', ('active', 'rescued'), vm_state='paused', power_state=3), 0,
+         _ALWAYS),
+        ('unpause', _move('unpause', ('paused',), vm_state='active', power_state=1), 0, _ALWAYS),
+        ('suspend', _move('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4),
+         0, _ALWAYS),
+        ('resume', _move('resume', ('suspended',), vm_state='active', power_state=1), 0, _ALWAYS),
+        ('unrescue', _move('unrescue', ('rescued',), vm_state='active'), 0, _ALWAYS),
+        ('shelve', _move('shelve', ('active', 'stopped', 'paused', 'suspended'),
+                         vm_state='shelved_offloaded', power_state=4, host=None, node=None), 0,
+         _ALWAYS),
+        ('shelveOffload', _move('shelve_offload', ('shelved', 'shelved_offloaded'),
+                                vm_state='shelved_offloaded', host=None, node=None), 0, _ALWAYS),
+        ('migrate', _move('migrate', ('active', 'stopped'), _MIGRATE + 'migrate',
+                          vm_state='resized'), 0, _ALWAYS),
+        ('os-migrateLive', _move('migrate_live', ('active', 'paused'), _MIGRATE + 'migrate_live'),
+         0, _ALWAYS),
+        ('trigger_crash_dump', _move('trigger_crash_dump', ('active', 'paused', 'rescued')), 17,
+         _ALWAYS),
+        ('resize', resize, 0, _ALWAYS), ('confirmResize', confirm_resize, 0, _ALWAYS),
+        ('revertResize', revert_resize, 0, _ALWAYS), ('rebuild', rebuild, 0, _ALWAYS),
+        ('reboot', reboot, 0, _ALWAYS), ('lock', lock, 0, _ALWAYS),
+        ('unlock', unlock, 0, _ALWAYS), ('os-resetState', reset_state, 0, _ALWAYS),
+        ('createImage', create_image, 0, _ALWAYS), ('createBackup', create_image, 0, _ALWAYS),
+        ('changePassword', change_password, 0, _ALWAYS),
+        ('os-getConsoleOutput', console_output, 0, _ALWAYS),
+        ('os-getVNCConsole', vnc_console, 0, 5), ('rescue', rescue, 0, _ALWAYS),
+        ('addSecurityGroup', security_group, 0, _ALWAYS),
+        ('removeSecurityGroup', security_group, 0, _ALWAYS),
+        ('forceDelete', force_delete, 0, _ALWAYS))}
+
+
+def unshelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Back on a host, perhaps in a zone of choice from 2.77."""
+    _demand(server, 'unshelve', 'shelved', 'shelved_offloaded')
+    zone = (given or {}).get('availability_zone')
+    if zone and zone not in nova.settings.zones:
+        raise Refusal(400, f"The requested availability zone is not available: {zone}")
+    _note(nova, request, server, 'unshelve')
+    records.touch(nova, server, vm_state='active', power_state=1, host=nova.hosts[0],
+                  node=nova.hosts[0], availability_zone=zone or server['availability_zone'])
+    return wire.empty(202)
+
+
+ACTIONS['unshelve'] = (unshelve, 0, _ALWAYS)
+
+ROUTES = [Route('POST', '/servers/{server_id}/action', act),
+          Route('POST', '/os-volumes_boot/{server_id}/action', act, until=103)]

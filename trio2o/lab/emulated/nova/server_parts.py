@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hangs below a server: metadata, tags, addresses, interfaces, consoles and the like."""
+
+from typing import TYPE_CHECKING, Any
+
+from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.nova import records, server_views
+from trio2o.lab.emulated.wire import Refusal, Route
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.nova import Nova
+
+
+def list_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/metadata."""
+    return wire.reply({'metadata': nova.server(request)['metadata']})
+
+
+def write_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """POST adds, PUT replaces."""
+    given = nova.body(request, 'metadata')
+    server = nova.server(request)
+    kept = server['metadata'] if request.method == 'POST' else {}
+    records.touch(nova, server, metadata={**kept, **given})
+    return wire.reply({'metadata': server['metadata']})
+
+
+def _metadata_key(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], str]:
+    server, key = nova.server(request), request.args['key']
+    if key not in server['metadata']:
+        raise Refusal(404, 'Metadata item was not found')
+    return server, key
+
+
+def show_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/metadata/{key}."""
+    server, key = _metadata_key(nova, request)
+    return wire.reply({'meta': {key: server['metadata'][key]}})
+
+
+def put_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """PUT /servers/{id}/metadata/{key}."""
+    given, key = nova.body(request, 'meta'), request.args['key']
+    server = nova.server(request)
+    if key not in given:
+        raise Refusal(400, 'Request body and URI mismatch')
+    records.touch(nova, server, metadata={**server['metadata'], key: given[key]})
+    return wire.reply({'meta': {key: given[key]}})
+
+
+def delete_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """DELETE /servers/{id}/metadata/{key}."""
+    server, key = _metadata_key(nova, request)
+    records.touch(nova, server, metadata={name: value for name, value in server['metadata'].items()
+                                          if name != key})
+    return wire.empty()
+
+
+def list_tags(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/tags."""
+    return wire.reply({'tags': sorted(nova.server(request)['tags'])})
+
+
+def replace_tags(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """PUT /servers/{id}/tags."""
+    body = nova.body_of(request, 'application/vnd.openstack.compute+json')
+    if not isinstance(body, dict) or not isinstance(body.get('tags'), list):
+        raise Refusal(400, "'tags' is a required property")
+    server = nova.server(request)
+    records.touch(nova, server, tags=set(body['tags']))
+    return wire.reply({'tags': sorted(server['tags'])})
+
+
+def delete_tags(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """DELETE /servers/{id}/tags."""
+    records.touch(nova, nova.server(request), tags=set())
+    return wire.empty()
+
+
+def _tag(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], str]:
+    server, tag = nova.server(request), request.args['tag']
+    if tag not in server['tags']:
+        raise Refusal(404, f"Server {server['id']} has no tag '{tag}'")
+    return server, tag
+
+
+def show_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/tags/{tag}: 204."""
+    _tag(nova, request)
+    return wire.empty()
+
+
+def put_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """PUT /servers/{id}/tags/{tag}: 201 with Location, or 204 when it was there."""
+    server, tag = nova.server(request), request.args['tag']
+    if tag in server['tags']:
+        return wire.Response(204, [])
+    records.touch(nova, server, tags=server['tags'] | {tag})
+    location = f'{request.prefix}/servers/{server["id"]}/tags/{tag}'
+    return wire.Response(201, [('Location', location)])
+
+
+def delete_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """DELETE /servers/{id}/tags/{tag}."""
+    server, tag = _tag(nova, request)
+    records.touch(nova, server, tags=server['tags'] - {tag})
+    return wire.empty()
+
+
+def list_ips(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/ips."""
+    return wire.reply({'addresses': server_views.addresses(nova.server(request), False)})
+
+
+def show_ips(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/ips/{network}."""
+    found = server_views.addresses(nova.server(request), False)
+    network = request.args['network']
+    if network not in found:
+        raise Refusal(404, 'Instance is not a member of specified network')
+    return wire.reply({network: found[network]})
+
+
+def _port(request: wire.Request, port: dict[str, Any]) -> dict[str, Any]:
+    view = {key: port[key] for key in ('port_id', 'net_id', 'mac_addr', 'port_state', 'fixed_ips')}
+    if request.minor >= 70:
+        view['tag'] = port.get('tag')
+    return view
+
+
+def _find_port(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], dict[str, Any]]:
+    server, wanted = nova.server(request), request.args['port_id']
+    for port in server['interfaces']:
+        if port['port_id'] == wanted:
+            return server, port
+    raise Refusal(404, f'Port id {wanted} could not be found.')
+
+
+def list_interfaces(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/os-interface."""
+    return wire.reply({'interfaceAttachments': [
+        _port(request, port) for port in nova.server(request)['interfaces']]})
+
+
+def show_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/os-interface/{port}."""
+    return wire.reply({'interfaceAttachment': _port(request, _find_port(nova, request)[1])})
+
+
+def create_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """POST /servers/{id}/os-interface: 200."""
+    body = nova.body_of(request, 'application/vnd.openstack.compute+json') or {}
+    given = body.get('interfaceAttachment', {})
+    server = nova.server(request)
+    if given.get('net_id') and given.get('port_id'):
+        raise Refusal(400, 'Must not input both network_id and port_id')
+    fixed = given.get('fixed_ips') or [{}]
+    if fixed[0].get('ip_address') and not given.get('net_id'):
+        raise Refusal(400, 'Must input network_id when request IP address')
+    port = records.interface(nova, given.get('net_id'), given.get('port_id'),
+                             fixed[0].get('ip_address'))
+    server['interfaces'].append({**port, 'tag': given.get('tag')})
+    return wire.reply({'interfaceAttachment': _port(request, server['interfaces'][-1])})
+
+
+def delete_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """DELETE /servers/{id}/os-interface/{port}: 202."""
+    server, port = _find_port(nova, request)
+    server['interfaces'].remove(port)
+    return wire.empty(202)
+
+
+def create_console(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """POST /servers/{id}/remote-consoles, from 2.6; the URL is the pod's."""
+    given = nova.body(request, 'remote_console')
+    nova.server(request)
+    url = f'http://{nova.hosts[0]}:6080/vnc_auto.html?path=%3Ftoken%3D{nova.new_id()}'
+    return wire.reply({'remote_console': {'protocol': given.get('protocol', 'vnc'),
+                                          'type': given.get('type', 'novnc'), 'url': url}})
+
+
+def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/diagnostics: for admins, free form before 2.48."""
+    nova.admin_only(request, 'os_compute_api:os-server-diagnostics')
+    server = nova.server(request)
+    if request.minor < 48:
+        return wire.reply({'cpu0_time': 17300000000, 'memory': 524288})
+    return wire.reply({
+        'state': 'running', 'driver': 'libvirt', 'hypervisor': 'fake', 'hypervisor_os': 'fake',
+        'uptime': 7, 'config_drive': bool(server['config_drive']), 'num_cpus': 1, 'num_nics': 1,
+        'num_disks': 1, 'cpu_details': [], 'nic_details': [], 'disk_details': [],
+        'memory_details': {'maximum': server['flavor']['ram'], 'used': 0}})
+
+
+def list_security_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/os-security-groups."""
+    server = nova.server(request)
+    return wire.reply({'security_groups': [
+        {'id': records.NETWORK, 'name': name, 'tenant_id': server['project_id'],
+         'description': '', 'rules': []} for name in server['security_groups']]})
+
+
+def list_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/migrations: none is ever under way here."""
+    nova.admin_only(request, 'os_compute_api:servers:migrations:index')
+    nova.server(request)
+    return wire.reply({'migrations': []})
+
+
+ROUTES = [
+    Route('GET', '/servers/{server_id}/metadata', list_metadata),
+    Route('POST', '/servers/{server_id}/metadata', write_metadata),
+    Route('PUT', '/servers/{server_id}/metadata', write_metadata),
+    Route('GET', '/servers/{server_id}/metadata/{key}', show_metadata),
+    Route('PUT', '/servers/{server_id}/metadata/{key}', put_metadata),
+    Route('DELETE', '/servers/{server_id}/metadata/{key}', delete_metadata),
+    Route('GET', '/servers/{server_id}/tags', list_tags, since=26),
+    Route('PUT', '/servers/{server_id}/tags', replace_tags, since=26),
+    Route('DELETE', '/servers/{server_id}/tags', delete_tags, since=26),
+    Route('GET', '/servers/{server_id}/tags/{tag}', show_tag, since=26),
+    Route('PUT', '/servers/{server_id}/tags/{tag}', put_tag, since=26),
+    Route('DELETE', '/servers/{server_id}/tags/{tag}', delete_tag, since=26),
+    Route('GET', '/servers/{server_id}/ips', list_ips),
+    Route('GET', '/servers/{server_id}/ips/{network}', show_ips),
+    Route('GET', '/servers/{server_id}/os-interface', list_interfaces),
+    Route('POST', '/servers/{server_id}/os-interface', create_interface),
+    Route('GET', '/servers/{server_id}/os-interface/{port_id}', show_interface),
+    Route('DELETE', '/servers/{server_id}/os-interface/{port_id}', delete_interface),
+    Route('POST', '/servers/{server_id}/remote-consoles', create_console, since=6),
+    Route('GET', '/servers/{server_id}/diagnostics', show_diagnostics),
+    Route('GET', '/servers/{server_id}/os-security-groups', list_security_groups),
+    Route('GET', '/servers/{server_id}/migrations', list_migrations, since=23),
+]

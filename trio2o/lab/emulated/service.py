@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the emulated services share: routing, faults, tokens, request ids and a log of requests."""
+
+import collections
+import dataclasses
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from trio2o.lab.emulated import faults, wire
+from trio2o.lab.emulated.clock import Clock
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.keystone import Keystone
+
+BODY_LIMIT = 114688
+
+FAULT_NAMES = {
+    400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
+    405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
+    501: 'notImplemented', 503: 'serviceUnavailable'}
+
+NOT_FOUND = 'The resource could not be found.'
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One request that reached a service."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return wire.loads(self.body)
+
+
+class Service:
+    """A WSGI application over a table of routes."""
+
+    routes: Iterable[wire.Route] = ()
+
+    def __init__(self, clock: Clock | None = None, log_size: int | None = 10000) -> None:
+        self.clock = clock or Clock()
+        self.faults = faults.Faults()
+        self.requests: collections.deque[Seen] = collections.deque(maxlen=log_size)
+        self.lock = threading.RLock()
+        self.router = wire.Router(self.routes)
+
+    # -- how a request passes --
+
+    def exchange(self, request: wire.Request) -> tuple[wire.Response, faults.Manner]:
+        """Answer a request, and say how the answer is to travel."""
+        if not self.faults:
+            return self.answer(request), faults.PLAIN
+        struck = self.faults.strike(request.method, request.path)
+        response = self._instead(struck, request)
+        if response is None:
+            response = self.answer(request)
+        return response, faults.manner(struck, response)
+
+    def answer(self, request: wire.Request) -> wire.Response:
+        """Answer a request in good health, and log it."""
+        request.request_id = 'req-' + str(uuid.uuid4())
+        with self.lock:
+            try:
+                response = self.respond(request)
+            except wire.Refusal as refusal:
+                response = self.render(request, refusal)
+        if self.requests.maxlen != 0:
+            self.requests.append(Seen(request.method, request.path, request.query,
+                                      request.headers, request.body, response.status))
+        return response
+
+    def respond(self, request: wire.Request) -> wire.Response:
+        """Dispatch; services override this to check tokens and versions first."""
+        try:
+            route, request.args = self.router.match(request.method, request.path, request.minor)
+        except wire.NoRoute:
+            raise wire.Refusal(404, NOT_FOUND) from None
+        if route is None:
+            raise wire.Refusal(404, NOT_FOUND)
+        return route.handler(self, request)
+
+    def render(self, request: wire.Request, refusal: wire.Refusal) -> wire.Response:
+        """Turn a refusal into the body this service uses."""
+        raise NotImplementedError
+
+    def _instead(self, struck: list[faults.Fault], request: wire.Request) -> wire.Response | None:
+        for fault in struck:
+            if isinstance(fault, faults.Status):
+                return wire.Response(fault.status, list(fault.headers), fault.body)
+            if isinstance(fault, faults.Garbage):
+                return wire.Response(200, list(wire.JSON), fault.body)
+            if isinstance(fault, faults.Refuse | faults.Drop | faults.Blackhole):
+                return wire.Response(500, [])
+            if isinstance(fault, faults.WrongVersion):
+                asked = wanted_minor(request.headers)
+                if asked is not None and asked > fault.minor:
+                    return wire.reply({'computeFault': {
+                        'code': 406, 'message': 'Version is not supported by the API.'}}, 406)
+        return None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> list[bytes]:
+        """WSGI, for any server; such a server cannot show faults of the transport."""
+        response = self.answer(wire.Request.from_environ(environ))
+        reason = wire.REASONS.get(response.status, 'Unknown')
+        start_response(f'{response.status} {reason}',
+                       [*response.headers, ('Content-Length', str(len(response.body)))])
+        return [response.body]
+
+
+def wanted_minor(headers: dict[str, str]) -> int | None:
+    """The minor version a request names, of whatever service."""
+    text = headers.get('openstack-api-version') or headers.get('x-openstack-nova-api-version') or ''
+    number = text.rpartition(' ')[2]
+    if number == 'latest':
+        return 1 << 20
+    minor = number.partition('.')[2]
+    return int(minor) if minor.isdigit() else None
+
+
+class PodService(Service):
+    """A service of a pod: Keystone tokens, the project in the path, faults as Nova prints them."""
+
+    prefix = ''         # '/v2.1'
+
+    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
+                 log_size: int | None = 10000) -> None:
+        super().__init__(clock, log_size)
+        self.keystone = keystone
+
+    def authenticate(self, request: wire.Request) -> wire.Response | None:
+        """Set the user; the answer is a refusal in keystonemiddleware's words."""
+        token = request.headers.get('x-auth-token')
+        request.user = self.keystone.find(token) if token else None
+        if request.user is not None:
+            return None
+        body = {'error': {'code': 401, 'title': 'Unauthorized',
+                          'message': 'The request you have made requires authentication.'}}
+        uri = f'Keystone uri="{self.keystone.url}"'
+        return wire.reply(body, 401, [('WWW-Authenticate', uri)])
+
+    def split_project(self, request: wire.Request, path: str) -> str:
+        """Take the project id off the path, if it begins with one."""
+        match = wire.PROJECT.match(path)
+        if match is None or not match.group(2):
+            return path
+        request.project_in_path = match.group(1)
+        return match.group(2)
+
+    def render(self, request: wire.Request, refusal: wire.Refusal) -> wire.Response:
+        fault = {'code': refusal.status, 'message': refusal.message}
+        name = FAULT_NAMES.get(refusal.status, 'computeFault')
+        for header, value in refusal.headers:
+            if header == 'Retry-After' and refusal.status in (413, 429):
+                fault['retryAfter'] = value
+        response = wire.reply({name: fault}, refusal.status, refusal.headers)
+        return self.finish(request, response)
+
+    def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
+        """Add the headers this service puts on every answer below its version."""
+        return response
+
+    def body_of(self, request: wire.Request, media: str) -> Any:
+        """Parse the body; None when there is none."""
+        if len(request.body) > BODY_LIMIT:
+            raise wire.Refusal(413, 'Request is too large.')
+        if not request.body:
+            return None
+        kind = request.headers.get('content-type', '').partition(';')[0].strip()
+        if kind not in ('', 'text/plain', 'application/json', media):
+            raise wire.Refusal(415, 'Unsupported Content-Type')
+        try:
+            return wire.loads(request.body)
+        except ValueError:
+            raise wire.Refusal(400, 'Malformed request body') from None
+
+    def no_route(self, request: wire.Request) -> wire.Response:
+        """A 404 as webob itself prints it, when no row of the real router matches."""
+        message = 'The resource could not be found.<br /><br />\n\n\n'
+        if 'application/json' in request.headers.get('accept', ''):
+            return wire.Response(404, [('Content-Type', 'application/json')], wire.dumps(
+                {'message': message, 'code': '404 Not Found', 'title': 'Not Found'}))
+        text = '404 Not Found\n\nThe resource could not be found.\n\n\n  '
+        return wire.Response(404, [('Content-Type', 'text/plain; charset=UTF-8')], text.encode())

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole clouds in one call: ``Cloud(pods=2)`` is one Keystone, one Glance and two pods.
+
+    cloud = Cloud(pods=2)
+    cloud.add_servers('Pod1', 'demo', 3)
+    cloud.transport().request('GET', cloud.pod('Pod1').nova_url + '/servers',
+                              {'X-Auth-Token': cloud.token('demo')})
+
+Regions are named Pod1..PodN; RegionOne holds the gateway's endpoints and what all pods share.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import uuid
+from typing import Any
+from urllib import parse
+
+from trio2o.lab.emulated import cinder as cinder_app
+from trio2o.lab.emulated import glance as glance_app
+from trio2o.lab.emulated import keystone as keystone_app
+from trio2o.lab.emulated import nova as nova_app
+from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.service import Service
+from trio2o.lab.emulated.transport import WSGIAdapter, WSGITransport
+
+TOP = 'RegionOne'
+PASSWORD = 'secret'
+_SERVICE_USERS = ('nova', 'cinder', 'trio2o')
+
+
+@dataclasses.dataclass
+class Pod:
+    """One bottom cloud."""
+
+    name: str
+    nova: nova_app.Nova
+    cinder: cinder_app.Cinder
+    nova_url: str           # with /v2.1
+    cinder_url: str         # with /v3
+
+    def each(self) -> tuple[Service, Service]:
+        """Both services, to script a fault of the whole pod."""
+        return self.nova, self.cinder
+
+
+class Cloud:
+    """One Keystone over any number of pods.
+
+    :param pods: how many, or their names
+    :param clock: time for all of them
+    :param zones: the availability zones of each pod's own
+    :param nova: settings for each pod's Nova (a copy each)
+    :param cinder: settings for each pod's Cinder (a copy each)
+    :param gateway: where the gateway is, as ``host``; ports are added
+    :param log_size: how many requests each service remembers; 0 none, None all
+    """
+
+    def __init__(self, pods: int | list[str] = 2, clock: Clock | None = None,
+                 zones: tuple[str, ...] = ('nova',), nova: nova_app.Settings | None = None,
+                 cinder: 'cinder_app.Settings | None' = None, gateway: str = 'gateway.test',
+                 log_size: int | None = 10000) -> None:
+        self.clock = clock or Clock()
+        self.log_size = log_size
+        self.zones = zones
+        self.nova_settings = nova or nova_app.Settings()
+        self.cinder_settings = cinder or cinder_app.Settings()
+        self.keystone = keystone_app.Keystone('http://keystone.test:5000', self.clock, log_size)
+        self.glance = glance_app.Glance(self.keystone, 'http://glance.test:9292', self.clock,
+                                        log_size)
+        self.image = self.glance.add_image('cirros', id=_uuid('image', 'cirros'))
+        self.pods: dict[str, Pod] = {}
+        self.apps: dict[str, Any] = {'keystone.test:5000': self.keystone,
+                                     'glance.test:9292': self.glance}
+        self._transports: list[WSGITransport] = []
+        self._fill_keystone(gateway)
+        names = [f'Pod{number}' for number in range(1, pods + 1)] \
+            if isinstance(pods, int) else pods
+        for name in names:
+            self.add_pod(name)
+
+    # -- building --
+
+    def _fill_keystone(self, gateway: str) -> None:
+        keystone = self.keystone
+        keystone.add_user('admin', PASSWORD, {'admin': ('admin',), 'demo': ('admin',)})
+        keystone.add_user('demo', PASSWORD, {'demo': ('member',)})
+        keystone.add_user('alt', PASSWORD, {'alt': ('member',)})
+        keystone.add_user('reader', PASSWORD, {'demo': ('reader',)})
+        for name in _SERVICE_USERS:
+            keystone.add_user(name, PASSWORD, {'service': ('admin', 'service')})
+        for service_type, port, path in (
+                ('compute', 19998, '/v2.1'), ('volumev3', 19997, '/v3'),
+                ('block-storage', 19997, '/v3'), ('trio2o', 19996, '/v1.0')):
+            keystone.add_endpoint(TOP, service_type, f'http://{gateway}:{port}{path}')
+        self._share(TOP)
+
+    def _share(self, region: str) -> None:
+        self.keystone.add_endpoint(region, 'identity', 'http://keystone.test:5000/v3', 'keystone')
+        self.keystone.add_endpoint(region, 'image', 'http://glance.test:9292', 'glance')
+
+    def add_pod(self, name: str, nova: nova_app.Settings | None = None,
+                cinder: 'cinder_app.Settings | None' = None) -> Pod:
+        """Make one more pod, with its region and endpoints."""
+        nova_settings = dataclasses.replace(nova or self.nova_settings)
+        if nova is None and self.zones != ('nova',):
+            nova_settings.zones = self.zones
+        cinder_settings = dataclasses.replace(cinder or self.cinder_settings)
+        if cinder is None:
+            cinder_settings.zones = nova_settings.zones
+        volumes = cinder_app.Cinder(self.keystone, self.clock, cinder_settings, self.glance,
+                                    self.log_size)
+        compute = nova_app.Nova(self.keystone, self.clock, nova_settings, volumes, self.glance,
+                                self.log_size)
+        compute.hosts = [f'{name.lower()}-compute-1']
+        volumes.hosts = [f'{name.lower()}-volume-1']
+        host = name.lower()
+        pod = Pod(name, compute, volumes, f'http://{host}.nova.test:8774/v2.1',
+                  f'http://{host}.cinder.test:8776/v3')
+        self.pods[name] = pod
+        self._mount(pod.nova_url, compute)
+        self._mount(pod.cinder_url, volumes)
+        self.keystone.add_endpoint(name, 'compute', pod.nova_url, 'nova')
+        self.keystone.add_endpoint(name, 'volumev3', pod.cinder_url, 'cinder')
+        self.keystone.add_endpoint(name, 'block-storage', pod.cinder_url, 'cinder')
+        self._share(name)
+        return pod
+
+    def _mount(self, url: str, app: Any) -> None:
+        self.mount(parse.urlsplit(url).netloc, app)
+
+    def mount(self, netloc: str, app: Any) -> None:
+        """Put any WSGI application at ``host:port`` of every transport of this cloud."""
+        self.apps[netloc] = app
+        for transport in self._transports:
+            transport.apps[netloc] = app
+
+    def move_endpoints(self, old: str, new: str) -> None:
+        """Replace ``http://host:port`` in the catalog, for services put on real ports."""
+        self.keystone.endpoints = [
+            dataclasses.replace(row, url=row.url.replace(old, new, 1))
+            if row.url.startswith(old) else row for row in self.keystone.endpoints]
+
+    # -- reaching it --
+
+    def transport(self, real_time: bool = False, **options: Any) -> WSGITransport:
+        """A way to all of it without a socket."""
+        transport = WSGITransport(self.apps, real_time, **options)
+        self._transports.append(transport)
+        return transport
+
+    def adapter(self, real_time: bool = False) -> WSGIAdapter:
+        """The same for ``requests`` and keystoneauth."""
+        return WSGIAdapter(self.transport(real_time))
+
+    def pod(self, name: str) -> Pod:
+        """A pod by name."""
+        return self.pods[name]
+
+    def token(self, user: str = 'demo', project: str | None = None,
+              expires_in: float = 3600.0) -> str:
+        """A token of ``admin``, ``demo``, ``alt``, ``reader`` or a service user."""
+        known = self.keystone.users[user]
+        return self.keystone.issue_token(user, project or next(iter(known.roles)),
+                                         expires_in=expires_in)
+
+    def project_id(self, name: str) -> str:
+        """The id of a project."""
+        return self.keystone.add_project(name)
+
+    def user_id(self, name: str) -> str:
+        """The id of a user."""
+        return self.keystone.users[name].id
+
+    def quiet(self) -> None:
+        """Forget the requests seen so far."""
+        for app in self.apps.values():
+            if isinstance(app, Service):
+                app.requests.clear()
+
+    # -- filling it --
+
+    def add_servers(self, pod: str, project: str, count: int = 1, name: str = 'server',
+                    spacing: float = 1.0, start: datetime.datetime | None = None,
+                    **given: Any) -> list[dict[str, Any]]:
+        """Put servers straight into a pod, ``spacing`` seconds of ``created`` apart."""
+        nova = self.pods[pod].nova
+        first = start or nova.stamp() - datetime.timedelta(seconds=int(count * spacing))
+        owner = next((user for user in self.keystone.users.values() if project in user.roles
+                      and user.name != 'admin'), self.keystone.users['admin'])
+        made = []
+        for index in range(count):
+            created = first + datetime.timedelta(seconds=int(index * spacing))
+            made.append(nova_app.records.new(
+                nova, f'{name}-{index}', self.project_id(project), owner.id,
+                next(iter(nova.flavors.values())),
+                **{'created_at': created, 'image_ref': self.image['id'], **given}))
+        return made
+
+    def add_volumes(self, pod: str, project: str, count: int = 1, name: str = 'volume',
+                    size: int = 1, spacing: float = 1.0,
+                    start: datetime.datetime | None = None, **given: Any) -> list[dict[str, Any]]:
+        """Put volumes straight into a pod, ``spacing`` seconds of ``created_at`` apart."""
+        cinder = self.pods[pod].cinder
+        first = start or cinder.stamp() - datetime.timedelta(seconds=int(count * spacing))
+        owner = next((user for user in self.keystone.users.values() if project in user.roles
+                      and user.name != 'admin'), self.keystone.users['admin'])
+        return [cinder.born(
+            self.project_id(project), owner.id, size, **{
+                'name': f'{name}-{index}',
+                'created_at': first + datetime.timedelta(seconds=int(index * spacing)), **given})
+            for index in range(count)]
+
+
+def _uuid(*words: str) -> str:
+    return str(uuid.UUID(hashlib.md5('/'.join(words).encode(), usedforsecurity=False).hexdigest()))
