@@ -50,24 +50,20 @@ _POD_HAS = sqlalchemy.select(
 
 def get(db: Database, resource_type: str, top_id: str) -> Routing | None:
     """The routing of a resource, in whatever state it is."""
-    with db.reader() as session:
-        return _ROUTINGS.first(session, _GET, {'top_id': top_id, 'resource_type': resource_type})
+    for row in db.rows(_GET, {'top_id': top_id, 'resource_type': resource_type}):
+        return Routing(*row)
+    return None
 
 
 def get_many(db: Database, resource_type: str, top_ids: Collection[str]) -> dict[str, Routing]:
     """The routings that are known of these resources, by their top id."""
     wanted = list(dict.fromkeys(top_ids))
     found: dict[str, Routing] = {}
-    if not wanted:
-        return found
-    with db.reader() as session:
-        for start in range(0, len(wanted), _IDS_A_QUERY):
-            params = {
-                'top_ids': wanted[start : start + _IDS_A_QUERY],
-                'resource_type': resource_type,
-            }
-            for routing in _ROUTINGS.all(session, _GET_MANY, params):
-                found[routing.top_id] = routing
+    for start in range(0, len(wanted), _IDS_A_QUERY):
+        ids = wanted[start : start + _IDS_A_QUERY]
+        for row in db.rows(_GET_MANY, {'top_ids': ids, 'resource_type': resource_type}):
+            routing = Routing(*row)
+            found[routing.top_id] = routing
     return found
 
 
