@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods: numbers, uniqueness, the audit of states, and that nothing of a deleted one stays."""
+
+from concurrent import futures
+
+from trio2o.db import bindings, errors, pods, replicas, routings, usages
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.unit.db.base import NOON, DatabaseTest
+
+
+@on_every_server
+class TestPods(DatabaseTest):
+    def test_create_and_get(self):
+        pod = pods.create(
+            self.db,
+            pod_name='Pod3',
+            az_name='az1',
+            pod_az_name='nova',
+            dc_name='dc',
+            resource_affinity_tag={'gpu': 'yes'},
+            headroom={'vcpus': 0.1},
+        )
+        self.assertEqual(pod, pods.get(self.db, pod.pod_id))
+        self.assertEqual(pod, pods.get_by_name(self.db, 'Pod3'))
+        self.assertEqual({'gpu': 'yes'}, pod.resource_affinity_tag)
+        self.assertEqual(('enabled', 3, False), (pod.state, pod.number, pod.is_top))
+        self.assertIsNone(pods.get(self.db, 'nowhere'))
+        self.assertIsNone(pods.get_by_name(self.db, 'pod3'))
+        self.assertEqual(['Pod1', 'Pod2', 'Pod3'], [p.pod_name for p in pods.list_all(self.db)])
+
+    def test_name_is_unique(self):
+        error = self.assertRaises(errors.Duplicate, pods.create, self.db, pod_name='Pod1')
+        self.assertEqual('pod_name', error.field)
+        error = self.assertRaises(
+            errors.Duplicate, pods.update, self.db, self.pod2, pod_name='Pod1'
+        )
+        self.assertEqual('pod_name', error.field)
+
+    def test_smallest_free_number(self):
+        pods.delete(self.db, self.pod1)
+        self.assertEqual(1, pods.create(self.db, pod_name='Pod3').number)
+        self.assertEqual(3, pods.create(self.db, pod_name='Pod4').number)
+
+    def test_racing_creates_get_different_numbers(self):
+        with futures.ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda i: pods.create(self.db, pod_name=f'R{i}'), range(8)))
+        self.assertEqual(set(range(3, 11)), {pod.number for pod in made})
+
+    def test_state_changes_are_kept(self):
+        pod = pods.update(self.db, self.pod1, state='maintenance', reason='disks', user_id='root')
+        self.assertEqual(('maintenance', 'disks'), (pod.state, pod.state_reason))
+        pod = pods.update(self.db, self.pod1, dc_name='other')
+        self.assertEqual(('disks', 'other'), (pod.state_reason, pod.dc_name))
+        pod = pods.update(self.db, self.pod1, state='enabled')
+        self.assertEqual('', pod.state_reason)
+        changes = pods.state_changes(self.db, self.pod1)
+        self.assertEqual(
+            [('maintenance', 'enabled', '', ''), ('enabled', 'maintenance', 'disks', 'root')],
+            [(c.from_state, c.to_state, c.reason, c.user_id) for c in changes],
+        )
+
+    def test_update_of_what_is_not_there(self):
+        self.assertIsNone(pods.update(self.db, 'nowhere', state='disabled'))
+        self.assertRaises(ValueError, pods.update, self.db, self.pod1, colour='red')
+
+    def test_endpoints_and_reconciled(self):
+        endpoints = {'compute': {'url': 'http://pod/v2.1', 'min_version': '2.1'}}
+        self.assertTrue(pods.set_endpoints(self.db, self.pod1, endpoints))
+        self.assertTrue(pods.set_reconciled(self.db, self.pod1, NOON))
+        pod = pods.get(self.db, self.pod1)
+        self.assertEqual(
+            (endpoints, True, NOON), (pod.endpoints, pod.is_reconciled, pod.reconciled_at)
+        )
+        pods.set_reconciled(self.db, self.pod1, None)
+        self.assertFalse(pods.get(self.db, self.pod1).is_reconciled)
+        self.assertFalse(pods.set_endpoints(self.db, 'nowhere', {}))
+
+    def test_delete_takes_everything_along(self):
+        bindings.bind(self.db, 'project', 'az1', '', self.pod1)
+        routings.record(
+            self.db, resource_type='server', top_id='a', pod_id=self.pod1, project_id='project'
+        )
+        flavor = replicas.upsert_object(self.db, 'flavor', '1', {})
+        replicas.set_replica(self.db, flavor.id, self.pod1, generation=1, state='in_sync')
+        usages.set_(self.db, self.pod1, 'compute', {})
+        self.assertTrue(pods.delete(self.db, self.pod1))
+        self.assertFalse(pods.delete(self.db, self.pod1))
+        self.assertEqual([], bindings.current(self.db, 'project'))
+        self.assertIsNone(routings.get(self.db, 'server', 'a'))
+        self.assertEqual([], replicas.list_replicas(self.db))
+        self.assertEqual([], usages.list_all(self.db))
+        self.assertIsNotNone(pods.get(self.db, self.pod2))
+
+    def test_usages(self):
+        self.assertIsNone(usages.get(self.db, self.pod1, 'compute'))
+        usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
+        usage = usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)
+        self.assertEqual(({'vcpus': 2}, NOON), (usage.data, usage.collected_at))
+        self.assertEqual(usage, usages.get(self.db, self.pod1, 'compute'))
+        self.assertRaises(errors.NotFound, usages.set_, self.db, 'nowhere', 'compute', {})

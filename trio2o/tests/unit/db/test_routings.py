@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routings: recording, finding, markers, and that the request path goes by an index."""
+
+import datetime
+from concurrent import futures
+
+import sqlalchemy
+
+from trio2o.db import errors, routings
+from trio2o.db.records import NewRouting
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
+
+
+@on_every_server
+class TestRoutings(DatabaseTest):
+    def record(self, top_id, pod_id=None, at=None, project_id='project', **values):
+        return routings.record(
+            self.db,
+            resource_type='server',
+            top_id=top_id,
+            pod_id=pod_id or self.pod1,
+            project_id=project_id,
+            created_at=None if at is None else NOON + seconds(at),
+            **values,
+        )
+
+    def test_record_and_get(self):
+        made = self.record('a', at=0.25, deltas={'cores': 2})
+        self.assertEqual(made, routings.get(self.db, 'server', 'a'))
+        self.assertEqual(
+            ('a', NOON + seconds(0.25), {'cores': 2}, True),
+            (made.bottom_id, made.created_at, made.deltas, made.is_live),
+        )
+        self.assertIsNone(routings.get(self.db, 'volume', 'a'))
+        self.assertIsNone(routings.get(self.db, 'server', 'A'))
+        self.assertEqual('b', self.record('moved', bottom_id='b').bottom_id)
+
+    def test_zone_of_a_time_is_converted(self):
+        zone = datetime.timezone(datetime.timedelta(hours=2))
+        made = routings.record(
+            self.db,
+            resource_type='server',
+            top_id='a',
+            pod_id=self.pod1,
+            project_id='p',
+            created_at=datetime.datetime(2026, 3, 1, 14, tzinfo=zone),
+        )
+        self.assertEqual(NOON, made.created_at)
+
+    def test_record_again_fills_in(self):
+        first = self.record('a', state='creating')
+        second = self.record('a', at=1, deltas={'cores': 1})
+        self.assertEqual(
+            (first.id, 'active', NOON + seconds(1), {'cores': 1}),
+            (second.id, second.state, second.created_at, second.deltas),
+        )
+        third = self.record('a', at=2, deltas={'cores': 9})
+        self.assertEqual(second, third)
+        routings.update(self.db, first.id, state='deleting')
+        self.assertEqual('deleting', self.record('a').state)
+
+    def test_live_in_another_pod_stays(self):
+        first = self.record('a')
+        self.assertEqual(first, self.record('a', self.pod2))
+
+    def test_deleted_is_taken_over(self):
+        first = self.record('a', at=1)
+        self.assertTrue(routings.mark_deleted(self.db, 'server', 'a'))
+        self.assertFalse(routings.mark_deleted(self.db, 'server', 'a'))
+        gone = routings.get(self.db, 'server', 'a')
+        self.assertEqual(('deleted', False), (gone.state, gone.is_live))
+        self.assertIsNotNone(gone.deleted_at)
+        again = self.record('a', self.pod2, at=2)
+        self.assertEqual(
+            (first.id, self.pod2, 'active', None, NOON + seconds(2)),
+            (again.id, again.pod_id, again.state, again.deleted_at, again.created_at),
+        )
+
+    def test_unknown_pod_and_long_id(self):
+        self.assertRaises(errors.NotFound, self.record, 'a', 'nowhere')
+        self.assertRaises(ValueError, self.record, 'a' * 65)
+
+    def test_record_many(self):
+        known = self.record('3')
+        rows = [NewRouting('server', str(i), self.pod2, 'project') for i in range(1200)]
+        self.assertEqual(1199, routings.record_many(self.db, rows))
+        self.assertEqual(0, routings.record_many(self.db, rows))
+        self.assertEqual(0, routings.record_many(self.db, []))
+        self.assertEqual(
+            1,
+            routings.record_many(
+                self.db,
+                [
+                    {
+                        'resource_type': 'volume',
+                        'top_id': '3',
+                        'pod_id': self.pod1,
+                        'project_id': 'p',
+                    }
+                ],
+            ),
+        )
+        self.assertEqual(known, routings.get(self.db, 'server', '3'))
+        found = routings.get_many(self.db, 'server', [*map(str, range(1200)), 'no', '3'])
+        self.assertEqual(1200, len(found))
+        self.assertEqual(self.pod2, found['7'].pod_id)
+        self.assertEqual({}, routings.get_many(self.db, 'server', []))
+
+    def test_racing_records_make_one_row_each(self):
+        def bring(offset):
+            rows = [
+                NewRouting('server', str((i + offset) % 60), self.pod1, 'p') for i in range(60)
+            ]
+            return routings.record_many(self.db, rows)
+
+        with futures.ThreadPoolExecutor(6) as pool:
+            self.assertEqual(60, sum(pool.map(bring, range(0, 60, 10))))
+        self.assertEqual(60, routings.count_by_pod(self.db, self.pod1))
+
+    def test_update_and_delete(self):
+        made = self.record('a')
+        changed = routings.update(self.db, made.id, bottom_id='b', pod_id=self.pod2)
+        self.assertEqual(
+            ('a', 'b', self.pod2), (changed.top_id, changed.bottom_id, changed.pod_id)
+        )
+        self.assertIsNotNone(routings.update(self.db, made.id, state='deleted').deleted_at)
+        self.assertRaises(ValueError, routings.update, self.db, made.id, colour='red')
+        self.assertTrue(routings.delete(self.db, made.id))
+        self.assertFalse(routings.delete(self.db, made.id))
+        self.assertIsNone(routings.update(self.db, made.id, state='active'))
+
+    def test_list(self):
+        made = [self.record(str(i), self.pod1 if i % 2 else self.pod2) for i in range(6)]
+        page = routings.list_(self.db, limit=4)
+        page += routings.list_(self.db, limit=4, marker=page[-1].id)
+        self.assertEqual(made, page)
+        self.assertEqual(
+            made[1::2],
+            routings.list_(
+                self.db,
+                filters={
+                    'pod_id': self.pod1,
+                    'project_id': 'project',
+                    'resource_type': 'server',
+                    'state': 'active',
+                },
+            ),
+        )
+        self.assertEqual(
+            [made[2]], routings.list_(self.db, filters={'top_id': '2', 'bottom_id': '2'})
+        )
+        self.assertEqual(made[::-1], routings.list_(self.db, sort=[('id', 'desc')]))
+        self.assertRaises(ValueError, routings.list_, self.db, sort=[('colour', 'asc')])
+
+    def test_count_is_of_live_ones(self):
+        self.record('a')
+        self.record('b')
+        routings.mark_deleted(self.db, 'server', 'b')
+        self.assertEqual(1, routings.count_by_pod(self.db, self.pod1))
+
+    def test_before_is_strictly_newer(self):
+        for at in (1, 2, 2, 3, 5):
+            self.record(f'{at}-{len(routings.list_(self.db))}', at=at)
+        self.record('elsewhere', self.pod2, at=4)
+        self.record('unknown')
+
+        def before(at, project='project', **options):
+            found = routings.before(
+                self.db, 'server', self.pod1, project, NOON + seconds(at), **options
+            )
+            return found and (found.created_at - NOON).seconds
+
+        self.assertEqual(3, before(2))
+        self.assertEqual(2, before(1))
+        self.assertEqual(5, before(3.5))
+        self.assertIsNone(before(5))
+        self.assertEqual(5, before(4, project=None))
+        self.assertIsNone(before(4, project='other'))
+        self.assertEqual(1, before(2, newest_first=False))
+        self.assertEqual(3, before(4, newest_first=False))
+        self.assertIsNone(before(1, newest_first=False))
+
+    def test_before_passes_over_deleted_unless_asked(self):
+        self.record('a', at=2)
+        self.record('b', at=3)
+        routings.mark_deleted(self.db, 'server', 'a')
+        args = (self.db, 'server', self.pod1, 'project', NOON)
+        self.assertEqual('b', routings.before(*args).top_id)
+        self.assertEqual('a', routings.before(*args, with_deleted=True).top_id)
+
+    def test_list_for_pod(self):
+        self.record('undated')
+        for at in (1, 3, 2):
+            self.record(str(at), at=at)
+        self.record('other', at=9, project_id='other')
+        self.record('elsewhere', self.pod2, at=9)
+        self.record('gone', at=9)
+        routings.mark_deleted(self.db, 'server', 'gone')
+
+        def ids(*args, **options):
+            return [
+                r.top_id
+                for r in routings.list_for_pod(self.db, 'server', self.pod1, *args, **options)
+            ]
+
+        self.assertEqual(['3', '2', '1', 'undated'], ids('project'))
+        self.assertEqual(['other', '3', '2', '1', 'undated'], ids(None))
+        self.assertEqual(['3', '2'], ids('project', 2))
+        self.assertEqual(['3', '2', '1'], ids('project', 3))
+        self.assertEqual(['1'], ids('project', older_than=NOON + seconds(2)))
+
+    def test_purge(self):
+        for name in 'abc':
+            self.record(name)
+        routings.mark_deleted(self.db, 'server', 'a')
+        routings.mark_deleted(self.db, 'server', 'b')
+        long_ago = NOON - datetime.timedelta(days=9999)
+        self.assertEqual(0, routings.purge_deleted(self.db, long_ago))
+        far = NOON + datetime.timedelta(days=9999)
+        self.assertEqual(1, routings.purge_deleted(self.db, far, limit=1))
+        self.assertEqual(1, routings.purge_deleted(self.db, far))
+        self.assertEqual(['c'], [r.top_id for r in routings.list_(self.db)])
+
+    def test_pods_of_project(self):
+        self.record('a')
+        self.record('b', self.pod2)
+        self.record('c', self.pod2, project_id='other')
+        self.assertEqual(
+            {self.pod1, self.pod2}, routings.pods_of_project(self.db, 'server', 'project')
+        )
+        routings.mark_deleted(self.db, 'server', 'a')
+        self.assertEqual({self.pod2}, routings.pods_of_project(self.db, 'server', 'project'))
+        self.assertEqual(set(), routings.pods_of_project(self.db, 'volume', 'project'))
+
+
+class TestPlans(DatabaseTest):
+    """SQLite tells how it would find the rows."""
+
+    def plans_of(self, call, *args, **options):
+        statements = []
+
+        def note(connection, cursor, statement, parameters, context, executemany):
+            if statement.startswith('SELECT'):
+                statements.append((statement, parameters))
+
+        sqlalchemy.event.listen(self.db.engine, 'before_cursor_execute', note)
+        try:
+            call(self.db, *args, **options)
+        finally:
+            sqlalchemy.event.remove(self.db.engine, 'before_cursor_execute', note)
+        plans = []
+        with self.db.engine.connect() as connection:
+            for statement, parameters in statements:
+                rows = connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}', parameters)
+                plans += [row[-1] for row in rows]
+        return plans
+
+    def assert_indexed(self, index, *call, **options):
+        plans = self.plans_of(*call, **options)
+        of_routings = [plan for plan in plans if 'routings' in plan]
+        self.assertTrue(of_routings, plans)
+        for plan in of_routings:
+            self.assertIn(f'INDEX {index}', plan)
+            self.assertTrue(plan.startswith('SEARCH'), plan)
+        self.assertEqual([], [plan for plan in plans if 'TEMP B-TREE' in plan])
+
+    def test_request_path(self):
+        by_id = 'sqlite_autoindex_routings_1'
+        by_project = 'ix_routings_type_project_pod_created'
+        by_pod = 'ix_routings_type_pod_created'
+        self.assert_indexed(by_id, routings.get, 'server', 'a')
+        self.assert_indexed(by_id, routings.get_many, 'server', ['a', 'b'])
+        for project, index in (('project', by_project), (None, by_pod)):
+            for newest_first in (True, False):
+                self.assert_indexed(
+                    index,
+                    routings.before,
+                    'server',
+                    self.pod1,
+                    project,
+                    NOON,
+                    newest_first=newest_first,
+                )
+            self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10)
+            self.assert_indexed(
+                index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON
+            )
+
+    def test_pods_of_project(self):
+        plans = self.plans_of(routings.pods_of_project, 'server', 'project')
+        self.assertIn('ix_routings_type_project_pod_created', ' '.join(plans))
