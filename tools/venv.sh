@@ -23,14 +23,16 @@ is_root() {
     [ "$(id -u)" -eq 0 ]
 }
 
-# apt_install PACKAGE...: as root on a Debian system only; the package lists are refreshed once a run.
+# apt_install PACKAGE...: as root on a Debian system only. Refreshes the package lists once a run.
+APT_LOG=$TOP/build/apt.log
 APT_REFRESHED=
 apt_install() {
+    mkdir -p "$(dirname "$APT_LOG")"
     if [ -z "$APT_REFRESHED" ]; then
-        apt-get update -qq >&2 || return 1
+        apt-get update -qq >"$APT_LOG" 2>&1 || say "apt-get update failed: see $APT_LOG"
         APT_REFRESHED=yes
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >>"$APT_LOG" 2>&1
 }
 
 find_python() {
