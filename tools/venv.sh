@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by tools/demo and tools/test: builds the virtual environment both work in, once.
 #

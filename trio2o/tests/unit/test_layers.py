@@ -44,7 +44,8 @@ IMPORTERS = {
     'webob': ('web/',),
     'eventlet': ('concurrency.py',),
     'greenlet': ('concurrency.py',),
-    'keystoneauth1': ('pods/',),
+    # Its options are options like any other, and stand in conf.
+    'keystoneauth1': ('pods/', 'conf/service_auth.py'),
     'novaclient': ('pods/',),
     'cinderclient': ('pods/',),
     'keystoneclient': (),
