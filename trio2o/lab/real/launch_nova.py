@@ -33,9 +33,18 @@ def start_services() -> None:
         service.Service.create(binary=binary, topic=topic, **topics).start()
 
 
+def map_host() -> None:
+    """Map the compute host to its cell before the first request, which would fail without."""
+    from nova import context
+    from nova.objects import host_mapping
+
+    host_mapping.discover_hosts(context.get_admin_context())
+
+
 if __name__ == '__main__':
     serve.begin('nova-api')
     from nova.wsgi.osapi_compute import application
 
     start_services()
+    map_host()
     serve.serve(application)

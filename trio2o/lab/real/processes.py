@@ -37,7 +37,7 @@ class ServiceStatus:
 
 def status(topology: Topology, service: Service) -> ServiceStatus:
     """Look at a service's process and at its health."""
-    pid = running_pid(topology, service)
+    pid = running_pid(topology, service) or adopt(topology, service)
     state = 'stopped' if pid is None else 'running' if is_healthy(service) else 'starting'
     return ServiceStatus(service, pid, state, topology.log_file(service))
 
@@ -61,11 +61,28 @@ def running_pid(topology: Topology, service: Service) -> int | None:
     return int(pid_text) if born(int(pid_text)) == birth else None
 
 
+def adopt(topology: Topology, service: Service) -> int | None:
+    """Find the service's process when its pid file was lost, by the environment it was started in."""
+    mark = f'LAB_CONFIG_FILE={topology.config_file(service)}'.encode()
+    for folder in pathlib.Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if mark in (folder / 'environ').read_bytes().split(b'\0'):
+                remember(topology, service, int(folder.name))
+                return running_pid(topology, service)
+    return None
+
+
+def remember(topology: Topology, service: Service, pid: int) -> None:
+    topology.pid_file(service).write_text(f'{pid} {born(pid)}\n')
+
+
 def start(topology: Topology, service: Service) -> bool:
     """Start a service's process without waiting; return whether there was anything to do."""
     if running_pid(topology, service) is not None:
         return False
     if port_is_taken(service.port):
+        if adopt(topology, service) is not None:
+            return False
         raise ServiceFailed(
             f'port {service.port}, which {service.name} wants, is in use by another program: '
             f'stop that, or choose other ports with --port-base'
@@ -82,7 +99,7 @@ def start(topology: Topology, service: Service) -> bool:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    topology.pid_file(service).write_text(f'{process.pid} {born(process.pid)}\n')
+    remember(topology, service, process.pid)
     return True
 
 
@@ -137,7 +154,9 @@ def port_is_taken(port: int) -> bool:
 def stop(topology: Topology, services: list[Service]) -> list[Service]:
     """Stop services all at once; return those that were running."""
     pids = {
-        service: pid for service in services if (pid := running_pid(topology, service)) is not None
+        service: pid
+        for service in services
+        if (pid := running_pid(topology, service) or adopt(topology, service)) is not None
     }
     for pid in pids.values():
         send(pid, signal.SIGTERM)

@@ -20,6 +20,7 @@ SHARED = ('keystone', 'glance', 'neutron')
 PER_POD = ('placement', 'cinder', 'nova')
 SERVICE_USERS = ('nova', 'cinder', 'neutron', 'placement', 'glance', 'trio2o')
 DEFAULT_PORT_BASE = 15000
+OWN_PYTHON = os.path.abspath(sys.executable)
 HEALTH_PATHS = {
     'keystone': '/v3',
     'neutron': '/',
@@ -35,7 +36,7 @@ class Pod:
     """One bottom cloud: a Keystone region with its own Nova, Placement and Cinder."""
 
     name: str
-    python: str = sys.executable
+    python: str = OWN_PYTHON
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Topology:
     @property
     def services(self) -> tuple[Service, ...]:
         shared = [
-            Service(kind, kind, self.port_base + offset, sys.executable)
+            Service(kind, kind, self.port_base + offset, OWN_PYTHON)
             for offset, kind in enumerate(SHARED)
         ]
         of_pods = [
@@ -176,7 +177,7 @@ def new_topology(
     names = [f'Pod{number}' for number in range(1, pods + 1)]
     return Topology(
         state_dir=state_dir,
-        pods=tuple(Pod(name, interpreters.get(name, sys.executable)) for name in names),
+        pods=tuple(Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names),
         port_base=port_base,
         gateway=gateway,
         password=secrets.token_hex(12),
