@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unmodified OpenStack services with fake drivers, run as ordinary processes.
 
-``RealLab`` is the whole interface. It is imported on first use only: the launchers in this package run inside
-the services' own processes and must load nothing before they have decided on monkey patching.
+``RealLab`` is the whole interface. It is imported on first use only: the launchers in this package
+run inside the services' own processes and must load nothing before monkey patching is decided.
 """
 
 from typing import Any

@@ -24,7 +24,7 @@ class LabVolumeDriver(fake_driver.FakeLoggingVolumeDriver):
     def copy_volume_to_image(
         self, context: Any, volume: Any, image_service: Any, image_meta: Any
     ) -> None:
-        """Upload a few bytes; raw, since Glance checks that the stream is what the image claims."""
+        """Upload a few bytes; raw, since Glance checks that they are what the image claims."""
         formats = {'disk_format': 'raw', 'container_format': 'bare'}
         image_service.update(context, image_meta['id'], formats, io.BytesIO(VOLUME_BYTES))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write a lab's directories, keys and configuration files.
 
-Writing again changes nothing that runs: the files depend on the topology alone, keys are made once.
+Writing again changes nothing that runs: files depend on the topology alone, keys are made once.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def state_folders(service: Service) -> tuple[str, ...]:
 def expose_package(topology: Topology) -> None:
     """Link this package alone into a folder for PYTHONPATH.
 
-    So that the launchers can be imported by any pod's interpreter, which need not have Trio2o installed;
-    nor would its own entry points name Neutron's driver, which plug-in loading wants.
+    So that any pod's interpreter can import the launchers, without having Trio2o installed. The
+    entry point names Neutron's driver, which is loaded by plug-in name only.
     """
     link = topology.state_dir / 'path' / 'trio2o'
     target = pathlib.Path(trio2o.__file__).resolve().parent

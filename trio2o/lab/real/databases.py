@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the databases of a lab: migrated once for each service and release, copied from then on.
 
-The copies to make from ("templates") lie beside the interpreter whose packages made them, so they go when it goes.
+The templates lie beside the interpreter whose packages made them, so they go when it goes.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def map_cells(topology: Topology, service: Service) -> None:
         },
     ]
     statement = sqlalchemy.text(
-        'INSERT INTO cell_mappings (created_at, uuid, name, transport_url, database_connection, disabled)'
+        'INSERT INTO cell_mappings'
+        ' (created_at, uuid, name, transport_url, database_connection, disabled)'
         ' VALUES (CURRENT_TIMESTAMP, :uuid, :name, :bus, :url, false)'
     )
     engine = sqlalchemy.create_engine(topology.database_url(api))

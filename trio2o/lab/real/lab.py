@@ -37,7 +37,7 @@ def silent(message: str) -> None:
 class RealLab:
     """Keystone, Glance, Neutron and any number of pods below one folder.
 
-    What is chosen here counts for a new lab; one that was configured before keeps what it was made with.
+    What is chosen here counts for a new lab; one that was configured before stays as it was made.
 
         lab = RealLab(".lab")
         lab.configure()
@@ -91,7 +91,7 @@ class RealLab:
             seed.bootstrap(self.topology)
 
     def start(self, names: Iterable[str] | None = None) -> None:
-        """Start services by name (``keystone``, ``Pod2``, ``Pod2.nova``; all by default) and wait for them."""
+        """Start services (``keystone``, ``Pod2``, ``Pod2.nova``; all by default) and wait for them."""
         wanted = self._services(names)
         # Nova and Cinder log in as they start, so accounts come before them.
         early = [service for service in wanted if service.kind not in ('nova', 'cinder')]

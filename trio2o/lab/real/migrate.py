@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make one service's schema with the service's own code; run as a process: ``migrate KIND CONFIG_FILE [STEP]``."""
+"""Make one service's schema with the service's own code: ``python -m ... KIND CONFIG_FILE``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's fake driver, made to survive restarts and to upload snapshots.
 
-The stock one forgets its instances and invents its node's identity at each start, so that nova-compute refuses to
-start a second time, and leaves snapshots queued for ever.
+The stock one forgets its instances and invents its node's identity at each start, so that
+nova-compute refuses to start a second time, and leaves snapshots queued for ever.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, watch and stop the lab's processes.
 
-A process is known by its pid file together with its start time, so that a stale file never points at a stranger.
+A process is known by its pid and its start time, so that a stale pid file never points at a
+stranger; one whose file was lost is found again by the environment it was started in.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def status(topology: Topology, service: Service) -> ServiceStatus:
 
 
 def born(pid: int) -> str | None:
-    """Return when a process started, in clock ticks since boot; None if there is no such process."""
+    """Return when a process started, in clock ticks since boot; None if there is none."""
     try:
         text = pathlib.Path(f'/proc/{pid}/stat').read_text()
     except OSError:
@@ -62,7 +63,7 @@ def running_pid(topology: Topology, service: Service) -> int | None:
 
 
 def adopt(topology: Topology, service: Service) -> int | None:
-    """Find the service's process when its pid file was lost, by the environment it was started in."""
+    """Find the service's process when its pid file was lost, by its environment."""
     mark = f'LAB_CONFIG_FILE={topology.config_file(service)}'.encode()
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError):

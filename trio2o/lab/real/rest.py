@@ -66,7 +66,7 @@ class Client:
     def ensure(
         self, url: str, noun: str, wanted: dict[str, Any], match: tuple[str, ...] = ('name',)
     ) -> Any:
-        """Return the object that has the wanted values in ``match``; create it when there is none."""
+        """Return the object with the wanted values in ``match``; create it if there is none."""
         plural = url.rpartition('/')[2]
         for found in self.call('GET', url)[plural]:
             if all(found.get(name) == wanted[name] for name in match):

@@ -21,19 +21,19 @@ def bootstrap(topology: Topology) -> None:
     """Create Keystone's first user, before it runs."""
     service = topology.service('keystone')
     log = topology.log_file(service)
+    code = 'from keystone.cmd.manage import main; main()'
+    command = [service.python, '-W', 'ignore', '-c', code]
+    command += ['--config-file', str(topology.config_file(service)), 'bootstrap']
+    command += ['--bootstrap-region-id', TOP_REGION, '--bootstrap-public-url', topology.auth_url]
+    environment = configure.environment(topology, service)
     with log.open('ab') as out:
         done = subprocess.run(
-            [
-                service.python, "-W", "ignore", "-c", "from keystone.cmd.manage import main; main()",
-                "--config-file", str(topology.config_file(service)), "bootstrap",
-                "--bootstrap-region-id", TOP_REGION,
-                "--bootstrap-public-url", topology.auth_url,
-            ],
-            env={**configure.environment(topology, service), "OS_BOOTSTRAP_PASSWORD": topology.password},
+            command,
+            env={**environment, 'OS_BOOTSTRAP_PASSWORD': topology.password},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        )
     if done.returncode:
         raise SeedFailed(f"Keystone's bootstrap failed: see {log}")
 

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Let the threads of an OpenStack service share one SQLite file without losing requests.
 
-SQLite refuses at once, whatever the timeout, when a transaction that has read wants to write and another one wrote in
-between. So transactions that are meant to write take SQLite's write lock when they begin. Three things make that work:
+SQLite refuses at once, whatever the timeout, when a transaction that has read wants to write and
+another one wrote in between. So transactions that are meant to write take SQLite's write lock when
+they begin. Three things make that work:
 
-- oslo.db knows which transactions write (``enginefacade.writer``) and only tells its session. ``_mark`` has it tell
-  the connection as well, as an execution option that the "begin" listener here reads.
-- Writers of one process queue up in Python, not inside SQLite: a green thread that blocks inside SQLite stops the very
-  green thread it waits for.
-- A thread that begins a second transaction while its first is still open (another context, another session) must not
-  wait for itself. It begins as a reader and writes when its turn has not been used yet; see ``_begin``.
+- oslo.db knows which transactions write (``enginefacade.writer``) and only tells its session.
+  ``_mark`` has it tell the connection as well, by an execution option that ``_begin`` reads.
+- Writers of one process queue up in Python, not inside SQLite: a green thread that blocks inside
+  SQLite stops the very green thread it waits for.
+- A thread that begins a second transaction while its first is open (another context, another
+  session) must not wait for itself. It begins as a reader, with a warning that says where; if it
+  wrote it would fail. None of the services was seen to do that.
 
-WAL, which ``databases`` turns on in the files themselves, keeps readers out of all this. Imports nothing of the services.
+WAL, which ``databases`` turns on in the files themselves, keeps readers out of all this.
+Imports nothing of the services.
 """
 
 from __future__ import annotations
@@ -76,7 +79,7 @@ def _connect(dbapi_connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Any) -> None:
-    """Begin a transaction in oslo.db's place, which leaves it alone when told that one has begun."""
+    """Begin in place of oslo.db, which leaves a connection alone once told that it has begun."""
     if connection.dialect.name != 'sqlite' or 'in_transaction' in connection.info:
         return
     if not connection.get_execution_options().get(WRITES):

@@ -177,7 +177,9 @@ def new_topology(
     names = [f'Pod{number}' for number in range(1, pods + 1)]
     return Topology(
         state_dir=state_dir,
-        pods=tuple(Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names),
+        pods=tuple(
+            Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names
+        ),
         port_base=port_base,
         gateway=gateway,
         password=secrets.token_hex(12),
