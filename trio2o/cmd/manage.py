@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import alembic.util
 import sqlalchemy.exc
 from oslo_db import exception as db_exc
 
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _run(args, Database(conf))
-    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, db_exc.CantStartEngineError) as error:
+    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, alembic.util.CommandError) as error:
         print(f'trio2o-db-manage: {error}', file=sys.stderr)
         return 1
 

@@ -28,7 +28,6 @@ from typing import Any, TypeVar
 import sqlalchemy
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
-from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import timeutils
 from sqlalchemy import event, pool
@@ -41,7 +40,9 @@ Lock = contextlib.AbstractContextManager[Any]
 _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
-_WRITER = 'trio2o_writer'
+# What a connection is about to do; each must know before the transaction begins.
+_WRITES = {'trio2o_sqlite': 'writes'}
+_READS_ONCE = {'trio2o_sqlite': 'reads once'}
 
 # One lock a SQLite file for the writers of this process. SQLite waits in C: under eventlet a
 # green thread that waits there would keep the one that holds the lock from ever finishing.
@@ -54,7 +55,7 @@ def utcnow() -> datetime:
 
 
 def _is_locked(error: Exception) -> bool:
-    return isinstance(error, db_exc.DBError) and 'database is locked' in str(error)
+    return 'database is locked' in str(error)
 
 
 def retry_on_deadlock(function: _F) -> _F:
@@ -111,12 +112,14 @@ class Database:
         with self._write_lock or contextlib.nullcontext():
             with self._writer.using(_Scope()) as session:
                 if self._write_lock is not None:
-                    session.connection(execution_options={_WRITER: True})
+                    session.connection(execution_options=_WRITES)
                 yield session
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
         """Read with one statement, and less ado than a session makes: for the request path."""
         with self.engine.connect() as connection:
+            if self._write_lock is not None:
+                connection.execution_options(**_READS_ONCE)
             return connection.execute(statement, params).all()
 
     def dispose(self) -> None:
@@ -167,8 +170,8 @@ def _mysql_connected(connection: Any, _record: object) -> None:
 
 def _prepare_sqlite(engine: Engine) -> None:
     event.listen(engine, 'connect', _sqlite_connected)
-    # Before oslo.db's listener, which begins only what has not been begun, and more slowly.
-    event.listen(engine, 'begin', _sqlite_begin, insert=True)
+    event.listen(engine, 'set_connection_execution_options', _sqlite_begin)
+    event.listen(engine, 'reset', _sqlite_reset)
     if isinstance(engine.pool, pool.NullPool):
         # oslo.db opens the file anew for every transaction, which costs more than a lookup.
         # Its listeners move along with the dispatcher.
@@ -190,20 +193,27 @@ def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute('PRAGMA synchronous = NORMAL')
 
 
-def _sqlite_begin(connection: Connection) -> None:
-    if 'in_transaction' in connection.info:
+def _sqlite_begin(connection: Connection, options: Mapping[str, Any]) -> None:
+    """Begin what oslo.db's listener would begin otherwise; it leaves alone what has begun."""
+    if not options.keys() & _WRITES.keys() or 'in_transaction' in connection.info:
         return
-    dbapi: Any = connection.connection.dbapi_connection
-    if _WRITER in connection.get_execution_options():
-        # Waiting here, and not in SQLite, lets other green threads run.
-        dbapi.execute('PRAGMA busy_timeout = 0')
-        try:
-            _until_unlocked(lambda: dbapi.execute('BEGIN IMMEDIATE'))
-        finally:
-            dbapi.execute(f'PRAGMA busy_timeout = {int(SQLITE_LOCK_SECONDS * 1000)}')
-    else:
-        dbapi.execute('BEGIN')
+    if options.items() >= _WRITES.items():
+        _begin_immediate(connection.connection.dbapi_connection)
+    # One statement needs no transaction, and none is begun.
     connection.info['in_transaction'] = True
+
+
+def _begin_immediate(connection: Any) -> None:
+    # Waiting here, and not in SQLite, lets other green threads run.
+    connection.execute('PRAGMA busy_timeout = 0')
+    try:
+        _until_unlocked(lambda: connection.execute('BEGIN IMMEDIATE'))
+    finally:
+        connection.execute(f'PRAGMA busy_timeout = {int(SQLITE_LOCK_SECONDS * 1000)}')
+
+
+def _sqlite_reset(_connection: object, record: Any, _state: object) -> None:
+    record.info.pop('in_transaction', None)
 
 
 def _until_unlocked(execute: Callable[[], object]) -> None:

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs: one a resource, one worker a job, nothing lost; the clock is an argument."""
+
+import datetime
+import subprocess
+import sys
+from concurrent import futures
+
+from trio2o.db import jobs
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
+
+_WORKER = """
+import sys
+from trio2o.db import jobs
+from trio2o.db.session import Database
+from trio2o.tests.fixtures.database import config
+import datetime
+db = Database(config(sys.argv[1], '.'))
+now = datetime.datetime(2026, 3, 1, 12)
+while True:
+    job = jobs.claim(db, sys.argv[2], 60, now)
+    if job is None:
+        break
+    print(job.id)
+    assert jobs.finish(db, job.id, sys.argv[2], 'success', now=now)
+"""
+
+
+@on_every_server
+class TestJobs(DatabaseTest):
+    def submit(self, key='r', **options):
+        options.setdefault('now', NOON)
+        return jobs.submit(self.db, 'sync', key, {'of': key}, **options)
+
+    def claim(self, owner='w1', at=0.0, **options):
+        return jobs.claim(self.db, owner, 60, NOON + seconds(at), **options)
+
+    def test_a_life(self):
+        job = self.submit(request_id='req-1', max_attempts=3)
+        self.assertEqual(
+            ('new', 0, 3, 'req-1', {'of': 'r'}),
+            (job.state, job.attempts, job.max_attempts, job.request_id, job.payload),
+        )
+        taken = self.claim()
+        self.assertEqual(
+            (job.id, 'running', 1, 'w1', NOON + seconds(60), NOON),
+            (
+                taken.id,
+                taken.state,
+                taken.attempts,
+                taken.lease_owner,
+                taken.lease_until,
+                taken.started_at,
+            ),
+        )
+        self.assertTrue(jobs.progress(self.db, job.id, 'w1', {'done': 1}, NOON))
+        self.assertEqual(
+            NOON + seconds(90),
+            jobs.heartbeat(self.db, job.id, 'w1', 60, NOON + seconds(30)).lease_until,
+        )
+        done = jobs.finish(self.db, job.id, 'w1', 'success', now=NOON + seconds(40))
+        self.assertEqual(
+            ('success', NOON + seconds(40), {'done': 1}, None),
+            (done.state, done.finished_at, done.progress, done.lease_owner),
+        )
+        self.assertEqual(done, jobs.get(self.db, job.id))
+        self.assertIsNone(self.claim(at=1000))
+        self.assertEqual(
+            [('success', 1, 'w1')],
+            [(event.state, event.attempt, event.owner) for event in jobs.history(self.db, job.id)],
+        )
+
+    def test_one_waits_for_a_resource(self):
+        first = self.submit(run_after=NOON + seconds(60))
+        self.assertEqual(first.id, self.submit(run_after=NOON + seconds(90)).id)
+        self.assertEqual(NOON + seconds(60), jobs.get(self.db, first.id).run_after)
+        self.assertEqual(NOON, self.submit().run_after)
+        self.assertNotEqual(first.id, self.submit('other').id)
+        self.assertEqual(2, len(jobs.list_(self.db)))
+
+    def test_racing_submits_make_one(self):
+        with futures.ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _: self.submit(), range(24)))
+        self.assertEqual(1, len({job.id for job in made}))
+
+    def test_submit_while_running_runs_again(self):
+        job = self.submit()
+        self.claim()
+        again = jobs.submit(self.db, 'sync', 'r', {'newer': True}, now=NOON)
+        self.assertEqual((job.id, True), (again.id, again.is_rerun_wanted))
+        self.assertIsNone(self.claim('w2'))
+        jobs.finish(self.db, job.id, 'w1', 'success', now=NOON)
+        follow_up = self.claim('w2')
+        self.assertNotEqual(job.id, follow_up.id)
+        self.assertEqual(({'newer': True}, 1), (follow_up.payload, follow_up.attempts))
+        jobs.finish(self.db, follow_up.id, 'w2', 'success', now=NOON)
+        self.assertIsNone(self.claim())
+
+    def test_submit_after_the_end_is_new(self):
+        job = self.submit()
+        jobs.finish(self.db, self.claim().id, 'w1', 'fail', 'why', NOON)
+        self.assertNotEqual(job.id, self.submit().id)
+
+    def test_submits_racing_with_finishes_are_never_lost(self):
+        self.submit()
+
+        def work(owner):
+            runs = 0
+            while (job := self.claim(owner)) is not None:
+                runs += 1
+                jobs.finish(self.db, job.id, owner, 'success', now=NOON)
+            return runs
+
+        def ask(_):
+            # Whatever is answered has not been finished, or another run will follow.
+            return jobs.submit(self.db, 'sync', 'r', {}, now=NOON)
+
+        with futures.ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(ask, i) for i in range(30)]
+            worked = [pool.submit(work, f'w{i}') for i in range(2)]
+            futures.wait([*asked, *worked])
+            for future in [*asked, *worked]:
+                future.result()
+        self.claim('last')
+        self.assertEqual(
+            0,
+            len([job for job in jobs.list_(self.db) if job.is_active and job.lease_owner is None]),
+        )
+
+    def test_claim_takes_what_is_due_longest(self):
+        self.submit('late', run_after=NOON + seconds(20))
+        self.submit('early', run_after=NOON + seconds(10))
+        self.assertIsNone(self.claim(at=9))
+        self.assertEqual('early', self.claim(at=30).resource_key)
+        self.assertEqual('late', self.claim(at=30).resource_key)
+
+    def test_claim_of_types(self):
+        self.submit()
+        self.assertIsNone(self.claim(types=['usage']))
+        self.assertIsNotNone(self.claim(types=['usage', 'sync']))
+
+    def test_claim_id(self):
+        job = self.submit(run_after=NOON + seconds(5))
+        self.assertIsNone(jobs.claim_id(self.db, job.id, 'w1', 60, NOON))
+        self.assertIsNotNone(jobs.claim_id(self.db, job.id, 'w1', 60, NOON + seconds(5)))
+        self.assertIsNone(jobs.claim_id(self.db, job.id, 'w2', 60, NOON + seconds(6)))
+        self.assertIsNone(jobs.claim_id(self.db, 'nothing', 'w2', 60, NOON))
+
+    def test_a_lost_lease_passes_on(self):
+        job = self.submit()
+        self.claim('w1')
+        self.assertIsNone(self.claim('w2', at=59))
+        self.assertEqual(
+            (job.id, 2), (self.claim('w2', at=60).id, jobs.get(self.db, job.id).attempts)
+        )
+        now = NOON + seconds(61)
+        self.assertIsNone(jobs.heartbeat(self.db, job.id, 'w1', 60, now))
+        self.assertFalse(jobs.progress(self.db, job.id, 'w1', {}, now))
+        self.assertIsNone(jobs.finish(self.db, job.id, 'w1', 'success', now=now))
+        self.assertIsNone(jobs.retry_later(self.db, job.id, 'w1', now, now=now))
+        self.assertEqual('w2', jobs.get(self.db, job.id).lease_owner)
+
+    def test_lost_too_often_fails(self):
+        job = self.submit(max_attempts=2)
+        self.claim('w1')
+        self.claim('w2', at=60)
+        self.assertIsNone(self.claim('w3', at=120))
+        ended = jobs.get(self.db, job.id)
+        self.assertEqual(
+            ('fail', jobs.LOST_WORKER, NOON + seconds(120)),
+            (ended.state, ended.error, ended.finished_at),
+        )
+
+    def test_retry_later(self):
+        job = self.submit()
+        self.claim()
+        back = jobs.retry_later(self.db, job.id, 'w1', NOON + seconds(30), 'pod is down', NOON)
+        self.assertEqual(
+            ('new', 'pod is down', NOON + seconds(30), None),
+            (back.state, back.error, back.run_after, back.lease_owner),
+        )
+        self.assertIsNone(self.claim(at=29))
+        self.assertEqual(2, self.claim(at=30).attempts)
+        self.assertEqual(['pod is down'], [e.error for e in jobs.history(self.db, job.id)])
+
+    def test_finish_needs_an_end(self):
+        self.submit()
+        job = self.claim()
+        self.assertRaises(ValueError, jobs.finish, self.db, job.id, 'w1', 'running')
+        self.assertRaises(ValueError, jobs.finish, self.db, job.id, 'w1', 'whatever')
+
+    def test_cancel(self):
+        waiting = self.submit()
+        self.assertEqual('cancelled', jobs.cancel(self.db, waiting.id, NOON).state)
+        self.assertIsNone(self.claim())
+        self.submit()
+        running = self.claim()
+        told = jobs.cancel(self.db, running.id, NOON)
+        self.assertEqual(('running', True), (told.state, told.is_cancel_wanted))
+        self.assertTrue(jobs.heartbeat(self.db, running.id, 'w1', 60, NOON).is_cancel_wanted)
+        back = jobs.retry_later(self.db, running.id, 'w1', NOON, 'stopped', NOON)
+        self.assertEqual(('cancelled', 'stopped'), (back.state, back.error))
+        self.assertEqual(back, jobs.cancel(self.db, running.id, NOON))
+        self.assertIsNone(jobs.cancel(self.db, 'nothing', NOON))
+
+    def test_cancel_of_one_whose_worker_died(self):
+        self.submit()
+        job = self.claim()
+        jobs.cancel(self.db, job.id, NOON)
+        self.assertIsNone(self.claim(at=60))
+        self.assertEqual('cancelled', jobs.get(self.db, job.id).state)
+
+    def test_redo(self):
+        job = self.submit()
+        self.claim()
+        jobs.finish(self.db, job.id, 'w1', 'fail', 'why', NOON)
+        again = jobs.redo(self.db, job.id, NOON + seconds(5))
+        self.assertEqual(
+            (job.id, 'new', 0, None, None),
+            (again.id, again.state, again.attempts, again.error, again.finished_at),
+        )
+        self.assertEqual(['fail', 'new'], [e.state for e in jobs.history(self.db, job.id)])
+        self.assertEqual(job.id, jobs.redo(self.db, job.id, NOON).id)
+        self.assertIsNone(jobs.redo(self.db, 'nothing', NOON))
+        jobs.cancel(self.db, job.id, NOON)
+        other = self.submit()
+        self.assertEqual(other.id, jobs.redo(self.db, job.id, NOON).id)
+
+    def test_racing_redos_of_two_jobs_of_one_resource(self):
+        ended = []
+        for _ in range(2):
+            self.submit()
+            ended.append(self.claim().id)
+            jobs.finish(self.db, ended[-1], 'w1', 'fail', now=NOON)
+        with futures.ThreadPoolExecutor(6) as pool:
+            made = list(pool.map(lambda i: jobs.redo(self.db, ended[i % 2], NOON), range(12)))
+        self.assertEqual(1, len({job.id for job in made}))
+
+    def test_pages(self):
+        made = [self.submit(str(i), now=NOON + seconds(i)).id for i in range(5)]
+        page = jobs.list_(self.db, limit=2)
+        page += jobs.list_(self.db, limit=5, marker=page[-1].id)
+        self.assertEqual(made[::-1], [job.id for job in page])
+        self.assertEqual(
+            [made[3]],
+            [
+                job.id
+                for job in jobs.list_(
+                    self.db,
+                    filters={'resource_key': '3', 'type': 'sync', 'state': ['new', 'fail']},
+                )
+            ],
+        )
+        self.assertEqual({'new': 5}, jobs.count_by_state(self.db))
+
+    def test_purge(self):
+        self.submit('old')
+        job = self.claim()
+        jobs.finish(self.db, job.id, 'w1', 'success', now=NOON)
+        self.submit('waiting')
+        self.assertEqual(0, jobs.purge(self.db, NOON))
+        self.assertEqual(1, jobs.purge(self.db, NOON + datetime.timedelta(days=1)))
+        self.assertIsNone(jobs.get(self.db, job.id))
+        self.assertEqual(1, len(jobs.list_(self.db)))
+
+    def test_threads_claim_each_job_once(self):
+        for i in range(40):
+            self.submit(str(i))
+
+        def work(owner):
+            taken = []
+            while (job := self.claim(owner)) is not None:
+                taken.append(job.id)
+            return taken
+
+        with futures.ThreadPoolExecutor(5) as pool:
+            taken = [job for some in pool.map(work, 'abcde') for job in some]
+        self.assertEqual(40, len(taken))
+        self.assertEqual(40, len(set(taken)))
+
+    def test_processes_claim_each_job_once(self):
+        for i in range(40):
+            self.submit(str(i))
+        url = self.db.engine.url.render_as_string(hide_password=False)
+        workers = [
+            subprocess.Popen(
+                [sys.executable, '-c', _WORKER, url, f'w{i}'], stdout=subprocess.PIPE, text=True
+            )
+            for i in range(3)
+        ]
+        taken = ''.join(worker.communicate()[0] for worker in workers).split()
+        self.assertEqual([0, 0, 0], [worker.returncode for worker in workers])
+        self.assertEqual(40, len(taken))
+        self.assertEqual(40, len(set(taken)))

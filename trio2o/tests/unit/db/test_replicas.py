@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be everywhere: generations, who is behind, and the ids pods picked themselves."""
+
+from concurrent import futures
+
+from trio2o.db import errors, pods, replicas
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.unit.db.base import DatabaseTest
+
+
+@on_every_server
+class TestReplicas(DatabaseTest):
+    def set_replica(self, wanted, pod_id, **values):
+        values = {'generation': wanted.generation, 'state': 'in_sync', **values}
+        return replicas.set_replica(self.db, wanted.id, pod_id, **values)
+
+    def test_each_change_is_a_generation(self):
+        first = replicas.upsert_object(self.db, 'flavor', 'm1', {'ram': 1}, 'id-1')
+        self.assertEqual(
+            (1, {'ram': 1}, 'id-1', False),
+            (first.generation, first.wanted, first.top_id, first.is_deleted),
+        )
+        second = replicas.upsert_object(self.db, 'flavor', 'm1', {'ram': 2})
+        self.assertEqual(
+            (first.id, 2, {'ram': 2}, 'id-1'),
+            (second.id, second.generation, second.wanted, second.top_id),
+        )
+        self.assertEqual(second, replicas.get_object(self.db, 'flavor', 'm1'))
+        self.assertEqual(second, replicas.get_by_top_id(self.db, 'flavor', 'id-1'))
+        self.assertIsNone(replicas.get_object(self.db, 'keypair', 'm1'))
+        self.assertIsNone(replicas.get_by_top_id(self.db, 'keypair', 'id-1'))
+
+    def test_racing_changes_all_count(self):
+        with futures.ThreadPoolExecutor(8) as pool:
+            made = list(
+                pool.map(lambda i: replicas.upsert_object(self.db, 'flavor', 'm1', i), range(16))
+            )
+        self.assertEqual(list(range(1, 17)), sorted(one.generation for one in made))
+
+    def test_deleted_and_dropped(self):
+        kept = replicas.upsert_object(self.db, 'flavor', 'a', {})
+        wanted = replicas.upsert_object(self.db, 'flavor', 'b', {}, 'x')
+        self.set_replica(wanted, self.pod1)
+        gone = replicas.mark_object_deleted(self.db, 'flavor', 'b')
+        self.assertEqual((2, True), (gone.generation, gone.is_deleted))
+        self.assertIsNone(replicas.mark_object_deleted(self.db, 'flavor', 'no'))
+        self.assertEqual([kept], replicas.list_objects(self.db, 'flavor'))
+        self.assertEqual([kept, gone], replicas.list_objects(self.db, 'flavor', with_deleted=True))
+        self.assertEqual(gone, replicas.get_by_top_id(self.db, 'flavor', 'x'))
+        other = replicas.upsert_object(self.db, 'flavor', 'c', {}, 'x')
+        self.assertEqual(other, replicas.get_by_top_id(self.db, 'flavor', 'x'))
+        again = replicas.upsert_object(self.db, 'flavor', 'b', {})
+        self.assertEqual((3, False), (again.generation, again.is_deleted))
+        self.assertTrue(replicas.drop_object(self.db, again.id))
+        self.assertFalse(replicas.drop_object(self.db, again.id))
+        self.assertEqual([], replicas.list_replicas(self.db))
+
+    def test_tries_are_counted_until_in_sync(self):
+        wanted = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top')
+        first = self.set_replica(wanted, self.pod1, state='failed', generation=0, error='down')
+        self.assertEqual((1, 'down', None), (first.attempts, first.error, first.bottom_id))
+        self.assertEqual(2, self.set_replica(wanted, self.pod1, state='behind').attempts)
+        done = self.set_replica(wanted, self.pod1, bottom_id='picked')
+        self.assertEqual((0, None, 'picked'), (done.attempts, done.error, done.bottom_id))
+        self.assertEqual('picked', self.set_replica(wanted, self.pod1, state='failed').bottom_id)
+        self.assertIsNone(self.set_replica(wanted, self.pod1, state='gone').bottom_id)
+
+    def test_unknown_object_or_pod(self):
+        wanted = replicas.upsert_object(self.db, 'type', 'gold', {})
+        self.assertRaises(errors.NotFound, self.set_replica, wanted, 'nowhere')
+        self.assertRaises(
+            errors.NotFound,
+            replicas.set_replica,
+            self.db,
+            999,
+            self.pod1,
+            generation=1,
+            state='in_sync',
+        )
+
+    def test_list_replicas(self):
+        flavor = replicas.upsert_object(self.db, 'flavor', 'a', {})
+        keypair = replicas.upsert_object(self.db, 'keypair', 'a', {})
+        one = self.set_replica(flavor, self.pod1)
+        two = self.set_replica(flavor, self.pod2, state='failed')
+        three = self.set_replica(keypair, self.pod1)
+        self.assertEqual({one, two, three}, set(replicas.list_replicas(self.db)))
+        self.assertEqual({one, three}, set(replicas.list_replicas(self.db, pod_id=self.pod1)))
+        self.assertEqual({one, two}, set(replicas.list_replicas(self.db, kind='flavor')))
+        self.assertEqual([two], replicas.list_replicas(self.db, state='failed'))
+        self.assertEqual([three], replicas.list_replicas(self.db, object_id=keypair.id))
+
+    def test_behind(self):
+        pods.create(self.db, pod_name='RegionOne')
+        made = [replicas.upsert_object(self.db, 'flavor', key, {}) for key in 'abcdef']
+        in_sync, older, failed, missing, never, gone = made
+        self.set_replica(in_sync, self.pod1)
+        self.set_replica(older, self.pod1)
+        older = replicas.upsert_object(self.db, 'flavor', 'b', {'more': 1})
+        self.set_replica(failed, self.pod1, state='failed')
+        replicas.mark_object_deleted(self.db, 'flavor', 'e')
+        self.set_replica(gone, self.pod1)
+        gone = replicas.mark_object_deleted(self.db, 'flavor', 'f')
+        found = replicas.behind(self.db, self.pod1)
+        self.assertEqual([older, failed, missing, gone], [wanted for wanted, _ in found])
+        self.assertEqual([1, 1, None, 1], [replica and replica.generation for _, replica in found])
+        self.assertEqual({self.pod1: 4, self.pod2: 4}, replicas.count_behind(self.db))
+        self.set_replica(gone, self.pod1, state='gone')
+        self.assertEqual(3, len(replicas.behind(self.db, self.pod1)))
+
+    def test_nobody_is_behind(self):
+        self.assertEqual({self.pod1: 0, self.pod2: 0}, replicas.count_behind(self.db))
+
+    def test_id_map(self):
+        gold = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top-gold')
+        tin = replicas.upsert_object(self.db, 'type', 'tin', {}, 'top-tin')
+        self.set_replica(gold, self.pod1, bottom_id='top-gold')
+        self.set_replica(gold, self.pod2, bottom_id='pod2-gold')
+        self.set_replica(tin, self.pod2, bottom_id='pod2-tin')
+        self.set_replica(tin, self.pod1, bottom_id='pod1-tin')
+        self.set_replica(tin, self.pod1, state='gone')
+        self.assertEqual(
+            {self.pod2: {'pod2-gold': 'top-gold', 'pod2-tin': 'top-tin'}},
+            replicas.id_map(self.db, 'type'),
+        )
