@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripted failures of a pod's service.
 
-``pod.nova.faults.add(Slow(0.5, path=r'/servers', times=1))``: each fault says which requests it hits
-and what happens to them. What that looks like on the wire is done by ``transport`` (in process) and
-``server`` (on ports), so one script serves both.
+``pod.nova.faults.add(Slow(0.5, path=r'/servers', times=1))``: each fault says which requests it
+hits and what happens to them. What that looks like on the wire is done by ``transport`` (in
+process) and ``server`` (on ports), so one script serves both.
 """
 
 import dataclasses

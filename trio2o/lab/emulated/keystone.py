@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keystone: as much of v3 as keystoneauth's password plugin, keystonemiddleware and discovery use.
 
-Tokens carry what they say, signed, so pods in other processes can check them as Fernet tokens allow.
+Tokens carry what they say, signed, so pods in other processes can check them as they do Fernet's.
 """
 
 import base64

@@ -50,7 +50,7 @@ def number(request: wire.Request, name: str, default: int, most: int | None = No
 
 
 def sorting(request: wire.Request, key: str, direction: str) -> tuple[list[str], list[str]]:
-    """``sort_key`` and ``sort_dir``, paired by position; the first direction fills what is missing."""
+    """``sort_key`` and ``sort_dir``, paired by position; the first direction fills the gaps."""
     keys = [text.strip() for text in request.every('sort_key')] or [key]
     dirs = [text.strip() for text in request.every('sort_dir')] or [direction]
     dirs += [dirs[0]] * (len(keys) - len(dirs))

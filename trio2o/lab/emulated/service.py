@@ -118,7 +118,8 @@ class Service:
 
 def wanted_minor(headers: dict[str, str]) -> int | None:
     """The minor version a request names, of whatever service."""
-    text = headers.get('openstack-api-version') or headers.get('x-openstack-nova-api-version') or ''
+    text = (headers.get('openstack-api-version')
+            or headers.get('x-openstack-nova-api-version') or '')
     number = text.rpartition(' ')[2]
     if number == 'latest':
         return 1 << 20

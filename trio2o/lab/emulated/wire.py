@@ -2,7 +2,7 @@
 """Requests, responses and routes of the emulated services.
 
 A small WSGI layer of its own, because the benches serve thousands of requests a second from it.
-What a request means is left to the services; how it travels is left to ``transport`` and ``server``.
+What a request means is left to the services, how it travels to ``transport`` and ``server``.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder: the Block Storage API of one emulated pod.
 
-This module holds the state and the way of a request (token, microversion, project in the path); each
-noun has its own module with a table of routes.
+This module holds the state and the way of a request (token, microversion, project in the path);
+each noun has its own module with a table of routes.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.cinder import (
     attachments,
     infra,
+    qos,
     quotas,
     records,
     snapshots,
@@ -48,7 +49,7 @@ class Settings:
 
 
 class Cinder(service.PodService):
-    """One pod's Cinder. ``volumes`` and its like are plain dicts that tests may read and change."""
+    """One pod's Cinder. ``volumes`` and its like are plain dicts for tests to read and change."""
 
     prefix = '/v3'
 
@@ -191,7 +192,7 @@ class Cinder(service.PodService):
         """A fresh uuid."""
         return str(uuid.uuid4())
 
-    # -- what the same pod's Nova asks -------------------------------------------------------------
+    # -- what the same pod's Nova asks --
 
     def sees(self, volume_id: str, user: 'Token') -> bool:
         """Whether the caller has such a volume here."""
@@ -220,5 +221,5 @@ class Cinder(service.PodService):
 
 ROUTES = [
     *volumes.ROUTES, *volume_actions.ROUTES, *volume_metadata.ROUTES, *snapshots.ROUTES,
-    *types.ROUTES, *attachments.ROUTES, *quotas.ROUTES, *infra.ROUTES,
+    *types.ROUTES, *qos.ROUTES, *attachments.ROUTES, *quotas.ROUTES, *infra.ROUTES,
 ]

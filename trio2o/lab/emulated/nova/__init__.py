@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova: the Compute API of one emulated pod.
 
-This module holds the state and the way of a request (token, microversion, project in the path); each
-noun has its own module with a table of routes.
+This module holds the state and the way of a request (token, microversion, project in the path);
+each noun has its own module with a table of routes.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Settings:
 
 
 class Nova(service.PodService):
-    """One pod's Nova. ``servers`` and its like are plain dicts that tests may read and change."""
+    """One pod's Nova. ``servers`` and its like are plain dicts for tests to read and change."""
 
     prefix = '/v2.1'
 
@@ -185,7 +185,7 @@ class Nova(service.PodService):
         body = self.body_of(request, MEDIA)
         if not isinstance(body, dict) or key not in body:
             raise wire.Refusal(400, f"'{key}' is a required property"
-                               if isinstance(body, dict) else f'{body!r} is not of type \'object\'')
+                               if isinstance(body, dict) else f"{body!r} is not of type 'object'")
         if not isinstance(body[key], dict):
             raise wire.Refusal(400, f'Invalid input for field/attribute {key}. Value: '
                                     f"{body[key]}. {body[key]!r} is not of type 'object'")

@@ -78,7 +78,8 @@ def _page(nova: 'Nova', request: wire.Request) -> list[Flavor]:
                 raise Refusal(400, f'Invalid {name} filter [{text}]')
             chosen = [flavor for flavor in chosen if flavor[key] >= int(text)]
     limit = paging.number(request, 'limit', nova.settings.max_limit, nova.settings.max_limit)
-    columns = {'flavorid': 'id', 'memory_mb': 'ram', 'root_gb': 'disk', 'ephemeral_gb': 'ephemeral'}
+    columns = {'flavorid': 'id', 'memory_mb': 'ram', 'root_gb': 'disk',
+               'ephemeral_gb': 'ephemeral'}
     key = request.last('sort_key') or 'flavorid'
     way = request.last('sort_dir') or 'asc'
     marker = request.last('marker')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server as the emulated pod keeps it: a dict named after Nova's own columns where there is one."""
+"""A server as the emulated pod keeps it: a dict with the names of Nova's own columns."""
 
 import secrets
 import uuid

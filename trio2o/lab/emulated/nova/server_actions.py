@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers/{id}/action: exactly one key says which. What takes minutes is done at once here."""
+"""POST /servers/{id}/action: exactly one key says which. All of them are done at once."""
 
 import secrets
 from collections.abc import Callable
@@ -136,7 +136,8 @@ def reboot(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 
 def lock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """With a reason from 2.73."""
-    reason = given.get('locked_reason') if isinstance(given, dict) and request.minor >= 73 else None
+    named = isinstance(given, dict) and request.minor >= 73
+    reason = given.get('locked_reason') if named else None
     _note(nova, request, server, 'lock')
     records.touch(nova, server, locked_by='admin' if request.user.is_admin else 'owner',
                   locked_reason=reason)
