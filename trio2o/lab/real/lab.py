@@ -91,7 +91,7 @@ class RealLab:
             seed.bootstrap(self.topology)
 
     def start(self, names: Iterable[str] | None = None) -> None:
-        """Start services (``keystone``, ``Pod2``, ``Pod2.nova``; by default all) and await them."""
+        """Start ``keystone``, ``Pod2``, ``Pod2.nova`` ..., by default all, and wait for them."""
         wanted = self._services(names)
         # Nova and Cinder log in as they start, so accounts come before them.
         early = [service for service in wanted if service.kind not in ('nova', 'cinder')]
