@@ -9,6 +9,7 @@
     ├── Forbidden 403
     ├── NotFound 404
     │   └── RouteNotFound            no such method and path: answered in webob's own form
+    ├── MethodNotAllowed 405         the path exists, with other methods: Admin API
     ├── NotAcceptable 406            microversion out of range
     ├── Conflict 409
     ├── TooLarge 413
@@ -59,6 +60,15 @@ class RouteNotFound(Trio2oException):
 
     def __init__(self) -> None:
         super().__init__('The resource could not be found.')
+
+
+class MethodNotAllowed(Trio2oException):
+    """There are operations on this path, with other methods; the answer names them."""
+
+    code = 405
+
+    def __init__(self, allowed: list[str]) -> None:
+        super().__init__('The method is not allowed for this resource.', {'Allow': ', '.join(allowed)})
 
 
 class NotAcceptable(Trio2oException):

@@ -33,15 +33,18 @@ class _RequestId(request_id.RequestId):
     compat_headers = ['x-compute-request-id']
 
 
-def build_app(service: Service, conf: cfg.ConfigOpts, runtime: Any, versions: Versions) -> Callable[..., Any]:
+def build_app(
+    service: Service, conf: cfg.ConfigOpts, runtime: Any, versions: Versions, http_adapter: Any = None
+) -> Callable[..., Any]:
     """Build the service's application.
 
     :param runtime: what the service's handlers need; handed to them with every call, not looked into here
     :param versions: gives the microversions that can be promised now
+    :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
     """
     dispatcher = controller.Dispatcher(service, policies.Policies(conf, service), versions, runtime)
     app: Any = controller.make_app(dispatcher)
-    app = authtoken.AuthToken(app, conf)
+    app = authtoken.AuthToken(app, conf, http_adapter)
     app = sizelimit.RequestBodySizeLimiter(app, conf)
     app = front.Front(app, service, conf, versions)
     app = _RequestId(app, conf) if service.compat_request_id else request_id.RequestId(app, conf)

@@ -36,11 +36,15 @@ _KEPT_KEYS = _IDENTITY_KEYS - {'HTTP_X_SERVICE_CATALOG'}
 class AuthToken:
     """WSGI middleware: 401 without a valid token, identity headers with one."""
 
-    def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts) -> None:
+    def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, http_adapter: Any = None) -> None:
+        """:param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone"""
         self._app = app
         self._middleware = auth_token.AuthProtocol(
             self._validated, {'oslo_config_config': conf}
         )
+        if http_adapter is not None:
+            for scheme in ('http://', 'https://'):
+                self._middleware._session.mount(scheme, http_adapter)
         self._cache_seconds = conf.keystone_authtoken.token_cache_time
         self._known: OrderedDict[bytes, tuple[float, dict[str, str]]] = OrderedDict()
 

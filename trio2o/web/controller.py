@@ -26,6 +26,7 @@ from trio2o.web.call import Answer, Call, parse_json
 
 if TYPE_CHECKING:
     from trio2o.web.microversion import Version, VersionRange
+    from trio2o.web.operations import Operation
     from trio2o.web.policies import Policies
     from trio2o.web.service import Service
 
@@ -65,7 +66,7 @@ class Dispatcher:
         project_id, rest = self._split_project(path)
         body = _read_body(request)
         method = environ['REQUEST_METHOD']
-        operation, params = service.operations.match(method, rest, lambda: _action_of(body))
+        operation, params = self._match(method, rest, body)
         version = None if ignores_versions else self._negotiate(request)
         context = RequestContext.from_wsgi(environ)
         if project_id is not None:
@@ -89,6 +90,15 @@ class Dispatcher:
             params={name: unquote(value) for name, value in params.items()},
             runtime=self._runtime,
         )
+
+    def _match(self, method: str, path: str, body: bytes) -> tuple[Operation, dict[str, str]]:
+        try:
+            return self._service.operations.match(method, path, lambda: _action_of(body))
+        except exception.RouteNotFound:
+            allowed = self._service.operations.methods_at(path) if self._service.not_allowed_status == 405 else []
+            if not allowed:
+                raise
+            raise exception.MethodNotAllowed(allowed) from None
 
     def _split_prefix(self, path: str) -> tuple[str, str, bool]:
         for prefix in (self._service.prefix, *self._service.aliases):
@@ -132,18 +142,22 @@ class Root:
         self._dispatcher = dispatcher
 
     @pecan.expose()
-    def _route(self, args: list[str], request: webob.Request) -> tuple[Callable[..., Any], list[str]]:
-        # Pecan would otherwise answer 406 to an Accept header it has no template for.
-        request.pecan['content_type'] = 'application/json'
-        return self.dispatch, []
-
-    @pecan.expose()
     def dispatch(self, request: webob.Request, response: webob.Response) -> webob.Response:
         return self._dispatcher(request)
 
 
 class PecanApp(ExplicitPecan):
-    """Pecan without its rule that a 200 with no body is a 204."""
+    """Pecan with one controller for everything, and without its rule that a 200 with no body is a 204."""
+
+    def find_controller(self, state: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
+        """Take the one there is.
+
+        Pecan would look for one by path and extension, refuse an Accept header it has no template for,
+        and parse query and body to make arguments of them, which the table and the handlers do.
+        """
+        state.controller = self.root.dispatch
+        state.request.pecan['content_type'] = 'application/json'
+        return state.controller, [state.request, state.response], {}
 
     def _handle_empty_response_body(self, state: Any) -> None:
         pass

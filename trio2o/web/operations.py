@@ -114,6 +114,12 @@ class OperationTable:
                 raise exception.RouteNotFound()
         return operation, dict(zip(_names(operation.path), values, strict=True))
 
+    def methods_at(self, path: str) -> list[str]:
+        """The methods that some row has at a path; empty where no row has the path."""
+        methods = {operation.method for operation in self._operations}
+        segments = _split(path)
+        return sorted(method for method in methods if self._find(self._root, segments, 0, method, []) is not None)
+
     def _find(
         self, node: _Node, segments: list[str], at: int, method: str, values: list[str]
     ) -> dict[str | None, Operation] | None:

@@ -19,7 +19,9 @@ from trio2o.context import RequestContext
 from trio2o.web.operations import ADMIN, ANY, READER, Operation
 from trio2o.web.service import Service
 
-CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: 'role:reader or role:admin'}
+#: Keystone gives every member of a project its reader role as well, so that alone makes no auditor.
+_AUDITOR = '(role:reader and system_scope:all) or (role:reader and not role:member)'
+CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: f'role:admin or {_AUDITOR}'}
 
 RELOAD_SECONDS = 2.0
 

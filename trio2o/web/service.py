@@ -23,6 +23,7 @@ FAULT_KEYS = {
     409: 'conflictingRequest',
     413: 'overLimit',
     415: 'badMediaType',
+    422: 'unprocessableEntity',
     429: 'overLimit',
     501: 'notImplemented',
     503: 'serviceUnavailable',
@@ -50,6 +51,7 @@ class Service:
     :ivar code_versions: the widest range the rows were written for
     :ivar pages: version documents, and redirects
     :ivar media_types: request bodies taken; others are 415
+    :ivar not_allowed_status: for a known path with another method: 405, or 404 as in Nova and Cinder
     """
 
     name: str

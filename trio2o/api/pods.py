@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/pods: the bottom clouds, and the top region itself (the one without a zone).
+
+A change is in force in this process at once, in every other within ``[pods] refresh_seconds``.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+from trio2o import exception
+from trio2o.api import pages
+from trio2o.api.schemas import pods as schemas
+from trio2o.db import errors, routings
+from trio2o.db import pods as db_pods
+from trio2o.db.records import Pod
+from trio2o.pods import endpoints
+from trio2o.web.call import Answer, Call
+
+LOG = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+def view(pod: Pod) -> Json:
+    return asdict(pod)
+
+
+def list_pods(call: Call) -> Answer:
+    """GET /pods: 200, 400."""
+    query = schemas.LIST.read(call)
+    wanted = pages.filters_of(query)
+    found = [
+        pod
+        for pod in db_pods.list_all(call.runtime.db)
+        if all(getattr(pod, name) == value for name, value in wanted.items())
+    ]
+    limit = pages.limit_of(query)
+    page = _after(found, query.get('marker'))[:limit]
+    return pages.answer(call, 'pods', [view(pod) for pod in page], limit, page[-1].pod_id if page else '')
+
+
+def show_pod(call: Call) -> Answer:
+    """GET /pods/{pod_id}: 200, 404."""
+    pod = _existing(call)
+    changes = [asdict(change) for change in db_pods.state_changes(call.runtime.db, pod.pod_id)]
+    return Answer.of({'pod': {**view(pod), 'state_changes': changes}})
+
+
+def create_pod(call: Call) -> Answer:
+    """POST /pods: 200, 400, 409, 422, 503 when Keystone cannot be asked for the region's endpoints."""
+    wanted = schemas.CREATE.read(call)
+    wanted['state_reason'] = wanted.pop('reason', '')
+    region = wanted['pod_name']
+    db = call.runtime.db
+    if not wanted.get('az_name'):
+        return Answer.of({'pod': view(_create_top(call, wanted))})
+    if region == call.runtime.conf.region_name:
+        raise exception.Conflict(f"pod_name '{region}' is the name of the top region, which cannot be a pod.")
+    if db_pods.get_by_name(db, region) is not None:
+        raise exception.Conflict(f"A pod with pod_name '{region}' exists already.")
+    found = _find_endpoints(call, region)
+    pod = _create(call, wanted)
+    db_pods.set_endpoints(db, pod.pod_id, {name: endpoint.to_json() for name, endpoint in found.items()})
+    _sync(call, pod)
+    call.runtime.registry.refresh()
+    LOG.info('pod %s (%s) is registered in zone %s', region, pod.pod_id, pod.az_name)
+    return Answer.of({'pod': view(db_pods.get(db, pod.pod_id) or pod)})
+
+
+def update_pod(call: Call) -> Answer:
+    """PUT or PATCH /pods/{pod_id}: what is not named stays. 200, 400, 404, 409, 422."""
+    pod = _existing(call)
+    changes = schemas.UPDATE.read(call)
+    reason = changes.pop('reason', None)
+    if pod.is_top and changes.get('state', pod.state) != pod.state:
+        raise exception.Unprocessable("Invalid input for field 'pod.state': the top region has no state.")
+    _check_zone(call, pod, changes.get('az_name', pod.az_name))
+    changed = db_pods.update(
+        call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes
+    )
+    if changed is None:
+        raise _not_found(pod.pod_id)
+    if pod.state == 'maintenance' and changed.state != 'maintenance':
+        # What was written meanwhile passed it by.
+        _sync(call, changed)
+    call.runtime.registry.refresh()
+    if changed.state != pod.state:
+        LOG.info('pod %s is %s now, was %s: %s', pod.pod_name, changed.state, pod.state, changed.state_reason)
+    return Answer.of({'pod': view(changed)})
+
+
+def delete_pod(call: Call) -> Answer:
+    """DELETE /pods/{pod_id}: 200, 404; 409 while it holds resources, unless ?force=true."""
+    query = schemas.DELETE.read(call)
+    pod = _existing(call)
+    db = call.runtime.db
+    count = routings.count_by_pod(db, pod.pod_id)
+    if count and not pages.is_true(query, 'force'):
+        raise exception.Conflict(
+            f"Pod '{pod.pod_name}' still holds {count} resources. "
+            'Delete or move them, or ask with force=true to forget where they are.'
+        )
+    if not db_pods.delete(db, pod.pod_id):
+        raise _not_found(pod.pod_id)
+    call.runtime.registry.refresh()
+    LOG.info('pod %s (%s) is deleted, with %d routings', pod.pod_name, pod.pod_id, count)
+    return Answer.of({})
+
+
+def _existing(call: Call) -> Pod:
+    pod = db_pods.get(call.runtime.db, call.id)
+    if pod is None:
+        raise _not_found(call.id)
+    return pod
+
+
+def _not_found(pod_id: str) -> exception.NotFound:
+    return exception.NotFound(f'Pod {pod_id} could not be found.')
+
+
+def _after(pods: list[Pod], marker: str | None) -> list[Pod]:
+    if marker is None:
+        return pods
+    for index, pod in enumerate(pods):
+        if pod.pod_id == marker:
+            return pods[index + 1 :]
+    raise exception.BadRequest(f"Invalid input for field 'marker': there is no pod {marker}.")
+
+
+def _create_top(call: Call, wanted: Json) -> Pod:
+    top = next((pod for pod in db_pods.list_all(call.runtime.db) if pod.is_top), None)
+    if top is not None:
+        raise exception.Conflict(f"The top region exists already: '{top.pod_name}'. A pod needs an az_name.")
+    name = call.runtime.conf.region_name
+    if wanted['pod_name'] != name:
+        raise exception.Unprocessable(
+            f"Invalid input for field 'pod.az_name': a pod needs one; without it pod_name must be '{name}', the top region."
+        )
+    return _create(call, wanted)
+
+
+def _create(call: Call, wanted: Json) -> Pod:
+    try:
+        return db_pods.create(call.runtime.db, **wanted)
+    except errors.Duplicate as error:
+        raise exception.Conflict(f"A pod with pod_name '{wanted['pod_name']}' exists already.") from error
+
+
+def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.Endpoint]:
+    runtime = call.runtime
+    found = endpoints.find(runtime.conf, runtime.identity, region)
+    if not found:
+        raise exception.Unprocessable(
+            f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "
+            f'block-storage endpoint (interface {runtime.conf.pods.interface}).'
+        )
+    return {
+        name: endpoints.with_versions(runtime.identity, name, endpoint) for name, endpoint in found.items()
+    }
+
+
+def _check_zone(call: Call, pod: Pod, az_name: str) -> None:
+    if az_name == pod.az_name:
+        return
+    if not az_name or pod.is_top:
+        raise exception.Unprocessable(
+            "Invalid input for field 'pod.az_name': a pod has a zone and the top region has none."
+        )
+    count = routings.count_by_pod(call.runtime.db, pod.pod_id)
+    if count:
+        raise exception.Conflict(
+            f"az_name of pod '{pod.pod_name}' cannot change: it holds {count} resources, whose zone would change."
+        )
+
+
+def _sync(call: Call, pod: Pod) -> None:
+    call.runtime.jobs.submit('sync_pod', pod.pod_id, {'pod_id': pod.pod_id}, request_id=call.context.request_id)

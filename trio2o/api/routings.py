@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/routings: where every resource is; to look, and to put right by hand.
+
+Other processes may remember a routing for ``[pods] routing_cache_seconds``; this one forgets it at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from trio2o import exception
+from trio2o.api import pages
+from trio2o.api.schemas import routings as schemas
+from trio2o.db import errors
+from trio2o.db import pods as db_pods
+from trio2o.db import routings as db_routings
+from trio2o.db.records import Routing
+from trio2o.web.call import Answer, Call
+
+_MOST_DIGITS = 18
+
+
+def view(routing: Routing) -> dict[str, Any]:
+    return asdict(routing)
+
+
+def list_routings(call: Call) -> Answer:
+    """GET /routings: 200, 400."""
+    query = schemas.LIST.read(call)
+    limit = pages.limit_of(query)
+    try:
+        marker = int(query['marker']) if 'marker' in query else None
+        found = db_routings.list_(
+            call.runtime.db, filters=pages.filters_of(query), limit=limit, marker=marker
+        )
+    except ValueError as error:
+        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
+    last = found[-1].id if found else ''
+    return pages.answer(call, 'routings', [view(routing) for routing in found], limit, last)
+
+
+def show_routing(call: Call) -> Answer:
+    """GET /routings/{routing_id}, by its number or the resource's top id: 200, 404."""
+    query = schemas.SHOW.read(call)
+    return Answer.of({'routing': view(_existing(call, query.get('resource_type')))})
+
+
+def create_routing(call: Call) -> Answer:
+    """POST /routings: 200, 400, 409, 422."""
+    wanted = schemas.CREATE.read(call)
+    db = call.runtime.db
+    _check_pod(call, wanted['pod_id'])
+    known = db_routings.get(db, wanted['resource_type'], wanted['top_id'])
+    if known is not None and known.is_live:
+        raise exception.Conflict(
+            f"There is a routing of {wanted['resource_type']} {wanted['top_id']} already: {known.id}."
+        )
+    try:
+        routing = db_routings.record(db, **wanted)
+    except errors.NotFound as error:
+        raise _no_pod(wanted['pod_id']) from error
+    _forget(call, routing)
+    return Answer.of({'routing': view(routing)})
+
+
+def update_routing(call: Call) -> Answer:
+    """PUT or PATCH /routings/{routing_id}: 200, 400, 404, 422."""
+    routing = _existing(call, None)
+    changes = schemas.UPDATE.read(call)
+    if 'pod_id' in changes:
+        _check_pod(call, changes['pod_id'])
+    changed = db_routings.update(call.runtime.db, routing.id, **changes)
+    if changed is None:
+        raise _not_found(call.id)
+    _forget(call, changed)
+    return Answer.of({'routing': view(changed)})
+
+
+def delete_routing(call: Call) -> Answer:
+    """DELETE /routings/{routing_id}: the resource itself stays. 200, 404."""
+    routing = _existing(call, None)
+    if not db_routings.delete(call.runtime.db, routing.id):
+        raise _not_found(call.id)
+    _forget(call, routing)
+    return Answer.of({})
+
+
+def _existing(call: Call, resource_type: str | None) -> Routing:
+    """By number, else by top id; a live one before one that ended, of two types the older routing."""
+    tries: list[dict[str, Any]] = [{'top_id': call.id}]
+    if call.id.isdecimal() and len(call.id) <= _MOST_DIGITS:
+        tries.insert(0, {'id': int(call.id)})
+    for filters in tries:
+        if resource_type is not None:
+            filters['resource_type'] = resource_type
+        found = db_routings.list_(call.runtime.db, filters=filters)
+        if found:
+            return min(found, key=lambda routing: (not routing.is_live, routing.id))
+    raise _not_found(call.id)
+
+
+def _forget(call: Call, routing: Routing) -> None:
+    call.runtime.locator.forget(routing.resource_type, routing.top_id)
+
+
+def _check_pod(call: Call, pod_id: str) -> None:
+    pod = db_pods.get(call.runtime.db, pod_id)
+    if pod is None or pod.is_top:
+        raise _no_pod(pod_id)
+
+
+def _no_pod(pod_id: str) -> exception.Unprocessable:
+    return exception.Unprocessable(f"Invalid input for field 'routing.pod_id': there is no pod {pod_id}")
+
+
+def _not_found(routing_id: str) -> exception.NotFound:
+    return exception.NotFound(f'Routing {routing_id} could not be found.')

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the Admin API accepts: a module for each kind of resource, and the pieces they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+#: What is given when no limit is asked for, and at most.
+MAX_LIMIT = 1000
+
+
+def text(max_length: int = 255, min_length: int = 0) -> Json:
+    """A text without control characters."""
+    schema: Json = {'type': 'string', 'maxLength': max_length, 'pattern': r'^[^\x00-\x1f\x7f]*$'}
+    return {**schema, 'minLength': min_length} if min_length else schema
+
+
+def record(properties: Json, required: tuple[str, ...] = ()) -> Json:
+    """An object that has these fields and no others."""
+    return {
+        'type': 'object',
+        'properties': properties,
+        'required': list(required),
+        'additionalProperties': False,
+    }
+
+
+ID = text(64, 1)
+LIMIT: Json = {'type': 'string', 'pattern': '^[0-9]{1,9}$', 'description': 'a number, 0 or more'}
+BOOLEAN: Json = {'type': 'string', 'enum': ['true', 'false', 'True', 'False', '1', '0']}
+PAGE: Json = {'limit': LIMIT, 'marker': text(255, 1)}

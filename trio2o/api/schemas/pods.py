@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies and queries of /pods."""
+
+from trio2o.api.schemas import BOOLEAN, PAGE, Json, record, text
+from trio2o.db.records import POD_STATES
+from trio2o.web.validation import Body, Query
+
+STATE: Json = {'type': 'string', 'enum': list(POD_STATES)}
+TAG: Json = {
+    'type': ['object', 'null'],
+    'additionalProperties': {'type': 'string', 'maxLength': 255},
+    'propertyNames': {'minLength': 1, 'maxLength': 255},
+    'maxProperties': 64,
+}
+#: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%"}.
+HEADROOM: Json = {
+    'type': ['object', 'null'],
+    'additionalProperties': {
+        'anyOf': [
+            {'type': 'number', 'minimum': 0},
+            {'type': 'string', 'pattern': '^(100|[0-9]{1,2})(\\.[0-9]+)?%$'},
+        ]
+    },
+    'propertyNames': {'minLength': 1, 'maxLength': 64},
+    'maxProperties': 64,
+}
+
+_MUTABLE: Json = {
+    'az_name': text(),
+    'pod_az_name': text(),
+    'dc_name': text(),
+    'state': STATE,
+    'reason': text(1024),
+    'resource_affinity_tag': TAG,
+    'headroom': HEADROOM,
+}
+
+CREATE = Body('pod', record({'pod_name': text(255, 1), **_MUTABLE}, required=('pod_name',)))
+UPDATE = Body('pod', record(_MUTABLE))
+LIST = Query(
+    **PAGE, pod_name=text(), az_name=text(), pod_az_name=text(), dc_name=text(), state=STATE
+)
+DELETE = Query(force=BOOLEAN)
