@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Cinder API-GW: Block Storage API v3 over all pods."""
+
+from trio2o.cinder_apigw import cloud, snapshots, types, versions, volumes
+from trio2o.web.operations import OperationTable
+from trio2o.web.service import Service, parse_range
+
+SERVICE = Service(
+    name='cinder_apigw',
+    service_type='volume',
+    prefix='/v3',
+    operations=OperationTable(
+        [
+            *volumes.OPERATIONS,
+            *snapshots.OPERATIONS,
+            *types.OPERATIONS,
+            *cloud.OPERATIONS,
+            *versions.OPERATIONS,
+        ]
+    ),
+    pages=versions.PAGES,
+    version_name='volume',
+    code_versions=parse_range('3.0', '3.71'),
+    media_types=frozenset({'application/json', 'application/vnd.openstack.volume+json'}),
+    malformed_url='Malformed request url',
+)

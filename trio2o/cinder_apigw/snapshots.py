@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volume snapshots: always in the pod of their volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.forward import AskAny, Forward
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.kinds import SNAPSHOT, VOLUME
+from trio2o.gateway.place import Place, pin_if
+from trio2o.gateway.resource import Resource, SortKey
+from trio2o.web.operations import Operation, actions
+
+SORT_KEYS = {
+    'created_at': SortKey('created_at'),
+    'display_name': SortKey('name'),
+    'id': SortKey('id'),
+    'name': SortKey('name'),
+    'project_id': SortKey('os-extended-snapshot-attributes:project_id'),
+    'status': SortKey('status'),
+    'updated_at': SortKey('updated_at'),
+    'volume_id': SortKey('volume_id'),
+    'volume_size': SortKey('size'),
+}
+
+
+def snapshot_list(path: str) -> Gather:
+    return Gather(
+        SNAPSHOT,
+        lists.paging(SNAPSHOT, 'snapshots_links'),
+        SORT_KEYS,
+        ('created_at', True),
+        path,
+        all_projects=lists.all_projects,
+    )
+
+
+def pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    return pin_if(VOLUME, document['snapshot'].get('volume_id'))
+
+
+CREATE = Place(SNAPSHOT, unknown_zone='', is_full=is_full, pins=pins, needs_pin=True)
+FORWARD = Forward(SNAPSHOT)
+
+OPERATIONS = [
+    Operation('snapshots.list', 'GET', '/snapshots', snapshot_list('/snapshots')),
+    Operation('snapshots.list_detail', 'GET', '/snapshots/detail', snapshot_list('/snapshots/detail')),
+    Operation('snapshots.create', 'POST', '/snapshots', CREATE),
+    Operation('snapshots.show', 'GET', '/snapshots/{id}', FORWARD),
+    Operation('snapshots.update', 'PUT', '/snapshots/{id}', FORWARD),
+    Operation('snapshots.delete', 'DELETE', '/snapshots/{id}', FORWARD),
+    *actions(
+        'snapshots.action',
+        '/snapshots/{id}/action',
+        FORWARD,
+        'os-reset_status',
+        'os-force_delete',
+        'os-unmanage',
+        'os-update_snapshot_status',
+    ),
+    Operation('snapshots.action', 'POST', '/snapshots/{id}/action', AskAny()),
+    Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', FORWARD),
+    Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', FORWARD),
+    Operation('snapshot_metadata.replace', 'PUT', '/snapshots/{snapshot_id}/metadata', FORWARD),
+    Operation('snapshot_metadata.show', 'GET', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
+    Operation('snapshot_metadata.update', 'PUT', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
+    Operation('snapshot_metadata.delete', 'DELETE', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
+]

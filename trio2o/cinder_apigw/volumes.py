@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volumes and everything below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trio2o.cinder_apigw import lists
+from trio2o.gateway.forward import AskAny, Forward, named
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
+from trio2o.gateway.place import Place, pin_if
+from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.gateway.sum import Sum
+from trio2o.web.call import Answer
+from trio2o.web.operations import Operation, actions
+
+#: What a list may be sorted by, as it shows in a volume; where it does not show, pods are merged by time alone.
+SORT_KEYS = {
+    'availability_zone': SortKey('availability_zone'),
+    'bootable': SortKey('bootable'),
+    'created_at': SortKey('created_at'),
+    'display_description': SortKey('description'),
+    'display_name': SortKey('name'),
+    'host': SortKey('os-vol-host-attr:host'),
+    'id': SortKey('id'),
+    'name': SortKey('name'),
+    'project_id': SortKey('os-vol-tenant-attr:tenant_id'),
+    'size': SortKey('size'),
+    'status': SortKey('status'),
+    'updated_at': SortKey('updated_at'),
+    'user_id': SortKey('user_id'),
+    'volume_type_id': SortKey('volume_type_id'),
+}
+
+
+def brief(item: Item) -> Item:
+    return {key: item[key] for key in ('id', 'name', 'links') if key in item}
+
+
+def volume_list(path: str, *, is_detailed: bool) -> Gather:
+    return Gather(
+        VOLUME,
+        lists.paging(VOLUME, 'volumes_links'),
+        SORT_KEYS,
+        ('created_at', True),
+        path,
+        detail_path='/volumes/detail',
+        brief=None if is_detailed else brief,
+        all_projects=lists.all_projects,
+    )
+
+
+def pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    """What a create refers to that lives in one pod."""
+    volume = document['volume']
+    found = pin_if(SNAPSHOT, volume.get('snapshot_id')) + pin_if(VOLUME, volume.get('source_volid'))
+    hints = document.get('OS-SCH-HNT:scheduler_hints')
+    if isinstance(hints, dict):
+        for name in ('same_host', 'different_host'):
+            value = hints.get(name)
+            for volume_id in value if isinstance(value, list) else [value]:
+                found += pin_if(VOLUME, volume_id)
+        found += pin_if(SERVER, hints.get('local_to_instance'))
+    return found
+
+
+def references(document: Any) -> list[tuple[str, str]]:
+    """The type a create names, by name or id."""
+    name = document['volume'].get('volume_type')
+    return [('volume_type', name)] if isinstance(name, str) and name else []
+
+
+def is_full(answer: Answer) -> bool:
+    """Cinder refuses what is over its quota with a 413."""
+    return answer.status == 413
+
+
+def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts and sizes added up; metadata (from 3.36) as the values of all pods for each key."""
+    summaries = [document['volume-summary'] for document in documents]
+    total = {name: sum(summary[name] for summary in summaries) for name in ('total_size', 'total_count')}
+    if any('metadata' in summary for summary in summaries):
+        metadata: dict[str, list[str]] = {}
+        for summary in summaries:
+            for key, values in summary.get('metadata', {}).items():
+                known = metadata.setdefault(key, [])
+                known += [value for value in values if value not in known]
+        return {'volume-summary': {**total, 'metadata': metadata}}
+    return {'volume-summary': total}
+
+
+CREATE = Place(
+    VOLUME,
+    unknown_zone="Invalid input received: Availability zone '{zone}' is invalid.",
+    is_full=is_full,
+    pins=pins,
+    references=references,
+)
+
+FORWARD = Forward(VOLUME)
+
+_ACTIONS = (
+    'os-set_image_metadata',
+    'os-show_image_metadata',
+    'os-unset_image_metadata',
+    'os-unmanage',
+    'os-reset_status',
+    'os-force_detach',
+    'os-migrate_volume',
+    'os-extend_volume_completion',
+    'os-force_delete',
+    'os-detach',
+    'os-reserve',
+    'os-unreserve',
+    'os-begin_detaching',
+    'os-roll_detaching',
+    'os-initialize_connection',
+    'os-terminate_connection',
+    'os-volume_upload_image',
+    'os-extend',
+    'os-update_readonly_flag',
+    'os-retype',
+    'os-set_bootable',
+    'os-reimage',
+)
+
+
+def action(key: str, handler: Forward) -> Operation:
+    return Operation(f'volumes.action.{key}', 'POST', '/volumes/{id}/action', handler, action=key)
+
+
+OPERATIONS = [
+    Operation('volumes.list', 'GET', '/volumes', volume_list('/volumes', is_detailed=False)),
+    Operation('volumes.list_detail', 'GET', '/volumes/detail', volume_list('/volumes/detail', is_detailed=True)),
+    Operation('volumes.summary', 'GET', '/volumes/summary', Sum(join_summaries), min_version=(3, 12)),
+    Operation('volumes.create', 'POST', '/volumes', CREATE),
+    Operation('volumes.show', 'GET', '/volumes/{id}', FORWARD),
+    Operation('volumes.update', 'PUT', '/volumes/{id}', FORWARD),
+    Operation('volumes.delete', 'DELETE', '/volumes/{id}', FORWARD),
+    *actions('volumes.action', '/volumes/{id}/action', FORWARD, *_ACTIONS),
+    action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id'))),
+    action('os-attach', Forward(VOLUME, others=named(SERVER, 'os-attach', 'instance_uuid'))),
+    action(
+        'os-migrate_volume_completion',
+        Forward(VOLUME, others=named(VOLUME, 'os-migrate_volume_completion', 'new_volume')),
+    ),
+    # What no row knows is refused by a pod in Cinder's words.
+    Operation('volumes.action', 'POST', '/volumes/{id}/action', AskAny()),
+    Operation('volume_metadata.list', 'GET', '/volumes/{volume_id}/metadata', FORWARD),
+    Operation('volume_metadata.create', 'POST', '/volumes/{volume_id}/metadata', FORWARD),
+    Operation('volume_metadata.replace', 'PUT', '/volumes/{volume_id}/metadata', FORWARD),
+    Operation('volume_metadata.show', 'GET', '/volumes/{volume_id}/metadata/{id}', FORWARD),
+    Operation('volume_metadata.update', 'PUT', '/volumes/{volume_id}/metadata/{id}', FORWARD),
+    Operation('volume_metadata.delete', 'DELETE', '/volumes/{volume_id}/metadata/{id}', FORWARD),
+    Operation('volume_encryption.list', 'GET', '/volumes/{volume_id}/encryption', FORWARD),
+    Operation('volume_encryption.show', 'GET', '/volumes/{volume_id}/encryption/{id}', FORWARD),
+]

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""by_id and cross_pod_check: an id in the path, its pod, its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from trio2o import exception
+from trio2o.gateway.locate import Route
+from trio2o.gateway.resource import Resource
+from trio2o.gateway.send import ask_any, names_of, send_to_route
+from trio2o.gateway.translate import answer_up, zone_down
+from trio2o.pods import headers as pod_headers
+from trio2o.web.call import Answer, Call
+
+#: Gives what else a body names that has to be in the same pod: (resource, id).
+Others = Callable[[Any], Iterable[tuple[Resource, str]]]
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Send the call to the pod of the resource whose id is the first in the path.
+
+    :ivar zone_in: keys that lead to a zone's name in the body, as in ``('unshelve', 'availability_zone')``
+    :ivar others: what else the body names that has to be in the same pod
+    """
+
+    resource: Resource
+    zone_in: tuple[str, ...] = ()
+    others: Others | None = None
+
+    def __call__(self, call: Call) -> Answer:
+        locator = call.runtime.locator
+        route: Route = locator.find(call, self.resource, call.id)
+        if self.others is not None:
+            self._check_others(call, route)
+        if route.answer is not None and self._is_show(call):
+            # The pod was asked just now whether it has it; that was the question.
+            names = names_of(call, route.pod)
+            answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
+            return answer_up(answer, names, self.resource)
+        answer = send_to_route(call, route, self.resource, body=self._body(call, route))
+        if answer.status == 404 and self._is_about_itself(call) and self._may_see(call, route):
+            locator.ended(self.resource.type, route)
+        return answer
+
+    def _is_about_itself(self, call: Call) -> bool:
+        """Whether the path ends with the id, so that a 404 is about the resource and nothing below it."""
+        return len(call.params) == 1 and call.operation.path.endswith('}')
+
+    def _is_show(self, call: Call) -> bool:
+        return call.method == 'GET' and not call.query_string and self._is_about_itself(call)
+
+    def _may_see(self, call: Call, route: Route) -> bool:
+        """Whether a 404 means gone: to other projects a pod says the same of what is there."""
+        return call.context.may_see_all or call.context.project_id == route.project_id
+
+    def _body(self, call: Call, route: Route) -> bytes | None:
+        if not self.zone_in:
+            return None
+        *keys, last = self.zone_in
+        document = call.json
+        inner = document
+        for key in keys:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or inner.get(last) is None:
+            return None
+        if inner[last] == route.pod.zone:
+            zone_down(inner, last, names_of(call, route.pod))
+        return call.with_body(document).body
+
+    def _check_others(self, call: Call, route: Route) -> None:
+        """:raises PinsDisagree: something the body names is in another pod"""
+        assert self.others is not None
+        for resource, other_id in self.others(call.json):
+            try:
+                other: Route = call.runtime.locator.find(call, resource, other_id)
+            except exception.NotFound:
+                continue  # the pod says it better
+            if other.pod.id != route.pod.id:
+                raise disagreement(
+                    (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
+                )
+
+
+def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.PinsDisagree:
+    """Two things (title, id, zone) that would have to be in one pod and are not."""
+    if first[2] != second[2]:
+        return exception.PinsDisagree(
+            f'{first[0]} {first[1]} is in availability zone {first[2]} and {second[0].lower()} {second[1]} in '
+            f'{second[2]}; they cannot be used together.'
+        )
+    return exception.PinsDisagree(
+        f'{first[0]} {first[1]} and {second[0].lower()} {second[1]} are in different parts of availability zone '
+        f'{first[2]}; they cannot be used together.'
+    )
+
+
+def at(*path: str) -> Callable[[Any], Any]:
+    """A reader of what stands at a place in a parsed body, or None."""
+
+    def read(document: Any) -> Any:
+        for key in path:
+            document = document.get(key) if isinstance(document, dict) else None
+        return document
+
+    return read
+
+
+def named(resource: Resource, *path: str) -> Others:
+    """The one resource whose id stands at a place in the body."""
+    read = at(*path)
+
+    def others(document: Any) -> Iterable[tuple[Resource, str]]:
+        value = read(document)
+        return [(resource, value)] if isinstance(value, str) and value else []
+
+    return others
+
+
+@dataclass(frozen=True)
+class AskAny:
+    """Any pod will do."""
+
+    def __call__(self, call: Call) -> Answer:
+        return ask_any(call)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""create: choose a pod, send, record; the next pod if one cannot be reached or refuses for want of room."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trio2o import exception
+from trio2o.gateway.forward import disagreement
+from trio2o.gateway.locate import Route
+from trio2o.gateway.resource import Item, Resource
+from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
+from trio2o.gateway.translate import answer_up, zone_down
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.spec import PodRequest
+from trio2o.web.call import Answer, Call
+
+LOG = logging.getLogger(__name__)
+
+#: (resource, id): the new one has to be in the pod of that one.
+Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
+#: (kind, key) of replicated objects a body refers to.
+References = Callable[[Any], Iterable[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Create a resource in the best pod.
+
+    :ivar body_key: key of the object in the body that describes the new resource
+    :ivar pins: what the body refers to that ties it to a pod
+    :ivar references: what the body refers to that must exist in whichever pod it is
+    :ivar unknown_zone: text of the 400 for a zone nobody has, with ``{zone}``
+    :ivar zone_field: field of the object that names the zone
+    :ivar needs_pin: whether it always belongs to something that exists
+    :ivar has_host_after_zone: whether the zone may be written ``zone:host:node``
+    :ivar is_full: whether a pod's refusal means that it has no room, and another may have
+    """
+
+    resource: Resource
+    unknown_zone: str
+    is_full: Callable[[Answer], bool]
+    pins: Pins | None = None
+    references: References | None = None
+    body_key: str = ''
+    zone_field: str = 'availability_zone'
+    has_host_after_zone: bool = False
+    needs_pin: bool = False
+
+    def __call__(self, call: Call) -> Answer:
+        document = call.json
+        inner = document.get(self.body_key or self.resource.member) if isinstance(document, dict) else None
+        if not isinstance(inner, dict) or not self._has_readable_zone(inner):
+            return ask_any(call)
+        zone, rest = self._zone(call, inner)
+        pinned = self._pinned(call, document, zone)
+        request = PodRequest(self.resource.service, call.context.project_id or '', zone)
+        if pinned is not None:
+            return self._create_in(call, [pinned.pod], document, inner, rest, request)
+        if self.needs_pin:
+            return ask_any(call)
+        pods = call.runtime.scheduler.select(request)
+        most = call.runtime.conf.scheduler.max_attempts
+        return self._create_in(call, pods[:most], document, inner, rest, request)
+
+    def _has_readable_zone(self, inner: Item) -> bool:
+        return inner.get(self.zone_field) is None or isinstance(inner[self.zone_field], str)
+
+    def _zone(self, call: Call, inner: Item) -> tuple[str, str]:
+        """The zone asked for and what follows it.
+
+        :raises BadRequest: no pod is in that zone
+        """
+        text = inner.get(self.zone_field) or call.runtime.conf.scheduler.default_availability_zone or ''
+        zone, colon, rest = text.partition(':') if self.has_host_after_zone else (text, '', '')
+        if zone and zone not in call.runtime.registry.snapshot().zones:
+            raise exception.BadRequest(self.unknown_zone.format(zone=zone))
+        return zone, colon + rest
+
+    def _pinned(self, call: Call, document: Any, zone: str) -> Route | None:
+        """The pod that what the body refers to is in.
+
+        :raises PinsDisagree: two pods, or another zone than the one asked for
+        """
+        first: tuple[Resource, Route] | None = None
+        for resource, pin_id in self.pins(document) if self.pins else ():
+            try:
+                route: Route = call.runtime.locator.find(call, resource, pin_id)
+            except exception.NotFound:
+                continue  # a pod says it better
+            if zone and route.pod.zone != zone:
+                raise exception.PinsDisagree(
+                    f'{resource.title} {pin_id} is in availability zone {route.pod.zone}, not in {zone}.'
+                )
+            if first is not None and first[1].pod.id != route.pod.id:
+                raise disagreement(
+                    (first[0].title, first[1].top_id, first[1].pod.zone), (resource.title, pin_id, route.pod.zone)
+                )
+            first = first or (resource, route)
+        return first[1] if first else None
+
+    def _create_in(
+        self, call: Call, pods: list[PodView], document: Any, inner: Item, rest: str, request: PodRequest
+    ) -> Answer:
+        """Try pods in turn.
+
+        :raises OutcomeUnknown: one took the request and did not answer
+        :raises ServiceUnavailable: none can take it now
+        """
+        refusal: Answer | None = None
+        for number, pod in enumerate(pods):
+            names = names_of(call, pod)
+            body = call.with_body(self._body_for(document, inner, rest, pod, names)).body
+            try:
+                if pod.behind and self.references is not None:
+                    call.runtime.sync.ensure(pod, list(self.references(document)))
+                answer = send(call, pod, names=names, body=body)
+            except exception.PodNotReached as error:
+                LOG.warning('create of a %s passes over %s', self.resource.type, error)
+                continue
+            except exception.PodNoAnswer as error:
+                raise self._unknown(call, pod, inner) from error
+            if answer.status >= 500 or self.is_full(answer):
+                LOG.warning(
+                    'create of a %s passes over pod %s, which answered %d', self.resource.type, pod.name, answer.status
+                )
+                refusal = answer
+                continue
+            answer = answer_up(answer, names, self.resource)
+            if answer.is_ok:
+                self._record(call, pod, answer)
+                if number:
+                    call.runtime.scheduler.moved(request, pod)
+            return answer
+        if refusal is not None and refusal.status < 500:
+            return refusal
+        raise self._none_left(request.zone or (pods[0].zone if pods else ''))
+
+    def _body_for(self, document: Any, inner: Item, rest: str, pod: PodView, names: Any) -> Any:
+        changed = dict(inner)
+        if changed.get(self.zone_field) or pod.record.pod_az_name:
+            zone_down(changed, self.zone_field, names, rest)
+        return {**document, self.body_key or self.resource.member: changed}
+
+    def _record(self, call: Call, pod: PodView, answer: Answer) -> None:
+        document = answer.json
+        item = document.get(self.resource.member) if isinstance(document, Mapping) else None
+        if isinstance(item, Mapping) and isinstance(item.get('id'), str):
+            owner = call.context.project_id or ''
+            call.runtime.locator.record(self.resource, pod, item['id'], owner, self.resource.created_at(item))
+
+    def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
+        """The pod may have made it: look there soon, so that what it made is known."""
+        call.runtime.jobs.submit(
+            'reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=call.context.request_id
+        )
+        return exception.OutcomeUnknown(
+            f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
+            'created; look at the list before trying again.'
+        )
+
+    def _none_left(self, zone: str) -> exception.ServiceUnavailable:
+        where = f'availability zone {zone}' if zone else 'any availability zone'
+        return exception.ServiceUnavailable(
+            f'No part of {where} can take a new {self.resource.type} now.', retry_after=RETRY_AFTER
+        )
+
+
+def pin_if(resource: Resource, value: Any) -> list[tuple[Resource, str]]:
+    """A pin for what looks like an id, or nothing."""
+    return [(resource, value)] if isinstance(value, str) and value else []

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every handler does with one pod: send the call down in its terms, bring the answer up in ours."""
+
+from __future__ import annotations
+
+from trio2o import exception
+from trio2o.gateway.locate import Route, project_prefix
+from trio2o.gateway.resource import Resource
+from trio2o.gateway.translate import PodNames, answer_up, ids_down, replace_segment
+from trio2o.pods import headers as pod_headers
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call
+
+RETRY_AFTER = 5
+
+
+def names_of(call: Call, pod: PodView) -> PodNames:
+    """What the pod and the top call the same things, for this request's links."""
+    return PodNames(
+        roots=pod.endpoints[call.service.service_type].roots,
+        base_url=call.base_url,
+        zone=pod.zone,
+        pod_zone=pod.record.pod_az_name,
+        ids=pod.ids_up,
+    )
+
+
+def send(
+    call: Call,
+    pod: PodView,
+    *,
+    names: PodNames | None = None,
+    path: str | None = None,
+    query: str | None = None,
+    body: bytes | None = None,
+    method: str | None = None,
+    timeout: float | None = None,
+) -> Answer:
+    """Send a call to a pod as it came, but for what is given here.
+
+    :returns: the pod's answer with the headers a client may see, its body untouched
+    :raises PodError: the pod was not reached, or gave no answer
+    """
+    names = names or names_of(call, pod)
+    path = project_prefix(call) + (call.path if path is None else path)
+    query = call.query_string if query is None else query
+    body = call.body if body is None else body
+    if names.ids:
+        path = ids_down(path.encode(), names).decode()
+        query = ids_down(query.encode(), names).decode()
+        body = ids_down(body, names)
+    answer: Answer = call.runtime.client.send(
+        pod,
+        call.service.service_type,
+        method or call.method,
+        f'{path}?{query}' if query else path,
+        pod_headers.down(call),
+        body,
+        timeout,
+    )
+    return Answer(answer.status, pod_headers.up(answer.headers), answer.body)
+
+
+def send_to_route(
+    call: Call, route: Route, resource: Resource, *, body: bytes | None = None, path_id: str | None = None
+) -> Answer:
+    """Send a call about one resource to its pod and translate what comes back.
+
+    :raises ServiceUnavailable: its pod is not reached
+    :raises OutcomeUnknown: a write was sent and nothing came back
+    """
+    names = names_of(call, route.pod).with_id(route.bottom_id, route.top_id)
+    path = replace_segment(call.path, path_id or route.top_id, route.bottom_id)
+    try:
+        answer = send(call, route.pod, names=names, path=path, body=body)
+    except exception.PodError as error:
+        raise unreachable(call, route, resource, error) from error
+    return answer_up(answer, names, resource)
+
+
+def unreachable(
+    call: Call, route: Route, resource: Resource, error: exception.PodError
+) -> exception.Trio2oException:
+    """What a tenant is told when the pod of a resource fails: the zone, not the pod."""
+    what = f'{resource.title} {route.top_id} is in availability zone {route.pod.zone}'
+    if isinstance(error, exception.PodNoAnswer) and call.method not in ('GET', 'HEAD'):
+        return exception.OutcomeUnknown(
+            f'{what}, which did not answer in time. The request may or may not have been carried out; '
+            'look at the resource before trying again.'
+        )
+    return exception.ServiceUnavailable(
+        f'{what}, of which a part cannot be reached now.', retry_after=RETRY_AFTER
+    )
+
+
+def ask_any(call: Call) -> Answer:
+    """Let one pod say what it has to say: for requests that are the same anywhere, or wrong everywhere.
+
+    :raises ServiceUnavailable: no pod can be reached
+    """
+    service = call.service.service_type
+    runtime = call.runtime
+    pods = runtime.registry.snapshot().asked(service)
+    # Those whose breaker is open come last, not never.
+    for pod in sorted(pods, key=lambda view: runtime.client.breakers.is_open((view.id, service))):
+        names = names_of(call, pod)
+        try:
+            return answer_up(send(call, pod, names=names), names, None)
+        except exception.PodNotReached:
+            continue
+        except exception.PodNoAnswer:
+            if call.method not in ('GET', 'HEAD'):
+                raise
+    raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=RETRY_AFTER)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Nova API-GW: Compute API v2.1 over all pods."""
+
+from trio2o.gateway.forward import AskAny
+from trio2o.nova_apigw import availability_zones, events, flavors, keypairs, limits, servers, versions
+from trio2o.web.operations import Operation, OperationTable
+from trio2o.web.service import Service, parse_range
+
+EXTENSIONS = [
+    Operation('extensions.list', 'GET', '/extensions', AskAny()),
+    Operation('extensions.show', 'GET', '/extensions/{id}', AskAny()),
+]
+
+SERVICE = Service(
+    name='nova_apigw',
+    service_type='compute',
+    prefix='/v2.1',
+    aliases=('/v2',),
+    operations=OperationTable(
+        [
+            *servers.OPERATIONS,
+            *flavors.OPERATIONS,
+            *keypairs.OPERATIONS,
+            *availability_zones.OPERATIONS,
+            *limits.OPERATIONS,
+            *events.OPERATIONS,
+            *EXTENSIONS,
+            *versions.OPERATIONS,
+        ]
+    ),
+    pages=versions.PAGES,
+    other_paths=versions.choices,
+    version_name='compute',
+    legacy_version_header='X-OpenStack-Nova-API-Version',
+    code_versions=parse_range('2.1', '2.104'),
+    media_types=frozenset({'application/json', 'application/vnd.openstack.compute+json'}),
+    malformed_url="Malformed request URL: URL's project_id '{url}' doesn't match Context's project_id '{token}'",
+)

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers and everything below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trio2o import exception
+from trio2o.gateway.forward import AskAny, Forward, named
+from trio2o.gateway.gather import Gather, Paging, Query
+from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
+from trio2o.gateway.locate import Route
+from trio2o.gateway.place import Place, pin_if
+from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.web.call import Answer, Call
+from trio2o.web.operations import Operation, actions
+
+#: nova/api/openstack/compute/schemas/servers.py: what a list may be sorted by, as it shows in a server.
+#: Where it does not show, pods are merged by id alone.
+SORT_KEYS = {
+    'access_ip_v4': SortKey('accessIPv4'),
+    'access_ip_v6': SortKey('accessIPv6'),
+    'auto_disk_config': SortKey('OS-DCF:diskConfig'),
+    'availability_zone': SortKey('OS-EXT-AZ:availability_zone'),
+    'config_drive': SortKey('config_drive'),
+    'created_at': SortKey('created'),
+    'display_description': SortKey('description'),
+    'display_name': SortKey('name'),
+    'host': SortKey('OS-EXT-SRV-ATTR:host'),
+    'hostname': SortKey('OS-EXT-SRV-ATTR:hostname'),
+    'image_ref': SortKey('image', lambda item: _inner_id(item.get('image'))),
+    'instance_type_id': SortKey('flavor', lambda item: None),
+    'kernel_id': SortKey('OS-EXT-SRV-ATTR:kernel_id'),
+    'key_name': SortKey('key_name'),
+    'launch_index': SortKey('OS-EXT-SRV-ATTR:launch_index'),
+    'launched_at': SortKey('OS-SRV-USG:launched_at'),
+    'locked': SortKey('locked'),
+    'locked_by': SortKey('locked_by', lambda item: None),
+    'node': SortKey('OS-EXT-SRV-ATTR:hypervisor_hostname'),
+    'power_state': SortKey('OS-EXT-STS:power_state'),
+    'progress': SortKey('progress', lambda item: None),
+    'project_id': SortKey('tenant_id'),
+    'ramdisk_id': SortKey('OS-EXT-SRV-ATTR:ramdisk_id'),
+    'root_device_name': SortKey('OS-EXT-SRV-ATTR:root_device_name'),
+    'task_state': SortKey('OS-EXT-STS:task_state'),
+    'terminated_at': SortKey('OS-SRV-USG:terminated_at'),
+    'updated_at': SortKey('updated'),
+    'user_id': SortKey('user_id'),
+    'uuid': SortKey('id'),
+    'vm_state': SortKey('OS-EXT-STS:vm_state'),
+}
+
+_TRUE = frozenset({'', '1', 't', 'true', 'on', 'y', 'yes'})
+
+
+def _inner_id(value: Any) -> Any:
+    return value.get('id') if isinstance(value, dict) else value
+
+
+def sorts(query: Query) -> list[tuple[str, bool]] | None:
+    """Sort keys with their directions, paired by position; None for a pod to judge what is odd."""
+    keys = [value.strip() for name, value in query if name == 'sort_key']
+    directions = [value.strip() for name, value in query if name == 'sort_dir']
+    if any(direction not in ('asc', 'desc') for direction in directions) or len(directions) > max(len(keys), 1):
+        return None
+    first = directions[0] if directions else 'desc'
+    directions += [first] * (len(keys) - len(directions))
+    if not keys:
+        return [('created_at', first == 'desc')]
+    return [(key, direction == 'desc') for key, direction in zip(keys, directions, strict=True)]
+
+
+def bad_marker(call: Call, marker: str) -> exception.Trio2oException:
+    return exception.BadRequest(f'marker [{marker}] not found')
+
+
+def all_projects(call: Call) -> bool:
+    """Whether the list is of every project: an empty value counts as yes."""
+    return any(name == 'all_tenants' and value.lower() in _TRUE for name, value in call.query)
+
+
+PAGING = Paging(
+    links_key='servers_links',
+    sorts=sorts,
+    id_descends=lambda first_down: False,
+    bad_marker=bad_marker,
+    marker_may_be_deleted=True,
+)
+
+
+def brief(item: Item) -> Item:
+    return {key: item[key] for key in ('id', 'name', 'links') if key in item}
+
+
+def _links(call: Call, server_id: str) -> list[dict[str, str]]:
+    project = call.prefix.removeprefix(call.service.prefix)
+    return [
+        {'rel': 'self', 'href': f'{call.base_url}{call.prefix}/servers/{server_id}'},
+        {'rel': 'bookmark', 'href': f'{call.base_url}{project}/servers/{server_id}'},
+    ]
+
+
+def unknown_brief(call: Call, route: Route) -> Item:
+    """A server in a pod that does not answer, as Nova lists one in a cell that is down (2.69)."""
+    return {'id': route.top_id, 'status': 'UNKNOWN', 'links': _links(call, route.top_id)}
+
+
+def unknown_detail(call: Call, route: Route) -> Item:
+    created = route.created_at.strftime('%Y-%m-%dT%H:%M:%SZ') if route.created_at else None
+    return {
+        'id': route.top_id,
+        'status': 'UNKNOWN',
+        'tenant_id': route.project_id,
+        'created': created,
+        'links': _links(call, route.top_id),
+    }
+
+
+def has_unknown(call: Call) -> bool:
+    """From 2.69, and only for a whole list: not with filters, sort or paging."""
+    if call.version is None or call.version < (2, 69):
+        return False
+    return all(name == 'all_tenants' for name, _value in call.query)
+
+
+def server_list(path: str, *, is_detailed: bool) -> Gather:
+    return Gather(
+        SERVER,
+        PAGING,
+        SORT_KEYS,
+        ('created_at', True),
+        path,
+        detail_path='/servers/detail',
+        brief=None if is_detailed else brief,
+        skeleton=unknown_detail if is_detailed else unknown_brief,
+        has_skeletons=has_unknown,
+        all_projects=all_projects,
+    )
+
+
+def pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    """What a create refers to that lives in one pod."""
+    server = document['server']
+    found: list[tuple[Resource, str]] = []
+    for mapping in _objects(server.get('block_device_mapping_v2')):
+        kind = {'volume': VOLUME, 'snapshot': SNAPSHOT}.get(str(mapping.get('source_type')))
+        if kind is not None:
+            found += pin_if(kind, mapping.get('uuid'))
+    for mapping in _objects(server.get('block_device_mapping')):
+        found += pin_if(VOLUME, mapping.get('volume_id')) + pin_if(SNAPSHOT, mapping.get('snapshot_id'))
+    hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
+    if isinstance(hints, dict):
+        for name in ('same_host', 'different_host'):
+            value = hints.get(name)
+            for server_id in value if isinstance(value, list) else [value]:
+                found += pin_if(SERVER, server_id)
+    return found
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def references(document: Any) -> list[tuple[str, str]]:
+    """The flavor a create names; it has to be in whichever pod is chosen."""
+    flavor = document['server'].get('flavorRef')
+    return [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
+
+
+def is_full(answer: Answer) -> bool:
+    """Nova refuses what is over its quota with a 403 that says so."""
+    return answer.status == 403 and b'uota exceeded' in answer.body
+
+
+CREATE = Place(
+    SERVER,
+    unknown_zone='The requested availability zone is not available',
+    is_full=is_full,
+    pins=pins,
+    references=references,
+    has_host_after_zone=True,
+)
+
+FORWARD = Forward(SERVER)
+
+_ACTIONS = (
+    'addFixedIp',
+    'addFloatingIp',
+    'addSecurityGroup',
+    'changePassword',
+    'confirmResize',
+    'createBackup',
+    'createImage',
+    'evacuate',
+    'forceDelete',
+    'injectNetworkInfo',
+    'lock',
+    'migrate',
+    'os-getConsoleOutput',
+    'os-getSPICEConsole',
+    'os-getSerialConsole',
+    'os-getVNCConsole',
+    'os-migrateLive',
+    'os-resetState',
+    'os-start',
+    'os-stop',
+    'pause',
+    'reboot',
+    'rebuild',
+    'removeFixedIp',
+    'removeFloatingIp',
+    'removeSecurityGroup',
+    'rescue',
+    'resize',
+    'restore',
+    'resume',
+    'revertResize',
+    'shelve',
+    'shelveOffload',
+    'suspend',
+    'trigger_crash_dump',
+    'unlock',
+    'unpause',
+    'unrescue',
+)
+
+
+def below(name: str, method: str, path: str, handler: Forward = FORWARD) -> Operation:
+    """A row for something below a server."""
+    return Operation(name, method, '/servers/{server_id}' + path, handler)
+
+
+ATTACH = Forward(SERVER, others=named(VOLUME, 'volumeAttachment', 'volumeId'))
+
+OPERATIONS = [
+    Operation('servers.list', 'GET', '/servers', server_list('/servers', is_detailed=False)),
+    Operation('servers.list_detail', 'GET', '/servers/detail', server_list('/servers/detail', is_detailed=True)),
+    Operation('servers.create', 'POST', '/servers', CREATE),
+    Operation('servers.show', 'GET', '/servers/{id}', FORWARD),
+    Operation('servers.update', 'PUT', '/servers/{id}', Forward(SERVER, ('server', 'pinned_availability_zone'))),
+    Operation('servers.delete', 'DELETE', '/servers/{id}', FORWARD),
+    *actions('servers.action', '/servers/{id}/action', FORWARD, *_ACTIONS),
+    Operation(
+        'servers.action.unshelve',
+        'POST',
+        '/servers/{id}/action',
+        Forward(SERVER, ('unshelve', 'availability_zone')),
+        action='unshelve',
+    ),
+    # What no row knows is refused by a pod in Nova's words.
+    Operation('servers.action', 'POST', '/servers/{id}/action', AskAny()),
+    below('server_diagnostics.show', 'GET', '/diagnostics'),
+    below('server_ips.list', 'GET', '/ips'),
+    below('server_ips.show', 'GET', '/ips/{id}'),
+    below('server_metadata.list', 'GET', '/metadata'),
+    below('server_metadata.create', 'POST', '/metadata'),
+    below('server_metadata.replace', 'PUT', '/metadata'),
+    below('server_metadata.show', 'GET', '/metadata/{id}'),
+    below('server_metadata.update', 'PUT', '/metadata/{id}'),
+    below('server_metadata.delete', 'DELETE', '/metadata/{id}'),
+    below('server_migrations.list', 'GET', '/migrations'),
+    below('server_migrations.show', 'GET', '/migrations/{id}'),
+    below('server_migrations.delete', 'DELETE', '/migrations/{id}'),
+    Operation(
+        'server_migrations.action.force_complete',
+        'POST',
+        '/servers/{server_id}/migrations/{id}/action',
+        FORWARD,
+        action='force_complete',
+    ),
+    Operation('server_migrations.action', 'POST', '/servers/{server_id}/migrations/{id}/action', AskAny()),
+    below('instance_actions.list', 'GET', '/os-instance-actions'),
+    below('instance_actions.show', 'GET', '/os-instance-actions/{id}'),
+    below('server_interfaces.list', 'GET', '/os-interface'),
+    below('server_interfaces.create', 'POST', '/os-interface'),
+    below('server_interfaces.show', 'GET', '/os-interface/{id}'),
+    below('server_interfaces.delete', 'DELETE', '/os-interface/{id}'),
+    below('server_password.show', 'GET', '/os-server-password'),
+    below('server_password.clear', 'DELETE', '/os-server-password'),
+    below('volume_attachments.list', 'GET', '/os-volume_attachments'),
+    below('volume_attachments.create', 'POST', '/os-volume_attachments', ATTACH),
+    below('volume_attachments.show', 'GET', '/os-volume_attachments/{id}'),
+    below('volume_attachments.update', 'PUT', '/os-volume_attachments/{id}', ATTACH),
+    below('volume_attachments.delete', 'DELETE', '/os-volume_attachments/{id}'),
+    below('remote_consoles.create', 'POST', '/remote-consoles'),
+    below('server_security_groups.list', 'GET', '/os-security-groups'),
+    below('server_shares.list', 'GET', '/shares'),
+    below('server_shares.create', 'POST', '/shares'),
+    below('server_shares.show', 'GET', '/shares/{id}'),
+    below('server_shares.delete', 'DELETE', '/shares/{id}'),
+    below('server_tags.list', 'GET', '/tags'),
+    below('server_tags.replace', 'PUT', '/tags'),
+    below('server_tags.delete_all', 'DELETE', '/tags'),
+    below('server_tags.show', 'GET', '/tags/{id}'),
+    below('server_tags.update', 'PUT', '/tags/{id}'),
+    below('server_tags.delete', 'DELETE', '/tags/{id}'),
+    below('server_topology.show', 'GET', '/topology'),
+]

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No filter at all."""
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseFilter
+from trio2o.scheduler.spec import PodRequest
+
+
+class AllPodsFilter(BaseFilter):
+    """Passes everything."""
+
+    def passes(self, pod: PodView, request: PodRequest) -> bool:
+        return True

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No pod twice for one request."""
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseFilter
+from trio2o.scheduler.spec import PodRequest
+
+
+class RetryFilter(BaseFilter):
+    """Passes pods that have not failed this request already."""
+
+    def passes(self, pod: PodView, request: PodRequest) -> bool:
+        return pod.id not in request.tried

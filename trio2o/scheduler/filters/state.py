@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Only pods that take new resources."""
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseFilter
+from trio2o.scheduler.spec import PodRequest
+
+
+class StateFilter(BaseFilter):
+    """Passes enabled pods that have the API the request is for."""
+
+    def passes(self, pod: PodView, request: PodRequest) -> bool:
+        return pod.takes_new and request.service in pod.endpoints

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods the project is bound to first, so that its servers and volumes meet."""
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseWeigher
+from trio2o.scheduler.spec import PodRequest
+
+
+class BindingWeigher(BaseWeigher):
+    """Weighs bound pods above all others, the oldest binding most."""
+
+    default_multiplier = 1000.0
+
+    def weigh(self, pod: PodView, request: PodRequest) -> float:
+        if pod.id not in request.bound:
+            return 0.0
+        return float(len(request.bound) - request.bound.index(pod.id))
