@@ -44,6 +44,8 @@ def make(topology: Topology, service: Service) -> None:
     else:
         create_schemas(topology, service)
         migrate(topology, service, topology.config_file(service))
+        if service.kind == 'nova':
+            migrate_cell0(topology, service)
     if service.kind == 'nova':
         map_cells(topology, service)
     made_mark(topology, service).touch()
@@ -117,6 +119,16 @@ def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> 
         )
     if done.returncode:
         raise MigrationFailed(f'the database of {service.name} could not be made: see {log}')
+
+
+def migrate_cell0(topology: Topology, service: Service) -> None:
+    """Give cell0 the schema of any other cell; on SQLite it is a copy."""
+    config = sections(topology, service)
+    url = topology.database_url(f'{service.name}_cell0')
+    config['database'] = {**config['database'], 'connection': url}
+    config_file = topology.config_dir(service) / 'nova-cell0.conf'
+    configure.write_private(config_file, configure.render(config))
+    migrate(topology, service, config_file)
 
 
 def create_schemas(topology: Topology, service: Service) -> None:
