@@ -9,6 +9,7 @@ process) and ``server`` (on ports), so one script serves both.
 import dataclasses
 import re
 import threading
+from collections.abc import Callable, Iterator
 
 from trio2o.lab.emulated import wire
 
@@ -122,27 +123,39 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[list] = []       # [fault, hits so far]
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call this after every change; a server opens and closes its port by it."""
+        self._watchers.append(changed)
+
+    def _changed(self) -> None:
+        for changed in self._watchers:
+            changed()
 
     def __bool__(self) -> bool:
         return bool(self._faults)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Fault]:
         return iter([fault for fault, _ in self._faults])
 
     def add(self, *faults: Fault) -> None:
         """Script more faults."""
         with self._lock:
             self._faults.extend([fault, 0] for fault in faults)
+        self._changed()
 
     def clear(self) -> None:
         """The service is well again."""
         with self._lock:
             self._faults.clear()
+        self._changed()
 
     def remove(self, fault: Fault) -> None:
         """Take one fault away."""
         with self._lock:
             self._faults = [row for row in self._faults if row[0] is not fault]
+        self._changed()
 
     def down(self) -> bool:
         """Whether nobody listens at all, whatever is asked."""

@@ -22,8 +22,11 @@ def in_order(records: Sequence[Record], keys: Sequence[str], dirs: Sequence[str]
     """Sort by several keys, each in its direction."""
     ordered = list(records)
     for key, direction in reversed(list(zip(keys, dirs, strict=True))):
-        ordered.sort(key=lambda record, key=key: _orderable(value_of(record, key)),
-                     reverse=direction == 'desc')
+        values = [value_of(record, key) for record in ordered]
+        plain = None not in values and not any(isinstance(value, bool) for value in values)
+        column = values if plain else [_orderable(value) for value in values]
+        order = sorted(range(len(ordered)), key=column.__getitem__, reverse=direction == 'desc')
+        ordered = [ordered[index] for index in order]
     return ordered
 
 

@@ -14,11 +14,11 @@ NETWORK = '7f3e0d5a-0000-4000-8000-000000000001'
 def interface(nova: 'Nova', net_id: str | None = None, port_id: str | None = None,
               address: str | None = None) -> dict[str, Any]:
     """A port of the one network there is."""
-    raw = secrets.token_bytes(3)
+    one, two, three = secrets.token_bytes(3)
     return {'port_id': port_id or nova.new_id(), 'net_id': net_id or NETWORK, 'network': 'private',
-            'mac_addr': 'fa:16:3e:%02x:%02x:%02x' % tuple(raw), 'port_state': 'ACTIVE',
+            'mac_addr': f'fa:16:3e:{one:02x}:{two:02x}:{three:02x}', 'port_state': 'ACTIVE',
             'fixed_ips': [{'subnet_id': NETWORK[:-1] + '2',
-                           'ip_address': address or '10.%d.%d.%d' % tuple(raw)}]}
+                           'ip_address': address or f'10.{one}.{two}.{three}'}]}
 
 
 def new(nova: 'Nova', name: str, project_id: str, user_id: str, flavor: dict[str, Any],

@@ -59,9 +59,9 @@ def value_of(server: Server, key: str) -> Any:
 def answer(nova: 'Nova', request: wire.Request, path: str,
            view: Callable[[wire.Request, Server], dict[str, Any]]) -> wire.Response:
     """A page of servers in Nova's order, with the next link."""
-    filters = _filters(request)
-    chosen = [server for server in nova.servers.values()
-              if all(keep(server) for keep in _tests(request, filters))]
+    chosen = list(nova.servers.values())
+    for keep in _tests(request, _filters(request)):
+        chosen = [server for server in chosen if keep(server)]
     limit = paging.number(request, 'limit', nova.settings.max_limit, nova.settings.max_limit)
     keys, dirs = _order(request)
     page = paging.after(chosen, _marker(nova, request), keys, dirs, value_of)[:limit]

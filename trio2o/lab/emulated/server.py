@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole emulated cloud on loopback ports, served by one thread.
+
+``with CloudServer(Cloud(pods=2)) as server: ...`` rewrites the catalog and the pods' URLs to the
+ports in use. Not for processes that eventlet has patched: run ``trio2o-lab emulated up`` beside
+them.
+"""
+
+import asyncio
+import socket
+import threading
+from typing import Any
+from urllib import parse
+
+from trio2o.lab.emulated.http11 import Connection
+from trio2o.lab.emulated.service import Service
+from trio2o.lab.emulated.topology import Cloud
+
+LOOPBACK = '127.0.0.1'
+
+
+class Port:
+    """One service on one port; closed while the service refuses everything."""
+
+    def __init__(self, service: Service, host: str, number: int) -> None:
+        self.service = service
+        self.host = host
+        self.number = number
+        self.connections: set[Connection] = set()
+        self._listener: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen."""
+        loop = asyncio.get_running_loop()
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((self.host, self.number))
+        self.number = sock.getsockname()[1]
+        self._listener = await loop.create_server(
+            lambda: Connection(self.service, self.connections), sock=sock, backlog=1024)
+
+    def close(self) -> None:
+        """Stop listening, and drop who is connected."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in list(self.connections):
+            connection.reset()
+
+    async def adjust(self) -> None:
+        """Follow the faults: refuse everything, or listen again."""
+        down = self.service.faults.down()
+        if down and self._listener is not None:
+            self.close()
+        elif not down and self._listener is None:
+            await self.open()
+
+
+class CloudServer:
+    """Puts a cloud on ports: Keystone at the base, Glance at base + 1, pod N at base + 100 N.
+
+    :param port_base: 0 picks free ports
+    """
+
+    def __init__(self, cloud: Cloud, port_base: int = 0, host: str = LOOPBACK) -> None:
+        self.cloud = cloud
+        self.host = host
+        self.loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        place = (lambda offset: port_base + offset) if port_base else (lambda offset: 0)
+        self._ports: list[tuple[str, Port]] = [
+            (cloud.keystone.url, self._port(cloud.keystone, place(0))),
+            (cloud.glance.url, self._port(cloud.glance, place(1)))]
+        for index, pod in enumerate(cloud.pods.values(), 1):
+            for url, service, offset in ((pod.cinder_url, pod.cinder, 1),
+                                         (pod.nova_url, pod.nova, 2)):
+                root = parse.urlsplit(url)._replace(path='').geturl()
+                self._ports.append((root, self._port(service, place(100 * index + offset))))
+
+    def _port(self, service: Service, number: int) -> Port:
+        return Port(service, self.host, number)
+
+    def start(self) -> 'CloudServer':
+        """Listen on all ports and serve from a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name='emulated-cloud', daemon=True)
+        self._thread.start()
+        for _, port in self._ports:
+            self._do(port.open())
+            port.service.faults.watch(lambda port=port: self._do(port.adjust()))
+        for root, port in self._ports:
+            self._move(root, f'http://{self.host}:{port.number}')
+        return self
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def _do(self, work: Any) -> None:
+        if threading.current_thread() is self._thread:
+            self.loop.create_task(work)
+        elif self.loop.is_running():
+            asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+        else:
+            work.close()
+
+    def _move(self, old: str, new: str) -> None:
+        cloud = self.cloud
+        cloud.move_endpoints(old, new)
+        if cloud.keystone.url == old:
+            cloud.keystone.url = new
+        if cloud.glance.url == old:
+            cloud.glance.url = new
+        for pod in cloud.pods.values():
+            pod.nova_url = pod.nova_url.replace(old + '/', new + '/')
+            pod.cinder_url = pod.cinder_url.replace(old + '/', new + '/')
+
+    def stop(self) -> None:
+        """Close all ports and end the thread."""
+        if self._thread is None:
+            return
+
+        async def close_all() -> None:
+            for _, port in self._ports:
+                port.close()
+
+        self._do(close_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self._thread = None
+        self.loop.close()
+
+    def wait(self) -> None:
+        """Stay until the thread ends, or the caller is interrupted."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(1)
+
+    def __enter__(self) -> 'CloudServer':
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
