@@ -11,12 +11,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import alembic.util
-import sqlalchemy.exc
-from oslo_db import exception as db_exc
-
 from trio2o import conf as trio2o_conf
 from trio2o.db import migration
+from trio2o.db.errors import Unusable
 from trio2o.db.session import Database
 
 COMMANDS = ('db_sync', 'upgrade', 'version', 'current', 'heads')
@@ -64,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return _run(args, Database(conf))
-    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, alembic.util.CommandError) as error:
+    except Unusable as error:
         print(f'trio2o-db-manage: {error}', file=sys.stderr)
         return 1
 

@@ -4,6 +4,7 @@
     DatabaseLayerError
      +- Duplicate     a unique field is taken; `field` names it
      +- NotFound      a row that must exist does not; `what` and `key` name it
+     +- Unusable      the schema cannot be read or changed: no server, no such revision
 
 Layers above decide what a client is told.
 """
@@ -29,3 +30,7 @@ class NotFound(DatabaseLayerError):
         super().__init__(f'no {what} {key!r}')
         self.what = what
         self.key = key
+
+
+class Unusable(DatabaseLayerError):
+    """The database cannot be brought up to date, or asked where it is."""

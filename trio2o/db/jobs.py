@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
+from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
@@ -379,32 +380,34 @@ def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
 
 @retry_on_deadlock
 def _reopen(db: Database, job: Job, now: datetime) -> Job | None:
-    """:returns: None when the job changed meanwhile."""
+    """:returns: None when the job, or another of the resource, changed meanwhile."""
     key = f'{job.type}:{job.resource_key}'
-    with db.writer() as session:
-        active = _JOBS.one(session, _J.active_key == key)
-        if active is not None:
-            return active
-        # Two that redo two jobs of one resource: the second breaks the unique key and is retried
-        # as a deadlock is not, so it is asked first whether somebody was faster.
-        if not _set(
-            session,
-            _J.id == job.id,
-            _J.state == job.state,
-            state='new',
-            active_key=key,
-            attempts=0,
-            run_after=now,
-            error=None,
-            progress=None,
-            is_cancel_wanted=False,
-            started_at=None,
-            finished_at=None,
-            updated_at=now,
-        ):
-            return None
-        _remember(session, job, 'new', now)
-        return _by_id(session, job.id)
+    try:
+        with db.writer() as session:
+            active = _JOBS.one(session, _J.active_key == key)
+            if active is not None:
+                return active
+            reopened = _set(
+                session,
+                _J.id == job.id,
+                _J.state == job.state,
+                state='new',
+                active_key=key,
+                attempts=0,
+                run_after=now,
+                error=None,
+                progress=None,
+                is_cancel_wanted=False,
+                started_at=None,
+                finished_at=None,
+                updated_at=now,
+            )
+            if not reopened:
+                return None
+            _remember(session, job, 'new', now)
+            return _by_id(session, job.id)
+    except db_exc.DBDuplicateEntry:
+        return None
 
 
 @retry_on_deadlock

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schema's revisions: bring a database up to date, and say where it is."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import alembic.command
 import alembic.config
 import alembic.runtime.migration
 import alembic.script
+import alembic.util
+import sqlalchemy.exc
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 
+from trio2o.db.errors import Unusable
 from trio2o.db.session import Database
 
 _SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
@@ -28,19 +34,24 @@ def revisions() -> list[str]:
 
 
 def upgrade(database: cfg.ConfigOpts | Database, revision: str = 'head') -> None:
-    """Bring the database up to a revision; nothing happens when it is there."""
-    db = _database(database)
+    """Bring the database up to a revision; nothing happens when it is there.
+
+    :raises Unusable: no server, or no such revision
+    """
     config = alembic_config()
     # A connection, and not a URL: its listeners make SQLite and MySQL behave, and a password
     # with a percent sign survives.
-    with db.engine.connect() as connection:
+    with _connection(database) as connection:
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, revision)
 
 
 def version(database: cfg.ConfigOpts | Database) -> str | None:
-    """The revision the database is at; None when it has never been migrated."""
-    with _database(database).engine.connect() as connection:
+    """The revision the database is at; None when it has never been migrated.
+
+    :raises Unusable: no server
+    """
+    with _connection(database) as connection:
         context = alembic.runtime.migration.MigrationContext.configure(connection)
         return context.get_current_revision()
 
@@ -50,5 +61,11 @@ def head() -> str:
     return revisions()[-1]
 
 
-def _database(database: cfg.ConfigOpts | Database) -> Database:
-    return database if isinstance(database, Database) else Database(database)
+@contextlib.contextmanager
+def _connection(database: cfg.ConfigOpts | Database) -> Iterator[sqlalchemy.Connection]:
+    try:
+        db = database if isinstance(database, Database) else Database(database)
+        with db.engine.connect() as connection:
+            yield connection
+    except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, alembic.util.CommandError) as error:
+        raise Unusable(str(error)) from error

@@ -22,7 +22,6 @@ from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _ROUTINGS = Columns(Routing, models.Routing)
 _R = models.Routing
-_ID_LENGTH = 64
 _IDS_A_QUERY = 1000
 
 _GET = _ROUTINGS.select.where(
@@ -33,7 +32,8 @@ _GET_MANY = _ROUTINGS.select.where(
     _R.resource_type == bindparam('resource_type'),
 )
 # A scalar subquery for each pod, one index probe each: neither DISTINCT nor EXISTS keeps every
-# server from reading all rows of the project.
+# server from reading all rows of the project. The order is what leads PostgreSQL to the index;
+# without it, it may read the table and hope for an early hit.
 _POD_HAS = sqlalchemy.select(
     models.Pod.pod_id,
     sqlalchemy.select(_R.id)
@@ -43,6 +43,7 @@ _POD_HAS = sqlalchemy.select(
         _R.pod_id == models.Pod.pod_id,
         _R.state != 'deleted',
     )
+    .order_by(_R.created_at)
     .limit(1)
     .scalar_subquery(),
 )
@@ -68,12 +69,9 @@ def get_many(db: Database, resource_type: str, top_ids: Collection[str]) -> dict
 
 
 def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
-    bottom_id = new.bottom_id or new.top_id
-    if len(new.top_id) > _ID_LENGTH or len(bottom_id) > _ID_LENGTH:
-        raise ValueError(f'id {new.top_id!r} is longer than {_ID_LENGTH} characters')
     return {
         'top_id': new.top_id,
-        'bottom_id': bottom_id,
+        'bottom_id': new.bottom_id or new.top_id,
         'pod_id': new.pod_id,
         'project_id': new.project_id,
         'resource_type': new.resource_type,

@@ -125,9 +125,12 @@ def insert_or_ignore(
     MySQL also swallows a broken foreign key here: who must know reads the row back.
 
     :returns: how many were inserted
+    :raises ValueError: a string is longer than its column, which MySQL would cut off
     """
     dialect = session.get_bind().dialect.name
     table = cast(sqlalchemy.Table, model.__table__)
+    for row in rows:
+        _check_lengths(table, row)
     statement: Any
     if dialect in ('mysql', 'mariadb'):
         statement = mysql.insert(table).prefix_with('IGNORE')
@@ -139,3 +142,11 @@ def insert_or_ignore(
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         inserted += changed(session, statement, rows[start : start + _ROWS_A_STATEMENT])
     return inserted
+
+
+def _check_lengths(table: sqlalchemy.Table, row: Mapping[str, Any]) -> None:
+    for name, value in row.items():
+        if isinstance(value, str):
+            length = getattr(table.c[name].type, 'length', None)
+            if length is not None and len(value) > length:
+                raise ValueError(f'{table.name}.{name} is longer than {length} characters')
