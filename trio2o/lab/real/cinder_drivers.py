@@ -21,9 +21,7 @@ class LabVolumeDriver(fake_driver.FakeLoggingVolumeDriver):
         """Say that the image was cloned: there is nothing to copy."""
         return {}, True
 
-    def copy_volume_to_image(
-        self, context: Any, volume: Any, image_service: Any, image_meta: Any
-    ) -> None:
+    def copy_volume_to_image(self, context: Any, volume: Any, image_service: Any, image_meta: Any) -> None:
         """Upload a few bytes; raw, since Glance checks that they are what the image claims."""
         formats = {'disk_format': 'raw', 'container_format': 'bare'}
         image_service.update(context, image_meta['id'], formats, io.BytesIO(VOLUME_BYTES))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from trio2o.lab.real.errors import LabError
 from trio2o.lab.real.lab import RealLab
-from trio2o.lab.real.topology import DEFAULT_PORT_BASE, TOP_REGION, Gateway
+from trio2o.lab.real.topology import DEFAULT_PODS, DEFAULT_PORT_BASE, TOP_REGION, Gateway
 
 Command = Callable[[argparse.Namespace, RealLab], int]
 BEGUN = time.monotonic()
@@ -24,10 +24,24 @@ def progress(message: str) -> None:
 
 
 def up(chosen: argparse.Namespace, lab: RealLab) -> int:
+    if lab.exists:
+        check_choices(chosen, lab)
+        lab.grow(chosen.pods or 0)
     lab.configure()
     lab.start()
     progress(f'{len(lab.topology.pods)} pods run; log files are in {lab.state_dir / "log"}')
     return 0
+
+
+def check_choices(chosen: argparse.Namespace, lab: RealLab) -> None:
+    """Refuse to give a lab other ports or databases than it was made with."""
+    for option in ('port_base', 'database'):
+        wanted, made = getattr(chosen, option), getattr(lab.topology, option)
+        if wanted not in (None, made):
+            raise LabError(
+                f'the lab in {lab.state_dir} was made with another --{option.replace("_", "-")}: '
+                f'`trio2o-lab real destroy` it first, or choose another --state'
+            )
 
 
 def down(chosen: argparse.Namespace, lab: RealLab) -> int:
@@ -50,21 +64,27 @@ def stop(chosen: argparse.Namespace, lab: RealLab) -> int:
 def status(chosen: argparse.Namespace, lab: RealLab) -> int:
     rows = [('service', 'pid', 'port', 'state', 'log')]
     found = lab.status()
-    rows += [
-        (s.service.name, str(s.pid or '-'), str(s.service.port), s.state, str(s.log))
-        for s in found
-    ]
+    rows += [(s.service.name, str(s.pid or '-'), str(s.service.port), s.state, str(s.log)) for s in found]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
-        print(
-            '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0 if all(s.state == 'running' for s in found) else 3
 
 
 def env(chosen: argparse.Namespace, lab: RealLab) -> int:
     for name, value in lab.credentials(chosen.user, chosen.region).items():
         print(f'export {name}={shlex.quote(value)}')
+    return 0
+
+
+def conf(chosen: argparse.Namespace, lab: RealLab) -> int:
+    print(lab.gateway_conf(os.path.abspath(chosen.state_path)), end='')
+    return 0
+
+
+def register(chosen: argparse.Namespace, lab: RealLab) -> int:
+    new = lab.register_pods()
+    progress(f'registered {", ".join(new)}' if new else 'the gateway knows all pods already')
     return 0
 
 
@@ -90,13 +110,11 @@ def make_lab(chosen: argparse.Namespace) -> RealLab:
         return RealLab(chosen.state, progress=progress)
     return RealLab(
         chosen.state,
-        pods=chosen.pods,
+        pods=chosen.pods or DEFAULT_PODS,
         database=chosen.database,
-        port_base=chosen.port_base,
+        port_base=chosen.port_base or DEFAULT_PORT_BASE,
         seed_flavors=chosen.seed_flavors,
-        gateway=Gateway(
-            chosen.gateway_host, chosen.admin_port, chosen.volume_port, chosen.compute_port
-        ),
+        endpoints=Gateway(chosen.gateway_host, chosen.admin_port, chosen.volume_port, chosen.compute_port),
         pythons=dict(pair.split('=', 1) for pair in chosen.pod_python),
         progress=progress,
     )
@@ -110,29 +128,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
         folder = os.environ.get('TRIO2O_LAB', '.lab')
-        added.add_argument(
-            '--state', default=folder, help='folder of the lab (default: $TRIO2O_LAB or .lab)'
-        )
+        added.add_argument('--state', default=folder, help='folder of the lab (default: $TRIO2O_LAB or .lab)')
         added.set_defaults(run=run(command))
         return added
 
     of_up = add('up', up, 'make the lab if there is none, and start what does not run')
-    of_up.add_argument(
-        '--pods', type=int, default=2, help='how many pods a new lab has (default: 2)'
-    )
-    of_up.add_argument(
-        '--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files'
-    )
+    of_up.add_argument('--pods', type=int, help='have at least so many pods (a new lab has 2 by default)')
+    of_up.add_argument('--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files')
     of_up.add_argument(
         '--port-base',
         type=int,
-        default=DEFAULT_PORT_BASE,
-        help='first port (default: %(default)s)',
+        help=f'first port of a new lab (default: {DEFAULT_PORT_BASE})',
     )
     of_up.add_argument('--seed-flavors', action='store_true', help='create flavors in each pod')
-    of_up.add_argument(
-        '--gateway-host', default=Gateway.host, help="where RegionOne's endpoints point"
-    )
+    of_up.add_argument('--gateway-host', default=Gateway.host, help="where RegionOne's endpoints point")
     of_up.add_argument('--admin-port', type=int, default=Gateway.admin_port)
     of_up.add_argument('--volume-port', type=int, default=Gateway.volume_port)
     of_up.add_argument('--compute-port', type=int, default=Gateway.compute_port)
@@ -147,4 +156,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     of_env = add('env', env, 'print the environment for OpenStack clients')
     of_env.add_argument('--user', default='admin')
     of_env.add_argument('--region', default=TOP_REGION)
+    of_conf = add('conf', conf, 'print a trio2o.conf for a gateway in front of these pods')
+    of_conf.add_argument('--state-path', default='.', help='where the gateway keeps its files')
+    add('register', register, 'make the pods known to the running gateway: Pod1 is zone az1 ...')
     add('destroy', destroy, 'stop everything and remove the lab')

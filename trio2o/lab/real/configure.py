@@ -79,12 +79,9 @@ def expose_package(topology: Topology) -> None:
         link.symlink_to(target)
     entry_points = topology.state_dir / 'path' / 'trio2o_lab-1.dist-info' / 'entry_points.txt'
     entry_points.parent.mkdir(exist_ok=True)
-    entry_points.with_name('METADATA').write_text(
-        'Metadata-Version: 2.1\nName: trio2o-lab\nVersion: 1\n'
-    )
+    entry_points.with_name('METADATA').write_text('Metadata-Version: 2.1\nName: trio2o-lab\nVersion: 1\n')
     entry_points.write_text(
-        '[neutron.ml2.mechanism_drivers]\n'
-        'lab = trio2o.lab.real.neutron_mechanism:LabMechanismDriver\n'
+        '[neutron.ml2.mechanism_drivers]\nlab = trio2o.lab.real.neutron_mechanism:LabMechanismDriver\n'
     )
 
 

@@ -89,9 +89,7 @@ def make_template(topology: Topology, service: Service, template: pathlib.Path) 
         config = sections(topology, service)
         for section in ('database', 'api_database', 'placement_database'):
             if section in config:
-                database = pathlib.Path(
-                    str(config[section]['connection']).removeprefix('sqlite:///')
-                ).stem
+                database = pathlib.Path(str(config[section]['connection']).removeprefix('sqlite:///')).stem
                 file = work / template_name(service, database)
                 config[section] = {**config[section], 'connection': f'sqlite:///{file}'}
         config_file = work / topology.config_file(service).name
@@ -134,16 +132,12 @@ def migrate_cell0(topology: Topology, service: Service) -> None:
 def create_schemas(topology: Topology, service: Service) -> None:
     """Create a service's empty databases on a server."""
     names = [topology.schema_name(database) for database in databases_of(service)]
-    execute_on_server(
-        topology, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names]
-    )
+    execute_on_server(topology, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names])
 
 
 def drop_schemas(topology: Topology) -> None:
     """Drop what a lab made on a server."""
-    names = [
-        topology.schema_name(d) for service in topology.services for d in databases_of(service)
-    ]
+    names = [topology.schema_name(d) for service in topology.services for d in databases_of(service)]
     execute_on_server(topology, [f'DROP DATABASE IF EXISTS {name}' for name in names])
 
 

@@ -9,13 +9,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
-from trio2o.lab.real import configure, databases, processes, seed
+from trio2o.lab.real import configure, databases, gateway, processes, seed
 from trio2o.lab.real.errors import LabError, SeedFailed
+from trio2o.lab.real.gateway import gateway_sections
 from trio2o.lab.real.processes import ServiceStatus
 from trio2o.lab.real.rest import CallFailed
 from trio2o.lab.real.topology import (
+    DEFAULT_PODS,
     DEFAULT_PORT_BASE,
     SERVICE_USERS,
     TOP_REGION,
@@ -25,9 +28,11 @@ from trio2o.lab.real.topology import (
     load,
     new_topology,
     save,
+    with_pods,
 )
 
 CORES = os.cpu_count() or 2
+CATALOG_STEP = 'accounts and catalog'
 
 
 def silent(message: str) -> None:
@@ -48,25 +53,28 @@ class RealLab:
     def __init__(
         self,
         state_dir: str | os.PathLike[str],
-        pods: int = 2,
+        pods: int = DEFAULT_PODS,
         database: str | None = None,
         port_base: int = DEFAULT_PORT_BASE,
         seed_flavors: bool = False,
-        gateway: Gateway | None = None,
+        endpoints: Gateway | None = None,
         pythons: dict[str, str] | None = None,
         progress: Callable[[str], None] = silent,
     ) -> None:
         self.state_dir = pathlib.Path(state_dir).resolve()
         self._progress = progress
         self._known = load(self.state_dir)
-        self._wanted = (pods, database, port_base, gateway or Gateway(), seed_flavors, pythons)
+        self._wanted = (pods, database, port_base, endpoints or Gateway(), seed_flavors, pythons)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the lab was configured before."""
+        return self._known is not None
 
     @property
     def topology(self) -> Topology:
         if self._known is None:
-            raise LabError(
-                f'there is no lab in {self.state_dir}: start one with `trio2o-lab real up`'
-            )
+            raise LabError(f'there is no lab in {self.state_dir}: start one with `trio2o-lab real up`')
         return self._known
 
     def configure(self) -> None:
@@ -89,6 +97,13 @@ class RealLab:
             each(batch, lambda service: databases.make(self.topology, service))
         if any(service.kind == 'keystone' for service in missing):
             seed.bootstrap(self.topology)
+
+    def grow(self, pods: int) -> None:
+        """Have at least so many pods; ``configure`` and ``start`` then make the new ones."""
+        if pods > len(self.topology.pods):
+            self._known = with_pods(self.topology, pods)
+            save(self._known)
+            self._mark(CATALOG_STEP).unlink(missing_ok=True)
 
     def start(self, names: Iterable[str] | None = None) -> None:
         """Start ``keystone``, ``Pod2``, ``Pod2.nova`` ..., by default all, and wait for them."""
@@ -114,20 +129,20 @@ class RealLab:
         steps: dict[str, Callable[[], None]] = {}
         for service in services:
             if service.kind == 'keystone':
-                steps['accounts and catalog'] = lambda: seed.seed_keystone(self.topology)
+                steps[CATALOG_STEP] = lambda: seed.seed_keystone(self.topology)
             elif service.kind == 'glance':
                 steps['image cirros'] = lambda: seed.seed_image(self.topology)
             elif service.kind == 'neutron':
                 steps['network private'] = lambda: seed.seed_network(self.topology)
             elif service.kind == 'nova' and self.topology.seed_flavors:
-                steps[f'flavors of {service.pod}'] = lambda pod=str(service.pod): seed.seed_pod(
-                    self.topology, pod
-                )
+                steps[f'flavors of {service.pod}'] = partial(seed.seed_pod, self.topology, str(service.pod))
         for name, step in steps.items():
-            mark = self.state_dir / 'run' / f'{name.replace(" ", "-")}.seeded'
-            if not mark.exists():
+            if not self._mark(name).exists():
                 self._step(name, step)
-                mark.touch()
+                self._mark(name).touch()
+
+    def _mark(self, step: str) -> pathlib.Path:
+        return self.state_dir / 'run' / f'{step.replace(" ", "-")}.seeded'
 
     def stop(self, names: Iterable[str] | None = None) -> list[str]:
         """Stop services by name, all by default; return the names of those that ran."""
@@ -177,17 +192,24 @@ class RealLab:
             'project_domain_name': 'Default',
         }
 
+    def gateway_conf(self, state_path: str | os.PathLike[str]) -> str:
+        """Return a ``trio2o.conf`` for a gateway in front of these pods."""
+        return configure.render(gateway_sections(self.topology, os.fspath(state_path)))
+
+    def register_pods(self) -> list[str]:
+        """Make the pods known to the running gateway, a zone each; return the names of new ones."""
+        try:
+            return gateway.register(self.topology)
+        except (CallFailed, OSError) as failure:
+            raise SeedFailed(f'the pods could not be registered: {failure}') from None
+
     def _services(self, names: Iterable[str] | None) -> list[Service]:
         services = list(self.topology.services)
         if names is None:
             return services
         chosen: list[Service] = []
         for name in names:
-            found = [
-                one
-                for one in services
-                if name.lower() in (one.name.lower(), (one.pod or '').lower())
-            ]
+            found = [one for one in services if name.lower() in (one.name.lower(), (one.pod or '').lower())]
             if not found:
                 known = ', '.join(one.name for one in services)
                 raise LabError(f'no service or pod is called {name}; there are {known}')

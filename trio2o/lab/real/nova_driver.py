@@ -45,9 +45,7 @@ class Kept(dict[str, Any]):
     def write(self) -> None:
         """Replace the file at once, so that a killed process leaves a whole one behind."""
         with self._lock:
-            records = {
-                uuid: {'name': one.name, 'state': one.state} for uuid, one in list(self.items())
-            }
+            records = {uuid: {'name': one.name, 'state': one.state} for uuid, one in list(self.items())}
             partial = self._path.with_suffix('.new')
             partial.write_text(json.dumps(records))
             partial.replace(self._path)
@@ -71,18 +69,14 @@ class LabDriver(fake.FakeDriver):
     def power_on(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
         if instance.uuid not in self.instances:
             # Stopped by a crash between the database's word and the file's.
-            self.instances[instance.uuid] = fake.FakeInstance(
-                instance.name, power_state.SHUTDOWN, instance.uuid
-            )
+            self.instances[instance.uuid] = fake.FakeInstance(instance.name, power_state.SHUTDOWN, instance.uuid)
         super().power_on(context, instance, *args, **kwargs)
         self.instances.write()
 
     def snapshot(self, context: Any, instance: Any, image_id: str, update_task_state: Any) -> None:
         """Upload a few bytes, in the steps and with the image properties a real driver has."""
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
-        update_task_state(
-            task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD
-        )
+        update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
         images = glance.API()
         record = images.get(context, image_id)
         properties = {**record.get('properties', {}), 'image_state': 'available'}

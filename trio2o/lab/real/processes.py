@@ -113,9 +113,7 @@ def await_health(topology: Topology, service: Service, seconds: float = START_SE
         if running_pid(topology, service) is None:
             raise ServiceFailed(f'{service.name} ended while starting: see {log}{last_lines(log)}')
         if time.monotonic() > deadline:
-            raise ServiceFailed(
-                f'{service.name} did not answer within {seconds:.0f} s: see {log}{last_lines(log)}'
-            )
+            raise ServiceFailed(f'{service.name} did not answer within {seconds:.0f} s: see {log}{last_lines(log)}')
         time.sleep(0.3)
 
 

@@ -29,20 +29,12 @@ class Client:
             'password': {'user': {'name': user, 'domain': default, 'password': password}},
         }
         scope = {'project': {'name': project, 'domain': default}}
-        request = self._request(
-            'POST', f'{auth_url}/auth/tokens', {'auth': {'identity': identity, 'scope': scope}}
-        )
+        request = self._request('POST', f'{auth_url}/auth/tokens', {'auth': {'identity': identity, 'scope': scope}})
         with self._open(request) as response:
             self._headers['X-Auth-Token'] = response.headers['X-Subject-Token']
 
     def _request(self, method: str, url: str, body: Any) -> urllib.request.Request:
-        content = (
-            body
-            if isinstance(body, bytes)
-            else None
-            if body is None
-            else json.dumps(body).encode()
-        )
+        content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         kind = 'application/octet-stream' if isinstance(body, bytes) else 'application/json'
         headers = {**self._headers, 'Content-Type': kind}
         return urllib.request.Request(url, content, headers, method=method)
@@ -63,9 +55,7 @@ class Client:
             content = response.read()
         return json.loads(content) if content else None
 
-    def ensure(
-        self, url: str, noun: str, wanted: dict[str, Any], match: tuple[str, ...] = ('name',)
-    ) -> Any:
+    def ensure(self, url: str, noun: str, wanted: dict[str, Any], match: tuple[str, ...] = ('name',)) -> Any:
         """Return the object with the wanted values in ``match``; create it if there is none."""
         plural = url.rpartition('/')[2]
         for found in self.call('GET', url)[plural]:

@@ -106,9 +106,7 @@ def seed_catalog(client: Client, topology: Topology) -> None:
     rows = catalog(topology)
     kinds = {kind: name for name, kind, _, _ in rows}
     services = {
-        kind: client.ensure(
-            f'{base}/services', 'service', {'name': name, 'type': kind}, match=('type',)
-        )['id']
+        kind: client.ensure(f'{base}/services', 'service', {'name': name, 'type': kind}, match=('type',))['id']
         for kind, name in kinds.items()
     }
     known = {

@@ -38,9 +38,7 @@ def serve(application: Any) -> None:
     """Serve until a signal arrives."""
     from cheroot import wsgi
 
-    server = wsgi.Server(
-        ('127.0.0.1', int(os.environ['LAB_PORT'])), application, numthreads=THREADS, timeout=60
-    )
+    server = wsgi.Server(('127.0.0.1', int(os.environ['LAB_PORT'])), application, numthreads=THREADS, timeout=60)
     server.request_queue_size = 128
     stop_on_signal(lambda: None)
     server.start()

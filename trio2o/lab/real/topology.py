@@ -20,6 +20,7 @@ SHARED = ('keystone', 'glance', 'neutron')
 PER_POD = ('placement', 'cinder', 'nova')
 SERVICE_USERS = ('nova', 'cinder', 'neutron', 'placement', 'glance', 'trio2o')
 DEFAULT_PORT_BASE = 15000
+DEFAULT_PODS = 2
 OWN_PYTHON = os.path.abspath(sys.executable)
 HEALTH_PATHS = {
     'keystone': '/v3',
@@ -98,10 +99,7 @@ class Topology:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        shared = [
-            Service(kind, kind, self.port_base + offset, OWN_PYTHON)
-            for offset, kind in enumerate(SHARED)
-        ]
+        shared = [Service(kind, kind, self.port_base + offset, OWN_PYTHON) for offset, kind in enumerate(SHARED)]
         of_pods = [
             Service(
                 f'{pod.name}.{kind}',
@@ -177,15 +175,19 @@ def new_topology(
     names = [f'Pod{number}' for number in range(1, pods + 1)]
     return Topology(
         state_dir=state_dir,
-        pods=tuple(
-            Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names
-        ),
+        pods=tuple(Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names),
         port_base=port_base,
         gateway=gateway,
         password=secrets.token_hex(12),
         database=database,
         seed_flavors=seed_flavors,
     )
+
+
+def with_pods(topology: Topology, pods: int) -> Topology:
+    """Return the topology with more pods."""
+    names = [f'Pod{number}' for number in range(len(topology.pods) + 1, pods + 1)]
+    return dataclasses.replace(topology, pods=(*topology.pods, *(Pod(name) for name in names)))
 
 
 def save(topology: Topology) -> None:

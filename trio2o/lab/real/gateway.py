@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gateway in front of a lab must be told: its configuration, and the pods.
+
+Knows Trio2o from outside only, as an operator does; starting it is somebody else's work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trio2o.lab.real.seed import admin_client
+from trio2o.lab.real.settings import Sections, account
+from trio2o.lab.real.topology import TOP_REGION, Topology
+
+
+def gateway_sections(topology: Topology, state_path: str) -> Sections:
+    """Return the configuration of ``trio2o-all`` on SQLite, listening where RegionOne points."""
+    gateway = topology.gateway
+    return {
+        'DEFAULT': {
+            'state_path': state_path,
+            'transport_url': 'fake://',
+            'region_name': TOP_REGION,
+        },
+        'api': {'bind_host': gateway.host, 'bind_port': gateway.admin_port},
+        'cinder_apigw': {'bind_host': gateway.host, 'bind_port': gateway.volume_port},
+        'nova_apigw': {'bind_host': gateway.host, 'bind_port': gateway.compute_port},
+        'keystone_authtoken': {
+            **account(topology, 'trio2o'),
+            'www_authenticate_uri': topology.auth_url,
+            'service_token_roles': 'service',
+            'service_token_roles_required': True,
+        },
+        'service_auth': account(topology, 'trio2o'),
+    }
+
+
+def pod_records(topology: Topology) -> list[dict[str, Any]]:
+    """Return the Admin API's bodies: the top region, and each pod in a zone of its own."""
+    pods = [
+        {'pod_name': pod.name, 'az_name': f'az{number}', 'pod_az_name': 'nova', 'dc_name': ''}
+        for number, pod in enumerate(topology.pods, 1)
+    ]
+    return [{'pod_name': TOP_REGION}, *pods]
+
+
+def register(topology: Topology) -> list[str]:
+    """Create what the gateway does not know yet; return the names."""
+    client = admin_client(topology)
+    url = f'{topology.gateway.admin_url}/pods'
+    known = {pod['pod_name'] for pod in client.call('GET', url)['pods']}
+    new = [record for record in pod_records(topology) if record['pod_name'] not in known]
+    for record in new:
+        client.call('POST', url, {'pod': record})
+    return [record['pod_name'] for record in new]
