@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking for work that outlives the request: a row first, a message second.
 
-The row is what counts. The message only wakes a worker; should it get lost, the next scan finds the row.
+The row is what counts. The message only wakes a worker; should it get lost, the next scan finds
+the row.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class JobQueue:
     ) -> Job:
         """Ask for a job on a resource.
 
-        :param resource_key: one job of a type runs for one key at a time; one that waits is the answer
+        :param resource_key: one job of a type runs for one key at a time; one that waits already
+            is the answer
         :param delay_seconds: how long it should wait at least
         :param request_id: of the request that wants it, for the logs
         """
@@ -67,4 +69,4 @@ class JobQueue:
         try:
             self._notify(job)
         except OSError as error:
-            LOG.info('job %s: no worker was told (%s); a scan will find it', job.id, type(error).__name__)
+            LOG.info('job %s: no worker was told (%s); a scan finds it', job.id, error)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that are the same everywhere: written to one pod first and from there to the others.
+
+The first pod checks and decides, with the caller's own token and bytes; its answer is the answer and its
+refusal the refusal. What it then has is what is wanted everywhere. Recording and spreading that is the
+replicator's work, which is handed in with the runtime; the handlers here decide only which pod is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from trio2o import exception
+from trio2o.gateway.forward import at
+from trio2o.gateway.send import RETRY_AFTER, names_of, send
+from trio2o.gateway.translate import answer_up
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call
+
+FLAVOR = 'flavor'
+KEYPAIR = 'keypair'
+VOLUME_TYPE = 'volume_type'
+
+#: Gives the key of the object a call is about. The answer is None before a pod was asked; then the key
+#: may be unknown, as that of an object which is about to be made.
+KeyOf = Callable[[Call, Answer | None], str | None]
+
+_AWAY = 'No part of this cloud can be reached now.'
+
+
+class Replicator(Protocol):
+    """What the handlers need of ``sync.engine.Engine``."""
+
+    def prepare(self, kind: str, key: str | None, pod: PodView) -> Any: ...
+
+    def users_first(
+        self, kind: str, key: str | None, pods: Sequence[PodView]
+    ) -> list[PodView]: ...
+
+    def wrote(
+        self, kind: str, key: str, pod: PodView, *, before: Any, request_id: str | None
+    ) -> None: ...
+
+    def restore(self, kind: str, key: str, pod: PodView) -> bool: ...
+
+    def find_out(
+        self, kind: str, key: str | None, pod: PodView, request_id: str | None
+    ) -> None: ...
+
+    def adopt(self, kind: str, key: str, pod: PodView, request_id: str | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class ReplicatedWrite:
+    """Change an object in one pod, then in the others.
+
+    :ivar key: of the object that is changed, made or deleted
+    :ivar is_refused_in_use: pods that use the object may say no where the others would not, so they
+        are asked first
+    """
+
+    kind: str
+    key: KeyOf
+    is_refused_in_use: bool = False
+
+    def __call__(self, call: Call) -> Answer:
+        engine: Replicator = call.runtime.sync
+        key = self.key(call, None)
+        pods = candidates(call)
+        if self.is_refused_in_use:
+            pods = engine.users_first(self.kind, key, pods)
+        unwell: Answer | None = None
+        for pod in pods:
+            try:
+                before = engine.prepare(self.kind, key, pod)
+            except exception.PodError:
+                continue
+            try:
+                answer = self._send(call, pod, key)
+            except exception.PodNotReached:
+                continue
+            except exception.PodNoAnswer as error:
+                engine.find_out(self.kind, key, pod, call.context.request_id)
+                raise exception.OutcomeUnknown(
+                    'The request was sent on and not answered in time. It may or may not have '
+                    'been carried out; look before trying again.'
+                ) from error
+            if answer.status == 503:
+                unwell = answer
+                continue
+            self._follow(call, pod, key, answer, before)
+            return answer
+        if unwell is not None:
+            return unwell
+        raise exception.ServiceUnavailable(_AWAY, retry_after=RETRY_AFTER)
+
+    def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
+        names = names_of(call, pod)
+        answer = send(call, pod, names=names)
+        if answer.status == 404 and key is not None:
+            # Perhaps it is there by right and was taken away behind our back.
+            if call.runtime.sync.restore(self.kind, key, pod):
+                answer = send(call, pod, names=names)
+        return answer_up(answer, names, None)
+
+    def _follow(
+        self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any
+    ) -> None:
+        """Do what the answer of the first pod asks for."""
+        engine: Replicator = call.runtime.sync
+        request_id = call.context.request_id
+        if answer.is_ok:
+            made = self.key(call, answer)
+            if made is not None:
+                engine.wrote(self.kind, made, pod, before=before, request_id=request_id)
+        elif answer.status >= 500:
+            engine.find_out(self.kind, key, pod, request_id)
+        elif answer.status == 409 and key is not None:
+            engine.adopt(self.kind, key, pod, request_id)
+
+
+@dataclass(frozen=True)
+class ReplicatedRead:
+    """Let a pod answer that has all there should be."""
+
+    kind: str
+
+    def __call__(self, call: Call) -> Answer:
+        for pod in candidates(call):
+            names = names_of(call, pod)
+            try:
+                answer = send(call, pod, names=names)
+            except exception.PodError:
+                continue
+            return answer_up(answer, names, None)
+        raise exception.ServiceUnavailable(_AWAY, retry_after=RETRY_AFTER)
+
+
+def candidates(call: Call) -> list[PodView]:
+    """Pods to ask, best first: well, in sync, and the same one whenever possible."""
+    runtime, service = call.runtime, call.service.service_type
+    breakers = runtime.client.breakers
+    return sorted(
+        runtime.registry.snapshot().asked(service),
+        key=lambda pod: (breakers.is_open((pod.id, service)), pod.behind, pod.record.number),
+    )
+
+
+@dataclass(frozen=True)
+class PathKey:
+    """The first id in the path is the key."""
+
+    def __call__(self, call: Call, answer: Answer | None) -> str | None:
+        return call.id
+
+
+@dataclass(frozen=True)
+class AnswerKey:
+    """The pod tells the key of what it made.
+
+    :ivar place: of the id in its answer, and in the body where a client may choose it
+    """
+
+    place: tuple[str, ...]
+
+    def __call__(self, call: Call, answer: Answer | None) -> str | None:
+        document = call.json if answer is None else answer.json
+        found = at(*self.place)(document)
+        return str(found) if isinstance(found, str | int) and found != '' else None
