@@ -46,7 +46,5 @@ OPERATIONS = [
     Operation('volume_type_encryption.update', 'PUT', _ENCRYPTION, _GUARDED),
     Operation('volume_type_encryption.delete', 'DELETE', _ENCRYPTION, _GUARDED),
     Operation('volume_type_encryption.show', 'GET', _ENCRYPTION, _READ),
-    Operation(
-        'volume_type_access.list', 'GET', '/types/{type_id}/os-volume-type-access', _READ
-    ),
+    Operation('volume_type_access.list', 'GET', '/types/{type_id}/os-volume-type-access', _READ),
 ]

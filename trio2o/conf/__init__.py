@@ -32,9 +32,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     logging.set_defaults(default_log_levels=[*logging.get_default_log_levels(), *LOG_LEVELS])
 
 
-def new_config(
-    args: Sequence[str] = (), files: Sequence[str] | None = None, prog: str = 'trio2o'
-) -> cfg.ConfigOpts:
+def new_config(args: Sequence[str] = (), files: Sequence[str] | None = None, prog: str = 'trio2o') -> cfg.ConfigOpts:
     """Make and parse a configuration.
 
     :param args: command line arguments
@@ -50,5 +48,3 @@ def new_config(
         default_config_files=list(files) if files is not None else None,
     )
     return conf
-
-

@@ -30,9 +30,7 @@ URL under which clients reach the service, without version, such as ``https://cl
 Links and version documents carry it. Without it they follow the Host header of the request.
 """,
         ),
-        cfg.IntOpt(
-            'keepalive_timeout', default=75, min=1, help='Seconds an idle client connection is kept open.'
-        ),
+        cfg.IntOpt('keepalive_timeout', default=75, min=1, help='Seconds an idle client connection is kept open.'),
     ]
 
 

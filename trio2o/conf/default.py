@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 from trio2o import concurrency
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         'region_name',
         default='RegionOne',

@@ -220,13 +220,15 @@ def count_behind(db: Database) -> dict[str, int]:
         return counts
 
 
-def id_map(db: Database, kind: str) -> Mapping[str, Mapping[str, str]]:
-    """For each pod the ids it picked itself: bottom id to top id, where they differ."""
+def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, str]]:
+    """For each pod the ids it picked itself: bottom id to top id, where they differ; of every kind if none is named."""
     statement: Any = (
         sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
         .join(_O, _O.id == _R.object_id)
-        .where(_O.kind == kind, _R.state != 'gone', _R.bottom_id != _O.top_id)
+        .where(_R.state != 'gone', _R.bottom_id != _O.top_id)
     )
+    if kind is not None:
+        statement = statement.where(_O.kind == kind)
     ids: dict[str, dict[str, str]] = {}
     with db.reader() as session:
         for pod_id, bottom_id, top_id in session.execute(statement):

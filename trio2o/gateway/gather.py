@@ -219,9 +219,7 @@ class _Listing:
             return send(self._call, pod, path=self._path, query=query, timeout=timeout)
 
         if self._deadline.is_over():
-            results: Mapping[PodView, Any] = {
-                pod: exception.PodNoAnswer(pod.name, 'no time left') for pod in index_of
-            }
+            results: Mapping[PodView, Any] = {pod: exception.PodNoAnswer(pod.name, 'no time left') for pod in index_of}
         else:
             results = ask_all(self._call.runtime.executor, index_of, ask, self._deadline)
         learned = []
@@ -230,9 +228,7 @@ class _Listing:
             items = self._take(pod, index, answer)
             learned += [(pod, item) for item in items]
         if learned:
-            self._call.runtime.locator.learn(
-                self._gather.resource, learned, self._call.context.project_id or ''
-            )
+            self._call.runtime.locator.learn(self._gather.resource, learned, self._call.context.project_id or '')
 
     def _take(self, pod: PodView, index: int, answer: Answer | exception.PodError) -> list[Item]:
         """Add what a pod answered to its part; what failed is at its end."""
@@ -255,8 +251,8 @@ class _Listing:
             return []
         names = names_of(self._call, pod)
         document = _parse(body_up(answer.body, names))
-        items = document.get(self._gather.resource.collection) if document else None
-        if not isinstance(items, list):
+        items = (document or {}).get(self._gather.resource.collection)
+        if document is None or not isinstance(items, list):
             LOG.warning('list of %s without pod %s: not a list', self._gather.resource.type, pod.name)
             part.is_done = True
             self._failed.append(pod)
@@ -320,9 +316,7 @@ class _Listing:
         answer: Answer | None = route.answer
         if answer is None:
             try:
-                answer = send(
-                    self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query=''
-                )
+                answer = send(self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query='')
             except exception.PodError:
                 return None
         document = answer.json if answer.is_ok else None
@@ -357,7 +351,12 @@ class _Listing:
                 call.runtime.db, gather.resource.type, pod.id, project_id, gather.paging.max_limit
             ):
                 route = Route(
-                    pod, record.top_id, record.bottom_id, record.project_id, True, record.created_at or record.recorded_at
+                    pod,
+                    record.top_id,
+                    record.bottom_id,
+                    record.project_id,
+                    True,
+                    record.created_at or record.recorded_at,
                 )
                 items.append(gather.skeleton(call, route))
         return items

@@ -177,7 +177,7 @@ class Locator:
                 routings.record_many(self._db, unknown)
                 for record in routings.get_many(self._db, resource_type, [row.top_id for row in unknown]).values():
                     self._remember(record)
-        except Exception:
+        except (db_exc.DBError, ValueError, LookupError):
             # In the background nobody else would tell; the next list tries again.
             LOG.exception('%s of a list could not be recorded', resource_type)
 

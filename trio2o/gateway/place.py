@@ -154,9 +154,7 @@ class Place:
 
     def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
         """The pod may have made it: look there soon, so that what it made is known."""
-        call.runtime.jobs.submit(
-            'reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=call.context.request_id
-        )
+        call.runtime.jobs.submit('reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=call.context.request_id)
         return exception.OutcomeUnknown(
             f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
             'created; look at the list before trying again.'

@@ -35,19 +35,13 @@ class Replicator(Protocol):
 
     def prepare(self, kind: str, key: str | None, pod: PodView) -> Any: ...
 
-    def users_first(
-        self, kind: str, key: str | None, pods: Sequence[PodView]
-    ) -> list[PodView]: ...
+    def users_first(self, kind: str, key: str | None, pods: Sequence[PodView]) -> list[PodView]: ...
 
-    def wrote(
-        self, kind: str, key: str, pod: PodView, *, before: Any, request_id: str | None
-    ) -> None: ...
+    def wrote(self, kind: str, key: str, pod: PodView, *, before: Any, request_id: str | None) -> None: ...
 
     def restore(self, kind: str, key: str, pod: PodView) -> bool: ...
 
-    def find_out(
-        self, kind: str, key: str | None, pod: PodView, request_id: str | None
-    ) -> None: ...
+    def find_out(self, kind: str, key: str | None, pod: PodView, request_id: str | None) -> None: ...
 
     def adopt(self, kind: str, key: str, pod: PodView, request_id: str | None) -> None: ...
 
@@ -105,9 +99,7 @@ class ReplicatedWrite:
                 answer = send(call, pod, names=names)
         return answer_up(answer, names, None)
 
-    def _follow(
-        self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any
-    ) -> None:
+    def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> None:
         """Do what the answer of the first pod asks for."""
         engine: Replicator = call.runtime.sync
         request_id = call.context.request_id

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,11 +51,11 @@ class Resource:
 class SortKey:
     """How a sort key of a list shows in the items."""
 
-    field: str
-    read: Callable[[Mapping[str, Any]], Any] | None = field(default=None)
+    name: str
+    read: Callable[[Mapping[str, Any]], Any] | None = None
 
     def of(self, item: Mapping[str, Any]) -> Any:
-        return item.get(self.field) if self.read is None else self.read(item)
+        return item.get(self.name) if self.read is None else self.read(item)
 
 
 def parse_time(text: Any) -> datetime | None:

@@ -78,9 +78,7 @@ def send_to_route(
     return answer_up(answer, names, resource)
 
 
-def unreachable(
-    call: Call, route: Route, resource: Resource, error: exception.PodError
-) -> exception.Trio2oException:
+def unreachable(call: Call, route: Route, resource: Resource, error: exception.PodError) -> exception.Trio2oException:
     """What a tenant is told when the pod of a resource fails: the zone, not the pod."""
     what = f'{resource.title} {route.top_id} is in availability zone {route.pod.zone}'
     if isinstance(error, exception.PodNoAnswer) and call.method not in ('GET', 'HEAD'):
@@ -88,9 +86,7 @@ def unreachable(
             f'{what}, which did not answer in time. The request may or may not have been carried out; '
             'look at the resource before trying again.'
         )
-    return exception.ServiceUnavailable(
-        f'{what}, of which a part cannot be reached now.', retry_after=RETRY_AFTER
-    )
+    return exception.ServiceUnavailable(f'{what}, of which a part cannot be reached now.', retry_after=RETRY_AFTER)
 
 
 def ask_any(call: Call) -> Answer:

@@ -85,9 +85,7 @@ class SplitEvents:
                 known = codes.get(index)
                 if known is None or _rank(event) < _rank(known):
                     codes[index] = event
-        return [
-            codes.get(index, {**event, 'code': 404, 'status': 'failed'}) for index, event in enumerate(events)
-        ]
+        return [codes.get(index, {**event, 'code': 404, 'status': 'failed'}) for index, event in enumerate(events)]
 
 
 def _is_event(event: Any) -> bool:

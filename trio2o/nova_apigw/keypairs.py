@@ -36,7 +36,5 @@ OPERATIONS = [
     Operation('keypairs.list', 'GET', '/os-keypairs', _READ),
     Operation('keypairs.create', 'POST', '/os-keypairs', ReplicatedWrite(KEYPAIR, body_key)),
     Operation('keypairs.show', 'GET', '/os-keypairs/{id}', _READ),
-    Operation(
-        'keypairs.delete', 'DELETE', '/os-keypairs/{id}', ReplicatedWrite(KEYPAIR, path_key)
-    ),
+    Operation('keypairs.delete', 'DELETE', '/os-keypairs/{id}', ReplicatedWrite(KEYPAIR, path_key)),
 ]

@@ -34,9 +34,7 @@ def _self(base_url: str, version_id: str, path: str = '') -> dict[str, str]:
 
 
 def root(base_url: str, supported: VersionRange | None) -> Answer:
-    versions = [
-        {**_document(version_id, supported), 'links': [_self(base_url, version_id)]} for version_id in _IDS
-    ]
+    versions = [{**_document(version_id, supported), 'links': [_self(base_url, version_id)]} for version_id in _IDS]
     return Answer.of({'versions': versions})
 
 

@@ -96,7 +96,10 @@ def _url(catalog: list[dict[str, Any]], service_type: str, region: str, interfac
         if entry.get('type') != service_type:
             continue
         for endpoint in entry.get('endpoints', []):
-            if endpoint.get('interface') == interface and region in (endpoint.get('region_id'), endpoint.get('region')):
+            if endpoint.get('interface') == interface and region in (
+                endpoint.get('region_id'),
+                endpoint.get('region'),
+            ):
                 return str(endpoint['url'])
     return None
 

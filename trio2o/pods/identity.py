@@ -60,7 +60,7 @@ class Identity:
         :raises ServiceUnavailable: Keystone does not answer
         """
         try:
-            keystone = adapter.Adapter(self.session, service_type='identity', version=(3, 0))
+            keystone = adapter.Adapter(self.session, service_type='identity', version='3')
             answer = keystone.get('/auth/catalog', raise_exc=True)
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no catalog: {type(error).__name__}') from error

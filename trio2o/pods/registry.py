@@ -110,7 +110,7 @@ class Registry:
     def refresh(self) -> Snapshot:
         """Read the pods now."""
         behind = db_replicas.count_behind(self._db)
-        ids_up = db_replicas.id_map(self._db, None)
+        ids_up = db_replicas.id_map(self._db)
         views = [
             PodView(
                 record,

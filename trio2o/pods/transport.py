@@ -50,7 +50,12 @@ class PooledTransport:
                 decode_content=False,
                 preload_content=True,
             )
-        except (errors.ConnectTimeoutError, errors.NewConnectionError, errors.SSLError, errors.LocationValueError) as e:
+        except (
+            errors.ConnectTimeoutError,
+            errors.NewConnectionError,
+            errors.SSLError,
+            errors.LocationValueError,
+        ) as e:
             raise ConnectionRefusedError(type(e).__name__) from None
         except errors.TimeoutError as e:
             raise TimeoutError(type(e).__name__) from None

@@ -28,7 +28,8 @@ class Scheduler:
         self._db = db
         self._registry = registry
         self._filters: list[tuple[str, BaseFilter]] = [
-            (name, plugin(conf, breakers)) for name, plugin in _load('trio2o.scheduler.filters', conf.scheduler.filters)
+            (name, plugin(conf, breakers))
+            for name, plugin in _load('trio2o.scheduler.filters', conf.scheduler.filters)
         ]
         multipliers = conf.scheduler.weight_multipliers
         self._weighers: list[tuple[str, BaseWeigher, float]] = []
@@ -97,7 +98,7 @@ def _load(namespace: str, names: Sequence[str]) -> list[tuple[str, type]]:
 
     :raises ValueError: a name has no entry point
     """
-    manager = stevedore.NamedExtensionManager(
+    manager: stevedore.NamedExtensionManager[type] = stevedore.NamedExtensionManager(
         namespace, list(names), name_order=True, on_missing_entrypoints_callback=_missing(namespace)
     )
     return [(extension.name, extension.plugin) for extension in manager]

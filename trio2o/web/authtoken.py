@@ -39,9 +39,7 @@ class AuthToken:
     def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, http_adapter: Any = None) -> None:
         """:param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone"""
         self._app = app
-        self._middleware = auth_token.AuthProtocol(
-            self._validated, {'oslo_config_config': conf}
-        )
+        self._middleware = auth_token.AuthProtocol(self._validated, {'oslo_config_config': conf})
         if http_adapter is not None:
             for scheme in ('http://', 'https://'):
                 self._middleware._session.mount(scheme, http_adapter)

@@ -47,19 +47,15 @@ class Dispatcher:
         self._runtime = runtime
 
     def __call__(self, request: webob.Request) -> webob.Response:
-        version: Version | None = None
-        try:
-            call = self._call(request)
-            version = call.version
-            self._policies.check(call.operation, call.context)
-            answer = call.operation.handler(call)
-        except _VersionedError as wrapped:
-            answer = faults.answer(self._service, wrapped.error, wrapped.version, request.headers.get('Accept', ''))
-        except Exception as error:
-            answer = faults.answer(self._service, error, version, request.headers.get('Accept', ''))
-        return _response(answer)
+        accept = request.headers.get('Accept', '')
+        return _response(faults.guarded(self._service, accept, lambda seen: self._answer(request, seen)))
 
-    def _call(self, request: webob.Request) -> Call:
+    def _answer(self, request: webob.Request, seen: faults.Seen) -> Answer:
+        call = self._call(request, seen)
+        self._policies.check(call.operation, call.context)
+        return call.operation.handler(call)
+
+    def _call(self, request: webob.Request, seen: faults.Seen) -> Call:
         service = self._service
         environ = request.environ
         prefix, path, ignores_versions = self._split_prefix(_raw_path(environ))
@@ -67,14 +63,14 @@ class Dispatcher:
         body = _read_body(request)
         method = environ['REQUEST_METHOD']
         operation, params = self._match(method, rest, body)
-        version = None if ignores_versions else self._negotiate(request)
+        version = seen.version = None if ignores_versions else self._negotiate(request)
         context = RequestContext.from_wsgi(environ)
         if project_id is not None:
             if project_id != context.project_id:
-                raise _VersionedError(exception.BadRequest(self._malformed_url(project_id, context)), version)
+                raise exception.BadRequest(self._malformed_url(project_id, context))
             prefix = f'{prefix}/{project_id}'
         if not operation.exists_at(version or (service.code_versions and service.code_versions.min)):
-            raise _VersionedError(exception.NotFound('The resource could not be found.'), version)
+            raise exception.NotFound('The resource could not be found.')
         return Call(
             service=service,
             operation=operation,
@@ -124,15 +120,6 @@ class Dispatcher:
 
     def _malformed_url(self, project_id: str, context: RequestContext) -> str:
         return self._service.malformed_url.format(url=project_id, token=context.project_id)
-
-
-class _VersionedError(Exception):
-    """An error found after the version was known, so that the answer can name it."""
-
-    def __init__(self, error: Exception, version: Version | None) -> None:
-        super().__init__()
-        self.error = error
-        self.version = version
 
 
 class Root:

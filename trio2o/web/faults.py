@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,10 +25,24 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-SURPRISE = (
-    'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
-)
+SURPRISE = 'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
 POD_FAILED = 'The service is temporarily unavailable for this resource. Please try again later.'
+
+
+@dataclass
+class Seen:
+    """What is known of a request when it fails: its answer names the version it was for."""
+
+    version: Version | None = None
+
+
+def guarded(service: Service, accept: str, work: Callable[[Seen], Answer]) -> Answer:
+    """Do the work of a request; what it raises becomes the answer."""
+    seen = Seen()
+    try:
+        return work(seen)
+    except Exception as error:
+        return answer(service, error, seen.version, accept)
 
 
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:

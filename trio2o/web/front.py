@@ -60,9 +60,7 @@ class Front:
             answer = page(environ['trio2o.base_url'], supported)
             if service.version_name and supported and path.startswith(service.prefix):
                 headers = {
-                    name: environ[key]
-                    for name, key in _VERSION_KEYS.items()
-                    if isinstance(environ.get(key), str)
+                    name: environ[key] for name, key in _VERSION_KEYS.items() if isinstance(environ.get(key), str)
                 }
                 version = microversion.negotiate(service, headers, supported)
                 answer.headers.extend(microversion.response_headers(service, version))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class Service:
     service_type: str
     prefix: str
     operations: OperationTable
-    pages: dict[str, Callable[[str, VersionRange | None], Answer]]
+    pages: Mapping[str, Callable[[str, VersionRange | None], Answer]]
     version_name: str = ''
     legacy_version_header: str | None = None
     code_versions: VersionRange | None = None

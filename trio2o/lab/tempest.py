@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``trio2o-lab tempest``: run tempest against a pod asked directly and through the gateway, and compare.
+
+What passes directly on a pod has to pass through the gateway; the table names every test that does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from trio2o.lab.real.lab import RealLab
+from trio2o.lab.real.rest import CallFailed
+from trio2o.lab.real.topology import TOP_REGION
+
+FLAVORS = {'trio2o-tempest-1': (128, 1), 'trio2o-tempest-2': (192, 1)}
+GOOD = frozenset({'success', 'xfail'})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the tests of one run, by test: ``success``, ``fail``, ``skip`` ..."""
+
+    region: str
+    tests: Mapping[str, str]
+
+    def of(self, status: str) -> set[str]:
+        return {test for test, outcome in self.tests.items() if outcome == status}
+
+    @property
+    def passed(self) -> set[str]:
+        return {test for test, outcome in self.tests.items() if outcome in GOOD}
+
+
+def configuration(lab: RealLab, region: str, folder: pathlib.Path, images: list[str]) -> configparser.RawConfigParser:
+    """Return a tempest.conf for the compute and volume services of one region."""
+    admin = lab.credentials()
+    flavors = list(FLAVORS)
+    conf = configparser.RawConfigParser()
+    conf.read_dict(
+        {
+            'DEFAULT': {'log_file': str(folder / 'tempest.log'), 'debug': 'true'},
+            'oslo_concurrency': {'lock_path': str(folder / 'locks')},
+            'auth': {
+                'use_dynamic_credentials': 'true',
+                'admin_username': admin['OS_USERNAME'],
+                'admin_password': admin['OS_PASSWORD'],
+                'admin_project_name': admin['OS_PROJECT_NAME'],
+                'admin_domain_name': admin['OS_USER_DOMAIN_NAME'],
+            },
+            'identity': {'uri_v3': admin['OS_AUTH_URL'], 'auth_version': 'v3', 'region': TOP_REGION},
+            'service_available': {'swift': 'false', 'horizon': 'false'},
+            'network': {
+                'region': TOP_REGION,
+                'project_networks_reachable': 'false',
+                'shared_physical_network': 'false',
+            },
+            'image': {'region': TOP_REGION},
+            'validation': {'run_validation': 'false'},
+            'compute': {
+                'region': region,
+                'image_ref': images[0],
+                'image_ref_alt': images[-1],
+                'flavor_ref': flavors[0],
+                'flavor_ref_alt': flavors[1],
+                'fixed_network_name': 'private',
+                'min_microversion': '2.1',
+                'max_microversion': 'latest',
+                'build_interval': '1',
+                'build_timeout': '90',
+            },
+            'compute-feature-enabled': {
+                'live_migration': 'false',
+                'attach_encrypted_volume': 'false',
+                'swap_volume': 'false',
+                'rescue': 'true',
+                'vnc_console': 'true',
+                'resize': 'true',
+            },
+            'volume': {
+                'region': region,
+                'catalog_type': 'volumev3',
+                'min_microversion': '3.0',
+                'max_microversion': 'latest',
+                'build_interval': '1',
+                'build_timeout': '90',
+            },
+            'volume-feature-enabled': {'backup': 'true', 'snapshot': 'true', 'extend_attached_volume': 'false'},
+        }
+    )
+    return conf
+
+
+def prepare(lab: RealLab, region: str) -> list[str]:
+    """Make the flavors the tests use; return the ids of the images there are."""
+    environment = {**os.environ, **lab.credentials(region=region)}
+
+    def openstack(*arguments: str) -> str:
+        command = [sys.executable, '-m', 'openstackclient.shell', *arguments]
+        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if answer.returncode:
+            raise CallFailed(f'openstack {" ".join(arguments)}: {answer.stderr.strip()}')
+        return answer.stdout
+
+    known = openstack('flavor', 'list', '--all', '-f', 'value', '-c', 'ID').split()
+    for name, (ram, disk) in FLAVORS.items():
+        if name not in known:
+            openstack('flavor', 'create', '--id', name, '--ram', str(ram), '--disk', str(disk), '--vcpus', '1', name)
+    return openstack('image', 'list', '-f', 'value', '-c', 'ID').split()
+
+
+def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, concurrency: int) -> Outcome:
+    """Run the tests of one region in a workspace of its own."""
+    workspace = folder / region
+    (workspace / 'etc').mkdir(parents=True, exist_ok=True)
+    with open(workspace / 'etc' / 'tempest.conf', 'w') as file:
+        configuration(lab, region, workspace, prepare(lab, region)).write(file)
+    top = pathlib.Path(
+        subprocess.check_output(
+            [sys.executable, '-c', 'import tempest; print(tempest.__path__[0])'], text=True
+        ).strip()
+    )
+    (workspace / '.stestr.conf').write_text(
+        f'[DEFAULT]\ntest_path={top}/test_discover\ntop_dir={top.parent}\ngroup_regex=([^\\.]*\\.)*\n'
+    )
+    environment = {**os.environ, 'TEMPEST_CONFIG_DIR': str(workspace / 'etc'), 'TEMPEST_CONFIG': 'tempest.conf'}
+    tests = workspace / 'tests.txt'
+    tests.write_text('\n'.join(regexes) + '\n')
+    command = [sys.executable, '-m', 'stestr', 'run', '--concurrency', str(concurrency), '--include-list', str(tests)]
+    with open(workspace / 'run.log', 'w') as log:
+        subprocess.run(command, cwd=workspace, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+    return Outcome(region, outcomes(workspace))
+
+
+def outcomes(workspace: pathlib.Path) -> dict[str, str]:
+    """Read the last run's results out of stestr's repository."""
+    import io
+
+    from subunit import v2  # type: ignore[import-untyped]
+    from testtools import StreamToDict
+
+    stream = subprocess.run(
+        [sys.executable, '-m', 'stestr', 'last', '--subunit'], cwd=workspace, capture_output=True, check=False
+    ).stdout
+    found: dict[str, str] = {}
+
+    def take(test: dict[str, object]) -> None:
+        name = str(test['id']).split('[')[0]
+        found[name] = str(test['status'])
+
+    result = StreamToDict(take)
+    result.startTestRun()
+    v2.ByteStreamToStreamResult(io.BytesIO(stream), non_subunit_name='stdout').run(result)
+    result.stopTestRun()
+    return found
+
+
+def table(direct: Outcome, through: Outcome) -> Iterable[str]:
+    """Lines that compare two runs, ending with the tests that pass directly and not through the gateway."""
+    yield f'{"":24}{"passed":>8}{"failed":>8}{"skipped":>8}'
+    for outcome in (direct, through):
+        yield (f'{outcome.region:24}{len(outcome.passed):8}{len(outcome.of("fail")):8}{len(outcome.of("skip")):8}')
+    lost = sorted(direct.passed - through.passed)
+    won = sorted(through.passed - direct.passed)
+    yield f'pass on {direct.region} and not through {through.region}: {len(lost)}'
+    yield from (f'  {test}: {through.tests.get(test, "not run")}' for test in lost)
+    if won:
+        yield f'pass through {through.region} and not on {direct.region}: {len(won)}'
+        yield from (f'  {test}: {direct.tests.get(test, "not run")}' for test in won)
+
+
+def command(chosen: argparse.Namespace) -> int:
+    lab = RealLab(chosen.state)
+    folder = lab.state_dir / 'tempest'
+    runs = {}
+    for region in chosen.regions:
+        print(f'running {" ".join(chosen.regex)} on {region}; its log is {folder / region / "run.log"}', flush=True)
+        runs[region] = run(lab, region, chosen.regex, folder, chosen.concurrency)
+        print(f'  {len(runs[region].passed)} passed, {len(runs[region].of("fail"))} failed', flush=True)
+    if len(runs) == 1:
+        outcome = next(iter(runs.values()))
+        for test in sorted(outcome.of('fail')):
+            print(f'  {test}')
+        return 1 if outcome.of('fail') or not outcome.passed else 0
+    direct, through = runs[chosen.regions[0]], runs[chosen.regions[-1]]
+    print('\n'.join(table(direct, through)))
+    return 1 if direct.passed - through.passed or not direct.passed else 0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        'tempest', help='compare a pod asked directly with the gateway', description=__doc__
+    )
+    parser.add_argument('regex', nargs='+', help='tests to run, as for stestr')
+    parser.add_argument('--regions', nargs='+', default=['Pod1', TOP_REGION], help='first the pod, then the gateway')
+    parser.add_argument('--state', default=os.environ.get('TRIO2O_LAB', '.lab'), help="the lab's folder")
+    parser.add_argument('--concurrency', type=int, default=2, help='tests to run at once')
+    parser.set_defaults(run=command)
