@@ -130,7 +130,7 @@ def wanted_minor(headers: dict[str, str]) -> int | None:
 class PodService(Service):
     """A service of a pod: Keystone tokens, the project in the path, faults as Nova prints them."""
 
-    prefix = ''         # '/v2.1'
+    fault_type = 'application/json'
 
     def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
                  log_size: int | None = 10000) -> None:
@@ -162,7 +162,8 @@ class PodService(Service):
         for header, value in refusal.headers:
             if header == 'Retry-After' and refusal.status in (413, 429):
                 fault['retryAfter'] = value
-        response = wire.reply({name: fault}, refusal.status, refusal.headers)
+        response = wire.Response(refusal.status, [('Content-Type', self.fault_type),
+                                                  *refusal.headers], wire.dumps({name: fault}))
         return self.finish(request, response)
 
     def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:

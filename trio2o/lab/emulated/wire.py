@@ -20,6 +20,7 @@ except ImportError:  # only slower
 
 Headers = list[tuple[str, str]]
 JSON = [('Content-Type', 'application/json')]
+BARE = ('Content-Type', 'text/html; charset=UTF-8')
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -115,6 +116,11 @@ def reply(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()
 def empty(status: int = 204, headers: Iterable[tuple[str, str]] = ()) -> Response:
     """Answer without a body, with the content type Nova and Cinder set all the same."""
     return Response(status, [*JSON, *headers])
+
+
+def bare(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b'') -> Response:
+    """Answer with webob's own defaults, as handlers do that build a response by themselves."""
+    return Response(status, [BARE, *headers], body)
 
 
 class Refusal(Exception):

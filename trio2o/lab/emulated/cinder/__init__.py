@@ -51,8 +51,6 @@ class Settings:
 class Cinder(service.PodService):
     """One pod's Cinder. ``volumes`` and its like are plain dicts for tests to read and change."""
 
-    prefix = '/v3'
-
     def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
                  settings: Settings | None = None, glance: 'Glance | None' = None,
                  log_size: int | None = 10000) -> None:
@@ -170,7 +168,8 @@ class Cinder(service.PodService):
             number = request.args.get('refused_version') or f'3.{request.minor}'
             response.headers += [('OpenStack-API-Version', f'volume {number}'),
                                  ('Vary', 'OpenStack-API-Version')]
-        response.headers.append(('x-compute-request-id', request.request_id))
+        if wire.BARE not in response.headers:
+            response.headers.append(('x-compute-request-id', request.request_id))
         return response
 
     # -- what handlers use --

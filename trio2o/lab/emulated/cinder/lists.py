@@ -98,9 +98,8 @@ def limit_of(cinder: 'Cinder', request: wire.Request) -> int:
 def _offset_of(request: wire.Request) -> int:
     text = request.last('offset', '0')
     if not str(text).isdigit():
-        raise Refusal(400, f'Invalid input received: offset must be an integer, given {text}.'
-                      if not str(text).lstrip('-').isdigit()
-                      else 'Invalid input received: offset must be >= 0')
+        raise Refusal(400, 'offset must be an integer'
+                      if not str(text).lstrip('-').isdigit() else 'offset must be >= 0')
     return int(str(text))
 
 
@@ -136,8 +135,7 @@ def page_of(cinder: 'Cinder', request: wire.Request, chosen: list[Record],
     keys, dirs = order_of(request)
     for key in keys:
         if chosen and _COLUMNS.get(key, key) not in chosen[0] and key != 'size':
-            raise Refusal(400, 'Invalid input received: Sort key supplied is invalid: '
-                               f'{key}')
+            raise Refusal(400, 'Invalid input received: Invalid sort key')
     wanted = request.last('marker')
     marker = known.get(wanted) if wanted is not None else None
     if wanted is not None and (marker is None or not mine(request, marker)):

@@ -73,7 +73,7 @@ def delete_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     for kind in users:
         kind['qos_specs_id'] = None
     del cinder.qos_specs[spec['id']]
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def bind_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -84,14 +84,14 @@ def bind_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         for kind in cinder.types.values():
             if kind['qos_specs_id'] == spec['id']:
                 kind['qos_specs_id'] = None
-        return wire.empty(202)
+        return wire.bare(202)
     kind = cinder.types.get(request.last('vol_type_id') or '')
     if kind is None:
         raise Refusal(404 if request.has('vol_type_id') else 400,
                       'Volume Type id must not be None.' if not request.has('vol_type_id') else
                       f'Volume type {request.last("vol_type_id")} could not be found.')
     kind['qos_specs_id'] = spec['id'] if verb == 'associate' else None
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def list_qos_users(cinder: 'Cinder', request: wire.Request) -> wire.Response:

@@ -114,7 +114,7 @@ def delete_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     records.touch(cinder, snapshot, status='deleting')
     cinder.later(cinder.settings.delete_seconds,
                  lambda: cinder.snapshots.pop(snapshot['id'], None))
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -124,7 +124,8 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ('os-reset_status', 'os-force_delete', 'os-update_snapshot_status'):
-        raise Refusal(400, f'There is no such action: {name}')
+        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
+                           'Content-Type header and try again.')
     snapshot = find(cinder, request)
     cinder.admin_only(request, 'volume_extension:snapshot_admin_actions:' + name[3:])
     if name == 'os-force_delete':

@@ -23,14 +23,16 @@ def add(cinder: 'Cinder', name: str, **given: Any) -> Type:
     return kind
 
 
-def _view(request: wire.Request, kind: Type) -> dict[str, Any]:
+def _view(request: wire.Request, kind: Type, extended: bool = True,
+          qos: bool = True) -> dict[str, Any]:
     view = {key: kind[key] for key in ('id', 'name', 'is_public', 'description')}
-    if request.user.is_admin:
-        return view | {'extra_specs': kind['extra_specs'], 'qos_specs_id': kind['qos_specs_id'],
-                       'os-volume-type-access:is_public': kind['is_public']}
-    return view | {'extra_specs': {key: value for key, value in kind['extra_specs'].items()
-                                   if key in _VISIBLE_SPECS},
-                   'os-volume-type-access:is_public': kind['is_public']}
+    view['extra_specs'] = kind['extra_specs'] if request.user.is_admin else {
+        key: value for key, value in kind['extra_specs'].items() if key in _VISIBLE_SPECS}
+    if request.user.is_admin and qos:
+        view['qos_specs_id'] = kind['qos_specs_id']
+    if extended:
+        view['os-volume-type-access:is_public'] = kind['is_public']
+    return view
 
 
 def find(cinder: 'Cinder', request: wire.Request) -> Type:
@@ -79,7 +81,7 @@ def show_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         kind = next((row for row in cinder.types.values() if row['name'] == '__DEFAULT__'), None)
         if kind is None:
             raise Refusal(404, 'Default volume type can not be found.')
-        return wire.reply({'volume_type': _view(request, kind)})
+        return wire.reply({'volume_type': _view(request, kind, extended=False)})
     return wire.reply({'volume_type': _view(request, find(cinder, request))})
 
 
@@ -96,7 +98,7 @@ def create_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     kind = add(cinder, body['name'], description=body.get('description'),
                extra_specs=dict(body.get('extra_specs') or {}),
                is_public=body.get('os-volume-type-access:is_public', True))
-    return wire.reply({'volume_type': _view(request, kind)})
+    return wire.reply({'volume_type': _view(request, kind, qos=False)})
 
 
 def update_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -112,7 +114,7 @@ def update_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     for key in ('name', 'description', 'is_public'):
         if body.get(key) is not None:
             kind[key] = body[key]
-    return wire.reply({'volume_type': _view(request, kind)})
+    return wire.reply({'volume_type': _view(request, kind, extended=False, qos=False)})
 
 
 def delete_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -122,7 +124,7 @@ def delete_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if any(volume['type_id'] == kind['id'] for volume in cinder.volumes.values()):
         raise Refusal(400, 'Target volume type is still in use.')
     del cinder.types[kind['id']]
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def list_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -190,11 +192,12 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ('addProjectAccess', 'removeProjectAccess'):
-        raise Refusal(400, f'There is no such action: {name}')
+        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
+                           'Content-Type header and try again.')
     cinder.admin_only(request, f'volume_extension:volume_type_access:{name}')
     kind, project = find(cinder, request), given['project']
     if kind['is_public']:
-        raise Refusal(409, 'Invalid input received: Type access modification is not applicable to '
+        raise Refusal(400, 'Invalid volume type: Type access modification is not applicable to '
                            'public volume type.')
     if name == 'addProjectAccess':
         if project in kind['projects']:
@@ -204,8 +207,9 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     elif project not in kind['projects']:
         raise Refusal(404, f'Volume type access not found for {kind["id"]} / {project} '
                            'combination.')
-    kind['projects'].discard(project if name == 'removeProjectAccess' else None)
-    return wire.empty(202)
+    if name == 'removeProjectAccess':
+        kind['projects'].discard(project)
+    return wire.bare(202)
 
 
 def show_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -238,7 +242,7 @@ def delete_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """DELETE /types/{id}/encryption/{key}: 202."""
     cinder.admin_only(request, 'volume_extension:volume_type_encryption:delete')
     find(cinder, request)['encryption'] = None
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 _SPECS = '/types/{type_id}/extra_specs'

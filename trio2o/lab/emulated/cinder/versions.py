@@ -23,7 +23,7 @@ def _documents(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 def unversioned(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """Everything beside ``/v3/...``: the root is 300, ``/v3`` leads to ``/v3/``."""
     if request.path == '/':
-        return wire.reply(_documents(cinder, request), 300)
+        return cinder.finish(request, wire.reply(_documents(cinder, request), 300))
     if request.path == '/v3':
         refused = cinder.authenticate(request)
         return refused or wire.Response(302, [('Content-Type', 'text/plain; charset=UTF-8'),

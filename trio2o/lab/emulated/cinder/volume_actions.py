@@ -22,7 +22,8 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ACTIONS:
-        raise Refusal(400, f'There is no such action: {name}')
+        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
+                           'Content-Type header and try again.')
     action, since = ACTIONS[name]
     if request.minor < since:
         raise Refusal(404, 'The resource could not be found.')
@@ -139,7 +140,7 @@ def unset_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume
         raise Refusal(404, 'Metadata does not exist.')
     volume['image_metadata'] = {key: value for key, value in volume['image_metadata'].items()
                                 if key != given['key']}
-    return wire.empty(200)
+    return wire.bare(200)
 
 
 def show_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume,

@@ -29,8 +29,7 @@ def list_metadata(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     record, kind = _find(cinder, request)
     if kind == 'Volume' and request.minor >= 15:
         etag, text = _etag(record['metadata'])
-        return wire.Response(200, [('Content-Type', 'text/html; charset=UTF-8'), ('Etag', etag)],
-                             text)
+        return wire.bare(200, [('Etag', etag)], text)
     return wire.reply({'metadata': record['metadata']})
 
 
@@ -46,7 +45,7 @@ def write_metadata(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     given = cinder.body(request, 'metadata')
     record, kind = _find(cinder, request)
     if request.method == 'PUT' and not _matched(request, record, kind):
-        return wire.Response(412, [('Content-Type', 'text/html; charset=UTF-8')])
+        return wire.bare(412)
     kept = record['metadata'] if request.method == 'POST' else {}
     records.touch(cinder, record, metadata={**kept, **given})
     return wire.reply({'metadata': record['metadata']})
@@ -70,7 +69,7 @@ def put_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     given, key = cinder.body(request, 'meta'), request.args['key']
     record, kind = _find(cinder, request)
     if not _matched(request, record, kind):
-        return wire.Response(412, [('Content-Type', 'text/html; charset=UTF-8')])
+        return wire.bare(412)
     if key not in given:
         raise Refusal(400, 'Request body and URI mismatch')
     if len(given) > 1:
@@ -84,7 +83,7 @@ def delete_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     record, key = _item(cinder, request)
     records.touch(cinder, record, metadata={
         name: value for name, value in record['metadata'].items() if name != key})
-    return wire.Response(200, [('Content-Type', 'text/html; charset=UTF-8')])
+    return wire.bare(200)
 
 
 ROUTES = [Route(method, path + tail, handler)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Volume = dict[str, Any]
 MISSING = 'Volume {} could not be found.'
+MALFORMED = ('The server could not comply with the request since it is either malformed or '
+             'otherwise incorrect.')
 _FILTERS = ['name', 'status', 'metadata', 'bootable', 'migration_status', 'availability_zone',
             'group_id', 'size', 'created_at', 'updated_at']
 _CREATE_KEYS = {
@@ -64,13 +66,15 @@ def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, A
         'encrypted': volume['encryption_key_id'] is not None,
         'replication_status': volume['replication_status'], 'consistencygroup_id': None,
         'multiattach': volume['multiattach'],
-        'attachments': _attachments(cinder, request, volume),
-        'os-vol-tenant-attr:tenant_id': volume['project_id']}
+        'attachments': _attachments(cinder, request, volume)}
+    if request.method == 'GET':
+        view['os-vol-tenant-attr:tenant_id'] = volume['project_id']
     if volume['image_metadata']:
         view['volume_image_metadata'] = volume['image_metadata']
     if admin:
-        view |= {'migration_status': volume['migration_status'],
-                 'os-vol-host-attr:host': volume['host'],
+        view['migration_status'] = volume['migration_status']
+    if admin and request.method == 'GET':
+        view |= {'os-vol-host-attr:host': volume['host'],
                  'os-vol-mig-status-attr:migstat': volume['migration_status'],
                  'os-vol-mig-status-attr:name_id': None}
     if minor >= 13:
@@ -203,8 +207,7 @@ def _size(body: dict[str, Any], origin: dict[str, Any] | None) -> int:
     if size is None and origin is not None:
         return origin['size']
     if size is None:
-        raise Refusal(400, "Invalid input received: Must supply a positive, non-zero value for "
-                           "size" if 'size' in body else "'size' is a required property")
+        raise Refusal(400, MALFORMED)
     if not str(size).isdigit() or int(size) < 1:
         raise Refusal(400, f'Invalid input for field/attribute size. Value: {size}. '
                            f'{size} is less than the minimum of 1')
@@ -264,11 +267,11 @@ def delete_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Invalid volume: Volume status must be available or error or '
                            'error_restoring or error_extending or error_managing and must not be '
                            'migrating, attached, belong to a group, have snapshots, awaiting a '
-                           'transfer, or be disassociated from snapshots after volume transfer to '
-                           'delete.')
+                           'transfer, or be disassociated from snapshots after volume '
+                           'transfer.')
     records.touch(cinder, volume, status='deleting')
     cinder.later(cinder.settings.delete_seconds, lambda: erase(cinder, volume))
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def erase(cinder: 'Cinder', volume: Volume) -> None:

@@ -59,7 +59,7 @@ class Settings:
 class Nova(service.PodService):
     """One pod's Nova. ``servers`` and its like are plain dicts for tests to read and change."""
 
-    prefix = '/v2.1'
+    fault_type = 'application/json; charset=UTF-8'
 
     def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
                  settings: Settings | None = None, cinder: 'Cinder | None' = None,
@@ -109,6 +109,8 @@ class Nova(service.PodService):
 
     def respond(self, request: wire.Request) -> wire.Response:
         response = self._respond(request)
+        if not request.path.startswith('/v2'):
+            return response
         response.headers += [('x-openstack-request-id', request.request_id),
                              ('x-compute-request-id', request.request_id)]
         return response
@@ -196,13 +198,14 @@ class Nova(service.PodService):
         if not request.user.is_admin:
             raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
 
-    def server(self, request: wire.Request, server_id: str | None = None) -> dict[str, Any]:
+    def server(self, request: wire.Request,
+               missing: str = 'Instance {} could not be found.') -> dict[str, Any]:
         """The live server of the path that the caller may see."""
-        wanted = server_id or request.args['server_id']
+        wanted = request.args['server_id']
         found = self.servers.get(wanted)
         if found is None or found['deleted'] or not (
                 request.user.is_admin or found['project_id'] == request.user.project_id):
-            raise wire.Refusal(404, f'Instance {wanted} could not be found.')
+            raise wire.Refusal(404, missing.format(wanted))
         return found
 
     def new_id(self) -> str:

@@ -83,7 +83,7 @@ def create_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
     records.note(nova, server, 'attach_volume', request.request_id, request.user.user_id,
                  request.user.project_id)
     if request.minor >= 101:
-        return wire.Response(202, [('Content-Type', 'text/html; charset=UTF-8')])
+        return wire.bare(202)
     view: dict[str, Any] = {'id': volume_id, 'serverId': server['id'], 'volumeId': volume_id,
                             'device': device}
     if request.minor >= 70:

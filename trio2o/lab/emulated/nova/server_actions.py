@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Server = dict[str, Any]
 Action = Callable[['Nova', wire.Request, Server, Any], wire.Response]
 
+_BY_CELL = ('os-start', 'os-stop', 'trigger_crash_dump')     # Nova words their 404 differently
+
 
 def act(nova: 'Nova', request: wire.Request) -> wire.Response:
     """Find the action; unknown keys are a 400 before the server is looked for."""
@@ -27,6 +29,8 @@ def act(nova: 'Nova', request: wire.Request) -> wire.Response:
     action, since, until = ACTIONS[name]
     if not since <= request.minor <= until:
         raise Refusal(404, 'The resource could not be found.')
+    if request.args['server_id'] not in nova.servers and name in _BY_CELL:
+        nova.server(request, 'Instance {} has no mapping to a cell.')
     server = nova.server(request)
     if server['locked_by'] and not request.user.is_admin and name not in ('lock', 'unlock'):
         raise Refusal(409, f'Instance {server["id"]} is locked')
@@ -80,7 +84,7 @@ def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 def confirm_resize(nova: 'Nova', request: wire.Request, server: Server,
                    given: Any) -> wire.Response:
     """204 for old times' sake."""
-    _demand(server, 'confirm_resize', 'resized')
+    _demand(server, 'confirmResize', 'resized')
     _note(nova, request, server, 'confirmResize')
     records.touch(nova, server, vm_state='active', old_flavor=None)
     return wire.empty(204)
@@ -89,7 +93,7 @@ def confirm_resize(nova: 'Nova', request: wire.Request, server: Server,
 def revert_resize(nova: 'Nova', request: wire.Request, server: Server,
                   given: Any) -> wire.Response:
     """Back to the old flavor."""
-    _demand(server, 'revert_resize', 'resized')
+    _demand(server, 'revertResize', 'resized')
     _note(nova, request, server, 'revertResize')
     records.touch(nova, server, vm_state='active',
                   flavor=server['old_flavor'] or server['flavor'], old_flavor=None)
@@ -115,7 +119,7 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
                              groups=servers.groups_of(nova, server))
     if 54 <= request.minor < 75:
         view['key_name'] = server['key_name']
-    if 57 <= request.minor < 75:
+    if request.minor >= 57:
         view['user_data'] = server['user_data']
     view['adminPass'] = given.get('adminPass') or secrets.token_urlsafe(9)
     location = server_views.links(request, 'servers', server['id'])[0]['href']
@@ -173,7 +177,7 @@ def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any
     image = nova.glance.add_image(given['name'], request.user.project_id)
     if request.minor >= 45:
         return wire.reply({'image_id': image['id']}, 202)
-    return wire.empty(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])
+    return wire.bare(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])
 
 
 def change_password(nova: 'Nova', request: wire.Request, server: Server,

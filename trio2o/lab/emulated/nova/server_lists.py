@@ -109,9 +109,9 @@ def _filters(request: wire.Request) -> dict[str, str]:
     if request.minor >= 75:
         unknown = sorted(set(given) - _ALL_FILTERS)
         if unknown:
-            raise Refusal(400, "Additional properties are not allowed "
-                               f"({', '.join(map(repr, unknown))} "
-                               f"{'was' if len(unknown) == 1 else 'were'} unexpected)")
+            raise Refusal(400, f"{', '.join(map(repr, unknown))} "
+                               f"{'does' if len(unknown) == 1 else 'do'} not match any of the "
+                               "regexes: '^_'")
     if request.user.is_admin:
         return given
     allowed = {name for since, names in _MEMBER_FILTERS if request.minor >= since

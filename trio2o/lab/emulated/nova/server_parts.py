@@ -94,10 +94,10 @@ def put_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
     """PUT /servers/{id}/tags/{tag}: 201 with Location, or 204 when it was there."""
     server, tag = nova.server(request), request.args['tag']
     if tag in server['tags']:
-        return wire.Response(204, [])
+        return wire.bare(204)
     records.touch(nova, server, tags=server['tags'] | {tag})
     location = f'{request.prefix}/servers/{server["id"]}/tags/{tag}'
-    return wire.Response(201, [('Location', location)])
+    return wire.bare(201, [('Location', location)])
 
 
 def delete_tag(nova: 'Nova', request: wire.Request) -> wire.Response:

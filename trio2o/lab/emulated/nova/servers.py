@@ -97,7 +97,7 @@ def check_name(name: Any, field: str = 'name') -> None:
     if not isinstance(name, str):
         raise Refusal(400, prefix + f"{name!r} is not of type 'string'")
     if not name:
-        raise Refusal(400, prefix + "'' is too short")
+        raise Refusal(400, prefix + "'' should be non-empty")
     if len(name) > 255:
         raise Refusal(400, prefix + f'{name!r} is too long')
 
@@ -145,8 +145,7 @@ def _block_devices(nova: 'Nova', request: wire.Request,
                    body: dict[str, Any]) -> list[dict[str, Any]]:
     devices = body.get('block_device_mapping_v2') or body.get('block_device_mapping') or []
     if not body.get('imageRef') and not devices:
-        raise Refusal(400, 'Block Device Mapping is Invalid: Boot sequence for the instance and '
-                           'image/block device mapping combination is not valid.')
+        raise Refusal(400, 'Missing imageRef attribute')
     chosen = []
     for device in devices:
         source = device.get('source_type', 'volume')
