@@ -24,6 +24,7 @@ LAYERS = (
     {'pods', 'routing'},
     {'scheduler', 'quota', 'jobqueue'},
     {'gateway', 'sync'},
+    {'runtime'},
     {'nova_apigw', 'cinder_apigw', 'api', 'xjob'},
     {'wsgi', 'cmd'},
 )
