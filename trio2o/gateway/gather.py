@@ -15,8 +15,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import bindings, routings
@@ -27,7 +25,7 @@ from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
 from trio2o.gateway.translate import body_up, items_up, next_link
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import JSON, Answer, Call
+from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
 from trio2o.web.microversion import response_headers
 
 LOG = logging.getLogger(__name__)
@@ -173,6 +171,8 @@ class _Listing:
         self._refusal: Answer | None = None
         self._is_refused = False
         self._failed: list[PodView] = []
+        # In maintenance: not asked, but what is there has not gone.
+        self._resting = [pod for pod in call.runtime.registry.snapshot().pods if not pod.is_asked]
         self._count: int | None = None
         self._own = -1
         self._deadline = Deadline(call.runtime.conf.pods.gather_timeout)
@@ -250,9 +250,9 @@ class _Listing:
             self._is_refused = index == self._own
             return []
         names = names_of(self._call, pod)
-        document = _parse(body_up(answer.body, names))
-        items = (document or {}).get(self._gather.resource.collection)
-        if document is None or not isinstance(items, list):
+        document = parse_json(body_up(answer.body, names))
+        items = document.get(self._gather.resource.collection) if isinstance(document, dict) else None
+        if not isinstance(items, list):
             LOG.warning('list of %s without pod %s: not a list', self._gather.resource.type, pod.name)
             part.is_done = True
             self._failed.append(pod)
@@ -338,7 +338,7 @@ class _Listing:
 
     def _skeletons_are_due(self) -> bool:
         gather = self._gather
-        return bool(self._failed) and gather.skeleton is not None and gather.has_skeletons(self._call)
+        return gather.skeleton is not None and bool(self._failed or self._resting) and gather.has_skeletons(self._call)
 
     def _skeletons(self) -> list[Item]:
         """Records of what is in the pods that failed, as far as we know."""
@@ -346,7 +346,7 @@ class _Listing:
         assert gather.skeleton is not None
         project_id = None if gather.all_projects(call) else call.context.project_id
         items = []
-        for pod in self._failed:
+        for pod in self._failed + self._resting:
             for record in routings.list_for_pod(
                 call.runtime.db, gather.resource.type, pod.id, project_id, gather.paging.max_limit
             ):
@@ -373,7 +373,7 @@ class _Listing:
             document[gather.paging.links_key] = [{'rel': 'next', 'href': link}]
         if self._count is not None:
             document['count'] = self._count
-        return Answer(200, headers_of_many(call, self._first), orjson.dumps(document))
+        return Answer(200, headers_of_many(call, self._first), dump_json(document))
 
 
 #: Headers of a pod's answer that say nothing of the whole.
@@ -385,14 +385,6 @@ def headers_of_many(call: Call, first: Answer | None) -> list[tuple[str, str]]:
     if first is None:
         return [JSON, *(response_headers(call.service, call.version) if call.version else [])]
     return [(name, value) for name, value in first.headers if name.lower() not in _OF_ONE_POD]
-
-
-def _parse(body: bytes) -> dict[str, Any] | None:
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _shown(moment: datetime, call: Call) -> str:

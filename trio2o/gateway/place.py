@@ -59,6 +59,11 @@ class Place:
         pinned = self._pinned(call, document, zone)
         request = PodRequest(self.resource.service, call.context.project_id or '', zone)
         if pinned is not None:
+            if not pinned.pod.takes_new and not self.needs_pin:
+                raise exception.ServiceUnavailable(
+                    f'What the {self.resource.type} is made from is in a part of availability zone {pinned.pod.zone} '
+                    'that takes no new resources.'
+                )
             return self._create_in(call, [pinned.pod], document, inner, rest, request)
         if self.needs_pin:
             return ask_any(call)

@@ -8,14 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from trio2o.concurrency import Deadline
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, send
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.microversion import response_headers
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ class SplitEvents:
         deadline = Deadline(call.runtime.conf.pods.read_timeout)
 
         def ask(pod: PodView) -> Answer:
-            body = orjson.dumps({**call.json, 'events': [events[index] for index in wanted[pod]]})
+            body = dump_json({**call.json, 'events': [events[index] for index in wanted[pod]]})
             return send(call, pod, body=body, timeout=deadline.remaining())
 
         results = ask_all(call.runtime.executor, list(wanted), ask, deadline)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.gateway.gather import headers_of_many
@@ -17,7 +15,7 @@ from trio2o.gateway.send import RETRY_AFTER, names_of, send
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call, parse_json
+from trio2o.web.call import Answer, Call, dump_json, parse_json
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class Sum:
                 'A part of this cloud does not answer, and the sum would not be complete.', retry_after=RETRY_AFTER
             )
         first = next(answer for answer in answers if answer.is_ok)
-        return Answer(200, headers_of_many(call, first), orjson.dumps(self.combine(documents)))
+        return Answer(200, headers_of_many(call, first), dump_json(self.combine(documents)))
 
 
 def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:

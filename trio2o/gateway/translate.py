@@ -13,10 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
 from trio2o.gateway.resource import Resource
-from trio2o.web.call import Answer
+from trio2o.web.call import Answer, dump_json, parse_json
 
 
 @dataclass(frozen=True)
@@ -92,16 +90,13 @@ def answer_up(answer: Answer, names: PodNames, resource: Resource | None) -> Ans
 def _zones_up(body: bytes, names: PodNames, resource: Resource) -> bytes:
     if not any(f'"{name}"'.encode() in body for name in resource.zones):
         return body
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        return body
+    document = parse_json(body)
     if not isinstance(document, dict):
         return body
     members = document.get(resource.collection)
     items = members if isinstance(members, list) else [document.get(resource.member)]
     items_up(items, resource.zones, names)
-    return orjson.dumps(document)
+    return dump_json(document)
 
 
 def zone_down(inner: dict[str, Any], name: str, names: PodNames, rest: str = '') -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ class Call:
         return next(iter(self.params.values()), '')
 
     def with_body(self, document: Any) -> Call:
-        return replace(self, body=orjson.dumps(document))
+        return replace(self, body=dump_json(document))
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Answer:
 
     @classmethod
     def of(cls, document: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> Answer:
-        return cls(status, [JSON, *(headers or [])], orjson.dumps(document))
+        return cls(status, [JSON, *(headers or [])], dump_json(document))
 
     @property
     def is_ok(self) -> bool:
@@ -96,7 +97,20 @@ def parse_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
+        pass
+    try:
+        # Nova and Cinder read with the standard library, which takes more: NaN, huge integers, lone surrogates.
+        return json.loads(body)
+    except (ValueError, RecursionError):
         return None
+
+
+def dump_json(document: Any) -> bytes:
+    """A body of what ``parse_json`` may have given."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return json.dumps(document).encode()
 
 
 def require_object(call: Call, key: str) -> dict[str, Any]:
