@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages between the services and the workers: oslo.messaging, and as little of it as will do.
+
+One cast, ``run_job(job_id)``, a hint that a job waits. Nobody waits for it and nothing is lost with it,
+so neither a broker that is away nor one that is slow holds anybody up.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from typing import Any, Protocol
+
+import oslo_messaging
+from oslo_config import cfg
+from oslo_messaging import opts as messaging_opts
+
+LOG = logging.getLogger(__name__)
+
+TOPIC = 'trio2o-xjob'
+VERSION = '1.0'
+
+#: Where messages go when no broker is configured: no further than this process.
+IN_PROCESS = 'fake://'
+
+_PENDING = 1000
+
+
+class HasId(Protocol):
+    """As much of a job as a message carries."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Endpoint(Protocol):
+    """What answers the messages."""
+
+    def run_job(self, context: Any, job_id: str) -> None: ...
+
+
+def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
+    """The way to the broker of ``[DEFAULT] transport_url``; without one, within the process."""
+    for group, options in messaging_opts.list_opts():
+        if group is None:
+            conf.register_opts(options)
+    default = next(
+        opt.default
+        for _group, options in messaging_opts.list_opts()
+        for opt in options
+        if opt.dest == 'transport_url'
+    )
+    url = conf.transport_url
+    return oslo_messaging.get_rpc_transport(conf, IN_PROCESS if url == default else None)
+
+
+def get_server(conf: cfg.ConfigOpts, name: str, endpoint: Endpoint) -> Any:
+    """A server that hands messages to the endpoint; its ``start`` waits until there is a broker.
+
+    :param name: of this worker, one of those that share the messages
+    """
+    target = oslo_messaging.Target(topic=TOPIC, server=name)
+    return oslo_messaging.get_rpc_server(get_transport(conf), target, [_Versioned(endpoint)])
+
+
+class _Versioned:
+    """The endpoint as oslo.messaging wants it."""
+
+    target = oslo_messaging.Target(version=VERSION)
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def run_job(self, context: Any, job_id: str) -> None:
+        self._endpoint.run_job(context, job_id)
+
+
+class Notifier:
+    """Tells the workers of jobs, from a thread of its own."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._waiting: queue.Queue[str] = queue.Queue(_PENDING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def notify(self, job: HasId) -> None:
+        """Have a worker told; returns at once."""
+        self._start()
+        try:
+            self._waiting.put_nowait(job.id)
+        except queue.Full:
+            LOG.info('job %s: the broker is away, no worker is told; a scan finds it', job.id)
+
+    def _start(self) -> None:
+        """Start the thread with the first message: it would not survive the fork of a worker."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        target = oslo_messaging.Target(topic=TOPIC, version=VERSION)
+        client = oslo_messaging.get_rpc_client(get_transport(self._conf), target)
+        # What was not delivered at the first try is left to the scan.
+        client = client.prepare(retry=0)
+        while True:
+            job_id = self._waiting.get()
+            try:
+                client.cast({}, 'run_job', job_id=job_id)
+            except (oslo_messaging.MessagingException, OSError) as error:
+                reason = type(error).__name__
+                LOG.info('job %s: no worker was told (%s); a scan finds it', job_id, reason)

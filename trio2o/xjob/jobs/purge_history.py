@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remove what is kept only for a while: ended jobs, routings of what was deleted, deleted objects."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from trio2o.db import jobs, routings
+from trio2o.db.session import utcnow
+from trio2o.xjob.jobs.base import Task
+
+#: Deleted flavors, keypairs and types are remembered this long: a pod's list that was read before the
+#: deletion must not bring them back.
+GONE_HOURS = 24
+
+
+class PurgeHistory:
+    max_seconds = 1800.0
+
+    def run(self, task: Task) -> None:
+        runtime = task.runtime
+        now = utcnow()
+        before = now - timedelta(days=runtime.conf.xjob.history_days)
+        removed = {'jobs': 0, 'routings': 0}
+        for name, purge in (('jobs', jobs.purge), ('routings', routings.purge_deleted)):
+            while True:
+                gone = purge(runtime.db, before)
+                removed[name] += gone
+                task.check()
+                if not gone:
+                    break
+        objects = runtime.sync.forget_gone(now - timedelta(hours=GONE_HOURS))
+        task.progress(objects=objects, **removed)

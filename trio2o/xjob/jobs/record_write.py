@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find out what a write made of an object in the pod it went to first, and bring that to the others.
+
+For writes whose pod could not be asked right afterwards, or that were never answered.
+"""
+
+from __future__ import annotations
+
+from trio2o.sync.podapi import Refused
+from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+
+
+class RecordWrite:
+    """``{'kind': ..., 'key': ..., 'pod_id': ...}``"""
+
+    max_seconds = 600.0
+
+    def run(self, task: Task) -> None:
+        pod = pod_of(task)
+        payload = task.job.payload
+        kind, key = payload['kind'], payload['key']
+        try:
+            task.runtime.sync.record(kind, key, pod)
+        except Refused as error:
+            raise TryAgain(str(error)) from error
+        task.runtime.sync.spread(kind, key, pod, request_id=task.job.request_id)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be done again and again: submitted as jobs when it was last asked for long enough ago.
+
+Every worker does this, and none minds the others: the table tells when it was asked for, and takes a job
+for one resource only once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from oslo_config import cfg
+
+from trio2o.db import jobs as db_jobs
+from trio2o.db.session import utcnow
+from trio2o.runtime import Runtime
+
+#: Key of a job that is about all pods.
+ALL = 'all'
+
+PURGE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Due:
+    """A job to be submitted every so many seconds."""
+
+    type: str
+    resource_key: str
+    payload: Any
+    seconds: float
+
+
+class Periodic:
+    """Submits what is due."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        runtime: Runtime,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        self._options = conf.xjob
+        self._runtime = runtime
+        self._clock = clock
+
+    def tick(self) -> int:
+        """Submit what is due now. :returns: how many jobs that were"""
+        submitted = 0
+        for due in self._all():
+            if due.seconds > 0 and self._is_due(due):
+                self._runtime.jobs.submit(due.type, due.resource_key, due.payload)
+                submitted += 1
+        return submitted
+
+    def _all(self) -> Iterator[Due]:
+        options = self._options
+        yield Due('refresh_endpoints', ALL, None, options.endpoint_interval)
+        yield Due('purge_history', ALL, None, PURGE_SECONDS)
+        for pod in self._runtime.registry.snapshot().pods:
+            if pod.is_asked:
+                payload = {'pod_id': pod.id}
+                yield Due('repair_replicas', pod.id, payload, options.repair_interval)
+                yield Due('reconcile_routings', pod.id, payload, options.reconcile_interval)
+
+    def _is_due(self, due: Due) -> bool:
+        last = db_jobs.list_(
+            self._runtime.db,
+            filters={'type': due.type, 'resource_key': due.resource_key},
+            limit=1,
+        )
+        return not last or last[0].created_at + timedelta(seconds=due.seconds) <= self._clock()
