@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/bench: what the gateway costs, beside a pod asked directly and beside nginx.
+
+The CPU time of the gateway for a request is the figure to trust: it depends neither on the load generator nor on
+what else runs on the machine. Rates and latencies are told as ratios within one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+import report
+import running
+from load import Case, Failed, Measured, Target, measure
+
+SHOW, SMALL, LARGE, CREATE = 'show', 'list 2x10', 'list 2x500', 'create'
+
+#: CPU milliseconds for a request that the design asks for.
+GOALS = {SHOW: 1.0, SMALL: 2.5, LARGE: 10.0, CREATE: 3.0}
+
+#: Enough servers for a million routings to be more than what fits in memory near the processor.
+SHOWN = 1000
+
+
+def cases_for(cloud: dict[str, Any]) -> list[Case]:
+    body = json.dumps({'server': {'name': 'bench', 'imageRef': cloud['image'], 'flavorRef': '1', 'networks': 'auto'}})
+    return [
+        Case(SHOW, 'small', _shows(cloud, 'small')),
+        Case(SMALL, 'small', ('/servers/detail',)),
+        Case(LARGE, 'large', ('/servers/detail',)),
+        Case(CREATE, 'alt', ('/servers',), 'POST', body),
+    ]
+
+
+def _shows(cloud: dict[str, Any], project: str) -> tuple[str, ...]:
+    """Shows of the first pod's servers, which that pod can be asked for directly too."""
+    first = next(iter(cloud['pods']))
+    return tuple(f'/servers/{server}' for server, pod in cloud['servers'][project] if pod == first)[:SHOWN]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='tools/bench', description=__doc__)
+    parser.add_argument('--cases', default='', help='by commas, of: show, list 2x10, list 2x500, create (all)')
+    parser.add_argument('--connections', default='1,16', help='by commas (1,16)')
+    parser.add_argument('--seconds', type=float, default=2.0, help='whole seconds for each figure (2)')
+    parser.add_argument('--delay-ms', type=float, default=0.0, help='what each answer of a pod takes (0)')
+    parser.add_argument('--backend', default='eventlet', choices=['eventlet', 'threading'])
+    parser.add_argument('--only-gateway', action='store_true', help='neither the pod directly nor nginx')
+    parser.add_argument(
+        '--routings', type=int, default=0, metavar='N', help='a show over N routings and over 2000, none from memory'
+    )
+    parser.add_argument('--profile', action='store_true', help="where the gateway's time goes, for each case")
+    parser.add_argument(
+        '--option', action='append', default=[], metavar='SECTION.NAME=VALUE', help="of the gateway's configuration"
+    )
+    parser.add_argument('--json', action='store_true', help='figures as JSON, not as a table')
+    parser.add_argument(
+        '--keep',
+        metavar='DIRECTORY',
+        help='keep configuration, log and profiles in this directory, which is emptied first',
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    chosen = _parser().parse_args(argv)
+    with _directory(chosen.keep) as directory, running.pods(chosen.delay_ms) as cloud:
+        try:
+            if chosen.routings:
+                return _over_routings(chosen, directory, cloud)
+            return _compare(chosen, directory, cloud)
+        except (Failed, running.NotServing) as error:
+            print(f'tools/bench: {error}', file=sys.stderr)
+            _tell_logs(directory)
+            return 1
+
+
+@contextlib.contextmanager
+def _directory(kept: str | None) -> Iterator[str]:
+    directory = kept or tempfile.mkdtemp(prefix='trio2o-bench-')
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)
+    os.makedirs(directory, exist_ok=True)
+    # Started as root, nginx gives its worker to another account.
+    os.chmod(directory, 0o755)
+    try:
+        yield os.path.abspath(directory)
+    finally:
+        if not kept:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _compare(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
+    wanted = [name.strip() for name in chosen.cases.split(',') if name.strip()]
+    cases = [case for case in cases_for(cloud) if not wanted or case.name in wanted]
+    counts = [int(text) for text in chosen.connections.split(',')]
+    gateway = running.Gateway(directory, cloud, chosen.backend, chosen.option)
+    direct = next(iter(cloud['pods'].values()))
+    rows = []
+    profiles = {}
+    for case in cases:
+        path = os.path.join(directory, f'profile-{case.name.replace(" ", "-")}.txt') if chosen.profile else ''
+        with contextlib.ExitStack() as stack:
+            pid = stack.enter_context(gateway.running(path))
+            targets = {'gateway': Target(gateway.url, (pid,), is_profiled=bool(path))}
+            if not chosen.only_gateway:
+                proxy, pids = stack.enter_context(running.nginx(directory, direct))
+                targets = {'pod': Target(direct, (cloud['pid'],)), 'nginx': Target(proxy, pids), **targets}
+            for count in counts:
+                found = {
+                    name: measure(target, case, cloud['tokens'][case.token], count, chosen.seconds)
+                    for name, target in targets.items()
+                }
+                rows.append({'case': case.name, 'connections': count, 'goal': GOALS[case.name], **found})
+        if path:
+            with open(path) as file:
+                profiles[case.name] = file.read()
+    if chosen.json:
+        print(json.dumps([_plain(row) for row in rows], indent=1))
+    else:
+        print(report.table(rows, chosen.delay_ms, chosen.backend))
+        for name, text in profiles.items():
+            print(f'\n--- {name}\n{text}')
+    return 0
+
+
+def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
+    options = [*chosen.option, 'pods.routing_cache_seconds=0']
+    gateway = running.Gateway(directory, cloud, chosen.backend, options)
+    case = Case(SHOW, 'large', _shows(cloud, 'large'))
+    found = {}
+    for count in (2000, chosen.routings):
+        started = time.monotonic()
+        gateway.fill(count)
+        print(f'{count} routings: filled in {time.monotonic() - started:.0f} s', file=sys.stderr)
+        with gateway.running() as pid:
+            target = Target(gateway.url, (pid,))
+            found[count] = measure(target, case, cloud['tokens'][case.token], 1, chosen.seconds)
+    if chosen.json:
+        print(json.dumps({count: asdict(measured) for count, measured in found.items()}, indent=1))
+    else:
+        print(report.routings(found))
+    return 0
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: asdict(value) if isinstance(value, Measured) else value for name, value in row.items()}
+
+
+def _tell_logs(directory: str) -> None:
+    for name in ('gateway.out', 'gateway.log'):
+        with contextlib.suppress(OSError), open(os.path.join(directory, name)) as log:
+            print(''.join(log.readlines()[-20:]), file=sys.stderr)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

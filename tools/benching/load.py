@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load on one server with wrk, and what it costs the processes that serve it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+SCRIPT = os.path.join(os.path.dirname(__file__), 'load.lua')
+_TICK = os.sysconf('SC_CLK_TCK')
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of request.
+
+    :ivar token: name of the token to send
+    :ivar paths: below the endpoint's version, taken in turn
+    """
+
+    name: str
+    token: str
+    paths: tuple[str, ...]
+    method: str = 'GET'
+    body: str = ''
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to ask.
+
+    :ivar url: of the endpoint, with version
+    :ivar pids: its processes
+    :ivar is_profiled: whether it wants to be told when the warm-up is over
+    """
+
+    url: str
+    pids: tuple[int, ...]
+    is_profiled: bool = False
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its processes, all their threads, have used."""
+        ticks = 0
+        for pid in self.pids:
+            with open(f'/proc/{pid}/stat') as stat:
+                fields = stat.read().rpartition(')')[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICK
+
+
+@dataclass(frozen=True)
+class Measured:
+    """:ivar cpu: milliseconds of CPU for a request; ``p50``, ``p99``: milliseconds until the answer"""
+
+    rate: float
+    cpu: float
+    p50: float
+    p99: float
+    requests: int
+
+
+class Failed(Exception):
+    """Requests that were not answered as they should have been: nothing was measured."""
+
+
+def measure(target: Target, case: Case, token: str, connections: int, seconds: float) -> Measured:
+    """Load a server for some seconds, after one to warm up.
+
+    :raises Failed: some answer was no success
+    """
+    with tempfile.NamedTemporaryFile('w', suffix='.requests') as file:
+        file.write(_script(target.url, case, token))
+        file.flush()
+        _wrk(target.url, file.name, connections, 1)
+        if target.is_profiled:
+            os.kill(target.pids[0], signal.SIGUSR1)
+        before = target.cpu_seconds()
+        found = _wrk(target.url, file.name, connections, seconds)
+        cpu = target.cpu_seconds() - before
+    count = int(found['requests'])
+    if found['failed'] or not count:
+        raise Failed(f'{case.name} at {target.url}: {found["failed"]:.0f} of {count} failed')
+    return Measured(count / found['seconds'], cpu * 1000 / count, found['p50'], found['p99'], count)
+
+
+def _script(url: str, case: Case, token: str) -> str:
+    base = '/' + url.split('/', 3)[3]
+    headers = [f'X-Auth-Token: {token}', 'Accept: application/json']
+    if case.body:
+        headers.append('Content-Type: application/json')
+    lines = [case.method, case.body, *headers, '', *(base + path for path in case.paths)]
+    return '\n'.join(lines) + '\n'
+
+
+def _wrk(url: str, file: str, connections: int, seconds: float) -> dict[str, float]:
+    command = ['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}', '--timeout', '30s']
+    ended = subprocess.run([*command, '-s', SCRIPT, url, file], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise Failed(f'wrk: {ended.stderr.strip() or ended.stdout.strip()}')
+    found: dict[str, float] = json.loads(ended.stderr.splitlines()[-1])
+    return found

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two emulated pods and their Keystone, in a process of their own.
+
+Prints where they are and tokens to use as one line of JSON, and serves until its standard input ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+from typing import Any
+
+from trio2o.lab.emulated import faults
+from trio2o.lab.emulated.server import CloudServer
+from trio2o.lab.emulated.topology import Cloud
+
+TOKEN_SECONDS = 24 * 3600
+
+#: Project -> servers in each pod. Creates go to ``alt``, whose lists nobody asks for.
+SERVERS = {'small': 10, 'large': 500, 'alt': 0}
+
+
+def build(delay_ms: float) -> Cloud:
+    cloud = Cloud(pods=2, log_size=0)
+    for project, count in SERVERS.items():
+        cloud.keystone.add_user(project, roles={project: ('member',)})
+        for pod in cloud.pods:
+            cloud.add_servers(pod, project, count, name=f'{pod.lower()}-{project}')
+    if delay_ms:
+        for pod in cloud.pods.values():
+            pod.nova.faults.add(faults.Slow(delay_ms / 1000, path='/servers'))
+    return cloud
+
+
+def describe(cloud: Cloud) -> dict[str, Any]:
+    owners = {cloud.project_id(project): project for project in SERVERS}
+    servers: dict[str, list[list[str]]] = {project: [] for project in SERVERS}
+    for name, pod in cloud.pods.items():
+        for server in pod.nova.servers.values():
+            servers[owners[server['project_id']]].append([server['id'], name])
+    return {
+        'keystone': cloud.keystone.url,
+        'pods': {name: pod.nova_url for name, pod in cloud.pods.items()},
+        'tokens': {user: cloud.token(user, expires_in=TOKEN_SECONDS) for user in (*SERVERS, 'admin')},
+        'projects': {project: cloud.project_id(project) for project in SERVERS},
+        'servers': servers,
+        'image': cloud.image['id'],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--delay-ms', type=float, default=0.0)
+    chosen = parser.parse_args()
+    cloud = build(chosen.delay_ms)
+    with CloudServer(cloud):
+        print(json.dumps(describe(cloud)), flush=True)
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(0.1)
+        sys.stdin.read()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

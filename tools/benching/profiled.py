@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Nova API-GW, sampled: where its CPU time goes, written to a file when it ends.
+
+A sample is taken for each millisecond of CPU, in whatever green thread runs then. Threads are sampled in the
+main one only, so this says little with ``concurrency_backend = threading``.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import signal
+import sys
+from types import FrameType
+
+SECONDS = 0.001
+ROWS = 70
+
+
+class Sampler:
+    """Counts samples by function: in itself, and in what it calls."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._samples = 0
+        self._own: collections.Counter[str] = collections.Counter()
+        self._all: collections.Counter[str] = collections.Counter()
+
+    def start(self) -> None:
+        signal.signal(signal.SIGPROF, self._take)
+        signal.siginterrupt(signal.SIGPROF, False)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
+        signal.signal(signal.SIGUSR1, lambda *_: self._forget())
+
+    def _forget(self) -> None:
+        """What was seen so far was starting and warming up."""
+        self._samples = 0
+        self._own.clear()
+        self._all.clear()
+
+    def _take(self, _number: int, frame: FrameType | None) -> None:
+        self._samples += 1
+        if frame is not None:
+            self._own[_name(frame)] += 1
+        seen = set()
+        while frame is not None:
+            seen.add(_name(frame))
+            frame = frame.f_back
+        self._all.update(seen)
+
+    def write(self) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        with open(self._path, 'w') as file:
+            for title, counter in (('with what it calls', self._all), ('in itself', self._own)):
+                file.write(f'{self._samples} samples: {title}\n')
+                for name, count in counter.most_common(ROWS):
+                    file.write(f'{100 * count / max(1, self._samples):6.1f}%  {name}\n')
+
+
+def _name(frame: FrameType) -> str:
+    code = frame.f_code
+    place = code.co_filename.partition('site-packages/')[2] or os.path.relpath(code.co_filename)
+    return f'{place}:{code.co_firstlineno} {code.co_qualname}'
+
+
+def main() -> int:
+    sampler = Sampler(sys.argv.pop(1))
+    from trio2o.cmd import nova_apigw
+
+    ends = os._exit
+
+    def end(status: int) -> None:
+        sampler.write()
+        ends(status)
+
+    # The commands end so, without what Python does at its end.
+    os._exit = end  # type: ignore[assignment]
+    sampler.start()
+    return nova_apigw.main()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures as tables of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from load import Measured
+
+
+def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> str:
+    """One line for each case and number of connections."""
+    head = ['case', 'conn', 'CPU ms', 'goal', 'req/s', 'p50 ms', 'p99 ms']
+    if 'pod' in rows[0]:
+        head += ['+p50', '+p99', 'rate/pod', 'rate/nginx', 'pod CPU', 'nginx CPU', 'nginx req/s']
+    lines = [head]
+    for row in rows:
+        gateway: Measured = row['gateway']
+        line = [
+            row['case'],
+            str(row['connections']),
+            f'{gateway.cpu:.2f}',
+            f'{row["goal"]:.1f}',
+            f'{gateway.rate:.0f}',
+            f'{gateway.p50:.2f}',
+            f'{gateway.p99:.2f}',
+        ]
+        if 'pod' in row:
+            pod, nginx = row['pod'], row['nginx']
+            line += [
+                f'{gateway.p50 - pod.p50:.2f}',
+                f'{gateway.p99 - pod.p99:.2f}',
+                f'{gateway.rate / pod.rate:.2f}',
+                f'{gateway.rate / nginx.rate:.2f}',
+                f'{pod.cpu:.2f}',
+                f'{nginx.cpu:.2f}',
+                f'{nginx.rate:.0f}',
+            ]
+        lines.append(line)
+    title = f'Gateway on {backend}, pods delayed by {delay_ms:g} ms; +: over the pod asked directly'
+    return f'{title}\n{_aligned(lines)}'
+
+
+def routings(found: Mapping[int, Measured]) -> str:
+    lines = [['routings', 'CPU ms', 'p50 ms', 'p99 ms']]
+    for count, measured in found.items():
+        lines.append([str(count), f'{measured.cpu:.2f}', f'{measured.p50:.2f}', f'{measured.p99:.2f}'])
+    (_few, few), (_many, many) = found.items()
+    return f'{_aligned(lines)}\nratio of CPU: {many.cpu / few.cpu:.2f}'
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return '\n'.join(
+        '  '.join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
