@@ -121,7 +121,7 @@ def show_class(nova: 'Nova', request: wire.Request) -> wire.Response:
     nova.admin_only(request, 'os_compute_api:os-quota-class-sets:show')
     name = request.args['name']
     values = {**DEFAULTS, **nova.quota_classes.get(name, {})}
-    hidden = _NETWORK if request.minor >= 50 else {'fixed_ips'}
+    hidden = set(_NETWORK) if request.minor >= 50 else set()
     hidden = hidden | (_FILES if request.minor >= 57 else set())
     if request.minor < 50:
         hidden = hidden | {'server_groups', 'server_group_members'}
