@@ -135,9 +135,7 @@ def imported_modules(node, path):
     if base.split('.')[0] != PACKAGE:
         return [base]
     # `from trio2o.db import pods` names a module, `from trio2o.db.pods import get` a function.
-    return [
-        f'{base}.{alias.name}' if exists(f'{base}.{alias.name}') else base for alias in node.names
-    ]
+    return [f'{base}.{alias.name}' if exists(f'{base}.{alias.name}') else base for alias in node.names]
 
 
 @functools.cache
@@ -155,9 +153,7 @@ def layer(part):
 
 
 def is_within(path, places):
-    return any(
-        path == place or (place.endswith('/') and path.startswith(place)) for place in places
-    )
+    return any(path == place or (place.endswith('/') and path.startswith(place)) for place in places)
 
 
 def docstrings(tree):
@@ -184,8 +180,7 @@ class TestLayers(testtools.TestCase):
         wrong = [
             item
             for item in imports()
-            if None not in (layer(item.part), layer(item.target))
-            and layer(item.target) > layer(item.part)
+            if None not in (layer(item.part), layer(item.target)) and layer(item.target) > layer(item.part)
         ]
         self.assertNone(wrong, 'Imports that point upward:')
 
@@ -201,19 +196,11 @@ class TestLayers(testtools.TestCase):
         self.assertNone(wrong, 'Imports between modules of one layer:')
 
     def test_outsiders_import_nothing_of_trio2o(self):
-        wrong = [
-            item
-            for item in imports()
-            if item.part in OUTSIDE and item.target not in (None, item.part)
-        ]
+        wrong = [item for item in imports() if item.part in OUTSIDE and item.target not in (None, item.part)]
         self.assertNone(wrong, 'The world outside imports the program:')
 
     def test_nothing_imports_outsiders_or_tests(self):
-        wrong = [
-            item
-            for item in imports()
-            if item.target in OUTSIDE | {'tests'} and item.part not in OUTSIDE
-        ]
+        wrong = [item for item in imports() if item.target in OUTSIDE | {'tests'} and item.part not in OUTSIDE]
         self.assertNone(wrong, 'The program imports what only tests may:')
 
     def test_libraries_have_one_importer(self):
@@ -281,9 +268,7 @@ class TestLayers(testtools.TestCase):
                 )
             )
         ]
-        self.assertNone(
-            wrong, 'Only the fault wrapper, the job runner and the fan-out catch everything:'
-        )
+        self.assertNone(wrong, 'Only the fault wrapper, the job runner and the fan-out catch everything:')
 
 
 class TestTheReader(testtools.TestCase):

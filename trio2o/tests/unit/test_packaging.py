@@ -43,9 +43,7 @@ def entry_points():
 
 def source_of(entry):
     path = TOP.joinpath(*entry.module.split('.'))
-    return next(
-        (file for file in (path.with_suffix('.py'), path / '__init__.py') if file.is_file()), None
-    )
+    return next((file for file in (path.with_suffix('.py'), path / '__init__.py') if file.is_file()), None)
 
 
 class TestEntryPoints(testtools.TestCase):
@@ -83,16 +81,10 @@ class TestEntryPoints(testtools.TestCase):
 def add_entry_point_tests():
     """Give every entry point a test of its own, so that a missing one is told by name."""
     for group, entries in entry_points().items():
-        check = (
-            TestEntryPoints.check_commands
-            if group == 'console_scripts'
-            else TestEntryPoints.check_plugin
-        )
+        check = TestEntryPoints.check_commands if group == 'console_scripts' else TestEntryPoints.check_plugin
         for entry in entries:
             name = f'test_{group}_{entry.name}'.replace('.', '_').replace('-', '_')
-            setattr(
-                TestEntryPoints, name, lambda self, check=check, entry=entry: check(self, entry)
-            )
+            setattr(TestEntryPoints, name, lambda self, check=check, entry=entry: check(self, entry))
 
 
 add_entry_point_tests()
@@ -111,9 +103,7 @@ class TestTree(testtools.TestCase):
         targets = {entry.module for entry in entry_points()['console_scripts']}
         for launcher in (TOP / 'cmd').glob('*.py'):
             imported = [
-                node.module
-                for node in ast.parse(launcher.read_text()).body
-                if isinstance(node, ast.ImportFrom)
+                node.module for node in ast.parse(launcher.read_text()).body if isinstance(node, ast.ImportFrom)
             ]
             self.assertEqual(1, len(imported), launcher.name)
             self.assertIn(imported[0], targets, launcher.name)

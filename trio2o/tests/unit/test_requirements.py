@@ -76,11 +76,7 @@ def imported(part=None):
 
 def missing(found, *allowed):
     names = set().union(*allowed)
-    return {
-        library: file
-        for library, file in found.items()
-        if not distributions().get(library, set()) & names
-    }
+    return {library: file for library, file in found.items() if not distributions().get(library, set()) & names}
 
 
 class TestRequirements(testtools.TestCase):
