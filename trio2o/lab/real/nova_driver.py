@@ -20,6 +20,7 @@ from nova.virt import fake, node
 from oslo_utils.fixture import uuidsentinel
 
 CONF = nova.conf.CONF
+CONSOLE_LINES = 100
 SNAPSHOT_BYTES = b'\0' * 4096
 
 
@@ -72,6 +73,10 @@ class LabDriver(fake.FakeDriver):
             self.instances[instance.uuid] = fake.FakeInstance(instance.name, power_state.SHUTDOWN, instance.uuid)
         super().power_on(context, instance, *args, **kwargs)
         self.instances.write()
+
+    def get_console_output(self, context: Any, instance: Any) -> str:
+        """Return enough lines for a client to ask for fewer."""
+        return '\n'.join(f'FAKE CONSOLE OUTPUT {line}' for line in range(1, CONSOLE_LINES + 1))
 
     def snapshot(self, context: Any, instance: Any, image_id: str, update_task_state: Any) -> None:
         """Upload a few bytes, in the steps and with the image properties a real driver has."""

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a lab of real pods that need no pods."""
+
+import configparser
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import textwrap
+import unittest
+
+from trio2o.lab.real import LabError, RealLab, configure, processes, settings, topology
+
+# Threads that read and then write: on plain SQLite most of them fail with "database is locked".
+RACE = """
+    import sys, threading
+    from trio2o.lab.real import sqlite
+    sqlite.install()
+    import sqlalchemy
+    from oslo_db.sqlalchemy import enginefacade
+
+    @enginefacade.transaction_context_provider
+    class Context:
+        pass
+
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=f'sqlite:///{sys.argv[1]}')
+    with manager.writer.using(Context()) as session:
+        session.execute(sqlalchemy.text('CREATE TABLE counter (value INTEGER)'))
+        session.execute(sqlalchemy.text('INSERT INTO counter VALUES (0)'))
+    failures = []
+
+    def count():
+        for _ in range(25):
+            try:
+                with manager.writer.using(Context()) as session:
+                    value = session.execute(sqlalchemy.text('SELECT value FROM counter')).scalar()
+                    session.execute(
+                        sqlalchemy.text('UPDATE counter SET value = :value'), {'value': value + 1}
+                    )
+                with manager.reader.using(Context()) as session:
+                    session.execute(sqlalchemy.text('SELECT value FROM counter')).scalar()
+            except Exception as error:
+                failures.append(str(error))
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with manager.reader.using(Context()) as session:
+        print(session.execute(sqlalchemy.text('SELECT value FROM counter')).scalar(), failures[:1])
+"""
+
+
+def new_lab(folder: str, pods: int = 2) -> topology.Topology:
+    return topology.new_topology(pathlib.Path(folder), pods, None, 15000, topology.Gateway(), False)
+
+
+class RealLabTest(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def test_a_lab_stays_as_it_was_made(self):
+        made = dataclasses.replace(new_lab(self.folder, 3), database='mysql+pymysql://root@h')
+        topology.save(made)
+        self.assertEqual(made, topology.load(pathlib.Path(self.folder)))
+
+    def test_only_the_owner_reads_passwords(self):
+        made = new_lab(self.folder)
+        topology.save(made)
+        configure.configure(made)
+        for path in pathlib.Path(self.folder).rglob('*'):
+            if path.is_file() and made.password in path.read_text(errors='replace'):
+                self.assertEqual(0o600, path.stat().st_mode & 0o777, path)
+
+    def test_no_two_services_share_a_port(self):
+        ports = [service.port for service in new_lab(self.folder, 9).services]
+        self.assertEqual(len(ports), len(set(ports)))
+
+    def test_a_pod_looks_things_up_in_its_own_region(self):
+        made = new_lab(self.folder)
+        for service in made.services:
+            text = configure.render(settings.sections(made, service))
+            parsed = configparser.RawConfigParser(strict=True)
+            parsed.read_string(text)
+            if service.kind == 'nova':
+                self.assertEqual(service.pod, parsed['placement']['region_name'])
+                self.assertEqual(service.pod, parsed['cinder']['os_region_name'])
+                self.assertEqual('RegionOne', parsed['neutron']['region_name'])
+            if service.kind == 'cinder':
+                self.assertEqual(service.pod, parsed['nova']['region_name'])
+
+    def test_an_unknown_name_is_told(self):
+        topology.save(new_lab(self.folder))
+        with self.assertRaisesRegex(LabError, 'no service or pod is called Pod9'):
+            RealLab(self.folder).stop(['Pod9'])
+
+    def test_no_lab_is_told(self):
+        with self.assertRaisesRegex(LabError, 'there is no lab'):
+            RealLab(self.folder).status()
+
+    def test_a_stale_pid_file_points_at_nobody(self):
+        made = new_lab(self.folder)
+        configure.configure(made)
+        service = made.service('glance')
+        made.pid_file(service).write_text(f'{os.getpid()} 1\n')
+        self.assertIsNone(processes.running_pid(made, service))
+        processes.remember(made, service, os.getpid())
+        self.assertEqual(os.getpid(), processes.running_pid(made, service))
+
+    def test_threads_share_a_sqlite_file(self):
+        path = os.path.join(self.folder, 'race.sqlite')
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(RACE), path],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(('200 []', ''), (done.stdout.strip(), done.stderr))
