@@ -89,7 +89,7 @@ class VolumeTypes:
     def create(self, api: PodApi, wanted: Object) -> str:
         body = {
             'name': wanted['name'],
-            'description': wanted['description'],
+            'description': wanted['description'] or None,
             'os-volume-type-access:is_public': wanted['is_public'],
             'extra_specs': wanted['extra_specs'],
         }

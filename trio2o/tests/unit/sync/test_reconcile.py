@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan from what a pod has to what is wanted."""
+
+import testtools
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio2o.sync import reconcile
+from trio2o.sync.reconcile import (
+    AddMembers,
+    DropItems,
+    Found,
+    Known,
+    Notes,
+    RemoveMembers,
+    SetFields,
+    SetItems,
+    Shape,
+)
+
+SHAPE = Shape(
+    fixed=('name', 'ram'),
+    fields=('description', 'is_public'),
+    maps=('specs',),
+    sets=('projects',),
+    local=frozenset({'backend', 'zones'}),
+)
+
+
+def apply(actual, steps):
+    """What a pod has after the steps."""
+    there = {**actual, 'specs': dict(actual['specs']), 'projects': list(actual['projects'])}
+    for step in steps:
+        match step:
+            case SetFields(values):
+                there |= values
+            case SetItems(name, items):
+                there[name] |= items
+            case DropItems(name, keys):
+                for key in keys:
+                    del there[name][key]
+            case AddMembers(name, members):
+                there[name] += members
+            case RemoveMembers(name, members):
+                there[name] = [each for each in there[name] if each not in members]
+    return there
+
+
+words = st.sampled_from(['a', 'b', 'c', 'backend', 'zones'])
+objects = st.fixed_dictionaries(
+    {
+        'description': st.none() | st.text(max_size=2),
+        'is_public': st.booleans(),
+        'specs': st.dictionaries(words, st.sampled_from('xyz')),
+        'projects': st.lists(st.sampled_from('pqrs'), unique=True),
+    }
+)
+
+
+class TestPlan(testtools.TestCase):
+    @given(objects, objects)
+    def test_leads_to_what_is_wanted(self, wanted, actual):
+        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).on(wanted)
+        there = apply(actual, reconcile.plan(SHAPE, pushed, actual, seen=1))
+        self.assertEqual(wanted['specs'], there['specs'])
+        self.assertEqual(sorted(wanted['projects']), sorted(there['projects']))
+        self.assertEqual(wanted['description'], there['description'])
+        self.assertEqual(wanted['is_public'], there['is_public'])
+
+    @given(objects, objects, st.none() | st.integers(0, 3))
+    def test_leaves_nothing_to_do(self, wanted, actual, seen):
+        there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen))
+        self.assertEqual([], reconcile.plan(SHAPE, wanted, there, seen))
+
+    @given(objects, objects)
+    def test_local_values_of_a_pod_stay(self, wanted, actual):
+        there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen=None))
+        for key in SHAPE.local & set(actual['specs']):
+            self.assertEqual(actual['specs'][key], there['specs'][key])
+
+    def test_a_local_value_that_is_missing_is_set(self):
+        wanted = {'specs': {'backend': 'x'}}
+        steps = reconcile.plan(SHAPE, wanted, {'specs': {}}, seen=None)
+        self.assertEqual([SetItems('specs', {'backend': 'x'})], steps)
+
+    def test_a_change_of_a_local_value_is_pushed_once(self):
+        wanted = Notes(pushed={'backend': 5}).on({'specs': {'backend': 'new'}})
+        actual = {'specs': {'backend': 'own'}}
+        self.assertEqual(
+            [SetItems('specs', {'backend': 'new'})],
+            reconcile.plan(SHAPE, wanted, actual, seen=4),
+        )
+        self.assertEqual([], reconcile.plan(SHAPE, wanted, actual, seen=5))
+
+    def test_what_the_pod_does_not_show_is_left_alone(self):
+        wanted = {'description': 'x', 'is_public': True, 'specs': {'a': 'b'}, 'projects': ['p']}
+        self.assertEqual([], reconcile.plan(SHAPE, wanted, {'is_public': True}))
+
+    def test_drops_before_it_sets(self):
+        wanted, actual = {'specs': {'a': '1'}}, {'specs': {'b': '1'}}
+        self.assertEqual(
+            [DropItems('specs', ('b',)), SetItems('specs', {'a': '1'})],
+            reconcile.plan(SHAPE, wanted, actual),
+        )
+
+
+class TestDifferences(testtools.TestCase):
+    def test_only_fixed_fields_count(self):
+        wanted = {'name': 'a', 'ram': 1, 'description': 'x'}
+        actual = {'name': 'a', 'ram': 2, 'description': 'y'}
+        self.assertEqual(('ram',), reconcile.differences(SHAPE, wanted, actual))
+
+    def test_a_field_that_is_not_shown_is_no_difference(self):
+        self.assertEqual((), reconcile.differences(SHAPE, {'name': 'a', 'ram': 1}, {'name': 'a'}))
+
+
+class TestMergeLocal(testtools.TestCase):
+    def merge(self, recorded, before, after):
+        changes = reconcile.changed_items(SHAPE, {'specs': before}, {'specs': after})
+        wanted = reconcile.merge_local(SHAPE, {'specs': recorded}, {'specs': after}, changes)
+        return wanted['specs']
+
+    def test_another_write_keeps_the_recorded_value(self):
+        self.assertEqual(
+            {'backend': 'first', 'a': 'new'},
+            self.merge({'backend': 'first'}, {'backend': 'own'}, {'backend': 'own', 'a': 'new'}),
+        )
+
+    def test_a_change_counts(self):
+        self.assertEqual(
+            {'backend': 'new'},
+            self.merge({'backend': 'first'}, {'backend': 'own'}, {'backend': 'new'}),
+        )
+
+    def test_a_removal_counts(self):
+        self.assertEqual({}, self.merge({'backend': 'first'}, {'backend': 'own'}, {}))
+
+
+def found(key, name=None):
+    return Found(key, key, name or key, {'name': name or key})
+
+
+def known(key, name=None, is_deleted=False, bottom_id=None):
+    return Known(key, name or key, is_deleted, bottom_id)
+
+
+class TestPair(testtools.TestCase):
+    def test_by_key(self):
+        pairs, rest = reconcile.pair([known('1'), known('2')], [found('2'), found('3')], False)
+        self.assertEqual({'2': found('2')}, pairs)
+        self.assertEqual([found('3')], rest)
+
+    def test_by_name_where_pods_pick_ids(self):
+        there = found('their-id', 'gold')
+        pairs, rest = reconcile.pair([known('top-id', 'gold')], [there], True)
+        self.assertEqual({'top-id': there}, pairs)
+        self.assertEqual([], rest)
+
+    def test_an_id_that_is_known_comes_before_the_name(self):
+        renamed = found('b1', 'new')
+        pairs, rest = reconcile.pair(
+            [known('t1', 'old', bottom_id='b1'), known('t2', 'new')], [renamed], True
+        )
+        self.assertEqual({'t1': renamed}, pairs)
+        self.assertEqual([], rest)
+
+    def test_a_deleted_one_does_not_take_its_successor(self):
+        there = found('b2', 'gold')
+        pairs, rest = reconcile.pair([known('t1', 'gold', is_deleted=True)], [there], True)
+        self.assertEqual({}, pairs)
+        self.assertEqual([there], rest)
+
+    def test_what_was_deleted_is_known_by_its_key(self):
+        pairs, rest = reconcile.pair([known('1', is_deleted=True)], [found('1')], False)
+        self.assertEqual([], rest)
+        self.assertEqual({'1': found('1')}, pairs)
