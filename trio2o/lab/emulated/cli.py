@@ -19,7 +19,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[
     start = commands.add_parser('up', help='serve until interrupted')
     start.add_argument('--pods', type=int, default=2, help='how many (2)')
     start.add_argument('--port-base', type=int, default=25000,
-                       help='Keystone here, Glance +1, Cinder and Nova of pod N +100N+1 and +2')
+                       help='Keystone here, Glance +1; pod N: Placement +100N, Cinder +1, Nova +2')
     start.add_argument('--host', default='127.0.0.1', help='address to listen on')
     start.add_argument('--gateway', default='127.0.0.1',
                        help="the gateway's host in RegionOne's endpoints")
@@ -55,7 +55,8 @@ def describe(cloud: Cloud, token_seconds: float) -> str:
              'export OS_PROJECT_DOMAIN_ID=default',
              f'export OS_REGION_NAME={next(iter(cloud.pods))}']
     for name, pod in cloud.pods.items():
-        lines.append(f'# {name}: compute {pod.nova_url} volumev3 {pod.cinder_url}')
+        lines.append(f'# {name}: compute {pod.nova_url} volumev3 {pod.cinder_url} '
+                     f'placement {pod.placement_url}')
     lines.append(f'# project demo {cloud.project_id("demo")}')
     lines += [f'# token {user} {cloud.token(user, expires_in=token_seconds)}'
               for user in ('demo', 'admin')]

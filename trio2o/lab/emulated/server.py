@@ -72,7 +72,8 @@ class CloudServer:
             (cloud.keystone.url, self._port(cloud.keystone, place(0))),
             (cloud.glance.url, self._port(cloud.glance, place(1)))]
         for index, pod in enumerate(cloud.pods.values(), 1):
-            for url, service, offset in ((pod.cinder_url, pod.cinder, 1),
+            for url, service, offset in ((pod.placement_url, pod.placement, 0),
+                                         (pod.cinder_url, pod.cinder, 1),
                                          (pod.nova_url, pod.nova, 2)):
                 root = parse.urlsplit(url)._replace(path='').geturl()
                 self._ports.append((root, self._port(service, place(100 * index + offset))))
@@ -113,6 +114,8 @@ class CloudServer:
         for pod in cloud.pods.values():
             pod.nova_url = pod.nova_url.replace(old + '/', new + '/')
             pod.cinder_url = pod.cinder_url.replace(old + '/', new + '/')
+            if pod.placement_url == old:
+                pod.placement_url = new
 
     def stop(self) -> None:
         """Close all ports and end the thread."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole clouds in one call: ``Cloud(pods=2)`` is one Keystone, one Glance and two pods.
+"""Whole clouds in one call: ``Cloud(pods=2)`` is one Keystone, one Glance and two pods
+of Nova, Cinder and Placement each.
 
     cloud = Cloud(pods=2)
     cloud.add_servers('Pod1', 'demo', 3)
@@ -20,6 +21,7 @@ from trio2o.lab.emulated import cinder as cinder_app
 from trio2o.lab.emulated import glance as glance_app
 from trio2o.lab.emulated import keystone as keystone_app
 from trio2o.lab.emulated import nova as nova_app
+from trio2o.lab.emulated import placement as placement_app
 from trio2o.lab.emulated.clock import Clock
 from trio2o.lab.emulated.service import Service
 from trio2o.lab.emulated.transport import WSGIAdapter, WSGITransport
@@ -38,10 +40,12 @@ class Pod:
     cinder: cinder_app.Cinder
     nova_url: str           # with /v2.1
     cinder_url: str         # with /v3
+    placement: placement_app.Placement
+    placement_url: str
 
-    def each(self) -> tuple[Service, Service]:
-        """Both services, to script a fault of the whole pod."""
-        return self.nova, self.cinder
+    def each(self) -> tuple[Service, ...]:
+        """All services, to script a fault of the whole pod."""
+        return self.nova, self.cinder, self.placement
 
 
 class Cloud:
@@ -116,10 +120,14 @@ class Cloud:
         volumes.hosts = [f'{name.lower()}-volume-1']
         host = name.lower()
         pod = Pod(name, compute, volumes, f'http://{host}.nova.test:8774/v2.1',
-                  f'http://{host}.cinder.test:8776/v3')
+                  f'http://{host}.cinder.test:8776/v3',
+                  placement_app.Placement(compute, self.log_size),
+                  f'http://{host}.placement.test:8778')
         self.pods[name] = pod
         self._mount(pod.nova_url, compute)
         self._mount(pod.cinder_url, volumes)
+        self._mount(pod.placement_url, pod.placement)
+        self.keystone.add_endpoint(name, 'placement', pod.placement_url, 'placement')
         self.keystone.add_endpoint(name, 'compute', pod.nova_url, 'nova')
         self.keystone.add_endpoint(name, 'volumev3', pod.cinder_url, 'cinder')
         self.keystone.add_endpoint(name, 'block-storage', pod.cinder_url, 'cinder')

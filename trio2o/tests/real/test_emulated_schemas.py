@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated Nova answers is valid under Nova's own schemas, in every span of microversions.
+"""What the emulated Nova answers is valid under Nova's own schemas, at every microversion.
 
 Needs Nova's package but no running pod. Not among the unit tests: importing Nova registers its
 options with the global configuration.

@@ -19,15 +19,15 @@ import requests
 
 from trio2o.lab.emulated.topology import Cloud
 
-_UUID = re.compile(r'emu-[0-9a-f]{8}|[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}')
+_UUID = re.compile(r'emu-[0-9a-f]{8}|[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}')
 # Of the HTTP server in between, not of Nova and Cinder.
 _SERVER_HEADERS = {'date', 'server', 'connection', 'content-length', 'transfer-encoding'}
 _EXACT_HEADERS = {'content-type', 'vary', 'openstack-api-version', 'x-openstack-nova-api-version',
                   'retry-after'}
 # Keys that depend on what is installed, or on how long something takes.
 _VARYING = {'properties', 'extra_specs', 'volume_image_metadata', 'fault', 'metadata', 'specs',
-            'scheduler_hints', 'flavor_access', 'quota_set', 'hosts', 'connection_info', 'cpu_info',
-            'capabilities'}
+            'scheduler_hints', 'flavor_access', 'quota_set', 'quota_class_set', 'hosts',
+            'connection_info', 'cpu_info', 'capabilities'}
 NOWHERE = '11111111-2222-3333-4444-555555555555'
 
 
@@ -82,8 +82,8 @@ STEPS = [
     nova('POST', '/servers', _server(key_name='nope'), '2.90'),
     nova('POST', '/servers', _server(availability_zone='nope'), '2.90'),
     nova('POST', '/servers', _server(surprise=1), '2.90', loose=True),
-    nova('POST', '/servers', {'server': {'name': 'x', 'flavorRef': '{flavor}', 'networks': 'none'}},
-         '2.90'),
+    nova('POST', '/servers', {'server': {'name': 'x', 'flavorRef': '{flavor}',
+                                         'networks': 'none'}}, '2.90'),
     nova('POST', '/servers', _server(min_count=3, max_count=2), '2.90'),
     nova('POST', '/servers', _server(), '2.90', keep=SERVER),
     nova('GET', '/servers/{server}', version='2.90', until=('server.status', 'ACTIVE')),
@@ -197,8 +197,8 @@ STEPS = [
     nova('DELETE', '/os-aggregates/{aggregate}', user='admin'),
     nova('GET', '/os-migrations', user='admin'), nova('GET', '/os-simple-tenant-usage/{project}'),
     nova('GET', '/os-server-groups'),
-    nova('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policy': 'affinity'}}, '2.90',
-         keep=(('group', 'server_group.id'),)),
+    nova('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policy': 'affinity'}},
+         '2.90', keep=(('group', 'server_group.id'),)),
     nova('GET', '/os-server-groups/{group}', version='2.1'),
     nova('GET', '/os-server-groups/{group}', version='2.64'),
     nova('DELETE', '/os-server-groups/{group}'), nova('GET', '/os-server-groups/' + NOWHERE),
@@ -270,7 +270,8 @@ STEPS = [
     cinder('DELETE', '/volumes/{volume}'),
     cinder('DELETE', '/snapshots/{snapshot}'),
     cinder('GET', '/snapshots/{snapshot}', until=('status', '404')),
-    cinder('GET', '/types'), cinder('GET', '/types', user='admin'), cinder('GET', '/types/default'),
+    cinder('GET', '/types'), cinder('GET', '/types', user='admin'),
+    cinder('GET', '/types/default'),
     cinder('GET', '/types?limit=1'), cinder('GET', '/types/' + NOWHERE),
     cinder('POST', '/types', {'volume_type': {'name': 'x'}}),
     cinder('POST', '/types', {'volume_type': {'name': '{word}'}}, user='admin',
@@ -307,6 +308,49 @@ STEPS = [
     cinder('GET', '/scheduler-stats/get_pools', user='admin'),
     cinder('GET', '/resource_filters?resource=volume', version='3.33'),
 
+    cinder('POST', '/attachments', {'attachment': {'volume_uuid': '{volume}'}}, '3.27',
+           keep=(('attachment', 'attachment.id'),)),
+    cinder('GET', '/attachments/{attachment}', version='3.27'),
+    cinder('GET', '/attachments', version='3.27'),
+    cinder('GET', '/volumes/{volume}', version='3.71', until=('volume.status', 'reserved')),
+    cinder('POST', '/attachments', {'attachment': {'volume_uuid': '{volume}'}}, '3.27',
+           loose=True),
+    cinder('DELETE', '/attachments/{attachment}', version='3.27'),
+    cinder('DELETE', '/attachments/{attachment}', version='3.27'),
+    cinder('GET', '/volumes/{volume}', until=('volume.status', 'available')),
+    cinder('POST', '/volumes', {'volume': {'size': 1, 'imageRef': NOWHERE}}),
+    cinder('POST', '/volumes', {'volume': {'source_volid': '{volume}', 'name': 'emu-copy',
+                                           'metadata': {'a': 'b'}}}, '3.71',
+           keep=(('copy', 'volume.id'),)),
+    cinder('GET', '/volumes/{copy}', until=('volume.status', 'available')),
+    cinder('POST', '/volumes/{copy}/action', {'os-extend': {'new_size': 2}}),
+    cinder('GET', '/volumes/{copy}', until=('volume.size', '2')),
+    cinder('DELETE', '/volumes/{copy}?cascade=true'),
+    nova('POST', '/servers', _server(min_count=2, return_reservation_id=True), '2.90',
+         keep=(('reservation', 'reservation_id'),)),
+    nova('GET', '/servers?reservation_id={reservation}', version='2.90'),
+    nova('POST', '/os-server-external-events', {'events': [
+        {'name': 'network-changed', 'server_uuid': '{server}'}]}, user='admin'),
+    nova('POST', '/os-server-external-events', {'events': [
+        {'name': 'volume-extended', 'server_uuid': '{server}'}]}, '2.51', user='admin'),
+    nova('POST', '/os-server-external-events', {'events': []}, user='admin', loose=True),
+    nova('POST', '/os-keypairs', {'keypair': {'name': '{word}-made'}}, '2.2'),
+    nova('DELETE', '/os-keypairs/{word}-made', version='2.2'),
+    nova('POST', '/servers', _server(availability_zone='nova:nowhere'), '2.90'),
+    nova('POST', '/servers', _server(availability_zone='nova:nowhere'), '2.90', user='admin'),
+    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'instances': 50}}),
+    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'instances': 50, 'x': 1}}, user='admin',
+         loose=True),
+    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'key_pairs': 100}}, '2.90',
+         user='admin'),
+    nova('DELETE', '/os-quota-sets/{project}', user='admin'),
+    nova('GET', '/os-quota-class-sets/default', version='2.90', user='admin'),
+    cinder('PUT', '/os-quota-sets/{project}', {'quota_set': {'volumes': 50}}),
+    cinder('PUT', '/os-quota-sets/{project}', {'quota_set': {'volumes': 50}}, user='admin'),
+    cinder('DELETE', '/os-quota-sets/{project}', user='admin'),
+    cinder('GET', '/os-quota-class-sets/default', user='admin'),
+    cinder('GET', '/backups'), cinder('GET', '/groups', version='3.13'),
+    cinder('GET', '/messages', version='3.3'), cinder('GET', '/volume-transfers', version='3.55'),
     nova('GET', '/servers/{server}/os-volume_attachments'),
     nova('POST', '/servers/{server}/os-volume_attachments',
          {'volumeAttachment': {'volumeId': NOWHERE}}),
@@ -428,7 +472,7 @@ class World:
                 found = str(answer[0]) if where == 'status' else pick(json.loads(answer[2]), where)
             except ValueError:
                 found = None
-            if found == wanted:
+            if str(found) == wanted:
                 return answer
             time.sleep(0.5)
 
@@ -502,6 +546,16 @@ def emulated_world(key):
          'image': cloud.image['id'], 'flavor': '1'}, send)
 
 
+def clean(world):
+    """Delete the servers a run leaves."""
+    for token in world.tokens.values():
+        headers = {'X-Auth-Token': token}
+        root = world.endpoints['nova'] + '/servers'
+        found = json.loads(world.send('GET', root + '?name=^emu-', headers, None)[2])
+        for server in found['servers']:
+            world.send('DELETE', f'{root}/{server["id"]}', headers, None)
+
+
 def message(value):
     """The text of an error, with ids blotted out."""
     if isinstance(value, dict):
@@ -533,6 +587,7 @@ class TestEmulation(unittest.TestCase):
     def test_emulated_pods_answer_as_real_ones(self):
         key = public_key()
         real, emulated = real_world(key), emulated_world(key)
+        self.addCleanup(clean, real)
         for step in STEPS:
             with self.subTest(step.name):
                 found = compare(step, real.play(step), emulated.play(step))

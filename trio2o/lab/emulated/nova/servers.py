@@ -5,6 +5,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.clock import zulu
 from trio2o.lab.emulated.nova import quotas, records, server_lists, server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
@@ -69,6 +70,11 @@ def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) ->
     if record['deleted'] or record['vm_state'] != 'building':
         return
     place = host or nova.hosts[0]
+    if place not in nova.hosts:         # forced by zone:host, and found out only here
+        records.touch(nova, record, vm_state='error', task_state=None, fault={
+            'code': 500, 'created': zulu(nova.stamp()), 'details': '',
+            'message': 'No valid host was found. '})
+        return
     records.touch(nova, record, vm_state='active', task_state=None, power_state=1, host=place,
                   node=place, availability_zone=zone, launched_at=nova.stamp())
 
@@ -107,16 +113,20 @@ def _placed(nova: 'Nova', request: wire.Request,
     """Zone and forced host of ``zone:host:node``."""
     text = body.get('availability_zone')
     if not text:
-        return None, body.get('host')
+        return None, _requested_host(nova, body)
     zone, _, rest = text.partition(':')
     if rest:
         nova.admin_only(request, 'os_compute_api:servers:create:forced_host')
     if zone and zone not in nova.settings.zones:
         raise Refusal(400, 'The requested availability zone is not available')
-    host = rest.partition(':')[0] or body.get('host')
+    return zone or None, rest.partition(':')[0] or _requested_host(nova, body)
+
+
+def _requested_host(nova: 'Nova', body: dict[str, Any]) -> str | None:
+    host = body.get('host')
     if host and host not in nova.hosts:
         raise Refusal(400, f'Compute host {host} could not be found.')
-    return zone or None, host or None
+    return host
 
 
 def _flavor(nova: 'Nova', request: wire.Request, reference: Any) -> dict[str, Any]:

@@ -70,11 +70,13 @@ class TestKeystone(testtools.TestCase):
         made = self.session('admin', 'admin')
         rows = made.get(URL + '/endpoints?region_id=Pod2&interface=public').json()['endpoints']
         self.assertEqual({'http://pod2.nova.test:8774/v2.1', 'http://pod2.cinder.test:8776/v3',
-                          'http://keystone.test:5000/v3', 'http://glance.test:9292'},
+                          'http://pod2.placement.test:8778', 'http://keystone.test:5000/v3',
+                          'http://glance.test:9292'},
                          {row['url'] for row in rows})
         regions = made.get(URL + '/regions').json()['regions']
         self.assertEqual(['RegionOne', 'Pod1', 'Pod2'], [row['id'] for row in regions])
 
     def test_a_token_is_not_forged(self):
         token = self.cloud.token('demo')
-        self.assertIsNone(self.cloud.keystone.find(token[:-1] + ('0' if token[-1] != '0' else '1')))
+        forged = token[:-1] + ('0' if token[-1] != '0' else '1')
+        self.assertIsNone(self.cloud.keystone.find(forged))
