@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Nova API-GW, sampled: where its CPU time goes, written to a file when it ends.
+"""The Nova API-GW, sampled: where its CPU time goes, written to a file on SIGUSR2.
 
-A sample is taken for each millisecond of CPU, in whatever green thread runs then. Threads are sampled in the
-main one only, so this says little with ``concurrency_backend = threading``.
+Samples are taken by CPU time, at the kernel's ticks, in whatever green thread runs then. Native threads are not
+sampled but for the main one, so this says little with ``concurrency_backend = threading``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Sampler:
         signal.siginterrupt(signal.SIGPROF, False)
         signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
         signal.signal(signal.SIGUSR1, lambda *_: self._forget())
+        signal.signal(signal.SIGUSR2, lambda *_: self._write())
 
     def _forget(self) -> None:
         """What was seen so far was starting and warming up."""
@@ -48,13 +49,14 @@ class Sampler:
             frame = frame.f_back
         self._all.update(seen)
 
-    def write(self) -> None:
+    def _write(self) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        with open(self._path, 'w') as file:
+        with open(f'{self._path}.new', 'w') as file:
             for title, counter in (('with what it calls', self._all), ('in itself', self._own)):
                 file.write(f'{self._samples} samples: {title}\n')
                 for name, count in counter.most_common(ROWS):
                     file.write(f'{100 * count / max(1, self._samples):6.1f}%  {name}\n')
+        os.rename(f'{self._path}.new', self._path)
 
 
 def _name(frame: FrameType) -> str:
@@ -67,14 +69,6 @@ def main() -> int:
     sampler = Sampler(sys.argv.pop(1))
     from trio2o.cmd import nova_apigw
 
-    ends = os._exit
-
-    def end(status: int) -> None:
-        sampler.write()
-        ends(status)
-
-    # The commands end so, without what Python does at its end.
-    os._exit = end  # type: ignore[assignment]
     sampler.start()
     return nova_apigw.main()
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,7 +142,7 @@ class Gateway:
     def running(self, profile: str = '') -> Iterator[int]:
         """The gateway's process.
 
-        :param profile: file for a profile, written when it ends
+        :param profile: file for a profile
         :returns: its id
         """
         command = [sys.executable, '-m', 'trio2o.cmd.nova_apigw']
@@ -157,6 +157,9 @@ class Gateway:
             try:
                 _wait_for(self.port, process)
                 yield process.pid
+                if profile:
+                    process.send_signal(signal.SIGUSR2)
+                    _wait_until(lambda: os.path.exists(profile), process)
             finally:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -201,9 +204,18 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    def is_up() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+            return True
+        return False
+
+    _wait_until(is_up, process)
+
+
+def _wait_until(is_so: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 1):
+        if is_so():
             return
         time.sleep(0.05)
     raise NotServing(f'{process.args!r} does not serve')

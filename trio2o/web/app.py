@@ -4,10 +4,10 @@
 The way in, outermost first, and why in this order:
 
 1. ``FaultWrapper``: so that nothing, not even a fault in the layers below, reaches a client as a traceback.
-2. ``HTTPProxyToWSGI``: before anybody reads scheme or host, which links are made of.
+2. oslo.middleware's ``HTTPProxyToWSGI``: before anybody reads scheme or host, which links are made of.
 3. ``RequestId``: so that every answer, refusals included, carries an id.
 4. ``Front``: version documents, health and metrics need no token; monitoring must work without Keystone.
-5. ``RequestBodySizeLimiter``: before anybody reads a body.
+5. ``BodyLimit``: before anybody reads a body.
 6. ``AuthToken``: keystonemiddleware.
 7. pecan and the operation table.
 """
@@ -18,19 +18,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
-from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
 
-from trio2o.web import authtoken, controller, faults, front, policies
+from trio2o.web import authtoken, controller, faults, front, layers, policies
 
 if TYPE_CHECKING:
     from trio2o.web.controller import Versions
     from trio2o.web.service import Service
-
-
-class _RequestId(request_id.RequestId):
-    """Also under the name Nova and Cinder gave the header first; an id a pod made stays."""
-
-    compat_headers = ['x-compute-request-id']
 
 
 def build_app(
@@ -45,8 +38,8 @@ def build_app(
     dispatcher = controller.Dispatcher(service, policies.Policies(conf, service), versions, runtime)
     app: Any = controller.make_app(dispatcher)
     app = authtoken.AuthToken(app, conf, http_adapter)
-    app = sizelimit.RequestBodySizeLimiter(app, conf)
+    app = layers.BodyLimit(app, conf)
     app = front.Front(app, service, conf, versions)
-    app = _RequestId(app, conf) if service.compat_request_id else request_id.RequestId(app, conf)
-    app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    app = layers.RequestId(app, service.compat_request_id)
+    app = layers.proxy_headers(app, conf)
     return faults.FaultWrapper(app, service)

@@ -146,6 +146,13 @@ class PecanApp(ExplicitPecan):
         state.request.pecan['content_type'] = 'application/json'
         return state.controller, [state.request, state.response], {}
 
+    def invoke_controller(self, controller: Callable[..., Any], args: list[Any], kwargs: Any, state: Any) -> None:
+        """Call the one there is, which gives a response.
+
+        Pecan would work out its signature anew for each request, and look for a template.
+        """
+        state.response = controller(*args)
+
     def _handle_empty_response_body(self, state: Any) -> None:
         pass
 
