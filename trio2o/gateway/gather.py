@@ -32,7 +32,11 @@ LOG = logging.getLogger(__name__)
 
 #: Items beyond the limit to ask a pod for, so that one more look is seldom needed to be certain of the order.
 SPARE = 4
+#: Each further look asks for so many times more, as whoever needs a second one may well need all there is.
+GROWTH = 4
 MAX_ROUNDS = 200
+#: Longer numbers are no offset any pod would take, and much longer ones Python refuses to read.
+MAX_DIGITS = 9
 
 Query = list[tuple[str, str]]
 
@@ -57,6 +61,12 @@ class Paging:
     marker_may_be_deleted: bool = False
 
 
+def is_named_zone(call: Call) -> Callable[[str], bool] | None:
+    """Narrow to the zone that the query names, if it names one."""
+    zone = next((value for name, value in call.query if name == 'availability_zone'), None)
+    return None if zone is None else zone.__eq__
+
+
 @dataclass(frozen=True)
 class Gather:
     """A list over all pods.
@@ -66,6 +76,7 @@ class Gather:
     :ivar sort_keys: the service's sort keys as they show in items
     :ivar skeleton: a minimal record of something in a pod that does not answer, or None if this version has none
     :ivar all_projects: whether a query asks for the resources of every project
+    :ivar is_zone_wanted: which zones a query asks for; None if it does not say
     """
 
     resource: Resource
@@ -78,6 +89,7 @@ class Gather:
     skeleton: Callable[[Call, Route], Item] | None = None
     has_skeletons: Callable[[Call], bool] = field(default=lambda call: False)
     all_projects: Callable[[Call], bool] = field(default=lambda call: False)
+    is_zone_wanted: Callable[[Call], Callable[[str], bool] | None] = is_named_zone
 
     def __call__(self, call: Call) -> Answer:
         query = _Query.parse(call.query, self.paging)
@@ -92,9 +104,9 @@ class Gather:
     def _pods(self, call: Call) -> list[PodView]:
         """The pods that can have something to show."""
         pods: list[PodView] = call.runtime.registry.snapshot().asked(self.resource.service)
-        zone = next((value for name, value in call.query if name == 'availability_zone'), None)
-        if zone is not None:
-            pods = [pod for pod in pods if pod.zone == zone]
+        is_wanted = self.is_zone_wanted(call)
+        if is_wanted is not None:
+            pods = [pod for pod in pods if is_wanted(pod.zone)]
         if len(pods) > 1 and not self.all_projects(call) and any(pod.record.is_reconciled for pod in pods):
             mine = self._pods_of_project(call)
             pods = [pod for pod in pods if pod.id in mine or not pod.record.is_reconciled] or pods[:1]
@@ -131,16 +143,22 @@ class _Query:
             else:
                 rest.append((name, value))
         limit, offset = values.get('limit'), values.get('offset', '0')
-        if limit is not None and not limit.isdecimal() or not offset.isdecimal():
+        if limit is not None and not _is_number(limit):
+            return None
+        if not _is_number(offset) or len(offset) > MAX_DIGITS:
             return None
         most = paging.max_limit
         return cls(
-            most if limit is None else min(int(limit), most),
+            most if limit is None or len(limit) > MAX_DIGITS else min(int(limit), most),
             values.get('marker'),
             int(offset),
             limit is not None or int(offset) > 0,
             rest,
         )
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 class _Listing:
@@ -155,7 +173,7 @@ class _Listing:
         self._pods = pods
         self._path = gather.detail_path or gather.path
         self._needed = query.offset + query.limit
-        self._is_default_order = sorts[0] == gather.default_sort
+        self._is_by_time = sorts[0][0] == gather.default_sort[0]
         # An order has an end: created_at settles what other keys leave open, the id what that leaves open.
         first_down = sorts[0][1]
         names = [name for name, _down in sorts]
@@ -175,6 +193,10 @@ class _Listing:
         self._resting = [pod for pod in call.runtime.registry.snapshot().pods if not pod.is_asked]
         self._count: int | None = None
         self._own = -1
+        self._has_own_marker = False
+        self._is_marker_unseen = False
+        self._is_newest_first = first_down
+        self._round = 0
         self._deadline = Deadline(call.runtime.conf.pods.gather_timeout)
 
     def answer(self) -> Answer:
@@ -199,15 +221,26 @@ class _Listing:
         return bool(self._call.runtime.conf[self._call.service.name].list_records_by_skipping_down_pods)
 
     def _merge(self, after: Keys | None) -> Merged:
+        """:raises ServiceUnavailable: there is no end to it; half a list would look like a whole one"""
         wanting = list(range(len(self._pods)))
-        merged = Merged([], wanting, False)
-        for _round in range(MAX_ROUNDS):
+        for self._round in range(MAX_ROUNDS):
             self._fetch(wanting)
-            merged = merge(self._parts, self._order, self._needed, after)
+            merged = self._alone() if self._is_alone else merge(self._parts, self._order, self._needed, after)
             wanting = merged.wanting
             if not wanting:
-                break
-        return merged
+                return merged
+        raise exception.ServiceUnavailable('The list is too long to be put in this order.')
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether one pod has it all, so that its order, whatever it is made of, is the order."""
+        return len(self._pods) == 1 and (self._query.marker is None or self._has_own_marker)
+
+    def _alone(self) -> Merged:
+        part = self._parts[0]
+        items = part.items[: self._needed]
+        is_enough = part.is_done or len(items) == self._needed
+        return Merged(items, [] if is_enough else [0], not part.is_done or len(part.items) > len(items))
 
     def _fetch(self, indexes: list[int]) -> None:
         """Ask these pods for their next items, all at once."""
@@ -246,13 +279,14 @@ class _Listing:
                 part.is_done = False
                 return []
             # A filter value may mean something in another pod only. What its own pod says of the marker is final.
+            if index == self._own:
+                self._refusal, self._is_refused = answer, True
             self._refusal = self._refusal or answer
-            self._is_refused = index == self._own
             return []
         names = names_of(self._call, pod)
         document = parse_json(body_up(answer.body, names))
         items = document.get(self._gather.resource.collection) if isinstance(document, dict) else None
-        if not isinstance(items, list):
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             LOG.warning('list of %s without pod %s: not a list', self._gather.resource.type, pod.name)
             part.is_done = True
             self._failed.append(pod)
@@ -270,7 +304,7 @@ class _Listing:
 
     def _has_more(self, document: Mapping[str, Any], items: list[Item]) -> bool:
         links = document.get(self._gather.paging.links_key) or []
-        return any(link.get('rel') == 'next' for link in links)
+        return any(isinstance(link, dict) and link.get('rel') == 'next' for link in links)
 
     def _query_for(self, pod: PodView, marker: str | None) -> str:
         query = [
@@ -279,16 +313,27 @@ class _Listing:
             if name != 'availability_zone' or pod.record.pod_az_name
         ]
         if self._query.is_limited:
-            query.append(('limit', str(min(max(self._needed, 1) + SPARE, self._gather.paging.max_limit))))
+            query.append(('limit', str(self._page_size(marker))))
         if marker is not None:
             query.append(('marker', marker))
         return urlencode(query, quote_via=quote)
 
+    def _page_size(self, marker: str | None) -> int:
+        most = self._gather.paging.max_limit
+        if self._query.marker is not None and marker is None:
+            return most  # somewhere in all there is, the page begins
+        spare = 0 if self._is_alone else SPARE
+        return min((max(self._needed, 1) + spare) * GROWTH**self._round, most)
+
     def _place_markers(self) -> Keys | None:
         """Find the marker, and where each pod has to begin so that nothing after it is missed.
 
+        The marker's own pod too begins before it where there are others: what is after the marker in the pod's
+        order, made of more than the pod shows, is not what is after it in ours.
+
         :returns: the sort values of the marker, so that what is before it can be left out
         :raises BadRequest, NotFound: nobody has the marker, in the service's own words
+        :raises ServiceUnavailable: its pod would have to say where it stands, and does not answer
         """
         gather, call = self._gather, self._call
         marker = self._query.marker or ''
@@ -296,19 +341,42 @@ class _Listing:
             route: Route = call.runtime.locator.find(call, gather.resource, marker)
         except exception.NotFound:
             raise gather.paging.bad_marker(call, marker) from None
+        own = next((index for index, pod in enumerate(self._pods) if pod.id == route.pod.id), -1)
+        if own == 0 and len(self._pods) == 1:
+            self._markers, self._own, self._has_own_marker = [route.bottom_id], own, True
+            return None
         item = self._marker_item(route)
-        created_at = route.created_at or (gather.resource.created_at(item) if item else None)
-        for index, pod in enumerate(self._pods):
-            if pod.id == route.pod.id:
-                self._markers[index] = route.bottom_id
-                self._own = index
-            elif self._is_default_order and created_at is not None:
-                self._markers[index] = self._start_in(pod, created_at)
-        if item is not None:
-            return self._order.keys(item)
-        if self._is_default_order and created_at is not None:
-            return self._order.keys({gather.resource.created: _shown(created_at, call), 'id': marker})
-        return None
+        if item is None and not self._may_be_mine(route):
+            raise gather.paging.bad_marker(call, marker)
+        created_at = (gather.resource.created_at(item) if item else None) or route.created_at
+        if item is None:
+            item = self._gone_marker(route, created_at)
+            if own >= 0 and gather.paging.marker_may_be_deleted:
+                # Whether one that is gone is a marker still, only its pod can say.
+                self._markers[own], self._own = route.bottom_id, own
+        if self._is_by_time and created_at is not None:
+            for index, pod in enumerate(self._pods):
+                if index != self._own:
+                    self._markers[index] = self._start_in(pod, created_at)
+        return self._order.keys(item)
+
+    def _may_be_mine(self, route: Route) -> bool:
+        context = self._call.context
+        return context.may_see_all or context.project_id == route.project_id
+
+    def _gone_marker(self, route: Route, created_at: datetime | None) -> Item:
+        """What is known of a marker that its pod does not show."""
+        if self._is_by_time and created_at is not None:
+            resource = self._gather.resource
+            if self._is_marker_unseen or self._gather.paging.marker_may_be_deleted:
+                return {resource.created: _shown(created_at, self._call), 'id': route.top_id}
+        elif self._is_marker_unseen:
+            raise exception.ServiceUnavailable(
+                f'The marker {route.top_id} is in availability zone {route.pod.zone}, of which a part cannot be '
+                'reached now.',
+                retry_after=RETRY_AFTER,
+            )
+        raise self._gather.paging.bad_marker(self._call, route.top_id)
 
     def _marker_item(self, route: Route) -> Item | None:
         """The marker itself as its pod shows it, if it still does."""
@@ -316,9 +384,13 @@ class _Listing:
         answer: Answer | None = route.answer
         if answer is None:
             try:
-                answer = send(self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query='')
+                answer = send(
+                    self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query=''
+                )
             except exception.PodError:
+                self._is_marker_unseen = True
                 return None
+        self._is_marker_unseen = answer.status >= 500
         document = answer.json if answer.is_ok else None
         item = document.get(resource.member) if isinstance(document, dict) else None
         return item if isinstance(item, dict) else None
@@ -332,6 +404,7 @@ class _Listing:
             pod.id,
             project_id,
             created_at,
+            newest_first=self._is_newest_first,
             with_deleted=self._gather.paging.marker_may_be_deleted,
         )
         return routing.bottom_id if routing else None

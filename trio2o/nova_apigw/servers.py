@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from trio2o import exception
@@ -51,6 +51,17 @@ SORT_KEYS = {
     'vm_state': SortKey('OS-EXT-STS:vm_state'),
 }
 
+#: Nova takes these and sorts by something else, up to 2.74; from then on the pods refuse them.
+_IGNORED_SORT_KEYS = frozenset(
+    (
+        'architecture cell_name cleaned default_ephemeral_device default_swap_device deleted deleted_at '
+        'disable_terminate ephemeral_gb ephemeral_key_uuid id key_data launched_on memory_mb os_type reservation_id '
+        'root_gb shutdown_terminate user_data vcpus vm_mode'
+    ).split()
+)
+
+DEFAULT_SORT = ('created_at', True)
+
 _TRUE = frozenset({'', '1', 't', 'true', 'on', 'y', 'yes'})
 
 
@@ -68,7 +79,8 @@ def sorts(query: Query) -> list[tuple[str, bool]] | None:
     directions += [first] * (len(keys) - len(directions))
     if not keys:
         return [('created_at', first == 'desc')]
-    return [(key, direction == 'desc') for key, direction in zip(keys, directions, strict=True)]
+    pairs = [(key, direction == 'desc') for key, direction in zip(keys, directions, strict=True)]
+    return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [DEFAULT_SORT]
 
 
 def bad_marker(call: Call, marker: str) -> exception.Trio2oException:
@@ -121,7 +133,28 @@ def has_unknown(call: Call) -> bool:
     """From 2.69, and only for a whole list: not with filters, sort or paging."""
     if call.version is None or call.version < (2, 69):
         return False
+    if all_projects(call) and not call.context.may_see_all:
+        return False  # every pod would refuse, and none is there to do it
     return all(name == 'all_tenants' for name, _value in call.query)
+
+
+def is_zone_wanted(call: Call) -> Callable[[str], bool] | None:
+    """Which zones a list is narrowed to: those with the text in their names; of members not before 2.83.
+
+    Nova takes a regular expression; nobody's expression is run here but for ``^`` and ``$``.
+    """
+    may_filter = call.context.may_see_all or (call.version is not None and call.version >= (2, 83))
+    value = next((value for name, value in call.query if name == 'availability_zone'), None)
+    if value is None or not may_filter:
+        return None
+    text = value.removeprefix('^').removesuffix('$')
+
+    def is_wanted(zone: str) -> bool:
+        if value.startswith('^') and not zone.startswith(text):
+            return False
+        return zone.endswith(text) if value.endswith('$') else text in zone
+
+    return is_wanted
 
 
 def server_list(path: str, *, is_detailed: bool) -> Gather:
@@ -129,13 +162,14 @@ def server_list(path: str, *, is_detailed: bool) -> Gather:
         SERVER,
         PAGING,
         SORT_KEYS,
-        ('created_at', True),
+        DEFAULT_SORT,
         path,
         detail_path='/servers/detail',
         brief=None if is_detailed else brief,
         skeleton=unknown_detail if is_detailed else unknown_brief,
         has_skeletons=has_unknown,
         all_projects=all_projects,
+        is_zone_wanted=is_zone_wanted,
     )
 
 

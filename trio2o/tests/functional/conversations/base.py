@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the conversations begin with."""
+
+import time
+
+import testtools
+
+from trio2o.db import routings
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+
+def ids(items):
+    return [item['id'] for item in items]
+
+
+class ConversationTest(testtools.TestCase):
+    """A gateway before the pods named in ``pods``, with ``options`` by section."""
+
+    pods = {'Pod1': 'az1', 'Pod2': 'az2'}
+    options = {}
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, **self.options))
+        self.nova, self.cinder = self.cloud.nova, self.cloud.cinder
+
+    def wait_for(self, is_true, seconds=5.0):
+        """Until what is done in the background is done."""
+        deadline = time.monotonic() + seconds
+        while not is_true():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
+
+    def pod_of(self, resource_type, top_id):
+        """Name of the pod that the routing of a resource says, or None."""
+        routing = routings.get(self.cloud.runtime.db, resource_type, top_id)
+        names = {pod_id: name for name, pod_id in self.cloud.pod_ids.items()}
+        return routing and names[routing.pod_id]
+
+    def learn_servers(self, path='/servers/detail', **kwargs):
+        """List servers, and wait until they are recorded."""
+        self._learn(self.nova.get(path, **kwargs)['servers'], 'server')
+
+    def learn_volumes(self, path='/volumes/detail', **kwargs):
+        self._learn(self.cinder.get(path, **kwargs)['volumes'], 'volume')
+
+    def _learn(self, items, resource_type):
+        wanted = ids(items)
+        self.wait_for(lambda: len(routings.get_many(self.cloud.runtime.db, resource_type, wanted)) == len(wanted))
+
+    def seen(self, pod, service='nova', method=None):
+        """Requests that reached a pod."""
+        requests = getattr(self.cloud.pod(pod), service).requests
+        return [request for request in requests if method in (None, request.method)]
+
+    def break_pod(self, name, fault, services=('nova', 'cinder')):
+        """Let a pod have this one fault."""
+        for service in services:
+            faults = getattr(self.cloud.pod(name), service).faults
+            faults.clear()
+            faults.add(fault)
+
+    def assert_own_words(self, answer, status):
+        """An error of the gateway's: names zones and resources, never pods or URLs."""
+        self.assertEqual(status, answer.status, answer.text)
+        text = answer.text
+        for name in self.cloud.lab.pods:
+            self.assertNotIn(name, text)
+            self.assertNotIn(f'{name.lower()}.', text)
+        self.assertNotIn('Traceback', text)
+        return answer.fault

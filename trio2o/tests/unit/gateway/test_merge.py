@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Merging the pods' pages against one list that holds everything.
+
+Pods are simulated as sorted lists with limit and marker. They sort by microseconds and show seconds, as Nova
+does over SQLite or PostgreSQL; the walk through the pages is gather's.
+"""
+
+import dataclasses
+
+import testtools
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trio2o.gateway.merge import Order, Part, merge
+
+SPARE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """One record of one pod: what it sorts by is finer than what it shows."""
+
+    id: str
+    second: int
+    micro: int
+    name: str | None
+
+    @property
+    def shown(self):
+        return {'id': self.id, 'created': self.second, 'name': self.name}
+
+
+class Pod:
+    """A sorted list with limit and marker."""
+
+    def __init__(self, records, sort, most=1000):
+        self.records = sort(records)
+        self.most = most
+        self.asked = 0
+
+    def page(self, limit, marker):
+        self.asked += 1
+        ids = [record.id for record in self.records]
+        start = ids.index(marker) + 1 if marker is not None else 0
+        end = start + min(limit, self.most)
+        return [record.shown for record in self.records[start:end]], end < len(ids)
+
+
+class Sorting:
+    """One order, in the pods' terms, in ours, and as one list has it."""
+
+    def __init__(self, by_name, descending, id_descending):
+        self.by_name, self.descending, self.id_descending = by_name, descending, id_descending
+        fields = ['name', 'created'] if by_name else ['created']
+        self.order = Order(
+            tuple(lambda item, name=name: item[name] for name in fields),
+            (*[descending for _ in fields], id_descending),
+        )
+
+    def __repr__(self):
+        return f'Sorting({self.by_name}, {self.descending}, {self.id_descending})'
+
+    def _sort(self, records, *keys):
+        """By the first key first; the id settles the rest."""
+        records = sorted(records, key=lambda record: record.id, reverse=self.id_descending)
+        for key in reversed(keys):
+            records.sort(key=key, reverse=self.descending)
+        return records
+
+    def _keys(self):
+        def name(record):
+            return (record.name is not None, record.name or '')
+
+        return [name, lambda record: record.second] if self.by_name else [lambda record: record.second]
+
+    def in_pod(self, records):
+        return self._sort(records, *self._keys(), lambda record: record.micro)
+
+    def whole(self, pods):
+        """The oracle."""
+        records = [record for pod in pods for record in pod.records]
+        return [record.id for record in self._sort(records, *self._keys())]
+
+
+def starts(pods, sorting, marker):
+    """Where each pod begins: at the last one known to stand before everything that may come after the marker."""
+    if marker is None or sorting.by_name:
+        return [None for _ in pods]
+    found = []
+    for pod in pods:
+        before = [
+            record
+            for record in pod.records
+            if (record.second > marker['created'] if sorting.descending else record.second < marker['created'])
+        ]
+        nearest = min(before, key=lambda record: abs(record.second - marker['created']), default=None)
+        found.append(nearest.id if nearest else None)
+    return found
+
+
+def one_page(pods, sorting, limit, marker):
+    """What gather does for one request."""
+    parts = [Part() for _ in pods]
+    markers = starts(pods, sorting, marker)
+    wanting = list(range(len(pods)))
+    after = sorting.order.keys(marker) if marker else None
+    for _round in range(10000):
+        for index in wanting:
+            items, is_more = pods[index].page(limit + SPARE, markers[index])
+            parts[index].items += items
+            parts[index].is_done = not is_more
+            if items:
+                markers[index] = items[-1]['id']
+        merged = merge(parts, sorting.order, limit, after)
+        if not merged.wanting:
+            return merged
+        wanting = merged.wanting
+    raise AssertionError('no end')
+
+
+def walk(pods, sorting, limit):
+    found, marker = [], None
+    while True:
+        merged = one_page(pods, sorting, limit, marker)
+        found += [item['id'] for item in merged.items]
+        if not merged.items:
+            return found
+        marker = merged.items[-1]
+
+
+sortings = st.builds(Sorting, st.booleans(), st.booleans(), st.booleans())
+
+
+@st.composite
+def clouds(draw, sorting):
+    """Some pods, with few seconds and names, so that much stands in one instant."""
+    rows = draw(
+        st.lists(
+            st.tuples(
+                st.integers(0, 5),
+                st.integers(0, 3),
+                st.integers(0, 9),
+                st.sampled_from(['a', 'b', 'ab', None]),
+            ),
+            max_size=40,
+        )
+    )
+    count = draw(st.integers(1, 6))
+    ids = draw(st.permutations(range(len(rows))))
+    records = [[] for _ in range(count)]
+    for (pod, second, micro, name), number in zip(rows, ids, strict=True):
+        records[pod % count].append(Stored(f'{number:03d}', second, micro, name))
+    most = draw(st.sampled_from([1, 2, 7, 1000]))
+    return [Pod(part, sorting.in_pod, most) for part in records]
+
+
+class TestMerge(testtools.TestCase):
+    @settings(max_examples=300, deadline=None)
+    @given(st.data(), sortings, st.integers(1, 12))
+    def test_all_pages_are_the_one_list(self, data, sorting, limit):
+        pods = data.draw(clouds(sorting))
+        self.assertEqual(sorting.whole(pods), walk(pods, sorting, limit))
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data(), sortings, st.integers(0, 12))
+    def test_a_page_is_as_long_as_it_can_be(self, data, sorting, limit):
+        pods = data.draw(clouds(sorting))
+        merged = one_page(pods, sorting, limit, None)
+        whole = sorting.whole(pods)
+        self.assertEqual(whole[:limit], [item['id'] for item in merged.items])
+        if limit < len(whole):
+            self.assertTrue(merged.is_more)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.data(), sortings, st.integers(1, 12))
+    def test_what_two_pods_show_comes_once(self, data, sorting, limit):
+        """A resource that moves is in two pods for a while."""
+        pods = data.draw(clouds(sorting))
+        twice = [*pods, Pod(pods[0].records, sorting.in_pod)]
+        self.assertEqual(sorting.whole(pods), walk(twice, sorting, limit))
+
+    def test_a_page_costs_one_look_where_times_differ(self):
+        sorting = Sorting(False, True, False)
+        pods = [
+            Pod([Stored(f'{index:03d}', index, 0, '') for index in range(first, 300, 3)], sorting.in_pod)
+            for first in range(3)
+        ]
+        one_page(pods, sorting, 10, None)
+        self.assertEqual([1, 1, 1], [pod.asked for pod in pods])
+
+    def test_values_of_any_kind_compare(self):
+        order = Order((lambda item: item.get('v'),), (False, False))
+        items = [{'id': str(index), 'v': value} for index, value in enumerate([None, True, 3, 2.5, 'x', [1], {}])]
+        merged = merge([Part(list(reversed(items)), True)], order, 100)
+        self.assertEqual(['0', '1', '3', '2', '4'], [item['id'] for item in merged.items if item['id'] < '5'])
+
+    def test_nothing_is_certain_while_a_part_is_blind(self):
+        order = Order((lambda item: item['v'],), (False, False))
+        merged = merge([Part([{'id': 'a', 'v': 1}], True), Part()], order, 10)
+        self.assertEqual(([], [1], True), (merged.items, merged.wanting, merged.is_more))
