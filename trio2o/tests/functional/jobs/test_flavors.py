@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flavors are the same in every pod, whatever happens to the pods."""
+
+import threading
+
+from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Slow, Status
+from trio2o.tests.functional.jobs.base import JobsCase
+
+
+class TestWrites(JobsCase):
+    def test_create_reaches_all(self):
+        made = self.make_flavor(**{'swap': 16, 'OS-FLV-EXT-DATA:ephemeral': 3, 'description': 'd'})
+        first, second = self.flavors(made['id'])
+        self.assertEqual('d', second['description'])
+        self.assertEqual(first, second)
+        self.assertEqual([], self.jobs())
+
+    def test_create_with_an_id(self):
+        self.make_flavor(id='my.id')
+        self.assertNotIn(None, self.flavors('my.id'))
+
+    def test_the_first_pod_gets_the_bytes_and_the_token_of_the_caller(self):
+        self.make_flavor()
+        (seen,) = [each for each in self.nova('Pod1').requests if each.method == 'POST']
+        self.assertEqual(self.cloud.token('admin'), seen.headers['x-auth-token'])
+        self.assertEqual('compute 2.61', seen.headers['openstack-api-version'])
+        (other,) = [each for each in self.nova('Pod2').requests if each.method == 'POST']
+        self.assertNotEqual(self.cloud.token('admin'), other.headers['x-auth-token'])
+
+    def test_a_refusal_is_the_refusal(self):
+        answer = self.cloud.nova.post('/flavors', {'flavor': {'name': 'f'}}, as_='admin')
+        self.assertEqual(400, answer.status)
+        answer = self.cloud.nova.post(
+            '/flavors', {'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1}}, as_='demo'
+        )
+        self.assertEqual(403, answer.status)
+        self.assertEqual([], [s for s in self.nova('Pod2').requests if s.method == 'POST'])
+
+    def test_specs_description_and_access(self):
+        made = self.make_flavor(**{'os-flavor-access:is_public': False})
+        path = f'/flavors/{made["id"]}'
+        calls = [
+            ('POST', f'{path}/os-extra_specs', {'extra_specs': {'a': '1', 'b': '2'}}, 200),
+            ('PUT', f'{path}/os-extra_specs/a', {'a': '3'}, 200),
+            ('DELETE', f'{path}/os-extra_specs/b', None, 200),
+            ('PUT', path, {'flavor': {'description': 'new'}}, 200),
+            ('POST', f'{path}/action', {'addTenantAccess': {'tenant': 'p'}}, 200),
+            ('POST', f'{path}/action', {'addTenantAccess': {'tenant': 'q'}}, 200),
+            ('POST', f'{path}/action', {'removeTenantAccess': {'tenant': 'p'}}, 200),
+        ]
+        for method, where, body, status in calls:
+            answer = self.cloud.nova.request(method, where, body, as_='admin', version='2.61')
+            self.assertEqual(status, answer.status, answer.text)
+        first, second = self.flavors(made['id'])
+        self.assertEqual({'a': '3'}, second['extra_specs'])
+        self.assertEqual({'q'}, second['projects'])
+        self.assertEqual('new', second['description'])
+        self.assertEqual(first, second)
+
+    def test_delete(self):
+        made = self.make_flavor()
+        answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.assertEqual(202, answer.status)
+        self.assertEqual([None, None], self.flavors(made['id']))
+        answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.assertEqual(404, answer.status)
+
+    def test_delete_what_another_pod_has_lost_already(self):
+        made = self.make_flavor()
+        del self.nova('Pod2').flavors[made['id']]
+        answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.assertEqual(202, answer.status)
+        self.assertEqual([], self.jobs())
+
+    def test_write_to_what_the_first_pod_has_lost(self):
+        made = self.make_flavor()
+        del self.nova('Pod1').flavors[made['id']]
+        answer = self.cloud.nova.post(
+            f'/flavors/{made["id"]}/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
+        )
+        self.assertEqual(200, answer.status)
+        for flavor in self.flavors(made['id']):
+            self.assertEqual({'a': 'b'}, flavor['extra_specs'])
+
+
+class TestPodsAway(JobsCase):
+    pods = 3
+
+    def test_another_pod_is_away(self):
+        self.nova('Pod2').faults.add(Refuse())
+        made = self.make_flavor()
+        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertEqual('behind', self.replica('flavor', made['id'], 'Pod2').state)
+        self.assertIn('not reached', self.replica('flavor', made['id'], 'Pod2').error)
+        self.assertEqual(['repair_replicas'], self.jobs())
+        self.nova('Pod2').faults.clear()
+        self.assertRan('success', 'repair_replicas')
+        self.assertNotIn(None, self.flavors(made['id']))
+        self.assertEqual([], self.behind('Pod2'))
+
+    def test_while_it_is_away_the_job_is_retried(self):
+        self.nova('Pod2').faults.add(Refuse())
+        self.make_flavor()
+        ran = self.cloud.run_jobs()
+        self.assertEqual(['new', 'new', 'fail'], [job.state for job in ran])
+        self.assertIn('Pod2', ran[-1].error)
+
+    def test_a_slow_pod_is_not_waited_for(self):
+        """The answer comes within the time for replication; the pod gets it from a job."""
+        self.nova('Pod2').faults.add(Slow(30.0, method='POST', times=1))
+        made = self.make_flavor()
+        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertRan('success', 'repair_replicas')
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_the_first_pod_is_away(self):
+        self.nova('Pod1').faults.add(Refuse())
+        made = self.make_flavor()
+        self.assertEqual(
+            [True, False, False], [flavor is None for flavor in self.flavors(made['id'])]
+        )
+        # It is behind now, so the others answer, whatever it says.
+        self.nova('Pod1').faults.clear()
+        answer = self.cloud.nova.get(f'/flavors/{made["id"]}')
+        self.assertEqual(200, answer.status)
+        self.assertRan('success', 'repair_replicas')
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_a_pod_that_is_behind_catches_up_before_it_is_written_to(self):
+        """It must not make its old state the wanted one."""
+        self.nova('Pod1').faults.add(Refuse())
+        made = self.make_flavor()
+        path = f'/flavors/{made["id"]}/os-extra_specs'
+        self.cloud.nova.post(path, {'extra_specs': {'a': '1'}}, as_='admin')
+        self.nova('Pod1').faults.clear()
+        for name in ('Pod2', 'Pod3'):
+            self.nova(name).faults.add(Refuse())
+        # What is wanted is recorded: it needs no other pod to know it.
+        answer = self.cloud.nova.post(path, {'extra_specs': {'b': '2'}}, as_='admin')
+        self.assertEqual(200, answer.status)
+        for name in ('Pod2', 'Pod3'):
+            self.nova(name).faults.clear()
+        self.cloud.run_jobs()
+        for flavor in self.flavors(made['id']):
+            self.assertEqual({'a': '1', 'b': '2'}, flavor['extra_specs'])
+
+    def test_all_are_away(self):
+        for name in self.cloud.lab.pods:
+            self.nova(name).faults.add(Refuse())
+        answer = self.cloud.nova.get('/flavors')
+        self.assertEqual(503, answer.status)
+        self.assertIn('Retry-After', answer.headers)
+        self.make_flavor(status=503)
+
+    def test_a_pod_that_says_503_is_passed_over(self):
+        self.nova('Pod1').faults.add(Status(503, method='POST'))
+        made = self.make_flavor()
+        self.assertIsNotNone(self.flavors(made['id'])[1])
+
+    def test_a_pod_in_maintenance_gets_it_afterwards(self):
+        self.cloud.set_pod('Pod2', state='maintenance', reason='disk')
+        made = self.make_flavor()
+        self.assertEqual([], self.jobs())
+        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertIsNone(self.flavors(made['id'])[1])
+        self.cloud.set_pod('Pod2', state='enabled', reason='')
+        self.cloud.run_jobs()
+        self.repair('Pod2')
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_deleted_while_a_pod_is_away(self):
+        made = self.make_flavor()
+        self.nova('Pod2').faults.add(Refuse())
+        answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.assertEqual(202, answer.status)
+        self.nova('Pod2').faults.clear()
+        self.assertRan('success', 'repair_replicas')
+        self.assertEqual([None] * 3, self.flavors(made['id']))
+
+    def test_deleted_and_made_anew_while_a_pod_is_away(self):
+        """Its old one is replaced: what it has was wanted gone."""
+        made = self.make_flavor(ram=64)
+        self.nova('Pod2').faults.add(Refuse())
+        self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.make_flavor(id=made['id'], ram=128)
+        self.nova('Pod2').faults.clear()
+        self.assertRan('success', 'repair_replicas')
+        self.assertEqual([128] * 3, [flavor['ram'] for flavor in self.flavors(made['id'])])
+
+
+class TestUnknownOutcome(JobsCase):
+    def test_a_create_that_was_done(self):
+        self.nova('Pod1').faults.add(DropAfter(method='POST', times=1))
+        self.make_flavor(status=504, id='x')
+        self.assertEqual([False, True], [flavor is None for flavor in self.flavors('x')])
+        self.run_delayed()
+        self.assertNotIn(None, self.flavors('x'))
+
+    def test_a_create_whose_id_nobody_knows(self):
+        self.nova('Pod1').faults.add(Hang(method='POST', times=1))
+        self.make_flavor(status=504)
+        self.run_delayed()
+        (made,) = [each for each in self.nova('Pod2').flavors.values() if each['name'] == 'f']
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_a_change_that_was_done_stays(self):
+        made = self.make_flavor()
+        self.nova('Pod1').faults.add(DropAfter(path='extra_specs', times=1))
+        answer = self.cloud.nova.post(
+            f'/flavors/{made["id"]}/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
+        )
+        self.assertEqual(504, answer.status)
+        # Nor does a look at the pod in the meantime take it back.
+        self.repair('Pod1')
+        self.run_delayed()
+        for flavor in self.flavors(made['id']):
+            self.assertEqual({'a': 'b'}, flavor['extra_specs'])
+
+    def test_a_delete_that_was_done(self):
+        made = self.make_flavor()
+        self.nova('Pod1').faults.add(DropAfter(method='DELETE', times=1))
+        answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
+        self.assertEqual(504, answer.status)
+        self.run_delayed()
+        self.assertEqual([None, None], self.flavors(made['id']))
+
+    def test_read_back_later(self):
+        """Done and answered, but the pod was gone before it could be asked what it made of it."""
+        self.nova('Pod1').faults.add(Refuse(method='GET'))
+        made = self.make_flavor()
+        self.assertIsNone(self.flavors(made['id'])[1])
+        self.nova('Pod1').faults.clear()
+        self.assertRan('success', 'record_write')
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def run_delayed(self):
+        from trio2o.db import jobs as db_jobs
+
+        db = self.cloud.runtime.db
+        for job in db_jobs.list_(db, filters={'state': 'new'}):
+            db_jobs.redo(db, job.id)
+        self.cloud.run_jobs()
+
+
+class TestDrift(JobsCase):
+    def test_changed_behind_our_back(self):
+        made = self.make_flavor()
+        self.nova('Pod2').flavors[made['id']]['extra_specs']['by'] = 'hand'
+        self.assertEqual({('flavor', made['id'])}, self.check('Pod2').changed)
+        self.assertEqual(1, self.repair('Pod2').mended)
+        self.assertEqual({}, self.flavors(made['id'])[1]['extra_specs'])
+        self.assertFalse(self.check('Pod2'))
+
+    def test_deleted_behind_our_back(self):
+        made = self.make_flavor()
+        del self.nova('Pod1').flavors[made['id']]
+        self.assertEqual(1, self.repair('Pod1').mended)
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_made_anew_with_other_sizes_behind_our_back(self):
+        made = self.make_flavor()
+        self.nova('Pod2').flavors[made['id']]['ram'] = 999
+        self.assertEqual(1, self.repair('Pod2').failed)
+        replica = self.replica('flavor', made['id'], 'Pod2')
+        self.assertEqual('failed', replica.state)
+        self.assertIn('ram is 999 and should be 64', replica.error)
+        self.assertEqual(999, self.flavors(made['id'])[1]['ram'])
+
+    def test_a_write_that_was_never_recorded(self):
+        """The process died between the first pod and the record."""
+        self.cloud.direct('Pod1').post(
+            '/flavors',
+            {'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': 'lost'}},
+            as_='admin',
+        )
+        self.assertEqual(1, self.repair('Pod1').imported)
+        self.assertRan('success', 'repair_replicas')
+        self.assertNotIn(None, self.flavors('lost'))
+
+    def test_a_write_under_way_is_no_drift(self):
+        """A difference counts only when it is still there after a while."""
+        made = self.make_flavor()
+        flavor = self.nova('Pod1').flavors[made['id']]
+        flavor['extra_specs']['a'] = 'b'
+
+        def record(seconds):
+            self.cloud.runtime.sync.record('flavor', made['id'], self.view('Pod1'))
+
+        self.sleep = record
+        self.cloud.runtime.sync._sleep = record
+        self.repair('Pod1')
+        self.assertEqual({'a': 'b'}, flavor['extra_specs'])
+
+    def check(self, name):
+        return self.cloud.runtime.sync.check(self.view(name))
+
+    def test_nothing_is_wrong(self):
+        self.make_flavor()
+        self.assertFalse(self.check('Pod1'))
+        self.repair('Pod1')
+        self.assertEqual([], self.slept)
+
+
+class TestRaces(JobsCase):
+    def test_two_writes_on_one_object(self):
+        """All pods end alike, and with what both wrote."""
+        made = self.make_flavor()
+        path = f'/flavors/{made["id"]}/os-extra_specs'
+
+        def write(key):
+            for number in range(5):
+                self.cloud.nova.post(path, {'extra_specs': {key: str(number)}}, as_='admin')
+
+        self.cloud.nova.get('/flavors')
+        threads = [threading.Thread(target=write, args=(key,)) for key in 'abcd']
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.cloud.run_jobs()
+        for flavor in self.flavors(made['id']):
+            self.assertEqual(dict.fromkeys('abcd', '4'), flavor['extra_specs'])
+        self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
+
+    def test_one_that_lags_finds_newer_wishes(self):
+        """Who brings an old generation to a pod looks again, and brings the new one."""
+        made = self.make_flavor()
+        sync = self.cloud.runtime.sync
+        pod1, pod2 = self.view('Pod1'), self.view('Pod2')
+        set_replica, calls = sync._set, []
+
+        def overtaken(obj, pod, outcome):
+            set_replica(obj, pod, outcome)
+            if not calls:
+                calls.append(obj.generation)
+                self.nova('Pod1').flavors[made['id']]['extra_specs']['late'] = 'wish'
+                sync.record('flavor', made['id'], pod1)
+
+        sync._set = overtaken
+        sync.converge('flavor', made['id'], pod2)
+        self.assertEqual({'late': 'wish'}, self.flavors(made['id'])[1]['extra_specs'])
+
+
+class TestJoin(JobsCase):
+    def test_gives_and_takes(self):
+        made = self.make_flavor()
+        pod = self.cloud.lab.add_pod('Pod3')
+        self.cloud.direct('Pod3').post(
+            '/flavors',
+            {'flavor': {'name': 'own', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': 'own'}},
+            as_='admin',
+        )
+        self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        self.assertIn(made['id'], pod.nova.flavors)
+        self.assertNotIn(None, self.flavors('own'))
+        self.assertEqual([], self.behind('Pod3'))
+
+    def test_a_conflict_is_told_and_nothing_is_touched(self):
+        made = self.make_flavor(id='7', ram=64)
+        pod = self.cloud.lab.add_pod('Pod3')
+        self.cloud.direct('Pod3').post(
+            '/flavors',
+            {'flavor': {'name': 'theirs', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': '7'}},
+            as_='admin',
+        )
+        self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        replica = self.replica('flavor', made['id'], 'Pod3')
+        self.assertEqual('failed', replica.state)
+        self.assertIn("name is 'theirs' and should be 'f'", replica.error)
+        self.assertEqual('theirs', pod.nova.flavors['7']['name'])
+        self.assertEqual(64, self.flavors('7')[0]['ram'])
+        shown = self.cloud.api.get('/replicas')
+        self.assertEqual(200, shown.status)
+        self.assertIn('should be', shown.text)
+        # It still can go, and theirs stays.
+        self.assertEqual(202, self.cloud.nova.delete('/flavors/7', as_='admin').status)
+        self.cloud.run_jobs()
+        self.assertIn('7', pod.nova.flavors)
+        self.assertEqual([], self.behind('Pod3'))
+
+    def test_another_flavor_of_the_same_name(self):
+        self.make_flavor(id='7', name='same')
+        self.cloud.lab.add_pod('Pod3')
+        self.cloud.direct('Pod3').post(
+            '/flavors',
+            {'flavor': {'name': 'same', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': '8'}},
+            as_='admin',
+        )
+        self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        self.assertIn('already exists', self.replica('flavor', '7', 'Pod3').error)
+
+
+class TestOldPods(JobsCase):
+    """A pod without descriptions and without extra specs in its flavors."""
+
+    def test_gets_what_it_can_hold(self):
+        from trio2o.lab.emulated.nova import Settings
+
+        self.cloud.lab.add_pod('Old', nova=Settings(max_minor=53))
+        self.cloud.register_pod('Old', 'az3')
+        self.cloud.run_jobs()
+        body = {'flavor': {'name': 'f', 'ram': 64, 'vcpus': 1, 'disk': 1, 'id': 'x'}}
+        self.assertEqual(200, self.cloud.nova.post('/flavors', body, as_='admin').status)
+        self.cloud.nova.post(
+            '/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
+        )
+        self.assertEqual({'a': 'b'}, self.flavors('x')[2]['extra_specs'])
+        self.nova('Pod1').flavors['x']['description'] = 'd'
+        self.cloud.runtime.sync.record('flavor', 'x', self.view('Pod1'))
+        self.cloud.runtime.sync.spread('flavor', 'x')
+        self.assertEqual([], self.behind('Old'))
+        self.assertFalse(self.cloud.runtime.sync.check(self.view('Old')))
+
+
+class TestReads(JobsCase):
+    def test_links_are_the_gateways(self):
+        answer = self.cloud.nova.get('/flavors')
+        self.assertEqual(200, answer.status)
+        self.assertEqual(3, len(answer['flavors']))
+        self.assertNotIn('pod1', answer.text)
+
+    def test_one_call_to_one_pod(self):
+        self.cloud.nova.get('/flavors/1')
+        self.assertEqual(1, len(self.nova('Pod1').requests) + len(self.nova('Pod2').requests))
+
+    def test_a_pod_that_is_away_is_passed_over(self):
+        self.nova('Pod1').faults.add(Refuse())
+        self.assertEqual(200, self.cloud.nova.get('/flavors/1').status)
+
+
+class TestEnsure(JobsCase):
+    def test_brings_what_a_create_refers_to(self):
+        self.nova('Pod2').faults.add(Refuse())
+        made, other = self.make_flavor(), self.make_flavor(name='g')
+        self.nova('Pod2').faults.clear()
+        sync = self.cloud.runtime.sync
+        sync.ensure(self.view('Pod2'), [('flavor', made['id'])])
+        self.assertIsNotNone(self.flavors(made['id'])[1])
+        self.assertIsNone(self.flavors(other['id'])[1])
+        self.assertEqual([other['id']], self.behind('Pod2'))

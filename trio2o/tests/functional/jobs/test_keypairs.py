@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keypairs are the same in every pod."""
+
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.jobs.base import JobsCase
+
+KEY = 'ssh-rsa AAAAB3NzaC1yc2E me@here'
+
+
+class TestKeypairs(JobsCase):
+    def create(self, name='k', version='2.10', as_='demo', status=201, **given):
+        body = {'keypair': {'name': name, **given}}
+        answer = self.cloud.nova.post('/os-keypairs', body, as_=as_, version=version)
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def keys(self, user='demo', name='k'):
+        """The public key in each pod."""
+        user_id = self.cloud.lab.user_id(user)
+        found = [
+            pod.nova.keypairs.get((user_id, name)) for pod in self.cloud.lab.pods.values()
+        ]
+        return [each and each['public_key'] for each in found]
+
+    def test_imported(self):
+        self.create(public_key=KEY)
+        self.assertEqual([KEY, KEY], self.keys())
+        self.assertEqual([], self.jobs())
+
+    def test_generated(self):
+        """The pod's private key goes to the caller once; the others get the public one."""
+        answer = self.create(version='2.60')
+        self.assertIn('private_key', answer['keypair'])
+        public = answer['keypair']['public_key']
+        self.assertEqual([public, public], self.keys())
+        wanted = self.cloud.runtime.db
+        from trio2o.db import replicas
+
+        for obj in replicas.list_objects(wanted, 'keypair'):
+            self.assertNotIn('PRIVATE', str(obj.wanted))
+
+    def test_of_another_user(self):
+        alt = self.cloud.lab.user_id('alt')
+        self.create(as_='admin', public_key=KEY, user_id=alt)
+        self.assertEqual([KEY, KEY], self.keys('alt'))
+        answer = self.cloud.nova.get('/os-keypairs/k', as_='alt', version='2.10')
+        self.assertEqual(200, answer.status)
+        answer = self.cloud.nova.delete(
+            '/os-keypairs/k', as_='admin', version='2.10', query={'user_id': alt}
+        )
+        self.assertEqual(204, answer.status)
+        self.assertEqual([None, None], self.keys('alt'))
+
+    def test_an_old_version_names_no_user(self):
+        self.create(public_key=KEY)
+        alt = self.cloud.lab.user_id('alt')
+        answer = self.cloud.nova.delete('/os-keypairs/k?user_id=' + alt)
+        self.assertEqual(202, answer.status)
+        self.assertEqual([None, None], self.keys())
+
+    def test_two_users_use_one_name(self):
+        self.create(public_key=KEY)
+        self.create(public_key=KEY + '2', as_='alt')
+        self.assertEqual([KEY, KEY], self.keys())
+        self.cloud.nova.delete('/os-keypairs/k', as_='alt')
+        self.assertEqual([KEY, KEY], self.keys())
+
+    def test_exists_already(self):
+        self.create(public_key=KEY)
+        self.create(public_key=KEY + '2', status=409)
+        self.assertEqual([KEY, KEY], self.keys())
+        self.assertEqual([], self.jobs())
+
+    def test_exists_in_one_pod_and_nobody_knew(self):
+        self.cloud.direct('Pod1').post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}})
+        self.create(public_key=KEY, status=409)
+        self.assertRan('success', 'record_write')
+        self.assertEqual([KEY, KEY], self.keys())
+
+    def test_replaced_while_a_pod_is_away(self):
+        self.create(public_key=KEY)
+        self.nova('Pod2').faults.add(Refuse())
+        self.cloud.nova.delete('/os-keypairs/k')
+        self.create(public_key=KEY + '2')
+        self.nova('Pod2').faults.clear()
+        self.assertRan('success', 'repair_replicas')
+        self.assertEqual([KEY + '2'] * 2, self.keys())
+
+    def test_a_pod_that_joins(self):
+        self.create(public_key=KEY)
+        self.create('other', public_key=KEY)
+        self.cloud.lab.add_pod('Pod3')
+        direct = self.cloud.direct('Pod3')
+        direct.post('/os-keypairs', {'keypair': {'name': 'own', 'public_key': KEY}}, as_='alt')
+        direct.post('/os-keypairs', {'keypair': {'name': 'other', 'public_key': KEY + '2'}})
+        self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        self.assertEqual([KEY] * 3, self.keys())
+        self.assertEqual([KEY] * 3, self.keys('alt', 'own'))
+        self.assertEqual([KEY, KEY, KEY + '2'], self.keys(name='other'))
+        key = f'{self.cloud.lab.user_id("demo")}/other'
+        self.assertIn('another public key', self.replica('keypair', key, 'Pod3').error)
+
+    def test_drift(self):
+        self.create(public_key=KEY)
+        self.nova('Pod2').keypairs.clear()
+        self.assertEqual(1, self.repair('Pod2').mended)
+        self.assertEqual([KEY, KEY], self.keys())
