@@ -24,9 +24,8 @@ from trio2o.db import migration, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.records import NewRouting
 from trio2o.db.session import Database, utcnow
-from trio2o.gateway.application import build_service
-from trio2o.gateway.runtime import build_runtime
 from trio2o.lab.emulated.transport import WSGITransport
+from trio2o.runtime import build_runtime, build_service
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))

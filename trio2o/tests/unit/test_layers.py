@@ -19,7 +19,7 @@ PACKAGE = 'trio2o'
 
 # Lowest first. What stands in a layer may import what stands in the layers before it.
 LAYERS = (
-    {'context', 'exception', 'conf', 'concurrency', 'policy', 'rpc', 'i18n', 'version'},
+    {'context', 'exception', 'conf', 'concurrency', 'policy', 'rpc', 'i18n', 'memory', 'version'},
     {'db', 'web'},
     {'pods', 'routing'},
     {'scheduler', 'quota', 'jobqueue'},
