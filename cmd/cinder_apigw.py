@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 from trio2o.cmd.cinder_apigw import main
 
-main()
+raise SystemExit(main())

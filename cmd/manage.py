@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 from trio2o.cmd.manage import main
 
-main()
+raise SystemExit(main())

@@ -9,15 +9,21 @@ later, deleting the eventlet branches here.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
 DEFAULT_BACKEND = 'eventlet'
 BACKENDS = ('eventlet', 'threading')
+
+#: Connections the kernel holds until they are accepted.
+BACKLOG = 4096
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +36,9 @@ def init(backend: str = DEFAULT_BACKEND) -> None:
     oslo.service and oslo.messaging fix their own backend on first import, so they are told first.
     """
     global _backend
+
+    # It is known here (see above), and a library that merely looks whether eventlet is there says it again.
+    warnings.filterwarnings('ignore', r'\s*Eventlet is deprecated')
     from oslo_service import backend as oslo_backend
 
     _backend = backend
@@ -82,7 +91,7 @@ class Deadline:
         return time.monotonic() >= self._at
 
 
-def listen(host: str, port: int, backlog: int = 4096) -> socket.socket:
+def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
     """Open a listening socket with TCP_NODELAY, which accepted connections inherit.
 
     Without it a response whose head and body are written apart waits 40 ms for a delayed ACK.
@@ -91,13 +100,54 @@ def listen(host: str, port: int, backlog: int = 4096) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.bind((host, port))
-    sock.listen(backlog)
+    try:
+        sock.bind((host, port))
+        sock.listen(backlog)
+    except OSError:
+        sock.close()
+        raise
     return sock
+
+
+class Signals:
+    """Signals to wait for, as a queue; Python itself writes their numbers into a pipe as they come.
+
+    A handler in Python would not do under eventlet: it may run in the hub, where nothing may wait.
+    """
+
+    def __init__(self, *numbers: int) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        if _backend == 'eventlet':
+            # Eventlet's os.read waits in the hub if the descriptor says that it would block.
+            os.set_blocking(self._reader, False)
+        self._numbers = numbers
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, _take_note)
+
+    def wait(self) -> int:
+        """The next signal that came."""
+        while True:
+            number = os.read(self._reader, 1)[0]
+            if number in self._numbers:
+                return number
+
+    def restore(self) -> None:
+        """Let signals do again what they do by default, so that an impatient operator is obeyed."""
+        for number in self._numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _take_note(number: int, frame: object) -> None:
+    """Without a handler a signal would not be written to the pipe."""
 
 
 class WSGIServer:
     """Serves one WSGI application on one listening socket until stopped."""
+
+    #: Connections a process keeps at most under eventlet, where an idle one costs next to nothing.
+    CONNECTIONS = 4096
 
     def __init__(
         self, sock: socket.socket, app: Callable[..., Any], *, threads: int, keepalive: float, timeout: float
@@ -111,57 +161,93 @@ class WSGIServer:
         self._keepalive = keepalive
         self._timeout = timeout
         self._server: Any = None
+        self._pool: Any = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         if _backend == 'eventlet':
-            import eventlet
-            import eventlet.wsgi
-
-            pool = eventlet.GreenPool(self._threads)
-            self._pool = pool
-            self._server = eventlet.spawn(
-                eventlet.wsgi.server,
-                self._sock,
-                self._app,
-                custom_pool=pool,
-                log_output=False,
-                keepalive=True,
-                socket_timeout=self._keepalive,
-                debug=False,
-                minimum_chunk_size=65536,
-                url_length_limit=16384,
-            )
-            return
-        from cheroot import wsgi
-
-        server = wsgi.Server(
-            ('', 0), self._app, numthreads=self._threads, timeout=self._keepalive, shutdown_timeout=self._timeout
-        )
-        server.bind_addr = self._sock.getsockname()[:2]
-        _adopt_socket(server, self._sock)
-        server.prepare()
-        self._server = server
-        self._thread = threading.Thread(target=server.serve, daemon=True)
-        self._thread.start()
+            self._start_eventlet()
+        else:
+            self._start_threads()
 
     def stop(self) -> None:
         """Take no new connections and let running requests end."""
         if self._server is None:
             return
+        server, self._server = self._server, None
         if _backend == 'eventlet':
             import eventlet
 
-            self._server.kill()
             with eventlet.Timeout(self._timeout, False):
+                # The server's last act is to wait for the requests that run.
+                server.kill()
                 self._pool.waitall()
         else:
-            self._server.stop()
-        self._server = None
+            server.stop()
 
     def wait(self) -> None:
+        """Wait until it has been stopped."""
         if self._thread is not None:
             self._thread.join()
+        elif self._server is not None:
+            self._server.wait()
+
+    def _start_eventlet(self) -> None:
+        import eventlet
+        import eventlet.wsgi
+
+        self._pool = eventlet.GreenPool(max(self.CONNECTIONS, self._threads))
+        self._server = eventlet.spawn(
+            eventlet.wsgi.server,
+            self._sock,
+            # A slot of the pool is a connection, idle or not; what is limited is requests.
+            _Limited(self._app, self._threads),
+            log=LOG,
+            custom_pool=self._pool,
+            log_output=False,
+            keepalive=True,
+            socket_timeout=self._keepalive,
+            debug=False,
+            minimum_chunk_size=65536,
+            url_length_limit=16384,
+        )
+
+    def _start_threads(self) -> None:
+        from cheroot import wsgi
+
+        server = wsgi.Server(
+            self._sock.getsockname()[:2],
+            self._app,
+            numthreads=self._threads,
+            timeout=self._keepalive,
+            shutdown_timeout=self._timeout,
+            request_queue_size=BACKLOG,
+        )
+        server.max_request_header_size = 65536
+        server.error_log = _log_cheroot
+        _adopt_socket(server, self._sock)
+        server.prepare()
+        # Of several processes that are woken for one connection only one gets it: the others must not wait.
+        self._sock.setblocking(False)
+        self._server = server
+        self._thread = threading.Thread(target=server.serve, daemon=True)
+        self._thread.start()
+
+
+class _Limited:
+    """An application of which only so many requests run at once."""
+
+    def __init__(self, app: Callable[..., Any], most: int) -> None:
+        self._app = app
+        self._slots = threading.BoundedSemaphore(most)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        with self._slots:
+            return self._app(environ, start_response)
+
+
+def _log_cheroot(message: str = '', level: int = logging.INFO, traceback: bool = False) -> None:
+    LOG.log(level, '%s', message, exc_info=traceback)
 
 
 def _adopt_socket(server: Any, sock: socket.socket) -> None:

@@ -31,9 +31,7 @@ def list_bindings(call: Call) -> Answer:
         filters['ended_at'] = None
     limit = pages.limit_of(query)
     try:
-        found = db_bindings.list_(
-            call.runtime.db, filters=filters, limit=limit, marker=query.get('marker')
-        )
+        found = db_bindings.list_(call.runtime.db, filters=filters, limit=limit, marker=query.get('marker'))
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''
@@ -54,7 +52,7 @@ def create_binding(call: Call) -> Answer:
     wanted = schemas.CREATE.read(call)
     pod = db_pods.get(call.runtime.db, wanted['pod_id'])
     if pod is None:
-        raise _refused('pod_id', f"there is no pod {wanted['pod_id']}")
+        raise _refused('pod_id', f'there is no pod {wanted["pod_id"]}')
     if pod.is_top:
         raise _refused('pod_id', 'the top region cannot be bound to')
     az_name = wanted.get('az_name') or pod.az_name
@@ -63,9 +61,7 @@ def create_binding(call: Call) -> Answer:
     try:
         binding = db_bindings.create(call.runtime.db, **{**wanted, 'az_name': az_name})
     except errors.Duplicate as error:
-        raise exception.Conflict(
-            f"Project {wanted['tenant_id']} is bound to pod {pod.pod_id} already."
-        ) from error
+        raise exception.Conflict(f'Project {wanted["tenant_id"]} is bound to pod {pod.pod_id} already.') from error
     except errors.NotFound as error:
         raise _refused('pod_id', f'there is no pod {pod.pod_id}') from error
     return Answer.of({'pod_binding': view(binding)})

@@ -78,9 +78,7 @@ def update_pod(call: Call) -> Answer:
     if pod.is_top and changes.get('state', pod.state) != pod.state:
         raise exception.Unprocessable("Invalid input for field 'pod.state': the top region has no state.")
     _check_zone(call, pod, changes.get('az_name', pod.az_name))
-    changed = db_pods.update(
-        call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes
-    )
+    changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
     if changed is None:
         raise _not_found(pod.pod_id)
     if pod.state == 'maintenance' and changed.state != 'maintenance':
@@ -137,7 +135,8 @@ def _create_top(call: Call, wanted: Json) -> Pod:
     name = call.runtime.conf.region_name
     if wanted['pod_name'] != name:
         raise exception.Unprocessable(
-            f"Invalid input for field 'pod.az_name': a pod needs one; without it pod_name must be '{name}', the top region."
+            "Invalid input for field 'pod.az_name': a pod needs one; "
+            f"without it pod_name must be '{name}', the top region."
         )
     return _create(call, wanted)
 
@@ -157,9 +156,7 @@ def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.Endpoint]:
             f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "
             f'block-storage endpoint (interface {runtime.conf.pods.interface}).'
         )
-    return {
-        name: endpoints.with_versions(runtime.identity, name, endpoint) for name, endpoint in found.items()
-    }
+    return {name: endpoints.with_versions(runtime.identity, name, endpoint) for name, endpoint in found.items()}
 
 
 def _check_zone(call: Call, pod: Pod, az_name: str) -> None:

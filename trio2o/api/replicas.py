@@ -22,11 +22,7 @@ def list_replicas(call: Call) -> Answer:
     """GET /replicas: what is not in step, pod by pod, and how many in each pod. 200, 400."""
     query = schemas.LIST.read(call)
     db = call.runtime.db
-    pods = [
-        pod
-        for pod in db_pods.list_all(db)
-        if not pod.is_top and query.get('pod_id', pod.pod_id) == pod.pod_id
-    ]
+    pods = [pod for pod in db_pods.list_all(db) if not pod.is_top and query.get('pod_id', pod.pod_id) == pod.pod_id]
     kind = query.get('kind')
     found = [
         _view(pod, wanted, replica)
@@ -38,10 +34,7 @@ def list_replicas(call: Call) -> Answer:
     page = _after(found, query.get('marker'))[:limit]
     answer = pages.answer(call, 'replicas', page, limit, page[-1]['id'] if page else '')
     counts = db_replicas.count_behind(db)
-    summary = [
-        {'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)}
-        for pod in pods
-    ]
+    summary = [{'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)} for pod in pods]
     return Answer.of({**answer.json, 'pods': summary})
 
 

@@ -31,9 +31,7 @@ def list_routings(call: Call) -> Answer:
     limit = pages.limit_of(query)
     try:
         marker = int(query['marker']) if 'marker' in query else None
-        found = db_routings.list_(
-            call.runtime.db, filters=pages.filters_of(query), limit=limit, marker=marker
-        )
+        found = db_routings.list_(call.runtime.db, filters=pages.filters_of(query), limit=limit, marker=marker)
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''
@@ -54,7 +52,7 @@ def create_routing(call: Call) -> Answer:
     known = db_routings.get(db, wanted['resource_type'], wanted['top_id'])
     if known is not None and known.is_live:
         raise exception.Conflict(
-            f"There is a routing of {wanted['resource_type']} {wanted['top_id']} already: {known.id}."
+            f'There is a routing of {wanted["resource_type"]} {wanted["top_id"]} already: {known.id}.'
         )
     try:
         routing = db_routings.record(db, **wanted)

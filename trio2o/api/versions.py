@@ -20,9 +20,7 @@ def list_versions(base_url: str, supported: VersionRange | None) -> Answer:
 def show_version(base_url: str, supported: VersionRange | None) -> Answer:
     """GET /v1.0"""
     version = _version(base_url)
-    version['links'] += [
-        {'rel': name, 'href': f'{base_url}/v1.0/{name}'} for name in COLLECTIONS
-    ]
+    version['links'] += [{'rel': name, 'href': f'{base_url}/v1.0/{name}'} for name in COLLECTIONS]
     version['links'].append({'rel': 'describedby', 'href': f'{base_url}/v1.0/openapi.json'})
     return Answer.of({'version': version})
 

@@ -11,7 +11,5 @@ CREATE = Body(
         required=('tenant_id', 'pod_id'),
     ),
 )
-LIST = Query(
-    **PAGE, tenant_id=ID, pod_id=ID, az_name=text(), affinity_group=text(), history=BOOLEAN
-)
+LIST = Query(**PAGE, tenant_id=ID, pod_id=ID, az_name=text(), affinity_group=text(), history=BOOLEAN)
 SHOW = Query(history=BOOLEAN)

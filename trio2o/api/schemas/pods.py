@@ -37,7 +37,5 @@ _MUTABLE: Json = {
 
 CREATE = Body('pod', record({'pod_name': text(255, 1), **_MUTABLE}, required=('pod_name',)))
 UPDATE = Body('pod', record(_MUTABLE))
-LIST = Query(
-    **PAGE, pod_name=text(), az_name=text(), pod_az_name=text(), dc_name=text(), state=STATE
-)
+LIST = Query(**PAGE, pod_name=text(), az_name=text(), pod_az_name=text(), dc_name=text(), state=STATE)
 DELETE = Query(force=BOOLEAN)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""trio2o-all: the three APIs and the worker in one process, over one picture of the pods.
+
+Without a ``transport_url`` messages stay within the process, without ``[database] connection`` the database is
+SQLite under ``state_path``, and it is brought up to date at start: nothing else has to be installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from trio2o.cmd import early
+
+PROG = 'trio2o-all'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop. :returns: the exit status"""
+    early.init_backend(PROG, argv)
+    # Only now: what this imports must find the backend chosen.
+    from trio2o.cmd import run
+
+    return run.guarded(PROG, lambda: _serve(argv))
+
+
+def _serve(argv: Sequence[str] | None) -> int:
+    from trio2o import rpc
+    from trio2o.cmd import run
+    from trio2o.db import migration
+    from trio2o.db.session import Database
+    from trio2o.runtime import build_runtime
+    from trio2o.xjob.service import XJobService
+
+    conf = run.configure(PROG, argv)
+    listeners = run.listen(conf, *run.SERVICES)
+    db = Database(conf)
+    if db.dialect == 'sqlite':
+        migration.upgrade(db)
+    db.dispose()
+
+    def parts() -> list[run.Part]:
+        runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
+        return [*(listener.part(conf, runtime) for listener in listeners), XJobService(conf, runtime)]
+
+    return run.run(conf, parts)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

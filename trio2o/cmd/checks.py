@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``trio2o-status upgrade check`` looks at."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from oslo_upgradecheck import upgradecheck
+from oslo_upgradecheck.upgradecheck import Code, Result
+
+from trio2o import exception
+from trio2o.db import migration
+from trio2o.db import pods as db_pods
+from trio2o.db.session import Database
+from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.pods.identity import Identity
+
+
+class Checks(upgradecheck.UpgradeCommands):  # type: ignore[misc]
+    """The checks, each of which touches nothing."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        super().__init__()
+        self._conf = conf
+
+    def _database(self) -> Result:
+        try:
+            revision = migration.version(Database(self._conf))
+        except (db_exc.DBError, db_exc.CantStartEngineError, OSError) as error:
+            return Result(Code.FAILURE, f'The database cannot be reached: {type(error).__name__}.')
+        if revision == migration.head():
+            return Result(Code.SUCCESS)
+        return Result(
+            Code.FAILURE,
+            f'The database is at revision {revision or "none"}, this release needs {migration.head()}: '
+            'run trio2o-db-manage db_sync.',
+        )
+
+    def _keystone(self) -> Result:
+        try:
+            Identity(self._conf).headers()
+        except exception.ServiceUnavailable as error:
+            return Result(Code.FAILURE, f'{error} Look at [service_auth].')
+        return Result(Code.SUCCESS)
+
+    def _pods(self) -> Result:
+        try:
+            pods = [pod for pod in db_pods.list_all(Database(self._conf)) if not pod.is_top]
+        except (db_exc.DBError, db_exc.CantStartEngineError, OSError) as error:
+            return Result(Code.FAILURE, f'Pods cannot be read: {type(error).__name__}.')
+        missing = []
+        for pod in pods:
+            known = pod.endpoints or {}
+            missing += [
+                f'{pod.pod_name} {service}'
+                for service in (COMPUTE, VOLUME)
+                if not known.get(service, {}).get('max_version')
+            ]
+        if missing:
+            return Result(Code.WARNING, f'Endpoint or versions not known of: {", ".join(missing)}.')
+        return Result(Code.SUCCESS)
+
+    _upgrade_checks = (
+        ('Database revision', _database),
+        ('Keystone', _keystone),
+        ('Endpoints of pods', _pods),
+    )

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One HTTP service as a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trio2o import rpc
+from trio2o.cmd import run
+from trio2o.runtime import build_runtime
+
+
+def serve(prog: str, name: str, argv: Sequence[str] | None) -> int:
+    """Serve one service until told to stop.
+
+    :param name: its configuration group
+    :returns: the exit status
+    """
+
+    def start() -> int:
+        conf = run.configure(prog, argv)
+        listeners = run.listen(conf, name)
+
+        def parts() -> list[run.Part]:
+            runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
+            return [listener.part(conf, runtime) for listener in listeners]
+
+        return run.run(conf, parts, conf[name].workers)
+
+    return run.guarded(prog, start)

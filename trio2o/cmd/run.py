@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting, watching and stopping: what every command that serves has in common.
+
+Listening sockets are opened first, so a port that is taken is told at once and in one line. One worker serves in
+the process that was started; more are forked by oslo.service, which starts anew those that die. The parts of a
+process (HTTP servers, the job worker) are made after the fork: connections and threads do not survive one.
+
+SIGTERM and SIGINT stop; what runs may end. SIGHUP reads options that may change while running.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from oslo_config import cfg
+from oslo_log import log as oslo_log
+from oslo_service import service as oslo_service
+from oslo_service import systemd
+
+from trio2o import concurrency, memory, version
+from trio2o import conf as trio2o_conf
+from trio2o.runtime import Runtime, build_service
+from trio2o.web.access_log import AccessLog
+
+LOG = logging.getLogger(__name__)
+
+#: Configuration group -> package with SERVICE.
+SERVICES = {
+    'api': 'trio2o.api',
+    'cinder_apigw': 'trio2o.cinder_apigw',
+    'nova_apigw': 'trio2o.nova_apigw',
+}
+
+#: Seconds a request that runs may take to end once its process has been told to.
+GRACE_SECONDS = 30.0
+
+
+class Part(Protocol):
+    """Something a process does from start to stop."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wait(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A service and the socket it is to serve."""
+
+    name: str
+    sock: socket.socket
+
+    def part(self, conf: cfg.ConfigOpts, runtime: Runtime) -> Part:
+        service = importlib.import_module(SERVICES[self.name]).SERVICE
+        options = conf[self.name]
+        return concurrency.WSGIServer(
+            self.sock,
+            AccessLog(build_service(service, conf, runtime)),
+            threads=options.threads,
+            keepalive=options.keepalive_timeout,
+            timeout=GRACE_SECONDS,
+        )
+
+
+class CannotStart(Exception):
+    """A reason an operator can do something about, in one line."""
+
+
+def guarded(prog: str, function: Callable[[], int]) -> int:
+    """Run a command; a reason not to start is told in one line.
+
+    :returns: the exit status
+    """
+    try:
+        return function()
+    except (CannotStart, cfg.Error) as error:
+        print(f'{prog}: {" ".join(str(error).split())}', file=sys.stderr)
+        return 1
+
+
+def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
+    """Read the configuration and set up logging."""
+    conf = trio2o_conf.new_config(sys.argv[1:] if argv is None else argv, prog=prog)
+    # Read here so that a wrong name is told; what it says was taken by trio2o.cmd.early.
+    if conf.concurrency_backend != concurrency.backend():
+        raise CannotStart(f'started with {concurrency.backend()}, but configured is {conf.concurrency_backend}')
+    oslo_log.setup(conf, 'trio2o', version.version_string())
+    return conf
+
+
+def listen(conf: cfg.ConfigOpts, *names: str) -> list[Listener]:
+    """Open the sockets of services.
+
+    :raises CannotStart: an address cannot be listened on
+    """
+    listeners = []
+    for name in names:
+        options = conf[name]
+        try:
+            sock = concurrency.listen(options.bind_host, options.bind_port)
+        except OSError as error:
+            where = f'{options.bind_host}:{options.bind_port}'
+            raise CannotStart(f'[{name}] cannot listen on {where}: {error.strerror or error}') from error
+        host, port = sock.getsockname()[:2]
+        LOG.info('%s listens on %s port %s', name, host, port)
+        listeners.append(Listener(name, sock))
+    return listeners
+
+
+def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int = 1) -> int:
+    """Do what the parts do until told to stop.
+
+    :param make_parts: called in each process
+    :returns: the exit status
+    """
+    if workers == 1:
+        status = _run_here(conf, make_parts)
+    else:
+        launcher = oslo_service.ProcessLauncher(conf, restart_method='mutate')
+        launcher.launch_service(_Worker(make_parts), workers=workers)
+        status = launcher.wait() or 0
+    logging.shutdown()
+    sys.stdout.flush()
+    # Threads that still wait for a pod must not hold the process.
+    os._exit(status)
+
+
+def _run_here(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]]) -> int:
+    signals = concurrency.Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    parts = make_parts()
+    for part in parts:
+        part.start()
+    memory.settle()
+    LOG.info('started with %s', concurrency.backend())
+    systemd.notify_once()
+    while True:
+        number = signals.wait()
+        if number != signal.SIGHUP:
+            break
+        LOG.info('SIGHUP: reading the configuration again')
+        conf.mutate_config_files()
+    LOG.info('%s: stopping', signal.Signals(number).name)
+    signals.restore()
+    stop_all(parts)
+    LOG.info('stopped')
+    return 0
+
+
+def stop_all(parts: Sequence[Part]) -> None:
+    """Stop parts at once, not one after another: each may wait for what it is doing."""
+    threads = [threading.Thread(target=part.stop) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+class _Worker(oslo_service.ServiceBase):  # type: ignore[misc]
+    """What oslo.service runs in each forked process."""
+
+    def __init__(self, make_parts: Callable[[], list[Part]]) -> None:
+        self._make_parts = make_parts
+        self._parts: list[Part] = []
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        self._parts = self._make_parts()
+        for part in self._parts:
+            part.start()
+        memory.settle()
+        LOG.info('worker %s started with %s', os.getpid(), concurrency.backend())
+
+    def stop(self) -> None:
+        stop_all(self._parts)
+        self._parts = []
+        self._stopped.set()
+
+    def wait(self) -> None:
+        self._stopped.wait()
+
+    def reset(self) -> None:
+        """SIGHUP: oslo.service has read the options that may change."""

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One line a request: who asks is in the other lines of the same request id."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+LOG = logging.getLogger(__name__)
+
+#: Query parameters whose values are nobody's business.
+_SECRET = re.compile(r'(?i)((?:^|&)[^=&]*(?:token|password|secret|signature|key_data)[^=&]*=)[^&]*')
+_SAFE = "/:@!$&'()*+,;=~-._"
+
+
+class AccessLog:
+    """WSGI middleware: logs method, path, status, length, seconds and request id at INFO."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not LOG.isEnabledFor(logging.INFO):
+            return self._app(environ, start_response)
+        started = time.monotonic()
+        method = environ.get('REQUEST_METHOD', '-')
+        path = path_of(environ)
+        head: list[str] = ['-', '-']
+
+        def note(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
+            head[0] = status.split(' ', 1)[0]
+            head[1] = next((value for name, value in headers if name.lower() == 'content-length'), '-')
+            return start_response(status, headers, *args)
+
+        result = self._app(environ, note)
+        LOG.info(
+            '%s "%s %s" status: %s len: %s time: %.4f %s',
+            environ.get('REMOTE_ADDR', '-'),
+            method,
+            path,
+            head[0],
+            head[1],
+            time.monotonic() - started,
+            environ.get('openstack.request_id', '-'),
+        )
+        return result
+
+
+def path_of(environ: dict[str, Any]) -> str:
+    """Path and query as they may stand in a log: quoted, so in one line, and without secrets."""
+    path = quote(environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', ''), safe=_SAFE, encoding='latin-1')
+    query = environ.get('QUERY_STRING')
+    if not query:
+        return path
+    shown = quote(_SECRET.sub(r'\1***', query), safe=_SAFE + '%?*')
+    return f'{path}?{shown}'

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services as applications for uWSGI, gunicorn and the like: always on native threads, never patched.
+
+Configuration comes from the files of ``OS_TRIO2O_CONFIG_FILES`` (separated by ``;``) and the directory
+``OS_TRIO2O_CONFIG_DIR``, else from the usual places (``/etc/trio2o/trio2o.conf``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trio2o import concurrency, memory
+
+FILES = 'OS_TRIO2O_CONFIG_FILES'
+DIRECTORY = 'OS_TRIO2O_CONFIG_DIR'
+
+
+def load_application(package: str, prog: str) -> Callable[..., Any]:
+    """Build the application of the service that a package declares."""
+    # First, as importing oslo.messaging would choose for us.
+    concurrency.init('threading')
+    from oslo_log import log as oslo_log
+
+    from trio2o import conf as trio2o_conf
+    from trio2o import rpc, version
+    from trio2o.runtime import build_runtime, build_service
+
+    conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
+    oslo_log.setup(conf, 'trio2o', version.version_string())
+    service = importlib.import_module(package).SERVICE
+    application = build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify))
+    memory.settle()
+    return application
+
+
+def arguments(environ: Mapping[str, str]) -> list[str]:
+    """The command line that names the same files as the environment."""
+    files = [name.strip() for name in environ.get(FILES, '').split(';') if name.strip()]
+    args = [f'--config-file={name}' for name in files]
+    if environ.get(DIRECTORY):
+        args.append(f'--config-dir={environ[DIRECTORY]}')
+    return args
