@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from trio2o.gateway.forward import AskAny
 from trio2o.gateway.replicate import (
     VOLUME_TYPE,
     AnswerKey,
@@ -33,6 +34,8 @@ OPERATIONS = [
         'addProjectAccess',
         'removeProjectAccess',
     ),
+    # What no row knows is refused by a pod in Cinder's words.
+    Operation('volume_types.action', 'POST', '/types/{id}/action', AskAny()),
     Operation('volume_types.update', 'PUT', '/types/{id}', _WRITE),
     Operation('volume_types.delete', 'DELETE', '/types/{id}', _GUARDED),
     Operation('volume_types.show', 'GET', '/types/{id}', _READ),

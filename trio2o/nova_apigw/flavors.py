@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from trio2o.gateway.forward import AskAny
 from trio2o.gateway.replicate import FLAVOR, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
 from trio2o.web.operations import Operation, actions
 
@@ -27,6 +28,8 @@ OPERATIONS = [
         'addTenantAccess',
         'removeTenantAccess',
     ),
+    # What no row knows is refused by a pod in Nova's words.
+    Operation('flavors.action', 'POST', '/flavors/{id}/action', AskAny()),
     Operation('flavor_extra_specs.list', 'GET', _SPECS, _READ),
     Operation('flavor_extra_specs.create', 'POST', _SPECS, _WRITE),
     Operation('flavor_extra_specs.show', 'GET', _SPEC, _READ),

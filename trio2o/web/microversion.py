@@ -37,7 +37,11 @@ class Version(NamedTuple):
             raise exception.BadRequest(
                 f'API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.'
             )
-        return cls(int(match[1]), int(match[2]))
+        try:
+            return cls(int(match[1]), int(match[2]))
+        except ValueError:
+            # More digits than Python reads.
+            raise exception.BadRequest('API Version String is of invalid format: too many digits.') from None
 
 
 class VersionRange(NamedTuple):

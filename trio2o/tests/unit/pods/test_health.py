@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Breakers against a plain model, on a clock that is set."""
+
+import testtools
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from trio2o.pods.health import Breakers
+
+KEY, OTHER = ('pod', 'compute'), ('pod', 'volume')
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Model(RuleBasedStateMachine):
+    """Fails ``limit`` times in a row: closed to calls for a while, then open to one call at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.clock = Clock()
+        self.breakers = Breakers(3, 5.0, self.clock)
+        self.failures, self.until = 0, 0.0
+
+    @rule()
+    def fail(self):
+        self.breakers.failed(KEY)
+        self.failures += 1
+        if self.failures >= 3:
+            self.until = self.clock.now + 5.0
+
+    @rule()
+    def succeed(self):
+        self.breakers.succeeded(KEY)
+        self.failures = 0
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 4.9, 5.0, 100.0]))
+    def wait(self, seconds):
+        self.clock.now += seconds
+
+    @rule()
+    def ask(self):
+        is_open = self.failures >= 3 and self.clock.now < self.until
+        assert self.breakers.is_open(KEY) == is_open
+        assert not self.breakers.is_open(OTHER) and self.breakers.may_call(OTHER)
+        assert self.breakers.may_call(KEY) is not is_open
+        if self.failures >= 3 and not is_open:
+            # That was the one call; the rest wait.
+            self.until = self.clock.now + 5.0
+            assert not self.breakers.may_call(KEY)
+
+
+Model.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAgainstModel = Model.TestCase
+
+
+class TestBreakers(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.clock = Clock()
+        self.breakers = Breakers(2, 5.0, self.clock)
+
+    def test_the_one_that_tries_and_fails_closes_it_again(self):
+        for _ in range(2):
+            self.breakers.failed(KEY)
+        self.clock.now += 5
+        self.assertTrue(self.breakers.may_call(KEY))
+        self.breakers.failed(KEY)
+        self.clock.now += 4.9
+        self.assertFalse(self.breakers.may_call(KEY))
+        self.clock.now += 0.2
+        self.assertTrue(self.breakers.may_call(KEY))
+        self.breakers.succeeded(KEY)
+        self.assertTrue(self.breakers.may_call(KEY) and self.breakers.may_call(KEY))
+
+    def test_asking_whether_it_is_open_uses_nobodys_turn(self):
+        for _ in range(2):
+            self.breakers.failed(KEY)
+        self.clock.now += 6
+        for _ in range(3):
+            self.assertFalse(self.breakers.is_open(KEY))
+        self.assertTrue(self.breakers.may_call(KEY))
+        self.assertTrue(self.breakers.is_open(KEY))
+
+    def test_failures_count_only_in_a_row(self):
+        for _ in range(10):
+            self.breakers.failed(KEY)
+            self.breakers.succeeded(KEY)
+        self.assertTrue(self.breakers.may_call(KEY))

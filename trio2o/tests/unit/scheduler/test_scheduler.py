@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Choosing pods, over a database: filters, weighers, and projects that stay where they are."""
+
+import testtools
+
+from trio2o.db import bindings, pods
+from trio2o.pods.health import Breakers
+from trio2o.pods.registry import Registry
+from trio2o.scheduler.manager import Scheduler
+from trio2o.scheduler.spec import PodRequest
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.database import DatabaseFixture
+
+ENDPOINT = {'url': 'http://pod/v2.1', 'roots': ['http://pod'], 'min_version': '2.1', 'max_version': '2.96'}
+BOTH = {'compute': ENDPOINT, 'volume': ENDPOINT}
+
+
+class SchedulerTest(testtools.TestCase):
+    options = {}
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(DatabaseFixture()).db
+        self.conf = self.useFixture(ConfFixture(scheduler=self.options)).conf
+        self.breakers = Breakers(1, 1000.0)
+        self.registry = Registry(self.conf, self.db)
+        self.scheduler = Scheduler(self.conf, self.db, self.registry, self.breakers)
+        self.ids = {}
+
+    def add(self, name, zone, endpoints=BOTH, **fields):
+        self.ids[name] = pods.create(self.db, pod_name=name, az_name=zone, **fields).pod_id
+        self.set(name, endpoints=endpoints)
+
+    def set(self, name, **fields):
+        pods.update(self.db, self.ids[name], **fields)
+        self.registry.refresh()
+
+    def select(self, zone='', service='compute', project='project', **kwargs):
+        return [pod.name for pod in self.scheduler.select(PodRequest(service, project, zone, **kwargs))]
+
+    def bound(self, project='project'):
+        names = {pod_id: name for name, pod_id in self.ids.items()}
+        return sorted((binding.az_name, names[binding.pod_id]) for binding in bindings.current(self.db, project))
+
+
+class TestSelection(SchedulerTest):
+    def setUp(self):
+        super().setUp()
+        for name, zone in (('A', 'az1'), ('B', 'az1'), ('C', 'az2'), ('D', 'az1')):
+            self.add(name, zone)
+
+    def test_older_first(self):
+        self.assertEqual(['A', 'B', 'D'], self.select('az1'))
+        self.assertEqual(['A', 'B', 'C', 'D'], self.select())
+        self.assertEqual(['C'], self.select('az2'))
+        self.assertEqual([], self.select('nowhere'))
+
+    def test_states(self):
+        for state in ('disabled', 'draining', 'maintenance'):
+            self.set('A', state=state)
+            self.assertEqual(['B', 'D'], self.select('az1', project=state))
+
+    def test_services(self):
+        self.set('A', endpoints={'volume': ENDPOINT})
+        self.assertEqual(['B', 'D'], self.select('az1'))
+        self.assertEqual(['A', 'B', 'D'], self.select('az1', 'volume', 'other'))
+
+    def test_breakers_of_the_service_asked_for(self):
+        self.breakers.failed((self.ids['A'], 'compute'))
+        self.assertEqual(['B', 'D'], self.select('az1'))
+        self.assertEqual(['A', 'B', 'D'], self.select('az1', 'volume', 'other'))
+
+    def test_tried_ones(self):
+        self.assertEqual(['D'], self.select('az1', tried=frozenset([self.ids['A'], self.ids['B']])))
+
+    def test_the_top_region_is_never_chosen(self):
+        self.add('RegionOne', '')
+        self.assertNotIn('RegionOne', self.select())
+
+
+class TestBinding(SchedulerTest):
+    def setUp(self):
+        super().setUp()
+        for name, zone in (('A', 'az1'), ('B', 'az1'), ('C', 'az2')):
+            self.add(name, zone)
+
+    def test_stays_though_an_older_pod_comes_back(self):
+        self.set('A', state='disabled')
+        self.assertEqual(['B'], self.select('az1'))
+        self.set('A', state='enabled')
+        self.assertEqual(['B', 'A'], self.select('az1'))
+        self.assertEqual(['B', 'A'], self.select('az1', 'volume'))
+        self.assertEqual([('az1', 'B')], self.bound())
+
+    def test_moves_when_its_pod_no_longer_passes(self):
+        self.select('az1')
+        self.set('A', state='draining')
+        self.assertEqual(['B'], self.select('az1'))
+        self.assertEqual([('az1', 'B')], self.bound())
+        history = bindings.list_(self.db)
+        self.assertEqual(2, len(history))
+        self.assertEqual(1, len([binding for binding in history if binding.ended_at]))
+
+    def test_each_zone_its_own(self):
+        self.select('az1')
+        self.select('az2')
+        self.assertEqual([('az1', 'A'), ('az2', 'C')], self.bound())
+        self.assertEqual(['C'], self.select('az2'))
+
+    def test_no_zone_goes_where_the_project_is(self):
+        self.select('az2')
+        self.assertEqual('C', self.select()[0])
+        self.assertEqual([('az2', 'C')], self.bound())
+
+    def test_affinity_groups_are_apart(self):
+        self.select('az1')
+        self.set('A', state='disabled')
+        self.select('az1', affinity_group='gpu')
+        self.set('A', state='enabled')
+        self.assertEqual({('', self.ids['A']), ('gpu', self.ids['B'])}, {
+            (binding.affinity_group, binding.pod_id) for binding in bindings.current(self.db, 'project')
+        })
+
+    def test_bound_by_hand(self):
+        bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'])
+        self.assertEqual(['B', 'A'], self.select('az1'))
+        self.assertEqual([('', 'B')], self.bound())
+
+    def test_bound_by_hand_wins_over_an_automatic_one(self):
+        self.select('az1')
+        bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'], az_name='az1')
+        self.assertEqual('B', self.select('az1')[0])
+
+    def test_follows_where_it_went(self):
+        request = PodRequest('compute', 'project', 'az1')
+        views = self.scheduler.select(request)
+        self.scheduler.moved(request, views[1])
+        self.assertEqual([('az1', 'B')], self.bound())
+        self.assertEqual('B', self.select('az1')[0])
+
+    def test_other_projects_do_not_matter(self):
+        self.set('A', state='disabled')
+        self.select('az1')
+        self.set('A', state='enabled')
+        self.assertEqual('A', self.select('az1', project='other')[0])
+
+
+class TestPlugins(SchedulerTest):
+    options = {'filters': 'all_pods', 'weighers': 'creation_time', 'weight_multipliers': 'creation_time:-1'}
+
+    def test_only_what_is_named(self):
+        for name, zone in (('A', 'az1'), ('B', 'az2')):
+            self.add(name, zone)
+        self.set('A', state='disabled')
+        self.assertEqual(['B', 'A'], self.select('az1'))
+
+    def test_unknown_names_are_told(self):
+        conf = self.useFixture(ConfFixture(scheduler={'filters': 'state,nonsense'})).conf
+        error = self.assertRaises(ValueError, Scheduler, conf, self.db, self.registry, self.breakers)
+        self.assertIn('nonsense', str(error))
