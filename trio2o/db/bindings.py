@@ -17,6 +17,9 @@ from trio2o.db.session import Database, retry_on_deadlock, utcnow
 from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _BINDINGS = Columns(Binding, models.PodBinding)
+_CURRENT = _BINDINGS.select.where(
+    models.PodBinding.tenant_id == sqlalchemy.bindparam('tenant_id'), models.PodBinding.ended_at.is_(None)
+).order_by(models.PodBinding.is_pinned.desc(), models.PodBinding.started_at, models.PodBinding.id)
 
 
 def _current_key(*parts: str) -> str:
@@ -60,17 +63,7 @@ def _by_id(session: Session, binding_id: str) -> Binding:
 
 def current(db: Database, tenant_id: str) -> list[Binding]:
     """A project's bindings that have not ended, those made by hand first, then the oldest."""
-    with db.reader() as session:
-        return _BINDINGS.all(
-            session,
-            _BINDINGS.select.where(
-                models.PodBinding.tenant_id == tenant_id, models.PodBinding.ended_at.is_(None)
-            ).order_by(
-                models.PodBinding.is_pinned.desc(),
-                models.PodBinding.started_at,
-                models.PodBinding.id,
-            ),
-        )
+    return [Binding(*row) for row in db.rows(_CURRENT, {'tenant_id': tenant_id})]
 
 
 def list_(

@@ -318,8 +318,5 @@ def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int
 
 def pods_of_project(db: Database, resource_type: str, project_id: str) -> set[str]:
     """The pods that hold something live of a project; one index probe a pod."""
-    with db.reader() as session:
-        rows = session.execute(
-            _POD_HAS, {'resource_type': resource_type, 'project_id': project_id}
-        )
-        return {pod_id for pod_id, routing_id in rows if routing_id is not None}
+    rows = db.rows(_POD_HAS, {'resource_type': resource_type, 'project_id': project_id})
+    return {pod_id for pod_id, routing_id in rows if routing_id is not None}
