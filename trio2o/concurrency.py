@@ -215,12 +215,12 @@ class WSGIServer:
     def _start_threads(self) -> None:
         from cheroot import wsgi
 
-        server = wsgi.Server(
+        server: Any = wsgi.Server(
             self._sock.getsockname()[:2],
             self._app,
             numthreads=self._threads,
-            timeout=self._keepalive,
-            shutdown_timeout=self._timeout,
+            timeout=int(self._keepalive),
+            shutdown_timeout=int(self._timeout),
             request_queue_size=BACKLOG,
         )
         server.max_request_header_size = 65536

@@ -11,12 +11,16 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 from trio2o import exception
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
+from trio2o.db.errors import DatabaseLayerError
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import Identity
 
+#: What a database that is away, or has no tables yet, is told by.
+UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
 
-class Checks(upgradecheck.UpgradeCommands):  # type: ignore[misc]
+
+class Checks(upgradecheck.UpgradeCommands):
     """The checks, each of which touches nothing."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -26,7 +30,7 @@ class Checks(upgradecheck.UpgradeCommands):  # type: ignore[misc]
     def _database(self) -> Result:
         try:
             revision = migration.version(Database(self._conf))
-        except (db_exc.DBError, db_exc.CantStartEngineError, OSError) as error:
+        except UNREACHABLE as error:
             return Result(Code.FAILURE, f'The database cannot be reached: {type(error).__name__}.')
         if revision == migration.head():
             return Result(Code.SUCCESS)
@@ -46,7 +50,7 @@ class Checks(upgradecheck.UpgradeCommands):  # type: ignore[misc]
     def _pods(self) -> Result:
         try:
             pods = [pod for pod in db_pods.list_all(Database(self._conf)) if not pod.is_top]
-        except (db_exc.DBError, db_exc.CantStartEngineError, OSError) as error:
+        except UNREACHABLE as error:
             return Result(Code.FAILURE, f'Pods cannot be read: {type(error).__name__}.')
         missing = []
         for pod in pods:

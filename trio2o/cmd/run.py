@@ -166,7 +166,7 @@ def stop_all(parts: Sequence[Part]) -> None:
         thread.join()
 
 
-class _Worker(oslo_service.ServiceBase):  # type: ignore[misc]
+class _Worker(oslo_service.ServiceBase):
     """What oslo.service runs in each forked process."""
 
     def __init__(self, make_parts: Callable[[], list[Part]]) -> None:

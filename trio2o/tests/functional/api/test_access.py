@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what, what is open, and what is not there."""
+
+from trio2o.api import OPERATIONS
+from trio2o.tests.functional.api.base import AdminApiTestCase
+
+ROOT = 'http://gateway.test:19996'
+
+
+class TestAccess(AdminApiTestCase):
+    registers = False
+
+    def ask_all(self, as_, methods):
+        for operation in OPERATIONS:
+            if operation.method in methods:
+                path = operation.path.replace('{', '').replace('}', '')
+                yield operation.name, self.api.request(operation.method, path, as_=as_).status
+
+    def test_a_tenant_may_nothing(self):
+        for name, status in self.ask_all('demo', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
+            self.assertEqual(403, status, name)
+
+    def test_a_reader_may_look(self):
+        for name, status in self.ask_all('reader', {'GET'}):
+            self.assertIn(status, (200, 404), name)
+        for name, status in self.ask_all('reader', {'POST', 'PUT', 'PATCH', 'DELETE'}):
+            self.assertEqual(403, status, name)
+
+    def test_nobody_may_nothing(self):
+        for name, status in self.ask_all(None, {'GET', 'POST'}):
+            self.assertEqual(401, status, name)
+        answer = self.api.get('/pods', as_=None, headers={'X-Auth-Token': 'made-up', 'X-Roles': 'admin'})
+        self.assertEqual(401, answer.status)
+
+    def test_headers_a_client_makes_up_are_not_believed(self):
+        answer = self.api.get('/pods', as_='demo', headers={'X-Roles': 'admin', 'OpenStack-System-Scope': 'all'})
+        self.assertEqual(403, answer.status)
+        # Once more, from what is kept of the token.
+        answer = self.api.get('/pods', as_='demo', headers={'X-Roles': 'admin', 'OpenStack-System-Scope': 'all'})
+        self.assertEqual(403, answer.status)
+
+    def test_versions_are_open(self):
+        for path in ('', '/'):
+            (version,) = self.api.get(ROOT + path, as_=None)['versions']
+            self.assertEqual(('v1.0', 'CURRENT'), (version['id'], version['status']))
+        for path in ('/v1.0', '/v1.0/'):
+            version = self.assertAnswer(200, self.api.get(ROOT + path, as_=None))['version']
+            self.assertEqual(f'{ROOT}/v1.0/', version['links'][0]['href'])
+
+    def test_health_and_metrics_are_open(self):
+        self.assertEqual(200, self.api.get(f'{ROOT}/healthcheck', as_=None).status)
+        self.assertIn('trio2o_pod_calls', self.api.get(f'{ROOT}/metrics', as_=None).text)
+
+    def test_unknown_paths_and_methods(self):
+        for path in ('/nope', '/pods/1/more', '/pods/', '/jobs/1/nope', '//pods'):
+            self.assertEqual(404, self.api.get(path).status, path)
+        self.assertEqual(404, self.api.get(f'{ROOT}/v2').status)
+        answer = self.assertAnswer(405, self.api.put('/pods', {}))
+        self.assertEqual('GET, POST', answer.headers['Allow'])
+        self.assertEqual('DELETE, GET, PATCH, PUT', self.api.post('/pods/x', {}).headers['Allow'])
+
+    def test_every_answer_has_a_request_id(self):
+        for path in ('/pods', '/nope', f'{ROOT}/'):
+            self.assertRegex(self.api.get(path).headers['x-openstack-request-id'], '^req-')
+
+    def test_body_too_large(self):
+        self.assertAnswer(413, self.api.post('/pods', body=b' ' * 200000))

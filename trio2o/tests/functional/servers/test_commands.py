@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real commands, each in processes of its own, on the backend TRIO2O_TEST_BACKEND names."""
+
+import concurrent.futures
+import os
+import signal
+
+import testtools
+
+from trio2o.lab.emulated import faults
+from trio2o.lab.emulated.server import CloudServer
+from trio2o.lab.emulated.topology import Cloud
+from trio2o.tests.fixtures import conf, launch, servers
+
+BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
+
+
+class CommandsTestCase(testtools.TestCase):
+    """An emulated cloud on ports, and a configuration for commands before it."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = Cloud(pods=2)
+        server = CloudServer(self.cloud).start()
+        self.addCleanup(server.stop)
+        self.ports = dict(zip(('api', 'cinder_apigw', 'nova_apigw'), launch.free_ports(3), strict=True))
+
+    def configure(self, **overrides):
+        """:returns: --config-file argument"""
+        files = self.useFixture(
+            conf.ConfFixture(
+                self.cloud.keystone.url,
+                concurrency_backend=BACKEND,
+                **{
+                    name: {'bind_host': '127.0.0.1', 'bind_port': port, **overrides.pop(name, {})}
+                    for name, port in self.ports.items()
+                },
+                **overrides,
+            )
+        )
+        return f'--config-file={files.path}'
+
+    def start(self, name, argument, *services):
+        return self.useFixture(launch.Process(name, argument, ports=[self.ports[service] for service in services]))
+
+    def request(self, service, method, path, json=None, user='admin', timeout=30):
+        token = {'X-Auth-Token': self.cloud.token(user)}
+        return launch.request(self.ports[service], method, path, json, token, timeout)
+
+    def register(self, name='Pod1', zone='az1'):
+        answer = self.request('api', 'POST', '/v1.0/pods', {'pod': {'pod_name': name, 'az_name': zone}})
+        self.assertEqual(200, answer.status, answer.body)
+        return answer.json['pod']['pod_id']
+
+    def jobs(self, state):
+        answer = self.request('api', 'GET', f'/v1.0/jobs?state={state}&type=sync_pod')
+        return answer.json['jobs'] if answer is not None and answer.status == 200 else []
+
+
+class TestAllInOne(CommandsTestCase):
+    def start_all(self, **overrides):
+        return self.start('trio2o-all', self.configure(**overrides), *self.ports)
+
+    def test_serves_registers_and_runs_jobs(self):
+        process = self.start_all()
+        self.cloud.add_servers('Pod1', 'demo', 2)
+        self.register('Pod1', 'az1')
+        self.register('Pod2', 'az2')
+        launch.wait_until(lambda: len(self.jobs('success')) == 2, 30, lambda: process.log)
+        answer = self.request('nova_apigw', 'GET', '/v2.1/servers/detail', user='demo')
+        self.assertEqual(['az1', 'az1'], [s['OS-EXT-AZ:availability_zone'] for s in answer.json['servers']])
+        self.assertEqual(200, self.request('cinder_apigw', 'GET', '/v3/volumes', user='demo').status)
+        self.assertIn(f'started with {BACKEND}', process.log)
+
+    def test_sigterm_stops_all_within_seconds(self):
+        process = self.start_all()
+        status, seconds = process.terminate()
+        self.assertEqual(0, status, process.log)
+        self.assertLess(seconds, 5)
+        for port in self.ports.values():
+            self.assertIsNone(launch.request(port, 'GET', '/healthcheck'))
+
+    def test_sigterm_lets_a_running_request_end(self):
+        process = self.start_all()
+        self.register()
+        nova = self.cloud.pod('Pod1').nova
+        nova.faults.add(faults.Slow(2.0, path='/servers/detail'))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(self.request, 'nova_apigw', 'GET', '/v2.1/servers/detail', user='demo')
+            launch.wait_until(
+                lambda: any('/servers/detail' in seen.path for seen in list(nova.requests)),
+                20,
+                'nova was not asked',
+            )
+            status, _seconds = process.terminate()
+            self.assertEqual(200, answer.result().status)
+        self.assertEqual(0, status)
+
+    def test_sigkill_and_start_again(self):
+        process = self.start_all()
+        pod_id = self.register()
+        process.kill()
+        self.assertIsNone(self.request('api', 'GET', '/v1.0/pods'))
+        process.start()
+        answer = self.request('api', 'GET', f'/v1.0/pods/{pod_id}')
+        self.assertEqual('Pod1', answer.json['pod']['pod_name'])
+        launch.wait_until(lambda: self.jobs('success'), 90, lambda: process.log)
+
+    def test_sighup_reads_the_configuration_again(self):
+        process = self.start_all()
+        process.popen.send_signal(signal.SIGHUP)
+        launch.wait_until(lambda: 'SIGHUP' in process.log, 20, lambda: process.log)
+        self.assertEqual(200, launch.request(self.ports['api'], 'GET', '/healthcheck').status)
+
+    def test_access_log(self):
+        process = self.start_all()
+        self.request('api', 'GET', '/v1.0/pods?limit=3&my_token=abc%0adef')
+        launch.wait_until(lambda: '/v1.0/pods' in process.log, 20, lambda: process.log)
+        (line,) = (line for line in process.log.splitlines() if '"GET /v1.0/pods' in line)
+        self.assertRegex(line, r'"GET /v1.0/pods\?limit=3&my_token=\*\*\*" status: 400 len: \d+ time: [\d.]+ req-')
+        self.assertNotIn(self.cloud.token('admin'), process.log)
+
+
+class TestStart(CommandsTestCase):
+    def test_port_taken(self):
+        taken = launch.socket.create_server(('127.0.0.1', self.ports['api']))
+        self.addCleanup(taken.close)
+        argument = self.configure()
+        for name in ('trio2o-api', 'trio2o-all'):
+            result = launch.run(name, argument)
+            self.assertEqual(1, result.returncode, result.stderr)
+            last = result.stderr.strip().splitlines()[-1]
+            self.assertEqual(
+                f'{name}: [api] cannot listen on 127.0.0.1:{self.ports["api"]}: Address already in use', last
+            )
+            self.assertNotIn('Traceback', result.stderr)
+
+    def test_no_such_file(self):
+        result = launch.run('trio2o-api', '--config-file=/nowhere/trio2o.conf')
+        self.assertEqual(1, result.returncode)
+        self.assertEqual(1, len(result.stderr.strip().splitlines()), result.stderr)
+        self.assertIn('/nowhere/trio2o.conf', result.stderr)
+
+    def test_wrong_backend(self):
+        result = launch.run('trio2o-api', self.configure(), env={**os.environ, 'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'})
+        self.assertEqual(1, result.returncode)
+        self.assertIn('concurrency_backend', result.stderr)
+        self.assertNotIn('Traceback', result.stderr)
+
+    def test_workers_that_die_are_started_again(self):
+        process = self.start('trio2o-api', self.configure(api={'workers': 2}), 'api')
+        first = launch.wait_until(lambda: len(process.children()) == 2 and process.children(), 20, lambda: process.log)
+        os.kill(first[0], signal.SIGKILL)
+        launch.wait_until(
+            lambda: len(process.children()) == 2 and set(process.children()) != set(first), 20, lambda: process.log
+        )
+        for _ in range(10):
+            self.assertEqual(200, self.request('api', 'GET', '/v1.0/pods').status)
+        workers = process.children()
+        status, seconds = process.terminate()
+        self.assertEqual(0, status, process.log)
+        self.assertLess(seconds, 10)
+        for worker in workers:
+            self.assertRaises(ProcessLookupError, os.kill, worker, 0)
+
+    def test_status(self):
+        argument = self.configure()
+        result = launch.run('trio2o-status', argument, 'upgrade', 'check')
+        self.assertEqual(0, result.returncode, result.stdout + result.stderr)
+        self.cloud.keystone.faults.add(faults.Status(503))
+        result = launch.run('trio2o-status', argument, 'upgrade', 'check')
+        self.assertEqual(2, result.returncode, result.stdout + result.stderr)
+        self.assertIn('Keystone', result.stdout)
+
+
+class TestOverBroker(CommandsTestCase):
+    """Four processes that share a MariaDB and a RabbitMQ, and nothing else."""
+
+    def test_separate_processes(self):
+        url = self.enter(servers.mariadb())
+        transport_url = self.enter(servers.rabbitmq())
+        # Only the message can tell the worker in time.
+        argument = self.configure(
+            transport_url=transport_url, database={'connection': url}, xjob={'scan_interval': 600}
+        )
+        result = launch.run('trio2o-db-manage', argument, 'db_sync')
+        self.assertEqual(0, result.returncode, result.stderr)
+        api = self.start('trio2o-api', argument, 'api')
+        self.start('trio2o-nova-apigw', argument, 'nova_apigw')
+        self.start('trio2o-cinder-apigw', argument, 'cinder_apigw')
+        xjob = self.start('trio2o-xjob', argument)
+        self.cloud.add_servers('Pod1', 'demo', 1)
+        self.register()
+        launch.wait_until(lambda: self.jobs('success'), 60, lambda: api.log + xjob.log)
+        answer = launch.wait_until(
+            lambda: self.request('nova_apigw', 'GET', '/v2.1/servers', user='demo').json['servers'],
+            20,
+            'the server is not listed',
+        )
+        self.assertEqual(['server-0'], [server['name'] for server in answer])
+        self.assertEqual(200, self.request('cinder_apigw', 'GET', '/v3/volumes', user='demo').status)
+        status, seconds = xjob.terminate()
+        self.assertEqual(0, status, xjob.log)
+        self.assertLess(seconds, 25)
+
+    def enter(self, context):
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
