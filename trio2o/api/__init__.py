@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
 
-from trio2o.api import bindings, jobs, pods, replicas, routings, versions
+from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, versions
+from trio2o.api.schemas import bindings as binding_schemas
+from trio2o.api.schemas import jobs as job_schemas
+from trio2o.api.schemas import pods as pod_schemas
+from trio2o.api.schemas import replicas as replica_schemas
+from trio2o.api.schemas import routings as routing_schemas
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
 
@@ -32,6 +37,26 @@ OPERATIONS = OperationTable(
     ]
 )
 
+#: What each operation reads; for the OpenAPI document (a test holds it against the handlers).
+ACCEPTS = {
+    'pods.list': pod_schemas.LIST,
+    'pods.create': pod_schemas.CREATE,
+    'pods.replace': pod_schemas.UPDATE,
+    'pods.update': pod_schemas.UPDATE,
+    'pods.delete': pod_schemas.DELETE,
+    'bindings.list': binding_schemas.LIST,
+    'bindings.show': binding_schemas.SHOW,
+    'bindings.create': binding_schemas.CREATE,
+    'routings.list': routing_schemas.LIST,
+    'routings.show': routing_schemas.SHOW,
+    'routings.create': routing_schemas.CREATE,
+    'routings.replace': routing_schemas.UPDATE,
+    'routings.update': routing_schemas.UPDATE,
+    'jobs.list': job_schemas.LIST,
+    'replicas.list': replica_schemas.LIST,
+    'usages.list': replica_schemas.USAGES,
+}
+
 SERVICE = Service(
     name='api',
     service_type='',
@@ -42,6 +67,7 @@ SERVICE = Service(
         '/': versions.list_versions,
         '/v1.0': versions.show_version,
         '/v1.0/': versions.show_version,
+        openapi.PATH: openapi.page(OPERATIONS, ACCEPTS),
     },
     has_project_in_path=False,
     compat_request_id=False,

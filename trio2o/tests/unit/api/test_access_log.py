@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a request's path may stand in a log."""
+
+import hypothesis
+import testtools
+from hypothesis import strategies as st
+
+from trio2o.web.access_log import path_of
+
+
+def path(path_info, query=''):
+    return path_of({'PATH_INFO': path_info, 'QUERY_STRING': query})
+
+
+class TestPath(testtools.TestCase):
+    def test_plain(self):
+        self.assertEqual('/v2.1/servers?limit=3&name=a%20b', path('/v2.1/servers', 'limit=3&name=a%20b'))
+
+    def test_secrets(self):
+        for name in ('token', 'X-Auth-Token', 'password', 'client_secret', 'temp_url_signature'):
+            shown = path('/x', f'a=1&{name}=hush&b=2')
+            self.assertNotIn('hush', shown)
+            self.assertEqual(f'/x?a=1&{name}=***&b=2', shown)
+
+    @hypothesis.given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
+    def test_stays_in_one_line(self, path_info, query):
+        shown = path(path_info, query)
+        self.assertTrue(shown.isascii())
+        self.assertEqual([], [character for character in shown if character < ' ' or character in '"\x7f'])

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenAPI document says what the rows, the schemas and the handlers say."""
+
+import inspect
+import re
+
+import jsonschema
+import testtools
+
+from trio2o import api
+from trio2o.api import openapi
+from trio2o.web.validation import Body, Query
+
+
+class TestDocument(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.document = openapi.document(api.OPERATIONS, api.ACCEPTS, 'http://host')
+
+    def test_every_row_is_there(self):
+        found = {(method.upper(), path) for path, methods in self.document['paths'].items() for method in methods}
+        self.assertEqual({(row.method, row.path) for row in api.OPERATIONS}, found)
+
+    def test_accepts_names_rows_only(self):
+        self.assertEqual(set(), set(api.ACCEPTS) - {row.name for row in api.OPERATIONS})
+
+    def test_accepts_is_what_handlers_read(self):
+        for row in api.OPERATIONS:
+            read = set(re.findall(r'schemas\.(\w+)\.read', inspect.getsource(row.handler)))
+            module = inspect.getmodule(row.handler).schemas if read else None
+            wanted = {id(getattr(module, name)) for name in read}
+            accepted = api.ACCEPTS.get(row.name)
+            self.assertEqual(wanted, {id(accepted)} - {id(None)}, row.name)
+
+    def test_success_and_refusal_of_every_row(self):
+        for methods in self.document['paths'].values():
+            for name, operation in methods.items():
+                statuses = set(operation['responses'])
+                self.assertTrue(statuses & {'200', '202'}, operation['operationId'])
+                if '{' in operation['operationId'] or operation['parameters'][:1] == ['path']:
+                    self.assertIn('404', statuses)
+                self.assertIn('summary', operation, name)
+
+    def test_schemas_are_schemas(self):
+        for part in api.ACCEPTS.values():
+            if isinstance(part, Body):
+                jsonschema.Draft202012Validator.check_schema(part.document)
+            elif isinstance(part, Query):
+                for schema in part.parameters.values():
+                    jsonschema.Draft202012Validator.check_schema(schema)

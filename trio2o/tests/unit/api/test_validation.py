@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies and queries: what is wrong is told by field, whatever a client sends."""
+
+import dataclasses
+from urllib.parse import parse_qsl
+
+import hypothesis
+import orjson
+import testtools
+from hypothesis import strategies as st
+
+from trio2o import api, exception
+from trio2o.api.schemas import record, text
+from trio2o.web.validation import Body, Query
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@dataclasses.dataclass
+class FakeCall:
+    """As much of a call as reading it needs."""
+
+    json: object = None
+    query_string: str = ''
+
+    @property
+    def query(self):
+        return parse_qsl(self.query_string, keep_blank_values=True)
+
+
+class TestBody(testtools.TestCase):
+    BODY = Body('thing', record({'name': text(8, 1), 'tags': {'type': 'object'}}, required=('name',)))
+
+    def refusal(self, error, json):
+        return str(self.assertRaises(error, self.BODY.read, FakeCall(json)))
+
+    def test_read(self):
+        self.assertEqual({'name': 'a b'}, self.BODY.read(FakeCall({'thing': {'name': '  a b '}})))
+
+    def test_nothing_beside_the_key(self):
+        for json in (None, [], 'x', {}, {'other': {}}, {'thing': {'name': 'a'}, 'other': 1}):
+            self.refusal(exception.BadRequest, json)
+
+    def test_field_is_named(self):
+        for inner, field in (
+            ({}, 'name'),
+            ({'name': ''}, 'thing.name'),
+            ({'name': 'x' * 9}, 'thing.name'),
+            ({'name': 'a\nb'}, 'thing.name'),
+            ({'name': 'a', 'tags': 1}, 'thing.tags'),
+            ({'name': 'a', 'colour': 1}, 'colour'),
+            ([], 'thing'),
+            (None, 'thing'),
+        ):
+            self.assertIn(field, self.refusal(exception.Unprocessable, {'thing': inner}))
+
+    @hypothesis.given(JSON)
+    def test_anything(self, inner):
+        for part in api.ACCEPTS.values():
+            if isinstance(part, Body):
+                for json in (inner, {part.key: inner}):
+                    try:
+                        part.read(FakeCall(orjson.loads(orjson.dumps(json, default=str))))
+                    except (exception.BadRequest, exception.Unprocessable):
+                        pass
+                    except orjson.JSONEncodeError:
+                        hypothesis.reject()
+
+
+class TestQuery(testtools.TestCase):
+    QUERY = Query(limit={'type': 'string', 'pattern': '^[0-9]+$', 'description': 'a number'}, name=text())
+
+    def test_read(self):
+        self.assertEqual({'limit': '3', 'name': ''}, self.QUERY.read(FakeCall(query_string='limit=3&name=')))
+
+    def test_parameter_is_named(self):
+        for query, words in (('limit=x', 'limit'), ('colour=1', 'colour'), ('name=a&name=b', 'name')):
+            call = FakeCall(query_string=query)
+            self.assertIn(words, str(self.assertRaises(exception.BadRequest, self.QUERY.read, call)))

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read before anything else is imported."""
+
+import os
+import subprocess
+import sys
+
+import fixtures
+import testtools
+
+from trio2o import concurrency
+from trio2o.cmd import early
+from trio2o.wsgi import load
+
+
+class TestBackendName(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.EnvironmentVariable(early.ENVIRONMENT))
+
+    def file(self, content, name='trio2o.conf'):
+        path = os.path.join(self.directory, name)
+        with open(path, 'w') as file:
+            file.write(content)
+        return path
+
+    def name(self, *argv):
+        return early.backend_name('trio2o-api', argv)
+
+    def test_default(self):
+        path = self.file('[DEFAULT]\ndebug = true\n')
+        self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', path))
+
+    def test_both_forms_and_other_arguments(self):
+        path = self.file('[DEFAULT]\nconcurrency_backend = threading\n')
+        self.assertEqual('threading', self.name('--debug', '--config-file', path))
+        self.assertEqual('threading', self.name(f'--config-file={path}', '--log-file', 'x'))
+
+    def test_the_last_file_decides(self):
+        one = self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', 'one')
+        two = self.file('[DEFAULT]\nconcurrency_backend = threading\n', 'two')
+        self.assertEqual('threading', self.name('--config-file', one, '--config-file', two))
+        self.assertEqual('eventlet', self.name('--config-file', two, '--config-file', one))
+
+    def test_directory(self):
+        self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', '1.conf')
+        self.file('[DEFAULT]\nconcurrency_backend = threading\n', '2.conf')
+        self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', '3.txt')
+        self.assertEqual('threading', self.name('--config-dir', self.directory))
+
+    def test_other_sections_do_not_count(self):
+        path = self.file('[api]\nconcurrency_backend = threading\n')
+        self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', path))
+
+    def test_environment_is_above_files(self):
+        path = self.file('[DEFAULT]\nconcurrency_backend = eventlet\n')
+        self.useFixture(fixtures.EnvironmentVariable(early.ENVIRONMENT, 'threading'))
+        self.assertEqual('threading', self.name('--config-file', path))
+
+    def test_what_cannot_be_read_is_left_to_those_who_tell(self):
+        bad = self.file('no section\n  what is this\n[')
+        self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', bad))
+        self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', '/nowhere'))
+
+    def test_little_is_imported_before(self):
+        """What has ssl in its hands before it is patched fails in ways that are hard to understand."""
+        code = (
+            'import sys, trio2o.cmd.api, trio2o.cmd.all_in_one;'
+            'print([name for name in ("ssl", "urllib3", "requests", "sqlalchemy", "oslo_messaging", '
+            '"oslo_service", "eventlet") if name in sys.modules])'
+        )
+        result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+        self.assertEqual('[]', result.stdout.strip())
+
+
+class TestWsgiArguments(testtools.TestCase):
+    def test_files_and_directory(self):
+        environ = {load.FILES: '/a.conf; /b.conf;', load.DIRECTORY: '/d'}
+        self.assertEqual(
+            ['--config-file=/a.conf', '--config-file=/b.conf', '--config-dir=/d'], load.arguments(environ)
+        )
+        self.assertEqual([], load.arguments({}))
