@@ -235,13 +235,16 @@ class WSGIServer:
 
 
 class _Limited:
-    """An application of which only so many requests run at once."""
+    """An application under eventlet's server, of which only so many requests run at once."""
 
     def __init__(self, app: Callable[..., Any], most: int) -> None:
         self._app = app
         self._slots = threading.BoundedSemaphore(most)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked':
+            # The server puts the chunks together but does not say so, and webob would see no body.
+            environ['wsgi.input_terminated'] = True
         with self._slots:
             return self._app(environ, start_response)
 

@@ -9,6 +9,7 @@ from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
+from trio2o.web.validation import Body, Query
 
 OPERATIONS = OperationTable(
     [
@@ -38,7 +39,7 @@ OPERATIONS = OperationTable(
 )
 
 #: What each operation reads; for the OpenAPI document (a test holds it against the handlers).
-ACCEPTS = {
+ACCEPTS: dict[str, Body | Query] = {
     'pods.list': pod_schemas.LIST,
     'pods.create': pod_schemas.CREATE,
     'pods.replace': pod_schemas.UPDATE,

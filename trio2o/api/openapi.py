@@ -41,7 +41,7 @@ _MEANING = {
 
 
 def page(
-    operations: Iterable[Operation], accepts: dict[str, Body | Query | tuple[Body, Query]]
+    operations: Iterable[Operation], accepts: dict[str, Body | Query]
 ) -> Callable[[str, VersionRange | None], Answer]:
     """A page with the document.
 
@@ -57,7 +57,7 @@ def page(
 
 def document(
     operations: Iterable[Operation],
-    accepts: dict[str, Body | Query | tuple[Body, Query]],
+    accepts: dict[str, Body | Query],
     base_url: str = '',
 ) -> Json:
     """The document as such."""
@@ -78,7 +78,7 @@ def document(
     }
 
 
-def _operation(operation: Operation, accepted: Body | Query | tuple[Body, Query] | None) -> Json:
+def _operation(operation: Operation, accepted: Body | Query | None) -> Json:
     found: Json = {
         'operationId': operation.name,
         'summary': (operation.handler.__doc__ or operation.name).strip().split('\n')[0],
@@ -89,16 +89,15 @@ def _operation(operation: Operation, accepted: Body | Query | tuple[Body, Query]
         ],
         'responses': {status: _response(status) for status in _statuses(operation)},
     }
-    for part in accepted if isinstance(accepted, tuple) else (accepted,):
-        if isinstance(part, Query):
-            found['parameters'] += [
-                {'name': name, 'in': 'query', 'schema': schema} for name, schema in part.parameters.items()
-            ]
-        elif isinstance(part, Body):
-            found['requestBody'] = {
-                'required': True,
-                'content': {'application/json': {'schema': part.document}},
-            }
+    if isinstance(accepted, Query):
+        found['parameters'] += [
+            {'name': name, 'in': 'query', 'schema': schema} for name, schema in accepted.parameters.items()
+        ]
+    elif isinstance(accepted, Body):
+        found['requestBody'] = {
+            'required': True,
+            'content': {'application/json': {'schema': accepted.document}},
+        }
     return found
 
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from http.client import responses
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import pecan
 import webob
@@ -31,7 +30,11 @@ if TYPE_CHECKING:
     from trio2o.web.service import Service
 
 #: What may stand as a project id in a path, as in both services.
-_PROJECT_ID = re.compile(r'^[0-9a-f-]+$')
+_PROJECT_ID = re.compile(r'[0-9a-f-]+')
+
+_PIECE = 65536
+
+_CUT_SHORT = 'The request body could not be read to its end.'
 
 Versions = Callable[[], 'VersionRange | None']
 
@@ -59,6 +62,8 @@ class Dispatcher:
         service = self._service
         environ = request.environ
         prefix, path, ignores_versions = self._split_prefix(_raw_path(environ))
+        if service.has_json_suffix:
+            path = path.removesuffix('.json')
         project_id, rest = self._split_project(path)
         body = _read_body(request)
         method = environ['REQUEST_METHOD']
@@ -83,7 +88,7 @@ class Dispatcher:
             headers=_headers(environ),
             body=body,
             version=version,
-            params={name: unquote(value) for name, value in params.items()},
+            params=params,
             runtime=self._runtime,
         )
 
@@ -106,7 +111,7 @@ class Dispatcher:
         """Cut the optional project id off: no resource is named with hexadecimal digits only."""
         if self._service.has_project_in_path:
             first, slash, rest = path[1:].partition('/')
-            if slash and _PROJECT_ID.match(first):
+            if slash and _PROJECT_ID.fullmatch(first):
                 return first, '/' + rest
         return None, path
 
@@ -192,13 +197,20 @@ def _read_body(request: webob.Request) -> bytes:
         raise exception.BadRequest('Content-Length is not a number.') from None
     if length is None and 'HTTP_TRANSFER_ENCODING' not in request.environ:
         return b''
+    if length is not None and length < 0:
+        raise exception.BadRequest('Content-Length is not a number.')
     try:
         stream = request.environ['wsgi.input']
-        body: bytes = stream.read() if length is None else stream.read(length)
+        if length is None:
+            # In pieces, so that one that is too long is given up before it has filled the memory.
+            return b''.join(iter(lambda: stream.read(_PIECE), b''))
+        body: bytes = stream.read(length)
     except webob.exc.HTTPRequestEntityTooLarge as error:
         raise exception.TooLarge(error.detail or 'Request is too large.') from None
     except (OSError, ValueError):
-        raise exception.BadRequest('The request body could not be read to its end.') from None
+        raise exception.BadRequest(_CUT_SHORT) from None
+    if length is not None and len(body) != length:
+        raise exception.BadRequest(_CUT_SHORT)
     return body
 
 

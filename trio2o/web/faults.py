@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from oslo_db import exception as db_exc
 
 from trio2o import exception
 from trio2o.web import microversion
@@ -45,6 +46,9 @@ def guarded(service: Service, accept: str, work: Callable[[Seen], Answer]) -> An
         return answer(service, error, seen.version, accept)
 
 
+AWAY = 'The service is temporarily unavailable. Please try again later.'
+
+
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
     """Render an exception; what nobody foresaw is logged with its traceback and answered 500."""
     if isinstance(error, exception.RouteNotFound):
@@ -53,6 +57,10 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
     if isinstance(error, exception.PodError):
         LOG.warning('%s', error)
         code, message = error.code, POD_FAILED
+        headers.append(('Retry-After', '5'))
+    elif isinstance(error, db_exc.DBConnectionError):
+        LOG.error('the database does not answer: %s', error)
+        code, message = 503, AWAY
         headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
         code, message = error.code, error.message

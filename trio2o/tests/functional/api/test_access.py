@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what, what is open, and what is not there."""
 
+import testtools
+
 from trio2o.api import OPERATIONS
+from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.functional.api.base import AdminApiTestCase
 
 ROOT = 'http://gateway.test:19996'
@@ -47,6 +50,11 @@ class TestAccess(AdminApiTestCase):
             version = self.assertAnswer(200, self.api.get(ROOT + path, as_=None))['version']
             self.assertEqual(f'{ROOT}/v1.0/', version['links'][0]['href'])
 
+    def test_openapi_is_open(self):
+        document = self.assertAnswer(200, self.api.get(f'{ROOT}/v1.0/openapi.json', as_=None)).json
+        self.assertEqual([{'url': f'{ROOT}/v1.0'}], document['servers'])
+        self.assertEqual({operation.path for operation in OPERATIONS}, set(document['paths']))
+
     def test_health_and_metrics_are_open(self):
         self.assertEqual(200, self.api.get(f'{ROOT}/healthcheck', as_=None).status)
         self.assertIn('trio2o_pod_calls', self.api.get(f'{ROOT}/metrics', as_=None).text)
@@ -65,3 +73,14 @@ class TestAccess(AdminApiTestCase):
 
     def test_body_too_large(self):
         self.assertAnswer(413, self.api.post('/pods', body=b' ' * 200000))
+
+
+class TestDatabaseAway(testtools.TestCase):
+    def test_is_a_503_that_says_to_wait(self):
+        nowhere = 'mysql+pymysql://trio2o@127.0.0.1:1/trio2o'
+        cloud = self.useFixture(GatewayFixture(register=False, database={'connection': nowhere, 'max_retries': 0}))
+        answer = cloud.api.get('/pods')
+        self.assertEqual(503, answer.status, answer.text)
+        self.assertEqual('5', answer.headers['Retry-After'])
+        self.assertNotIn('mysql', answer.text)
+        self.assertEqual(200, cloud.api.get(f'{ROOT}/healthcheck').status)

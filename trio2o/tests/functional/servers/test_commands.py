@@ -2,6 +2,7 @@
 """The real commands, each in processes of its own, on the backend TRIO2O_TEST_BACKEND names."""
 
 import concurrent.futures
+import http.client
 import os
 import signal
 
@@ -74,6 +75,12 @@ class TestAllInOne(CommandsTestCase):
 
     def test_sigterm_stops_all_within_seconds(self):
         process = self.start_all()
+        for port in self.ports.values():
+            # A client that keeps its connection must not hold the process.
+            idle = http.client.HTTPConnection('127.0.0.1', port)
+            self.addCleanup(idle.close)
+            idle.request('GET', '/healthcheck')
+            idle.getresponse().read()
         status, seconds = process.terminate()
         self.assertEqual(0, status, process.log)
         self.assertLess(seconds, 5)
@@ -105,6 +112,17 @@ class TestAllInOne(CommandsTestCase):
         answer = self.request('api', 'GET', f'/v1.0/pods/{pod_id}')
         self.assertEqual('Pod1', answer.json['pod']['pod_name'])
         launch.wait_until(lambda: self.jobs('success'), 90, lambda: process.log)
+
+    def test_a_body_in_chunks(self):
+        self.start_all()
+        connection = http.client.HTTPConnection('127.0.0.1', self.ports['api'], timeout=20)
+        self.addCleanup(connection.close)
+        headers = {'X-Auth-Token': self.cloud.token('admin'), 'Content-Type': 'application/json'}
+        for _again in range(2):
+            connection.request('POST', '/v1.0/pods', iter([b'{"pod": ', b'{}}']), headers, encode_chunked=True)
+            response = connection.getresponse()
+            self.assertIn(b'pod_name', response.read())
+            self.assertEqual(422, response.status)
 
     def test_sighup_reads_the_configuration_again(self):
         process = self.start_all()
@@ -171,6 +189,30 @@ class TestStart(CommandsTestCase):
         result = launch.run('trio2o-status', argument, 'upgrade', 'check')
         self.assertEqual(2, result.returncode, result.stdout + result.stderr)
         self.assertIn('Keystone', result.stdout)
+
+
+class TestWsgiModules(CommandsTestCase):
+    def test_applications_run_on_native_threads(self):
+        argument = self.configure()
+        code = (
+            'import socket, sys; from trio2o.wsgi.{} import application; from trio2o import concurrency;'
+            'status = [];'
+            'body = application({{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SCRIPT_NAME": "",'
+            '"SERVER_NAME": "h", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}},'
+            'lambda *args: status.append(args[0]));'
+            'print(status[0], concurrency.backend(), socket.socket.__module__)'
+        )
+        for name in self.ports:
+            result = launch.subprocess.run(
+                [launch.sys.executable, '-c', code.format(name)],
+                env={**os.environ, 'OS_TRIO2O_CONFIG_FILES': argument.partition('=')[2]},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            # Nova's versions are a 200, Cinder's a 300.
+            self.assertRegex(result.stdout, '^(200 OK|300 Multiple Choices) threading socket$', result.stderr)
 
 
 class TestOverBroker(CommandsTestCase):
