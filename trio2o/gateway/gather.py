@@ -46,10 +46,11 @@ class Paging:
     """How one service pages its lists.
 
     :ivar max_limit: most items of one answer
-    :ivar links_key: key of the next link in the answer
+    :ivar links_key: key of the next link in the answer; empty: lists of this kind have none
     :ivar sorts: what a query asks for as (sort key, is descending) pairs; None if a pod has to judge it
     :ivar id_descends: whether equal items stand by id from the last to the first, given the first direction
-       :ivar bad_marker: error for a marker nobody has
+    :ivar bad_marker: error for a marker nobody has
+    :ivar is_paged: whether this version of the list has pages
     """
 
     links_key: str
@@ -59,6 +60,7 @@ class Paging:
     max_limit: int = 1000
     has_offset: bool = False
     marker_may_be_deleted: bool = False
+    is_paged: Callable[[Call], bool] = field(default=lambda call: True)
 
 
 def is_named_zone(call: Call) -> Callable[[str], bool] | None:
@@ -77,6 +79,10 @@ class Gather:
     :ivar skeleton: a minimal record of something in a pod that does not answer, or None if this version has none
     :ivar all_projects: whether a query asks for the resources of every project
     :ivar is_zone_wanted: which zones a query asks for; None if it does not say
+    :ivar narrowed_by: query parameters with the id of something that is in the same pod, and of what kind that is
+    :ivar link_path: what next links are for, if not the list itself
+    :ivar unpaged_sort: default order where the list has no pages
+    :ivar is_order_hidden: whether items do not show what pods put them in order by, so that all have to be read
     """
 
     resource: Resource
@@ -90,10 +96,19 @@ class Gather:
     has_skeletons: Callable[[Call], bool] = field(default=lambda call: False)
     all_projects: Callable[[Call], bool] = field(default=lambda call: False)
     is_zone_wanted: Callable[[Call], Callable[[str], bool] | None] = is_named_zone
+    narrowed_by: tuple[tuple[str, Resource], ...] = ()
+    link_path: str = ''
+    unpaged_sort: tuple[str, bool] | None = None
+    is_order_hidden: bool = False
 
     def __call__(self, call: Call) -> Answer:
-        query = _Query.parse(call.query, self.paging)
-        sorts = self.paging.sorts(call.query)
+        sorts: list[tuple[str, bool]] | None
+        if self.paging.is_paged(call):
+            query = _Query.parse(call.query, self.paging)
+            sorts = self.paging.sorts(call.query)
+        else:
+            query = _Query.unpaged(call.query, self.paging)
+            sorts = [self.unpaged_sort or self.default_sort]
         if query is None or sorts is None or any(name not in self.sort_keys for name, _down in sorts):
             return ask_any(call)
         pods = self._pods(call)
@@ -110,14 +125,24 @@ class Gather:
         if len(pods) > 1 and not self.all_projects(call) and any(pod.record.is_reconciled for pod in pods):
             mine = self._pods_of_project(call)
             pods = [pod for pod in pods if pod.id in mine or not pod.record.is_reconciled] or pods[:1]
+        return self._narrowed(call, pods)
+
+    def _narrowed(self, call: Call, pods: list[PodView]) -> list[PodView]:
+        """Without the pods that what the query names is not in."""
+        kinds = dict(self.narrowed_by)
+        for name, value in call.query if len(pods) > 1 and kinds else ():
+            route = call.runtime.locator.look_up(kinds[name].type, value) if name in kinds else None
+            if route is not None and route.is_live:
+                pods = [pod for pod in pods if pod.id == route.pod.id] or pods
         return pods
 
     def _pods_of_project(self, call: Call) -> set[str]:
         project_id = call.context.project_id or ''
         db = call.runtime.db
-        return routings.pods_of_project(db, self.resource.type, project_id) | {
-            binding.pod_id for binding in bindings.current(db, project_id)
-        }
+        found = {binding.pod_id for binding in bindings.current(db, project_id)}
+        for resource_type in (self.resource.type, *self.resource.found_with):
+            found |= routings.pods_of_project(db, resource_type, project_id)
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,6 +154,14 @@ class _Query:
     offset: int
     is_limited: bool
     rest: Query
+    link_limit: int
+
+    @classmethod
+    def unpaged(cls, query: Query, paging: Paging) -> _Query:
+        """Of a list without pages: pods see all that was asked."""
+        limit = dict(query).get('limit', '')
+        most = paging.max_limit
+        return cls(most, None, 0, False, query, int(limit) if _is_number(limit) and len(limit) <= MAX_DIGITS else most)
 
     @classmethod
     def parse(cls, query: Query, paging: Paging) -> _Query | None:
@@ -148,13 +181,9 @@ class _Query:
         if not _is_number(offset) or len(offset) > MAX_DIGITS:
             return None
         most = paging.max_limit
-        return cls(
-            most if limit is None or len(limit) > MAX_DIGITS else min(int(limit), most),
-            values.get('marker'),
-            int(offset),
-            limit is not None or int(offset) > 0,
-            rest,
-        )
+        size = most if limit is None or len(limit) > MAX_DIGITS else min(int(limit), most)
+        is_limited = limit is not None or int(offset) > 0
+        return cls(size, values.get('marker'), int(offset), is_limited, rest, size)
 
 
 def _is_number(text: str) -> bool:
@@ -225,6 +254,10 @@ class _Listing:
         wanting = list(range(len(self._pods)))
         for self._round in range(MAX_ROUNDS):
             self._fetch(wanting)
+            if self._gather.is_order_hidden and not self._is_alone:
+                wanting = [index for index, part in enumerate(self._parts) if not part.is_done]
+                if wanting:
+                    continue
             merged = self._alone() if self._is_alone else merge(self._parts, self._order, self._needed, after)
             wanting = merged.wanting
             if not wanting:
@@ -261,7 +294,8 @@ class _Listing:
             items = self._take(pod, index, answer)
             learned += [(pod, item) for item in items]
         if learned:
-            self._call.runtime.locator.learn(self._gather.resource, learned, self._call.context.project_id or '')
+            owner = '' if self._gather.all_projects(self._call) else self._call.context.project_id or ''
+            self._call.runtime.locator.learn(self._gather.resource, learned, owner)
 
     def _take(self, pod: PodView, index: int, answer: Answer | exception.PodError) -> list[Item]:
         """Add what a pod answered to its part; what failed is at its end."""
@@ -296,13 +330,17 @@ class _Listing:
         if not part.items and isinstance(document.get('count'), int):
             self._count = (self._count or 0) + document['count']
         part.items += items
-        part.is_done = not items or not self._has_more(document, items)
+        part.is_done = not items or not self._has_more(document, items, self._page_size(self._markers[index]))
         if items:
             self._markers[index] = str(items[-1].get('id'))
             self._own = -1 if index == self._own else self._own
         return items
 
-    def _has_more(self, document: Mapping[str, Any], items: list[Item]) -> bool:
+    def _has_more(self, document: Mapping[str, Any], items: list[Item], page_size: int) -> bool:
+        if not self._gather.paging.is_paged(self._call):
+            return False
+        if not self._gather.paging.links_key:
+            return len(items) >= (page_size if self._query.is_limited else self._gather.paging.max_limit)
         links = document.get(self._gather.paging.links_key) or []
         return any(isinstance(link, dict) and link.get('rel') == 'next' for link in links)
 
@@ -320,6 +358,8 @@ class _Listing:
 
     def _page_size(self, marker: str | None) -> int:
         most = self._gather.paging.max_limit
+        if self._gather.is_order_hidden and not self._is_alone:
+            return most
         if self._query.marker is not None and marker is None:
             return most  # somewhere in all there is, the page begins
         spare = 0 if self._is_alone else SPARE
@@ -441,8 +481,9 @@ class _Listing:
         if self._skeletons_are_due():
             items = (items + self._skeletons())[: query.limit]
         document: dict[str, Any] = {gather.resource.collection: items}
-        if items and 0 < query.limit <= (self._count or len(items)):
-            link = next_link(call.base_url, call.prefix, gather.path, call.query, str(items[-1]['id']))
+        if gather.paging.links_key and items and 0 < query.link_limit <= (self._count or len(items)):
+            path = gather.link_path or gather.path
+            link = next_link(call.base_url, call.prefix, path, call.query, str(items[-1]['id']))
             document[gather.paging.links_key] = [{'rel': 'next', 'href': link}]
         if self._count is not None:
             document['count'] = self._count

@@ -34,4 +34,86 @@ SNAPSHOT = Resource(
     missing='Snapshot {id} could not be found.',
 )
 
+BACKUP = Resource(
+    'backup',
+    'volume',
+    '/backups',
+    'backup',
+    'backups',
+    zones=('availability_zone',),
+    owners=('os-backup-project-attr:project_id',),
+    missing='Backup {id} could not be found.',
+    found_with=('volume', 'snapshot'),
+)
+ATTACHMENT = Resource(
+    'attachment',
+    'volume',
+    '/attachments',
+    'attachment',
+    'attachments',
+    missing='Volume attachment could not be found with filter: attachment_id = {id}.',
+    found_with=('volume',),
+)
+TRANSFER = Resource(
+    'transfer',
+    'volume',
+    '/volume-transfers',
+    'transfer',
+    'transfers',
+    owners=('source_project_id',),
+    missing='Transfer {id} could not be found.',
+    found_with=('volume',),
+)
+MESSAGE = Resource(
+    'message',
+    'volume',
+    '/messages',
+    'message',
+    'messages',
+    missing='Message {id} could not be found.',
+    found_with=('volume', 'snapshot', 'backup', 'group'),
+)
+GROUP = Resource(
+    'group',
+    'volume',
+    '/groups',
+    'group',
+    'groups',
+    zones=('availability_zone',),
+    owners=('project_id',),
+    missing='Group {id} could not be found.',
+    found_with=('volume',),
+)
+GROUP_SNAPSHOT = Resource(
+    'group_snapshot',
+    'volume',
+    '/group_snapshots',
+    'group_snapshot',
+    'group_snapshots',
+    owners=('project_id',),
+    missing='GroupSnapshot {id} could not be found.',
+    found_with=('snapshot', 'group'),
+)
+#: What Cinder keeps as a group of a type of its own, and shows under either name.
+CONSISTENCYGROUP = Resource(
+    'consistencygroup',
+    'volume',
+    '/consistencygroups',
+    'consistencygroup',
+    'consistencygroups',
+    zones=('availability_zone',),
+    missing='Group {id} could not be found.',
+    found_with=('volume', 'group'),
+)
+CGSNAPSHOT = Resource(
+    'cgsnapshot',
+    'volume',
+    '/cgsnapshots',
+    'cgsnapshot',
+    'cgsnapshots',
+    missing='GroupSnapshot {id} could not be found.',
+    found_with=('snapshot', 'consistencygroup', 'group'),
+)
+
+#: Those whose routings are compared with what the pods have.
 ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT)}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,9 @@ from trio2o.pods.registry import PodView, Registry
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
+
+#: What a routing may have as its id.
+_ID = re.compile(r'[!-~]{1,64}')
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class Locator:
         key = (resource_type, top_id)
         known = self._known.get(key)
         if known is None or known.until < time.monotonic():
-            if len(top_id) > 64:
-                return None
+            if not _ID.fullmatch(top_id):
+                return None  # nothing a database need see, or could
             record = routings.get(self._db, resource_type, top_id)
             if record is None:
                 return None
@@ -131,7 +135,10 @@ class Locator:
         self._remember(record)
 
     def learn(self, resource: Resource, found: Iterable[tuple[PodView, Mapping[str, Any]]], project_id: str) -> None:
-        """Record what lists showed and nobody has recorded yet, in the background."""
+        """Record what lists showed and nobody has recorded yet, in the background.
+
+        :param project_id: whose those are that do not show it; empty: nobody knows, and they stay unrecorded
+        """
         now = time.monotonic()
         new = []
         for pod, item in found:
@@ -139,16 +146,10 @@ class Locator:
             known = self._known.get((resource.type, str(top_id)))
             if known is not None and known.until >= now and (known.created_at or not item.get(resource.created)):
                 continue
-            if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED':
-                new.append(
-                    NewRouting(
-                        resource.type,
-                        top_id,
-                        pod.id,
-                        resource.owner_of(item, project_id),
-                        created_at=resource.created_at(item),
-                    )
-                )
+            owner = resource.owner_of(item, project_id)
+            if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED' and owner:
+                created_at = resource.created_at(item)
+                new.append(NewRouting(resource.type, top_id, pod.id, owner, created_at=created_at))
         if new:
             self._executor.submit(self._learn, resource.type, new)
 
@@ -207,18 +208,24 @@ class Locator:
         def ask(pod: PodView) -> Answer:
             return self._client.send(pod, resource.service, 'GET', path, headers, timeout=timeout)
 
-        is_certain = True
+        is_certain = all(pod.is_asked or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
         for pod, answer in ask_all(self._executor, pods, ask, Deadline(timeout)).items():
-            if isinstance(answer, exception.PodError) or answer.status >= 500:
-                # A pod whose resources are all recorded cannot have one that is not.
-                is_certain = is_certain and pod.record.is_reconciled
+            item = None
+            if isinstance(answer, Answer) and answer.status == 200:
+                document = answer.json
+                item = document.get(resource.member) if isinstance(document, dict) else None
+            elif isinstance(answer, Answer) and answer.status < 500 and answer.status != 429:
                 continue
-            document = answer.json if answer.status == 200 else None
-            item = document.get(resource.member) if isinstance(document, dict) else None
-            if isinstance(item, dict):
-                project_id = resource.owner_of(item, call.context.project_id or '')
+            if not isinstance(item, dict):
+                # No answer, or none that tells. A pod whose resources are all recorded cannot have one that is not.
+                is_certain = is_certain and pod.record.is_reconciled
+            else:
+                # An administrator sees what is of any project.
+                default = '' if call.context.may_see_all else call.context.project_id or ''
+                project_id = resource.owner_of(item, default)
                 created_at = resource.created_at(item)
-                self.record(resource, pod, top_id, project_id, created_at)
+                if project_id:
+                    self.record(resource, pod, top_id, project_id, created_at)
                 return Route(pod, top_id, top_id, project_id, True, created_at, answer)
         if not is_certain:
             raise exception.ServiceUnavailable(

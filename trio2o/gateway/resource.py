@@ -23,6 +23,7 @@ class Resource:
     :ivar owners: fields of a member that may hold its project, best first
     :ivar created: field of a member with its time of creation
     :ivar missing: text of the 404, with ``{id}``
+    :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
     """
 
     type: str
@@ -34,10 +35,11 @@ class Resource:
     owners: tuple[str, ...] = ()
     created: str = 'created_at'
     missing: str = 'The resource could not be found.'
+    found_with: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        return self.type.capitalize()
+        return self.type.replace('_', ' ').capitalize()
 
     def owner_of(self, item: Mapping[str, Any], default: str) -> str:
         return next((str(item[name]) for name in self.owners if item.get(name)), default)
