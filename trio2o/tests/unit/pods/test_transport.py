@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes on the wire: framing, kept connections, deadlines, and in which words each failure is told."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import testtools
+
+from trio2o import conf as trio2o_conf
+from trio2o.pods import transport
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+
+class Server:
+    """Answers scripted bytes: each connection takes the next list, each request the next of that."""
+
+    def __init__(self, *scripts):
+        self.requests = []
+        self.connections = 0
+        self._scripts = list(scripts)
+        self._listener = socket.create_server(('127.0.0.1', 0))
+        self.url = f'http://127.0.0.1:{self._listener.getsockname()[1]}'
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        for script in self._scripts:
+            with contextlib.suppress(OSError):
+                sock, _address = self._listener.accept()
+                self.connections += 1
+                with sock:
+                    self._answer(sock, script)
+
+    def _answer(self, sock, script):
+        for parts in script:
+            data = b''
+            while b'\r\n\r\n' not in data:
+                received = sock.recv(65536)
+                if not received:
+                    return
+                data += received
+            head, _end, body = data.partition(b'\r\n\r\n')
+            for line in head.split(b'\r\n'):
+                if line.lower().startswith(b'content-length:'):
+                    while len(body) < int(line.split(b':')[1]):
+                        body += sock.recv(65536)
+            self.requests.append((head.decode('latin-1'), body))
+            for part in [parts] if isinstance(parts, bytes) else parts:
+                if isinstance(part, bytes):
+                    sock.sendall(part)
+                else:
+                    time.sleep(part)
+
+    def close(self):
+        self._listener.close()
+
+
+class TestTransport(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        conf = trio2o_conf.new_config(files=[])
+        self.transport = transport.PooledTransport(conf)
+
+    def serve(self, *scripts):
+        server = Server(*scripts)
+        self.addCleanup(server.close)
+        return server
+
+    def get(self, url, timeout=5.0):
+        return self.transport.request('GET', url, [('Accept', '*/*')], None, timeout)
+
+    def test_a_connection_is_kept(self):
+        server = self.serve([OK, OK])
+        for _time in range(2):
+            status, headers, body = self.get(f'{server.url}/v2.1/servers?limit=1')
+            self.assertEqual((200, [('Content-Length', '2')], b'ok'), (status, headers, body))
+        self.assertEqual(1, server.connections)
+        self.assertEqual('GET /v2.1/servers?limit=1 HTTP/1.1', server.requests[0][0].split('\r\n')[0])
+        self.assertIn(f'Host: {server.url[7:]}', server.requests[0][0])
+
+    def test_a_connection_the_server_closed_is_not_used(self):
+        server = self.serve([OK], [OK])
+        self.get(server.url + '/')
+        time.sleep(0.05)
+        self.assertEqual(200, self.transport.request('POST', server.url + '/', [], b'{}', 5)[0])
+        self.assertEqual(2, server.connections)
+
+    def test_a_connection_is_closed_when_the_server_says_so(self):
+        for answer in (
+            b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok',
+            b'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok',
+            OK + b'and more',
+        ):
+            server = self.serve([answer, OK], [OK])
+            self.get(server.url + '/')
+            self.get(server.url + '/')
+            self.assertEqual(2, server.connections, answer)
+
+    def test_bodies(self):
+        chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
+        for parts, expected in (
+            ([chunked, b'3;x=y\r\nabc\r', 0.02, b'\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n'], b'abcde'),
+            ([b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx'], b'x'),
+            ([b'HTTP/1.1 204 No Content\r\n\r\n'], b''),
+            ([b'HTTP/1.1 200 ', 0.02, b'OK\r\nContent-Length: 4\r', 0.02, b'\n\r\nab', 0.02, b'cd'], b'abcd'),
+            ([b'HTTP/1.1 200\r\ncontent-length:300000\r\n\r\n', b'x' * 300000], b'x' * 300000),
+        ):
+            server = self.serve([parts, OK])
+            self.assertEqual(expected, self.get(server.url + '/')[2])
+            self.assertEqual(b'ok', self.get(server.url + '/')[2])
+            self.assertEqual(1, server.connections)
+
+    def test_a_body_without_a_length_ends_with_the_connection(self):
+        server = self.serve([b'HTTP/1.1 200 OK\r\n\r\nall of it'], [OK])
+        self.assertEqual(b'all of it', self.get(server.url + '/')[2])
+        self.assertEqual(b'ok', self.get(server.url + '/')[2])
+
+    def test_head_has_no_body(self):
+        server = self.serve([b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', OK])
+        self.assertEqual(b'', self.transport.request('HEAD', server.url + '/', [], None, 5)[2])
+        self.assertEqual(b'ok', self.get(server.url + '/')[2])
+
+    def test_headers_that_stand_twice_or_go_on(self):
+        server = self.serve(
+            [b'HTTP/1.1 200 OK\r\nVary: a\r\nVary:b\r\nX-Long: one\r\n  two\r\nContent-Length: 0\r\n\r\n']
+        )
+        headers = self.get(server.url + '/')[1]
+        self.assertEqual([('Vary', 'a'), ('Vary', 'b'), ('X-Long', 'one two'), ('Content-Length', '0')], headers)
+
+    def test_lengths_are_sent(self):
+        server = self.serve([OK, OK, OK])
+        for method, body in (('POST', b'{"a": 1}'), ('PUT', None), ('DELETE', None)):
+            self.transport.request(method, server.url + '/', [], body, 5)
+        self.assertIn('Content-Length: 8', server.requests[0][0])
+        self.assertEqual(b'{"a": 1}', server.requests[0][1])
+        self.assertIn('Content-Length: 0', server.requests[1][0])
+        self.assertNotIn('Content-Length', server.requests[2][0])
+
+    def test_paths_are_quoted_once(self):
+        server = self.serve([OK] * 4)
+        for path in ('/metadata/a b', '/a%20b?q=%C3%A9', '/schlüssel', '/x?y=a/../b'):
+            self.get(server.url + path)
+        self.assertEqual(
+            ['/metadata/a%20b', '/a%20b?q=%C3%A9', '/schl%C3%BCssel', '/x?y=a/../b'],
+            [head.split(' ')[1] for head, _body in server.requests],
+        )
+
+    def test_a_header_is_one_line(self):
+        server = self.serve([OK])
+        self.assertRaises(
+            ValueError, self.transport.request, 'GET', server.url + '/', [('X-A', 'b\r\nX-Admin: yes')], None, 5
+        )
+
+    def test_nobody_listens(self):
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            port = listener.getsockname()[1]
+        self.assertRaises(ConnectionRefusedError, self.get, f'http://127.0.0.1:{port}/')
+
+    def test_no_tls_where_some_is_expected(self):
+        server = self.serve([OK])
+        self.assertRaises(ConnectionRefusedError, self.get, server.url.replace('http:', 'https:') + '/')
+
+    def test_what_is_no_answer(self):
+        for parts in (
+            b'',
+            b'HTTP/1.1 200 OK\r\nContent-Le',
+            b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab',
+            b'HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nab',
+            b'HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab',
+            b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab',
+            b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n',
+            b'SSH-2.0-OpenSSH\r\n\r\n',
+            b'HTTP/1.1 ' + b'x' * 200000,
+        ):
+            server = self.serve([parts])
+            error = self.assertRaises(ConnectionError, self.get, server.url + '/')
+            self.assertNotIsInstance(error, ConnectionRefusedError)
+
+    def test_the_deadline_is_for_the_whole_call(self):
+        drip = [b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n', *[0.05, b'x'] * 100]
+        server = self.serve([drip])
+        started = time.monotonic()
+        self.assertRaises(TimeoutError, self.get, server.url + '/', timeout=0.2)
+        self.assertLess(time.monotonic() - started, 2.0)
