@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trio2o import exception
 from trio2o.gateway.gather import Paging, Query
-from trio2o.gateway.resource import Resource
+from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.web.call import Call
 
 _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
@@ -38,7 +40,23 @@ def all_projects(call: Call) -> bool:
     )
 
 
-def paging(resource: Resource, links_key: str) -> Paging:
+def sort_keys(*names: str, **shown: str) -> dict[str, SortKey]:
+    """Sort keys that show under their own names, and those that show under others, if at all."""
+    return {name: SortKey(name) for name in names} | {name: SortKey(field) for name, field in shown.items()}
+
+
+def brief(*names: str) -> Callable[[Item], Item]:
+    """What cuts an item of a detailed list down to one of the other."""
+
+    def cut(item: Item) -> Item:
+        return {name: item[name] for name in names if name in item}
+
+    return cut
+
+
+def paging(resource: Resource, links_key: str, since: tuple[int, int] | None = None) -> Paging:
+    """:param since: first version with pages, if not all have them"""
+
     def bad_marker(call: Call, marker: str) -> exception.Trio2oException:
         return exception.NotFound(resource.missing.format(id=marker))
 
@@ -48,4 +66,5 @@ def paging(resource: Resource, links_key: str) -> Paging:
         id_descends=lambda first_down: first_down,
         bad_marker=bad_marker,
         has_offset=True,
+        is_paged=lambda call: since is None or call.version is None or call.version >= since,
     )

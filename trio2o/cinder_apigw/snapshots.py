@@ -36,6 +36,7 @@ def snapshot_list(path: str) -> Gather:
         ('created_at', True),
         path,
         all_projects=lists.all_projects,
+        narrowed_by=(('volume_id', VOLUME),),
     )
 
 
@@ -43,7 +44,7 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
     return pin_if(VOLUME, document['snapshot'].get('volume_id'))
 
 
-CREATE = Place(SNAPSHOT, unknown_zone='', is_full=is_full, pins=pins, needs_pin=True)
+CREATE = Place(SNAPSHOT, unknown_zone='', is_full=is_full, pins=pins, zone_field='', needs_pin=True)
 FORWARD = Forward(SNAPSHOT)
 
 OPERATIONS = [

@@ -9,9 +9,9 @@ from typing import Any
 from trio2o.cinder_apigw import lists
 from trio2o.gateway.forward import AskAny, Forward, named
 from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
+from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
 from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.gateway.resource import Resource, SortKey
 from trio2o.gateway.sum import Sum
 from trio2o.web.call import Answer
 from trio2o.web.operations import Operation, actions
@@ -35,10 +35,6 @@ SORT_KEYS = {
 }
 
 
-def brief(item: Item) -> Item:
-    return {key: item[key] for key in ('id', 'name', 'links') if key in item}
-
-
 def volume_list(path: str, *, is_detailed: bool) -> Gather:
     return Gather(
         VOLUME,
@@ -47,7 +43,7 @@ def volume_list(path: str, *, is_detailed: bool) -> Gather:
         ('created_at', True),
         path,
         detail_path='/volumes/detail',
-        brief=None if is_detailed else brief,
+        brief=None if is_detailed else lists.brief('id', 'name', 'links'),
         all_projects=lists.all_projects,
     )
 
@@ -55,7 +51,17 @@ def volume_list(path: str, *, is_detailed: bool) -> Gather:
 def pins(document: Any) -> Iterable[tuple[Resource, str]]:
     """What a create refers to that lives in one pod."""
     volume = document['volume']
-    found = pin_if(SNAPSHOT, volume.get('snapshot_id')) + pin_if(VOLUME, volume.get('source_volid'))
+    found = [
+        pin
+        for name, resource in (
+            ('snapshot_id', SNAPSHOT),
+            ('source_volid', VOLUME),
+            ('backup_id', BACKUP),
+            ('group_id', GROUP),
+            ('consistencygroup_id', CONSISTENCYGROUP),
+        )
+        for pin in pin_if(resource, volume.get(name))
+    ]
     hints = document.get('OS-SCH-HNT:scheduler_hints')
     if isinstance(hints, dict):
         for name in ('same_host', 'different_host'):
@@ -123,12 +129,11 @@ _ACTIONS = (
     'os-update_readonly_flag',
     'os-retype',
     'os-set_bootable',
-    'os-reimage',
 )
 
 
-def action(key: str, handler: Forward) -> Operation:
-    return Operation(f'volumes.action.{key}', 'POST', '/volumes/{id}/action', handler, action=key)
+def action(key: str, handler: Forward, since: tuple[int, int] | None = None) -> Operation:
+    return Operation(f'volumes.action.{key}', 'POST', '/volumes/{id}/action', handler, key, since)
 
 
 OPERATIONS = [
@@ -140,7 +145,8 @@ OPERATIONS = [
     Operation('volumes.update', 'PUT', '/volumes/{id}', FORWARD),
     Operation('volumes.delete', 'DELETE', '/volumes/{id}', FORWARD),
     *actions('volumes.action', '/volumes/{id}/action', FORWARD, *_ACTIONS),
-    action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id'))),
+    action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id')), (3, 40)),
+    action('os-reimage', FORWARD, (3, 68)),
     action('os-attach', Forward(VOLUME, others=named(SERVER, 'os-attach', 'instance_uuid'))),
     action(
         'os-migrate_volume_completion',

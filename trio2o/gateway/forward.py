@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from trio2o import exception
 from trio2o.gateway.locate import Route
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send_to_route
-from trio2o.gateway.translate import answer_up, zone_down
+from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
 from trio2o.web.call import Answer, Call
 
@@ -25,11 +26,13 @@ class Forward:
 
     :ivar zone_in: keys that lead to a zone's name in the body, as in ``('unshelve', 'availability_zone')``
     :ivar others: what else the body names that has to be in the same pod
+    :ivar born: what a good answer names that is in the same pod, and may be new
     """
 
     resource: Resource
     zone_in: tuple[str, ...] = ()
     others: Others | None = None
+    born: Others | None = None
 
     def __call__(self, call: Call) -> Answer:
         locator = call.runtime.locator
@@ -44,6 +47,9 @@ class Forward:
         answer = send_to_route(call, route, self.resource, body=self._body(call, route))
         if answer.status == 404 and self._is_about_itself(call) and self._may_see(call, route):
             locator.ended(self.resource.type, route)
+        if self.born is not None and answer.is_ok:
+            for resource, other_id in self.born(answer.json):
+                locator.record(resource, route.pod, other_id, call.context.project_id or '')
         return answer
 
     def _is_about_itself(self, call: Call) -> bool:
@@ -65,11 +71,26 @@ class Forward:
         inner = document
         for key in keys:
             inner = inner.get(key) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or inner.get(last) is None:
+        if not isinstance(inner, dict) or inner.get(last) != route.pod.zone:
             return None
-        if inner[last] == route.pod.zone:
-            zone_down(inner, last, names_of(call, route.pod))
-        return call.with_body(document).body
+        return call.with_body(self._in_pod_zone(document, names_of(call, route.pod))).body
+
+    def _in_pod_zone(self, document: Any, names: PodNames) -> Any:
+        """A copy with the pod's name for its zone; where that is none, nothing is wanted of the pod."""
+        document = copy.deepcopy(document)
+        outer, inner = document, document
+        *keys, last = self.zone_in
+        for key in keys:
+            outer, inner = inner, inner[key]
+        if names.pod_zone:
+            inner[last] = names.pod_zone
+        elif len(inner) > 1:
+            del inner[last]
+        elif keys == ['server']:
+            inner[last] = None
+        else:
+            outer[keys[-1]] = None  # {"unshelve": {}} is no request, {"unshelve": null} is
+        return document
 
     def _check_others(self, call: Call, route: Route) -> None:
         """:raises PinsDisagree: something the body names is in another pod"""

@@ -159,6 +159,16 @@ class Locator:
         if route.is_live:
             routings.mark_deleted(self._db, resource_type, route.top_id)
 
+    def changed_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
+        """Resources are another project's now."""
+        for top_id in top_ids:
+            self.record(resource, pod, top_id, project_id)
+            record = routings.get(self._db, resource.type, top_id)
+            if record is not None and record.project_id != project_id:
+                record = routings.update(self._db, record.id, project_id=project_id)
+            if record is not None:
+                self._remember(record)
+
     def forget(self, resource_type: str, top_id: str) -> None:
         """Drop what is in memory; the database is asked next time."""
         self._known.pop((resource_type, top_id), None)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attachments: in the pod of their volume. Most are made by the pod's own Nova, and met here first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.forward import AskAny, Forward
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.kinds import ATTACHMENT, SERVER, VOLUME
+from trio2o.gateway.place import Place, pin_if
+from trio2o.gateway.resource import Resource
+from trio2o.web.operations import Operation
+
+#: When one was made does not show; when it was attached is the nearest to it.
+SORT_KEYS = lists.sort_keys(
+    'id',
+    'volume_id',
+    'updated_at',
+    'attached_host',
+    'mountpoint',
+    'attach_mode',
+    'project_id',
+    'attach_time',
+    'detach_time',
+    'connector',
+    'connection_info',
+    created_at='attached_at',
+    attach_status='status',
+    instance_uuid='instance',
+)
+
+
+def attachment_list(path: str, *, is_detailed: bool) -> Gather:
+    return Gather(
+        ATTACHMENT,
+        lists.paging(ATTACHMENT, ''),
+        SORT_KEYS,
+        ('created_at', True),
+        path,
+        detail_path='/attachments/detail',
+        brief=None if is_detailed else lists.brief('id', 'status', 'instance', 'volume_id'),
+        all_projects=lists.all_projects,
+        narrowed_by=(('volume_id', VOLUME), ('instance_id', SERVER)),
+        is_order_hidden=True,
+    )
+
+
+def pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    return pin_if(VOLUME, document['attachment'].get('volume_uuid'))
+
+
+def known_pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    """The server that is to have it, if it is one: bare metal has ids of its own."""
+    return pin_if(SERVER, document['attachment'].get('instance_uuid'))
+
+
+CREATE = Place(
+    ATTACHMENT, unknown_zone='', is_full=is_full, pins=pins, known_pins=known_pins, zone_field='', needs_pin=True
+)
+FORWARD = Forward(ATTACHMENT)
+_SINCE = (3, 27)
+
+OPERATIONS = [
+    Operation(
+        'attachments.list', 'GET', '/attachments', attachment_list('/attachments', is_detailed=False), None, _SINCE
+    ),
+    Operation(
+        'attachments.list_detail',
+        'GET',
+        '/attachments/detail',
+        attachment_list('/attachments/detail', is_detailed=True),
+        None,
+        _SINCE,
+    ),
+    Operation('attachments.create', 'POST', '/attachments', CREATE, None, _SINCE),
+    Operation('attachments.show', 'GET', '/attachments/{id}', FORWARD, None, _SINCE),
+    Operation('attachments.update', 'PUT', '/attachments/{id}', FORWARD, None, _SINCE),
+    Operation('attachments.delete', 'DELETE', '/attachments/{id}', FORWARD, None, _SINCE),
+    Operation('attachments.action.os-complete', 'POST', '/attachments/{id}/action', FORWARD, 'os-complete', (3, 44)),
+    Operation('attachments.action', 'POST', '/attachments/{id}/action', AskAny(), None, _SINCE),
+]

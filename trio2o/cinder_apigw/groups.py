@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups of volumes and their snapshots, under the names of today and as consistency groups.
+
+A group is in one pod with all its volumes. What is born with it (volumes of a copy, snapshots of a group
+snapshot) is not named in any answer, and found where it is asked for first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.forward import AskAny, Forward, Others, at
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.kinds import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME
+from trio2o.gateway.place import Pins, Place, References, pin_if
+from trio2o.gateway.resource import Resource
+from trio2o.web.operations import Operation
+
+_UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
+
+GROUP_KEYS = lists.sort_keys(
+    'availability_zone',
+    'cluster_name',
+    'created_at',
+    'description',
+    'group_snapshot_id',
+    'host',
+    'id',
+    'name',
+    'project_id',
+    'replication_status',
+    'source_group_id',
+    'status',
+    'updated_at',
+    'user_id',
+    group_type_id='group_type',
+)
+SNAPSHOT_KEYS = lists.sort_keys(
+    'created_at',
+    'description',
+    'group_id',
+    'group_type_id',
+    'id',
+    'name',
+    'project_id',
+    'status',
+    'updated_at',
+    'user_id',
+)
+
+
+def listing(
+    resource: Resource, links_key: str, path: str, is_detailed: bool, since: tuple[int, int] | None = None
+) -> Gather:
+    """A list of either kind, whose brief form has a name and an id."""
+    return Gather(
+        resource,
+        lists.paging(resource, links_key, since),
+        GROUP_KEYS if resource in (GROUP, CONSISTENCYGROUP) else SNAPSHOT_KEYS,
+        ('created_at', True),
+        path,
+        detail_path=f'{resource.path}/detail',
+        brief=None if is_detailed else lists.brief('id', 'name'),
+        all_projects=lists.all_projects,
+        narrowed_by=(('group_id', GROUP),) if resource is GROUP_SNAPSHOT else (),
+        link_path=resource.path,
+    )
+
+
+def source(key: str, **kinds: Resource) -> Pins:
+    """What a new one is made from, by the name of the field."""
+    read = at(key)
+
+    def pins(document: Any) -> Iterable[tuple[Resource, str]]:
+        inner = read(document) or {}
+        return [pin for name, resource in kinds.items() for pin in pin_if(resource, inner.get(name))]
+
+    return pins
+
+
+def members(key: str) -> Others:
+    """The volumes that an update puts in or takes out."""
+    read = at(key)
+
+    def others(document: Any) -> Iterable[tuple[Resource, str]]:
+        inner = read(document)
+        texts = [inner.get(name) for name in ('add_volumes', 'remove_volumes')] if isinstance(inner, dict) else []
+        ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
+        return [pin for volume_id in ids for pin in pin_if(VOLUME, volume_id)]
+
+    return others
+
+
+def group_references(document: Any) -> list[tuple[str, str]]:
+    group = document['group']
+    types = group.get('volume_types')
+    found = [('volume_type', name) for name in types if isinstance(name, str)] if isinstance(types, list) else []
+    if isinstance(group.get('group_type'), str):
+        found.append(('group_type', group['group_type']))
+    return found
+
+
+def consistencygroup_references(document: Any) -> list[tuple[str, str]]:
+    types = document['consistencygroup'].get('volume_types')
+    names = types.split(',') if isinstance(types, str) else []
+    return [('volume_type', name) for name in names if name]
+
+
+def create(resource: Resource, references: References) -> Place:
+    return Place(resource, unknown_zone=_UNKNOWN_ZONE, is_full=is_full, references=references)
+
+
+def create_from(resource: Resource, pins: Pins, body_key: str = '') -> Place:
+    return Place(
+        resource, unknown_zone='', is_full=is_full, pins=pins, body_key=body_key, zone_field='', needs_pin=True
+    )
+
+
+_GROUP = Forward(GROUP)
+_SNAPSHOT = Forward(GROUP_SNAPSHOT)
+_CG = Forward(CONSISTENCYGROUP)
+_CGSNAPSHOT = Forward(CGSNAPSHOT)
+
+GROUPS = [
+    Operation('groups.list', 'GET', '/groups', listing(GROUP, 'group_links', '/groups', False), None, (3, 13)),
+    Operation(
+        'groups.list_detail',
+        'GET',
+        '/groups/detail',
+        listing(GROUP, 'group_links', '/groups/detail', True),
+        None,
+        (3, 13),
+    ),
+    Operation('groups.create', 'POST', '/groups', create(GROUP, group_references), None, (3, 13)),
+    Operation(
+        'groups.action.create-from-src',
+        'POST',
+        '/groups/action',
+        create_from(
+            GROUP,
+            source('create-from-src', group_snapshot_id=GROUP_SNAPSHOT, source_group_id=GROUP),
+            'create-from-src',
+        ),
+        'create-from-src',
+        (3, 14),
+    ),
+    Operation('groups.action.unknown', 'POST', '/groups/action', AskAny(), None, (3, 13)),
+    Operation('groups.show', 'GET', '/groups/{id}', _GROUP, None, (3, 13)),
+    Operation('groups.update', 'PUT', '/groups/{id}', Forward(GROUP, others=members('group')), None, (3, 13)),
+    Operation('groups.action.delete', 'POST', '/groups/{id}/action', _GROUP, 'delete', (3, 13)),
+    Operation('groups.action.reset_status', 'POST', '/groups/{id}/action', _GROUP, 'reset_status', (3, 20)),
+    *(
+        Operation(f'groups.action.{key}', 'POST', '/groups/{id}/action', _GROUP, key, (3, 38))
+        for key in (
+            'enable_replication',
+            'disable_replication',
+            'failover_replication',
+            'list_replication_targets',
+        )
+    ),
+    Operation('groups.action', 'POST', '/groups/{id}/action', AskAny(), None, (3, 13)),
+]
+
+GROUP_SNAPSHOTS = [
+    Operation(
+        'group_snapshots.list',
+        'GET',
+        '/group_snapshots',
+        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots', False, (3, 29)),
+        None,
+        (3, 14),
+    ),
+    Operation(
+        'group_snapshots.list_detail',
+        'GET',
+        '/group_snapshots/detail',
+        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots/detail', True, (3, 29)),
+        None,
+        (3, 14),
+    ),
+    Operation(
+        'group_snapshots.create',
+        'POST',
+        '/group_snapshots',
+        create_from(GROUP_SNAPSHOT, source('group_snapshot', group_id=GROUP)),
+        None,
+        (3, 14),
+    ),
+    Operation('group_snapshots.show', 'GET', '/group_snapshots/{id}', _SNAPSHOT, None, (3, 14)),
+    Operation('group_snapshots.delete', 'DELETE', '/group_snapshots/{id}', _SNAPSHOT, None, (3, 14)),
+    Operation(
+        'group_snapshots.action.reset_status',
+        'POST',
+        '/group_snapshots/{id}/action',
+        _SNAPSHOT,
+        'reset_status',
+        (3, 19),
+    ),
+    Operation('group_snapshots.action', 'POST', '/group_snapshots/{id}/action', AskAny(), None, (3, 14)),
+]
+
+CONSISTENCYGROUPS = [
+    Operation(
+        'consistencygroups.list',
+        'GET',
+        '/consistencygroups',
+        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups', False),
+    ),
+    Operation(
+        'consistencygroups.list_detail',
+        'GET',
+        '/consistencygroups/detail',
+        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups/detail', True),
+    ),
+    Operation(
+        'consistencygroups.create',
+        'POST',
+        '/consistencygroups',
+        create(CONSISTENCYGROUP, consistencygroup_references),
+    ),
+    Operation(
+        'consistencygroups.create_from_src',
+        'POST',
+        '/consistencygroups/create_from_src',
+        create_from(
+            CONSISTENCYGROUP,
+            source('consistencygroup-from-src', cgsnapshot_id=CGSNAPSHOT, source_cgid=CONSISTENCYGROUP),
+            'consistencygroup-from-src',
+        ),
+    ),
+    Operation('consistencygroups.show', 'GET', '/consistencygroups/{id}', _CG),
+    Operation('consistencygroups.delete', 'POST', '/consistencygroups/{id}/delete', _CG),
+    *(
+        Operation(name, 'PUT', path, Forward(CONSISTENCYGROUP, others=members('consistencygroup')))
+        for name, path in (
+            ('consistencygroups.update', '/consistencygroups/{id}'),
+            ('consistencygroups.update_action', '/consistencygroups/{id}/update'),
+        )
+    ),
+    Operation('cgsnapshots.list', 'GET', '/cgsnapshots', listing(CGSNAPSHOT, '', '/cgsnapshots', False)),
+    Operation(
+        'cgsnapshots.list_detail', 'GET', '/cgsnapshots/detail', listing(CGSNAPSHOT, '', '/cgsnapshots/detail', True)
+    ),
+    Operation(
+        'cgsnapshots.create',
+        'POST',
+        '/cgsnapshots',
+        create_from(CGSNAPSHOT, source('cgsnapshot', consistencygroup_id=CONSISTENCYGROUP)),
+    ),
+    Operation('cgsnapshots.show', 'GET', '/cgsnapshots/{id}', _CGSNAPSHOT),
+    Operation('cgsnapshots.delete', 'DELETE', '/cgsnapshots/{id}', _CGSNAPSHOT),
+]
+
+OPERATIONS = [*GROUPS, *GROUP_SNAPSHOTS, *CONSISTENCYGROUPS]

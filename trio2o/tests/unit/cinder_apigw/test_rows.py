@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the Cinder API-GW against what the Block Storage API has."""
+
+import pathlib
+
+import testtools
+import yaml
+
+import trio2o.tests
+from trio2o.cinder_apigw import SERVICE
+from trio2o.gateway.forward import AskAny, Forward
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.place import Place
+from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.sum import Sum
+from trio2o.web.microversion import Version
+
+DATA = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'cinder-operations.yaml'
+
+#: What may serve a class; what is not here has handlers of its own.
+HANDLERS = {
+    'by_id': (Forward,),
+    'cross_pod_check': (Forward,),
+    'create': (Place,),
+    'fanout_list': (Gather,),
+    'fanout_sum': (Sum,),
+    'replicated': (ReplicatedRead, ReplicatedWrite),
+}
+#: Served by something else, and why.
+OTHERWISE = {
+    'volume_transfers.accept': 'it is in another project until it is accepted',
+    'os_volume_transfer.accept': 'it is in another project until it is accepted',
+}
+
+
+def facts():
+    rows = yaml.safe_load(DATA.read_text())
+    return {name: row for name, row in rows.items() if row[0] != 'page'}
+
+
+def version(text):
+    return None if text in (None, '3.0') else tuple(Version.parse(text))
+
+
+class TestRows(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.rows = {operation.name: operation for operation in SERVICE.operations}
+
+    def test_none_is_missing(self):
+        self.assertEqual([], sorted(set(facts()) - set(self.rows)))
+
+    def test_none_is_invented(self):
+        """But for those that let a pod refuse an action no row knows."""
+        invented = set(self.rows) - set(facts())
+        self.assertEqual([], sorted(name for name in invented if not isinstance(self.rows[name].handler, AskAny)))
+
+    def test_each_is_as_the_api_has_it(self):
+        for name, (_kind, method, path, first, last, action) in facts().items():
+            with self.subTest(name=name):
+                row = self.rows[name]
+                wanted = ('GET' if method == '*' else method, path, version(first), version(last), action)
+                self.assertEqual(wanted, (row.method, row.path, row.min_version, row.max_version, row.action))
+
+    def test_each_is_served_as_its_class_says(self):
+        for name, (kind, *_rest) in facts().items():
+            if kind in HANDLERS and name not in OTHERWISE:
+                with self.subTest(name=name):
+                    self.assertIsInstance(self.rows[name].handler, HANDLERS[kind])
+
+    def test_what_names_a_second_thing_checks_it(self):
+        for name, (kind, *_rest) in facts().items():
+            if kind == 'cross_pod_check':
+                with self.subTest(name=name):
+                    self.assertIsNotNone(self.rows[name].handler.others)
+
+    def test_pages(self):
+        pages = [row for row in yaml.safe_load(DATA.read_text()).values() if row[0] == 'page']
+        self.assertEqual({'/', '/healthcheck'}, {row[2] for row in pages})
+        self.assertIn('/', SERVICE.pages)
