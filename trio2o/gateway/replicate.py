@@ -120,13 +120,18 @@ class ReplicatedRead:
     kind: str
 
     def __call__(self, call: Call) -> Answer:
+        unwell: Answer | None = None
         for pod in candidates(call):
             names = names_of(call, pod)
             try:
-                answer = send(call, pod, names=names)
+                answer = answer_up(send(call, pod, names=names), names, None)
             except exception.PodError:
                 continue
-            return answer_up(answer, names, None)
+            if answer.status < 500:
+                return answer
+            unwell = unwell or answer
+        if unwell is not None:
+            return unwell
         raise exception.ServiceUnavailable(_AWAY, retry_after=RETRY_AFTER)
 
 

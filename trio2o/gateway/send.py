@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from trio2o import exception
 from trio2o.gateway.locate import Route, project_prefix
 from trio2o.gateway.resource import Resource
@@ -25,6 +27,15 @@ def names_of(call: Call, pod: PodView) -> PodNames:
     )
 
 
+def quoted(path: str) -> str:
+    """A path as it is written in a request: what a client escaped is text here and must not become syntax."""
+    path = quote(path, safe="/!$&'()*+,;=:@")
+    if '/.' in path:
+        # Segments that HTTP clients would take for a way up.
+        path = '/'.join('%2E' * len(part) if part in ('.', '..') else part for part in path.split('/'))
+    return path
+
+
 def send(
     call: Call,
     pod: PodView,
@@ -38,11 +49,12 @@ def send(
 ) -> Answer:
     """Send a call to a pod as it came, but for what is given here.
 
+    :param path: below the version, as text: nothing in it is escaped yet
     :returns: the pod's answer with the headers a client may see, its body untouched
     :raises PodError: the pod was not reached, or gave no answer
     """
     names = names or names_of(call, pod)
-    path = project_prefix(call) + (call.path if path is None else path)
+    path = project_prefix(call) + quoted(call.path if path is None else path)
     query = call.query_string if query is None else query
     body = call.body if body is None else body
     if names.ids:
@@ -94,6 +106,8 @@ def ask_any(call: Call) -> Answer:
 
     :raises ServiceUnavailable: no pod can be reached
     """
+    is_read = call.method in ('GET', 'HEAD')
+    unwell: Answer | None = None
     service = call.service.service_type
     runtime = call.runtime
     pods = runtime.registry.snapshot().asked(service)
@@ -101,10 +115,17 @@ def ask_any(call: Call) -> Answer:
     for pod in sorted(pods, key=lambda view: runtime.client.breakers.is_open((view.id, service))):
         names = names_of(call, pod)
         try:
-            return answer_up(send(call, pod, names=names), names, None)
+            answer = answer_up(send(call, pod, names=names), names, None)
         except exception.PodNotReached:
             continue
         except exception.PodNoAnswer:
-            if call.method not in ('GET', 'HEAD'):
-                raise
+            if is_read:
+                continue
+            raise
+        if answer.status == 503 or (is_read and answer.status >= 500):
+            unwell = unwell or answer
+            continue
+        return answer
+    if unwell is not None:
+        return unwell
     raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=RETRY_AFTER)

@@ -13,7 +13,7 @@ from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, send
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.call import Answer, Call
 from trio2o.web.microversion import response_headers
 
 LOG = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class SplitEvents:
         deadline = Deadline(call.runtime.conf.pods.read_timeout)
 
         def ask(pod: PodView) -> Answer:
-            body = dump_json({**call.json, 'events': [events[index] for index in wanted[pod]]})
+            body = call.with_body({**call.json, 'events': [events[index] for index in wanted[pod]]}).body
             return send(call, pod, body=body, timeout=deadline.remaining())
 
         results = ask_all(call.runtime.executor, list(wanted), ask, deadline)
@@ -74,7 +74,7 @@ class SplitEvents:
         for pod, answer in results.items():
             document = answer.json if isinstance(answer, Answer) else None
             told = document.get('events') if isinstance(document, dict) else None
-            if not isinstance(told, list) or len(told) != len(wanted[pod]):
+            if not isinstance(told, list) or len(told) != len(wanted[pod]) or not all(map(_has_code, told)):
                 LOG.warning('events to pod %s: %s', pod.name, getattr(answer, 'reason', 'no list of events'))
                 # Older releases answer 404 for the whole list when they know none of the servers.
                 code = 404 if isinstance(answer, Answer) and answer.status == 404 else 422
@@ -88,6 +88,10 @@ class SplitEvents:
 
 def _is_event(event: Any) -> bool:
     return isinstance(event, dict) and isinstance(event.get('server_uuid'), str)
+
+
+def _has_code(event: Any) -> bool:
+    return isinstance(event, dict) and isinstance(event.get('code'), int)
 
 
 def _rank(event: dict[str, Any]) -> int:

@@ -45,16 +45,17 @@ class Sum:
         documents: list[dict[str, Any]] = []
         missing = 0
         for pod, answer in ask_all(runtime.executor, pods, ask, deadline).items():
-            if isinstance(answer, exception.PodError) or answer.status >= 500:
+            document = None
+            if isinstance(answer, Answer) and answer.is_ok:
+                document = self._document(answer, names_of(call, pod))
+            if document is not None:
+                answers.append(answer)
+                documents.append(document)
+            elif isinstance(answer, exception.PodError) or answer.is_ok or answer.status >= 500:
                 LOG.warning('%s without pod %s', call.operation.name, pod.name)
                 missing += 1
             else:
                 answers.append(answer)
-                document = parse_json(answer.body) if answer.is_ok else None
-                if isinstance(document, dict):
-                    if self.rename is not None:
-                        self.rename(document, names_of(call, pod))
-                    documents.append(document)
         if not documents:
             if answers:
                 return answers[0]
@@ -65,6 +66,17 @@ class Sum:
             )
         first = next(answer for answer in answers if answer.is_ok)
         return Answer(200, headers_of_many(call, first), dump_json(self.combine(documents)))
+
+    def _document(self, answer: Answer, names: PodNames) -> dict[str, Any] | None:
+        """What a pod told, in the top's terms, or None if it cannot be added to anything."""
+        document = parse_json(answer.body)
+        try:
+            if self.rename is not None:
+                self.rename(document, names)
+            self.combine([document])
+        except (LookupError, TypeError, AttributeError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
 
 
 def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:

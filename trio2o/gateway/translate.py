@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from trio2o.gateway.resource import Resource
 from trio2o.web.call import Answer, dump_json, parse_json
@@ -124,4 +124,4 @@ def replace_segment(path: str, old: str, new: str) -> str:
     if old == new:
         return path
     segments = path.split('/')
-    return '/'.join(quote(new, safe='') if segment == old else segment for segment in segments)
+    return '/'.join(new if segment == old else segment for segment in segments)

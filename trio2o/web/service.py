@@ -50,6 +50,7 @@ class Service:
     :ivar legacy_version_header: Nova's own older header
     :ivar code_versions: the widest range the rows were written for
     :ivar pages: version documents, and redirects
+    :ivar has_json_suffix: whether any path may end in ``.json``, which then means nothing
     :ivar media_types: request bodies taken; others are 415
     :ivar not_allowed_status: for a known path with another method: 405, or 404 as in Nova and Cinder
     """
@@ -66,6 +67,7 @@ class Service:
     other_paths: Callable[[str, str, VersionRange | None], Answer] | None = None
     media_types: frozenset[str] = frozenset({'application/json'})
     has_project_in_path: bool = True
+    has_json_suffix: bool = False
     malformed_url: str = 'Malformed request url'
     compat_request_id: bool = True
     not_allowed_status: int = 404

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies of creates were parsed and written anew: NaN became null, large integers floats, and what the gateway
+could not read went to some pod as it was, which might have made a server nobody had counted."""
+
+import json
+
+from trio2o.tests.functional.conversations.base import ConversationTest
+
+
+class TestBodies(ConversationTest):
+    def sent(self, method='POST'):
+        return self.seen('Pod1', method=method)[-1].body
+
+    def create(self, body, **kwargs):
+        return self.nova.post('/servers', body=body, version='2.96', **kwargs)
+
+    def test_what_need_not_change_does_not(self):
+        image = self.cloud.lab.image['id'].encode()
+        body = (
+            b'{ "server": {"name": "x", "flavorRef": "1", "networks": "none", "imageRef": "%s"},'
+            b' "os:scheduler_hints": {"a": NaN, "b": 123456789012345678901234567890, "c": "\\ud800", "c": 1.10} }' % image
+        )
+        self.create(body)
+        self.assertEqual(body, self.sent())
+
+    def test_what_changes_changes_the_zone_alone(self):
+        body = (
+            b'{"server": {"name": "x", "flavorRef": "1", "networks": "none", "availability_zone": "az1", "b": NaN,'
+            b' "c": 123456789012345678901234567890}}'
+        )
+        self.create(body)
+        wanted = body.replace(b'"availability_zone": "az1", ', b'')
+        self.assertEqual(json.dumps(json.loads(wanted)), json.dumps(json.loads(self.sent())))
+
+    def test_what_cannot_be_read_is_not_sent(self):
+        self.cloud.lab.quiet()
+        for body in (b'{', b'{"server": {"name": %s}}' % (b'9' * 5000), b'[' * 4000 + b']' * 4000,
+                     '{"server": {}}'.encode('utf-16'), b'\xef\xbb\xbf{"server": {}}'):  # fmt: skip
+            answer = self.create(body)
+            self.assertEqual((400, 'Malformed request body'), (answer.status, answer.fault))
+        self.assertEqual([], self.seen('Pod1') + self.seen('Pod2'))
+        self.assertEqual(415, self.create(b'<server/>', headers={'Content-Type': 'text/xml'}).status)
