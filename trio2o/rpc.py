@@ -89,7 +89,7 @@ class _Versioned:
 
 
 class Notifier:
-    """Tells the workers of jobs, from a thread of its own."""
+    """Tells the workers of jobs, from a thread of its own, which may wait for a broker at leisure."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -99,28 +99,25 @@ class Notifier:
 
     def notify(self, job: HasId) -> None:
         """Have a worker told; returns at once."""
-        self._start()
         try:
             self._waiting.put_nowait(job.id)
         except queue.Full:
             LOG.info('job %s: the broker is away, no worker is told; a scan finds it', job.id)
+        self._start()
 
     def _start(self) -> None:
         """Start the thread with the first message: it would not survive the fork of a worker."""
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._send_all, daemon=True)
                 self._thread.start()
 
-    def _run(self) -> None:
+    def _send_all(self) -> None:
         target = oslo_messaging.Target(topic=TOPIC, version=VERSION)
         client = oslo_messaging.get_rpc_client(get_transport(self._conf), target)
-        # What was not delivered at the first try is left to the scan.
-        client = client.prepare(retry=0)
         while True:
             job_id = self._waiting.get()
             try:
                 client.cast({}, 'run_job', job_id=job_id)
             except (oslo_messaging.MessagingException, OSError) as error:
-                reason = type(error).__name__
-                LOG.info('job %s: no worker was told (%s); a scan finds it', job_id, reason)
+                LOG.info('job %s: no worker was told (%s); a scan finds it', job_id, error)

@@ -213,7 +213,7 @@ class Engine:
         return next(
             (
                 found
-                for found in adapter.list(api, ())
+                for found in adapter.list_all(api, ())
                 if found.name == name and found.bottom_id not in taken
             ),
             None,
@@ -430,7 +430,7 @@ class Engine:
         }
         futures.wait(pending.values(), timeout=timeout)
         for pod, future in pending.items():
-            if not future.done() or not future.result().is_done:
+            if not (future.done() and future.result().is_done):
                 self._jobs.submit(REPAIR, pod.id, {'pod_id': pod.id}, request_id=request_id)
 
     # -- a pod as a whole --
@@ -446,9 +446,7 @@ class Engine:
             return
         wanted = set(refs)
         for obj, _replica in replicas.behind(self._db, pod.id):
-            names = {obj.key, obj.top_id, obj.wanted.get('name')}
-            if obj.kind == KEYPAIR:
-                names.discard(obj.wanted.get('name'))  # other users' keys have it too
+            names = (obj.key, obj.top_id, obj.wanted['name'])
             if not obj.is_deleted and any((obj.kind, name) in wanted for name in names):
                 self.converge(obj.kind, obj.key, pod, self._replicate_timeout)
 
@@ -460,7 +458,7 @@ class Engine:
         imported = 0
         for adapter in self._present(pod):
             owners = adapter.owners(self._identity)
-            found = adapter.list(self._api(adapter, pod, None), owners)
+            found = adapter.list_all(self._api(adapter, pod, None), owners)
             known = self._known(adapter, pod)
             pairs, unknown = reconcile.pair(known, found, adapter.has_own_ids)
             self._meet(adapter, pod, pairs)
@@ -514,7 +512,7 @@ class Engine:
             kind = adapter.kind
             api = self._api(adapter, pod, None)
             owners = {owner_of(obj.key) for obj in self._objects(adapter)}
-            found = adapter.list(api, owners if kind == KEYPAIR else ())
+            found = adapter.list_all(api, owners if kind == KEYPAIR else ())
             # Read after the list: what was recorded while it was made counts.
             objects = self._objects(adapter)
             synced = self._by_object(adapter, pod)

@@ -52,7 +52,7 @@ class Keypairs:
             return ()
         return [user['id'] for user in answer.json()['users']]
 
-    def list(self, api: PodApi, owners: Collection[str]) -> list[Found]:
+    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
         return [found for user in sorted(owners) for found in self._of_user(api, user)]
 
     def _of_user(self, api: PodApi, user: str) -> list[Found]:

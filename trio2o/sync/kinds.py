@@ -36,7 +36,7 @@ class Adapter(Protocol):
         """Whose objects to look for in a pod that joins, where they cannot be listed at once."""
         ...
 
-    def list(self, api: PodApi, owners: Collection[str]) -> list[Found]:
+    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
         """All that a pod has."""
         ...
 

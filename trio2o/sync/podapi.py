@@ -13,7 +13,8 @@ import orjson
 
 from trio2o import exception
 from trio2o.pods.client import PodClient
-from trio2o.pods.identity import Identity
+from trio2o.pods.endpoints import VOLUME
+from trio2o.pods.identity import FAILURES, Identity
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer
 
@@ -99,8 +100,19 @@ class PodApi:
             headers.append(('Content-Type', 'application/json'))
             body = orjson.dumps(document)
         return self._client.send(
-            self.pod, self._service, method, path, headers, body, self._timeout
+            self.pod, self._service, method, self._prefix() + path, headers, body, self._timeout
         )
+
+    def _prefix(self) -> str:
+        """Cinder could not do without the project in the path before 2022."""
+        if self._service != VOLUME:
+            return ''
+        try:
+            project_id = self._identity.project_id()
+        except FAILURES as error:
+            reason = type(error).__name__
+            raise exception.ServiceUnavailable(f'Keystone gave no token: {reason}') from error
+        return f'/{project_id}' if project_id else ''
 
     def _lowered(self, version: str) -> str:
         return version if self.can(version) else self.pod.endpoints[self._service].max_version

@@ -51,7 +51,7 @@ class VolumeTypes:
     def owners(self, identity: Identity) -> Collection[str]:
         return ()
 
-    def list(self, api: PodApi, owners: Collection[str]) -> list[Found]:
+    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
         found: list[Found] = []
         query = {'is_public': 'None', 'limit': str(_PAGE)}
         while True:

@@ -40,11 +40,13 @@ _BEATS_A_LEASE = 3
 
 def load_jobs() -> dict[str, Job]:
     """One of each job that is installed, by type."""
-    found = ExtensionManager(NAMESPACE, invoke_on_load=True, on_load_failure_callback=_refuse)
-    return {extension.name: extension.obj for extension in found}
+    found: ExtensionManager[Any] = ExtensionManager(
+        NAMESPACE, invoke_on_load=True, on_load_failure_callback=_refuse
+    )
+    return {extension.name: extension.obj for extension in found if extension.obj is not None}
 
 
-def _refuse(_manager: Any, entry_point: Any, error: Exception) -> None:
+def _refuse(_manager: Any, _entry_point: Any, error: BaseException) -> None:
     raise error
 
 

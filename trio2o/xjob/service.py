@@ -43,10 +43,11 @@ class XJobService:
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._server: Any = None
+        self._connecting: threading.Thread | None = None
 
     def start(self) -> None:
-        targets = [self._work] * self._conf.xjob.concurrency
-        for target in [*targets, self._tick, self._listen]:
+        self._connect()
+        for target in [*[self._work] * self._conf.xjob.concurrency, self._tick]:
             thread = threading.Thread(target=target, daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -57,12 +58,16 @@ class XJobService:
         self.manager.stop()
         for _ in range(self._conf.xjob.concurrency):
             self._hint(None)
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-            server.wait()
-        for thread in self._threads[:-1]:  # the last one may wait for a broker for ever
+        for thread in self._threads:
             thread.join(STOP_SECONDS)
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages arrive."""
+        return self._server is not None
 
     def wait(self) -> None:
         """Wait until it has been told to stop."""
@@ -95,21 +100,27 @@ class XJobService:
                 hint = None
 
     def _tick(self) -> None:
+        """The thread that does what has to be done again and again."""
         while not self._stopping.is_set():
             try:
                 self._periodic.tick()
             except db_exc.DBError:
                 LOG.exception('periodic jobs could not be submitted')
             self._stopping.wait(self._scan_interval)
+            self._connect()
 
-    def _listen(self) -> None:
-        while not self._stopping.is_set():
-            server = rpc.get_server(self._conf, self.manager.owner, self)
-            try:
-                server.start()
-            except (oslo_messaging.MessagingException, OSError) as error:
-                LOG.warning('no broker (%s); jobs are found by scans', type(error).__name__)
-                self._stopping.wait(self._scan_interval)
-                continue
-            self._server = server
+    def _connect(self) -> None:
+        """Connect to the broker, which may take as long as it likes; again, if that failed."""
+        if self.is_connected or (self._connecting and self._connecting.is_alive()):
             return
+        server = rpc.get_server(self._conf, self.manager.owner, self)
+        self._connecting = threading.Thread(target=self._listen, args=(server,), daemon=True)
+        self._connecting.start()
+
+    def _listen(self, server: Any) -> None:
+        try:
+            server.start()
+        except (oslo_messaging.MessagingException, OSError) as error:
+            LOG.warning('no broker (%s); jobs are found by scans', error)
+        else:
+            self._server = server

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
-from trio2o.runtime import Runtime
 from trio2o.pods import endpoints
 from trio2o.pods.endpoints import Endpoint
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
+from trio2o.runtime import Runtime
 from trio2o.xjob.jobs.base import Task
 
 LOG = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 """Flavors are the same in every pod, whatever happens to the pods."""
 
 import threading
+import time
 
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Slow, Status
 from trio2o.tests.functional.jobs.base import JobsCase
@@ -110,6 +111,22 @@ class TestPodsAway(JobsCase):
         self.nova('Pod2').faults.add(Slow(30.0, method='POST', times=1))
         made = self.make_flavor()
         self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertRan('success', 'repair_replicas')
+        self.assertNotIn(None, self.flavors(made['id']))
+
+    def test_the_time_for_the_others_has_an_end(self):
+        """However many calls a pod needs; it gets them all the same, only not while we wait."""
+        self.cloud.transport.real_time = True
+        sync = self.cloud.runtime.sync
+        sync._replicate_timeout = 0.5
+        self.nova('Pod2').faults.add(Slow(0.3))
+        started = time.monotonic()
+        made = self.make_flavor()
+        self.assertLess(time.monotonic() - started, 1.2)
+        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertEqual(['repair_replicas'], self.jobs())
+        self.assertNotIn('Pod3', self.behind('Pod3'))
+        self.nova('Pod2').faults.clear()
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
 

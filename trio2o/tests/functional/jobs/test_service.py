@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker as a service: told by messages, or finding out by itself; on both backends."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import types
+
+import testtools
+
+from trio2o import rpc
+from trio2o.db import jobs as db_jobs
+from trio2o.db import pods as db_pods
+from trio2o.db.session import Database
+from trio2o.jobqueue import JobQueue
+from trio2o.pods.registry import Registry
+from trio2o.tests.fixtures import servers
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.xjob.manager import JobManager
+from trio2o.xjob.periodic import Periodic
+from trio2o.xjob.service import XJobService
+
+PATIENCE = 20.0
+
+
+class Noted:
+    """A job that says when it ran."""
+
+    max_seconds = 100.0
+
+    def __init__(self):
+        self.ran = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def run(self, task):
+        self.ran.release()
+        while not self.go_on.wait(0.01):
+            task.check()
+
+
+class ServiceCase(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.job = Noted()
+
+    def service(self, **options):
+        xjob = {'scan_interval': 0.05, 'concurrency': 2} | options.pop('xjob', {})
+        self.conf = self.useFixture(ConfFixture(xjob=xjob, **options)).conf
+        self.db = Database(self.conf)
+        self.addCleanup(self.db.dispose)
+        jobs = JobQueue(self.conf, self.db, rpc.Notifier(self.conf).notify)
+        registry = Registry(self.conf, self.db)
+        runtime = types.SimpleNamespace(db=self.db, jobs=jobs, registry=registry)
+        manager = JobManager(self.conf, runtime, jobs={'noted': self.job})
+        self.jobs = jobs
+        service = XJobService(self.conf, runtime, manager)
+        service.start()
+        self.addCleanup(service.stop)
+        return service
+
+    def assertRuns(self):
+        self.assertTrue(self.job.ran.acquire(timeout=PATIENCE), 'it did not run')
+
+
+class TestService(ServiceCase):
+    def test_a_message_starts_a_job(self):
+        """The scan would be far too late."""
+        service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
+        self.wait_until(lambda: service.is_connected)
+        for number in range(3):
+            self.jobs.submit('noted', str(number))
+            self.assertRuns()
+
+    def test_without_a_message_a_scan_finds_it(self):
+        self.service(transport_url='fake://')
+        db_jobs.submit(self.db, 'noted', 'key')
+        self.assertRuns()
+
+    def test_the_broker_is_down(self):
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        self.service(transport_url=f'rabbit://guest:guest@127.0.0.1:{port}/')
+        started = time.monotonic()
+        self.jobs.submit('noted', 'key')
+        self.assertLess(time.monotonic() - started, 1.0)
+        self.assertRuns()
+
+    def test_a_real_broker(self):
+        with servers.rabbitmq() as url:
+            service = self.service(xjob={'scan_interval': 600}, transport_url=url)
+            self.wait_until(lambda: service.is_connected)
+            self.jobs.submit('noted', 'key')
+            self.assertRuns()
+            service.stop()
+
+    def test_without_a_broker_configured(self):
+        self.service()
+        self.jobs.submit('noted', 'key')
+        self.assertRuns()
+
+    def test_several_at_once(self):
+        self.job.go_on.clear()
+        self.service(xjob={'concurrency': 3})
+        for number in range(5):
+            self.jobs.submit('noted', str(number))
+        for _ in range(3):
+            self.assertRuns()
+        self.assertFalse(self.job.ran.acquire(timeout=0.3), 'more than it may')
+        self.job.go_on.set()
+        for _ in range(2):
+            self.assertRuns()
+
+    def test_stopping_gives_back_what_runs(self):
+        self.job.go_on.clear()
+        service = self.service()
+        job = self.jobs.submit('noted', 'key')
+        self.assertRuns()
+        service.stop()
+        self.assertEqual('new', db_jobs.get(self.db, job.id).state)
+        self.assertFalse(any(thread.is_alive() for thread in service._threads))
+
+    def test_wait_ends_with_stop(self):
+        service = self.service()
+        waiter = threading.Thread(target=service.wait)
+        waiter.start()
+        service.stop()
+        waiter.join(PATIENCE)
+        self.assertFalse(waiter.is_alive())
+
+    def wait_until(self, is_so):
+        deadline = time.monotonic() + PATIENCE
+        while not is_so() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertTrue(is_so())
+
+
+class TestPeriodic(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        options = {'repair_interval': 300, 'reconcile_interval': 0, 'endpoint_interval': 30}
+        self.conf = self.useFixture(ConfFixture(xjob=options)).conf
+        self.db = Database(self.conf)
+        self.addCleanup(self.db.dispose)
+        db_pods.create(self.db, pod_name='Pod1', az_name='az1')
+        db_pods.create(self.db, pod_name='Pod2', az_name='az1', state='maintenance')
+        db_pods.create(self.db, pod_name='RegionOne')
+        runtime = types.SimpleNamespace(
+            db=self.db, jobs=JobQueue(self.conf, self.db), registry=Registry(self.conf, self.db)
+        )
+        self.seconds = 0.0
+        from datetime import timedelta
+
+        from trio2o.db.session import utcnow
+
+        self.periodic = Periodic(
+            self.conf, runtime, lambda: utcnow() + timedelta(seconds=self.seconds)
+        )
+
+    def end_all(self):
+        for job in db_jobs.list_(self.db, filters={'state': 'new'}):
+            db_jobs.cancel(self.db, job.id)
+
+    def waiting(self):
+        return sorted(job.type for job in db_jobs.list_(self.db, filters={'state': 'new'}))
+
+    def test_each_at_its_interval(self):
+        self.assertEqual(3, self.periodic.tick())
+        self.assertEqual(
+            ['purge_history', 'refresh_endpoints', 'repair_replicas'], self.waiting()
+        )
+        self.assertEqual(0, self.periodic.tick())
+        self.end_all()
+        self.assertEqual(0, self.periodic.tick())
+        self.seconds = 31
+        self.periodic.tick()
+        self.assertEqual(['refresh_endpoints'], self.waiting())
+        self.end_all()
+        self.seconds = 301
+        self.periodic.tick()
+        self.assertEqual(['refresh_endpoints', 'repair_replicas'], self.waiting())
+
+    def test_many_workers_ask_once(self):
+        for _ in range(5):
+            self.periodic.tick()
+        self.assertEqual(3, len(db_jobs.list_(self.db)))
+
+
+class TestBackends(testtools.TestCase):
+    """The same service on green and native threads, each in a process of its own."""
+
+    PROGRAM = textwrap.dedent("""
+        import sys
+        from trio2o import concurrency
+        concurrency.init(sys.argv[1])
+        from trio2o import rpc
+        from trio2o.tests.functional.jobs import test_service
+        class One(test_service.TestService):
+            pass
+        import unittest
+        names = ('test_a_message_starts_a_job', 'test_the_broker_is_down',
+                 'test_several_at_once', 'test_stopping_gives_back_what_runs')
+        suite = unittest.TestSuite(One(name) for name in names)
+        result = unittest.TextTestRunner(verbosity=2).run(suite)
+        assert concurrency.backend() == sys.argv[1]
+        sys.stdout.flush()
+        import os
+        os._exit(not result.wasSuccessful())
+    """)
+
+    def run_on(self, backend):
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', self.PROGRAM, backend],
+            capture_output=True,
+            timeout=120,
+            env=os.environ,
+        )
+        self.assertEqual(0, done.returncode, done.stderr.decode()[-4000:])
+
+    def test_eventlet(self):
+        self.run_on('eventlet')
+
+    def test_threading(self):
+        self.run_on('threading')
