@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Cinder API-GW: Block Storage API v3 over all pods."""
 
-from trio2o.cinder_apigw import cloud, snapshots, types, versions, volumes
+from trio2o.cinder_apigw import (
+    attachments,
+    backups,
+    cloud,
+    groups,
+    messages,
+    snapshots,
+    transfers,
+    types,
+    versions,
+    volumes,
+)
 from trio2o.web.operations import OperationTable
 from trio2o.web.service import Service, parse_range
 
@@ -13,6 +24,11 @@ SERVICE = Service(
         [
             *volumes.OPERATIONS,
             *snapshots.OPERATIONS,
+            *backups.OPERATIONS,
+            *attachments.OPERATIONS,
+            *transfers.OPERATIONS,
+            *groups.OPERATIONS,
+            *messages.OPERATIONS,
             *types.OPERATIONS,
             *cloud.OPERATIONS,
             *versions.OPERATIONS,

@@ -26,11 +26,13 @@ class Forward:
 
     :ivar zone_in: keys that lead to a zone's name in the body, as in ``('unshelve', 'availability_zone')``
     :ivar others: what else the body names that has to be in the same pod
+    :ivar born: what a good answer names that is in the same pod, and may be new
     """
 
     resource: Resource
     zone_in: tuple[str, ...] = ()
     others: Others | None = None
+    born: Others | None = None
 
     def __call__(self, call: Call) -> Answer:
         locator = call.runtime.locator
@@ -45,6 +47,9 @@ class Forward:
         answer = send_to_route(call, route, self.resource, body=self._body(call, route))
         if answer.status == 404 and self._is_about_itself(call) and self._may_see(call, route):
             locator.ended(self.resource.type, route)
+        if self.born is not None and answer.is_ok:
+            for resource, other_id in self.born(answer.json):
+                locator.record(resource, route.pod, other_id, call.context.project_id or '')
         return answer
 
     def _is_about_itself(self, call: Call) -> bool:

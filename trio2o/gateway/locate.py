@@ -135,7 +135,10 @@ class Locator:
         self._remember(record)
 
     def learn(self, resource: Resource, found: Iterable[tuple[PodView, Mapping[str, Any]]], project_id: str) -> None:
-        """Record what lists showed and nobody has recorded yet, in the background."""
+        """Record what lists showed and nobody has recorded yet, in the background.
+
+        :param project_id: whose those are that do not show it; empty: nobody knows, and they stay unrecorded
+        """
         now = time.monotonic()
         new = []
         for pod, item in found:
@@ -143,16 +146,10 @@ class Locator:
             known = self._known.get((resource.type, str(top_id)))
             if known is not None and known.until >= now and (known.created_at or not item.get(resource.created)):
                 continue
-            if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED':
-                new.append(
-                    NewRouting(
-                        resource.type,
-                        top_id,
-                        pod.id,
-                        resource.owner_of(item, project_id),
-                        created_at=resource.created_at(item),
-                    )
-                )
+            owner = resource.owner_of(item, project_id)
+            if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED' and owner:
+                created_at = resource.created_at(item)
+                new.append(NewRouting(resource.type, top_id, pod.id, owner, created_at=created_at))
         if new:
             self._executor.submit(self._learn, resource.type, new)
 
@@ -161,6 +158,16 @@ class Locator:
         self._known.pop((resource_type, route.top_id), None)
         if route.is_live:
             routings.mark_deleted(self._db, resource_type, route.top_id)
+
+    def changed_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
+        """Resources are another project's now."""
+        for top_id in top_ids:
+            self.record(resource, pod, top_id, project_id)
+            record = routings.get(self._db, resource.type, top_id)
+            if record is not None and record.project_id != project_id:
+                record = routings.update(self._db, record.id, project_id=project_id)
+            if record is not None:
+                self._remember(record)
 
     def forget(self, resource_type: str, top_id: str) -> None:
         """Drop what is in memory; the database is asked next time."""
@@ -223,9 +230,12 @@ class Locator:
                 # No answer, or none that tells. A pod whose resources are all recorded cannot have one that is not.
                 is_certain = is_certain and pod.record.is_reconciled
             else:
-                project_id = resource.owner_of(item, call.context.project_id or '')
+                # An administrator sees what is of any project.
+                default = '' if call.context.may_see_all else call.context.project_id or ''
+                project_id = resource.owner_of(item, default)
                 created_at = resource.created_at(item)
-                self.record(resource, pod, top_id, project_id, created_at)
+                if project_id:
+                    self.record(resource, pod, top_id, project_id, created_at)
                 return Route(pod, top_id, top_id, project_id, True, created_at, answer)
         if not is_certain:
             raise exception.ServiceUnavailable(

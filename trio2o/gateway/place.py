@@ -32,9 +32,10 @@ class Place:
 
     :ivar body_key: key of the object in the body that describes the new resource
     :ivar pins: what the body refers to that ties it to a pod
+    :ivar known_pins: the same, where it need not be anything of this cloud: only what has a routing counts
     :ivar references: what the body refers to that must exist in whichever pod it is
     :ivar unknown_zone: text of the 400 for a zone nobody has, with ``{zone}``
-    :ivar zone_field: field of the object that names the zone
+    :ivar zone_field: field of the object that names the zone; empty: it has none
     :ivar needs_pin: whether it always belongs to something that exists
     :ivar has_host_after_zone: whether the zone may be written ``zone:host:node``
     :ivar is_full: whether a pod's refusal means that it has no room, and another may have
@@ -44,6 +45,7 @@ class Place:
     unknown_zone: str
     is_full: Callable[[Answer], bool]
     pins: Pins | None = None
+    known_pins: Pins | None = None
     references: References | None = None
     body_key: str = ''
     zone_field: str = 'availability_zone'
@@ -60,6 +62,8 @@ class Place:
             return ask_any(call)
         zone, rest = self._zone(call, inner)
         pinned = self._pinned(call, document, zone)
+        if pinned is None and not zone:
+            zone = self._default_zone(call)
         request = PodRequest(self.resource.service, call.context.project_id or '', zone)
         if pinned is not None:
             if not pinned.pod.takes_new and not self.needs_pin:
@@ -77,12 +81,22 @@ class Place:
     def _has_readable_zone(self, inner: Item) -> bool:
         return inner.get(self.zone_field) is None or isinstance(inner[self.zone_field], str)
 
+    def _default_zone(self, call: Call) -> str:
+        """The zone for what names none and refers to nothing that is in one.
+
+        :raises BadRequest: no pod is in that zone
+        """
+        zone: str = call.runtime.conf.scheduler.default_availability_zone or ''
+        if zone and zone not in call.runtime.registry.snapshot().zones:
+            raise exception.BadRequest(self.unknown_zone.format(zone=zone))
+        return zone
+
     def _zone(self, call: Call, inner: Item) -> tuple[str, str]:
         """The zone asked for and what follows it.
 
         :raises BadRequest: no pod is in that zone
         """
-        text = inner.get(self.zone_field) or call.runtime.conf.scheduler.default_availability_zone or ''
+        text = inner.get(self.zone_field) or ''
         zone, colon, rest = text.partition(':') if self.has_host_after_zone else (text, '', '')
         if zone and zone not in call.runtime.registry.snapshot().zones:
             raise exception.BadRequest(self.unknown_zone.format(zone=zone))
@@ -94,11 +108,7 @@ class Place:
         :raises PinsDisagree: two pods, or another zone than the one asked for
         """
         first: tuple[Resource, Route] | None = None
-        for resource, pin_id in self.pins(document) if self.pins else ():
-            try:
-                route: Route = call.runtime.locator.find(call, resource, pin_id)
-            except exception.NotFound:
-                continue  # a pod says it better
+        for resource, pin_id, route in self._routes(call, document):
             if zone and route.pod.zone != zone:
                 raise exception.PinsDisagree(
                     f'{resource.title} {pin_id} is in availability zone {route.pod.zone}, not in {zone}.'
@@ -109,6 +119,19 @@ class Place:
                 )
             first = first or (resource, route)
         return first[1] if first else None
+
+    def _routes(self, call: Call, document: Any) -> Iterable[tuple[Resource, str, Route]]:
+        """Where the pins are that are anywhere."""
+        locator = call.runtime.locator
+        for resource, pin_id in self.pins(document) if self.pins else ():
+            try:
+                yield resource, pin_id, locator.find(call, resource, pin_id)
+            except exception.NotFound:
+                continue  # a pod says it better
+        for resource, pin_id in self.known_pins(document) if self.known_pins else ():
+            route = locator.look_up(resource.type, pin_id)
+            if route is not None and route.is_live:
+                yield resource, pin_id, route
 
     def _create_in(
         self, call: Call, pods: list[PodView], document: Any, inner: Item, rest: str, request: PodRequest
@@ -149,6 +172,8 @@ class Place:
 
     def _body_for(self, call: Call, document: Any, inner: Item, rest: str, pod: PodView, names: PodNames) -> bytes:
         """The body for one pod: as it came, unless the pod has another name for the zone."""
+        if not self.zone_field or (self.needs_pin and not inner.get(self.zone_field)):
+            return call.body
         if not inner.get(self.zone_field) and not pod.record.pod_az_name:
             return call.body
         changed = dict(inner)

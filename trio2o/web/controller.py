@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 #: What may stand as a project id in a path, as in both services.
 _PROJECT_ID = re.compile(r'[0-9a-f-]+')
 
+_PIECE = 65536
+
 _CUT_SHORT = 'The request body could not be read to its end.'
 
 Versions = Callable[[], 'VersionRange | None']
@@ -199,7 +201,10 @@ def _read_body(request: webob.Request) -> bytes:
         raise exception.BadRequest('Content-Length is not a number.')
     try:
         stream = request.environ['wsgi.input']
-        body: bytes = stream.read() if length is None else stream.read(length)
+        if length is None:
+            # In pieces, so that one that is too long is given up before it has filled the memory.
+            return b''.join(iter(lambda: stream.read(_PIECE), b''))
+        body: bytes = stream.read(length)
     except webob.exc.HTTPRequestEntityTooLarge as error:
         raise exception.TooLarge(error.detail or 'Request is too large.') from None
     except (OSError, ValueError):
