@@ -2,7 +2,25 @@
 """The Nova API-GW: Compute API v2.1 over all pods."""
 
 from trio2o.gateway.forward import AskAny
-from trio2o.nova_apigw import availability_zones, events, flavors, keypairs, limits, servers, versions
+from trio2o.nova_apigw import (
+    aggregates,
+    availability_zones,
+    events,
+    flavors,
+    gone,
+    hosts,
+    keypairs,
+    limits,
+    migrations,
+    proxies,
+    quotas,
+    server_groups,
+    servers,
+    service_calls,
+    usage,
+    versions,
+    volumes_boot,
+)
 from trio2o.web.operations import Operation, OperationTable
 from trio2o.web.service import Service, parse_range
 
@@ -24,6 +42,16 @@ SERVICE = Service(
             *availability_zones.OPERATIONS,
             *limits.OPERATIONS,
             *events.OPERATIONS,
+            *aggregates.OPERATIONS,
+            *hosts.OPERATIONS,
+            *migrations.OPERATIONS,
+            *server_groups.OPERATIONS,
+            *quotas.OPERATIONS,
+            *usage.OPERATIONS,
+            *service_calls.OPERATIONS,
+            *volumes_boot.OPERATIONS,
+            *proxies.OPERATIONS,
+            *gone.OPERATIONS,
             *EXTENSIONS,
             *versions.OPERATIONS,
         ]

@@ -9,7 +9,7 @@ from trio2o.web.operations import Operation, actions
 
 _READ = ReplicatedRead(FLAVOR)
 _WRITE = ReplicatedWrite(FLAVOR, PathKey())
-_MAKE = ReplicatedWrite(FLAVOR, AnswerKey(('flavor', 'id')))
+_MAKE = ReplicatedWrite(FLAVOR, AnswerKey(('flavor', 'id')), makes=True)
 
 _SPECS = '/flavors/{flavor_id}/os-extra_specs'
 _SPEC = _SPECS + '/{id}'

@@ -9,12 +9,12 @@ from typing import Any
 from trio2o import exception
 from trio2o.gateway.forward import AskAny, Forward, named
 from trio2o.gateway.gather import Gather, Paging, Query
-from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
+from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.web.call import Answer, Call
-from trio2o.web.operations import Operation, actions
+from trio2o.web.operations import Operation
 
 #: nova/api/openstack/compute/schemas/servers.py: what a list may be sorted by, as it shows in a server.
 #: Where it does not show, pods are merged by id alone.
@@ -61,6 +61,8 @@ _IGNORED_SORT_KEYS = frozenset(
 )
 
 DEFAULT_SORT = ('created_at', True)
+
+Version = tuple[int, int]
 
 _TRUE = frozenset({'', '1', 't', 'true', 'on', 'y', 'yes'})
 
@@ -185,6 +187,7 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
         found += pin_if(VOLUME, mapping.get('volume_id')) + pin_if(SNAPSHOT, mapping.get('snapshot_id'))
     hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
     if isinstance(hints, dict):
+        found += pin_if(SERVER_GROUP, hints.get('group'))
         for name in ('same_host', 'different_host'):
             value = hints.get(name)
             for server_id in value if isinstance(value, list) else [value]:
@@ -260,9 +263,37 @@ _ACTIONS = (
 )
 
 
-def below(name: str, method: str, path: str, handler: Forward = FORWARD) -> Operation:
+#: Actions that did not always exist, or do not any more: first and last version.
+_WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
+    'addFixedIp': (None, (2, 43)),
+    'addFloatingIp': (None, (2, 43)),
+    'os-getSPICEConsole': (None, (2, 5)),
+    'os-getSerialConsole': (None, (2, 5)),
+    'os-getVNCConsole': (None, (2, 5)),
+    'removeFixedIp': (None, (2, 43)),
+    'removeFloatingIp': (None, (2, 43)),
+    'trigger_crash_dump': ((2, 17), None),
+}
+
+
+def action(key: str) -> Operation:
+    first, last = _WINDOWS.get(key, (None, None))
+    return Operation(
+        f'servers.action.{key}',
+        'POST',
+        '/servers/{id}/action',
+        FORWARD,
+        action=key,
+        min_version=first,
+        max_version=last,
+    )
+
+
+def below(
+    name: str, method: str, path: str, handler: Forward = FORWARD, min_version: Version | None = None
+) -> Operation:
     """A row for something below a server."""
-    return Operation(name, method, '/servers/{server_id}' + path, handler)
+    return Operation(name, method, '/servers/{server_id}' + path, handler, min_version=min_version)
 
 
 ATTACH = Forward(SERVER, others=named(VOLUME, 'volumeAttachment', 'volumeId'))
@@ -274,7 +305,7 @@ OPERATIONS = [
     Operation('servers.show', 'GET', '/servers/{id}', FORWARD),
     Operation('servers.update', 'PUT', '/servers/{id}', Forward(SERVER, ('server', 'pinned_availability_zone'))),
     Operation('servers.delete', 'DELETE', '/servers/{id}', FORWARD),
-    *actions('servers.action', '/servers/{id}/action', FORWARD, *_ACTIONS),
+    *(action(key) for key in _ACTIONS),
     Operation(
         'servers.action.unshelve',
         'POST',
@@ -293,17 +324,6 @@ OPERATIONS = [
     below('server_metadata.show', 'GET', '/metadata/{id}'),
     below('server_metadata.update', 'PUT', '/metadata/{id}'),
     below('server_metadata.delete', 'DELETE', '/metadata/{id}'),
-    below('server_migrations.list', 'GET', '/migrations'),
-    below('server_migrations.show', 'GET', '/migrations/{id}'),
-    below('server_migrations.delete', 'DELETE', '/migrations/{id}'),
-    Operation(
-        'server_migrations.action.force_complete',
-        'POST',
-        '/servers/{server_id}/migrations/{id}/action',
-        FORWARD,
-        action='force_complete',
-    ),
-    Operation('server_migrations.action', 'POST', '/servers/{server_id}/migrations/{id}/action', AskAny()),
     below('instance_actions.list', 'GET', '/os-instance-actions'),
     below('instance_actions.show', 'GET', '/os-instance-actions/{id}'),
     below('server_interfaces.list', 'GET', '/os-interface'),
@@ -317,17 +337,17 @@ OPERATIONS = [
     below('volume_attachments.show', 'GET', '/os-volume_attachments/{id}'),
     below('volume_attachments.update', 'PUT', '/os-volume_attachments/{id}', ATTACH),
     below('volume_attachments.delete', 'DELETE', '/os-volume_attachments/{id}'),
-    below('remote_consoles.create', 'POST', '/remote-consoles'),
+    below('remote_consoles.create', 'POST', '/remote-consoles', min_version=(2, 6)),
     below('server_security_groups.list', 'GET', '/os-security-groups'),
-    below('server_shares.list', 'GET', '/shares'),
-    below('server_shares.create', 'POST', '/shares'),
-    below('server_shares.show', 'GET', '/shares/{id}'),
-    below('server_shares.delete', 'DELETE', '/shares/{id}'),
-    below('server_tags.list', 'GET', '/tags'),
-    below('server_tags.replace', 'PUT', '/tags'),
-    below('server_tags.delete_all', 'DELETE', '/tags'),
-    below('server_tags.show', 'GET', '/tags/{id}'),
-    below('server_tags.update', 'PUT', '/tags/{id}'),
-    below('server_tags.delete', 'DELETE', '/tags/{id}'),
-    below('server_topology.show', 'GET', '/topology'),
+    below('server_shares.list', 'GET', '/shares', min_version=(2, 97)),
+    below('server_shares.create', 'POST', '/shares', min_version=(2, 97)),
+    below('server_shares.show', 'GET', '/shares/{id}', min_version=(2, 97)),
+    below('server_shares.delete', 'DELETE', '/shares/{id}', min_version=(2, 97)),
+    below('server_tags.list', 'GET', '/tags', min_version=(2, 26)),
+    below('server_tags.replace', 'PUT', '/tags', min_version=(2, 26)),
+    below('server_tags.delete_all', 'DELETE', '/tags', min_version=(2, 26)),
+    below('server_tags.show', 'GET', '/tags/{id}', min_version=(2, 26)),
+    below('server_tags.update', 'PUT', '/tags/{id}', min_version=(2, 26)),
+    below('server_tags.delete', 'DELETE', '/tags/{id}', min_version=(2, 26)),
+    below('server_topology.show', 'GET', '/topology', min_version=(2, 78)),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trio2o import exception
 from trio2o.web.call import Answer, Call
 from trio2o.web.microversion import VersionRange, response_headers
 from trio2o.web.operations import Operation
@@ -83,4 +84,17 @@ def show(call: Call) -> Answer:
     return answer
 
 
-OPERATIONS = [Operation('versions.show', 'GET', '/', show)]
+def show_by_id(call: Call) -> Answer:
+    """:raises NotFound: neither v2.0 nor v2.1"""
+    if call.id not in _IDS:
+        raise exception.NotFound('The resource could not be found.')
+    supported = call.runtime.registry.versions(call.service.service_type, call.service.code_versions)
+    answer = version(call.id, call.base_url, supported)
+    answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
+    return answer
+
+
+OPERATIONS = [
+    Operation('versions.show', 'GET', '/', show),
+    Operation('versions.show_by_id', 'GET', '/versions/{id}', show_by_id),
+]

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Migrations: of all pods for admins, and of one server; either way with the same ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from trio2o import exception
+from trio2o.gateway.forward import AskAny
+from trio2o.gateway.infra import InfraList, InfraPaging, Kind, bottom_number, top_number
+from trio2o.gateway.kinds import SERVER
+from trio2o.gateway.locate import Route
+from trio2o.gateway.resource import Item
+from trio2o.gateway.send import names_of, send_to_route
+from trio2o.gateway.translate import PodNames
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.operations import Operation
+
+
+class MigrationKind(Kind):
+    """Its links end with its number."""
+
+    def up(self, item: Item, pod: PodView, names: PodNames) -> None:
+        for link in item.get('links') or []:
+            head, slash, number = str(link.get('href')).rpartition('/')
+            if number.isdecimal():
+                link['href'] = f'{head}{slash}{top_number(int(number), pod)}'
+        super().up(item, pod, names)
+
+
+MIGRATION = MigrationKind('Migration', 'migration', 'migrations', 'Migration {id} could not be found.')
+
+
+@dataclass(frozen=True)
+class ForwardMigration:
+    """Send the call to the pod of the server, whose migrations have the pod's numbers there."""
+
+    def __call__(self, call: Call) -> Answer:
+        route: Route = call.runtime.locator.find(call, SERVER, call.id)
+        migration_id = call.params.get('id')
+        if migration_id is not None and migration_id.isdecimal():
+            found = bottom_number(call, migration_id)
+            if found is None or found[0].id != route.pod.id:
+                raise exception.NotFound(f'Migration {migration_id} not found for instance {call.id}')
+            call = _with_number(call, migration_id, found[1])
+        answer = send_to_route(call, route, SERVER)
+        document = answer.json if answer.is_ok else None
+        if not isinstance(document, dict):
+            return answer
+        items = document.get('migrations')
+        names = names_of(call, route.pod)
+        for item in items if isinstance(items, list) else [document.get('migration')]:
+            if isinstance(item, dict):
+                MIGRATION.up(item, route.pod, names)
+        return replace(answer, body=dump_json(document))
+
+
+def _with_number(call: Call, top: str, bottom: int) -> Call:
+    path = '/'.join(str(bottom) if segment == top else segment for segment in call.path.split('/'))
+    return replace(call, path=path)
+
+
+_OF_SERVER = ForwardMigration()
+_PATH = '/servers/{server_id}/migrations'
+
+OPERATIONS = [
+    Operation(
+        'migrations.list',
+        'GET',
+        '/os-migrations',
+        InfraList(
+            MIGRATION,
+            InfraPaging((2, 59), 'migrations_links', marker='uuid', newest_first='created_at'),
+            named=('host',),
+        ),
+    ),
+    Operation('server_migrations.list', 'GET', _PATH, _OF_SERVER, min_version=(2, 23)),
+    Operation('server_migrations.show', 'GET', _PATH + '/{id}', _OF_SERVER, min_version=(2, 23)),
+    Operation('server_migrations.delete', 'DELETE', _PATH + '/{id}', _OF_SERVER, min_version=(2, 24)),
+    Operation(
+        'server_migrations.action.force_complete',
+        'POST',
+        _PATH + '/{id}/action',
+        _OF_SERVER,
+        action='force_complete',
+        min_version=(2, 22),
+    ),
+    Operation('server_migrations.action', 'POST', _PATH + '/{id}/action', AskAny()),
+]

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What servers used over a time, by project, and the log of the audits of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from oslo_utils import timeutils
+
+from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.gateway.gather import headers_of_many
+from trio2o.gateway.infra import MAX_PAGES, Asked, Query, ask_pods, must_be_complete, pods_of
+from trio2o.gateway.resource import Item
+from trio2o.gateway.send import ask_any
+from trio2o.gateway.sum import Sum
+from trio2o.gateway.translate import next_link
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.operations import Operation
+
+#: From here on a page is so many servers, whatever projects they are of.
+_PAGED_FROM = (2, 40)
+_PAGE = 1000
+
+#: Total of a project -> what each server adds to it.
+_TOTALS = {
+    'total_hours': lambda server: server['hours'],
+    'total_memory_mb_usage': lambda server: server['memory_mb'] * server['hours'],
+    'total_vcpus_usage': lambda server: server['vcpus'] * server['hours'],
+    'total_local_gb_usage': lambda server: server['local_gb'] * server['hours'],
+}
+
+
+@dataclass(frozen=True)
+class TenantUsage:
+    """The usage of all projects, or of one.
+
+    :ivar is_of_one: whether it is of the project in the path
+    """
+
+    is_of_one: bool
+
+    def __call__(self, call: Call) -> Answer:
+        pods = pods_of(call)
+        if not pods:
+            return ask_any(call)
+        values = dict(call.query)
+        limit = values.get('limit', '')
+        if limit and not (limit.isascii() and limit.isdecimal() and len(limit) < 10):
+            return ask_any(call)
+        has_pages = call.version is not None and call.version >= _PAGED_FROM
+        asked, periods = self._read(call, pods, has_pages)
+        if asked.refusal is not None and not asked.documents:
+            return asked.refusal
+        must_be_complete(call, asked)
+        servers = sorted(
+            (server for rows in periods.values() for server in rows['server_usages']),
+            key=lambda server: (server['tenant_id'], server['instance_id']),
+        )
+        link = ''
+        if has_pages:
+            most = min(int(limit or _PAGE), _PAGE)
+            servers = _page(servers, values.get('marker'), most)
+            if servers and len(servers) == most:
+                link = next_link(call.base_url, call.prefix, call.path, call.query, servers[-1]['instance_id'])
+        is_detailed = self.is_of_one or values.get('detailed') == '1'
+        usages = _by_project(servers, periods, is_detailed)
+        return self._answer(call, usages, link, next(iter(asked.answers.values()), None))
+
+    def _answer(self, call: Call, usages: list[Item], link: str, first: Answer | None) -> Answer:
+        key, links_key = (
+            ('tenant_usage', 'tenant_usage_links')
+            if self.is_of_one
+            else (
+                'tenant_usages',
+                'tenant_usages_links',
+            )
+        )
+        document: dict[str, Any] = {key: (usages[0] if usages else {}) if self.is_of_one else usages}
+        if link:
+            document[links_key] = [{'rel': 'next', 'href': link}]
+        return Answer(200, headers_of_many(call, first), dump_json(document))
+
+    def _read(self, call: Call, pods: list[PodView], has_pages: bool) -> tuple[Asked, dict[str, Item]]:
+        """All usages in detail: by project, with the servers of all pods."""
+        deadline = Deadline(call.runtime.conf.pods.gather_timeout)
+        query = _query(call, has_pages, self.is_of_one)
+        whole = Asked()
+        periods: dict[str, Item] = {}
+        left: dict[PodView, str] = dict.fromkeys(pods, '')
+        for _number in range(MAX_PAGES):
+            markers = dict(left)
+
+            def of(pod: PodView, markers: dict[PodView, str] = markers) -> str:
+                rows = [*query, ('marker', markers[pod])] if markers[pod] else query
+                return urlencode(rows, quote_via=quote)
+
+            asked = ask_pods(call, list(left), query=of, deadline=deadline)
+            whole.silent += asked.silent
+            whole.refusals.update(asked.refusals)
+            left = {}
+            for pod, document in asked.documents.items():
+                whole.documents.setdefault(pod, document)
+                whole.answers.setdefault(pod, asked.answers[pod])
+                usages = _usages(document)
+                for usage in usages:
+                    known = periods.setdefault(usage['tenant_id'], {**usage, 'server_usages': []})
+                    known['server_usages'] += usage.get('server_usages') or []
+                if any(name.endswith('_links') for name in document) and usages:
+                    left[pod] = usages[-1]['server_usages'][-1]['instance_id']
+            if not left:
+                break
+        return whole, periods
+
+
+def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
+    """The same period for every pod, though they look at their clocks at different moments."""
+    names = {'limit', 'marker', 'detailed'} if has_pages or not is_of_one else {'detailed'}
+    rows = [row for row in call.query if row[0] not in names]
+    given = {name for name, _value in rows}
+    now = timeutils.utcnow()
+    if 'end' not in given:
+        rows.append(('end', now.isoformat(timespec='microseconds')))
+    if 'start' not in given:
+        # Nova takes the present for both; the start is the earlier of the two.
+        start = now if 'end' in given else now - timedelta(microseconds=1)
+        rows.append(('start', start.isoformat(timespec='microseconds')))
+    if not is_of_one:
+        rows.append(('detailed', '1'))
+    if has_pages:
+        rows.append(('limit', str(_PAGE)))
+    return rows
+
+
+def _usages(document: Item) -> list[Item]:
+    if 'tenant_usages' in document:
+        return list(document['tenant_usages'])
+    usage = document.get('tenant_usage')
+    return [usage] if usage else []
+
+
+def _page(servers: list[Item], marker: str | None, most: int) -> list[Item]:
+    """:raises BadRequest: no server in the period is the marker"""
+    if marker is not None:
+        at = next((i for i, server in enumerate(servers) if server['instance_id'] == marker), None)
+        if at is None:
+            raise exception.BadRequest(f'Marker {marker} could not be found.')
+        servers = servers[at + 1 :]
+    return servers[:most]
+
+
+def _by_project(servers: list[Item], periods: dict[str, Item], is_detailed: bool) -> list[Item]:
+    """Usages of projects made of those of their servers, as Nova makes them."""
+    found: dict[str, Item] = {}
+    for server in servers:
+        project = server['tenant_id']
+        usage = found.get(project)
+        if usage is None:
+            period = periods[project]
+            usage = found[project] = {
+                'tenant_id': project,
+                **({'server_usages': []} if is_detailed else {}),
+                **dict.fromkeys(_TOTALS, 0.0),
+                'start': period['start'],
+                'stop': period['stop'],
+            }
+        for name, share in _TOTALS.items():
+            usage[name] += share(server)
+        if is_detailed:
+            usage['server_usages'].append(server)
+    return list(found.values())
+
+
+def join_audits(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """The logs of many pods as one; the period is the same where they audit by the same rule."""
+    logs = [next(iter(document.values())) for document in documents]
+    key = next(iter(documents[0]))
+    total: dict[str, Any] = {}
+    for log in logs:
+        for name, value in log.items():
+            if isinstance(value, int):
+                total[name] = total.get(name, 0) + value
+            elif isinstance(value, list):
+                total[name] = total.get(name, []) + value
+            elif isinstance(value, dict):
+                total[name] = {**total.get(name, {}), **value}
+            else:
+                total.setdefault(name, value)
+    done, hosts = total.get('num_hosts_done', 0), total.get('num_hosts', 0)
+    share = 'ALL' if done == hosts else f'{done} of {hosts}'
+    total['overall_status'] = f'{share} hosts done. {total.get("total_errors", 0)} errors.'
+    return {key: total}
+
+
+_AUDIT = Sum(join_audits)
+
+OPERATIONS = [
+    Operation('instance_usage_audit_log.list', 'GET', '/os-instance_usage_audit_log', _AUDIT),
+    Operation('instance_usage_audit_log.show', 'GET', '/os-instance_usage_audit_log/{id}', _AUDIT),
+    Operation('simple_tenant_usage.list', 'GET', '/os-simple-tenant-usage', TenantUsage(is_of_one=False)),
+    Operation('simple_tenant_usage.show', 'GET', '/os-simple-tenant-usage/{id}', TenantUsage(is_of_one=True)),
+]

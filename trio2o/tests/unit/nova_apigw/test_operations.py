@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows are the operations of the Compute API: none is missing, none invented, each in its versions."""
+
+import pathlib
+
+import testtools
+import yaml
+
+import trio2o.tests
+from trio2o.nova_apigw import SERVICE
+from trio2o.nova_apigw.gone import Gone
+
+FILE = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'nova-operations.yaml'
+#: Rows for actions that nobody knows, one for each path that has actions: a pod refuses them in Nova's words.
+FALLBACK = '.action'
+#: Served before any row is looked for.
+PAGES = {'root.versions': '/', 'root.version_v21': '/v2.1', 'root.version_v2': '/v2', 'versions.redirect': ''}
+
+
+def number(text):
+    return None if text in (None, '2.1') else tuple(map(int, text.split('.')))
+
+
+class TestOperations(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        known = yaml.safe_load(FILE.read_text())
+        self.known = {name: row for name, row in known.items() if row[0] != 'page'}
+        self.pages = {name: row for name, row in known.items() if row[0] == 'page'}
+        self.rows = {operation.name: operation for operation in SERVICE.operations}
+
+    def test_none_is_missing(self):
+        self.assertEqual(set(), self.known.keys() - self.rows.keys())
+
+    def test_none_is_invented(self):
+        acting = {row[2]: name.partition(FALLBACK)[0] for name, row in self.known.items() if row[5]}
+        fallbacks = {f'{noun}{FALLBACK}' for noun in acting.values()}
+        self.assertEqual(fallbacks, self.rows.keys() - self.known.keys())
+
+    def test_each_is_where_and_when_it_should_be(self):
+        wanted, have = {}, {}
+        for name, (_class, method, path, first, last, action, _status) in self.known.items():
+            wanted[name] = (method, path, action, number(first), number(last))
+            row = self.rows[name]
+            have[name] = (row.method, row.path, row.action, row.min_version, row.max_version)
+        self.assertEqual(wanted, have)
+
+    def test_what_is_gone_says_so(self):
+        gone = {name: row[6] for name, row in self.known.items() if row[0] == 'gone'}
+        said = {row.name: row.handler.status for row in SERVICE.operations if isinstance(row.handler, Gone)}
+        self.assertEqual(gone, said)
+
+    def test_pages(self):
+        self.assertEqual({*PAGES, 'root.choices'}, set(self.pages))
+        for path in PAGES.values():
+            self.assertIn(path, SERVICE.pages)
+        self.assertIsNotNone(SERVICE.other_paths)
