@@ -104,7 +104,8 @@ class TestAllInOne(CommandsTestCase):
         self.assertEqual(0, status)
 
     def test_sigkill_and_start_again(self):
-        process = self.start_all()
+        # What ran is taken over once its lease is over.
+        process = self.start_all(xjob={'lease_seconds': 2, 'scan_interval': 0.5})
         pod_id = self.register()
         process.kill()
         self.assertIsNone(self.request('api', 'GET', '/v1.0/pods'))
