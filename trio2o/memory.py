@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 #: Objects made, and not freed, between two looks at the young ones.
-YOUNG = 20_000
+YOUNG = 50_000
 
 
 def settle() -> None:

@@ -31,7 +31,7 @@ class Order:
     id_field: str = 'id'
 
     def keys(self, item: Item) -> Keys:
-        return (*(_comparable(read(item)) for read in self.read), str(item.get(self.id_field)))
+        return (*[_comparable(read(item)) for read in self.read], str(item.get(self.id_field)))
 
     def compare(self, left: Keys, right: Keys) -> int:
         """-1, 0 or 1: where ``left`` stands to ``right`` in the list. A shorter one is compared as far as it goes."""
@@ -105,6 +105,8 @@ def merge(parts: Sequence[Part], order: Order, limit: int, after: Keys | None = 
 
 def _comparable(value: Any) -> tuple[int, Any]:
     """Values of one field may be missing, or numbers here and text there; nothing may fail to compare."""
+    if type(value) is str:
+        return (2, value)
     if value is None:
         return (0, 0)
     if isinstance(value, bool | int | float):
