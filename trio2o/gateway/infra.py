@@ -523,9 +523,12 @@ class NameSource:
     query: Callable[[str], Query]
 
 
-def find_named(call: Call, source: NameSource, name: str) -> tuple[PodView, str] | None:
+def find_named(
+    call: Call, source: NameSource, name: str, pods: Sequence[PodView] | None = None
+) -> tuple[PodView, str] | None:
     """The pod that has a name, and the name in it; None if no pod has it, or none would say.
 
+    :param pods: those that are meant; all, if None
     :raises Conflict: several pods have it
     :raises ServiceUnavailable: a pod does not answer that may have it too
     """
@@ -533,7 +536,7 @@ def find_named(call: Call, source: NameSource, name: str) -> tuple[PodView, str]
     if pod is not None:
         return pod, bare
     query = urlencode(source.query(bare), quote_via=quote)
-    asked = ask_pods(call, pods_of(call), path=source.path, query=lambda pod: query)
+    asked = ask_pods(call, pods_of(call) if pods is None else pods, path=source.path, query=lambda pod: query)
     holders = [
         pod
         for pod, document in asked.documents.items()

@@ -22,6 +22,11 @@ LOG = logging.getLogger(__name__)
 
 #: (resource, id): the new one has to be in the pod of that one.
 Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
+#: (call, document) -> the document in the terms of the pod that it names otherwise than by an id, as by a host;
+#: what names it; and that pod.
+ByName = Callable[[Call, Any], tuple[Any, tuple[str, PodView] | None]]
+#: (document, answer) -> query of the list that shows all that came into being with what was made, or None.
+Siblings = Callable[[Any, Any], str | None]
 #: (kind, key) of replicated objects a body refers to.
 References = Callable[[Any], Iterable[tuple[str, str]]]
 
@@ -39,6 +44,8 @@ class Place:
     :ivar needs_pin: whether it always belongs to something that exists
     :ivar has_host_after_zone: whether the zone may be written ``zone:host:node``
     :ivar is_full: whether a pod's refusal means that it has no room, and another may have
+    :ivar by_name: finds what the body names, of a pod, that has no id of ours
+    :ivar siblings: tells where to read what else came into being
     """
 
     resource: Resource
@@ -51,6 +58,8 @@ class Place:
     zone_field: str = 'availability_zone'
     has_host_after_zone: bool = False
     needs_pin: bool = False
+    by_name: ByName | None = None
+    siblings: Siblings | None = None
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
@@ -60,18 +69,24 @@ class Place:
         inner = document.get(self.body_key or self.resource.member) if isinstance(document, dict) else None
         if not isinstance(inner, dict) or not self._has_readable_zone(inner):
             return ask_any(call)
+        named = None
+        if self.by_name is not None:
+            document, named = self.by_name(call, document)
+            if document is not call.json:
+                call = call.with_body(document)
+                inner = document[self.body_key or self.resource.member]
         zone, rest = self._zone(call, inner)
-        pinned = self._pinned(call, document, zone)
-        if pinned is None and not zone:
+        pod = self._pod(self._pinned(call, document, zone), named, zone)
+        if pod is None and not zone:
             zone = self._default_zone(call)
         request = PodRequest(self.resource.service, call.context.project_id or '', zone)
-        if pinned is not None:
-            if not pinned.pod.takes_new and not self.needs_pin:
+        if pod is not None:
+            if not pod.takes_new and not self.needs_pin:
                 raise exception.ServiceUnavailable(
-                    f'What the {self.resource.type} is made from is in a part of availability zone {pinned.pod.zone} '
+                    f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
                     'that takes no new resources.'
                 )
-            return self._create_in(call, [pinned.pod], document, inner, rest, request)
+            return self._create_in(call, [pod], document, inner, rest, request)
         if self.needs_pin:
             return ask_any(call)
         pods = call.runtime.scheduler.select(request)
@@ -102,8 +117,28 @@ class Place:
             raise exception.BadRequest(self.unknown_zone.format(zone=zone))
         return zone, colon + rest
 
-    def _pinned(self, call: Call, document: Any, zone: str) -> Route | None:
-        """The pod that what the body refers to is in.
+    def _pod(
+        self, pinned: tuple[Resource, Route] | None, named: tuple[str, PodView] | None, zone: str
+    ) -> PodView | None:
+        """The pod that what the body refers to is in, by id or by name.
+
+        :raises PinsDisagree: two pods, or another zone than the one asked for
+        """
+        if named is None:
+            return pinned[1].pod if pinned is not None else None
+        title, pod = named
+        if zone and pod.zone != zone:
+            raise exception.PinsDisagree(f'{title} is in availability zone {pod.zone}, not in {zone}.')
+        if pinned is not None and pinned[1].pod.id != pod.id:
+            resource, route = pinned
+            raise exception.PinsDisagree(
+                f'{title} and {resource.title.lower()} {route.top_id} are in different parts of this cloud; they '
+                'cannot be used together.'
+            )
+        return pod
+
+    def _pinned(self, call: Call, document: Any, zone: str) -> tuple[Resource, Route] | None:
+        """The first of what the body refers to by its id, which all the others are with.
 
         :raises PinsDisagree: two pods, or another zone than the one asked for
         """
@@ -118,7 +153,7 @@ class Place:
                     (first[0].title, first[1].top_id, first[1].pod.zone), (resource.title, pin_id, route.pod.zone)
                 )
             first = first or (resource, route)
-        return first[1] if first else None
+        return first
 
     def _routes(self, call: Call, document: Any) -> Iterable[tuple[Resource, str, Route]]:
         """Where the pins are that are anywhere."""
@@ -163,6 +198,7 @@ class Place:
             answer = answer_up(answer, names, self.resource)
             if answer.is_ok:
                 self._record(call, pod, answer)
+                self._learn_siblings(call, pod, document, answer)
                 if number:
                     call.runtime.scheduler.moved(request, pod)
             return answer
@@ -186,6 +222,24 @@ class Place:
         if isinstance(item, Mapping) and isinstance(item.get('id'), str):
             owner = call.context.project_id or ''
             call.runtime.locator.record(self.resource, pod, item['id'], owner, self.resource.created_at(item))
+
+    def _learn_siblings(self, call: Call, pod: PodView, document: Any, answer: Answer) -> None:
+        """Record what came into being beside the one the answer is about, in the background."""
+        query = self.siblings(document, answer.json) if self.siblings is not None else None
+        if query is not None:
+            call.runtime.executor.submit(self._read_siblings, call, pod, query)
+
+    def _read_siblings(self, call: Call, pod: PodView, query: str) -> None:
+        try:
+            path = f'{self.resource.path}/detail'
+            answer = send(call, pod, method='GET', path=path, query=query, body=b'')
+        except exception.PodError as error:
+            LOG.warning('what was created with a %s is not recorded yet: %s', self.resource.type, error)
+            return
+        document = answer.json if answer.is_ok else None
+        items = document.get(self.resource.collection) if isinstance(document, dict) else None
+        found = [(pod, item) for item in items or [] if isinstance(item, dict)]
+        call.runtime.locator.learn(self.resource, found, call.context.project_id or '')
 
     def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
         """The pod may have made it: look there soon, so that what it made is known."""

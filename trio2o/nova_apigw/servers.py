@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from trio2o import exception
-from trio2o.gateway.forward import AskAny, Forward, named
+from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather, Paging, Query
+from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
 from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
+from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
-from trio2o.web.operations import Operation
+from trio2o.web.operations import Handler, Operation
 
 #: nova/api/openstack/compute/schemas/servers.py: what a list may be sorted by, as it shows in a server.
 #: Where it does not show, pods are merged by id alone.
@@ -205,6 +210,51 @@ def references(document: Any) -> list[tuple[str, str]]:
     return [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
 
 
+def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
+    """Hosts and nodes that an admin asks for, each perhaps qualified with its pod.
+
+    :raises PinsDisagree: they are in different pods
+    """
+    if not call.context.may_see_all:
+        return document, None
+    server = dict(document['server'])
+    text = server.get('availability_zone') or ''
+    parts = dict(enumerate(text.split(':')))
+    pods = [pod for pod in pods_of(call) if parts[0] in ('', pod.zone)]
+    found: tuple[str, PodView] | None = None
+    places: tuple[tuple[NameSource, dict[Any, Any], Any], ...] = (
+        (BY_HOST, server, 'host'),
+        (BY_NODE, server, 'hypervisor_hostname'),
+        (BY_HOST, parts, 1),
+        (BY_NODE, parts, 2),
+    )
+    for source, holder, key in places:
+        name = holder.get(key)
+        where = find_named(call, source, name, pods) if isinstance(name, str) and name else None
+        if where is None:
+            continue
+        pod, holder[key] = where
+        title = f'{source.title} {name}'
+        if found is not None and found[1].id != pod.id:
+            raise exception.PinsDisagree(f'{found[0]} and {title.lower()} are in different pods.')
+        found = (title, pod)
+    if ':'.join(parts.values()) != text:
+        server['availability_zone'] = ':'.join(parts.values())
+    return (document if server == document['server'] else {**document, 'server': server}), found
+
+
+def siblings(document: Any, answer: Any) -> str | None:
+    """Where to read the servers that one request makes beside the first."""
+    reservation = answer.get('reservation_id') if isinstance(answer, dict) else None
+    if isinstance(reservation, str):
+        return urlencode({'reservation_id': reservation})
+    server = document['server']
+    counts = [server.get(name) for name in ('min_count', 'max_count')]
+    most = max((int(count) for count in counts if str(count).isdecimal() and len(str(count)) < 5), default=1)
+    # They are the newest, but for what others make at this moment.
+    return urlencode({'limit': 2 * most}) if most > 1 else None
+
+
 def is_full(answer: Answer) -> bool:
     """Nova refuses what is over its quota with a 403 that says so."""
     return answer.status == 403 and b'uota exceeded' in answer.body
@@ -217,6 +267,8 @@ CREATE = Place(
     pins=pins,
     references=references,
     has_host_after_zone=True,
+    by_name=by_name,
+    siblings=siblings,
 )
 
 FORWARD = Forward(SERVER)
@@ -260,7 +312,29 @@ _ACTIONS = (
     'unlock',
     'unpause',
     'unrescue',
+    'unshelve',
 )
+
+
+@dataclass(frozen=True)
+class ForwardToHost:
+    """Send an action that names a host to the pod of the server, which has to be the host's.
+
+    :ivar place: of the host in the body
+    """
+
+    forward: Forward
+    place: tuple[str, str]
+
+    def __call__(self, call: Call) -> Answer:
+        name = at(*self.place)(call.json)
+        pod, bare = split_name(call, name) if isinstance(name, str) else (None, '')
+        if pod is not None:
+            route: Route = call.runtime.locator.find(call, SERVER, call.id)
+            if route.pod.id != pod.id:
+                raise exception.PinsDisagree(f'Host {name} is not in the pod of server {call.id}.')
+            call = call.with_body(replaced(call.json, self.place, bare))
+        return self.forward(call)
 
 
 #: Actions that did not always exist, or do not any more: first and last version.
@@ -276,13 +350,19 @@ _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
 }
 
 
+_HANDLERS: dict[str, Handler] = {
+    key: ForwardToHost(FORWARD, (key, 'host')) for key in ('evacuate', 'migrate', 'os-migrateLive')
+}
+_HANDLERS['unshelve'] = ForwardToHost(Forward(SERVER, ('unshelve', 'availability_zone')), ('unshelve', 'host'))
+
+
 def action(key: str) -> Operation:
     first, last = _WINDOWS.get(key, (None, None))
     return Operation(
         f'servers.action.{key}',
         'POST',
         '/servers/{id}/action',
-        FORWARD,
+        _HANDLERS.get(key, FORWARD),
         action=key,
         min_version=first,
         max_version=last,
@@ -306,13 +386,6 @@ OPERATIONS = [
     Operation('servers.update', 'PUT', '/servers/{id}', Forward(SERVER, ('server', 'pinned_availability_zone'))),
     Operation('servers.delete', 'DELETE', '/servers/{id}', FORWARD),
     *(action(key) for key in _ACTIONS),
-    Operation(
-        'servers.action.unshelve',
-        'POST',
-        '/servers/{id}/action',
-        Forward(SERVER, ('unshelve', 'availability_zone')),
-        action='unshelve',
-    ),
     # What no row knows is refused by a pod in Nova's words.
     Operation('servers.action', 'POST', '/servers/{id}/action', AskAny()),
     below('server_diagnostics.show', 'GET', '/diagnostics'),
