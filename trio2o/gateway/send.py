@@ -46,10 +46,12 @@ def send(
     body: bytes | None = None,
     method: str | None = None,
     timeout: float | None = None,
+    is_repeated: bool = True,
 ) -> Answer:
     """Send a call to a pod as it came, but for what is given here.
 
     :param path: below the version, as text: nothing in it is escaped yet
+    :param is_repeated: whether a read may be sent twice
     :returns: the pod's answer with the headers a client may see, its body untouched
     :raises PodError: the pod was not reached, or gave no answer
     """
@@ -69,6 +71,7 @@ def send(
         pod_headers.down(call),
         body,
         timeout,
+        is_repeated,
     )
     return Answer(answer.status, pod_headers.up(answer.headers), answer.body)
 

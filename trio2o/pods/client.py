@@ -40,11 +40,13 @@ class PodClient:
         headers: list[tuple[str, str]],
         body: bytes | None = None,
         timeout: float | None = None,
+        is_repeated: bool = True,
     ) -> Answer:
         """Send one request.
 
         :param path: below the endpoint's version, with query string
         :param timeout: seconds; the configured read timeout if None
+        :param is_repeated: whether a read may be sent twice; some of Cinder's change what they read
         :raises PodNotReached: nothing was sent
         :raises PodNoAnswer: sent, and no complete answer came. Reads are sent once more before.
         """
@@ -65,7 +67,7 @@ class PodClient:
             except ConnectionError:
                 # Mostly a kept connection that the pod closed at this very moment.
                 left = limit - (time.monotonic() - started)
-                if method not in ('GET', 'HEAD') or left <= 0:
+                if method not in ('GET', 'HEAD') or not is_repeated or left <= 0:
                     raise
                 answer = self._transport.request(method, url, headers, body or None, left)
         except ConnectionRefusedError as error:

@@ -26,19 +26,43 @@ from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
+from trio2o.pods.endpoints import VOLUME
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import PodView, Registry
 from trio2o.sync import reconcile
+from trio2o.sync.default_types import DefaultTypes
 from trio2o.sync.flavors import Flavors
+from trio2o.sync.group_types import GroupTypes
 from trio2o.sync.keypairs import Keypairs
-from trio2o.sync.kinds import KEYPAIR, Adapter, owner_of
+from trio2o.sync.kinds import (
+    DEFAULT_TYPE,
+    KEYPAIR,
+    QOS_SPEC,
+    VOLUME_QUOTA,
+    VOLUME_QUOTA_CLASS,
+    VOLUME_TYPE,
+    Adapter,
+    owner_of,
+)
 from trio2o.sync.podapi import PodApi, Refused
+from trio2o.sync.qos_specs import QosSpecs
+from trio2o.sync.quotas import Quotas
 from trio2o.sync.reconcile import Found, Notes, Object
 from trio2o.sync.volume_types import VolumeTypes
 
 LOG = logging.getLogger(__name__)
 
-ADAPTERS: tuple[Adapter, ...] = (Flavors(), Keypairs(), VolumeTypes())
+#: What refers to others comes after them.
+ADAPTERS: tuple[Adapter, ...] = (
+    Flavors(),
+    Keypairs(),
+    VolumeTypes(),
+    QosSpecs(),
+    GroupTypes(),
+    DefaultTypes(),
+    Quotas(VOLUME_QUOTA, VOLUME, '/os-quota-sets', 'quota_set', '3.0'),
+    Quotas(VOLUME_QUOTA_CLASS, VOLUME, '/os-quota-class-sets', 'quota_class_set', '3.0'),
+)
 
 REPAIR = 'repair_replicas'
 RECORD = 'record_write'
@@ -51,6 +75,13 @@ SETTLE_SECONDS = 2.0
 UNKNOWN_SECONDS = 10.0
 
 _ROUNDS = 8
+
+#: Called between two objects of many; raises what it likes to end the work there.
+Check = Callable[[], None]
+
+
+def _go_on() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -248,32 +279,49 @@ class Engine:
         return found[0] if found else None
 
     def _api(self, adapter: Adapter, pod: PodView, timeout: float | None) -> PodApi:
-        return PodApi(self._client, self._identity, pod, adapter.service, timeout)
+        return PodApi(
+            self._client,
+            self._identity,
+            pod,
+            adapter.service,
+            timeout,
+            lambda: replicas.id_map(self._db).get(pod.id, {}),
+        )
 
     # -- a write through one pod --
 
-    def prepare(self, kind: str, key: str | None, pod: PodView) -> Found | None:
+    def prepare(
+        self, kind: str, key: str | None, pod: PodView, is_made: bool = False
+    ) -> Found | None:
         """Make a pod fit to be written to first: what is wanted is there before the change comes.
 
+        :param is_made: the write is to make the object
         :returns: what it has of the object before the write, where that matters
         :raises PodError: the pod could not be brought there, so another has to be first
         """
-        obj = replicas.get_object(self._db, kind, key) if key is not None else None
-        if obj is None or key is None:
+        if key is None:
             return None
-        replica = self._replica(obj, pod)
-        if replica is None or not _is_current(obj, replica):
-            outcome = self.converge(kind, key, pod, self._replicate_timeout)
-            if not outcome.is_done:
-                raise exception.PodNotReached(pod.name, f'{kind} {key} is behind: {outcome.error}')
-            replica = self._replica(obj, pod)
         adapter = self._adapters[kind]
-        if obj.is_deleted or not adapter.shape.local or replica is None or not replica.bottom_id:
-            return None
+        api = self._api(adapter, pod, self._replicate_timeout)
+        obj = replicas.get_object(self._db, kind, key)
         try:
-            return adapter.read(
-                self._api(adapter, pod, self._replicate_timeout), key, replica.bottom_id
-            )
+            if obj is None:
+                # Recorded before it changes: nobody would know what to delete elsewhere.
+                found = None if is_made else adapter.read(api, key, key)
+                if found is not None:
+                    self._record(adapter, key, pod, found, None)
+                return found
+            replica = self._replica(obj, pod)
+            if replica is None or not _is_current(obj, replica):
+                outcome = self.converge(kind, key, pod, self._replicate_timeout)
+                if not outcome.is_done:
+                    text = f'{kind} {key} is behind: {outcome.error}'
+                    raise exception.PodNotReached(pod.name, text)
+                replica = self._replica(obj, pod)
+            bottom_id = replica.bottom_id if replica is not None else None
+            if obj.is_deleted or not adapter.shape.local or not bottom_id:
+                return None
+            return adapter.read(api, key, bottom_id)
         except (exception.Trio2oException, Refused) as error:
             raise exception.PodNotReached(pod.name, str(error)) from error
 
@@ -325,6 +373,32 @@ class Engine:
             self.spread(kind, key, pod, request_id=request_id)
         self._registry.refresh()
 
+    def want(
+        self,
+        kind: str,
+        key: str,
+        pod: PodView,
+        wanted: Object | None,
+        request_id: str | None = None,
+    ) -> None:
+        """Record what a request that one pod carried out tells of what is wanted, where the pod cannot.
+
+        :param wanted: None: nothing of the kind
+        """
+        obj = replicas.upsert_object(self._db, kind, key, dict(wanted or {'name': key}), key)
+        if wanted is None:
+            obj = replicas.mark_object_deleted(self._db, kind, key) or obj
+            self._set(obj, pod, Outcome('gone', obj.generation))
+        else:
+            self._set(obj, pod, Outcome('in_sync', obj.generation, key))
+        self.spread(kind, key, pod, request_id=request_id)
+        self._registry.refresh()
+
+    def wanted(self, kind: str, key: str) -> Object | None:
+        """What is recorded of an object, if it is wanted."""
+        obj = replicas.get_object(self._db, kind, key)
+        return None if obj is None or obj.is_deleted else obj.wanted
+
     def restore(self, kind: str, key: str, pod: PodView) -> bool:
         """Bring an object back to a pod that says it has none; false if it is not wanted there."""
         obj = replicas.get_object(self._db, kind, key)
@@ -360,12 +434,28 @@ class Engine:
         request_id: str | None,
         delay_seconds: float = 0.0,
     ) -> None:
-        payload = {'kind': kind, 'key': key, 'pod_id': pod.id}
+        obj = replicas.get_object(self._db, kind, key)
+        generation = obj.generation if obj is not None else 0
+        payload = {'kind': kind, 'key': key, 'pod_id': pod.id, 'generation': generation}
         # Keys may be longer than what identifies a job.
         resource_key = hashlib.sha256(f'{kind}/{key}'.encode()).hexdigest()
         self._jobs.submit(
             RECORD, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id
         )
+
+    def record_late(self, kind: str, key: str, pod: PodView, generation: int) -> None:
+        """Record what a write made of an object in one pod, unless a newer one was recorded since.
+
+        :param generation: that was known when the write went out
+        :raises PodError: the pod did not tell
+        """
+        obj = replicas.get_object(self._db, kind, key)
+        if obj is None or obj.generation <= generation:
+            self.record(kind, key, pod)
+            self.spread(kind, key, pod)
+        elif not self.converge(kind, key, pod).is_done:
+            raise exception.PodNotReached(pod.name, f'{kind} {key} is still behind')
+        self._registry.refresh()
 
     def record(self, kind: str, key: str, pod: PodView, before: Found | None = None) -> None:
         """Make the state of an object in one pod the wanted one.
@@ -396,11 +486,36 @@ class Engine:
             gone = replicas.mark_object_deleted(self._db, kind, key)
             if gone is not None:
                 self._set(gone, pod, Outcome('gone', gone.generation))
+            if kind == VOLUME_TYPE:
+                self._type_is_gone(key)
             return
+        if kind == VOLUME_TYPE and old is not None and old.wanted['name'] != found.name:
+            self._type_was_renamed(old.wanted['name'], found.name)
         wanted = self._wanted(adapter, old, found, before)
         top_id = None if kind == KEYPAIR else key
         obj = replicas.upsert_object(self._db, kind, key, wanted, top_id)
         self._set(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
+
+    def _type_is_gone(self, type_id: str) -> None:
+        """What named a volume type that was deleted does so no more."""
+        for obj in replicas.list_objects(self._db, QOS_SPEC):
+            if type_id in obj.wanted['types']:
+                types = [each for each in obj.wanted['types'] if each != type_id]
+                replicas.upsert_object(self._db, obj.kind, obj.key, {**obj.wanted, 'types': types})
+        for obj in replicas.list_objects(self._db, DEFAULT_TYPE):
+            if obj.wanted['volume_type'] == type_id:
+                replicas.mark_object_deleted(self._db, obj.kind, obj.key)
+
+    def _type_was_renamed(self, old: str, new: str) -> None:
+        """The limits of a volume type have its name, and are renamed with it by every pod."""
+        for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
+            for obj in replicas.list_objects(self._db, kind):
+                limits = {
+                    f'{name.removesuffix(old)}{new}' if name.endswith(f'_{old}') else name: value
+                    for name, value in obj.wanted['limits'].items()
+                }
+                if limits != obj.wanted['limits']:
+                    replicas.upsert_object(self._db, kind, obj.key, {**obj.wanted, 'limits': limits})
 
     def _wanted(
         self, adapter: Adapter, old: ReplicatedObject | None, found: Found, before: Found | None
@@ -450,9 +565,10 @@ class Engine:
             if not obj.is_deleted and any((obj.kind, name) in wanted for name in names):
                 self.converge(obj.kind, obj.key, pod, self._replicate_timeout)
 
-    def join(self, pod: PodView) -> Repaired:
+    def join(self, pod: PodView, check: Check = _go_on) -> Repaired:
         """Take a pod in: record what only it has, and bring it everything that is wanted.
 
+        :param check: called between two objects
         :raises PodError: it did not tell what it has
         """
         imported = 0
@@ -464,7 +580,7 @@ class Engine:
             self._meet(adapter, pod, pairs)
             imported += self._import(pod, {(adapter.kind, each.key): each for each in unknown})
         self._registry.refresh()
-        repaired = self._mend_behind(pod)
+        repaired = self._mend_behind(pod, check)
         return Repaired(repaired.mended, repaired.behind, repaired.failed, imported)
 
     def _meet(self, adapter: Adapter, pod: PodView, pairs: Mapping[str, Found]) -> None:
@@ -479,12 +595,13 @@ class Engine:
             generation = obj.generation if there is not None else 0
             self._set(obj, pod, Outcome('behind', generation, bottom_id))
 
-    def repair(self, pod: PodView) -> Repaired:
+    def repair(self, pod: PodView, check: Check = _go_on) -> Repaired:
         """Bring a pod what it is behind with, and mend where it drifted.
 
+        :param check: called between two objects
         :raises PodError: it did not tell what it has
         """
-        repaired = self._mend_behind(pod)
+        repaired = self._mend_behind(pod, check)
         if repaired.behind:
             return repaired
         drift = self.check(pod)
@@ -493,6 +610,7 @@ class Engine:
             drift = _lasting(drift, self.check(pod))
         mended, failed = repaired.mended, repaired.failed
         for kind, key in sorted(drift.changed):
+            check()
             LOG.warning('%s %s drifted in pod %s', kind, key, pod.name)
             if self.converge(kind, key, pod).is_done:
                 mended += 1
@@ -511,8 +629,8 @@ class Engine:
         for adapter in self._present(pod):
             kind = adapter.kind
             api = self._api(adapter, pod, None)
-            owners = {owner_of(obj.key) for obj in self._objects(adapter)}
-            found = adapter.list_all(api, owners if kind == KEYPAIR else ())
+            owners = {owner_of(obj.key) for obj in self._objects(adapter)} if adapter.has_owners else ()
+            found = adapter.list_all(api, owners)
             # Read after the list: what was recorded while it was made counts.
             objects = self._objects(adapter)
             synced = self._by_object(adapter, pod)
@@ -547,13 +665,16 @@ class Engine:
                     dropped += replicas.drop_object(self._db, obj.id)
         return dropped
 
-    def _mend_behind(self, pod: PodView) -> Repaired:
+    def _mend_behind(self, pod: PodView, check: Check) -> Repaired:
         mended = behind = failed = 0
         silent: set[str] = set()
-        for obj, _replica in replicas.behind(self._db, pod.id):
+        ranks = {kind: rank for rank, kind in enumerate(self._adapters)}
+        missing = [obj for obj, _replica in replicas.behind(self._db, pod.id)]
+        for obj in sorted(missing, key=lambda each: ranks.get(each.kind, 0)):
             adapter = self._adapters.get(obj.kind)
             if adapter is None:
                 continue
+            check()
             if adapter.service in silent:
                 behind += 1
                 continue

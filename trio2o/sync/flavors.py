@@ -38,6 +38,7 @@ class Flavors:
     kind = FLAVOR
     service = COMPUTE
     has_own_ids = False
+    has_owners = False
     shape = Shape(
         fixed=(
             'name',

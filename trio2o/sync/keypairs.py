@@ -30,6 +30,7 @@ class Keypairs:
     kind = KEYPAIR
     service = COMPUTE
     has_own_ids = False
+    has_owners = True
     shape = Shape(fixed=('name', 'user_id', 'type', 'public_key'))
 
     def owners(self, identity: Identity) -> Collection[str]:

@@ -17,6 +17,11 @@ from trio2o.sync.reconcile import Found, Object, Shape, Step
 FLAVOR = 'flavor'
 KEYPAIR = 'keypair'
 VOLUME_TYPE = 'volume_type'
+QOS_SPEC = 'qos_spec'
+GROUP_TYPE = 'group_type'
+DEFAULT_TYPE = 'default_type'
+VOLUME_QUOTA = 'volume_quota'
+VOLUME_QUOTA_CLASS = 'volume_quota_class'
 
 
 class Adapter(Protocol):
@@ -25,12 +30,14 @@ class Adapter(Protocol):
     :ivar kind: its name in the database
     :ivar service: which of a pod's APIs has it
     :ivar has_own_ids: each pod picks the ids, and equal names are what joins them
+    :ivar has_owners: those of one owner can be listed, and not those of all
     """
 
     kind: str
     service: str
     shape: Shape
     has_own_ids: bool
+    has_owners: bool
 
     def owners(self, identity: Identity) -> Collection[str]:
         """Whose objects to look for in a pod that joins, where they cannot be listed at once."""

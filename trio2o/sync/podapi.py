@@ -6,7 +6,7 @@ Over ``PodClient``, so that breakers, pools and deadlines are the same as for te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -38,13 +38,26 @@ class PodApi:
         pod: PodView,
         service: str,
         timeout: float | None = None,
+        ids_up: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """:param timeout: seconds for each call; the configured read timeout if None"""
+        """
+        :param timeout: seconds for each call; the configured read timeout if None
+        :param ids_up: gives the ids this pod chose itself, with those that tenants see
+        """
         self.pod = pod
         self._client = client
         self._identity = identity
         self._service = service
         self._timeout = timeout
+        self._ids_up = ids_up
+
+    def id_up(self, bottom_id: str) -> str:
+        """The id that tenants see for one of the pod's."""
+        return self._ids_up().get(bottom_id, bottom_id)
+
+    def id_down(self, top_id: str) -> str:
+        """The pod's id for one that tenants see."""
+        return next((below for below, above in self._ids_up().items() if above == top_id), top_id)
 
     def can(self, version: str) -> bool:
         """Whether the pod has a microversion; one that never told its versions counts as new."""
@@ -67,19 +80,25 @@ class PodApi:
             raise
 
     def send(
-        self, method: str, path: str, version: str, document: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        version: str,
+        document: Mapping[str, Any] | None = None,
+        is_repeated: bool = True,
     ) -> Answer:
         """Send a request.
 
         :param version: microversion wanted; lowered to what the pod has
+        :param is_repeated: whether a read may be sent twice
         :raises PodError: no complete answer came, or the pod is not well
         :raises Refused: the pod answered 4xx
         """
-        answer = self._send_once(method, path, version, document)
+        answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status == 401:
             # Our token may have been revoked; a new one tells whether it is that.
             self._identity.forget_token()
-            answer = self._send_once(method, path, version, document)
+            answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status >= 500:
             text = f'{self._service} answered {answer.status}'
             raise exception.PodNoAnswer(self.pod.name, text)
@@ -88,7 +107,12 @@ class PodApi:
         return answer
 
     def _send_once(
-        self, method: str, path: str, version: str, document: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        version: str,
+        document: Mapping[str, Any] | None,
+        is_repeated: bool,
     ) -> Answer:
         headers = [
             *self._identity.headers(),
@@ -100,7 +124,14 @@ class PodApi:
             headers.append(('Content-Type', 'application/json'))
             body = orjson.dumps(document)
         return self._client.send(
-            self.pod, self._service, method, self._prefix() + path, headers, body, self._timeout
+            self.pod,
+            self._service,
+            method,
+            self._prefix() + path,
+            headers,
+            body,
+            self._timeout,
+            is_repeated,
         )
 
     def _prefix(self) -> str:

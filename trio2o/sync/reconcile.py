@@ -27,6 +27,7 @@ class Shape:
     :ivar maps: fields that hold a mapping, changed key by key
     :ivar sets: fields that hold a list of members, changed one by one
     :ivar local: keys of the maps that a pod may have its own value for
+    :ivar open_maps: maps of which only those keys matter that are wanted, where the pod has them at all
     """
 
     fixed: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Shape:
     maps: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     local: frozenset[str] = frozenset()
+    open_maps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,9 @@ def _map_steps(
     shape: Shape, name: str, wanted: Object, there: Mapping[str, Any], seen: int | None
 ) -> list[Step]:
     items = wanted.get(name) or {}
+    if name in shape.open_maps:
+        known = {key: value for key, value in items.items() if key in there and there[key] != value}
+        return [SetItems(name, known)] if known else []
     pushed = Notes.of(wanted).pushed
 
     def is_left(key: str) -> bool:

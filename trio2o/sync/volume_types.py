@@ -41,6 +41,7 @@ class VolumeTypes:
     kind = VOLUME_TYPE
     service = VOLUME
     has_own_ids = True
+    has_owners = False
     shape = Shape(
         fields=('name', 'description', 'is_public', 'encryption'),
         maps=('extra_specs',),

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quota sets of projects, and quota classes: the limits that were set, and of those alone.
+
+A pod shows all its limits and not which of them were set, so what is wanted is told by the requests; a limit
+that was never set is the pod's own affair. The key is the project, or the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from trio2o.pods.identity import Identity
+from trio2o.sync.podapi import PodApi
+from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """:ivar path: of the collection; ``member``: key of one in a body"""
+
+    kind: str
+    service: str
+    path: str
+    member: str
+    version: str
+    is_forced: bool = False
+    has_own_ids: bool = False
+    has_owners: bool = True
+    shape: Shape = Shape(maps=('limits',), open_maps=frozenset({'limits'}))
+
+    def owners(self, identity: Identity) -> Collection[str]:
+        # What a pod that joins has set is its own; what is wanted comes to it.
+        return ()
+
+    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
+        found = (self.read(api, owner, owner) for owner in owners)
+        return [each for each in found if each is not None]
+
+    def read(self, api: PodApi, key: str, bottom_id: str) -> Found | None:
+        document = api.get(self._path(key), self.version)
+        if document is None:
+            return None
+        limits = limits_of(document[self.member])
+        return Found(key, key, key, {'name': key, 'limits': limits})
+
+    def create(self, api: PodApi, wanted: Object) -> str:
+        self._set(api, wanted['name'], wanted['limits'])
+        return str(wanted['name'])
+
+    def carry_out(self, api: PodApi, found: Found, step: Step) -> None:
+        match step:
+            case SetItems(_, items):
+                self._set(api, found.key, items)
+
+    def _set(self, api: PodApi, key: str, limits: Mapping[str, Any]) -> None:
+        body = {**limits, 'force': True} if self.is_forced else dict(limits)
+        api.send('PUT', self._path(key), self.version, {self.member: body})
+
+    def remove(self, api: PodApi, found: Found) -> None:
+        api.send('DELETE', self._path(found.key), self.version)
+
+    def is_used(self, api: PodApi, bottom_id: str) -> bool:
+        return False
+
+    def _path(self, key: str) -> str:
+        return f'{self.path}/{quote(key, safe="")}'
+
+
+def limits_of(document: Mapping[str, Any]) -> dict[str, int]:
+    """The limits in a quota set as it is written or shown, which may be text; what is no number is none."""
+    found = {}
+    for name, value in document.items():
+        if isinstance(value, str) and name not in ('id', 'tenant_id', 'project_id'):
+            text = value.strip()
+            value = int(text) if text.removeprefix('-').isdecimal() and len(text) < 20 else None
+        if isinstance(value, int) and not isinstance(value, bool):
+            found[name] = value
+    return found
