@@ -70,6 +70,7 @@ DEFAULT_SORT = ('created_at', True)
 Version = tuple[int, int]
 
 _TRUE = frozenset({'', '1', 't', 'true', 'on', 'y', 'yes'})
+_FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no'})
 
 
 def _inner_id(value: Any) -> Any:
@@ -137,12 +138,15 @@ def unknown_detail(call: Call, route: Route) -> Item:
 
 
 def has_unknown(call: Call) -> bool:
-    """From 2.69, and only for a whole list: not with filters, sort or paging."""
+    """From 2.69, and only for a whole list: not with filters, sort or paging.
+
+    Unlike Nova also with ``deleted=False``, which filters nothing and which the stock client always sends.
+    """
     if call.version is None or call.version < (2, 69):
         return False
     if all_projects(call) and not call.context.may_see_all:
         return False  # every pod would refuse, and none is there to do it
-    return all(name == 'all_tenants' for name, _value in call.query)
+    return all(name == 'all_tenants' or (name == 'deleted' and value.lower() in _FALSE) for name, value in call.query)
 
 
 def is_zone_wanted(call: Call) -> Callable[[str], bool] | None:

@@ -189,9 +189,9 @@ class RealCloudTest(unittest.TestCase):
         admin.do('flavor', 'delete', name)
         for pod in pods.values():
             self.assertNotIn(name, self.names(pod, 'flavor'))
-        admin.openstack('volume', 'type', 'create', name, '--property', 'a=b')
+        admin.openstack('volume', 'type', 'create', name, '--property', 'test:a=b')
         for pod in pods.values():
-            self.assertEqual({'a': 'b'}, pod.openstack('volume', 'type', 'show', name)['properties'])
+            self.assertEqual({'test:a': 'b'}, pod.openstack('volume', 'type', 'show', name)['properties'])
         typed = self.cloud.openstack(
             'volume', 'create', name, '--type', name, '--size', '1', '--availability-zone', 'az2'
         )

@@ -1,1 +1,0 @@
-from trio2o.runtime import Runtime, build_runtime  # noqa: F401
