@@ -15,7 +15,7 @@ from trio2o.web.operations import Operation, actions
 
 _READ = ReplicatedRead(VOLUME_TYPE)
 _WRITE = ReplicatedWrite(VOLUME_TYPE, PathKey())
-_MAKE = ReplicatedWrite(VOLUME_TYPE, AnswerKey(('volume_type', 'id')))
+_MAKE = ReplicatedWrite(VOLUME_TYPE, AnswerKey(('volume_type', 'id')), makes=True)
 # A pod refuses these while it has volumes of the type.
 _GUARDED = ReplicatedWrite(VOLUME_TYPE, PathKey(), is_refused_in_use=True)
 

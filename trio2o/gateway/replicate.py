@@ -9,6 +9,7 @@ replicator's work, which is handed in with the runtime; the handlers here decide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,11 +34,15 @@ _AWAY = 'No part of this cloud can be reached now.'
 class Replicator(Protocol):
     """What the handlers need of ``sync.engine.Engine``."""
 
-    def prepare(self, kind: str, key: str | None, pod: PodView) -> Any: ...
+    def prepare(self, kind: str, key: str | None, pod: PodView, is_made: bool) -> Any: ...
 
     def users_first(self, kind: str, key: str | None, pods: Sequence[PodView]) -> list[PodView]: ...
 
-    def wrote(self, kind: str, key: str, pod: PodView, *, before: Any, request_id: str | None) -> None: ...
+    def alone(self, kind: str, key: str | None) -> AbstractContextManager[Any]: ...
+
+    def wrote(self, kind: str, key: str, pod: PodView, *, before: Any, request_id: str | None) -> bool: ...
+
+    def spread(self, kind: str, key: str, origin: PodView, *, request_id: str | None) -> None: ...
 
     def restore(self, kind: str, key: str, pod: PodView) -> bool: ...
 
@@ -51,12 +56,14 @@ class ReplicatedWrite:
     """Change an object in one pod, then in the others.
 
     :ivar key: of the object that is changed, made or deleted
+    :ivar makes: whether the object is new
     :ivar is_refused_in_use: pods that use the object may say no where the others would not, so they
         are asked first
     """
 
     kind: str
     key: KeyOf
+    makes: bool = False
     is_refused_in_use: bool = False
 
     def __call__(self, call: Call) -> Answer:
@@ -65,10 +72,24 @@ class ReplicatedWrite:
         pods = candidates(call)
         if self.is_refused_in_use:
             pods = engine.users_first(self.kind, key, pods)
+        with engine.alone(self.kind, key):
+            answer, pod, made = self._write(call, pods, key)
+        if made is not None and pod is not None:
+            engine.spread(self.kind, made, pod, request_id=call.context.request_id)
+        return answer
+
+    def _write(
+        self, call: Call, pods: list[PodView], key: str | None
+    ) -> tuple[Answer, PodView | None, str | None]:
+        """Write to the first pod that can take it.
+
+        :returns: its answer, which one it was, and the key of what is to be spread, if anything is
+        """
+        engine: Replicator = call.runtime.sync
         unwell: Answer | None = None
         for pod in pods:
             try:
-                before = engine.prepare(self.kind, key, pod)
+                before = engine.prepare(self.kind, key, pod, self.makes)
             except exception.PodError:
                 continue
             try:
@@ -84,10 +105,9 @@ class ReplicatedWrite:
             if answer.status == 503:
                 unwell = answer
                 continue
-            self._follow(call, pod, key, answer, before)
-            return answer
+            return answer, pod, self._follow(call, pod, key, answer, before)
         if unwell is not None:
-            return unwell
+            return unwell, None, None
         raise exception.ServiceUnavailable(_AWAY, retry_after=RETRY_AFTER)
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
@@ -99,18 +119,22 @@ class ReplicatedWrite:
                 answer = send(call, pod, names=names)
         return answer_up(answer, names, None)
 
-    def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> None:
-        """Do what the answer of the first pod asks for."""
+    def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> str | None:
+        """Do what the answer of the first pod asks for.
+
+        :returns: the key of what is recorded now and to be spread
+        """
         engine: Replicator = call.runtime.sync
         request_id = call.context.request_id
         if answer.is_ok:
             made = self.key(call, answer)
-            if made is not None:
-                engine.wrote(self.kind, made, pod, before=before, request_id=request_id)
+            if made is not None and engine.wrote(self.kind, made, pod, before=before, request_id=request_id):
+                return made
         elif answer.status >= 500:
             engine.find_out(self.kind, key, pod, request_id)
         elif answer.status == 409 and key is not None:
             engine.adopt(self.kind, key, pod, request_id)
+        return None
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,12 @@ def body_key(call: Call, answer: Answer | None) -> str | None:
 
 
 _READ = ReplicatedRead(KEYPAIR)
+_MAKE = ReplicatedWrite(KEYPAIR, body_key, makes=True)
+_DELETE = ReplicatedWrite(KEYPAIR, path_key)
 
 OPERATIONS = [
     Operation('keypairs.list', 'GET', '/os-keypairs', _READ),
-    Operation('keypairs.create', 'POST', '/os-keypairs', ReplicatedWrite(KEYPAIR, body_key)),
+    Operation('keypairs.create', 'POST', '/os-keypairs', _MAKE),
     Operation('keypairs.show', 'GET', '/os-keypairs/{id}', _READ),
-    Operation('keypairs.delete', 'DELETE', '/os-keypairs/{id}', ReplicatedWrite(KEYPAIR, path_key)),
+    Operation('keypairs.delete', 'DELETE', '/os-keypairs/{id}', _DELETE),
 ]

@@ -7,13 +7,17 @@ by now; so of any number that work on one object at once, the last one leaves it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent import futures
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from oslo_config import cfg
 
@@ -23,7 +27,7 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
 from trio2o.db.errors import NotFound
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
-from trio2o.db.session import Database
+from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
 from trio2o.pods.endpoints import VOLUME
@@ -74,7 +78,11 @@ SETTLE_SECONDS = 2.0
 #: Seconds after which a request that was never answered has had its effect, if it has any.
 UNKNOWN_SECONDS = 10.0
 
+#: Seconds between two looks at whether it is recorded.
+WAIT_SECONDS = 0.05
+
 _ROUNDS = 8
+_LOCKS = 64
 
 #: Called between two objects of many; raises what it likes to end the work there.
 Check = Callable[[], None]
@@ -153,7 +161,9 @@ class Engine:
         self._jobs = jobs
         self._adapters = {adapter.kind: adapter for adapter in adapters}
         self._sleep = sleep
+        self._settle_seconds = SETTLE_SECONDS
         self._replicate_timeout = conf.pods.replicate_timeout
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     # -- one object in one pod --
 
@@ -311,7 +321,7 @@ class Engine:
                 if found is not None:
                     self._record(adapter, key, pod, found, None)
                 return found
-            replica = self._replica(obj, pod)
+            obj, replica = self._when_settled(obj, pod)
             if replica is None or not _is_current(obj, replica):
                 outcome = self.converge(kind, key, pod, self._replicate_timeout)
                 if not outcome.is_done:
@@ -324,6 +334,37 @@ class Engine:
             return adapter.read(api, key, bottom_id)
         except (exception.Trio2oException, Refused) as error:
             raise exception.PodNotReached(pod.name, str(error)) from error
+
+    def alone(self, kind: str, key: str | None) -> AbstractContextManager[Any]:
+        """Keep other writes of this process away from an object.
+
+        Those of other processes are kept right by what they read and record, but may undo each
+        other's part where they meet within a moment.
+        """
+        if key is None:
+            return contextlib.nullcontext()
+        return self._locks[hash((kind, key)) % len(self._locks)]
+
+    def _when_settled(
+        self, obj: ReplicatedObject, pod: PodView
+    ) -> tuple[ReplicatedObject, Replica | None]:
+        """Wait until nobody is between writing to this pod and noting that it has what is new."""
+        replica = self._replica(obj, pod)
+        while self._is_under_way(obj, replica):
+            self._sleep(WAIT_SECONDS)
+            obj = replicas.get_object(self._db, obj.kind, obj.key) or obj
+            replica = self._replica(obj, pod)
+        return obj, replica
+
+    def _is_under_way(self, obj: ReplicatedObject, replica: Replica | None) -> bool:
+        """Whether the pod seems behind only because a write in it is being recorded right now.
+
+        To bring it there then would undo the next write, which may be in the pod already.
+        """
+        if replica is None or replica.state != 'in_sync' or replica.generation >= obj.generation:
+            return False
+        age = utcnow() - (obj.updated_at or obj.created_at)
+        return age.total_seconds() < self._settle_seconds
 
     def users_first(self, kind: str, key: str | None, pods: Sequence[PodView]) -> list[PodView]:
         """Pods where the object is used first: they may refuse what the others would allow."""
@@ -357,21 +398,19 @@ class Engine:
         *,
         before: Found | None = None,
         request_id: str | None = None,
-    ) -> None:
-        """Record what a write in one pod made of an object, and bring it to the others.
-
-        What cannot be done within the time a request may take is left to jobs.
+    ) -> bool:
+        """Record what a write in one pod made of an object.
 
         :param before: what ``prepare`` gave
+        :returns: whether it can be spread; if not, a job does both
         """
         try:
             self.record(kind, key, pod, before)
         except (exception.Trio2oException, Refused) as error:
             LOG.warning('%s %s could not be read back from pod %s: %s', kind, key, pod.name, error)
             self._record_later(kind, key, pod, request_id)
-        else:
-            self.spread(kind, key, pod, request_id=request_id)
-        self._registry.refresh()
+            return False
+        return True
 
     def want(
         self,
@@ -392,7 +431,6 @@ class Engine:
         else:
             self._set(obj, pod, Outcome('in_sync', obj.generation, key))
         self.spread(kind, key, pod, request_id=request_id)
-        self._registry.refresh()
 
     def wanted(self, kind: str, key: str) -> Object | None:
         """What is recorded of an object, if it is wanted."""
@@ -455,7 +493,6 @@ class Engine:
             self.spread(kind, key, pod)
         elif not self.converge(kind, key, pod).is_done:
             raise exception.PodNotReached(pod.name, f'{kind} {key} is still behind')
-        self._registry.refresh()
 
     def record(self, kind: str, key: str, pod: PodView, before: Found | None = None) -> None:
         """Make the state of an object in one pod the wanted one.
@@ -535,7 +572,10 @@ class Engine:
     def spread(
         self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None
     ) -> None:
-        """Bring an object to all pods but one, within the time a request may take for it."""
+        """Bring an object to all pods but one, within the time a request may take for it.
+
+        What was not done by then is left to jobs.
+        """
         service = self._adapters[kind].service
         without = origin.id if origin is not None else None
         pods = [pod for pod in self._registry.snapshot().asked(service) if pod.id != without]
@@ -547,6 +587,7 @@ class Engine:
         for pod, future in pending.items():
             if not (future.done() and future.result().is_done):
                 self._jobs.submit(REPAIR, pod.id, {'pod_id': pod.id}, request_id=request_id)
+        self._registry.refresh()
 
     # -- a pod as a whole --
 
@@ -606,7 +647,7 @@ class Engine:
             return repaired
         drift = self.check(pod)
         if drift:
-            self._sleep(SETTLE_SECONDS)
+            self._sleep(self._settle_seconds)
             drift = _lasting(drift, self.check(pod))
         mended, failed = repaired.mended, repaired.failed
         for kind, key in sorted(drift.changed):
@@ -669,13 +710,13 @@ class Engine:
         mended = behind = failed = 0
         silent: set[str] = set()
         ranks = {kind: rank for rank, kind in enumerate(self._adapters)}
-        missing = [obj for obj, _replica in replicas.behind(self._db, pod.id)]
-        for obj in sorted(missing, key=lambda each: ranks.get(each.kind, 0)):
+        missing = replicas.behind(self._db, pod.id)
+        for obj, replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
             adapter = self._adapters.get(obj.kind)
             if adapter is None:
                 continue
             check()
-            if adapter.service in silent:
+            if adapter.service in silent or self._is_under_way(obj, replica):
                 behind += 1
                 continue
             outcome = self.converge(obj.kind, obj.key, pod)

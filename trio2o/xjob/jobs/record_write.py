@@ -11,16 +11,16 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RecordWrite:
-    """``{'kind': ..., 'key': ..., 'pod_id': ...}``"""
+    """``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': what was recorded before}``"""
 
     max_seconds = 600.0
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
         payload = task.job.payload
-        kind, key = payload['kind'], payload['key']
         try:
-            task.runtime.sync.record(kind, key, pod)
+            task.runtime.sync.record_late(
+                payload['kind'], payload['key'], pod, payload['generation']
+            )
         except Refused as error:
             raise TryAgain(str(error)) from error
-        task.runtime.sync.spread(kind, key, pod, request_id=task.job.request_id)

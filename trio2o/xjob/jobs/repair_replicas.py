@@ -17,7 +17,7 @@ class RepairReplicas:
         if not pod.is_asked:
             return  # it is brought there when its maintenance is over
         try:
-            repaired = task.runtime.sync.repair(pod)
+            repaired = task.runtime.sync.repair(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(

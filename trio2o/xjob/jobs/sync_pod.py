@@ -23,7 +23,7 @@ class SyncPod:
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         try:
-            joined = runtime.sync.join(pod)
+            joined = runtime.sync.join(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(

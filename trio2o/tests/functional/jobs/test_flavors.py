@@ -241,6 +241,20 @@ class TestUnknownOutcome(JobsCase):
         self.run_delayed()
         self.assertEqual([None, None], self.flavors(made['id']))
 
+    def test_what_was_written_since_counts(self):
+        """A pod that comes back with a write that was never answered does not undo newer ones."""
+        made = self.make_flavor()
+        path = f'/flavors/{made["id"]}/os-extra_specs'
+        self.nova('Pod1').faults.add(DropAfter(path='extra_specs', times=1))
+        self.cloud.nova.post(path, {'extra_specs': {'old': '1'}}, as_='admin')
+        self.nova('Pod1').faults.add(Refuse())
+        answer = self.cloud.nova.post(path, {'extra_specs': {'new': '1'}}, as_='admin')
+        self.assertEqual(200, answer.status)
+        self.nova('Pod1').faults.clear()
+        self.run_delayed()
+        for flavor in self.flavors(made['id']):
+            self.assertEqual({'new': '1'}, flavor['extra_specs'])
+
     def test_read_back_later(self):
         """Done and answered, but the pod was gone before it could be asked what it made of it."""
         self.nova('Pod1').faults.add(Refuse(method='GET'))
@@ -326,18 +340,27 @@ class TestRaces(JobsCase):
 
         def write(key):
             for number in range(5):
-                self.cloud.nova.post(path, {'extra_specs': {key: str(number)}}, as_='admin')
+                body = {'extra_specs': {key: str(number)}}
+                statuses.append(self.cloud.nova.post(path, body, as_='admin').status)
 
+        statuses = []
         self.cloud.nova.get('/flavors')
         threads = [threading.Thread(target=write, args=(key,)) for key in 'abcd']
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.cloud.run_jobs()
+        self.assertEqual([200] * 20, statuses)
+        self.run_all()
         for flavor in self.flavors(made['id']):
             self.assertEqual(dict.fromkeys('abcd', '4'), flavor['extra_specs'])
         self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
+
+    def run_all(self):
+        """Also what is put off because a write was under way just now."""
+        for _ in range(3):
+            self.cloud.run_jobs()
+            self.cloud.runtime.sync._settle_seconds = 0
 
     def test_one_that_lags_finds_newer_wishes(self):
         """Who brings an old generation to a pod looks again, and brings the new one."""
@@ -356,6 +379,28 @@ class TestRaces(JobsCase):
         sync._set = overtaken
         sync.converge('flavor', made['id'], pod2)
         self.assertEqual({'late': 'wish'}, self.flavors(made['id'])[1]['extra_specs'])
+
+
+class TestBeforeAnybodyJoined(JobsCase):
+    """Registered a moment ago: pods have flavors, and nothing is recorded yet."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.gateway()
+
+    def test_a_delete_reaches_all(self):
+        self.assertEqual(202, self.cloud.nova.delete('/flavors/1', as_='admin').status)
+        self.assertEqual([None, None], self.flavors('1'))
+        self.cloud.run_jobs()
+        self.assertEqual([None, None], self.flavors('1'))
+
+    def test_a_change_reaches_all(self):
+        answer = self.cloud.nova.post(
+            '/flavors/1/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
+        )
+        self.assertEqual(200, answer.status)
+        for flavor in self.flavors('1'):
+            self.assertEqual({'a': 'b'}, flavor['extra_specs'])
 
 
 class TestJoin(JobsCase):
