@@ -261,7 +261,8 @@ class TestPaths(BadInputTest):
         for name in SERVICES:
             for path in ('', '/', '//', '/nothing', '/servers/', '/volumes/', '/servers//', f'/{project}', '/%FF',
                          f'/{project}/', f'/{project}//servers', '/abc/servers', '/servers/detail/', '/%00', '/../x',
-                         '/volumes.json', '/servers.json', '/.json', f'/{project}.json', '/abc%0A/servers'):  # fmt: skip
+                         '/volumes.json', '/servers.json', '/.json', f'/{project}.json',
+                         '/abc%0A/servers'):  # fmt: skip
                 for method in ('GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'NONSENSE'):
                     if path in ('', '/'):
                         continue
@@ -272,9 +273,10 @@ class TestVersionsAndTokens(BadInputTest):
     def test_versions(self):
         for name, path in (('nova', '/servers'), ('cinder', '/volumes')):
             for value in ('compute', 'compute 2', 'compute 2.x', 'compute 2.1.1', 'compute 2.999', 'compute 3.1',
-                          'volume', 'volume 3', 'volume 3.999', 'volume 2.0', 'compute latest', 'volume latest', '', ',',
-                          'compute 2.79, volume 3.60', 'volume 3.60, compute 2.79', 'block-storage 3.60', 'volumev3 3.60',
-                          'COMPUTE 2.1', 'compute  2.1', 'x' * 3000, 'compute 2.1,', 'compute -2.1'):  # fmt: skip
+                          'volume', 'volume 3', 'volume 3.999', 'volume 2.0', 'compute latest', 'volume latest',
+                          '', ',', 'compute 2.79, volume 3.60', 'volume 3.60, compute 2.79', 'block-storage 3.60',
+                          'volumev3 3.60', 'COMPUTE 2.1', 'compute  2.1', 'x' * 3000, 'compute 2.1,',
+                          'compute -2.1'):  # fmt: skip
                 found = self.check_status(name, 'GET', path, headers={'OpenStack-API-Version': value})
                 _what, wanted, answer = found
                 if name == 'nova':

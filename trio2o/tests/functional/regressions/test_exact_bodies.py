@@ -18,7 +18,7 @@ class TestBodies(ConversationTest):
         image = self.cloud.lab.image['id'].encode()
         body = (
             b'{ "server": {"name": "x", "flavorRef": "1", "networks": "none", "imageRef": "%s"},'
-            b' "os:scheduler_hints": {"a": NaN, "b": 123456789012345678901234567890, "c": "\\ud800", "c": 1.10} }' % image
+            b' "os:scheduler_hints": {"a": NaN, "b": 1234567890123456789012345, "c": "\\ud800", "c": 1.10} }' % image
         )
         self.create(body)
         self.assertEqual(body, self.sent())
