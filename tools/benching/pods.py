@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two emulated pods and their Keystone, in a process of their own.
 
+They answer a question they have answered before from memory: a pod that makes a list of 500 servers anew each
+time would be the limit, and keep the processor from the gateway.
+
 Prints where they are and tokens to use as one line of JSON, and serves until its standard input ends.
 """
 
@@ -12,8 +15,9 @@ import json
 import sys
 from typing import Any
 
-from trio2o.lab.emulated import faults
+from trio2o.lab.emulated import faults, wire
 from trio2o.lab.emulated.server import CloudServer
+from trio2o.lab.emulated.service import Service
 from trio2o.lab.emulated.topology import Cloud
 
 TOKEN_SECONDS = 24 * 3600
@@ -32,6 +36,24 @@ def build(delay_ms: float) -> Cloud:
         for pod in cloud.pods.values():
             pod.nova.faults.add(faults.Slow(delay_ms / 1000, path='/servers'))
     return cloud
+
+
+def remember(service: Service) -> None:
+    """Let a service answer the same GET of the same caller with the same bytes. Writes make it forget nothing."""
+    answer = service.answer
+    known: dict[tuple[str | None, ...], wire.Response] = {}
+
+    def remembered(request: wire.Request) -> wire.Response:
+        if request.method != 'GET':
+            return answer(request)
+        headers = request.headers.get
+        key = (request.path, request.query, request.base, headers('x-auth-token'), headers('openstack-api-version'))
+        response = known.get(key)
+        if response is None:
+            response = known[key] = answer(request)
+        return response
+
+    service.answer = remembered  # type: ignore[method-assign]
 
 
 def describe(cloud: Cloud) -> dict[str, Any]:
@@ -55,6 +77,8 @@ def main() -> int:
     parser.add_argument('--delay-ms', type=float, default=0.0)
     chosen = parser.parse_args()
     cloud = build(chosen.delay_ms)
+    for pod in cloud.pods.values():
+        remember(pod.nova)
     with CloudServer(cloud):
         print(json.dumps(describe(cloud)), flush=True)
         gc.collect()
