@@ -21,6 +21,7 @@ from trio2o.lab.emulated.nova import (
     infra,
     instance_actions,
     keypairs,
+    proxies,
     quotas,
     server_actions,
     server_parts,
@@ -75,6 +76,10 @@ class Nova(service.PodService):
         self.groups: dict[str, dict[str, Any]] = {}
         self.aggregates: dict[int, dict[str, Any]] = {}
         self.hosts: list[str] = ['compute-1']
+        self.disabled: dict[str, str | None] = {}       # compute host -> why
+        self.migrations: list[dict[str, Any]] = []
+        self.consoles: dict[str, dict[str, Any]] = {}   # by token
+        self.assisted: list[str] = []                   # volumes Cinder's drivers asked about
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self.events: list[dict[str, Any]] = []
@@ -216,5 +221,5 @@ class Nova(service.PodService):
 ROUTES = [
     *versions.ROUTES, *servers.ROUTES, *server_actions.ROUTES, *server_parts.ROUTES,
     *attachments.ROUTES, *instance_actions.ROUTES, *flavors.ROUTES, *keypairs.ROUTES,
-    *groups.ROUTES, *quotas.ROUTES, *events.ROUTES, *infra.ROUTES,
+    *groups.ROUTES, *quotas.ROUTES, *events.ROUTES, *infra.ROUTES, *proxies.ROUTES,
 ]

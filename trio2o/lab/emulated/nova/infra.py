@@ -45,8 +45,9 @@ def _services(nova: 'Nova', request: wire.Request) -> list[dict[str, Any]]:
     for index, (binary, host, zone) in enumerate(rows, 1):
         service: dict[str, Any] = {
             'id': index if request.minor < 53 else _uuid('service', nova.hosts[0], binary, host),
-            'binary': binary, 'host': host, 'zone': zone, 'status': 'enabled', 'state': 'up',
-            'updated_at': micro(nova.stamp()), 'disabled_reason': None}
+            'binary': binary, 'host': host, 'zone': zone, 'state': 'up',
+            'status': 'disabled' if host in nova.disabled else 'enabled',
+            'updated_at': micro(nova.stamp()), 'disabled_reason': nova.disabled.get(host)}
         if request.minor >= 11:
             service['forced_down'] = False
         found.append(service)
@@ -61,6 +62,49 @@ def list_services(nova: 'Nova', request: wire.Request) -> wire.Response:
         if request.has(name):
             rows = [row for row in rows if row[name] == request.last(name)]
     return wire.reply({'services': rows})
+
+
+def change_service(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """PUT /os-services/enable, disable and disable-log-reason, to 2.52; /os-services/{id} after."""
+    nova.admin_only(request, 'os_compute_api:os-services:update')
+    body, wanted = wire.loads(request.body or b'{}'), request.args['service_id']
+    if request.minor < 53:
+        host, status = body.get('host'), wanted.removesuffix('-log-reason').rstrip('d') + 'd'
+        if host not in nova.hosts:
+            raise Refusal(404, f'Compute host {host} could not be found.')
+    else:
+        row = next((row for row in _services(nova, request) if row['id'] == wanted), None)
+        if row is None:
+            raise Refusal(404, f'Service {wanted} could not be found.')
+        host, status = row['host'], body.get('status')
+    nova.disabled.pop(host, None)
+    if status == 'disabled':
+        nova.disabled[host] = body.get('disabled_reason')
+    if request.minor < 53:
+        return wire.reply({'service': {'host': host, 'binary': body['binary'], 'status': status}})
+    row = next(row for row in _services(nova, request) if row['id'] == wanted)
+    return wire.reply({'service': row})
+
+
+def list_hosts(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-hosts, by zone."""
+    nova.admin_only(request, 'os_compute_api:os-hosts:list')
+    zone = request.last('zone')
+    return wire.reply({'hosts': [
+        {'host_name': row['host'], 'service': row['binary'].removeprefix('nova-'),
+         'zone': row['zone']}
+        for row in _services(nova, request) if zone in (None, row['zone'])]})
+
+
+def show_host(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-hosts/{name}."""
+    nova.admin_only(request, 'os_compute_api:os-hosts:show')
+    host = request.args['host']
+    if host not in nova.hosts:
+        raise Refusal(404, f'Compute host {host} could not be found.')
+    return wire.reply({'host': [{'resource': {
+        'host': host, 'project': '(total)', 'cpu': 1000, 'memory_mb': 800000,
+        'disk_gb': 600000}}]})
 
 
 def _hypervisor(nova: 'Nova', request: wire.Request, index: int, host: str) -> dict[str, Any]:
@@ -137,6 +181,34 @@ def show_hypervisor(nova: 'Nova', request: wire.Request) -> wire.Response:
     raise Refusal(404, f'Hypervisor with ID \'{wanted}\' could not be found.')
 
 
+def search_hypervisors(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-hypervisors/{pattern}/search and servers, to 2.52."""
+    nova.admin_only(request, 'os_compute_api:os-hypervisors:search')
+    pattern = request.args['hypervisor_id']
+    rows = [_hypervisor(nova, request, index, host)
+            for index, host in enumerate(nova.hosts, 1) if pattern in host]
+    if not rows:
+        raise Refusal(404, f"No hypervisor matching '{pattern}' could be found.")
+    if request.path.endswith('/servers'):
+        for row in rows:
+            live = [server for server in nova.servers.values() if not server['deleted']
+                    and server['host'] == row['hypervisor_hostname']]
+            if live:
+                row['servers'] = [{'name': server['name'], 'uuid': server['id']}
+                                  for server in live]
+    return wire.reply({'hypervisors': rows})
+
+
+def show_uptime(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-hypervisors/{id}/uptime, to 2.87."""
+    nova.admin_only(request, 'os_compute_api:os-hypervisors:uptime')
+    for index, host in enumerate(nova.hosts, 1):
+        view = _hypervisor(nova, request, index, host)
+        if str(view['id']) == request.args['hypervisor_id']:
+            return wire.reply({'hypervisor': {**view, 'uptime': ' 08:32:11 up 93 days'}})
+    raise Refusal(404, f"Hypervisor with ID '{request.args['hypervisor_id']}' could not be found.")
+
+
 def show_statistics(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-hypervisors/statistics, to 2.87."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:statistics')
@@ -198,6 +270,21 @@ def show_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
                                                _find_aggregate(nova, request, 'show'))})
 
 
+def update_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """PUT /os-aggregates/{id}: name and zone."""
+    aggregate, body = _find_aggregate(nova, request, 'update'), nova.body(request, 'aggregate')
+    aggregate.update(body, updated_at=nova.stamp())
+    if body.get('availability_zone'):
+        aggregate['metadata']['availability_zone'] = body['availability_zone']
+    return wire.reply({'aggregate': _aggregate(nova, request, aggregate)})
+
+
+def cache_images(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """POST /os-aggregates/{id}/images, from 2.81: 202."""
+    _find_aggregate(nova, request, 'images')
+    return wire.empty(202)
+
+
 def delete_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
     """DELETE /os-aggregates/{id}: 200."""
     del nova.aggregates[_find_aggregate(nova, request, 'delete')['id']]
@@ -228,9 +315,76 @@ def change_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def list_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-migrations: there are none."""
+    """GET /os-migrations: ``nova.migrations``, with pages and newest first from 2.59."""
     nova.admin_only(request, 'os_compute_api:os-migrations:index')
-    return wire.reply({'migrations': []})
+    rows = nova.migrations
+    if request.minor < 59:
+        return wire.reply({'migrations': [_migration(nova, request, row) for row in rows]})
+    marker = request.last('marker')
+    known = next((row for row in rows if row['uuid'] == marker), None)
+    if marker is not None and known is None:
+        raise Refusal(400, f'Marker {marker} could not be found.')
+    rows = paging.after(rows, known, ['created_at', 'id'], ['desc', 'desc'])
+    most = nova.settings.max_limit
+    limit = paging.number(request, 'limit', most, most)
+    rows = rows[:limit]
+    body: dict[str, Any] = {'migrations': [_migration(nova, request, row) for row in rows]}
+    if rows and len(rows) == limit:
+        body['migrations_links'] = paging.next_link(request, 'os-migrations', rows[-1]['uuid'])
+    return wire.reply(body)
+
+
+def _migration(nova: 'Nova', request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
+    view = {**row, 'created_at': micro(row['created_at']), 'status': 'running',
+            'source_compute': nova.hosts[0], 'migration_type': 'live-migration'}
+    if request.minor >= 23:
+        path = f'/servers/{row["instance_uuid"]}/migrations/{row["id"]}'
+        view['links'] = [{'rel': 'self', 'href': request.prefix + path},
+                         {'rel': 'bookmark', 'href': request.base + path}]
+    if request.minor < 59:
+        del view['uuid']
+    return view
+
+
+def list_server_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/migrations, and one of them."""
+    nova.admin_only(request, 'os_compute_api:servers:migrations:index')
+    server = nova.server(request)
+    rows = [{**row, 'created_at': micro(row['created_at'])} for row in nova.migrations
+            if row['instance_uuid'] == server['id']]
+    wanted = request.args.get('migration_id')
+    if wanted is None:
+        return wire.reply({'migrations': rows})
+    for row in rows:
+        if str(row['id']) == wanted:
+            return wire.reply({'migration': row})
+    raise Refusal(404, f'Migration {wanted} not found for instance {server["id"]}')
+
+
+def show_audit_log(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-instance_usage_audit_log, of the last month or the one before a time."""
+    nova.admin_only(request, 'os_compute_api:os-instance-usage-audit-log:list')
+    key = 'instance_usage_audit_log' + ('' if request.args else 's')
+    return wire.reply({key: {
+        'period_beginning': '2026-01-01 00:00:00', 'period_ending': '2026-02-01 00:00:00',
+        'num_hosts': len(nova.hosts), 'num_hosts_done': 1, 'num_hosts_running': 0,
+        'num_hosts_not_run': len(nova.hosts) - 1, 'hosts_not_run': nova.hosts[1:],
+        'total_instances': len(nova.servers), 'total_errors': 0,
+        'overall_status': f'1 of {len(nova.hosts)} hosts done. 0 errors.',
+        'log': {nova.hosts[0]: {'state': 'DONE', 'instances': len(nova.servers), 'errors': 0,
+                                'message': ''}}}})
+
+
+def show_console_token(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /os-console-auth-tokens/{token}, from 2.31."""
+    nova.admin_only(request, 'os_compute_api:os-console-auth-tokens')
+    if request.minor < 31:
+        raise Refusal(400, 'The server could not comply with the request since it is either '
+                           'malformed or otherwise incorrect.')
+    console = nova.consoles.get(request.args['token'])
+    if console is None:
+        raise Refusal(404, 'Token not found')
+    return wire.reply({'console': console})
 
 
 def _usage(nova: 'Nova', project: str, start: Any, stop: Any, detailed: bool) -> dict[str, Any]:
@@ -298,16 +452,30 @@ ROUTES = [
     Route('GET', '/os-availability-zone', list_zones),
     Route('GET', '/os-availability-zone/detail', list_zone_details),
     Route('GET', '/os-services', list_services),
+    Route('PUT', '/os-services/{service_id}', change_service),
+    Route('GET', '/os-hosts', list_hosts, until=42),
+    Route('GET', '/os-hosts/{host}', show_host, until=42),
     Route('GET', '/os-hypervisors', list_hypervisors),
     Route('GET', '/os-hypervisors/detail', list_hypervisor_details),
     Route('GET', '/os-hypervisors/statistics', show_statistics, until=87),
     Route('GET', '/os-hypervisors/{hypervisor_id}', show_hypervisor),
+    Route('GET', '/os-hypervisors/{hypervisor_id}/search', search_hypervisors, until=52),
+    Route('GET', '/os-hypervisors/{hypervisor_id}/servers', search_hypervisors, until=52),
+    Route('GET', '/os-hypervisors/{hypervisor_id}/uptime', show_uptime, until=87),
     Route('GET', '/os-aggregates', list_aggregates),
     Route('POST', '/os-aggregates', create_aggregate),
     Route('GET', '/os-aggregates/{aggregate_id}', show_aggregate),
+    Route('PUT', '/os-aggregates/{aggregate_id}', update_aggregate),
     Route('DELETE', '/os-aggregates/{aggregate_id}', delete_aggregate),
+    Route('POST', '/os-aggregates/{aggregate_id}/images', cache_images, since=81),
     Route('POST', '/os-aggregates/{aggregate_id}/action', change_aggregate),
     Route('GET', '/os-migrations', list_migrations),
+    Route('GET', '/servers/{server_id}/migrations', list_server_migrations, since=23),
+    Route('GET', '/servers/{server_id}/migrations/{migration_id}', list_server_migrations,
+          since=23),
+    Route('GET', '/os-instance_usage_audit_log', show_audit_log),
+    Route('GET', '/os-instance_usage_audit_log/{before}', show_audit_log),
+    Route('GET', '/os-console-auth-tokens/{token}', show_console_token),
     Route('GET', '/os-simple-tenant-usage', list_usage),
     Route('GET', '/os-simple-tenant-usage/{project_id}', show_usage),
     Route('GET', '/extensions', list_extensions),

@@ -200,13 +200,6 @@ def list_security_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
          'description': '', 'rules': []} for name in server['security_groups']]})
 
 
-def list_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /servers/{id}/migrations: none is ever under way here."""
-    nova.admin_only(request, 'os_compute_api:servers:migrations:index')
-    nova.server(request)
-    return wire.reply({'migrations': []})
-
-
 ROUTES = [
     Route('GET', '/servers/{server_id}/metadata', list_metadata),
     Route('POST', '/servers/{server_id}/metadata', write_metadata),
@@ -229,5 +222,4 @@ ROUTES = [
     Route('POST', '/servers/{server_id}/remote-consoles', create_console, since=6),
     Route('GET', '/servers/{server_id}/diagnostics', show_diagnostics),
     Route('GET', '/servers/{server_id}/os-security-groups', list_security_groups),
-    Route('GET', '/servers/{server_id}/migrations', list_migrations, since=23),
 ]
