@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts, hypervisors, services, migrations and consoles of many pods, for admins."""
+
+import datetime
+
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.conversations.base import ConversationTest
+
+NOON = datetime.datetime(2026, 1, 1, 12)
+
+
+class InfraTest(ConversationTest):
+    def admin(self, method, path, json=None, version='2.1', **kwargs):
+        return self.nova.request(method, path, json, as_='admin', version=version, **kwargs)
+
+    def get(self, path, version='2.1', **kwargs):
+        return self.admin('GET', path, version=version, **kwargs)
+
+    def share_host(self):
+        """Give both pods a host of one name."""
+        for name in ('Pod1', 'Pod2'):
+            self.cloud.pod(name).nova.hosts = ['same']
+
+    def direct(self, pod, path, version='2.1'):
+        return self.cloud.direct(pod).get(path, as_='admin', version=version)
+
+
+class TestWhoMayAsk(InfraTest):
+    def test_members_are_refused_in_the_words_of_a_pod(self):
+        for path in ('os-services', 'os-hypervisors', 'os-hosts', 'os-aggregates', 'os-migrations'):
+            answer = self.nova.get(f'/{path}')
+            self.assertEqual(403, answer.status, path)
+            self.assertEqual(self.cloud.direct('Pod1').get(f'/{path}').json, answer.json)
+
+    def test_also_where_there_is_nothing(self):
+        for path in ('os-hypervisors/9001', 'os-aggregates/9001', 'os-aggregates/1'):
+            self.assertEqual(403, self.nova.get(f'/{path}').status, path)
+
+
+class TestServices(InfraTest):
+    def test_list_has_all_and_renames_zones(self):
+        services = self.get('/os-services')['services']
+        zones = {(service['host'], service['zone']) for service in services}
+        self.assertEqual({('control', 'internal'), ('pod1-compute-1', 'az1'), ('pod2-compute-1', 'az2')}, zones)
+        self.assertEqual([1001, 2001, 3001, 1002, 2002, 3002], [service['id'] for service in services])
+
+    def test_uuids_stay(self):
+        ids = [service['id'] for service in self.get('/os-services', '2.53')['services']]
+        there = [
+            service['id']
+            for pod in ('Pod1', 'Pod2')
+            for service in self.direct(pod, '/os-services', '2.53')['services']
+        ]
+        self.assertEqual(there, ids)
+
+    def test_disable_by_host(self):
+        answer = self.admin('PUT', '/os-services/disable', {'host': 'pod2-compute-1', 'binary': 'nova-compute'})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual({'pod2-compute-1': None}, self.cloud.pod('Pod2').nova.disabled)
+        self.assertEqual({}, self.cloud.pod('Pod1').nova.disabled)
+
+    def test_disable_by_uuid(self):
+        service = self.get('/os-services?binary=nova-compute', '2.53')['services'][1]
+        answer = self.admin(
+            'PUT', f'/os-services/{service["id"]}', {'status': 'disabled', 'disabled_reason': 'old'}, '2.53'
+        )
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual('az2', answer['service']['zone'])
+        self.assertEqual({'pod2-compute-1': 'old'}, self.cloud.pod('Pod2').nova.disabled)
+
+    def test_a_host_in_two_pods_has_to_be_qualified(self):
+        self.share_host()
+        body = {'host': 'same', 'binary': 'nova-compute'}
+        answer = self.admin('PUT', '/os-services/disable', body)
+        self.assertEqual(409, answer.status)
+        self.assertIn('Pod1@same or Pod2@same', answer.fault)
+        self.assertEqual({}, self.cloud.pod('Pod1').nova.disabled | self.cloud.pod('Pod2').nova.disabled)
+        answer = self.admin('PUT', '/os-services/disable', {**body, 'host': 'Pod2@same'})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual({'same': None}, self.cloud.pod('Pod2').nova.disabled)
+        services = self.get('/os-services?host=Pod2@same&binary=nova-compute')['services']
+        self.assertEqual([('same', 'disabled', 'az2')], [(s['host'], s['status'], s['zone']) for s in services])
+
+    def test_unknown(self):
+        body = {'host': 'nowhere', 'binary': 'nova-compute'}
+        self.assertEqual(404, self.admin('PUT', '/os-services/disable', body).status)
+        missing = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+        answer = self.admin('PUT', f'/os-services/{missing}', {'status': 'enabled'}, '2.53')
+        self.assertEqual((404, f'Service {missing} could not be found.'), (answer.status, answer.fault))
+
+    def test_pod_that_is_away(self):
+        self.get('/os-services')
+        self.break_pod('Pod2', Refuse())
+        services = self.get('/os-services', '2.69')['services']
+        self.assertEqual({'binary': 'nova-compute', 'host': 'pod2-compute-1', 'status': 'UNKNOWN'}, services[-1])
+        self.assertEqual(4, len(services))
+        self.assertEqual(3, len(self.get('/os-services', '2.68')['services']))
+        self.assertEqual(1, len(self.get('/os-services?binary=nova-conductor', '2.69')['services']))
+
+    def test_a_name_is_not_guessed_while_a_pod_is_away(self):
+        self.break_pod('Pod2', Refuse())
+        body = {'host': 'pod1-compute-1', 'binary': 'nova-compute'}
+        answer = self.admin('PUT', '/os-services/disable', body)
+        self.assertEqual(503, answer.status)
+        self.assertIn('Pod1@pod1-compute-1', answer.fault)
+        self.assertEqual(
+            200, self.admin('PUT', '/os-services/disable', {**body, 'host': 'Pod1@pod1-compute-1'}).status
+        )
+
+
+class TestHosts(InfraTest):
+    def test_list_by_zone(self):
+        hosts = self.get('/os-hosts?zone=az2')['hosts']
+        self.assertEqual({'pod2-compute-1'}, {host['host_name'] for host in hosts if host['service'] == 'compute'})
+        self.assertEqual(6, len(self.get('/os-hosts')['hosts']))
+
+    def test_show(self):
+        answer = self.get('/os-hosts/pod2-compute-1')
+        self.assertEqual(self.direct('Pod2', '/os-hosts/pod2-compute-1').json, answer.json)
+        self.assertEqual(200, self.get('/os-hosts/Pod2@pod2-compute-1').status)
+        self.assertEqual(404, self.get('/os-hosts/Pod1@pod2-compute-1').status)
+        self.assertEqual(404, self.get('/os-hosts/nowhere').status)
+        self.assertEqual(404, self.get('/os-hosts/pod2-compute-1', '2.43').status)
+
+
+class TestHypervisors(InfraTest):
+    def setUp(self):
+        super().setUp()
+        for name in ('Pod1', 'Pod2'):
+            self.cloud.pod(name).nova.hosts = [f'{name.lower()}-{number}' for number in range(3)]
+
+    def test_numbers_are_unique_and_lead_back(self):
+        for hypervisor in self.get('/os-hypervisors/detail')['hypervisors']:
+            shown = self.get(f'/os-hypervisors/{hypervisor["id"]}')
+            self.assertEqual(hypervisor['hypervisor_hostname'], shown['hypervisor']['hypervisor_hostname'])
+            self.assertEqual(hypervisor['service']['id'], shown['hypervisor']['service']['id'])
+            uptime = self.get(f'/os-hypervisors/{hypervisor["id"]}/uptime')
+            self.assertEqual(hypervisor['id'], uptime['hypervisor']['id'])
+
+    def test_uuids_lead_back(self):
+        for hypervisor in self.get('/os-hypervisors', '2.53')['hypervisors']:
+            shown = self.get(f'/os-hypervisors/{hypervisor["id"]}', '2.53')
+            self.assertEqual(hypervisor['hypervisor_hostname'], shown['hypervisor']['hypervisor_hostname'])
+
+    def test_pages(self):
+        for version in ('2.33', '2.53'):
+            whole = self.get('/os-hypervisors', version)['hypervisors']
+            self.assertEqual(6, len(whole))
+            for limit in (1, 2, 4, 6, 7):
+                found, path, count = [], f'/os-hypervisors?limit={limit}', 0
+                while path and count < 10:
+                    answer = self.get(path, version)
+                    found += answer['hypervisors']
+                    links = answer.json.get('hypervisors_links')
+                    path, count = links and links[0]['href'], count + 1
+                self.assertEqual(whole, found, (version, limit))
+
+    def test_bad_marker(self):
+        for version in ('2.33', '2.53'):
+            answer = self.get('/os-hypervisors?marker=9001', version)
+            self.assertEqual((400, 'marker [9001] not found'), (answer.status, answer.fault))
+
+    def test_search(self):
+        found = self.get('/os-hypervisors/pod2/search')['hypervisors']
+        self.assertEqual([1002, 2002, 3002], [hypervisor['id'] for hypervisor in found])
+        self.assertEqual(404, self.get('/os-hypervisors/none/search').status)
+        found = self.get('/os-hypervisors?hypervisor_hostname_pattern=pod1', '2.53')['hypervisors']
+        self.assertEqual(3, len(found))
+        self.assertEqual(404, self.get('/os-hypervisors?hypervisor_hostname_pattern=x', '2.53').status)
+
+    def test_statistics(self):
+        self.cloud.lab.add_servers('Pod1', 'demo', 2)
+        self.cloud.lab.add_servers('Pod2', 'demo', 1)
+        statistics = self.get('/os-hypervisors/statistics')['hypervisor_statistics']
+        parts = [self.direct(pod, '/os-hypervisors/statistics')['hypervisor_statistics'] for pod in ('Pod1', 'Pod2')]
+        self.assertEqual({name: parts[0][name] + parts[1][name] for name in parts[0]}, statistics)
+
+    def test_unknown(self):
+        answer = self.get('/os-hypervisors/9001')
+        self.assertEqual((404, "Hypervisor with ID '9001' could not be found."), (answer.status, answer.fault))
+        self.assertEqual(404, self.get('/os-hypervisors/1').status)
+
+    def test_pod_that_is_away(self):
+        self.break_pod('Pod2', Refuse())
+        self.assertEqual(3, len(self.get('/os-hypervisors')['hypervisors']))
+        answer = self.get('/os-hypervisors/1002')
+        self.assertEqual(503, answer.status)
+        self.assertEqual(200, self.get('/os-hypervisors/1001').status)
+
+
+class TestMigrations(InfraTest):
+    def setUp(self):
+        super().setUp()
+        self.server = self.cloud.lab.add_servers('Pod2', 'demo')[0]
+        for pod, offsets in (('Pod1', (0, 1, 5, 9)), ('Pod2', (0, 2, 5, 7, 11))):
+            nova = self.cloud.pod(pod).nova
+            nova.migrations = [
+                {
+                    'id': number,
+                    'uuid': nova.new_id(),
+                    'instance_uuid': self.server['id'],
+                    'created_at': NOON + datetime.timedelta(seconds=seconds),
+                }
+                for number, seconds in enumerate(offsets, 1)
+            ]
+
+    def test_order_and_pages(self):
+        whole = self.get('/os-migrations', '2.59')['migrations']
+        times = [migration['created_at'] for migration in whole]
+        self.assertEqual(sorted(times, reverse=True), times)
+        self.assertEqual(9, len(whole))
+        for limit in (1, 2, 3, 5, 8, 9):
+            found, path = [], f'/os-migrations?limit={limit}'
+            while path:
+                answer = self.get(path, '2.59')
+                found += answer['migrations']
+                links = answer.json.get('migrations_links')
+                path = links and links[0]['href']
+            self.assertEqual(whole, found, limit)
+
+    def test_numbers_are_those_of_the_server(self):
+        mine = {migration['id'] for migration in self.get('/os-migrations')['migrations'] if migration['id'] % 10 == 2}
+        below = self.get(f'/servers/{self.server["id"]}/migrations', '2.23')['migrations']
+        self.assertEqual(mine, {migration['id'] for migration in below})
+        one = below[0]['id']
+        shown = self.get(f'/servers/{self.server["id"]}/migrations/{one}', '2.23')
+        self.assertEqual(one, shown['migration']['id'])
+        self.assertEqual(404, self.get(f'/servers/{self.server["id"]}/migrations/{one - 1}', '2.23').status)
+
+    def test_links_lead_back(self):
+        link = self.get('/os-migrations', '2.59')['migrations'][0]['links'][0]['href']
+        self.assertEqual(200, self.get(link, '2.59').status)
+
+    def test_bad_marker(self):
+        marker = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+        self.assertEqual(400, self.get(f'/os-migrations?marker={marker}', '2.59').status)
+
+
+class TestConsoles(InfraTest):
+    def test_whoever_gave_the_token_knows_it(self):
+        self.cloud.pod('Pod2').nova.consoles['t0k3n'] = {'instance_uuid': 'x', 'host': 'pod2-compute-1', 'port': 5900}
+        answer = self.get('/os-console-auth-tokens/t0k3n', '2.31')
+        self.assertEqual(5900, answer['console']['port'])
+        answer = self.get('/os-console-auth-tokens/other', '2.31')
+        self.assertEqual((404, 'Token not found'), (answer.status, answer.fault))
+        self.assertEqual(400, self.get('/os-console-auth-tokens/t0k3n', '2.30').status)
+        self.break_pod('Pod1', Refuse())
+        self.assertEqual(200, self.get('/os-console-auth-tokens/t0k3n', '2.31').status)
+        self.assertEqual(503, self.get('/os-console-auth-tokens/other', '2.31').status)
