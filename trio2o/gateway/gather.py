@@ -22,7 +22,7 @@ from trio2o.gateway.locate import Route
 from trio2o.gateway.merge import Item, Keys, Merged, Order, Part, merge
 from trio2o.gateway.resource import Resource, SortKey
 from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
-from trio2o.gateway.translate import body_up, items_up, next_link
+from trio2o.gateway.translate import answer_up, body_up, items_up, next_link
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
@@ -313,6 +313,7 @@ class _Listing:
                 part.is_done = False
                 return []
             # A filter value may mean something in another pod only. What its own pod says of the marker is final.
+            answer = answer_up(answer, names_of(self._call, pod), None)
             if index == self._own:
                 self._refusal, self._is_refused = answer, True
             self._refusal = self._refusal or answer

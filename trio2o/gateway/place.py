@@ -193,7 +193,7 @@ class Place:
                 LOG.warning(
                     'create of a %s passes over pod %s, which answered %d', self.resource.type, pod.name, answer.status
                 )
-                refusal = answer
+                refusal = answer_up(answer, names, None)
                 continue
             answer = answer_up(answer, names, self.resource)
             if answer.is_ok:

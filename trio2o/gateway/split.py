@@ -10,7 +10,8 @@ from typing import Any
 
 from trio2o.concurrency import Deadline
 from trio2o.gateway.resource import Resource
-from trio2o.gateway.send import ask_any, send
+from trio2o.gateway.send import ask_any, names_of, send
+from trio2o.gateway.translate import answer_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
@@ -43,7 +44,8 @@ class SplitEvents:
 
         def ask(pod: PodView) -> Answer:
             body = call.with_body({**call.json, 'events': [events[index] for index in wanted[pod]]}).body
-            return send(call, pod, body=body, timeout=deadline.remaining())
+            answer = send(call, pod, body=body, timeout=deadline.remaining())
+            return answer_up(answer, names_of(call, pod), None)
 
         results = ask_all(call.runtime.executor, list(wanted), ask, deadline)
         refusal = next(
