@@ -8,7 +8,7 @@ replicator's work, which is handed in with the runtime; the handlers here decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +23,11 @@ from trio2o.web.call import Answer, Call
 FLAVOR = 'flavor'
 KEYPAIR = 'keypair'
 VOLUME_TYPE = 'volume_type'
+QOS_SPEC = 'qos_spec'
+GROUP_TYPE = 'group_type'
+DEFAULT_TYPE = 'default_type'
+VOLUME_QUOTA = 'volume_quota'
+VOLUME_QUOTA_CLASS = 'volume_quota_class'
 
 #: Gives the key of the object a call is about. The answer is None before a pod was asked; then the key
 #: may be unknown, as that of an object which is about to be made.
@@ -50,6 +55,14 @@ class Replicator(Protocol):
 
     def adopt(self, kind: str, key: str, pod: PodView, request_id: str | None) -> None: ...
 
+    def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> None: ...
+
+    def wanted(self, kind: str, key: str) -> Mapping[str, Any] | None: ...
+
+    def want(
+        self, kind: str, key: str, wanted: Mapping[str, Any] | None, request_id: str | None = None
+    ) -> None: ...
+
 
 @dataclass(frozen=True)
 class ReplicatedWrite:
@@ -59,12 +72,14 @@ class ReplicatedWrite:
     :ivar makes: whether the object is new
     :ivar is_refused_in_use: pods that use the object may say no where the others would not, so they
         are asked first
+    :ivar references: other objects a call is about, as (kind, key), which have to be in the pod too
     """
 
     kind: str
     key: KeyOf
     makes: bool = False
     is_refused_in_use: bool = False
+    references: Callable[[Call], list[tuple[str, str]]] | None = None
 
     def __call__(self, call: Call) -> Answer:
         engine: Replicator = call.runtime.sync
@@ -111,12 +126,15 @@ class ReplicatedWrite:
         raise exception.ServiceUnavailable(_AWAY, retry_after=RETRY_AFTER)
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
+        if pod.behind and self.references is not None:
+            call.runtime.sync.ensure(pod, self.references(call))
         names = names_of(call, pod)
-        answer = send(call, pod, names=names)
+        # Whatever its method: some of Cinder's GETs are writes.
+        answer = send(call, pod, names=names, is_repeated=False)
         if answer.status == 404 and key is not None:
             # Perhaps it is there by right and was taken away behind our back.
             if call.runtime.sync.restore(self.kind, key, pod):
-                answer = send(call, pod, names=names)
+                answer = send(call, pod, names=names, is_repeated=False)
         return answer_up(answer, names, None)
 
     def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> str | None:

@@ -412,25 +412,15 @@ class Engine:
             return False
         return True
 
-    def want(
-        self,
-        kind: str,
-        key: str,
-        pod: PodView,
-        wanted: Object | None,
-        request_id: str | None = None,
-    ) -> None:
-        """Record what a request that one pod carried out tells of what is wanted, where the pod cannot.
+    def want(self, kind: str, key: str, wanted: Object | None, request_id: str | None = None) -> None:
+        """Record what a request says is wanted, where no pod could tell, and bring it to all pods.
 
         :param wanted: None: nothing of the kind
         """
-        obj = replicas.upsert_object(self._db, kind, key, dict(wanted or {'name': key}), key)
+        replicas.upsert_object(self._db, kind, key, dict(wanted or {'name': key}), key)
         if wanted is None:
-            obj = replicas.mark_object_deleted(self._db, kind, key) or obj
-            self._set(obj, pod, Outcome('gone', obj.generation))
-        else:
-            self._set(obj, pod, Outcome('in_sync', obj.generation, key))
-        self.spread(kind, key, pod, request_id=request_id)
+            replicas.mark_object_deleted(self._db, kind, key)
+        self.spread(kind, key, request_id=request_id)
 
     def wanted(self, kind: str, key: str) -> Object | None:
         """What is recorded of an object, if it is wanted."""

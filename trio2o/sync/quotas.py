@@ -17,7 +17,7 @@ from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
 
 
-@dataclass(frozen=True)
+@dataclass
 class Quotas:
     """:ivar path: of the collection; ``member``: key of one in a body"""
 

@@ -11,6 +11,7 @@ from trio2o.cinder_apigw import SERVICE
 from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.place import Place
+from trio2o.gateway.quotas import QuotaRead
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.sum import Sum
 from trio2o.web.microversion import Version
@@ -24,7 +25,7 @@ HANDLERS = {
     'create': (Place,),
     'fanout_list': (Gather,),
     'fanout_sum': (Sum,),
-    'replicated': (ReplicatedRead, ReplicatedWrite),
+    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
 }
 #: Served by something else, and why.
 OTHERWISE = {
