@@ -7,7 +7,7 @@ with what they have themselves, so what all of them have is looked at before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,10 @@ from trio2o.gateway.send import send
 from trio2o.gateway.sum import Sum
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.sync.quotas import limits_of
 from trio2o.web.call import Answer, Call
 
+MAX_DIGITS = 18
+_NO_LIMITS = frozenset({'id', 'tenant_id', 'project_id'})
 #: Limits of single things, not of how many there are.
 _NOT_COUNTED = frozenset({'per_volume_gigabytes'})
 
@@ -84,6 +85,19 @@ class QuotaWrite(ReplicatedWrite):
             engine.want(self.kind, call.id, wanted, call.context.request_id)
         elif answer.status >= 500:
             engine.find_out(self.kind, None, pod, call.context.request_id)
+
+
+def limits_of(given: Mapping[str, Any]) -> dict[str, int]:
+    """The limits in a body, which may be numbers as text; what is neither is none."""
+    limits: dict[str, int] = {}
+    for name, value in given.items():
+        if isinstance(value, str) and name not in _NO_LIMITS:
+            text = value.strip()
+            if text.removeprefix('-').isdecimal() and len(text) < MAX_DIGITS:
+                limits[name] = int(text)
+        elif type(value) is int:
+            limits[name] = value
+    return limits
 
 
 def used_of(row: Any) -> int:

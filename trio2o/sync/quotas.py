@@ -43,7 +43,8 @@ class Quotas:
         document = api.get(self._path(key), self.version)
         if document is None:
             return None
-        limits = limits_of(document[self.member])
+        shown = document[self.member]
+        limits = {name: value for name, value in shown.items() if type(value) is int}
         return Found(key, key, key, {'name': key, 'limits': limits})
 
     def create(self, api: PodApi, wanted: Object) -> str:
@@ -67,15 +68,3 @@ class Quotas:
 
     def _path(self, key: str) -> str:
         return f'{self.path}/{quote(key, safe="")}'
-
-
-def limits_of(document: Mapping[str, Any]) -> dict[str, int]:
-    """The limits in a quota set as it is written or shown, which may be text; what is no number is none."""
-    found = {}
-    for name, value in document.items():
-        if isinstance(value, str) and name not in ('id', 'tenant_id', 'project_id'):
-            text = value.strip()
-            value = int(text) if text.removeprefix('-').isdecimal() and len(text) < 20 else None
-        if isinstance(value, int) and not isinstance(value, bool):
-            found[name] = value
-    return found
