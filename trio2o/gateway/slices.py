@@ -17,6 +17,8 @@ from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call, dump_json
 
 MAX_PAGES = 100
+#: An answer with fewer items is a pod's last; no pod is set to give so few at most.
+SMALLEST_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,13 @@ class Slices:
         whole = Asked()
         items: dict[PodView, list[Item]] = {pod: [] for pod in pods}
         left = list(pods)
-        for page in range(MAX_PAGES):
-            paging = [] if page == 0 else [('offset', str(page * self.max_limit))]
-            query = urlencode([*rest, *paging], quote_via=quote)
-            asked = ask_pods(call, left, query=lambda pod, query=query: query, deadline=deadline)  # type: ignore[misc]
+
+        def query(pod: PodView) -> str:
+            paging = [('offset', str(len(items[pod])))] if items[pod] else []
+            return urlencode([*rest, *paging], quote_via=quote)
+
+        for _page in range(MAX_PAGES):
+            asked = ask_pods(call, left, query=query, deadline=deadline)
             whole.silent += asked.silent
             whole.refusals.update(asked.refusals)
             for pod, document in asked.documents.items():
@@ -79,7 +84,7 @@ class Slices:
             left = [
                 pod
                 for pod, document in asked.documents.items()
-                if len(document.get(self.resource.collection) or []) >= self.max_limit
+                if len(document.get(self.resource.collection) or []) >= SMALLEST_PAGE
             ]
             if not left:
                 break

@@ -121,7 +121,7 @@ def find(call: Call) -> Place | None:
         if pod is not None:
             return Place(pod, int(moved.bottom_id), call.id, True)
     found = bottom_number(call, call.id)
-    if found is None or found[1] == 0:
+    if found is None or found[1] == 0 or found[1] in _moved_in(call, found[0]):
         raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
     return Place(found[0], found[1], call.id, False)
 

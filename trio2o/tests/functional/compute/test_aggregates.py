@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host aggregates of many pods, and those that stand for the pods."""
+
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.compute.test_infrastructure import InfraTest
+from trio2o.tests.functional.conversations.base import ids
+
+
+class TestAggregates(InfraTest):
+    def make(self, name='fast', version='2.1', **fields):
+        answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': name, **fields}}, version)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['aggregate']
+
+    def act(self, aggregate_id, action, body, version='2.1'):
+        return self.admin('POST', f'/os-aggregates/{aggregate_id}/action', {action: body}, version)
+
+    def show(self, aggregate_id):
+        answer = self.get(f'/os-aggregates/{aggregate_id}')
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['aggregate']
+
+    def in_pod(self, pod):
+        return list(self.cloud.pod(pod).nova.aggregates.values())
+
+    def test_each_pod_shows_as_one(self):
+        aggregates = self.get('/os-aggregates', '2.41')['aggregates']
+        self.assertEqual(
+            [
+                (1, 'ag_Pod1', 'az1', ['pod1-compute-1'], {'availability_zone': 'az1'}, self.cloud.pod_ids['Pod1']),
+                (2, 'ag_Pod2', 'az2', ['pod2-compute-1'], {'availability_zone': 'az2'}, self.cloud.pod_ids['Pod2']),
+            ],
+            [(a['id'], a['name'], a['availability_zone'], a['hosts'], a['metadata'], a['uuid']) for a in aggregates],
+        )
+        self.assertEqual(self.get('/os-aggregates')['aggregates'][1], self.show(2))
+        real = self.make()
+        self.assertEqual(set(self.show(real['id'])), set(self.show(1)))
+
+    def test_those_that_stand_for_pods_change_with_them(self):
+        for method, path, body in (
+            ('DELETE', '', None),
+            ('PUT', '', {'aggregate': {'name': 'other'}}),
+            ('POST', '/action', {'add_host': {'host': 'pod1-compute-1'}}),
+        ):
+            answer = self.admin(method, f'/os-aggregates/1{path}', body)
+            self.assertEqual(409, answer.status, answer.text)
+            self.assertIn('Admin API', answer.fault)
+
+    def test_zone_chooses_the_pod(self):
+        made = self.make(availability_zone='az2')
+        self.assertEqual((1002, 'az2'), (made['id'], made['availability_zone']))
+        self.assertEqual('az2', self.show(1002)['metadata']['availability_zone'])
+        self.assertEqual((0, 1), (len(self.in_pod('Pod1')), len(self.in_pod('Pod2'))))
+
+    def test_name_chooses_the_pod(self):
+        made = self.make('Pod2@fast')
+        self.assertEqual((1002, 'fast'), (made['id'], made['name']))
+
+    def test_life(self):
+        made = self.make(availability_zone='az2')
+        path = f'/os-aggregates/{made["id"]}'
+        answer = self.act(made['id'], 'add_host', {'host': 'pod2-compute-1'})
+        self.assertEqual((200, ['pod2-compute-1']), (answer.status, answer['aggregate']['hosts']))
+        answer = self.act(made['id'], 'set_metadata', {'metadata': {'ssd': 'true'}})
+        self.assertEqual({'availability_zone': 'az2', 'ssd': 'true'}, answer['aggregate']['metadata'])
+        answer = self.admin('PUT', path, {'aggregate': {'name': 'slow'}})
+        self.assertEqual(('slow', made['id']), (answer['aggregate']['name'], answer['aggregate']['id']))
+        self.assertEqual(202, self.admin('POST', f'{path}/images', {'cache': [{'id': 'x'}]}, '2.81').status)
+        self.assertEqual(404, self.admin('POST', f'{path}/images', {'cache': [{'id': 'x'}]}, '2.80').status)
+        answer = self.act(made['id'], 'remove_host', {'host': 'Pod2@pod2-compute-1'})
+        self.assertEqual([], answer['aggregate']['hosts'])
+        self.assertEqual(200, self.admin('DELETE', path).status)
+        self.assertEqual(404, self.get(path).status)
+        self.assertEqual([1, 2], ids(self.get('/os-aggregates')['aggregates']))
+
+    def test_zone_of_other_pods_is_refused(self):
+        made = self.make(availability_zone='az2')
+        for answer in (
+            self.admin('PUT', f'/os-aggregates/{made["id"]}', {'aggregate': {'availability_zone': 'az1'}}),
+            self.act(made['id'], 'set_metadata', {'metadata': {'availability_zone': 'az1'}}),
+        ):
+            self.assertEqual(409, answer.status, answer.text)
+
+    def test_follows_its_first_host(self):
+        made = self.make()
+        self.assertEqual(1, len(self.in_pod('Pod1')))
+        self.act(made['id'], 'set_metadata', {'metadata': {'ssd': 'true'}})
+        answer = self.act(made['id'], 'add_host', {'host': 'pod2-compute-1'})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual((made['id'], ['pod2-compute-1']), (answer['aggregate']['id'], answer['aggregate']['hosts']))
+        self.assertEqual((0, 1), (len(self.in_pod('Pod1')), len(self.in_pod('Pod2'))))
+        self.assertEqual({'ssd': 'true'}, self.show(made['id'])['metadata'])
+        self.assertEqual([1, 2, made['id']], ids(self.get('/os-aggregates')['aggregates']))
+        return made
+
+    def test_hosts_of_two_pods_are_refused(self):
+        made = self.test_follows_its_first_host()
+        answer = self.act(made['id'], 'add_host', {'host': 'pod1-compute-1'})
+        self.assertEqual(409, answer.status)
+        self.assertEqual(['pod2-compute-1'], self.show(made['id'])['hosts'])
+
+    def test_a_number_given_out_again_is_another(self):
+        moved = self.test_follows_its_first_host()
+        again = self.make('again')
+        self.assertNotEqual(moved['id'], again['id'])
+        self.assertEqual(('fast', 'again'), (self.show(moved['id'])['name'], self.show(again['id'])['name']))
+        self.assertEqual([1, 2, again['id'], moved['id']], ids(self.get('/os-aggregates')['aggregates']))
+        self.assertEqual(200, self.admin('DELETE', f'/os-aggregates/{moved["id"]}').status)
+        self.assertEqual(404, self.get(f'/os-aggregates/{moved["id"]}').status)
+        self.assertEqual('again', self.show(again['id'])['name'])
+
+    def test_unknown(self):
+        answer = self.get('/os-aggregates/9001')
+        self.assertEqual((404, 'Aggregate 9001 could not be found.'), (answer.status, answer.fault))
+        self.assertEqual(404, self.get('/os-aggregates/999').status)
+        made = self.make()
+        self.assertEqual(404, self.act(made['id'], 'add_host', {'host': 'nowhere'}).status)
+        self.assertEqual(400, self.act(made['id'], 'grow', {}).status)
+
+    def test_pod_that_is_away(self):
+        made = self.make(availability_zone='az2')
+        self.get('/os-aggregates')
+        self.break_pod('Pod2', Refuse())
+        aggregates = self.get('/os-aggregates')['aggregates']
+        self.assertEqual([1, 2], ids(aggregates))
+        self.assertEqual(['pod2-compute-1'], aggregates[1]['hosts'])
+        self.assertEqual(503, self.get(f'/os-aggregates/{made["id"]}').status)
+
+
+class TestZoneNames(InfraTest):
+    """A pod whose zone has a name of its own."""
+
+    pods = {}
+
+    def setUp(self):
+        super().setUp()
+        for name, zone in (('PodA', 'az1'), ('PodB', 'az2')):
+            self.cloud.lab.add_pod(name)
+            self.cloud.register_pod(name, zone, pod_az_name='nova')
+
+    def test_zones_go_by_their_own_names(self):
+        answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': 'fast', 'availability_zone': 'az2'}})
+        self.assertEqual('az2', answer['aggregate']['availability_zone'])
+        (there,) = self.cloud.pod('PodB').nova.aggregates.values()
+        self.assertEqual('nova', there['availability_zone'])
+        body = {'set_metadata': {'metadata': {'availability_zone': 'az2'}}}
+        answer = self.admin('POST', f'/os-aggregates/{answer["aggregate"]["id"]}/action', body)
+        self.assertEqual({'availability_zone': 'az2'}, answer['aggregate']['metadata'])
+        self.assertEqual({'availability_zone': 'nova'}, there['metadata'])
