@@ -10,10 +10,13 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keystoneauth1 import discover, exceptions
+from cinderclient import client as cinder_client
+from cinderclient import exceptions as cinder_exceptions
+from novaclient import client as nova_client
+from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
-from trio2o.pods.identity import Identity
+from trio2o.pods.identity import FAILURES, Identity
 from trio2o.web.microversion import Version
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +26,6 @@ VOLUME = 'volume'
 
 #: Service -> last path segment of its versioned endpoint.
 _VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
-_MAJOR = {COMPUTE: 2, VOLUME: 3}
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,29 @@ def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, End
 def with_versions(identity: Identity, service: str, endpoint: Endpoint) -> Endpoint:
     """The endpoint with the versions its pod tells now, or as it was if the pod does not answer."""
     try:
-        # Cinder wants a token for /v3/; Nova does not mind one.
-        documents = discover.Discover(identity.session, endpoint.url + '/', authenticated=True).version_data()
-    except (exceptions.ClientException, TypeError, KeyError, ValueError, AttributeError) as error:
+        document = _VERSION_OF[service](identity, endpoint.url)
+    except (*FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException, LookupError) as error:
         LOG.info('no versions from %s: %s', endpoint.url, type(error).__name__)
         return endpoint
-    for document in documents:
-        if document['version'][0] == _MAJOR[service] and document.get('max_microversion'):
-            roots = dict.fromkeys([*endpoint.roots, _root(service, document['url'] or endpoint.url)])
-            return Endpoint(
-                endpoint.url,
-                tuple(roots),
-                '.'.join(map(str, document['min_microversion'])),
-                '.'.join(map(str, document['max_microversion'])),
-            )
-    return endpoint
+    if document is None or not document.version:
+        return endpoint
+    links = [link['href'] for link in document.links if link.get('rel') == 'self']
+    roots = dict.fromkeys([*endpoint.roots, *(_root(service, link) for link in links)])
+    return Endpoint(endpoint.url, tuple(roots), document.min_version, document.version)
+
+
+def _nova_version(identity: Identity, url: str) -> Any:
+    client = nova_client.Client('2.1', session=identity.session, endpoint_override=f'{url}/')
+    return client.versions.get_current()
+
+
+def _cinder_version(identity: Identity, url: str) -> Any:
+    client = cinder_client.Client('3.0', session=identity.session, endpoint_override=f'{url}/')
+    versions = client.services.server_api_version()
+    return next((version for version in versions if version.id.startswith('v3')), None)
+
+
+_VERSION_OF = {COMPUTE: _nova_version, VOLUME: _cinder_version}
 
 
 def _url(catalog: list[dict[str, Any]], service_type: str, region: str, interface: str) -> str | None:
