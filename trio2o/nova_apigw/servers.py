@@ -209,9 +209,10 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 
 def references(document: Any) -> list[tuple[str, str]]:
-    """The flavor a create names; it has to be in whichever pod is chosen."""
-    flavor = document['server'].get('flavorRef')
-    return [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
+    """The flavor and the key pair a create names; they have to be in whichever pod is chosen."""
+    flavor, key_name = document['server'].get('flavorRef'), document['server'].get('key_name')
+    found = [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
+    return [*found, ('keypair', key_name)] if isinstance(key_name, str) else found
 
 
 def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
