@@ -37,18 +37,24 @@ class QuotaWrite(ReplicatedWrite):
     """Change limits, or with DELETE have them all forgotten.
 
     :ivar member: key of the limits in the body
-    :ivar usage_query: query that lets a pod show what is used; empty: it is not compared with that
+    :ivar usage_query: query that lets a pod show what is used, and ``usage_path``: what follows the path for it;
+        both empty: it is not compared with that
     :ivar over: text of the 400 for a limit below what is used: ``{name}``, ``{used}``, ``{limit}``
     """
 
     member: str = 'quota_set'
     usage_query: str = ''
+    usage_path: str = ''
     over: str = ''
 
     def __call__(self, call: Call) -> Answer:
-        if self.usage_query and call.method == 'PUT':
+        if (self.usage_query or self.usage_path) and call.method == 'PUT':
             self._compare(call)
         return super().__call__(call)
+
+    def _name(self, call: Call) -> str:
+        """What the limits are recorded by."""
+        return call.id
 
     def _given(self, call: Call) -> dict[str, int]:
         inner = at(self.member)(call.json)
@@ -64,7 +70,10 @@ class QuotaWrite(ReplicatedWrite):
         deadline = Deadline(runtime.conf.pods.gather_timeout)
 
         def ask(pod: PodView) -> Answer:
-            return send(call, pod, method='GET', query=self.usage_query, body=b'', timeout=deadline.remaining())
+            path = call.path + self.usage_path
+            return send(
+                call, pod, method='GET', path=path, query=self.usage_query, body=b'', timeout=deadline.remaining()
+            )
 
         used = dict.fromkeys(given, 0)
         for answer in ask_all(runtime.executor, pods, ask, deadline).values():
@@ -77,12 +86,13 @@ class QuotaWrite(ReplicatedWrite):
 
     def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> None:
         engine: Replicator = call.runtime.sync
+        name = self._name(call)
         if answer.is_ok:
             wanted = None
             if call.method != 'DELETE':
-                old = engine.wanted(self.kind, call.id) or {}
-                wanted = {'name': call.id, 'limits': {**old.get('limits', {}), **self._given(call)}}
-            engine.want(self.kind, call.id, wanted, call.context.request_id)
+                old = engine.wanted(self.kind, name) or {}
+                wanted = {'name': name, 'limits': {**old.get('limits', {}), **self._given(call)}}
+            engine.want(self.kind, name, wanted, call.context.request_id)
         elif answer.status >= 500:
             engine.find_out(self.kind, None, pod, call.context.request_id)
 

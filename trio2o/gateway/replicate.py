@@ -28,6 +28,8 @@ GROUP_TYPE = 'group_type'
 DEFAULT_TYPE = 'default_type'
 VOLUME_QUOTA = 'volume_quota'
 VOLUME_QUOTA_CLASS = 'volume_quota_class'
+QUOTA_SET = 'quota_set'
+QUOTA_CLASS = 'quota_class'
 
 #: Gives the key of the object a call is about. The answer is None before a pod was asked; then the key
 #: may be unknown, as that of an object which is about to be made.

@@ -6,21 +6,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from trio2o import exception
-from trio2o.gateway.infra import ask_pods, pods_of
-from trio2o.gateway.replicate import PathKey, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.forward import at
+from trio2o.gateway.quotas import QuotaWrite, no_key
+from trio2o.gateway.replicate import QUOTA_CLASS, QUOTA_SET, ReplicatedRead
 from trio2o.gateway.sum import Sum
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
-QUOTA_SET = 'quota_set'
-QUOTA_CLASS = 'quota_class'
+#: Nova's words, in QuotaSetsController.
+_OVER = 'Quota limit {limit} for {name} must be greater than or equal to already used and reserved {used}.'
+_TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
+#: Nova takes them, and nothing comes of it.
+_OF_NETWORKS = frozenset({'fixed_ips', 'floating_ips', 'security_group_rules', 'security_groups'})
 
 
-def set_key(call: Call, answer: Answer | None) -> str | None:
-    """``project`` or ``project/user``: an admin may limit one user of a project."""
-    user = next((value for name, value in call.query if name == 'user_id' and value), None)
-    return call.id if user is None else f'{call.id}/{user}'
+@dataclass(frozen=True)
+class WriteLimits(QuotaWrite):
+    """An admin may limit one user of a project, and force what is less than is used."""
+
+    def _name(self, call: Call) -> str:
+        user = next((value for name, value in call.query if name == 'user_id' and value), None)
+        return call.id if user is None else f'{call.id}:{user}'
+
+    def _given(self, call: Call) -> dict[str, int]:
+        return {name: limit for name, limit in super()._given(call).items() if name not in _OF_NETWORKS}
+
+    def _compare(self, call: Call) -> None:
+        if str(at('quota_set', 'force')(call.json)).lower() not in _TRUE:
+            super()._compare(call)
 
 
 def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -41,56 +54,18 @@ def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {'quota_set': total}
 
 
-@dataclass(frozen=True)
-class UpdateSet:
-    """Change a quota set in every pod, unless all pods together use more already."""
-
-    write: ReplicatedWrite
-
-    def __call__(self, call: Call) -> Answer:
-        wanted = call.json.get('quota_set') if isinstance(call.json, dict) else None
-        if isinstance(wanted, dict) and str(wanted.get('force', '')).lower() not in ('true', '1'):
-            self._check(call, wanted)
-        return self.write(call)
-
-    def _check(self, call: Call, wanted: dict[str, Any]) -> None:
-        """:raises BadRequest: in Nova's words"""
-        pods = pods_of(call)
-        if len(pods) < 2:
-            return
-        asked = ask_pods(call, pods, path=f'/os-quota-sets/{call.id}/detail')
-        if not asked.documents:
-            return
-        used = add_used(list(asked.documents.values()))['quota_set']
-        for name, value in wanted.items():
-            known = used.get(name)
-            limit = _number(value)
-            if isinstance(known, dict) and limit is not None and 0 <= limit < known['in_use'] + known['reserved']:
-                raise exception.BadRequest(
-                    f'Quota limit {limit} for {name} must be greater than or equal to already used and reserved '
-                    f'{known["in_use"] + known["reserved"]}.'
-                )
-
-
-def _number(value: Any) -> int | None:
-    """A limit as Nova takes it, a whole number or its text."""
-    try:
-        return int(value) if isinstance(value, int | str) and not isinstance(value, bool) else None
-    except ValueError:
-        return None
-
-
 _SET = '/os-quota-sets/{id}'
 _CLASS = '/os-quota-class-sets/{id}'
 _READ = ReplicatedRead(QUOTA_SET)
-_WRITE = ReplicatedWrite(QUOTA_SET, set_key)
+_WRITE = WriteLimits(QUOTA_SET, no_key, makes=True, usage_path='/detail', over=_OVER)
+_WRITE_CLASS = WriteLimits(QUOTA_CLASS, no_key, makes=True, member='quota_class_set')
 
 OPERATIONS = [
     Operation('quota_sets.show', 'GET', _SET, _READ),
-    Operation('quota_sets.update', 'PUT', _SET, UpdateSet(_WRITE)),
+    Operation('quota_sets.update', 'PUT', _SET, _WRITE),
     Operation('quota_sets.delete', 'DELETE', _SET, _WRITE),
     Operation('quota_sets.detail', 'GET', _SET + '/detail', Sum(add_used)),
     Operation('quota_sets.defaults', 'GET', _SET + '/defaults', _READ),
     Operation('quota_class_sets.show', 'GET', _CLASS, ReplicatedRead(QUOTA_CLASS)),
-    Operation('quota_class_sets.update', 'PUT', _CLASS, ReplicatedWrite(QUOTA_CLASS, PathKey())),
+    Operation('quota_class_sets.update', 'PUT', _CLASS, _WRITE_CLASS),
 ]

@@ -30,7 +30,7 @@ from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
 from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
-from trio2o.pods.endpoints import VOLUME
+from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import PodView, Registry
 from trio2o.sync import reconcile
@@ -42,6 +42,8 @@ from trio2o.sync.kinds import (
     DEFAULT_TYPE,
     KEYPAIR,
     QOS_SPEC,
+    QUOTA_CLASS,
+    QUOTA_SET,
     VOLUME_QUOTA,
     VOLUME_QUOTA_CLASS,
     VOLUME_TYPE,
@@ -64,6 +66,9 @@ ADAPTERS: tuple[Adapter, ...] = (
     QosSpecs(),
     GroupTypes(),
     DefaultTypes(),
+    # The newest version that shows every limit Nova still keeps.
+    Quotas(QUOTA_SET, COMPUTE, '/os-quota-sets', 'quota_set', '2.56', is_forced=True),
+    Quotas(QUOTA_CLASS, COMPUTE, '/os-quota-class-sets', 'quota_class_set', '2.56'),
     Quotas(VOLUME_QUOTA, VOLUME, '/os-quota-sets', 'quota_set', '3.0'),
     Quotas(VOLUME_QUOTA_CLASS, VOLUME, '/os-quota-class-sets', 'quota_class_set', '3.0'),
 )

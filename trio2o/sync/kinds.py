@@ -22,6 +22,8 @@ GROUP_TYPE = 'group_type'
 DEFAULT_TYPE = 'default_type'
 VOLUME_QUOTA = 'volume_quota'
 VOLUME_QUOTA_CLASS = 'volume_quota_class'
+QUOTA_SET = 'quota_set'
+QUOTA_CLASS = 'quota_class'
 
 
 class Adapter(Protocol):

@@ -2,7 +2,8 @@
 """Quota sets of projects, and quota classes: the limits that were set, and of those alone.
 
 A pod shows all its limits and not which of them were set, so what is wanted is told by the requests; a limit
-that was never set is the pod's own affair. The key is the project, or the class.
+that was never set is the pod's own affair. The key is the project, or the class; where one user of a project
+has limits, ``project:user``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
 from trio2o.sync.podapi import PodApi
@@ -67,4 +68,6 @@ class Quotas:
         return False
 
     def _path(self, key: str) -> str:
-        return f'{self.path}/{quote(key, safe="")}'
+        owner, colon, user = key.partition(':')
+        path = f'{self.path}/{quote(owner, safe="")}'
+        return f'{path}?{urlencode({"user_id": user})}' if colon else path

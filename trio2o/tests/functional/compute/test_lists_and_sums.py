@@ -204,3 +204,69 @@ class TestProxies(InfraTest):
         body = {'os-getRDPConsole': {'type': 'rdp-html5'}}
         self.assertEqual(400, self.nova.post(f'/servers/{server}/action', body).status)
         self.assertEqual(404, self.nova.post(f'/servers/{server}/action', body, version='2.6').status)
+
+
+class TestQuotas(InfraTest):
+    def limits(self, pod, path='/os-quota-sets', of=None, **kwargs):
+        answer = self.cloud.direct(pod).get(f'{path}/{of or self.cloud.project_id()}', as_='admin', **kwargs)
+        return next(iter(answer.json.values()))
+
+    def set(self, limits, of=None, path='/os-quota-sets', member='quota_set'):
+        return self.admin('PUT', f'{path}/{of or self.cloud.project_id()}', {member: limits})
+
+    def test_set_is_the_same_everywhere(self):
+        answer = self.set({'instances': 7, 'ram': '1024'})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual(7, answer['quota_set']['instances'])
+        for pod in ('Pod1', 'Pod2'):
+            self.assertEqual((7, 1024), (self.limits(pod)['instances'], self.limits(pod)['ram']))
+            self.assertEqual(-1, self.limits(pod)['cores'])
+        self.assertEqual(7, self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}')['quota_set']['instances'])
+        answer = self.admin('DELETE', f'/os-quota-sets/{self.cloud.project_id()}')
+        self.assertEqual(202, answer.status)
+        for pod in ('Pod1', 'Pod2'):
+            self.assertEqual(-1, self.limits(pod)['instances'])
+
+    def test_class_is_the_same_everywhere(self):
+        answer = self.set({'instances': 9}, 'default', '/os-quota-class-sets', 'quota_class_set')
+        self.assertEqual(200, answer.status, answer.text)
+        for pod in ('Pod1', 'Pod2'):
+            self.assertEqual(9, self.limits(pod, '/os-quota-class-sets', 'default')['instances'])
+            self.assertEqual(9, self.limits(pod)['instances'])
+        path = f'/os-quota-sets/{self.cloud.project_id()}/defaults'
+        self.assertEqual(9, self.nova.get(path)['quota_set']['instances'])
+
+    def test_members_are_refused(self):
+        path = f'/os-quota-sets/{self.cloud.project_id()}'
+        self.assertEqual(403, self.nova.put(path, {'quota_set': {'instances': 7}}).status)
+        self.assertEqual(403, self.nova.delete(path).status)
+        self.assertEqual(403, self.nova.get('/os-quota-class-sets/default').status)
+
+    def test_less_than_all_pods_use(self):
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.lab.add_servers(pod, 'demo', 2)
+        answer = self.set({'instances': 3})
+        self.assertEqual(400, answer.status)
+        self.assertEqual(
+            'Quota limit 3 for instances must be greater than or equal to already used and reserved 4.', answer.fault
+        )
+        self.assertEqual(-1, self.limits('Pod1')['instances'])
+        self.assertEqual(200, self.set({'instances': 3, 'force': True}).status)
+        self.assertEqual([3, 3], [self.limits(pod)['instances'] for pod in ('Pod1', 'Pod2')])
+        self.assertEqual(200, self.set({'instances': 1, 'force': 'True'}).status)
+        self.assertEqual([1, 1], [self.limits(pod)['instances'] for pod in ('Pod1', 'Pod2')])
+
+    def test_detail_adds_up(self):
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.lab.add_servers(pod, 'demo', 2)
+        self.set({'instances': 8})
+        detail = self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}/detail')['quota_set']
+        self.assertEqual({'limit': 8, 'in_use': 4, 'reserved': 0}, detail['instances'])
+        self.assertEqual(self.cloud.project_id(), detail['id'])
+
+    def test_a_pod_that_was_away_gets_it_later(self):
+        self.break_pod('Pod2', Refuse())
+        self.assertEqual(200, self.set({'instances': 7}).status)
+        self.cloud.pod('Pod2').nova.faults.clear()
+        self.cloud.run_jobs()
+        self.assertEqual(7, self.limits('Pod2')['instances'])
