@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write doc/source/user/compute-operations.rst out of the rows of the Nova API-GW.
+
+A test holds the page against the rows; after a change of them, run this.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from trio2o.gateway.forward import AskAny, Forward
+from trio2o.gateway.gather import Gather
+from trio2o.gateway.infra import AskEverybody, ForwardInfra, ForwardNamed, InfraList
+from trio2o.gateway.place import Place
+from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.slices import Slices
+from trio2o.gateway.split import SplitEvents
+from trio2o.gateway.sum import Sum
+from trio2o.gateway.zones import ListZones
+from trio2o.nova_apigw import SERVICE, aggregates, versions
+from trio2o.nova_apigw.gone import Gone
+from trio2o.nova_apigw.migrations import ForwardMigration
+from trio2o.nova_apigw.proxies import LAST, LAST_IMAGE_METADATA, AskUntilFound
+from trio2o.nova_apigw.servers import ForwardToHost
+from trio2o.nova_apigw.service_calls import ForwardToVolume
+from trio2o.nova_apigw.usage import TenantUsage
+from trio2o.web.operations import Operation
+
+PAGE = pathlib.Path(__file__).parents[1] / 'doc' / 'source' / 'user' / 'compute-operations.rst'
+
+#: Section -> what is said of it, and the handlers whose rows it has.
+SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    'One thing': (
+        'Goes to the cloud that has it, whose answer is the answer. Where the request names a second thing by its '
+        'id, both have to be in the same cloud; otherwise the answer is a 400 that names both, and nothing has been '
+        'touched.',
+        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration),
+    ),
+    'Something new': (
+        'Goes to the cloud of what the request refers to (volumes, snapshots, server groups, other servers, hosts), '
+        'and else to the best one of the availability zone. References that are in different clouds, or in another '
+        'zone than the one asked for, are a 400 that names them.',
+        (Place,),
+    ),
+    'Lists': (
+        'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
+        'is left out; see :doc:`index` for servers from 2.69.',
+        (Gather, Slices),
+    ),
+    'Numbers': (
+        'What is used adds up over all clouds. Limits are those of the whole.',
+        (Sum, TenantUsage),
+    ),
+    'The same everywhere': (
+        'Kept the same in all clouds: a change is made in one, whose answer is the answer, and brought to the others.',
+        (ReplicatedRead, ReplicatedWrite),
+    ),
+    'Infrastructure': (
+        'For admins. Lists have what all clouds have, one cloud after another. Ids that are whole numbers are those '
+        'of the pod times 1000 and the number of the pod added; UUIDs are what they are. A host or hypervisor whose '
+        'name is in several pods has to be qualified with its pod, as in ``Pod1@compute-1``, which may always be done: in '
+        'paths, in bodies, in ``--host`` and after the colon of an availability zone. Unqualified it is a 409 that '
+        'names the qualified forms.',
+        (
+            InfraList,
+            ForwardInfra,
+            ForwardNamed,
+            AskEverybody,
+            aggregates.OnAggregate,
+            aggregates.list_aggregates,
+            aggregates.create,
+        ),
+    ),
+    'Batches': (
+        'Each cloud gets its part, and the answer has the order of the request.',
+        (SplitEvents,),
+    ),
+    'Answered here': (
+        'What is the same for every cloud, or known without asking one.',
+        (ListZones, AskAny, versions.show, versions.show_by_id),
+    ),
+    'Passed on to other services': (
+        'What Nova passed on to Glance, Neutron and Cinder in its early versions. Volumes and snapshots are found as '
+        'in the Block Storage API; the rest is one and the same for all clouds that share Glance and Neutron.',
+        (AskUntilFound,),
+    ),
+    'Gone': (
+        'Nova answers these at every version as below, and so does Trio2o.',
+        (Gone,),
+    ),
+}
+
+#: What differs from a single Nova, beyond what its section says.
+NOTES = {
+    'aggregates.action.add_host': 'The first host decides which pod the aggregate is in; a host of another pod is a '
+    '409 afterwards.',
+    'aggregates.create': 'A zone decides on the pod, or the name, as in ``Pod2@fast``.',
+    'aggregates.list': 'Each pod shows as ``ag_<pod name>`` with its zone; those change through the Admin API alone.',
+    'availability_zones.list': 'The zones are those the clouds were registered with.',
+    'availability_zones.list_detail': 'Hosts of all clouds, under the zones the clouds were registered with.',
+    'console_auth_tokens.show': 'All clouds are asked, as a token does not tell where it is from.',
+    'hypervisors.list': 'Clouds come one after another, each in its own order.',
+    'keypairs.create': 'A key that is generated here is generated in one cloud, and its public half brought to the '
+    'others.',
+    'migrations.list': 'The same ids are used below servers.',
+    'quota_sets.update': 'Compared with what all clouds use together, unless ``force`` is given.',
+    'server_external_events.create': 'An event for a server nobody knows yet goes to all clouds.',
+    'server_groups.create': 'A group draws all servers that name it to its cloud.',
+    'servers.create': 'Servers made together are in one cloud.',
+    'servers.list': 'Servers that are still being built stand by their time of creation.',
+    'services.list': 'From 2.69 compute services of a pod that does not answer are listed with status ``UNKNOWN``.',
+    'simple_tenant_usage.list': 'From 2.40 a page is so many servers, over all clouds.',
+}
+
+_HEAD = """\
+==================
+Compute operations
+==================
+
+.. This page is written by tools/operations_table.py.
+
+Every operation of the Compute API v2.1 up to microversion 2.104, by how it is served. Versions are those of Nova; what
+is not there in a version is a 404, as with Nova.
+
+"""
+
+
+def section_of(operation: Operation) -> str:
+    """The section of a row."""
+    handler = operation.handler
+    if operation.max_version in (LAST, LAST_IMAGE_METADATA):
+        return 'Passed on to other services'
+    for name, (_text, kinds) in SECTIONS.items():
+        for kind in kinds:
+            if handler is kind or (isinstance(kind, type) and isinstance(handler, kind)):
+                return name
+    raise LookupError(f'{operation.name} is served by {handler}, which has no section')
+
+
+def _versions(operation: Operation) -> str:
+    first, last = operation.min_version or (2, 1), operation.max_version
+    if last is not None:
+        return '{}.{} to {}.{}'.format(*first, *last)
+    return '' if first == (2, 1) else 'from {}.{}'.format(*first)
+
+
+def _note(operation: Operation) -> str:
+    if isinstance(operation.handler, Gone):
+        return str(operation.handler.status)
+    return NOTES.get(operation.name, '')
+
+
+def lines() -> Iterator[str]:
+    """The page, line by line."""
+    yield _HEAD
+    rows = [row for row in SERVICE.operations if not (row.action is None and row.path.endswith('/action'))]
+    for name, (text, _kinds) in SECTIONS.items():
+        yield f'{name}\n{"=" * len(name)}\n\n{textwrap.fill(text, 100, break_on_hyphens=False)}\n\n'
+        yield '.. list-table::\n   :header-rows: 1\n   :widths: 30 40 10 20\n\n'
+        yield '   * - Operation\n     - Request\n     - Versions\n     - Notes\n'
+        for row in sorted((row for row in rows if section_of(row) == name), key=lambda row: row.name):
+            action = f' ``{row.action}``' if row.action else ''
+            cells = [row.name, f'``{row.method} {row.path}``{action}', _versions(row), _note(row)]
+            yield '   * - ' + '\n     - '.join(cells).replace('- \n', '-\n').rstrip(' ') + '\n'
+        yield '\n'
+
+
+def page() -> str:
+    """The whole page."""
+    return ''.join(lines()).rstrip('\n') + '\n'
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page())
