@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, Any
 from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.cinder import (
     attachments,
+    backups,
+    group_types,
+    groups,
     infra,
+    messages,
     qos,
     quotas,
     records,
     snapshots,
+    transfers,
     types,
     versions,
     volume_actions,
@@ -63,11 +68,20 @@ class Cinder(service.PodService):
         self.attachments: dict[str, dict[str, Any]] = {}
         self.types: dict[str, dict[str, Any]] = {}
         self.qos_specs: dict[str, dict[str, Any]] = {}
+        self.backups: dict[str, dict[str, Any]] = {}
+        self.transfers: dict[str, dict[str, Any]] = {}
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        self.group_snapshots: dict[str, dict[str, Any]] = {}
+        self.group_types: dict[str, dict[str, Any]] = {}
+        self.default_types: dict[str, str] = {}
         self.hosts: list[str] = ['volume-1']
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []
         types.add(self, '__DEFAULT__', description='Default Volume Type')
+        group_types.add(self, group_types.DEFAULT, description='Default group type for migrating cgsnapshot',
+                        group_specs={'consistent_group_snapshot_enabled': '<is> True'})
 
     # -- time --
 
@@ -221,4 +235,5 @@ class Cinder(service.PodService):
 ROUTES = [
     *volumes.ROUTES, *volume_actions.ROUTES, *volume_metadata.ROUTES, *snapshots.ROUTES,
     *types.ROUTES, *qos.ROUTES, *attachments.ROUTES, *quotas.ROUTES, *infra.ROUTES,
+    *backups.ROUTES, *transfers.ROUTES, *messages.ROUTES, *group_types.ROUTES, *groups.ROUTES,
 ]

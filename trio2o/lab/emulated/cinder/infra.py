@@ -63,6 +63,9 @@ def list_filters(cinder: 'Cinder', request: wire.Request) -> wire.Response:
                         'availability_zone', 'group_id', 'size', 'created_at', 'updated_at'],
              'snapshot': ['name', 'status', 'volume_id', 'metadata', 'availability_zone'],
              'attachment': ['volume_id', 'status', 'instance_id', 'attach_status'],
+             'backup': ['name', 'status', 'volume_id'],
+             'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
+             'group': ['name', 'status', 'availability_zone', 'group_type_id'],
              'volume_type': ['is_public']}
     wanted = request.last('resource')
     return wire.reply({'resource_filters': [
@@ -75,24 +78,10 @@ def list_extensions(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     return wire.reply({'extensions': []})
 
 
-def list_nothing(key: str) -> wire.Handler:
-    """A list of what the emulated pod never has."""
-    return lambda cinder, request: wire.reply({key: []})
-
-
 ROUTES = [
     Route('GET', '/os-availability-zone', list_zones),
     Route('GET', '/os-services', list_services),
     Route('GET', '/scheduler-stats/get_pools', list_pools),
     Route('GET', '/resource_filters', list_filters, since=33),
     Route('GET', '/extensions', list_extensions),
-    Route('GET', '/backups', list_nothing('backups')),
-    Route('GET', '/backups/detail', list_nothing('backups')),
-    Route('GET', '/messages', list_nothing('messages'), since=3),
-    Route('GET', '/groups', list_nothing('groups'), since=13),
-    Route('GET', '/groups/detail', list_nothing('groups'), since=13),
-    Route('GET', '/volume-transfers', list_nothing('transfers'), since=55),
-    Route('GET', '/volume-transfers/detail', list_nothing('transfers'), since=55),
-    Route('GET', '/os-volume-transfer', list_nothing('transfers')),
-    Route('GET', '/os-volume-transfer/detail', list_nothing('transfers')),
 ]

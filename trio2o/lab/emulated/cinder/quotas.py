@@ -37,6 +37,10 @@ def usage(cinder: 'Cinder', project_id: str) -> dict[str, int]:
         if snapshot['project_id'] == project_id:
             used['snapshots'] += 1
             used['gigabytes'] += snapshot['size']
+    for backup in cinder.backups.values():
+        if backup['project_id'] == project_id:
+            used['backups'] += 1
+            used['backup_gigabytes'] += backup['size']
     return used
 
 
@@ -54,7 +58,7 @@ def check(cinder: 'Cinder', request: wire.Request, **wanted: int) -> None:
             raise Refusal(413, 'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot '
                                f'exceeds allowed gigabytes quota. Requested {count}G, quota is '
                                f'{allowed[name]}G and {used[name]}G has been consumed.', retry)
-        title = 'VolumeLimitExceeded' if name == 'volumes' else 'SnapshotLimitExceeded'
+        title = {'volumes': 'VolumeLimitExceeded', 'backups': 'BackupLimitExceeded'}.get(name, 'SnapshotLimitExceeded')
         raise Refusal(413, f'{title}: Maximum number of {name} allowed ({allowed[name]}) exceeded '
                            f"for quota '{name}'.", retry)
 
@@ -132,8 +136,8 @@ def show_limits(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         'maxTotalVolumeGigabytes': values['gigabytes'], 'maxTotalBackups': values['backups'],
         'maxTotalBackupGigabytes': values['backup_gigabytes'],
         'totalVolumesUsed': used['volumes'], 'totalGigabytesUsed': used['gigabytes'],
-        'totalSnapshotsUsed': used['snapshots'], 'totalBackupsUsed': 0,
-        'totalBackupGigabytesUsed': 0}}})
+        'totalSnapshotsUsed': used['snapshots'], 'totalBackupsUsed': used['backups'],
+        'totalBackupGigabytesUsed': used['backup_gigabytes']}}})
 
 
 ROUTES = [

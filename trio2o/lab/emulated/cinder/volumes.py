@@ -170,6 +170,15 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         taken = cinder.snapshots.get(snapshot)
         if taken is None or not lists.mine(request, taken):
             raise Refusal(404, f'Snapshot {snapshot} could not be found.')
+    if body.get('backup_id') and request.minor >= 47:
+        saved = cinder.backups.get(body['backup_id'])
+        if saved is None or not lists.mine(request, saved):
+            raise Refusal(404, f'Backup {body["backup_id"]} could not be found.')
+        taken = taken or saved
+    if body.get('group_id') and request.minor >= 13:
+        group = cinder.groups.get(body['group_id'])
+        if group is None or not lists.mine(request, group):
+            raise Refusal(404, f'Group {body["group_id"]} could not be found.')
     size = _size(body, origin or taken)
     image = body.get('imageRef') or body.get('image_id')
     if image and cinder.glance is not None and image not in cinder.glance.images:
