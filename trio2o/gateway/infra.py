@@ -202,17 +202,19 @@ def send_in(
     query: str | None = None,
     body: bytes | None = None,
     method: str | None = None,
+    is_repeated: bool = True,
 ) -> Answer:
     """Send a call to the one pod it is for.
 
     :param what: what it is about, for the error
+    :param is_repeated: whether a read may be sent twice
     :raises ServiceUnavailable: the pod is not reached, or in maintenance
     :raises OutcomeUnknown: a write was sent and nothing came back
     """
     if not pod.is_asked:
         raise exception.ServiceUnavailable(f'{what} is in pod {pod.name}, which is under maintenance.')
     try:
-        return send(call, pod, path=path, query=query, body=body, method=method)
+        return send(call, pod, path=path, query=query, body=body, method=method, is_repeated=is_repeated)
     except exception.PodError as error:
         if isinstance(error, exception.PodNoAnswer) and (method or call.method) not in ('GET', 'HEAD'):
             raise exception.OutcomeUnknown(
@@ -559,11 +561,13 @@ class ForwardNamed:
     """Send the call to the pod that has a name, which stands in the path or in the body.
 
     :ivar place: of the name in the body; empty: it is the first id in the path
+    :ivar is_repeated: whether its reads are only that, and may be sent twice
     """
 
     kind: Kind
     source: NameSource
     place: tuple[str, ...] = ()
+    is_repeated: bool = True
 
     def __call__(self, call: Call) -> Answer:
         name = self._name(call)
@@ -573,7 +577,7 @@ class ForwardNamed:
         pod, bare = found
         what = f'{self.source.title} {name}'
         if not self.place:
-            answer = send_in(call, pod, what, path=with_id(call, bare))
+            answer = send_in(call, pod, what, path=with_id(call, bare), is_repeated=self.is_repeated)
         else:
             answer = send_in(call, pod, what, body=None if bare == name else self._body(call, bare))
         return self.kind.answer_up(call, pod, answer)

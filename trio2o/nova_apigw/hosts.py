@@ -100,12 +100,14 @@ _HYPERVISOR = ForwardInfra(HYPERVISOR, '/os-hypervisors')
 _PATTERN = InfraList(HYPERVISOR)
 
 _HOST = ForwardNamed(HOST, BY_HOST)
+#: GETs by which a host changes.
+_POWER = ForwardNamed(HOST, BY_HOST, is_repeated=False)
 _SERVICE = ForwardInfra(SERVICE, '/os-services', is_shown=False)
 _SERVICE_BY_HOST = ForwardNamed(SERVICE, BY_HOST, ('host',))
 
 
 def _host(name: str, path: str = '', method: str = 'GET') -> Operation:
-    return Operation(f'hosts.{name}', method, '/os-hosts/{id}' + path, _HOST, max_version=(2, 42))
+    return Operation(f'hosts.{name}', method, '/os-hosts/{id}' + path, _POWER if path else _HOST, max_version=(2, 42))
 
 
 def _service(name: str, path: str, min_version: tuple[int, int] | None = None) -> Operation:
