@@ -8,9 +8,19 @@ import testtools
 from trio2o.db import routings
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
+#: Most that there is exists at these.
+VERSIONS = {'nova': '2.96', 'cinder': '3.70'}
+
 
 def ids(items):
     return [item['id'] for item in items]
+
+
+def version_of(name, operation):
+    """A version that has the row, as near to the newest as may be."""
+    newest = tuple(map(int, VERSIONS[name].split('.')))
+    version = min(newest, operation.max_version or newest)
+    return '{}.{}'.format(*max(version, operation.min_version or version))
 
 
 class ConversationTest(testtools.TestCase):

@@ -12,10 +12,9 @@ from trio2o.gateway.forward import Forward
 from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
 from trio2o.lab.emulated.cinder import records
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
-VERSIONS = {'nova': '2.96', 'cinder': '3.70'}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 #: Kinds of which the lab can put one straight into a pod.
 KINDS = (SERVER, VOLUME, SNAPSHOT)
@@ -60,13 +59,6 @@ BODIES = {
     'snapshot_metadata.replace': {'metadata': {'a': 'b'}},
     'snapshot_metadata.update': {'meta': {'key': 'b'}},
 }
-
-
-def version_of(name, operation):
-    """A version that has the row, as near to the newest as may be."""
-    newest = tuple(map(int, VERSIONS[name].split('.')))
-    version = min(newest, operation.max_version or newest)
-    return '{}.{}'.format(*max(version, operation.min_version or version))
 
 
 def rows():

@@ -4,19 +4,23 @@
 import itertools
 import json
 import logging
+import zlib
 
 import fixtures
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trio2o import cinder_apigw, nova_apigw
+from trio2o.gateway.forward import AskAny, Forward
+from trio2o.gateway.place import Place
 from trio2o.lab.emulated.cinder import records
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
-#: Everything every row is about exists at these versions, as far as it exists at all.
-VERSIONS = {'nova': '2.96', 'cinder': '3.70'}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+
+#: Rows where a pod reads the same request as it came; others are first of all the gateway's.
+PODS_JUDGE = (AskAny, Forward, Place)
 
 DEEP = b'[' * 3000 + b']' * 3000
 #: Values as they stand in JSON.
@@ -71,6 +75,15 @@ ODD_IDS = (
 )  # fmt: skip
 
 
+def share(items, name, parts=5):
+    """A part of many items that depends on the row, so that all are tried, and all rows, in a fair time."""
+    return items[zlib.crc32(name.encode()) % parts :: parts]
+
+
+def of(name, operation):
+    return {'row': operation, 'version': version_of(name, operation)}
+
+
 class BadInputTest(ConversationTest):
     """Every answer is held against what the pod itself says."""
 
@@ -106,24 +119,26 @@ class BadInputTest(ConversationTest):
             wanted = self.direct[name].request(method, path, **kwargs)
         except Exception:
             return None  # the emulation has not thought of this
+        if 'There is no such action' in wanted.text or '"title":"Not Found"' in wanted.text:
+            return None  # nor of this
         answer = self.clients[name].request(method, path, **kwargs)
         what = (name, method, path[:200], {key: str(value)[:200] for key, value in kwargs.items() if value})
         self.assertLess(answer.status, 500, (what, answer.status, answer.text[:500], wanted.status, wanted.text[:300]))
         self.assertNotIn(b'Traceback', answer.body)
         return what, wanted, answer
 
-    def check_status(self, name, method, path, **kwargs):
+    def check_status(self, name, method, path, row=None, **kwargs):
         found = self.check(name, method, path, **kwargs)
-        if found is not None:
+        if found is not None and (row is None or isinstance(row.handler, PODS_JUDGE)):
             what, wanted, answer = found
             if wanted.status >= 400 and MISSING not in path:
                 self.assertEqual(wanted.status, answer.status, (what, wanted.text[:300], answer.text[:300]))
         return found
 
-    def check_refused(self, name, method, path, **kwargs):
+    def check_refused(self, name, method, path, row=None, **kwargs):
         """As nobody has such a thing, a pod may find fault with something else first."""
         found = self.check(name, method, path, **kwargs)
-        if found is not None and found[1].status >= 400:
+        if found is not None and found[1].status >= 400 and isinstance(row.handler, PODS_JUDGE):
             what, wanted, answer = found
             self.assertIn(answer.status, (wanted.status, 404), (what, wanted.text[:300], answer.text[:300]))
 
@@ -137,10 +152,12 @@ class BadInputTest(ConversationTest):
 
 class TestBodies(BadInputTest):
     def bodies(self, name, operation):
-        yield from BODIES
-        yield from VALUES
+        """Everything where a handler reads the body; of actions and what passes unread some will do."""
+        is_read = not isinstance(operation.handler, Forward) or operation.handler.others or operation.handler.zone_in
+        yield from BODIES if is_read else BODIES[:3]
+        yield from VALUES if is_read else VALUES[:3]
         for key in (operation.action,) if operation.action else KEYS[name]:
-            for value in VALUES:
+            for value in share(VALUES, operation.name + key) if is_read else VALUES[:2]:
                 yield b'{"%s":%s}' % (key.encode(), value)
 
     def test_every_row(self):
@@ -150,7 +167,7 @@ class TestBodies(BadInputTest):
                     continue
                 for body in self.bodies(name, operation):
                     path = self.path_of(name, operation)
-                    self.check_status(name, operation.method, path, body=body, version=VERSIONS[name])
+                    self.check_status(name, operation.method, path, body=body, **of(name, operation))
             self.cloud.lab.quiet()
 
     def test_fields(self):
@@ -164,7 +181,7 @@ class TestBodies(BadInputTest):
                     answer = self.clients[name].request('POST', path, body=body, version=VERSIONS[name])
                     self.assertLess(answer.status, 500, (name, value, answer.text))
                     continue
-                self.check_status(name, operation.method, path, body=body, version=VERSIONS[name])
+                self.check_status(name, operation.method, path, body=body, **of(name, operation))
 
     def test_hints(self):
         for outer, hint in itertools.product(
@@ -192,7 +209,7 @@ class TestBodies(BadInputTest):
                     body = json.dumps({operation.action or KEYS[name][0]: {}}).encode()
                     self.check_status(
                         name, operation.method, self.path_of(name, operation), body=body,
-                        version=VERSIONS[name], headers={'Content-Type': kind},
+                        **of(name, operation), headers={'Content-Type': kind},
                     )  # fmt: skip
 
     def test_too_large(self):
@@ -217,7 +234,8 @@ class TestBodies(BadInputTest):
             max_leaves=12,
         )
         body = json.dumps(data.draw(st.dictionaries(keys, documents, max_size=3))).encode()
-        self.check(name, operation.method, self.path_of(name, operation), body=body, version=VERSIONS[name])
+        self.check(name, operation.method, self.path_of(name, operation), body=body,
+                   version=version_of(name, operation))  # fmt: skip
 
 
 class TestQueries(BadInputTest):
@@ -227,7 +245,7 @@ class TestQueries(BadInputTest):
                 if operation.method != 'GET':
                     continue
                 path = self.path_of(name, operation)
-                for query in QUERIES:
+                for query in share(QUERIES, operation.name):
                     for who in ('demo', 'admin'):
                         self.check(name, 'GET', f'{path}?{query}', as_=who, version=VERSIONS[name])
 
@@ -238,23 +256,25 @@ class TestPaths(BadInputTest):
             for operation in service.operations:
                 if '{' not in operation.path:
                     continue
-                for odd in ODD_IDS:
+                for odd in share(ODD_IDS, operation.name):
+                    if odd == 'detail' and operation.method != 'GET':
+                        continue  # a path of its own
                     head, _brace, rest = operation.path.partition('{')
                     path = head + odd + rest.partition('}')[2].replace('{', '').replace('}', '')
                     body = json.dumps({operation.action: {}}).encode() if operation.action else None
-                    self.check_refused(name, operation.method, path, body=body, version=VERSIONS[name])
+                    self.check_refused(name, operation.method, path, body=body, **of(name, operation))
 
     def test_odd_ids_further_on(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if operation.path.count('{') != 2 or not operation.path.startswith(('/servers', '/volumes')):
                     continue
-                for odd in ODD_IDS:
+                for odd in share(ODD_IDS, operation.name):
                     head, _brace, rest = operation.path.partition('{')
                     path = head + self.resource(name, operation.path) + rest.partition('}')[2]
                     head, _brace, rest = path.partition('{')
                     path = head + odd + rest.partition('}')[2]
-                    self.check_status(name, operation.method, path, body=b'{}', version=VERSIONS[name])
+                    self.check_refused(name, operation.method, path, body=b'{}', **of(name, operation))
 
     def test_paths_nobody_has(self):
         project = self.cloud.project_id('demo')

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kind of call to a pod, with everything that can go wrong on the way."""
+
+import logging
+
+import fixtures
+
+from trio2o.lab.emulated.faults import (
+    Drop,
+    DropAfter,
+    DropMidBody,
+    Garbage,
+    Hang,
+    Refuse,
+    Slow,
+    Status,
+    Truncate,
+    WrongVersion,
+)
+from trio2o.tests.functional.conversations.base import ConversationTest
+
+HTML = b'<html><body>' + b'Bad Gateway ' * 100 + b'</body></html>'
+#: Reached or not, and answered or not: what a socket can do.
+TRANSPORT = (Refuse(), Slow(1000.0), Hang(), Drop(), DropAfter(), DropMidBody(), Truncate())
+UNWELL = tuple(Status(status=status, body=HTML) for status in (500, 502, 503, 504, 599))
+NONSENSE = tuple(
+    Garbage(body=body)
+    for body in (b'', b'{', b'\x00\xff', HTML, b'null', b'7', b'"x"', b'[]', b'[[]]', b'{}', b'{"server": []}',
+                 b'{"server": {"id": 7}}', b'{"servers": {}}', b'{"servers": [[]]}', b'{"servers": [{"id": null}]}',
+                 b'{"servers": [], "servers_links": 7}', b'{"servers": [{"id": "x"}], "servers_links": [7]}',
+                 b'{"limits": 7}', b'{"limits": {"absolute": []}}', b'{"limits": {"absolute": {"a": "b", "c": []}}}',
+                 b'{"limits": {"absolute": {}}}', b'{"volume-summary": {"total_size": "x"}}', b'{"events": [null]}',
+                 b'{"volume": {"id": {}}}', b'{"volumes": [{"id": "x", "created_at": 7}], "count": "x"}',
+                 b'{"availabilityZoneInfo": [{}]}', b'{"flavor": 7}', b'{"flavors": null}',
+                 b'{"server": {"id": "x", "created": [], "tenant_id": {}}}')  # fmt: skip
+)
+ALL = (*TRANSPORT, *UNWELL, *NONSENSE)
+
+
+class TestEveryKind(ConversationTest):
+    """Pod1 is well, Pod2 is not, and holds one of each."""
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG, nuke_handlers=True))
+        self.well = [self.cloud.lab.add_servers('Pod1', 'demo')[0]['id']]
+        self.server_id = self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
+        self.volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        self.nova.get(f'/servers/{self.server_id}')
+        self.cinder.get(f'/volumes/{self.volume_id}')
+        self.number = 0
+
+    def forget(self):
+        for kind, id_ in (('server', self.server_id), ('volume', self.volume_id)):
+            self.cloud.runtime.locator.forget(kind, id_)
+
+    def mend(self):
+        for service in self.cloud.pod('Pod2').each():
+            service.faults.clear()
+        self.cloud.runtime.client.breakers._states.clear()
+
+    def each(self, call, faults=ALL, is_sound=lambda fault, answer: True):
+        """Make a call with each fault.
+
+        :param is_sound: what else has to be true of the answer
+        """
+        for fault in faults:
+            with self.subTest(fault=fault):
+                self.break_pod('Pod2', fault)
+                answer = call()
+                self.assertNotIn(b'Unexpected API Error', answer.body, fault)
+                self.assertNotIn(b'Traceback', answer.body)
+                if answer.status in (503, 504) and HTML not in answer.body:
+                    self.assert_own_words(answer, answer.status)
+                self.assertTrue(is_sound(fault, answer), (fault, answer.status, answer.body[:300]))
+                self.mend()
+        self.assertNotIn('Unexpected error', self.log.output)
+        self.assertNotIn(self.cloud.token(), self.log.output)
+
+    def test_forward_read(self):
+        def is_sound(fault, answer):
+            if fault in TRANSPORT:
+                return answer.status == 503 and 'Retry-After' in answer.headers
+            if fault in UNWELL:
+                return answer.status == fault.status and answer.body == HTML
+            return answer.status == 200 and answer.body == fault.body
+
+        self.each(lambda: self.nova.get(f'/servers/{self.server_id}'), is_sound=is_sound)
+        self.each(lambda: self.cinder.get(f'/volumes/{self.volume_id}'), is_sound=is_sound)
+        self.assertEqual(200, self.nova.get(f'/servers/{self.server_id}').status)
+
+    def test_forward_write(self):
+        def is_sound(fault, answer):
+            if fault in TRANSPORT:
+                return answer.status == (503 if isinstance(fault, Refuse) else 504)
+            return answer.status == (fault.status if fault in UNWELL else 200)
+
+        self.each(lambda: self.nova.post(f'/servers/{self.server_id}/action', {'lock': None}), is_sound=is_sound)
+
+    def test_probe(self):
+        """Nobody may say that it is not there while a pod has not said so."""
+
+        def call():
+            self.number += 1
+            id_ = f'4f2e8d4c-6f1f-4e83-9a5e-{self.number:012x}'
+            return self.nova.get(f'/servers/{id_}')
+
+        self.each(call, is_sound=lambda fault, answer: answer.status == (503 if b'"id"' not in self.body(fault) else
+                                                                         answer.status))  # fmt: skip
+        self.assertEqual(404, call().status)
+
+    def body(self, fault):
+        return fault.body if isinstance(fault, Garbage) else b''
+
+    def test_gather(self):
+        for path in ('/servers', '/servers/detail', '/servers/detail?limit=1', '/servers?sort_key=display_name'):
+            def is_sound(fault, answer):
+                return answer.status == 200 and self.well[0] in answer.text
+
+            self.each(lambda path=path: self.nova.get(path), is_sound=is_sound)
+        volume_id = self.cloud.lab.add_volumes('Pod1', 'demo')[0]['id']
+        self.each(
+            lambda: self.cinder.get('/volumes/detail?with_count=1', version='3.45'),
+            is_sound=lambda fault, answer: answer.status == 200 and volume_id in answer.text,
+        )
+
+    def test_gather_behind_a_marker(self):
+        for marker in (self.server_id, self.well[0]):
+            self.each(
+                lambda marker=marker: self.nova.get(f'/servers?limit=5&marker={marker}'),
+                is_sound=lambda fault, answer: answer.status in (200, 400, 503)
+                or answer.status == getattr(fault, 'status', None),
+            )
+
+    def test_sum(self):
+        self.each(lambda: self.nova.get('/limits'), is_sound=lambda fault, answer: answer.status == 200)
+        self.each(lambda: self.cinder.get('/limits'), is_sound=lambda fault, answer: answer.status == 200)
+        self.each(
+            lambda: self.cinder.get('/volumes/summary', version='3.36'),
+            is_sound=lambda fault, answer: answer.status == 200,
+        )
+        self.each(
+            lambda: self.nova.get('/os-availability-zone/detail', as_='admin'),
+            is_sound=lambda fault, answer: answer.status == 200,
+        )
+
+    def test_place(self):
+        def server(zone):
+            return self.nova.post('/servers', {'server': {
+                'name': 'n', 'flavorRef': '1', 'networks': 'none', 'availability_zone': zone,
+                'imageRef': self.cloud.lab.image['id'],
+            }}, version='2.96')  # fmt: skip
+
+        def is_sound(fault, answer):
+            if fault in TRANSPORT and not isinstance(fault, Refuse):
+                return answer.status == 504
+            return answer.status == (200 if fault in NONSENSE else 503)
+
+        self.each(lambda: server('az2'), is_sound=is_sound)
+        self.assertEqual(202, server('az2').status)
+        self.each(lambda: self.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': 'az2'}}),
+                  is_sound=is_sound)  # fmt: skip
+
+    def test_pins(self):
+        def attach():
+            self.forget()
+            return self.nova.post(
+                f'/servers/{self.well[0]}/os-volume_attachments', {'volumeAttachment': {'volumeId': self.volume_id}}
+            )
+
+        self.each(attach, is_sound=lambda fault, answer: answer.status == 400 and self.volume_id in answer.text)
+
+    def test_replicated_reads(self):
+        for client, path in ((self.nova, '/flavors'), (self.nova, '/os-keypairs'), (self.cinder, '/types')):
+            self.each(
+                lambda client=client, path=path: client.get(path), faults=(*TRANSPORT, *UNWELL),
+                is_sound=lambda fault, answer: answer.status == 200,
+            )  # fmt: skip
+            for service in self.cloud.pod('Pod1').each():
+                service.faults.add(Status(status=500, body=HTML))
+            self.assertEqual(200, client.get(path).status)
+            for service in self.cloud.pod('Pod1').each():
+                service.faults.clear()
+
+    def test_replicated_writes(self):
+        """Pod1 decides; what Pod2 makes of it is a job's concern."""
+
+        def flavor():
+            self.number += 1
+            body = {'name': f'f{self.number}', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': f'f{self.number}'}
+            return self.nova.post('/flavors', {'flavor': body}, as_='admin')
+
+        self.each(flavor, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status == 200)
+
+        def volume_type():
+            self.number += 1
+            return self.cinder.post('/types', {'volume_type': {'name': f't{self.number}'}}, as_='admin')
+
+        self.each(volume_type, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status == 200)
+
+        def keypair():
+            self.number += 1
+            return self.nova.post('/os-keypairs', {'keypair': {'name': f'k{self.number}'}})
+
+        self.each(keypair, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status in (200, 201))
+
+    def test_events(self):
+        body = {'events': [{'name': 'network-changed', 'server_uuid': id_} for id_ in (self.well[0], self.server_id)]}
+
+        def is_sound(fault, answer):
+            return answer.status == 207 and [event['code'] for event in answer['events']][0] == 200
+
+        self.each(
+            lambda: self.nova.post('/os-server-external-events', body, as_='admin', version='2.76'), is_sound=is_sound
+        )
+
+    def test_older_pods(self):
+        """A pod that turns out to be older than it told."""
+        self.each(
+            lambda: self.nova.get('/servers', version='2.96'), faults=(WrongVersion(minor=50),),
+            is_sound=lambda fault, answer: answer.status == 200 and self.well[0] in answer.text,
+        )  # fmt: skip
+        self.each(
+            lambda: self.nova.get(f'/servers/{self.server_id}', version='2.96'), faults=(WrongVersion(minor=50),),
+            is_sound=lambda fault, answer: answer.status == 406,
+        )  # fmt: skip
+
+    def test_any_pod(self):
+        self.each(lambda: self.nova.get('/extensions'), is_sound=lambda fault, answer: answer.status == 200)
+        for service in self.cloud.pod('Pod1').each():
+            service.faults.add(Status(status=503, body=HTML))
+        self.assertEqual(200, self.nova.get('/extensions').status)
+        answer = self.nova.post(f'/servers/{self.server_id}/action', {'nonsense': None})
+        self.assertEqual(400, answer.status)

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request to one pod: what is sent again, what counts against the pod, and asking many at once."""
+
+import threading
+import time
+
+import testtools
+
+from trio2o import exception
+from trio2o.concurrency import Deadline, Executor
+from trio2o.db import pods
+from trio2o.pods.client import PodClient
+from trio2o.pods.fanout import ask_all
+from trio2o.pods.health import Breakers
+from trio2o.pods.registry import Registry
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.database import DatabaseFixture
+from trio2o.web.microversion import Version, VersionRange
+
+OK = (200, [('A', 'b')], b'body')
+
+
+class Script:
+    """A transport that does what it is told, one thing a call."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.calls = []
+
+    def request(self, method, url, headers, body, timeout):
+        self.calls.append((method, url, headers, body, timeout))
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def endpoint(minimum='2.1', maximum='2.96'):
+    return {'url': 'http://pod/v2.1', 'roots': ['http://pod'], 'min_version': minimum, 'max_version': maximum}
+
+
+class PodTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(DatabaseFixture()).db
+        self.conf = self.useFixture(ConfFixture()).conf
+        self.registry = Registry(self.conf, self.db)
+
+    def pod(self, name='Pod', compute=None, **fields):
+        pod_id = pods.create(self.db, pod_name=name, az_name='az').pod_id
+        pods.update(self.db, pod_id, endpoints={'compute': compute or endpoint()}, **fields)
+        return self.registry.refresh().by_id[pod_id]
+
+
+class TestSend(PodTest):
+    def setUp(self):
+        super().setUp()
+        self.breakers = Breakers(3, 1000.0)
+        self.view = self.pod()
+        self.key = (self.view.id, 'compute')
+
+    def send(self, transport, method='GET', service='compute', **kwargs):
+        client = PodClient(self.conf, transport, self.breakers)
+        return client.send(self.view, service, method, '/x?y=z', [('H', 'v')], **kwargs)
+
+    def test_what_is_sent_and_what_comes_back(self):
+        script = Script(OK)
+        answer = self.send(script, 'PUT', body=b'in', timeout=3.0)
+        self.assertEqual((200, [('A', 'b')], b'body'), (answer.status, answer.headers, answer.body))
+        self.assertEqual([('PUT', 'http://pod/v2.1/x?y=z', [('H', 'v')], b'in', 3.0)], script.calls)
+
+    def test_reads_are_sent_once_more(self):
+        for method in ('GET', 'HEAD'):
+            script = Script(ConnectionResetError(), OK)
+            self.assertEqual(200, self.send(script, method).status)
+            self.assertLessEqual(script.calls[1][4], script.calls[0][4])
+        script = Script(ConnectionResetError(), ConnectionResetError())
+        self.assertRaises(exception.PodNoAnswer, self.send, script)
+
+    def test_writes_are_not(self):
+        for method in ('POST', 'PUT', 'DELETE', 'PATCH'):
+            script = Script(ConnectionResetError(), OK)
+            self.assertRaises(exception.PodNoAnswer, self.send, script, method)
+            self.assertEqual(1, len(script.calls))
+            self.breakers.succeeded(self.key)
+
+    def test_nothing_is_sent_again_that_was_refused_or_took_too_long(self):
+        refused, late = ConnectionRefusedError(), TimeoutError()
+        for error, wanted in ((refused, exception.PodNotReached), (late, exception.PodNoAnswer)):
+            script = Script(error, OK)
+            self.assertRaises(wanted, self.send, script)
+            self.assertEqual(1, len(script.calls))
+
+    def test_what_counts_against_a_pod(self):
+        for step, counts in (
+            (OK, False), ((404, [], b''), False), ((500, [], b''), False), ((501, [], b''), False),
+            ((502, [], b''), True), ((503, [], b''), True), ((504, [], b''), True),
+            (ConnectionRefusedError(), True), (TimeoutError(), True),
+        ):  # fmt: skip
+            self.breakers.succeeded(self.key)
+            for _ in range(3):
+                try:
+                    self.send(Script(step), 'POST')
+                except exception.PodError:
+                    pass
+            self.assertEqual(counts, self.breakers.is_open(self.key), step)
+
+    def test_a_pod_left_alone_is_not_called(self):
+        for _ in range(3):
+            self.breakers.failed(self.key)
+        script = Script()
+        self.assertRaises(exception.PodNotReached, self.send, script)
+        self.assertEqual([], script.calls)
+
+    def test_a_service_it_has_not(self):
+        self.assertRaises(exception.PodNotReached, self.send, Script(), service='volume')
+
+
+class TestAskAll(PodTest):
+    def setUp(self):
+        super().setUp()
+        self.views = [self.pod(f'Pod{number}') for number in range(4)]
+        self.executor = Executor(8)
+        self.addCleanup(self.executor.shutdown)
+
+    def test_all_at_once_and_in_order(self):
+        barrier = threading.Barrier(4, timeout=5)
+
+        def ask(pod):
+            barrier.wait()
+            if pod is self.views[1]:
+                raise exception.PodNoAnswer(pod.name, 'no')
+            return pod.name
+
+        results = ask_all(self.executor, self.views, ask, Deadline(5))
+        self.assertEqual(self.views, list(results))
+        self.assertIsInstance(results[self.views[1]], exception.PodNoAnswer)
+        self.assertEqual(['Pod0', 'Pod2', 'Pod3'], [value for value in results.values() if isinstance(value, str)])
+
+    def test_who_is_late_is_left_out(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+
+        def ask(pod):
+            if pod is self.views[2]:
+                release.wait(10)
+            return pod.name
+
+        started = time.monotonic()
+        results = ask_all(self.executor, self.views, ask, Deadline(0.05))
+        self.assertLess(time.monotonic() - started, 2)
+        self.assertIsInstance(results[self.views[2]], exception.PodNoAnswer)
+        self.assertEqual('Pod3', results[self.views[3]])
+
+    def test_faults_are_raised(self):
+        def ask(pod):
+            raise RuntimeError('a bug')
+
+        for views in (self.views, self.views[:1]):
+            self.assertRaises(RuntimeError, ask_all, self.executor, views, ask, Deadline(1))
+
+    def test_none(self):
+        self.assertEqual({}, ask_all(self.executor, [], None, Deadline(1)))
+
+
+class TestVersions(PodTest):
+    known = VersionRange(Version(2, 1), Version(2, 104))
+
+    def range(self):
+        found = self.registry.versions('compute', self.known)
+        return str(found.min), str(found.max)
+
+    def test_what_all_can_do(self):
+        self.assertEqual(('2.1', '2.104'), self.range())
+        self.pod('A', endpoint('2.1', '2.200'))
+        self.assertEqual(('2.1', '2.104'), self.range())
+        self.pod('B', endpoint('2.10', '2.96'))
+        self.pod('C', endpoint('2.1', '2.60'))
+        self.assertEqual(('2.10', '2.60'), self.range())
+
+    def test_one_that_never_told_narrows_nothing(self):
+        self.pod('A', endpoint('', ''))
+        self.assertEqual(('2.1', '2.104'), self.range())
+
+    def test_one_at_rest_narrows_nothing(self):
+        self.pod('A', endpoint('2.1', '2.5'), state='maintenance')
+        self.pod('B', endpoint('2.1', '2.70'), state='draining')
+        self.assertEqual(('2.1', '2.70'), self.range())
