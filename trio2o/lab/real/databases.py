@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import tempfile
 import uuid
+import uuid
 
 import sqlalchemy
 
@@ -74,6 +75,23 @@ def copy_template(topology: Topology, service: Service) -> None:
         for leftover in ('', '-wal', '-shm'):
             target.with_name(target.name + leftover).unlink(missing_ok=True)
         shutil.copyfile(source, target)
+        if service.kind == 'cinder':
+            give_own_ids(target)
+
+
+#: Tables whose migration makes a record with an id of its own, with those that refer to it.
+OWN_IDS = {'volume_types': (), 'group_types': (('group_type_specs', 'group_type_id'),)}
+
+
+def give_own_ids(file: pathlib.Path) -> None:
+    """Make a copy differ as two migrations would: the default types of two pods are not the same."""
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        for table, references in OWN_IDS.items():
+            for (old,) in connection.execute(f'SELECT id FROM {table}').fetchall():
+                new = str(uuid.uuid4())
+                connection.execute(f'UPDATE {table} SET id = ? WHERE id = ?', (new, old))
+                for other, column in references:
+                    connection.execute(f'UPDATE {other} SET {column} = ? WHERE {column} = ?', (new, old))
 
 
 def template_name(service: Service, database: str) -> str:
