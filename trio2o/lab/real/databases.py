@@ -15,7 +15,6 @@ import sqlite3
 import subprocess
 import tempfile
 import uuid
-import uuid
 
 import sqlalchemy
 
