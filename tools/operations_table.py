@@ -63,8 +63,8 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'For admins. Lists have what all clouds have, one cloud after another. Ids that are whole numbers are those '
         'of the pod times 1000 and the number of the pod added; UUIDs are what they are. A host or hypervisor whose '
         'name is in several pods has to be qualified with its pod, as in ``Pod1@compute-1``, which may always be '
-        'done: in paths, in bodies, in ``--host`` and after the colon of an availability zone. Unqualified it is a 409 that '
-        'names the qualified forms.',
+        'done: in paths, in bodies, in ``--host`` and after the colon of an availability zone. Unqualified it is a '
+        '409 that names the qualified forms.',
         (
             InfraList,
             ForwardInfra,
