@@ -16,6 +16,7 @@ from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.nova_apigw import images
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
@@ -216,17 +217,17 @@ def references(document: Any) -> list[tuple[str, str]]:
 
 
 def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
-    """Hosts and nodes that an admin asks for, each perhaps qualified with its pod.
+    """Hosts and nodes that an admin asks for, each perhaps qualified with its pod, and what the image is made of.
 
     :raises PinsDisagree: they are in different pods
     """
-    if not call.context.may_see_all:
-        return document, None
     server = dict(document['server'])
+    found = _pod_of_image(call, server.get('imageRef'))
+    if not call.context.may_see_all:
+        return document, found
     text = server.get('availability_zone') or ''
     parts = dict(enumerate(text.split(':')))
     pods = [pod for pod in pods_of(call) if parts[0] in ('', pod.zone)]
-    found: tuple[str, PodView] | None = None
     places: tuple[tuple[NameSource, dict[Any, Any], Any], ...] = (
         (BY_HOST, server, 'host'),
         (BY_NODE, server, 'hypervisor_hostname'),
@@ -246,6 +247,17 @@ def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]
     if ':'.join(parts.values()) != text:
         server['availability_zone'] = ':'.join(parts.values())
     return (document if server == document['server'] else {**document, 'server': server}), found
+
+
+def _pod_of_image(call: Call, image_id: Any) -> tuple[str, PodView] | None:
+    """The pod of the snapshots that an image is made of, if it is made of any."""
+    for snapshot_id in images.snapshots_of(call, image_id):
+        try:
+            route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
+        except exception.NotFound:
+            continue
+        return f'Image {image_id}', route.pod
+    return None
 
 
 def siblings(document: Any, answer: Any) -> str | None:

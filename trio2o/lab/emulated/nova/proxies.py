@@ -121,6 +121,19 @@ def delete_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     return wire.empty(202)
 
 
+def show_image(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /images/{id}: the properties of an image are its metadata."""
+    image = nova.glance.images.get(request.args['id']) if nova.glance is not None else None
+    if image is None:
+        raise Refusal(404, f'Image {request.args["id"]} could not be found.')
+    metadata = {'block_device_mapping': image['block_device_mapping']} \
+        if 'block_device_mapping' in image else {}
+    return wire.reply({'image': {
+        'id': image['id'], 'name': image['name'], 'minRam': 0, 'minDisk': 0, 'progress': 100,
+        'metadata': metadata, 'created': image['created_at'], 'updated': image['updated_at'],
+        'status': 'ACTIVE', 'OS-EXT-IMG-SIZE:size': image['size'], 'links': []}})
+
+
 def assist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     """POST /os-assisted-volume-snapshots, which Cinder's drivers call."""
     body = nova.body(request, 'snapshot')
@@ -145,6 +158,7 @@ def _proxied(path: str, handlers: tuple[Any, Any, Any, Any]) -> list[Route]:
 
 
 ROUTES = [
+    Route('GET', '/images/{id}', show_image, until=LAST),
     *_proxied('/os-volumes', (list_volumes, show_volume, create_volume, delete_volume)),
     *_proxied('/os-snapshots', (list_snapshots, show_snapshot, create_snapshot, delete_snapshot)),
     Route('POST', '/os-assisted-volume-snapshots', assist_snapshot),

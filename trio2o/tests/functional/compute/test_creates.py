@@ -78,6 +78,31 @@ class TestHosts(CreateTest):
         self.assertEqual(b'{"migrate": {"host": "same"}}', self.seen('Pod2', method='POST')[-1].body)
 
 
+class TestImages(CreateTest):
+    """Images that are made of snapshots of volumes."""
+
+    def setUp(self):
+        super().setUp()
+        volume = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        self.snapshot = self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': volume}})['snapshot']['id']
+        mapping = [{'source_type': 'snapshot', 'destination_type': 'volume', 'snapshot_id': self.snapshot}]
+        self.image = self.cloud.lab.glance.add_image('whole', block_device_mapping=mapping)['id']
+
+    def test_draw_servers_to_their_snapshots(self):
+        for _again in range(2):
+            self.assert_booted('Pod2', self.boot('demo', imageRef=self.image))
+        looks = [request for pod in ('Pod1', 'Pod2') for request in self.seen(pod) if '/images/' in request.path]
+        self.assertEqual(1, len(looks))
+
+    def test_disagree_with_a_zone(self):
+        answer = self.boot('demo', imageRef=self.image, availability_zone='az1')
+        self.assertIn(self.image, self.assert_own_words(answer, 400))
+
+    def test_of_bytes_may_go_anywhere(self):
+        self.assert_booted('Pod1', self.boot('demo', availability_zone='az1'))
+        self.assert_booted('Pod2', self.boot('demo', availability_zone='az2'))
+
+
 class TestManyAtOnce(CreateTest):
     def test_all_are_known_at_once(self):
         answer = self.boot('demo', min_count=3, max_count=3)
