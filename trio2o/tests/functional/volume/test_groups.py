@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups: with all their volumes in one pod; attachments and messages, which are found where they are."""
+
+from trio2o.lab.emulated.cinder import messages, records
+from trio2o.tests.functional.conversations.base import ConversationTest, ids
+
+
+class TestGroups(ConversationTest):
+    version = '3.38'
+
+    def setUp(self):
+        super().setUp()
+        self.cloud.run_jobs()
+        answer = self.cinder.post('/group_types', {'group_type': {'name': 'plain'}}, as_='admin', version=self.version)
+        self.assertEqual(202, answer.status, answer.text)
+        self.type_id = answer['group_type']['id']
+        self.default = self.cinder.get('/types/default')['volume_type']['id']
+
+    def make(self, zone, **given):
+        body = {
+            'group': {
+                'name': 'all',
+                'group_type': self.type_id,
+                'volume_types': [self.default],
+                'availability_zone': zone,
+                **given,
+            }
+        }
+        answer = self.cinder.post('/groups', body, version=self.version)
+        self.assertEqual(202, answer.status, answer.text)
+        return answer['group']['id']
+
+    def volume_in(self, group_id, **given):
+        body = {'volume': {'size': 1, 'group_id': group_id, 'volume_type': '__DEFAULT__', **given}}
+        answer = self.cinder.post('/volumes', body, version=self.version)
+        self.assertEqual(202, answer.status, answer.text)
+        return answer['volume']['id']
+
+    def test_ids_are_those_of_the_top(self):
+        for zone in ('az1', 'az2'):
+            answer = self.cinder.get(f'/groups/{self.make(zone)}', version=self.version)
+            self.assertEqual(self.type_id, answer['group']['group_type'])
+            self.assertEqual([self.default], answer['group']['volume_types'])
+            self.assertEqual(zone, answer['group']['availability_zone'])
+
+    def test_volumes_go_where_their_group_is(self):
+        group_id = self.make('az2')
+        self.assertEqual('Pod2', self.pod_of('volume', self.volume_in(group_id)))
+
+    def test_in_another_zone_than_the_group(self):
+        group_id = self.make('az2')
+        body = {'volume': {'size': 1, 'group_id': group_id, 'availability_zone': 'az1'}}
+        answer = self.cinder.post('/volumes', body, version=self.version)
+        self.assertIn(group_id, self.assert_own_words(answer, 400))
+
+    def test_members_of_another_pod(self):
+        group_id = self.make('az2')
+        here, there = (self.cloud.lab.add_volumes(pod, 'demo')[0]['id'] for pod in ('Pod2', 'Pod1'))
+        body = {'group': {'add_volumes': f'{here},{there}'}}
+        answer = self.cinder.put(f'/groups/{group_id}', body, version=self.version)
+        text = self.assert_own_words(answer, 400)
+        self.assertIn(group_id, text)
+        self.assertIn(there, text)
+        body = {'group': {'add_volumes': here}}
+        self.assertEqual(202, self.cinder.put(f'/groups/{group_id}', body, version=self.version).status)
+
+    def test_what_is_born_with_a_copy(self):
+        group_id = self.make('az2')
+        self.volume_in(group_id)
+        body = {'create-from-src': {'name': 'copy', 'source_group_id': group_id}}
+        copy = self.cinder.post('/groups/action', body, version=self.version)['group']['id']
+        self.assertEqual('Pod2', self.pod_of('group', copy))
+        answer = self.cinder.get(f'/groups/{copy}?list_volume=True', version=self.version)
+        (volume_id,) = answer['group']['volumes']
+        self.assertEqual(200, self.cinder.get(f'/volumes/{volume_id}').status)
+        self.assertIn(volume_id, ids(self.cinder.get('/volumes')['volumes']))
+
+    def test_snapshots(self):
+        group_id = self.make('az2')
+        volume_id = self.volume_in(group_id)
+        body = {'group_snapshot': {'group_id': group_id, 'name': 'now'}}
+        answer = self.cinder.post('/group_snapshots', body, version=self.version)
+        self.assertEqual(202, answer.status, answer.text)
+        snapshot_id = answer['group_snapshot']['id']
+        answer = self.cinder.get(f'/group_snapshots/{snapshot_id}', version=self.version)
+        self.assertEqual(self.type_id, answer['group_snapshot']['group_type_id'])
+        (born,) = self.cinder.get(f'/snapshots?volume_id={volume_id}')['snapshots']
+        self.assertEqual(200, self.cinder.get(f'/snapshots/{born["id"]}').status)
+        body = {'create-from-src': {'name': 'copy', 'group_snapshot_id': snapshot_id}}
+        self.assertEqual(202, self.cinder.post('/groups/action', body, version=self.version).status)
+        self.assertEqual(202, self.cinder.delete(f'/group_snapshots/{snapshot_id}', version=self.version).status)
+        self.assertEqual([], self.cinder.get('/group_snapshots', version=self.version)['group_snapshots'])
+
+    def test_lists(self):
+        made = [self.make(zone) for zone in ('az1', 'az2', 'az1')]
+        answer = self.cinder.get('/groups?limit=2', version=self.version)
+        self.assertEqual({'id', 'name'}, set(answer['groups'][0]))
+        self.assertIn('/groups?', answer['group_links'][0]['href'])
+        rest = self.cinder.get(answer['group_links'][0]['href'], version=self.version)
+        self.assertEqual(sorted(made), sorted(ids(answer['groups']) + ids(rest['groups'])))
+
+    def test_delete_with_volumes(self):
+        group_id = self.make('az2')
+        volume_id = self.volume_in(group_id)
+        body = {'delete': {'delete-volumes': True}}
+        self.assertEqual(202, self.cinder.post(f'/groups/{group_id}/action', body, version=self.version).status)
+        self.assertEqual(404, self.cinder.get(f'/volumes/{volume_id}').status)
+        self.assertEqual(404, self.cinder.get(f'/groups/{group_id}', version=self.version).status)
+
+    def test_unknown_action(self):
+        group_id = self.make('az2')
+        answer = self.cinder.post(f'/groups/{group_id}/action', {'dance': {}}, version=self.version)
+        self.assertEqual(400, answer.status)
+
+    def test_not_in_this_version(self):
+        self.assertEqual(404, self.cinder.get('/groups', version='3.12').status)
+
+
+class TestMessages(ConversationTest):
+    def setUp(self):
+        super().setUp()
+        self.made = {
+            name: messages.add(self.cloud.pod(name).cinder, self.cloud.project_id('demo')) for name in self.pods
+        }
+
+    def test_is_found_where_it_is(self):
+        for name, row in self.made.items():
+            answer = self.cinder.get(f'/messages/{row["id"]}', version='3.3')
+            self.assertEqual(row['request_id'], answer['message']['request_id'])
+            self.assertEqual(name, self.pod_of('message', row['id']))
+            self.assertEqual(204, self.cinder.delete(f'/messages/{row["id"]}', version='3.3').status)
+            self.assertEqual(404, self.cinder.get(f'/messages/{row["id"]}', version='3.3').status)
+
+    def test_lists(self):
+        wanted = sorted(row['id'] for row in self.made.values())
+        self.assertEqual(wanted, sorted(ids(self.cinder.get('/messages?limit=1', version='3.3')['messages'])))
+        answer = self.cinder.get('/messages?limit=1', version='3.5')
+        rest = self.cinder.get(answer['messages_links'][0]['href'], version='3.5')
+        self.assertEqual(wanted, sorted(ids(answer['messages']) + ids(rest['messages'])))
+        self.assertEqual([], self.cinder.get('/messages', version='3.5', as_='alt')['messages'])
+
+
+class TestAttachments(ConversationTest):
+    version = '3.54'
+
+    def test_of_a_volume(self):
+        volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        server_id = self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
+        self.nova.get(f'/servers/{server_id}')
+        body = {'attachment': {'volume_uuid': volume_id, 'instance_uuid': server_id}}
+        answer = self.cinder.post('/attachments', body, version=self.version)
+        self.assertEqual(200, answer.status, answer.text)
+        attachment_id = answer['attachment']['id']
+        self.assertEqual('Pod2', self.pod_of('attachment', attachment_id))
+        body = {'attachment': {'connector': {'host': 'elsewhere'}}}
+        self.assertEqual(200, self.cinder.put(f'/attachments/{attachment_id}', body, version=self.version).status)
+        answer = self.cinder.post(f'/attachments/{attachment_id}/action', {'os-complete': {}}, version=self.version)
+        self.assertEqual(204, answer.status)
+
+    def test_for_a_server_of_another_pod(self):
+        volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        server_id = self.cloud.lab.add_servers('Pod1', 'demo')[0]['id']
+        self.nova.get(f'/servers/{server_id}')
+        body = {'attachment': {'volume_uuid': volume_id, 'instance_uuid': server_id}}
+        text = self.assert_own_words(self.cinder.post('/attachments', body, version=self.version), 400)
+        self.assertIn(server_id, text)
+        self.assertIn(volume_id, text)
+
+    def test_for_what_is_no_server(self):
+        volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        body = {'attachment': {'volume_uuid': volume_id, 'instance_uuid': '9f6c1f5e-0d1b-4a0a-9b4e-2c7d4b8f1a10'}}
+        self.assertEqual(200, self.cinder.post('/attachments', body, version=self.version).status)
+
+    def test_that_nova_made(self):
+        made = []
+        for name in self.pods:
+            volume = self.cloud.lab.add_volumes(name, 'demo')[0]
+            made.append(records.attach(self.cloud.pod(name).cinder, volume, 'some-server', '/dev/vdb'))
+        for attachment_id in made:
+            answer = self.cinder.get(f'/attachments/{attachment_id}', version=self.version)
+            self.assertEqual(attachment_id, answer['attachment']['id'])
+        answer = self.cinder.get('/attachments', version=self.version)
+        self.assertEqual(sorted(made), sorted(ids(answer['attachments'])))
+        self.assertEqual({'id', 'status', 'instance', 'volume_id'}, set(answer['attachments'][0]))
+        found, marker = [], ''
+        while True:
+            page = ids(self.cinder.get(f'/attachments/detail?limit=1{marker}', version=self.version)['attachments'])
+            if not page:
+                break
+            found += page
+            marker = f'&marker={page[-1]}'
+        self.assertEqual(sorted(made), sorted(found))
