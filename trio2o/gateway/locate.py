@@ -236,6 +236,7 @@ class Locator:
                 created_at = resource.created_at(item)
                 if project_id:
                     self.record(resource, pod, top_id, project_id, created_at)
+                assert isinstance(answer, Answer)
                 return Route(pod, top_id, top_id, project_id, True, created_at, answer)
         if not is_certain:
             raise exception.ServiceUnavailable(

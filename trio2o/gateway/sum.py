@@ -45,13 +45,13 @@ class Sum:
         documents: list[dict[str, Any]] = []
         missing = 0
         for pod, answer in ask_all(runtime.executor, pods, ask, deadline).items():
-            document = None
             if isinstance(answer, Answer) and answer.is_ok:
                 document = self._document(answer, names_of(call, pod))
-            if document is not None:
-                answers.append(answer)
-                documents.append(document)
-            elif isinstance(answer, exception.PodError) or answer.is_ok or answer.status >= 500:
+                if document is not None:
+                    answers.append(answer)
+                    documents.append(document)
+                    continue
+            if isinstance(answer, exception.PodError) or answer.is_ok or answer.status >= 500:
                 LOG.warning('%s without pod %s', call.operation.name, pod.name)
                 missing += 1
             else:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import io
 import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from subunit import v2
+from testtools import StreamToDict
+
+from trio2o.lab.real.errors import SeedFailed
 from trio2o.lab.real.lab import RealLab
-from trio2o.lab.real.rest import CallFailed
 from trio2o.lab.real.topology import TOP_REGION
 
 FLAVORS = {'trio2o-tempest-1': (128, 1), 'trio2o-tempest-2': (192, 1)}
@@ -105,7 +110,7 @@ def prepare(lab: RealLab, region: str) -> list[str]:
         command = [sys.executable, '-m', 'openstackclient.shell', *arguments]
         answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if answer.returncode:
-            raise CallFailed(f'openstack {" ".join(arguments)}: {answer.stderr.strip()}')
+            raise SeedFailed(f'openstack {" ".join(arguments)}: {answer.stderr.strip()}')
         return answer.stdout
 
     known = openstack('flavor', 'list', '--all', '-f', 'value', '-c', 'ID').split()
@@ -140,17 +145,12 @@ def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, con
 
 def outcomes(workspace: pathlib.Path) -> dict[str, str]:
     """Read the last run's results out of stestr's repository."""
-    import io
-
-    from subunit import v2  # type: ignore[import-untyped]
-    from testtools import StreamToDict
-
     stream = subprocess.run(
         [sys.executable, '-m', 'stestr', 'last', '--subunit'], cwd=workspace, capture_output=True, check=False
     ).stdout
     found: dict[str, str] = {}
 
-    def take(test: dict[str, object]) -> None:
+    def take(test: Any) -> None:
         name = str(test['id']).split('[')[0]
         found[name] = str(test['status'])
 
