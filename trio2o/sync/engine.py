@@ -534,9 +534,11 @@ class Engine:
             if type_id in obj.wanted['types']:
                 types = [each for each in obj.wanted['types'] if each != type_id]
                 replicas.upsert_object(self._db, obj.kind, obj.key, {**obj.wanted, 'types': types})
+                self.spread(obj.kind, obj.key)
         for obj in replicas.list_objects(self._db, DEFAULT_TYPE):
             if obj.wanted['volume_type'] == type_id:
                 replicas.mark_object_deleted(self._db, obj.kind, obj.key)
+                self.spread(obj.kind, obj.key)
 
     def _type_was_renamed(self, old: str, new: str) -> None:
         """The limits of a volume type have its name, and are renamed with it by every pod."""
@@ -548,6 +550,7 @@ class Engine:
                 }
                 if limits != obj.wanted['limits']:
                     replicas.upsert_object(self._db, kind, obj.key, {**obj.wanted, 'limits': limits})
+                    self.spread(kind, obj.key)
 
     def _wanted(
         self, adapter: Adapter, old: ReplicatedObject | None, found: Found, before: Found | None

@@ -62,6 +62,17 @@ def update_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     return wire.reply(wire.loads(request.body))
 
 
+def drop_keys(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """PUT /qos-specs/{id}/delete_keys: 202."""
+    cinder.admin_only(request, 'volume_extension:qos_specs_manage:delete')
+    spec, body = _find(cinder, request), cinder.body_of(request, '') or {}
+    for key in body.get('keys') or []:
+        if key not in spec['specs']:
+            raise Refusal(404, f'QoS spec {spec["id"]} has no spec with key {key}.')
+        del spec['specs'][key]
+    return wire.bare(202)
+
+
 def delete_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """DELETE /qos-specs/{id}: 202, 400 while types use it."""
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:delete')
@@ -109,6 +120,7 @@ ROUTES = [
     Route('GET', '/qos-specs/{qos_id}', show_qos),
     Route('PUT', '/qos-specs/{qos_id}', update_qos),
     Route('DELETE', '/qos-specs/{qos_id}', delete_qos),
+    Route('PUT', '/qos-specs/{qos_id}/delete_keys', drop_keys),
     Route('GET', '/qos-specs/{qos_id}/associations', list_qos_users),
     Route('GET', '/qos-specs/{qos_id}/associate', bind_qos),
     Route('GET', '/qos-specs/{qos_id}/disassociate', bind_qos),
