@@ -75,6 +75,7 @@ class Cinder(service.PodService):
         self.group_snapshots: dict[str, dict[str, Any]] = {}
         self.group_types: dict[str, dict[str, Any]] = {}
         self.default_types: dict[str, str] = {}
+        self.filters: dict[str, list[str]] = infra.FILTERS
         self.hosts: list[str] = ['volume-1']
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}

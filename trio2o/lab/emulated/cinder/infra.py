@@ -4,11 +4,22 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.cinder import lists, records, volumes
 from trio2o.lab.emulated.clock import micro
-from trio2o.lab.emulated.wire import Route
+from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder
+
+
+FILTERS = {'volume': ['name', 'status', 'metadata', 'bootable', 'migration_status',
+                      'availability_zone', 'group_id', 'size', 'created_at', 'updated_at'],
+           'snapshot': ['name', 'status', 'volume_id', 'metadata', 'availability_zone'],
+           'attachment': ['volume_id', 'status', 'instance_id', 'attach_status'],
+           'backup': ['name', 'status', 'volume_id'],
+           'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
+           'group': ['name', 'status', 'availability_zone', 'group_type_id'],
+           'volume_type': ['is_public']}
 
 
 def list_zones(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -59,14 +70,7 @@ def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 def list_filters(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /resource_filters, from 3.33."""
-    known = {'volume': ['name', 'status', 'metadata', 'bootable', 'migration_status',
-                        'availability_zone', 'group_id', 'size', 'created_at', 'updated_at'],
-             'snapshot': ['name', 'status', 'volume_id', 'metadata', 'availability_zone'],
-             'attachment': ['volume_id', 'status', 'instance_id', 'attach_status'],
-             'backup': ['name', 'status', 'volume_id'],
-             'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
-             'group': ['name', 'status', 'availability_zone', 'group_type_id'],
-             'volume_type': ['is_public']}
+    known = cinder.filters
     wanted = request.last('resource')
     return wire.reply({'resource_filters': [
         {'resource': name, 'filters': filters} for name, filters in known.items()
@@ -78,10 +82,140 @@ def list_extensions(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     return wire.reply({'extensions': []})
 
 
+def _names(cinder: 'Cinder') -> list[str]:
+    return ['control', *(f'{host}@fake' for host in cinder.hosts)]
+
+
+def change_service(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """PUT /os-services/enable, disable, freeze, thaw, failover_host and their like."""
+    cinder.admin_only(request, 'volume_extension:services:update')
+    body, verb = cinder.body_of(request, '') or {}, request.path.rpartition('/')[2]
+    if body.get('host') not in _names(cinder):
+        raise Refusal(404, f'Service {body.get("binary")} could not be found on host {body.get("host")}.')
+    if verb not in ('enable', 'disable', 'disable-log-reason'):
+        return wire.empty(202 if verb == 'failover' else 200)
+    status = 'enabled' if verb == 'enable' else 'disabled'
+    return wire.reply({'host': body['host'], 'service': '', 'binary': body.get('binary'), 'status': status,
+                       'disabled': verb != 'enable'})
+
+
+def log_levels(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """PUT /os-services/get-log and set-log, from 3.32."""
+    cinder.admin_only(request, 'volume_extension:services:update')
+    if request.path.endswith('set-log'):
+        return wire.bare(202)
+    server = (cinder.body_of(request, '') or {}).get('server')
+    return wire.reply({'log_levels': [
+        {'host': name, 'binary': 'cinder-volume', 'levels': {'cinder': 'INFO'}}
+        for name in _names(cinder)[1:] if server in (None, '', name)]})
+
+
+def list_hosts(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /os-hosts."""
+    cinder.admin_only(request, 'volume_extension:hosts')
+    zone = cinder.settings.zones[0]
+    if request.last('zone') not in (None, zone):
+        return wire.reply({'hosts': []})
+    return wire.reply({'hosts': [
+        {'host_name': name, 'service': 'cinder-volume', 'zone': zone, 'service-status': 'available',
+         'service-state': 'enabled', 'last-update': micro(cinder.stamp())} for name in _names(cinder)[1:]]})
+
+
+def show_host(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /os-hosts/{name}."""
+    cinder.admin_only(request, 'volume_extension:hosts')
+    name = request.args['name']
+    if name not in _names(cinder):
+        raise Refusal(404, f'Host {name} could not be found.')
+    return wire.reply({'host': [{'resource': {
+        'host': name, 'project': '(total)', 'volume_count': str(len(cinder.volumes)), 'total_volume_gb': '0',
+        'snapshot_count': '0', 'total_snapshot_gb': '0'}}]})
+
+
+def show_capabilities(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /capabilities/{name}."""
+    cinder.admin_only(request, 'volume_extension:capabilities')
+    name = request.args['name']
+    if name not in _names(cinder):
+        raise Refusal(404, f"Can't find service: {name}")
+    return wire.reply({'namespace': 'OS::Storage::Capabilities::emulated', 'pool_name': name, 'properties': {}})
+
+
+def list_clusters(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /clusters, from 3.7: there is none."""
+    cinder.admin_only(request, 'clusters:get_all')
+    return wire.reply({'clusters': []})
+
+
+def show_cluster(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /clusters/{name}."""
+    cinder.admin_only(request, 'clusters:get')
+    raise Refusal(404, f'Cluster {request.args["name"]} could not be found.')
+
+
+def clean_up(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """POST /workers/cleanup, from 3.24: 202."""
+    cinder.admin_only(request, 'workers:cleanup')
+    return wire.reply({'cleaning': [], 'unavailable': []}, 202)
+
+
+def _on_host(cinder: 'Cinder', text: str | None) -> None:
+    if text is None or text.partition('#')[0] not in _names(cinder)[1:]:
+        raise Refusal(400, f'Invalid input received: Service for {text} not found.')
+
+
+def list_manageable(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """GET /manageable_volumes and manageable_snapshots: a backend that hides nothing."""
+    cinder.admin_only(request, 'volume_extension:list_manageable')
+    _on_host(cinder, request.last('host'))
+    return wire.reply({'manageable-snapshots' if 'snapshot' in request.path else 'manageable-volumes': []})
+
+
+def manage_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """POST /manageable_volumes: 202."""
+    cinder.admin_only(request, 'volume_extension:volume_manage')
+    body = cinder.body(request, 'volume')
+    _on_host(cinder, body.get('host'))
+    volume = records.new_volume(cinder, request.user.project_id, request.user.user_id, 1, name=body.get('name'),
+                                host=body['host'])
+    return wire.reply({'volume': volumes.full(cinder, request, volume)}, 202)
+
+
+def manage_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
+    """POST /manageable_snapshots: 202."""
+    cinder.admin_only(request, 'snapshot_extension:snapshot_manage')
+    body = cinder.body(request, 'snapshot')
+    volume = cinder.volumes.get(body.get('volume_id', ''))
+    if volume is None or not lists.mine(request, volume):
+        raise Refusal(404, volumes.MISSING.format(body.get('volume_id')))
+    snapshot = records.new_snapshot(cinder, volume, name=body.get('name'))
+    names = ('id', 'name', 'description', 'volume_id', 'status', 'size', 'metadata')
+    return wire.reply({'snapshot': {name: snapshot[name] for name in names}}, 202)
+
+
 ROUTES = [
     Route('GET', '/os-availability-zone', list_zones),
     Route('GET', '/os-services', list_services),
     Route('GET', '/scheduler-stats/get_pools', list_pools),
     Route('GET', '/resource_filters', list_filters, since=33),
     Route('GET', '/extensions', list_extensions),
+    *(Route('PUT', f'/os-services/{verb}', change_service)
+      for verb in ('enable', 'disable', 'disable-log-reason', 'freeze', 'thaw', 'failover_host')),
+    Route('PUT', '/os-services/get-log', log_levels, since=32),
+    Route('PUT', '/os-services/set-log', log_levels, since=32),
+    Route('GET', '/os-hosts', list_hosts),
+    Route('GET', '/os-hosts/{name}', show_host),
+    Route('GET', '/capabilities/{name}', show_capabilities),
+    Route('GET', '/clusters', list_clusters, since=7),
+    Route('GET', '/clusters/detail', list_clusters, since=7),
+    Route('GET', '/clusters/{name}', show_cluster, since=7),
+    Route('POST', '/workers/cleanup', clean_up, since=24),
+    *(Route('GET', path + tail, list_manageable, since=since)
+      for path, since in (('/manageable_volumes', 8), ('/manageable_snapshots', 8), ('/os-volume-manage', 0),
+                          ('/os-snapshot-manage', 0))
+      for tail in ('', '/detail')),
+    Route('POST', '/manageable_volumes', manage_volume, since=8),
+    Route('POST', '/os-volume-manage', manage_volume),
+    Route('POST', '/manageable_snapshots', manage_snapshot, since=8),
+    Route('POST', '/os-snapshot-manage', manage_snapshot),
 ]
