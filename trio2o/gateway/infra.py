@@ -367,7 +367,7 @@ class InfraList:
     named: tuple[str, ...] = ()
     zoned: tuple[str, ...] = ()
     stand_ins: Callable[[Call, list[PodView]], list[Item]] | None = None
-    seen: Callable[[PodView, list[Item]], None] | None = None
+    seen: Callable[[Call, PodView, list[Item]], None] | None = None
 
     def __call__(self, call: Call) -> Answer:
         pods, query = self._narrowed(call)
@@ -407,7 +407,7 @@ class InfraList:
         names = names_of(call, pod)
         items = [item for item in document.get(self.kind.collection) or [] if isinstance(item, dict)]
         if self.seen is not None:
-            self.seen(pod, items)
+            self.seen(call, pod, items)
         for item in items:
             self.kind.up(item, pod, names)
         return items

@@ -49,19 +49,24 @@ COMPUTE = 'nova-compute'
 #: From here on what cannot be reached is listed, with what is known of it.
 UNKNOWN_FROM = (2, 69)
 
-#: Compute hosts of each pod when it was last listed whole. It is all that can be told of a pod that is away.
-_last_seen: dict[str, frozenset[str]] = {}
+#: Compute hosts of each pod when they were last listed. It is all that can be told of a pod that is away.
+_last_seen: dict[str, list[str]] = {}
 
 
-def remember(pod: PodView, items: list[Item]) -> None:
-    hosts = frozenset(str(item.get('host')) for item in items if item.get('binary') == COMPUTE)
-    # A list may have been narrowed to other services or one host.
-    _last_seen[pod.id] = hosts | _last_seen.get(pod.id, frozenset())
+def remember(pod: PodView, services: list[Item]) -> None:
+    """Note the compute hosts of a pod out of all of its compute services."""
+    _last_seen[pod.id] = sorted({str(item.get('host')) for item in services if item.get('binary') == COMPUTE})
+
+
+def remember_listed(call: Call, pod: PodView, services: list[Item]) -> None:
+    """The same out of a list, unless that shows a part only."""
+    if all(name == 'binary' and value == COMPUTE for name, value in call.query):
+        remember(pod, services)
 
 
 def hosts_seen(pod: PodView) -> list[str]:
     """Compute hosts a pod had when it was last listed."""
-    return sorted(_last_seen.get(pod.id, ()))
+    return _last_seen.get(pod.id, [])
 
 
 def unknown_services(call: Call, pods: list[PodView]) -> list[Item]:
@@ -145,7 +150,7 @@ OPERATIONS = [
         'services.list',
         'GET',
         '/os-services',
-        InfraList(SERVICE, named=('host',), stand_ins=unknown_services, seen=remember),
+        InfraList(SERVICE, named=('host',), stand_ins=unknown_services, seen=remember_listed),
     ),
     _service('disable', 'disable'),
     _service('disable_log_reason', 'disable-log-reason'),
