@@ -33,7 +33,7 @@ from trio2o.gateway.place import Place
 from trio2o.gateway.resource import Item
 from trio2o.gateway.send import ask_any, names_of, send
 from trio2o.gateway.sum import Sum
-from trio2o.gateway.translate import PodNames, answer_up, body_up, zone_down, zone_up
+from trio2o.gateway.translate import PodNames, body_up, zone_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call, dump_json, parse_json
@@ -110,35 +110,13 @@ class ListManageable:
         return replace(answer, body=body_up(answer.body, names_of(call, pod)))
 
 
-@dataclass(frozen=True)
-class ManageVolume(Place):
-    """Let Cinder manage a volume of a backend: it becomes one of the pod that has the backend."""
-
-    def __call__(self, call: Call) -> Answer:
-        document = call.json
-        inner = at('volume')(document)
-        if not isinstance(inner, dict):
-            return ask_any(call)
-        found = locate(call, ('volume', 'host'), ('volume', 'cluster'), document)
-        if found is None:
-            return ask_any(call)
-        pod, place, name, bare = found
-        document = replaced(document, place, bare)
-        inner = document['volume']
-        zone = inner.get('availability_zone')
-        if zone and zone != pod.zone:
-            raise exception.PinsDisagree(f'Host {name} is in availability zone {pod.zone}, not in {zone}.')
-        if zone:
-            zone_down(inner, 'availability_zone', names_of(call, pod))
-        if pod.behind and self.references is not None:
-            call.runtime.sync.ensure(pod, list(self.references(document)))
-        answer = self._sent(call, pod, name, dump_json(document))
-        if answer.is_ok:
-            self._record(call, pod, answer)
-        return answer
-
-    def _sent(self, call: Call, pod: PodView, name: str, body: bytes) -> Answer:
-        return answer_up(send_in(call, pod, f'Host {name}', body=body), names_of(call, pod), self.resource)
+def pod_of_backend(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
+    """The body of a request to manage a volume, and the backend it names with its pod."""
+    found = locate(call, ('volume', 'host'), ('volume', 'cluster'), document)
+    if found is None:
+        return document, None
+    pod, place, name, bare = found
+    return (document if bare == name else replaced(document, place, bare)), (f'Host {name}', pod)
 
 
 @dataclass(frozen=True)
@@ -213,7 +191,14 @@ _BY_EITHER = ForwardBackend(('host',), ('cluster',))
 _HOST = ForwardNamed(HOST, BY_HOST)
 _CLUSTERS = InfraList(CLUSTER, named=('name',))
 _MANAGEABLE = ListManageable()
-_MANAGE = ManageVolume(VOLUME, unknown_zone='', is_full=is_full, references=_type)
+_MANAGE = Place(
+    VOLUME,
+    unknown_zone="Invalid input received: Availability zone '{zone}' is invalid.",
+    is_full=is_full,
+    references=_type,
+    by_name=pod_of_backend,
+    needs_pin=True,
+)
 _LOG = (3, 32)
 
 

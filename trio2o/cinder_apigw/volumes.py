@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import images, lists
 from trio2o.gateway.forward import AskAny, Forward, named
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
@@ -103,6 +103,7 @@ CREATE = Place(
     is_full=is_full,
     pins=pins,
     references=references,
+    by_name=images.pod_of_image,
 )
 
 FORWARD = Forward(VOLUME)

@@ -135,3 +135,31 @@ class TestRecords(BackupTest):
 
     def test_unreadable(self):
         self.assertEqual(400, self.take_in({'backup_service': 'x', 'backup_url': 'no base64!'}).status)
+
+
+class TestImages(ConversationTest):
+    """A volume of an image that is made of a snapshot goes where the snapshot is."""
+
+    def setUp(self):
+        super().setUp()
+        self.snapshots = {}
+        for name in self.pods:
+            volume_id = self.cloud.lab.add_volumes(name, 'demo')[0]['id']
+            answer = self.cinder.post('/snapshots', {'snapshot': {'volume_id': volume_id}})
+            self.snapshots[name] = answer['snapshot']['id']
+
+    def make(self, pod, version='3.46', **given):
+        mapping = [{'snapshot_id': self.snapshots[pod], 'source_type': 'snapshot'}]
+        image = self.cloud.lab.glance.add_image('of a server', block_device_mapping=mapping)
+        body = {'volume': {'size': 1, 'imageRef': image['id'], **given}}
+        return self.cinder.post('/volumes', body, version=version)
+
+    def test_goes_where_the_snapshot_is(self):
+        for name, zone in self.pods.items():
+            answer = self.make(name)
+            self.assertEqual(202, answer.status, answer.text)
+            self.assertEqual(zone, answer['volume']['availability_zone'])
+
+    def test_in_another_zone(self):
+        answer = self.make('Pod2', availability_zone='az1')
+        self.assertIn('az2', self.assert_own_words(answer, 400))
