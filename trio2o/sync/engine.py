@@ -17,7 +17,7 @@ from concurrent import futures
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from oslo_config import cfg
 
@@ -141,6 +141,26 @@ class Drift:
         return bool(self.changed or self.unknown)
 
 
+class _Guarded:
+    """An adapter whose pods may answer anything: what it cannot understand is no answer."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._adapter, name)
+        if not callable(value) or name == 'owners':
+            return value
+
+        def guarded(api: PodApi, *args: Any) -> Any:
+            try:
+                return value(api, *args)
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                raise exception.PodNoAnswer(api.pod.name, f'answered what is not understood: {error!r}') from error
+
+        return guarded
+
+
 class Engine:
     """One a process."""
 
@@ -164,7 +184,7 @@ class Engine:
         self._identity = identity
         self._executor = executor
         self._jobs = jobs
-        self._adapters = {adapter.kind: adapter for adapter in adapters}
+        self._adapters = {adapter.kind: cast(Adapter, _Guarded(adapter)) for adapter in adapters}
         self._sleep = sleep
         self._settle_seconds = SETTLE_SECONDS
         self._replicate_timeout = conf.pods.replicate_timeout

@@ -20,7 +20,7 @@ from trio2o.lab.emulated.service import Service
 Answer = tuple[int, wire.Headers, bytes]
 
 
-class ConnectTimeoutError(TimeoutError):
+class ConnectTimeoutError(ConnectionRefusedError):
     """The connection was not made in time: nothing was sent."""
 
 

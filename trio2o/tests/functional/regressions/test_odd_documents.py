@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod that answers JSON of another shape while a write spreads made the write a 500."""
+
+import testtools
+
+from trio2o.lab.emulated.faults import Garbage
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+FLAVOR = {'flavor': {'name': 'odd', 'ram': 64, 'vcpus': 1, 'disk': 1, 'id': 'odd'}}
+
+
+class TestOddDocuments(testtools.TestCase):
+    def test_a_write_is_done_where_it_was_taken(self):
+        cloud = self.useFixture(GatewayFixture(pods=2))
+        cloud.run_jobs()
+        cloud.pod('Pod2').nova.faults.add(Garbage(body=b'{"surprise": []}', path=r'/flavors'))
+        answer = cloud.nova.post('/flavors', FLAVOR, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertIn('odd', cloud.pod('Pod1').nova.flavors)
+        cloud.pod('Pod2').nova.faults.clear()
+        cloud.run_jobs()
+        self.assertIn('odd', cloud.pod('Pod2').nova.flavors)
