@@ -20,9 +20,7 @@ COMMANDS = ('db_sync', 'upgrade', 'version', 'current', 'heads')
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='trio2o-db-manage', description='Bring the Trio2o database up to date.'
-    )
+    parser = argparse.ArgumentParser(prog='trio2o-db-manage', description='Bring the Trio2o database up to date.')
     parser.add_argument(
         '--config-file',
         action='append',

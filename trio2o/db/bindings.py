@@ -30,14 +30,10 @@ def _automatic_key(tenant_id: str, az_name: str, affinity_group: str) -> str:
     return _current_key('automatic', tenant_id, az_name, affinity_group)
 
 
-def _row(
-    tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool
-) -> dict[str, Any]:
+def _row(tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool) -> dict[str, Any]:
     now = utcnow()
     key = (
-        _current_key('pinned', tenant_id, pod_id)
-        if is_pinned
-        else _automatic_key(tenant_id, az_name, affinity_group)
+        _current_key('pinned', tenant_id, pod_id) if is_pinned else _automatic_key(tenant_id, az_name, affinity_group)
     )
     return {
         'id': uuidutils.generate_uuid(),
@@ -85,9 +81,7 @@ def get(db: Database, binding_id: str) -> Binding | None:
 
 
 @retry_on_deadlock
-def create(
-    db: Database, *, tenant_id: str, pod_id: str, az_name: str = '', affinity_group: str = ''
-) -> Binding:
+def create(db: Database, *, tenant_id: str, pod_id: str, az_name: str = '', affinity_group: str = '') -> Binding:
     """Bind by hand; a project may be bound so to several pods.
 
     :raises Duplicate: the project is bound to this pod by hand already

@@ -74,9 +74,7 @@ def _set(session: Session, *criteria: Any, **values: Any) -> bool:
     return changed(session, sqlalchemy.update(_J).where(*criteria).values(**values)) > 0
 
 
-def _remember(
-    session: Session, job: Job, state: str, at: datetime, error: str | None = None
-) -> None:
+def _remember(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
     session.execute(
         sqlalchemy.insert(models.JobEvent),
         {
@@ -165,9 +163,7 @@ def _due(db: Database, now: datetime, types: Collection[str] | None) -> list[str
     ids = sqlalchemy.select(_J.id).where(*of_type).limit(_CANDIDATES)
     with db.reader() as session:
         lost = session.scalars(ids.where(_J.state == 'running', _J.lease_until <= now))
-        due = session.scalars(
-            ids.where(_J.state == 'new', _J.run_after <= now).order_by(_J.run_after)
-        )
+        due = session.scalars(ids.where(_J.state == 'new', _J.run_after <= now).order_by(_J.run_after))
         return [*lost, *due]
 
 
@@ -179,9 +175,7 @@ def _claimable(now: datetime) -> Any:
 
 
 @retry_on_deadlock
-def claim_id(
-    db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None
-) -> Job | None:
+def claim_id(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
     """Take this job if it is due and nobody has it.
 
     One that lost its worker as often as it may be tried, or that was to be cancelled, ends here.
@@ -215,9 +209,7 @@ def _held(job_id: str, owner: str) -> tuple[Any, ...]:
 
 
 @retry_on_deadlock
-def heartbeat(
-    db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None
-) -> Job | None:
+def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
     """Prolong a lease.
 
     :returns: the job, which tells whether it is to be cancelled; None when the lease is lost
@@ -234,9 +226,7 @@ def heartbeat(
 
 
 @retry_on_deadlock
-def progress(
-    db: Database, job_id: str, owner: str, progress: Any, now: datetime | None = None
-) -> bool:
+def progress(db: Database, job_id: str, owner: str, progress: Any, now: datetime | None = None) -> bool:
     """Record how far a job is; false when the lease is lost."""
     with db.writer() as session:
         return _set(session, *_held(job_id, owner), progress=progress, updated_at=now or utcnow())
@@ -441,15 +431,11 @@ def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
     with db.writer() as session:
         ids = list(
             session.scalars(
-                sqlalchemy.select(_J.id)
-                .where(_J.finished_at < older_than, _J.active_key.is_(None))
-                .limit(limit)
+                sqlalchemy.select(_J.id).where(_J.finished_at < older_than, _J.active_key.is_(None)).limit(limit)
             )
         )
         if ids:
-            session.execute(
-                sqlalchemy.delete(models.JobEvent).where(models.JobEvent.job_id.in_(ids))
-            )
+            session.execute(sqlalchemy.delete(models.JobEvent).where(models.JobEvent.job_id.in_(ids)))
             session.execute(sqlalchemy.delete(_J).where(_J.id.in_(ids)))
         return len(ids)
 
@@ -457,7 +443,5 @@ def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
 def count_by_state(db: Database) -> dict[str, int]:
     """How many jobs are in each state."""
     with db.reader() as session:
-        rows = session.execute(
-            sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state)
-        )
+        rows = session.execute(sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state))
         return {state: count for state, count in rows}

@@ -186,9 +186,7 @@ class Quota(Base):
 
     __tablename__ = 'quotas'
     __table_args__ = _table(
-        UniqueConstraint(
-            'project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource'
-        )
+        UniqueConstraint('project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource')
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
@@ -204,9 +202,7 @@ class QuotaClass(Base):
     """A limit of everybody who has none of his own."""
 
     __tablename__ = 'quota_classes'
-    __table_args__ = _table(
-        UniqueConstraint('class_name', 'resource', name='uniq_quota_classes0class_name0resource')
-    )
+    __table_args__ = _table(UniqueConstraint('class_name', 'resource', name='uniq_quota_classes0class_name0resource'))
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
     class_name: Mapped[str] = mapped_column(String(255))

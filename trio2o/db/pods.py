@@ -97,9 +97,7 @@ def _existing(session: Session, pod_id: str) -> Pod:
 
 
 @retry_on_deadlock
-def update(
-    db: Database, pod_id: str, *, reason: str | None = None, user_id: str = '', **values: Any
-) -> Pod | None:
+def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str = '', **values: Any) -> Pod | None:
     """Change columns of a pod; a change of state is recorded with its reason and user.
 
     :param reason: becomes the pod's `state_reason`; None keeps it unless the state changes

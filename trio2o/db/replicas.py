@@ -42,9 +42,7 @@ def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
 
 
 @retry_on_deadlock
-def upsert_object(
-    db: Database, kind: str, key: str, wanted: Any, top_id: str | None = None
-) -> ReplicatedObject:
+def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | None = None) -> ReplicatedObject:
     """Record what is wanted; each time is a new generation.
 
     :param top_id: None keeps the one that is known
@@ -82,9 +80,7 @@ def get_by_top_id(db: Database, kind: str, top_id: str) -> ReplicatedObject | No
     with db.reader() as session:
         return _OBJECTS.first(
             session,
-            _OBJECTS.select.where(_O.kind == kind, _O.top_id == top_id)
-            .order_by(_O.is_deleted, _O.id.desc())
-            .limit(1),
+            _OBJECTS.select.where(_O.kind == kind, _O.top_id == top_id).order_by(_O.is_deleted, _O.id.desc()).limit(1),
         )
 
 
@@ -212,16 +208,14 @@ def count_behind(db: Database) -> dict[str, int]:
         .group_by(models.Pod.pod_id)
     )
     with db.reader() as session:
-        pods = session.scalars(
-            sqlalchemy.select(models.Pod.pod_id).where(models.Pod.az_name != '')
-        )
+        pods = session.scalars(sqlalchemy.select(models.Pod.pod_id).where(models.Pod.az_name != ''))
         counts: dict[str, int] = dict.fromkeys(pods, 0)
         counts.update((pod_id, count) for pod_id, count in session.execute(counted))
         return counts
 
 
 def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, str]]:
-    """For each pod the ids it picked itself: bottom id to top id, where they differ; of every kind if none is named."""
+    """For each pod the ids it picked itself: bottom id to top id, where they differ; of every kind or of one."""
     statement: Any = (
         sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
         .join(_O, _O.id == _R.object_id)

@@ -24,9 +24,7 @@ _ROUTINGS = Columns(Routing, models.Routing)
 _R = models.Routing
 _IDS_A_QUERY = 1000
 
-_GET = _ROUTINGS.select.where(
-    _R.top_id == bindparam('top_id'), _R.resource_type == bindparam('resource_type')
-)
+_GET = _ROUTINGS.select.where(_R.top_id == bindparam('top_id'), _R.resource_type == bindparam('resource_type'))
 _GET_MANY = _ROUTINGS.select.where(
     _R.top_id.in_(bindparam('top_ids', expanding=True)),
     _R.resource_type == bindparam('resource_type'),
@@ -105,16 +103,12 @@ def record(
     :returns: the routing as it is now: another pod's, when that was first and is live
     :raises NotFound: there is no such pod
     """
-    new = NewRouting(
-        resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state
-    )
+    new = NewRouting(resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state)
     row = _row(new, utcnow())
     try:
         with db.writer() as session:
             is_new = insert_or_ignore(session, _R, [row])
-            known = _ROUTINGS.first(
-                session, _GET, {'top_id': top_id, 'resource_type': resource_type}
-            )
+            known = _ROUTINGS.first(session, _GET, {'top_id': top_id, 'resource_type': resource_type})
             if known is None:
                 raise NotFound('pod', pod_id)
             changes = {} if is_new else _changes(known, row)
@@ -132,14 +126,10 @@ def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
     if known.pod_id != row['pod_id']:
         return {}
     changes = {
-        name: row[name]
-        for name in ('created_at', 'deltas')
-        if getattr(known, name) is None and row[name] is not None
+        name: row[name] for name in ('created_at', 'deltas') if getattr(known, name) is None and row[name] is not None
     }
     # A resource that somebody just saw may be on its way out; only its end is the end.
-    if known.state != row['state'] and not (
-        known.state == 'deleting' and row['state'] == 'active'
-    ):
+    if known.state != row['state'] and not (known.state == 'deleting' and row['state'] == 'active'):
         changes |= {'state': row['state'], 'deleted_at': row['deleted_at']}
     return changes
 
@@ -201,9 +191,7 @@ def list_(
 def count_by_pod(db: Database, pod_id: str) -> int:
     """How many live routings a pod has."""
     with db.reader() as session:
-        statement = sqlalchemy.select(sqlalchemy.func.count()).where(
-            _R.pod_id == pod_id, _R.state != 'deleted'
-        )
+        statement = sqlalchemy.select(sqlalchemy.func.count()).where(_R.pod_id == pod_id, _R.state != 'deleted')
         return session.execute(statement).scalar_one()
 
 
@@ -278,12 +266,8 @@ def list_for_pod(
 
     :param older_than: only what was created before this
     """
-    live = _ROUTINGS.select.where(
-        *_of_pod(resource_type, pod_id, project_id), _R.state != 'deleted'
-    )
-    dated = live.where(
-        _R.created_at.is_not(None) if older_than is None else _R.created_at < older_than
-    )
+    live = _ROUTINGS.select.where(*_of_pod(resource_type, pod_id, project_id), _R.state != 'deleted')
+    dated = live.where(_R.created_at.is_not(None) if older_than is None else _R.created_at < older_than)
     with db.reader() as session:
         found = _ROUTINGS.all(session, dated.order_by(_R.created_at.desc()).limit(limit))
         # A query of its own: servers disagree on where null sorts, and sorting it last would
@@ -310,9 +294,7 @@ def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int
             )
         )
         for start in range(0, len(ids), _IDS_A_QUERY):
-            session.execute(
-                sqlalchemy.delete(_R).where(_R.id.in_(ids[start : start + _IDS_A_QUERY]))
-            )
+            session.execute(sqlalchemy.delete(_R).where(_R.id.in_(ids[start : start + _IDS_A_QUERY])))
         return len(ids)
 
 

@@ -33,15 +33,11 @@ class Columns(Generic[R]):
         self.names = tuple(field.name for field in dataclasses.fields(record))  # type: ignore
         self.select = sqlalchemy.select(*(self.table.c[name] for name in self.names))
 
-    def all(
-        self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None
-    ) -> list[R]:
+    def all(self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None) -> list[R]:
         record = self.record
         return [record(*row) for row in session.execute(statement, params)]
 
-    def first(
-        self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None
-    ) -> R | None:
+    def first(self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None) -> R | None:
         row = session.execute(statement, params).first()
         return None if row is None else self.record(*row)
 
@@ -117,9 +113,7 @@ def changed(session: Session, statement: Executable, params: Any = None) -> int:
     return cast('sqlalchemy.CursorResult[Any]', result).rowcount
 
 
-def insert_or_ignore(
-    session: Session, model: type[models.Base], rows: Sequence[Mapping[str, Any]]
-) -> int:
+def insert_or_ignore(session: Session, model: type[models.Base], rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert the rows that clash with no unique constraint.
 
     MySQL also swallows a broken foreign key here: who must know reads the row back.

@@ -28,9 +28,7 @@ def list_all(db: Database) -> list[PodUsage]:
 
 
 @retry_on_deadlock
-def set_(
-    db: Database, pod_id: str, service: str, data: Any, collected_at: datetime | None = None
-) -> PodUsage:
+def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datetime | None = None) -> PodUsage:
     """Replace what is known of one service of a pod.
 
     :raises NotFound: there is no such pod
@@ -39,9 +37,7 @@ def set_(
     change = sqlalchemy.update(_U).where(_U.pod_id == pod_id, _U.service == service)
     try:
         with db.writer() as session:
-            if not insert_or_ignore(
-                session, _U, [{'pod_id': pod_id, 'service': service, **values}]
-            ):
+            if not insert_or_ignore(session, _U, [{'pod_id': pod_id, 'service': service, **values}]):
                 session.execute(change.values(**values))
             usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
     except db_exc.DBReferenceError as error:

@@ -40,9 +40,7 @@ _BEATS_A_LEASE = 3
 
 def load_jobs() -> dict[str, Job]:
     """One of each job that is installed, by type."""
-    found: ExtensionManager[Any] = ExtensionManager(
-        NAMESPACE, invoke_on_load=True, on_load_failure_callback=_refuse
-    )
+    found: ExtensionManager[Any] = ExtensionManager(NAMESPACE, invoke_on_load=True, on_load_failure_callback=_refuse)
     return {extension.name: extension.obj for extension in found if extension.obj is not None}
 
 
@@ -173,9 +171,7 @@ class JobManager:
             task.interrupt('its worker is stopping')
 
     def prolong(self, job: JobRecord) -> JobRecord | None:
-        return db_jobs.heartbeat(
-            self.runtime.db, job.id, self.owner, self._lease_seconds, self.clock()
-        )
+        return db_jobs.heartbeat(self.runtime.db, job.id, self.owner, self._lease_seconds, self.clock())
 
     def remember_progress(self, job: JobRecord, what: Mapping[str, Any]) -> bool:
         return db_jobs.progress(self.runtime.db, job.id, self.owner, dict(what), self.clock())

@@ -32,9 +32,7 @@ _HINTS = 1000
 class XJobService:
     """Start, stop, wait: one a process."""
 
-    def __init__(
-        self, conf: cfg.ConfigOpts, runtime: Runtime, manager: JobManager | None = None
-    ) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, runtime: Runtime, manager: JobManager | None = None) -> None:
         self._conf = conf
         self._scan_interval = conf.xjob.scan_interval
         self.manager = manager or JobManager(conf, runtime)

@@ -18,26 +18,31 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[
     commands = parser.add_subparsers(dest='command', required=True)
     start = commands.add_parser('up', help='serve until interrupted')
     start.add_argument('--pods', type=int, default=2, help='how many (2)')
-    start.add_argument('--port-base', type=int, default=25000,
-                       help='Keystone here, Glance +1; pod N: Placement +100N, Cinder +1, Nova +2')
+    start.add_argument(
+        '--port-base',
+        type=int,
+        default=25000,
+        help='Keystone here, Glance +1; pod N: Placement +100N, Cinder +1, Nova +2',
+    )
     start.add_argument('--host', default='127.0.0.1', help='address to listen on')
-    start.add_argument('--gateway', default='127.0.0.1',
-                       help="the gateway's host in RegionOne's endpoints")
+    start.add_argument('--gateway', default='127.0.0.1', help="the gateway's host in RegionOne's endpoints")
     start.add_argument('--zones', default='nova', help="the pods' own zones, by commas (nova)")
     start.add_argument('--servers', type=int, default=0, help='servers of demo in each pod')
     start.add_argument('--volumes', type=int, default=0, help='volumes of demo in each pod')
-    start.add_argument('--delay-ms', type=float, default=0.0,
-                       help="milliseconds every answer of the pods' takes")
+    start.add_argument('--delay-ms', type=float, default=0.0, help="milliseconds every answer of the pods' takes")
     start.add_argument('--fast', action='store_true', help='remember no requests: for benches')
-    start.add_argument('--token-hours', type=float, default=24.0,
-                       help='life of the tokens printed')
+    start.add_argument('--token-hours', type=float, default=24.0, help='life of the tokens printed')
     start.set_defaults(run=up)
 
 
 def build(chosen: argparse.Namespace) -> Cloud:
     """Make the cloud the options ask for."""
-    cloud = Cloud(pods=chosen.pods, zones=tuple(chosen.zones.split(',')), gateway=chosen.gateway,
-                  log_size=0 if chosen.fast else 10000)
+    cloud = Cloud(
+        pods=chosen.pods,
+        zones=tuple(chosen.zones.split(',')),
+        gateway=chosen.gateway,
+        log_size=0 if chosen.fast else 10000,
+    )
     for name, pod in cloud.pods.items():
         cloud.add_servers(name, 'demo', chosen.servers, name=f'{name.lower()}-server')
         cloud.add_volumes(name, 'demo', chosen.volumes, name=f'{name.lower()}-volume')
@@ -49,17 +54,20 @@ def build(chosen: argparse.Namespace) -> Cloud:
 
 def describe(cloud: Cloud, token_seconds: float) -> str:
     """Where everything is, and how to get in, as lines a shell can source."""
-    lines = [f'export OS_AUTH_URL={cloud.keystone.url}/v3', 'export OS_IDENTITY_API_VERSION=3',
-             'export OS_USERNAME=demo', f'export OS_PASSWORD={PASSWORD}',
-             'export OS_PROJECT_NAME=demo', 'export OS_USER_DOMAIN_ID=default',
-             'export OS_PROJECT_DOMAIN_ID=default',
-             f'export OS_REGION_NAME={next(iter(cloud.pods))}']
+    lines = [
+        f'export OS_AUTH_URL={cloud.keystone.url}/v3',
+        'export OS_IDENTITY_API_VERSION=3',
+        'export OS_USERNAME=demo',
+        f'export OS_PASSWORD={PASSWORD}',
+        'export OS_PROJECT_NAME=demo',
+        'export OS_USER_DOMAIN_ID=default',
+        'export OS_PROJECT_DOMAIN_ID=default',
+        f'export OS_REGION_NAME={next(iter(cloud.pods))}',
+    ]
     for name, pod in cloud.pods.items():
-        lines.append(f'# {name}: compute {pod.nova_url} volumev3 {pod.cinder_url} '
-                     f'placement {pod.placement_url}')
+        lines.append(f'# {name}: compute {pod.nova_url} volumev3 {pod.cinder_url} placement {pod.placement_url}')
     lines.append(f'# project demo {cloud.project_id("demo")}')
-    lines += [f'# token {user} {cloud.token(user, expires_in=token_seconds)}'
-              for user in ('demo', 'admin')]
+    lines += [f'# token {user} {cloud.token(user, expires_in=token_seconds)}' for user in ('demo', 'admin')]
     return '\n'.join(lines)
 
 

@@ -38,8 +38,7 @@ def micro(when: datetime.datetime | None) -> str | None:
 
 def parse_time(text: str) -> datetime.datetime:
     """Read an ISO 8601 time into UTC without a zone; raises ValueError."""
-    when = datetime.datetime.fromisoformat(text.strip().replace(' ', '+', 1)
-                                           if text.count(':') > 2 else text.strip())
+    when = datetime.datetime.fromisoformat(text.strip().replace(' ', '+', 1) if text.count(':') > 2 else text.strip())
     if when.tzinfo is not None:
         when = when.astimezone(datetime.UTC).replace(tzinfo=None)
     return when

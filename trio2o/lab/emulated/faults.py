@@ -108,10 +108,10 @@ class Manner:
     delay: float = 0.0
     refused: bool = False
     blackholed: bool = False
-    dropped: bool = False           # no byte of an answer is sent
+    dropped: bool = False  # no byte of an answer is sent
     hung: bool = False
-    cut_at: int | None = None       # so many bytes of the body are sent ...
-    reset: bool = False             # ... and then RST (else an orderly close)
+    cut_at: int | None = None  # so many bytes of the body are sent ...
+    reset: bool = False  # ... and then RST (else an orderly close)
 
 
 PLAIN = Manner()
@@ -122,7 +122,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faults: list[list] = []       # [fault, hits so far]
+        self._faults: list[list] = []  # [fault, hits so far]
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -159,8 +159,14 @@ class Faults:
 
     def down(self) -> bool:
         """Whether nobody listens at all, whatever is asked."""
-        return any(isinstance(fault, Refuse) and not fault.path and not fault.method
-                   and fault.times is None and not fault.after for fault, _ in self._faults)
+        return any(
+            isinstance(fault, Refuse)
+            and not fault.path
+            and not fault.method
+            and fault.times is None
+            and not fault.after
+            for fault, _ in self._faults
+        )
 
     def strike(self, method: str, path: str) -> list[Fault]:
         """Count a request and return the faults that hit it."""
@@ -189,8 +195,11 @@ def manner(struck: list[Fault], response: wire.Response | None) -> Manner:
         elif isinstance(fault, Truncate):
             cut_at = max(0, length - fault.missing)
     return Manner(
-        delay=delay, cut_at=cut_at, reset=reset,
+        delay=delay,
+        cut_at=cut_at,
+        reset=reset,
         refused=any(isinstance(fault, Refuse) for fault in struck),
         blackholed=any(isinstance(fault, Blackhole) for fault in struck),
         dropped=any(isinstance(fault, Drop | DropAfter) for fault in struck),
-        hung=any(isinstance(fault, Hang) for fault in struck))
+        hung=any(isinstance(fault, Hang) for fault in struck),
+    )

@@ -14,34 +14,58 @@ if TYPE_CHECKING:
 class Glance(service.PodService):
     """Images as plain dicts, as v2 prints them."""
 
-    def __init__(self, keystone: 'Keystone', url: str = 'http://glance.test:9292',
-                 clock: Clock | None = None, log_size: int | None = 10000) -> None:
+    def __init__(
+        self,
+        keystone: 'Keystone',
+        url: str = 'http://glance.test:9292',
+        clock: Clock | None = None,
+        log_size: int | None = 10000,
+    ) -> None:
         self.routes = ROUTES
         super().__init__(keystone, clock, log_size)
         self.url = url
         self.images: dict[str, dict[str, Any]] = {}
 
-    def add_image(self, name: str, owner: str = '', visibility: str = 'public',
-                  **given: Any) -> dict[str, Any]:
+    def add_image(self, name: str, owner: str = '', visibility: str = 'public', **given: Any) -> dict[str, Any]:
         """Put an active image into Glance."""
         image_id = given.pop('id', None) or str(uuid.uuid4())
         now = zulu(self.clock.now())
         image = {
-            'id': image_id, 'name': name, 'status': 'active', 'visibility': visibility,
-            'protected': False, 'owner': owner, 'tags': [], 'min_disk': 0, 'min_ram': 0,
-            'size': 1024, 'virtual_size': None, 'disk_format': 'raw', 'container_format': 'bare',
-            'checksum': '0' * 32, 'os_hidden': False, 'created_at': now, 'updated_at': now,
-            'self': f'/v2/images/{image_id}', 'file': f'/v2/images/{image_id}/file',
-            'schema': '/v2/schemas/image', **given}
+            'id': image_id,
+            'name': name,
+            'status': 'active',
+            'visibility': visibility,
+            'protected': False,
+            'owner': owner,
+            'tags': [],
+            'min_disk': 0,
+            'min_ram': 0,
+            'size': 1024,
+            'virtual_size': None,
+            'disk_format': 'raw',
+            'container_format': 'bare',
+            'checksum': '0' * 32,
+            'os_hidden': False,
+            'created_at': now,
+            'updated_at': now,
+            'self': f'/v2/images/{image_id}',
+            'file': f'/v2/images/{image_id}/file',
+            'schema': '/v2/schemas/image',
+            **given,
+        }
         self.images[image_id] = image
         return image
 
     def respond(self, request: wire.Request) -> wire.Response:
         if request.path in ('/', '/versions', '/v2', '/v2/'):
-            return wire.reply({'versions': [
-                {'id': 'v2.16', 'status': 'CURRENT',
-                 'links': [{'rel': 'self', 'href': f'{request.base}/v2/'}]}]},
-                300 if request.path == '/' else 200)
+            return wire.reply(
+                {
+                    'versions': [
+                        {'id': 'v2.16', 'status': 'CURRENT', 'links': [{'rel': 'self', 'href': f'{request.base}/v2/'}]}
+                    ]
+                },
+                300 if request.path == '/' else 200,
+            )
         return self.authenticate(request) or super().respond(request)
 
 
@@ -62,5 +86,4 @@ def show_image(glance: Glance, request: wire.Request) -> wire.Response:
     return wire.reply(image)
 
 
-ROUTES = [wire.Route('GET', '/v2/images', list_images),
-          wire.Route('GET', '/v2/images/{image_id}', show_image)]
+ROUTES = [wire.Route('GET', '/v2/images', list_images), wire.Route('GET', '/v2/images/{image_id}', show_image)]

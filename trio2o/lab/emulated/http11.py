@@ -75,8 +75,8 @@ class Connection(asyncio.Protocol):
         length = int(headers.get('content-length') or 0)
         if len(self.buffer) < start + length:
             return None
-        body = bytes(self.buffer[start:start + length])
-        del self.buffer[:start + length]
+        body = bytes(self.buffer[start : start + length])
+        del self.buffer[: start + length]
         return body
 
     def _chunks(self, at: int) -> bytes | None:
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
             size = int(self.buffer[at:end].split(b';')[0], 16)
             if len(self.buffer) < end + 2 + size + 2:
                 return None
-            parts.append(bytes(self.buffer[end + 2:end + 2 + size]))
+            parts.append(bytes(self.buffer[end + 2 : end + 2 + size]))
             at = end + 2 + size + 2
             if size == 0:
                 del self.buffer[:at]
@@ -101,8 +101,9 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition('?')
         if '%' in path:
             path = parse.unquote(path)
-        response, manner = self.service.exchange(wire.Request(
-            method, path, query, headers, body, 'http://' + headers.get('host', 'localhost')))
+        response, manner = self.service.exchange(
+            wire.Request(method, path, query, headers, body, 'http://' + headers.get('host', 'localhost'))
+        )
         keep = headers.get('connection', '').lower() != 'close' and protocol == 'HTTP/1.1'
         if manner is faults.PLAIN:
             self._send(method, response, keep)
@@ -126,32 +127,28 @@ class Connection(asyncio.Protocol):
 
     # -- faults --
 
-    def _suffer(self, method: str, response: wire.Response, keep: bool,
-                manner: faults.Manner) -> None:
+    def _suffer(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
         if manner.hung or manner.blackholed:
-            self.busy = True        # for ever: the client's own deadline ends it
+            self.busy = True  # for ever: the client's own deadline ends it
             return
         if manner.delay:
             self.busy = True
-            asyncio.get_running_loop().call_later(
-                manner.delay, self._late, method, response, keep, manner)
+            asyncio.get_running_loop().call_later(manner.delay, self._late, method, response, keep, manner)
             return
         self._end(method, response, keep, manner)
 
-    def _late(self, method: str, response: wire.Response, keep: bool,
-              manner: faults.Manner) -> None:
+    def _late(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
         self.busy = False
         if self.transport.is_closing():
             return
         self._end(method, response, keep, manner)
         self._serve()
 
-    def _end(self, method: str, response: wire.Response, keep: bool,
-             manner: faults.Manner) -> None:
+    def _end(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
         if manner.refused or manner.dropped:
             self.reset()
         elif manner.cut_at is not None:
-            self.transport.write(self._head(response, keep) + response.body[:manner.cut_at])
+            self.transport.write(self._head(response, keep) + response.body[: manner.cut_at])
             if manner.reset:
                 self.busy = True
                 asyncio.get_running_loop().call_later(0.05, self.reset)

@@ -17,8 +17,7 @@ from trio2o.lab.emulated.clock import Clock
 
 _KEY = b'the emulated cloud signs with this'
 ROLES = ('admin', 'manager', 'member', 'reader', 'service')
-IMPLIED = {'admin': ('manager', 'member', 'reader'), 'manager': ('member', 'reader'),
-           'member': ('reader',)}
+IMPLIED = {'admin': ('manager', 'member', 'reader'), 'manager': ('member', 'reader'), 'member': ('reader',)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +79,14 @@ def _iso(seconds: float) -> str:
 class Keystone(service.Service):
     """One Keystone for all pods."""
 
-    def __init__(self, url: str = 'http://keystone.test:5000', clock: Clock | None = None,
-                 log_size: int | None = 10000) -> None:
+    def __init__(
+        self, url: str = 'http://keystone.test:5000', clock: Clock | None = None, log_size: int | None = 10000
+    ) -> None:
         self.routes = ROUTES
         super().__init__(clock, log_size)
         self.url = url
         self.users: dict[str, User] = {}
-        self.projects: dict[str, str] = {}          # name to id
+        self.projects: dict[str, str] = {}  # name to id
         self.endpoints: list[Endpoint] = []
         self.revoked: set[str] = set()
         self._read: dict[str, Token] = {}
@@ -97,8 +97,7 @@ class Keystone(service.Service):
         """Make a project; the same name has the same id in every run."""
         return self.projects.setdefault(name, _id('project', name))
 
-    def add_user(self, name: str, password: str = 'secret',
-                 roles: dict[str, tuple[str, ...]] | None = None) -> User:
+    def add_user(self, name: str, password: str = 'secret', roles: dict[str, tuple[str, ...]] | None = None) -> User:
         """Make a user with roles in projects (by name)."""
         user = self.users.setdefault(name, User(name, password))
         for project, given in (roles or {}).items():
@@ -110,15 +109,24 @@ class Keystone(service.Service):
         """Put an endpoint into the catalog."""
         self.endpoints.append(Endpoint(region, service_type, name or service_type, url))
 
-    def issue_token(self, user: str, project: str, roles: tuple[str, ...] | None = None,
-                    expires_in: float = 3600.0) -> str:
+    def issue_token(
+        self, user: str, project: str, roles: tuple[str, ...] | None = None, expires_in: float = 3600.0
+    ) -> str:
         """Make a token without asking over HTTP. ``roles`` default to what the user has there."""
         known = self.add_user(user)
         given = roles if roles is not None else known.roles.get(project, ())
         complete = sorted({*given, *(more for role in given for more in IMPLIED.get(role, ()))})
         now = self.clock.now().replace(tzinfo=datetime.UTC).timestamp()
-        fields = [known.id, user, self.add_project(project), project, complete, now,
-                  now + expires_in, uuid.uuid4().hex[:22]]
+        fields = [
+            known.id,
+            user,
+            self.add_project(project),
+            project,
+            complete,
+            now,
+            now + expires_in,
+            uuid.uuid4().hex[:22],
+        ]
         text = base64.urlsafe_b64encode(wire.dumps(fields)).rstrip(b'=').decode()
         return 'gAAAA' + text + _signature(text)
 
@@ -136,8 +144,7 @@ class Keystone(service.Service):
 
     def _parse(self, text: str) -> Token | None:
         packed, signature = text[5:-16], text[-16:]
-        if not text.startswith('gAAAA') or not hmac.compare_digest(_signature(packed).encode(),
-                                                                   signature.encode()):
+        if not text.startswith('gAAAA') or not hmac.compare_digest(_signature(packed).encode(), signature.encode()):
             return None
         fields = wire.loads(base64.urlsafe_b64decode(packed + '=' * (-len(packed) % 4)))
         fields[4] = tuple(fields[4])
@@ -156,29 +163,38 @@ class Keystone(service.Service):
         if len(request.path) > 1 and request.path.endswith('/') and request.path != '/v3/':
             request.path = request.path.rstrip('/')
         response = super().respond(request)
-        response.headers += [('Vary', 'X-Auth-Token'),
-                             ('x-openstack-request-id', request.request_id)]
+        response.headers += [('Vary', 'X-Auth-Token'), ('x-openstack-request-id', request.request_id)]
         return response
 
     def caller(self, request: wire.Request) -> Token:
         """The token the caller shows for itself."""
         token = self.find(request.headers.get('x-auth-token', ''))
         if token is None:
-            raise wire.Refusal(401, 'The request you have made requires authentication.', [
-                ('WWW-Authenticate', f'Keystone uri="{self.url}/v3"')])
+            raise wire.Refusal(
+                401,
+                'The request you have made requires authentication.',
+                [('WWW-Authenticate', f'Keystone uri="{self.url}/v3"')],
+            )
         return token
 
     def catalog(self) -> list[dict[str, Any]]:
         """The catalog as it stands in tokens."""
         found: dict[str, dict[str, Any]] = {}
         for row in self.endpoints:
-            entry = found.setdefault(row.service_id, {
-                'id': row.service_id, 'type': row.service_type, 'name': row.service_name,
-                'endpoints': []})
+            entry = found.setdefault(
+                row.service_id,
+                {'id': row.service_id, 'type': row.service_type, 'name': row.service_name, 'endpoints': []},
+            )
             entry['endpoints'] += [
-                {'id': _id('endpoint', row.region, row.service_type, interface),
-                 'interface': interface, 'region': row.region, 'region_id': row.region,
-                 'url': row.url} for interface in ('public', 'internal', 'admin')]
+                {
+                    'id': _id('endpoint', row.region, row.service_type, interface),
+                    'interface': interface,
+                    'region': row.region,
+                    'region_id': row.region,
+                    'url': row.url,
+                }
+                for interface in ('public', 'internal', 'admin')
+            ]
         return list(found.values())
 
 
@@ -187,10 +203,13 @@ def _signature(text: str) -> str:
 
 
 def _version(keystone: Keystone, request: wire.Request) -> dict[str, Any]:
-    return {'id': 'v3.14', 'status': 'stable', 'updated': '2020-04-07T00:00:00Z',
-            'links': [{'rel': 'self', 'href': f'{request.base}/v3/'}],
-            'media-types': [{'base': 'application/json',
-                             'type': 'application/vnd.openstack.identity-v3+json'}]}
+    return {
+        'id': 'v3.14',
+        'status': 'stable',
+        'updated': '2020-04-07T00:00:00Z',
+        'links': [{'rel': 'self', 'href': f'{request.base}/v3/'}],
+        'media-types': [{'base': 'application/json', 'type': 'application/vnd.openstack.identity-v3+json'}],
+    }
 
 
 def list_versions(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -203,18 +222,18 @@ def show_version(keystone: Keystone, request: wire.Request) -> wire.Response:
     return wire.reply({'version': _version(keystone, request)})
 
 
-def _token_body(keystone: Keystone, token: Token, methods: list[str],
-                with_catalog: bool = True) -> dict[str, Any]:
+def _token_body(keystone: Keystone, token: Token, methods: list[str], with_catalog: bool = True) -> dict[str, Any]:
     domain = {'id': 'default', 'name': 'Default'}
     body: dict[str, Any] = {
         'methods': methods,
-        'user': {'domain': domain, 'id': token.user_id, 'name': token.user,
-                 'password_expires_at': None},
+        'user': {'domain': domain, 'id': token.user_id, 'name': token.user, 'password_expires_at': None},
         'audit_ids': [token.audit_id],
-        'expires_at': _iso(token.expires_at), 'issued_at': _iso(token.issued_at),
+        'expires_at': _iso(token.expires_at),
+        'issued_at': _iso(token.issued_at),
         'project': {'domain': domain, 'id': token.project_id, 'name': token.project},
         'is_domain': False,
-        'roles': [{'id': _id('role', role), 'name': role} for role in token.roles]}
+        'roles': [{'id': _id('role', role), 'name': role} for role in token.roles],
+    }
     if with_catalog:
         body['catalog'] = keystone.catalog()
     return {'token': body}
@@ -231,9 +250,14 @@ def create_token(keystone: Keystone, request: wire.Request) -> wire.Response:
     refused = wire.Refusal(401, 'The request you have made requires authentication.')
     if 'password' in methods:
         wanted = identity['password']['user']
-        user = next((known for known in keystone.users.values()
-                     if wanted.get('id', known.id) == known.id
-                     and wanted.get('name', known.name) == known.name), None)
+        user = next(
+            (
+                known
+                for known in keystone.users.values()
+                if wanted.get('id', known.id) == known.id and wanted.get('name', known.name) == known.name
+            ),
+            None,
+        )
         if user is None or user.password != wanted.get('password'):
             raise refused
     elif 'token' in methods:
@@ -245,15 +269,22 @@ def create_token(keystone: Keystone, request: wire.Request) -> wire.Response:
         raise refused
     scope = auth.get('scope')
     asked = scope.get('project', {}) if isinstance(scope, dict) else {}
-    project = next((name for name in user.roles if asked.get('name', name) == name
-                    and asked.get('id', keystone.projects[name]) == keystone.projects[name]), None)
+    project = next(
+        (
+            name
+            for name in user.roles
+            if asked.get('name', name) == name and asked.get('id', keystone.projects[name]) == keystone.projects[name]
+        ),
+        None,
+    )
     if project is None:
         raise refused
     text = keystone.issue_token(user.name, project)
     token = keystone.find(text)
     assert token is not None
-    return wire.reply(_token_body(keystone, token, methods, not request.has('nocatalog')), 201,
-                      [('X-Subject-Token', text)])
+    return wire.reply(
+        _token_body(keystone, token, methods, not request.has('nocatalog')), 201, [('X-Subject-Token', text)]
+    )
 
 
 def show_token(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -263,8 +294,9 @@ def show_token(keystone: Keystone, request: wire.Request) -> wire.Response:
     token = keystone.find(text)
     if token is None:
         raise wire.Refusal(404, 'Failed to validate token')
-    return wire.reply(_token_body(keystone, token, ['password'], not request.has('nocatalog')),
-                      200, [('X-Subject-Token', text)])
+    return wire.reply(
+        _token_body(keystone, token, ['password'], not request.has('nocatalog')), 200, [('X-Subject-Token', text)]
+    )
 
 
 def delete_token(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -277,8 +309,7 @@ def delete_token(keystone: Keystone, request: wire.Request) -> wire.Response:
 def show_catalog(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/auth/catalog."""
     keystone.caller(request)
-    return wire.reply({'catalog': keystone.catalog(),
-                       'links': {'self': f'{request.base}/v3/auth/catalog'}})
+    return wire.reply({'catalog': keystone.catalog(), 'links': {'self': f'{request.base}/v3/auth/catalog'}})
 
 
 def _collection(request: wire.Request, name: str, rows: list[dict[str, Any]]) -> wire.Response:
@@ -288,8 +319,7 @@ def _collection(request: wire.Request, name: str, rows: list[dict[str, Any]]) ->
     return wire.reply({name: rows, 'links': {'next': None, 'previous': None, 'self': href}})
 
 
-def _asked(request: wire.Request, rows: list[dict[str, Any]],
-           *names: str) -> list[dict[str, Any]]:
+def _asked(request: wire.Request, rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
     for name in names:
         if request.has(name):
             rows = [row for row in rows if str(row.get(name)) == request.last(name)]
@@ -299,20 +329,35 @@ def _asked(request: wire.Request, rows: list[dict[str, Any]],
 def list_endpoints(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/endpoints, by region, service or interface."""
     keystone.caller(request)
-    rows = [{'id': _id('endpoint', row.region, row.service_type, interface),
-             'interface': interface, 'region': row.region, 'region_id': row.region,
-             'service_id': row.service_id, 'url': row.url, 'enabled': True}
-            for row in keystone.endpoints for interface in ('public', 'internal', 'admin')]
-    return _collection(request, 'endpoints', _asked(
-        request, rows, 'region_id', 'service_id', 'interface'))
+    rows = [
+        {
+            'id': _id('endpoint', row.region, row.service_type, interface),
+            'interface': interface,
+            'region': row.region,
+            'region_id': row.region,
+            'service_id': row.service_id,
+            'url': row.url,
+            'enabled': True,
+        }
+        for row in keystone.endpoints
+        for interface in ('public', 'internal', 'admin')
+    ]
+    return _collection(request, 'endpoints', _asked(request, rows, 'region_id', 'service_id', 'interface'))
 
 
 def list_services(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/services, by type or name."""
     keystone.caller(request)
-    rows = {row.service_id: {'id': row.service_id, 'type': row.service_type,
-                             'name': row.service_name, 'enabled': True, 'description': ''}
-            for row in keystone.endpoints}
+    rows = {
+        row.service_id: {
+            'id': row.service_id,
+            'type': row.service_type,
+            'name': row.service_name,
+            'enabled': True,
+            'description': '',
+        }
+        for row in keystone.endpoints
+    }
     return _collection(request, 'services', _asked(request, list(rows.values()), 'type', 'name'))
 
 
@@ -320,8 +365,9 @@ def list_regions(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/regions."""
     keystone.caller(request)
     names = dict.fromkeys(row.region for row in keystone.endpoints)
-    return _collection(request, 'regions', [
-        {'id': name, 'description': '', 'parent_region_id': None} for name in names])
+    return _collection(
+        request, 'regions', [{'id': name, 'description': '', 'parent_region_id': None} for name in names]
+    )
 
 
 def show_region(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -330,14 +376,30 @@ def show_region(keystone: Keystone, request: wire.Request) -> wire.Response:
     name = request.args['id']
     if all(row.region != name for row in keystone.endpoints):
         raise wire.Refusal(404, f'Could not find region: {name}.')
-    return wire.reply({'region': {'id': name, 'description': '', 'parent_region_id': None,
-                                  'links': {'self': f'{request.base}/v3/regions/{name}'}}})
+    return wire.reply(
+        {
+            'region': {
+                'id': name,
+                'description': '',
+                'parent_region_id': None,
+                'links': {'self': f'{request.base}/v3/regions/{name}'},
+            }
+        }
+    )
 
 
 def _project(name: str, project_id: str) -> dict[str, Any]:
-    return {'id': project_id, 'name': name, 'domain_id': 'default', 'enabled': True,
-            'description': '', 'is_domain': False, 'parent_id': 'default', 'options': {},
-            'tags': []}
+    return {
+        'id': project_id,
+        'name': name,
+        'domain_id': 'default',
+        'enabled': True,
+        'description': '',
+        'is_domain': False,
+        'parent_id': 'default',
+        'options': {},
+        'tags': [],
+    }
 
 
 def list_projects(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -358,15 +420,20 @@ def show_project(keystone: Keystone, request: wire.Request) -> wire.Response:
 
 
 def _user(user: User) -> dict[str, Any]:
-    return {'id': user.id, 'name': user.name, 'domain_id': 'default', 'enabled': True,
-            'password_expires_at': None, 'options': {}}
+    return {
+        'id': user.id,
+        'name': user.name,
+        'domain_id': 'default',
+        'enabled': True,
+        'password_expires_at': None,
+        'options': {},
+    }
 
 
 def list_users(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/users, by name."""
     keystone.caller(request)
-    return _collection(request, 'users', _asked(
-        request, [_user(user) for user in keystone.users.values()], 'name'))
+    return _collection(request, 'users', _asked(request, [_user(user) for user in keystone.users.values()], 'name'))
 
 
 def show_user(keystone: Keystone, request: wire.Request) -> wire.Response:

@@ -17,8 +17,12 @@ def _orderable(value: Any) -> tuple[bool, Any]:
     return (value is not None, value if value is not None else 0)
 
 
-def in_order(records: Sequence[Record], keys: Sequence[str], dirs: Sequence[str],
-             value_of: Callable[[Record, str], Any] = dict.get) -> list[Record]:
+def in_order(
+    records: Sequence[Record],
+    keys: Sequence[str],
+    dirs: Sequence[str],
+    value_of: Callable[[Record, str], Any] = dict.get,
+) -> list[Record]:
     """Sort by several keys, each in its direction."""
     ordered = list(records)
     for key, direction in reversed(list(zip(keys, dirs, strict=True))):
@@ -30,15 +34,20 @@ def in_order(records: Sequence[Record], keys: Sequence[str], dirs: Sequence[str]
     return ordered
 
 
-def after(records: Sequence[Record], marker: Record | None, keys: Sequence[str],
-          dirs: Sequence[str], value_of: Callable[[Record, str], Any] = dict.get) -> list[Record]:
+def after(
+    records: Sequence[Record],
+    marker: Record | None,
+    keys: Sequence[str],
+    dirs: Sequence[str],
+    value_of: Callable[[Record, str], Any] = dict.get,
+) -> list[Record]:
     """Sort, and keep what comes after the marker, which need not be one of the records."""
     if marker is None:
         return in_order(records, keys, dirs, value_of)
     pool = records if any(record is marker for record in records) else [*records, marker]
     ordered = in_order(pool, keys, dirs, value_of)
     at = next(index for index, record in enumerate(ordered) if record is marker)
-    return ordered[at + 1:]
+    return ordered[at + 1 :]
 
 
 def number(request: wire.Request, name: str, default: int, most: int | None = None) -> int:
@@ -47,8 +56,9 @@ def number(request: wire.Request, name: str, default: int, most: int | None = No
     if text is None:
         return default
     if not text.isdigit():
-        raise wire.Refusal(400, f'Invalid input for query parameters {name}. Value: {text}. '
-                                f"'{text}' does not match '^[0-9]*$'")
+        raise wire.Refusal(
+            400, f"Invalid input for query parameters {name}. Value: {text}. '{text}' does not match '^[0-9]*$'"
+        )
     return min(int(text), most) if most is not None else int(text)
 
 
@@ -57,7 +67,7 @@ def sorting(request: wire.Request, key: str, direction: str) -> tuple[list[str],
     keys = [text.strip() for text in request.every('sort_key')] or [key]
     dirs = [text.strip() for text in request.every('sort_dir')] or [direction]
     dirs += [dirs[0]] * (len(keys) - len(dirs))
-    return keys, dirs[:len(keys)]
+    return keys, dirs[: len(keys)]
 
 
 def next_link(request: wire.Request, path: str, marker: str) -> list[dict[str, str]]:

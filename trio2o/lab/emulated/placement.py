@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 # As real Nova's fake driver reports.
 CAPACITY = {'VCPU': 1000, 'MEMORY_MB': 800000, 'DISK_GB': 600000}
 _FLAVOR = {'VCPU': 'vcpus', 'MEMORY_MB': 'ram', 'DISK_GB': 'disk'}
-_VERSION = {'id': 'v1.0', 'max_version': '1.39', 'min_version': '1.0', 'status': 'CURRENT',
-            'links': [{'rel': 'self', 'href': ''}]}
+_VERSION = {
+    'id': 'v1.0',
+    'max_version': '1.39',
+    'min_version': '1.0',
+    'status': 'CURRENT',
+    'links': [{'rel': 'self', 'href': ''}],
+}
 
 
 class Placement(service.PodService):
@@ -31,16 +36,22 @@ class Placement(service.PodService):
 
     def providers(self) -> dict[str, str]:
         """Hosts by the provider's uuid."""
-        return {str(uuid.UUID(hashlib.md5(f'node/{host}'.encode(), usedforsecurity=False)
-                              .hexdigest())): host for host in self.nova.hosts}
+        return {
+            str(uuid.UUID(hashlib.md5(f'node/{host}'.encode(), usedforsecurity=False).hexdigest())): host
+            for host in self.nova.hosts
+        }
 
     def usage(self, host: str | None = None, project: str | None = None) -> dict[str, int]:
         """What the live servers of a host, or of a project, use."""
-        live = [server for server in self.nova.servers.values()
-                if not server['deleted'] and server['host']
-                and host in (None, server['host']) and project in (None, server['project_id'])]
-        return {name: sum(server['flavor'][key] for server in live)
-                for name, key in _FLAVOR.items()}
+        live = [
+            server
+            for server in self.nova.servers.values()
+            if not server['deleted']
+            and server['host']
+            and host in (None, server['host'])
+            and project in (None, server['project_id'])
+        ]
+        return {name: sum(server['flavor'][key] for server in live) for name, key in _FLAVOR.items()}
 
     def respond(self, request: wire.Request) -> wire.Response:
         if request.path == '/':
@@ -54,8 +65,7 @@ class Placement(service.PodService):
     def _served(self, request: wire.Request) -> wire.Response:
         text = request.headers.get('openstack-api-version', '').rpartition(' ')[2] or '1.0'
         version = '1.39' if text == 'latest' else text
-        echo = [('OpenStack-API-Version', f'placement {version}'),
-                ('Vary', 'OpenStack-API-Version')]
+        echo = [('OpenStack-API-Version', f'placement {version}'), ('Vary', 'OpenStack-API-Version')]
         if not request.user.is_admin and 'service' not in request.user.roles:
             raise wire.Refusal(403, 'Access was denied to this resource.')
         request.minor = int(version.partition('.')[2] or 0)
@@ -65,9 +75,19 @@ class Placement(service.PodService):
 
     def render(self, request: wire.Request, refusal: wire.Refusal) -> wire.Response:
         title = wire.REASONS.get(refusal.status, 'Error')
-        return wire.reply({'errors': [{
-            'status': refusal.status, 'title': title, 'request_id': request.request_id,
-            'detail': f'{refusal.message}\n\n   '}]}, refusal.status)
+        return wire.reply(
+            {
+                'errors': [
+                    {
+                        'status': refusal.status,
+                        'title': title,
+                        'request_id': request.request_id,
+                        'detail': f'{refusal.message}\n\n   ',
+                    }
+                ]
+            },
+            refusal.status,
+        )
 
 
 def _host(placement: Placement, request: wire.Request) -> str:
@@ -81,10 +101,14 @@ def _host(placement: Placement, request: wire.Request) -> str:
 def _provider(provider_id: str, host: str) -> dict[str, Any]:
     path = f'/resource_providers/{provider_id}'
     names = ('inventories', 'usages', 'aggregates', 'traits', 'allocations')
-    return {'uuid': provider_id, 'name': host, 'generation': 1,
-            'root_provider_uuid': provider_id, 'parent_provider_uuid': None,
-            'links': [{'rel': 'self', 'href': path}] + [
-                {'rel': name, 'href': f'{path}/{name}'} for name in names]}
+    return {
+        'uuid': provider_id,
+        'name': host,
+        'generation': 1,
+        'root_provider_uuid': provider_id,
+        'parent_provider_uuid': None,
+        'links': [{'rel': 'self', 'href': path}] + [{'rel': name, 'href': f'{path}/{name}'} for name in names],
+    }
 
 
 def list_providers(placement: Placement, request: wire.Request) -> wire.Response:
@@ -106,24 +130,34 @@ def list_inventories(placement: Placement, request: wire.Request) -> wire.Respon
     capacity = placement.capacity.get(_host(placement, request)) or placement.capacity['']
     ratios = {'VCPU': 4.0, 'MEMORY_MB': 1.0, 'DISK_GB': 1.0}
     reserved = {'VCPU': 0, 'MEMORY_MB': 512, 'DISK_GB': 0}
-    return wire.reply({'resource_provider_generation': 1, 'inventories': {
-        name: {'total': total, 'reserved': reserved.get(name, 0), 'min_unit': 1,
-               'max_unit': total, 'step_size': 1, 'allocation_ratio': ratios.get(name, 1.0)}
-        for name, total in capacity.items()}})
+    return wire.reply(
+        {
+            'resource_provider_generation': 1,
+            'inventories': {
+                name: {
+                    'total': total,
+                    'reserved': reserved.get(name, 0),
+                    'min_unit': 1,
+                    'max_unit': total,
+                    'step_size': 1,
+                    'allocation_ratio': ratios.get(name, 1.0),
+                }
+                for name, total in capacity.items()
+            },
+        }
+    )
 
 
 def list_usages(placement: Placement, request: wire.Request) -> wire.Response:
     """GET /resource_providers/{uuid}/usages."""
-    return wire.reply({'resource_provider_generation': 1,
-                       'usages': placement.usage(_host(placement, request))})
+    return wire.reply({'resource_provider_generation': 1, 'usages': placement.usage(_host(placement, request))})
 
 
 def show_project_usages(placement: Placement, request: wire.Request) -> wire.Response:
     """GET /usages?project_id=, from 1.9."""
     project = request.last('project_id')
     if not project:
-        raise wire.Refusal(400, "Invalid query string parameters: 'project_id' is a required "
-                                'property')
+        raise wire.Refusal(400, "Invalid query string parameters: 'project_id' is a required property")
     usages = placement.usage(project=project)
     return wire.reply({'usages': usages if any(usages.values()) else {}})
 

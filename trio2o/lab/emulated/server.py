@@ -37,7 +37,8 @@ class Port:
         sock.bind((self.host, self.number))
         self.number = sock.getsockname()[1]
         self._listener = await loop.create_server(
-            lambda: Connection(self.service, self.connections), sock=sock, backlog=1024)
+            lambda: Connection(self.service, self.connections), sock=sock, backlog=1024
+        )
 
     def close(self) -> None:
         """Stop listening, and drop who is connected."""
@@ -70,11 +71,14 @@ class CloudServer:
         place = (lambda offset: port_base + offset) if port_base else (lambda offset: 0)
         self._ports: list[tuple[str, Port]] = [
             (cloud.keystone.url, self._port(cloud.keystone, place(0))),
-            (cloud.glance.url, self._port(cloud.glance, place(1)))]
+            (cloud.glance.url, self._port(cloud.glance, place(1))),
+        ]
         for index, pod in enumerate(cloud.pods.values(), 1):
-            for url, service, offset in ((pod.placement_url, pod.placement, 0),
-                                         (pod.cinder_url, pod.cinder, 1),
-                                         (pod.nova_url, pod.nova, 2)):
+            for url, service, offset in (
+                (pod.placement_url, pod.placement, 0),
+                (pod.cinder_url, pod.cinder, 1),
+                (pod.nova_url, pod.nova, 2),
+            ):
                 root = parse.urlsplit(url)._replace(path='').geturl()
                 self._ports.append((root, self._port(service, place(100 * index + offset))))
 

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 BODY_LIMIT = 114688
 
 FAULT_NAMES = {
-    400: 'badRequest', 401: 'unauthorized', 403: 'forbidden', 404: 'itemNotFound',
-    405: 'badMethod', 409: 'conflictingRequest', 413: 'overLimit', 415: 'badMediaType',
-    501: 'notImplemented', 503: 'serviceUnavailable'}
+    400: 'badRequest',
+    401: 'unauthorized',
+    403: 'forbidden',
+    404: 'itemNotFound',
+    405: 'badMethod',
+    409: 'conflictingRequest',
+    413: 'overLimit',
+    415: 'badMediaType',
+    501: 'notImplemented',
+    503: 'serviceUnavailable',
+}
 
 NOT_FOUND = 'The resource could not be found.'
 
@@ -74,8 +82,9 @@ class Service:
             except wire.Refusal as refusal:
                 response = self.render(request, refusal)
         if self.requests.maxlen != 0:
-            self.requests.append(Seen(request.method, request.path, request.query,
-                                      request.headers, request.body, response.status))
+            self.requests.append(
+                Seen(request.method, request.path, request.query, request.headers, request.body, response.status)
+            )
         return response
 
     def respond(self, request: wire.Request) -> wire.Response:
@@ -103,23 +112,22 @@ class Service:
             if isinstance(fault, faults.WrongVersion):
                 asked = wanted_minor(request.headers)
                 if asked is not None and asked > fault.minor:
-                    return wire.reply({'computeFault': {
-                        'code': 406, 'message': 'Version is not supported by the API.'}}, 406)
+                    return wire.reply(
+                        {'computeFault': {'code': 406, 'message': 'Version is not supported by the API.'}}, 406
+                    )
         return None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> list[bytes]:
         """WSGI, for any server; such a server cannot show faults of the transport."""
         response = self.answer(wire.Request.from_environ(environ))
         reason = wire.REASONS.get(response.status, 'Unknown')
-        start_response(f'{response.status} {reason}',
-                       [*response.headers, ('Content-Length', str(len(response.body)))])
+        start_response(f'{response.status} {reason}', [*response.headers, ('Content-Length', str(len(response.body)))])
         return [response.body]
 
 
 def wanted_minor(headers: dict[str, str]) -> int | None:
     """The minor version a request names, of whatever service."""
-    text = (headers.get('openstack-api-version')
-            or headers.get('x-openstack-nova-api-version') or '')
+    text = headers.get('openstack-api-version') or headers.get('x-openstack-nova-api-version') or ''
     number = text.rpartition(' ')[2]
     if number == 'latest':
         return 1 << 20
@@ -132,8 +140,7 @@ class PodService(Service):
 
     fault_type = 'application/json'
 
-    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
-                 log_size: int | None = 10000) -> None:
+    def __init__(self, keystone: 'Keystone', clock: Clock | None = None, log_size: int | None = 10000) -> None:
         super().__init__(clock, log_size)
         self.keystone = keystone
 
@@ -143,8 +150,13 @@ class PodService(Service):
         request.user = self.keystone.find(token) if token else None
         if request.user is not None:
             return None
-        body = {'error': {'code': 401, 'title': 'Unauthorized',
-                          'message': 'The request you have made requires authentication.'}}
+        body = {
+            'error': {
+                'code': 401,
+                'title': 'Unauthorized',
+                'message': 'The request you have made requires authentication.',
+            }
+        }
         uri = f'Keystone uri="{self.keystone.url}"'
         return wire.reply(body, 401, [('WWW-Authenticate', uri)])
 
@@ -162,8 +174,9 @@ class PodService(Service):
         for header, value in refusal.headers:
             if header == 'Retry-After' and refusal.status in (413, 429):
                 fault['retryAfter'] = value
-        response = wire.Response(refusal.status, [('Content-Type', self.fault_type),
-                                                  *refusal.headers], wire.dumps({name: fault}))
+        response = wire.Response(
+            refusal.status, [('Content-Type', self.fault_type), *refusal.headers], wire.dumps({name: fault})
+        )
         return self.finish(request, response)
 
     def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
@@ -188,7 +201,10 @@ class PodService(Service):
         """A 404 as webob itself prints it, when no row of the real router matches."""
         message = 'The resource could not be found.<br /><br />\n\n\n'
         if 'application/json' in request.headers.get('accept', ''):
-            return wire.Response(404, [('Content-Type', 'application/json')], wire.dumps(
-                {'message': message, 'code': '404 Not Found', 'title': 'Not Found'}))
+            return wire.Response(
+                404,
+                [('Content-Type', 'application/json')],
+                wire.dumps({'message': message, 'code': '404 Not Found', 'title': 'Not Found'}),
+            )
         text = '404 Not Found\n\nThe resource could not be found.\n\n\n  '
         return wire.Response(404, [('Content-Type', 'text/plain; charset=UTF-8')], text.encode())

@@ -38,8 +38,8 @@ class Pod:
     name: str
     nova: nova_app.Nova
     cinder: cinder_app.Cinder
-    nova_url: str           # with /v2.1
-    cinder_url: str         # with /v3
+    nova_url: str  # with /v2.1
+    cinder_url: str  # with /v3
     placement: placement_app.Placement
     placement_url: str
 
@@ -60,26 +60,29 @@ class Cloud:
     :param log_size: how many requests each service remembers; 0 none, None all
     """
 
-    def __init__(self, pods: int | list[str] = 2, clock: Clock | None = None,
-                 zones: tuple[str, ...] = ('nova',), nova: nova_app.Settings | None = None,
-                 cinder: 'cinder_app.Settings | None' = None, gateway: str = 'gateway.test',
-                 log_size: int | None = 10000) -> None:
+    def __init__(
+        self,
+        pods: int | list[str] = 2,
+        clock: Clock | None = None,
+        zones: tuple[str, ...] = ('nova',),
+        nova: nova_app.Settings | None = None,
+        cinder: 'cinder_app.Settings | None' = None,
+        gateway: str = 'gateway.test',
+        log_size: int | None = 10000,
+    ) -> None:
         self.clock = clock or Clock()
         self.log_size = log_size
         self.zones = zones
         self.nova_settings = nova or nova_app.Settings()
         self.cinder_settings = cinder or cinder_app.Settings()
         self.keystone = keystone_app.Keystone('http://keystone.test:5000', self.clock, log_size)
-        self.glance = glance_app.Glance(self.keystone, 'http://glance.test:9292', self.clock,
-                                        log_size)
+        self.glance = glance_app.Glance(self.keystone, 'http://glance.test:9292', self.clock, log_size)
         self.image = self.glance.add_image('cirros', id=_uuid('image', 'cirros'))
         self.pods: dict[str, Pod] = {}
-        self.apps: dict[str, Any] = {'keystone.test:5000': self.keystone,
-                                     'glance.test:9292': self.glance}
+        self.apps: dict[str, Any] = {'keystone.test:5000': self.keystone, 'glance.test:9292': self.glance}
         self._transports: list[WSGITransport] = []
         self._fill_keystone(gateway)
-        names = [f'Pod{number}' for number in range(1, pods + 1)] \
-            if isinstance(pods, int) else pods
+        names = [f'Pod{number}' for number in range(1, pods + 1)] if isinstance(pods, int) else pods
         for name in names:
             self.add_pod(name)
 
@@ -94,8 +97,11 @@ class Cloud:
         for name in _SERVICE_USERS:
             keystone.add_user(name, PASSWORD, {'service': ('admin', 'service')})
         for service_type, port, path in (
-                ('compute', 19998, '/v2.1'), ('volumev3', 19997, '/v3'),
-                ('block-storage', 19997, '/v3'), ('trio2o', 19996, '/v1.0')):
+            ('compute', 19998, '/v2.1'),
+            ('volumev3', 19997, '/v3'),
+            ('block-storage', 19997, '/v3'),
+            ('trio2o', 19996, '/v1.0'),
+        ):
             keystone.add_endpoint(TOP, service_type, f'http://{gateway}:{port}{path}')
         self._share(TOP)
 
@@ -103,8 +109,9 @@ class Cloud:
         self.keystone.add_endpoint(region, 'identity', 'http://keystone.test:5000/v3', 'keystone')
         self.keystone.add_endpoint(region, 'image', 'http://glance.test:9292', 'glance')
 
-    def add_pod(self, name: str, nova: nova_app.Settings | None = None,
-                cinder: 'cinder_app.Settings | None' = None) -> Pod:
+    def add_pod(
+        self, name: str, nova: nova_app.Settings | None = None, cinder: 'cinder_app.Settings | None' = None
+    ) -> Pod:
         """Make one more pod, with its region and endpoints."""
         nova_settings = dataclasses.replace(nova or self.nova_settings)
         if nova is None and self.zones != ('nova',):
@@ -112,17 +119,20 @@ class Cloud:
         cinder_settings = dataclasses.replace(cinder or self.cinder_settings)
         if cinder is None:
             cinder_settings.zones = nova_settings.zones
-        volumes = cinder_app.Cinder(self.keystone, self.clock, cinder_settings, self.glance,
-                                    self.log_size)
-        compute = nova_app.Nova(self.keystone, self.clock, nova_settings, volumes, self.glance,
-                                self.log_size)
+        volumes = cinder_app.Cinder(self.keystone, self.clock, cinder_settings, self.glance, self.log_size)
+        compute = nova_app.Nova(self.keystone, self.clock, nova_settings, volumes, self.glance, self.log_size)
         compute.hosts = [f'{name.lower()}-compute-1']
         volumes.hosts = [f'{name.lower()}-volume-1']
         host = name.lower()
-        pod = Pod(name, compute, volumes, f'http://{host}.nova.test:8774/v2.1',
-                  f'http://{host}.cinder.test:8776/v3',
-                  placement_app.Placement(compute, self.log_size),
-                  f'http://{host}.placement.test:8778')
+        pod = Pod(
+            name,
+            compute,
+            volumes,
+            f'http://{host}.nova.test:8774/v2.1',
+            f'http://{host}.cinder.test:8776/v3',
+            placement_app.Placement(compute, self.log_size),
+            f'http://{host}.placement.test:8778',
+        )
         self.pods[name] = pod
         self._mount(pod.nova_url, compute)
         self._mount(pod.cinder_url, volumes)
@@ -146,8 +156,9 @@ class Cloud:
     def move_endpoints(self, old: str, new: str) -> None:
         """Replace ``http://host:port`` in the catalog, for services put on real ports."""
         self.keystone.endpoints = [
-            dataclasses.replace(row, url=row.url.replace(old, new, 1))
-            if row.url.startswith(old) else row for row in self.keystone.endpoints]
+            dataclasses.replace(row, url=row.url.replace(old, new, 1)) if row.url.startswith(old) else row
+            for row in self.keystone.endpoints
+        ]
 
     # -- reaching it --
 
@@ -165,12 +176,10 @@ class Cloud:
         """A pod by name."""
         return self.pods[name]
 
-    def token(self, user: str = 'demo', project: str | None = None,
-              expires_in: float = 3600.0) -> str:
+    def token(self, user: str = 'demo', project: str | None = None, expires_in: float = 3600.0) -> str:
         """A token of ``admin``, ``demo``, ``alt``, ``reader`` or a service user."""
         known = self.keystone.users[user]
-        return self.keystone.issue_token(user, project or next(iter(known.roles)),
-                                         expires_in=expires_in)
+        return self.keystone.issue_token(user, project or next(iter(known.roles)), expires_in=expires_in)
 
     def project_id(self, name: str) -> str:
         """The id of a project."""
@@ -188,36 +197,69 @@ class Cloud:
 
     # -- filling it --
 
-    def add_servers(self, pod: str, project: str, count: int = 1, name: str = 'server',
-                    spacing: float = 1.0, start: datetime.datetime | None = None,
-                    **given: Any) -> list[dict[str, Any]]:
+    def add_servers(
+        self,
+        pod: str,
+        project: str,
+        count: int = 1,
+        name: str = 'server',
+        spacing: float = 1.0,
+        start: datetime.datetime | None = None,
+        **given: Any,
+    ) -> list[dict[str, Any]]:
         """Put servers straight into a pod, ``spacing`` seconds of ``created`` apart."""
         nova = self.pods[pod].nova
         first = start or nova.stamp() - datetime.timedelta(seconds=int(count * spacing))
-        owner = next((user for user in self.keystone.users.values() if project in user.roles
-                      and user.name != 'admin'), self.keystone.users['admin'])
+        owner = next(
+            (user for user in self.keystone.users.values() if project in user.roles and user.name != 'admin'),
+            self.keystone.users['admin'],
+        )
         made = []
         for index in range(count):
             created = first + datetime.timedelta(seconds=int(index * spacing))
-            made.append(nova_app.records.new(
-                nova, f'{name}-{index}', self.project_id(project), owner.id,
-                next(iter(nova.flavors.values())),
-                **{'created_at': created, 'image_ref': self.image['id'], **given}))
+            made.append(
+                nova_app.records.new(
+                    nova,
+                    f'{name}-{index}',
+                    self.project_id(project),
+                    owner.id,
+                    next(iter(nova.flavors.values())),
+                    **{'created_at': created, 'image_ref': self.image['id'], **given},
+                )
+            )
         return made
 
-    def add_volumes(self, pod: str, project: str, count: int = 1, name: str = 'volume',
-                    size: int = 1, spacing: float = 1.0,
-                    start: datetime.datetime | None = None, **given: Any) -> list[dict[str, Any]]:
+    def add_volumes(
+        self,
+        pod: str,
+        project: str,
+        count: int = 1,
+        name: str = 'volume',
+        size: int = 1,
+        spacing: float = 1.0,
+        start: datetime.datetime | None = None,
+        **given: Any,
+    ) -> list[dict[str, Any]]:
         """Put volumes straight into a pod, ``spacing`` seconds of ``created_at`` apart."""
         cinder = self.pods[pod].cinder
         first = start or cinder.stamp() - datetime.timedelta(seconds=int(count * spacing))
-        owner = next((user for user in self.keystone.users.values() if project in user.roles
-                      and user.name != 'admin'), self.keystone.users['admin'])
-        return [cinder.born(
-            self.project_id(project), owner.id, size, **{
-                'name': f'{name}-{index}',
-                'created_at': first + datetime.timedelta(seconds=int(index * spacing)), **given})
-            for index in range(count)]
+        owner = next(
+            (user for user in self.keystone.users.values() if project in user.roles and user.name != 'admin'),
+            self.keystone.users['admin'],
+        )
+        return [
+            cinder.born(
+                self.project_id(project),
+                owner.id,
+                size,
+                **{
+                    'name': f'{name}-{index}',
+                    'created_at': first + datetime.timedelta(seconds=int(index * spacing)),
+                    **given,
+                },
+            )
+            for index in range(count)
+        ]
 
 
 def _uuid(*words: str) -> str:

@@ -40,15 +40,24 @@ class WSGITransport:
     An application is an emulated service, or any other WSGI application (the gateway, say).
     """
 
-    def __init__(self, apps: Mapping[str, Any] | None = None, real_time: bool = False,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        apps: Mapping[str, Any] | None = None,
+        real_time: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.apps: dict[str, Any] = dict(apps or {})
         self.real_time = real_time
         self.sleep = sleep
 
-    def request(self, method: str, url: str,
-                headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
-                body: bytes | None = None, timeout: float | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        body: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
         """Send one request.
 
         :raises ConnectionRefusedError: nobody listens there
@@ -65,16 +74,22 @@ class WSGITransport:
             return _call_wsgi(app, method, parts, pairs, body or b'')
         fields = {name.lower(): value for name, value in pairs}
         fields.setdefault('host', parts.netloc)
-        response, manner = app.exchange(wire.Request(
-            method, parse.unquote(parts.path) or '/', parts.query, fields, body or b'',
-            f'{parts.scheme}://{fields["host"]}'))
+        response, manner = app.exchange(
+            wire.Request(
+                method,
+                parse.unquote(parts.path) or '/',
+                parts.query,
+                fields,
+                body or b'',
+                f'{parts.scheme}://{fields["host"]}',
+            )
+        )
         if manner is not faults.PLAIN:
             self._suffer(manner, response, timeout, parts.netloc)
         sent = b'' if method == 'HEAD' else response.body
         return response.status, [*response.headers, ('Content-Length', str(len(sent)))], sent
 
-    def _suffer(self, manner: faults.Manner, response: wire.Response, timeout: float | None,
-                where: str) -> None:
+    def _suffer(self, manner: faults.Manner, response: wire.Response, timeout: float | None, where: str) -> None:
         if manner.refused:
             raise ConnectionRefusedError(f'nobody listens at {where}')
         if manner.blackholed:
@@ -87,25 +102,34 @@ class WSGITransport:
         if manner.dropped:
             raise ConnectionResetError(f'{where} closed the connection')
         if manner.cut_at is not None:
-            raise CutShortError(response.status, response.headers, response.body[:manner.cut_at],
-                                len(response.body))
+            raise CutShortError(response.status, response.headers, response.body[: manner.cut_at], len(response.body))
 
     def _spend(self, seconds: float | None) -> None:
         if self.real_time and seconds:
             self.sleep(seconds)
 
 
-def _call_wsgi(app: Any, method: str, parts: parse.SplitResult, headers: list[tuple[str, str]],
-               body: bytes) -> Answer:
+def _call_wsgi(app: Any, method: str, parts: parse.SplitResult, headers: list[tuple[str, str]], body: bytes) -> Answer:
     host, _, port = parts.netloc.partition(':')
     environ: dict[str, Any] = {
-        'REQUEST_METHOD': method, 'SCRIPT_NAME': '', 'QUERY_STRING': parts.query,
+        'REQUEST_METHOD': method,
+        'SCRIPT_NAME': '',
+        'QUERY_STRING': parts.query,
         'PATH_INFO': parse.unquote(parts.path).encode().decode('latin-1') or '/',
-        'SERVER_NAME': host, 'SERVER_PORT': port or '80', 'SERVER_PROTOCOL': 'HTTP/1.1',
-        'REMOTE_ADDR': '127.0.0.1', 'HTTP_HOST': parts.netloc, 'CONTENT_LENGTH': str(len(body)),
-        'wsgi.version': (1, 0), 'wsgi.url_scheme': parts.scheme, 'wsgi.input': io.BytesIO(body),
-        'wsgi.errors': io.StringIO(), 'wsgi.multithread': True, 'wsgi.multiprocess': False,
-        'wsgi.run_once': False}
+        'SERVER_NAME': host,
+        'SERVER_PORT': port or '80',
+        'SERVER_PROTOCOL': 'HTTP/1.1',
+        'REMOTE_ADDR': '127.0.0.1',
+        'HTTP_HOST': parts.netloc,
+        'CONTENT_LENGTH': str(len(body)),
+        'wsgi.version': (1, 0),
+        'wsgi.url_scheme': parts.scheme,
+        'wsgi.input': io.BytesIO(body),
+        'wsgi.errors': io.StringIO(),
+        'wsgi.multithread': True,
+        'wsgi.multiprocess': False,
+        'wsgi.run_once': False,
+    }
     for name, value in headers:
         key = name.upper().replace('-', '_')
         if key == 'CONTENT_TYPE':
@@ -135,16 +159,26 @@ class WSGIAdapter(requests.adapters.BaseAdapter):
         super().__init__()
         self.transport = transport
 
-    def send(self, request: requests.PreparedRequest, stream: bool = False,
-             timeout: Any = None, verify: Any = True, cert: Any = None,
-             proxies: Any = None) -> requests.Response:
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
         """Carry one prepared request; failures are those of ``requests``."""
         wait = timeout[1] if isinstance(timeout, tuple) else timeout
         body = request.body.encode() if isinstance(request.body, str) else request.body
         try:
             status, headers, payload = self.transport.request(
-                request.method or 'GET', request.url or '', list(request.headers.items()), body,
-                getattr(wait, 'read_timeout', wait))
+                request.method or 'GET',
+                request.url or '',
+                list(request.headers.items()),
+                body,
+                getattr(wait, 'read_timeout', wait),
+            )
         except ConnectTimeoutError as error:
             raise requests.exceptions.ConnectTimeout(error, request=request) from error
         except TimeoutError as error:
@@ -155,16 +189,22 @@ class WSGIAdapter(requests.adapters.BaseAdapter):
             raise requests.exceptions.ConnectionError(error, request=request) from error
         return self._build(request, status, headers, payload)
 
-    def _build(self, request: requests.PreparedRequest, status: int, headers: wire.Headers,
-               payload: bytes) -> requests.Response:
+    def _build(
+        self, request: requests.PreparedRequest, status: int, headers: wire.Headers, payload: bytes
+    ) -> requests.Response:
         response = requests.Response()
         response.status_code = status
         fields = urllib3.HTTPHeaderDict(headers)
         response.headers = requests.structures.CaseInsensitiveDict(fields)
         response.encoding = requests.utils.get_encoding_from_headers(response.headers)
         response.raw = urllib3.HTTPResponse(
-            io.BytesIO(payload), headers=fields, status=status, preload_content=False,
-            reason=wire.REASONS.get(status), request_method=request.method)
+            io.BytesIO(payload),
+            headers=fields,
+            status=status,
+            preload_content=False,
+            reason=wire.REASONS.get(status),
+            request_method=request.method,
+        )
         response.reason = wire.REASONS.get(status)
         response.url = request.url or ''
         response.request = request

@@ -39,23 +39,35 @@ def loads(body: bytes) -> Any:
 class Request:
     """One request as a service sees it. ``headers`` has lower-case names."""
 
-    __slots__ = ('method', 'path', 'query', 'headers', 'body', 'base', 'args', 'user', 'minor',
-                 'project_in_path', 'request_id', '_params', 'prefix')
+    __slots__ = (
+        'method',
+        'path',
+        'query',
+        'headers',
+        'body',
+        'base',
+        'args',
+        'user',
+        'minor',
+        'project_in_path',
+        'request_id',
+        '_params',
+        'prefix',
+    )
 
-    def __init__(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes,
-                 base: str) -> None:
+    def __init__(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, base: str) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
         self.body = body
-        self.base = base                # scheme and host the caller used
+        self.base = base  # scheme and host the caller used
         self.args: dict[str, str] = {}
         self.user: Any = None
-        self.minor = 0                  # microversion, without its major part
+        self.minor = 0  # microversion, without its major part
         self.project_in_path = ''
         self.request_id = ''
-        self.prefix = ''                # where links begin: base, version and perhaps project
+        self.prefix = ''  # where links begin: base, version and perhaps project
         self._params: list[tuple[str, str]] | None = None
 
     @property
@@ -84,17 +96,23 @@ class Request:
     @classmethod
     def from_environ(cls, environ: Mapping[str, Any]) -> 'Request':
         """Build a request from a WSGI environment."""
-        headers = {key[5:].replace('_', '-').lower(): value for key, value in environ.items()
-                   if key.startswith('HTTP_')}
+        headers = {
+            key[5:].replace('_', '-').lower(): value for key, value in environ.items() if key.startswith('HTTP_')
+        }
         if environ.get('CONTENT_TYPE'):
             headers['content-type'] = environ['CONTENT_TYPE']
         length = int(environ.get('CONTENT_LENGTH') or 0)
         body = environ['wsgi.input'].read(length) if length else b''
         host = headers.get('host') or f'{environ["SERVER_NAME"]}:{environ["SERVER_PORT"]}'
         path = (environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')) or '/'
-        return cls(environ['REQUEST_METHOD'], path.encode('latin-1').decode('utf-8', 'replace'),
-                   environ.get('QUERY_STRING', ''), headers, body,
-                   f'{environ.get("wsgi.url_scheme", "http")}://{host}')
+        return cls(
+            environ['REQUEST_METHOD'],
+            path.encode('latin-1').decode('utf-8', 'replace'),
+            environ.get('QUERY_STRING', ''),
+            headers,
+            body,
+            f'{environ.get("wsgi.url_scheme", "http")}://{host}',
+        )
 
 
 class Response:
@@ -195,8 +213,7 @@ class Router:
                 return route, dict(zip(names, values, strict=True))
         return None, {}
 
-    def _walk(self, node: _Node, segments: list[str], at: int,
-              values: list[str]) -> tuple[_Node, list[str]] | None:
+    def _walk(self, node: _Node, segments: list[str], at: int, values: list[str]) -> tuple[_Node, list[str]] | None:
         if at == len(segments):
             return (node, values) if node.routes else None
         segment = segments[at]

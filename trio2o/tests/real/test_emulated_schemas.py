@@ -22,16 +22,11 @@ READS = [
     ('server_metadata', 'ServerMetadataController', 'index', '/servers/{server}/metadata'),
     ('server_tags', 'ServerTagsController', 'index', '/servers/{server}/tags'),
     ('ips', 'IPsController', 'index', '/servers/{server}/ips'),
-    ('attach_interfaces', 'InterfaceAttachmentController', 'index',
-     '/servers/{server}/os-interface'),
-    ('volume_attachments', 'VolumeAttachmentController', 'index',
-     '/servers/{server}/os-volume_attachments'),
-    ('volume_attachments', 'VolumeAttachmentController', 'show',
-     '/servers/{server}/os-volume_attachments/{volume}'),
-    ('instance_actions', 'InstanceActionsController', 'index',
-     '/servers/{server}/os-instance-actions'),
-    ('instance_actions', 'InstanceActionsController', 'show',
-     '/servers/{server}/os-instance-actions/{action}'),
+    ('attach_interfaces', 'InterfaceAttachmentController', 'index', '/servers/{server}/os-interface'),
+    ('volume_attachments', 'VolumeAttachmentController', 'index', '/servers/{server}/os-volume_attachments'),
+    ('volume_attachments', 'VolumeAttachmentController', 'show', '/servers/{server}/os-volume_attachments/{volume}'),
+    ('instance_actions', 'InstanceActionsController', 'index', '/servers/{server}/os-instance-actions'),
+    ('instance_actions', 'InstanceActionsController', 'show', '/servers/{server}/os-instance-actions/{action}'),
     ('server_migrations', 'ServerMigrationsController', 'index', '/servers/{server}/migrations'),
     ('flavors', 'FlavorsController', 'index', '/flavors'),
     ('flavors', 'FlavorsController', 'detail', '/flavors/detail'),
@@ -53,14 +48,12 @@ READS = [
     ('hypervisors', 'HypervisorsController', 'detail', '/os-hypervisors/detail'),
     ('aggregates', 'AggregateController', 'index', '/os-aggregates'),
     ('migrations', 'MigrationsController', 'index', '/os-migrations'),
-    ('simple_tenant_usage', 'SimpleTenantUsageController', 'show',
-     '/os-simple-tenant-usage/{project}'),
+    ('simple_tenant_usage', 'SimpleTenantUsageController', 'show', '/os-simple-tenant-usage/{project}'),
 ]
 
 
 @unittest.skipUnless(importlib.util.find_spec('nova'), "Nova's schemas are not installed")
 class TestNovaSchemas(unittest.TestCase):
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -70,27 +63,38 @@ class TestNovaSchemas(unittest.TestCase):
         cls.transport = cloud.transport()
         known = {'project': cloud.project_id('demo')}
         known['volume'] = cloud.add_volumes('Pod1', 'demo')[0]['id']
-        answer = cls.send('POST', '/servers', 'demo', 1, {'server': {
-            'name': 's', 'flavorRef': '1', 'imageRef': cloud.image['id']}})
+        answer = cls.send(
+            'POST', '/servers', 'demo', 1, {'server': {'name': 's', 'flavorRef': '1', 'imageRef': cloud.image['id']}}
+        )
         known['server'] = answer['server']['id']
         known['action'] = pod.nova.servers[known['server']]['actions'][0]['request_id']
-        cls.send('POST', f'/servers/{known["server"]}/os-volume_attachments', 'demo', 1,
-                 {'volumeAttachment': {'volumeId': known['volume']}})
-        cls.send('POST', '/os-keypairs', 'demo', 2, {'keypair': {
-            'name': 'key', 'public_key': 'ssh-rsa AAAA me'}})
+        cls.send(
+            'POST',
+            f'/servers/{known["server"]}/os-volume_attachments',
+            'demo',
+            1,
+            {'volumeAttachment': {'volumeId': known['volume']}},
+        )
+        cls.send('POST', '/os-keypairs', 'demo', 2, {'keypair': {'name': 'key', 'public_key': 'ssh-rsa AAAA me'}})
         cls.send('POST', '/os-aggregates', 'admin', 1, {'aggregate': {'name': 'a'}})
-        group = cls.send('POST', '/os-server-groups', 'demo', 64, {'server_group': {
-            'name': 'g', 'policy': 'affinity'}})
+        group = cls.send(
+            'POST', '/os-server-groups', 'demo', 64, {'server_group': {'name': 'g', 'policy': 'affinity'}}
+        )
         known['group'] = group['server_group']['id']
         cls.known = known
 
     @classmethod
     def send(cls, method, path, user, minor, body=None):
         status, _, payload = cls.transport.request(
-            method, cls.pod.nova_url + path,
-            {'X-Auth-Token': cls.cloud.token(user, 'demo'), 'Content-Type': 'application/json',
-             'OpenStack-API-Version': f'compute 2.{minor}'},
-            json.dumps(body).encode() if body is not None else None)
+            method,
+            cls.pod.nova_url + path,
+            {
+                'X-Auth-Token': cls.cloud.token(user, 'demo'),
+                'Content-Type': 'application/json',
+                'OpenStack-API-Version': f'compute 2.{minor}',
+            },
+            json.dumps(body).encode() if body is not None else None,
+        )
         if status in (403, 404):
             return None
         assert status < 300, (status, payload)

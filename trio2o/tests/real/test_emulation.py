@@ -22,12 +22,24 @@ from trio2o.lab.emulated.topology import Cloud
 _UUID = re.compile(r'emu-[0-9a-f]{8}|[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}')
 # Of the HTTP server in between, not of Nova and Cinder.
 _SERVER_HEADERS = {'date', 'server', 'connection', 'content-length', 'transfer-encoding'}
-_EXACT_HEADERS = {'content-type', 'vary', 'openstack-api-version', 'x-openstack-nova-api-version',
-                  'retry-after'}
+_EXACT_HEADERS = {'content-type', 'vary', 'openstack-api-version', 'x-openstack-nova-api-version', 'retry-after'}
 # Keys that depend on what is installed, or on how long something takes.
-_VARYING = {'properties', 'extra_specs', 'volume_image_metadata', 'fault', 'metadata', 'specs',
-            'scheduler_hints', 'flavor_access', 'quota_set', 'quota_class_set', 'hosts',
-            'connection_info', 'cpu_info', 'capabilities'}
+_VARYING = {
+    'properties',
+    'extra_specs',
+    'volume_image_metadata',
+    'fault',
+    'metadata',
+    'specs',
+    'scheduler_hints',
+    'flavor_access',
+    'quota_set',
+    'quota_class_set',
+    'hosts',
+    'connection_info',
+    'cpu_info',
+    'capabilities',
+}
 NOWHERE = '11111111-2222-3333-4444-555555555555'
 
 
@@ -44,7 +56,7 @@ class Step:
     keep: tuple[tuple[str, str], ...] = ()
     until: tuple[str, str] = ()
     token: bool = True
-    loose: bool = False             # do not compare the text of the error
+    loose: bool = False  # do not compare the text of the error
 
     @property
     def name(self):
@@ -61,54 +73,72 @@ def cinder(method, path, body=None, version=None, **more):
 
 
 def _server(**more):
-    return {'server': {'name': 'emu-check', 'flavorRef': '{flavor}', 'imageRef': '{image}',
-                       'networks': 'none', **more}}
+    return {
+        'server': {'name': 'emu-check', 'flavorRef': '{flavor}', 'imageRef': '{image}', 'networks': 'none', **more}
+    }
 
 
 SERVER = (('server', 'server.id'),)
 VOLUME = (('volume', 'volume.id'),)
 STEPS = [
-    nova('GET', '/', token=False), nova('GET', '', token=False), nova('GET', '/servers',
-                                                                      token=False),
-    nova('GET', '/nope'), nova('GET', '/servers/'), nova('GET', '/servers/' + NOWHERE),
-    nova('GET', '/servers', version='2.999'), nova('GET', '/servers', version='abc'),
-    nova('GET', '/servers', version='latest'), nova('GET', '/' + NOWHERE + '/servers'),
-    nova('GET', '/{project}/servers/detail'), nova('GET', '/{project}'),
+    nova('GET', '/', token=False),
+    nova('GET', '', token=False),
+    nova('GET', '/servers', token=False),
+    nova('GET', '/nope'),
+    nova('GET', '/servers/'),
+    nova('GET', '/servers/' + NOWHERE),
+    nova('GET', '/servers', version='2.999'),
+    nova('GET', '/servers', version='abc'),
+    nova('GET', '/servers', version='latest'),
+    nova('GET', '/' + NOWHERE + '/servers'),
+    nova('GET', '/{project}/servers/detail'),
+    nova('GET', '/{project}'),
     nova('GET', '/{project}/'),
-    nova('POST', '/servers', {'server': {}}), nova('POST', '/servers', {}),
+    nova('POST', '/servers', {'server': {}}),
+    nova('POST', '/servers', {}),
     nova('POST', '/servers', {'server': {'name': '', 'flavorRef': '1'}}, '2.1'),
     nova('POST', '/servers', _server(flavorRef='nope'), '2.90'),
     nova('POST', '/servers', _server(imageRef=NOWHERE), '2.90'),
     nova('POST', '/servers', _server(key_name='nope'), '2.90'),
     nova('POST', '/servers', _server(availability_zone='nope'), '2.90'),
     nova('POST', '/servers', _server(surprise=1), '2.90', loose=True),
-    nova('POST', '/servers', {'server': {'name': 'x', 'flavorRef': '{flavor}',
-                                         'networks': 'none'}}, '2.90'),
+    nova('POST', '/servers', {'server': {'name': 'x', 'flavorRef': '{flavor}', 'networks': 'none'}}, '2.90'),
     nova('POST', '/servers', _server(min_count=3, max_count=2), '2.90'),
     nova('POST', '/servers', _server(), '2.90', keep=SERVER),
     nova('GET', '/servers/{server}', version='2.90', until=('server.status', 'ACTIVE')),
-    *[nova('GET', '/servers/{server}', version=version, user=user)
-      for version in ('2.1', '2.3', '2.16', '2.26', '2.47', '2.63', '2.75', '2.90', '2.96', '2.98',
-                      '2.100', '2.104') for user in ('demo', 'admin')],
-    nova('GET', '/servers'), nova('GET', '/servers/detail', version='2.90'),
-    nova('GET', '/servers/detail?limit=1', version='2.100'), nova('GET', '/servers?limit=0'),
+    *[
+        nova('GET', '/servers/{server}', version=version, user=user)
+        for version in ('2.1', '2.3', '2.16', '2.26', '2.47', '2.63', '2.75', '2.90', '2.96', '2.98', '2.100', '2.104')
+        for user in ('demo', 'admin')
+    ],
+    nova('GET', '/servers'),
+    nova('GET', '/servers/detail', version='2.90'),
+    nova('GET', '/servers/detail?limit=1', version='2.100'),
+    nova('GET', '/servers?limit=0'),
     nova('GET', '/servers/detail?all_tenants=1', version='2.90', user='admin'),
-    nova('GET', '/servers?all_tenants=1'), nova('GET', '/servers?marker=' + NOWHERE),
-    nova('GET', '/servers?limit=-1'), nova('GET', '/servers?sort_key=nope', loose=True),
-    nova('GET', '/servers?sort_key=host'), nova('GET', '/servers?status=nope'),
-    nova('GET', '/servers?status=nope', version='2.38'), nova('GET', '/servers?foo=1'),
-    nova('GET', '/servers?foo=1', version='2.75'), nova('GET', '/servers?status=deleted'),
+    nova('GET', '/servers?all_tenants=1'),
+    nova('GET', '/servers?marker=' + NOWHERE),
+    nova('GET', '/servers?limit=-1'),
+    nova('GET', '/servers?sort_key=nope', loose=True),
+    nova('GET', '/servers?sort_key=host'),
+    nova('GET', '/servers?status=nope'),
+    nova('GET', '/servers?status=nope', version='2.38'),
+    nova('GET', '/servers?foo=1'),
+    nova('GET', '/servers?foo=1', version='2.75'),
+    nova('GET', '/servers?status=deleted'),
     nova('GET', '/servers?changes-since=nope', loose=True),
     nova('PUT', '/servers/{server}', {'server': {'name': 'emu-2'}}, '2.19'),
     nova('PUT', '/servers/{server}', {'server': {'name': 'emu-3'}}, '2.90'),
     nova('PUT', '/servers/{server}', {'server': {'nope': 'x'}}, '2.90', loose=True),
     nova('GET', '/servers/{server}/metadata'),
     nova('POST', '/servers/{server}/metadata', {'metadata': {'a': 'b'}}),
-    nova('GET', '/servers/{server}/metadata/a'), nova('GET', '/servers/{server}/metadata/nope'),
+    nova('GET', '/servers/{server}/metadata/a'),
+    nova('GET', '/servers/{server}/metadata/nope'),
     nova('PUT', '/servers/{server}/metadata/a', {'meta': {'a': 'c'}}),
     nova('PUT', '/servers/{server}/metadata/a', {'meta': {'x': 'c'}}),
     nova('DELETE', '/servers/{server}/metadata/a'),
-    nova('GET', '/servers/{server}/tags'), nova('GET', '/servers/{server}/tags', version='2.26'),
+    nova('GET', '/servers/{server}/tags'),
+    nova('GET', '/servers/{server}/tags', version='2.26'),
     nova('PUT', '/servers/{server}/tags/x', version='2.26'),
     nova('PUT', '/servers/{server}/tags/x', version='2.26'),
     nova('GET', '/servers/{server}/tags/x', version='2.26'),
@@ -116,7 +146,8 @@ STEPS = [
     nova('PUT', '/servers/{server}/tags', {'tags': ['z']}, version='2.26'),
     nova('DELETE', '/servers/{server}/tags/z', version='2.26'),
     nova('DELETE', '/servers/{server}/tags', version='2.26'),
-    nova('GET', '/servers/{server}/ips'), nova('GET', '/servers/{server}/ips/nope'),
+    nova('GET', '/servers/{server}/ips'),
+    nova('GET', '/servers/{server}/ips/nope'),
     nova('GET', '/servers/{server}/os-interface'),
     nova('GET', '/servers/{server}/os-interface/' + NOWHERE),
     nova('GET', '/servers/{server}/os-instance-actions'),
@@ -143,29 +174,39 @@ STEPS = [
     nova('POST', '/servers/{server}/action', {'os-getConsoleOutput': {'length': 3}}),
     nova('POST', '/servers/{server}/action', {'rebuild': {'imageRef': '{image}'}}, '2.90'),
     nova('GET', '/servers/{server}', version='2.90', until=('server.status', 'ACTIVE')),
-    nova('POST', '/servers/{server}/remote-consoles',
-         {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}}, '2.6', loose=True),
-    nova('GET', '/flavors'), nova('GET', '/flavors/detail', version='2.90'),
-    nova('GET', '/flavors/detail', version='2.102'), nova('GET', '/flavors?limit=1'),
-    nova('GET', '/flavors/{flavor}'), nova('GET', '/flavors/{flavor}', version='2.75'),
-    nova('GET', '/flavors/nope'), nova('GET', '/flavors?marker=nope'),
+    nova(
+        'POST',
+        '/servers/{server}/remote-consoles',
+        {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}},
+        '2.6',
+        loose=True,
+    ),
+    nova('GET', '/flavors'),
+    nova('GET', '/flavors/detail', version='2.90'),
+    nova('GET', '/flavors/detail', version='2.102'),
+    nova('GET', '/flavors?limit=1'),
+    nova('GET', '/flavors/{flavor}'),
+    nova('GET', '/flavors/{flavor}', version='2.75'),
+    nova('GET', '/flavors/nope'),
+    nova('GET', '/flavors?marker=nope'),
     nova('GET', '/flavors/{flavor}/os-extra_specs'),
     nova('POST', '/flavors', {'flavor': {'name': 'n', 'ram': 1, 'vcpus': 1, 'disk': 1}}),
-    nova('POST', '/flavors', {'flavor': {'name': '{word}', 'ram': 64, 'vcpus': 1, 'disk': 1,
-                                         'os-flavor-access:is_public': False}}, '2.90',
-         user='admin', keep=(('private', 'flavor.id'),)),
-    nova('POST', '/flavors', {'flavor': {'name': '{word}', 'ram': 64, 'vcpus': 1, 'disk': 1}},
-         user='admin'),
+    nova(
+        'POST',
+        '/flavors',
+        {'flavor': {'name': '{word}', 'ram': 64, 'vcpus': 1, 'disk': 1, 'os-flavor-access:is_public': False}},
+        '2.90',
+        user='admin',
+        keep=(('private', 'flavor.id'),),
+    ),
+    nova('POST', '/flavors', {'flavor': {'name': '{word}', 'ram': 64, 'vcpus': 1, 'disk': 1}}, user='admin'),
     nova('GET', '/flavors/{private}'),
     nova('GET', '/flavors/{private}/os-flavor-access', user='admin'),
     nova('GET', '/flavors/{flavor}/os-flavor-access', user='admin'),
-    nova('POST', '/flavors/{private}/action', {'addTenantAccess': {'tenant': '{project}'}},
-         user='admin'),
+    nova('POST', '/flavors/{private}/action', {'addTenantAccess': {'tenant': '{project}'}}, user='admin'),
     nova('GET', '/flavors/{private}'),
-    nova('POST', '/flavors/{private}/action', {'addTenantAccess': {'tenant': '{project}'}},
-         user='admin', loose=True),
-    nova('POST', '/flavors/{private}/action', {'removeTenantAccess': {'tenant': '{project}'}},
-         user='admin'),
+    nova('POST', '/flavors/{private}/action', {'addTenantAccess': {'tenant': '{project}'}}, user='admin', loose=True),
+    nova('POST', '/flavors/{private}/action', {'removeTenantAccess': {'tenant': '{project}'}}, user='admin'),
     nova('POST', '/flavors/{private}/os-extra_specs', {'extra_specs': {'a': 'b'}}, user='admin'),
     nova('GET', '/flavors/{private}/os-extra_specs/a', user='admin'),
     nova('PUT', '/flavors/{private}/os-extra_specs/a', {'a': 'c'}, user='admin'),
@@ -175,44 +216,71 @@ STEPS = [
     nova('POST', '/os-keypairs', {'keypair': {'name': '{word}', 'public_key': '{key}'}}, '2.92'),
     nova('POST', '/os-keypairs', {'keypair': {'name': '{word}', 'public_key': '{key}'}}, '2.92'),
     nova('POST', '/os-keypairs', {'keypair': {'name': 'x'}}, '2.92'),
-    nova('GET', '/os-keypairs', version='2.1'), nova('GET', '/os-keypairs', version='2.35'),
-    nova('GET', '/os-keypairs/{word}', version='2.2'), nova('GET', '/os-keypairs/nope'),
+    nova('GET', '/os-keypairs', version='2.1'),
+    nova('GET', '/os-keypairs', version='2.35'),
+    nova('GET', '/os-keypairs/{word}', version='2.2'),
+    nova('GET', '/os-keypairs/nope'),
     nova('GET', '/os-keypairs?user_id={admin}', version='2.10'),
     nova('DELETE', '/os-keypairs/{word}', version='2.2'),
-    nova('GET', '/limits'), nova('GET', '/limits', version='2.90'),
-    nova('GET', '/os-availability-zone'), nova('GET', '/os-availability-zone/detail'),
+    nova('GET', '/limits'),
+    nova('GET', '/limits', version='2.90'),
+    nova('GET', '/os-availability-zone'),
+    nova('GET', '/os-availability-zone/detail'),
     nova('GET', '/os-availability-zone/detail', user='admin'),
-    nova('GET', '/os-quota-sets/{project}'), nova('GET', '/os-quota-sets/{project}', None, '2.90'),
+    nova('GET', '/os-quota-sets/{project}'),
+    nova('GET', '/os-quota-sets/{project}', None, '2.90'),
     nova('GET', '/os-quota-sets/{project}/detail', None, '2.90', user='admin'),
     nova('GET', '/os-quota-sets/{project}/defaults'),
-    nova('GET', '/os-services', version='2.90', user='admin'), nova('GET', '/os-services'),
+    nova('GET', '/os-services', version='2.90', user='admin'),
+    nova('GET', '/os-services'),
     nova('GET', '/os-hypervisors', version='2.53', user='admin'),
     nova('GET', '/os-hypervisors/detail', version='2.53', user='admin'),
     nova('GET', '/os-hypervisors/detail', version='2.90', user='admin'),
     nova('GET', '/os-hypervisors/statistics', version='2.53', user='admin'),
-    nova('GET', '/os-aggregates', user='admin'), nova('GET', '/os-aggregates'),
-    nova('POST', '/os-aggregates', {'aggregate': {'name': '{word}'}}, user='admin',
-         keep=(('aggregate', 'aggregate.id'),)),
+    nova('GET', '/os-aggregates', user='admin'),
+    nova('GET', '/os-aggregates'),
+    nova(
+        'POST',
+        '/os-aggregates',
+        {'aggregate': {'name': '{word}'}},
+        user='admin',
+        keep=(('aggregate', 'aggregate.id'),),
+    ),
     nova('GET', '/os-aggregates/{aggregate}', version='2.41', user='admin'),
     nova('DELETE', '/os-aggregates/{aggregate}', user='admin'),
-    nova('GET', '/os-migrations', user='admin'), nova('GET', '/os-simple-tenant-usage/{project}'),
+    nova('GET', '/os-migrations', user='admin'),
+    nova('GET', '/os-simple-tenant-usage/{project}'),
     nova('GET', '/os-server-groups'),
-    nova('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policy': 'affinity'}},
-         '2.90', keep=(('group', 'server_group.id'),)),
+    nova(
+        'POST',
+        '/os-server-groups',
+        {'server_group': {'name': 'g', 'policy': 'affinity'}},
+        '2.90',
+        keep=(('group', 'server_group.id'),),
+    ),
     nova('GET', '/os-server-groups/{group}', version='2.1'),
     nova('GET', '/os-server-groups/{group}', version='2.64'),
-    nova('DELETE', '/os-server-groups/{group}'), nova('GET', '/os-server-groups/' + NOWHERE),
-    nova('POST', '/os-server-external-events', {'events': [
-        {'name': 'network-changed', 'server_uuid': NOWHERE}]}, user='admin'),
-    nova('POST', '/os-server-external-events', {'events': [
-        {'name': 'network-changed', 'server_uuid': NOWHERE}]}),
-
-    cinder('GET', '/../', token=False), cinder('GET', '/'), cinder('GET', '/volumes', token=False),
-    cinder('GET', '/nope'), cinder('GET', '/volumes/' + NOWHERE),
-    cinder('GET', '/volumes', version='3.999'), cinder('GET', '/volumes', version='abc'),
-    cinder('GET', '/volumes', version='latest'), cinder('GET', '/' + NOWHERE + '/volumes'),
+    nova('DELETE', '/os-server-groups/{group}'),
+    nova('GET', '/os-server-groups/' + NOWHERE),
+    nova(
+        'POST',
+        '/os-server-external-events',
+        {'events': [{'name': 'network-changed', 'server_uuid': NOWHERE}]},
+        user='admin',
+    ),
+    nova('POST', '/os-server-external-events', {'events': [{'name': 'network-changed', 'server_uuid': NOWHERE}]}),
+    cinder('GET', '/../', token=False),
+    cinder('GET', '/'),
+    cinder('GET', '/volumes', token=False),
+    cinder('GET', '/nope'),
+    cinder('GET', '/volumes/' + NOWHERE),
+    cinder('GET', '/volumes', version='3.999'),
+    cinder('GET', '/volumes', version='abc'),
+    cinder('GET', '/volumes', version='latest'),
+    cinder('GET', '/' + NOWHERE + '/volumes'),
     cinder('GET', '/{project}/volumes/detail'),
-    cinder('POST', '/volumes', {'volume': {}}), cinder('POST', '/volumes', {}, loose=True),
+    cinder('POST', '/volumes', {'volume': {}}),
+    cinder('POST', '/volumes', {}, loose=True),
     cinder('POST', '/volumes', {'volume': {'size': 0}}, loose=True),
     cinder('POST', '/volumes', {'volume': {'size': 1, 'volume_type': 'nope'}}),
     cinder('POST', '/volumes', {'volume': {'size': 1, 'volume_type': NOWHERE}}),
@@ -222,24 +290,34 @@ STEPS = [
     cinder('POST', '/volumes', {'volume': {'size': 1, 'surprise': 1}}, '3.53', loose=True),
     cinder('POST', '/volumes', {'volume': {'size': 1, 'name': 'emu-check'}}, '3.71', keep=VOLUME),
     cinder('GET', '/volumes/{volume}', until=('volume.status', 'available')),
-    *[cinder('GET', '/volumes/{volume}', version=version, user=user)
-      for version in ('3.0', '3.13', '3.21', '3.48', '3.61', '3.63', '3.65', '3.69', '3.71')
-      for user in ('demo', 'admin')],
-    cinder('GET', '/volumes'), cinder('GET', '/volumes/detail', version='3.71'),
-    cinder('GET', '/volumes?limit=1'), cinder('GET', '/volumes?limit=0'),
+    *[
+        cinder('GET', '/volumes/{volume}', version=version, user=user)
+        for version in ('3.0', '3.13', '3.21', '3.48', '3.61', '3.63', '3.65', '3.69', '3.71')
+        for user in ('demo', 'admin')
+    ],
+    cinder('GET', '/volumes'),
+    cinder('GET', '/volumes/detail', version='3.71'),
+    cinder('GET', '/volumes?limit=1'),
+    cinder('GET', '/volumes?limit=0'),
     cinder('GET', '/volumes/detail?limit=1&with_count=true', version='3.45'),
-    cinder('GET', '/volumes?marker=' + NOWHERE), cinder('GET', '/volumes?limit=-1'),
-    cinder('GET', '/volumes?limit=x'), cinder('GET', '/volumes?offset=-1'),
-    cinder('GET', '/volumes?sort=size&sort_key=id'), cinder('GET', '/volumes?sort=nope:asc'),
-    cinder('GET', '/volumes?foo=1'), cinder('GET', '/volumes?foo=1', version='3.31'),
+    cinder('GET', '/volumes?marker=' + NOWHERE),
+    cinder('GET', '/volumes?limit=-1'),
+    cinder('GET', '/volumes?limit=x'),
+    cinder('GET', '/volumes?offset=-1'),
+    cinder('GET', '/volumes?sort=size&sort_key=id'),
+    cinder('GET', '/volumes?sort=nope:asc'),
+    cinder('GET', '/volumes?foo=1'),
+    cinder('GET', '/volumes?foo=1', version='3.31'),
     cinder('GET', '/volumes?all_tenants=1', version='3.31'),
     cinder('GET', '/volumes/detail?all_tenants=1', version='3.71', user='admin'),
-    cinder('GET', '/volumes/summary', version='3.36'), cinder('GET', '/volumes/summary'),
+    cinder('GET', '/volumes/summary', version='3.36'),
+    cinder('GET', '/volumes/summary'),
     cinder('PUT', '/volumes/{volume}', {'volume': {'name': 'emu-2'}}),
     cinder('POST', '/volumes/{volume}/metadata', {'metadata': {'a': 'b'}}),
     cinder('GET', '/volumes/{volume}/metadata'),
     cinder('GET', '/volumes/{volume}/metadata', version='3.15'),
-    cinder('GET', '/volumes/{volume}/metadata/a'), cinder('GET', '/volumes/{volume}/metadata/x'),
+    cinder('GET', '/volumes/{volume}/metadata/a'),
+    cinder('GET', '/volumes/{volume}/metadata/x'),
     cinder('PUT', '/volumes/{volume}/metadata/a', {'meta': {'a': 'c'}}),
     cinder('PUT', '/volumes/{volume}/metadata', {'metadata': {'z': 'c'}}),
     cinder('DELETE', '/volumes/{volume}/metadata/z'),
@@ -249,33 +327,44 @@ STEPS = [
     cinder('POST', '/volumes/{volume}/action', {'os-set_bootable': {'bootable': True}}),
     cinder('POST', '/volumes/{volume}/action', {'os-update_readonly_flag': {'readonly': True}}),
     cinder('POST', '/volumes/{volume}/action', {'os-update_readonly_flag': {'readonly': False}}),
-    cinder('POST', '/volumes/{volume}/action',
-           {'os-set_image_metadata': {'metadata': {'a': 'b'}}}),
+    cinder('POST', '/volumes/{volume}/action', {'os-set_image_metadata': {'metadata': {'a': 'b'}}}),
     cinder('POST', '/volumes/{volume}/action', {'os-show_image_metadata': {}}),
     cinder('POST', '/volumes/{volume}/action', {'os-unset_image_metadata': {'key': 'a'}}),
-    cinder('POST', '/volumes/{volume}/action', {'os-retype': {
-        'new_type': 'nope', 'migration_policy': 'never'}}, loose=True),
+    cinder(
+        'POST',
+        '/volumes/{volume}/action',
+        {'os-retype': {'new_type': 'nope', 'migration_policy': 'never'}},
+        loose=True,
+    ),
     cinder('POST', '/volumes/{volume}/action', {'os-reserve': {}}),
     cinder('POST', '/volumes/{volume}/action', {'os-unreserve': {}}),
     cinder('POST', '/snapshots', {'snapshot': {'volume_id': NOWHERE}}),
-    cinder('POST', '/snapshots', {'snapshot': {'volume_id': '{volume}', 'name': 'emu'}},
-           keep=(('snapshot', 'snapshot.id'),)),
+    cinder(
+        'POST',
+        '/snapshots',
+        {'snapshot': {'volume_id': '{volume}', 'name': 'emu'}},
+        keep=(('snapshot', 'snapshot.id'),),
+    ),
     cinder('GET', '/snapshots/{snapshot}', until=('snapshot.status', 'available')),
-    cinder('GET', '/snapshots/{snapshot}', version='3.71'), cinder('GET', '/snapshots'),
-    cinder('GET', '/snapshots/detail', version='3.71'), cinder('GET', '/snapshots?limit=1'),
-    cinder('GET', '/snapshots?marker=' + NOWHERE), cinder('GET', '/snapshots/' + NOWHERE),
+    cinder('GET', '/snapshots/{snapshot}', version='3.71'),
+    cinder('GET', '/snapshots'),
+    cinder('GET', '/snapshots/detail', version='3.71'),
+    cinder('GET', '/snapshots?limit=1'),
+    cinder('GET', '/snapshots?marker=' + NOWHERE),
+    cinder('GET', '/snapshots/' + NOWHERE),
     cinder('PUT', '/snapshots/{snapshot}', {'snapshot': {'name': 'emu-2'}}),
     cinder('GET', '/snapshots/{snapshot}/metadata'),
     cinder('GET', '/snapshots/{snapshot}/metadata/x'),
     cinder('DELETE', '/volumes/{volume}'),
     cinder('DELETE', '/snapshots/{snapshot}'),
     cinder('GET', '/snapshots/{snapshot}', until=('status', '404')),
-    cinder('GET', '/types'), cinder('GET', '/types', user='admin'),
+    cinder('GET', '/types'),
+    cinder('GET', '/types', user='admin'),
     cinder('GET', '/types/default'),
-    cinder('GET', '/types?limit=1'), cinder('GET', '/types/' + NOWHERE),
+    cinder('GET', '/types?limit=1'),
+    cinder('GET', '/types/' + NOWHERE),
     cinder('POST', '/types', {'volume_type': {'name': 'x'}}),
-    cinder('POST', '/types', {'volume_type': {'name': '{word}'}}, user='admin',
-           keep=(('type', 'volume_type.id'),)),
+    cinder('POST', '/types', {'volume_type': {'name': '{word}'}}, user='admin', keep=(('type', 'volume_type.id'),)),
     cinder('POST', '/types', {'volume_type': {'name': '{word}'}}, user='admin'),
     cinder('GET', '/types/{type}'),
     cinder('POST', '/types/{type}/extra_specs', {'extra_specs': {'a': 'b'}}, user='admin'),
@@ -287,75 +376,106 @@ STEPS = [
     cinder('GET', '/types/{type}/os-volume-type-access', user='admin'),
     cinder('GET', '/types/{type}/encryption', user='admin'),
     cinder('PUT', '/types/{type}', {'volume_type': {'description': 'd'}}, user='admin'),
-    cinder('POST', '/types/{type}/action', {'addProjectAccess': {'project': '{project}'}},
-           user='admin'),
-    cinder('POST', '/qos-specs', {'qos_specs': {'name': '{word}', 'consumer': 'back-end',
-                                                'a': 'b'}}, user='admin',
-           keep=(('qos', 'qos_specs.id'),)),
-    cinder('GET', '/qos-specs', user='admin'), cinder('GET', '/qos-specs/{qos}', user='admin'),
+    cinder('POST', '/types/{type}/action', {'addProjectAccess': {'project': '{project}'}}, user='admin'),
+    cinder(
+        'POST',
+        '/qos-specs',
+        {'qos_specs': {'name': '{word}', 'consumer': 'back-end', 'a': 'b'}},
+        user='admin',
+        keep=(('qos', 'qos_specs.id'),),
+    ),
+    cinder('GET', '/qos-specs', user='admin'),
+    cinder('GET', '/qos-specs/{qos}', user='admin'),
     cinder('GET', '/qos-specs/{qos}/associate?vol_type_id={type}', user='admin'),
     cinder('GET', '/qos-specs/{qos}/associations', user='admin'),
     cinder('GET', '/qos-specs/{qos}/disassociate_all', user='admin'),
     cinder('DELETE', '/qos-specs/{qos}', user='admin'),
     cinder('DELETE', '/types/{type}', user='admin'),
-    cinder('GET', '/limits'), cinder('GET', '/os-availability-zone'),
+    cinder('GET', '/limits'),
+    cinder('GET', '/os-availability-zone'),
     cinder('GET', '/os-quota-sets/{project}'),
     cinder('GET', '/os-quota-sets/{project}?usage=True', user='admin'),
     cinder('GET', '/os-quota-sets/{project}/defaults', user='admin'),
-    cinder('GET', '/attachments', version='3.27'), cinder('GET', '/attachments'),
+    cinder('GET', '/attachments', version='3.27'),
+    cinder('GET', '/attachments'),
     cinder('GET', '/attachments/' + NOWHERE, version='3.27'),
-    cinder('GET', '/os-services', version='3.71', user='admin'), cinder('GET', '/os-services'),
+    cinder('GET', '/os-services', version='3.71', user='admin'),
+    cinder('GET', '/os-services'),
     cinder('GET', '/scheduler-stats/get_pools', user='admin'),
     cinder('GET', '/resource_filters?resource=volume', version='3.33'),
-
-    cinder('POST', '/attachments', {'attachment': {'volume_uuid': '{volume}'}}, '3.27',
-           keep=(('attachment', 'attachment.id'),)),
+    cinder(
+        'POST',
+        '/attachments',
+        {'attachment': {'volume_uuid': '{volume}'}},
+        '3.27',
+        keep=(('attachment', 'attachment.id'),),
+    ),
     cinder('GET', '/attachments/{attachment}', version='3.27'),
     cinder('GET', '/attachments', version='3.27'),
     cinder('GET', '/volumes/{volume}', version='3.71', until=('volume.status', 'reserved')),
-    cinder('POST', '/attachments', {'attachment': {'volume_uuid': '{volume}'}}, '3.27',
-           loose=True),
+    cinder('POST', '/attachments', {'attachment': {'volume_uuid': '{volume}'}}, '3.27', loose=True),
     cinder('DELETE', '/attachments/{attachment}', version='3.27'),
     cinder('DELETE', '/attachments/{attachment}', version='3.27'),
     cinder('GET', '/volumes/{volume}', until=('volume.status', 'available')),
     cinder('POST', '/volumes', {'volume': {'size': 1, 'imageRef': NOWHERE}}),
-    cinder('POST', '/volumes', {'volume': {'source_volid': '{volume}', 'name': 'emu-copy',
-                                           'metadata': {'a': 'b'}}}, '3.71',
-           keep=(('copy', 'volume.id'),)),
+    cinder(
+        'POST',
+        '/volumes',
+        {'volume': {'source_volid': '{volume}', 'name': 'emu-copy', 'metadata': {'a': 'b'}}},
+        '3.71',
+        keep=(('copy', 'volume.id'),),
+    ),
     cinder('GET', '/volumes/{copy}', until=('volume.status', 'available')),
     cinder('POST', '/volumes/{copy}/action', {'os-extend': {'new_size': 2}}),
     cinder('GET', '/volumes/{copy}', until=('volume.size', '2')),
     cinder('DELETE', '/volumes/{copy}?cascade=true'),
-    nova('POST', '/servers', _server(min_count=2, return_reservation_id=True), '2.90',
-         keep=(('reservation', 'reservation_id'),)),
+    nova(
+        'POST',
+        '/servers',
+        _server(min_count=2, return_reservation_id=True),
+        '2.90',
+        keep=(('reservation', 'reservation_id'),),
+    ),
     nova('GET', '/servers?reservation_id={reservation}', version='2.90'),
-    nova('POST', '/os-server-external-events', {'events': [
-        {'name': 'network-changed', 'server_uuid': '{server}'}]}, user='admin'),
-    nova('POST', '/os-server-external-events', {'events': [
-        {'name': 'volume-extended', 'server_uuid': '{server}'}]}, '2.51', user='admin'),
+    nova(
+        'POST',
+        '/os-server-external-events',
+        {'events': [{'name': 'network-changed', 'server_uuid': '{server}'}]},
+        user='admin',
+    ),
+    nova(
+        'POST',
+        '/os-server-external-events',
+        {'events': [{'name': 'volume-extended', 'server_uuid': '{server}'}]},
+        '2.51',
+        user='admin',
+    ),
     nova('POST', '/os-server-external-events', {'events': []}, user='admin', loose=True),
     nova('POST', '/os-keypairs', {'keypair': {'name': '{word}-made'}}, '2.2'),
     nova('DELETE', '/os-keypairs/{word}-made', version='2.2'),
     nova('POST', '/servers', _server(availability_zone='nova:nowhere'), '2.90'),
     nova('POST', '/servers', _server(availability_zone='nova:nowhere'), '2.90', user='admin'),
     nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'instances': 50}}),
-    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'instances': 50, 'x': 1}}, user='admin',
-         loose=True),
-    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'key_pairs': 100}}, '2.90',
-         user='admin'),
+    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'instances': 50, 'x': 1}}, user='admin', loose=True),
+    nova('PUT', '/os-quota-sets/{project}', {'quota_set': {'key_pairs': 100}}, '2.90', user='admin'),
     nova('DELETE', '/os-quota-sets/{project}', user='admin'),
     nova('GET', '/os-quota-class-sets/default', version='2.90', user='admin'),
     cinder('PUT', '/os-quota-sets/{project}', {'quota_set': {'volumes': 50}}),
     cinder('PUT', '/os-quota-sets/{project}', {'quota_set': {'volumes': 50}}, user='admin'),
     cinder('DELETE', '/os-quota-sets/{project}', user='admin'),
     cinder('GET', '/os-quota-class-sets/default', user='admin'),
-    cinder('GET', '/backups'), cinder('GET', '/groups', version='3.13'),
-    cinder('GET', '/messages', version='3.3'), cinder('GET', '/volume-transfers', version='3.55'),
+    cinder('GET', '/backups'),
+    cinder('GET', '/groups', version='3.13'),
+    cinder('GET', '/messages', version='3.3'),
+    cinder('GET', '/volume-transfers', version='3.55'),
     nova('GET', '/servers/{server}/os-volume_attachments'),
-    nova('POST', '/servers/{server}/os-volume_attachments',
-         {'volumeAttachment': {'volumeId': NOWHERE}}),
-    nova('POST', '/servers/{server}/os-volume_attachments',
-         {'volumeAttachment': {'volumeId': '{volume}'}}, until=('status', '200')),
+    nova('POST', '/servers/{server}/os-volume_attachments', {'volumeAttachment': {'volumeId': NOWHERE}}),
+    nova(
+        'POST',
+        '/servers/{server}/os-volume_attachments',
+        {'volumeAttachment': {'volumeId': '{volume}'}},
+        until=('status', '200'),
+    ),
     cinder('GET', '/volumes/{volume}', until=('volume.status', 'in-use')),
     cinder('GET', '/volumes/detail', version='3.71', user='demo'),
     cinder('DELETE', '/volumes/{volume}'),
@@ -364,15 +484,17 @@ STEPS = [
     nova('GET', '/servers/{server}/os-volume_attachments/{volume}', version='2.79'),
     nova('GET', '/servers/{server}/os-volume_attachments/' + NOWHERE),
     nova('GET', '/servers/{server}', version='2.90'),
-    nova('POST', '/servers/{server}/os-volume_attachments',
-         {'volumeAttachment': {'volumeId': '{volume}'}}, loose=True),
+    nova(
+        'POST', '/servers/{server}/os-volume_attachments', {'volumeAttachment': {'volumeId': '{volume}'}}, loose=True
+    ),
     nova('DELETE', '/servers/{server}/os-volume_attachments/{volume}'),
     cinder('GET', '/volumes/{volume}', until=('volume.status', 'available')),
     cinder('DELETE', '/volumes/{volume}'),
     cinder('GET', '/volumes/{volume}', until=('status', '404')),
     nova('DELETE', '/servers/{server}'),
     nova('GET', '/servers/{server}', until=('status', '404')),
-    nova('DELETE', '/servers/{server}'), nova('GET', '/servers?marker={server}'),
+    nova('DELETE', '/servers/{server}'),
+    nova('GET', '/servers?marker={server}'),
     nova('GET', '/servers/detail?changes-since=2020-01-01T00:00:00Z', version='2.90'),
     nova('GET', '/servers/{server}/os-instance-actions', version='2.21'),
 ]
@@ -491,9 +613,9 @@ def public_key():
     """A key Nova's own check accepts."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
+
     made = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
-    return made.public_bytes(serialization.Encoding.OpenSSH,
-                             serialization.PublicFormat.OpenSSH).decode() + ' emu'
+    return made.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode() + ' emu'
 
 
 def real_world(key):
@@ -502,32 +624,46 @@ def real_world(key):
     tokens, ids, endpoints = {}, {}, {}
     for user, project in (('admin', 'admin'), ('demo', 'demo')):
         domain = {'id': 'default'}
-        answer = session.post(auth_url + '/auth/tokens', json={'auth': {
-            'identity': {'methods': ['password'], 'password': {'user': {
-                'name': user, 'password': os.environ['OS_PASSWORD'], 'domain': domain}}},
-            'scope': {'project': {'name': project, 'domain': domain}}}}, timeout=60)
+        answer = session.post(
+            auth_url + '/auth/tokens',
+            json={
+                'auth': {
+                    'identity': {
+                        'methods': ['password'],
+                        'password': {'user': {'name': user, 'password': os.environ['OS_PASSWORD'], 'domain': domain}},
+                    },
+                    'scope': {'project': {'name': project, 'domain': domain}},
+                }
+            },
+            timeout=60,
+        )
         answer.raise_for_status()
         body = answer.json()['token']
         tokens[user], ids[user] = answer.headers['X-Subject-Token'], body
         for service in body['catalog']:
             for row in service['endpoints']:
                 if row['region'] == region and row['interface'] == 'public':
-                    endpoints[service['type']] = re.sub(r'/%\(\w+\)s|/[0-9a-f]{32}$', '',
-                                                        row['url'])
+                    endpoints[service['type']] = re.sub(r'/%\(\w+\)s|/[0-9a-f]{32}$', '', row['url'])
 
     def send(method, url, headers, body):
-        answer = session.request(method, url, headers=headers, data=body, timeout=60,
-                                 allow_redirects=False)
+        answer = session.request(method, url, headers=headers, data=body, timeout=60, allow_redirects=False)
         return answer.status_code, list(answer.headers.items()), answer.content
 
     auth = {'X-Auth-Token': tokens['demo']}
     image = session.get(endpoints['image'] + '/v2/images', headers=auth, timeout=60).json()
     flavors = session.get(endpoints['compute'] + '/flavors', headers=auth, timeout=60).json()
     return World(
-        {'nova': endpoints['compute'], 'cinder': endpoints['volumev3']}, tokens,
-        {'project': ids['demo']['project']['id'], 'admin': ids['admin']['user']['id'], 'key': key,
-         'image': next(row['id'] for row in image['images'] if row['status'] == 'active'),
-         'flavor': flavors['flavors'][0]['id']}, send)
+        {'nova': endpoints['compute'], 'cinder': endpoints['volumev3']},
+        tokens,
+        {
+            'project': ids['demo']['project']['id'],
+            'admin': ids['admin']['user']['id'],
+            'key': key,
+            'image': next(row['id'] for row in image['images'] if row['status'] == 'active'),
+            'flavor': flavors['flavors'][0]['id'],
+        },
+        send,
+    )
 
 
 def emulated_world(key):
@@ -542,8 +678,15 @@ def emulated_world(key):
     return World(
         {'nova': pod.nova_url, 'cinder': pod.cinder_url},
         {'demo': cloud.token('demo'), 'admin': cloud.token('admin')},
-        {'project': cloud.project_id('demo'), 'admin': cloud.user_id('admin'), 'key': key,
-         'image': cloud.image['id'], 'flavor': '1'}, send)
+        {
+            'project': cloud.project_id('demo'),
+            'admin': cloud.user_id('admin'),
+            'key': key,
+            'image': cloud.image['id'],
+            'flavor': '1',
+        },
+        send,
+    )
 
 
 def clean(world):
@@ -571,19 +714,21 @@ def compare(step, real, emulated):
     if real[0] != emulated[0]:
         found.append(f'status: real {real[0]}, emulated {emulated[0]}')
     if real[1] != emulated[1]:
-        found.append(f'headers: only real {sorted(real[1].items() - emulated[1].items())}, '
-                     f'only emulated {sorted(emulated[1].items() - real[1].items())}')
+        found.append(
+            f'headers: only real {sorted(real[1].items() - emulated[1].items())}, '
+            f'only emulated {sorted(emulated[1].items() - real[1].items())}'
+        )
     found += differences(shape(real[2]), shape(emulated[2]))
     if real[0] >= 400 and not step.loose and message(real[2]) != message(emulated[2]):
         found.append(f'text: real {message(real[2])!r}, emulated {message(emulated[2])!r}')
     return found
 
 
-@unittest.skipUnless(os.environ.get('OS_AUTH_URL') and
-                     os.environ.get('OS_REGION_NAME', 'RegionOne') != 'RegionOne',
-                     'no real pod named by OS_AUTH_URL and OS_REGION_NAME')
+@unittest.skipUnless(
+    os.environ.get('OS_AUTH_URL') and os.environ.get('OS_REGION_NAME', 'RegionOne') != 'RegionOne',
+    'no real pod named by OS_AUTH_URL and OS_REGION_NAME',
+)
 class TestEmulation(unittest.TestCase):
-
     def test_emulated_pods_answer_as_real_ones(self):
         key = public_key()
         real, emulated = real_world(key), emulated_world(key)

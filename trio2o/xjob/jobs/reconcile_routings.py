@@ -92,9 +92,7 @@ def _pages(api: PodApi, resource: Resource) -> Iterator[list[dict[str, Any]]]:
         query['marker'] = page[-1]['id']
 
 
-def _record(
-    task: Task, pod: PodView, resource: Resource, items: Iterable[Mapping[str, Any]]
-) -> int:
+def _record(task: Task, pod: PodView, resource: Resource, items: Iterable[Mapping[str, Any]]) -> int:
     db = task.runtime.db
     by_id = {item['id']: item for item in items}
     known = _known(task, pod, resource, by_id)
@@ -105,14 +103,10 @@ def _record(
         owner = resource.owner_of(item, '')
         if routing is None:
             if owner:
-                row = NewRouting(
-                    resource.type, bottom_id, pod.id, owner, created_at=created_at
-                )
+                row = NewRouting(resource.type, bottom_id, pod.id, owner, created_at=created_at)
                 new.append(row)
         elif routing.pod_id != pod.id and routing.is_live:
-            LOG.warning(
-                '%s %s is in pod %s and recorded in another', resource.type, bottom_id, pod.name
-            )
+            LOG.warning('%s %s is in pod %s and recorded in another', resource.type, bottom_id, pod.name)
         elif not routing.is_live:
             # Gone once and there again, as after a restore, or taken for gone too early.
             routings.record(
@@ -129,9 +123,7 @@ def _record(
     return routings.record_many(db, new)
 
 
-def _known(
-    task: Task, pod: PodView, resource: Resource, bottom_ids: Iterable[str]
-) -> dict[str, Routing]:
+def _known(task: Task, pod: PodView, resource: Resource, bottom_ids: Iterable[str]) -> dict[str, Routing]:
     """Routings by the id in the pod; only what was moved has another one at the top."""
     db = task.runtime.db
     ids = list(bottom_ids)
@@ -144,9 +136,7 @@ def _known(
     return known
 
 
-def _end_gone(
-    task: Task, pod: PodView, resource: Resource, seen: set[str], started: datetime
-) -> int:
+def _end_gone(task: Task, pod: PodView, resource: Resource, seen: set[str], started: datetime) -> int:
     """End the routings of what the pod has no more. :returns: how many"""
     api = _api(task, pod, resource)
     gone = 0

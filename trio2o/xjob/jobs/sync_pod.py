@@ -32,8 +32,6 @@ class SyncPod:
             behind=joined.behind,
             failed=joined.failed,
         )
-        runtime.jobs.submit(
-            'reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id
-        )
+        runtime.jobs.submit('reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
         if joined.behind:
             raise TryAgain(f'pod {pod.name} is still behind with {joined.behind} objects')

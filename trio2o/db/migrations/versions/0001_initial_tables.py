@@ -21,9 +21,7 @@ LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb')
 
 
 def _create(name: str, *columns: Any) -> None:
-    op.create_table(
-        name, *columns, mysql_engine='InnoDB', mysql_charset='utf8mb4', mysql_collate='utf8mb4_bin'
-    )
+    op.create_table(name, *columns, mysql_engine='InnoDB', mysql_charset='utf8mb4', mysql_collate='utf8mb4_bin')
 
 
 def upgrade() -> None:
@@ -118,9 +116,7 @@ def upgrade() -> None:
         sa.Column('created_at', TIME, nullable=False),
         sa.Column('updated_at', TIME, nullable=True),
         sa.PrimaryKeyConstraint('id'),
-        sa.UniqueConstraint(
-            'class_name', 'resource', name='uniq_quota_classes0class_name0resource'
-        ),
+        sa.UniqueConstraint('class_name', 'resource', name='uniq_quota_classes0class_name0resource'),
     )
 
     _create(
@@ -152,9 +148,7 @@ def upgrade() -> None:
         sa.Column('created_at', TIME, nullable=False),
         sa.Column('updated_at', TIME, nullable=True),
         sa.PrimaryKeyConstraint('id'),
-        sa.UniqueConstraint(
-            'project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource'
-        ),
+        sa.UniqueConstraint('project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource'),
     )
 
     _create(
@@ -205,9 +199,7 @@ def upgrade() -> None:
         sa.UniqueConstraint('current_key', name='uniq_pod_bindings0current_key'),
     )
     op.create_index('ix_pod_bindings_pod_id', 'pod_bindings', ['pod_id'])
-    op.create_index(
-        'ix_pod_bindings_tenant_id_ended_at', 'pod_bindings', ['tenant_id', 'ended_at']
-    )
+    op.create_index('ix_pod_bindings_tenant_id_ended_at', 'pod_bindings', ['tenant_id', 'ended_at'])
 
     _create(
         'pod_usages',

@@ -286,9 +286,7 @@ class TestPins(CreateTest):
         self.assert_disagreement(boot(one, three), one['id'], three['id'], 'az1', 'az2')
         self.assert_disagreement(boot(one, two), one['id'], two['id'], 'az1')
         self.assert_disagreement(boot(one, zone='az2'), one['id'], 'az1', 'az2')
-        self.assert_disagreement(
-            boot(one, hints={'same_host': [server['id']]}), one['id'], server['id'], 'az1', 'az2'
-        )
+        self.assert_disagreement(boot(one, hints={'same_host': [server['id']]}), one['id'], server['id'], 'az1', 'az2')
         self.assert_disagreement(self.volume('az1', source_volid=three['id']), three['id'], 'az1', 'az2')
 
     def test_what_nobody_has_is_the_pods_to_say(self):

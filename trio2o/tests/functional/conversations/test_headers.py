@@ -60,9 +60,7 @@ class TestDown(ConversationTest):
         body = {'server': {'name': 'x', 'flavorRef': '1', 'networks': 'none', 'imageRef': self.cloud.lab.image['id']}}
         self.nova.post('/servers', body, headers=headers, version='2.79')
         attachment = {'volumeAttachment': {'volumeId': self.volume_id}}
-        self.nova.post(
-            f'/servers/{self.server_id}/os-volume_attachments', attachment, headers=headers, version='2.79'
-        )
+        self.nova.post(f'/servers/{self.server_id}/os-volume_attachments', attachment, headers=headers, version='2.79')
         self.cinder.get(f'/volumes/{self.volume_id}', headers=headers, version='3.60')
         self.cinder.get('/volumes', headers=headers, version='3.60')
         self.cinder.post('/volumes', {'volume': {'size': 1}}, headers=headers, version='3.60')
@@ -95,9 +93,7 @@ class TestDown(ConversationTest):
 
     def test_bodies_keep_their_type(self):
         kind = 'application/vnd.openstack.compute+json'
-        self.nova.put(
-            f'/servers/{self.server_id}', body=b'{"server":{"name":"x"}}', headers={'Content-Type': kind}
-        )
+        self.nova.put(f'/servers/{self.server_id}', body=b'{"server":{"name":"x"}}', headers={'Content-Type': kind})
         (request,) = self.seen('Pod2', method='PUT')
         self.assertEqual(kind, request.headers['content-type'])
 

@@ -535,6 +535,4 @@ class TestNarrowing(ListTest):
         self.cloud.runtime.registry.refresh()
         self.cloud.lab.quiet()
         self.assertEqual([mine['id']], ids(self.cloud.nova.get('/servers')['servers']))
-        self.assertEqual(
-            [0, 1, 0], [len(self.cloud.pod(name).nova.requests) for name in PODS]
-        )
+        self.assertEqual([0, 1, 0], [len(self.cloud.pod(name).nova.requests) for name in PODS])

@@ -25,14 +25,37 @@ TRANSPORT = (Refuse(), Slow(1000.0), Hang(), Drop(), DropAfter(), DropMidBody(),
 UNWELL = tuple(Status(status=status, body=HTML) for status in (500, 502, 503, 504, 599))
 NONSENSE = tuple(
     Garbage(body=body)
-    for body in (b'', b'{', b'\x00\xff', HTML, b'null', b'7', b'"x"', b'[]', b'[[]]', b'{}', b'{"server": []}',
-                 b'{"server": {"id": 7}}', b'{"servers": {}}', b'{"servers": [[]]}', b'{"servers": [{"id": null}]}',
-                 b'{"servers": [], "servers_links": 7}', b'{"servers": [{"id": "x"}], "servers_links": [7]}',
-                 b'{"limits": 7}', b'{"limits": {"absolute": []}}', b'{"limits": {"absolute": {"a": "b", "c": []}}}',
-                 b'{"limits": {"absolute": {}}}', b'{"volume-summary": {"total_size": "x"}}', b'{"events": [null]}',
-                 b'{"volume": {"id": {}}}', b'{"volumes": [{"id": "x", "created_at": 7}], "count": "x"}',
-                 b'{"availabilityZoneInfo": [{}]}', b'{"flavor": 7}', b'{"flavors": null}',
-                 b'{"server": {"id": "x", "created": [], "tenant_id": {}}}')  # fmt: skip
+    for body in (
+        b'',
+        b'{',
+        b'\x00\xff',
+        HTML,
+        b'null',
+        b'7',
+        b'"x"',
+        b'[]',
+        b'[[]]',
+        b'{}',
+        b'{"server": []}',
+        b'{"server": {"id": 7}}',
+        b'{"servers": {}}',
+        b'{"servers": [[]]}',
+        b'{"servers": [{"id": null}]}',
+        b'{"servers": [], "servers_links": 7}',
+        b'{"servers": [{"id": "x"}], "servers_links": [7]}',
+        b'{"limits": 7}',
+        b'{"limits": {"absolute": []}}',
+        b'{"limits": {"absolute": {"a": "b", "c": []}}}',
+        b'{"limits": {"absolute": {}}}',
+        b'{"volume-summary": {"total_size": "x"}}',
+        b'{"events": [null]}',
+        b'{"volume": {"id": {}}}',
+        b'{"volumes": [{"id": "x", "created_at": 7}], "count": "x"}',
+        b'{"availabilityZoneInfo": [{}]}',
+        b'{"flavor": 7}',
+        b'{"flavors": null}',
+        b'{"server": {"id": "x", "created": [], "tenant_id": {}}}',
+    )  # fmt: skip
 )
 ALL = (*TRANSPORT, *UNWELL, *NONSENSE)
 
@@ -114,6 +137,7 @@ class TestEveryKind(ConversationTest):
 
     def test_gather(self):
         for path in ('/servers', '/servers/detail', '/servers/detail?limit=1', '/servers?sort_key=display_name'):
+
             def is_sound(fault, answer):
                 return answer.status == 200 and self.well[0] in answer.text
 
@@ -128,8 +152,9 @@ class TestEveryKind(ConversationTest):
         for marker in (self.server_id, self.well[0]):
             self.each(
                 lambda marker=marker: self.nova.get(f'/servers?limit=5&marker={marker}'),
-                is_sound=lambda fault, answer: answer.status in (200, 400, 503)
-                or answer.status == getattr(fault, 'status', None),
+                is_sound=lambda fault, answer: (
+                    answer.status in (200, 400, 503) or answer.status == getattr(fault, 'status', None)
+                ),
             )
 
     def test_sum(self):

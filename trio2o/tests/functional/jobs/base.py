@@ -82,9 +82,7 @@ class JobsCase(testtools.TestCase):
         return [obj.key for obj, _replica in rows]
 
     def jobs(self, state='new'):
-        return [
-            job.type for job in db_jobs.list_(self.cloud.runtime.db, filters={'state': state})
-        ]
+        return [job.type for job in db_jobs.list_(self.cloud.runtime.db, filters={'state': state})]
 
     def repair(self, name):
         """Look a pod over now."""

@@ -133,9 +133,7 @@ class TestPodsAway(JobsCase):
     def test_the_first_pod_is_away(self):
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
-        self.assertEqual(
-            [True, False, False], [flavor is None for flavor in self.flavors(made['id'])]
-        )
+        self.assertEqual([True, False, False], [flavor is None for flavor in self.flavors(made['id'])])
         # It is behind now, so the others answer, whatever it says.
         self.nova('Pod1').faults.clear()
         answer = self.cloud.nova.get(f'/flavors/{made["id"]}')
@@ -395,9 +393,7 @@ class TestBeforeAnybodyJoined(JobsCase):
         self.assertEqual([None, None], self.flavors('1'))
 
     def test_a_change_reaches_all(self):
-        answer = self.cloud.nova.post(
-            '/flavors/1/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
-        )
+        answer = self.cloud.nova.post('/flavors/1/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual(200, answer.status)
         for flavor in self.flavors('1'):
             self.assertEqual({'a': 'b'}, flavor['extra_specs'])
@@ -466,9 +462,7 @@ class TestOldPods(JobsCase):
         self.cloud.run_jobs()
         body = {'flavor': {'name': 'f', 'ram': 64, 'vcpus': 1, 'disk': 1, 'id': 'x'}}
         self.assertEqual(200, self.cloud.nova.post('/flavors', body, as_='admin').status)
-        self.cloud.nova.post(
-            '/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
-        )
+        self.cloud.nova.post('/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual({'a': 'b'}, self.flavors('x')[2]['extra_specs'])
         self.nova('Pod1').flavors['x']['description'] = 'd'
         self.cloud.runtime.sync.record('flavor', 'x', self.view('Pod1'))

@@ -17,9 +17,7 @@ class TestKeypairs(JobsCase):
     def keys(self, user='demo', name='k'):
         """The public key in each pod."""
         user_id = self.cloud.lab.user_id(user)
-        found = [
-            pod.nova.keypairs.get((user_id, name)) for pod in self.cloud.lab.pods.values()
-        ]
+        found = [pod.nova.keypairs.get((user_id, name)) for pod in self.cloud.lab.pods.values()]
         return [each and each['public_key'] for each in found]
 
     def test_imported(self):
@@ -45,9 +43,7 @@ class TestKeypairs(JobsCase):
         self.assertEqual([KEY, KEY], self.keys('alt'))
         answer = self.cloud.nova.get('/os-keypairs/k', as_='alt', version='2.10')
         self.assertEqual(200, answer.status)
-        answer = self.cloud.nova.delete(
-            '/os-keypairs/k', as_='admin', version='2.10', query={'user_id': alt}
-        )
+        answer = self.cloud.nova.delete('/os-keypairs/k', as_='admin', version='2.10', query={'user_id': alt})
         self.assertEqual(204, answer.status)
         self.assertEqual([None, None], self.keys('alt'))
 

@@ -28,9 +28,7 @@ class TestRoutings(JobsCase):
         found = self.get('server', server['id'])
         self.assertEqual(self.cloud.project_id('alt'), found.project_id)
         self.assertEqual(server['created_at'], found.created_at)
-        self.assertEqual(
-            self.cloud.project_id('demo'), self.get('volume', volume['id']).project_id
-        )
+        self.assertEqual(self.cloud.project_id('demo'), self.get('volume', volume['id']).project_id)
         pod = db_pods.get(self.cloud.runtime.db, self.cloud.pod_ids['Pod1'])
         self.assertTrue(pod.is_reconciled)
 
@@ -42,18 +40,14 @@ class TestRoutings(JobsCase):
         progress = self.reconcile()
         self.assertEqual(
             (30, 30, 21, 21),
-            tuple(
-                progress[name] for name in ('servers', 'new_servers', 'volumes', 'new_volumes')
-            ),
+            tuple(progress[name] for name in ('servers', 'new_servers', 'volumes', 'new_volumes')),
         )
 
     def test_knows_what_it_knew(self):
         self.cloud.lab.add_servers('Pod1', 'demo', 3)
         self.reconcile()
         progress = self.reconcile()
-        self.assertEqual((3, 0, 0), tuple(
-            progress[name] for name in ('servers', 'new_servers', 'gone_servers')
-        ))
+        self.assertEqual((3, 0, 0), tuple(progress[name] for name in ('servers', 'new_servers', 'gone_servers')))
 
     def test_ends_what_is_gone(self):
         kept, gone = self.cloud.lab.add_servers('Pod1', 'demo', 2)
@@ -68,7 +62,9 @@ class TestRoutings(JobsCase):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         empty = Status(
-            200, path='/servers/detail', body=b'{"servers": []}',
+            200,
+            path='/servers/detail',
+            body=b'{"servers": []}',
             headers=(('Content-Type', 'application/json'),),
         )
         self.nova('Pod1').faults.add(empty)

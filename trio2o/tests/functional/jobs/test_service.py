@@ -158,9 +158,7 @@ class TestPeriodic(testtools.TestCase):
 
         from trio2o.db.session import utcnow
 
-        self.periodic = Periodic(
-            self.conf, runtime, lambda: utcnow() + timedelta(seconds=self.seconds)
-        )
+        self.periodic = Periodic(self.conf, runtime, lambda: utcnow() + timedelta(seconds=self.seconds))
 
     def end_all(self):
         for job in db_jobs.list_(self.db, filters={'state': 'new'}):
@@ -171,9 +169,7 @@ class TestPeriodic(testtools.TestCase):
 
     def test_each_at_its_interval(self):
         self.assertEqual(3, self.periodic.tick())
-        self.assertEqual(
-            ['purge_history', 'refresh_endpoints', 'repair_replicas'], self.waiting()
-        )
+        self.assertEqual(['purge_history', 'refresh_endpoints', 'repair_replicas'], self.waiting())
         self.assertEqual(0, self.periodic.tick())
         self.end_all()
         self.assertEqual(0, self.periodic.tick())

@@ -26,9 +26,7 @@ class TestVolumeTypes(JobsCase):
         self.assertEqual((200, made['id']), (shown.status, shown['volume_type']['id']))
         listed = self.cloud.cinder.get('/types')
         self.assertIn(made['id'], [each['id'] for each in listed['volume_types']])
-        answer = self.as_admin(
-            'PUT', f'/types/{made["id"]}', {'volume_type': {'description': 'new'}}
-        )
+        answer = self.as_admin('PUT', f'/types/{made["id"]}', {'volume_type': {'description': 'new'}})
         self.assertEqual(made['id'], answer['volume_type']['id'])
         self.cinder('Pod1').faults.clear()
         self.cloud.run_jobs()
@@ -57,8 +55,7 @@ class TestVolumeTypes(JobsCase):
     def test_encryption(self):
         made = self.make_type()
         path = f'/types/{made["id"]}/encryption'
-        body = {'provider': 'luks', 'cipher': 'aes-xts-plain64', 'key_size': 256,
-                'control_location': 'front-end'}
+        body = {'provider': 'luks', 'cipher': 'aes-xts-plain64', 'key_size': 256, 'control_location': 'front-end'}
         self.as_admin('POST', path, {'encryption': body})
         first, second = (each['encryption'] for each in self.types('gold'))
         self.assertEqual(256, second['key_size'])
@@ -132,9 +129,7 @@ class TestVolumeTypes(JobsCase):
     def test_two_pods_join_with_one_type(self):
         for name in ('Pod3', 'Pod4'):
             self.cloud.lab.add_pod(name)
-            self.cloud.direct(name, 'cinder').post(
-                '/types', {'volume_type': {'name': 'shared'}}, as_='admin'
-            )
+            self.cloud.direct(name, 'cinder').post('/types', {'volume_type': {'name': 'shared'}}, as_='admin')
         self.cloud.register_pod('Pod3', 'az3')
         self.cloud.register_pod('Pod4', 'az4')
         self.cloud.run_jobs()

@@ -35,9 +35,7 @@ class TestMigrations(testtools.TestCase):
     def test_result_is_what_the_models_say(self):
         migration.upgrade(self.db)
         with self.db.engine.connect() as connection:
-            context = alembic_migration.MigrationContext.configure(
-                connection, opts={'compare_type': True}
-            )
+            context = alembic_migration.MigrationContext.configure(connection, opts={'compare_type': True})
             self.assertEqual([], autogenerate.compare_metadata(context, models.Base.metadata))
 
     def test_types_are_what_the_models_say(self):
@@ -80,9 +78,7 @@ class TestManage(testtools.TestCase):
 
     def test_db_sync(self):
         self.assertEqual((0, 'none', ''), self.run_command('version'))
-        self.assertEqual(
-            (0, f'the database is at {migration.head()}', ''), self.run_command('db_sync')
-        )
+        self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync'))
         self.assertEqual((0, migration.head(), ''), self.run_command('current'))
         self.assertEqual((0, migration.head(), ''), self.run_command('heads'))
         self.assertTrue(os.path.exists(f'{self.state}/trio2o.sqlite'))

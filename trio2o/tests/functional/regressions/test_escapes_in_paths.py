@@ -33,7 +33,9 @@ class TestEscapes(ConversationTest):
         for odd in ('%0D%0AHost:%20x', '%00', '%3Fa=b', '%23', '%2E%2E', '%2E%2E%2E', '%7F', '%C3%A9', '%0A', '%09'):
             self.nova.delete(f'/servers/{server["id"]}/tags/{odd}', version='2.26')
             url = listening.urls[-1]
-            self.assertRegex(url, r"^http://pod2\.nova\.test:8774/v2\.1/servers/[0-9a-f-]+/tags/[!-~]+$")
+            self.assertRegex(url, r'^http://pod2\.nova\.test:8774/v2\.1/servers/[0-9a-f-]+/tags/[!-~]+$')
             self.assertNotRegex(url, r'[?#]|/\.\.?$')
-            self.assertEqual(odd.replace('a=b', 'a=b').upper().replace(':', ''),
-                             url.rpartition('/')[2].upper().replace(':', '').replace('...', '%2E%2E%2E'))
+            self.assertEqual(
+                odd.replace('a=b', 'a=b').upper().replace(':', ''),
+                url.rpartition('/')[2].upper().replace(':', '').replace('...', '%2E%2E%2E'),
+            )

@@ -13,9 +13,7 @@ class TestBindings(DatabaseTest):
     def test_the_first_wins(self):
         first = bindings.bind(self.db, 'project', 'az', '', self.pod1)
         self.assertEqual(first, bindings.bind(self.db, 'project', 'az', '', self.pod2))
-        self.assertEqual(
-            (self.pod1, False, True), (first.pod_id, first.is_pinned, first.is_current)
-        )
+        self.assertEqual((self.pod1, False, True), (first.pod_id, first.is_pinned, first.is_current))
         self.assertEqual([first], bindings.current(self.db, 'project'))
         self.assertEqual(first, bindings.get(self.db, first.id))
 
@@ -28,9 +26,7 @@ class TestBindings(DatabaseTest):
     def test_racing_binds_leave_one(self):
         pods = [self.pod1, self.pod2] * 8
         with futures.ThreadPoolExecutor(8) as pool:
-            made = list(
-                pool.map(lambda pod: bindings.bind(self.db, 'project', 'az', '', pod), pods)
-            )
+            made = list(pool.map(lambda pod: bindings.bind(self.db, 'project', 'az', '', pod), pods))
         self.assertEqual(1, len({binding.id for binding in made}))
         self.assertEqual(1, len(bindings.list_(self.db)))
 
@@ -63,16 +59,12 @@ class TestBindings(DatabaseTest):
         automatic = bindings.bind(self.db, 'project', '', '', self.pod1)
         self.assertEqual({first, second, automatic}, set(bindings.current(self.db, 'project')))
         self.assertTrue(first.is_pinned)
-        self.assertRaises(
-            errors.Duplicate, bindings.create, self.db, tenant_id='project', pod_id=self.pod1
-        )
+        self.assertRaises(errors.Duplicate, bindings.create, self.db, tenant_id='project', pod_id=self.pod1)
         self.assertRaises(errors.Duplicate, bindings.move, self.db, first.id, self.pod2)
 
     def test_unknown_pod(self):
         self.assertRaises(errors.NotFound, bindings.bind, self.db, 'project', 'az', '', 'no')
-        self.assertRaises(
-            errors.NotFound, bindings.create, self.db, tenant_id='project', pod_id='no'
-        )
+        self.assertRaises(errors.NotFound, bindings.create, self.db, tenant_id='project', pod_id='no')
         old = bindings.bind(self.db, 'project', 'az', '', self.pod1)
         self.assertRaises(errors.NotFound, bindings.move, self.db, old.id, 'no')
         self.assertTrue(bindings.get(self.db, old.id).is_current)

@@ -151,9 +151,7 @@ class TestJobs(DatabaseTest):
         job = self.submit()
         self.claim('w1')
         self.assertIsNone(self.claim('w2', at=59))
-        self.assertEqual(
-            (job.id, 2), (self.claim('w2', at=60).id, jobs.get(self.db, job.id).attempts)
-        )
+        self.assertEqual((job.id, 2), (self.claim('w2', at=60).id, jobs.get(self.db, job.id).attempts))
         now = NOON + seconds(61)
         self.assertIsNone(jobs.heartbeat(self.db, job.id, 'w1', 60, now))
         self.assertFalse(jobs.progress(self.db, job.id, 'w1', {}, now))
@@ -284,9 +282,7 @@ class TestJobs(DatabaseTest):
             self.submit(str(i))
         url = self.db.engine.url.render_as_string(hide_password=False)
         workers = [
-            subprocess.Popen(
-                [sys.executable, '-c', _WORKER, url, f'w{i}'], stdout=subprocess.PIPE, text=True
-            )
+            subprocess.Popen([sys.executable, '-c', _WORKER, url, f'w{i}'], stdout=subprocess.PIPE, text=True)
             for i in range(3)
         ]
         taken = ''.join(worker.communicate()[0] for worker in workers).split()

@@ -31,9 +31,7 @@ class TestPods(DatabaseTest):
     def test_name_is_unique(self):
         error = self.assertRaises(errors.Duplicate, pods.create, self.db, pod_name='Pod1')
         self.assertEqual('pod_name', error.field)
-        error = self.assertRaises(
-            errors.Duplicate, pods.update, self.db, self.pod2, pod_name='Pod1'
-        )
+        error = self.assertRaises(errors.Duplicate, pods.update, self.db, self.pod2, pod_name='Pod1')
         self.assertEqual('pod_name', error.field)
 
     def test_smallest_free_number(self):
@@ -68,18 +66,14 @@ class TestPods(DatabaseTest):
         self.assertTrue(pods.set_endpoints(self.db, self.pod1, endpoints))
         self.assertTrue(pods.set_reconciled(self.db, self.pod1, NOON))
         pod = pods.get(self.db, self.pod1)
-        self.assertEqual(
-            (endpoints, True, NOON), (pod.endpoints, pod.is_reconciled, pod.reconciled_at)
-        )
+        self.assertEqual((endpoints, True, NOON), (pod.endpoints, pod.is_reconciled, pod.reconciled_at))
         pods.set_reconciled(self.db, self.pod1, None)
         self.assertFalse(pods.get(self.db, self.pod1).is_reconciled)
         self.assertFalse(pods.set_endpoints(self.db, 'nowhere', {}))
 
     def test_delete_takes_everything_along(self):
         bindings.bind(self.db, 'project', 'az1', '', self.pod1)
-        routings.record(
-            self.db, resource_type='server', top_id='a', pod_id=self.pod1, project_id='project'
-        )
+        routings.record(self.db, resource_type='server', top_id='a', pod_id=self.pod1, project_id='project')
         flavor = replicas.upsert_object(self.db, 'flavor', '1', {})
         replicas.set_replica(self.db, flavor.id, self.pod1, generation=1, state='in_sync')
         usages.set_(self.db, self.pod1, 'compute', {})

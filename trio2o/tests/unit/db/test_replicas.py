@@ -32,9 +32,7 @@ class TestReplicas(DatabaseTest):
 
     def test_racing_changes_all_count(self):
         with futures.ThreadPoolExecutor(8) as pool:
-            made = list(
-                pool.map(lambda i: replicas.upsert_object(self.db, 'flavor', 'm1', i), range(16))
-            )
+            made = list(pool.map(lambda i: replicas.upsert_object(self.db, 'flavor', 'm1', i), range(16)))
         self.assertEqual(list(range(1, 17)), sorted(one.generation for one in made))
 
     def test_deleted_and_dropped(self):

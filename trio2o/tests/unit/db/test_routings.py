@@ -109,9 +109,7 @@ class TestRoutings(DatabaseTest):
 
     def test_racing_records_make_one_row_each(self):
         def bring(offset):
-            rows = [
-                NewRouting('server', str((i + offset) % 60), self.pod1, 'p') for i in range(60)
-            ]
+            rows = [NewRouting('server', str((i + offset) % 60), self.pod1, 'p') for i in range(60)]
             return routings.record_many(self.db, rows)
 
         with futures.ThreadPoolExecutor(6) as pool:
@@ -121,9 +119,7 @@ class TestRoutings(DatabaseTest):
     def test_update_and_delete(self):
         made = self.record('a')
         changed = routings.update(self.db, made.id, bottom_id='b', pod_id=self.pod2)
-        self.assertEqual(
-            ('a', 'b', self.pod2), (changed.top_id, changed.bottom_id, changed.pod_id)
-        )
+        self.assertEqual(('a', 'b', self.pod2), (changed.top_id, changed.bottom_id, changed.pod_id))
         self.assertIsNotNone(routings.update(self.db, made.id, state='deleted').deleted_at)
         self.assertRaises(ValueError, routings.update, self.db, made.id, colour='red')
         self.assertTrue(routings.delete(self.db, made.id))
@@ -147,9 +143,7 @@ class TestRoutings(DatabaseTest):
                 },
             ),
         )
-        self.assertEqual(
-            [made[2]], routings.list_(self.db, filters={'top_id': '2', 'bottom_id': '2'})
-        )
+        self.assertEqual([made[2]], routings.list_(self.db, filters={'top_id': '2', 'bottom_id': '2'}))
         self.assertEqual(made[::-1], routings.list_(self.db, sort=[('id', 'desc')]))
         self.assertRaises(ValueError, routings.list_, self.db, sort=[('colour', 'asc')])
 
@@ -166,9 +160,7 @@ class TestRoutings(DatabaseTest):
         self.record('unknown')
 
         def before(at, project='project', **options):
-            found = routings.before(
-                self.db, 'server', self.pod1, project, NOON + seconds(at), **options
-            )
+            found = routings.before(self.db, 'server', self.pod1, project, NOON + seconds(at), **options)
             return found and (found.created_at - NOON).seconds
 
         self.assertEqual(3, before(2))
@@ -199,10 +191,7 @@ class TestRoutings(DatabaseTest):
         routings.mark_deleted(self.db, 'server', 'gone')
 
         def ids(*args, **options):
-            return [
-                r.top_id
-                for r in routings.list_for_pod(self.db, 'server', self.pod1, *args, **options)
-            ]
+            return [r.top_id for r in routings.list_for_pod(self.db, 'server', self.pod1, *args, **options)]
 
         self.assertEqual(['3', '2', '1', 'undated'], ids('project'))
         self.assertEqual(['other', '3', '2', '1', 'undated'], ids(None))
@@ -226,9 +215,7 @@ class TestRoutings(DatabaseTest):
         self.record('a')
         self.record('b', self.pod2)
         self.record('c', self.pod2, project_id='other')
-        self.assertEqual(
-            {self.pod1, self.pod2}, routings.pods_of_project(self.db, 'server', 'project')
-        )
+        self.assertEqual({self.pod1, self.pod2}, routings.pods_of_project(self.db, 'server', 'project'))
         routings.mark_deleted(self.db, 'server', 'a')
         self.assertEqual({self.pod2}, routings.pods_of_project(self.db, 'server', 'project'))
         self.assertEqual(set(), routings.pods_of_project(self.db, 'volume', 'project'))
@@ -283,9 +270,7 @@ class TestPlans(DatabaseTest):
                     newest_first=newest_first,
                 )
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10)
-            self.assert_indexed(
-                index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON
-            )
+            self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON)
 
     def test_pods_of_project(self):
         plans = self.plans_of(routings.pods_of_project, 'server', 'project')

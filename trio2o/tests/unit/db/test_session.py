@@ -71,10 +71,7 @@ class TestSqlite(DatabaseTest):
         self.assertEqual(['wal', 1, 30000, 1], found)
 
     def test_processes(self):
-        writers = [
-            subprocess.Popen([sys.executable, '-c', _WRITER, self.url, self.pod1])
-            for _ in range(4)
-        ]
+        writers = [subprocess.Popen([sys.executable, '-c', _WRITER, self.url, self.pod1]) for _ in range(4)]
         self.assertEqual([0, 0, 0, 0], [writer.wait() for writer in writers])
         self.assertEqual(800, self.count())
 

@@ -108,7 +108,8 @@ class TestZones(testtools.TestCase):
 
 class TestLinksAndPaths(testtools.TestCase):
     @given(
-        st.dictionaries(words.filter(lambda word: word not in ('marker',)), words, max_size=5), uuids,
+        st.dictionaries(words.filter(lambda word: word not in ('marker',)), words, max_size=5),
+        uuids,
         st.sampled_from(['/v2.1', '/v2.1/abc']),
     )
     def test_next_link(self, query, marker, prefix):

@@ -29,36 +29,30 @@ class Answer:
 class Client:
     """One user's view of one pod."""
 
-    def __init__(self, cloud: Cloud, pod: str = 'Pod1', user: str = 'demo',
-                 timeout: float | None = 10.0) -> None:
+    def __init__(self, cloud: Cloud, pod: str = 'Pod1', user: str = 'demo', timeout: float | None = 10.0) -> None:
         self.cloud = cloud
         self.pod = cloud.pod(pod)
         self.token = cloud.token(user)
         self.timeout = timeout
         self.transport = cloud.transport()
 
-    def nova(self, method: str, path: str, body: Any = None, version: str | None = None,
-             **headers: str) -> Answer:
-        return self._send(method, self.pod.nova_url + path, body,
-                          version and f'compute {version}', headers)
+    def nova(self, method: str, path: str, body: Any = None, version: str | None = None, **headers: str) -> Answer:
+        return self._send(method, self.pod.nova_url + path, body, version and f'compute {version}', headers)
 
-    def cinder(self, method: str, path: str, body: Any = None, version: str | None = None,
-               **headers: str) -> Answer:
-        return self._send(method, self.pod.cinder_url + path, body,
-                          version and f'volume {version}', headers)
+    def cinder(self, method: str, path: str, body: Any = None, version: str | None = None, **headers: str) -> Answer:
+        return self._send(method, self.pod.cinder_url + path, body, version and f'volume {version}', headers)
 
     def follow(self, url: str, version: str | None = None) -> Answer:
         return self._send('GET', url, None, version, {})
 
-    def _send(self, method: str, url: str, body: Any, version: str | None,
-              headers: dict[str, str]) -> Answer:
+    def _send(self, method: str, url: str, body: Any, version: str | None, headers: dict[str, str]) -> Answer:
         sent = [('X-Auth-Token', self.token), ('Content-Type', 'application/json')]
         if version:
             sent.append(('OpenStack-API-Version', version))
         sent += [(name.replace('_', '-'), value) for name, value in headers.items()]
         status, fields, payload = self.transport.request(
-            method, url, sent, json.dumps(body).encode() if body is not None else None,
-            self.timeout)
+            method, url, sent, json.dumps(body).encode() if body is not None else None, self.timeout
+        )
         found: dict[str, list[str]] = {}
         for name, value in fields:
             found.setdefault(name.lower(), []).append(value)

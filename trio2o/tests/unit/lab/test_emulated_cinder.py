@@ -13,7 +13,6 @@ HERE = 'http://pod1.cinder.test:8776'
 
 
 class Base(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=2, clock=SetClock(datetime.datetime(2026, 1, 1)))
@@ -23,7 +22,6 @@ class Base(testtools.TestCase):
 
 
 class TestVersions(Base):
-
     def test_documents(self):
         self.assertEqual(300, self.client.follow(HERE + '/').status)
         self.assertEqual(302, self.client.follow(HERE + '/v3').status)
@@ -34,12 +32,16 @@ class TestVersions(Base):
 
     def test_negotiation(self):
         for header, status, echoed in (
-                ('volume 3.60', 200, '3.60'), ('volumev3 3.60', 200, '3.60'),
-                ('volume latest', 200, '3.71'), ('volume 3.999', 406, '3.999'),
-                ('compute 2.79, volume 3.5', 200, '3.5')):
+            ('volume 3.60', 200, '3.60'),
+            ('volumev3 3.60', 200, '3.60'),
+            ('volume latest', 200, '3.71'),
+            ('volume 3.999', 406, '3.999'),
+            ('compute 2.79, volume 3.5', 200, '3.5'),
+        ):
             answer = self.client.cinder('GET', '/volumes', OpenStack_API_Version=header)
-            self.assertEqual((status, [f'volume {echoed}']), (
-                answer.status, answer.headers['openstack-api-version']), header)
+            self.assertEqual(
+                (status, [f'volume {echoed}']), (answer.status, answer.headers['openstack-api-version']), header
+            )
             self.assertEqual(['OpenStack-API-Version'], answer.headers['vary'])
 
     def test_a_header_for_others_only_is_malformed(self):
@@ -53,7 +55,6 @@ class TestVersions(Base):
 
 
 class TestVolumes(Base):
-
     def create(self, **given):
         return self.client.cinder('POST', '/volumes', {'volume': {'size': 1, **given}})
 
@@ -76,9 +77,14 @@ class TestVolumes(Base):
         self.assertEqual('0', answer.json['overLimit']['retryAfter'])
 
     def test_refusals(self):
-        for given, status in (({'size': 0}, 400), ({'volume_type': 'nope'}, 404),
-                              ({'availability_zone': 'nope'}, 400), ({'snapshot_id': 'x'}, 404),
-                              ({'source_volid': 'x'}, 404), ({'surprise': 1}, 400)):
+        for given, status in (
+            ({'size': 0}, 400),
+            ({'volume_type': 'nope'}, 404),
+            ({'availability_zone': 'nope'}, 400),
+            ({'snapshot_id': 'x'}, 404),
+            ({'source_volid': 'x'}, 404),
+            ({'surprise': 1}, 400),
+        ):
             self.assertEqual(status, self.create(**given).status, given)
 
     def test_metadata_etag(self):
@@ -87,38 +93,38 @@ class TestVolumes(Base):
         etag = self.client.cinder('GET', path, version='3.15').headers['etag'][0]
         self.assertNotIn('etag', self.client.cinder('GET', path).headers)
         body = {'metadata': {'a': 'b'}}
-        self.assertEqual(412, self.client.cinder('PUT', path, body, '3.15',
-                                                 If_Match='other').status)
-        self.assertEqual(200, self.client.cinder('PUT', path, body, '3.15',
-                                                 If_Match=f'"{etag}"').status)
+        self.assertEqual(412, self.client.cinder('PUT', path, body, '3.15', If_Match='other').status)
+        self.assertEqual(200, self.client.cinder('PUT', path, body, '3.15', If_Match=f'"{etag}"').status)
         answer = self.client.cinder('DELETE', path + '/a')
         self.assertEqual((200, b''), (answer.status, answer.body))
 
     def test_forwarded_host_is_in_links(self):
         volume = self.cloud.add_volumes('Pod1', 'demo')[0]['id']
         shown = self.client.cinder('GET', f'/volumes/{volume}', X_Forwarded_Host='front.test')
-        self.assertEqual(f'http://front.test/v3/volumes/{volume}',
-                         shown.json['volume']['links'][0]['href'])
+        self.assertEqual(f'http://front.test/v3/volumes/{volume}', shown.json['volume']['links'][0]['href'])
 
     def test_actions(self):
         volume = self.create().json['volume']['id']
         path = f'/volumes/{volume}/action'
         self.client.cinder('GET', '/volumes')
-        for body, status in (({'os-extend': {'new_size': 3}}, 202),
-                             ({'os-extend': {'new_size': 2}}, 400), ({'os-reserve': {}}, 202),
-                             ({'os-reserve': {}}, 400), ({'os-unreserve': {}}, 202),
-                             ({'os-reset_status': {'status': 'error'}}, 403),
-                             ({'os-set_bootable': {'bootable': True}}, 200), ({'nope': {}}, 400)):
+        for body, status in (
+            ({'os-extend': {'new_size': 3}}, 202),
+            ({'os-extend': {'new_size': 2}}, 400),
+            ({'os-reserve': {}}, 202),
+            ({'os-reserve': {}}, 400),
+            ({'os-unreserve': {}}, 202),
+            ({'os-reset_status': {'status': 'error'}}, 403),
+            ({'os-set_bootable': {'bootable': True}}, 200),
+            ({'nope': {}}, 400),
+        ):
             self.assertEqual(status, self.client.cinder('POST', path, body).status, body)
         shown = self.client.cinder('GET', f'/volumes/{volume}').json['volume']
         self.assertEqual((3, 'true'), (shown['size'], shown['bootable']))
 
 
 class TestTypes(Base):
-
     def test_each_pod_picks_its_own_ids(self):
-        first, second = (next(iter(self.cloud.pod(name).cinder.types.values()))
-                         for name in ('Pod1', 'Pod2'))
+        first, second = (next(iter(self.cloud.pod(name).cinder.types.values())) for name in ('Pod1', 'Pod2'))
         self.assertEqual('__DEFAULT__', first['name'])
         self.assertEqual(first['name'], second['name'])
         self.assertNotEqual(first['id'], second['id'])
@@ -126,17 +132,18 @@ class TestTypes(Base):
         self.assertEqual(400, chosen.status)
 
     def test_private_types(self):
-        kind = self.admin.cinder('POST', '/types', {'volume_type': {
-            'name': 'gold', 'os-volume-type-access:is_public': False}}).json['volume_type']['id']
+        kind = self.admin.cinder(
+            'POST', '/types', {'volume_type': {'name': 'gold', 'os-volume-type-access:is_public': False}}
+        ).json['volume_type']['id']
         self.assertEqual(404, self.client.cinder('GET', f'/types/{kind}').status)
-        self.admin.cinder('POST', f'/types/{kind}/action', {
-            'addProjectAccess': {'project': self.cloud.project_id('demo')}})
+        self.admin.cinder(
+            'POST', f'/types/{kind}/action', {'addProjectAccess': {'project': self.cloud.project_id('demo')}}
+        )
         self.assertEqual(200, self.client.cinder('GET', f'/types/{kind}').status)
         names = {row['name'] for row in self.client.cinder('GET', '/types').json['volume_types']}
         self.assertEqual({'gold', '__DEFAULT__'}, names)
 
     def test_a_type_in_use_stays(self):
-        kind = self.admin.cinder('POST', '/types', {
-            'volume_type': {'name': 'gold'}}).json['volume_type']['id']
+        kind = self.admin.cinder('POST', '/types', {'volume_type': {'name': 'gold'}}).json['volume_type']['id']
         self.client.cinder('POST', '/volumes', {'volume': {'size': 1, 'volume_type': 'gold'}})
         self.assertEqual(400, self.admin.cinder('DELETE', f'/types/{kind}').status)

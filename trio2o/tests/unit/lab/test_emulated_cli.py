@@ -9,15 +9,15 @@ from trio2o.lab.emulated import cli
 
 
 class TestOptions(testtools.TestCase):
-
     def parse(self, *words):
         parser = argparse.ArgumentParser()
         cli.add_parser(parser.add_subparsers(dest='kind'))
         return parser.parse_args(['emulated', 'up', *words])
 
     def test_cloud(self):
-        chosen = self.parse('--pods', '3', '--servers', '4', '--volumes', '2', '--delay-ms', '50',
-                            '--zones', 'az1,az2', '--fast')
+        chosen = self.parse(
+            '--pods', '3', '--servers', '4', '--volumes', '2', '--delay-ms', '50', '--zones', 'az1,az2', '--fast'
+        )
         cloud = cli.build(chosen)
         self.assertEqual(['Pod1', 'Pod2', 'Pod3'], list(cloud.pods))
         pod = cloud.pod('Pod3')

@@ -20,7 +20,6 @@ CREATE = {'server': {'name': 's', 'flavorRef': '1'}}
 
 
 class TestWithoutSocket(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=1)
@@ -33,10 +32,14 @@ class TestWithoutSocket(testtools.TestCase):
 
     def test_exceptions(self):
         for fault, raised in (
-                (faults.Refuse(), ConnectionRefusedError),
-                (faults.Blackhole(), ConnectTimeoutError), (faults.Drop(), ConnectionResetError),
-                (faults.Slow(5.0), TimeoutError), (faults.Hang(), TimeoutError),
-                (faults.DropMidBody(), CutShortError), (faults.Truncate(), CutShortError)):
+            (faults.Refuse(), ConnectionRefusedError),
+            (faults.Blackhole(), ConnectTimeoutError),
+            (faults.Drop(), ConnectionResetError),
+            (faults.Slow(5.0), TimeoutError),
+            (faults.Hang(), TimeoutError),
+            (faults.DropMidBody(), CutShortError),
+            (faults.Truncate(), CutShortError),
+        ):
             self.nova.faults.add(fault)
             self.assertRaises(raised, self.get)
             self.nova.faults.clear()
@@ -57,9 +60,13 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertEqual(200, self.client.nova('GET', '/flavors').status)
 
     def test_what_was_done_before_the_answer_was_lost(self):
-        for fault, happened in ((faults.Drop(times=1), 0), (faults.Refuse(times=1), 0),
-                                (faults.DropAfter(times=1), 1), (faults.Hang(times=1), 1),
-                                (faults.Slow(9, times=1), 1)):
+        for fault, happened in (
+            (faults.Drop(times=1), 0),
+            (faults.Refuse(times=1), 0),
+            (faults.DropAfter(times=1), 1),
+            (faults.Hang(times=1), 1),
+            (faults.Slow(9, times=1), 1),
+        ):
             self.nova.servers.clear()
             self.nova.faults.add(fault)
             self.assertRaises(OSError, self.client.nova, 'POST', '/servers', CREATE)
@@ -74,9 +81,14 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertEqual([0.5, 1.0], slept)
 
     def test_keystoneauth_over_the_adapter(self):
-        auth = v3.Password('http://keystone.test:5000/v3', username='demo', password=PASSWORD,
-                           project_name='demo', user_domain_id='default',
-                           project_domain_id='default')
+        auth = v3.Password(
+            'http://keystone.test:5000/v3',
+            username='demo',
+            password=PASSWORD,
+            project_name='demo',
+            user_domain_id='default',
+            project_domain_id='default',
+        )
         made = session.Session(auth=auth)
         made.mount('http://', self.cloud.adapter())
         where = {'service_type': 'compute', 'region_name': 'Pod1'}
@@ -85,18 +97,19 @@ class TestWithoutSocket(testtools.TestCase):
             return made.get('/servers', endpoint_filter=where, timeout=1, connect_retries=0)
 
         self.assertEqual({'servers': []}, ask().json())
-        for fault, raised in ((faults.Refuse(), exceptions.ConnectFailure),
-                              (faults.Slow(3), exceptions.ConnectTimeout),
-                              (faults.Drop(), exceptions.ConnectFailure),
-                              (faults.Truncate(), exceptions.UnknownConnectionError),
-                              (faults.Status(503), exceptions.ServiceUnavailable)):
+        for fault, raised in (
+            (faults.Refuse(), exceptions.ConnectFailure),
+            (faults.Slow(3), exceptions.ConnectTimeout),
+            (faults.Drop(), exceptions.ConnectFailure),
+            (faults.Truncate(), exceptions.UnknownConnectionError),
+            (faults.Status(503), exceptions.ServiceUnavailable),
+        ):
             self.nova.faults.clear()
             self.nova.faults.add(fault)
             self.assertRaises(raised, ask)
 
 
 class TestOnPorts(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=1)
@@ -111,19 +124,24 @@ class TestOnPorts(testtools.TestCase):
         return self.session.get(self.pod.nova_url + path, headers=self.headers, timeout=timeout)
 
     def test_catalog_names_the_ports(self):
-        answer = requests.get(self.cloud.keystone.url + '/v3/auth/catalog', headers=self.headers,
-                              timeout=5).json()
-        urls = {row['url'] for entry in answer['catalog'] for row in entry['endpoints']
-                if row['region'] == 'Pod1'}
+        answer = requests.get(self.cloud.keystone.url + '/v3/auth/catalog', headers=self.headers, timeout=5).json()
+        urls = {row['url'] for entry in answer['catalog'] for row in entry['endpoints'] if row['region'] == 'Pod1'}
         self.assertTrue({self.pod.nova_url, self.pod.cinder_url} <= urls, urls)
         self.assertIn('127.0.0.1', self.pod.nova_url)
 
     def test_keep_alive_chunks_and_bodies(self):
-        body = iter([b'{"server": {"name": "s", "flavorRef": "1", ',
-                     b'"imageRef": "' + self.cloud.image['id'].encode() + b'"}}'])
-        answer = self.session.post(self.pod.nova_url + '/servers', data=body,
-                                   headers={**self.headers, 'Content-Type': 'application/json'},
-                                   timeout=5)
+        body = iter(
+            [
+                b'{"server": {"name": "s", "flavorRef": "1", ',
+                b'"imageRef": "' + self.cloud.image['id'].encode() + b'"}}',
+            ]
+        )
+        answer = self.session.post(
+            self.pod.nova_url + '/servers',
+            data=body,
+            headers={**self.headers, 'Content-Type': 'application/json'},
+            timeout=5,
+        )
         self.assertEqual(202, answer.status_code)
         self.assertEqual(1, len(self.get().json()['servers']))
         self.assertEqual(1, len(list(self.session.adapters['http://'].poolmanager.pools.keys())))
@@ -132,18 +150,19 @@ class TestOnPorts(testtools.TestCase):
         self.assertEqual(200, self.get().status_code)
         self.pod.nova.faults.add(faults.Refuse())
         place = parse.urlsplit(self.pod.nova_url)
-        self.assertRaises(ConnectionRefusedError, socket.create_connection,
-                          (place.hostname, place.port))
+        self.assertRaises(ConnectionRefusedError, socket.create_connection, (place.hostname, place.port))
         self.assertRaises(requests.ConnectionError, self.get)
         self.pod.nova.faults.clear()
         self.assertEqual(200, self.get().status_code)
 
     def test_on_the_wire(self):
-        for fault, raised in ((faults.Drop(), requests.ConnectionError),
-                              (faults.DropMidBody(), requests.exceptions.ChunkedEncodingError),
-                              (faults.Truncate(), requests.exceptions.ChunkedEncodingError),
-                              (faults.Hang(), requests.ReadTimeout),
-                              (faults.Slow(2), requests.ReadTimeout)):
+        for fault, raised in (
+            (faults.Drop(), requests.ConnectionError),
+            (faults.DropMidBody(), requests.exceptions.ChunkedEncodingError),
+            (faults.Truncate(), requests.exceptions.ChunkedEncodingError),
+            (faults.Hang(), requests.ReadTimeout),
+            (faults.Slow(2), requests.ReadTimeout),
+        ):
             self.pod.nova.faults.add(fault)
             self.assertRaises((raised, requests.ConnectionError), self.get, timeout=0.3)
             self.pod.nova.faults.clear()

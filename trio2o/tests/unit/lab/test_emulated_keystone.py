@@ -14,7 +14,6 @@ URL = 'http://keystone.test:5000/v3'
 
 
 class TestKeystone(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.clock = SetClock(datetime.datetime(2026, 1, 1))
@@ -22,24 +21,34 @@ class TestKeystone(testtools.TestCase):
         self.transport = self.cloud.transport()
 
     def session(self, user='demo', project='demo', password=PASSWORD):
-        auth = v3.Password(URL, username=user, password=password, project_name=project,
-                           user_domain_id='default', project_domain_id='default')
+        auth = v3.Password(
+            URL,
+            username=user,
+            password=password,
+            project_name=project,
+            user_domain_id='default',
+            project_domain_id='default',
+        )
         made = session.Session(auth=auth)
         made.mount('http://', self.cloud.adapter())
         return made
 
     def validate(self, token):
-        return self.transport.request('GET', URL + '/auth/tokens', {
-            'X-Auth-Token': self.cloud.token('admin'), 'X-Subject-Token': token})
+        return self.transport.request(
+            'GET', URL + '/auth/tokens', {'X-Auth-Token': self.cloud.token('admin'), 'X-Subject-Token': token}
+        )
 
     def test_password_and_catalog(self):
         made = self.session()
         self.assertEqual(self.cloud.project_id('demo'), made.get_project_id())
-        for region, expected in (('RegionOne', 'http://gateway.test:19998/v2.1'),
-                                 ('Pod1', 'http://pod1.nova.test:8774/v2.1'),
-                                 ('Pod2', 'http://pod2.nova.test:8774/v2.1')):
-            self.assertEqual(expected, made.auth.get_endpoint(
-                made, service_type='compute', region_name=region, skip_discovery=True))
+        for region, expected in (
+            ('RegionOne', 'http://gateway.test:19998/v2.1'),
+            ('Pod1', 'http://pod1.nova.test:8774/v2.1'),
+            ('Pod2', 'http://pod2.nova.test:8774/v2.1'),
+        ):
+            self.assertEqual(
+                expected, made.auth.get_endpoint(made, service_type='compute', region_name=region, skip_discovery=True)
+            )
 
     def test_discovery_reaches_the_pods(self):
         found = self.session().get_endpoint_data(service_type='compute', region_name='Pod1')
@@ -69,10 +78,16 @@ class TestKeystone(testtools.TestCase):
     def test_endpoints_of_a_region(self):
         made = self.session('admin', 'admin')
         rows = made.get(URL + '/endpoints?region_id=Pod2&interface=public').json()['endpoints']
-        self.assertEqual({'http://pod2.nova.test:8774/v2.1', 'http://pod2.cinder.test:8776/v3',
-                          'http://pod2.placement.test:8778', 'http://keystone.test:5000/v3',
-                          'http://glance.test:9292'},
-                         {row['url'] for row in rows})
+        self.assertEqual(
+            {
+                'http://pod2.nova.test:8774/v2.1',
+                'http://pod2.cinder.test:8776/v3',
+                'http://pod2.placement.test:8778',
+                'http://keystone.test:5000/v3',
+                'http://glance.test:9292',
+            },
+            {row['url'] for row in rows},
+        )
         regions = made.get(URL + '/regions').json()['regions']
         self.assertEqual(['RegionOne', 'Pod1', 'Pod2'], [row['id'] for row in regions])
 

@@ -28,7 +28,6 @@ def pages(client, first, key, version=None):
 
 
 class TestServerLists(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=1, clock=SetClock(START))
@@ -48,8 +47,7 @@ class TestServerLists(testtools.TestCase):
         self.fill(23)
         whole = self.client.nova('GET', '/servers/detail').json['servers']
         for limit in (1, 5, 22, 23, 24):
-            items, _ = pages(self.client, self.client.nova(
-                'GET', f'/servers/detail?limit={limit}'), 'servers')
+            items, _ = pages(self.client, self.client.nova('GET', f'/servers/detail?limit={limit}'), 'servers')
             self.assertEqual(whole, items)
 
     def test_next_link_when_exactly_limit(self):
@@ -57,8 +55,9 @@ class TestServerLists(testtools.TestCase):
         first = self.client.nova('GET', '/servers?limit=4&sort_key=uuid&sort_dir=asc').json
         link = parse.urlsplit(first['servers_links'][0]['href'])
         self.assertEqual('/v2.1/servers', link.path)
-        self.assertEqual(['limit', 'sort_dir', 'sort_key', 'marker'],
-                         [name for name, _ in parse.parse_qsl(link.query)])
+        self.assertEqual(
+            ['limit', 'sort_dir', 'sort_key', 'marker'], [name for name, _ in parse.parse_qsl(link.query)]
+        )
         self.assertNotIn('servers_links', self.client.nova('GET', '/servers?limit=5').json)
         none = self.client.nova('GET', '/servers?limit=0').json
         self.assertEqual({'servers': []}, none)
@@ -67,33 +66,41 @@ class TestServerLists(testtools.TestCase):
     @given(st.data())
     def test_any_sort_pages_as_the_oracle(self, data):
         self.cloud.pod('Pod1').nova.servers.clear()
-        keys = data.draw(st.lists(st.sampled_from(['display_name', 'created_at', 'vm_state',
-                                                   'key_name', 'uuid']), min_size=1, max_size=3,
-                                  unique=True))
+        keys = data.draw(
+            st.lists(
+                st.sampled_from(['display_name', 'created_at', 'vm_state', 'key_name', 'uuid']),
+                min_size=1,
+                max_size=3,
+                unique=True,
+            )
+        )
         dirs = data.draw(st.lists(st.sampled_from(['asc', 'desc']), max_size=len(keys)))
         for index in range(data.draw(st.integers(0, 12))):
             self.cloud.add_servers(
-                'Pod1', 'demo', 1, start=START + datetime.timedelta(seconds=index % 3),
+                'Pod1',
+                'demo',
+                1,
+                start=START + datetime.timedelta(seconds=index % 3),
                 vm_state=data.draw(st.sampled_from(['active', 'stopped'])),
                 key_name=data.draw(st.sampled_from([None, 'a', 'b'])),
-                name=data.draw(st.sampled_from(['x', 'y'])))
+                name=data.draw(st.sampled_from(['x', 'y'])),
+            )
         servers = list(self.cloud.pod('Pod1').nova.servers.values())
         full = dirs + [(dirs or ['desc'])[0]] * (len(keys) - len(dirs))
         expected = sorted(servers, key=lambda row: row['id'])
         for key, way in reversed(list(zip(keys, full, strict=True))):
             column = {'display_name': 'name', 'uuid': 'id'}.get(key, key)
-            expected.sort(key=lambda row, column=column: (row[column] is not None,
-                                                          row[column] or ''),
-                          reverse=way == 'desc')
-        query = parse.urlencode([('sort_key', key) for key in keys]
-                                + [('sort_dir', way) for way in dirs])
+            expected.sort(
+                key=lambda row, column=column: (row[column] is not None, row[column] or ''), reverse=way == 'desc'
+            )
+        query = parse.urlencode([('sort_key', key) for key in keys] + [('sort_dir', way) for way in dirs])
         whole = self.client.nova('GET', f'/servers?{query}').json['servers']
         self.assertEqual([row['id'] for row in expected], [row['id'] for row in whole])
         marker = data.draw(st.sampled_from(expected))['id'] if expected else None
         if marker:
             rest = self.client.nova('GET', f'/servers?{query}&marker={marker}').json['servers']
             at = [row['id'] for row in whole].index(marker)
-            self.assertEqual(whole[at + 1:], rest)
+            self.assertEqual(whole[at + 1 :], rest)
 
     def test_deleted_server_is_a_marker(self):
         self.fill(3, spacing=1)
@@ -110,16 +117,19 @@ class TestServerLists(testtools.TestCase):
     def test_changes_since_shows_deleted(self):
         made = self.fill(2)
         self.client.nova('DELETE', f'/servers/{made[0]["id"]}')
-        shown = self.client.nova(
-            'GET', '/servers/detail?changes-since=2025-12-31T00:00:00Z').json['servers']
+        shown = self.client.nova('GET', '/servers/detail?changes-since=2025-12-31T00:00:00Z').json['servers']
         self.assertEqual({'DELETED', 'ACTIVE'}, {row['status'] for row in shown})
 
     def test_filters(self):
         self.fill(3)
-        self.cloud.add_servers('Pod1', 'demo', 1, name='other', vm_state='stopped',
-                               availability_zone='az9')
-        for query, count in (('name=server-[01]', 2), ('status=SHUTOFF', 1), ('status=nope', 0),
-                             ('nonsense=1', 4), ('availability_zone=az9', 4)):
+        self.cloud.add_servers('Pod1', 'demo', 1, name='other', vm_state='stopped', availability_zone='az9')
+        for query, count in (
+            ('name=server-[01]', 2),
+            ('status=SHUTOFF', 1),
+            ('status=nope', 0),
+            ('nonsense=1', 4),
+            ('availability_zone=az9', 4),
+        ):
             shown = self.client.nova('GET', f'/servers?{query}').json['servers']
             self.assertEqual(count, len(shown), query)
         newer = self.client.nova('GET', '/servers?availability_zone=az9', version='2.83')
@@ -133,12 +143,10 @@ class TestServerLists(testtools.TestCase):
         self.assertEqual(3, len(admin.nova('GET', '/servers?all_tenants').json['servers']))
         self.assertEqual(0, len(admin.nova('GET', '/servers').json['servers']))
         alt = self.cloud.project_id('alt')
-        self.assertEqual(2, len(admin.nova(
-            'GET', f'/servers?all_tenants=1&tenant_id={alt}').json['servers']))
+        self.assertEqual(2, len(admin.nova('GET', f'/servers?all_tenants=1&tenant_id={alt}').json['servers']))
 
 
 class TestVolumeLists(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=1, clock=SetClock(START))
@@ -153,14 +161,12 @@ class TestVolumeLists(testtools.TestCase):
     def test_pages_make_the_whole(self):
         whole = self.client.cinder('GET', '/volumes/detail').json['volumes']
         for limit in (1, 4, 10, 11, 12):
-            items, _ = pages(self.client, self.client.cinder(
-                'GET', f'/volumes/detail?limit={limit}'), 'volumes')
+            items, _ = pages(self.client, self.client.cinder('GET', f'/volumes/detail?limit={limit}'), 'volumes')
             self.assertEqual(whole, items)
 
     def test_offset_counts_from_the_marker(self):
         whole = self.client.cinder('GET', '/volumes').json['volumes']
-        part = self.client.cinder(
-            'GET', f'/volumes?marker={whole[2]["id"]}&offset=3&limit=2').json['volumes']
+        part = self.client.cinder('GET', f'/volumes?marker={whole[2]["id"]}&offset=3&limit=2').json['volumes']
         self.assertEqual(whole[6:8], part)
 
     def test_with_count_may_link_the_last_page(self):
@@ -180,14 +186,13 @@ class TestVolumeLists(testtools.TestCase):
         for index, row in enumerate(self.made):
             row['size'] = index % 3 + 1
         shown = self.client.cinder('GET', '/volumes/detail?sort=size:asc,name').json['volumes']
-        self.assertEqual(sorted(row['size'] for row in self.made),
-                         [row['size'] for row in shown])
+        self.assertEqual(sorted(row['size'] for row in self.made), [row['size'] for row in shown])
         both = self.client.cinder('GET', '/volumes?sort=size&sort_key=size')
         self.assertEqual(400, both.status)
 
     def test_time_comparison(self):
-        shown = self.client.cinder(
-            'GET', '/volumes/detail?created_at=gt:2026-01-01T00:00:02', version='3.60')
-        self.assertEqual({row['id'] for row in self.made
-                          if row['created_at'] > START + datetime.timedelta(seconds=2)},
-                         {row['id'] for row in shown.json['volumes']})
+        shown = self.client.cinder('GET', '/volumes/detail?created_at=gt:2026-01-01T00:00:02', version='3.60')
+        self.assertEqual(
+            {row['id'] for row in self.made if row['created_at'] > START + datetime.timedelta(seconds=2)},
+            {row['id'] for row in shown.json['volumes']},
+        )

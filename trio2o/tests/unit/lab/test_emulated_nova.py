@@ -14,7 +14,6 @@ NOWHERE = '11111111-2222-3333-4444-555555555555'
 
 
 class Base(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.clock = SetClock(datetime.datetime(2026, 1, 1))
@@ -29,7 +28,6 @@ class Base(testtools.TestCase):
 
 
 class TestVersions(Base):
-
     def test_documents(self):
         root = self.client.follow('http://pod1.nova.test:8774/')
         self.assertEqual(['v2.0', 'v2.1'], [row['id'] for row in root.json['versions']])
@@ -40,15 +38,25 @@ class TestVersions(Base):
 
     def test_negotiation(self):
         for header, status, echoed in (
-                (None, 200, '2.1'), ('compute 2.79', 200, '2.79'), ('volume 3.60', 200, '2.1'),
-                ('compute latest', 200, '2.104'), ('compute 2.999', 406, '2.999'),
-                ('compute 2.5, compute 2.7', 200, '2.7'),
-                ('volume 3.1, compute 2.9', 200, '2.9')):
+            (None, 200, '2.1'),
+            ('compute 2.79', 200, '2.79'),
+            ('volume 3.60', 200, '2.1'),
+            ('compute latest', 200, '2.104'),
+            ('compute 2.999', 406, '2.999'),
+            ('compute 2.5, compute 2.7', 200, '2.7'),
+            ('volume 3.1, compute 2.9', 200, '2.9'),
+        ):
             headers = {'OpenStack_API_Version': header} if header else {}
             answer = self.client.nova('GET', '/servers', **headers)
-            self.assertEqual((status, [f'compute {echoed}'], [echoed]), (
-                answer.status, answer.headers['openstack-api-version'],
-                answer.headers['x-openstack-nova-api-version']), header)
+            self.assertEqual(
+                (status, [f'compute {echoed}'], [echoed]),
+                (
+                    answer.status,
+                    answer.headers['openstack-api-version'],
+                    answer.headers['x-openstack-nova-api-version'],
+                ),
+                header,
+            )
             self.assertEqual(2, len(answer.headers['vary']))
 
     def test_legacy_header_and_malformed(self):
@@ -68,29 +76,24 @@ class TestVersions(Base):
     def test_method_of_a_later_version_is_not_found(self):
         server = self.cloud.add_servers('Pod1', 'demo')[0]['id']
         self.assertEqual(404, self.client.nova('GET', f'/servers/{server}/tags').status)
-        self.assertEqual(200, self.client.nova('GET', f'/servers/{server}/tags',
-                                               version='2.26').status)
+        self.assertEqual(200, self.client.nova('GET', f'/servers/{server}/tags', version='2.26').status)
 
 
 class TestCallers(Base):
-
     def test_no_token(self):
         for token in ('', 'nonsense', self.cloud.token(expires_in=-1)):
             self.client.token = token
             answer = self.client.nova('GET', '/servers')
             self.assertEqual(401, answer.status)
             self.assertEqual({'error'}, set(answer.json))
-            self.assertEqual(['Keystone uri="http://keystone.test:5000"'],
-                             answer.headers['www-authenticate'])
+            self.assertEqual(['Keystone uri="http://keystone.test:5000"'], answer.headers['www-authenticate'])
 
     def test_project_in_the_path(self):
         mine = self.cloud.project_id('demo')
         self.cloud.add_servers('Pod1', 'demo')
         server = self.client.nova('GET', f'/{mine}/servers').json['servers'][0]
-        self.assertTrue(server['links'][0]['href'].startswith(
-            f'http://pod1.nova.test:8774/v2.1/{mine}/servers/'))
-        self.assertTrue(server['links'][1]['href'].startswith(
-            f'http://pod1.nova.test:8774/{mine}/servers/'))
+        self.assertTrue(server['links'][0]['href'].startswith(f'http://pod1.nova.test:8774/v2.1/{mine}/servers/'))
+        self.assertTrue(server['links'][1]['href'].startswith(f'http://pod1.nova.test:8774/{mine}/servers/'))
         other = self.client.nova('GET', f'/{NOWHERE}/servers')
         self.assertEqual(400, other.status)
         self.assertIn('Malformed request URL', other.message)
@@ -98,23 +101,22 @@ class TestCallers(Base):
     def test_links_follow_the_host(self):
         self.cloud.add_servers('Pod1', 'demo')
         answer = self.client.nova('GET', '/servers?limit=1', Host='front.test').json
-        self.assertTrue(answer['servers'][0]['links'][0]['href'].startswith(
-            'http://front.test/v2.1/servers/'))
+        self.assertTrue(answer['servers'][0]['links'][0]['href'].startswith('http://front.test/v2.1/servers/'))
         self.assertTrue(answer['servers_links'][0]['href'].startswith('http://front.test/v2.1/'))
 
     def test_servers_of_others_are_not_found(self):
         server = self.cloud.add_servers('Pod1', 'alt')[0]['id']
         answer = self.client.nova('GET', f'/servers/{server}')
-        self.assertEqual((404, f'Instance {server} could not be found.'),
-                         (answer.status, answer.message))
+        self.assertEqual((404, f'Instance {server} could not be found.'), (answer.status, answer.message))
         self.assertEqual(200, self.admin.nova('GET', f'/servers/{server}').status)
 
     def test_unknown_paths_answer_as_webob(self):
         plain = self.client.nova('GET', '/nope')
         self.assertEqual(404, plain.status)
         self.assertIn(b'404 Not Found', plain.body)
-        self.assertEqual({'message', 'code', 'title'},
-                         set(self.client.nova('GET', '/nope', Accept='application/json').json))
+        self.assertEqual(
+            {'message', 'code', 'title'}, set(self.client.nova('GET', '/nope', Accept='application/json').json)
+        )
         self.assertEqual(404, self.client.nova('PATCH', '/servers').status)
 
     def test_the_log_remembers_what_came(self):
@@ -126,14 +128,12 @@ class TestCallers(Base):
 
 
 class TestServers(Base):
-
     def test_life(self):
         answer = self.boot()
         self.assertEqual(202, answer.status)
         made = answer.json['server']
         self.assertEqual([made['links'][0]['href']], answer.headers['location'])
-        self.assertEqual('ACTIVE', self.client.nova(
-            'GET', f'/servers/{made["id"]}').json['server']['status'])
+        self.assertEqual('ACTIVE', self.client.nova('GET', f'/servers/{made["id"]}').json['server']['status'])
         self.assertEqual(204, self.client.nova('DELETE', f'/servers/{made["id"]}').status)
         self.assertEqual(404, self.client.nova('GET', f'/servers/{made["id"]}').status)
 
@@ -152,14 +152,15 @@ class TestServers(Base):
 
     def test_refusals(self):
         for given, version, status, text in (
-                ({'flavorRef': 'x'}, '2.1', 400, 'Flavor x could not be found.'),
-                ({'imageRef': NOWHERE}, '2.1', 400, 'Can not find requested image'),
-                ({'key_name': 'x'}, '2.1', 400, 'Invalid key_name provided.'),
-                ({'availability_zone': 'x'}, '2.1', 400,
-                 'The requested availability zone is not available'),
-                ({'name': ''}, '2.1', 400, 'name'), ({}, '2.37', 400, 'networks'),
-                ({'min_count': 2, 'max_count': 1}, '2.1', 400, 'min_count must be <= max_count'),
-                ({'surprise': 1}, '2.1', 400, 'surprise')):
+            ({'flavorRef': 'x'}, '2.1', 400, 'Flavor x could not be found.'),
+            ({'imageRef': NOWHERE}, '2.1', 400, 'Can not find requested image'),
+            ({'key_name': 'x'}, '2.1', 400, 'Invalid key_name provided.'),
+            ({'availability_zone': 'x'}, '2.1', 400, 'The requested availability zone is not available'),
+            ({'name': ''}, '2.1', 400, 'name'),
+            ({}, '2.37', 400, 'networks'),
+            ({'min_count': 2, 'max_count': 1}, '2.1', 400, 'min_count must be <= max_count'),
+            ({'surprise': 1}, '2.1', 400, 'surprise'),
+        ):
             answer = self.boot(version, **given)
             self.assertEqual(status, answer.status, given)
             self.assertIn(text, answer.message)
@@ -170,8 +171,9 @@ class TestServers(Base):
         self.boot()
         answer = self.boot(min_count=2)
         self.assertEqual(403, answer.status)
-        self.assertEqual('Quota exceeded for instances: Requested 2, but already used 1 of 2 '
-                         'instances', answer.message)
+        self.assertEqual(
+            'Quota exceeded for instances: Requested 2, but already used 1 of 2 instances', answer.message
+        )
 
     def test_many_at_once(self):
         answer = self.boot(min_count=3, return_reservation_id=True)
@@ -183,13 +185,17 @@ class TestServers(Base):
     def test_actions(self):
         path = '/servers/' + self.boot().json['server']['id']
         for body, status, after in (
-                ({'os-stop': None}, 202, 'SHUTOFF'), ({'os-stop': None}, 409, 'SHUTOFF'),
-                ({'os-start': None}, 202, 'ACTIVE'), ({'pause': None}, 202, 'PAUSED'),
-                ({'unpause': None}, 202, 'ACTIVE'),
-                ({'resize': {'flavorRef': '2'}}, 202, 'VERIFY_RESIZE'),
-                ({'confirmResize': None}, 204, 'ACTIVE'), ({'nope': None}, 400, 'ACTIVE'),
-                ({'os-stop': None, 'os-start': None}, 400, 'ACTIVE'),
-                ({'reboot': {'type': 'SOFT'}}, 202, 'ACTIVE')):
+            ({'os-stop': None}, 202, 'SHUTOFF'),
+            ({'os-stop': None}, 409, 'SHUTOFF'),
+            ({'os-start': None}, 202, 'ACTIVE'),
+            ({'pause': None}, 202, 'PAUSED'),
+            ({'unpause': None}, 202, 'ACTIVE'),
+            ({'resize': {'flavorRef': '2'}}, 202, 'VERIFY_RESIZE'),
+            ({'confirmResize': None}, 204, 'ACTIVE'),
+            ({'nope': None}, 400, 'ACTIVE'),
+            ({'os-stop': None, 'os-start': None}, 400, 'ACTIVE'),
+            ({'reboot': {'type': 'SOFT'}}, 202, 'ACTIVE'),
+        ):
             self.assertEqual(status, self.client.nova('POST', path + '/action', body).status, body)
             self.assertEqual(after, self.client.nova('GET', path).json['server']['status'])
         self.assertEqual('2', self.client.nova('GET', path).json['server']['flavor']['id'])
@@ -213,12 +219,10 @@ class TestServers(Base):
         self.assertEqual([200, 404], [row['code'] for row in answer.json['events']])
         alone = self.admin.nova('POST', '/os-server-external-events', {'events': events[:1]})
         self.assertEqual(200, alone.status)
-        self.assertEqual(403, self.client.nova('POST', '/os-server-external-events',
-                                               {'events': events}).status)
+        self.assertEqual(403, self.client.nova('POST', '/os-server-external-events', {'events': events}).status)
 
 
 class TestVolumesOfServers(Base):
-
     def setUp(self):
         super().setUp()
         self.path = '/servers/' + self.boot().json['server']['id']
@@ -226,8 +230,9 @@ class TestVolumesOfServers(Base):
         self.client.nova('GET', '/servers')
 
     def attach(self, volume, version=None):
-        return self.client.nova('POST', self.path + '/os-volume_attachments',
-                                {'volumeAttachment': {'volumeId': volume}}, version)
+        return self.client.nova(
+            'POST', self.path + '/os-volume_attachments', {'volumeAttachment': {'volumeId': volume}}, version
+        )
 
     def test_attach_and_detach(self):
         self.assertEqual(200, self.attach(self.volume).status)
@@ -239,8 +244,7 @@ class TestVolumesOfServers(Base):
         self.assertEqual(409, refused.status)
         self.assertEqual(400, self.attach(self.volume).status)
         self.client.nova('DELETE', f'{self.path}/os-volume_attachments/{self.volume}')
-        self.assertEqual('available', self.client.cinder(
-            'GET', f'/volumes/{self.volume}').json['volume']['status'])
+        self.assertEqual('available', self.client.cinder('GET', f'/volumes/{self.volume}').json['volume']['status'])
 
     def test_newer_versions_answer_202_without_a_body(self):
         answer = self.attach(self.volume, '2.101')
@@ -249,13 +253,22 @@ class TestVolumesOfServers(Base):
     def test_a_pod_knows_only_its_own_volumes(self):
         cloud_volume = self.cloud.add_pod('Pod2') and self.cloud.add_volumes('Pod2', 'demo')[0]
         answer = self.attach(cloud_volume['id'])
-        self.assertEqual((404, f'Volume {cloud_volume["id"]} could not be found.'),
-                         (answer.status, answer.message))
+        self.assertEqual((404, f'Volume {cloud_volume["id"]} could not be found.'), (answer.status, answer.message))
 
     def test_boot_from_a_new_volume(self):
-        answer = self.boot(imageRef='', block_device_mapping_v2=[
-            {'boot_index': 0, 'source_type': 'image', 'destination_type': 'volume',
-             'uuid': self.cloud.image['id'], 'volume_size': 2, 'delete_on_termination': True}])
+        answer = self.boot(
+            imageRef='',
+            block_device_mapping_v2=[
+                {
+                    'boot_index': 0,
+                    'source_type': 'image',
+                    'destination_type': 'volume',
+                    'uuid': self.cloud.image['id'],
+                    'volume_size': 2,
+                    'delete_on_termination': True,
+                }
+            ],
+        )
         server = answer.json['server']['id']
         attached = self.client.nova('GET', f'/servers/{server}').json['server']
         volume = attached['os-extended-volumes:volumes_attached'][0]['id']

@@ -8,7 +8,6 @@ from trio2o.tests.unit.lab.client import Client
 
 
 class TestPlacement(testtools.TestCase):
-
     def setUp(self):
         super().setUp()
         self.cloud = Cloud(pods=1)
@@ -23,8 +22,7 @@ class TestPlacement(testtools.TestCase):
         self.cloud.add_servers('Pod1', 'alt', 1)
         provider = self.get('/resource_providers').json['resource_providers'][0]['uuid']
         path = f'/resource_providers/{provider}'
-        self.assertEqual({'VCPU': 4, 'MEMORY_MB': 2048, 'DISK_GB': 4},
-                         self.get(path + '/usages').json['usages'])
+        self.assertEqual({'VCPU': 4, 'MEMORY_MB': 2048, 'DISK_GB': 4}, self.get(path + '/usages').json['usages'])
         inventories = self.get(path + '/inventories').json['inventories']
         self.assertEqual(1000, inventories['VCPU']['total'])
         self.pod.placement.capacity[''] = {'VCPU': 8}

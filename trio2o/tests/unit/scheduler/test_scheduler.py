@@ -117,9 +117,10 @@ class TestBinding(SchedulerTest):
         self.set('A', state='disabled')
         self.select('az1', affinity_group='gpu')
         self.set('A', state='enabled')
-        self.assertEqual({('', self.ids['A']), ('gpu', self.ids['B'])}, {
-            (binding.affinity_group, binding.pod_id) for binding in bindings.current(self.db, 'project')
-        })
+        self.assertEqual(
+            {('', self.ids['A']), ('gpu', self.ids['B'])},
+            {(binding.affinity_group, binding.pod_id) for binding in bindings.current(self.db, 'project')},
+        )
 
     def test_bound_by_hand(self):
         bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'])

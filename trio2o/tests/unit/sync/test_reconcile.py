@@ -158,9 +158,7 @@ class TestPair(testtools.TestCase):
 
     def test_an_id_that_is_known_comes_before_the_name(self):
         renamed = found('b1', 'new')
-        pairs, rest = reconcile.pair(
-            [known('t1', 'old', bottom_id='b1'), known('t2', 'new')], [renamed], True
-        )
+        pairs, rest = reconcile.pair([known('t1', 'old', bottom_id='b1'), known('t2', 'new')], [renamed], True)
         self.assertEqual({'t1': renamed}, pairs)
         self.assertEqual([], rest)
 

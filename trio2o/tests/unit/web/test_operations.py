@@ -13,9 +13,7 @@ SERVICES = (nova_apigw.SERVICE, cinder_apigw.SERVICE)
 segments = st.text(
     st.characters(blacklist_characters='/', blacklist_categories=('Cs',)), min_size=1, max_size=40
 ).filter(lambda text: text not in FIXED)
-FIXED = {
-    segment for service in SERVICES for operation in service.operations for segment in operation.path.split('/')
-}
+FIXED = {segment for service in SERVICES for operation in service.operations for segment in operation.path.split('/')}
 
 
 def handler(call):
@@ -106,13 +104,15 @@ class TestMatching(testtools.TestCase):
         self.assertEqual(('show', {'id': 'detail2'}), self.match(table, 'GET', '/things/detail2'))
 
     def test_way_back_from_a_fixed_segment(self):
-        table = OperationTable([
-            row('below', path='/things/detail/x'),
-            row('show', path='/things/{id}'),
-            row('delete', 'DELETE', '/things/{id}'),
-            row('part', path='/things/{id}/y'),
-            row('detail', path='/things/detail'),
-        ])
+        table = OperationTable(
+            [
+                row('below', path='/things/detail/x'),
+                row('show', path='/things/{id}'),
+                row('delete', 'DELETE', '/things/{id}'),
+                row('part', path='/things/{id}/y'),
+                row('detail', path='/things/detail'),
+            ]
+        )
         self.assertEqual(('delete', {'id': 'detail'}), self.match(table, 'DELETE', '/things/detail'))
         self.assertEqual(('part', {'id': 'detail'}), self.match(table, 'GET', '/things/detail/y'))
         self.assertEqual(('below', {}), self.match(table, 'GET', '/things/detail/x'))
@@ -124,8 +124,16 @@ class TestMatching(testtools.TestCase):
     def test_nothing_else_matches(self):
         table = OperationTable([row('list'), row('show', path='/things/{id}')])
         for method, path in (
-            ('GET', '/things/'), ('GET', '/thing'), ('GET', '/things/a/b'), ('GET', '/things//'), ('GET', '/'),
-            ('GET', ''), ('POST', '/things'), ('get', '/things'), ('GET', '//things'), ('GET', '/Things'),
+            ('GET', '/things/'),
+            ('GET', '/thing'),
+            ('GET', '/things/a/b'),
+            ('GET', '/things//'),
+            ('GET', '/'),
+            ('GET', ''),
+            ('POST', '/things'),
+            ('get', '/things'),
+            ('GET', '//things'),
+            ('GET', '/Things'),
         ):
             self.assertIsNone(self.match(table, method, path), (method, path))
 
@@ -135,9 +143,7 @@ class TestMatching(testtools.TestCase):
             self.assertEqual(('show', {'id': id_}), self.match(table, 'GET', f'/things/{id_}'))
 
     def test_actions(self):
-        table = OperationTable([
-            *actions('act', '/things/{id}/action', handler, 'start', 'stop'), row('list')
-        ])
+        table = OperationTable([*actions('act', '/things/{id}/action', handler, 'start', 'stop'), row('list')])
         self.assertEqual(('act.start', {'id': '1'}), self.match(table, 'POST', '/things/1/action', 'start'))
         for action in (None, '', 'pause'):
             self.assertIsNone(self.match(table, 'POST', '/things/1/action', action))

@@ -175,9 +175,7 @@ class TestRetries(ManagerCase):
     def test_a_pod_that_is_away(self):
         job = self.submit()
         self.manager(Scripted(exception.PodNotReached('Pod1', 'refused'))).run_one()
-        self.assertEqual(
-            ('new', 'pod Pod1: refused'), (self.get(job).state, self.get(job).error)
-        )
+        self.assertEqual(('new', 'pod Pod1: refused'), (self.get(job).state, self.get(job).error))
 
 
 class TestLeases(ManagerCase):
@@ -310,9 +308,7 @@ class TestManyWorkers(ManagerCase):
 class TestInstalled(testtools.TestCase):
     def test_every_job_has_what_the_runner_needs(self):
         jobs = load_jobs()
-        self.assertLessEqual(
-            {'sync_pod', 'repair_replicas', 'reconcile_routings', 'record_write'}, set(jobs)
-        )
+        self.assertLessEqual({'sync_pod', 'repair_replicas', 'reconcile_routings', 'record_write'}, set(jobs))
         for job in jobs.values():
             self.assertGreater(job.max_seconds, 0)
             self.assertTrue(callable(job.run))
