@@ -19,8 +19,8 @@ from trio2o.context import RequestContext
 from trio2o.web.operations import ADMIN, ANY, READER, Operation
 from trio2o.web.service import Service
 
-#: Keystone gives every member of a project its reader role as well, so that alone makes no auditor.
-_AUDITOR = '(role:reader and system_scope:all) or (role:reader and not role:member)'
+#: A reader of some project is a tenant; who may look at what is behind all of them reads the whole system.
+_AUDITOR = '(role:reader and system_scope:all)'
 CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: f'role:admin or {_AUDITOR}'}
 
 RELOAD_SECONDS = 2.0

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what, what is open, and what is not there."""
 
+import os
+
+import fixtures
 import testtools
 
-from trio2o.api import OPERATIONS
+from trio2o import exception
+from trio2o.api import OPERATIONS, SERVICE
+from trio2o.context import RequestContext
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.functional.api.base import AdminApiTestCase
+from trio2o.web.policies import Policies
 
 ROOT = 'http://gateway.test:19996'
 
@@ -23,11 +29,26 @@ class TestAccess(AdminApiTestCase):
         for name, status in self.ask_all('demo', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
             self.assertEqual(403, status, name)
 
-    def test_a_reader_may_look(self):
-        for name, status in self.ask_all('reader', {'GET'}):
-            self.assertIn(status, (200, 404), name)
-        for name, status in self.ask_all('reader', {'POST', 'PUT', 'PATCH', 'DELETE'}):
+    def test_a_reader_of_a_project_may_nothing(self):
+        for name, status in self.ask_all('reader', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
             self.assertEqual(403, status, name)
+
+    def test_a_reader_of_the_system_may_look(self):
+        policies = Policies(self.cloud.conf, SERVICE)
+        auditor = RequestContext(roles=['reader'], system_scope='all', overwrite=False)
+        for operation in OPERATIONS:
+            if operation.method == 'GET':
+                policies.check(operation, auditor)
+            else:
+                self.assertRaises(exception.Forbidden, policies.check, operation, auditor)
+
+    def test_a_policy_file_may_say_otherwise(self):
+        rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        with open(rules, 'w') as file:
+            file.write('"api:pods.list": "role:reader"\n')
+        cloud = self.useFixture(GatewayFixture(pods=1, oslo_policy={'policy_file': rules}))
+        self.assertEqual(200, cloud.api.get('/pods', as_='reader').status)
+        self.assertEqual(403, cloud.api.get('/bindings', as_='reader').status)
 
     def test_nobody_may_nothing(self):
         for name, status in self.ask_all(None, {'GET', 'POST'}):
