@@ -1,21 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write doc/source/user/compute-operations.rst out of the rows of the Nova API-GW.
+"""Write the pages of operations in doc/source/user out of the rows of the Nova and the Cinder API-GW.
 
-A test holds the page against the rows; after a change of them, run this.
+A test holds the pages against the rows; after a change of them, run this.
 """
 
 from __future__ import annotations
 
 import pathlib
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+from trio2o import cinder_apigw
+from trio2o.cinder_apigw import infra as volume_infra
+from trio2o.cinder_apigw import transfers
+from trio2o.cinder_apigw import versions as volume_versions
 from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.infra import AskEverybody, ForwardInfra, ForwardNamed, InfraList
 from trio2o.gateway.place import Place
+from trio2o.gateway.quotas import QuotaRead
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.slices import Slices
 from trio2o.gateway.split import SplitEvents
@@ -29,8 +34,11 @@ from trio2o.nova_apigw.servers import ForwardToHost
 from trio2o.nova_apigw.service_calls import ForwardToVolume
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
+from trio2o.web.service import Service
 
-PAGE = pathlib.Path(__file__).parents[1] / 'doc' / 'source' / 'user' / 'compute-operations.rst'
+FOLDER = pathlib.Path(__file__).parents[1] / 'doc' / 'source' / 'user'
+PAGE = FOLDER / 'compute-operations.rst'
+VOLUME_PAGE = FOLDER / 'volume-operations.rst'
 
 #: Section -> what is said of it, and the handlers whose rows it has.
 SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -129,50 +137,140 @@ is not there in a version is a 404, as with Nova.
 """
 
 
-def section_of(operation: Operation) -> str:
+#: The same for Cinder.
+VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    'One thing': (SECTIONS['One thing'][0], (Forward, transfers.Accept)),
+    'Something new': (
+        'Goes to the cloud of what the request refers to (volumes, snapshots, backups, groups, images made of '
+        'snapshots, servers, hosts), and else to the best one of the availability zone. References that are in '
+        'different clouds, or in another zone than the one asked for, are a 400 that names them.',
+        (Place,),
+    ),
+    'Lists': (
+        'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
+        'is left out, as Cinder has no way to say so; with ``list_records_by_skipping_down_pods = false`` such a list '
+        'is a 503 instead.',
+        (Gather,),
+    ),
+    'Numbers': SECTIONS['Numbers'],
+    'The same everywhere': (
+        'Kept the same in all clouds: a change is made in one, whose answer is the answer, and brought to the others. '
+        'Clouds choose the ids of these themselves; the ids that are shown are those of the first that had them.',
+        (ReplicatedRead, ReplicatedWrite, QuotaRead),
+    ),
+    'Infrastructure': (
+        'For admins. Lists have what all clouds have, one cloud after another. A host or cluster whose name is in '
+        'several pods has to be qualified with its pod, as in ``Pod1@control``, which may always be done: in paths, '
+        'queries and bodies. Unqualified it is a 409 that names the qualified forms.',
+        (
+            InfraList,
+            ForwardNamed,
+            volume_infra.ForwardBackend,
+            volume_infra.ListManageable,
+            volume_infra.Broadcast,
+        ),
+    ),
+    'Answered here': (
+        'What is the same for every cloud, or known without asking one.',
+        (ListZones, AskAny, volume_versions.show),
+    ),
+}
+
+VOLUME_NOTES = {
+    'attachments.create': 'A server counts where it is a known one; bare metal has ids of its own.',
+    'attachments.list': 'Over several clouds those attached last come first.',
+    'attachments.list_detail': 'Over several clouds those attached last come first.',
+    'availability_zones.list': 'The zones are those the clouds were registered with.',
+    'backups.import_record': 'Goes to the cloud that has the volume of the backup, or had the backup.',
+    'backups.restore': 'Into a volume of the same cloud, or into a new one there.',
+    'groups.create': 'All volumes of a group are in its cloud.',
+    'os_volume_transfer.accept': 'The volume stays in its cloud, and so do its snapshots.',
+    'qos_specs.associate': 'A GET that changes something: it is sent once.',
+    'qos_specs.disassociate': 'A GET that changes something: it is sent once.',
+    'qos_specs.disassociate_all': 'A GET that changes something: it is sent once.',
+    'quota_sets.show': 'With ``usage`` what is used adds up over all clouds.',
+    'quota_sets.update': 'Compared with what all clouds use together.',
+    'resource_filters.list': 'What all clouds can filter by.',
+    'services.get_log': 'All clouds are asked, unless ``server`` names a host.',
+    'services.set_log': 'All clouds are told, unless ``server`` names a host.',
+    'volume_transfers.accept': 'The volume stays in its cloud, and so do its snapshots.',
+    'volume_types.show': 'A cloud may have its own value of ``volume_backend_name`` and '
+    '``RESKEY:availability_zones``.',
+    'workers.cleanup': 'All clouds are told, unless the body names a host or cluster.',
+}
+
+_VOLUME_HEAD = """\
+========================
+Block Storage operations
+========================
+
+.. This page is written by tools/operations_table.py.
+
+Every operation of the Block Storage API v3 up to microversion 3.71, by how it is served. Versions are those of Cinder;
+what is not there in a version is a 404, as with Cinder.
+
+"""
+
+
+class Book(NamedTuple):
+    """What one page is made of."""
+
+    service: Service
+    first: tuple[int, int]
+    head: str
+    sections: Mapping[str, tuple[str, tuple[Any, ...]]]
+    notes: Mapping[str, str]
+
+
+COMPUTE = Book(SERVICE, (2, 1), _HEAD, SECTIONS, NOTES)
+VOLUME = Book(cinder_apigw.SERVICE, (3, 0), _VOLUME_HEAD, VOLUME_SECTIONS, VOLUME_NOTES)
+
+
+def section_of(operation: Operation, book: Book = COMPUTE) -> str:
     """The section of a row."""
     handler = operation.handler
-    if operation.max_version in (LAST, LAST_IMAGE_METADATA):
+    if book is COMPUTE and operation.max_version in (LAST, LAST_IMAGE_METADATA):
         return 'Passed on to other services'
-    for name, (_text, kinds) in SECTIONS.items():
+    for name, (_text, kinds) in book.sections.items():
         for kind in kinds:
             if handler is kind or (isinstance(kind, type) and isinstance(handler, kind)):
                 return name
     raise LookupError(f'{operation.name} is served by {handler}, which has no section')
 
 
-def _versions(operation: Operation) -> str:
-    first, last = operation.min_version or (2, 1), operation.max_version
+def _versions(operation: Operation, book: Book) -> str:
+    first, last = operation.min_version or book.first, operation.max_version
     if last is not None:
         return '{}.{} to {}.{}'.format(*first, *last)
-    return '' if first == (2, 1) else 'from {}.{}'.format(*first)
+    return '' if first == book.first else 'from {}.{}'.format(*first)
 
 
-def _note(operation: Operation) -> str:
+def _note(operation: Operation, book: Book) -> str:
     if isinstance(operation.handler, Gone):
         return str(operation.handler.status)
-    return NOTES.get(operation.name, '')
+    return book.notes.get(operation.name, '')
 
 
-def lines() -> Iterator[str]:
+def lines(book: Book) -> Iterator[str]:
     """The page, line by line."""
-    yield _HEAD
-    rows = [row for row in SERVICE.operations if not (row.action is None and row.path.endswith('/action'))]
-    for name, (text, _kinds) in SECTIONS.items():
+    yield book.head
+    rows = [row for row in book.service.operations if not (row.action is None and row.path.endswith('/action'))]
+    for name, (text, _kinds) in book.sections.items():
         yield f'{name}\n{"=" * len(name)}\n\n{textwrap.fill(text, 100, break_on_hyphens=False)}\n\n'
         yield '.. list-table::\n   :header-rows: 1\n   :widths: 30 40 10 20\n\n'
         yield '   * - Operation\n     - Request\n     - Versions\n     - Notes\n'
-        for row in sorted((row for row in rows if section_of(row) == name), key=lambda row: row.name):
+        for row in sorted((row for row in rows if section_of(row, book) == name), key=lambda row: row.name):
             action = f' ``{row.action}``' if row.action else ''
-            cells = [row.name, f'``{row.method} {row.path}``{action}', _versions(row), _note(row)]
+            cells = [row.name, f'``{row.method} {row.path}``{action}', _versions(row, book), _note(row, book)]
             yield '   * - ' + '\n     - '.join(cells).replace('- \n', '-\n').rstrip(' ') + '\n'
         yield '\n'
 
 
-def page() -> str:
+def page(book: Book = COMPUTE) -> str:
     """The whole page."""
-    return ''.join(lines()).rstrip('\n') + '\n'
+    return ''.join(lines(book)).rstrip('\n') + '\n'
 
 
 if __name__ == '__main__':
     PAGE.write_text(page())
+    VOLUME_PAGE.write_text(page(VOLUME))
