@@ -128,7 +128,7 @@ def delete_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Invalid backup: Incremental backups exist for this backup.')
     records.touch(cinder, row, status='deleting')
     cinder.later(cinder.settings.delete_seconds, lambda: cinder.backups.pop(row['id'], None))
-    return wire.bare(202)
+    return wire.empty(202)
 
 
 def restore_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:

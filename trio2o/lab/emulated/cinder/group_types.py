@@ -76,7 +76,8 @@ def delete_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'group:group_types:delete')
     kind = _find(cinder, request)
     if any(group['group_type'] == kind['id'] for group in cinder.groups.values()):
-        raise Refusal(400, 'Target group type is still in use.')
+        raise Refusal(400, f'Target group type is still in use. Group Type {kind["id"]} deletion is not allowed with '
+                           'groups present with the type.')
     del cinder.group_types[kind['id']]
     return wire.bare(202)
 
@@ -122,7 +123,7 @@ def delete_spec(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'group:group_types_specs:delete')
     kind, key = _spec(cinder, request)
     del kind['group_specs'][key]
-    return wire.empty(202)
+    return wire.bare(202)
 
 
 def _default(cinder: 'Cinder', project_id: str) -> dict[str, str]:
@@ -133,7 +134,8 @@ def _default(cinder: 'Cinder', project_id: str) -> dict[str, str]:
 
 def list_defaults(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /default-types, from 3.62."""
-    cinder.admin_only(request, 'volume_extension:default_get_all')
+    if not request.user.is_admin:
+        raise Refusal(403, 'You are not authorized to perform this operation.')
     return wire.reply({'default_types': [_default(cinder, each) for each in cinder.default_types]})
 
 

@@ -126,7 +126,7 @@ def show_host(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'volume_extension:hosts')
     name = request.args['name']
     if name not in _names(cinder):
-        raise Refusal(404, f'Host {name} could not be found.')
+        raise Refusal(404, f'Service cinder-volume could not be found on host {name}.')
     return wire.reply({'host': [{'resource': {
         'host': name, 'project': '(total)', 'volume_count': str(len(cinder.volumes)), 'total_volume_gb': '0',
         'snapshot_count': '0', 'total_snapshot_gb': '0'}}]})
@@ -161,7 +161,7 @@ def clean_up(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 def _on_host(cinder: 'Cinder', text: str | None) -> None:
     if text is None or text.partition('#')[0] not in _names(cinder)[1:]:
-        raise Refusal(400, f'Invalid input received: Service for {text} not found.')
+        raise Refusal(404, f'Service cinder-volume could not be found on host {text}.')
 
 
 def list_manageable(cinder: 'Cinder', request: wire.Request) -> wire.Response:

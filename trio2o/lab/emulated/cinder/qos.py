@@ -18,7 +18,7 @@ def _view(request: wire.Request, spec: dict[str, Any]) -> dict[str, Any]:
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['qos_id']
     if wanted not in cinder.qos_specs:
-        raise Refusal(404, f'No such qos spec {wanted}.')
+        raise Refusal(404, f'No such QoS spec {wanted}.')
     return cinder.qos_specs[wanted]
 
 

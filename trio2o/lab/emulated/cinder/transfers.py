@@ -98,7 +98,7 @@ def accept_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if row is None:
         raise Refusal(404, MISSING.format(request.args['transfer_id']))
     if body.get('auth_key') != row['auth_key']:
-        raise Refusal(400, 'Invalid auth key: Attempt to transfer volume with invalid auth key.')
+        raise Refusal(400, f'Invalid auth key: Attempt to transfer {row["id"]} with invalid auth key.')
     volume = cinder.volumes[row['volume_id']]
     quotas.check(cinder, request, volumes=1, gigabytes=volume['size'])
     del cinder.transfers[row['id']]
