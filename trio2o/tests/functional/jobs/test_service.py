@@ -214,7 +214,7 @@ class TestBackends(testtools.TestCase):
             [sys.executable, '-W', 'ignore', '-c', self.PROGRAM, backend],
             capture_output=True,
             timeout=120,
-            env=os.environ,
+            env={name: value for name, value in os.environ.items() if name != 'TRIO2O_TEST_BACKEND'},
         )
         self.assertEqual(0, done.returncode, done.stderr.decode()[-4000:])
 

@@ -16,7 +16,8 @@ NOVA, CINDER = nova_apigw.SERVICE, cinder_apigw.SERVICE
 
 def classes(base=exception.Trio2oException):
     for found in base.__subclasses__():
-        yield found
+        if found.__module__ == exception.__name__:
+            yield found
         yield from classes(found)
 
 
