@@ -75,7 +75,7 @@ class Gather:
 
     :ivar detail_path: where pods show what the order is made of, if the list itself does not
     :ivar brief: cuts an item of the detailed list down to one of this list
-    :ivar sort_keys: the service's sort keys as they show in items
+    :ivar sort_keys: the service's sort keys as they show in items; what is not here shows nowhere, if it is one at all
     :ivar skeleton: a minimal record of something in a pod that does not answer, or None if this version has none
     :ivar all_projects: whether a query asks for the resources of every project
     :ivar is_zone_wanted: which zones a query asks for; None if it does not say
@@ -109,7 +109,7 @@ class Gather:
         else:
             query = _Query.unpaged(call.query, self.paging)
             sorts = [self.unpaged_sort or self.default_sort]
-        if query is None or sorts is None or any(name not in self.sort_keys for name, _down in sorts):
+        if query is None or sorts is None:
             return ask_any(call)
         pods = self._pods(call)
         if not pods:
@@ -209,7 +209,7 @@ class _Listing:
         if gather.default_sort[0] not in names and gather.paging.has_offset:
             sorts = [*sorts, (gather.default_sort[0], first_down)]
         self._order = Order(
-            tuple(gather.sort_keys[name].of for name, _down in sorts),
+            tuple(gather.sort_keys.get(name, SortKey(name)).of for name, _down in sorts),
             (*(down for _name, down in sorts), gather.paging.id_descends(first_down)),
         )
         self._parts = [Part() for _pod in pods]

@@ -44,6 +44,7 @@ BACKUP = Resource(
     owners=('os-backup-project-attr:project_id',),
     missing='Backup {id} could not be found.',
     found_with=('volume', 'snapshot'),
+    listed_at='3.18',
 )
 ATTACHMENT = Resource(
     'attachment',
@@ -83,6 +84,7 @@ GROUP = Resource(
     owners=('project_id',),
     missing='Group {id} could not be found.',
     found_with=('volume',),
+    listed_at='3.58',
 )
 GROUP_SNAPSHOT = Resource(
     'group_snapshot',
@@ -146,4 +148,4 @@ PROXIED_SNAPSHOT = Resource(
 )
 
 #: Those whose routings are compared with what the pods have.
-ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT)}
+ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP)}

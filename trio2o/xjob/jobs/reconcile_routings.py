@@ -24,7 +24,7 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 LOG = logging.getLogger(__name__)
 
-#: The oldest microversions: they show owner and time of creation, and every pod has them.
+#: The oldest microversions: mostly they show owner and time of creation, and every pod has them.
 VERSIONS = {'compute': '2.1', 'volume': '3.0'}
 
 _PAGE = 500
@@ -79,15 +79,19 @@ def _take_up(task: Task, pod: PodView, resource: Resource) -> tuple[set[str], in
     return seen, new
 
 
+def _version(resource: Resource) -> str:
+    return resource.listed_at or VERSIONS[resource.service]
+
+
 def _pages(api: PodApi, resource: Resource) -> Iterator[list[dict[str, Any]]]:
     query = {'all_tenants': '1', 'limit': str(_PAGE)}
-    links = f'{resource.collection}_links'
     while True:
         path = f'{resource.path}/detail?{urlencode(query)}'
-        document = api.get(path, VERSIONS[resource.service]) or {}
+        document = api.get(path, _version(resource)) or {}
         page = document.get(resource.collection, [])
         yield page
-        if not page or not document.get(links):
+        # Cinder's names of its links are of the one, or of the many.
+        if not page or not any(document[name] for name in document if name.endswith('_links')):
             return
         query['marker'] = page[-1]['id']
 
@@ -145,7 +149,7 @@ def _end_gone(task: Task, pod: PodView, resource: Resource, seen: set[str], star
             continue
         task.check()
         path = f'{resource.path}/{quote(routing.bottom_id, safe="")}'
-        if api.get(path, VERSIONS[resource.service]) is not None:
+        if api.get(path, _version(resource)) is not None:
             continue
         LOG.info('%s %s is gone from pod %s', resource.type, routing.top_id, pod.name)
         if routings.mark_deleted(task.runtime.db, resource.type, routing.top_id):

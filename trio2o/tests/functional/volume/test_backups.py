@@ -4,7 +4,7 @@
 import base64
 import json
 
-from trio2o.lab.emulated.cinder import backups
+from trio2o.lab.emulated.cinder import backups, groups
 from trio2o.tests.functional.conversations.base import ConversationTest, ids
 
 
@@ -163,3 +163,14 @@ class TestImages(ConversationTest):
     def test_in_another_zone(self):
         answer = self.make('Pod2', availability_zone='az1')
         self.assertIn('az2', self.assert_own_words(answer, 400))
+
+
+class TestReconcile(BackupTest):
+    def test_backups_and_groups_that_nobody_knew(self):
+        cinder = self.cloud.pod('Pod2').cinder
+        backup = backups.add(cinder, cinder.volumes[self.volumes['Pod2']])
+        group = groups.add(cinder, self.cloud.project_id('demo'), 'somebody')
+        self.cloud.run_jobs()
+        self.assertEqual('Pod2', self.pod_of('backup', backup['id']))
+        self.assertEqual('Pod2', self.pod_of('group', group['id']))
+        self.assertEqual([backup['id']], ids(self.cinder.get('/backups')['backups']))

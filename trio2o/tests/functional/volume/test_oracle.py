@@ -138,5 +138,21 @@ class TestOracle(ConversationTest):
             query = self.params(mine)
             pages += 1
 
+    def test_sorted_by_what_does_not_show(self):
+        """In no order one could tell, and still all of them, each once."""
+        for sort in ('multiattach', 'replication_status:asc', 'source_volid'):
+            found, marker = [], ''
+            while True:
+                page = ids(self.cinder.get(f'/volumes?sort={sort}&limit=4{marker}')['volumes'])
+                found += page
+                if len(page) < 4:
+                    break
+                marker = f'&marker={page[-1]}'
+            self.assertEqual(sorted(ids(self.one.get('/volumes')['volumes'])), sorted(found))
+
+    def test_sorted_by_what_there_is_not(self):
+        answer, wanted = (client.get('/volumes?sort=nothing') for client in (self.cinder, self.one))
+        self.assertEqual((400, wanted.json), (answer.status, answer.json))
+
     def params(self, link):
         return parse_qsl(urlsplit(link['href']).query)
