@@ -158,8 +158,15 @@ GROUPS = [
             'enable_replication',
             'disable_replication',
             'failover_replication',
-            'list_replication_targets',
         )
+    ),
+    Operation(
+        'groups.action.list_replication_targets',
+        'POST',
+        '/groups/{id}/action',
+        Forward(GROUP, is_read=True),
+        'list_replication_targets',
+        (3, 38),
     ),
     Operation('groups.action', 'POST', '/groups/{id}/action', AskAny(), None, (3, 13)),
 ]

@@ -110,7 +110,6 @@ FORWARD = Forward(VOLUME)
 
 _ACTIONS = (
     'os-set_image_metadata',
-    'os-show_image_metadata',
     'os-unset_image_metadata',
     'os-unmanage',
     'os-reset_status',
@@ -146,6 +145,7 @@ OPERATIONS = [
     Operation('volumes.update', 'PUT', '/volumes/{id}', FORWARD),
     Operation('volumes.delete', 'DELETE', '/volumes/{id}', FORWARD),
     *actions('volumes.action', '/volumes/{id}/action', FORWARD, *_ACTIONS),
+    action('os-show_image_metadata', Forward(VOLUME, is_read=True)),
     action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id')), (3, 40)),
     action('os-reimage', FORWARD, (3, 68)),
     action('os-attach', Forward(VOLUME, others=named(SERVER, 'os-attach', 'instance_uuid'))),

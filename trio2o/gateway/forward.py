@@ -27,12 +27,14 @@ class Forward:
     :ivar zone_in: keys that lead to a zone's name in the body, as in ``('unshelve', 'availability_zone')``
     :ivar others: what else the body names that has to be in the same pod
     :ivar born: what a good answer names that is in the same pod, and may be new
+    :ivar is_read: whether it reads whatever its method
     """
 
     resource: Resource
     zone_in: tuple[str, ...] = ()
     others: Others | None = None
     born: Others | None = None
+    is_read: bool = False
 
     def __call__(self, call: Call) -> Answer:
         locator = call.runtime.locator
@@ -44,7 +46,7 @@ class Forward:
             names = names_of(call, route.pod)
             answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
             return answer_up(answer, names, self.resource)
-        answer = send_to_route(call, route, self.resource, body=self._body(call, route))
+        answer = send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
         if answer.status == 404 and self._is_about_itself(call) and self._may_see(call, route):
             locator.ended(self.resource.type, route)
         if self.born is not None and answer.is_ok:

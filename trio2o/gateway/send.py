@@ -47,11 +47,12 @@ def send(
     method: str | None = None,
     timeout: float | None = None,
     is_repeated: bool = True,
+    is_read: bool = False,
 ) -> Answer:
     """Send a call to a pod as it came, but for what is given here.
 
     :param path: below the version, as text: nothing in it is escaped yet
-    :param is_repeated: whether a read may be sent twice
+    :param is_repeated: whether a read may be sent twice; :param is_read: whether it reads whatever its method
     :returns: the pod's answer with the headers a client may see, its body untouched
     :raises PodError: the pod was not reached, or gave no answer
     """
@@ -72,31 +73,41 @@ def send(
         body,
         timeout,
         is_repeated,
+        is_read,
     )
     return Answer(answer.status, pod_headers.up(answer.headers), answer.body)
 
 
 def send_to_route(
-    call: Call, route: Route, resource: Resource, *, body: bytes | None = None, path_id: str | None = None
+    call: Call,
+    route: Route,
+    resource: Resource,
+    *,
+    body: bytes | None = None,
+    path_id: str | None = None,
+    is_read: bool = False,
 ) -> Answer:
     """Send a call about one resource to its pod and translate what comes back.
 
+    :param is_read: whether it reads whatever its method
     :raises ServiceUnavailable: its pod is not reached
     :raises OutcomeUnknown: a write was sent and nothing came back
     """
     names = names_of(call, route.pod).with_id(route.bottom_id, route.top_id)
     path = replace_segment(call.path, path_id or route.top_id, route.bottom_id)
     try:
-        answer = send(call, route.pod, names=names, path=path, body=body)
+        answer = send(call, route.pod, names=names, path=path, body=body, is_read=is_read)
     except exception.PodError as error:
-        raise unreachable(call, route, resource, error) from error
+        raise unreachable(call, route, resource, error, is_read) from error
     return answer_up(answer, names, resource)
 
 
-def unreachable(call: Call, route: Route, resource: Resource, error: exception.PodError) -> exception.Trio2oException:
+def unreachable(
+    call: Call, route: Route, resource: Resource, error: exception.PodError, is_read: bool = False
+) -> exception.Trio2oException:
     """What a tenant is told when the pod of a resource fails: the zone, not the pod."""
     what = f'{resource.title} {route.top_id} is in availability zone {route.pod.zone}'
-    if isinstance(error, exception.PodNoAnswer) and call.method not in ('GET', 'HEAD'):
+    if isinstance(error, exception.PodNoAnswer) and not is_read and call.method not in ('GET', 'HEAD'):
         return exception.OutcomeUnknown(
             f'{what}, which did not answer in time. The request may or may not have been carried out; '
             'look at the resource before trying again.'

@@ -41,12 +41,14 @@ class PodClient:
         body: bytes | None = None,
         timeout: float | None = None,
         is_repeated: bool = True,
+        is_read: bool = False,
     ) -> Answer:
         """Send one request.
 
         :param path: below the endpoint's version, with query string
         :param timeout: seconds; the configured read timeout if None
         :param is_repeated: whether a read may be sent twice; some of Cinder's change what they read
+        :param is_read: whether it reads whatever its method
         :raises PodNotReached: nothing was sent
         :raises PodNoAnswer: sent, and no complete answer came. Reads are sent once more before.
         """
@@ -67,7 +69,8 @@ class PodClient:
             except ConnectionError:
                 # Mostly a kept connection that the pod closed at this very moment.
                 left = limit - (time.monotonic() - started)
-                if method not in ('GET', 'HEAD') or not is_repeated or left <= 0:
+                reads = is_read or method in ('GET', 'HEAD')
+                if not (reads and is_repeated) or left <= 0:
                     raise
                 answer = self._transport.request(method, url, headers, body or None, left)
         except ConnectionRefusedError as error:

@@ -74,6 +74,14 @@ class TestDeadPod(ConversationTest):
         backup_id = self.rows['Pod2']['backups']['id']
         self.assert_own_words(self.cinder.delete(f'/backups/{backup_id}', version=self.version), 504)
 
+    def test_a_post_that_reads(self):
+        volume_id = self.rows['Pod2']['volumes']['id']
+        path, body = f'/volumes/{volume_id}/action', {'os-show_image_metadata': {}}
+        self.break_pod('Pod2', DropAfter(times=1))
+        self.assertEqual(200, self.cinder.post(path, body, version=self.version).status)
+        self.break_pod('Pod2', DropAfter())
+        self.assert_own_words(self.cinder.post(path, body, version=self.version), 503)
+
     def test_of_what_nobody_knows(self):
         row = messages.add(self.cloud.pod('Pod2').cinder, self.cloud.project_id('demo'))
         self.break_pod('Pod2', Refuse())
