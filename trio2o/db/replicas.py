@@ -197,6 +197,16 @@ def behind(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | 
         ]
 
 
+def signature(db: Database) -> tuple[Any, ...]:
+    """What changes whenever ``count_behind`` may, and is read from an index."""
+    objects = sqlalchemy.select(
+        sqlalchemy.func.count(), sqlalchemy.func.max(_O.id), sqlalchemy.func.sum(_O.generation)
+    ).select_from(_O)
+    rows = sqlalchemy.select(_R.pod_id, _R.state, sqlalchemy.func.count()).group_by(_R.pod_id, _R.state)
+    with db.reader() as session:
+        return (*session.execute(objects).one(), *sorted(map(tuple, session.execute(rows))))
+
+
 def count_behind(db: Database) -> dict[str, int]:
     """How many objects each pod is behind with; the top region is no pod here."""
     counted = (

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
@@ -86,6 +87,7 @@ class Registry:
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
         self._lock = threading.Lock()
+        self._counted: tuple[tuple[Any, ...], Mapping[str, int]] | None = None
 
     def snapshot(self) -> Snapshot:
         current = self._snapshot
@@ -109,7 +111,8 @@ class Registry:
 
     def refresh(self) -> Snapshot:
         """Read the pods now."""
-        behind = db_replicas.count_behind(self._db)
+        records = db_pods.list_all(self._db)
+        behind = self._behind(records)
         ids_up = db_replicas.id_map(self._db)
         views = [
             PodView(
@@ -118,13 +121,20 @@ class Registry:
                 ids_up.get(record.pod_id, {}),
                 behind.get(record.pod_id, 0),
             )
-            for record in db_pods.list_all(self._db)
+            for record in records
             if not record.is_top
         ]
         views.sort(key=lambda view: view.record.number)
         self._snapshot = Snapshot(tuple(views), {view.id: view for view in views})
         self._read_at = time.monotonic()
         return self._snapshot
+
+    def _behind(self, pods: Sequence[Pod]) -> Mapping[str, int]:
+        """How far each pod is behind: counted anew only when something may have changed."""
+        signature = (*(pod.pod_id for pod in pods), *db_replicas.signature(self._db))
+        if self._counted is None or self._counted[0] != signature:
+            self._counted = signature, db_replicas.count_behind(self._db)
+        return self._counted[1]
 
     def versions(self, service: str, known: VersionRange) -> VersionRange:
         """What every pod that is asked can do, within what the gateway knows.
