@@ -17,6 +17,15 @@ _OLD = 'os-volume-transfer'
 _FILTERS = ['name', 'volume_id']
 
 
+def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
+    """Put a transfer of a volume into the pod."""
+    row = {'id': cinder.new_id(), 'volume_id': volume['id'], 'name': None, 'created_at': cinder.stamp(),
+           'project_id': volume['project_id'], 'auth_key': secrets.token_hex(8), 'no_snapshots': False, **given}
+    cinder.transfers[row['id']] = row
+    records.touch(cinder, volume, status='awaiting-transfer')
+    return row
+
+
 def _brief(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
     return {'id': row['id'], 'volume_id': row['volume_id'], 'name': row['name'],
             'links': volumes.links(request, _OLD, row['id'])}
@@ -83,11 +92,8 @@ def create_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(404, volumes.MISSING.format(body['volume_id']))
     if volume['status'] != 'available':
         raise Refusal(400, 'Invalid volume: status must be available')
-    row = {'id': cinder.new_id(), 'volume_id': volume['id'], 'name': body.get('name'), 'created_at': cinder.stamp(),
-           'project_id': volume['project_id'], 'auth_key': secrets.token_hex(8),
-           'no_snapshots': str(body.get('no_snapshots', False)).lower() == 'true'}
-    cinder.transfers[row['id']] = row
-    records.touch(cinder, volume, status='awaiting-transfer')
+    row = add(cinder, volume, name=body.get('name'),
+              no_snapshots=str(body.get('no_snapshots', False)).lower() == 'true')
     return wire.reply({'transfer': {**_full(request, row), 'auth_key': row['auth_key']}}, 202)
 
 

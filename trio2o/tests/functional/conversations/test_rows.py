@@ -9,15 +9,15 @@ import json
 
 from trio2o import cinder_apigw, nova_apigw
 from trio2o.gateway.forward import Forward
-from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
-from trio2o.lab.emulated.cinder import records
+from trio2o.gateway.kinds import ATTACHMENT, BACKUP, GROUP, MESSAGE, SERVER, SNAPSHOT, TRANSFER, VOLUME
+from trio2o.lab.emulated.cinder import backups, groups, messages, records, transfers
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status
 from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 #: Kinds of which the lab can put one straight into a pod.
-KINDS = (SERVER, VOLUME, SNAPSHOT)
+KINDS = (SERVER, VOLUME, SNAPSHOT, BACKUP, ATTACHMENT, TRANSFER, GROUP, MESSAGE)
 HOP_HEADERS = {'content-length', 'x-openstack-request-id', 'x-compute-request-id'}
 
 BODIES = {
@@ -58,6 +58,13 @@ BODIES = {
     'snapshot_metadata.create': {'metadata': {'a': 'b'}},
     'snapshot_metadata.replace': {'metadata': {'a': 'b'}},
     'snapshot_metadata.update': {'meta': {'key': 'b'}},
+    'backups.update': {'backup': {'name': 'new'}},
+    'backups.restore': {'restore': {}},
+    'backups.action.os-reset_status': {'os-reset_status': {'status': 'error'}},
+    'attachments.update': {'attachment': {'connector': {'host': 'elsewhere'}}},
+    'groups.update': {'group': {'name': 'new'}},
+    'groups.action.delete': {'delete': {'delete-volumes': True}},
+    'groups.action.reset_status': {'reset_status': {'status': 'error'}},
 }
 
 
@@ -87,6 +94,16 @@ class RowTest(ConversationTest):
         (volume,) = lab.add_volumes('Pod2', project, metadata=metadata)
         if kind == 'volume':
             return volume['id']
+        if kind == 'backup':
+            return backups.add(pod.cinder, volume)['id']
+        if kind == 'attachment':
+            return records.attach(pod.cinder, volume, 'some-server', None, 'reserved')
+        if kind == 'transfer':
+            return transfers.add(pod.cinder, volume)['id']
+        if kind == 'group':
+            return groups.add(pod.cinder, volume['project_id'], volume['user_id'])['id']
+        if kind == 'message':
+            return messages.add(pod.cinder, volume['project_id'])['id']
         return records.new_snapshot(pod.cinder, volume, metadata=dict(metadata))['id']
 
     def parts(self, operation, id_):
@@ -246,7 +263,7 @@ class TestWrongProject(RowTest):
                 unknown = self.call(self.clients[name], name, operation, id_, as_='alt')
                 self.assertEqual(404, unknown.status)
                 path = self.parts(operation, id_)[0]
-                self.clients[name].get('/'.join(path.split('/')[:3]))
+                self.clients[name].get('/'.join(path.split('/')[:3]), version=VERSIONS[name])
                 known = self.call(self.clients[name], name, operation, id_, as_='alt')
                 self.assertEqual((wanted.status, wanted.json), (known.status, known.json))
                 self.assertTrue(self.cloud.runtime.locator.look_up(operation.handler.resource.type, id_).is_live)
@@ -256,7 +273,8 @@ class TestDeadPod(RowTest):
     def known(self, name, operation):
         kind = operation.handler.resource.type
         id_ = self.make(kind)
-        self.assertEqual(200, self.clients[name].get(f'{operation.handler.resource.path}/{id_}').status)
+        path = f'{operation.handler.resource.path}/{id_}'
+        self.assertEqual(200, self.clients[name].get(path, version=VERSIONS[name]).status)
         return id_
 
     def test_not_reached(self):
@@ -281,9 +299,10 @@ class TestDeadPod(RowTest):
                     self.cloud.lab.quiet()
                     self.break_pod('Pod2', fault)
                     answer = self.call(self.clients[name], name, operation, id_)
-                    self.assertIn(id_, self.assert_own_words(answer, 504))
+                    is_read = operation.handler.is_read
+                    self.assertIn(id_, self.assert_own_words(answer, 503 if is_read else 504))
                     # A write is never sent twice.
-                    self.assertEqual(1, len(self.seen('Pod2', name)))
+                    self.assertLessEqual(len(self.seen('Pod2', name)), 2 if is_read else 1)
                     self.heal()
 
     def test_reads_are_tried_once_more_when_cut(self):
