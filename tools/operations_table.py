@@ -104,8 +104,8 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 #: What differs from a single Nova, beyond what its section says.
 NOTES = {
-    'aggregates.action.add_host': 'The first host decides which pod the aggregate is in: it keeps its id there and gets '
-    'another UUID. A host of another pod is a 409 afterwards.',
+    'aggregates.action.add_host': 'The first host decides which pod the aggregate is in: it keeps its id there and '
+    'gets another UUID. A host of another pod is a 409 afterwards.',
     'aggregates.create': 'A zone decides on the pod, or the name, as in ``Pod2@fast``.',
     'aggregates.list': 'Each pod shows as ``ag_<pod name>`` with its zone; those change through the Admin API alone.',
     'availability_zones.list': 'The zones are those the clouds were registered with.',
