@@ -19,7 +19,7 @@ class TestRules(testtools.TestCase):
         for roles, may_look in (
             (['admin', 'member', 'reader'], True),
             (['member', 'reader'], False),
-            (['reader'], True),
+            (['reader'], False),
             ([], False),
         ):
             self.assertEqual(may_look, enforcer.enforce('api:pods.list', {}, {'roles': roles}), roles)
