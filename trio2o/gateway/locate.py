@@ -219,7 +219,7 @@ class Locator:
             return self._client.send(pod, resource.service, 'GET', path, headers, timeout=timeout)
 
         is_certain = all(pod.is_asked or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
-        for pod, answer in ask_all(self._executor, pods, ask, Deadline(timeout)).items():
+        for pod, answer in ask_all(self._executor, pods, ask, Deadline(timeout), _has_it).items():
             item = None
             if isinstance(answer, Answer) and answer.status == 200:
                 document = answer.json
@@ -266,3 +266,7 @@ def _probe_headers(call: Call, resource: Resource) -> list[tuple[str, str]]:
     if resource.service != call.service.service_type:
         drop.add('openstack-api-version')
     return [(name, value) for name, value in headers if name.lower() not in drop]
+
+
+def _has_it(answer: Answer | exception.PodError) -> bool:
+    return isinstance(answer, Answer) and answer.status == 200

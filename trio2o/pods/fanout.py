@@ -15,10 +15,15 @@ T = TypeVar('T')
 
 
 def ask_all(
-    executor: Executor, pods: Iterable[PodView], ask: Callable[[PodView], T], deadline: Deadline
+    executor: Executor,
+    pods: Iterable[PodView],
+    ask: Callable[[PodView], T],
+    deadline: Deadline,
+    is_enough: Callable[[T | exception.PodError], bool] | None = None,
 ) -> dict[PodView, T | exception.PodError]:
     """Call ``ask`` for each pod at once.
 
+    :param is_enough: says of a result that nobody else has to be waited for
     :param ask: may raise ``PodError``, which becomes the pod's result; anything else is a fault and is raised
     :returns: results in the order of ``pods``
     """
@@ -27,7 +32,7 @@ def ask_all(
         # No thread for one pod: its call has its own timeout.
         return {pods[0]: _guarded(ask, pods[0])}
     pending = {executor.submit(_guarded, ask, pod): pod for pod in pods}
-    done, _late = futures.wait(pending, timeout=deadline.remaining() + 0.25)
+    done = _wait(pending, deadline, is_enough)
     results: dict[PodView, T | exception.PodError] = {}
     for future, pod in pending.items():
         if future in done:
@@ -36,6 +41,20 @@ def ask_all(
             future.cancel()
             results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline')
     return results
+
+
+def _wait(
+    pending: Iterable[futures.Future[T]], deadline: Deadline, is_enough: Callable[[T], bool] | None
+) -> set[futures.Future[T]]:
+    """Those that are done when all are, or one is enough, or the time is over."""
+    late, done = set(pending), set()
+    when = futures.ALL_COMPLETED if is_enough is None else futures.FIRST_COMPLETED
+    while late:
+        more, late = futures.wait(late, timeout=deadline.remaining() + 0.25, return_when=when)
+        done |= more
+        if not more or is_enough is None or any(is_enough(future.result()) for future in more):
+            break
+    return done
 
 
 def _guarded(ask: Callable[[PodView], T], pod: PodView) -> T | exception.PodError:

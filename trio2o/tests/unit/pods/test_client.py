@@ -162,6 +162,19 @@ class TestAskAll(PodTest):
     def test_none(self):
         self.assertEqual({}, ask_all(self.executor, [], None, Deadline(1)))
 
+    def test_one_answer_may_be_enough(self):
+        never = threading.Event()
+        self.addCleanup(never.set)
+
+        def ask(pod):
+            if pod is not self.views[-1]:
+                never.wait(30)
+            return pod.name
+
+        results = ask_all(self.executor, self.views, ask, Deadline(20), lambda name: name == self.views[-1].name)
+        self.assertEqual(self.views[-1].name, results[self.views[-1]])
+        self.assertIsInstance(results[self.views[0]], exception.PodNoAnswer)
+
 
 class TestVersions(PodTest):
     known = VersionRange(Version(2, 1), Version(2, 104))
