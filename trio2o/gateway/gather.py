@@ -425,9 +425,7 @@ class _Listing:
         answer: Answer | None = route.answer
         if answer is None:
             try:
-                answer = send(
-                    self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query=''
-                )
+                answer = send(self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query='')
             except exception.PodError:
                 self._is_marker_unseen = True
                 return None

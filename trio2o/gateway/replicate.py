@@ -61,9 +61,7 @@ class Replicator(Protocol):
 
     def wanted(self, kind: str, key: str) -> Mapping[str, Any] | None: ...
 
-    def want(
-        self, kind: str, key: str, wanted: Mapping[str, Any] | None, request_id: str | None = None
-    ) -> None: ...
+    def want(self, kind: str, key: str, wanted: Mapping[str, Any] | None, request_id: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ class ReplicatedWrite:
             engine.spread(self.kind, made, pod, request_id=call.context.request_id)
         return answer
 
-    def _write(
-        self, call: Call, pods: list[PodView], key: str | None
-    ) -> tuple[Answer, PodView | None, str | None]:
+    def _write(self, call: Call, pods: list[PodView], key: str | None) -> tuple[Answer, PodView | None, str | None]:
         """Write to the first pod that can take it.
 
         :returns: its answer, which one it was, and the key of what is to be spread, if anything is

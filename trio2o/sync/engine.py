@@ -209,9 +209,7 @@ class Engine:
                 return outcome
         return Outcome('behind', outcome.generation, error='it keeps changing')
 
-    def _bring(
-        self, adapter: Adapter, obj: ReplicatedObject, pod: PodView, timeout: float | None
-    ) -> Outcome:
+    def _bring(self, adapter: Adapter, obj: ReplicatedObject, pod: PodView, timeout: float | None) -> Outcome:
         replica = self._replica(obj, pod)
         has = replica.generation if replica is not None else 0
         if adapter.service not in pod.endpoints:
@@ -230,9 +228,7 @@ class Engine:
         except exception.Trio2oException as error:
             return Outcome('behind', has, error=error.message)
 
-    def _apply(
-        self, adapter: Adapter, api: PodApi, obj: ReplicatedObject, replica: Replica | None
-    ) -> Outcome:
+    def _apply(self, adapter: Adapter, api: PodApi, obj: ReplicatedObject, replica: Replica | None) -> Outcome:
         found = self._locate(adapter, api, obj, replica)
         is_ours = replica is not None and replica.bottom_id is not None
         has = replica.generation if replica is not None and is_ours else 0
@@ -257,9 +253,7 @@ class Engine:
             adapter.carry_out(api, found, step)
         return Outcome('in_sync', obj.generation, found.bottom_id)
 
-    def _locate(
-        self, adapter: Adapter, api: PodApi, obj: ReplicatedObject, replica: Replica | None
-    ) -> Found | None:
+    def _locate(self, adapter: Adapter, api: PodApi, obj: ReplicatedObject, replica: Replica | None) -> Found | None:
         """What the pod has of an object."""
         if not adapter.has_own_ids:
             return adapter.read(api, obj.key, obj.top_id or '')
@@ -269,19 +263,11 @@ class Engine:
                 return found
         if obj.is_deleted:
             return None
-        known = [
-            one
-            for one in self._known(adapter, api.pod)
-            if one.key != obj.key and one.bottom_id is not None
-        ]
+        known = [one for one in self._known(adapter, api.pod) if one.key != obj.key and one.bottom_id is not None]
         taken = {one.bottom_id for one in known}
         name = obj.wanted['name']
         return next(
-            (
-                found
-                for found in adapter.list_all(api, ())
-                if found.name == name and found.bottom_id not in taken
-            ),
+            (found for found in adapter.list_all(api, ()) if found.name == name and found.bottom_id not in taken),
             None,
         )
 
@@ -325,9 +311,7 @@ class Engine:
 
     # -- a write through one pod --
 
-    def prepare(
-        self, kind: str, key: str | None, pod: PodView, is_made: bool = False
-    ) -> Found | None:
+    def prepare(self, kind: str, key: str | None, pod: PodView, is_made: bool = False) -> Found | None:
         """Make a pod fit to be written to first: what is wanted is there before the change comes.
 
         :param is_made: the write is to make the object
@@ -370,9 +354,7 @@ class Engine:
             return contextlib.nullcontext()
         return self._locks[hash((kind, key)) % len(self._locks)]
 
-    def _when_settled(
-        self, obj: ReplicatedObject, pod: PodView
-    ) -> tuple[ReplicatedObject, Replica | None]:
+    def _when_settled(self, obj: ReplicatedObject, pod: PodView) -> tuple[ReplicatedObject, Replica | None]:
         """Wait until nobody is between writing to this pod and noting that it has what is new."""
         replica = self._replica(obj, pod)
         while self._is_under_way(obj, replica):
@@ -459,9 +441,7 @@ class Engine:
             return False
         return self.converge(kind, key, pod, self._replicate_timeout).is_done
 
-    def find_out(
-        self, kind: str, key: str | None, pod: PodView, request_id: str | None = None
-    ) -> None:
+    def find_out(self, kind: str, key: str | None, pod: PodView, request_id: str | None = None) -> None:
         """Have it looked at, in a while, what became of a write that was never answered."""
         if key is None:
             self._jobs.submit(
@@ -492,9 +472,7 @@ class Engine:
         payload = {'kind': kind, 'key': key, 'pod_id': pod.id, 'generation': generation}
         # Keys may be longer than what identifies a job.
         resource_key = hashlib.sha256(f'{kind}/{key}'.encode()).hexdigest()
-        self._jobs.submit(
-            RECORD, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id
-        )
+        self._jobs.submit(RECORD, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id)
 
     def record_late(self, kind: str, key: str, pod: PodView, generation: int) -> None:
         """Record what a write made of an object in one pod, unless a newer one was recorded since.
@@ -529,9 +507,7 @@ class Engine:
                 return
             before, found = found, again
 
-    def _record(
-        self, adapter: Adapter, key: str, pod: PodView, found: Found | None, before: Found | None
-    ) -> None:
+    def _record(self, adapter: Adapter, key: str, pod: PodView, found: Found | None, before: Found | None) -> None:
         kind = adapter.kind
         old = replicas.get_object(self._db, kind, key)
         if found is None:
@@ -572,24 +548,18 @@ class Engine:
                     replicas.upsert_object(self._db, kind, obj.key, {**obj.wanted, 'limits': limits})
                     self.spread(kind, obj.key)
 
-    def _wanted(
-        self, adapter: Adapter, old: ReplicatedObject | None, found: Found, before: Found | None
-    ) -> Object:
+    def _wanted(self, adapter: Adapter, old: ReplicatedObject | None, found: Found, before: Found | None) -> Object:
         if old is None:
             return found.wanted
         if old.is_deleted:
             return Notes(born=old.generation).on(found.wanted)
         shape, notes = adapter.shape, Notes.of(old.wanted)
-        changes = (
-            {} if before is None else reconcile.changed_items(shape, before.wanted, found.wanted)
-        )
+        changes = {} if before is None else reconcile.changed_items(shape, before.wanted, found.wanted)
         pushed = {**notes.pushed, **dict.fromkeys(changes, old.generation + 1)}
         wanted = reconcile.merge_local(shape, old.wanted, found.wanted, changes)
         return Notes(notes.born, pushed).on(wanted)
 
-    def spread(
-        self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None
-    ) -> None:
+    def spread(self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None) -> None:
         """Bring an object to all pods but one, within the time a request may take for it.
 
         What was not done by then is left to jobs.
@@ -598,9 +568,7 @@ class Engine:
         without = origin.id if origin is not None else None
         pods = [pod for pod in self._registry.snapshot().asked(service) if pod.id != without]
         timeout = self._replicate_timeout
-        pending = {
-            pod: self._executor.submit(self.converge, kind, key, pod, timeout) for pod in pods
-        }
+        pending = {pod: self._executor.submit(self.converge, kind, key, pod, timeout) for pod in pods}
         futures.wait(pending.values(), timeout=timeout)
         for pod, future in pending.items():
             if not (future.done() and future.result().is_done):
@@ -768,11 +736,7 @@ class Engine:
 
         Both record first and look afterwards, so the later of the two sees the other, and withdraws.
         """
-        same = [
-            obj
-            for obj in replicas.list_objects(self._db, adapter.kind)
-            if obj.wanted['name'] == name
-        ]
+        same = [obj for obj in replicas.list_objects(self._db, adapter.kind) if obj.wanted['name'] == name]
         if not same or same[0].key == key:
             return False
         for obj in same[1:]:
@@ -809,9 +773,7 @@ def _is_current(obj: ReplicatedObject, replica: Replica) -> bool:
     return replica.state in ('in_sync', 'gone') and replica.generation >= obj.generation
 
 
-def _is_as_wanted(
-    adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: Found
-) -> bool:
+def _is_as_wanted(adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: Found) -> bool:
     if reconcile.differences(adapter.shape, obj.wanted, found.wanted):
         return False
     return not reconcile.plan(adapter.shape, obj.wanted, found.wanted, replica.generation)

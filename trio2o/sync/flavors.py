@@ -91,9 +91,7 @@ class Flavors:
             wanted['description'] = item['description']
         specs = item.get('extra_specs')
         if specs is None and not api.can(_WITH_SPECS):
-            specs = (api.get(f'{_path(flavor_id)}/os-extra_specs', VERSION) or {}).get(
-                'extra_specs'
-            )
+            specs = (api.get(f'{_path(flavor_id)}/os-extra_specs', VERSION) or {}).get('extra_specs')
         wanted['extra_specs'] = dict(specs or {})
         if not wanted['is_public']:
             access = api.get(f'{_path(flavor_id)}/os-flavor-access', VERSION) or {}

@@ -46,9 +46,7 @@ class Keypairs:
                 raise_exc=False,
             )
         except FAILURES as error:
-            raise exception.ServiceUnavailable(
-                f'Keystone gave no users: {type(error).__name__}'
-            ) from error
+            raise exception.ServiceUnavailable(f'Keystone gave no users: {type(error).__name__}') from error
         if answer.status_code != 200:
             return ()
         return [user['id'] for user in answer.json()['users']]

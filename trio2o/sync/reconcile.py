@@ -105,9 +105,7 @@ Step = SetFields | SetItems | DropItems | AddMembers | RemoveMembers
 
 def differences(shape: Shape, wanted: Object, actual: Object) -> tuple[str, ...]:
     """The fixed fields in which a pod's object is another one."""
-    return tuple(
-        name for name in shape.fixed if name in actual and actual[name] != wanted.get(name)
-    )
+    return tuple(name for name in shape.fixed if name in actual and actual[name] != wanted.get(name))
 
 
 def plan(shape: Shape, wanted: Object, actual: Object, seen: int | None = None) -> list[Step]:
@@ -117,11 +115,7 @@ def plan(shape: Shape, wanted: Object, actual: Object, seen: int | None = None) 
         so its own values of local keys count
     """
     steps: list[Step] = []
-    values = {
-        name: wanted.get(name)
-        for name in shape.fields
-        if name in actual and actual[name] != wanted.get(name)
-    }
+    values = {name: wanted.get(name) for name in shape.fields if name in actual and actual[name] != wanted.get(name)}
     if values:
         steps.append(SetFields(values))
     for name in shape.maps:
@@ -133,9 +127,7 @@ def plan(shape: Shape, wanted: Object, actual: Object, seen: int | None = None) 
     return steps
 
 
-def _map_steps(
-    shape: Shape, name: str, wanted: Object, there: Mapping[str, Any], seen: int | None
-) -> list[Step]:
+def _map_steps(shape: Shape, name: str, wanted: Object, there: Mapping[str, Any], seen: int | None) -> list[Step]:
     items = wanted.get(name) or {}
     if name in shape.open_maps:
         known = {key: value for key, value in items.items() if key in there and there[key] != value}
@@ -147,9 +139,7 @@ def _map_steps(
         return key in shape.local and (seen is None or seen >= pushed.get(key, 0))
 
     to_set = {
-        key: value
-        for key, value in items.items()
-        if there.get(key) != value and not (key in there and is_left(key))
+        key: value for key, value in items.items() if there.get(key) != value and not (key in there and is_left(key))
     }
     to_drop = tuple(key for key in there if key not in items and not is_left(key))
     steps: list[Step] = []
@@ -182,9 +172,7 @@ def changed_items(shape: Shape, before: Object, after: Object) -> dict[str, Any]
     return changes
 
 
-def merge_local(
-    shape: Shape, recorded: Object, after: Object, changes: Mapping[str, Any]
-) -> dict[str, Any]:
+def merge_local(shape: Shape, recorded: Object, after: Object, changes: Mapping[str, Any]) -> dict[str, Any]:
     """What is wanted after a write in one pod: the state there, but of its local values only those
     that the write changed.
     """
@@ -229,9 +217,7 @@ class Found:
     wanted: Object
 
 
-def pair(
-    known: Iterable[Known], found: Sequence[Found], by_name: bool
-) -> tuple[dict[str, Found], list[Found]]:
+def pair(known: Iterable[Known], found: Sequence[Found], by_name: bool) -> tuple[dict[str, Found], list[Found]]:
     """Tell which of a pod's objects is which of those known: by id, and else by key or name.
 
     :param by_name: the pods choose the ids of this kind, so equal names are what joins them

@@ -124,9 +124,7 @@ class VolumeTypes:
         if 'encryption' in values:
             self._set_encryption(api, path, found.wanted['encryption'], values['encryption'])
 
-    def _set_encryption(
-        self, api: PodApi, path: str, there: Object | None, wanted: Object | None
-    ) -> None:
+    def _set_encryption(self, api: PodApi, path: str, there: Object | None, wanted: Object | None) -> None:
         if wanted is None:
             api.send('DELETE', f'{path}/encryption/provider', VERSION)
         elif there is None:

@@ -56,9 +56,14 @@ class Settings:
 class Cinder(service.PodService):
     """One pod's Cinder. ``volumes`` and its like are plain dicts for tests to read and change."""
 
-    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
-                 settings: Settings | None = None, glance: 'Glance | None' = None,
-                 log_size: int | None = 10000) -> None:
+    def __init__(
+        self,
+        keystone: 'Keystone',
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        glance: 'Glance | None' = None,
+        log_size: int | None = 10000,
+    ) -> None:
         self.routes = ROUTES
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
@@ -81,8 +86,12 @@ class Cinder(service.PodService):
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []
         types.add(self, '__DEFAULT__', description='Default Volume Type')
-        group_types.add(self, group_types.DEFAULT, description='Default group type for migrating cgsnapshot',
-                        group_specs={'consistent_group_snapshot_enabled': '<is> True'})
+        group_types.add(
+            self,
+            group_types.DEFAULT,
+            description='Default group type for migrating cgsnapshot',
+            group_specs={'consistent_group_snapshot_enabled': '<is> True'},
+        )
 
     # -- time --
 
@@ -101,8 +110,7 @@ class Cinder(service.PodService):
             if not self._pending:
                 return
             now = self.clock.now()
-            ready = [row for row in self._pending
-                     if everything or (row[0] is not None and row[0] <= now)]
+            ready = [row for row in self._pending if everything or (row[0] is not None and row[0] <= now)]
             self._pending = [row for row in self._pending if row not in ready]
             for _, work in ready:
                 work()
@@ -161,28 +169,31 @@ class Cinder(service.PodService):
                 break
         if text is None:
             request.minor = -1
-            raise wire.Refusal(400, 'The server could not comply with the request since it is '
-                                    'either malformed or otherwise incorrect.')
+            raise wire.Refusal(
+                400,
+                'The server could not comply with the request since it is either malformed or otherwise incorrect.',
+            )
         if text == 'latest':
             request.minor = self.settings.max_minor
             return
         major, _, minor = text.partition('.')
         if not (major.isdigit() and minor.isdigit()) or text != f'{int(major)}.{int(minor)}':
             request.minor = -1
-            raise wire.Refusal(400, f'API Version String {text} is of invalid format. Must be of '
-                                    'format MajorNum.MinorNum.')
+            raise wire.Refusal(
+                400, f'API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.'
+            )
         request.minor = int(minor)
         low, high = self.settings.min_minor, self.settings.max_minor
         if int(major) != 3 or not low <= int(minor) <= high:
             request.args['refused_version'] = text
-            raise wire.Refusal(406, f'Version {text} is not supported by the API. Minimum is '
-                                    f'3.{low} and maximum is 3.{high}.')
+            raise wire.Refusal(
+                406, f'Version {text} is not supported by the API. Minimum is 3.{low} and maximum is 3.{high}.'
+            )
 
     def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
         if request.minor >= 0:
             number = request.args.get('refused_version') or f'3.{request.minor}'
-            response.headers += [('OpenStack-API-Version', f'volume {number}'),
-                                 ('Vary', 'OpenStack-API-Version')]
+            response.headers += [('OpenStack-API-Version', f'volume {number}'), ('Vary', 'OpenStack-API-Version')]
         if wire.BARE not in response.headers:
             response.headers.append(('x-compute-request-id', request.request_id))
         return response
@@ -193,8 +204,9 @@ class Cinder(service.PodService):
         """The object under ``key`` of the body."""
         body = self.body_of(request, MEDIA)
         if not isinstance(body, dict) or not isinstance(body.get(key), dict):
-            raise wire.Refusal(400, f"'{key}' is a required property" if isinstance(body, dict)
-                               else "None is not of type 'object'")
+            raise wire.Refusal(
+                400, f"'{key}' is a required property" if isinstance(body, dict) else "None is not of type 'object'"
+            )
         return body[key]
 
     def admin_only(self, request: wire.Request, rule: str) -> None:
@@ -234,7 +246,18 @@ class Cinder(service.PodService):
 
 
 ROUTES = [
-    *volumes.ROUTES, *volume_actions.ROUTES, *volume_metadata.ROUTES, *snapshots.ROUTES,
-    *types.ROUTES, *qos.ROUTES, *attachments.ROUTES, *quotas.ROUTES, *infra.ROUTES,
-    *backups.ROUTES, *transfers.ROUTES, *messages.ROUTES, *group_types.ROUTES, *groups.ROUTES,
+    *volumes.ROUTES,
+    *volume_actions.ROUTES,
+    *volume_metadata.ROUTES,
+    *snapshots.ROUTES,
+    *types.ROUTES,
+    *qos.ROUTES,
+    *attachments.ROUTES,
+    *quotas.ROUTES,
+    *infra.ROUTES,
+    *backups.ROUTES,
+    *transfers.ROUTES,
+    *messages.ROUTES,
+    *group_types.ROUTES,
+    *groups.ROUTES,
 ]

@@ -17,17 +17,20 @@ def _brief(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _full(row: dict[str, Any]) -> dict[str, Any]:
-    return {**_brief(row), 'attached_at': micro(row['attached_at']) or '',
-            'detached_at': micro(row['detached_at']) or '', 'attach_mode': row['attach_mode'],
-            'connection_info': row['connection_info']}
+    return {
+        **_brief(row),
+        'attached_at': micro(row['attached_at']) or '',
+        'detached_at': micro(row['detached_at']) or '',
+        'attach_mode': row['attach_mode'],
+        'connection_info': row['connection_info'],
+    }
 
 
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['attachment_id']
     row = cinder.attachments.get(wanted)
     if row is None or not lists.mine(request, row):
-        raise Refusal(404, f'Volume attachment could not be found with filter: '
-                           f'attachment_id = {wanted}.')
+        raise Refusal(404, f'Volume attachment could not be found with filter: attachment_id = {wanted}.')
     return row
 
 
@@ -39,13 +42,10 @@ def _list(cinder: 'Cinder', request: wire.Request, view: Any) -> wire.Response:
     keys, dirs = lists.order_of(request)
     wanted = request.last('marker')
     if wanted is not None and wanted not in cinder.attachments:
-        raise Refusal(404, f'Volume attachment could not be found with filter: '
-                           f'attachment_id = {wanted}.')
-    rows = paging.after(chosen, cinder.attachments.get(wanted) if wanted else None, keys, dirs,
-                        lists.value_of)
+        raise Refusal(404, f'Volume attachment could not be found with filter: attachment_id = {wanted}.')
+    rows = paging.after(chosen, cinder.attachments.get(wanted) if wanted else None, keys, dirs, lists.value_of)
     start = int(request.last('offset') or 0)
-    return wire.reply({'attachments': [
-        view(row) for row in rows[start:start + lists.limit_of(cinder, request)]]})
+    return wire.reply({'attachments': [view(row) for row in rows[start : start + lists.limit_of(cinder, request)]]})
 
 
 def list_attachments(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -70,11 +70,15 @@ def create_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, "'volume_uuid' is a required property")
     volume = volumes.find(cinder, request, body['volume_uuid'])
     if volume['status'] not in ('available', 'downloading') and not volume['multiattach']:
-        raise Refusal(400, f'Invalid volume: Volume {volume["id"]} status must be available or '
-                           f'downloading to reserve, but the current status is '
-                           f'{volume["status"]}.')
-    attachment_id = records.attach(cinder, volume, body.get('instance_uuid'), None, 'reserved',
-                                   body.get('mode') or 'null')
+        raise Refusal(
+            400,
+            f'Invalid volume: Volume {volume["id"]} status must be available or '
+            f'downloading to reserve, but the current status is '
+            f'{volume["status"]}.',
+        )
+    attachment_id = records.attach(
+        cinder, volume, body.get('instance_uuid'), None, 'reserved', body.get('mode') or 'null'
+    )
     row = cinder.attachments[attachment_id]
     if body.get('connector'):
         _connect(row, body['connector'])
@@ -82,9 +86,12 @@ def create_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def _connect(row: dict[str, Any], connector: dict[str, Any]) -> None:
-    row.update(status='attaching', device=connector.get('mountpoint'),
-               attach_mode=connector.get('mode') or 'rw', connection_info={
-                   'driver_volume_type': 'fake', 'attachment_id': row['id'], 'access_mode': 'rw'})
+    row.update(
+        status='attaching',
+        device=connector.get('mountpoint'),
+        attach_mode=connector.get('mode') or 'rw',
+        connection_info={'driver_volume_type': 'fake', 'attachment_id': row['id'], 'access_mode': 'rw'},
+    )
 
 
 def update_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -108,12 +115,10 @@ def complete_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Respons
 def delete_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """DELETE /attachments/{id}: 409 for users while a server has it."""
     row = _find(cinder, request)
-    if row['instance'] and row['status'] == 'attached' and \
-            not volume_actions.vouched(cinder, request):
+    if row['instance'] and row['status'] == 'attached' and not volume_actions.vouched(cinder, request):
         raise Refusal(409, f'Detach volume from instance {row["instance"]} using the Compute API')
     cinder.detached(row['volume_id'], row['id'], False)
-    return wire.reply({'attachments': [
-        _brief(other) for other in records.attachments_of(cinder, row['volume_id'])]})
+    return wire.reply({'attachments': [_brief(other) for other in records.attachments_of(cinder, row['volume_id'])]})
 
 
 ROUTES = [

@@ -21,10 +21,24 @@ def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any
     """Put a backup of a volume into the pod."""
     now = given.get('created_at') or cinder.stamp()
     backup = {
-        'id': cinder.new_id(), 'name': None, 'description': None, 'status': 'available', 'size': volume['size'],
-        'object_count': 0, 'availability_zone': cinder.settings.zones[0], 'container': None, 'created_at': now,
-        'updated_at': now, 'fail_reason': None, 'volume_id': volume['id'], 'snapshot_id': None, 'parent_id': None,
-        'data_timestamp': now, 'metadata': {}, 'project_id': volume['project_id'], 'user_id': volume['user_id'],
+        'id': cinder.new_id(),
+        'name': None,
+        'description': None,
+        'status': 'available',
+        'size': volume['size'],
+        'object_count': 0,
+        'availability_zone': cinder.settings.zones[0],
+        'container': None,
+        'created_at': now,
+        'updated_at': now,
+        'fail_reason': None,
+        'volume_id': volume['id'],
+        'snapshot_id': None,
+        'parent_id': None,
+        'data_timestamp': now,
+        'metadata': {},
+        'project_id': volume['project_id'],
+        'user_id': volume['user_id'],
     }
     backup |= given
     cinder.backups[backup['id']] = backup
@@ -36,8 +50,17 @@ def _brief(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _full(cinder: 'Cinder', request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
-    names = ('status', 'size', 'object_count', 'availability_zone', 'container', 'description', 'fail_reason',
-             'volume_id', 'snapshot_id')
+    names = (
+        'status',
+        'size',
+        'object_count',
+        'availability_zone',
+        'container',
+        'description',
+        'fail_reason',
+        'volume_id',
+        'snapshot_id',
+    )
     view = {**_brief(request, row), **{name: row[name] for name in names}}
     view |= {name: micro(row[name]) for name in ('created_at', 'updated_at', 'data_timestamp')}
     view['is_incremental'] = row['parent_id'] is not None
@@ -97,8 +120,11 @@ def create_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if volume is None or not lists.mine(request, volume):
         raise Refusal(404, volumes.MISSING.format(body['volume_id']))
     if volume['status'] not in ('available', 'in-use'):
-        raise Refusal(400, f'Invalid volume: Volume to be backed up must be available or in-use, but the current '
-                           f'status is "{volume["status"]}".')
+        raise Refusal(
+            400,
+            f'Invalid volume: Volume to be backed up must be available or in-use, but the current '
+            f'status is "{volume["status"]}".',
+        )
     parent = next((row for row in reversed(cinder.backups.values()) if row['volume_id'] == volume['id']), None)
     if body.get('incremental') and parent is None:
         raise Refusal(400, 'Invalid backup: No backups available to do an incremental backup.')
@@ -106,10 +132,18 @@ def create_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     zone = body.get('availability_zone')
     if zone and zone not in cinder.settings.zones:
         raise Refusal(400, f"Availability zone '{zone}' is invalid.")
-    row = add(cinder, volume, name=body.get('name'), description=body.get('description'), status='creating',
-              container=body.get('container'), snapshot_id=body.get('snapshot_id'),
-              metadata=dict(body.get('metadata') or {}), user_id=request.user.user_id,
-              parent_id=parent['id'] if body.get('incremental') and parent else None)
+    row = add(
+        cinder,
+        volume,
+        name=body.get('name'),
+        description=body.get('description'),
+        status='creating',
+        container=body.get('container'),
+        snapshot_id=body.get('snapshot_id'),
+        metadata=dict(body.get('metadata') or {}),
+        user_id=request.user.user_id,
+        parent_id=parent['id'] if body.get('incremental') and parent else None,
+    )
     cinder.later(cinder.settings.build_seconds, lambda: records.touch(cinder, row, status='available'))
     return wire.reply({'backup': _brief(request, row)}, 202)
 
@@ -143,8 +177,9 @@ def restore_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         quotas.check(cinder, request, volumes=1, gigabytes=row['size'])
         name = body.get('name') or f'restore_backup_{row["id"]}'
         volume = records.new_volume(cinder, request.user.project_id, request.user.user_id, row['size'], name=name)
-    return wire.reply({'restore': {'backup_id': row['id'], 'volume_id': volume['id'],
-                                   'volume_name': volume['name']}}, 202)
+    return wire.reply(
+        {'restore': {'backup_id': row['id'], 'volume_id': volume['id'], 'volume_name': volume['name']}}, 202
+    )
 
 
 def export_record(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -167,8 +202,12 @@ def import_record(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, "Invalid input received: Can't parse backup record.") from None
     if backup_id in cinder.backups:
         raise Refusal(400, 'Invalid backup: Backup already exists in database.')
-    source = {'id': record['volume_id'], 'size': size, 'project_id': request.user.project_id,
-              'user_id': request.user.user_id}
+    source = {
+        'id': record['volume_id'],
+        'size': size,
+        'project_id': request.user.project_id,
+        'user_id': request.user.user_id,
+    }
     row = add(cinder, source, id=backup_id, name=record.get('display_name'))
     return wire.reply({'backup': _brief(request, row)}, 201)
 
@@ -178,8 +217,9 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     body = cinder.body_of(request, 'application/vnd.openstack.volume+json')
     name, given = next(iter(body.items())) if isinstance(body, dict) and len(body) == 1 else ('', None)
     if name not in ('os-reset_status', 'os-force_delete'):
-        raise Refusal(400, f'There is no such action: {name}. Verify the request body and Content-Type header and '
-                           'try again.')
+        raise Refusal(
+            400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
+        )
     row = _find(cinder, request)
     cinder.admin_only(request, 'volume_extension:backup_admin_actions:' + name[3:])
     if name == 'os-force_delete':

@@ -16,8 +16,15 @@ DEFAULT = 'default_cgsnapshot_type'
 
 def add(cinder: 'Cinder', name: str, **given: Any) -> dict[str, Any]:
     """Put a group type into the pod, under an id of the pod's own."""
-    kind = {'id': cinder.new_id(), 'name': name, 'description': None, 'is_public': True, 'group_specs': {},
-            'created_at': cinder.stamp(), **given}
+    kind = {
+        'id': cinder.new_id(),
+        'name': name,
+        'description': None,
+        'is_public': True,
+        'group_specs': {},
+        'created_at': cinder.stamp(),
+        **given,
+    }
     cinder.group_types[kind['id']] = kind
     return kind
 
@@ -37,8 +44,11 @@ def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /group_types: admins may ask for private ones."""
     public = (request.last('is_public') or 'true').lower()
-    chosen = [kind for kind in cinder.group_types.values()
-              if (request.user.is_admin and public == 'none') or kind['is_public']]
+    chosen = [
+        kind
+        for kind in cinder.group_types.values()
+        if (request.user.is_admin and public == 'none') or kind['is_public']
+    ]
     page = lists.page_of(cinder, request, chosen, {}, MISSING)
     body: dict[str, Any] = {'group_types': [_view(request, kind) for kind in page]}
     more = lists.links_of(cinder, request, page, 'group_types')
@@ -58,8 +68,13 @@ def create_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     body = cinder.body(request, 'group_type')
     if any(kind['name'] == body['name'] for kind in cinder.group_types.values()):
         raise Refusal(409, f'Group Type {body["name"]} already exists.')
-    kind = add(cinder, body['name'], description=body.get('description'), is_public=body.get('is_public', True),
-               group_specs=dict(body.get('group_specs') or {}))
+    kind = add(
+        cinder,
+        body['name'],
+        description=body.get('description'),
+        is_public=body.get('is_public', True),
+        group_specs=dict(body.get('group_specs') or {}),
+    )
     return wire.reply({'group_type': _view(request, kind)}, 202)
 
 
@@ -76,8 +91,11 @@ def delete_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'group:group_types:delete')
     kind = _find(cinder, request)
     if any(group['group_type'] == kind['id'] for group in cinder.groups.values()):
-        raise Refusal(400, f'Target group type is still in use. Group Type {kind["id"]} deletion is not allowed with '
-                           'groups present with the type.')
+        raise Refusal(
+            400,
+            f'Target group type is still in use. Group Type {kind["id"]} deletion is not allowed with '
+            'groups present with the type.',
+        )
     del cinder.group_types[kind['id']]
     return wire.bare(202)
 

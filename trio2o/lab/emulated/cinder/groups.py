@@ -20,9 +20,22 @@ _SNAPSHOT_FILTERS = ['name', 'status', 'group_id']
 def add(cinder: 'Cinder', project_id: str, user_id: str, **given: Any) -> dict[str, Any]:
     """Put a group into the pod."""
     now = given.get('created_at') or cinder.stamp()
-    row = {'id': cinder.new_id(), 'project_id': project_id, 'user_id': user_id, 'status': 'available', 'name': None,
-           'description': None, 'availability_zone': cinder.settings.zones[0], 'created_at': now, 'updated_at': now,
-           'group_type': None, 'volume_types': [], 'group_snapshot_id': None, 'source_group_id': None, **given}
+    row = {
+        'id': cinder.new_id(),
+        'project_id': project_id,
+        'user_id': user_id,
+        'status': 'available',
+        'name': None,
+        'description': None,
+        'availability_zone': cinder.settings.zones[0],
+        'created_at': now,
+        'updated_at': now,
+        'group_type': None,
+        'volume_types': [],
+        'group_snapshot_id': None,
+        'source_group_id': None,
+        **given,
+    }
     cinder.groups[row['id']] = row
     return row
 
@@ -111,9 +124,17 @@ def create_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     zone = body.get('availability_zone') or cinder.settings.zones[0]
     if zone not in cinder.settings.zones:
         raise Refusal(400, f"Invalid input received: Availability zone '{zone}' is invalid.")
-    row = add(cinder, request.user.project_id, request.user.user_id, name=body.get('name'),
-              description=body.get('description'), availability_zone=zone, group_type=kind['id'], volume_types=types,
-              status='creating')
+    row = add(
+        cinder,
+        request.user.project_id,
+        request.user.user_id,
+        name=body.get('name'),
+        description=body.get('description'),
+        availability_zone=zone,
+        group_type=kind['id'],
+        volume_types=types,
+        status='creating',
+    )
     cinder.later(cinder.settings.build_seconds, lambda: records.touch(cinder, row, status='available'))
     return wire.reply({'group': {'id': row['id'], 'name': row['name']}}, 202)
 
@@ -122,8 +143,11 @@ def copy_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """POST /groups/action create-from-src, from 3.14: with copies of all volumes. 202."""
     body = cinder.body_of(request, '') or {}
     if 'create-from-src' not in body:
-        raise Refusal(400, f'There is no such action: {next(iter(body), "")}. Verify the request body and '
-                           'Content-Type header and try again.')
+        raise Refusal(
+            400,
+            f'There is no such action: {next(iter(body), "")}. Verify the request body and '
+            'Content-Type header and try again.',
+        )
     given = body['create-from-src']
     if given.get('group_snapshot_id'):
         source_id = _find_snapshot(cinder, request, given['group_snapshot_id'])['group_id']
@@ -132,13 +156,27 @@ def copy_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     source = cinder.groups.get(source_id)
     if source is None or not lists.mine(request, source):
         raise Refusal(404, MISSING.format(source_id))
-    row = add(cinder, request.user.project_id, request.user.user_id, name=given.get('name'),
-              description=given.get('description'), group_type=source['group_type'],
-              volume_types=source['volume_types'], group_snapshot_id=given.get('group_snapshot_id'),
-              source_group_id=given.get('source_group_id'))
+    row = add(
+        cinder,
+        request.user.project_id,
+        request.user.user_id,
+        name=given.get('name'),
+        description=given.get('description'),
+        group_type=source['group_type'],
+        volume_types=source['volume_types'],
+        group_snapshot_id=given.get('group_snapshot_id'),
+        source_group_id=given.get('source_group_id'),
+    )
     for volume in _members(cinder, source):
-        records.new_volume(cinder, row['project_id'], row['user_id'], volume['size'], group_id=row['id'],
-                           name=volume['name'], type_id=volume['type_id'])
+        records.new_volume(
+            cinder,
+            row['project_id'],
+            row['user_id'],
+            volume['size'],
+            group_id=row['id'],
+            name=volume['name'],
+            type_id=volume['type_id'],
+        )
     return wire.reply({'group': {'id': row['id'], 'name': row['name']}}, 202)
 
 
@@ -148,8 +186,11 @@ def update_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     for name, group_id in (('add_volumes', row['id']), ('remove_volumes', None)):
         for volume_id in filter(None, (body.get(name) or '').split(',')):
             if volume_id not in cinder.volumes:
-                raise Refusal(400, f'Invalid volume: Cannot add volume {volume_id} to group {row["id"]} because '
-                                   'volume cannot be found.')
+                raise Refusal(
+                    400,
+                    f'Invalid volume: Cannot add volume {volume_id} to group {row["id"]} because '
+                    'volume cannot be found.',
+                )
             cinder.volumes[volume_id]['group_id'] = group_id
     records.touch(cinder, row, **{name: body[name] for name in ('name', 'description') if body.get(name)})
     return wire.bare(202)
@@ -160,8 +201,9 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     body = cinder.body_of(request, '')
     name, given = next(iter(body.items())) if isinstance(body, dict) and len(body) == 1 else ('', None)
     if name not in ('delete', 'reset_status'):
-        raise Refusal(400, f'There is no such action: {name}. Verify the request body and Content-Type header and '
-                           'try again.')
+        raise Refusal(
+            400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
+        )
     row = _find(cinder, request)
     if name == 'reset_status':
         cinder.admin_only(request, 'group:reset_status')
@@ -204,10 +246,18 @@ def create_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     group = cinder.groups.get(body.get('group_id', ''))
     if group is None or not lists.mine(request, group):
         raise Refusal(404, MISSING.format(body.get('group_id')))
-    row = {'id': cinder.new_id(), 'name': body.get('name'), 'description': body.get('description'),
-           'group_id': group['id'], 'group_type_id': group['group_type'], 'status': 'available',
-           'created_at': cinder.stamp(), 'updated_at': cinder.stamp(), 'project_id': request.user.project_id,
-           'user_id': request.user.user_id}
+    row = {
+        'id': cinder.new_id(),
+        'name': body.get('name'),
+        'description': body.get('description'),
+        'group_id': group['id'],
+        'group_type_id': group['group_type'],
+        'status': 'available',
+        'created_at': cinder.stamp(),
+        'updated_at': cinder.stamp(),
+        'project_id': request.user.project_id,
+        'user_id': request.user.user_id,
+    }
     cinder.group_snapshots[row['id']] = row
     for volume in _members(cinder, group):
         records.new_snapshot(cinder, volume, group_snapshot_id=row['id'])

@@ -12,30 +12,55 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder
 
 
-FILTERS = {'volume': ['name', 'status', 'metadata', 'bootable', 'migration_status',
-                      'availability_zone', 'group_id', 'size', 'created_at', 'updated_at'],
-           'snapshot': ['name', 'status', 'volume_id', 'metadata', 'availability_zone'],
-           'attachment': ['volume_id', 'status', 'instance_id', 'attach_status'],
-           'backup': ['name', 'status', 'volume_id'],
-           'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
-           'group': ['name', 'status', 'availability_zone', 'group_type_id'],
-           'volume_type': ['is_public']}
+FILTERS = {
+    'volume': [
+        'name',
+        'status',
+        'metadata',
+        'bootable',
+        'migration_status',
+        'availability_zone',
+        'group_id',
+        'size',
+        'created_at',
+        'updated_at',
+    ],
+    'snapshot': ['name', 'status', 'volume_id', 'metadata', 'availability_zone'],
+    'attachment': ['volume_id', 'status', 'instance_id', 'attach_status'],
+    'backup': ['name', 'status', 'volume_id'],
+    'message': ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message_level'],
+    'group': ['name', 'status', 'availability_zone', 'group_type_id'],
+    'volume_type': ['is_public'],
+}
 
 
 def list_zones(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /os-availability-zone."""
-    return wire.reply({'availabilityZoneInfo': [
-        {'zoneName': zone, 'zoneState': {'available': True}} for zone in cinder.settings.zones]})
+    return wire.reply(
+        {
+            'availabilityZoneInfo': [
+                {'zoneName': zone, 'zoneState': {'available': True}} for zone in cinder.settings.zones
+            ]
+        }
+    )
 
 
 def list_services(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /os-services, by binary and host."""
     cinder.admin_only(request, 'volume_extension:services:index')
     zone, rows = cinder.settings.zones[0], []
-    for binary, host in (('cinder-scheduler', 'control'),
-                         *(('cinder-volume', f'{host}@fake') for host in cinder.hosts)):
-        row: dict[str, Any] = {'binary': binary, 'host': host, 'zone': zone, 'status': 'enabled',
-                               'state': 'up', 'updated_at': micro(cinder.stamp())}
+    for binary, host in (
+        ('cinder-scheduler', 'control'),
+        *(('cinder-volume', f'{host}@fake') for host in cinder.hosts),
+    ):
+        row: dict[str, Any] = {
+            'binary': binary,
+            'host': host,
+            'zone': zone,
+            'status': 'enabled',
+            'state': 'up',
+            'updated_at': micro(cinder.stamp()),
+        }
         row['disabled_reason'] = None
         if request.minor >= 7:
             row['cluster'] = None
@@ -59,11 +84,16 @@ def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         row: dict[str, Any] = {'name': f'{host}@fake#fake'}
         if str(request.last('detail', 'false')).lower() == 'true':
             row['capabilities'] = {
-                'total_capacity_gb': 1000, 'free_capacity_gb': 1000 - used,
-                'allocated_capacity_gb': used, 'reserved_percentage': 0,
-                'volume_backend_name': 'fake', 'storage_protocol': 'fake',
-                'driver_version': '1.0', 'vendor_name': 'emulated',
-                'timestamp': micro(cinder.stamp())}
+                'total_capacity_gb': 1000,
+                'free_capacity_gb': 1000 - used,
+                'allocated_capacity_gb': used,
+                'reserved_percentage': 0,
+                'volume_backend_name': 'fake',
+                'storage_protocol': 'fake',
+                'driver_version': '1.0',
+                'vendor_name': 'emulated',
+                'timestamp': micro(cinder.stamp()),
+            }
         rows.append(row)
     return wire.reply({'pools': rows})
 
@@ -72,9 +102,13 @@ def list_filters(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /resource_filters, from 3.33."""
     known = cinder.filters
     wanted = request.last('resource')
-    return wire.reply({'resource_filters': [
-        {'resource': name, 'filters': filters} for name, filters in known.items()
-        if wanted in (None, name)]})
+    return wire.reply(
+        {
+            'resource_filters': [
+                {'resource': name, 'filters': filters} for name, filters in known.items() if wanted in (None, name)
+            ]
+        }
+    )
 
 
 def list_extensions(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -95,8 +129,15 @@ def change_service(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if verb not in ('enable', 'disable', 'disable-log-reason'):
         return wire.empty(202 if verb == 'failover' else 200)
     status = 'enabled' if verb == 'enable' else 'disabled'
-    return wire.reply({'host': body['host'], 'service': '', 'binary': body.get('binary'), 'status': status,
-                       'disabled': verb != 'enable'})
+    return wire.reply(
+        {
+            'host': body['host'],
+            'service': '',
+            'binary': body.get('binary'),
+            'status': status,
+            'disabled': verb != 'enable',
+        }
+    )
 
 
 def log_levels(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -105,9 +146,15 @@ def log_levels(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if request.path.endswith('set-log'):
         return wire.bare(202)
     server = (cinder.body_of(request, '') or {}).get('server')
-    return wire.reply({'log_levels': [
-        {'host': name, 'binary': 'cinder-volume', 'levels': {'cinder': 'INFO'}}
-        for name in _names(cinder)[1:] if server in (None, '', name)]})
+    return wire.reply(
+        {
+            'log_levels': [
+                {'host': name, 'binary': 'cinder-volume', 'levels': {'cinder': 'INFO'}}
+                for name in _names(cinder)[1:]
+                if server in (None, '', name)
+            ]
+        }
+    )
 
 
 def list_hosts(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -116,9 +163,21 @@ def list_hosts(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     zone = cinder.settings.zones[0]
     if request.last('zone') not in (None, zone):
         return wire.reply({'hosts': []})
-    return wire.reply({'hosts': [
-        {'host_name': name, 'service': 'cinder-volume', 'zone': zone, 'service-status': 'available',
-         'service-state': 'enabled', 'last-update': micro(cinder.stamp())} for name in _names(cinder)[1:]]})
+    return wire.reply(
+        {
+            'hosts': [
+                {
+                    'host_name': name,
+                    'service': 'cinder-volume',
+                    'zone': zone,
+                    'service-status': 'available',
+                    'service-state': 'enabled',
+                    'last-update': micro(cinder.stamp()),
+                }
+                for name in _names(cinder)[1:]
+            ]
+        }
+    )
 
 
 def show_host(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -127,9 +186,22 @@ def show_host(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     name = request.args['name']
     if name not in _names(cinder):
         raise Refusal(404, f'Service cinder-volume could not be found on host {name}.')
-    return wire.reply({'host': [{'resource': {
-        'host': name, 'project': '(total)', 'volume_count': str(len(cinder.volumes)), 'total_volume_gb': '0',
-        'snapshot_count': '0', 'total_snapshot_gb': '0'}}]})
+    return wire.reply(
+        {
+            'host': [
+                {
+                    'resource': {
+                        'host': name,
+                        'project': '(total)',
+                        'volume_count': str(len(cinder.volumes)),
+                        'total_volume_gb': '0',
+                        'snapshot_count': '0',
+                        'total_snapshot_gb': '0',
+                    }
+                }
+            ]
+        }
+    )
 
 
 def show_capabilities(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -176,8 +248,9 @@ def manage_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'volume_extension:volume_manage')
     body = cinder.body(request, 'volume')
     _on_host(cinder, body.get('host'))
-    volume = records.new_volume(cinder, request.user.project_id, request.user.user_id, 1, name=body.get('name'),
-                                host=body['host'])
+    volume = records.new_volume(
+        cinder, request.user.project_id, request.user.user_id, 1, name=body.get('name'), host=body['host']
+    )
     return wire.reply({'volume': volumes.full(cinder, request, volume)}, 202)
 
 
@@ -199,8 +272,10 @@ ROUTES = [
     Route('GET', '/scheduler-stats/get_pools', list_pools),
     Route('GET', '/resource_filters', list_filters, since=33),
     Route('GET', '/extensions', list_extensions),
-    *(Route('PUT', f'/os-services/{verb}', change_service)
-      for verb in ('enable', 'disable', 'disable-log-reason', 'freeze', 'thaw', 'failover_host')),
+    *(
+        Route('PUT', f'/os-services/{verb}', change_service)
+        for verb in ('enable', 'disable', 'disable-log-reason', 'freeze', 'thaw', 'failover_host')
+    ),
     Route('PUT', '/os-services/get-log', log_levels, since=32),
     Route('PUT', '/os-services/set-log', log_levels, since=32),
     Route('GET', '/os-hosts', list_hosts),
@@ -210,10 +285,16 @@ ROUTES = [
     Route('GET', '/clusters/detail', list_clusters, since=7),
     Route('GET', '/clusters/{name}', show_cluster, since=7),
     Route('POST', '/workers/cleanup', clean_up, since=24),
-    *(Route('GET', path + tail, list_manageable, since=since)
-      for path, since in (('/manageable_volumes', 8), ('/manageable_snapshots', 8), ('/os-volume-manage', 0),
-                          ('/os-snapshot-manage', 0))
-      for tail in ('', '/detail')),
+    *(
+        Route('GET', path + tail, list_manageable, since=since)
+        for path, since in (
+            ('/manageable_volumes', 8),
+            ('/manageable_snapshots', 8),
+            ('/os-volume-manage', 0),
+            ('/os-snapshot-manage', 0),
+        )
+        for tail in ('', '/detail')
+    ),
     Route('POST', '/manageable_volumes', manage_volume, since=8),
     Route('POST', '/os-volume-manage', manage_volume),
     Route('POST', '/manageable_snapshots', manage_snapshot, since=8),

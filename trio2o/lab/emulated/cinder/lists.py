@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _PAGING = {'limit', 'marker', 'offset', 'sort', 'sort_key', 'sort_dir', 'with_count'}
-_COLUMNS = {'display_name': 'name', 'display_description': 'description',
-            'tenant_id': 'project_id'}
+_COLUMNS = {'display_name': 'name', 'display_description': 'description', 'tenant_id': 'project_id'}
 _TRUE = {'1', 't', 'true', 'on', 'y', 'yes'}
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    'gt': lambda a, b: a > b, 'gte': lambda a, b: a >= b, 'eq': lambda a, b: a == b,
-    'neq': lambda a, b: a != b, 'lt': lambda a, b: a < b, 'lte': lambda a, b: a <= b}
+    'gt': lambda a, b: a > b,
+    'gte': lambda a, b: a >= b,
+    'eq': lambda a, b: a == b,
+    'neq': lambda a, b: a != b,
+    'lt': lambda a, b: a < b,
+    'lte': lambda a, b: a <= b,
+}
 
 
 def value_of(record: Record, key: str) -> Any:
@@ -42,15 +46,13 @@ def filters_of(request: wire.Request, allowed: Sequence[str]) -> dict[str, str]:
     known = set(allowed) | ({f'{name}~' for name in allowed} if request.minor >= 34 else set())
     unknown = [key for key in given if key not in known]
     if unknown and request.minor >= 31:
-        raise Refusal(400, f"Invalid filters {','.join(unknown)} are found in query options.")
+        raise Refusal(400, f'Invalid filters {",".join(unknown)} are found in query options.')
     return {key: value for key, value in given.items() if key in known}
 
 
-def choose(request: wire.Request, records: Sequence[Record],
-           filters: dict[str, str]) -> list[Record]:
+def choose(request: wire.Request, records: Sequence[Record], filters: dict[str, str]) -> list[Record]:
     """The records of the caller (or of all) that match the filters."""
-    everybody = request.user.is_admin and \
-        (filters.pop('all_tenants', '0') or '1').lower() in _TRUE
+    everybody = request.user.is_admin and (filters.pop('all_tenants', '0') or '1').lower() in _TRUE
     project = request.user.project_id
     chosen = [row for row in records if everybody or row['project_id'] == project]
     for key, text in filters.items():
@@ -98,8 +100,9 @@ def limit_of(cinder: 'Cinder', request: wire.Request) -> int:
 def _offset_of(request: wire.Request) -> int:
     text = request.last('offset', '0')
     if not str(text).isdigit():
-        raise Refusal(400, 'offset must be an integer'
-                      if not str(text).lstrip('-').isdigit() else 'offset must be >= 0')
+        raise Refusal(
+            400, 'offset must be an integer' if not str(text).lstrip('-').isdigit() else 'offset must be >= 0'
+        )
     return int(str(text))
 
 
@@ -107,8 +110,10 @@ def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
     """Keys and directions; created_at and id follow in the first direction."""
     sort = request.last('sort')
     if sort is not None and (request.has('sort_key') or request.has('sort_dir')):
-        raise Refusal(400, "The 'sort_key' and 'sort_dir' parameters are deprecated and cannot be "
-                           "used with the 'sort' parameter.")
+        raise Refusal(
+            400,
+            "The 'sort_key' and 'sort_dir' parameters are deprecated and cannot be used with the 'sort' parameter.",
+        )
     if sort is not None:
         pairs = [item.partition(':') for item in sort.strip().split(',')]
         keys = [key.strip() for key, _, _ in pairs]
@@ -118,9 +123,12 @@ def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
         dirs = [(request.last('sort_dir') or 'desc').strip()]
     for way in dirs:
         if way not in ('asc', 'desc'):
-            raise Refusal(400, 'Invalid input received: Unknown sort direction, must be one of: '
-                               'asc-nullsfirst, asc-nullslast, desc-nullsfirst, desc-nullslast, '
-                               'asc, desc.')
+            raise Refusal(
+                400,
+                'Invalid input received: Unknown sort direction, must be one of: '
+                'asc-nullsfirst, asc-nullslast, desc-nullsfirst, desc-nullslast, '
+                'asc, desc.',
+            )
     for key in ('created_at', 'id'):
         if key not in keys:
             keys.append(key)
@@ -128,8 +136,9 @@ def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
     return keys, dirs
 
 
-def page_of(cinder: 'Cinder', request: wire.Request, chosen: list[Record],
-            known: dict[str, Record], missing: str) -> list[Record]:
+def page_of(
+    cinder: 'Cinder', request: wire.Request, chosen: list[Record], known: dict[str, Record], missing: str
+) -> list[Record]:
     """One page; ``missing`` is the text of the 404 for an unknown marker."""
     limit, offset = limit_of(cinder, request), _offset_of(request)
     keys, dirs = order_of(request)
@@ -140,11 +149,12 @@ def page_of(cinder: 'Cinder', request: wire.Request, chosen: list[Record],
     marker = known.get(wanted) if wanted is not None else None
     if wanted is not None and (marker is None or not mine(request, marker)):
         raise Refusal(404, missing.format(wanted))
-    return paging.after(chosen, marker, keys, dirs, value_of)[offset:offset + limit]
+    return paging.after(chosen, marker, keys, dirs, value_of)[offset : offset + limit]
 
 
-def links_of(cinder: 'Cinder', request: wire.Request, page: list[Record], path: str,
-             count: int | None = None) -> list[dict[str, str]]:
+def links_of(
+    cinder: 'Cinder', request: wire.Request, page: list[Record], path: str, count: int | None = None
+) -> list[dict[str, str]]:
     """The next link, perhaps empty: with a count the last page may still carry one."""
     if not page or limit_of(cinder, request) > (count or len(page)):
         return []

@@ -19,18 +19,31 @@ _FILTERS = ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message
 def add(cinder: 'Cinder', project_id: str, **given: Any) -> dict[str, Any]:
     """Put a message into the pod."""
     now = given.get('created_at') or cinder.stamp()
-    row = {'id': cinder.new_id(), 'project_id': project_id, 'event_id': 'VOLUME_VOLUME_001_003', 'created_at': now,
-           'user_message': 'schedule allocate volume:Could not find any available weighted backend.',
-           'message_level': 'ERROR', 'request_id': f'req-{cinder.new_id()}', 'resource_type': 'VOLUME',
-           'resource_uuid': cinder.new_id(), 'expires_at': now + datetime.timedelta(days=30), **given}
+    row = {
+        'id': cinder.new_id(),
+        'project_id': project_id,
+        'event_id': 'VOLUME_VOLUME_001_003',
+        'created_at': now,
+        'user_message': 'schedule allocate volume:Could not find any available weighted backend.',
+        'message_level': 'ERROR',
+        'request_id': f'req-{cinder.new_id()}',
+        'resource_type': 'VOLUME',
+        'resource_uuid': cinder.new_id(),
+        'expires_at': now + datetime.timedelta(days=30),
+        **given,
+    }
     cinder.messages[row['id']] = row
     return row
 
 
 def _view(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
     names = ('id', 'event_id', 'user_message', 'message_level', 'request_id', 'resource_type', 'resource_uuid')
-    return {**{name: row[name] for name in names}, 'created_at': micro(row['created_at']),
-            'guaranteed_until': micro(row['expires_at']), 'links': volumes.links(request, 'messages', row['id'])}
+    return {
+        **{name: row[name] for name in names},
+        'created_at': micro(row['created_at']),
+        'guaranteed_until': micro(row['expires_at']),
+        'links': volumes.links(request, 'messages', row['id']),
+    }
 
 
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:

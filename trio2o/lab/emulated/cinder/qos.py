@@ -23,15 +23,13 @@ def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 
 
 def _answer(request: wire.Request, spec: dict[str, Any]) -> wire.Response:
-    return wire.reply({'qos_specs': _view(request, spec),
-                       'links': volumes.links(request, 'qos-specs', spec['id'])})
+    return wire.reply({'qos_specs': _view(request, spec), 'links': volumes.links(request, 'qos-specs', spec['id'])})
 
 
 def list_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /qos-specs."""
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:get_all')
-    return wire.reply({'qos_specs': [_view(request, row)
-                                     for row in cinder.qos_specs.values()]})
+    return wire.reply({'qos_specs': [_view(request, row) for row in cinder.qos_specs.values()]})
 
 
 def show_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -79,8 +77,7 @@ def delete_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     spec = _find(cinder, request)
     users = [kind for kind in cinder.types.values() if kind['qos_specs_id'] == spec['id']]
     if users and str(request.last('force', 'false')).lower() != 'true':
-        raise Refusal(400, 'Failed to delete qos_specs: QoS Specs is still associated with '
-                           'entities.')
+        raise Refusal(400, 'Failed to delete qos_specs: QoS Specs is still associated with entities.')
     for kind in users:
         kind['qos_specs_id'] = None
     del cinder.qos_specs[spec['id']]
@@ -98,9 +95,12 @@ def bind_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         return wire.bare(202)
     kind = cinder.types.get(request.last('vol_type_id') or '')
     if kind is None:
-        raise Refusal(404 if request.has('vol_type_id') else 400,
-                      'Volume Type id must not be None.' if not request.has('vol_type_id') else
-                      f'Volume type {request.last("vol_type_id")} could not be found.')
+        raise Refusal(
+            404 if request.has('vol_type_id') else 400,
+            'Volume Type id must not be None.'
+            if not request.has('vol_type_id')
+            else f'Volume type {request.last("vol_type_id")} could not be found.',
+        )
     kind['qos_specs_id'] = spec['id'] if verb == 'associate' else None
     return wire.bare(202)
 
@@ -109,9 +109,15 @@ def list_qos_users(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /qos-specs/{id}/associations."""
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:get_all_associations')
     spec = _find(cinder, request)
-    return wire.reply({'qos_associations': [
-        {'association_type': 'volume_type', 'id': kind['id'], 'name': kind['name']}
-        for kind in cinder.types.values() if kind['qos_specs_id'] == spec['id']]})
+    return wire.reply(
+        {
+            'qos_associations': [
+                {'association_type': 'volume_type', 'id': kind['id'], 'name': kind['name']}
+                for kind in cinder.types.values()
+                if kind['qos_specs_id'] == spec['id']
+            ]
+        }
+    )
 
 
 ROUTES = [

@@ -9,16 +9,25 @@ from trio2o.lab.emulated.wire import Refusal, Route
 if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder
 
-DEFAULTS = {'volumes': -1, 'snapshots': -1, 'gigabytes': -1, 'backups': -1,
-            'backup_gigabytes': -1, 'per_volume_gigabytes': -1, 'groups': -1}
+DEFAULTS = {
+    'volumes': -1,
+    'snapshots': -1,
+    'gigabytes': -1,
+    'backups': -1,
+    'backup_gigabytes': -1,
+    'per_volume_gigabytes': -1,
+    'groups': -1,
+}
 
 
 def limits(cinder: 'Cinder', project_id: str) -> dict[str, int]:
     """The limits of a project in this pod, those of each type by its name among them."""
-    typed = {f'{name}_{kind["name"]}': -1 for kind in cinder.types.values()
-             for name in ('volumes', 'gigabytes', 'snapshots')}
-    return {**DEFAULTS, **typed, **cinder.quota_classes['default'],
-            **cinder.quota_sets.get(project_id, {})}
+    typed = {
+        f'{name}_{kind["name"]}': -1
+        for kind in cinder.types.values()
+        for name in ('volumes', 'gigabytes', 'snapshots')
+    }
+    return {**DEFAULTS, **typed, **cinder.quota_classes['default'], **cinder.quota_sets.get(project_id, {})}
 
 
 def usage(cinder: 'Cinder', project_id: str) -> dict[str, int]:
@@ -55,12 +64,17 @@ def check(cinder: 'Cinder', request: wire.Request, **wanted: int) -> None:
         if allowed[name] < 0 or used[name] + count <= allowed[name]:
             continue
         if name == 'gigabytes':
-            raise Refusal(413, 'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot '
-                               f'exceeds allowed gigabytes quota. Requested {count}G, quota is '
-                               f'{allowed[name]}G and {used[name]}G has been consumed.', retry)
+            raise Refusal(
+                413,
+                'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot '
+                f'exceeds allowed gigabytes quota. Requested {count}G, quota is '
+                f'{allowed[name]}G and {used[name]}G has been consumed.',
+                retry,
+            )
         title = {'volumes': 'VolumeLimitExceeded', 'backups': 'BackupLimitExceeded'}.get(name, 'SnapshotLimitExceeded')
-        raise Refusal(413, f'{title}: Maximum number of {name} allowed ({allowed[name]}) exceeded '
-                           f"for quota '{name}'.", retry)
+        raise Refusal(
+            413, f"{title}: Maximum number of {name} allowed ({allowed[name]}) exceeded for quota '{name}'.", retry
+        )
 
 
 def _may_see(cinder: 'Cinder', request: wire.Request) -> str:
@@ -76,8 +90,7 @@ def show(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     values: dict[str, Any] = dict(limits(cinder, project))
     if str(request.last('usage', 'false')).lower() in ('true', '1'):
         used = usage(cinder, project)
-        values = {name: {'limit': value, 'in_use': used.get(name, 0), 'reserved': 0}
-                  for name, value in values.items()}
+        values = {name: {'limit': value, 'in_use': used.get(name, 0), 'reserved': 0} for name, value in values.items()}
     return wire.reply({'quota_set': {'id': project, **values}})
 
 
@@ -112,8 +125,7 @@ def show_class(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /os-quota-class-sets/{name}."""
     cinder.admin_only(request, 'volume_extension:quota_classes:get')
     name = request.args['name']
-    return wire.reply({'quota_class_set': {
-        'id': name, **limits(cinder, ''), **cinder.quota_classes.get(name, {})}})
+    return wire.reply({'quota_class_set': {'id': name, **limits(cinder, ''), **cinder.quota_classes.get(name, {})}})
 
 
 def update_class(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -121,7 +133,8 @@ def update_class(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'volume_extension:quota_classes:update')
     body = cinder.body(request, 'quota_class_set')
     cinder.quota_classes.setdefault(request.args['name'], {}).update(
-        {name: int(value) for name, value in body.items()})
+        {name: int(value) for name, value in body.items()}
+    )
     return wire.reply({'quota_class_set': {**limits(cinder, ''), **body}})
 
 
@@ -131,13 +144,25 @@ def show_limits(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if request.user.is_admin:
         project = request.last('project_id') or request.last('tenant_id') or project
     values, used = limits(cinder, project), usage(cinder, project)
-    return wire.reply({'limits': {'rate': [], 'absolute': {
-        'maxTotalVolumes': values['volumes'], 'maxTotalSnapshots': values['snapshots'],
-        'maxTotalVolumeGigabytes': values['gigabytes'], 'maxTotalBackups': values['backups'],
-        'maxTotalBackupGigabytes': values['backup_gigabytes'],
-        'totalVolumesUsed': used['volumes'], 'totalGigabytesUsed': used['gigabytes'],
-        'totalSnapshotsUsed': used['snapshots'], 'totalBackupsUsed': used['backups'],
-        'totalBackupGigabytesUsed': used['backup_gigabytes']}}})
+    return wire.reply(
+        {
+            'limits': {
+                'rate': [],
+                'absolute': {
+                    'maxTotalVolumes': values['volumes'],
+                    'maxTotalSnapshots': values['snapshots'],
+                    'maxTotalVolumeGigabytes': values['gigabytes'],
+                    'maxTotalBackups': values['backups'],
+                    'maxTotalBackupGigabytes': values['backup_gigabytes'],
+                    'totalVolumesUsed': used['volumes'],
+                    'totalGigabytesUsed': used['gigabytes'],
+                    'totalSnapshotsUsed': used['snapshots'],
+                    'totalBackupsUsed': used['backups'],
+                    'totalBackupGigabytesUsed': used['backup_gigabytes'],
+                },
+            }
+        }
+    )
 
 
 ROUTES = [

@@ -9,22 +9,39 @@ if TYPE_CHECKING:
 
 def default_type(cinder: 'Cinder') -> dict[str, Any]:
     """``__DEFAULT__``, or whatever is left."""
-    return next((kind for kind in cinder.types.values() if kind['name'] == '__DEFAULT__'),
-                next(iter(cinder.types.values())))
+    return next(
+        (kind for kind in cinder.types.values() if kind['name'] == '__DEFAULT__'), next(iter(cinder.types.values()))
+    )
 
 
-def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int,
-               **given: Any) -> dict[str, Any]:
+def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
     """An available volume, unless ``given`` says otherwise."""
     now = given.get('created_at') or cinder.stamp()
     volume = {
-        'id': cinder.new_id(), 'name': None, 'description': None, 'size': size,
-        'project_id': project_id, 'user_id': user_id, 'status': 'available', 'created_at': now,
-        'updated_at': now, 'availability_zone': cinder.settings.zones[0],
-        'type_id': default_type(cinder)['id'], 'snapshot_id': None, 'source_volid': None,
-        'metadata': {}, 'bootable': False, 'multiattach': False, 'readonly': None,
-        'image_metadata': {}, 'host': f'{cinder.hosts[0]}@fake#fake', 'migration_status': None,
-        'replication_status': None, 'group_id': None, 'encryption_key_id': None}
+        'id': cinder.new_id(),
+        'name': None,
+        'description': None,
+        'size': size,
+        'project_id': project_id,
+        'user_id': user_id,
+        'status': 'available',
+        'created_at': now,
+        'updated_at': now,
+        'availability_zone': cinder.settings.zones[0],
+        'type_id': default_type(cinder)['id'],
+        'snapshot_id': None,
+        'source_volid': None,
+        'metadata': {},
+        'bootable': False,
+        'multiattach': False,
+        'readonly': None,
+        'image_metadata': {},
+        'host': f'{cinder.hosts[0]}@fake#fake',
+        'migration_status': None,
+        'replication_status': None,
+        'group_id': None,
+        'encryption_key_id': None,
+    }
     volume |= given
     cinder.volumes[volume['id']] = volume
     return volume
@@ -34,10 +51,20 @@ def new_snapshot(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict
     """An available snapshot."""
     now = given.get('created_at') or cinder.stamp()
     snapshot = {
-        'id': cinder.new_id(), 'name': None, 'description': None, 'volume_id': volume['id'],
-        'size': volume['size'], 'project_id': volume['project_id'], 'user_id': volume['user_id'],
-        'status': 'available', 'created_at': now, 'updated_at': now, 'metadata': {},
-        'group_snapshot_id': None, 'progress': '100%'}
+        'id': cinder.new_id(),
+        'name': None,
+        'description': None,
+        'volume_id': volume['id'],
+        'size': volume['size'],
+        'project_id': volume['project_id'],
+        'user_id': volume['user_id'],
+        'status': 'available',
+        'created_at': now,
+        'updated_at': now,
+        'metadata': {},
+        'group_snapshot_id': None,
+        'progress': '100%',
+    }
     snapshot |= given
     cinder.snapshots[snapshot['id']] = snapshot
     return snapshot
@@ -49,14 +76,28 @@ def touch(cinder: 'Cinder', record: dict[str, Any], **changes: Any) -> None:
     record['updated_at'] = cinder.stamp()
 
 
-def attach(cinder: 'Cinder', volume: dict[str, Any], server_id: str | None, device: str | None,
-           status: str = 'attached', mode: str = 'rw') -> str:
+def attach(
+    cinder: 'Cinder',
+    volume: dict[str, Any],
+    server_id: str | None,
+    device: str | None,
+    status: str = 'attached',
+    mode: str = 'rw',
+) -> str:
     """Record that a server has, or reserves, the volume."""
     attachment = {
-        'id': cinder.new_id(), 'volume_id': volume['id'], 'instance': server_id,
-        'device': device, 'status': status, 'attach_mode': mode,
-        'attached_at': cinder.stamp() if status == 'attached' else None, 'detached_at': None,
-        'connection_info': {}, 'project_id': volume['project_id'], 'created_at': cinder.stamp()}
+        'id': cinder.new_id(),
+        'volume_id': volume['id'],
+        'instance': server_id,
+        'device': device,
+        'status': status,
+        'attach_mode': mode,
+        'attached_at': cinder.stamp() if status == 'attached' else None,
+        'detached_at': None,
+        'connection_info': {},
+        'project_id': volume['project_id'],
+        'created_at': cinder.stamp(),
+    }
     cinder.attachments[attachment['id']] = attachment
     touch(cinder, volume, status='in-use' if status == 'attached' else 'reserved')
     return attachment['id']

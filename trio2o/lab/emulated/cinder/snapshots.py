@@ -17,10 +17,8 @@ _FILTERS = ['name', 'status', 'volume_id', 'metadata', 'availability_zone']
 
 
 def _view(request: wire.Request, snapshot: Snapshot, extended: bool) -> dict[str, Any]:
-    view = {name: snapshot[name] for name in ('id', 'name', 'description', 'volume_id', 'status',
-                                              'size', 'metadata')}
-    view |= {'created_at': micro(snapshot['created_at']),
-             'updated_at': micro(snapshot['updated_at'])}
+    view = {name: snapshot[name] for name in ('id', 'name', 'description', 'volume_id', 'status', 'size', 'metadata')}
+    view |= {'created_at': micro(snapshot['created_at']), 'updated_at': micro(snapshot['updated_at'])}
     if extended:
         if request.minor >= 14:
             view['group_snapshot_id'] = snapshot['group_snapshot_id']
@@ -33,8 +31,7 @@ def _view(request: wire.Request, snapshot: Snapshot, extended: bool) -> dict[str
 
 def _extended(snapshot: Snapshot) -> dict[str, Any]:
     prefix = 'os-extended-snapshot-attributes:'
-    return {prefix + 'progress': snapshot['progress'], prefix + 'project_id':
-            snapshot['project_id']}
+    return {prefix + 'progress': snapshot['progress'], prefix + 'project_id': snapshot['project_id']}
 
 
 def find(cinder: 'Cinder', request: wire.Request) -> Snapshot:
@@ -50,8 +47,9 @@ def _list(cinder: 'Cinder', request: wire.Request, path: str, detail: bool) -> w
     filters = lists.filters_of(request, _FILTERS)
     chosen = lists.choose(request, list(cinder.snapshots.values()), filters)
     page = lists.page_of(cinder, request, chosen, cinder.snapshots, MISSING)
-    body: dict[str, Any] = {'snapshots': [
-        {**_view(request, row, detail), **(_extended(row) if detail else {})} for row in page]}
+    body: dict[str, Any] = {
+        'snapshots': [{**_view(request, row, detail), **(_extended(row) if detail else {})} for row in page]
+    }
     count = len(chosen) if lists.counted(request) else None
     more = lists.links_of(cinder, request, page, path, count)
     if more:
@@ -85,16 +83,27 @@ def create_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     volume = volumes.find(cinder, request, body['volume_id'])
     force = str(body.get('force', False)).lower() == 'true' or request.minor >= 66
     if volume['status'] != 'available' and not (force and volume['status'] == 'in-use'):
-        raise Refusal(400, f"Invalid volume: Volume {volume['id']} status must be available, but "
-                           f"current status is: {volume['status']}.")
+        raise Refusal(
+            400,
+            f'Invalid volume: Volume {volume["id"]} status must be available, but '
+            f'current status is: {volume["status"]}.',
+        )
     quotas.check(cinder, request, snapshots=1, gigabytes=volume['size'])
     snapshot = records.new_snapshot(
-        cinder, volume, name=body.get('name', body.get('display_name')), status='creating',
-        description=body.get('description', body.get('display_description')), updated_at=None,
-        metadata=dict(body.get('metadata') or {}), user_id=request.user.user_id, progress='0%')
+        cinder,
+        volume,
+        name=body.get('name', body.get('display_name')),
+        status='creating',
+        description=body.get('description', body.get('display_description')),
+        updated_at=None,
+        metadata=dict(body.get('metadata') or {}),
+        user_id=request.user.user_id,
+        progress='0%',
+    )
     view = _view(request, snapshot, True)
-    cinder.later(cinder.settings.build_seconds, lambda: records.touch(
-        cinder, snapshot, status='available', progress='100%'))
+    cinder.later(
+        cinder.settings.build_seconds, lambda: records.touch(cinder, snapshot, status='available', progress='100%')
+    )
     return wire.reply({'snapshot': view}, 202)
 
 
@@ -102,9 +111,15 @@ def update_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """PUT /snapshots/{id}."""
     body = cinder.body(request, 'snapshot')
     snapshot = find(cinder, request)
-    records.touch(cinder, snapshot, **{
-        name.removeprefix('display_'): body[name] for name in
-        ('name', 'description', 'display_name', 'display_description') if name in body})
+    records.touch(
+        cinder,
+        snapshot,
+        **{
+            name.removeprefix('display_'): body[name]
+            for name in ('name', 'description', 'display_name', 'display_description')
+            if name in body
+        },
+    )
     return wire.reply({'snapshot': _view(request, snapshot, True)})
 
 
@@ -112,8 +127,7 @@ def delete_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """DELETE /snapshots/{id}: 202."""
     snapshot = find(cinder, request)
     records.touch(cinder, snapshot, status='deleting')
-    cinder.later(cinder.settings.delete_seconds,
-                 lambda: cinder.snapshots.pop(snapshot['id'], None))
+    cinder.later(cinder.settings.delete_seconds, lambda: cinder.snapshots.pop(snapshot['id'], None))
     return wire.bare(202)
 
 
@@ -124,8 +138,9 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ('os-reset_status', 'os-force_delete', 'os-update_snapshot_status'):
-        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
-                           'Content-Type header and try again.')
+        raise Refusal(
+            400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
+        )
     snapshot = find(cinder, request)
     cinder.admin_only(request, 'volume_extension:snapshot_admin_actions:' + name[3:])
     if name == 'os-force_delete':

@@ -19,16 +19,28 @@ _FILTERS = ['name', 'volume_id']
 
 def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
     """Put a transfer of a volume into the pod."""
-    row = {'id': cinder.new_id(), 'volume_id': volume['id'], 'name': None, 'created_at': cinder.stamp(),
-           'project_id': volume['project_id'], 'auth_key': secrets.token_hex(8), 'no_snapshots': False, **given}
+    row = {
+        'id': cinder.new_id(),
+        'volume_id': volume['id'],
+        'name': None,
+        'created_at': cinder.stamp(),
+        'project_id': volume['project_id'],
+        'auth_key': secrets.token_hex(8),
+        'no_snapshots': False,
+        **given,
+    }
     cinder.transfers[row['id']] = row
     records.touch(cinder, volume, status='awaiting-transfer')
     return row
 
 
 def _brief(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
-    return {'id': row['id'], 'volume_id': row['volume_id'], 'name': row['name'],
-            'links': volumes.links(request, _OLD, row['id'])}
+    return {
+        'id': row['id'],
+        'volume_id': row['volume_id'],
+        'name': row['name'],
+        'links': volumes.links(request, _OLD, row['id']),
+    }
 
 
 def _full(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
@@ -57,8 +69,9 @@ def _list(cinder: 'Cinder', request: wire.Request, is_detailed: bool) -> wire.Re
         chosen = lists.choose(request, rows, {key: value for key, value in request.params if key == 'all_tenants'})
         page = paging.in_order(chosen, ['created_at', 'id'], ['asc', 'asc'])
     else:
-        chosen = lists.choose(request, rows, {key: value for key, value in request.params
-                                              if key in ('all_tenants', *_FILTERS)})
+        chosen = lists.choose(
+            request, rows, {key: value for key, value in request.params if key in ('all_tenants', *_FILTERS)}
+        )
         page = lists.page_of(cinder, request, chosen, cinder.transfers, MISSING)
     body: dict[str, Any] = {'transfers': [view(request, row) for row in page]}
     more = lists.links_of(cinder, request, page, _OLD)
@@ -92,8 +105,9 @@ def create_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(404, volumes.MISSING.format(body['volume_id']))
     if volume['status'] != 'available':
         raise Refusal(400, 'Invalid volume: status must be available')
-    row = add(cinder, volume, name=body.get('name'),
-              no_snapshots=str(body.get('no_snapshots', False)).lower() == 'true')
+    row = add(
+        cinder, volume, name=body.get('name'), no_snapshots=str(body.get('no_snapshots', False)).lower() == 'true'
+    )
     return wire.reply({'transfer': {**_full(request, row), 'auth_key': row['auth_key']}}, 202)
 
 

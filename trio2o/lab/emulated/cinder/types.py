@@ -16,18 +16,29 @@ _VISIBLE_SPECS = ('RESKEY:availability_zones', 'multiattach', 'replication_enabl
 
 def add(cinder: 'Cinder', name: str, **given: Any) -> Type:
     """Put a type into the pod, under an id of the pod's own."""
-    kind = {'id': cinder.new_id(), 'name': name, 'is_public': True, 'description': None,
-            'extra_specs': {}, 'qos_specs_id': None, 'projects': set(), 'encryption': None,
-            'created_at': cinder.stamp(), **given}
+    kind = {
+        'id': cinder.new_id(),
+        'name': name,
+        'is_public': True,
+        'description': None,
+        'extra_specs': {},
+        'qos_specs_id': None,
+        'projects': set(),
+        'encryption': None,
+        'created_at': cinder.stamp(),
+        **given,
+    }
     cinder.types[kind['id']] = kind
     return kind
 
 
-def _view(request: wire.Request, kind: Type, extended: bool = True,
-          qos: bool = True) -> dict[str, Any]:
+def _view(request: wire.Request, kind: Type, extended: bool = True, qos: bool = True) -> dict[str, Any]:
     view = {key: kind[key] for key in ('id', 'name', 'is_public', 'description')}
-    view['extra_specs'] = kind['extra_specs'] if request.user.is_admin else {
-        key: value for key, value in kind['extra_specs'].items() if key in _VISIBLE_SPECS}
+    view['extra_specs'] = (
+        kind['extra_specs']
+        if request.user.is_admin
+        else {key: value for key, value in kind['extra_specs'].items() if key in _VISIBLE_SPECS}
+    )
     if request.user.is_admin and qos:
         view['qos_specs_id'] = kind['qos_specs_id']
     if extended:
@@ -39,8 +50,7 @@ def find(cinder: 'Cinder', request: wire.Request) -> Type:
     """The type of the path."""
     wanted = request.args['type_id']
     kind = cinder.types.get(wanted)
-    if kind is None or not (kind['is_public'] or request.user.is_admin
-                            or request.user.project_id in kind['projects']):
+    if kind is None or not (kind['is_public'] or request.user.is_admin or request.user.project_id in kind['projects']):
         raise Refusal(404, f'Volume type {wanted} could not be found.')
     return kind
 
@@ -54,8 +64,9 @@ def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     elif admin and public in ('0', 'f', 'false', 'off', 'n', 'no'):
         chosen = [kind for kind in cinder.types.values() if not kind['is_public']]
     else:
-        chosen = [kind for kind in cinder.types.values()
-                  if kind['is_public'] or (not admin and project in kind['projects'])]
+        chosen = [
+            kind for kind in cinder.types.values() if kind['is_public'] or (not admin and project in kind['projects'])
+        ]
     limit = lists.limit_of(cinder, request)
     page = _page(cinder, request, chosen)[:limit]
     body: dict[str, Any] = {'volume_types': [_view(request, kind) for kind in page]}
@@ -72,7 +83,7 @@ def _page(cinder: 'Cinder', request: wire.Request, chosen: list[Type]) -> list[T
         raise Refusal(404, f'Volume type {wanted} could not be found.')
     marker = cinder.types.get(wanted) if wanted else None
     rows = paging.after(chosen, marker, keys, dirs, lists.value_of)
-    return rows[int(request.last('offset') or 0):]
+    return rows[int(request.last('offset') or 0) :]
 
 
 def show_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -95,9 +106,13 @@ def create_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, "Additional properties are not allowed ('id' was unexpected)")
     if any(kind['name'] == body['name'] for kind in cinder.types.values()):
         raise Refusal(409, f'Volume Type {body["name"]} already exists.')
-    kind = add(cinder, body['name'], description=body.get('description'),
-               extra_specs=dict(body.get('extra_specs') or {}),
-               is_public=body.get('os-volume-type-access:is_public', True))
+    kind = add(
+        cinder,
+        body['name'],
+        description=body.get('description'),
+        extra_specs=dict(body.get('extra_specs') or {}),
+        is_public=body.get('os-volume-type-access:is_public', True),
+    )
     return wire.reply({'volume_type': _view(request, kind, qos=False)})
 
 
@@ -107,8 +122,7 @@ def update_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     body = cinder.body(request, 'volume_type')
     kind = find(cinder, request)
     if not any(body.get(key) is not None for key in ('name', 'description', 'is_public')):
-        raise Refusal(400, 'Specify volume type name, description, is_public or a combination '
-                           'thereof.')
+        raise Refusal(400, 'Specify volume type name, description, is_public or a combination thereof.')
     if any(row['name'] == body.get('name') and row is not kind for row in cinder.types.values()):
         raise Refusal(409, f'Volume Type {body["name"]} already exists.')
     for key in ('name', 'description', 'is_public'):
@@ -130,8 +144,11 @@ def delete_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 def list_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /types/{id}/extra_specs."""
     kind = find(cinder, request)
-    shown = kind['extra_specs'] if request.user.is_admin else {
-        key: value for key, value in kind['extra_specs'].items() if key in _VISIBLE_SPECS}
+    shown = (
+        kind['extra_specs']
+        if request.user.is_admin
+        else {key: value for key, value in kind['extra_specs'].items() if key in _VISIBLE_SPECS}
+    )
     return wire.reply({'extra_specs': shown})
 
 
@@ -180,9 +197,13 @@ def list_access(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     kind = find(cinder, request)
     if kind['is_public']:
         raise Refusal(404, 'Access list not available for public volume types.')
-    return wire.reply({'volume_type_access': [
-        {'volume_type_id': kind['id'], 'project_id': project}
-        for project in sorted(kind['projects'])]})
+    return wire.reply(
+        {
+            'volume_type_access': [
+                {'volume_type_id': kind['id'], 'project_id': project} for project in sorted(kind['projects'])
+            ]
+        }
+    )
 
 
 def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -192,21 +213,19 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ('addProjectAccess', 'removeProjectAccess'):
-        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
-                           'Content-Type header and try again.')
+        raise Refusal(
+            400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
+        )
     cinder.admin_only(request, f'volume_extension:volume_type_access:{name}')
     kind, project = find(cinder, request), given['project']
     if kind['is_public']:
-        raise Refusal(400, 'Invalid volume type: Type access modification is not applicable to '
-                           'public volume type.')
+        raise Refusal(400, 'Invalid volume type: Type access modification is not applicable to public volume type.')
     if name == 'addProjectAccess':
         if project in kind['projects']:
-            raise Refusal(409, f'Volume type access for {kind["id"]} / {project} combination '
-                               'already exists.')
+            raise Refusal(409, f'Volume type access for {kind["id"]} / {project} combination already exists.')
         kind['projects'].add(project)
     elif project not in kind['projects']:
-        raise Refusal(404, f'Volume type access not found for {kind["id"]} / {project} '
-                           'combination.')
+        raise Refusal(404, f'Volume type access not found for {kind["id"]} / {project} combination.')
     if name == 'removeProjectAccess':
         kind['projects'].discard(project)
     return wire.bare(202)
@@ -226,16 +245,26 @@ def write_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         if kind['encryption']:
             raise Refusal(400, f'Volume type encryption for type {kind["id"]} already exists.')
         kind['encryption'] = {
-            'volume_type_id': kind['id'], 'encryption_id': cinder.new_id(), 'cipher': None,
-            'key_size': None, 'control_location': 'front-end', 'deleted': False,
+            'volume_type_id': kind['id'],
+            'encryption_id': cinder.new_id(),
+            'cipher': None,
+            'key_size': None,
+            'control_location': 'front-end',
+            'deleted': False,
             'deleted_at': None,
-            'created_at': cinder.stamp().isoformat(), 'updated_at': None}
+            'created_at': cinder.stamp().isoformat(),
+            'updated_at': None,
+        }
     elif not kind['encryption']:
         raise Refusal(404, f'Volume type encryption for type {kind["id"]} does not exist.')
     kind['encryption'].update(given)
-    return wire.reply({'encryption': {**given, 'volume_type_id': kind['id'],
-                                      'encryption_id': kind['encryption']['encryption_id']}
-                       if request.method == 'POST' else given})
+    return wire.reply(
+        {
+            'encryption': {**given, 'volume_type_id': kind['id'], 'encryption_id': kind['encryption']['encryption_id']}
+            if request.method == 'POST'
+            else given
+        }
+    )
 
 
 def delete_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:

@@ -10,14 +10,24 @@ if TYPE_CHECKING:
 
 
 def _documents(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
-    return {'versions': [{
-        'id': 'v3.0', 'status': 'CURRENT', 'version': f'3.{cinder.settings.max_minor}',
-        'min_version': f'3.{cinder.settings.min_minor}', 'updated': '2023-08-31T00:00:00Z',
-        'links': [{'rel': 'describedby', 'type': 'text/html',
-                   'href': 'https://docs.openstack.org/'},
-                  {'rel': 'self', 'href': f'{request.base}/v3/'}],
-        'media-types': [{'base': 'application/json',
-                         'type': 'application/vnd.openstack.volume+json;version=3'}]}]}
+    return {
+        'versions': [
+            {
+                'id': 'v3.0',
+                'status': 'CURRENT',
+                'version': f'3.{cinder.settings.max_minor}',
+                'min_version': f'3.{cinder.settings.min_minor}',
+                'updated': '2023-08-31T00:00:00Z',
+                'links': [
+                    {'rel': 'describedby', 'type': 'text/html', 'href': 'https://docs.openstack.org/'},
+                    {'rel': 'self', 'href': f'{request.base}/v3/'},
+                ],
+                'media-types': [
+                    {'base': 'application/json', 'type': 'application/vnd.openstack.volume+json;version=3'}
+                ],
+            }
+        ]
+    }
 
 
 def unversioned(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -26,8 +36,9 @@ def unversioned(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         return cinder.finish(request, wire.reply(_documents(cinder, request), 300))
     if request.path == '/v3':
         refused = cinder.authenticate(request)
-        return refused or wire.Response(302, [('Content-Type', 'text/plain; charset=UTF-8'),
-                                              ('Location', f'{request.base}/v3/')])
+        return refused or wire.Response(
+            302, [('Content-Type', 'text/plain; charset=UTF-8'), ('Location', f'{request.base}/v3/')]
+        )
     return cinder.no_route(request)
 
 

@@ -22,8 +22,9 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
     if name not in ACTIONS:
-        raise Refusal(400, f'There is no such action: {name}. Verify the request body and '
-                           'Content-Type header and try again.')
+        raise Refusal(
+            400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
+        )
     action, since = ACTIONS[name]
     if request.minor < since:
         raise Refusal(404, 'The resource could not be found.')
@@ -32,16 +33,19 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 def _demand(volume: Volume, *statuses: str) -> None:
     if volume['status'] not in statuses:
-        raise Refusal(400, f'Invalid volume: Volume {volume["id"]} status must be '
-                           f'{" or ".join(statuses)}, but current status is: {volume["status"]}.')
+        raise Refusal(
+            400,
+            f'Invalid volume: Volume {volume["id"]} status must be '
+            f'{" or ".join(statuses)}, but current status is: {volume["status"]}.',
+        )
 
 
 def _turn(status: str, *statuses: str) -> Action:
-    def action(cinder: 'Cinder', request: wire.Request, volume: Volume,
-               given: Any) -> wire.Response:
+    def action(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
         _demand(volume, *statuses)
         records.touch(cinder, volume, status=status)
         return wire.empty(202)
+
     return action
 
 
@@ -50,8 +54,11 @@ def extend(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
     _demand(volume, *(('available', 'in-use') if request.minor >= 42 else ('available',)))
     size = int(given.get('new_size', 0))
     if size <= volume['size']:
-        raise Refusal(400, f'Invalid input received: New size for extend must be greater than '
-                           f'current size. (current: {volume["size"]}, extended: {size}).')
+        raise Refusal(
+            400,
+            f'Invalid input received: New size for extend must be greater than '
+            f'current size. (current: {volume["size"]}, extended: {size}).',
+        )
     quotas.check(cinder, request, gigabytes=size - volume['size'])
     records.touch(cinder, volume, size=size)
     return wire.empty(202)
@@ -59,8 +66,7 @@ def extend(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
 
 def attach(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """The old flow's last step."""
-    records.attach(cinder, volume, given.get('instance_uuid'), given.get('mountpoint'),
-                   mode=given.get('mode', 'rw'))
+    records.attach(cinder, volume, given.get('instance_uuid'), given.get('mountpoint'), mode=given.get('mode', 'rw'))
     return wire.empty(202)
 
 
@@ -70,8 +76,7 @@ def detach(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
     for row in records.attachments_of(cinder, volume['id']):
         if wanted in (None, row['id']):
             if row['instance'] and not vouched(cinder, request):
-                raise Refusal(409, f'Detach volume from instance {row["instance"]} using the '
-                                   'Compute API')
+                raise Refusal(409, f'Detach volume from instance {row["instance"]} using the Compute API')
             del cinder.attachments[row['id']]
     records.touch(cinder, volume, status='available')
     return wire.empty(202)
@@ -83,8 +88,7 @@ def vouched(cinder: 'Cinder', request: wire.Request) -> bool:
     return 'service' in request.user.roles or (token is not None and 'service' in token.roles)
 
 
-def reset_status(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                 given: Any) -> wire.Response:
+def reset_status(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """For admins."""
     cinder.admin_only(request, 'volume_extension:volume_admin_actions:reset_status')
     if given.get('status'):
@@ -92,23 +96,20 @@ def reset_status(cinder: 'Cinder', request: wire.Request, volume: Volume,
     return wire.empty(202)
 
 
-def force_delete(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                 given: Any) -> wire.Response:
+def force_delete(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """For admins, whatever the status."""
     cinder.admin_only(request, 'volume_extension:volume_admin_actions:force_delete')
     volumes.erase(cinder, volume)
     return wire.empty(202)
 
 
-def set_bootable(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                 given: Any) -> wire.Response:
+def set_bootable(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """200 without a body."""
     records.touch(cinder, volume, bootable=str(given.get('bootable')).lower() == 'true')
     return wire.empty(200)
 
 
-def set_readonly(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                 given: Any) -> wire.Response:
+def set_readonly(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """Shows in the metadata."""
     _demand(volume, 'available')
     records.touch(cinder, volume, readonly=str(given.get('readonly')).lower() == 'true')
@@ -126,49 +127,59 @@ def retype(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
     return wire.empty(202)
 
 
-def set_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                       given: Any) -> wire.Response:
+def set_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """200 with all of it."""
     volume['image_metadata'] = {**volume['image_metadata'], **given.get('metadata', {})}
     return wire.reply({'metadata': volume['image_metadata']})
 
 
-def unset_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                         given: Any) -> wire.Response:
+def unset_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """One key."""
     if given.get('key') not in volume['image_metadata']:
         raise Refusal(404, 'Metadata does not exist.')
-    volume['image_metadata'] = {key: value for key, value in volume['image_metadata'].items()
-                                if key != given['key']}
+    volume['image_metadata'] = {key: value for key, value in volume['image_metadata'].items() if key != given['key']}
     return wire.bare(200)
 
 
-def show_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume,
-                        given: Any) -> wire.Response:
+def show_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """A read by POST."""
     return wire.reply({'metadata': volume['image_metadata']})
 
 
-def initialize(cinder: 'Cinder', request: wire.Request, volume: Volume,
-               given: Any) -> wire.Response:
+def initialize(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """As the fake driver connects."""
-    return wire.reply({'connection_info': {
-        'driver_volume_type': 'fake', 'data': {'volume_id': volume['id']},
-        'enforce_multipath': False}})
+    return wire.reply(
+        {
+            'connection_info': {
+                'driver_volume_type': 'fake',
+                'data': {'volume_id': volume['id']},
+                'enforce_multipath': False,
+            }
+        }
+    )
 
 
 def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """Make an image of the volume."""
     _demand(volume, 'available', 'in-use')
-    image = cinder.glance.add_image(given['image_name'], volume['project_id']) \
-        if cinder.glance else {'id': cinder.new_id()}
+    image = (
+        cinder.glance.add_image(given['image_name'], volume['project_id'])
+        if cinder.glance
+        else {'id': cinder.new_id()}
+    )
     kind = cinder.types[volume['type_id']]
-    view = {'id': volume['id'], 'status': 'uploading', 'size': volume['size'],
-            'display_description': volume['description'], 'image_id': image['id'],
-            'image_name': given['image_name'], 'updated_at': None,
-            'container_format': given.get('container_format', 'bare'),
-            'disk_format': given.get('disk_format', 'raw'),
-            'volume_type': {'id': kind['id'], 'name': kind['name']}}
+    view = {
+        'id': volume['id'],
+        'status': 'uploading',
+        'size': volume['size'],
+        'display_description': volume['description'],
+        'image_id': image['id'],
+        'image_name': given['image_name'],
+        'updated_at': None,
+        'container_format': given.get('container_format', 'bare'),
+        'disk_format': given.get('disk_format', 'raw'),
+        'volume_type': {'id': kind['id'], 'name': kind['name']},
+    }
     return wire.reply({'os-volume_upload_image': view}, 202)
 
 
@@ -184,24 +195,34 @@ def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
         raise Refusal(400, f"Volume {volume['id']} doesn't have any snapshots.")
     latest = max(mine, key=lambda row: row['created_at'])
     if given.get('snapshot_id') != latest['id'] or not lists.mine(request, latest):
-        raise Refusal(400, f"Specified snapshot {given.get('snapshot_id')} is None or not the "
-                           f"latest one of volume {volume['id']}.")
+        raise Refusal(
+            400,
+            f'Specified snapshot {given.get("snapshot_id")} is None or not the latest one of volume {volume["id"]}.',
+        )
     return wire.empty(202)
 
 
 ACTIONS: dict[str, tuple[Action, int]] = {
-    'os-attach': (attach, 0), 'os-detach': (detach, 0),
+    'os-attach': (attach, 0),
+    'os-detach': (detach, 0),
     'os-reserve': (_turn('attaching', 'available'), 0),
     'os-unreserve': (_turn('available', 'attaching'), 0),
     'os-begin_detaching': (_turn('detaching', 'in-use'), 0),
     'os-roll_detaching': (_turn('in-use', 'detaching'), 0),
-    'os-initialize_connection': (initialize, 0), 'os-terminate_connection': (nothing, 0),
-    'os-extend': (extend, 0), 'os-reset_status': (reset_status, 0),
-    'os-force_delete': (force_delete, 0), 'os-set_bootable': (set_bootable, 0),
-    'os-update_readonly_flag': (set_readonly, 0), 'os-retype': (retype, 0),
+    'os-initialize_connection': (initialize, 0),
+    'os-terminate_connection': (nothing, 0),
+    'os-extend': (extend, 0),
+    'os-reset_status': (reset_status, 0),
+    'os-force_delete': (force_delete, 0),
+    'os-set_bootable': (set_bootable, 0),
+    'os-update_readonly_flag': (set_readonly, 0),
+    'os-retype': (retype, 0),
     'os-set_image_metadata': (set_image_metadata, 0),
     'os-unset_image_metadata': (unset_image_metadata, 0),
     'os-show_image_metadata': (show_image_metadata, 0),
-    'os-volume_upload_image': (upload, 0), 'revert': (revert, 40), 'os-reimage': (nothing, 68)}
+    'os-volume_upload_image': (upload, 0),
+    'revert': (revert, 40),
+    'os-reimage': (nothing, 68),
+}
 
 ROUTES = [Route('POST', '/volumes/{volume_id}/action', act)]

@@ -81,14 +81,19 @@ def put_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 def delete_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """DELETE /{key}: 200 without a body."""
     record, key = _item(cinder, request)
-    records.touch(cinder, record, metadata={
-        name: value for name, value in record['metadata'].items() if name != key})
+    records.touch(cinder, record, metadata={name: value for name, value in record['metadata'].items() if name != key})
     return wire.bare(200)
 
 
-ROUTES = [Route(method, path + tail, handler)
-          for path in ('/volumes/{volume_id}/metadata', '/snapshots/{snapshot_id}/metadata')
-          for method, tail, handler in (
-              ('GET', '', list_metadata), ('POST', '', write_metadata),
-              ('PUT', '', write_metadata), ('GET', '/{key}', show_item),
-              ('PUT', '/{key}', put_item), ('DELETE', '/{key}', delete_item))]
+ROUTES = [
+    Route(method, path + tail, handler)
+    for path in ('/volumes/{volume_id}/metadata', '/snapshots/{snapshot_id}/metadata')
+    for method, tail, handler in (
+        ('GET', '', list_metadata),
+        ('POST', '', write_metadata),
+        ('PUT', '', write_metadata),
+        ('GET', '/{key}', show_item),
+        ('PUT', '/{key}', put_item),
+        ('DELETE', '/{key}', delete_item),
+    )
+]

@@ -13,14 +13,37 @@ if TYPE_CHECKING:
 
 Volume = dict[str, Any]
 MISSING = 'Volume {} could not be found.'
-MALFORMED = ('The server could not comply with the request since it is either malformed or '
-             'otherwise incorrect.')
-_FILTERS = ['name', 'status', 'metadata', 'bootable', 'migration_status', 'availability_zone',
-            'group_id', 'size', 'created_at', 'updated_at']
+MALFORMED = 'The server could not comply with the request since it is either malformed or otherwise incorrect.'
+_FILTERS = [
+    'name',
+    'status',
+    'metadata',
+    'bootable',
+    'migration_status',
+    'availability_zone',
+    'group_id',
+    'size',
+    'created_at',
+    'updated_at',
+]
 _CREATE_KEYS = {
-    'name', 'description', 'display_name', 'display_description', 'size', 'volume_type',
-    'metadata', 'snapshot_id', 'source_volid', 'consistencygroup_id', 'imageRef', 'image_id',
-    'availability_zone', 'multiattach', 'group_id', 'backup_id'}
+    'name',
+    'description',
+    'display_name',
+    'display_description',
+    'size',
+    'volume_type',
+    'metadata',
+    'snapshot_id',
+    'source_volid',
+    'consistencygroup_id',
+    'imageRef',
+    'image_id',
+    'availability_zone',
+    'multiattach',
+    'group_id',
+    'backup_id',
+}
 
 
 def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, str]]:
@@ -29,25 +52,34 @@ def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, s
     forwarded = request.headers.get('x-forwarded-host')
     if forwarded:
         base = base.split('://')[0] + '://' + forwarded.split(',')[-1].strip()
-        prefix = base + prefix[len(request.base):]
+        prefix = base + prefix[len(request.base) :]
     project = f'/{request.project_in_path}' if request.project_in_path else ''
-    return [{'rel': 'self', 'href': f'{prefix}/{kind}/{identifier}'},
-            {'rel': 'bookmark', 'href': f'{base}{project}/{kind}/{identifier}'}]
+    return [
+        {'rel': 'self', 'href': f'{prefix}/{kind}/{identifier}'},
+        {'rel': 'bookmark', 'href': f'{base}{project}/{kind}/{identifier}'},
+    ]
 
 
 def brief(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, Any]:
     """As in ``GET /volumes``."""
-    return {'id': volume['id'], 'name': volume['name'],
-            'links': links(request, 'volumes', volume['id'])}
+    return {'id': volume['id'], 'name': volume['name'], 'links': links(request, 'volumes', volume['id'])}
 
 
 def _attachments(cinder: 'Cinder', request: wire.Request, volume: Volume) -> list[dict[str, Any]]:
     special = request.user.is_admin or 'service' in request.user.roles
-    return [{'id': volume['id'], 'attachment_id': row['id'], 'volume_id': volume['id'],
-             'server_id': row['instance'], 'host_name': 'compute-1' if special else None,
-             'device': row['device'], 'attached_at': micro(row['attached_at'])}
-            for row in records.attachments_of(cinder, volume['id'])
-            if row['status'] == 'attached']
+    return [
+        {
+            'id': volume['id'],
+            'attachment_id': row['id'],
+            'volume_id': volume['id'],
+            'server_id': row['instance'],
+            'host_name': 'compute-1' if special else None,
+            'device': row['device'],
+            'attached_at': micro(row['attached_at']),
+        }
+        for row in records.attachments_of(cinder, volume['id'])
+        if row['status'] == 'attached'
+    ]
 
 
 def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, Any]:
@@ -55,18 +87,27 @@ def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, A
     minor, admin = request.minor, request.user.is_admin
     kind = cinder.types.get(volume['type_id'])
     view: dict[str, Any] = {
-        'id': volume['id'], 'status': volume['status'], 'size': volume['size'],
+        'id': volume['id'],
+        'status': volume['status'],
+        'size': volume['size'],
         'availability_zone': volume['availability_zone'],
-        'created_at': micro(volume['created_at']), 'updated_at': micro(volume['updated_at']),
-        'name': volume['name'], 'description': volume['description'],
-        'volume_type': kind['name'] if kind else None, 'snapshot_id': volume['snapshot_id'],
-        'source_volid': volume['source_volid'], 'metadata': visible_metadata(volume),
-        'links': links(request, 'volumes', volume['id']), 'user_id': volume['user_id'],
+        'created_at': micro(volume['created_at']),
+        'updated_at': micro(volume['updated_at']),
+        'name': volume['name'],
+        'description': volume['description'],
+        'volume_type': kind['name'] if kind else None,
+        'snapshot_id': volume['snapshot_id'],
+        'source_volid': volume['source_volid'],
+        'metadata': visible_metadata(volume),
+        'links': links(request, 'volumes', volume['id']),
+        'user_id': volume['user_id'],
         'bootable': str(volume['bootable']).lower(),
         'encrypted': volume['encryption_key_id'] is not None,
-        'replication_status': volume['replication_status'], 'consistencygroup_id': None,
+        'replication_status': volume['replication_status'],
+        'consistencygroup_id': None,
         'multiattach': volume['multiattach'],
-        'attachments': _attachments(cinder, request, volume)}
+        'attachments': _attachments(cinder, request, volume),
+    }
     if request.method == 'GET':
         view['os-vol-tenant-attr:tenant_id'] = volume['project_id']
     if volume['image_metadata']:
@@ -74,9 +115,11 @@ def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, A
     if admin:
         view['migration_status'] = volume['migration_status']
     if admin and request.method == 'GET':
-        view |= {'os-vol-host-attr:host': volume['host'],
-                 'os-vol-mig-status-attr:migstat': volume['migration_status'],
-                 'os-vol-mig-status-attr:name_id': None}
+        view |= {
+            'os-vol-host-attr:host': volume['host'],
+            'os-vol-mig-status-attr:migstat': volume['migration_status'],
+            'os-vol-mig-status-attr:name_id': None,
+        }
     if minor >= 13:
         view['group_id'] = volume['group_id']
     if minor >= 21 and admin:
@@ -138,8 +181,7 @@ def show_summary(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /volumes/summary, from 3.12; with all metadata from 3.36."""
     filters = {key: value for key, value in request.params if request.user.is_admin}
     chosen = lists.choose(request, list(cinder.volumes.values()), filters)
-    summary: dict[str, Any] = {'total_count': len(chosen),
-                               'total_size': sum(row['size'] for row in chosen)}
+    summary: dict[str, Any] = {'total_count': len(chosen), 'total_size': sum(row['size'] for row in chosen)}
     if request.minor >= 36:
         distinct: dict[str, list[str]] = {}
         for row in chosen:
@@ -160,8 +202,7 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     body = cinder.body(request, 'volume')
     unknown = sorted(set(body) - _CREATE_KEYS)
     if unknown:
-        raise Refusal(400, 'Additional properties are not allowed '
-                           f"('{unknown[0]}' was unexpected)")
+        raise Refusal(400, f"Additional properties are not allowed ('{unknown[0]}' was unexpected)")
     kind = _type(cinder, request, body.get('volume_type'))
     source, snapshot = body.get('source_volid'), body.get('snapshot_id')
     origin = find(cinder, request, source) if source else None
@@ -183,19 +224,27 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     image = body.get('imageRef') or body.get('image_id')
     if image and cinder.glance is not None and image not in cinder.glance.images:
         raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
-    zone = _zone(cinder, body, origin or (cinder.volumes.get(taken['volume_id'])
-                                          if taken else None))
+    zone = _zone(cinder, body, origin or (cinder.volumes.get(taken['volume_id']) if taken else None))
     quotas.check(cinder, request, volumes=1, gigabytes=size)
     volume = records.new_volume(
-        cinder, request.user.project_id, request.user.user_id, size,
+        cinder,
+        request.user.project_id,
+        request.user.user_id,
+        size,
         name=body.get('name', body.get('display_name')),
         description=body.get('description', body.get('display_description')),
-        metadata=dict(body.get('metadata') or {}), type_id=kind['id'], snapshot_id=snapshot,
-        source_volid=source, availability_zone=zone, status='creating',
+        metadata=dict(body.get('metadata') or {}),
+        type_id=kind['id'],
+        snapshot_id=snapshot,
+        source_volid=source,
+        availability_zone=zone,
+        status='creating',
         multiattach=str(body.get('multiattach', False)).lower() == 'true'
         or kind['extra_specs'].get('multiattach') == '<is> True',
-        group_id=body.get('group_id'), updated_at=None,
-        bootable=bool(origin and origin['bootable']))
+        group_id=body.get('group_id'),
+        updated_at=None,
+        bootable=bool(origin and origin['bootable']),
+    )
     view = full(cinder, request, volume)
     cinder.later(cinder.settings.build_seconds, lambda: _built(cinder, volume, image))
     return wire.reply({'volume': view}, 202)
@@ -207,8 +256,7 @@ def _built(cinder: 'Cinder', volume: Volume, image: str | None) -> None:
     records.touch(cinder, volume, status='available')
     if image:
         name = cinder.glance.images[image]['name'] if cinder.glance else ''
-        records.touch(cinder, volume, bootable=True,
-                      image_metadata={'image_id': image, 'image_name': name})
+        records.touch(cinder, volume, bootable=True, image_metadata={'image_id': image, 'image_name': name})
 
 
 def _size(body: dict[str, Any], origin: dict[str, Any] | None) -> int:
@@ -218,12 +266,16 @@ def _size(body: dict[str, Any], origin: dict[str, Any] | None) -> int:
     if size is None:
         raise Refusal(400, MALFORMED)
     if not str(size).isdigit() or int(size) < 1:
-        raise Refusal(400, f'Invalid input for field/attribute size. Value: {size}. '
-                           f'{size} is less than the minimum of 1')
+        raise Refusal(
+            400, f'Invalid input for field/attribute size. Value: {size}. {size} is less than the minimum of 1'
+        )
     if origin is not None and int(size) < origin['size']:
-        raise Refusal(400, f"Invalid input received: Volume size '{size}'GB cannot be smaller "
-                           f"than original volume size  {origin['size']}GB. They must be >= "
-                           'original volume size.')
+        raise Refusal(
+            400,
+            f"Invalid input received: Volume size '{size}'GB cannot be smaller "
+            f'than original volume size  {origin["size"]}GB. They must be >= '
+            'original volume size.',
+        )
     return int(size)
 
 
@@ -233,8 +285,12 @@ def _type(cinder: 'Cinder', request: wire.Request, wanted: str | None) -> dict[s
     for kind in cinder.types.values():
         if wanted in (kind['id'], kind['name']):
             return kind
-    raise Refusal(404, f'Volume type {wanted} could not be found.' if _is_uuid(wanted) else
-                  f'Volume type with name {wanted} could not be found.')
+    raise Refusal(
+        404,
+        f'Volume type {wanted} could not be found.'
+        if _is_uuid(wanted)
+        else f'Volume type with name {wanted} could not be found.',
+    )
 
 
 def _is_uuid(text: str) -> bool:
@@ -256,12 +312,16 @@ def update_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """PUT /volumes/{id}."""
     body = cinder.body(request, 'volume')
     volume = find(cinder, request)
-    names = {'name': 'name', 'display_name': 'name', 'description': 'description',
-             'display_description': 'description', 'metadata': 'metadata'}
+    names = {
+        'name': 'name',
+        'display_name': 'name',
+        'description': 'description',
+        'display_description': 'description',
+        'metadata': 'metadata',
+    }
     unknown = sorted(set(body) - set(names))
     if unknown:
-        raise Refusal(400, 'Additional properties are not allowed '
-                           f"('{unknown[0]}' was unexpected)")
+        raise Refusal(400, f"Additional properties are not allowed ('{unknown[0]}' was unexpected)")
     records.touch(cinder, volume, **{names[key]: value for key, value in body.items()})
     return wire.reply({'volume': full(cinder, request, volume)})
 
@@ -271,13 +331,17 @@ def delete_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     volume = find(cinder, request)
     snapshots = [row for row in cinder.snapshots.values() if row['volume_id'] == volume['id']]
     cascade = str(request.last('cascade', 'false')).lower() in ('true', '1')
-    if volume['status'] not in ('available', 'error', 'error_restoring', 'error_extending',
-                                'error_managing') or (snapshots and not cascade):
-        raise Refusal(400, 'Invalid volume: Volume status must be available or error or '
-                           'error_restoring or error_extending or error_managing and must not be '
-                           'migrating, attached, belong to a group, have snapshots, awaiting a '
-                           'transfer, or be disassociated from snapshots after volume '
-                           'transfer.')
+    if volume['status'] not in ('available', 'error', 'error_restoring', 'error_extending', 'error_managing') or (
+        snapshots and not cascade
+    ):
+        raise Refusal(
+            400,
+            'Invalid volume: Volume status must be available or error or '
+            'error_restoring or error_extending or error_managing and must not be '
+            'migrating, attached, belong to a group, have snapshots, awaiting a '
+            'transfer, or be disassociated from snapshots after volume '
+            'transfer.',
+        )
     records.touch(cinder, volume, status='deleting')
     cinder.later(cinder.settings.delete_seconds, lambda: erase(cinder, volume))
     return wire.bare(202)
@@ -286,8 +350,7 @@ def delete_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 def erase(cinder: 'Cinder', volume: Volume) -> None:
     """The last step of a delete, snapshots and all."""
     cinder.volumes.pop(volume['id'], None)
-    for snapshot in [row for row in cinder.snapshots.values()
-                     if row['volume_id'] == volume['id']]:
+    for snapshot in [row for row in cinder.snapshots.values() if row['volume_id'] == volume['id']]:
         del cinder.snapshots[snapshot['id']]
 
 

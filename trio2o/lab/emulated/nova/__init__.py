@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.keystone import Keystone
 
 MEDIA = 'application/vnd.openstack.compute+json'
-DEFAULT_FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1),
-                   ('3', 'm1.medium', 4096, 40, 2))
+DEFAULT_FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1), ('3', 'm1.medium', 4096, 40, 2))
 
 
 @dataclasses.dataclass
@@ -62,9 +61,15 @@ class Nova(service.PodService):
 
     fault_type = 'application/json; charset=UTF-8'
 
-    def __init__(self, keystone: 'Keystone', clock: Clock | None = None,
-                 settings: Settings | None = None, cinder: 'Cinder | None' = None,
-                 glance: 'Glance | None' = None, log_size: int | None = 10000) -> None:
+    def __init__(
+        self,
+        keystone: 'Keystone',
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        cinder: 'Cinder | None' = None,
+        glance: 'Glance | None' = None,
+        log_size: int | None = 10000,
+    ) -> None:
         self.routes = ROUTES
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
@@ -76,10 +81,10 @@ class Nova(service.PodService):
         self.groups: dict[str, dict[str, Any]] = {}
         self.aggregates: dict[int, dict[str, Any]] = {}
         self.hosts: list[str] = ['compute-1']
-        self.disabled: dict[str, str | None] = {}       # compute host -> why
+        self.disabled: dict[str, str | None] = {}  # compute host -> why
         self.migrations: list[dict[str, Any]] = []
-        self.consoles: dict[str, dict[str, Any]] = {}   # by token
-        self.assisted: list[str] = []                   # volumes Cinder's drivers asked about
+        self.consoles: dict[str, dict[str, Any]] = {}  # by token
+        self.assisted: list[str] = []  # volumes Cinder's drivers asked about
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self.events: list[dict[str, Any]] = []
@@ -104,8 +109,7 @@ class Nova(service.PodService):
             if not self._pending:
                 return
             now = self.clock.now()
-            ready = [row for row in self._pending
-                     if everything or (row[0] is not None and row[0] <= now)]
+            ready = [row for row in self._pending if everything or (row[0] is not None and row[0] <= now)]
             self._pending = [row for row in self._pending if row not in ready]
             for _, work in ready:
                 work()
@@ -116,8 +120,10 @@ class Nova(service.PodService):
         response = self._respond(request)
         if not request.path.startswith('/v2'):
             return response
-        response.headers += [('x-openstack-request-id', request.request_id),
-                             ('x-compute-request-id', request.request_id)]
+        response.headers += [
+            ('x-openstack-request-id', request.request_id),
+            ('x-compute-request-id', request.request_id),
+        ]
         return response
 
     def _respond(self, request: wire.Request) -> wire.Response:
@@ -143,7 +149,8 @@ class Nova(service.PodService):
                 raise wire.Refusal(404, NOT_FOUND)
             self._check_project(request)
             request.prefix = f'{request.base}/v2.1' + (
-                f'/{request.project_in_path}' if request.project_in_path else '')
+                f'/{request.project_in_path}' if request.project_in_path else ''
+            )
             return self.finish(request, route.handler(self, request))
         except wire.Refusal as refusal:
             return self.render(request, refusal)
@@ -151,9 +158,13 @@ class Nova(service.PodService):
     def _check_project(self, request: wire.Request) -> None:
         given = request.project_in_path
         if given and given != request.user.project_id:
-            raise wire.Refusal(400, (
-                f"Malformed request URL: URL's project_id '{given}' doesn't match Context's "
-                f"project_id '{request.user.project_id}'"))
+            raise wire.Refusal(
+                400,
+                (
+                    f"Malformed request URL: URL's project_id '{given}' doesn't match Context's "
+                    f"project_id '{request.user.project_id}'"
+                ),
+            )
 
     def negotiate(self, request: wire.Request) -> None:
         """Set the microversion asked for, or refuse it in Nova's words."""
@@ -168,21 +179,25 @@ class Nova(service.PodService):
         major, _, minor = text.partition('.')
         if not (major.isdigit() and minor.isdigit()) or text != f'{int(major)}.{int(minor)}':
             request.minor = -1
-            raise wire.Refusal(400, f'API Version String {text} is of invalid format. Must be of '
-                                    'format MajorNum.MinorNum.')
+            raise wire.Refusal(
+                400, f'API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.'
+            )
         request.minor = int(minor)
         if int(major) != 2 or not low <= int(minor) <= high:
             request.args['refused_version'] = text
-            raise wire.Refusal(406, f'Version {text} is not supported by the API. Minimum is '
-                                    f'2.{low} and maximum is 2.{high}.')
+            raise wire.Refusal(
+                406, f'Version {text} is not supported by the API. Minimum is 2.{low} and maximum is 2.{high}.'
+            )
 
     def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
         if request.minor > 0:
             number = request.args.get('refused_version') or f'2.{request.minor}'
-            response.headers += [('OpenStack-API-Version', f'compute {number}'),
-                                 ('X-OpenStack-Nova-API-Version', number),
-                                 ('Vary', 'OpenStack-API-Version'),
-                                 ('Vary', 'X-OpenStack-Nova-API-Version')]
+            response.headers += [
+                ('OpenStack-API-Version', f'compute {number}'),
+                ('X-OpenStack-Nova-API-Version', number),
+                ('Vary', 'OpenStack-API-Version'),
+                ('Vary', 'X-OpenStack-Nova-API-Version'),
+            ]
         return response
 
     # -- what handlers use --
@@ -191,11 +206,15 @@ class Nova(service.PodService):
         """The object under ``key`` of the body."""
         body = self.body_of(request, MEDIA)
         if not isinstance(body, dict) or key not in body:
-            raise wire.Refusal(400, f"'{key}' is a required property"
-                               if isinstance(body, dict) else f"{body!r} is not of type 'object'")
+            raise wire.Refusal(
+                400,
+                f"'{key}' is a required property" if isinstance(body, dict) else f"{body!r} is not of type 'object'",
+            )
         if not isinstance(body[key], dict):
-            raise wire.Refusal(400, f'Invalid input for field/attribute {key}. Value: '
-                                    f"{body[key]}. {body[key]!r} is not of type 'object'")
+            raise wire.Refusal(
+                400,
+                f"Invalid input for field/attribute {key}. Value: {body[key]}. {body[key]!r} is not of type 'object'",
+            )
         return body[key]
 
     def admin_only(self, request: wire.Request, rule: str) -> None:
@@ -203,13 +222,15 @@ class Nova(service.PodService):
         if not request.user.is_admin:
             raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
 
-    def server(self, request: wire.Request,
-               missing: str = 'Instance {} could not be found.') -> dict[str, Any]:
+    def server(self, request: wire.Request, missing: str = 'Instance {} could not be found.') -> dict[str, Any]:
         """The live server of the path that the caller may see."""
         wanted = request.args['server_id']
         found = self.servers.get(wanted)
-        if found is None or found['deleted'] or not (
-                request.user.is_admin or found['project_id'] == request.user.project_id):
+        if (
+            found is None
+            or found['deleted']
+            or not (request.user.is_admin or found['project_id'] == request.user.project_id)
+        ):
             raise wire.Refusal(404, missing.format(wanted))
         return found
 
@@ -219,7 +240,17 @@ class Nova(service.PodService):
 
 
 ROUTES = [
-    *versions.ROUTES, *servers.ROUTES, *server_actions.ROUTES, *server_parts.ROUTES,
-    *attachments.ROUTES, *instance_actions.ROUTES, *flavors.ROUTES, *keypairs.ROUTES,
-    *groups.ROUTES, *quotas.ROUTES, *events.ROUTES, *infra.ROUTES, *proxies.ROUTES,
+    *versions.ROUTES,
+    *servers.ROUTES,
+    *server_actions.ROUTES,
+    *server_parts.ROUTES,
+    *attachments.ROUTES,
+    *instance_actions.ROUTES,
+    *flavors.ROUTES,
+    *keypairs.ROUTES,
+    *groups.ROUTES,
+    *quotas.ROUTES,
+    *events.ROUTES,
+    *infra.ROUTES,
+    *proxies.ROUTES,
 ]

@@ -13,12 +13,25 @@ if TYPE_CHECKING:
 Flavor = dict[str, Any]
 
 
-def add(nova: 'Nova', name: str, ram: int, disk: int, vcpus: int, flavor_id: str | None = None,
-        **given: Any) -> Flavor:
+def add(
+    nova: 'Nova', name: str, ram: int, disk: int, vcpus: int, flavor_id: str | None = None, **given: Any
+) -> Flavor:
     """Put a flavor into the pod."""
-    flavor = {'id': flavor_id or nova.new_id(), 'name': name, 'ram': ram, 'disk': disk,
-              'vcpus': vcpus, 'ephemeral': 0, 'swap': 0, 'rxtx_factor': 1.0, 'is_public': True,
-              'disabled': False, 'description': None, 'extra_specs': {}, 'projects': set()}
+    flavor = {
+        'id': flavor_id or nova.new_id(),
+        'name': name,
+        'ram': ram,
+        'disk': disk,
+        'vcpus': vcpus,
+        'ephemeral': 0,
+        'swap': 0,
+        'rxtx_factor': 1.0,
+        'is_public': True,
+        'disabled': False,
+        'description': None,
+        'extra_specs': {},
+        'projects': set(),
+    }
     flavor |= given
     nova.flavors[flavor['id']] = flavor
     return flavor
@@ -26,14 +39,19 @@ def add(nova: 'Nova', name: str, ram: int, disk: int, vcpus: int, flavor_id: str
 
 def _full(request: wire.Request, flavor: Flavor) -> dict[str, Any]:
     minor = request.minor
-    view = {'id': flavor['id'], 'name': flavor['name'], 'ram': flavor['ram'],
-            'disk': flavor['disk'], 'swap': flavor['swap'] or (0 if minor >= 75 else ''),
-            'OS-FLV-EXT-DATA:ephemeral': flavor['ephemeral'], 'vcpus': flavor['vcpus'],
-            'os-flavor-access:is_public': flavor['is_public'],
-            'links': server_views.links(request, 'flavors', flavor['id'])}
+    view = {
+        'id': flavor['id'],
+        'name': flavor['name'],
+        'ram': flavor['ram'],
+        'disk': flavor['disk'],
+        'swap': flavor['swap'] or (0 if minor >= 75 else ''),
+        'OS-FLV-EXT-DATA:ephemeral': flavor['ephemeral'],
+        'vcpus': flavor['vcpus'],
+        'os-flavor-access:is_public': flavor['is_public'],
+        'links': server_views.links(request, 'flavors', flavor['id']),
+    }
     if minor < 102:
-        view |= {'OS-FLV-DISABLED:disabled': flavor['disabled'],
-                 'rxtx_factor': flavor['rxtx_factor']}
+        view |= {'OS-FLV-DISABLED:disabled': flavor['disabled'], 'rxtx_factor': flavor['rxtx_factor']}
     if minor >= 55:
         view['description'] = flavor['description']
     if minor >= 61:
@@ -42,8 +60,7 @@ def _full(request: wire.Request, flavor: Flavor) -> dict[str, Any]:
 
 
 def _brief(request: wire.Request, flavor: Flavor) -> dict[str, Any]:
-    view = {'id': flavor['id'], 'name': flavor['name'],
-            'links': server_views.links(request, 'flavors', flavor['id'])}
+    view = {'id': flavor['id'], 'name': flavor['name'], 'links': server_views.links(request, 'flavors', flavor['id'])}
     if request.minor >= 55:
         view['description'] = flavor['description']
     return view
@@ -55,8 +72,7 @@ def _find(nova: 'Nova', request: wire.Request) -> Flavor:
     flavor = nova.flavors.get(wanted)
     if flavor is None:
         raise Refusal(404, f'Flavor {wanted} could not be found.')
-    if not (flavor['is_public'] or request.user.is_admin
-            or request.user.project_id in flavor['projects']):
+    if not (flavor['is_public'] or request.user.is_admin or request.user.project_id in flavor['projects']):
         raise Refusal(404, f'Flavor {wanted} could not be found.')
     return flavor
 
@@ -69,8 +85,11 @@ def _page(nova: 'Nova', request: wire.Request) -> list[Flavor]:
     elif admin and public in ('0', 'f', 'false', 'off', 'n', 'no'):
         chosen = [flavor for flavor in nova.flavors.values() if not flavor['is_public']]
     else:
-        chosen = [flavor for flavor in nova.flavors.values()
-                  if flavor['is_public'] or (not admin and project in flavor['projects'])]
+        chosen = [
+            flavor
+            for flavor in nova.flavors.values()
+            if flavor['is_public'] or (not admin and project in flavor['projects'])
+        ]
     for name, key in (('minRam', 'ram'), ('minDisk', 'disk')):
         text = request.last(name)
         if text is not None:
@@ -78,16 +97,14 @@ def _page(nova: 'Nova', request: wire.Request) -> list[Flavor]:
                 raise Refusal(400, f'Invalid {name} filter [{text}]')
             chosen = [flavor for flavor in chosen if flavor[key] >= int(text)]
     limit = paging.number(request, 'limit', nova.settings.max_limit, nova.settings.max_limit)
-    columns = {'flavorid': 'id', 'memory_mb': 'ram', 'root_gb': 'disk',
-               'ephemeral_gb': 'ephemeral'}
+    columns = {'flavorid': 'id', 'memory_mb': 'ram', 'root_gb': 'disk', 'ephemeral_gb': 'ephemeral'}
     key = request.last('sort_key') or 'flavorid'
     way = request.last('sort_dir') or 'asc'
     marker = request.last('marker')
     if marker is not None and marker not in nova.flavors:
         raise Refusal(400, f'marker [{marker}] not found')
     keys = [columns.get(key, key), 'id']
-    return paging.after(chosen, nova.flavors.get(marker) if marker else None, keys,
-                        [way, 'asc'])[:limit]
+    return paging.after(chosen, nova.flavors.get(marker) if marker else None, keys, [way, 'asc'])[:limit]
 
 
 def _list(nova: 'Nova', request: wire.Request, path: str, view: Any) -> wire.Response:
@@ -120,18 +137,27 @@ def create_flavor(nova: 'Nova', request: wire.Request) -> wire.Response:
     body = nova.body(request, 'flavor')
     for key in ('name', 'ram', 'vcpus', 'disk'):
         if key not in body:
-            raise Refusal(400, 'Invalid input for field/attribute flavor. Value: '
-                               f"{body}. '{key}' is a required property")
+            raise Refusal(
+                400, f"Invalid input for field/attribute flavor. Value: {body}. '{key}' is a required property"
+            )
     wanted = body.get('id') if body.get('id') not in (None, 'auto') else nova.new_id()
     if any(flavor['name'] == body['name'] for flavor in nova.flavors.values()):
         raise Refusal(409, f'Flavor with name {body["name"]} already exists.')
     if str(wanted) in nova.flavors:
         raise Refusal(409, f'Flavor with ID {wanted} already exists.')
-    flavor = add(nova, body['name'], int(body['ram']), int(body['disk']), int(body['vcpus']),
-                 flavor_id=str(wanted), ephemeral=int(body.get('OS-FLV-EXT-DATA:ephemeral', 0)),
-                 swap=int(body.get('swap') or 0), rxtx_factor=float(body.get('rxtx_factor', 1.0)),
-                 is_public=body.get('os-flavor-access:is_public', True),
-                 description=body.get('description'))
+    flavor = add(
+        nova,
+        body['name'],
+        int(body['ram']),
+        int(body['disk']),
+        int(body['vcpus']),
+        flavor_id=str(wanted),
+        ephemeral=int(body.get('OS-FLV-EXT-DATA:ephemeral', 0)),
+        swap=int(body.get('swap') or 0),
+        rxtx_factor=float(body.get('rxtx_factor', 1.0)),
+        is_public=body.get('os-flavor-access:is_public', True),
+        description=body.get('description'),
+    )
     return wire.reply({'flavor': _full(request, flavor)})
 
 
@@ -197,9 +223,13 @@ def delete_spec(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def _access(flavor: Flavor) -> wire.Response:
-    return wire.reply({'flavor_access': [
-        {'flavor_id': flavor['id'], 'tenant_id': project}
-        for project in sorted(flavor['projects'])]})
+    return wire.reply(
+        {
+            'flavor_access': [
+                {'flavor_id': flavor['id'], 'tenant_id': project} for project in sorted(flavor['projects'])
+            ]
+        }
+    )
 
 
 def list_access(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -226,8 +256,9 @@ def change_access(nova: 'Nova', request: wire.Request) -> wire.Response:
         if flavor['is_public']:
             raise Refusal(409, 'Can not add access to a public flavor.')
         if project in flavor['projects']:
-            raise Refusal(409, f'Flavor access already exists for flavor {flavor["id"]} and '
-                               f'project {project} combination.')
+            raise Refusal(
+                409, f'Flavor access already exists for flavor {flavor["id"]} and project {project} combination.'
+            )
         flavor['projects'].add(project)
     elif project not in flavor['projects']:
         raise Refusal(404, f'Flavor access not found for {flavor["id"]} / {project} combination.')

@@ -19,9 +19,13 @@ def _uuid(*words: str) -> str:
 
 def list_zones(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-availability-zone."""
-    return wire.reply({'availabilityZoneInfo': [
-        {'zoneName': zone, 'zoneState': {'available': True}, 'hosts': None}
-        for zone in nova.settings.zones]})
+    return wire.reply(
+        {
+            'availabilityZoneInfo': [
+                {'zoneName': zone, 'zoneState': {'available': True}, 'hosts': None} for zone in nova.settings.zones
+            ]
+        }
+    )
 
 
 def list_zone_details(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -30,11 +34,20 @@ def list_zone_details(nova: 'Nova', request: wire.Request) -> wire.Response:
     now = micro(nova.stamp())
     alive = {'available': True, 'active': True, 'updated_at': now}
     zones: list[dict[str, Any]] = [
-        {'zoneName': 'internal', 'zoneState': {'available': True},
-         'hosts': {'control': {'nova-conductor': alive, 'nova-scheduler': alive}}}]
-    zones += [{'zoneName': zone, 'zoneState': {'available': True},
-               'hosts': {host: {'nova-compute': alive} for host in nova.hosts}}
-              for zone in nova.settings.zones]
+        {
+            'zoneName': 'internal',
+            'zoneState': {'available': True},
+            'hosts': {'control': {'nova-conductor': alive, 'nova-scheduler': alive}},
+        }
+    ]
+    zones += [
+        {
+            'zoneName': zone,
+            'zoneState': {'available': True},
+            'hosts': {host: {'nova-compute': alive} for host in nova.hosts},
+        }
+        for zone in nova.settings.zones
+    ]
     return wire.reply({'availabilityZoneInfo': zones})
 
 
@@ -45,9 +58,14 @@ def _services(nova: 'Nova', request: wire.Request) -> list[dict[str, Any]]:
     for index, (binary, host, zone) in enumerate(rows, 1):
         service: dict[str, Any] = {
             'id': index if request.minor < 53 else _uuid('service', nova.hosts[0], binary, host),
-            'binary': binary, 'host': host, 'zone': zone, 'state': 'up',
+            'binary': binary,
+            'host': host,
+            'zone': zone,
+            'state': 'up',
             'status': 'disabled' if host in nova.disabled else 'enabled',
-            'updated_at': micro(nova.stamp()), 'disabled_reason': nova.disabled.get(host)}
+            'updated_at': micro(nova.stamp()),
+            'disabled_reason': nova.disabled.get(host),
+        }
         if request.minor >= 11:
             service['forced_down'] = False
         found.append(service)
@@ -90,10 +108,15 @@ def list_hosts(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-hosts, by zone."""
     nova.admin_only(request, 'os_compute_api:os-hosts:list')
     zone = request.last('zone')
-    return wire.reply({'hosts': [
-        {'host_name': row['host'], 'service': row['binary'].removeprefix('nova-'),
-         'zone': row['zone']}
-        for row in _services(nova, request) if zone in (None, row['zone'])]})
+    return wire.reply(
+        {
+            'hosts': [
+                {'host_name': row['host'], 'service': row['binary'].removeprefix('nova-'), 'zone': row['zone']}
+                for row in _services(nova, request)
+                if zone in (None, row['zone'])
+            ]
+        }
+    )
 
 
 def show_host(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -102,41 +125,56 @@ def show_host(nova: 'Nova', request: wire.Request) -> wire.Response:
     host = request.args['host']
     if host not in nova.hosts:
         raise Refusal(404, f'Compute host {host} could not be found.')
-    return wire.reply({'host': [{'resource': {
-        'host': host, 'project': '(total)', 'cpu': 1000, 'memory_mb': 800000,
-        'disk_gb': 600000}}]})
+    return wire.reply(
+        {
+            'host': [
+                {'resource': {'host': host, 'project': '(total)', 'cpu': 1000, 'memory_mb': 800000, 'disk_gb': 600000}}
+            ]
+        }
+    )
 
 
 def _hypervisor(nova: 'Nova', request: wire.Request, index: int, host: str) -> dict[str, Any]:
-    return {'id': index if request.minor < 53 else _uuid('node', host),
-            'hypervisor_hostname': host, 'state': 'up', 'status': 'enabled'}
+    return {
+        'id': index if request.minor < 53 else _uuid('node', host),
+        'hypervisor_hostname': host,
+        'state': 'up',
+        'status': 'enabled',
+    }
 
 
-def _hypervisor_detail(nova: 'Nova', request: wire.Request, index: int,
-                       host: str) -> dict[str, Any]:
-    live = [server for server in nova.servers.values()
-            if server['host'] == host and not server['deleted']]
+def _hypervisor_detail(nova: 'Nova', request: wire.Request, index: int, host: str) -> dict[str, Any]:
+    live = [server for server in nova.servers.values() if server['host'] == host and not server['deleted']]
     view = _hypervisor(nova, request, index, host)
-    service_id = index + 2 if request.minor < 53 else _uuid(
-        'service', nova.hosts[0], 'nova-compute', host)
-    view |= {'service': {'id': service_id, 'host': host, 'disabled_reason': None},
-             'hypervisor_type': 'fake', 'hypervisor_version': 1000, 'host_ip': '127.0.0.1'}
+    service_id = index + 2 if request.minor < 53 else _uuid('service', nova.hosts[0], 'nova-compute', host)
+    view |= {
+        'service': {'id': service_id, 'host': host, 'disabled_reason': None},
+        'hypervisor_type': 'fake',
+        'hypervisor_version': 1000,
+        'host_ip': '127.0.0.1',
+    }
     if request.minor < 88:
         used_ram = sum(server['flavor']['ram'] for server in live)
-        view |= {'vcpus': 1000, 'memory_mb': 800000, 'local_gb': 600000, 'running_vms': len(live),
-                 'vcpus_used': sum(server['flavor']['vcpus'] for server in live),
-                 'memory_mb_used': 512 + used_ram, 'free_ram_mb': 800000 - 512 - used_ram,
-                 'local_gb_used': sum(server['flavor']['disk'] for server in live),
-                 'free_disk_gb': 600000 - sum(server['flavor']['disk'] for server in live),
-                 'current_workload': 0, 'disk_available_least': 0,
-                 'cpu_info': {} if request.minor >= 28 else '{}'}
+        view |= {
+            'vcpus': 1000,
+            'memory_mb': 800000,
+            'local_gb': 600000,
+            'running_vms': len(live),
+            'vcpus_used': sum(server['flavor']['vcpus'] for server in live),
+            'memory_mb_used': 512 + used_ram,
+            'free_ram_mb': 800000 - 512 - used_ram,
+            'local_gb_used': sum(server['flavor']['disk'] for server in live),
+            'free_disk_gb': 600000 - sum(server['flavor']['disk'] for server in live),
+            'current_workload': 0,
+            'disk_available_least': 0,
+            'cpu_info': {} if request.minor >= 28 else '{}',
+        }
     else:
         view['uptime'] = None
     return view
 
 
-def _list_hypervisors(nova: 'Nova', request: wire.Request, view: Any,
-                      path: str) -> wire.Response:
+def _list_hypervisors(nova: 'Nova', request: wire.Request, view: Any, path: str) -> wire.Response:
     nova.admin_only(request, 'os_compute_api:os-hypervisors:list')
     rows = [view(nova, request, index, host) for index, host in enumerate(nova.hosts, 1)]
     pattern = request.last('hypervisor_hostname_pattern')
@@ -152,7 +190,7 @@ def _list_hypervisors(nova: 'Nova', request: wire.Request, view: Any,
             ids = [str(row['id']) for row in rows]
             if marker not in ids:
                 raise Refusal(400, f'marker [{marker}] not found')
-            rows = rows[ids.index(marker) + 1:]
+            rows = rows[ids.index(marker) + 1 :]
         rows = rows[:limit]
         if limit and len(rows) == limit:
             body['hypervisors_links'] = paging.next_link(request, path, str(rows[-1]['id']))
@@ -178,24 +216,25 @@ def show_hypervisor(nova: 'Nova', request: wire.Request) -> wire.Response:
         view = _hypervisor_detail(nova, request, index, host)
         if str(view['id']) == wanted:
             return wire.reply({'hypervisor': view})
-    raise Refusal(404, f'Hypervisor with ID \'{wanted}\' could not be found.')
+    raise Refusal(404, f"Hypervisor with ID '{wanted}' could not be found.")
 
 
 def search_hypervisors(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-hypervisors/{pattern}/search and servers, to 2.52."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:search')
     pattern = request.args['hypervisor_id']
-    rows = [_hypervisor(nova, request, index, host)
-            for index, host in enumerate(nova.hosts, 1) if pattern in host]
+    rows = [_hypervisor(nova, request, index, host) for index, host in enumerate(nova.hosts, 1) if pattern in host]
     if not rows:
         raise Refusal(404, f"No hypervisor matching '{pattern}' could be found.")
     if request.path.endswith('/servers'):
         for row in rows:
-            live = [server for server in nova.servers.values() if not server['deleted']
-                    and server['host'] == row['hypervisor_hostname']]
+            live = [
+                server
+                for server in nova.servers.values()
+                if not server['deleted'] and server['host'] == row['hypervisor_hostname']
+            ]
             if live:
-                row['servers'] = [{'name': server['name'], 'uuid': server['id']}
-                                  for server in live]
+                row['servers'] = [{'name': server['name'], 'uuid': server['id']} for server in live]
     return wire.reply({'hypervisors': rows})
 
 
@@ -213,19 +252,28 @@ def show_statistics(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-hypervisors/statistics, to 2.87."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:statistics')
     request.minor = min(request.minor, 87)
-    rows = [_hypervisor_detail(nova, request, index, host)
-            for index, host in enumerate(nova.hosts, 1)]
-    names = ('vcpus', 'memory_mb', 'local_gb', 'vcpus_used', 'memory_mb_used', 'local_gb_used',
-             'free_ram_mb', 'free_disk_gb', 'current_workload', 'running_vms',
-             'disk_available_least')
-    return wire.reply({'hypervisor_statistics': {
-        'count': len(rows), **{name: sum(row[name] for row in rows) for name in names}}})
+    rows = [_hypervisor_detail(nova, request, index, host) for index, host in enumerate(nova.hosts, 1)]
+    names = (
+        'vcpus',
+        'memory_mb',
+        'local_gb',
+        'vcpus_used',
+        'memory_mb_used',
+        'local_gb_used',
+        'free_ram_mb',
+        'free_disk_gb',
+        'current_workload',
+        'running_vms',
+        'disk_available_least',
+    )
+    return wire.reply(
+        {'hypervisor_statistics': {'count': len(rows), **{name: sum(row[name] for row in rows) for name in names}}}
+    )
 
 
 def _aggregate(nova: 'Nova', request: wire.Request, aggregate: dict[str, Any]) -> dict[str, Any]:
     view = {key: value for key, value in aggregate.items() if key != 'uuid'}
-    view['created_at'], view['updated_at'] = (
-        micro(aggregate['created_at']), micro(aggregate['updated_at']))
+    view['created_at'], view['updated_at'] = (micro(aggregate['created_at']), micro(aggregate['updated_at']))
     if request.minor >= 41:
         view['uuid'] = aggregate['uuid']
     return view
@@ -234,8 +282,7 @@ def _aggregate(nova: 'Nova', request: wire.Request, aggregate: dict[str, Any]) -
 def list_aggregates(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-aggregates."""
     nova.admin_only(request, 'os_compute_api:os-aggregates:index')
-    return wire.reply({'aggregates': [_aggregate(nova, request, row)
-                                      for row in nova.aggregates.values()]})
+    return wire.reply({'aggregates': [_aggregate(nova, request, row) for row in nova.aggregates.values()]})
 
 
 def create_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -243,13 +290,20 @@ def create_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
     nova.admin_only(request, 'os_compute_api:os-aggregates:create')
     body = nova.body(request, 'aggregate')
     if any(row['name'] == body['name'] for row in nova.aggregates.values()):
-        raise Refusal(409, f"Aggregate {body['name']} already exists.")
+        raise Refusal(409, f'Aggregate {body["name"]} already exists.')
     zone = body.get('availability_zone')
-    aggregate = {'id': max(nova.aggregates, default=0) + 1, 'uuid': nova.new_id(),
-                 'name': body['name'], 'availability_zone': zone, 'hosts': [],
-                 'metadata': {'availability_zone': zone} if zone else {},
-                 'created_at': nova.stamp(), 'updated_at': None, 'deleted': False,
-                 'deleted_at': None}
+    aggregate = {
+        'id': max(nova.aggregates, default=0) + 1,
+        'uuid': nova.new_id(),
+        'name': body['name'],
+        'availability_zone': zone,
+        'hosts': [],
+        'metadata': {'availability_zone': zone} if zone else {},
+        'created_at': nova.stamp(),
+        'updated_at': None,
+        'deleted': False,
+        'deleted_at': None,
+    }
     nova.aggregates[aggregate['id']] = aggregate
     view = _aggregate(nova, request, aggregate)
     del view['hosts'], view['metadata']
@@ -266,8 +320,7 @@ def _find_aggregate(nova: 'Nova', request: wire.Request, rule: str) -> dict[str,
 
 def show_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-aggregates/{id}."""
-    return wire.reply({'aggregate': _aggregate(nova, request,
-                                               _find_aggregate(nova, request, 'show'))})
+    return wire.reply({'aggregate': _aggregate(nova, request, _find_aggregate(nova, request, 'show'))})
 
 
 def update_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -335,12 +388,19 @@ def list_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def _migration(nova: 'Nova', request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
-    view = {**row, 'created_at': micro(row['created_at']), 'status': 'running',
-            'source_compute': nova.hosts[0], 'migration_type': 'live-migration'}
+    view = {
+        **row,
+        'created_at': micro(row['created_at']),
+        'status': 'running',
+        'source_compute': nova.hosts[0],
+        'migration_type': 'live-migration',
+    }
     if request.minor >= 23:
         path = f'/servers/{row["instance_uuid"]}/migrations/{row["id"]}'
-        view['links'] = [{'rel': 'self', 'href': request.prefix + path},
-                         {'rel': 'bookmark', 'href': request.base + path}]
+        view['links'] = [
+            {'rel': 'self', 'href': request.prefix + path},
+            {'rel': 'bookmark', 'href': request.base + path},
+        ]
     if request.minor < 59:
         del view['uuid']
     return view
@@ -350,8 +410,11 @@ def list_server_migrations(nova: 'Nova', request: wire.Request) -> wire.Response
     """GET /servers/{id}/migrations, and one of them."""
     nova.admin_only(request, 'os_compute_api:servers:migrations:index')
     server = nova.server(request)
-    rows = [{**row, 'created_at': micro(row['created_at'])} for row in nova.migrations
-            if row['instance_uuid'] == server['id']]
+    rows = [
+        {**row, 'created_at': micro(row['created_at'])}
+        for row in nova.migrations
+        if row['instance_uuid'] == server['id']
+    ]
     wanted = request.args.get('migration_id')
     if wanted is None:
         return wire.reply({'migrations': rows})
@@ -365,22 +428,32 @@ def show_audit_log(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-instance_usage_audit_log, of the last month or the one before a time."""
     nova.admin_only(request, 'os_compute_api:os-instance-usage-audit-log:list')
     key = 'instance_usage_audit_log' + ('' if request.args else 's')
-    return wire.reply({key: {
-        'period_beginning': '2026-01-01 00:00:00', 'period_ending': '2026-02-01 00:00:00',
-        'num_hosts': len(nova.hosts), 'num_hosts_done': 1, 'num_hosts_running': 0,
-        'num_hosts_not_run': len(nova.hosts) - 1, 'hosts_not_run': nova.hosts[1:],
-        'total_instances': len(nova.servers), 'total_errors': 0,
-        'overall_status': f'1 of {len(nova.hosts)} hosts done. 0 errors.',
-        'log': {nova.hosts[0]: {'state': 'DONE', 'instances': len(nova.servers), 'errors': 0,
-                                'message': ''}}}})
+    return wire.reply(
+        {
+            key: {
+                'period_beginning': '2026-01-01 00:00:00',
+                'period_ending': '2026-02-01 00:00:00',
+                'num_hosts': len(nova.hosts),
+                'num_hosts_done': 1,
+                'num_hosts_running': 0,
+                'num_hosts_not_run': len(nova.hosts) - 1,
+                'hosts_not_run': nova.hosts[1:],
+                'total_instances': len(nova.servers),
+                'total_errors': 0,
+                'overall_status': f'1 of {len(nova.hosts)} hosts done. 0 errors.',
+                'log': {nova.hosts[0]: {'state': 'DONE', 'instances': len(nova.servers), 'errors': 0, 'message': ''}},
+            }
+        }
+    )
 
 
 def show_console_token(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-console-auth-tokens/{token}, from 2.31."""
     nova.admin_only(request, 'os_compute_api:os-console-auth-tokens')
     if request.minor < 31:
-        raise Refusal(400, 'The server could not comply with the request since it is either '
-                           'malformed or otherwise incorrect.')
+        raise Refusal(
+            400, 'The server could not comply with the request since it is either malformed or otherwise incorrect.'
+        )
     console = nova.consoles.get(request.args['token'])
     if console is None:
         raise Refusal(404, 'Token not found')
@@ -399,16 +472,31 @@ def _usage(nova: 'Nova', project: str, start: Any, stop: Any, detailed: bool) ->
         total['ram'] += hours * flavor['ram']
         total['cpu'] += hours * flavor['vcpus']
         total['disk'] += hours * flavor['disk']
-        rows.append({'instance_id': server['id'], 'name': server['name'], 'hours': hours,
-                     'tenant_id': project, 'flavor': flavor['name'], 'vcpus': flavor['vcpus'],
-                     'memory_mb': flavor['ram'], 'local_gb': flavor['disk'],
-                     'started_at': micro(server['created_at']),
-                     'ended_at': micro(server['terminated_at']),
-                     'state': 'terminated' if server['deleted'] else server['vm_state'],
-                     'uptime': int((min(end, stop) - server['created_at']).total_seconds())})
-    usage = {'tenant_id': project, 'start': micro(start), 'stop': micro(stop),
-             'total_hours': total['hours'], 'total_memory_mb_usage': total['ram'],
-             'total_vcpus_usage': total['cpu'], 'total_local_gb_usage': total['disk']}
+        rows.append(
+            {
+                'instance_id': server['id'],
+                'name': server['name'],
+                'hours': hours,
+                'tenant_id': project,
+                'flavor': flavor['name'],
+                'vcpus': flavor['vcpus'],
+                'memory_mb': flavor['ram'],
+                'local_gb': flavor['disk'],
+                'started_at': micro(server['created_at']),
+                'ended_at': micro(server['terminated_at']),
+                'state': 'terminated' if server['deleted'] else server['vm_state'],
+                'uptime': int((min(end, stop) - server['created_at']).total_seconds()),
+            }
+        )
+    usage = {
+        'tenant_id': project,
+        'start': micro(start),
+        'stop': micro(stop),
+        'total_hours': total['hours'],
+        'total_memory_mb_usage': total['ram'],
+        'total_vcpus_usage': total['cpu'],
+        'total_local_gb_usage': total['disk'],
+    }
     if detailed:
         usage['server_usages'] = rows
     return usage
@@ -417,8 +505,10 @@ def _usage(nova: 'Nova', project: str, start: Any, stop: Any, detailed: bool) ->
 def _period(nova: 'Nova', request: wire.Request) -> tuple[Any, Any]:
     now = nova.clock.now()
     try:
-        return (parse_time(request.last('start') or now.isoformat()),
-                parse_time(request.last('end') or now.isoformat()))
+        return (
+            parse_time(request.last('start') or now.isoformat()),
+            parse_time(request.last('end') or now.isoformat()),
+        )
     except ValueError:
         raise Refusal(400, 'Invalid datetime string') from None
 
@@ -429,8 +519,7 @@ def list_usage(nova: 'Nova', request: wire.Request) -> wire.Response:
     start, stop = _period(nova, request)
     detailed = request.last('detailed') == '1'
     projects = sorted({server['project_id'] for server in nova.servers.values()})
-    return wire.reply({'tenant_usages': [_usage(nova, project, start, stop, detailed)
-                                         for project in projects]})
+    return wire.reply({'tenant_usages': [_usage(nova, project, start, stop, detailed) for project in projects]})
 
 
 def show_usage(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -471,8 +560,7 @@ ROUTES = [
     Route('POST', '/os-aggregates/{aggregate_id}/action', change_aggregate),
     Route('GET', '/os-migrations', list_migrations),
     Route('GET', '/servers/{server_id}/migrations', list_server_migrations, since=23),
-    Route('GET', '/servers/{server_id}/migrations/{migration_id}', list_server_migrations,
-          since=23),
+    Route('GET', '/servers/{server_id}/migrations/{migration_id}', list_server_migrations, since=23),
     Route('GET', '/os-instance_usage_audit_log', show_audit_log),
     Route('GET', '/os-instance_usage_audit_log/{before}', show_audit_log),
     Route('GET', '/os-console-auth-tokens/{token}', show_console_token),

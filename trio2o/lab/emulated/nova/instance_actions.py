@@ -17,8 +17,12 @@ _KEYS = ('action', 'instance_uuid', 'request_id', 'user_id', 'project_id')
 def _server(nova: 'Nova', request: wire.Request) -> dict[str, Any]:
     """From 2.21 deleted servers still tell their actions."""
     found = nova.servers.get(request.args['server_id'])
-    if (request.minor >= 21 and found is not None and found['deleted']
-            and (request.user.is_admin or found['project_id'] == request.user.project_id)):
+    if (
+        request.minor >= 21
+        and found is not None
+        and found['deleted']
+        and (request.user.is_admin or found['project_id'] == request.user.project_id)
+    ):
         return found
     return nova.server(request)
 
@@ -40,15 +44,15 @@ def list_actions(nova: 'Nova', request: wire.Request) -> wire.Response:
         limit = paging.number(request, 'limit', nova.settings.max_limit, nova.settings.max_limit)
         marker = request.last('marker')
         if marker is not None:
-            at = next((index for index, row in enumerate(rows) if row['request_id'] == marker),
-                      None)
+            at = next((index for index, row in enumerate(rows) if row['request_id'] == marker), None)
             if at is None:
                 raise Refusal(400, f'Marker {marker} could not be found.')
-            rows = rows[at + 1:]
+            rows = rows[at + 1 :]
         rows = rows[:limit]
         if limit and len(rows) == limit:
             body['links'] = paging.next_link(
-                request, f'servers/{server["id"]}/os-instance-actions', rows[-1]['request_id'])
+                request, f'servers/{server["id"]}/os-instance-actions', rows[-1]['request_id']
+            )
     body['instanceActions'] = [_view(request, action) for action in rows]
     return wire.reply(body)
 
@@ -62,8 +66,12 @@ def show_action(nova: 'Nova', request: wire.Request) -> wire.Response:
         raise Refusal(404, f'Action {wanted} not found')
     view = _view(request, action)
     if request.minor >= 51 or request.user.is_admin:
-        event = {'event': f'compute_{action["action"]}', 'start_time': micro(action['start_time']),
-                 'finish_time': micro(action['updated_at']), 'result': 'Success'}
+        event = {
+            'event': f'compute_{action["action"]}',
+            'start_time': micro(action['start_time']),
+            'finish_time': micro(action['updated_at']),
+            'result': 'Success',
+        }
         if request.user.is_admin:
             event['traceback'] = None
             if request.minor >= 62:

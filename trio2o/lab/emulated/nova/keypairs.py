@@ -43,8 +43,7 @@ def list_keypairs(nova: 'Nova', request: wire.Request) -> wire.Response:
         marker = request.last('marker')
         if marker is not None and (user, marker) not in nova.keypairs:
             raise Refusal(400, f'marker [{marker}] not found')
-        pairs = paging.after(pairs, nova.keypairs.get((user, marker)) if marker else None,
-                             ['name'], ['asc'])[:limit]
+        pairs = paging.after(pairs, nova.keypairs.get((user, marker)) if marker else None, ['name'], ['asc'])[:limit]
         if limit and len(pairs) == limit:
             body['keypairs_links'] = paging.next_link(request, 'os-keypairs', pairs[-1]['name'])
     body['keypairs'] = [{'keypair': _brief(request, pair)} for pair in pairs]
@@ -54,10 +53,19 @@ def list_keypairs(nova: 'Nova', request: wire.Request) -> wire.Response:
 def show_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-keypairs/{name}."""
     pair = _find(nova, request, 'show')
-    return wire.reply({'keypair': {
-        **_brief(request, pair), 'created_at': micro(pair['created_at']),
-        'deleted': False, 'deleted_at': None, 'id': pair['id'], 'updated_at': None,
-        'user_id': pair['user_id']}})
+    return wire.reply(
+        {
+            'keypair': {
+                **_brief(request, pair),
+                'created_at': micro(pair['created_at']),
+                'deleted': False,
+                'deleted_at': None,
+                'id': pair['id'],
+                'updated_at': None,
+                'user_id': pair['user_id'],
+            }
+        }
+    )
 
 
 def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -65,8 +73,9 @@ def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
     body = nova.body(request, 'keypair')
     if 'name' not in body or (request.minor >= 92 and 'public_key' not in body):
         missing = 'name' if 'name' not in body else 'public_key'
-        raise Refusal(400, 'Invalid input for field/attribute keypair. Value: '
-                           f"{body}. '{missing}' is a required property")
+        raise Refusal(
+            400, f"Invalid input for field/attribute keypair. Value: {body}. '{missing}' is a required property"
+        )
     user = _user(nova, request, 'create', body.get('user_id') if request.minor >= 10 else None)
     name = body['name'].strip()
     if (user, name) in nova.keypairs:
@@ -76,14 +85,19 @@ def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'Keypair data is invalid: failed to generate fingerprint')
     text = public or f'ssh-rsa AAAAB3NzaC1yc2E{nova.new_id()} Generated-by-Nova'
     digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-    pair = {'id': len(nova.keypairs) + 1, 'name': name, 'user_id': user, 'public_key': text,
-            'type': body.get('type', 'ssh'), 'created_at': nova.stamp(),
-            'fingerprint': ':'.join(digest[at:at + 2] for at in range(0, 32, 2))}
+    pair = {
+        'id': len(nova.keypairs) + 1,
+        'name': name,
+        'user_id': user,
+        'public_key': text,
+        'type': body.get('type', 'ssh'),
+        'created_at': nova.stamp(),
+        'fingerprint': ':'.join(digest[at : at + 2] for at in range(0, 32, 2)),
+    }
     nova.keypairs[(user, name)] = pair
     view = {**_brief(request, pair), 'user_id': user}
     if public is None:
-        view['private_key'] = '-----BEGIN RSA PRIVATE KEY-----\nemulated\n' \
-                              '-----END RSA PRIVATE KEY-----\n'
+        view['private_key'] = '-----BEGIN RSA PRIVATE KEY-----\nemulated\n-----END RSA PRIVATE KEY-----\n'
     return wire.reply({'keypair': view}, 201 if request.minor >= 2 else 200)
 
 

@@ -30,7 +30,7 @@ def _page(request: wire.Request, nova: 'Nova', rows: list[Record]) -> list[Recor
     rows = paging.in_order(rows, ['created_at', 'id'], ['desc', 'desc'])
     start = paging.number(request, 'offset', 0)
     most = nova.settings.max_limit
-    return rows[start:start + (paging.number(request, 'limit', 0, most) or most)]
+    return rows[start : start + (paging.number(request, 'limit', 0, most) or most)]
 
 
 def _find(request: wire.Request, records: dict[str, Record], kind: str) -> Record:
@@ -42,18 +42,31 @@ def _find(request: wire.Request, records: dict[str, Record], kind: str) -> Recor
 
 
 def _volume(volume: Record) -> Record:
-    return {'id': volume['id'], 'status': volume['status'], 'size': volume['size'],
-            'availabilityZone': volume['availability_zone'],
-            'createdAt': micro(volume['created_at']), 'attachments': [{}],
-            'displayName': volume['name'], 'displayDescription': volume['description'],
-            'volumeType': None, 'snapshotId': volume['snapshot_id'],
-            'metadata': volume['metadata']}
+    return {
+        'id': volume['id'],
+        'status': volume['status'],
+        'size': volume['size'],
+        'availabilityZone': volume['availability_zone'],
+        'createdAt': micro(volume['created_at']),
+        'attachments': [{}],
+        'displayName': volume['name'],
+        'displayDescription': volume['description'],
+        'volumeType': None,
+        'snapshotId': volume['snapshot_id'],
+        'metadata': volume['metadata'],
+    }
 
 
 def _snapshot(snapshot: Record) -> Record:
-    return {'id': snapshot['id'], 'status': snapshot['status'], 'size': snapshot['size'],
-            'volumeId': snapshot['volume_id'], 'createdAt': micro(snapshot['created_at']),
-            'displayName': snapshot['name'], 'displayDescription': snapshot['description']}
+    return {
+        'id': snapshot['id'],
+        'status': snapshot['status'],
+        'size': snapshot['size'],
+        'volumeId': snapshot['volume_id'],
+        'createdAt': micro(snapshot['created_at']),
+        'displayName': snapshot['name'],
+        'displayDescription': snapshot['description'],
+    }
 
 
 def list_volumes(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -73,9 +86,14 @@ def create_volume(nova: 'Nova', request: wire.Request) -> wire.Response:
     zone = body.get('availability_zone') or cinder.settings.zones[0]
     if zone not in cinder.settings.zones:
         raise Refusal(400, f"Availability zone '{zone}' is invalid.")
-    volume = cinder.born(request.user.project_id, request.user.user_id, int(body['size']),
-                         name=body.get('display_name'), availability_zone=zone,
-                         snapshot_id=body.get('snapshot_id'))
+    volume = cinder.born(
+        request.user.project_id,
+        request.user.user_id,
+        int(body['size']),
+        name=body.get('display_name'),
+        availability_zone=zone,
+        snapshot_id=body.get('snapshot_id'),
+    )
     return wire.reply({'volume': _volume(volume)})
 
 
@@ -94,8 +112,7 @@ def list_snapshots(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 def show_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-snapshots/{id}."""
-    return wire.reply({'snapshot': _snapshot(
-        _find(request, _cinder(nova).snapshots, 'Snapshot'))})
+    return wire.reply({'snapshot': _snapshot(_find(request, _cinder(nova).snapshots, 'Snapshot'))})
 
 
 def create_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -105,11 +122,21 @@ def create_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     volume = cinder.volumes.get(wanted)
     if volume is None or volume['project_id'] != request.user.project_id:
         raise Refusal(404, f'Volume {wanted} could not be found.')
-    record = {'id': cinder.new_id(), 'name': body.get('display_name'), 'description': None,
-              'volume_id': volume['id'], 'size': volume['size'],
-              'project_id': volume['project_id'], 'user_id': volume['user_id'],
-              'status': 'available', 'created_at': cinder.stamp(), 'updated_at': cinder.stamp(),
-              'metadata': {}, 'group_snapshot_id': None, 'progress': '100%'}
+    record = {
+        'id': cinder.new_id(),
+        'name': body.get('display_name'),
+        'description': None,
+        'volume_id': volume['id'],
+        'size': volume['size'],
+        'project_id': volume['project_id'],
+        'user_id': volume['user_id'],
+        'status': 'available',
+        'created_at': cinder.stamp(),
+        'updated_at': cinder.stamp(),
+        'metadata': {},
+        'group_snapshot_id': None,
+        'progress': '100%',
+    }
     cinder.snapshots[record['id']] = record
     return wire.reply({'snapshot': _snapshot(record)})
 
@@ -126,20 +153,31 @@ def show_image(nova: 'Nova', request: wire.Request) -> wire.Response:
     image = nova.glance.images.get(request.args['id']) if nova.glance is not None else None
     if image is None:
         raise Refusal(404, f'Image {request.args["id"]} could not be found.')
-    metadata = {'block_device_mapping': image['block_device_mapping']} \
-        if 'block_device_mapping' in image else {}
-    return wire.reply({'image': {
-        'id': image['id'], 'name': image['name'], 'minRam': 0, 'minDisk': 0, 'progress': 100,
-        'metadata': metadata, 'created': image['created_at'], 'updated': image['updated_at'],
-        'status': 'ACTIVE', 'OS-EXT-IMG-SIZE:size': image['size'], 'links': []}})
+    metadata = {'block_device_mapping': image['block_device_mapping']} if 'block_device_mapping' in image else {}
+    return wire.reply(
+        {
+            'image': {
+                'id': image['id'],
+                'name': image['name'],
+                'minRam': 0,
+                'minDisk': 0,
+                'progress': 100,
+                'metadata': metadata,
+                'created': image['created_at'],
+                'updated': image['updated_at'],
+                'status': 'ACTIVE',
+                'OS-EXT-IMG-SIZE:size': image['size'],
+                'links': [],
+            }
+        }
+    )
 
 
 def assist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     """POST /os-assisted-volume-snapshots, which Cinder's drivers call."""
     body = nova.body(request, 'snapshot')
     nova.assisted.append(body['volume_id'])
-    return wire.reply({'snapshot': {'id': body['create_info']['snapshot_id'],
-                                    'volumeId': body['volume_id']}})
+    return wire.reply({'snapshot': {'id': body['create_info']['snapshot_id'], 'volumeId': body['volume_id']}})
 
 
 def unassist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -151,10 +189,13 @@ def unassist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 def _proxied(path: str, handlers: tuple[Any, Any, Any, Any]) -> list[Route]:
     listed, shown, created, deleted = handlers
-    return [Route('GET', path, listed, until=LAST), Route('GET', f'{path}/detail', listed, until=LAST),
-            Route('POST', path, created, until=LAST),
-            Route('GET', f'{path}/{{id}}', shown, until=LAST),
-            Route('DELETE', f'{path}/{{id}}', deleted, until=LAST)]
+    return [
+        Route('GET', path, listed, until=LAST),
+        Route('GET', f'{path}/detail', listed, until=LAST),
+        Route('POST', path, created, until=LAST),
+        Route('GET', f'{path}/{{id}}', shown, until=LAST),
+        Route('DELETE', f'{path}/{{id}}', deleted, until=LAST),
+    ]
 
 
 ROUTES = [

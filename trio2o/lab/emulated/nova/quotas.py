@@ -10,10 +10,21 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
 
 DEFAULTS = {
-    'instances': -1, 'cores': -1, 'ram': -1, 'metadata_items': 128, 'key_pairs': 100,
-    'server_groups': 10, 'server_group_members': 10, 'injected_files': 5,
-    'injected_file_content_bytes': 10240, 'injected_file_path_bytes': 255, 'floating_ips': -1,
-    'fixed_ips': -1, 'security_groups': -1, 'security_group_rules': -1}
+    'instances': -1,
+    'cores': -1,
+    'ram': -1,
+    'metadata_items': 128,
+    'key_pairs': 100,
+    'server_groups': 10,
+    'server_group_members': 10,
+    'injected_files': 5,
+    'injected_file_content_bytes': 10240,
+    'injected_file_path_bytes': 255,
+    'floating_ips': -1,
+    'fixed_ips': -1,
+    'security_groups': -1,
+    'security_group_rules': -1,
+}
 _NETWORK = {'floating_ips', 'fixed_ips', 'security_groups', 'security_group_rules'}
 _FILES = {'injected_files', 'injected_file_content_bytes', 'injected_file_path_bytes'}
 
@@ -25,35 +36,45 @@ def limits(nova: 'Nova', project_id: str) -> dict[str, int]:
 
 def usage(nova: 'Nova', project_id: str) -> dict[str, int]:
     """What a project uses in this pod."""
-    live = [server for server in nova.servers.values()
-            if server['project_id'] == project_id and not server['deleted']]
-    return {'instances': len(live), 'cores': sum(row['flavor']['vcpus'] for row in live),
-            'ram': sum(row['flavor']['ram'] for row in live),
-            'server_groups': sum(group['project_id'] == project_id
-                                 for group in nova.groups.values())}
+    live = [server for server in nova.servers.values() if server['project_id'] == project_id and not server['deleted']]
+    return {
+        'instances': len(live),
+        'cores': sum(row['flavor']['vcpus'] for row in live),
+        'ram': sum(row['flavor']['ram'] for row in live),
+        'server_groups': sum(group['project_id'] == project_id for group in nova.groups.values()),
+    }
 
 
-def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], least: int,
-                  most: int) -> None:
+def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], least: int, most: int) -> None:
     """Refuse with 403 what would go over the limits, in Nova's words."""
     allowed = limits(nova, request.user.project_id)
-    if min(allowed['instances'], allowed['cores'], allowed['ram']) < 0 \
-            and max(allowed['instances'], allowed['cores'], allowed['ram']) < 0:
+    if (
+        min(allowed['instances'], allowed['cores'], allowed['ram']) < 0
+        and max(allowed['instances'], allowed['cores'], allowed['ram']) < 0
+    ):
         return
     used = usage(nova, request.user.project_id)
     wanted = {'instances': most, 'cores': most * flavor['vcpus'], 'ram': most * flavor['ram']}
-    over = [name for name in ('cores', 'instances', 'ram')
-            if allowed[name] >= 0 and used[name] + wanted[name] > allowed[name]]
+    over = [
+        name
+        for name in ('cores', 'instances', 'ram')
+        if allowed[name] >= 0 and used[name] + wanted[name] > allowed[name]
+    ]
     if over:
-        raise Refusal(403, 'Quota exceeded for {}: Requested {}, but already used {} of {} {}'
-                      .format(', '.join(over), ', '.join(str(wanted[name]) for name in over),
-                              ', '.join(str(used[name]) for name in over),
-                              ', '.join(str(allowed[name]) for name in over), ', '.join(over)))
+        raise Refusal(
+            403,
+            'Quota exceeded for {}: Requested {}, but already used {} of {} {}'.format(
+                ', '.join(over),
+                ', '.join(str(wanted[name]) for name in over),
+                ', '.join(str(used[name]) for name in over),
+                ', '.join(str(allowed[name]) for name in over),
+                ', '.join(over),
+            ),
+        )
 
 
 def _shown(request: wire.Request) -> list[str]:
-    hidden = (_NETWORK if request.minor >= 36 else set()) | (
-        _FILES if request.minor >= 57 else set())
+    hidden = (_NETWORK if request.minor >= 36 else set()) | (_FILES if request.minor >= 57 else set())
     return [name for name in DEFAULTS if name not in hidden]
 
 
@@ -68,24 +89,32 @@ def show(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-quota-sets/{project}."""
     project = _may_see(nova, request, 'show')
     values = limits(nova, project)
-    return wire.reply({'quota_set': {'id': project,
-                                     **{name: values[name] for name in _shown(request)}}})
+    return wire.reply({'quota_set': {'id': project, **{name: values[name] for name in _shown(request)}}})
 
 
 def detail(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-quota-sets/{project}/detail."""
     project = _may_see(nova, request, 'detail')
     values, used = limits(nova, project), usage(nova, project)
-    return wire.reply({'quota_set': {'id': project, **{
-        name: {'limit': values[name], 'in_use': used.get(name, 0), 'reserved': 0}
-        for name in _shown(request)}}})
+    return wire.reply(
+        {
+            'quota_set': {
+                'id': project,
+                **{
+                    name: {'limit': values[name], 'in_use': used.get(name, 0), 'reserved': 0}
+                    for name in _shown(request)
+                },
+            }
+        }
+    )
 
 
 def defaults(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-quota-sets/{project}/defaults."""
     values = {**DEFAULTS, **nova.quota_classes['default']}
-    return wire.reply({'quota_set': {'id': request.args['project_id'],
-                                     **{name: values[name] for name in _shown(request)}}})
+    return wire.reply(
+        {'quota_set': {'id': request.args['project_id'], **{name: values[name] for name in _shown(request)}}}
+    )
 
 
 def update(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -95,16 +124,21 @@ def update(nova: 'Nova', request: wire.Request) -> wire.Response:
     force = str(body.pop('force', False)).lower() == 'true'
     unknown = sorted(set(body) - set(_shown(request)))
     if unknown:
-        raise Refusal(400, 'Invalid input for field/attribute quota_set. Value: '
-                           f"{body}. Additional properties are not allowed ('{unknown[0]}' was "
-                           'unexpected)')
+        raise Refusal(
+            400,
+            'Invalid input for field/attribute quota_set. Value: '
+            f"{body}. Additional properties are not allowed ('{unknown[0]}' was "
+            'unexpected)',
+        )
     used = usage(nova, project)
     for name, value in body.items():
         if not force and 0 <= int(value) < used.get(name, 0):
-            raise Refusal(400, f'Quota limit {value} for {name} must be greater than or equal to '
-                               f'already used and reserved {used[name]}.')
-    nova.quota_sets.setdefault(project, {}).update(
-        {name: int(value) for name, value in body.items()})
+            raise Refusal(
+                400,
+                f'Quota limit {value} for {name} must be greater than or equal to '
+                f'already used and reserved {used[name]}.',
+            )
+    nova.quota_sets.setdefault(project, {}).update({name: int(value) for name, value in body.items()})
     values = limits(nova, project)
     return wire.reply({'quota_set': {name: values[name] for name in _shown(request)}})
 
@@ -125,16 +159,16 @@ def show_class(nova: 'Nova', request: wire.Request) -> wire.Response:
     hidden = hidden | (_FILES if request.minor >= 57 else set())
     if request.minor < 50:
         hidden = hidden | {'server_groups', 'server_group_members'}
-    return wire.reply({'quota_class_set': {'id': name, **{
-        key: value for key, value in values.items() if key not in hidden}}})
+    return wire.reply(
+        {'quota_class_set': {'id': name, **{key: value for key, value in values.items() if key not in hidden}}}
+    )
 
 
 def update_class(nova: 'Nova', request: wire.Request) -> wire.Response:
     """PUT /os-quota-class-sets/{name}."""
     nova.admin_only(request, 'os_compute_api:os-quota-class-sets:update')
     body = nova.body(request, 'quota_class_set')
-    nova.quota_classes.setdefault(request.args['name'], {}).update(
-        {key: int(value) for key, value in body.items()})
+    nova.quota_classes.setdefault(request.args['name'], {}).update({key: int(value) for key, value in body.items()})
     response = show_class(nova, request)
     view = wire.loads(response.body)['quota_class_set']
     del view['id']
@@ -148,21 +182,33 @@ def show_limits(nova: 'Nova', request: wire.Request) -> wire.Response:
         nova.admin_only(request, 'os_compute_api:limits:other_project')
     values, used = limits(nova, project), usage(nova, project)
     absolute = {
-        'maxTotalInstances': values['instances'], 'maxTotalCores': values['cores'],
-        'maxTotalRAMSize': values['ram'], 'maxServerMeta': values['metadata_items'],
-        'maxTotalKeypairs': values['key_pairs'], 'maxServerGroups': values['server_groups'],
+        'maxTotalInstances': values['instances'],
+        'maxTotalCores': values['cores'],
+        'maxTotalRAMSize': values['ram'],
+        'maxServerMeta': values['metadata_items'],
+        'maxTotalKeypairs': values['key_pairs'],
+        'maxServerGroups': values['server_groups'],
         'maxServerGroupMembers': values['server_group_members'],
-        'totalInstancesUsed': used['instances'], 'totalCoresUsed': used['cores'],
-        'totalRAMUsed': used['ram'], 'totalServerGroupsUsed': used['server_groups']}
+        'totalInstancesUsed': used['instances'],
+        'totalCoresUsed': used['cores'],
+        'totalRAMUsed': used['ram'],
+        'totalServerGroupsUsed': used['server_groups'],
+    }
     if request.minor < 39:
         absolute['maxImageMeta'] = values['metadata_items']
     if request.minor < 57:
-        absolute |= {'maxPersonality': values['injected_files'],
-                     'maxPersonalitySize': values['injected_file_content_bytes']}
+        absolute |= {
+            'maxPersonality': values['injected_files'],
+            'maxPersonalitySize': values['injected_file_content_bytes'],
+        }
     if request.minor < 36:
-        absolute |= {'maxTotalFloatingIps': -1, 'maxSecurityGroups': -1,
-                     'maxSecurityGroupRules': -1, 'totalFloatingIpsUsed': 0,
-                     'totalSecurityGroupsUsed': 0}
+        absolute |= {
+            'maxTotalFloatingIps': -1,
+            'maxSecurityGroups': -1,
+            'maxSecurityGroupRules': -1,
+            'totalFloatingIpsUsed': 0,
+            'totalSecurityGroupsUsed': 0,
+        }
     return wire.reply({'limits': {'rate': [], 'absolute': absolute}})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Server = dict[str, Any]
 Action = Callable[['Nova', wire.Request, Server, Any], wire.Response]
 
-_BY_CELL = ('os-start', 'os-stop', 'trigger_crash_dump')     # Nova words their 404 differently
+_BY_CELL = ('os-start', 'os-stop', 'trigger_crash_dump')  # Nova words their 404 differently
 
 
 def act(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -38,22 +38,19 @@ def act(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def _note(nova: 'Nova', request: wire.Request, server: Server, name: str) -> None:
-    records.note(nova, server, name, request.request_id, request.user.user_id,
-                 request.user.project_id)
+    records.note(nova, server, name, request.request_id, request.user.user_id, request.user.project_id)
 
 
 def _demand(server: Server, name: str, *states: str) -> None:
     if states and server['vm_state'] not in states:
-        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in vm_state "
-                           f'{server["vm_state"]}')
+        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in vm_state {server['vm_state']}")
     if server['task_state'] is not None:
-        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in task_state "
-                           f'{server["task_state"]}')
+        raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in task_state {server['task_state']}")
 
 
-def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202,
-          **changes: Any) -> Action:
+def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202, **changes: Any) -> Action:
     """An action that only moves the server from some states to another."""
+
     def action(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
         if admin:
             nova.admin_only(request, admin)
@@ -61,6 +58,7 @@ def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202
         _note(nova, request, server, name)
         records.touch(nova, server, **changes)
         return wire.empty(status)
+
     return action
 
 
@@ -75,14 +73,17 @@ def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
     _demand(server, 'resize', 'active', 'stopped')
     _note(nova, request, server, 'resize')
     keys = server['flavor'].keys()
-    records.touch(nova, server, old_flavor=server['flavor'], vm_state='resized',
-                  flavor={**{key: flavor[key] for key in keys},
-                          'extra_specs': dict(flavor['extra_specs'])})
+    records.touch(
+        nova,
+        server,
+        old_flavor=server['flavor'],
+        vm_state='resized',
+        flavor={**{key: flavor[key] for key in keys}, 'extra_specs': dict(flavor['extra_specs'])},
+    )
     return wire.empty(202)
 
 
-def confirm_resize(nova: 'Nova', request: wire.Request, server: Server,
-                   given: Any) -> wire.Response:
+def confirm_resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """204 for old times' sake."""
     _demand(server, 'confirmResize', 'resized')
     _note(nova, request, server, 'confirmResize')
@@ -90,33 +91,35 @@ def confirm_resize(nova: 'Nova', request: wire.Request, server: Server,
     return wire.empty(204)
 
 
-def revert_resize(nova: 'Nova', request: wire.Request, server: Server,
-                  given: Any) -> wire.Response:
+def revert_resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """Back to the old flavor."""
     _demand(server, 'revertResize', 'resized')
     _note(nova, request, server, 'revertResize')
-    records.touch(nova, server, vm_state='active',
-                  flavor=server['old_flavor'] or server['flavor'], old_flavor=None)
+    records.touch(nova, server, vm_state='active', flavor=server['old_flavor'] or server['flavor'], old_flavor=None)
     return wire.empty(202)
 
 
 def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """202 with the server and a Location."""
     if 'imageRef' not in given:
-        raise Refusal(400, 'Invalid input for field/attribute rebuild. Value: '
-                           f"{given}. 'imageRef' is a required property")
+        raise Refusal(
+            400, f"Invalid input for field/attribute rebuild. Value: {given}. 'imageRef' is a required property"
+        )
     if nova.glance is not None and given['imageRef'] not in nova.glance.images:
         raise Refusal(400, 'Cannot find image for rebuild')
     _demand(server, 'rebuild', 'active', 'stopped', 'error')
     _note(nova, request, server, 'rebuild')
     changes: dict[str, Any] = {'image_ref': given['imageRef'], 'vm_state': 'active'}
-    for key, column in (('name', 'name'), ('metadata', 'metadata'),
-                        ('description', 'description'), ('accessIPv4', 'access_ip_v4')):
+    for key, column in (
+        ('name', 'name'),
+        ('metadata', 'metadata'),
+        ('description', 'description'),
+        ('accessIPv4', 'access_ip_v4'),
+    ):
         if key in given:
             changes[column] = given[key]
     records.touch(nova, server, **changes)
-    view = server_views.full(request, server, complete=request.minor >= 75,
-                             groups=servers.groups_of(nova, server))
+    view = server_views.full(request, server, complete=request.minor >= 75, groups=servers.groups_of(nova, server))
     if 54 <= request.minor < 75:
         view['key_name'] = server['key_name']
     if request.minor >= 57:
@@ -130,8 +133,7 @@ def reboot(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
     """SOFT or HARD."""
     kind = str((given or {}).get('type', '')).upper() if isinstance(given, dict) else ''
     if kind not in ('SOFT', 'HARD'):
-        raise Refusal(400, f'Invalid input for field/attribute reboot. Value: {given}. '
-                           f"'type' is a required property")
+        raise Refusal(400, f"Invalid input for field/attribute reboot. Value: {given}. 'type' is a required property")
     _demand(server, 'reboot', 'active', 'stopped', 'paused', 'suspended', 'error')
     _note(nova, request, server, 'reboot')
     records.touch(nova, server, vm_state='active', power_state=1)
@@ -143,8 +145,7 @@ def lock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wir
     named = isinstance(given, dict) and request.minor >= 73
     reason = given.get('locked_reason') if named else None
     _note(nova, request, server, 'lock')
-    records.touch(nova, server, locked_by='admin' if request.user.is_admin else 'owner',
-                  locked_reason=reason)
+    records.touch(nova, server, locked_by='admin' if request.user.is_admin else 'owner', locked_reason=reason)
     return wire.empty(202)
 
 
@@ -161,9 +162,12 @@ def reset_state(nova: 'Nova', request: wire.Request, server: Server, given: Any)
     """active or error."""
     nova.admin_only(request, 'os_compute_api:os-admin-actions:reset_state')
     if given.get('state') not in ('active', 'error'):
-        raise Refusal(400, f'Invalid input for field/attribute state. Value: '
-                           f"{given.get('state')}. {given.get('state')!r} is not one of "
-                           "['active', 'error']")
+        raise Refusal(
+            400,
+            f'Invalid input for field/attribute state. Value: '
+            f'{given.get("state")}. {given.get("state")!r} is not one of '
+            "['active', 'error']",
+        )
     records.touch(nova, server, vm_state=given['state'], task_state=None)
     return wire.empty(202)
 
@@ -180,16 +184,14 @@ def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any
     return wire.bare(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])
 
 
-def change_password(nova: 'Nova', request: wire.Request, server: Server,
-                    given: Any) -> wire.Response:
+def change_password(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """Nothing to see afterwards."""
     _demand(server, 'set_admin_password', 'active')
     _note(nova, request, server, 'changePassword')
     return wire.empty(202)
 
 
-def console_output(nova: 'Nova', request: wire.Request, server: Server,
-                   given: Any) -> wire.Response:
+def console_output(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """As the fake driver prints it."""
     return wire.reply({'output': 'FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE'})
 
@@ -200,8 +202,7 @@ def vnc_console(nova: 'Nova', request: wire.Request, server: Server, given: Any)
     return wire.reply({'console': {'type': given.get('type', 'novnc'), 'url': url}})
 
 
-def security_group(nova: 'Nova', request: wire.Request, server: Server,
-                   given: Any) -> wire.Response:
+def security_group(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """Add or remove a security group."""
     name = given.get('name')
     adding = 'addSecurityGroup' in wire.loads(request.body)
@@ -231,39 +232,58 @@ def force_delete(nova: 'Nova', request: wire.Request, server: Server, given: Any
 _ALWAYS = 1 << 30
 _MIGRATE = 'os_compute_api:os-migrate-server:'
 ACTIONS: dict[str, tuple[Action, int, int]] = {
-    name: (action, since, until) for name, action, since, until in (
+    name: (action, since, until)
+    for name, action, since, until in (
         ('os-start', _move('start', ('stopped',), vm_state='active', power_state=1), 0, _ALWAYS),
-        ('os-stop', _move('stop', ('active', 'error', 'rescued'), vm_state='stopped',
-                          power_state=4), 0, _ALWAYS),
-        ('pause', _move('pause', ('active', 'rescued'), vm_state='paused', power_state=3), 0,
-         _ALWAYS),
+        ('os-stop', _move('stop', ('active', 'error', 'rescued'), vm_state='stopped', power_state=4), 0, _ALWAYS),
+        ('pause', _move('pause', ('active', 'rescued'), vm_state='paused', power_state=3), 0, _ALWAYS),
         ('unpause', _move('unpause', ('paused',), vm_state='active', power_state=1), 0, _ALWAYS),
-        ('suspend', _move('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4),
-         0, _ALWAYS),
+        ('suspend', _move('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4), 0, _ALWAYS),
         ('resume', _move('resume', ('suspended',), vm_state='active', power_state=1), 0, _ALWAYS),
         ('unrescue', _move('unrescue', ('rescued',), vm_state='active'), 0, _ALWAYS),
-        ('shelve', _move('shelve', ('active', 'stopped', 'paused', 'suspended'),
-                         vm_state='shelved_offloaded', power_state=4, host=None, node=None), 0,
-         _ALWAYS),
-        ('shelveOffload', _move('shelve_offload', ('shelved', 'shelved_offloaded'),
-                                vm_state='shelved_offloaded', host=None, node=None), 0, _ALWAYS),
-        ('migrate', _move('migrate', ('active', 'stopped'), _MIGRATE + 'migrate',
-                          vm_state='resized'), 0, _ALWAYS),
-        ('os-migrateLive', _move('migrate_live', ('active', 'paused'), _MIGRATE + 'migrate_live'),
-         0, _ALWAYS),
-        ('trigger_crash_dump', _move('trigger_crash_dump', ('active', 'paused', 'rescued')), 17,
-         _ALWAYS),
-        ('resize', resize, 0, _ALWAYS), ('confirmResize', confirm_resize, 0, _ALWAYS),
-        ('revertResize', revert_resize, 0, _ALWAYS), ('rebuild', rebuild, 0, _ALWAYS),
-        ('reboot', reboot, 0, _ALWAYS), ('lock', lock, 0, _ALWAYS),
-        ('unlock', unlock, 0, _ALWAYS), ('os-resetState', reset_state, 0, _ALWAYS),
-        ('createImage', create_image, 0, _ALWAYS), ('createBackup', create_image, 0, _ALWAYS),
+        (
+            'shelve',
+            _move(
+                'shelve',
+                ('active', 'stopped', 'paused', 'suspended'),
+                vm_state='shelved_offloaded',
+                power_state=4,
+                host=None,
+                node=None,
+            ),
+            0,
+            _ALWAYS,
+        ),
+        (
+            'shelveOffload',
+            _move(
+                'shelve_offload', ('shelved', 'shelved_offloaded'), vm_state='shelved_offloaded', host=None, node=None
+            ),
+            0,
+            _ALWAYS,
+        ),
+        ('migrate', _move('migrate', ('active', 'stopped'), _MIGRATE + 'migrate', vm_state='resized'), 0, _ALWAYS),
+        ('os-migrateLive', _move('migrate_live', ('active', 'paused'), _MIGRATE + 'migrate_live'), 0, _ALWAYS),
+        ('trigger_crash_dump', _move('trigger_crash_dump', ('active', 'paused', 'rescued')), 17, _ALWAYS),
+        ('resize', resize, 0, _ALWAYS),
+        ('confirmResize', confirm_resize, 0, _ALWAYS),
+        ('revertResize', revert_resize, 0, _ALWAYS),
+        ('rebuild', rebuild, 0, _ALWAYS),
+        ('reboot', reboot, 0, _ALWAYS),
+        ('lock', lock, 0, _ALWAYS),
+        ('unlock', unlock, 0, _ALWAYS),
+        ('os-resetState', reset_state, 0, _ALWAYS),
+        ('createImage', create_image, 0, _ALWAYS),
+        ('createBackup', create_image, 0, _ALWAYS),
         ('changePassword', change_password, 0, _ALWAYS),
         ('os-getConsoleOutput', console_output, 0, _ALWAYS),
-        ('os-getVNCConsole', vnc_console, 0, 5), ('rescue', rescue, 0, _ALWAYS),
+        ('os-getVNCConsole', vnc_console, 0, 5),
+        ('rescue', rescue, 0, _ALWAYS),
         ('addSecurityGroup', security_group, 0, _ALWAYS),
         ('removeSecurityGroup', security_group, 0, _ALWAYS),
-        ('forceDelete', force_delete, 0, _ALWAYS))}
+        ('forceDelete', force_delete, 0, _ALWAYS),
+    )
+}
 
 
 def unshelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
@@ -271,14 +291,23 @@ def unshelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) ->
     _demand(server, 'unshelve', 'shelved', 'shelved_offloaded')
     zone = (given or {}).get('availability_zone')
     if zone and zone not in nova.settings.zones:
-        raise Refusal(400, f"The requested availability zone is not available: {zone}")
+        raise Refusal(400, f'The requested availability zone is not available: {zone}')
     _note(nova, request, server, 'unshelve')
-    records.touch(nova, server, vm_state='active', power_state=1, host=nova.hosts[0],
-                  node=nova.hosts[0], availability_zone=zone or server['availability_zone'])
+    records.touch(
+        nova,
+        server,
+        vm_state='active',
+        power_state=1,
+        host=nova.hosts[0],
+        node=nova.hosts[0],
+        availability_zone=zone or server['availability_zone'],
+    )
     return wire.empty(202)
 
 
 ACTIONS['unshelve'] = (unshelve, 0, _ALWAYS)
 
-ROUTES = [Route('POST', '/servers/{server_id}/action', act),
-          Route('POST', '/os-volumes_boot/{server_id}/action', act, until=103)]
+ROUTES = [
+    Route('POST', '/servers/{server_id}/action', act),
+    Route('POST', '/os-volumes_boot/{server_id}/action', act, until=103),
+]

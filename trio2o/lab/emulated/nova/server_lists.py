@@ -15,35 +15,140 @@ if TYPE_CHECKING:
 
 Server = dict[str, Any]
 PAGING = {'sort_key', 'sort_dir', 'limit', 'marker', 'page_size'}
-_COLUMNS = {'uuid': 'id', 'display_name': 'name', 'display_description': 'description',
-            'auto_disk_config': 'disk_config', 'locked': 'locked_by'}
+_COLUMNS = {
+    'uuid': 'id',
+    'display_name': 'name',
+    'display_description': 'description',
+    'auto_disk_config': 'disk_config',
+    'locked': 'locked_by',
+}
 _SORTABLE = [
-    'access_ip_v4', 'access_ip_v6', 'auto_disk_config', 'availability_zone', 'config_drive',
-    'created_at', 'display_description', 'display_name', 'host', 'hostname', 'image_ref',
-    'instance_type_id', 'kernel_id', 'key_name', 'launch_index', 'launched_at', 'locked_by',
-    'node', 'power_state', 'progress', 'project_id', 'ramdisk_id', 'root_device_name',
-    'task_state', 'terminated_at', 'updated_at', 'user_id', 'uuid', 'vm_state']
+    'access_ip_v4',
+    'access_ip_v6',
+    'auto_disk_config',
+    'availability_zone',
+    'config_drive',
+    'created_at',
+    'display_description',
+    'display_name',
+    'host',
+    'hostname',
+    'image_ref',
+    'instance_type_id',
+    'kernel_id',
+    'key_name',
+    'launch_index',
+    'launched_at',
+    'locked_by',
+    'node',
+    'power_state',
+    'progress',
+    'project_id',
+    'ramdisk_id',
+    'root_device_name',
+    'task_state',
+    'terminated_at',
+    'updated_at',
+    'user_id',
+    'uuid',
+    'vm_state',
+]
 _IGNORED = [
-    'architecture', 'cell_name', 'cleaned', 'default_ephemeral_device', 'default_swap_device',
-    'deleted', 'deleted_at', 'disable_terminate', 'ephemeral_gb', 'ephemeral_key_uuid', 'id',
-    'key_data', 'launched_on', 'locked', 'memory_mb', 'os_type', 'reservation_id', 'root_gb',
-    'shutdown_terminate', 'user_data', 'vcpus', 'vm_mode']
+    'architecture',
+    'cell_name',
+    'cleaned',
+    'default_ephemeral_device',
+    'default_swap_device',
+    'deleted',
+    'deleted_at',
+    'disable_terminate',
+    'ephemeral_gb',
+    'ephemeral_key_uuid',
+    'id',
+    'key_data',
+    'launched_on',
+    'locked',
+    'memory_mb',
+    'os_type',
+    'reservation_id',
+    'root_gb',
+    'shutdown_terminate',
+    'user_data',
+    'vcpus',
+    'vm_mode',
+]
 _MEMBER_FILTERS = [
-    (0, ('reservation_id', 'name', 'status', 'image', 'flavor', 'ip', 'changes-since',
-         'all_tenants')),
-    (5, ('ip6',)), (26, ('tags', 'tags-any', 'not-tags', 'not-tags-any')),
-    (66, ('changes-before',)), (73, ('locked',)),
-    (83, ('availability_zone', 'config_drive', 'key_name', 'created_at', 'launched_at',
-          'terminated_at', 'power_state', 'task_state', 'vm_state', 'progress', 'user_id')),
-    (90, ('hostname',))]
+    (0, ('reservation_id', 'name', 'status', 'image', 'flavor', 'ip', 'changes-since', 'all_tenants')),
+    (5, ('ip6',)),
+    (26, ('tags', 'tags-any', 'not-tags', 'not-tags-any')),
+    (66, ('changes-before',)),
+    (73, ('locked',)),
+    (
+        83,
+        (
+            'availability_zone',
+            'config_drive',
+            'key_name',
+            'created_at',
+            'launched_at',
+            'terminated_at',
+            'power_state',
+            'task_state',
+            'vm_state',
+            'progress',
+            'user_id',
+        ),
+    ),
+    (90, ('hostname',)),
+]
 _ALL_FILTERS = {
-    'user_id', 'project_id', 'tenant_id', 'launch_index', 'image_ref', 'image', 'kernel_id',
-    'ramdisk_id', 'hostname', 'key_name', 'power_state', 'vm_state', 'task_state', 'host', 'node',
-    'flavor', 'reservation_id', 'launched_at', 'terminated_at', 'availability_zone', 'name',
-    'display_name', 'description', 'display_description', 'locked_by', 'uuid', 'root_device_name',
-    'config_drive', 'access_ip_v4', 'access_ip_v6', 'auto_disk_config', 'progress', 'all_tenants',
-    'soft_deleted', 'deleted', 'status', 'changes-since', 'ip', 'ip6', 'created_at', 'tags',
-    'tags-any', 'not-tags', 'not-tags-any', 'changes-before', 'locked'}
+    'user_id',
+    'project_id',
+    'tenant_id',
+    'launch_index',
+    'image_ref',
+    'image',
+    'kernel_id',
+    'ramdisk_id',
+    'hostname',
+    'key_name',
+    'power_state',
+    'vm_state',
+    'task_state',
+    'host',
+    'node',
+    'flavor',
+    'reservation_id',
+    'launched_at',
+    'terminated_at',
+    'availability_zone',
+    'name',
+    'display_name',
+    'description',
+    'display_description',
+    'locked_by',
+    'uuid',
+    'root_device_name',
+    'config_drive',
+    'access_ip_v4',
+    'access_ip_v6',
+    'auto_disk_config',
+    'progress',
+    'all_tenants',
+    'soft_deleted',
+    'deleted',
+    'status',
+    'changes-since',
+    'ip',
+    'ip6',
+    'created_at',
+    'tags',
+    'tags-any',
+    'not-tags',
+    'not-tags-any',
+    'changes-before',
+    'locked',
+}
 _EXACT = {'user_id', 'image_ref', 'vm_state', 'task_state', 'host', 'uuid', 'id', 'project_id'}
 TRUE = {'1', 't', 'true', 'on', 'y', 'yes'}
 FALSE = {'0', 'f', 'false', 'off', 'n', 'no'}
@@ -56,8 +161,9 @@ def value_of(server: Server, key: str) -> Any:
     return server.get(_COLUMNS.get(key, key))
 
 
-def answer(nova: 'Nova', request: wire.Request, path: str,
-           view: Callable[[wire.Request, Server], dict[str, Any]]) -> wire.Response:
+def answer(
+    nova: 'Nova', request: wire.Request, path: str, view: Callable[[wire.Request, Server], dict[str, Any]]
+) -> wire.Response:
     """A page of servers in Nova's order, with the next link."""
     chosen = list(nova.servers.values())
     for keep in _tests(request, _filters(request)):
@@ -76,8 +182,7 @@ def _marker(nova: 'Nova', request: wire.Request) -> Server | None:
     if wanted is None:
         return None
     found = nova.servers.get(wanted)
-    if found is None or not (request.user.is_admin
-                             or found['project_id'] == request.user.project_id):
+    if found is None or not (request.user.is_admin or found['project_id'] == request.user.project_id):
         raise Refusal(400, f'marker [{wanted}] not found')
     return found
 
@@ -92,8 +197,10 @@ def _order(request: wire.Request) -> tuple[list[str], list[str]]:
         valid |= ignored
     for key in request.every('sort_key'):
         if key.strip() not in valid:
-            raise Refusal(400, f'Invalid input for query parameters sort_key. Value: {key}. '
-                               f'{key!r} is not one of {sorted(valid)}')
+            raise Refusal(
+                400,
+                f'Invalid input for query parameters sort_key. Value: {key}. {key!r} is not one of {sorted(valid)}',
+            )
         if key in ('host', 'node') and not request.user.is_admin:
             raise Refusal(403, f'Only administrators can sort servers by {key}')
     keys, dirs = paging.sorting(request, 'created_at', 'desc')
@@ -109,13 +216,15 @@ def _filters(request: wire.Request) -> dict[str, str]:
     if request.minor >= 75:
         unknown = sorted(set(given) - _ALL_FILTERS)
         if unknown:
-            raise Refusal(400, f"{', '.join(map(repr, unknown))} "
-                               f"{'does' if len(unknown) == 1 else 'do'} not match any of the "
-                               "regexes: '^_'")
+            raise Refusal(
+                400,
+                f'{", ".join(map(repr, unknown))} '
+                f'{"does" if len(unknown) == 1 else "do"} not match any of the '
+                "regexes: '^_'",
+            )
     if request.user.is_admin:
         return given
-    allowed = {name for since, names in _MEMBER_FILTERS if request.minor >= since
-               for name in names}
+    allowed = {name for since, names in _MEMBER_FILTERS if request.minor >= since for name in names}
     return {key: value for key, value in given.items() if key in allowed}
 
 
@@ -125,9 +234,12 @@ def all_tenants(filters: dict[str, str]) -> bool:
         return False
     text = filters['all_tenants'].strip().lower()
     if text and text not in TRUE | FALSE:
-        raise Refusal(400, f"Invalid input received: Unrecognized value '{text}', acceptable "
-                           "values are: '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', "
-                           "'true', 'y', 'yes'")
+        raise Refusal(
+            400,
+            f"Invalid input received: Unrecognized value '{text}', acceptable "
+            "values are: '0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', "
+            "'true', 'y', 'yes'",
+        )
     return text not in FALSE
 
 
@@ -136,8 +248,7 @@ def _tests(request: wire.Request, filters: dict[str, str]) -> list[Callable[[Ser
     since = _time(filters, 'changes-since')
     before = _time(filters, 'changes-before') if request.minor >= 66 else None
     if since and before and before < since:
-        raise Refusal(400, 'The value of changes-since must be less than or equal to '
-                           'changes-before.')
+        raise Refusal(400, 'The value of changes-since must be less than or equal to changes-before.')
     if since:
         tests.append(lambda server: server['updated_at'] >= since)
     if before:
@@ -155,8 +266,7 @@ def _whose(request: wire.Request, filters: dict[str, str]) -> Callable[[Server],
     if all_tenants(filters):
         if not request.user.is_admin:
             kind = 'detail' if request.path.endswith('detail') else 'index'
-            raise Refusal(403, f"Policy doesn't allow os_compute_api:servers:{kind}:"
-                               'get_all_tenants to be performed.')
+            raise Refusal(403, f"Policy doesn't allow os_compute_api:servers:{kind}:get_all_tenants to be performed.")
         project = filters.get('tenant_id') or filters.get('project_id')
         return lambda server: project is None or server['project_id'] == project
     mine = request.user.project_id
@@ -183,8 +293,11 @@ def _time(filters: dict[str, str], name: str) -> Any:
     try:
         return parse_time(filters[name])
     except ValueError:
-        raise Refusal(400, f'Invalid input for query parameters {name}. Value: {filters[name]}. '
-                           f"{filters[name]!r} is not a 'date-time'") from None
+        raise Refusal(
+            400,
+            f'Invalid input for query parameters {name}. Value: {filters[name]}. '
+            f"{filters[name]!r} is not a 'date-time'",
+        ) from None
 
 
 def _status(request: wire.Request) -> Callable[[Server], bool]:
@@ -202,8 +315,8 @@ def _column(key: str, text: str) -> Callable[[Server], bool] | None:
         return lambda server: server['flavor']['id'] == reference
     if key in ('ip', 'ip6'):
         return lambda server: any(
-            re.search(text, fixed['ip_address']) for port in server['interfaces']
-            for fixed in port['fixed_ips'])
+            re.search(text, fixed['ip_address']) for port in server['interfaces'] for fixed in port['fixed_ips']
+        )
     if key in ('tags', 'tags-any', 'not-tags', 'not-tags-any'):
         return _tags(key, set(text.split(',')))
     if key == 'locked':
@@ -211,19 +324,30 @@ def _column(key: str, text: str) -> Callable[[Server], bool] | None:
         return lambda server: bool(server['locked_by']) == locked
     if key in _EXACT and key not in ('project_id',):
         return lambda server: str(value_of(server, key)) == text
-    if key in _ALL_FILTERS - {'status', 'deleted', 'soft_deleted', 'all_tenants', 'tenant_id',
-                              'project_id', 'changes-since', 'changes-before'}:
+    if key in _ALL_FILTERS - {
+        'status',
+        'deleted',
+        'soft_deleted',
+        'all_tenants',
+        'tenant_id',
+        'project_id',
+        'changes-since',
+        'changes-before',
+    }:
         try:
             pattern = re.compile(text)
         except re.error:
-            raise Refusal(400, f'Invalid input for query parameters {key}. Value: {text}. '
-                               f"{text!r} is not a 'regex'") from None
+            raise Refusal(
+                400, f"Invalid input for query parameters {key}. Value: {text}. {text!r} is not a 'regex'"
+            ) from None
         return lambda server: bool(pattern.search(str(value_of(server, key) or '')))
     return None
 
 
 def _tags(key: str, wanted: set[str]) -> Callable[[Server], bool]:
-    return {'tags': lambda server: wanted <= server['tags'],
-            'tags-any': lambda server: bool(wanted & server['tags']),
-            'not-tags': lambda server: not wanted <= server['tags'],
-            'not-tags-any': lambda server: not wanted & server['tags']}[key]
+    return {
+        'tags': lambda server: wanted <= server['tags'],
+        'tags-any': lambda server: bool(wanted & server['tags']),
+        'not-tags': lambda server: not wanted <= server['tags'],
+        'not-tags-any': lambda server: not wanted & server['tags'],
+    }[key]

@@ -51,8 +51,7 @@ def put_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
 def delete_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
     """DELETE /servers/{id}/metadata/{key}."""
     server, key = _metadata_key(nova, request)
-    records.touch(nova, server, metadata={name: value for name, value in server['metadata'].items()
-                                          if name != key})
+    records.touch(nova, server, metadata={name: value for name, value in server['metadata'].items() if name != key})
     return wire.empty()
 
 
@@ -138,8 +137,7 @@ def _find_port(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], dic
 
 def list_interfaces(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}/os-interface."""
-    return wire.reply({'interfaceAttachments': [
-        _port(request, port) for port in nova.server(request)['interfaces']]})
+    return wire.reply({'interfaceAttachments': [_port(request, port) for port in nova.server(request)['interfaces']]})
 
 
 def show_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -157,8 +155,7 @@ def create_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
     fixed = given.get('fixed_ips') or [{}]
     if fixed[0].get('ip_address') and not given.get('net_id'):
         raise Refusal(400, 'Must input network_id when request IP address')
-    port = records.interface(nova, given.get('net_id'), given.get('port_id'),
-                             fixed[0].get('ip_address'))
+    port = records.interface(nova, given.get('net_id'), given.get('port_id'), fixed[0].get('ip_address'))
     server['interfaces'].append({**port, 'tag': given.get('tag')})
     return wire.reply({'interfaceAttachment': _port(request, server['interfaces'][-1])})
 
@@ -175,8 +172,9 @@ def create_console(nova: 'Nova', request: wire.Request) -> wire.Response:
     given = nova.body(request, 'remote_console')
     nova.server(request)
     url = f'http://{nova.hosts[0]}:6080/vnc_auto.html?path=%3Ftoken%3D{nova.new_id()}'
-    return wire.reply({'remote_console': {'protocol': given.get('protocol', 'vnc'),
-                                          'type': given.get('type', 'novnc'), 'url': url}})
+    return wire.reply(
+        {'remote_console': {'protocol': given.get('protocol', 'vnc'), 'type': given.get('type', 'novnc'), 'url': url}}
+    )
 
 
 def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -185,19 +183,42 @@ def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
     server = nova.server(request)
     if request.minor < 48:
         return wire.reply({'cpu0_time': 17300000000, 'memory': 524288})
-    return wire.reply({
-        'state': 'running', 'driver': 'libvirt', 'hypervisor': 'fake', 'hypervisor_os': 'fake',
-        'uptime': 7, 'config_drive': bool(server['config_drive']), 'num_cpus': 1, 'num_nics': 1,
-        'num_disks': 1, 'cpu_details': [], 'nic_details': [], 'disk_details': [],
-        'memory_details': {'maximum': server['flavor']['ram'], 'used': 0}})
+    return wire.reply(
+        {
+            'state': 'running',
+            'driver': 'libvirt',
+            'hypervisor': 'fake',
+            'hypervisor_os': 'fake',
+            'uptime': 7,
+            'config_drive': bool(server['config_drive']),
+            'num_cpus': 1,
+            'num_nics': 1,
+            'num_disks': 1,
+            'cpu_details': [],
+            'nic_details': [],
+            'disk_details': [],
+            'memory_details': {'maximum': server['flavor']['ram'], 'used': 0},
+        }
+    )
 
 
 def list_security_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}/os-security-groups."""
     server = nova.server(request)
-    return wire.reply({'security_groups': [
-        {'id': records.NETWORK, 'name': name, 'tenant_id': server['project_id'],
-         'description': '', 'rules': []} for name in server['security_groups']]})
+    return wire.reply(
+        {
+            'security_groups': [
+                {
+                    'id': records.NETWORK,
+                    'name': name,
+                    'tenant_id': server['project_id'],
+                    'description': '',
+                    'rules': [],
+                }
+                for name in server['security_groups']
+            ]
+        }
+    )
 
 
 ROUTES = [

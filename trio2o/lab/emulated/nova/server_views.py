@@ -10,17 +10,32 @@ from trio2o.lab.emulated.clock import zulu
 Server = dict[str, Any]
 
 STATUSES = {
-    'active': 'ACTIVE', 'building': 'BUILD', 'stopped': 'SHUTOFF', 'resized': 'VERIFY_RESIZE',
-    'paused': 'PAUSED', 'suspended': 'SUSPENDED', 'rescued': 'RESCUE', 'error': 'ERROR',
-    'deleted': 'DELETED', 'soft-delete': 'SOFT_DELETED', 'shelved': 'SHELVED',
-    'shelved_offloaded': 'SHELVED_OFFLOADED'}
+    'active': 'ACTIVE',
+    'building': 'BUILD',
+    'stopped': 'SHUTOFF',
+    'resized': 'VERIFY_RESIZE',
+    'paused': 'PAUSED',
+    'suspended': 'SUSPENDED',
+    'rescued': 'RESCUE',
+    'error': 'ERROR',
+    'deleted': 'DELETED',
+    'soft-delete': 'SOFT_DELETED',
+    'shelved': 'SHELVED',
+    'shelved_offloaded': 'SHELVED_OFFLOADED',
+}
 TASK_STATUSES = {
-    ('active', 'rebooting'): 'REBOOT', ('active', 'rebooting_hard'): 'HARD_REBOOT',
-    ('active', 'updating_password'): 'PASSWORD', ('active', 'rebuilding'): 'REBUILD',
-    ('stopped', 'rebuilding'): 'REBUILD', ('error', 'rebuilding'): 'REBUILD',
-    ('active', 'migrating'): 'MIGRATING', ('paused', 'migrating'): 'MIGRATING',
-    ('active', 'resize_prep'): 'RESIZE', ('stopped', 'resize_prep'): 'RESIZE',
-    ('resized', 'resize_reverting'): 'REVERT_RESIZE'}
+    ('active', 'rebooting'): 'REBOOT',
+    ('active', 'rebooting_hard'): 'HARD_REBOOT',
+    ('active', 'updating_password'): 'PASSWORD',
+    ('active', 'rebuilding'): 'REBUILD',
+    ('stopped', 'rebuilding'): 'REBUILD',
+    ('error', 'rebuilding'): 'REBUILD',
+    ('active', 'migrating'): 'MIGRATING',
+    ('paused', 'migrating'): 'MIGRATING',
+    ('active', 'resize_prep'): 'RESIZE',
+    ('stopped', 'resize_prep'): 'RESIZE',
+    ('resized', 'resize_reverting'): 'REVERT_RESIZE',
+}
 ALL_STATUSES = {*STATUSES.values(), *TASK_STATUSES.values()}
 _WITH_PROGRESS = {'ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGRATING'}
 
@@ -29,14 +44,15 @@ def status(server: Server) -> str:
     """The status users see, of vm state and task state."""
     if server['deleted']:
         return 'DELETED'
-    return (TASK_STATUSES.get((server['vm_state'], server['task_state']))
-            or STATUSES.get(server['vm_state'], 'UNKNOWN'))
+    return TASK_STATUSES.get((server['vm_state'], server['task_state'])) or STATUSES.get(server['vm_state'], 'UNKNOWN')
 
 
 def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, str]]:
     """Self and bookmark; the project is in them only when it was in the request."""
-    return [{'rel': 'self', 'href': f'{request.prefix}/{kind}/{identifier}'},
-            {'rel': 'bookmark', 'href': bookmark(request, kind, identifier)}]
+    return [
+        {'rel': 'self', 'href': f'{request.prefix}/{kind}/{identifier}'},
+        {'rel': 'bookmark', 'href': bookmark(request, kind, identifier)},
+    ]
 
 
 def bookmark(request: wire.Request, kind: str, identifier: str) -> str:
@@ -47,8 +63,7 @@ def bookmark(request: wire.Request, kind: str, identifier: str) -> str:
 
 def brief(request: wire.Request, server: Server) -> dict[str, Any]:
     """As in ``GET /servers``."""
-    return {'id': server['id'], 'name': server['name'],
-            'links': links(request, 'servers', server['id'])}
+    return {'id': server['id'], 'name': server['name'], 'links': links(request, 'servers', server['id'])}
 
 
 def host_id(server: Server) -> str:
@@ -65,8 +80,7 @@ def addresses(server: Server, extended: bool = True) -> dict[str, list[dict[str,
         return found
     for port in server['interfaces']:
         for fixed in port['fixed_ips']:
-            entry = {'version': 6 if ':' in fixed['ip_address'] else 4,
-                     'addr': fixed['ip_address']}
+            entry = {'version': 6 if ':' in fixed['ip_address'] else 4, 'addr': fixed['ip_address']}
             if extended:
                 entry |= {'OS-EXT-IPS:type': 'fixed', 'OS-EXT-IPS-MAC:mac_addr': port['mac_addr']}
             found.setdefault(port['network'], []).append(entry)
@@ -78,7 +92,8 @@ def _image(request: wire.Request, server: Server) -> Any:
         return ''
     image: dict[str, Any] = {
         'id': server['image_ref'],
-        'links': [{'rel': 'bookmark', 'href': bookmark(request, 'images', server['image_ref'])}]}
+        'links': [{'rel': 'bookmark', 'href': bookmark(request, 'images', server['image_ref'])}],
+    }
     if request.minor >= 98:
         image['properties'] = dict(server['image_properties'])
     return image
@@ -87,26 +102,47 @@ def _image(request: wire.Request, server: Server) -> Any:
 def _flavor(request: wire.Request, server: Server) -> dict[str, Any]:
     flavor = server['flavor']
     if request.minor < 47:
-        return {'id': flavor['id'], 'links': [
-            {'rel': 'bookmark', 'href': bookmark(request, 'flavors', flavor['id'])}]}
-    return {'vcpus': flavor['vcpus'], 'ram': flavor['ram'], 'disk': flavor['disk'],
-            'ephemeral': flavor['ephemeral'], 'swap': flavor['swap'],
-            'original_name': flavor['name'], 'extra_specs': flavor['extra_specs']}
+        return {'id': flavor['id'], 'links': [{'rel': 'bookmark', 'href': bookmark(request, 'flavors', flavor['id'])}]}
+    return {
+        'vcpus': flavor['vcpus'],
+        'ram': flavor['ram'],
+        'disk': flavor['disk'],
+        'ephemeral': flavor['ephemeral'],
+        'swap': flavor['swap'],
+        'original_name': flavor['name'],
+        'extra_specs': flavor['extra_specs'],
+    }
 
 
 def _admin_attributes(request: wire.Request, server: Server) -> dict[str, Any]:
     prefix = 'OS-EXT-SRV-ATTR:'
-    found = {prefix + 'host': server['host'], prefix + 'instance_name': server['instance_name'],
-             prefix + 'hypervisor_hostname': server['node']}
+    found = {
+        prefix + 'host': server['host'],
+        prefix + 'instance_name': server['instance_name'],
+        prefix + 'hypervisor_hostname': server['node'],
+    }
     if request.minor >= 3:
-        for name in ('hostname', 'kernel_id', 'launch_index', 'ramdisk_id', 'reservation_id',
-                     'root_device_name', 'user_data'):
+        for name in (
+            'hostname',
+            'kernel_id',
+            'launch_index',
+            'ramdisk_id',
+            'reservation_id',
+            'root_device_name',
+            'user_data',
+        ):
             found[prefix + name] = server[name]
     return found
 
 
-def full(request: wire.Request, server: Server, *, in_list: bool = False,
-         complete: bool = True, groups: list[str] | None = None) -> dict[str, Any]:
+def full(
+    request: wire.Request,
+    server: Server,
+    *,
+    in_list: bool = False,
+    complete: bool = True,
+    groups: list[str] | None = None,
+) -> dict[str, Any]:
     """As in ``GET /servers/{id}`` and ``/servers/detail``.
 
     :param complete: False for the answer of an update before 2.75
@@ -115,31 +151,49 @@ def full(request: wire.Request, server: Server, *, in_list: bool = False,
     minor, is_admin = request.minor, request.user.is_admin
     shown = status(server)
     view: dict[str, Any] = {
-        'accessIPv4': server['access_ip_v4'], 'accessIPv6': server['access_ip_v6'],
-        'addresses': addresses(server, complete), 'created': zulu(server['created_at']),
-        'flavor': _flavor(request, server), 'hostId': host_id(server), 'id': server['id'],
-        'image': _image(request, server), 'links': links(request, 'servers', server['id']),
-        'metadata': server['metadata'], 'name': server['name'], 'status': shown,
-        'tenant_id': server['project_id'], 'user_id': server['user_id'],
-        'updated': zulu(server['updated_at']), 'OS-DCF:diskConfig': server['disk_config']}
+        'accessIPv4': server['access_ip_v4'],
+        'accessIPv6': server['access_ip_v6'],
+        'addresses': addresses(server, complete),
+        'created': zulu(server['created_at']),
+        'flavor': _flavor(request, server),
+        'hostId': host_id(server),
+        'id': server['id'],
+        'image': _image(request, server),
+        'links': links(request, 'servers', server['id']),
+        'metadata': server['metadata'],
+        'name': server['name'],
+        'status': shown,
+        'tenant_id': server['project_id'],
+        'user_id': server['user_id'],
+        'updated': zulu(server['updated_at']),
+        'OS-DCF:diskConfig': server['disk_config'],
+    }
     if server['fault'] and shown in ('ERROR', 'DELETED'):
-        view['fault'] = {key: value for key, value in server['fault'].items()
-                         if key != 'details' or is_admin or server['fault']['code'] != 500}
+        view['fault'] = {
+            key: value
+            for key, value in server['fault'].items()
+            if key != 'details' or is_admin or server['fault']['code'] != 500
+        }
     if shown in _WITH_PROGRESS:
         view['progress'] = server['progress']
     if complete:
-        view |= {'OS-EXT-AZ:availability_zone': server['availability_zone'] or '',
-                 'config_drive': server['config_drive'], 'key_name': server['key_name'],
-                 'OS-SRV-USG:launched_at': _bare(server['launched_at']),
-                 'OS-SRV-USG:terminated_at': _bare(server['terminated_at'])}
+        view |= {
+            'OS-EXT-AZ:availability_zone': server['availability_zone'] or '',
+            'config_drive': server['config_drive'],
+            'key_name': server['key_name'],
+            'OS-SRV-USG:launched_at': _bare(server['launched_at']),
+            'OS-SRV-USG:terminated_at': _bare(server['terminated_at']),
+        }
         if server['security_groups'] and server['interfaces']:
             view['security_groups'] = [{'name': name} for name in server['security_groups']]
         if is_admin:
             view |= _admin_attributes(request, server)
-        view |= {'OS-EXT-STS:task_state': server['task_state'],
-                 'OS-EXT-STS:vm_state': server['vm_state'],
-                 'OS-EXT-STS:power_state': server['power_state'],
-                 'os-extended-volumes:volumes_attached': _volumes(request, server)}
+        view |= {
+            'OS-EXT-STS:task_state': server['task_state'],
+            'OS-EXT-STS:vm_state': server['vm_state'],
+            'OS-EXT-STS:power_state': server['power_state'],
+            'os-extended-volumes:volumes_attached': _volumes(request, server),
+        }
     if minor >= 9:
         view['locked'] = bool(server['locked_by'])
     if minor >= 16 and complete and is_admin:
@@ -170,5 +224,7 @@ def _bare(when: Any) -> str | None:
 def _volumes(request: wire.Request, server: Server) -> list[dict[str, Any]]:
     if request.minor < 3:
         return [{'id': volume['volume_id']} for volume in server['volumes']]
-    return [{'id': volume['volume_id'], 'delete_on_termination': volume['delete_on_termination']}
-            for volume in server['volumes']]
+    return [
+        {'id': volume['volume_id'], 'delete_on_termination': volume['delete_on_termination']}
+        for volume in server['volumes']
+    ]

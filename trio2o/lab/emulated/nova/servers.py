@@ -13,11 +13,33 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
 
 _CREATE_KEYS = {
-    'name', 'imageRef', 'flavorRef', 'adminPass', 'metadata', 'networks', 'OS-DCF:diskConfig',
-    'accessIPv4', 'accessIPv6', 'personality', 'availability_zone', 'block_device_mapping',
-    'block_device_mapping_v2', 'config_drive', 'key_name', 'min_count', 'max_count',
-    'return_reservation_id', 'security_groups', 'user_data', 'description', 'tags',
-    'trusted_image_certificates', 'host', 'hypervisor_hostname', 'hostname'}
+    'name',
+    'imageRef',
+    'flavorRef',
+    'adminPass',
+    'metadata',
+    'networks',
+    'OS-DCF:diskConfig',
+    'accessIPv4',
+    'accessIPv6',
+    'personality',
+    'availability_zone',
+    'block_device_mapping',
+    'block_device_mapping_v2',
+    'config_drive',
+    'key_name',
+    'min_count',
+    'max_count',
+    'return_reservation_id',
+    'security_groups',
+    'user_data',
+    'description',
+    'tags',
+    'trusted_image_certificates',
+    'host',
+    'hypervisor_hostname',
+    'hostname',
+}
 
 
 def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -41,28 +63,46 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     for index in range(most):
         name = body['name'].strip()
         record = records.new(
-            nova, name if most == 1 else f'{name}-{index + 1}', request.user.project_id,
-            request.user.user_id, flavor, **given, reservation_id=reservation, launch_index=index,
-            scheduler_hints=hints, pinned_availability_zone=zone, availability_zone='', host=None,
-            node=None, vm_state='building', task_state='scheduling', power_state=0,
-            launched_at=None)
+            nova,
+            name if most == 1 else f'{name}-{index + 1}',
+            request.user.project_id,
+            request.user.user_id,
+            flavor,
+            **given,
+            reservation_id=reservation,
+            launch_index=index,
+            scheduler_hints=hints,
+            pinned_availability_zone=zone,
+            availability_zone='',
+            host=None,
+            node=None,
+            vm_state='building',
+            task_state='scheduling',
+            power_state=0,
+            launched_at=None,
+        )
         record['interfaces'] = _interfaces(nova, body)
         record['metadata'] = dict(body.get('metadata') or {})
         for device in volumes:
             _attach_at_boot(nova, record, device)
-        records.note(nova, record, 'create', request.request_id, request.user.user_id,
-                     request.user.project_id)
+        records.note(nova, record, 'create', request.request_id, request.user.user_id, request.user.project_id)
         if 'group' in hints:
             nova.groups[hints['group']]['members'].append(record['id'])
-        nova.later(nova.settings.build_seconds, lambda record=record: _built(
-            nova, record, zone or nova.settings.zones[0], host))
+        nova.later(
+            nova.settings.build_seconds,
+            lambda record=record: _built(nova, record, zone or nova.settings.zones[0], host),
+        )
         made.append(record)
     if body.get('return_reservation_id'):
         return wire.reply({'reservation_id': reservation}, 202)
     links = server_views.links(request, 'servers', made[0]['id'])
-    answer = {'id': made[0]['id'], 'links': links, 'OS-DCF:diskConfig': made[0]['disk_config'],
-              'security_groups': body.get('security_groups', [{'name': 'default'}]),
-              'adminPass': body.get('adminPass') or secrets.token_urlsafe(9)}
+    answer = {
+        'id': made[0]['id'],
+        'links': links,
+        'OS-DCF:diskConfig': made[0]['disk_config'],
+        'security_groups': body.get('security_groups', [{'name': 'default'}]),
+        'adminPass': body.get('adminPass') or secrets.token_urlsafe(9),
+    }
     return wire.reply({'server': answer}, 202, [('Location', links[0]['href'])])
 
 
@@ -70,31 +110,51 @@ def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) ->
     if record['deleted'] or record['vm_state'] != 'building':
         return
     place = host or nova.hosts[0]
-    if place not in nova.hosts:         # forced by zone:host, and found out only here
-        records.touch(nova, record, vm_state='error', task_state=None, fault={
-            'code': 500, 'created': zulu(nova.stamp()), 'details': '',
-            'message': 'No valid host was found. '})
+    if place not in nova.hosts:  # forced by zone:host, and found out only here
+        records.touch(
+            nova,
+            record,
+            vm_state='error',
+            task_state=None,
+            fault={'code': 500, 'created': zulu(nova.stamp()), 'details': '', 'message': 'No valid host was found. '},
+        )
         return
-    records.touch(nova, record, vm_state='active', task_state=None, power_state=1, host=place,
-                  node=place, availability_zone=zone, launched_at=nova.stamp())
+    records.touch(
+        nova,
+        record,
+        vm_state='active',
+        task_state=None,
+        power_state=1,
+        host=place,
+        node=place,
+        availability_zone=zone,
+        launched_at=nova.stamp(),
+    )
 
 
 def _check(request: wire.Request, body: dict[str, Any]) -> None:
     required = ['name', 'flavorRef'] + (['networks'] if request.minor >= 37 else [])
     for key in required:
         if key not in body:
-            raise Refusal(400, 'Invalid input for field/attribute server. Value: '
-                               f"{body}. '{key}' is a required property")
+            raise Refusal(
+                400, f"Invalid input for field/attribute server. Value: {body}. '{key}' is a required property"
+            )
     unknown = sorted(set(body) - _CREATE_KEYS)
     if unknown:
-        raise Refusal(400, 'Invalid input for field/attribute server. Value: '
-                           f'{body}. Additional properties are not allowed '
-                           f"('{unknown[0]}' was unexpected)")
+        raise Refusal(
+            400,
+            'Invalid input for field/attribute server. Value: '
+            f'{body}. Additional properties are not allowed '
+            f"('{unknown[0]}' was unexpected)",
+        )
     check_name(body['name'])
     for key in ('min_count', 'max_count'):
         if key in body and (not str(body[key]).isdigit() or int(body[key]) < 1):
-            raise Refusal(400, f'Invalid input for field/attribute {key}. Value: {body[key]}. '
-                               f'{body[key]} is less than the minimum of 1')
+            raise Refusal(
+                400,
+                f'Invalid input for field/attribute {key}. Value: {body[key]}. '
+                f'{body[key]} is less than the minimum of 1',
+            )
 
 
 def check_name(name: Any, field: str = 'name') -> None:
@@ -108,8 +168,7 @@ def check_name(name: Any, field: str = 'name') -> None:
         raise Refusal(400, prefix + f'{name!r} is too long')
 
 
-def _placed(nova: 'Nova', request: wire.Request,
-            body: dict[str, Any]) -> tuple[str | None, str | None]:
+def _placed(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> tuple[str | None, str | None]:
     """Zone and forced host of ``zone:host:node``."""
     text = body.get('availability_zone')
     if not text:
@@ -132,14 +191,14 @@ def _requested_host(nova: 'Nova', body: dict[str, Any]) -> str | None:
 def _flavor(nova: 'Nova', request: wire.Request, reference: Any) -> dict[str, Any]:
     wanted = str(reference).rpartition('/')[2]
     flavor = nova.flavors.get(wanted)
-    if flavor is None or not (flavor['is_public'] or request.user.is_admin
-                              or request.user.project_id in flavor['projects']):
+    if flavor is None or not (
+        flavor['is_public'] or request.user.is_admin or request.user.project_id in flavor['projects']
+    ):
         raise Refusal(400, f'Flavor {wanted} could not be found.')
     return flavor
 
 
-def _check_references(nova: 'Nova', request: wire.Request, body: dict[str, Any],
-                      hints: dict[str, Any]) -> None:
+def _check_references(nova: 'Nova', request: wire.Request, body: dict[str, Any], hints: dict[str, Any]) -> None:
     image = body.get('imageRef')
     if image and nova.glance is not None and image not in nova.glance.images:
         raise Refusal(400, 'Can not find requested image')
@@ -151,8 +210,7 @@ def _check_references(nova: 'Nova', request: wire.Request, body: dict[str, Any],
         raise Refusal(400, f'Instance group {group} could not be found.')
 
 
-def _block_devices(nova: 'Nova', request: wire.Request,
-                   body: dict[str, Any]) -> list[dict[str, Any]]:
+def _block_devices(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> list[dict[str, Any]]:
     devices = body.get('block_device_mapping_v2') or body.get('block_device_mapping') or []
     if not body.get('imageRef') and not devices:
         raise Refusal(400, 'Missing imageRef attribute')
@@ -164,13 +222,17 @@ def _block_devices(nova: 'Nova', request: wire.Request,
             continue
         identifier = device.get('uuid') or device.get('volume_id')
         if source == 'volume' and not nova.cinder.sees(identifier, request.user):
-            raise Refusal(400, f'Block Device Mapping is Invalid: failed to get volume '
-                               f'{identifier}.')
+            raise Refusal(400, f'Block Device Mapping is Invalid: failed to get volume {identifier}.')
         if source == 'snapshot' and identifier not in nova.cinder.snapshots:
-            raise Refusal(400, f'Block Device Mapping is Invalid: failed to get snapshot '
-                               f'{identifier}.')
-        chosen.append({'source': source, 'id': identifier, 'size': device.get('volume_size'),
-                       'delete': bool(device.get('delete_on_termination', False))})
+            raise Refusal(400, f'Block Device Mapping is Invalid: failed to get snapshot {identifier}.')
+        chosen.append(
+            {
+                'source': source,
+                'id': identifier,
+                'size': device.get('volume_size'),
+                'delete': bool(device.get('delete_on_termination', False)),
+            }
+        )
     return chosen
 
 
@@ -180,26 +242,36 @@ def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]
     if device['source'] != 'volume':
         snapshot = device['id'] if device['source'] == 'snapshot' else None
         volume_id = nova.cinder.born(
-            record['project_id'], record['user_id'], int(device['size'] or 1),
-            snapshot_id=snapshot, bootable=True)['id']
+            record['project_id'], record['user_id'], int(device['size'] or 1), snapshot_id=snapshot, bootable=True
+        )['id']
     name = '/dev/vd' + 'abcdefghij'[len(record['volumes'])]
     attachment_id = nova.cinder.attached(volume_id, record['id'], name)
-    record['volumes'].append({'volume_id': volume_id, 'device': name, 'tag': None,
-                              'attachment_id': attachment_id, 'bdm_uuid': nova.new_id(),
-                              'delete_on_termination': device['delete']})
+    record['volumes'].append(
+        {
+            'volume_id': volume_id,
+            'device': name,
+            'tag': None,
+            'attachment_id': attachment_id,
+            'bdm_uuid': nova.new_id(),
+            'delete_on_termination': device['delete'],
+        }
+    )
 
 
 def _columns(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> dict[str, Any]:
     minor = request.minor
     given = {
         'description': body.get('description') if minor >= 19 else body['name'].strip(),
-        'image_ref': body.get('imageRef') or '', 'key_name': body.get('key_name'),
-        'user_data': body.get('user_data'), 'access_ip_v4': body.get('accessIPv4') or '',
+        'image_ref': body.get('imageRef') or '',
+        'key_name': body.get('key_name'),
+        'user_data': body.get('user_data'),
+        'access_ip_v4': body.get('accessIPv4') or '',
         'access_ip_v6': body.get('accessIPv6') or '',
         'disk_config': body.get('OS-DCF:diskConfig', 'MANUAL'),
         'config_drive': 'True' if body.get('config_drive') in (True, 'True', 'true') else '',
         'tags': set(body.get('tags') or ()) if minor >= 52 else set(),
-        'trusted_certs': body.get('trusted_image_certificates')}
+        'trusted_certs': body.get('trusted_image_certificates'),
+    }
     if body.get('hostname') and minor >= 90:
         given['hostname'] = body['hostname']
     if body.get('security_groups'):
@@ -213,8 +285,7 @@ def _interfaces(nova: 'Nova', body: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     if networks == 'auto' or not networks:
         return [records.interface(nova)]
-    return [records.interface(nova, row.get('uuid'), row.get('port'), row.get('fixed_ip'))
-            for row in networks]
+    return [records.interface(nova, row.get('uuid'), row.get('port'), row.get('fixed_ip')) for row in networks]
 
 
 def list_servers(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -225,8 +296,8 @@ def list_servers(nova: 'Nova', request: wire.Request) -> wire.Response:
 def list_details(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/detail."""
     return server_lists.answer(
-        nova, request, 'servers/detail',
-        lambda request, server: server_views.full(request, server, in_list=True))
+        nova, request, 'servers/detail', lambda request, server: server_views.full(request, server, in_list=True)
+    )
 
 
 def groups_of(nova: 'Nova', server: dict[str, Any]) -> list[str]:
@@ -237,16 +308,19 @@ def groups_of(nova: 'Nova', server: dict[str, Any]) -> list[str]:
 def show_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}."""
     server = nova.server(request)
-    return wire.reply({'server': server_views.full(request, server,
-                                                   groups=groups_of(nova, server))})
+    return wire.reply({'server': server_views.full(request, server, groups=groups_of(nova, server))})
 
 
 def update_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     """PUT /servers/{id}."""
     body = nova.body(request, 'server')
     server = nova.server(request)
-    columns = {'name': 'name', 'accessIPv4': 'access_ip_v4', 'accessIPv6': 'access_ip_v6',
-               'OS-DCF:diskConfig': 'disk_config'}
+    columns = {
+        'name': 'name',
+        'accessIPv4': 'access_ip_v4',
+        'accessIPv6': 'access_ip_v6',
+        'OS-DCF:diskConfig': 'disk_config',
+    }
     if request.minor >= 19:
         columns['description'] = 'description'
     if request.minor >= 90:
@@ -255,14 +329,21 @@ def update_server(nova: 'Nova', request: wire.Request) -> wire.Response:
         columns['pinned_availability_zone'] = 'pinned_availability_zone'
     unknown = sorted(set(body) - set(columns))
     if unknown or not body:
-        raise Refusal(400, f'Invalid input for field/attribute server. Value: {body}. ' + (
-            f"Additional properties are not allowed ('{unknown[0]}' was unexpected)"
-            if unknown else '{} should be non-empty'))
+        raise Refusal(
+            400,
+            f'Invalid input for field/attribute server. Value: {body}. '
+            + (
+                f"Additional properties are not allowed ('{unknown[0]}' was unexpected)"
+                if unknown
+                else '{} should be non-empty'
+            ),
+        )
     if 'name' in body:
         check_name(body['name'])
     records.touch(nova, server, **{columns[key]: value for key, value in body.items()})
-    return wire.reply({'server': server_views.full(
-        request, server, complete=request.minor >= 75, groups=groups_of(nova, server))})
+    return wire.reply(
+        {'server': server_views.full(request, server, complete=request.minor >= 75, groups=groups_of(nova, server))}
+    )
 
 
 def delete_server(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -271,8 +352,7 @@ def delete_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     if server['locked_by'] and not request.user.is_admin:
         raise Refusal(409, f'Instance {server["id"]} is locked')
     records.touch(nova, server, task_state='deleting')
-    records.note(nova, server, 'delete', request.request_id, request.user.user_id,
-                 request.user.project_id)
+    records.note(nova, server, 'delete', request.request_id, request.user.user_id, request.user.project_id)
     nova.later(nova.settings.delete_seconds, lambda: records.erase(nova, server))
     return wire.empty()
 

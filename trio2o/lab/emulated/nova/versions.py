@@ -26,22 +26,31 @@ def asked(headers: dict[str, str]) -> str | None:
 
 
 def _document(nova: 'Nova') -> dict[str, Any]:
-    return {'id': 'v2.1', 'status': 'CURRENT', 'version': f'2.{nova.settings.max_minor}',
-            'min_version': f'2.{nova.settings.min_minor}', 'updated': '2013-07-23T11:33:21Z'}
+    return {
+        'id': 'v2.1',
+        'status': 'CURRENT',
+        'version': f'2.{nova.settings.max_minor}',
+        'min_version': f'2.{nova.settings.min_minor}',
+        'updated': '2013-07-23T11:33:21Z',
+    }
 
 
 def _media(version: str) -> list[dict[str, str]]:
-    return [{'base': 'application/json',
-             'type': f'application/vnd.openstack.compute+json;version={version}'}]
+    return [{'base': 'application/json', 'type': f'application/vnd.openstack.compute+json;version={version}'}]
 
 
 def unversioned(nova: 'Nova', request: wire.Request) -> wire.Response:
     """Everything beside ``/v2.1/...``: open to all."""
     base = request.base
     if request.path == '/':
-        old = {'id': 'v2.0', 'status': 'DEPRECATED', 'version': '', 'min_version': '',
-               'updated': '2025-07-04T12:00:00Z',
-               'links': [{'rel': 'self', 'href': f'{base}/v2/'}]}
+        old = {
+            'id': 'v2.0',
+            'status': 'DEPRECATED',
+            'version': '',
+            'min_version': '',
+            'updated': '2025-07-04T12:00:00Z',
+            'links': [{'rel': 'self', 'href': f'{base}/v2/'}],
+        }
         new = {**_document(nova), 'links': [{'rel': 'self', 'href': f'{base}/v2.1/'}]}
         return wire.reply({'versions': [old, new]})
     if request.path in ('/v2.1', '/v2.1/'):
@@ -52,18 +61,21 @@ def unversioned(nova: 'Nova', request: wire.Request) -> wire.Response:
         return nova.finish(request, show(nova, request))
     tail = request.path.lstrip('/')
     choices = [
-        {'id': name, 'status': status, 'media-types': _media(media),
-         'links': [{'rel': 'self', 'href': f'{base}/{short}/{tail}'}]}
-        for name, short, status, media in (('v2.0', 'v2', 'DEPRECATED', '2'),
-                                           ('v2.1', 'v2.1', 'CURRENT', '2.1'))]
+        {
+            'id': name,
+            'status': status,
+            'media-types': _media(media),
+            'links': [{'rel': 'self', 'href': f'{base}/{short}/{tail}'}],
+        }
+        for name, short, status, media in (('v2.0', 'v2', 'DEPRECATED', '2'), ('v2.1', 'v2.1', 'CURRENT', '2.1'))
+    ]
     return wire.reply({'choices': choices}, 300)
 
 
 def show(nova: 'Nova', request: wire.Request) -> wire.Response:
     """The v2.1 document."""
     links = [{'rel': 'self', 'href': f'{request.base}/v2.1/'}, _HTML]
-    return wire.reply({'version': {**_document(nova), 'links': links,
-                                   'media-types': _media('2.1')}})
+    return wire.reply({'version': {**_document(nova), 'links': links, 'media-types': _media('2.1')}})
 
 
 ROUTES = [Route('GET', '', show)]
