@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import images, lists
-from trio2o.gateway.forward import AskAny, Forward, named
+from trio2o import exception
+from trio2o.cinder_apigw import lists
+from trio2o.gateway import images
+from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
+from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Resource, SortKey
 from trio2o.gateway.sum import Sum
-from trio2o.web.call import Answer
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation, actions
 
 #: What a list may be sorted by, as it shows in a volume; where it does not show, pods are merged by time alone.
@@ -97,13 +101,31 @@ def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {'volume-summary': total}
 
 
+#: Cinder looks at what an image is made of from here on.
+IMAGE_OF_SNAPSHOTS = (3, 46)
+
+
+def pod_of_image(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
+    """The body of a create, and the image it names with the pod that its snapshots are in, if it has any."""
+    if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
+        return document, None
+    image_id = at('volume', 'imageRef')(document) or at('volume', 'image_id')(document)
+    for snapshot_id in images.snapshots_of(call, image_id):
+        try:
+            route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
+        except exception.NotFound:
+            continue
+        return document, (f'Image {image_id}', route.pod)
+    return document, None
+
+
 CREATE = Place(
     VOLUME,
     unknown_zone="Invalid input received: Availability zone '{zone}' is invalid.",
     is_full=is_full,
     pins=pins,
     references=references,
-    by_name=images.pod_of_image,
+    by_name=pod_of_image,
 )
 
 FORWARD = Forward(VOLUME)

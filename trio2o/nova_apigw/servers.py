@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
+from trio2o.gateway import images
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather, Paging, Query
 from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
@@ -16,7 +17,6 @@ from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
-from trio2o.nova_apigw import images
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
