@@ -19,7 +19,7 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import bindings, routings
 from trio2o.gateway.locate import Route
-from trio2o.gateway.merge import Item, Keys, Merged, Order, Part, merge
+from trio2o.gateway.merge import After, Item, Merged, Order, Part, merge
 from trio2o.gateway.resource import Resource, SortKey
 from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
 from trio2o.gateway.translate import answer_up, body_up, items_up, next_link
@@ -249,7 +249,7 @@ class _Listing:
     def _may_skip(self) -> bool:
         return bool(self._call.runtime.conf[self._call.service.name].list_records_by_skipping_down_pods)
 
-    def _merge(self, after: Keys | None) -> Merged:
+    def _merge(self, after: After | None) -> Merged:
         """:raises ServiceUnavailable: there is no end to it; half a list would look like a whole one"""
         wanting = list(range(len(self._pods)))
         for self._round in range(MAX_ROUNDS):
@@ -366,13 +366,13 @@ class _Listing:
         spare = 0 if self._is_alone else SPARE
         return min((max(self._needed, 1) + spare) * GROWTH**self._round, most)
 
-    def _place_markers(self) -> Keys | None:
+    def _place_markers(self) -> After | None:
         """Find the marker, and where each pod has to begin so that nothing after it is missed.
 
         The marker's own pod too begins before it where there are others: what is after the marker in the pod's
         order, made of more than the pod shows, is not what is after it in ours.
 
-        :returns: the sort values of the marker, so that what is before it can be left out
+        :returns: where the marker stands, so that what is before it can be left out
         :raises BadRequest, NotFound: nobody has the marker, in the service's own words
         :raises ServiceUnavailable: its pod would have to say where it stands, and does not answer
         """
@@ -390,6 +390,7 @@ class _Listing:
         if item is None and not self._may_be_mine(route):
             raise gather.paging.bad_marker(call, marker)
         created_at = (gather.resource.created_at(item) if item else None) or route.created_at
+        is_shown = item is not None
         if item is None:
             item = self._gone_marker(route, created_at)
             if own >= 0 and gather.paging.marker_may_be_deleted:
@@ -399,7 +400,8 @@ class _Listing:
             for index, pod in enumerate(self._pods):
                 if index != self._own:
                     self._markers[index] = self._start_in(pod, created_at)
-        return self._order.keys(item)
+        # A part that is told from before the marker on shows the marker's place in it.
+        return After(self._order.keys(item), own if own >= 0 and own != self._own and is_shown else None)
 
     def _may_be_mine(self, route: Route) -> bool:
         context = self._call.context

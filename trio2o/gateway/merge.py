@@ -58,31 +58,50 @@ class Merged:
     is_more: bool
 
 
-def merge(parts: Sequence[Part], order: Order, limit: int, after: Keys | None = None) -> Merged:
+@dataclass(frozen=True)
+class After:
+    """The marker a page starts behind.
+
+    :ivar keys: its own sort values
+    :ivar part: which part has it, if that part is told from its start; then its place there counts
+    """
+
+    keys: Keys
+    part: int | None = None
+
+
+def merge(parts: Sequence[Part], order: Order, limit: int, after: After | None = None) -> Merged:
     """Merge what is here.
 
     :param limit: how many items are wanted
-    :param after: give only what comes after these keys
+    :param after: give only what comes after this
     """
     horizon: Keys | None = None
     is_blind = False
     bounds: dict[int, Keys] = {}
+    placed: list[list[Keys]] = []
     for index, part in enumerate(parts):
+        placed.append(_placed(part, order))
         if part.is_done:
             continue
         if not part.items:
             is_blind = True
             bounds[index] = ()
             continue
-        bounds[index] = order.keys(part.items[-1])[:-1]
+        bounds[index] = placed[-1][-1][:-1]
         if horizon is None or order.compare(bounds[index], horizon) < 0:
             horizon = bounds[index]
+    behind = after.keys if after is not None else None
+    if after is not None and after.part is not None:
+        found = next((keys for keys in placed[after.part] if keys[-1] == after.keys[-1]), None)
+        if found is None and not parts[after.part].is_done:
+            return Merged([], [after.part], True)
+        behind = found or behind
     seen: set[str] = set()
     rows: list[tuple[Keys, Item]] = []
-    for part in parts:
-        for item in part.items:
-            keys = order.keys(item)
-            if keys[-1] in seen or (after is not None and order.compare(keys, after) <= 0):
+    for part, part_keys in zip(parts, placed, strict=True):
+        for item, keys in zip(part.items, part_keys, strict=True):
+            if keys[-1] in seen or (behind is not None and order.compare(keys, behind) <= 0):
                 continue
             seen.add(keys[-1])
             rows.append((keys, item))
@@ -101,6 +120,24 @@ def merge(parts: Sequence[Part], order: Order, limit: int, after: Keys | None = 
     else:
         wanting = [index for index, keys in bounds.items() if order.compare(keys, horizon or ()) == 0]
     return Merged(items, wanting, is_more)
+
+
+def _placed(part: Part, order: Order) -> list[Keys]:
+    """The keys of a pod's items, never before those of the item above.
+
+    A database may sort names in a way of its own, such as without regard to case. What then looks too early here
+    goes where its pod has it: behind the item above it.
+    """
+    placed: list[Keys] = []
+    last: Keys = ()
+    for item in part.items:
+        keys = order.keys(item)
+        if last and order.compare(keys[:-1], last) < 0:
+            keys = (*last, keys[-1])
+        else:
+            last = keys[:-1]
+        placed.append(keys)
+    return placed
 
 
 def _comparable(value: Any) -> tuple[int, Any]:

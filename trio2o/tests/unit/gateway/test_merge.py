@@ -11,7 +11,7 @@ import testtools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio2o.gateway.merge import Order, Part, merge
+from trio2o.gateway.merge import After, Order, Part, merge
 
 SPARE = 4
 
@@ -98,12 +98,24 @@ def starts(pods, sorting, marker):
     return found
 
 
+def holder(pods, markers, marker):
+    """The part that has the marker and is told from before it on."""
+    return next(
+        (
+            index
+            for index, pod in enumerate(pods)
+            if markers[index] != marker['id'] and marker['id'] in [record.id for record in pod.records]
+        ),
+        None,
+    )
+
+
 def one_page(pods, sorting, limit, marker):
     """What gather does for one request."""
     parts = [Part() for _ in pods]
     markers = starts(pods, sorting, marker)
     wanting = list(range(len(pods)))
-    after = sorting.order.keys(marker) if marker else None
+    after = After(sorting.order.keys(marker), holder(pods, markers, marker)) if marker else None
     for _round in range(10000):
         for index in wanting:
             items, is_more = pods[index].page(limit + SPARE, markers[index])
@@ -181,6 +193,43 @@ class TestMerge(testtools.TestCase):
         twice = [*pods, Pod(pods[0].records, sorting.in_pod)]
         self.assertEqual(sorting.whole(pods), walk(twice, sorting, limit))
 
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(
+            st.lists(st.sampled_from(['a', 'A', 'b', 'B', 'ab', 'aB', 'Z', '']), max_size=12), min_size=1, max_size=4
+        ),
+        st.integers(1, 5),
+        st.booleans(),
+    )
+    def test_nothing_is_lost_where_pods_sort_names_their_own_way(self, names, limit, down):
+        order = Order((lambda item: item['name'],), (down, False))
+        numbers = iter(range(1000))
+        pods = [
+            sorted(
+                ({'id': f'{next(numbers):03d}', 'name': name} for name in part),
+                key=lambda item: item['name'].casefold(),
+                reverse=down,
+            )
+            for part in names
+        ]
+        found, after = [], None
+        while True:
+            parts = [Part() for _ in pods]
+            wanting = list(range(len(pods)))
+            while wanting:
+                for index in wanting:
+                    have = len(parts[index].items)
+                    parts[index].items = pods[index][: have + limit]
+                    parts[index].is_done = have + limit >= len(pods[index])
+                merged = merge(parts, order, limit, after)
+                wanting = merged.wanting
+            if not merged.items:
+                break
+            found += [item['id'] for item in merged.items]
+            last = merged.items[-1]
+            after = After(order.keys(last), next(index for index, pod in enumerate(pods) if last in pod))
+        self.assertEqual(sorted(item['id'] for pod in pods for item in pod), sorted(found))
+
     def test_a_page_costs_one_look_where_times_differ(self):
         sorting = Sorting(False, True, False)
         pods = [
@@ -193,7 +242,7 @@ class TestMerge(testtools.TestCase):
     def test_values_of_any_kind_compare(self):
         order = Order((lambda item: item.get('v'),), (False, False))
         items = [{'id': str(index), 'v': value} for index, value in enumerate([None, True, 3, 2.5, 'x', [1], {}])]
-        merged = merge([Part(list(reversed(items)), True)], order, 100)
+        merged = merge([Part([item], True) for item in reversed(items)], order, 100)
         self.assertEqual(['0', '1', '3', '2', '4'], [item['id'] for item in merged.items if item['id'] < '5'])
 
     def test_nothing_is_certain_while_a_part_is_blind(self):
