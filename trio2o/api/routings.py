@@ -30,6 +30,8 @@ def list_routings(call: Call) -> Answer:
     query = schemas.LIST.read(call)
     limit = pages.limit_of(query)
     try:
+        if not query.get('marker', '0').isdecimal():
+            raise ValueError('it is the number of a routing')
         marker = int(query['marker']) if 'marker' in query else None
         found = db_routings.list_(call.runtime.db, filters=pages.filters_of(query), limit=limit, marker=marker)
     except ValueError as error:

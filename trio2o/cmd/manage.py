@@ -11,6 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from oslo_config import cfg
+
 from trio2o import conf as trio2o_conf
 from trio2o.db import migration
 from trio2o.db.errors import Unusable
@@ -53,7 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     oslo_args = [f'--config-file={name}' for name in args.config_file]
     oslo_args += [f'--config-dir={name}' for name in args.config_dir]
-    conf = trio2o_conf.new_config(oslo_args, prog='trio2o-db-manage')
+    try:
+        conf = trio2o_conf.new_config(oslo_args, prog='trio2o-db-manage')
+    except cfg.Error as error:
+        print(f'trio2o-db-manage: {error}', file=sys.stderr)
+        return 1
     if args.command == 'heads':
         print(migration.head())
         return 0

@@ -30,6 +30,15 @@ URL under which clients reach the service, without version, such as ``https://cl
 Links and version documents carry it. Without it they follow the Host header of the request.
 """,
         ),
+        cfg.BoolOpt(
+            'metrics',
+            default=True,
+            help="""
+Whether the service answers at ``/metrics``, without a token, with counters for Prometheus.
+
+They name the pods: keep that path from the network of tenants, or switch it off here.
+""",
+        ),
         cfg.IntOpt('keepalive_timeout', default=75, min=1, help='Seconds an idle client connection is kept open.'),
     ]
 

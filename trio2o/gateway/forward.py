@@ -47,7 +47,7 @@ class Forward:
             answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
             return answer_up(answer, names, self.resource)
         answer = send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
-        if answer.status == 404 and self._is_about_itself(call) and self._may_see(call, route):
+        if self._is_about_itself(call) and self._is_end(call, route, answer):
             locator.ended(self.resource.type, route)
         if self.born is not None and answer.is_ok:
             for resource, other_id in self.born(answer.json):
@@ -60,6 +60,11 @@ class Forward:
 
     def _is_show(self, call: Call) -> bool:
         return call.method == 'GET' and not call.query_string and self._is_about_itself(call)
+
+    def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
+        if call.method == 'DELETE' and answer.is_ok:
+            return self.resource.goes_at_once
+        return answer.status == 404 and self._may_see(call, route)
 
     def _may_see(self, call: Call, route: Route) -> bool:
         """Whether a 404 means gone: to other projects a pod says the same of what is there."""

@@ -63,6 +63,7 @@ TRANSFER = Resource(
     'transfers',
     owners=('source_project_id',),
     missing='Transfer {id} could not be found.',
+    goes_at_once=True,
     found_with=('volume',),
 )
 MESSAGE = Resource(
@@ -72,6 +73,7 @@ MESSAGE = Resource(
     'message',
     'messages',
     missing='Message {id} could not be found.',
+    goes_at_once=True,
     found_with=('volume', 'snapshot', 'backup', 'group'),
 )
 GROUP = Resource(
@@ -125,6 +127,7 @@ SERVER_GROUP = Resource(
     'server_groups',
     owners=('project_id',),
     missing='Instance group {id} could not be found.',
+    goes_at_once=True,
 )
 #: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.
 PROXIED_VOLUME = Resource(

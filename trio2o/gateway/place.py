@@ -63,12 +63,9 @@ class Place:
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
-        if document is None and call.body and call.media_type in ('', *call.service.media_types):
-            # Not to be sent to any pod, which might make something of it that nobody counted.
-            raise exception.BadRequest('Malformed request body')
         inner = document.get(self.body_key or self.resource.member) if isinstance(document, dict) else None
         if not isinstance(inner, dict) or not self._has_readable_zone(inner):
-            return ask_any(call)
+            return self._as_a_pod_says(call)
         named = None
         if self.by_name is not None:
             document, named = self.by_name(call, document)
@@ -92,6 +89,14 @@ class Place:
         pods = call.runtime.scheduler.select(request)
         most = call.runtime.conf.scheduler.max_attempts
         return self._create_in(call, pods[:most], document, inner, rest, request)
+
+    def _as_a_pod_says(self, call: Call) -> Answer:
+        answer = ask_any(call)
+        if answer.status == 500 and not call.body.strip():
+            # Cinder takes no body at all for a fault of its own.
+            key = self.body_key or self.resource.member
+            raise exception.BadRequest(f"Missing required element '{key}' in request body.")
+        return answer
 
     def _has_readable_zone(self, inner: Item) -> bool:
         return inner.get(self.zone_field) is None or isinstance(inner[self.zone_field], str)

@@ -23,6 +23,7 @@ class Resource:
     :ivar owners: fields of a member that may hold its project, best first
     :ivar created: field of a member with its time of creation
     :ivar missing: text of the 404, with ``{id}``
+    :ivar goes_at_once: whether it is gone when its deletion is answered, and not some time later
     :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
     :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
     """
@@ -36,6 +37,7 @@ class Resource:
     owners: tuple[str, ...] = ()
     created: str = 'created_at'
     missing: str = 'The resource could not be found.'
+    goes_at_once: bool = False
     found_with: tuple[str, ...] = ()
     listed_at: str = ''
 

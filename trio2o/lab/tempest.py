@@ -17,9 +17,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from subunit import v2
-from testtools import StreamToDict
-
 from trio2o.lab.real.errors import SeedFailed
 from trio2o.lab.real.lab import RealLab
 from trio2o.lab.real.topology import TOP_REGION
@@ -145,6 +142,9 @@ def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, con
 
 def outcomes(workspace: pathlib.Path) -> dict[str, str]:
     """Read the last run's results out of stestr's repository."""
+    from subunit import v2
+    from testtools import StreamToDict
+
     stream = subprocess.run(
         [sys.executable, '-m', 'stestr', 'last', '--subunit'], cwd=workspace, capture_output=True, check=False
     ).stdout

@@ -89,7 +89,8 @@ def sorts(query: Query) -> list[tuple[str, bool]] | None:
     if not keys:
         return [('created_at', first == 'desc')]
     pairs = [(key, direction == 'desc') for key, direction in zip(keys, directions, strict=True)]
-    return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [DEFAULT_SORT]
+    # With nothing left to sort by Nova sorts by what it always adds.
+    return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [('uuid', False)]
 
 
 def bad_marker(call: Call, marker: str) -> exception.Trio2oException:

@@ -110,7 +110,7 @@ def parse_json(body: bytes) -> Any:
         pass
     try:
         # Nova and Cinder read with the standard library, which takes more: NaN, huge integers, lone surrogates.
-        return json.loads(body)
+        return json.loads(body.decode())
     except (ValueError, RecursionError):
         return None
 

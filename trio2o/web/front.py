@@ -31,10 +31,9 @@ class Front:
         self._versions = versions
         self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
         self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
-        self._mounted: dict[str, WSGIApp] = {
-            '/healthcheck': healthcheck.Healthcheck(None, conf),
-            '/metrics': prometheus_client.make_wsgi_app(),
-        }
+        self._mounted: dict[str, WSGIApp] = {'/healthcheck': healthcheck.Healthcheck(None, conf)}
+        if conf[service.name].metrics:
+            self._mounted['/metrics'] = prometheus_client.make_wsgi_app()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         path = environ.get('PATH_INFO', '')

@@ -40,7 +40,7 @@ def check_choices(chosen: argparse.Namespace, lab: RealLab) -> None:
         if wanted not in (None, made):
             raise LabError(
                 f'the lab in {lab.state_dir} was made with another --{option.replace("_", "-")}: '
-                f'`trio2o-lab real destroy` it first, or choose another --state'
+                f'`tools/demo destroy` (or `trio2o-lab real destroy`) it first, or choose another --state'
             )
 
 

@@ -81,7 +81,9 @@ class RealLab:
         """Write configuration and databases; what is there already stays."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
         if self._known is None:
-            self._known = new_topology(self.state_dir, *self._wanted)
+            topology = new_topology(self.state_dir, *self._wanted)
+            processes.check_ports(topology)
+            self._known = topology
             save(self._known)
         configure.configure(self._known)
         missing = databases.missing(self._known)

@@ -85,8 +85,8 @@ def start(topology: Topology, service: Service) -> bool:
         if adopt(topology, service) is not None:
             return False
         raise ServiceFailed(
-            f'port {service.port}, which {service.name} wants, is in use by another program: '
-            f'stop that, or choose other ports with --port-base'
+            f'port {service.port}, which {service.name} wants, is in use by another program: stop that; '
+            'or give this cloud up with `tools/demo destroy` and make one on other ports with --port-base'
         )
     with topology.log_file(service).open('ab') as log:
         log.write(f'--- {service.name} starts at {time.strftime("%F %T")}\n'.encode())
@@ -138,6 +138,26 @@ def is_healthy(service: Service) -> bool:
         return error.code < 500
     except OSError:
         return False
+
+
+def check_ports(topology: Topology) -> None:
+    """See, before anything is made, whether what will be started finds its ports.
+
+    :raises ServiceFailed: one is taken
+    """
+    gateway = topology.gateway
+    wanted = [
+        *((service.port, service.name, '--port-base') for service in topology.services),
+        (gateway.admin_port, "the gateway's Admin API", '--admin-port'),
+        (gateway.volume_port, 'the Cinder API-GW', '--volume-port'),
+        (gateway.compute_port, 'the Nova API-GW', '--compute-port'),
+    ]
+    for port, name, option in wanted:
+        if port_is_taken(port):
+            raise ServiceFailed(
+                f'port {port}, which {name} wants, is in use by another program: '
+                f'stop that, or choose other ports with {option} (`--help` tells more)'
+            )
 
 
 def port_is_taken(port: int) -> bool:

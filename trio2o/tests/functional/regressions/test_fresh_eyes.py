@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a first look from outside found: pods' own 500s for bodies that are no JSON, and routings of what was gone."""
+
+import testtools
+
+from trio2o.db import routings
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+
+class TestFreshEyes(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(GatewayFixture(pods=2))
+
+    def test_no_body_that_says_json_and_is_not_reaches_a_pod(self):
+        server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
+        self.cloud.lab.quiet()
+        paths = ('/os-keypairs', f'/servers/{server["id"]}/os-volume_attachments', f'/servers/{server["id"]}/action')
+        for path in paths:
+            for body in (b'\xff\xfe', b'[' * 2000, b'{'):
+                answer = self.cloud.nova.post(path, body=body, headers={'Content-Type': 'application/json'})
+                self.assertEqual((400, 'Malformed request body'), (answer.status, answer.fault), path)
+        for pod in ('Pod1', 'Pod2'):
+            self.assertEqual([], [seen for seen in self.cloud.pod(pod).nova.requests if seen.method == 'POST'])
+
+    def test_a_server_group_is_gone_when_it_is_deleted(self):
+        group = self.cloud.nova.post('/os-server-groups', {'server_group': {'name': 'g', 'policies': ['affinity']}})[
+            'server_group'
+        ]
+        self.assertTrue(routings.get(self.cloud.runtime.db, 'server_group', group['id']).is_live)
+        self.assertEqual(204, self.cloud.nova.delete(f'/os-server-groups/{group["id"]}').status)
+        self.assertFalse(routings.get(self.cloud.runtime.db, 'server_group', group['id']).is_live)
