@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 from cinder.tests import fake_driver
 from cinder.tests.unit.backup import fake_service
 
 VOLUME_BYTES = b'\0' * 4096
+#: The head of an empty qcow2 disk: magic, version, no backing file, clusters of 64 KiB, 1 GiB, where its tables are.
+QCOW2_BYTES = struct.pack('>4sIQIIQIIQQIIQ', b'QFI\xfb', 2, 0, 0, 16, 1 << 30, 0, 2, 3 << 16, 1 << 16, 1, 0, 0).ljust(
+    4 << 16, b'\0'
+)
 
 
 class LabVolumeDriver(fake_driver.FakeLoggingVolumeDriver):
@@ -22,9 +27,11 @@ class LabVolumeDriver(fake_driver.FakeLoggingVolumeDriver):
         return {}, True
 
     def copy_volume_to_image(self, context: Any, volume: Any, image_service: Any, image_meta: Any) -> None:
-        """Upload a few bytes; raw, since Glance checks that they are what the image claims."""
-        formats = {'disk_format': 'raw', 'container_format': 'bare'}
-        image_service.update(context, image_meta['id'], formats, io.BytesIO(VOLUME_BYTES))
+        """Upload a few bytes of the format the image claims, since Glance looks."""
+        disk_format = image_meta.get('disk_format')
+        content = QCOW2_BYTES if disk_format == 'qcow2' else VOLUME_BYTES
+        formats = {'disk_format': 'qcow2' if disk_format == 'qcow2' else 'raw', 'container_format': 'bare'}
+        image_service.update(context, image_meta['id'], formats, io.BytesIO(content))
 
     def retype(self, context: Any, volume: Any, new_type: Any, diff: Any, host: Any) -> bool:
         """Accept any type without moving anything."""
