@@ -70,11 +70,6 @@ class Executor:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def spawn(function: Callable[..., Any], *args: Any) -> None:
-    """Run a function in the background, as a daemon."""
-    threading.Thread(target=function, args=args, daemon=True).start()
-
-
 class Deadline:
     """A moment by which something has to be over, shared by all that works towards it."""
 

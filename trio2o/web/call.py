@@ -11,8 +11,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from trio2o import exception
-
 if TYPE_CHECKING:
     from trio2o.context import RequestContext
     from trio2o.web.microversion import Version
@@ -121,17 +119,3 @@ def dump_json(document: Any) -> bytes:
         return orjson.dumps(document)
     except TypeError:
         return json.dumps(document).encode()
-
-
-def require_object(call: Call, key: str) -> dict[str, Any]:
-    """The object under ``key`` of a JSON body.
-
-    :raises BadRequest: naming what is missing or of the wrong type
-    """
-    document = call.json
-    if not isinstance(document, dict):
-        raise exception.BadRequest('Malformed request body')
-    inner = document.get(key)
-    if not isinstance(inner, dict):
-        raise exception.BadRequest(f"Invalid input for field/attribute {key}. '{key}' must be an object.")
-    return inner

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trio2o.web.microversion import Version, VersionRange
 
@@ -28,14 +28,6 @@ FAULT_KEYS = {
     501: 'notImplemented',
     503: 'serviceUnavailable',
 }
-
-
-@dataclass(frozen=True)
-class VersionPage:
-    """A document served without a token: exact path -> function of (service, base_url, range)."""
-
-    path: str
-    build: Callable[[str, VersionRange | None], Answer]
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,6 @@ class Service:
     malformed_url: str = 'Malformed request url'
     compat_request_id: bool = True
     not_allowed_status: int = 404
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def parse_range(minimum: str, maximum: str) -> VersionRange:
