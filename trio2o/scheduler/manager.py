@@ -62,7 +62,7 @@ class Scheduler:
             return pods
         mine = next((binding for binding in current if _is_for(binding, best.zone, request)), None)
         if mine is None:
-            mine = bindings.bind(self._db, request.project_id, best.zone, request.affinity_group, best.id)
+            mine = bindings.bind(self._db, request.project_id, best.zone, '', best.id)
         else:
             mine = bindings.move(self._db, mine.id, best.id)
         LOG.info('project %s bound in zone %s to %s', request.project_id, best.zone, best.name)
@@ -90,7 +90,7 @@ class Scheduler:
 
 
 def _is_for(binding: Binding, zone: str, request: PodRequest) -> bool:
-    return not binding.is_pinned and binding.az_name == zone and binding.affinity_group == request.affinity_group
+    return not binding.is_pinned and binding.az_name == zone and binding.affinity_group == ''
 
 
 def _load(namespace: str, names: Sequence[str]) -> list[tuple[str, type]]:

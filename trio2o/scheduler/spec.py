@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+#: Extra specs of flavors and volume types that say which pods will do are named so.
+SPEC_PREFIX = 'trio2o:'
 
 
 @dataclass(frozen=True)
@@ -13,12 +17,28 @@ class PodRequest:
     :ivar service: the API that will be asked: ``compute`` or ``volume``
     :ivar zone: '' for any
     :ivar tried: ids of pods that have failed this request already
-    :ivar bound: ids of the pods the project is bound to now, oldest binding first (those made by hand before)
+    :ivar bound: ids of the pods the project is bound to now, oldest binding first (those made by hand before);
+        the scheduler fills it
+    :ivar resources: what the whole request takes: ``VCPU``, ``MEMORY_MB``, ``DISK_GB`` of compute, ``gigabytes`` of
+        volume; what is not named is not known and counts as nothing
+    :ivar count: how many alike the request makes; ``resources`` is for all of them
+    :ivar extra_specs: of the flavor or the volume type, by their whole names
     """
 
     service: str
     project_id: str
     zone: str = ''
-    affinity_group: str = ''
     tried: frozenset[str] = field(default_factory=frozenset)
     bound: tuple[str, ...] = ()
+    resources: Mapping[str, int] = field(default_factory=dict)
+    count: int = 1
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def affinity(self) -> dict[str, str]:
+        """What the pod's tag must say, by key."""
+        return {
+            name.removeprefix(SPEC_PREFIX): value
+            for name, value in self.extra_specs.items()
+            if name.startswith(SPEC_PREFIX)
+        }
