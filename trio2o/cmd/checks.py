@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 from oslo_upgradecheck import upgradecheck
@@ -11,13 +13,34 @@ from oslo_upgradecheck.upgradecheck import Code, Result
 from trio2o import exception
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
-from trio2o.db.errors import DatabaseLayerError
+from trio2o.db.errors import DatabaseLayerError, Unusable
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import Identity
 
 #: What a database that is away, or has no tables yet, is told by.
 UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
+
+
+def schema_result(known: Sequence[migration.Revision], revision: str | None) -> Result:
+    """Whether this release can serve with a database at a revision."""
+    try:
+        left = migration.pending(known, revision)
+    except Unusable as error:
+        return Result(Code.FAILURE, f'{error}.')
+    if any(step.phase == migration.EXPAND for step in left):
+        return Result(
+            Code.FAILURE,
+            f'The database is at revision {revision or "none"}, this release needs {known[-1].id}: run '
+            'trio2o-db-manage db_sync, or db_sync --expand while services of the release before run.',
+        )
+    if left:
+        return Result(
+            Code.WARNING,
+            'The upgrade is not finished: run trio2o-db-manage db_sync --contract when no service of the release '
+            'before runs any more.',
+        )
+    return Result(Code.SUCCESS)
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -32,13 +55,7 @@ class Checks(upgradecheck.UpgradeCommands):
             revision = migration.version(Database(self._conf))
         except UNREACHABLE as error:
             return Result(Code.FAILURE, f'The database cannot be reached: {type(error).__name__}.')
-        if revision == migration.head():
-            return Result(Code.SUCCESS)
-        return Result(
-            Code.FAILURE,
-            f'The database is at revision {revision or "none"}, this release needs {migration.head()}: '
-            'run trio2o-db-manage db_sync.',
-        )
+        return schema_result(migration.history(), revision)
 
     def _keystone(self) -> Result:
         try:

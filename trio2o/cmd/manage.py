@@ -3,8 +3,10 @@
 
     trio2o-db-manage --config-file /etc/trio2o/trio2o.conf db_sync
 
-`upgrade [--revision R]` stops at a revision, `version` prints where the database is (`current` is
-the same), `heads` what this program knows.
+`db_sync --expand` does what may be done while services of the release before still run, and
+`db_sync --contract` the rest, when none of them is left. `upgrade [--revision R]` stops at a
+revision, `version` prints where the database is (`current` is the same), `heads` what this program
+knows.
 """
 
 import argparse
@@ -38,7 +40,13 @@ def _parser() -> argparse.ArgumentParser:
         help='directory of *.conf files; may be given more than once',
     )
     commands = parser.add_subparsers(dest='command', required=True)
-    commands.add_parser('db_sync', help='upgrade to the newest revision')
+    sync = commands.add_parser('db_sync', help='upgrade to the newest revision')
+    phases = sync.add_mutually_exclusive_group()
+    for phase, when in (
+        (migration.EXPAND, 'what the release before does not notice, while it still runs'),
+        (migration.CONTRACT, 'what only the release before still needed, when it no longer runs'),
+    ):
+        phases.add_argument(f'--{phase}', dest='phase', action='store_const', const=phase, help=f'only {when}')
     upgrade = commands.add_parser('upgrade', help='upgrade to a revision')
     upgrade.add_argument('--revision', default='head', help='the revision to stop at')
     commands.add_parser('version', help='print the revision of the database')
@@ -74,7 +82,10 @@ def _run(args: argparse.Namespace, db: Database) -> int:
     if args.command in ('version', 'current'):
         print(migration.version(db) or 'none')
         return 0
-    migration.upgrade(db, getattr(args, 'revision', 'head'))
+    if getattr(args, 'phase', None):
+        migration.run_phase(db, args.phase)
+    else:
+        migration.upgrade(db, getattr(args, 'revision', 'head'))
     print(f'the database is at {migration.version(db)}')
     return 0
 

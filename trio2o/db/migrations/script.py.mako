@@ -12,6 +12,8 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+#: 'expand': the release before does not notice. 'contract': it must no longer run. See doc: Upgrading.
+phase = 'expand'
 
 
 def upgrade() -> None:

@@ -83,6 +83,10 @@ class TestManage(testtools.TestCase):
         self.assertEqual((0, migration.head(), ''), self.run_command('heads'))
         self.assertTrue(os.path.exists(f'{self.state}/trio2o.sqlite'))
 
+    def test_in_phases(self):
+        self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync', '--expand'))
+        self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync', '--contract'))
+
     def test_upgrade_to_a_revision(self):
         first = migration.revisions()[0]
         self.assertEqual(0, self.run_command('upgrade', '--revision', first)[0])

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one release to the next over the same database: nothing is lost, and the old one is not disturbed."""
+
+import datetime
+
+import sqlalchemy
+import testtools
+from hypothesis import given
+from hypothesis import strategies as st
+from oslo_upgradecheck.upgradecheck import Code
+
+from trio2o.cmd import checks
+from trio2o.db import bindings, jobs, migration, pods, routings
+from trio2o.db.errors import Unusable
+from trio2o.db.migration import CONTRACT, EXPAND, Revision
+from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
+
+FIRST_RELEASE = '0001'
+NOW = datetime.datetime(2026, 11, 1, 12, 30, 15, 250000)
+#: What a column of the first release's tables holds in the row that the test writes; else its type tells.
+KNOWN = {
+    ('pods', 'state'): 'enabled',
+    ('pods', 'az_name'): 'az1',
+    ('routings', 'state'): 'active',
+    ('routings', 'resource_type'): 'server',
+    ('jobs', 'state'): 'done',
+    ('jobs', 'lease_until'): None,
+    ('jobs', 'lease_owner'): None,
+    ('jobs', 'active_key'): None,
+    ('pod_bindings', 'ended_at'): None,
+}
+JSON = '{"a":1}'
+
+
+def tables_of(db):
+    metadata = sqlalchemy.MetaData()
+    metadata.reflect(db.engine)
+    return {name: table for name, table in metadata.tables.items() if name != 'alembic_version'}
+
+
+def value_for(table, column):
+    if (table, column.name) in KNOWN:
+        return KNOWN[table, column.name]
+    kind = column.type.python_type
+    if kind is datetime.datetime:
+        return NOW
+    if kind is not str:
+        return 1
+    return JSON if getattr(column.type, 'length', None) is None else 'one'
+
+
+def rows_for(tables):
+    return {name: {c.name: value_for(name, c) for c in table.columns} for name, table in tables.items()}
+
+
+def insert(db, tables, rows):
+    with db.engine.begin() as connection:
+        for table in next(iter(tables.values())).metadata.sorted_tables:
+            if table.name in rows:
+                connection.execute(table.insert().values(rows[table.name]))
+
+
+@on_every_server
+class TestUpgrade(testtools.TestCase):
+    server = None
+
+    def setUp(self):
+        super().setUp()
+        self.db = self.useFixture(DatabaseFixture(self.server, with_tables=False)).db
+        migration.upgrade(self.db, FIRST_RELEASE)
+        self.old_tables = tables_of(self.db)
+        self.rows = rows_for(self.old_tables)
+
+    def read(self, name):
+        table = self.old_tables[name]
+        with self.db.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(sqlalchemy.select(table))]
+
+    def test_a_populated_database_keeps_what_it_has(self):
+        insert(self.db, self.old_tables, self.rows)
+        before = {name: self.read(name) for name in self.old_tables}
+        self.assertEqual([{**before['pods'][0], 'pod_id': 'one'}], before['pods'])
+        migration.run_phase(self.db, EXPAND)
+        self.assertEqual(before, {name: self.read(name) for name in self.old_tables})
+        migration.upgrade(self.db)
+        self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
+        self.assertEqual('one', routings.get(self.db, 'server', 'one').bottom_id)
+        self.assertEqual(['one'], [binding.pod_id for binding in bindings.current(self.db, 'one')])
+        self.assertEqual(NOW, jobs.get(self.db, 'one').created_at)
+
+    def test_the_release_before_goes_on_writing_after_expand(self):
+        """Its statements name its own columns only: those that came later do without a value."""
+        migration.run_phase(self.db, EXPAND)
+        insert(self.db, self.old_tables, self.rows)
+        self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
+        self.assertEqual('one', routings.get(self.db, 'server', 'one').bottom_id)
+
+    def test_expand_takes_nothing_away(self):
+        before = self._columns()
+        for revision in migration.history()[1:]:
+            if revision.phase == CONTRACT:
+                continue
+            migration.upgrade(self.db, revision.id)
+            after = self._columns()
+            self.assertEqual(before, {key: after.get(key) for key in before}, revision.id)
+            before = after
+
+    def _columns(self):
+        return {
+            (name, column.name): (repr(column.type), column.nullable)
+            for name, table in tables_of(self.db).items()
+            for column in table.columns
+        }
+
+
+def revisions(phases):
+    return [Revision(f'{number:04}', phase) for number, phase in enumerate(phases, 1)]
+
+
+class TestPhases(testtools.TestCase):
+    KNOWN = revisions([EXPAND, EXPAND, CONTRACT, EXPAND, CONTRACT])
+
+    def test_one_after_the_other(self):
+        self.assertEqual('0002', migration.phase_end(self.KNOWN, None, EXPAND))
+        self.assertIsNone(migration.phase_end(self.KNOWN[:3], '0002', EXPAND))
+        self.assertEqual('0003', migration.phase_end(self.KNOWN, '0002', CONTRACT))
+        self.assertEqual('0004', migration.phase_end(self.KNOWN, '0003', EXPAND))
+        self.assertEqual('0005', migration.phase_end(self.KNOWN, '0004', CONTRACT))
+        self.assertIsNone(migration.phase_end(self.KNOWN, '0005', EXPAND))
+
+    def test_not_out_of_turn(self):
+        error = self.assertRaises(Unusable, migration.phase_end, self.KNOWN, '0002', EXPAND)
+        self.assertIn('--contract', str(error))
+        error = self.assertRaises(Unusable, migration.phase_end, self.KNOWN, '0001', CONTRACT)
+        self.assertIn('--expand', str(error))
+
+    def test_a_database_of_a_later_release(self):
+        self.assertRaises(Unusable, migration.pending, self.KNOWN, '0009')
+
+    @given(st.lists(st.sampled_from([EXPAND, CONTRACT]), min_size=1, max_size=8))
+    def test_turns_end_at_the_newest(self, phases):
+        known = revisions(phases)
+        current, turns = None, 0
+        while migration.pending(known, current):
+            phase = migration.pending(known, current)[0].phase
+            current = migration.phase_end(known, current, phase)
+            turns += 1
+        self.assertEqual(known[-1].id, current)
+        self.assertEqual(1 + sum(a != b for a, b in zip(phases, phases[1:], strict=False)), turns)
+
+    def test_check(self):
+        def code(known, revision):
+            return checks.schema_result(known, revision).code
+
+        self.assertEqual(Code.SUCCESS, code(self.KNOWN, '0005'))
+        self.assertEqual(Code.WARNING, code(self.KNOWN, '0004'))
+        self.assertEqual(Code.FAILURE, code(self.KNOWN, '0003'))
+        self.assertEqual(Code.FAILURE, code(self.KNOWN, None))
+        self.assertEqual(Code.FAILURE, code(self.KNOWN, '0009'))
