@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import alembic.command
 import alembic.config
@@ -98,7 +99,7 @@ def upgrade(database: cfg.ConfigOpts | Database, revision: str = 'head') -> None
     config = alembic_config()
     # A connection, and not a URL: its listeners make SQLite and MySQL behave, and a password
     # with a percent sign survives.
-    with _connection(database) as connection:
+    with connected(database) as connection:
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, revision)
 
@@ -118,7 +119,7 @@ def version(database: cfg.ConfigOpts | Database) -> str | None:
 
     :raises Unusable: no server
     """
-    with _connection(database) as connection:
+    with connected(database) as connection:
         context = alembic.runtime.migration.MigrationContext.configure(connection)
         return context.get_current_revision()
 
@@ -129,10 +130,28 @@ def head() -> str:
 
 
 @contextlib.contextmanager
-def _connection(database: cfg.ConfigOpts | Database) -> Iterator[sqlalchemy.Connection]:
+def _tables_may_be_rebuilt(connection: sqlalchemy.Connection) -> Iterator[None]:
+    """SQLite alters a table by making it anew, which rows that refer to it would forbid."""
+    if connection.dialect.name != 'sqlite':
+        yield
+        return
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute('PRAGMA foreign_keys = OFF')
+    try:
+        yield
+    finally:
+        raw.execute('PRAGMA foreign_keys = ON')
+
+
+@contextlib.contextmanager
+def connected(database: cfg.ConfigOpts | Database) -> Iterator[sqlalchemy.Connection]:
+    """A connection to change the schema by.
+
+    :raises Unusable: no server, or what is done over it fails
+    """
     try:
         db = database if isinstance(database, Database) else Database(database)
-        with db.engine.connect() as connection:
+        with db.engine.connect() as connection, _tables_may_be_rebuilt(connection):
             yield connection
     except (db_exc.DBError, sqlalchemy.exc.SQLAlchemyError, alembic.util.CommandError) as error:
         raise Unusable(str(error)) from error

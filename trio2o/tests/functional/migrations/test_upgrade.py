@@ -5,6 +5,8 @@ import datetime
 
 import sqlalchemy
 import testtools
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 from oslo_upgradecheck.upgradecheck import Code
@@ -94,6 +96,16 @@ class TestUpgrade(testtools.TestCase):
         insert(self.db, self.old_tables, self.rows)
         self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
         self.assertEqual('one', routings.get(self.db, 'server', 'one').bottom_id)
+
+    def test_a_table_that_others_refer_to_can_be_made_anew(self):
+        """SQLite knows no ALTER for most changes, so alembic copies the table and drops the old one."""
+        insert(self.db, self.old_tables, self.rows)
+        with migration.connected(self.db) as connection:
+            operations = Operations(MigrationContext.configure(connection))
+            with operations.batch_alter_table('pods', recreate='auto') as pods_table:
+                pods_table.alter_column('dc_name', nullable=True, existing_type=sqlalchemy.String(255))
+            connection.commit()
+        self.assertEqual('one', routings.get(self.db, 'server', 'one').pod_id)
 
     def test_expand_takes_nothing_away(self):
         before = self._columns()
