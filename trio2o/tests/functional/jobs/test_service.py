@@ -17,8 +17,8 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
+from trio2o.lab import servers
 from trio2o.pods.registry import Registry
-from trio2o.tests.fixtures import servers
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.xjob.manager import JobManager
 from trio2o.xjob.periodic import Periodic

@@ -8,10 +8,11 @@ import signal
 
 import testtools
 
+from trio2o.lab import servers
 from trio2o.lab.emulated import faults
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
-from trio2o.tests.fixtures import conf, launch, servers
+from trio2o.tests.fixtures import conf, launch
 
 BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
 
