@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import lists, needs
 from trio2o.gateway import images
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather
@@ -126,6 +126,7 @@ CREATE = Place(
     pins=pins,
     references=references,
     by_name=pod_of_image,
+    needs=needs.of_volume,
 )
 
 FORWARD = Forward(VOLUME)

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy
 from oslo_db import exception as db_exc
+from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
 from trio2o.db import models
@@ -26,6 +27,9 @@ _IS_BEHIND = sqlalchemy.or_(
     _R.generation < _O.generation,
     _R.state.in_(('behind', 'failed')),
 )
+
+_WANTED = sqlalchemy.select(_O.key, _O.wanted).where(_O.kind == bindparam('kind'), _O.is_deleted.is_(False))
+_WANTED_ONE = _WANTED.where(_O.key == bindparam('key'))
 
 
 def _one(session: Session, kind: str, key: str) -> ReplicatedObject | None:
@@ -73,6 +77,19 @@ def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | 
 def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
     with db.reader() as session:
         return _one(session, kind, key)
+
+
+def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any:
+    """What is wanted of an object, with one query; None if nothing is.
+
+    :param by_name: take its name for its key, too; for kinds of which there are few
+    """
+    if not by_name:
+        rows = db.rows(_WANTED_ONE, {'kind': kind, 'key': key})
+        return next((row.wanted for row in rows), None)
+    rows = db.rows(_WANTED, {'kind': kind})
+    named = (row.wanted for row in rows if row.wanted['name'] == key)
+    return next((row.wanted for row in rows if row.key == key), None) or next(named, None)
 
 
 def get_by_top_id(db: Database, kind: str, top_id: str) -> ReplicatedObject | None:

@@ -11,6 +11,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.gateway.forward import disagreement
 from trio2o.gateway.locate import Route
+from trio2o.gateway.needs import NOTHING, ReadNeeds
 from trio2o.gateway.resource import Item, Resource
 from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
@@ -46,6 +47,7 @@ class Place:
     :ivar is_full: whether a pod's refusal means that it has no room, and another may have
     :ivar by_name: finds what the body names, of a pod, that has no id of ours
     :ivar siblings: tells where to read what else came into being
+    :ivar needs: tells what is needed of the quota and of a pod
     """
 
     resource: Resource
@@ -60,6 +62,7 @@ class Place:
     needs_pin: bool = False
     by_name: ByName | None = None
     siblings: Siblings | None = None
+    needs: ReadNeeds | None = None
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
@@ -76,7 +79,15 @@ class Place:
         pod = self._pod(self._pinned(call, document, zone), named, zone)
         if pod is None and not zone:
             zone = self._default_zone(call)
-        request = PodRequest(self.resource.service, call.context.project_id or '', zone)
+        needs = self.needs(call, document) if self.needs is not None else NOTHING
+        request = PodRequest(
+            self.resource.service,
+            call.context.project_id or '',
+            zone,
+            resources=needs.resources,
+            count=needs.count,
+            extra_specs=needs.extra_specs,
+        )
         if pod is not None:
             if not pod.takes_new and not self.needs_pin:
                 raise exception.ServiceUnavailable(

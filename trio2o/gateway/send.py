@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote
 
 from trio2o import exception
@@ -113,6 +115,31 @@ def unreachable(
             'look at the resource before trying again.'
         )
     return exception.ServiceUnavailable(f'{what}, of which a part cannot be reached now.', retry_after=RETRY_AFTER)
+
+
+def peek(
+    call: Call, service: str, path: str, member: str, pods: Iterable[PodView] | None = None
+) -> dict[str, Any] | None:
+    """Look at something beside the call, with the caller's own token and at the oldest version.
+
+    :param pods: to ask one after another; all that are asked if None
+    :returns: what the first pod that has an answer shows; None: it has it not, or nobody answers
+    """
+    drop = ('content-type', 'if-match', 'openstack-api-version')
+    headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
+    where = f'/{call.context.project_id}{path}'
+    for pod in call.runtime.registry.snapshot().asked(service) if pods is None else pods:
+        try:
+            answer: Answer = call.runtime.client.send(pod, service, 'GET', where, headers)
+        except exception.PodError:
+            continue
+        document = answer.json if answer.is_ok else None
+        found = document.get(member) if isinstance(document, dict) else None
+        if isinstance(found, dict):
+            return found
+        if answer.status < 500:
+            return None
+    return None
 
 
 def ask_any(call: Call) -> Answer:

@@ -17,6 +17,7 @@ from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
+from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
@@ -287,6 +288,7 @@ CREATE = Place(
     has_host_after_zone=True,
     by_name=by_name,
     siblings=siblings,
+    needs=needs.of_server,
 )
 
 FORWARD = Forward(SERVER)

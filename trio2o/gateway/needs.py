@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a new resource takes: of the tenant's quota, and of whichever pod it goes to.
+
+The services read it out of a request's body; flavors and volume types are those that are wanted everywhere, as
+the database has them. What is not recorded there, as what a pod has had since before it came here, a pod tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from trio2o.db import replicas
+from trio2o.db.session import Database
+from trio2o.gateway.replicate import FLAVOR, VOLUME_TYPE
+from trio2o.gateway.send import peek
+from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.web.call import Call
+
+
+@dataclass(frozen=True)
+class Needs:
+    """:ivar quota: amounts by quota resource, for all that the request makes
+    :ivar resources: amounts that the scheduler reckons with, for all that the request makes
+    :ivar extra_specs: of the flavor or the volume type, by their whole names
+    :ivar count: how many alike the request makes
+    :ivar least: how many of them will do
+    """
+
+    quota: Mapping[str, int] = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    count: int = 1
+    least: int = 1
+
+
+#: (call, document) -> what it needs. What cannot be read out of a body that a pod is going to refuse is nothing.
+ReadNeeds = Callable[[Call, Any], Needs]
+
+NOTHING = Needs()
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """:ivar ram: in MiB; ``root`` and ``disk``, the latter of ephemeral disks and swap, in GiB"""
+
+    vcpus: int
+    ram: int
+    root: int = 0
+    disk: int = 0
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any]) -> Flavor:
+        """Out of what is recorded of a flavor, or of a server's own copy of it."""
+        swap = int(wanted.get('swap') or 0)
+        return cls(
+            int(wanted['vcpus']),
+            int(wanted['ram']),
+            int(wanted.get('disk') or 0),
+            int(wanted.get('ephemeral') or 0) + -(-swap // 1024),
+            wanted.get('extra_specs') or {},
+        )
+
+
+@dataclass(frozen=True)
+class VolumeType:
+    name: str
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+
+def recorded_flavor(db: Database, flavor_id: str) -> Flavor | None:
+    found = replicas.find_wanted(db, FLAVOR, flavor_id)
+    return None if found is None else Flavor.of(found)
+
+
+def recorded_type(db: Database, name: str) -> VolumeType | None:
+    """A volume type by its id or its name."""
+    found = replicas.find_wanted(db, VOLUME_TYPE, name, by_name=True)
+    return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
+
+
+def flavor(call: Call, reference: Any) -> Flavor | None:
+    """The flavor that a body refers to by its id or URL; None if there is none."""
+    if not isinstance(reference, str | int) or reference == '':
+        return None
+    flavor_id = str(reference).rsplit('/', 1)[-1]
+    found = recorded_flavor(call.runtime.db, flavor_id)
+    if found is not None:
+        return found
+    shown = peek(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor')
+    try:
+        return None if shown is None else Flavor.of({**shown, 'ephemeral': shown.get('OS-FLV-EXT-DATA:ephemeral')})
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+def volume_type(call: Call, reference: Any) -> VolumeType | None:
+    """The volume type that a body names; None if there is none."""
+    if not isinstance(reference, str) or not reference:
+        return None
+    found = recorded_type(call.runtime.db, reference)
+    if found is not None:
+        return found
+    shown = peek(call, VOLUME, f'/types/{quote(reference, safe="")}', 'volume_type')
+    if shown is None or not isinstance(shown.get('name'), str):
+        return None
+    return VolumeType(shown['name'], shown.get('extra_specs') or {})
+
+
+def whole(value: Any, default: int = 0) -> int:
+    """A number out of a body, which may be text; what is none, or less than none, is the default."""
+    if isinstance(value, bool):
+        return default
+    if isinstance(value, str):
+        value = int(value) if value.strip().isdecimal() and len(value) < 10 else default
+    return value if isinstance(value, int) and value >= 0 else default
