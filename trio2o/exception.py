@@ -13,6 +13,7 @@
     ├── NotAcceptable 406            microversion out of range
     ├── Conflict 409
     ├── TooLarge 413
+    ├── UnsupportedMediaType 415     Admin API
     ├── Unprocessable 422            Admin API
     ├── ServiceUnavailable 503       no pod can do it now; may carry Retry-After
     ├── OutcomeUnknown 504           sent to a pod, no answer came back
@@ -81,6 +82,10 @@ class Conflict(Trio2oException):
 
 class TooLarge(Trio2oException):
     code = 413
+
+
+class UnsupportedMediaType(Trio2oException):
+    code = 415
 
 
 class Unprocessable(Trio2oException):

@@ -1,42 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
 
-from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, versions
+from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, shapes, versions
 from trio2o.api.schemas import bindings as binding_schemas
 from trio2o.api.schemas import jobs as job_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
+from trio2o.api.strict import strict
+from trio2o.db import records
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
 from trio2o.web.validation import Body, Query
-
-OPERATIONS = OperationTable(
-    [
-        Operation('pods.list', 'GET', '/pods', pods.list_pods, role=READER),
-        Operation('pods.show', 'GET', '/pods/{pod_id}', pods.show_pod, role=READER),
-        Operation('pods.create', 'POST', '/pods', pods.create_pod, role=ADMIN),
-        Operation('pods.replace', 'PUT', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
-        Operation('pods.update', 'PATCH', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
-        Operation('pods.delete', 'DELETE', '/pods/{pod_id}', pods.delete_pod, role=ADMIN),
-        Operation('bindings.list', 'GET', '/bindings', bindings.list_bindings, role=READER),
-        Operation('bindings.show', 'GET', '/bindings/{binding_id}', bindings.show_binding, role=READER),
-        Operation('bindings.create', 'POST', '/bindings', bindings.create_binding, role=ADMIN),
-        Operation('bindings.delete', 'DELETE', '/bindings/{binding_id}', bindings.delete_binding, role=ADMIN),
-        Operation('routings.list', 'GET', '/routings', routings.list_routings, role=READER),
-        Operation('routings.show', 'GET', '/routings/{routing_id}', routings.show_routing, role=READER),
-        Operation('routings.create', 'POST', '/routings', routings.create_routing, role=ADMIN),
-        Operation('routings.replace', 'PUT', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
-        Operation('routings.update', 'PATCH', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
-        Operation('routings.delete', 'DELETE', '/routings/{routing_id}', routings.delete_routing, role=ADMIN),
-        Operation('jobs.list', 'GET', '/jobs', jobs.list_jobs, role=READER),
-        Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
-        Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
-        Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
-        Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
-        Operation('usages.list', 'GET', '/usages', replicas.list_usages, role=READER),
-    ]
-)
 
 #: What each operation reads; for the OpenAPI document (a test holds it against the handlers).
 ACCEPTS: dict[str, Body | Query] = {
@@ -58,6 +33,69 @@ ACCEPTS: dict[str, Body | Query] = {
     'usages.list': replica_schemas.USAGES,
 }
 
+#: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
+_POD = shapes.of(records.Pod)
+_JOB = shapes.of(records.Job)
+GIVES: dict[str, shapes.Json] = {
+    'pods.list': shapes.many('pods', _POD),
+    'pods.show': shapes.one(
+        'pod', shapes.of(records.Pod, state_changes={'type': 'array', 'items': shapes.of(records.PodStateChange)})
+    ),
+    'pods.create': shapes.one('pod', _POD),
+    'pods.replace': shapes.one('pod', _POD),
+    'pods.update': shapes.one('pod', _POD),
+    'pods.delete': shapes.NO_FIELDS,
+    'bindings.list': shapes.many('pod_bindings', shapes.of(records.Binding)),
+    'bindings.show': shapes.one('pod_binding', shapes.of(records.Binding)),
+    'bindings.create': shapes.one('pod_binding', shapes.of(records.Binding)),
+    'bindings.delete': shapes.NO_FIELDS,
+    'routings.list': shapes.many('routings', shapes.of(records.Routing)),
+    'routings.show': shapes.one('routing', shapes.of(records.Routing)),
+    'routings.create': shapes.one('routing', shapes.of(records.Routing)),
+    'routings.replace': shapes.one('routing', shapes.of(records.Routing)),
+    'routings.update': shapes.one('routing', shapes.of(records.Routing)),
+    'routings.delete': shapes.NO_FIELDS,
+    'jobs.list': shapes.many('jobs', _JOB),
+    'jobs.show': shapes.one(
+        'job', shapes.of(records.Job, history={'type': 'array', 'items': shapes.of(records.JobEvent)})
+    ),
+    'jobs.redo': shapes.one('job', _JOB),
+    'jobs.cancel': shapes.one('job', _JOB),
+    'replicas.list': shapes.many('replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}),
+    'usages.list': shapes.many('usages', shapes.of(records.PodUsage, id=shapes.TEXT, pod_name=shapes.TEXT)),
+}
+
+OPERATIONS = OperationTable(
+    strict(
+        [
+            Operation('pods.list', 'GET', '/pods', pods.list_pods, role=READER),
+            Operation('pods.show', 'GET', '/pods/{pod_id}', pods.show_pod, role=READER),
+            Operation('pods.create', 'POST', '/pods', pods.create_pod, role=ADMIN),
+            Operation('pods.replace', 'PUT', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
+            Operation('pods.update', 'PATCH', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
+            Operation('pods.delete', 'DELETE', '/pods/{pod_id}', pods.delete_pod, role=ADMIN),
+            Operation('bindings.list', 'GET', '/bindings', bindings.list_bindings, role=READER),
+            Operation('bindings.show', 'GET', '/bindings/{binding_id}', bindings.show_binding, role=READER),
+            Operation('bindings.create', 'POST', '/bindings', bindings.create_binding, role=ADMIN),
+            Operation('bindings.delete', 'DELETE', '/bindings/{binding_id}', bindings.delete_binding, role=ADMIN),
+            Operation('routings.list', 'GET', '/routings', routings.list_routings, role=READER),
+            Operation('routings.show', 'GET', '/routings/{routing_id}', routings.show_routing, role=READER),
+            Operation('routings.create', 'POST', '/routings', routings.create_routing, role=ADMIN),
+            Operation('routings.replace', 'PUT', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
+            Operation('routings.update', 'PATCH', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
+            Operation('routings.delete', 'DELETE', '/routings/{routing_id}', routings.delete_routing, role=ADMIN),
+            Operation('jobs.list', 'GET', '/jobs', jobs.list_jobs, role=READER),
+            Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
+            Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
+            Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
+            Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
+            Operation('usages.list', 'GET', '/usages', replicas.list_usages, role=READER),
+        ],
+        ACCEPTS,
+    )
+)
+
+
 SERVICE = Service(
     name='api',
     service_type='',
@@ -68,9 +106,9 @@ SERVICE = Service(
         '/': versions.list_versions,
         '/v1.0': versions.show_version,
         '/v1.0/': versions.show_version,
-        openapi.PATH: openapi.page(OPERATIONS, ACCEPTS),
+        openapi.PATH: openapi.page(OPERATIONS, ACCEPTS, GIVES),
     },
     has_project_in_path=False,
     compat_request_id=False,
-    not_allowed_status=405,
+    follows_http=True,
 )

@@ -26,12 +26,20 @@ def view(binding: Binding) -> dict[str, Any]:
 def list_bindings(call: Call) -> Answer:
     """GET /bindings: 200, 400."""
     query = schemas.LIST.read(call)
-    filters = pages.filters_of(query, 'history')
+    filters = pages.filters_of(query, 'history', 'is_pinned')
+    if 'is_pinned' in query:
+        filters['is_pinned'] = pages.is_true(query, 'is_pinned')
     if not pages.is_true(query, 'history'):
         filters['ended_at'] = None
     limit = pages.limit_of(query)
     try:
-        found = db_bindings.list_(call.runtime.db, filters=filters, limit=limit, marker=query.get('marker'))
+        found = db_bindings.list_(
+            call.runtime.db,
+            filters=filters,
+            limit=limit,
+            marker=query.get('marker'),
+            sort=pages.sort_of(query, (('created_at', 'asc'),)),
+        )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''

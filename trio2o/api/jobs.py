@@ -28,6 +28,7 @@ def list_jobs(call: Call) -> Answer:
             filters=pages.filters_of(query),
             limit=limit,
             marker=query.get('marker'),
+            sort=pages.sort_of(query, (('created_at', 'desc'),)),
         )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error

@@ -25,8 +25,10 @@ _FAULT: Json = {
         'properties': {'code': {'type': 'integer'}, 'message': {'type': 'string'}},
     },
 }
+#: Control characters and slashes are in no id.
+_PATH_ID: Json = {'type': 'string', 'pattern': r'^[^/\x00-\x1f\x7f]+$', 'maxLength': 255}
 #: What any operation may answer.
-_ALWAYS = ('401', '403')
+_ALWAYS = ('400', '401', '403', '503')
 _MEANING = {
     '200': 'Done, with what is there now.',
     '202': 'Accepted; a worker goes on with it.',
@@ -35,22 +37,25 @@ _MEANING = {
     '403': 'The policy denies it.',
     '404': 'There is no such thing.',
     '409': 'It clashes with what is there.',
+    '413': 'The body is too large.',
+    '415': 'The body is not JSON.',
     '422': 'A value will not do; the message names the field.',
-    '503': 'Keystone cannot be asked now.',
+    '503': 'The database, or Keystone, cannot be asked now.',
 }
 
 
 def page(
-    operations: Iterable[Operation], accepts: dict[str, Body | Query]
+    operations: Iterable[Operation], accepts: dict[str, Body | Query], gives: dict[str, Json]
 ) -> Callable[[str, VersionRange | None], Answer]:
     """A page with the document.
 
     :param accepts: operation name -> what it reads
+    :param gives: operation name -> schema of its answer when all is well
     """
     operations = list(operations)
 
     def show(base_url: str, supported: VersionRange | None) -> Answer:
-        return Answer.of(document(operations, accepts, base_url))
+        return Answer.of(document(operations, accepts, gives, base_url))
 
     return show
 
@@ -58,13 +63,16 @@ def page(
 def document(
     operations: Iterable[Operation],
     accepts: dict[str, Body | Query],
+    gives: dict[str, Json],
     base_url: str = '',
 ) -> Json:
     """The document as such."""
     paths: Json = {}
     for operation in operations:
         methods = paths.setdefault(operation.path, {})
-        methods[operation.method.lower()] = _operation(operation, accepts.get(operation.name))
+        methods[operation.method.lower()] = _operation(
+            operation, accepts.get(operation.name), gives.get(operation.name)
+        )
     return {
         'openapi': '3.1.0',
         'info': {'title': 'Trio2o Admin API', 'version': '1.0', 'license': {'name': 'Apache-2.0'}},
@@ -78,16 +86,16 @@ def document(
     }
 
 
-def _operation(operation: Operation, accepted: Body | Query | None) -> Json:
+def _operation(operation: Operation, accepted: Body | Query | None, given: Json | None) -> Json:
     found: Json = {
         'operationId': operation.name,
         'summary': (operation.handler.__doc__ or operation.name).strip().split('\n')[0],
         'tags': [operation.name.split('.')[0]],
         'parameters': [
-            {'name': name, 'in': 'path', 'required': True, 'schema': {'type': 'string'}}
+            {'name': name, 'in': 'path', 'required': True, 'schema': _PATH_ID}
             for name in re.findall(r'{(\w+)}', operation.path)
         ],
-        'responses': {status: _response(status) for status in _statuses(operation)},
+        'responses': {status: _response(status, given) for status in _statuses(operation, accepted)},
     }
     if isinstance(accepted, Query):
         found['parameters'] += [
@@ -101,13 +109,14 @@ def _operation(operation: Operation, accepted: Body | Query | None) -> Json:
     return found
 
 
-def _statuses(operation: Operation) -> list[str]:
+def _statuses(operation: Operation, accepted: Body | Query | None) -> list[str]:
     """What the handler's docstring says it may answer."""
-    return sorted({*re.findall(r'\b[2-5]\d\d\b', operation.handler.__doc__ or ''), *_ALWAYS})
+    found = {*re.findall(r'\b[2-5]\d\d\b', operation.handler.__doc__ or ''), *_ALWAYS}
+    return sorted(found | {'413', '415'} if isinstance(accepted, Body) else found)
 
 
-def _response(status: str) -> Json:
+def _response(status: str, given: Json | None) -> Json:
     response: Json = {'description': _MEANING.get(status, status)}
-    schema = {'type': 'object'} if status.startswith('2') else {'$ref': '#/components/schemas/Fault'}
+    schema = (given or {'type': 'object'}) if status.startswith('2') else {'$ref': '#/components/schemas/Fault'}
     response['content'] = {'application/json': {'schema': schema}}
     return response

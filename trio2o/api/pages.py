@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists in pages: limit and marker in, ``<collection>_links`` with the next page out."""
+"""Lists in pages: sort, limit and marker in, ``<collection>_links`` with the next page out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
+from trio2o import exception
 from trio2o.api.schemas import MAX_LIMIT
 from trio2o.web.call import Answer, Call
 
 Json = dict[str, Any]
+Sort = Sequence[tuple[str, str]]
 
+_PAGING = ('limit', 'marker', 'sort')
 _TRUE = frozenset({'true', 'True', '1'})
 
 
@@ -20,13 +24,47 @@ def limit_of(query: dict[str, str]) -> int:
     return min(int(query.get('limit', MAX_LIMIT)), MAX_LIMIT)
 
 
+def sort_of(query: dict[str, str], default: Sort) -> Sort:
+    """Names with ``asc`` or ``desc``, as ``sort=az_name,pod_name:desc`` says; the first word on a name counts."""
+    if 'sort' not in query:
+        return default
+    found: dict[str, str] = {}
+    for part in query['sort'].split(','):
+        name, _colon, direction = part.partition(':')
+        found.setdefault(name, direction or 'asc')
+    return list(found.items())
+
+
 def is_true(query: dict[str, str], name: str) -> bool:
     return query.get(name, 'false') in _TRUE
 
 
 def filters_of(query: dict[str, str], *others: str) -> Json:
     """What is left of a query without paging and ``others``."""
-    return {name: value for name, value in query.items() if name not in ('limit', 'marker', *others)}
+    return {name: value for name, value in query.items() if name not in (*_PAGING, *others)}
+
+
+def of(call: Call, collection: str, items: Sequence[Json], query: dict[str, str], key: str, default: Sort) -> Answer:
+    """The page of a list that is all in memory.
+
+    :param key: name of what tells items apart; markers are values of it
+    :param default: the order without one asked for; nothing: as they come
+    :raises BadRequest: no item has the marker
+    """
+    ordered = list(items)
+    sort = sort_of(query, default)
+    # Sorting is stable: first by what makes the order total, last by the name that counts most.
+    for name, direction in [(key, 'asc'), *reversed(sort)] if sort else ():
+        ordered.sort(key=itemgetter(name), reverse=direction == 'desc')
+    marker = query.get('marker')
+    start = 0
+    if marker is not None:
+        start = next((at for at, item in enumerate(ordered, 1) if item[key] == marker), 0)
+        if not start:
+            raise exception.BadRequest(f"Invalid input for field 'marker': there is no {marker}.")
+    limit = limit_of(query)
+    page = ordered[start : start + limit]
+    return answer(call, collection, page, limit, page[-1][key] if page else '')
 
 
 def answer(call: Call, collection: str, items: Sequence[Json], limit: int, last: Any) -> Answer:

@@ -33,13 +33,11 @@ def list_pods(call: Call) -> Answer:
     query = schemas.LIST.read(call)
     wanted = pages.filters_of(query)
     found = [
-        pod
+        view(pod)
         for pod in db_pods.list_all(call.runtime.db)
         if all(getattr(pod, name) == value for name, value in wanted.items())
     ]
-    limit = pages.limit_of(query)
-    page = _after(found, query.get('marker'))[:limit]
-    return pages.answer(call, 'pods', [view(pod) for pod in page], limit, page[-1].pod_id if page else '')
+    return pages.of(call, 'pods', found, query, 'pod_id', (('pod_name', 'asc'),))
 
 
 def show_pod(call: Call) -> Answer:
@@ -119,15 +117,6 @@ def _not_found(pod_id: str) -> exception.NotFound:
     return exception.NotFound(f'Pod {pod_id} could not be found.')
 
 
-def _after(pods: list[Pod], marker: str | None) -> list[Pod]:
-    if marker is None:
-        return pods
-    for index, pod in enumerate(pods):
-        if pod.pod_id == marker:
-            return pods[index + 1 :]
-    raise exception.BadRequest(f"Invalid input for field 'marker': there is no pod {marker}.")
-
-
 def _create_top(call: Call, wanted: Json) -> Pod:
     top = next((pod for pod in db_pods.list_all(call.runtime.db) if pod.is_top), None)
     if top is not None:
@@ -146,6 +135,8 @@ def _create(call: Call, wanted: Json) -> Pod:
         return db_pods.create(call.runtime.db, **wanted)
     except errors.Duplicate as error:
         raise exception.Conflict(f"A pod with pod_name '{wanted['pod_name']}' exists already.") from error
+    except errors.Full as error:
+        raise exception.Conflict(f'No other pod can be registered: {error}.') from error
 
 
 def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.Endpoint]:

@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from trio2o import exception
-from trio2o.api import pages
+from trio2o.api import pages, shapes
 from trio2o.api.schemas import replicas as schemas
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
@@ -16,6 +15,22 @@ from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.web.call import Answer, Call
 
 Json = dict[str, Any]
+
+_TEXT_OR_NULL: Json = {'type': ['string', 'null']}
+SHAPE: Json = {
+    'type': 'object',
+    'properties': {
+        **dict.fromkeys(('id', 'pod_id', 'pod_name', 'kind', 'key', 'state'), shapes.TEXT),
+        **dict.fromkeys(('top_id', 'bottom_id', 'error', 'updated_at'), _TEXT_OR_NULL),
+        **dict.fromkeys(('wanted_generation', 'generation', 'attempts'), shapes.NUMBER),
+        'is_deleted': {'type': 'boolean'},
+    },
+}
+SUMMARY_SHAPE: Json = {
+    'type': 'object',
+    'required': ['behind', 'pod_id', 'pod_name'],
+    'properties': {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT, 'behind': shapes.NUMBER},
+}
 
 
 def list_replicas(call: Call) -> Answer:
@@ -30,9 +45,10 @@ def list_replicas(call: Call) -> Answer:
         for wanted, replica in db_replicas.behind(db, pod.pod_id)
         if kind in (None, wanted.kind)
     ]
-    limit = pages.limit_of(query)
-    page = _after(found, query.get('marker'))[:limit]
-    answer = pages.answer(call, 'replicas', page, limit, page[-1]['id'] if page else '')
+    state = query.get('state')
+    if state is not None:
+        found = [replica for replica in found if replica['state'] == state]
+    answer = pages.of(call, 'replicas', found, query, 'id', ())
     counts = db_replicas.count_behind(db)
     summary = [{'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)} for pod in pods]
     return Answer.of({**answer.json, 'pods': summary})
@@ -43,11 +59,11 @@ def list_usages(call: Call) -> Answer:
     query = schemas.USAGES.read(call)
     names = {pod.pod_id: pod.pod_name for pod in db_pods.list_all(call.runtime.db)}
     found = [
-        {**asdict(usage), 'pod_name': names.get(usage.pod_id, '')}
+        {'id': f'{usage.pod_id}:{usage.service}', **asdict(usage), 'pod_name': names.get(usage.pod_id, '')}
         for usage in db_usages.list_all(call.runtime.db)
-        if all(getattr(usage, name) == value for name, value in query.items())
+        if all(getattr(usage, name) == value for name, value in pages.filters_of(query).items())
     ]
-    return Answer.of({'usages': found})
+    return pages.of(call, 'usages', found, query, 'id', (('pod_name', 'asc'), ('service', 'asc')))
 
 
 def _view(pod: Pod, wanted: ReplicatedObject, replica: Replica | None) -> Json:
@@ -67,12 +83,3 @@ def _view(pod: Pod, wanted: ReplicatedObject, replica: Replica | None) -> Json:
         'attempts': replica.attempts if replica else 0,
         'updated_at': replica.updated_at if replica else None,
     }
-
-
-def _after(items: list[Json], marker: str | None) -> list[Json]:
-    if marker is None:
-        return items
-    for index, item in enumerate(items):
-        if item['id'] == marker:
-            return items[index + 1 :]
-    raise exception.BadRequest(f"Invalid input for field 'marker': there is no {marker}.")

@@ -30,10 +30,13 @@ def list_routings(call: Call) -> Answer:
     query = schemas.LIST.read(call)
     limit = pages.limit_of(query)
     try:
-        if not query.get('marker', '0').isdecimal():
-            raise ValueError('it is the number of a routing')
-        marker = int(query['marker']) if 'marker' in query else None
-        found = db_routings.list_(call.runtime.db, filters=pages.filters_of(query), limit=limit, marker=marker)
+        found = db_routings.list_(
+            call.runtime.db,
+            filters=pages.filters_of(query),
+            limit=limit,
+            marker=int(query['marker']) if 'marker' in query else None,
+            sort=pages.sort_of(query, (('id', 'asc'),)),
+        )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''

@@ -20,7 +20,7 @@ from pecan.core import ExplicitPecan
 
 from trio2o import exception
 from trio2o.context import RequestContext
-from trio2o.web import faults, microversion
+from trio2o.web import counted, faults, microversion
 from trio2o.web.call import Answer, Call, parse_json
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class Dispatcher:
 
     def __call__(self, request: webob.Request) -> webob.Response:
         accept = request.headers.get('Accept', '')
-        return _response(faults.guarded(self._service, accept, lambda seen: self._answer(request, seen)))
+        answer = faults.guarded(self._service, accept, lambda seen: self._answer(request, seen))
+        return _response(answer, has_body=request.environ['REQUEST_METHOD'] != 'HEAD')
 
     def _answer(self, request: webob.Request, seen: faults.Seen) -> Answer:
+        if request.environ['REQUEST_METHOD'] == 'OPTIONS' and self._service.follows_http:
+            return self._options(request)
         call = self._call(request, seen)
         self._policies.check(call.operation, call.context)
         return call.operation.handler(call)
@@ -68,6 +71,7 @@ class Dispatcher:
         body = _read_body(request)
         method = environ['REQUEST_METHOD']
         operation, params = self._match(method, rest, body)
+        environ[counted.OPERATION] = operation.name
         version = seen.version = None if ignores_versions else self._negotiate(request)
         context = RequestContext.from_wsgi(environ)
         if project_id is not None:
@@ -94,6 +98,18 @@ class Dispatcher:
             runtime=self._runtime,
         )
 
+    def _options(self, request: webob.Request) -> Answer:
+        _prefix, path, _ignores_versions = self._split_prefix(_raw_path(request.environ))
+        allowed = self._allowed(path)
+        if not allowed:
+            raise exception.RouteNotFound()
+        return Answer(204, [('Allow', ', '.join(allowed))])
+
+    def _allowed(self, path: str) -> list[str]:
+        """The methods a path answers, those without a row of their own included."""
+        methods = self._service.operations.methods_at(path)
+        return sorted({*methods, 'OPTIONS', *(['HEAD'] if 'GET' in methods else [])}) if methods else []
+
     def _is_malformed(self, method: str, content_type: str, body: bytes) -> bool:
         """Whether a body says it is JSON and is not: some operations of Nova and Cinder answer that with a 500."""
         if not body or method in ('GET', 'DELETE') or not self._service.version_name:
@@ -104,10 +120,12 @@ class Dispatcher:
         return parse_json(body) is None and body.strip() != b'null'
 
     def _match(self, method: str, path: str, body: bytes) -> tuple[Operation, dict[str, str]]:
+        if method == 'HEAD' and self._service.follows_http:
+            method = 'GET'
         try:
             return self._service.operations.match(method, path, lambda: _action_of(body))
         except exception.RouteNotFound:
-            allowed = self._service.operations.methods_at(path) if self._service.not_allowed_status == 405 else []
+            allowed = self._allowed(path) if self._service.follows_http else []
             if not allowed:
                 raise
             raise exception.MethodNotAllowed(allowed) from None
@@ -233,13 +251,13 @@ def _action_of(body: bytes) -> str | None:
     return None
 
 
-def _response(answer: Answer) -> webob.Response:
+def _response(answer: Answer, has_body: bool = True) -> webob.Response:
     headers = [(name, value) for name, value in answer.headers if name.lower() != 'content-length']
     if answer.status != 204 or answer.body:
         headers.append(('Content-Length', str(len(answer.body))))
     response = webob.Response(
         status=f'{answer.status} {responses.get(answer.status, "Unknown")}',
         headerlist=headers,
-        app_iter=[answer.body],
+        app_iter=[answer.body] if has_body else [],
     )
     return response

@@ -51,7 +51,7 @@ AWAY = 'The service is temporarily unavailable. Please try again later.'
 
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
     """Render an exception; what nobody foresaw is logged with its traceback and answered 500."""
-    if isinstance(error, exception.RouteNotFound):
+    if isinstance(error, exception.RouteNotFound) and not service.follows_http:
         return _webob_not_found(error, accept)
     headers: list[tuple[str, str]] = []
     if isinstance(error, exception.PodError):

@@ -45,7 +45,8 @@ class Front:
             mounted = self._mounted.get(path)
             if mounted is not None:
                 return mounted(environ, start_response)
-        return _send(self._open_answer(environ, path, page), start_response)
+        answer = self._open_answer(environ, path, page)
+        return _send(answer, start_response, has_body=environ['REQUEST_METHOD'] != 'HEAD')
 
     def _open_answer(self, environ: dict[str, Any], path: str, page: Callable[..., Answer] | None) -> Answer:
         service = self._service
@@ -56,6 +57,8 @@ class Front:
                 if service.other_paths is None:
                     raise exception.RouteNotFound()
                 return service.other_paths(path, environ['trio2o.base_url'], supported)
+            if service.follows_http and environ['REQUEST_METHOD'] not in _READS:
+                raise exception.MethodNotAllowed(sorted(_READS))
             answer = page(environ['trio2o.base_url'], supported)
             if service.version_name and supported and path.startswith(service.prefix):
                 headers = {
@@ -68,6 +71,7 @@ class Front:
             return faults.answer(service, error, None, accept)
 
 
+_READS = frozenset({'GET', 'HEAD'})
 _VERSION_KEYS = {
     'openstack-api-version': 'HTTP_OPENSTACK_API_VERSION',
     'x-openstack-nova-api-version': 'HTTP_X_OPENSTACK_NOVA_API_VERSION',
@@ -83,9 +87,9 @@ def _host_url(environ: dict[str, Any]) -> str:
     return f'{scheme}://{host}'
 
 
-def _send(answer: Answer, start_response: Callable[..., Any]) -> list[bytes]:
+def _send(answer: Answer, start_response: Callable[..., Any], has_body: bool) -> list[bytes]:
     start_response(
         f'{answer.status} {responses.get(answer.status, "Unknown")}',
         [*answer.headers, ('Content-Length', str(len(answer.body)))],
     )
-    return [answer.body]
+    return [answer.body] if has_body else []

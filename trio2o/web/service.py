@@ -44,7 +44,8 @@ class Service:
     :ivar pages: version documents, and redirects
     :ivar has_json_suffix: whether any path may end in ``.json``, which then means nothing
     :ivar media_types: request bodies taken; others are 415
-    :ivar not_allowed_status: for a known path with another method: 405, or 404 as in Nova and Cinder
+    :ivar follows_http: answers as HTTP has it where Nova and Cinder do not: 405 with Allow for a known path with
+        another method, HEAD and OPTIONS, every error in JSON
     """
 
     name: str
@@ -62,7 +63,7 @@ class Service:
     has_json_suffix: bool = False
     malformed_url: str = 'Malformed request url'
     compat_request_id: bool = True
-    not_allowed_status: int = 404
+    follows_http: bool = False
 
 
 def parse_range(minimum: str, maximum: str) -> VersionRange:

@@ -17,6 +17,17 @@ def text(max_length: int = 255, min_length: int = 0) -> Json:
     return {**schema, 'minLength': min_length} if min_length else schema
 
 
+def sort(*names: str) -> Json:
+    """By what a list may be sorted: names of columns that are never null."""
+    part = f'({"|".join(names)})(:(asc|desc))?'
+    return {
+        'type': 'string',
+        'maxLength': 255,
+        'pattern': f'^{part}(,{part})*$',
+        'description': f'any of {", ".join(names)}, each with :asc or :desc, separated by commas',
+    }
+
+
 def record(properties: Json, required: tuple[str, ...] = ()) -> Json:
     """An object that has these fields and no others."""
     return {
@@ -29,5 +40,6 @@ def record(properties: Json, required: tuple[str, ...] = ()) -> Json:
 
 ID = text(64, 1)
 LIMIT: Json = {'type': 'string', 'pattern': '^[0-9]{1,9}$', 'description': 'a number, 0 or more'}
+NUMBER: Json = {'type': 'string', 'pattern': '^[0-9]{1,18}$', 'description': 'the number of a record'}
 BOOLEAN: Json = {'type': 'string', 'enum': ['true', 'false', 'True', 'False', '1', '0']}
 PAGE: Json = {'limit': LIMIT, 'marker': text(255, 1)}

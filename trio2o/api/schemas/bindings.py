@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies and queries of /bindings."""
 
-from trio2o.api.schemas import BOOLEAN, ID, PAGE, record, text
+from trio2o.api.schemas import BOOLEAN, ID, PAGE, record, sort, text
 from trio2o.web.validation import Body, Query
 
 CREATE = Body(
@@ -11,5 +11,14 @@ CREATE = Body(
         required=('tenant_id', 'pod_id'),
     ),
 )
-LIST = Query(**PAGE, tenant_id=ID, pod_id=ID, az_name=text(), affinity_group=text(), history=BOOLEAN)
+LIST = Query(
+    **PAGE,
+    sort=sort('id', 'tenant_id', 'pod_id', 'az_name', 'affinity_group', 'started_at', 'created_at'),
+    tenant_id=ID,
+    pod_id=ID,
+    az_name=text(),
+    affinity_group=text(),
+    is_pinned=BOOLEAN,
+    history=BOOLEAN,
+)
 SHOW = Query(history=BOOLEAN)

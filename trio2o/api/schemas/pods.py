@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies and queries of /pods."""
 
-from trio2o.api.schemas import BOOLEAN, PAGE, Json, record, text
+from trio2o.api.schemas import BOOLEAN, PAGE, Json, record, sort, text
 from trio2o.db.records import POD_STATES
 from trio2o.web.validation import Body, Query
 
@@ -12,12 +12,14 @@ TAG: Json = {
     'propertyNames': {'minLength': 1, 'maxLength': 255},
     'maxProperties': 64,
 }
+#: Whole numbers up to here are the same number to every reader of JSON.
+MOST = 2**53
 #: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%"}.
 HEADROOM: Json = {
     'type': ['object', 'null'],
     'additionalProperties': {
         'anyOf': [
-            {'type': 'number', 'minimum': 0},
+            {'type': 'number', 'minimum': 0, 'maximum': MOST},
             {'type': 'string', 'pattern': '^(100|[0-9]{1,2})(\\.[0-9]+)?%$'},
         ]
     },
@@ -37,5 +39,13 @@ _MUTABLE: Json = {
 
 CREATE = Body('pod', record({'pod_name': text(255, 1), **_MUTABLE}, required=('pod_name',)))
 UPDATE = Body('pod', record(_MUTABLE))
-LIST = Query(**PAGE, pod_name=text(), az_name=text(), pod_az_name=text(), dc_name=text(), state=STATE)
+LIST = Query(
+    **PAGE,
+    sort=sort('pod_id', 'pod_name', 'az_name', 'pod_az_name', 'dc_name', 'number', 'state', 'created_at'),
+    pod_name=text(),
+    az_name=text(),
+    pod_az_name=text(),
+    dc_name=text(),
+    state=STATE,
+)
 DELETE = Query(force=BOOLEAN)

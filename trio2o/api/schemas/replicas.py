@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queries of /replicas and /usages."""
 
-from trio2o.api.schemas import ID, PAGE, text
+from trio2o.api.schemas import ID, PAGE, Json, sort, text
+from trio2o.db.records import REPLICA_STATES
 from trio2o.web.validation import Query
 
-LIST = Query(**PAGE, pod_id=ID, kind=text(64, 1))
-USAGES = Query(pod_id=ID, service=text(32, 1))
+STATE: Json = {'type': 'string', 'enum': list(REPLICA_STATES)}
+
+LIST = Query(
+    **PAGE,
+    sort=sort('id', 'pod_id', 'pod_name', 'kind', 'key', 'state', 'attempts'),
+    pod_id=ID,
+    kind=text(64, 1),
+    state=STATE,
+)
+USAGES = Query(
+    **PAGE, sort=sort('id', 'pod_id', 'pod_name', 'service', 'collected_at'), pod_id=ID, service=text(32, 1)
+)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies and queries of /routings."""
 
-from trio2o.api.schemas import ID, PAGE, Json, record, text
+from trio2o.api.schemas import ID, NUMBER, PAGE, Json, record, sort, text
 from trio2o.db.records import ROUTING_STATES
 from trio2o.web.validation import Body, Query
 
@@ -23,7 +23,8 @@ UPDATE = Body(
     },
 )
 LIST = Query(
-    **PAGE,
+    **{**PAGE, 'marker': NUMBER},
+    sort=sort('id', 'top_id', 'bottom_id', 'pod_id', 'project_id', 'resource_type', 'state', 'recorded_at'),
     top_id=ID,
     bottom_id=ID,
     pod_id=ID,

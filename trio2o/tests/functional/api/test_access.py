@@ -85,8 +85,32 @@ class TestAccess(AdminApiTestCase):
             self.assertEqual(404, self.api.get(path).status, path)
         self.assertEqual(404, self.api.get(f'{ROOT}/v2').status)
         answer = self.assertAnswer(405, self.api.put('/pods', {}))
-        self.assertEqual('GET, POST', answer.headers['Allow'])
-        self.assertEqual('DELETE, GET, PATCH, PUT', self.api.post('/pods/x', {}).headers['Allow'])
+        self.assertEqual('GET, HEAD, OPTIONS, POST', answer.headers['Allow'])
+        self.assertEqual('DELETE, GET, HEAD, OPTIONS, PATCH, PUT', self.api.post('/pods/x', {}).headers['Allow'])
+        self.assertEqual('OPTIONS, POST', self.api.get('/jobs/x/redo').headers['Allow'])
+
+    def test_errors_are_json_whatever_is_accepted(self):
+        for path in ('/nope', '/pods/nope', '/pods?nope=1'):
+            answer = self.api.get(path, headers={'Accept': 'text/html'})
+            self.assertEqual('application/json', answer.headers['Content-Type'])
+            self.assertIn('nope', answer.text) if path != '/nope' else self.assertIn('itemNotFound', answer.json)
+
+    def test_head_is_get_without_the_body(self):
+        for path in ('/pods', '/pods/nope', '/jobs?nope=1', f'{ROOT}/v1.0/openapi.json', f'{ROOT}/'):
+            expected, answer = self.api.get(path), self.api.request('HEAD', path)
+            self.assertEqual((expected.status, b''), (answer.status, answer.body))
+            self.assertEqual(expected.headers['Content-Length'], answer.headers['Content-Length'])
+        self.assertEqual(401, self.api.request('HEAD', '/pods', as_=None).status)
+
+    def test_options(self):
+        answer = self.assertAnswer(204, self.api.request('OPTIONS', '/pods'))
+        self.assertEqual('GET, HEAD, OPTIONS, POST', answer.headers['Allow'])
+        self.assertAnswer(404, self.api.request('OPTIONS', '/nope'))
+
+    def test_pages_are_for_reading(self):
+        for path in ('/', '/v1.0', '/v1.0/openapi.json'):
+            answer = self.assertAnswer(405, self.api.post(ROOT + path, {}))
+            self.assertEqual('GET, HEAD', answer.headers['Allow'])
 
     def test_every_answer_has_a_request_id(self):
         for path in ('/pods', '/nope', f'{ROOT}/'):

@@ -2,10 +2,10 @@
 """Bodies and queries: what is wrong is told by field, whatever a client sends."""
 
 import dataclasses
+import json
 from urllib.parse import parse_qsl
 
 import hypothesis
-import orjson
 import testtools
 from hypothesis import strategies as st
 
@@ -24,26 +24,32 @@ JSON = st.recursive(
 class FakeCall:
     """As much of a call as reading it needs."""
 
-    json: object = None
+    body: bytes = b''
     query_string: str = ''
+    media_type: str = ''
+    service = api.SERVICE
 
     @property
     def query(self):
         return parse_qsl(self.query_string, keep_blank_values=True)
 
 
+def call(document):
+    return FakeCall(json.dumps(document).encode())
+
+
 class TestBody(testtools.TestCase):
     BODY = Body('thing', record({'name': text(8, 1), 'tags': {'type': 'object'}}, required=('name',)))
 
-    def refusal(self, error, json):
-        return str(self.assertRaises(error, self.BODY.read, FakeCall(json)))
+    def refusal(self, error, document):
+        return str(self.assertRaises(error, self.BODY.read, call(document)))
 
     def test_read(self):
-        self.assertEqual({'name': 'a b'}, self.BODY.read(FakeCall({'thing': {'name': '  a b '}})))
+        self.assertEqual({'name': 'a b'}, self.BODY.read(call({'thing': {'name': '  a b '}})))
 
     def test_nothing_beside_the_key(self):
-        for json in (None, [], 'x', {}, {'other': {}}, {'thing': {'name': 'a'}, 'other': 1}):
-            self.refusal(exception.BadRequest, json)
+        for document in (None, [], 'x', {}, {'other': {}}, {'thing': {'name': 'a'}, 'other': 1}):
+            self.refusal(exception.BadRequest, document)
 
     def test_field_is_named(self):
         for inner, field in (
@@ -62,13 +68,11 @@ class TestBody(testtools.TestCase):
     def test_anything(self, inner):
         for part in api.ACCEPTS.values():
             if isinstance(part, Body):
-                for json in (inner, {part.key: inner}):
+                for document in (inner, {part.key: inner}):
                     try:
-                        part.read(FakeCall(orjson.loads(orjson.dumps(json, default=str))))
+                        part.read(call(document))
                     except (exception.BadRequest, exception.Unprocessable):
                         pass
-                    except orjson.JSONEncodeError:
-                        hypothesis.reject()
 
 
 class TestQuery(testtools.TestCase):
