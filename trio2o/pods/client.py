@@ -6,10 +6,9 @@ from __future__ import annotations
 import logging
 import time
 
-import prometheus_client
 from oslo_config import cfg
 
-from trio2o import exception
+from trio2o import exception, metrics
 from trio2o.pods.health import Breakers
 from trio2o.pods.registry import PodView
 from trio2o.pods.transport import Transport
@@ -19,8 +18,6 @@ LOG = logging.getLogger(__name__)
 
 #: Answers that count against the pod: something before it, or it itself, cannot serve.
 SICK = frozenset({502, 503, 504})
-
-CALLS = prometheus_client.Counter('trio2o_pod_calls', 'Calls to pods', ['pod', 'service', 'outcome'])
 
 
 class PodClient:
@@ -74,19 +71,21 @@ class PodClient:
                     raise
                 answer = self._transport.request(method, url, headers, body or None, left)
         except ConnectionRefusedError as error:
-            self._failed(key, pod, service, 'not_reached')
+            self._failed(key, pod, service, 'not_reached', started)
             raise exception.PodNotReached(pod.name, f'{service} not reached: {error}') from None
         except (TimeoutError, ConnectionError) as error:
-            self._failed(key, pod, service, 'no_answer')
+            self._failed(key, pod, service, 'no_answer', started)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         status = answer[0]
         if status in SICK:
-            self._failed(key, pod, service, 'sick')
+            self._failed(key, pod, service, 'sick', started)
         else:
-            self.breakers.succeeded(key)
-            CALLS.labels(pod.name, service, f'{status // 100}xx').inc()
+            if self.breakers.succeeded(key):
+                metrics.breaker_turned(pod.name, service, is_open=False)
+            metrics.pod_called(pod.name, service, f'{status // 100}xx', time.monotonic() - started)
         return Answer(*answer)
 
-    def _failed(self, key: tuple[str, str], pod: PodView, service: str, outcome: str) -> None:
-        CALLS.labels(pod.name, service, outcome).inc()
-        self.breakers.failed(key)
+    def _failed(self, key: tuple[str, str], pod: PodView, service: str, outcome: str, started: float) -> None:
+        metrics.pod_called(pod.name, service, outcome, time.monotonic() - started)
+        if self.breakers.failed(key):
+            metrics.breaker_turned(pod.name, service, is_open=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import TypeVar
 
-from trio2o import exception
+from trio2o import exception, metrics
 from trio2o.concurrency import Deadline, Executor
 from trio2o.pods.registry import PodView
 
@@ -28,6 +28,7 @@ def ask_all(
     :returns: results in the order of ``pods``
     """
     pods = list(pods)
+    metrics.fanned_out(len(pods))
     if len(pods) == 1:
         # No thread for one pod: its call has its own timeout.
         return {pods[0]: _guarded(ask, pods[0])}

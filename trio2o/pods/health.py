@@ -49,14 +49,19 @@ class Breakers:
             state.open_until = now + self._seconds
             return True
 
-    def succeeded(self, key: Key) -> None:
-        if key in self._states:
-            with self._lock:
-                self._states.pop(key, None)
+    def succeeded(self, key: Key) -> bool:
+        """:returns: whether that closed it"""
+        if key not in self._states:
+            return False
+        with self._lock:
+            state = self._states.pop(key, None)
+            return state is not None and state.failures >= self._limit
 
-    def failed(self, key: Key) -> None:
+    def failed(self, key: Key) -> bool:
+        """:returns: whether that opened it"""
         with self._lock:
             state = self._states.setdefault(key, _State())
             state.failures += 1
             if state.failures >= self._limit:
                 state.open_until = self._clock() + self._seconds
+            return state.failures == self._limit

@@ -3,13 +3,14 @@
 
 The way in, outermost first, and why in this order:
 
-1. ``FaultWrapper``: so that nothing, not even a fault in the layers below, reaches a client as a traceback.
-2. oslo.middleware's ``HTTPProxyToWSGI``: before anybody reads scheme or host, which links are made of.
-3. ``RequestId``: so that every answer, refusals included, carries an id.
-4. ``Front``: version documents, health and metrics need no token; monitoring must work without Keystone.
-5. ``BodyLimit``: before anybody reads a body.
-6. ``AuthToken``: keystonemiddleware.
-7. pecan and the operation table.
+1. ``Counted``: so that every answer counts, those of the layers below as well.
+2. ``FaultWrapper``: so that nothing, not even a fault in the layers below, reaches a client as a traceback.
+3. oslo.middleware's ``HTTPProxyToWSGI``: before anybody reads scheme or host, which links are made of.
+4. ``RequestId``: so that every answer, refusals included, carries an id.
+5. ``Front``: version documents, health and metrics need no token; monitoring must work without Keystone.
+6. ``BodyLimit``: before anybody reads a body.
+7. ``AuthToken``: keystonemiddleware.
+8. pecan and the operation table.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
-from trio2o.web import authtoken, controller, faults, front, layers, policies
+from trio2o.web import authtoken, controller, counted, faults, front, layers, policies
 
 if TYPE_CHECKING:
     from trio2o.web.controller import Versions
@@ -31,7 +32,7 @@ def build_app(
 ) -> Callable[..., Any]:
     """Build the service's application.
 
-    :param runtime: what the service's handlers need; handed to them with every call, not looked into here
+    :param runtime: what the service's handlers need; handed to them with every call; here only for its figures
     :param versions: gives the microversions that can be promised now
     :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
     """
@@ -39,7 +40,7 @@ def build_app(
     app: Any = controller.make_app(dispatcher)
     app = authtoken.AuthToken(app, conf, http_adapter)
     app = layers.BodyLimit(app, conf)
-    app = front.Front(app, service, conf, versions)
+    app = front.Front(app, service, conf, versions, runtime)
     app = layers.RequestId(app, service.compat_request_id)
     app = layers.proxy_headers(app, conf)
-    return faults.FaultWrapper(app, service)
+    return counted.Counted(faults.FaultWrapper(app, service), service.name)

@@ -19,10 +19,10 @@ PACKAGE = 'trio2o'
 
 # Lowest first. What stands in a layer may import what stands in the layers before it.
 LAYERS = (
-    {'context', 'exception', 'conf', 'concurrency', 'policy', 'rpc', 'i18n', 'memory', 'version'},
+    {'context', 'exception', 'conf', 'concurrency', 'policy', 'rpc', 'i18n', 'memory', 'metrics', 'version'},
     {'db', 'web'},
     {'pods', 'routing'},
-    {'scheduler', 'quota', 'jobqueue'},
+    {'scheduler', 'quota', 'jobqueue', 'observe'},
     {'gateway', 'sync'},
     {'runtime'},
     {'nova_apigw', 'cinder_apigw', 'api', 'xjob'},

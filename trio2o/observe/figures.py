@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``/metrics`` tells out of the database: jobs, claims on quotas, how far pods are behind, when usage was read.
+
+All processes would tell the same, so take the greatest, not the sum. Read at most once in so many seconds, however
+many ask, and not by those who ask: a database that is slow or away costs them a moment, and they get what was read
+last, or nothing but ``trio2o_database_up 0``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from oslo_config import cfg
+from oslo_db import exception as db_exc
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from trio2o.db import figures, jobs, usages
+from trio2o.db.errors import DatabaseLayerError
+from trio2o.db.records import JOB_STATES, PodUsage
+from trio2o.db.session import Database, utcnow
+from trio2o.pods.registry import PodView, Registry
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds a scrape waits for figures to be read. They are ready for the next one.
+PATIENCE_SECONDS = 2.0
+
+#: Figures that are older than so many times the interval at which they are read are told no more.
+_TOO_OLD = 10
+
+#: What a database that is away, or has no tables yet, is told by.
+AWAY = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read, and when."""
+
+    at: float
+    jobs: Mapping[str, int]
+    waiting_seconds: float
+    claims: Mapping[str, int]
+    pods: tuple[PodView, ...]
+    usages: tuple[PodUsage, ...]
+
+
+class Figures:
+    """A collector for Prometheus."""
+
+    def __init__(
+        self, conf: cfg.ConfigOpts, db: Database, registry: Registry, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self._db = db
+        self._registry = registry
+        self._seconds = conf.metrics.database_seconds
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._last: _Read | None = None
+        self._tried_at: float | None = None
+        self._is_up = False
+        self._ready: threading.Event | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        """The families with no samples; also keeps Prometheus' registry from collecting when it is made."""
+        return _families().values()
+
+    def collect(self) -> Iterable[Metric]:
+        last, is_up = self._current()
+        families = _families()
+        families['up'].add_metric([], float(is_up))
+        if last is not None:
+            _fill(families, last)
+        return families.values()
+
+    def is_asked(self, pod_name: str) -> bool:
+        """Whether a pod was there, and asked, when the figures were read last; yes while nobody knows."""
+        last = self._last
+        return last is None or any(pod.name == pod_name and pod.is_asked for pod in last.pods)
+
+    def _current(self) -> tuple[_Read | None, bool]:
+        with self._lock:
+            now = time.monotonic()
+            if self._ready is None and (self._tried_at is None or now - self._tried_at >= self._seconds):
+                self._tried_at = now
+                self._ready = threading.Event()
+                threading.Thread(target=self._read, args=(self._ready,), daemon=True).start()
+            ready, patience = self._ready, self._patience - (now - self._tried_at)
+        is_late = ready is not None and not ready.wait(max(0.0, patience))
+        last = self._last
+        if last is not None and time.monotonic() - last.at > _TOO_OLD * self._seconds + self._patience:
+            last = None
+        return last, self._is_up and not is_late
+
+    def _read(self, ready: threading.Event) -> None:
+        try:
+            self._last = self._read_all()
+            self._is_up = True
+        except AWAY as error:
+            if self._is_up or self._last is None:
+                LOG.warning('figures could not be read from the database: %s', type(error).__name__)
+            self._is_up = False
+        finally:
+            self._ready = None
+            ready.set()
+
+    def _read_all(self) -> _Read:
+        due = figures.longest_due(self._db)
+        return _Read(
+            jobs=jobs.count_by_state(self._db),
+            waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
+            claims=figures.claims_by_state(self._db),
+            usages=tuple(usages.list_all(self._db)),
+            # Read anew: the picture that requests use outlives the database.
+            pods=self._registry.refresh().pods,
+            at=time.monotonic(),
+        )
+
+
+def _families() -> dict[str, GaugeMetricFamily]:
+    family = GaugeMetricFamily
+    pod = ['pod', 'zone']
+    return {
+        'up': family('trio2o_database_up', 'Whether the database answered when figures were read last'),
+        'jobs': family('trio2o_jobs', 'Jobs in the table, by state', labels=['state']),
+        'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds that the job due longest has waited'),
+        'claims': family('trio2o_quota_claims', 'Claims on quotas, by state', labels=['state']),
+        'state': family('trio2o_pod_state', 'Always 1; the state is a label', labels=[*pod, 'state']),
+        'behind': family('trio2o_pod_replicas_behind', 'Replicated objects a pod is behind with', labels=pod),
+        'usage': family(
+            'trio2o_pod_usage_timestamp_seconds', 'When usage of a pod was read last', labels=[*pod, 'service']
+        ),
+    }
+
+
+def _fill(families: Mapping[str, GaugeMetricFamily], last: _Read) -> None:
+    for state in JOB_STATES:
+        families['jobs'].add_metric([state], last.jobs.get(state, 0))
+    families['waiting'].add_metric([], last.waiting_seconds)
+    for state, count in {'open': 0, **last.claims}.items():
+        families['claims'].add_metric([state], count)
+    by_id = {pod.id: pod for pod in last.pods}
+    for pod in last.pods:
+        families['state'].add_metric([pod.name, pod.zone, pod.record.state], 1)
+        families['behind'].add_metric([pod.name, pod.zone], pod.behind)
+    for usage in last.usages:
+        if usage.pod_id in by_id:
+            pod = by_id[usage.pod_id]
+            families['usage'].add_metric([pod.name, pod.zone, usage.service], _timestamp(usage.collected_at))
+
+
+def _timestamp(when: datetime) -> float:
+    return when.replace(tzinfo=UTC).timestamp()
