@@ -8,9 +8,23 @@ GROUP = cfg.OptGroup('scheduler', title='Choosing a pod')
 OPTS = [
     cfg.ListOpt(
         'filters',
-        default=['state', 'availability_zone', 'breaker', 'retry'],
+        default=['state', 'availability_zone', 'resource_affinity', 'breaker', 'retry', 'capacity', 'pod_group'],
         help="""
 Filters a pod must pass, in this order, by the names of the entry points in ``trio2o.scheduler.filters``.
+
+Possible values:
+
+* ``state``: enabled pods that have the API
+* ``availability_zone``: pods of the zone asked for
+* ``resource_affinity``: pods whose tag has what the ``trio2o:`` extra specs ask for, and no others
+* ``breaker``: pods that have not just failed again and again
+* ``retry``: pods that have not failed this request
+* ``capacity``: pods with room, see ``headroom``
+* ``pod_group``: of several groups of pods that would do the one that offers least beyond what is asked for
+* ``all_pods``: passes everything
+* those of other packages
+
+A name without an entry point keeps the service from starting.
 """,
     ),
     cfg.ListOpt(
@@ -19,13 +33,47 @@ Filters a pod must pass, in this order, by the names of the entry points in ``tr
         help="""
 Weighers that order the pods that are left, by the names of the entry points in ``trio2o.scheduler.weighers``.
 
-The first weigher decides; each further one only breaks ties of those before it, unless multipliers are set.
+What each gives is scaled to 0..1 over the pods at hand, multiplied (see ``weight_multipliers``) and summed; of two
+pods with the same sum the one with the lower number is first.
+
+Possible values:
+
+* ``binding``: pods the project is bound to; its multiplier of 1000 keeps the others from outweighing it
+* ``creation_time``: pods that were registered earlier
+* ``idle_capacity``: pods that have room for more such requests
+* ``spread``: pods of which a smaller share is used; ``pack``: the contrary
+* those of other packages
+
+A name without an entry point keeps the service from starting.
 """,
     ),
     cfg.DictOpt(
         'weight_multipliers',
         default={},
-        help='Multipliers by weigher, such as ``creation_time:0.5``. One that is not named counts 1.0.',
+        help="""
+Multipliers by weigher, such as ``creation_time:0.5,spread:2``.
+
+One that is not named counts 1.0, ``binding`` 1000. A negative one turns the order around.
+""",
+    ),
+    cfg.DictOpt(
+        'headroom',
+        default={},
+        help="""
+How much of each resource is kept free in every pod: an amount, or a share of the capacity, such as
+``vcpu:5%,memory_mb:10%,disk_gb:500,gigabytes:5%``. Names are those of Placement's resource classes, and ``gigabytes``
+for volumes. A pod's own ``headroom`` (Admin API) overrides it, resource by resource.
+""",
+    ),
+    cfg.FloatOpt(
+        'usage_max_age',
+        default=900.0,
+        min=0.0,
+        help="""
+Seconds after which what was read of a pod's capacity no longer counts: the pod is then taken to have room.
+
+Should be several times ``[xjob] usage_interval``.
+""",
     ),
     cfg.StrOpt(
         'default_availability_zone',

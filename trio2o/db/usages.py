@@ -15,6 +15,7 @@ from trio2o.db.statements import Columns, insert_or_ignore
 
 _USAGES = Columns(PodUsage, models.PodUsage)
 _U = models.PodUsage
+_TIMES = sqlalchemy.select(_U.pod_id, _U.service, _U.collected_at).order_by(_U.pod_id, _U.service)
 
 
 def get(db: Database, pod_id: str, service: str) -> PodUsage | None:
@@ -25,6 +26,11 @@ def get(db: Database, pod_id: str, service: str) -> PodUsage | None:
 def list_all(db: Database) -> list[PodUsage]:
     with db.reader() as session:
         return _USAGES.all(session, _USAGES.select.order_by(_U.pod_id, _U.service))
+
+
+def times(db: Database) -> list[tuple[str, str, datetime]]:
+    """When each was read, to tell whether anything has changed."""
+    return [tuple(row) for row in db.rows(_TIMES, {})]
 
 
 @retry_on_deadlock

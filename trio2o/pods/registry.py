@@ -7,11 +7,13 @@ as it is. So a change of state reaches every process within ``[pods] refresh_sec
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from oslo_config import cfg
@@ -19,12 +21,17 @@ from oslo_db import exception as db_exc
 
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
+from trio2o.db import usages as db_usages
 from trio2o.db.records import Pod
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import Endpoint
+from trio2o.pods.usage import Usage
 from trio2o.web.microversion import VersionRange
 
 LOG = logging.getLogger(__name__)
+
+#: What the database has room for.
+GROUP_LENGTH = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +40,14 @@ class PodView:
 
     :ivar ids_up: ids this pod chose -> the ids tenants see, where they differ
     :ivar behind: replicated objects that have not reached this pod yet
+    :ivar usages: what it has and uses, by service, as it was read last
     """
 
     record: Pod
     endpoints: Mapping[str, Endpoint]
     ids_up: Mapping[str, str] = field(default_factory=dict)
     behind: int = 0
+    usages: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -52,6 +61,11 @@ class PodView:
     def zone(self) -> str:
         return self.record.az_name
 
+    @cached_property
+    def group(self) -> str:
+        """What it is for, as one text: pods with the same resource affinity tag are a group."""
+        return group_of(self.record.resource_affinity_tag)
+
     @property
     def is_asked(self) -> bool:
         """Whether calls go to it at all."""
@@ -60,6 +74,15 @@ class PodView:
     @property
     def takes_new(self) -> bool:
         return self.record.state == 'enabled'
+
+
+def group_of(tag: Mapping[str, Any] | None) -> str:
+    """The name of the group of pods that have a tag: ``disk=ssd,gpu=true``; '' for pods without one."""
+    name = ','.join(f'{key}={value}' for key, value in sorted((tag or {}).items()))
+    if len(name) <= GROUP_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f'{name[: GROUP_LENGTH - 17]}#{digest[:16]}'
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,7 @@ class Registry:
         self._read_at = 0.0
         self._lock = threading.Lock()
         self._counted: tuple[tuple[Any, ...], Mapping[str, int]] | None = None
+        self._usages: tuple[Any, Mapping[str, Mapping[str, Usage]]] = ((), {})
 
     def snapshot(self) -> Snapshot:
         current = self._snapshot
@@ -114,12 +138,14 @@ class Registry:
         records = db_pods.list_all(self._db)
         behind = self._behind(records)
         ids_up = db_replicas.id_map(self._db)
+        usages = self._read_usages()
         views = [
             PodView(
                 record,
                 {name: Endpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
                 ids_up.get(record.pod_id, {}),
                 behind.get(record.pod_id, 0),
+                usages.get(record.pod_id, {}),
             )
             for record in records
             if not record.is_top
@@ -135,6 +161,18 @@ class Registry:
         if self._counted is None or self._counted[0] != signature:
             self._counted = signature, db_replicas.count_behind(self._db)
         return self._counted[1]
+
+    def _read_usages(self) -> Mapping[str, Mapping[str, Usage]]:
+        """By pod and service: read and parsed anew only when a job has collected them."""
+        times = db_usages.times(self._db)
+        if times != self._usages[0]:
+            found: dict[str, dict[str, Usage]] = {}
+            for row in db_usages.list_all(self._db):
+                usage = Usage.from_json(row.data, row.collected_at)
+                if usage is not None:
+                    found.setdefault(row.pod_id, {})[row.service] = usage
+            self._usages = times, found
+        return self._usages[1]
 
     def versions(self, service: str, known: VersionRange) -> VersionRange:
         """What every pod that is asked can do, within what the gateway knows.

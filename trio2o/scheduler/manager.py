@@ -4,108 +4,217 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import stevedore
 from oslo_config import cfg
 
+from trio2o import exception
 from trio2o.db import bindings
 from trio2o.db.records import Binding
 from trio2o.db.session import Database
 from trio2o.pods.health import Breakers
 from trio2o.pods.registry import PodView, Registry
 from trio2o.scheduler.base import BaseFilter, BaseWeigher
+from trio2o.scheduler.capacity import Room
+from trio2o.scheduler.decision import Decision, Dropped, Weighed
 from trio2o.scheduler.spec import PodRequest
 
 LOG = logging.getLogger(__name__)
+
+FILTERS = 'trio2o.scheduler.filters'
+WEIGHERS = 'trio2o.scheduler.weighers'
+
+#: Seconds after which a pod that did not answer may be back.
+RETRY_AFTER = 5
+
+#: What Nova and Cinder say when nothing fits, and what carries the extra specs.
+_NO_FIT = {
+    'compute': ('No valid host was found.', 'flavor'),
+    'volume': ('No valid backend was found.', 'volume type'),
+}
 
 
 class Scheduler:
     """Chooses pods for new resources. Plug-ins are loaded once, when it is made."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, registry: Registry, breakers: Breakers) -> None:
+        """:raises ValueError: ``[scheduler]`` names a plug-in that is not there, or holds what cannot be read"""
         self._db = db
         self._registry = registry
+        self.room = Room(conf)
+        options = conf.scheduler
         self._filters: list[tuple[str, BaseFilter]] = [
-            (name, plugin(conf, breakers))
-            for name, plugin in _load('trio2o.scheduler.filters', conf.scheduler.filters)
+            (name, plugin(conf, breakers, self.room)) for name, plugin in _load(FILTERS, 'filters', options.filters)
         ]
-        multipliers = conf.scheduler.weight_multipliers
+        multipliers = _multipliers(options.weight_multipliers, options.weighers)
         self._weighers: list[tuple[str, BaseWeigher, float]] = []
-        for name, plugin in _load('trio2o.scheduler.weighers', conf.scheduler.weighers):
-            weigher = plugin(conf)
-            self._weighers.append((name, weigher, float(multipliers.get(name, weigher.default_multiplier))))
+        for name, plugin in _load(WEIGHERS, 'weighers', options.weighers):
+            weigher = plugin(conf, self.room)
+            self._weighers.append((name, weigher, multipliers.get(name, weigher.default_multiplier)))
+
+    def decide(self, request: PodRequest) -> Decision:
+        """Where a new resource would go; nothing is bound and nothing remembered."""
+        return self._decide(request, bindings.current(self._db, request.project_id))
 
     def select(self, request: PodRequest) -> list[PodView]:
-        """Pods for a new resource, best first; empty if no pod will do.
+        """Pods for a new resource, best first.
 
         The project is bound to the first, unless it is bound already in that zone and group to one that will do.
+
+        :raises BadRequest: no pod of the zone is for what the extra specs ask
+        :raises ServiceUnavailable: none can take it now
         """
         current = bindings.current(self._db, request.project_id)
-        request = replace(request, bound=tuple(binding.pod_id for binding in current))
-        pods = self._order(self._filter(self._registry.snapshot().pods, request), request)
-        if not pods:
-            return []
-        return self._bind(pods, request, current)
+        decision = self._decide(request, current)
+        LOG.info(
+            'a new %s of project %s in %s: %s',
+            request.resource_type or request.service,
+            request.project_id,
+            request.zone or 'any zone',
+            decision,
+        )
+        if not decision.weighed:
+            raise self._nowhere(decision)
+        return self._bind(decision.pods, request, current)
+
+    def placed(self, request: PodRequest, pod: PodView) -> None:
+        """A pod has accepted a request: it has that much less room."""
+        self.room.placed(pod, request)
 
     def moved(self, request: PodRequest, pod: PodView) -> None:
         """The resource went to another pod than the best: let the binding follow."""
-        for binding in bindings.current(self._db, request.project_id):
-            if _is_for(binding, pod.zone, request) and binding.pod_id != pod.id:
-                bindings.move(self._db, binding.id, pod.id)
-                LOG.info('binding of project %s in zone %s moved to %s', request.project_id, pod.zone, pod.name)
+        current = bindings.current(self._db, request.project_id)
+        if not any(binding.pod_id == pod.id for binding in current):
+            self._bind([pod], request, current)
+
+    def _decide(self, request: PodRequest, current: list[Binding]) -> Decision:
+        request = replace(request, bound=tuple(dict.fromkeys(binding.pod_id for binding in current)))
+        left, dropped = self._filter(self._registry.snapshot().pods, request)
+        return Decision(request, self._order(left, request), tuple(dropped))
 
     def _bind(self, pods: list[PodView], request: PodRequest, current: list[Binding]) -> list[PodView]:
         best = pods[0]
-        if any(binding.pod_id == best.id for binding in current if binding.az_name in ('', best.zone)):
+        if any(binding.pod_id == best.id for binding in current):
             return pods
-        mine = next((binding for binding in current if _is_for(binding, best.zone, request)), None)
+        mine = next((binding for binding in current if _is_for(binding, best)), None)
         if mine is None:
-            mine = bindings.bind(self._db, request.project_id, best.zone, '', best.id)
+            mine = bindings.bind(self._db, request.project_id, best.zone, best.group, best.id)
         else:
             mine = bindings.move(self._db, mine.id, best.id)
-        LOG.info('project %s bound in zone %s to %s', request.project_id, best.zone, best.name)
+        LOG.info('project %s is bound in zone %s to %s', request.project_id, best.zone, best.name)
         # Of two first creates at once one binds; the other follows it.
         return sorted(pods, key=lambda pod: pod.id != mine.pod_id)
 
-    def _filter(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
-        left = list(pods)
+    def _filter(self, pods: Sequence[PodView], request: PodRequest) -> tuple[list[PodView], list[Dropped]]:
+        left, dropped = list(pods), []
         for name, plugin in self._filters:
-            passed = [pod for pod in left if plugin.passes(pod, request)]
+            passed = plugin.passing(left, request)
             if len(passed) < len(left):
-                LOG.debug('filter %s dropped %s', name, [pod.name for pod in left if pod not in passed])
+                dropped += [Dropped(pod, name, plugin.why(pod, request)) for pod in left if pod not in passed]
             left = passed
-        return left
+        return left, dropped
 
-    def _order(self, pods: list[PodView], request: PodRequest) -> list[PodView]:
-        weights = dict.fromkeys(pods, 0.0)
-        for _name, weigher, multiplier in self._weighers:
-            raw = {pod: weigher.weigh(pod, request) for pod in pods}
-            low, high = min(raw.values(), default=0.0), max(raw.values(), default=0.0)
-            if high > low:
-                for pod, weight in raw.items():
-                    weights[pod] += multiplier * (weight - low) / (high - low)
-        return sorted(pods, key=lambda pod: (-weights[pod], pod.record.number))
+    def _order(self, pods: list[PodView], request: PodRequest) -> tuple[Weighed, ...]:
+        given: dict[str, Mapping[str, float]] = {}
+        for name, weigher, multiplier in self._weighers:
+            scaled = scale({pod.id: weigher.weigh(pod, request) for pod in pods})
+            given[name] = {pod_id: multiplier * weight for pod_id, weight in scaled.items()}
+        weighed = [Weighed(pod, {name: weights[pod.id] for name, weights in given.items()}) for pod in pods]
+        return tuple(sorted(weighed, key=lambda each: (-each.weight, each.pod.record.number)))
+
+    def _nowhere(self, decision: Decision) -> exception.Trio2oException:
+        """What the tenant is told when no pod will do."""
+        request = decision.request
+        where = f'availability zone {request.zone}' if request.zone else 'this cloud'
+        if self._is_unheard_of(decision):
+            no_fit, carrier = _NO_FIT[request.service]
+            if not request.affinity:
+                return exception.BadRequest(
+                    f'{no_fit} Every part of {where} is set apart for what asks for it by its {carrier}.'
+                )
+            wanted = ', '.join(f'{key}={value}' for key, value in sorted(request.affinity.items()))
+            return exception.BadRequest(f'{no_fit} No part of {where} has what the {carrier} asks for: {wanted}.')
+        where = f'availability zone {request.zone}' if request.zone else 'any availability zone'
+        what = request.resource_type or 'resource'
+        return exception.ServiceUnavailable(
+            f'No part of {where} can take a new {what} now.',
+            retry_after=RETRY_AFTER if decision.dropped_by('breaker') else None,
+        )
+
+    def _is_unheard_of(self, decision: Decision) -> bool:
+        """Whether no pod of the zone, whatever its state, is for what the request asks."""
+        affinity = next((plugin for name, plugin in self._filters if name == 'resource_affinity'), None)
+        if affinity is None or not decision.dropped_by('resource_affinity'):
+            return False
+        request = decision.request
+        pods = [pod for pod in self._registry.snapshot().pods if request.zone in ('', pod.zone)]
+        return not affinity.passing(pods, request)
 
 
-def _is_for(binding: Binding, zone: str, request: PodRequest) -> bool:
-    return not binding.is_pinned and binding.az_name == zone and binding.affinity_group == ''
+def scale(raw: Mapping[str, float]) -> dict[str, float]:
+    """Weights as 0 for the least to 1 for the most; all 0 where they are equal.
+
+    What is infinite counts as a little more than the most, or less than the least; what is no number as the least.
+    """
+    finite = [weight for weight in raw.values() if math.isfinite(weight)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    more = (high - low) * 0.01 or 1.0
+    bounds = {math.inf: high + more, -math.inf: low - more}
+    given = {name: bounds.get(weight, weight) for name, weight in raw.items()}
+    least = min((weight for weight in given.values() if not math.isnan(weight)), default=0.0)
+    given = {name: least if math.isnan(weight) else weight for name, weight in given.items()}
+    span = max(given.values(), default=0.0) - least
+    return {name: (weight - least) / span if span > 0 else 0.0 for name, weight in given.items()}
 
 
-def _load(namespace: str, names: Sequence[str]) -> list[tuple[str, type]]:
+def _is_for(binding: Binding, pod: PodView) -> bool:
+    return not binding.is_pinned and binding.az_name == pod.zone and binding.affinity_group == pod.group
+
+
+def _multipliers(given: Mapping[str, str], weighers: Sequence[str]) -> dict[str, float]:
+    """:raises ValueError: a weigher that is not used, or no number"""
+    found = {}
+    for name, text in given.items():
+        if name not in weighers:
+            raise ValueError(f'[scheduler] weight_multipliers: {name} is not among the weighers {", ".join(weighers)}')
+        try:
+            found[name] = float(text)
+        except ValueError:
+            found[name] = math.nan
+        if not math.isfinite(found[name]):
+            raise ValueError(f"[scheduler] weight_multipliers: '{text}' of {name} is not a number")
+    return found
+
+
+def _load(namespace: str, option: str, names: Sequence[str]) -> list[tuple[str, Any]]:
     """Plug-in classes in the order named.
 
-    :raises ValueError: a name has no entry point
+    :raises ValueError: a name has no entry point, or what it points to cannot be imported
     """
-    manager: stevedore.NamedExtensionManager[type] = stevedore.NamedExtensionManager(
-        namespace, list(names), name_order=True, on_missing_entrypoints_callback=_missing(namespace)
+    manager: stevedore.NamedExtensionManager[Any] = stevedore.NamedExtensionManager(
+        namespace,
+        list(names),
+        name_order=True,
+        on_missing_entrypoints_callback=_missing(namespace, option),
+        on_load_failure_callback=_broken(option),
     )
     return [(extension.name, extension.plugin) for extension in manager]
 
 
-def _missing(namespace: str):  # type: ignore[no-untyped-def]
+def _missing(namespace: str, option: str):  # type: ignore[no-untyped-def]
     def complain(names: set[str]) -> None:
-        raise ValueError(f'no plug-in {", ".join(sorted(names))} in {namespace}')
+        known = ', '.join(sorted(stevedore.ExtensionManager(namespace).entry_points_names()))
+        raise ValueError(f'[scheduler] {option}: there is no {", ".join(sorted(names))}; installed are {known}')
+
+    return complain
+
+
+def _broken(option: str):  # type: ignore[no-untyped-def]
+    def complain(_manager: Any, entry_point: Any, error: BaseException) -> None:
+        raise ValueError(f'[scheduler] {option}: {entry_point.name} cannot be loaded: {error}') from error
 
     return complain

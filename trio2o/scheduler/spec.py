@@ -16,6 +16,7 @@ class PodRequest:
 
     :ivar service: the API that will be asked: ``compute`` or ``volume``
     :ivar zone: '' for any
+    :ivar resource_type: what it is, for messages: ``server``, ``volume``
     :ivar tried: ids of pods that have failed this request already
     :ivar bound: ids of the pods the project is bound to now, oldest binding first (those made by hand before);
         the scheduler fills it
@@ -33,6 +34,7 @@ class PodRequest:
     resources: Mapping[str, int] = field(default_factory=dict)
     count: int = 1
     extra_specs: Mapping[str, str] = field(default_factory=dict)
+    resource_type: str = ''
 
     @property
     def affinity(self) -> dict[str, str]:

@@ -11,3 +11,6 @@ class StateFilter(BaseFilter):
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return pod.takes_new and request.service in pod.endpoints
+
+    def why(self, pod: PodView, request: PodRequest) -> str:
+        return f'no {request.service} endpoint' if pod.takes_new else f'{pod.record.state}'

@@ -3,6 +3,7 @@
 
 import testtools
 
+from trio2o import exception
 from trio2o.db import bindings, pods
 from trio2o.pods.health import Breakers
 from trio2o.pods.registry import Registry
@@ -53,7 +54,7 @@ class TestSelection(SchedulerTest):
         self.assertEqual(['A', 'B', 'D'], self.select('az1'))
         self.assertEqual(['A', 'B', 'C', 'D'], self.select())
         self.assertEqual(['C'], self.select('az2'))
-        self.assertEqual([], self.select('nowhere'))
+        self.assertRaises(exception.ServiceUnavailable, self.select, 'nowhere')
 
     def test_states(self):
         for state in ('disabled', 'draining', 'maintenance'):
@@ -114,11 +115,11 @@ class TestBinding(SchedulerTest):
 
     def test_affinity_groups_are_apart(self):
         self.select('az1')
-        self.set('A', state='disabled')
-        self.select('az1', affinity_group='gpu')
-        self.set('A', state='enabled')
+        self.add('G', 'az1', resource_affinity_tag={'gpu': 'yes'})
+        self.assertEqual(['G'], self.select('az1', extra_specs={'trio2o:gpu': 'yes', 'hw:cpu_policy': 'shared'}))
+        self.assertEqual(['A', 'B'], self.select('az1'))
         self.assertEqual(
-            {('', self.ids['A']), ('gpu', self.ids['B'])},
+            {('', self.ids['A']), ('gpu=yes', self.ids['G'])},
             {(binding.affinity_group, binding.pod_id) for binding in bindings.current(self.db, 'project')},
         )
 

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was decided for one request and why, for the log and for operators who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.spec import PodRequest
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A pod that a filter did not pass."""
+
+    pod: PodView
+    filter: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A pod that passed, and what each weigher gave it, its multiplier included."""
+
+    pod: PodView
+    weights: Mapping[str, float]
+
+    @property
+    def weight(self) -> float:
+        return sum(self.weights.values())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Where a request would go.
+
+    :ivar request: with the pods its project is bound to
+    :ivar weighed: the pods that will do, best first
+    """
+
+    request: PodRequest
+    weighed: tuple[Weighed, ...]
+    dropped: tuple[Dropped, ...]
+
+    @property
+    def pods(self) -> list[PodView]:
+        return [each.pod for each in self.weighed]
+
+    def dropped_by(self, name: str) -> bool:
+        return any(each.filter == name for each in self.dropped)
+
+    def __str__(self) -> str:
+        """One line: ``state dropped Pod3 (draining); Pod1 1001 (binding 1000, creation_time 1), Pod2 0 (...)``."""
+        parts = []
+        for name in dict.fromkeys(each.filter for each in self.dropped):
+            pods = [_named(each.pod.name, each.why) for each in self.dropped if each.filter == name]
+            parts.append(f'{name} dropped {", ".join(pods)}')
+        given = [_named(f'{each.pod.name} {each.weight:.6g}', _listed(each.weights)) for each in self.weighed]
+        return '; '.join([*parts, ', '.join(given) or 'no pod is left'])
+
+
+def _named(name: str, more: str) -> str:
+    return f'{name} ({more})' if more else name
+
+
+def _listed(weights: Mapping[str, float]) -> str:
+    return ', '.join(f'{name} {weight:.6g}' for name, weight in weights.items())

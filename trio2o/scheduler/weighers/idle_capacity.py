@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods with most room first."""
+
+import math
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseWeigher
+from trio2o.scheduler.capacity import kept
+from trio2o.scheduler.spec import PodRequest
+
+
+class IdleCapacityWeigher(BaseWeigher):
+    """Weighs a pod by how many such requests it has room for, beyond what is kept free.
+
+    A request that does not say what it takes is taken for one unit of everything. What is not known is infinite.
+    """
+
+    def weigh(self, pod: PodView, request: PodRequest) -> float:
+        amounts = self.room.amounts(pod, request)
+        if amounts is None:
+            return math.inf
+        headroom = self.room.headroom(pod)
+        wanted = {name: value for name, value in request.resources.items() if value > 0} or dict.fromkeys(amounts, 1)
+        fits = math.inf
+        for name, want in wanted.items():
+            amount = amounts.get(name)
+            if amount is not None and amount.free is not None:
+                left = amount.free - kept(amount, headroom.get(name, (0.0, False)))
+                fits = min(fits, math.floor(max(0.0, left) / want))
+        return fits

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods of which the least is used first."""
+
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.base import BaseWeigher
+from trio2o.scheduler.spec import PodRequest
+
+
+class SpreadWeigher(BaseWeigher):
+    """Weighs a pod by the share that is free of the resource it has least of: new projects go where least is used.
+
+    A pod of which nothing is known counts as unused.
+    """
+
+    def weigh(self, pod: PodView, request: PodRequest) -> float:
+        amounts = self.room.amounts(pod, request) or {}
+        names = [name for name, value in request.resources.items() if value > 0] or list(amounts)
+        shares = [1.0]
+        for name in names:
+            amount = amounts.get(name)
+            if amount is not None and amount.free is not None and amount.capacity is not None:
+                shares.append(max(0.0, amount.free) / amount.capacity if amount.capacity > 0 else 0.0)
+        return min(shares)
