@@ -19,6 +19,8 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
+from oslo_context import context
+
 DEFAULT_BACKEND = 'eventlet'
 BACKENDS = ('eventlet', 'threading')
 
@@ -64,10 +66,21 @@ class Executor:
         self._pool = futures.ThreadPoolExecutor(max_workers=size, thread_name_prefix='trio2o')
 
     def submit(self, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
-        return self._pool.submit(function, *args)
+        return self._pool.submit(_as_part_of, context.get_current(), function, *args)
 
     def shutdown(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_part_of(request: context.RequestContext | None, function: Callable[..., Any], *args: Any) -> Any:
+    """Run a function in a thread whose log lines then carry the id of the request it is for."""
+    if request is None:
+        return function(*args)
+    request.update_store()
+    try:
+        return function(*args)
+    finally:
+        del context._request_store.context
 
 
 class Deadline:

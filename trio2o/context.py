@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from oslo_context import context
@@ -44,3 +46,27 @@ class RequestContext(context.RequestContext):
     def may_see_all(self) -> bool:
         """Whether the caller has the admin role (a hint for narrowing; the pods decide what is allowed)."""
         return 'admin' in self.roles
+
+
+@contextlib.contextmanager
+def working_for(request_id: str | None) -> Iterator[RequestContext]:
+    """Do something for a request that has been answered: log lines, and calls to pods, carry its id.
+
+    :param request_id: None: nobody asked for it, and it gets an id of its own
+    """
+    try:
+        yield RequestContext(request_id=request_id)
+    finally:
+        forget()
+
+
+def current_request_id() -> str | None:
+    """The id of the request that this thread works for, if it does for one."""
+    current = context.get_current()
+    return current.request_id if current is not None else None
+
+
+def forget() -> None:
+    """Have this thread work for no request."""
+    if context.get_current() is not None:
+        del context._request_store.context

@@ -27,6 +27,9 @@ DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
 if os.environ.get(DIRECTORY):
     os.makedirs(os.environ[DIRECTORY], exist_ok=True)
 
+# When a figure was first counted interests nobody, and is another series for each of them.
+prometheus_client.disable_created_metrics()
+
 #: Seconds, for what a client waits for.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -159,16 +162,8 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
-_OWNER = 'TRIO2O_METRICS_OWNER'
-
-
-def own(directory: str) -> None:
-    """Say that this process made the directory and is to remove it. To be called before anything forks."""
-    os.environ[_OWNER] = f'{os.getpid()}:{directory}'
-
-
-def remove_own() -> None:
-    """Remove the directory, if this process made it."""
-    pid, _colon, directory = os.environ.get(_OWNER, '').partition(':')
+def clear_away() -> None:
+    """Remove the directory, if this process made it (``trio2o.cmd.early``)."""
+    pid, _colon, directory = os.environ.get('TRIO2O_METRICS_OWNER', '').partition(':')
     if directory and pid == str(os.getpid()):
         shutil.rmtree(directory, ignore_errors=True)

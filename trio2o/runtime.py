@@ -13,6 +13,7 @@ from trio2o.concurrency import Executor
 from trio2o.db.session import Database
 from trio2o.gateway.locate import Locator
 from trio2o.jobqueue import JobQueue
+from trio2o.observe.figures import Figures
 from trio2o.pods.client import PodClient
 from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
@@ -37,6 +38,7 @@ class Runtime:
     scheduler: Scheduler
     jobs: JobQueue
     sync: Engine
+    figures: Figures
 
 
 def build_runtime(
@@ -70,6 +72,7 @@ def build_runtime(
         scheduler=Scheduler(conf, db, registry, breakers),
         jobs=jobs,
         sync=Engine(conf, db, registry, client, identity, executor, jobs),
+        figures=Figures(conf, db, registry),
     )
 
 

@@ -13,7 +13,7 @@ PROG = 'trio2o-api'
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop. :returns: the exit status"""
-    early.init_backend(PROG, argv)
+    early.init_backend(PROG, argv, 'api')
     # Only now: what this imports must find the backend chosen.
     from trio2o.cmd import http
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to happen before anything else is imported: choose the concurrency backend.
+"""What has to happen before anything else is imported: choose the concurrency backend, and share metrics.
 
-Only the command line and one option are read here, with as little imported as can be: patching must come
+Only the command line and two options are read here, with as little imported as can be: patching must come
 before ssl, urllib3 and the like. Everything is read again, and checked, by ``trio2o.conf``.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import glob
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from oslo_config import cfg
@@ -20,21 +21,43 @@ from trio2o import concurrency
 OPTION = 'concurrency_backend'
 ENVIRONMENT = f'OS_DEFAULT__{OPTION.upper()}'
 
+#: prometheus_client looks at these when it is imported; see ``trio2o.metrics``.
+METRICS_DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
+METRICS_OWNER = 'TRIO2O_METRICS_OWNER'
 
-def init_backend(prog: str, argv: Sequence[str] | None = None) -> None:
-    """Make the configured backend the one of this process."""
-    name = backend_name(prog, sys.argv[1:] if argv is None else argv)
+
+def init_backend(prog: str, argv: Sequence[str] | None = None, group: str = '') -> None:
+    """Make the configured backend the one of this process.
+
+    :param group: whose ``workers`` say how many processes there will be; one if empty
+    """
+    args = sys.argv[1:] if argv is None else argv
+    name = backend_name(prog, args)
+    if group and option(prog, args, group, 'workers') not in (None, '1'):
+        _share_metrics()
     concurrency.init(name if name in concurrency.BACKENDS else concurrency.DEFAULT_BACKEND)
+
+
+def _share_metrics() -> None:
+    """Make a directory for the figures of all processes, unless the operator named one."""
+    if not os.environ.get(METRICS_DIRECTORY):
+        directory = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix='trio2o-metrics-')
+        os.environ[METRICS_OWNER] = f'{os.getpid()}:{directory}'
 
 
 def backend_name(prog: str, argv: Sequence[str]) -> str:
     """What the configuration says, found as oslo.config would find it: the last file decides."""
-    name = os.environ.get(ENVIRONMENT)
-    if name:
-        return name
+    return option(prog, argv, 'DEFAULT', OPTION) or concurrency.DEFAULT_BACKEND
+
+
+def option(prog: str, argv: Sequence[str], group: str, name: str) -> str | None:
+    """The text of one option; None where it is not set."""
+    value = os.environ.get(f'OS_{group.upper()}__{name.upper()}')
+    if value:
+        return value
     for path in _files(prog, argv):
-        name = _read(path) or name
-    return name or concurrency.DEFAULT_BACKEND
+        value = _read(path, group, name) or value
+    return value
 
 
 def _files(prog: str, argv: Sequence[str]) -> list[str]:
@@ -47,11 +70,11 @@ def _files(prog: str, argv: Sequence[str]) -> list[str]:
     return files + [name for path in directories for name in sorted(glob.glob(os.path.join(path, '*.conf')))]
 
 
-def _read(path: str) -> str | None:
+def _read(path: str, group: str, name: str) -> str | None:
     sections: dict[str, dict[str, list[str]]] = {}
     try:
         cfg.ConfigParser(os.path.expanduser(path), sections).parse()
     except (OSError, cfg.Error, cfg.ParseError, UnicodeDecodeError):
         return None  # told properly when the configuration is read as a whole
-    values = sections.get('DEFAULT', {}).get(OPTION)
+    values = sections.get(group, {}).get(name)
     return values[-1].strip() if values else None

@@ -26,7 +26,7 @@ from oslo_log import log as oslo_log
 from oslo_service import service as oslo_service
 from oslo_service import systemd
 
-from trio2o import concurrency, memory, version
+from trio2o import concurrency, memory, metrics, version
 from trio2o import conf as trio2o_conf
 from trio2o.runtime import Runtime, build_service
 from trio2o.web.access_log import AccessLog
@@ -104,18 +104,21 @@ def listen(conf: cfg.ConfigOpts, *names: str) -> list[Listener]:
 
     :raises CannotStart: an address cannot be listened on
     """
-    listeners = []
-    for name in names:
-        options = conf[name]
-        try:
-            sock = concurrency.listen(options.bind_host, options.bind_port)
-        except OSError as error:
-            where = f'{options.bind_host}:{options.bind_port}'
-            raise CannotStart(f'[{name}] cannot listen on {where}: {error.strerror or error}') from error
-        host, port = sock.getsockname()[:2]
-        LOG.info('%s listens on %s port %s', name, host, port)
-        listeners.append(Listener(name, sock))
-    return listeners
+    return [Listener(name, listen_at(name, conf[name].bind_host, conf[name].bind_port)) for name in names]
+
+
+def listen_at(name: str, host: str, port: int) -> socket.socket:
+    """Open a socket.
+
+    :param name: configuration group that says where
+    :raises CannotStart: it cannot be listened on
+    """
+    try:
+        sock = concurrency.listen(host, port)
+    except OSError as error:
+        raise CannotStart(f'[{name}] cannot listen on {host}:{port}: {error.strerror or error}') from error
+    LOG.info('%s listens on %s port %s', name, *sock.getsockname()[:2])
+    return sock
 
 
 def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int = 1) -> int:
@@ -130,6 +133,7 @@ def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int
         launcher = oslo_service.ProcessLauncher(conf, restart_method='mutate')
         launcher.launch_service(_Worker(make_parts), workers=workers)
         status = launcher.wait() or 0
+        metrics.clear_away()
     logging.shutdown()
     sys.stdout.flush()
     # Threads that still wait for a pod must not hold the process.

@@ -13,18 +13,27 @@ PROG = 'trio2o-xjob'
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run jobs until told to stop. :returns: the exit status"""
-    early.init_backend(PROG, argv)
+    early.init_backend(PROG, argv, 'xjob')
     # Only now: what this imports must find the backend chosen.
     from trio2o import rpc
     from trio2o.cmd import run
+    from trio2o.concurrency import WSGIServer
     from trio2o.runtime import build_runtime
+    from trio2o.web.front import Monitoring
     from trio2o.xjob.service import XJobService
 
     def serve() -> int:
         conf = run.configure(PROG, argv)
+        options = conf.xjob
+        sock = run.listen_at('xjob', options.metrics_host, options.metrics_port) if options.metrics_port else None
 
         def make_parts() -> list[run.Part]:
-            return [XJobService(conf, build_runtime(conf, notify=rpc.Notifier(conf).notify))]
+            runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
+            parts: list[run.Part] = [XJobService(conf, runtime)]
+            if sock is not None:
+                app = Monitoring(conf, runtime.figures)
+                parts.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
+            return parts
 
         return run.run(conf, make_parts, conf.xjob.workers)
 

@@ -7,7 +7,22 @@ GROUP = cfg.OptGroup('xjob', title='Jobs')
 
 OPTS = [
     cfg.IntOpt('workers', default=1, min=1, help='Worker processes.'),
+    cfg.PortOpt(
+        'metrics_port',
+        help="""
+Port at which the worker answers ``/metrics`` and ``/healthcheck``. Without it there is none.
+
+The worker serves nothing else. In ``trio2o-all`` the ports of the APIs tell of its jobs too, and this means nothing.
+""",
+    ),
+    cfg.HostAddressOpt('metrics_host', default='0.0.0.0', help='Address of ``metrics_port``.'),  # nosec
     cfg.IntOpt('concurrency', default=4, min=1, help='Jobs a worker runs at once.'),
+    cfg.IntOpt(
+        'pod_concurrency',
+        default=4,
+        min=1,
+        help='Jobs that run at once for one pod, over all workers on all hosts.',
+    ),
     cfg.FloatOpt(
         'scan_interval',
         default=5.0,
@@ -35,7 +50,25 @@ A message over oslo.messaging starts a job at once; the scan takes up what no me
         'repair_interval', default=300.0, min=0.0, help='Seconds between two checks of what must exist in every pod.'
     ),
     cfg.FloatOpt(
-        'reconcile_interval', default=600.0, min=0.0, help='Seconds between two comparisons of routings with a pod.'
+        'reconcile_interval',
+        default=120.0,
+        min=0.0,
+        help="""
+Seconds between two looks at what changed in a pod without passing the gateway.
+
+Only what is new or changed since the last look is read.
+""",
+    ),
+    cfg.FloatOpt(
+        'full_reconcile_interval',
+        default=21600.0,
+        min=0.0,
+        help="""
+Seconds between two comparisons of all routings with a pod.
+
+They find what the Block Storage API does not tell otherwise: what was deleted in the pod directly. With 0 it is done
+once, when the pod joins.
+""",
     ),
     cfg.FloatOpt(
         'endpoint_interval',

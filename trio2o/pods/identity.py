@@ -11,6 +11,7 @@ from typing import Any
 from keystoneauth1 import adapter, exceptions, loading
 from keystoneauth1 import session as ks_session
 from oslo_config import cfg
+from oslo_context import context
 
 from trio2o import exception
 from trio2o.conf import service_auth
@@ -42,14 +43,18 @@ class Identity:
         return self._session
 
     def headers(self) -> list[tuple[str, str]]:
-        """The token header for a call of our own to a pod.
+        """The headers for a call of our own to a pod: token, and the id of the request or job it is for.
 
         :raises ServiceUnavailable: Keystone gives no token
         """
         try:
-            return [('X-Auth-Token', self.session.get_token() or ''), ('User-Agent', 'trio2o')]
+            headers = [('X-Auth-Token', self.session.get_token() or ''), ('User-Agent', 'trio2o')]
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
+        current = context.get_current()
+        if current is not None:
+            headers.append(('X-OpenStack-Request-ID', current.global_id))
+        return headers
 
     def forget_token(self) -> None:
         self.session.invalidate()

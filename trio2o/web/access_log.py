@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line a request: who asks is in the other lines of the same request id."""
+"""One line a request: who asks is in the other lines of the same request id.
+
+Where a pod answered, the id that the pod gave the request stands beside ours: it is the one the client sees.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ LOG = logging.getLogger(__name__)
 
 #: Query parameters whose values are nobody's business.
 _SECRET = re.compile(r'(?i)((?:^|&)[^=&]*(?:token|password|secret|signature|key_data)[^=&]*=)[^&]*')
+_ONE_WORD = re.compile(r'[^\w.:-]')
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
 class AccessLog:
-    """WSGI middleware: logs method, path, status, length, seconds and request id at INFO."""
+    """WSGI middleware: logs method, path, status, length, seconds and request ids at INFO."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app
@@ -29,23 +33,27 @@ class AccessLog:
         started = time.monotonic()
         method = environ.get('REQUEST_METHOD', '-')
         path = path_of(environ)
-        head: list[str] = ['-', '-']
+        head: list[str] = ['-', '-', '']
 
         def note(status: str, headers: list[tuple[str, str]], *args: Any) -> Any:
             head[0] = status.split(' ', 1)[0]
-            head[1] = next((value for name, value in headers if name.lower() == 'content-length'), '-')
+            named = {name.lower(): value for name, value in headers}
+            head[1] = named.get('content-length', '-')
+            head[2] = named.get('x-openstack-request-id', '')
             return start_response(status, headers, *args)
 
         result = self._app(environ, note)
+        own = environ.get('openstack.request_id', '-')
         LOG.info(
-            '%s "%s %s" status: %s len: %s time: %.4f %s',
+            '%s "%s %s" status: %s len: %s time: %.4f %s%s',
             environ.get('REMOTE_ADDR', '-'),
             method,
             path,
             head[0],
             head[1],
             time.monotonic() - started,
-            environ.get('openstack.request_id', '-'),
+            own,
+            f' pod: {_ONE_WORD.sub("", head[2])[:64]}' if head[2] not in ('', own) else '',
         )
         return result
 

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
-import prometheus_client
 from oslo_config import cfg
 from oslo_middleware import healthcheck
 
-from trio2o import exception
-from trio2o.web import faults, microversion
+from trio2o import exception, metrics
+from trio2o.web import counted, faults, microversion
 from trio2o.web.call import Answer
 
 if TYPE_CHECKING:
@@ -25,15 +24,16 @@ WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 class Front:
     """Serves the open paths and passes everything below the API's prefix on."""
 
-    def __init__(self, app: WSGIApp, service: Service, conf: cfg.ConfigOpts, versions: Versions) -> None:
+    def __init__(
+        self, app: WSGIApp, service: Service, conf: cfg.ConfigOpts, versions: Versions, runtime: Any
+    ) -> None:
         self._app = app
         self._service = service
         self._versions = versions
         self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
         self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
-        self._mounted: dict[str, WSGIApp] = {'/healthcheck': healthcheck.Healthcheck(None, conf)}
-        if conf[service.name].metrics:
-            self._mounted['/metrics'] = prometheus_client.make_wsgi_app()
+        self._mounted = _monitoring(conf, runtime.figures if conf[service.name].metrics else None)
+        self._below = {prefix: make(conf, runtime, app) for prefix, make in service.mounts.items()}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         path = environ.get('PATH_INFO', '')
@@ -44,7 +44,12 @@ class Front:
                 return self._app(environ, start_response)
             mounted = self._mounted.get(path)
             if mounted is not None:
+                environ[counted.OPERATION] = ''
                 return mounted(environ, start_response)
+            for prefix, below in self._below.items():
+                if path == prefix or path.startswith(f'{prefix}/'):
+                    environ[counted.OPERATION] = prefix.strip('/')
+                    return below(environ, start_response)
         answer = self._open_answer(environ, path, page)
         return _send(answer, start_response, has_body=environ['REQUEST_METHOD'] != 'HEAD')
 
@@ -57,6 +62,7 @@ class Front:
                 if service.other_paths is None:
                     raise exception.RouteNotFound()
                 return service.other_paths(path, environ['trio2o.base_url'], supported)
+            environ[counted.OPERATION] = 'versions'
             if service.follows_http and environ['REQUEST_METHOD'] not in _READS:
                 raise exception.MethodNotAllowed(sorted(_READS))
             answer = page(environ['trio2o.base_url'], supported)
@@ -69,6 +75,29 @@ class Front:
             return answer
         except exception.Trio2oException as error:
             return faults.answer(service, error, None, accept)
+
+
+class Monitoring:
+    """Health and metrics of a process that serves nothing else."""
+
+    def __init__(self, conf: cfg.ConfigOpts, figures: Any) -> None:
+        self._mounted = _monitoring(conf, figures)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        mounted = self._mounted.get(environ.get('PATH_INFO', ''))
+        if mounted is not None:
+            return mounted(environ, start_response)
+        body = b'There is /metrics and /healthcheck.\n'
+        start_response('404 Not Found', [('Content-Type', 'text/plain'), ('Content-Length', str(len(body)))])
+        return [body]
+
+
+def _monitoring(conf: cfg.ConfigOpts, figures: Any) -> dict[str, WSGIApp]:
+    """:param figures: out of the database; None: no metrics"""
+    mounted: dict[str, WSGIApp] = {'/healthcheck': healthcheck.Healthcheck(None, conf)}
+    if figures is not None:
+        mounted['/metrics'] = metrics.application(figures, figures.is_asked)
+    return mounted
 
 
 _READS = frozenset({'GET', 'HEAD'})

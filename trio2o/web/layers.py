@@ -15,6 +15,8 @@ from oslo_config import cfg
 from oslo_context import context
 from oslo_middleware import http_proxy_to_wsgi, request_id, sizelimit
 
+from trio2o.context import forget
+
 WSGIApp = Callable[..., Any]
 Headers = list[tuple[str, str]]
 
@@ -39,6 +41,8 @@ class RequestId:
         self._names = names if has_compat_header else names[:1]
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        # Until it is known who asks, log lines must not carry the id of the request this thread served before.
+        forget()
         given = environ.get(_INBOUND_KEY, '')
         if _ID.match(given):
             environ[request_id.GLOBAL_REQ_ID] = given

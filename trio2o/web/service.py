@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from trio2o.web.microversion import Version, VersionRange
 
@@ -42,6 +42,8 @@ class Service:
     :ivar legacy_version_header: Nova's own older header
     :ivar code_versions: the widest range the rows were written for
     :ivar pages: version documents, and redirects
+    :ivar mounts: path -> what makes the application that answers there and below, without a token, of configuration,
+        runtime and the application that wants one
     :ivar has_json_suffix: whether any path may end in ``.json``, which then means nothing
     :ivar media_types: request bodies taken; others are 415
     :ivar follows_http: answers as HTTP has it where Nova and Cinder do not: 405 with Allow for a known path with
@@ -57,6 +59,7 @@ class Service:
     legacy_version_header: str | None = None
     code_versions: VersionRange | None = None
     aliases: tuple[str, ...] = ()
+    mounts: Mapping[str, Callable[[Any, Any, Any], Any]] = field(default_factory=dict)
     other_paths: Callable[[str, str, VersionRange | None], Answer] | None = None
     media_types: frozenset[str] = frozenset({'application/json'})
     has_project_in_path: bool = True

@@ -27,11 +27,12 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     from trio2o import conf as trio2o_conf
     from trio2o import rpc, version
     from trio2o.runtime import build_runtime, build_service
+    from trio2o.web.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
-    application = build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify))
+    application = AccessLog(build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
     memory.settle()
     return application
 
