@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import webob
+import webob.exc
 from oslo_db import exception as db_exc
 
 from trio2o import exception
 from trio2o.web import microversion
-from trio2o.web.call import JSON, Answer
+from trio2o.web.call import Answer
 from trio2o.web.service import FAULT_KEYS
 
 if TYPE_CHECKING:
@@ -85,11 +86,10 @@ def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None)
 
 
 def _webob_not_found(error: exception.RouteNotFound, accept: str) -> Answer:
-    if 'json' in accept:
-        body = {'message': f'{error.message}<br /><br />\n\n\n', 'code': '404 Not Found', 'title': 'Not Found'}
-        return Answer(404, [JSON], orjson.dumps(body))
-    text = f'404 Not Found\n\n{error.message}\n\n   '
-    return Answer(404, [('Content-Type', 'text/plain; charset=UTF-8')], text.encode())
+    """As HTML, JSON or text, which webob decides on."""
+    request = webob.Request.blank('/', environ={'HTTP_ACCEPT': accept})
+    found = request.get_response(webob.exc.HTTPNotFound(explanation=error.message))
+    return Answer(404, [('Content-Type', found.headers['Content-Type'])], found.body)
 
 
 class FaultWrapper:
