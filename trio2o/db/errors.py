@@ -4,6 +4,7 @@
     DatabaseLayerError
      +- Duplicate     a unique field is taken; `field` names it
      +- NotFound      a row that must exist does not; `what` and `key` name it
+     +- Full          there is no number left for another row
      +- Unusable      the schema cannot be read or changed: no server, no such revision
 
 Layers above decide what a client is told.
@@ -30,6 +31,10 @@ class NotFound(DatabaseLayerError):
         super().__init__(f'no {what} {key!r}')
         self.what = what
         self.key = key
+
+
+class Full(DatabaseLayerError):
+    """As many rows as there can be."""
 
 
 class Unusable(DatabaseLayerError):

@@ -297,6 +297,33 @@ class Replica(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Twin(Base):
+    """One of the pods in which a resource of one pod stands too, under an id of that pod's choosing.
+
+    The first row of a resource is of its own pod (there `bottom_id` is `top_id`), and says what it is made of
+    and in which pod it may be used just now, if it may be only in one. `bottom_id` is null while a twin is made.
+    """
+
+    __tablename__ = 'twins'
+    __table_args__ = _table(
+        UniqueConstraint('top_id', 'resource_type', 'pod_id', name='uniq_twins0top_id0resource_type0pod_id'),
+        Index('ix_twins_pod_id_bottom_id', 'pod_id', 'bottom_id'),
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
+    resource_type: Mapped[str] = mapped_column(String(32))
+    top_id: Mapped[str] = mapped_column(String(64))
+    pod_id: Mapped[str] = _pod_id()
+    project_id: Mapped[str] = mapped_column(String(64))
+    bottom_id: Mapped[str | None] = mapped_column(String(64))
+    definition: Mapped[Any | None] = mapped_column(Json)
+    state: Mapped[str] = mapped_column(String(16), default='made')
+    busy_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    used_in: Mapped[str | None] = mapped_column(String(36))
+    users: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class PodUsage(Base):
     """Capacity and use of one service of a pod, as last read."""
 

@@ -11,17 +11,17 @@ from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
 from trio2o.db import models
-from trio2o.db.errors import Duplicate
+from trio2o.db.errors import Duplicate, Full
 from trio2o.db.records import Pod, PodStateChange
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 from trio2o.db.statements import Columns, changed
 
 _PODS = Columns(Pod, models.Pod)
 _CHANGES = Columns(PodStateChange, models.PodStateChange)
-_BELONGINGS = (models.PodBinding, models.Routing, models.Replica, models.PodUsage)
+_BELONGINGS = (models.PodBinding, models.Routing, models.Replica, models.PodUsage, models.Twin)
 
-# Numbers are part of the integer ids that admins see, so they stay small.
-_MAX_NUMBER = 32767
+# The last three digits of the integer ids that admins see (gateway/infra.py).
+MAX_NUMBER = 999
 
 
 def list_all(db: Database) -> list[Pod]:
@@ -56,6 +56,7 @@ def create(
     """Record a new pod under the smallest free number.
 
     :raises Duplicate: there is a pod of this name
+    :raises Full: there is no number left
     """
     pod_id = uuidutils.generate_uuid()
     while True:
@@ -87,7 +88,10 @@ def create(
 
 def _free_number(session: Session) -> int:
     taken = set(session.scalars(sqlalchemy.select(models.Pod.number)))
-    return next(number for number in range(1, _MAX_NUMBER) if number not in taken)
+    for number in range(1, MAX_NUMBER + 1):
+        if number not in taken:
+            return number
+    raise Full(f'there are {MAX_NUMBER} pods already')
 
 
 def _existing(session: Session, pod_id: str) -> Pod:

@@ -12,6 +12,7 @@ from typing import Any
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
 REPLICA_STATES = ('in_sync', 'behind', 'failed', 'gone')
+TWIN_STATES = ('making', 'made', 'ending')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 
@@ -130,6 +131,27 @@ class Replica:
     error: str | None
     attempts: int
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A resource of one pod as it stands in a pod; `is_origin` in its own."""
+
+    id: int
+    resource_type: str
+    top_id: str
+    pod_id: str
+    project_id: str
+    bottom_id: str | None
+    definition: Any
+    state: str
+    busy_until: datetime | None
+    used_in: str | None
+    users: int
+
+    @property
+    def is_origin(self) -> bool:
+        return self.bottom_id == self.top_id
 
 
 @dataclass(frozen=True, slots=True)

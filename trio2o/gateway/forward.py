@@ -14,10 +14,13 @@ from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send_to_route
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
+from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
 
 #: Gives what else a body names that has to be in the same pod: (resource, id).
 Others = Callable[[Any], Iterable[tuple[Resource, str]]]
+#: Puts a pod's answer further into the top's terms.
+Rename = Callable[[Call, PodView, Answer], Answer]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Forward:
     :ivar others: what else the body names that has to be in the same pod
     :ivar born: what a good answer names that is in the same pod, and may be new
     :ivar is_read: whether it reads whatever its method
+    :ivar rename: puts into the top's terms what else an answer names
     """
 
     resource: Resource
@@ -35,6 +39,7 @@ class Forward:
     others: Others | None = None
     born: Others | None = None
     is_read: bool = False
+    rename: Rename | None = None
 
     def __call__(self, call: Call) -> Answer:
         locator = call.runtime.locator
@@ -45,14 +50,17 @@ class Forward:
             # The pod was asked just now whether it has it; that was the question.
             names = names_of(call, route.pod)
             answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
-            return answer_up(answer, names, self.resource)
+            return self._renamed(call, route, answer_up(answer, names, self.resource))
         answer = send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
         if self._is_about_itself(call) and self._is_end(call, route, answer):
             locator.ended(self.resource.type, route)
         if self.born is not None and answer.is_ok:
             for resource, other_id in self.born(answer.json):
                 locator.record(resource, route.pod, other_id, call.context.project_id or '')
-        return answer
+        return self._renamed(call, route, answer)
+
+    def _renamed(self, call: Call, route: Route, answer: Answer) -> Answer:
+        return self.rename(call, route.pod, answer) if self.rename is not None and answer.is_ok else answer
 
     def _is_about_itself(self, call: Call) -> bool:
         """Whether the path ends with the id, so that a 404 is about the resource and nothing below it."""

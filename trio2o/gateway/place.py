@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ ByName = Callable[[Call, Any], tuple[Any, tuple[str, PodView] | None]]
 Siblings = Callable[[Any, Any], str | None]
 #: (kind, key) of replicated objects a body refers to.
 References = Callable[[Any], Iterable[tuple[str, str]]]
+#: (call, document, pod, names): for as long as it is sent, the names with what the body refers to that stands in
+#: several pods; or the pod's refusal to have that.
+Joins = Callable[[Call, Any, PodView, PodNames], AbstractContextManager[PodNames | Answer]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Place:
     :ivar is_full: whether a pod's refusal means that it has no room, and another may have
     :ivar by_name: finds what the body names, of a pod, that has no id of ours
     :ivar siblings: tells where to read what else came into being
+    :ivar joins: sees that a pod has what the body refers to that may stand in several
     :ivar needs: tells what is needed of the quota and of a pod
     """
 
@@ -63,6 +68,7 @@ class Place:
     by_name: ByName | None = None
     siblings: Siblings | None = None
     needs: ReadNeeds | None = None
+    joins: Joins | None = None
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
@@ -199,7 +205,13 @@ class Place:
             try:
                 if pod.behind and self.references is not None:
                     call.runtime.sync.ensure(pod, list(self.references(document)))
-                answer = send(call, pod, names=names, body=body)
+                joining = self.joins(call, document, pod, names) if self.joins is not None else nullcontext(names)
+                with joining as joined:
+                    if isinstance(joined, Answer):
+                        answer = joined
+                    else:
+                        names = joined
+                        answer = send(call, pod, names=names, body=body)
             except exception.PodNotReached as error:
                 LOG.warning('create of a %s passes over %s', self.resource.type, error)
                 continue

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,6 +17,8 @@ from trio2o.gateway.translate import items_up
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call, dump_json
 
+Found = tuple[PodView, Item]
+
 MAX_PAGES = 100
 #: An answer with fewer items is a pod's last; no pod is set to give so few at most.
 SMALLEST_PAGE = 100
@@ -26,11 +29,13 @@ class Slices:
     """Such a list.
 
     :ivar newest_first: whether newer items come first; else pods come one after another, as they list
+    :ivar merged: makes one of items that are the same
     """
 
     resource: Resource
     newest_first: bool = False
     max_limit: int = 1000
+    merged: Callable[[Call, Asked, Sequence[Found]], list[Found]] | None = None
 
     def __call__(self, call: Call) -> Answer:
         bounds = self._bounds(call)
@@ -41,6 +46,8 @@ class Slices:
         if asked.refusal is not None and not asked.documents:
             return asked.refusal
         must_be_complete(call, asked)
+        if self.merged is not None:
+            found = self.merged(call, asked, found)
         call.runtime.locator.learn(self.resource, found, call.context.project_id or '')
         items = [item for _pod, item in found]
         if self.newest_first:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,11 +14,12 @@ from trio2o.gateway import images
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather, Paging, Query
 from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
-from trio2o.gateway.kinds import SERVER, SERVER_GROUP, SNAPSHOT, VOLUME
+from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.nova_apigw import needs
+from trio2o.nova_apigw.groups import TWINNED
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
@@ -199,7 +201,6 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
         found += pin_if(VOLUME, mapping.get('volume_id')) + pin_if(SNAPSHOT, mapping.get('snapshot_id'))
     hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
     if isinstance(hints, dict):
-        found += pin_if(SERVER_GROUP, hints.get('group'))
         for name in ('same_host', 'different_host'):
             value = hints.get(name)
             for server_id in value if isinstance(value, list) else [value]:
@@ -224,7 +225,7 @@ def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]
     :raises PinsDisagree: they are in different pods
     """
     server = dict(document['server'])
-    found = _pod_of_image(call, server.get('imageRef'))
+    found = _agreed(_pod_of_image(call, server.get('imageRef')), TWINNED.pod_for(call, document))
     if not call.context.may_see_all:
         return document, found
     text = server.get('availability_zone') or ''
@@ -242,13 +243,18 @@ def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]
         if where is None:
             continue
         pod, holder[key] = where
-        title = f'{source.title} {name}'
-        if found is not None and found[1].id != pod.id:
-            raise exception.PinsDisagree(f'{found[0]} and {title.lower()} are in different pods.')
-        found = (title, pod)
+        found = _agreed(found, (f'{source.title} {name}', pod))
     if ':'.join(parts.values()) != text:
         server['availability_zone'] = ':'.join(parts.values())
     return (document if server == document['server'] else {**document, 'server': server}), found
+
+
+def _agreed(first: tuple[str, PodView] | None, second: tuple[str, PodView] | None) -> tuple[str, PodView] | None:
+    """:raises PinsDisagree: both name a pod, and not the same one"""
+    if first is not None and second is not None and first[1].id != second[1].id:
+        title = second[0][:1].lower() + second[0][1:]
+        raise exception.PinsDisagree(f'{first[0]} and {title} are in different pods.')
+    return second or first
 
 
 def _pod_of_image(call: Call, image_id: Any) -> tuple[str, PodView] | None:
@@ -277,6 +283,21 @@ def siblings(document: Any, answer: Any) -> str | None:
 def is_full(answer: Answer) -> bool:
     """Nova refuses what is over its quota with a 403 that says so."""
     return answer.status == 403 and b'uota exceeded' in answer.body
+
+
+#: Where a server names its groups: shown from 2.71 on, mostly empty.
+_GROUPS = re.compile(rb'"server_groups": ?\[\s*"')
+
+
+def groups_up(call: Call, pod: PodView, answer: Answer) -> Answer:
+    """A pod's answer about a server with the ids of its groups that tenants know."""
+    if not _GROUPS.search(answer.body):
+        return answer
+    group_ids = at('server', 'server_groups')(answer.json)
+    body = answer.body
+    for bottom_id, top_id in TWINNED.ids_up(call, pod, [str(group_id) for group_id in group_ids or []]).items():
+        body = body.replace(bottom_id.encode(), top_id.encode())
+    return replace(answer, body=body)
 
 
 CREATE = Place(
@@ -403,7 +424,12 @@ OPERATIONS = [
     Operation('servers.list_detail', 'GET', '/servers/detail', server_list('/servers/detail', is_detailed=True)),
     Operation('servers.create', 'POST', '/servers', CREATE),
     Operation('servers.show', 'GET', '/servers/{id}', FORWARD),
-    Operation('servers.update', 'PUT', '/servers/{id}', Forward(SERVER, ('server', 'pinned_availability_zone'))),
+    Operation(
+        'servers.update',
+        'PUT',
+        '/servers/{id}',
+        Forward(SERVER, ('server', 'pinned_availability_zone'), rename=groups_up),
+    ),
     Operation('servers.delete', 'DELETE', '/servers/{id}', FORWARD),
     *(action(key) for key in _ACTIONS),
     # What no row knows is refused by a pod in Nova's words.

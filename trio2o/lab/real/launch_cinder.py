@@ -64,10 +64,20 @@ def start_services(conf: Any) -> None:
     ).start()
 
 
-def main() -> None:
-    from cinder import monkey_patch
+def patch_threads() -> None:
+    try:
+        from cinder import monkey_patch
+    except ImportError:
+        # Before 29.0.0 each of Cinder's commands patched by itself.
+        import eventlet
 
-    monkey_patch.patch()
+        eventlet.monkey_patch()
+    else:
+        monkey_patch.patch()
+
+
+def main() -> None:
+    patch_threads()
     from trio2o.lab.real import serve
 
     serve.begin('cinder-api')

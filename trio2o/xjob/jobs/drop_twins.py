@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delete the twins in a pod of what was deleted while the pod was away."""
+
+from __future__ import annotations
+
+from trio2o.db import twins
+from trio2o.db.records import Twin
+from trio2o.db.session import utcnow
+from trio2o.gateway.kinds import SERVER_GROUP
+from trio2o.sync.podapi import PodApi, Refused
+from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+
+_KINDS = {SERVER_GROUP.type: SERVER_GROUP}
+_VERSION = '2.1'
+
+
+class DropTwins:
+    """``{'pod_id': ...}``"""
+
+    max_seconds = 600.0
+
+    def run(self, task: Task) -> None:
+        pod = pod_of(task)
+        if not pod.is_asked:
+            raise TryAgain(f'pod {pod.name} is in maintenance')
+        gone = 0
+        for twin in twins.ending(task.runtime.db, pod.id):
+            kind = _KINDS[twin.resource_type]
+            api = PodApi(task.runtime.client, task.runtime.identity, pod, kind.service)
+            if self._drop(api, kind.path, twin):
+                twins.drop(task.runtime.db, twin.id)
+                gone += 1
+            task.progress(gone=gone)
+
+    def _drop(self, api: PodApi, path: str, twin: Twin) -> bool:
+        if twin.bottom_id is None:
+            # Somebody is making it, who will see that it has to go; or was.
+            return twin.busy_until is None or twin.busy_until < utcnow()
+        try:
+            api.send('DELETE', f'{path}/{twin.bottom_id}', _VERSION)
+        except Refused as error:
+            if error.status != 404:
+                raise TryAgain(str(error)) from error
+        return True
