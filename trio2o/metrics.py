@@ -112,9 +112,9 @@ def application(figures: Collector | None = None, is_asked: Callable[[str], bool
     :param is_asked: whether a pod is asked now; nothing tells of the breaker of one that is not, or is gone
     """
     registry = CollectorRegistry()
-    registry.register(_Counted(is_asked))  # type: ignore[arg-type]
+    registry.register(_Counted(is_asked))
     if figures is not None:
-        registry.register(figures)  # type: ignore[arg-type]
+        registry.register(figures)
     return prometheus_client.make_wsgi_app(registry)
 
 
@@ -147,7 +147,7 @@ def _forget_dead(directory: str) -> None:
         pid = path.rpartition('_')[2].removesuffix('.db')
         if not _is_alive(pid):
             try:
-                multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
+                multiprocess.mark_process_dead(pid, directory)
             except FileNotFoundError:
                 pass  # another process was faster
 

@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup('metrics', title='Figures for Prometheus')
 
-OPTS = [
+OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
         'database_seconds',
         default=10.0,

@@ -19,9 +19,9 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from trio2o.db import figures, jobs, usages
+from trio2o.db import figures, jobs
 from trio2o.db.errors import DatabaseLayerError
-from trio2o.db.records import JOB_STATES, PodUsage
+from trio2o.db.records import JOB_STATES
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.registry import PodView, Registry
 
@@ -46,7 +46,6 @@ class _Read:
     waiting_seconds: float
     claims: Mapping[str, int]
     pods: tuple[PodView, ...]
-    usages: tuple[PodUsage, ...]
 
 
 class Figures:
@@ -61,7 +60,7 @@ class Figures:
         self._patience = patience
         self._lock = threading.Lock()
         self._last: _Read | None = None
-        self._tried_at: float | None = None
+        self._tried_at = -conf.metrics.database_seconds
         self._is_up = False
         self._ready: threading.Event | None = None
 
@@ -85,7 +84,7 @@ class Figures:
     def _current(self) -> tuple[_Read | None, bool]:
         with self._lock:
             now = time.monotonic()
-            if self._ready is None and (self._tried_at is None or now - self._tried_at >= self._seconds):
+            if self._ready is None and now - self._tried_at >= self._seconds:
                 self._tried_at = now
                 self._ready = threading.Event()
                 threading.Thread(target=self._read, args=(self._ready,), daemon=True).start()
@@ -114,7 +113,6 @@ class Figures:
             jobs=jobs.count_by_state(self._db),
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
             claims=figures.claims_by_state(self._db),
-            usages=tuple(usages.list_all(self._db)),
             # Read anew: the picture that requests use outlives the database.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),
@@ -134,6 +132,8 @@ def _families() -> dict[str, GaugeMetricFamily]:
         'usage': family(
             'trio2o_pod_usage_timestamp_seconds', 'When usage of a pod was read last', labels=[*pod, 'service']
         ),
+        'capacity': family('trio2o_pod_capacity', 'What a pod can give away', labels=[*pod, 'service', 'resource']),
+        'used': family('trio2o_pod_used', 'What of it is given away', labels=[*pod, 'service', 'resource']),
     }
 
 
@@ -143,14 +143,15 @@ def _fill(families: Mapping[str, GaugeMetricFamily], last: _Read) -> None:
     families['waiting'].add_metric([], last.waiting_seconds)
     for state, count in {'open': 0, **last.claims}.items():
         families['claims'].add_metric([state], count)
-    by_id = {pod.id: pod for pod in last.pods}
     for pod in last.pods:
         families['state'].add_metric([pod.name, pod.zone, pod.record.state], 1)
         families['behind'].add_metric([pod.name, pod.zone], pod.behind)
-    for usage in last.usages:
-        if usage.pod_id in by_id:
-            pod = by_id[usage.pod_id]
-            families['usage'].add_metric([pod.name, pod.zone, usage.service], _timestamp(usage.collected_at))
+        for service, usage in pod.usages.items():
+            families['usage'].add_metric([pod.name, pod.zone, service], _timestamp(usage.collected_at))
+            for resource, amount in usage.amounts.items():
+                families['used'].add_metric([pod.name, pod.zone, service, resource], amount.used)
+                if amount.capacity is not None:
+                    families['capacity'].add_metric([pod.name, pod.zone, service, resource], amount.capacity)
 
 
 def _timestamp(when: datetime) -> float:

@@ -24,9 +24,7 @@ WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 class Front:
     """Serves the open paths and passes everything below the API's prefix on."""
 
-    def __init__(
-        self, app: WSGIApp, service: Service, conf: cfg.ConfigOpts, versions: Versions, runtime: Any
-    ) -> None:
+    def __init__(self, app: WSGIApp, service: Service, conf: cfg.ConfigOpts, versions: Versions, runtime: Any) -> None:
         self._app = app
         self._service = service
         self._versions = versions

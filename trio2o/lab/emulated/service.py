@@ -3,9 +3,11 @@
 
 import collections
 import dataclasses
+import datetime
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import faults, wire
@@ -81,11 +83,16 @@ class Service:
                 response = self.respond(request)
             except wire.Refusal as refusal:
                 response = self.render(request, refusal)
+        response.headers.append(('Date', self._date()))
         if self.requests.maxlen != 0:
             self.requests.append(
                 Seen(request.method, request.path, request.query, request.headers, request.body, response.status)
             )
         return response
+
+    def _date(self) -> str:
+        """The time as servers tell it."""
+        return formatdate(self.clock.now().replace(tzinfo=datetime.UTC).timestamp(), usegmt=True)
 
     def respond(self, request: wire.Request) -> wire.Response:
         """Dispatch; services override this to check tokens and versions first."""

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``trio2o-status pods``: every pod asked now, as a table for people or JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from oslo_config import cfg
+
+from trio2o import exception
+from trio2o.db.session import utcnow
+from trio2o.observe.figures import AWAY
+from trio2o.observe.probe import Level, Limits, PodHealth, Probe, look, range_text
+from trio2o.runtime import build_runtime
+
+#: Neither well nor unwell: it could not be looked. What monitoring plug-ins call unknown.
+UNKNOWN = 3
+
+_HEAD = ('Pod', 'Zone', 'State', 'Service', 'Versions', 'Latency', 'Breaker', 'Clock', 'Behind', 'Usage', 'Result')
+_NOTE = 'Breaker: what one made of this answer; those of the gateways are told by their /metrics.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    default = Limits()
+    parser.add_argument('--format', choices=['table', 'json'], default='table', help='how to print it (table)')
+    parser.add_argument(
+        '--timeout', type=_seconds, default=default.timeout, help='seconds a pod has to answer (%(default)g)'
+    )
+    parser.add_argument(
+        '--max-latency', type=_seconds, default=default.latency, help='seconds above which to warn (%(default)g)'
+    )
+    parser.add_argument(
+        '--max-skew',
+        type=_seconds,
+        default=default.skew,
+        help='seconds of clock skew above which to warn (%(default)g)',
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 3600:
+        raise argparse.ArgumentTypeError(f'{text} is not a time between 0 and 3600 seconds')
+    return seconds
+
+
+def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
+    """Look, print, and tell by the exit status."""
+    limits = Limits.of(conf, timeout=args.timeout, latency=args.max_latency, skew=args.max_skew)
+    runtime = build_runtime(conf)
+    try:
+        pods = runtime.registry.snapshot().pods
+        found = look(runtime.client, runtime.identity, runtime.executor, pods, limits)
+    except exception.ServiceUnavailable as error:
+        return _cannot(args.format, f'{error} Look at [service_auth].')
+    except AWAY as error:
+        return _cannot(args.format, f'The database cannot be read: {type(error).__name__}.')
+    finally:
+        runtime.executor.shutdown()
+    level = max((health.level for health in found), default=Level.OK)
+    if args.format == 'json':
+        _print_json({'level': level.name.lower(), 'pods': [health.to_json() for health in found]})
+    else:
+        print(table(found))
+    return int(level)
+
+
+def _cannot(form: str, reason: str) -> int:
+    if form == 'json':
+        _print_json({'level': 'unknown', 'error': reason, 'pods': []})
+    else:
+        print(f'unknown: {reason}')
+    return UNKNOWN
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    checked_at = utcnow().replace(microsecond=0).isoformat()
+    print(orjson.dumps({'checked_at': checked_at, **document}, option=orjson.OPT_INDENT_2).decode())
+
+
+def table(found: Sequence[PodHealth]) -> str:
+    """A line for each service of each pod, and what is not well below."""
+    if not found:
+        return 'No pod is registered.'
+    lines = [_HEAD, *(line for health in found for line in _lines(health))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ['  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    text.insert(1, '  '.join('-' * width for width in widths))
+    reasons = [
+        f'{health.pod.name}: {_word(health, level)}: {reason}'
+        for health in found
+        for level, reason in sorted(health.reasons, reverse=True)
+    ]
+    return '\n'.join([*text, '', *reasons, *([''] if reasons else []), _NOTE])
+
+
+def _word(health: PodHealth, level: Level) -> str:
+    return level.name.lower() if health.pod.is_asked else 'does not count'
+
+
+def _lines(health: PodHealth) -> list[tuple[str, ...]]:
+    pod = health.pod
+    behind, usage = str(pod.behind), _age(health.usage_seconds)
+    first = (pod.name, pod.zone, pod.record.state)
+    result = health.level.name.lower() if pod.is_asked else '-'
+    if not health.probes:
+        return [(*first, '-', '-', '-', '-', '-', behind, usage, result)]
+    lines = []
+    for index, probe in enumerate(health.probes):
+        start, end = (first, (behind, usage, result)) if index == 0 else (('', '', ''), ('', '', ''))
+        lines.append((*start, probe.service, *_cells(probe), *end))
+    return lines
+
+
+def _cells(probe: Probe) -> tuple[str, str, str, str]:
+    return (
+        range_text(probe.versions) if any(probe.versions) else f'({range_text(probe.known_versions)})',
+        '-' if probe.seconds is None else f'{probe.seconds * 1000:.0f} ms',
+        'open' if probe.trips_breaker else 'closed',
+        '-' if probe.skew is None else f'{probe.skew:+.1f} s',
+    )
+
+
+def _age(seconds: float | None) -> str:
+    return '-' if seconds is None else f'{seconds:.0f} s'
