@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-KINDS = ('trio2o.lab.real.cli', 'trio2o.lab.emulated.cli', 'trio2o.lab.tempest')
+KINDS = ('trio2o.lab.real.cli', 'trio2o.lab.emulated.cli', 'trio2o.lab.ha', 'trio2o.lab.tempest')
 
 
 def build_parser() -> argparse.ArgumentParser:

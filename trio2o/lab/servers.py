@@ -44,7 +44,11 @@ class NotInstalled(unittest.SkipTest):
     """The server is not on this machine."""
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Where a server's program is.
+
+    :raises NotInstalled: it is nowhere
+    """
     # The places first: in /usr/sbin RabbitMQ has a wrapper that changes the account itself.
     found = shutil.which(name, path=os.pathsep.join([*_PLACES[2:], os.environ.get('PATH', ''), *_PLACES[:2]]))
     if found is None:
@@ -161,7 +165,7 @@ def mariadb() -> Iterator[str]:
     """:returns: the URL of an empty database; its user may make more."""
     import pymysql
 
-    server, install = _binary('mariadbd'), _binary('mariadb-install-db')
+    server, install = binary('mariadbd'), binary('mariadb-install-db')
     account, port = _Account('mysql'), _free_port()
     with account.directory('mariadb') as home:
         data = os.path.join(home, 'data')
@@ -211,7 +215,7 @@ def postgres() -> Iterator[str]:
     """:returns: the URL of an empty database; its user may make more."""
     import psycopg2
 
-    server, initdb = _binary('postgres'), _binary('initdb')
+    server, initdb = binary('postgres'), binary('initdb')
     account, port = _Account('postgres'), _free_port()
     with account.directory('postgres') as home:
         data = os.path.join(home, 'data')
@@ -259,10 +263,10 @@ def postgres() -> Iterator[str]:
 @contextlib.contextmanager
 def rabbitmq() -> Iterator[str]:
     """:returns: the transport URL of a broker with nothing in it."""
-    import kombu
+    from kombu.connection import Connection
 
-    server = _binary('rabbitmq-server')
-    epmd = _binary('epmd')
+    server = binary('rabbitmq-server')
+    epmd = binary('epmd')
     account, port = _Account('rabbitmq'), _free_port()
     epmd_port = str(_free_port())
     with account.directory('rabbitmq') as home:
@@ -292,7 +296,7 @@ def rabbitmq() -> Iterator[str]:
             socket.create_connection(('127.0.0.1', int(epmd_port)), 1).close()
 
         def is_up() -> None:
-            with kombu.Connection(url, connect_timeout=2) as connection:
+            with Connection(url, connect_timeout=2) as connection:
                 connection.connect()
 
         url = f'amqp://guest:guest@127.0.0.1:{port}//'

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``trio2o-lab ha``: Trio2o as two hosts run it, behind HAProxy, on MariaDB and RabbitMQ.
+
+Loopback addresses stand for the hosts: each has the three HTTP services under uWSGI and a job worker, from the
+sample files under ``etc``. What ends is started again, as systemd would do it. HAProxy, uWSGI, MariaDB and RabbitMQ
+are the distribution's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+
+from trio2o.lab import servers
+from trio2o.lab.real.errors import LabError
+
+ETC = pathlib.Path(__file__).resolve().parents[2] / 'etc'
+VIP = '127.0.0.1'
+HOSTS = {'host1': '127.0.0.2', 'host2': '127.0.0.3'}
+#: Configuration group of a service -> its command, its port in the samples, its backend in HAProxy's.
+SERVICES = {
+    'api': ('trio2o-api', 19996, 'trio2o_admin'),
+    'cinder_apigw': ('trio2o-cinder-apigw', 19997, 'trio2o_volume'),
+    'nova_apigw': ('trio2o-nova-apigw', 19998, 'trio2o_compute'),
+}
+START_SECONDS = 90
+STOP_SECONDS = 90
+RESTART_SECONDS = 1.0
+POLL_SECONDS = 0.2
+PROGRAMS = {'haproxy': 'haproxy'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """What is to run.
+
+    :ivar url: answers 200 once it serves; None: it has no port
+    :ivar backend: where HAProxy has it, or None
+    """
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    url: str | None = None
+    backend: str | None = None
+
+
+def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) -> list[Process]:
+    """Write what the processes read, and name them in the order they start."""
+    programs = pathlib.Path(sys.executable).parent
+    found = []
+    for host, address in HOSTS.items():
+        for group, (name, port, backend) in SERVICES.items():
+            ini = state / f'{name}-{host}.ini'
+            ini.write_text(
+                (ETC / 'uwsgi' / f'{name}.ini')
+                .read_text()
+                .replace(f'http-socket = :{port}', f'http-socket = {address}:{ports[group]}')
+                .replace('; virtualenv = /opt/trio2o', f'virtualenv = {sys.prefix}')
+            )
+            files = {'OS_TRIO2O_CONFIG_FILES': str(conf)}
+            url = f'http://{address}:{ports[group]}/healthcheck'
+            found.append(
+                Process(
+                    f'{name}@{host}', (str(programs / 'uwsgi'), '--ini', str(ini)), files, url, f'{backend}/{host}'
+                )
+            )
+        found.append(Process(f'trio2o-xjob@{host}', (str(programs / 'trio2o-xjob'), f'--config-file={conf}'), {}))
+    config = (ETC / 'haproxy' / 'haproxy.cfg').read_text()
+    for group, (_name, port, _backend) in SERVICES.items():
+        config = config.replace(f':{port}"', f':{ports[group]}"')
+    (state / 'haproxy.cfg').write_text(config)
+    addresses = {f'TRIO2O_{host.upper()}': address for host, address in HOSTS.items()}
+    env = {'TRIO2O_VIP': VIP, 'TRIO2O_RUN': str(state), **addresses}
+    haproxy = ('haproxy', '-db', '-f', str(state / 'haproxy.cfg'))
+    url = f'http://{VIP}:{ports["nova_apigw"]}/healthcheck'
+    return [*found, Process('haproxy', haproxy, env, url)]
+
+
+def write_conf(base: pathlib.Path, path: pathlib.Path, connection: str, transport_url: str) -> dict[str, int]:
+    """Write the configuration of all processes; return the ports of the services."""
+    parser = configparser.RawConfigParser(default_section='no defaults')
+    parser.read(base)
+    changes = {
+        'DEFAULT': {'transport_url': transport_url, 'state_path': str(path.parent)},
+        'database': {'connection': connection},
+        # Queues that outlive a broker of a cluster; what hangs on one connection needs none.
+        'oslo_messaging_rabbit': {'rabbit_quorum_queue': 'true', 'rabbit_transient_quorum_queue': 'true'},
+    }
+    for section, options in changes.items():
+        if not parser.has_section(section):
+            parser.add_section(section)
+        for name, value in options.items():
+            parser.set(section, name, value)
+    with open(path, 'w', opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        parser.write(file)
+    return {group: parser.getint(group, 'bind_port', fallback=port) for group, (_n, port, _b) in SERVICES.items()}
+
+
+def is_healthy(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.HTTPError, OSError):
+        return False
+
+
+class Supervisor:
+    """Keeps processes running until it is told to end."""
+
+    def __init__(self, state: pathlib.Path, processes: list[Process]) -> None:
+        self._state = state
+        self._processes = {process.name: process for process in processes}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._ended = threading.Event()
+
+    def end(self, *_signal: object) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Start everything, and again what ends, until ``end``; then stop everything."""
+        try:
+            for name in self._processes:
+                self._start(name)
+            while not self._ended.wait(POLL_SECONDS):
+                for name, running in list(self._running.items()):
+                    if running.poll() is not None:
+                        print(f'{name} ended with {running.returncode}: starting it again', flush=True)
+                        self._ended.wait(RESTART_SECONDS)
+                        self._start(name)
+        finally:
+            self._stop()
+
+    def _start(self, name: str) -> None:
+        process = self._processes[name]
+        with open(self._state / f'{name}.log', 'ab') as log:
+            self._running[name] = subprocess.Popen(
+                process.command,
+                env={**os.environ, **process.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._note()
+
+    def _note(self) -> None:
+        """Tell the other commands what runs; whole or not at all."""
+        rows = [
+            {'name': name, 'pid': running.pid, 'url': process.url, 'backend': process.backend}
+            for name, running in self._running.items()
+            for process in [self._processes[name]]
+        ]
+        file = self._state / 'processes.json.new'
+        file.write_text(json.dumps({'supervisor': os.getpid(), 'processes': rows}))
+        file.rename(self._state / 'processes.json')
+
+    def _stop(self) -> None:
+        for running in reversed(self._running.values()):
+            send(running.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for running in self._running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(max(0.1, deadline - time.monotonic()))
+            send(running.pid, signal.SIGKILL)
+            running.wait()
+        (self._state / 'processes.json').unlink(missing_ok=True)
+
+
+def send(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """One process, as the supervisor noted it."""
+
+    name: str
+    pid: int
+    url: str | None
+    backend: str | None
+
+    @property
+    def state(self) -> str:
+        return 'running' if self.url is None or is_healthy(self.url) else 'starting'
+
+
+def noted(state: pathlib.Path) -> list[Running]:
+    """What runs.
+
+    :raises LabError: nothing does
+    """
+    try:
+        found = json.loads((state / 'processes.json').read_text())
+        os.kill(found['supervisor'], 0)
+    except (OSError, ValueError):
+        raise LabError(f'nothing runs in {state}: start it with `tools/demo --ha`') from None
+    return [Running(**row) for row in found['processes']]
+
+
+def chosen_of(state: pathlib.Path, name: str) -> Running:
+    found = {process.name: process for process in noted(state)}
+    if name not in found:
+        raise LabError(f'there is no {name}: choose one of {", ".join(found)}')
+    return found[name]
+
+
+def await_all(state: pathlib.Path, seconds: float = START_SECONDS) -> None:
+    """Wait until everything serves.
+
+    :raises LabError: something does not
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        late = late_ones(state)
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            raise LabError(f'{", ".join(late)} did not start: see the log files in {state}')
+        time.sleep(POLL_SECONDS)
+
+
+def late_ones(state: pathlib.Path) -> list[str]:
+    """What does not serve yet."""
+    try:
+        return [process.name for process in noted(state) if process.state != 'running']
+    except LabError:
+        return ['all of it']
+
+
+def tell_haproxy(state: pathlib.Path, command: str) -> str:
+    """Say one command to HAProxy's admin socket; return what it answers."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(state / 'haproxy.sock'))
+        connection.sendall(f'{command}\n'.encode())
+        return b''.join(iter(lambda: connection.recv(65536), b'')).decode().strip()
+
+
+def restart(state: pathlib.Path, name: str) -> None:
+    """Restart a process so that no request is lost: out of HAProxy's sight first, then asked to end.
+
+    :raises LabError: it does not come back
+    """
+    before = chosen_of(state, name)
+    if before.backend is not None:
+        tell_haproxy(state, f'set server {before.backend} state drain')
+    send(before.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS + START_SECONDS
+    while (after := chosen_of(state, name)).pid == before.pid or after.state != 'running':
+        if time.monotonic() > deadline:
+            raise LabError(f'{name} did not come back: see {state / name}.log')
+        time.sleep(POLL_SECONDS)
+    if before.backend is not None:
+        tell_haproxy(state, f'set server {before.backend} state ready')
+
+
+def kill(state: pathlib.Path, name: str) -> None:
+    """kill -9, with all its workers."""
+    send(chosen_of(state, name).pid, signal.SIGKILL)
+
+
+def check_programs() -> None:
+    """:raises LabError: something is not installed"""
+    os.environ['PATH'] = f'{os.environ.get("PATH", "")}:/usr/sbin:/usr/local/sbin'
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            raise LabError(f'{program} is not installed: on Debian, apt-get install {package}')
+
+
+def run_all(chosen: argparse.Namespace) -> None:
+    """Serve in the foreground until SIGINT or SIGTERM.
+
+    :raises LabError: something is not installed, or does not start
+    """
+    check_programs()
+    state = pathlib.Path(chosen.state).resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            database = stack.enter_context(servers.mariadb())
+            broker = stack.enter_context(servers.rabbitmq())
+        except servers.NotInstalled as error:
+            raise LabError(f'{error}: on Debian, apt-get install mariadb-server rabbitmq-server') from None
+        conf = state / 'trio2o.conf'
+        ports = write_conf(pathlib.Path(chosen.conf), conf, database, broker)
+        manage = [str(pathlib.Path(sys.executable).parent / 'trio2o-db-manage'), f'--config-file={conf}', 'db_sync']
+        if subprocess.run(manage, check=False).returncode:
+            raise LabError('the database could not be made')
+        supervisor = Supervisor(state, layout(conf, state, ports))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, supervisor.end)
+        supervisor.run()
+
+
+def show(chosen: argparse.Namespace) -> None:
+    """Print what runs."""
+    rows = [('process', 'pid', 'state', 'url')]
+    rows += [(p.name, str(p.pid), p.state, p.url or '-') for p in noted(pathlib.Path(chosen.state))]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``ha`` and its commands."""
+    parser = subparsers.add_parser('ha', help='Trio2o as two hosts run it, behind HAProxy')
+    commands = parser.add_subparsers(dest='command', required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument('--state', default='.lab/ha', help='folder of the installation (default: .lab/ha)')
+        added.set_defaults(run=lambda chosen: guarded(command, chosen))
+        return added
+
+    of_run = add('run', run_all, 'run everything in the foreground until interrupted')
+    of_run.add_argument('--conf', required=True, help='a trio2o.conf, as `trio2o-lab real conf` prints')
+    add('wait', lambda chosen: await_all(pathlib.Path(chosen.state)), 'wait until everything serves')
+    add('status', show, 'show every process')
+    of_restart = add('restart', each(restart), 'restart one after the other, losing no request')
+    of_kill = add('kill', each(kill), 'kill -9, workers included')
+    for names in (of_restart, of_kill):
+        names.add_argument('names', nargs='+', metavar='NAME', help='such as trio2o-api@host1')
+
+
+def each(act: Callable[[pathlib.Path, str], None]) -> Callable[[argparse.Namespace], None]:
+    """Do it to all processes named, in turn."""
+
+    def command(chosen: argparse.Namespace) -> None:
+        for name in chosen.names:
+            act(pathlib.Path(chosen.state), name)
+            print(f'{act.__name__}: {name}', flush=True)
+
+    return command
+
+
+def guarded(command: Callable[[argparse.Namespace], None], chosen: argparse.Namespace) -> int:
+    try:
+        command(chosen)
+    except LabError as error:
+        print(f'trio2o-lab: {error}', file=sys.stderr)
+        return 1
+    return 0
