@@ -14,6 +14,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trio2o.context import current_request_id
 from trio2o.db import jobs
 from trio2o.db.records import Job
 from trio2o.db.session import Database, utcnow
@@ -47,7 +48,7 @@ class JobQueue:
         :param resource_key: one job of a type runs for one key at a time; one that waits already
             is the answer
         :param delay_seconds: how long it should wait at least
-        :param request_id: of the request that wants it, for the logs
+        :param request_id: of the request that wants it, for the logs; None: of what this thread works for
         """
         now = utcnow()
         job = jobs.submit(
@@ -57,10 +58,21 @@ class JobQueue:
             payload,
             run_after=now + timedelta(seconds=delay_seconds),
             max_attempts=self._max_attempts,
-            request_id=request_id,
+            request_id=request_id or current_request_id(),
             now=now,
         )
         if self._notify is not None and not delay_seconds:
+            self._tell(job)
+        return job
+
+    def redo(self, job_id: str) -> Job | None:
+        """Run a job that ended once more.
+
+        :returns: the job that will run, which is another one when the resource has one already; None when there is
+            no such job
+        """
+        job = jobs.redo(self._db, job_id)
+        if job is not None and self._notify is not None:
             self._tell(job)
         return job
 

@@ -71,6 +71,16 @@ once, when the pod joins.
 """,
     ),
     cfg.FloatOpt(
+        'usage_interval',
+        default=60.0,
+        min=0.0,
+        help="""
+Seconds between two readings of what pods have and use, from Placement and Cinder. 0: never, and every pod has room.
+
+A reading asks a pod's Placement twice for each host. Related: ``[scheduler] usage_max_age``.
+""",
+    ),
+    cfg.FloatOpt(
         'endpoint_interval',
         default=30.0,
         min=0.0,

@@ -4,9 +4,13 @@
 A claim is a compare-and-swap on one row, which holds on every server and for any number of
 workers. A lease that ran out makes a running job claimable again, and a worker that lost its lease
 can no longer change the job. `now` is the caller's clock; without it the system's.
+
+A payload that names a pod (`pod_id`) makes the job one of that pod, which only so many may keep busy at once.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +30,18 @@ _J = models.Job
 
 DEFAULT_MAX_ATTEMPTS = 10
 _CANDIDATES = 10
+
+#: As many of the jobs that are due longest are looked at to tell who has waited long and who has much.
+_DUE = 2000
 LOST_WORKER = 'the worker stopped before the job ended'
+
+
+@dataclass(frozen=True)
+class Again:
+    """One more run of a job that is ending."""
+
+    run_after: datetime
+    payload: Any
 
 
 def _new_row(
@@ -43,6 +58,7 @@ def _new_row(
         'type': type_,
         'resource_key': resource_key,
         'active_key': f'{type_}:{resource_key}',
+        'pod_id': _pod_of(payload),
         'payload': payload,
         'state': 'new',
         'attempts': 0,
@@ -53,6 +69,7 @@ def _new_row(
         'is_rerun_wanted': False,
         'is_cancel_wanted': False,
         'progress': None,
+        'result': None,
         'error': None,
         'request_id': request_id,
         'created_at': now,
@@ -60,6 +77,11 @@ def _new_row(
         'started_at': None,
         'finished_at': None,
     }
+
+
+def _pod_of(payload: Any) -> str | None:
+    pod_id = payload.get('pod_id') if isinstance(payload, Mapping) else None
+    return pod_id if isinstance(pod_id, str) and len(pod_id) <= 36 else None
 
 
 def _by_id(session: Session, job_id: str) -> Job | None:
@@ -141,30 +163,68 @@ def claim(
     lease_seconds: float,
     now: datetime | None = None,
     types: Collection[str] | None = None,
+    most_of_pod: int | None = None,
 ) -> Job | None:
-    """Take the job that is due longest, or one whose worker let its lease run out.
+    """Take a job whose worker let its lease run out, or one that is due.
 
+    Of those due, one of the pod and type that fewest run of comes first, and then the one due longest: neither a
+    type nor a pod with thousands of jobs keeps the others waiting.
+
+    :param most_of_pod: jobs that may run at once for one pod
     :returns: None when nothing is due
     """
     now = now or utcnow()
     while True:
-        candidates = _due(db, now, types)
+        candidates = _due(db, now, types, most_of_pod)
         if not candidates:
             return None
         for job_id in candidates:
-            job = claim_id(db, job_id, owner, lease_seconds, now)
+            job = claim_id(db, job_id, owner, lease_seconds, now, most_of_pod)
             if job is not None:
                 return job
 
 
-def _due(db: Database, now: datetime, types: Collection[str] | None) -> list[str]:
-    """Ids that may be claimable; two queries, for each goes by an index."""
-    of_type = [] if types is None else [_J.type.in_(sorted(types))]
-    ids = sqlalchemy.select(_J.id).where(*of_type).limit(_CANDIDATES)
+def _due(db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None) -> list[str]:
+    """Ids that may be claimable, in the order they should be."""
+    of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
     with db.reader() as session:
-        lost = session.scalars(ids.where(_J.state == 'running', _J.lease_until <= now))
-        due = session.scalars(ids.where(_J.state == 'new', _J.run_after <= now).order_by(_J.run_after))
-        return [*lost, *due]
+        counted = session.execute(
+            sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.count())
+            .where(_J.state == 'running', _J.lease_until > now)
+            .group_by(_J.type, _J.pod_id)
+        )
+        by_type: Counter[str] = Counter()
+        by_pod: Counter[str | None] = Counter()
+        for type_, pod_id, count in counted:
+            by_type[type_] += count
+            by_pod[pod_id] += count if pod_id is not None else 0
+        full = [pod_id for pod_id in by_pod if most_of_pod and by_pod[pod_id] >= most_of_pod]
+        if full:
+            of_type.append(sqlalchemy.or_(_J.pod_id.is_(None), _J.pod_id.not_in(full)))
+        lost = session.scalars(
+            sqlalchemy.select(_J.id).where(*of_type, _J.state == 'running', _J.lease_until <= now).limit(_CANDIDATES)
+        )
+        candidates = list(lost)
+        due = [*of_type, _J.state == 'new', _J.run_after <= now]
+        oldest = (
+            sqlalchemy.select(_J.type, _J.pod_id, _J.run_after).where(*due).order_by(_J.run_after).limit(_DUE)
+        ).subquery()
+        groups = session.execute(
+            sqlalchemy.select(oldest.c.type, oldest.c.pod_id, sqlalchemy.func.min(oldest.c.run_after)).group_by(
+                oldest.c.type, oldest.c.pod_id
+            )
+        ).all()
+        for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
+            if len(candidates) >= _CANDIDATES:
+                break
+            found = session.scalars(
+                sqlalchemy.select(_J.id)
+                .where(*due, _J.type == type_, _J.pod_id.is_(None) if pod_id is None else _J.pod_id == pod_id)
+                .order_by(_J.run_after)
+                .limit(_CANDIDATES)
+            )
+            candidates += found
+        return candidates
 
 
 def _claimable(now: datetime) -> Any:
@@ -175,8 +235,15 @@ def _claimable(now: datetime) -> Any:
 
 
 @retry_on_deadlock
-def claim_id(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
-    """Take this job if it is due and nobody has it.
+def claim_id(
+    db: Database,
+    job_id: str,
+    owner: str,
+    lease_seconds: float,
+    now: datetime | None = None,
+    most_of_pod: int | None = None,
+) -> Job | None:
+    """Take this job if it is due and nobody has it, and its pod is not kept busy enough.
 
     One that lost its worker as often as it may be tried, or that was to be cancelled, ends here.
     """
@@ -190,6 +257,8 @@ def claim_id(db: Database, job_id: str, owner: str, lease_seconds: float, now: d
                 state = 'cancelled' if job.is_cancel_wanted else 'fail'
                 _end(session, job, state, LOST_WORKER, now)
             return None
+        if most_of_pod and job.pod_id is not None and _is_busy(session, job, most_of_pod, now):
+            return None
         taken = _set(
             session,
             _J.id == job_id,
@@ -202,6 +271,19 @@ def claim_id(db: Database, job_id: str, owner: str, lease_seconds: float, now: d
             updated_at=now,
         )
         return _by_id(session, job_id) if taken else None
+
+
+def _is_busy(session: Session, job: Job, most: int, now: datetime) -> bool:
+    """Whether as many jobs as may run for the pod of this one.
+
+    The lock on the pod's row lets claims for one pod happen one after another, or two would both find room.
+    """
+    pod = sqlalchemy.select(models.Pod.pod_id).where(models.Pod.pod_id == job.pod_id)
+    session.execute(pod.with_for_update(key_share=True))
+    others = sqlalchemy.select(sqlalchemy.func.count()).where(
+        _J.state == 'running', _J.lease_until > now, _J.pod_id == job.pod_id, _J.id != job.id
+    )
+    return session.execute(others).scalar_one() >= most
 
 
 def _held(job_id: str, owner: str) -> tuple[Any, ...]:
@@ -240,9 +322,14 @@ def finish(
     state: str,
     error: str | None = None,
     now: datetime | None = None,
+    *,
+    result: Any = None,
+    again: Again | None = None,
 ) -> Job | None:
     """End a job as `success`, `fail` or `cancelled`; a run that was asked for meanwhile follows.
 
+    :param result: what it came to; None keeps what was said of it before
+    :param again: another run that is to follow, unless one is to follow anyway
     :returns: the job as it ended; None when the lease is lost
     """
     if state not in JOB_STATES or state in JOB_ACTIVE_STATES:
@@ -251,11 +338,13 @@ def finish(
         job = _locked(session, job_id)
         if job is None or job.state != 'running' or job.lease_owner != owner:
             return None
-        _end(session, job, state, error, now or utcnow())
+        if result is not None:
+            _set(session, _J.id == job_id, result=result)
+        _end(session, job, state, error, now or utcnow(), again)
         return _by_id(session, job_id)
 
 
-def _end(session: Session, job: Job, state: str, error: str | None, now: datetime) -> None:
+def _end(session: Session, job: Job, state: str, error: str | None, now: datetime, again: Again | None = None) -> None:
     _set(
         session,
         _J.id == job.id,
@@ -268,23 +357,30 @@ def _end(session: Session, job: Job, state: str, error: str | None, now: datetim
         finished_at=now,
         updated_at=now,
     )
-    _remember(session, job, state, now, error)
+    if not (state == 'success' and job.request_id is None and _repeats_success(session, job, now)):
+        _remember(session, job, state, now, error)
     if job.is_rerun_wanted:
-        insert_or_ignore(
-            session,
-            _J,
-            [
-                _new_row(
-                    job.type,
-                    job.resource_key,
-                    job.payload,
-                    now,
-                    job.max_attempts,
-                    job.request_id,
-                    now,
-                )
-            ],
+        again = Again(now, job.payload)
+    if again is not None:
+        row = _new_row(
+            job.type, job.resource_key, again.payload, again.run_after, job.max_attempts, job.request_id, now
         )
+        insert_or_ignore(session, _J, [row])
+
+
+def _repeats_success(session: Session, job: Job, now: datetime) -> bool:
+    """Whether the last that happened to a job was a success, too: then only its time changes.
+
+    What is done every few minutes and never fails needs no line for each time.
+    """
+    event = models.JobEvent
+    last = session.execute(
+        sqlalchemy.select(event.id, event.state).where(event.job_id == job.id).order_by(event.id.desc()).limit(1)
+    ).first()
+    if last is None or last.state != 'success':
+        return False
+    values = {'at': now, 'attempt': job.attempts, 'owner': job.lease_owner}
+    return changed(session, sqlalchemy.update(event).where(event.id == last.id).values(**values)) > 0
 
 
 @retry_on_deadlock
@@ -295,9 +391,11 @@ def retry_later(
     run_after: datetime,
     error: str | None = None,
     now: datetime | None = None,
+    is_counted: bool = True,
 ) -> Job | None:
     """Give a job back to be tried again; whoever has it decides whether it may.
 
+    :param is_counted: whether this was one of the attempts it has
     :returns: the job; None when the lease is lost
     """
     now = now or utcnow()
@@ -313,6 +411,7 @@ def retry_later(
                 _J.id == job_id,
                 state='new',
                 run_after=run_after,
+                attempts=job.attempts if is_counted else max(0, job.attempts - 1),
                 error=error,
                 lease_owner=None,
                 lease_until=None,
@@ -368,8 +467,43 @@ def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
             return other
 
 
+def _last(db: Database, type_: str, resource_key: str) -> tuple[bool, datetime | None]:
+    """Whether a job is under way, and when the last one ended."""
+    rows = sqlalchemy.select(sqlalchemy.func.count(_J.active_key), sqlalchemy.func.max(_J.finished_at))
+    with db.reader() as session:
+        active, ended = session.execute(rows.where(_J.type == type_, _J.resource_key == resource_key)).one()
+        return bool(active), None if active else ended
+
+
+def submit_again(
+    db: Database,
+    type: str,
+    resource_key: str,
+    payload: Any,
+    seconds: float,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    now: datetime | None = None,
+) -> Job | None:
+    """Ask for a job that is to run every so many seconds, if none is under way and the last ended that long ago.
+
+    It is the same row each time, so what runs often does not bury the rest: one that no request asked for is run
+    once more.
+
+    :returns: None when it is not due
+    """
+    now = now or utcnow()
+    is_active, ended = _last(db, type, resource_key)
+    if is_active or (ended is not None and ended + timedelta(seconds=seconds) > now):
+        return None
+    filters = {'type': type, 'resource_key': resource_key, 'request_id': None}
+    standing = list_(db, filters=filters, limit=1)
+    if standing:
+        return _reopen(db, standing[0], now, is_told=False)
+    return submit(db, type, resource_key, payload, max_attempts=max_attempts, now=now)
+
+
 @retry_on_deadlock
-def _reopen(db: Database, job: Job, now: datetime) -> Job | None:
+def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job | None:
     """:returns: None when the job, or another of the resource, changed meanwhile."""
     key = f'{job.type}:{job.resource_key}'
     try:
@@ -381,12 +515,14 @@ def _reopen(db: Database, job: Job, now: datetime) -> Job | None:
                 session,
                 _J.id == job.id,
                 _J.state == job.state,
+                _J.finished_at == job.finished_at,
                 state='new',
                 active_key=key,
                 attempts=0,
                 run_after=now,
                 error=None,
                 progress=None,
+                result=None,
                 is_cancel_wanted=False,
                 started_at=None,
                 finished_at=None,
@@ -394,7 +530,8 @@ def _reopen(db: Database, job: Job, now: datetime) -> Job | None:
             )
             if not reopened:
                 return None
-            _remember(session, job, 'new', now)
+            if is_told:
+                _remember(session, job, 'new', now)
             return _by_id(session, job.id)
     except db_exc.DBDuplicateEntry:
         return None

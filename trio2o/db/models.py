@@ -97,6 +97,7 @@ class Pod(Base):
     endpoints: Mapped[Any | None] = mapped_column(Json)
     is_reconciled: Mapped[bool] = mapped_column(Boolean, default=False)
     reconciled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    followed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -147,7 +148,8 @@ class PodBinding(Base):
 class Routing(Base):
     """Which pod holds a resource.
 
-    `created_at` is the resource's own. `state` closes the two indexes that begin with the type,
+    `created_at` is the resource's own. `deltas` is what it counts for in the quota of its project, and of its user
+    where that is known; null while nobody knows. `state` closes the two indexes that begin with the type,
     so that rows of deleted resources are passed over without being read.
     """
 
@@ -173,6 +175,7 @@ class Routing(Base):
     bottom_id: Mapped[str] = mapped_column(String(64))
     pod_id: Mapped[str] = _pod_id()
     project_id: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(64), default='', server_default='')
     resource_type: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deltas: Mapped[Any | None] = mapped_column(Json)
@@ -236,12 +239,18 @@ class QuotaUsage(Base):
 
 
 class QuotaClaim(Base):
-    """An open claim: what a create took before its outcome is known."""
+    """An open claim: what a request took of the quota before its outcome is known, or is what is seen in the pod.
+
+    `state` is `open` while the request is served, `unknown` when its pod did not answer, and `watch` when the pod
+    said yes and is not done yet. `resource_id` is of what the request changes; creates have none. At `expires_at`
+    it is looked into.
+    """
 
     __tablename__ = 'quota_claims'
     __table_args__ = _table(
         Index('ix_quota_claims_state_expires_at', 'state', 'expires_at'),
         Index('ix_quota_claims_project_id', 'project_id'),
+        Index('ix_quota_claims_resource_id', 'resource_id'),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -251,6 +260,7 @@ class QuotaClaim(Base):
     request_id: Mapped[str] = mapped_column(String(64), default='')
     pod_id: Mapped[str | None] = mapped_column(String(36))
     resource_type: Mapped[str] = mapped_column(String(32), default='')
+    resource_id: Mapped[str] = mapped_column(String(64), default='', server_default='')
     state: Mapped[str] = mapped_column(String(16), default='open')
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -339,7 +349,8 @@ class PodUsage(Base):
 class Job(Base):
     """Work that outlives a request.
 
-    `active_key` is type and resource while new or running and null afterwards: one job a resource.
+    `active_key` is type and resource while new or running and null afterwards: one job a resource. `pod_id` is the
+    pod it keeps busy; no foreign key, for it may outlive the pod.
     """
 
     __tablename__ = 'jobs'
@@ -347,6 +358,7 @@ class Job(Base):
         UniqueConstraint('active_key', name='uniq_jobs0active_key'),
         Index('ix_jobs_state_run_after', 'state', 'run_after'),
         Index('ix_jobs_type_state', 'type', 'state'),
+        Index('ix_jobs_type_resource_key', 'type', 'resource_key'),
         Index('ix_jobs_created_at', 'created_at'),
         Index('ix_jobs_finished_at', 'finished_at'),
     )
@@ -355,6 +367,7 @@ class Job(Base):
     type: Mapped[str] = mapped_column(String(64))
     resource_key: Mapped[str] = mapped_column(String(255))
     active_key: Mapped[str | None] = mapped_column(String(320))
+    pod_id: Mapped[str | None] = mapped_column(String(36))
     payload: Mapped[Any | None] = mapped_column(Json)
     state: Mapped[str] = mapped_column(String(16), default='new')
     attempts: Mapped[int] = mapped_column(Integer, default=0)
@@ -365,6 +378,7 @@ class Job(Base):
     is_rerun_wanted: Mapped[bool] = mapped_column(Boolean, default=False)
     is_cancel_wanted: Mapped[bool] = mapped_column(Boolean, default=False)
     progress: Mapped[Any | None] = mapped_column(Json)
+    result: Mapped[Any | None] = mapped_column(Json)
     error: Mapped[str | None] = mapped_column(LONG_TEXT)
     request_id: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

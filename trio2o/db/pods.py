@@ -155,8 +155,13 @@ def set_endpoints(db: Database, pod_id: str, endpoints: Mapping[str, Any]) -> bo
 
 
 def set_reconciled(db: Database, pod_id: str, at: datetime | None) -> bool:
-    """Remember that everything in the pod is known; with None that it is not."""
-    return _set(db, pod_id, is_reconciled=at is not None, reconciled_at=at)
+    """Remember that everything in the pod at that time is known; with None that it is not."""
+    return _set(db, pod_id, is_reconciled=at is not None, reconciled_at=at, followed_at=at)
+
+
+def set_followed(db: Database, pod_id: str, at: datetime) -> bool:
+    """Remember that what changed in the pod up to that time is known, beyond what was known before."""
+    return _set(db, pod_id, followed_at=at)
 
 
 @retry_on_deadlock

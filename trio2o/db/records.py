@@ -34,6 +34,7 @@ class Pod:
     endpoints: Mapping[str, Any] | None
     is_reconciled: bool
     reconciled_at: datetime | None
+    followed_at: datetime | None
     created_at: datetime
     updated_at: datetime | None
 
@@ -88,6 +89,7 @@ class Routing:
     state: str
     recorded_at: datetime
     deleted_at: datetime | None
+    user_id: str = ''
 
     @property
     def is_live(self) -> bool:
@@ -106,6 +108,7 @@ class NewRouting:
     created_at: datetime | None = None
     deltas: Mapping[str, int] | None = None
     state: str = 'active'
+    user_id: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,7 @@ class Job:
     id: str
     type: str
     resource_key: str
+    pod_id: str | None
     payload: Any
     state: str
     attempts: int
@@ -177,6 +181,7 @@ class Job:
     is_rerun_wanted: bool
     is_cancel_wanted: bool
     progress: Any
+    result: Any
     error: str | None
     request_id: str | None
     created_at: datetime
@@ -212,6 +217,7 @@ class QuotaClaim:
     state: str
     created_at: datetime
     expires_at: datetime | None
+    resource_id: str = ''
 
 
 @dataclass(frozen=True, slots=True)

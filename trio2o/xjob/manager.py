@@ -12,6 +12,7 @@ import os
 import random
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -21,7 +22,8 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 from stevedore import ExtensionManager
 
-from trio2o import exception
+from trio2o import exception, metrics
+from trio2o.context import working_for
 from trio2o.db import jobs as db_jobs
 from trio2o.db.records import Job as JobRecord
 from trio2o.db.session import utcnow
@@ -36,6 +38,8 @@ NAMESPACE = 'trio2o.jobs'
 MAX_RETRY_SECONDS = 600.0
 
 _BEATS_A_LEASE = 3
+
+TOO_LONG = 'it took too long'
 
 
 def load_jobs() -> dict[str, Job]:
@@ -62,10 +66,15 @@ class RunningTask:
         self._manager = manager
         self._deadline = deadline
         self._interrupted: str | None = None
+        self._woken = threading.Event()
         self._ended = threading.Event()
+        self.is_overdue = False
+        self.outcome: Any = None
+        self.next_run: tuple[Any, float] | None = None
 
     def interrupt(self, reason: str) -> None:
         self._interrupted = self._interrupted or reason
+        self._woken.set()
 
     @property
     def interrupted(self) -> str | None:
@@ -73,10 +82,19 @@ class RunningTask:
         return self._interrupted
 
     def check(self) -> None:
-        if self._interrupted is None and self._manager.clock() >= self._deadline:
-            self.interrupt('it took too long')
+        self._check_time()
         if self._interrupted is not None:
             raise Interrupted(self._interrupted)
+
+    def _check_time(self) -> None:
+        if self._interrupted is None and self._manager.clock() >= self._deadline:
+            self.is_overdue = True
+            self.interrupt(TOO_LONG)
+
+    def wait(self, seconds: float) -> None:
+        self.check()
+        self._woken.wait(seconds)
+        self.check()
 
     def progress(self, **what: Any) -> None:
         self.check()
@@ -84,10 +102,16 @@ class RunningTask:
             self.interrupt('another worker has taken it over')
             self.check()
 
+    def result(self, what: Any) -> None:
+        self.outcome = what
+
+    def again(self, payload: Any, delay_seconds: float) -> None:
+        self.next_run = payload, delay_seconds
+
     def beat(self) -> None:
         """Prolong the lease, unless the run should have ended by now."""
-        if self._manager.clock() >= self._deadline:
-            self.interrupt('it took too long')
+        self._check_time()
+        if self.is_overdue:
             return
         job = self._manager.prolong(self.job)
         if job is None:
@@ -130,6 +154,7 @@ class JobManager:
         self._jitter = jitter
         self._lease_seconds = conf.xjob.lease_seconds
         self._retry_seconds = conf.xjob.retry_seconds
+        self._most_of_pod = conf.xjob.pod_concurrency
         self._running: dict[str, RunningTask] = {}
         self._is_stopping = False
 
@@ -142,6 +167,14 @@ class JobManager:
         job = self._claim(job_id)
         if job is None:
             return None
+        with working_for(job.request_id):
+            started = time.monotonic()
+            ended = self._run_claimed(job)
+            metrics.job_ran(job.type, ended.state if ended else 'lost', time.monotonic() - started)
+            return ended or db_jobs.get(self.runtime.db, job.id)
+
+    def _run_claimed(self, job: JobRecord) -> JobRecord | None:
+        """:returns: the job after its run; None if another worker has taken it over"""
         kind = self._jobs[job.type]
         deadline = self.clock() + timedelta(seconds=kind.max_seconds)
         task = RunningTask(self, job, deadline)
@@ -160,7 +193,7 @@ class JobManager:
             self._running.pop(job.id, None)
         if ended is None:
             LOG.warning('job %s: another worker has taken it over', job.id)
-            return db_jobs.get(self.runtime.db, job.id)
+            return None
         LOG.info('job %s: %s of %s is %s', job.id, job.type, job.resource_key, ended.state)
         return ended
 
@@ -181,11 +214,11 @@ class JobManager:
             return None
         db, now, lease = self.runtime.db, self.clock(), self._lease_seconds
         if job_id is None:
-            return db_jobs.claim(db, self.owner, lease, now, self._jobs)
+            return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._most_of_pod)
         job = db_jobs.get(db, job_id)
         if job is None or job.type not in self._jobs:
             return None
-        return db_jobs.claim_id(db, job_id, self.owner, lease, now)
+        return db_jobs.claim_id(db, job_id, self.owner, lease, now, self._most_of_pod)
 
     def _run(self, kind: Job, task: RunningTask) -> JobRecord | None:
         job = task.job
@@ -194,23 +227,26 @@ class JobManager:
         except Interrupted:
             return self._interrupted(task)
         except GiveUp as error:
-            return self._finish(job, 'fail', str(error))
+            return self._finish(task, 'fail', str(error))
         except (TryAgain, exception.Trio2oException) as error:
-            return self._failed(job, str(error))
+            return self._failed(task, str(error))
         except Exception as error:
             LOG.exception('job %s: %s of %s failed', job.id, job.type, job.resource_key)
-            return self._failed(job, f'{type(error).__name__}: {error}')
-        return self._finish(job, 'success', None)
+            return self._failed(task, f'{type(error).__name__}: {error}')
+        return self._finish(task, 'success', None)
 
     def _interrupted(self, task: RunningTask) -> JobRecord | None:
         job, reason = task.job, task.interrupted or ''
+        if task.is_overdue:
+            return self._failed(task, f'{reason}: it is given {self._jobs[job.type].max_seconds:.0f} seconds')
         now = self.clock()
         # One that was cancelled meanwhile ends here, too.
-        return db_jobs.retry_later(self.runtime.db, job.id, self.owner, now, reason, now)
+        return db_jobs.retry_later(self.runtime.db, job.id, self.owner, now, reason, now, is_counted=False)
 
-    def _failed(self, job: JobRecord, error: str) -> JobRecord | None:
+    def _failed(self, task: RunningTask, error: str) -> JobRecord | None:
+        job = task.job
         if job.attempts >= job.max_attempts:
-            return self._finish(job, 'fail', error)
+            return self._finish(task, 'fail', error)
         now = self.clock()
         run_after = now + timedelta(seconds=self._pause(job.attempts))
         LOG.warning(
@@ -228,5 +264,11 @@ class JobManager:
         seconds = min(MAX_RETRY_SECONDS, self._retry_seconds * 2.0 ** min(attempts - 1, 30))
         return float(min(MAX_RETRY_SECONDS, seconds * (0.5 + self._jitter())))
 
-    def _finish(self, job: JobRecord, state: str, error: str | None) -> JobRecord | None:
-        return db_jobs.finish(self.runtime.db, job.id, self.owner, state, error, self.clock())
+    def _finish(self, task: RunningTask, state: str, error: str | None) -> JobRecord | None:
+        now, again = self.clock(), None
+        if task.next_run is not None:
+            payload, seconds = task.next_run
+            again = db_jobs.Again(now + timedelta(seconds=seconds), payload)
+        return db_jobs.finish(
+            self.runtime.db, task.job.id, self.owner, state, error, now, result=task.outcome, again=again
+        )

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What has to be done again and again: submitted as jobs when it was last asked for long enough ago.
 
-Every worker does this, and none minds the others: the table tells when it was asked for, and takes a job
-for one resource only once.
+Every worker does this, and none minds the others: the table tells when it ended last, and takes a job for one
+resource only once. Such a job is one row that is run again and again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from oslo_config import cfg
@@ -51,14 +51,14 @@ class Periodic:
         """Submit what is due now. :returns: how many jobs that were"""
         submitted = 0
         for due in self._all():
-            if due.seconds > 0 and self._is_due(due):
-                self._runtime.jobs.submit(due.type, due.resource_key, due.payload)
+            if due.seconds > 0 and self._submit(due):
                 submitted += 1
         return submitted
 
     def _all(self) -> Iterator[Due]:
         options = self._options
         yield Due('refresh_endpoints', ALL, None, options.endpoint_interval)
+        yield Due('collect_usage', ALL, None, options.usage_interval)
         yield Due('purge_history', ALL, None, PURGE_SECONDS)
         for pod in self._runtime.registry.snapshot().pods:
             if pod.is_asked:
@@ -66,10 +66,14 @@ class Periodic:
                 yield Due('repair_replicas', pod.id, payload, options.repair_interval)
                 yield Due('reconcile_routings', pod.id, payload, options.reconcile_interval)
 
-    def _is_due(self, due: Due) -> bool:
-        last = db_jobs.list_(
+    def _submit(self, due: Due) -> bool:
+        job = db_jobs.submit_again(
             self._runtime.db,
-            filters={'type': due.type, 'resource_key': due.resource_key},
-            limit=1,
+            due.type,
+            due.resource_key,
+            due.payload,
+            due.seconds,
+            self._options.max_attempts,
+            self._clock(),
         )
-        return not last or last[0].created_at + timedelta(seconds=due.seconds) <= self._clock()
+        return job is not None

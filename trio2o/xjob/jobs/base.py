@@ -37,8 +37,22 @@ class Task(Protocol):
         """
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass; also a ``check``, and shorter where the job must not go on."""
+        ...
+
     def progress(self, **what: Any) -> None:
-        """Tell operators how far it is; also a ``check``."""
+        """Tell operators how far it is, and the next run of this job where to go on (``job.progress``); also a
+        ``check``.
+        """
+        ...
+
+    def result(self, what: Any) -> None:
+        """Say what it came to; kept with the job when it ends."""
+        ...
+
+    def again(self, payload: Any, delay_seconds: float) -> None:
+        """Have another run of this job follow when this one has ended."""
         ...
 
 

@@ -4,6 +4,7 @@
 import datetime
 import subprocess
 import sys
+from collections import Counter
 from concurrent import futures
 
 from trio2o.db import jobs
@@ -139,6 +140,102 @@ class TestJobs(DatabaseTest):
         self.submit()
         self.assertIsNone(self.claim(types=['usage']))
         self.assertIsNotNone(self.claim(types=['usage', 'sync']))
+
+    def test_claim_is_fair_between_types(self):
+        """A hundred of one type do not keep one of another waiting, though they are due longer."""
+        for number in range(100):
+            self.submit(str(number))
+        late = jobs.submit(self.db, 'other', 'r', now=NOON + seconds(50))
+        taken = [self.claim(f'w{number}', at=59) for number in range(3)]
+        self.assertEqual(['sync', 'other', 'sync'], [job.type for job in taken])
+        self.assertEqual(late.id, taken[1].id)
+
+    def test_claim_is_fair_between_pods(self):
+        for number in range(30):
+            jobs.submit(self.db, 'sync', f'one-{number}', {'pod_id': self.pod1}, now=NOON)
+        jobs.submit(self.db, 'sync', 'two', {'pod_id': self.pod2}, now=NOON + seconds(50))
+        taken = [self.claim(f'w{number}', at=59) for number in range(3)]
+        self.assertEqual([self.pod1, self.pod2, self.pod1], [job.pod_id for job in taken])
+
+    def test_only_so_many_for_a_pod(self):
+        made = [jobs.submit(self.db, 'sync', str(number), {'pod_id': self.pod1}, now=NOON) for number in range(4)]
+        other = jobs.submit(self.db, 'sync', 'of no pod', now=NOON + seconds(1))
+        taken = [self.claim(f'w{number}', at=5, most_of_pod=2) for number in range(4)]
+        self.assertEqual({self.pod1: 2, None: 1}, Counter(job.pod_id for job in taken if job))
+        self.assertIn(other.id, [job.id for job in taken if job])
+        waiting = next(job for job in made if jobs.get(self.db, job.id).state == 'new')
+        self.assertIsNone(jobs.claim_id(self.db, waiting.id, 'w5', 60, NOON + seconds(5), most_of_pod=2))
+        # One that ends makes room, and so does one whose worker died.
+        first = next(job for job in taken if job and job.pod_id)
+        jobs.finish(self.db, first.id, first.lease_owner, 'success', now=NOON + seconds(6))
+        self.assertIsNotNone(self.claim('w5', at=6, most_of_pod=2))
+        self.assertIsNone(self.claim('w6', at=6, most_of_pod=2))
+        self.assertIsNotNone(self.claim('w6', at=100, most_of_pod=2))
+
+    def test_only_so_many_for_a_pod_however_many_race(self):
+        for number in range(12):
+            jobs.submit(self.db, 'sync', str(number), {'pod_id': self.pod1}, now=NOON)
+        with futures.ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(lambda number: self.claim(f'w{number}', most_of_pod=3), range(8)))
+        self.assertEqual(3, len([job for job in taken if job]))
+
+    def test_what_runs_again_and_again_is_one_row(self):
+        def ask(at):
+            return jobs.submit_again(self.db, 'check', 'r', {'n': 1}, 30, now=NOON + seconds(at))
+
+        def run(at, state='success', error=None):
+            job = self.claim(at=at)
+            jobs.finish(self.db, job.id, 'w1', state, error, now=NOON + seconds(at))
+
+        first = ask(0)
+        self.assertIsNone(ask(1), 'it waits')
+        run(2)
+        self.assertIsNone(ask(31), 'it ran 29 seconds ago')
+        again = ask(32)
+        self.assertEqual((first.id, 'new', 0), (again.id, again.state, again.attempts))
+        run(33)
+        ask(70)
+        run(71, 'fail', 'no')
+        ask(110)
+        run(111)
+        self.assertEqual(1, len(jobs.list_(self.db)))
+        told = [(event.state, event.error, event.at) for event in jobs.history(self.db, first.id)]
+        self.assertEqual(
+            [
+                ('success', None, NOON + seconds(33)),
+                ('fail', 'no', NOON + seconds(71)),
+                ('success', None, NOON + seconds(111)),
+            ],
+            told,
+        )
+
+    def test_what_a_request_asked_for_counts_and_stays(self):
+        asked = self.submit(request_id='req-1')
+        jobs.finish(self.db, self.claim().id, 'w1', 'success', now=NOON)
+        self.assertIsNone(jobs.submit_again(self.db, 'sync', 'r', None, 30, now=NOON + seconds(5)))
+        again = jobs.submit_again(self.db, 'sync', 'r', None, 30, now=NOON + seconds(31))
+        self.assertNotEqual(asked.id, again.id)
+        self.assertEqual('success', jobs.get(self.db, asked.id).state)
+
+    def test_racing_workers_run_it_once(self):
+        def ask(_number):
+            return jobs.submit_again(self.db, 'check', 'r', None, 30, now=NOON + seconds(40))
+
+        jobs.submit(self.db, 'check', 'r', now=NOON)
+        jobs.finish(self.db, self.claim().id, 'w1', 'success', now=NOON)
+        with futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(8)))
+        self.assertEqual(['new'], [job.state for job in jobs.list_(self.db)])
+
+    def test_a_result_and_a_run_that_follows(self):
+        job = self.submit(request_id='req-1')
+        self.claim()
+        again = jobs.Again(NOON + seconds(30), {'looks': 1})
+        done = jobs.finish(self.db, job.id, 'w1', 'success', now=NOON, result={'n': 1}, again=again)
+        self.assertEqual({'n': 1}, done.result)
+        self.assertIsNone(self.claim(at=29))
+        follower = self.claim(at=30)
+        self.assertEqual(({'looks': 1}, 'req-1'), (follower.payload, follower.request_id))
 
     def test_claim_id(self):
         job = self.submit(run_after=NOON + seconds(5))

@@ -6,6 +6,7 @@ import threading
 import types
 
 import testtools
+from oslo_context import context
 
 from trio2o import exception
 from trio2o.db import jobs as db_jobs
@@ -276,6 +277,95 @@ class TestLeases(ManagerCase):
         self.assertEqual('new', self.get(job).state)
         self.assertIsNone(manager.run_one())
         self.assertEqual('success', self.manager(Scripted(), 'other').run_one().state)
+
+    def test_a_stop_costs_no_attempt(self):
+        job = self.submit()
+        for _ in range(5):
+            scripted = Scripted()
+            manager = self.manager(scripted)
+            scripted.acts.append(lambda task, manager=manager: (manager.stop(), task.check()))
+            manager.run_one()
+        self.assertEqual(('new', 0), (self.get(job).state, self.get(job).attempts))
+
+    def test_one_that_takes_too_long_fails_in_the_end(self):
+        job = self.submit()
+
+        def dawdle(task):
+            self.clock.advance(1001)
+            task.check()
+
+        for _ in range(3):
+            self.manager(Scripted(dawdle)).run_one()
+            self.clock.advance(100)
+        ended = self.get(job)
+        self.assertEqual(('fail', 3), (ended.state, ended.attempts))
+        self.assertEqual('it took too long: it is given 1000 seconds', ended.error)
+
+    def test_a_wait_ends_when_the_run_has_to(self):
+        self.submit()
+
+        def work(task):
+            threading.Timer(0.05, manager.stop).start()
+            task.wait(60)
+            self.fail('it went on')
+
+        manager = self.manager(Scripted(work))
+        self.assertEqual('new', manager.run_one().state)
+
+
+class TestWhatIsTold(ManagerCase):
+    def test_result(self):
+        job = self.submit()
+        self.manager(Scripted(lambda task: task.result({'servers': 3}))).run_one()
+        self.assertEqual({'servers': 3}, self.get(job).result)
+
+    def test_a_result_of_one_that_failed(self):
+        job = self.submit()
+
+        def work(task):
+            task.result({'refused': 1})
+            raise GiveUp('no')
+
+        self.manager(Scripted(work)).run_one()
+        self.assertEqual(('fail', {'refused': 1}), (self.get(job).state, self.get(job).result))
+
+    def test_where_the_run_before_it_stopped(self):
+        self.submit()
+        seen = []
+
+        def work(task):
+            seen.append(task.job.progress)
+            task.progress(marker='m')
+            raise TryAgain('later')
+
+        manager = self.manager(Scripted(work, work))
+        manager.run_one()
+        self.clock.advance(10)
+        manager.run_one()
+        self.assertEqual([None, {'marker': 'm'}], seen)
+
+    def test_another_run_that_follows(self):
+        self.submit(payload={'looks': 2}, request_id='req-1')
+        scripted = Scripted(lambda task: task.again({'looks': 1}, 30))
+        manager = self.manager(scripted)
+        manager.run_one()
+        self.assertIsNone(manager.run_one())
+        self.clock.advance(30)
+        second = manager.run_one()
+        self.assertEqual(('success', 'req-1'), (second.state, second.request_id))
+        self.assertIsNone(manager.run_one())
+        self.assertEqual([{'looks': 2}, {'looks': 1}], scripted.payloads)
+
+    def test_the_request_that_caused_it(self):
+        """What is logged meanwhile, and sent to pods, has its id; a job that none caused has one of its own."""
+        self.submit('1', request_id='req-1')
+        self.submit('2')
+        seen = []
+        manager = self.manager(Scripted(*[lambda task: seen.append(context.get_current().request_id)] * 2))
+        manager.run_one()
+        manager.run_one()
+        self.assertEqual('req-1', seen[0])
+        self.assertRegex(seen[1], '^req-[0-9a-f-]{36}$')
 
 
 class TestManyWorkers(ManagerCase):

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read what each pod has and uses, for the scheduler and ``GET /v1.0/usages``.
+
+From Placement what the hosts have, from Cinder what its pools have. A service that cannot be read keeps what was
+read of it before, until that is too old to count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.db import errors, usages
+from trio2o.db.session import utcnow
+from trio2o.pods import usage
+from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
+from trio2o.pods.fanout import ask_all
+from trio2o.pods.registry import PodView
+from trio2o.pods.usage import Usage
+from trio2o.runtime import Runtime
+from trio2o.sync.podapi import PodApi, Refused
+from trio2o.xjob.jobs.base import Task
+
+LOG = logging.getLogger(__name__)
+
+#: First version that can leave out hosts whose nova-compute is switched off.
+_PLACEMENT_VERSION = '1.22'
+_VOLUME_VERSION = '3.0'
+_SWITCHED_ON = '/resource_providers?required=!COMPUTE_STATUS_DISABLED'
+
+#: Seconds for one request. A pod with a thousand hosts is asked two thousand times.
+_TIMEOUT = 20.0
+
+
+class CollectUsage:
+    max_seconds = 600.0
+
+    def run(self, task: Task) -> None:
+        runtime = task.runtime
+        pods = [pod for pod in runtime.registry.refresh().pods if pod.is_asked]
+        results = ask_all(
+            runtime.executor, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
+        )
+        told = [service for result in results.values() if isinstance(result, list) for service in result]
+        runtime.registry.refresh()
+        task.progress(pods=len(pods), services=len(told))
+
+
+def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: None) -> list[str]:
+    """Read and record one pod's usage.
+
+    :param check: called between requests; may raise to end it
+    :returns: the services that told
+    """
+    told = []
+    for service, asked, read in ((COMPUTE, PLACEMENT, _compute), (VOLUME, VOLUME, _volume)):
+        if asked not in pod.endpoints:
+            continue
+        api = PodApi(runtime.client, runtime.identity, pod, asked, _TIMEOUT)
+        try:
+            found = read(api, check)
+            if found is not None:
+                usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
+                told.append(service)
+        except (exception.PodError, exception.ServiceUnavailable, Refused) as error:
+            LOG.warning('%s of pod %s tells no usage: %s', service, pod.name, error)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            LOG.warning('%s of pod %s tells its usage in another form: %r', service, pod.name, error)
+        except errors.NotFound:
+            break  # the pod was deleted meanwhile
+    return told
+
+
+def _compute(api: PodApi, check: Callable[[], None]) -> Usage:
+    # What happens while it is read may be in it or not: so it is of the time before.
+    now = utcnow()
+    return usage.of_providers(now, list(_providers(api, check)))
+
+
+def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
+    """Inventories and usages of each resource provider."""
+    try:
+        document = api.get(_SWITCHED_ON, _PLACEMENT_VERSION)
+    except Refused as error:
+        if error.status != 400:
+            raise
+        # It has never heard of that trait.
+        document = api.get('/resource_providers', _PLACEMENT_VERSION)
+    for provider in document['resource_providers']:
+        check()
+        path = f'/resource_providers/{provider["uuid"]}'
+        inventories = api.get(f'{path}/inventories', _PLACEMENT_VERSION)
+        used = api.get(f'{path}/usages', _PLACEMENT_VERSION)
+        if inventories is not None and used is not None:  # else it is gone just now
+            yield inventories['inventories'], used['usages']
+
+
+def _volume(api: PodApi, check: Callable[[], None]) -> Usage | None:
+    now = utcnow()
+    document = api.get('/scheduler-stats/get_pools?detail=true', _VOLUME_VERSION)
+    return usage.of_pools(now, document['pools'])
