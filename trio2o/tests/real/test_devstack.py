@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DevStack plug-in, phase by phase, on two nodes whose own services are the pods of the lab.
+
+``trio2o/tests/devstack`` stands in for DevStack: it calls the phases in DevStack's order, with functions of
+the same names. Everything the plug-in reaches through them is real: Keystone's catalog, the configuration
+files of Nova, Cinder and Neutron, which restart with what the plug-in wrote, uWSGI and the database. The nodes
+are stacked under regions of their own, so that the lab's are as they were in the end.
+"""
+
+import configparser
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from trio2o.lab.real import seed
+from trio2o.tests.fixtures.real import Client, real_lab
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+STAND_IN = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
+REGION = 'DevOne'
+PODS = {'DevPod1': 'Pod1', 'DevPod2': 'Pod2'}
+#: What the samples say, and what it is here.
+PLACES = {
+    'RegionOne': REGION,
+    'Pod1': 'DevPod1',
+    'Pod2': 'DevPod2',
+    '192.0.2.11': '127.0.0.1',
+    '192.0.2.12': '127.0.0.1',
+}
+#: Section and option by which a service looks something up, and the types it looks for.
+LOOK_UPS = {
+    'nova': {
+        ('placement', 'region_name'): 'placement',
+        ('cinder', 'os_region_name'): 'volumev3',
+        ('neutron', 'region_name'): 'network',
+        ('glance', 'region_name'): 'image',
+    },
+    'cinder': {('nova', 'region_name'): 'compute'},
+}
+
+
+class Node:
+    """One DevStack node, with a folder of its own."""
+
+    def __init__(self, lab, folder, sample, region, settings=()):
+        self.lab = lab
+        self.state = folder
+        self.region = region
+        self.pod = PODS[region]
+        self.local_conf = folder / 'local.conf'
+        text = (TOP / 'devstack' / sample).read_text()
+        for name, here in PLACES.items():
+            text = text.replace(name, here)
+        folder.mkdir()
+        self.local_conf.write_text('\n'.join([text, *settings, '']))
+
+    def service(self, kind, shared=False):
+        return self.lab.topology.service(kind if shared else f'{self.pod}.{kind}')
+
+    @property
+    def own_urls(self):
+        """What this node's own Nova, Placement and Cinder answer at."""
+        volume = self.service('cinder').url + '/v3'
+        return {
+            'compute': self.service('nova').url + '/v2.1',
+            'placement': self.service('placement').url,
+            'volumev3': volume,
+            'block-storage': volume,
+        }
+
+    @property
+    def shared_urls(self):
+        topology = self.lab.topology
+        return {
+            'identity': topology.auth_url,
+            'image': self.service('glance', shared=True).url,
+            'network': self.service('neutron', shared=True).url,
+        }
+
+    def run(self, command, has_shared):
+        def pairs(urls):
+            return ' '.join(f'{kind}={url}' for kind, url in urls.items())
+
+        topology = self.lab.topology
+        environment = {
+            **os.environ,
+            'STAND_IN_STATE': str(self.state),
+            'STAND_IN_BIN': str(pathlib.Path(sys.executable).parent),
+            'STAND_IN_DATABASE': os.environ.get('TRIO2O_TEST_MYSQL', '').split('?')[0],
+            'STAND_IN_TRANSPORT': os.environ.get('TRIO2O_TEST_RABBITMQ', 'fake://'),
+            'STAND_IN_KEYSTONE': topology.auth_url,
+            'STAND_IN_PASSWORD': topology.password,
+            'STAND_IN_POD': self.pod,
+            'STAND_IN_URLS': pairs(self.own_urls),
+            'STAND_IN_SHARED': pairs(self.shared_urls) if has_shared else '',
+            'STAND_IN_NEUTRON_CONF': str(topology.config_file(self.service('neutron', shared=True))),
+            'STAND_IN_NOVA_CONF': str(topology.config_file(self.service('nova'))),
+            'STAND_IN_CINDER_CONF': str(topology.config_file(self.service('cinder'))),
+            'TRIO2O_LAB': str(self.lab.state_dir),
+        }
+        log = self.lab.state_dir / 'log' / f'devstack.{self.region}.log'
+        with open(log, 'a') as out:
+            done = subprocess.run(
+                [STAND_IN, command, self.local_conf],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        if done.returncode:
+            raise AssertionError(f'{command} of {self.region} failed: see {log}')
+
+    @property
+    def processes(self):
+        return sorted(path.stem for path in (self.state / 'run').glob('*.pid'))
+
+
+class TestDevStack(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        super().setUp()
+        self.lab = real_lab()
+        self.lab.start()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix='devstack-'))
+        self.keystone = seed.admin_client(self.lab.topology)
+        gateway = self.lab.topology.gateway
+        settings = [
+            f'TRIO2O_CONF_DIR={folder}/etc',
+            f'TRIO2O_API_PORT={gateway.admin_port}',
+            f'TRIO2O_CINDER_APIGW_PORT={gateway.volume_port}',
+            f'TRIO2O_NOVA_APIGW_PORT={gateway.compute_port}',
+        ]
+        self.conf_dir = folder / 'etc'
+        self.first = Node(self.lab, folder / 'node_1', 'local.conf.node_1', 'DevPod1', settings)
+        self.second = Node(self.lab, folder / 'node_2', 'local.conf.node_2', 'DevPod2', settings)
+        self.keep_files()
+        self.addCleanup(self.forget_regions)
+        # Keystone of the first node names itself as it bootstraps.
+        self.show(REGION, 'identity', self.lab.topology.auth_url)
+        self.addCleanup(self.stop_nodes)
+
+    # What is there
+
+    def keep_files(self):
+        topology = self.lab.topology
+        services = [topology.service('neutron')]
+        services += [topology.service(f'{pod}.{kind}') for pod in PODS.values() for kind in ('nova', 'cinder')]
+        kept = {service.name: topology.config_file(service).read_text() for service in services}
+
+        def put_back():
+            changed = [
+                service for service in services if topology.config_file(service).read_text() != kept[service.name]
+            ]
+            for service in changed:
+                topology.config_file(service).write_text(kept[service.name])
+            names = [service.name for service in changed]
+            self.lab.stop(names)
+            self.lab.start(names)
+
+        self.addCleanup(put_back)
+
+    def stop_nodes(self):
+        for node in (self.second, self.first):
+            node.run('clean', has_shared=node is self.first)
+
+    def forget_regions(self):
+        base = self.lab.topology.auth_url
+        for region in (REGION, *PODS):
+            for endpoint in self.endpoints(region):
+                self.keystone.call('DELETE', f'{base}/endpoints/{endpoint["id"]}')
+            if region in self.regions():
+                self.keystone.call('DELETE', f'{base}/regions/{region}')
+        # The plug-in takes its account and its service along, which the lab has too.
+        seed.seed_keystone(self.lab.topology)
+
+    def show(self, region, kind, url):
+        base = self.lab.topology.auth_url
+        self.keystone.ensure(f'{base}/regions', 'region', {'id': region}, match=('id',))
+        service = next(s for s in self.services() if s['type'] == kind)
+        for interface in ('public', 'internal', 'admin'):
+            wanted = {'service_id': service['id'], 'region_id': region, 'interface': interface, 'url': url}
+            self.keystone.call('POST', f'{base}/endpoints', {'endpoint': wanted})
+
+    def services(self):
+        return self.keystone.call('GET', f'{self.lab.topology.auth_url}/services')['services']
+
+    def regions(self):
+        return [r['id'] for r in self.keystone.call('GET', f'{self.lab.topology.auth_url}/regions')['regions']]
+
+    def users(self):
+        return [u['name'] for u in self.keystone.call('GET', f'{self.lab.topology.auth_url}/users')['users']]
+
+    def endpoints(self, region):
+        answer = self.keystone.call('GET', f'{self.lab.topology.auth_url}/endpoints?region_id={region}')
+        return answer['endpoints']
+
+    def catalog(self, region):
+        """Type -> URL; every interface of a type has the same."""
+        kinds = {service['id']: service['type'] for service in self.services()}
+        found = {}
+        for endpoint in self.endpoints(region):
+            kind = kinds[endpoint['service_id']]
+            self.assertEqual(endpoint['url'], found.setdefault(kind, endpoint['url']), kind)
+        return found
+
+    # What has to be
+
+    def check_catalog(self):
+        gateway = self.lab.topology.gateway
+        self.assertEqual(
+            {
+                **self.first.shared_urls,
+                'compute': gateway.compute_url,
+                'volumev3': gateway.volume_url,
+                'block-storage': gateway.volume_url,
+                'Cascading': gateway.admin_url,
+            },
+            self.catalog(REGION),
+        )
+
+    def check_look_ups(self, node):
+        """What a service looks up by region is its own, or shared, and never the gateway's."""
+        expected = {**node.own_urls, **node.shared_urls}
+        for kind, look_ups in LOOK_UPS.items():
+            conf = configparser.RawConfigParser(strict=False)
+            conf.read(self.lab.topology.config_file(node.service(kind)))
+            for (section, option), wanted in look_ups.items():
+                region = conf.get(section, option)
+                self.assertEqual(expected[wanted], self.catalog(region)[wanted], (kind, section, region))
+
+    def check_neutron(self):
+        """Events about ports of any pod go to the gateway."""
+        conf = configparser.RawConfigParser(strict=False)
+        conf.read(self.lab.topology.config_file(self.lab.topology.service('neutron')))
+        self.assertEqual(REGION, conf.get('nova', 'region_name'))
+
+    def check_tempest(self):
+        conf = configparser.RawConfigParser()
+        conf.read(self.first.state / 'tempest.conf')
+        self.assertEqual('True', conf.get('service_available', 'trio2o'))
+        self.assertEqual(REGION, conf.get('compute', 'region'))
+        self.assertEqual('DevPod1', conf.get('placement', 'region'))
+
+    def boot(self, cloud, name, zone):
+        def remove():
+            cloud.do('server', 'delete', '--wait', name)
+
+        shown = cloud.openstack(
+            *('server', 'create', name, '--flavor', 'm1.nano', '--image', 'cirros', '--network', 'private'),
+            *('--availability-zone', zone, '--wait'),
+        )
+        self.addCleanup(cloud.run, 'true')
+        self.assertEqual('ACTIVE', shown['status'])
+        return shown['id'], remove
+
+    def events(self):
+        log = self.first.state / 'log' / 't-ngw.log'
+        return log.read_text().count('os-server-external-events')
+
+    def test_phases(self):
+        self.first.run('stack', has_shared=True)
+        self.check_catalog()
+        self.check_look_ups(self.first)
+        self.check_neutron()
+        self.check_tempest()
+        self.assertEqual(['t-cgw', 't-ngw', 't-oapi', 't-ojob'], self.first.processes)
+        cloud = Client(self.lab, 'demo', REGION)
+        one, remove_one = self.boot(cloud, 'dev-one', 'az1')
+        self.assertEqual(one, Client(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
+
+        self.second.run('stack', has_shared=False)
+        self.check_catalog()
+        self.check_look_ups(self.second)
+        self.assertEqual([], self.second.processes)
+        two, remove_two = self.boot(cloud, 'dev-two', 'az2')
+        self.assertEqual(two, Client(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
+        # An attachment takes Nova's look-up of Cinder and Cinder's of Nova.
+        cloud.openstack('volume', 'create', 'dev-volume', '--size', '1', '--availability-zone', 'az1')
+        cloud.until('volume', 'dev-volume', 'available')
+        cloud.do('server', 'add', 'volume', 'dev-one', 'dev-volume')
+        cloud.until('volume', 'dev-volume', 'in-use')
+        deadline = time.monotonic() + 30
+        while not self.events():
+            self.assertLess(time.monotonic(), deadline, "Neutron's events do not reach the gateway")
+            time.sleep(0.5)
+        remove_one()
+        remove_two()
+        cloud.until('volume', 'dev-volume', 'available')
+        cloud.do('volume', 'delete', 'dev-volume')
+
+        # Stacking is repeated, with unstack.sh between.
+        self.first.run('unstack', has_shared=True)
+        self.assertEqual([], self.first.processes)
+        self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
+        self.assertNotIn('DevPod1', self.regions())
+        self.assertNotIn('trio2o', self.users())
+        self.first.run('stack', has_shared=True)
+        self.check_catalog()
+        _, remove = self.boot(cloud, 'dev-again', 'az1')
+        remove()
+
+        self.first.run('clean', has_shared=True)
+        self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
+        self.assertFalse(self.conf_dir.exists())
+        self.assertEqual([], list((self.first.state / 'data').iterdir()))
+        self.assertEqual([], list((self.first.state / 'apache').iterdir()))
