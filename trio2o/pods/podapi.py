@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One pod's API as Trio2o itself uses it: JSON out and in, with our own token.
+
+Over ``PodClient``, so that breakers, pools and deadlines are the same as for tenants' requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from trio2o import exception
+from trio2o.pods.client import PodClient
+from trio2o.pods.endpoints import VOLUME
+from trio2o.pods.identity import FAILURES, Identity
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer
+
+
+class Refused(Exception):
+    """A pod said no to a request of ours."""
+
+    def __init__(self, pod_name: str, status: int, text: str) -> None:
+        super().__init__(f'pod {pod_name} refused: {text} ({status})')
+        self.status = status
+        self.text = text
+
+
+class PodApi:
+    """One service of one pod."""
+
+    def __init__(
+        self,
+        client: PodClient,
+        identity: Identity,
+        pod: PodView,
+        service: str,
+        timeout: float | None = None,
+        ids_up: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """
+        :param timeout: seconds for each call; the configured read timeout if None
+        :param ids_up: gives the ids this pod chose itself, with those that tenants see
+        """
+        self.pod = pod
+        self._client = client
+        self._identity = identity
+        self._service = service
+        self._timeout = timeout
+        self._ids_up = ids_up
+
+    def id_up(self, bottom_id: str) -> str:
+        """The id that tenants see for one of the pod's."""
+        return self._ids_up().get(bottom_id, bottom_id)
+
+    def id_down(self, top_id: str) -> str:
+        """The pod's id for one that tenants see."""
+        return next((below for below, above in self._ids_up().items() if above == top_id), top_id)
+
+    def can(self, version: str) -> bool:
+        """Whether the pod has a microversion; one that never told its versions counts as new."""
+        endpoint = self.pod.endpoints.get(self._service)
+        if endpoint is None or not endpoint.max_version:
+            return True
+        return _number(version) <= _number(endpoint.max_version)
+
+    def get(self, path: str, version: str) -> Any:
+        """Read a document; None if there is no such thing.
+
+        :raises PodError: no complete answer came, or the pod is not well
+        :raises Refused: the pod answered 4xx, 404 apart
+        """
+        try:
+            return self.send('GET', path, version).json
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        version: str,
+        document: Mapping[str, Any] | None = None,
+        is_repeated: bool = True,
+    ) -> Answer:
+        """Send a request.
+
+        :param version: microversion wanted; lowered to what the pod has
+        :param is_repeated: whether a read may be sent twice
+        :raises PodError: no complete answer came, or the pod is not well
+        :raises Refused: the pod answered 4xx
+        """
+        answer = self._send_once(method, path, version, document, is_repeated)
+        if answer.status == 401:
+            # Our token may have been revoked; a new one tells whether it is that.
+            self._identity.forget_token()
+            answer = self._send_once(method, path, version, document, is_repeated)
+        if answer.status >= 500:
+            text = f'{self._service} answered {answer.status}'
+            raise exception.PodNoAnswer(self.pod.name, text)
+        if answer.status >= 400:
+            raise Refused(self.pod.name, answer.status, _message(answer))
+        return answer
+
+    def _send_once(
+        self,
+        method: str,
+        path: str,
+        version: str,
+        document: Mapping[str, Any] | None,
+        is_repeated: bool,
+    ) -> Answer:
+        headers = [
+            *self._identity.headers(),
+            ('Accept', 'application/json'),
+            ('OpenStack-API-Version', f'{self._service} {self._lowered(version)}'),
+        ]
+        body = None
+        if document is not None:
+            headers.append(('Content-Type', 'application/json'))
+            body = orjson.dumps(document)
+        return self._client.send(
+            self.pod,
+            self._service,
+            method,
+            self._prefix() + path,
+            headers,
+            body,
+            self._timeout,
+            is_repeated,
+        )
+
+    def _prefix(self) -> str:
+        """Cinder could not do without the project in the path before 2022."""
+        if self._service != VOLUME:
+            return ''
+        try:
+            project_id = self._identity.project_id()
+        except FAILURES as error:
+            reason = type(error).__name__
+            raise exception.ServiceUnavailable(f'Keystone gave no token: {reason}') from error
+        return f'/{project_id}' if project_id else ''
+
+    def _lowered(self, version: str) -> str:
+        return version if self.can(version) else self.pod.endpoints[self._service].max_version
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split('.')))
+
+
+def _message(answer: Answer) -> str:
+    """What a fault body says, or the first of what else there is."""
+    document = answer.json
+    if isinstance(document, dict) and document:
+        inner = next(iter(document.values()))
+        if isinstance(inner, dict) and inner.get('message'):
+            return str(inner['message'])
+    return answer.body[:200].decode(errors='replace')
