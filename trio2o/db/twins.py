@@ -131,9 +131,9 @@ def _inserted(db: Database, row: dict[str, Any]) -> tuple[Twin, bool]:
 
 @retry_on_deadlock
 def made(db: Database, twin_id: int, bottom_id: str) -> bool:
-    """Record the id a pod gave a twin."""
+    """Record the id a pod gave a twin; false when it has to go already."""
     with db.writer() as session:
-        statement = sqlalchemy.update(_T).where(_T.id == twin_id)
+        statement = sqlalchemy.update(_T).where(_T.id == twin_id, _T.state == 'making')
         return changed(session, statement.values(bottom_id=bottom_id, state='made', busy_until=None)) > 0
 
 

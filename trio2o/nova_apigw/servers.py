@@ -309,10 +309,11 @@ CREATE = Place(
     has_host_after_zone=True,
     by_name=by_name,
     siblings=siblings,
+    joins=TWINNED.joined,
     needs=needs.of_server,
 )
 
-FORWARD = Forward(SERVER)
+FORWARD = Forward(SERVER, rename=groups_up)
 
 _ACTIONS = (
     'addFixedIp',

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's servers: create, list, show, update, delete."""
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
+
+_UUID = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.IGNORECASE)
 
 _CREATE_KEYS = {
     'name',
@@ -109,14 +112,16 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
 def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) -> None:
     if record['deleted'] or record['vm_state'] != 'building':
         return
-    place = host or nova.hosts[0]
-    if place not in nova.hosts:  # forced by zone:host, and found out only here
+    hosts = [name for name in nova.hosts if host in (None, name) and (host or name not in nova.disabled)]
+    place = next((name for name in hosts if nova.has_room(name, record['flavor'])), None)
+    if place is None:  # found out only here, when the request has long been accepted
+        message = 'No valid host was found. ' + ('There are not enough hosts available.' if hosts else '')
         records.touch(
             nova,
             record,
             vm_state='error',
             task_state=None,
-            fault={'code': 500, 'created': zulu(nova.stamp()), 'details': '', 'message': 'No valid host was found. '},
+            fault={'code': 500, 'created': zulu(nova.stamp()), 'details': '', 'message': message},
         )
         return
     records.touch(
@@ -206,6 +211,8 @@ def _check_references(nova: 'Nova', request: wire.Request, body: dict[str, Any],
     if key and (request.user.user_id, key) not in nova.keypairs:
         raise Refusal(400, 'Invalid key_name provided.')
     group = hints.get('group')
+    if 'group' in hints and not (isinstance(group, str) and _UUID.fullmatch(group)):
+        raise Refusal(400, f"Invalid input for field/attribute group. Value: {group}. {group!r} is not a 'uuid'")
     if group is not None and group not in nova.groups:
         raise Refusal(400, f'Instance group {group} could not be found.')
 

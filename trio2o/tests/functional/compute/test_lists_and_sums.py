@@ -61,22 +61,6 @@ class TestServerGroups(InfraTest):
         answer = self.nova.get(f'/os-server-groups/{other["id"]}')
         self.assertIn('Server group', self.assert_own_words(answer, 503))
 
-    def test_draws_its_servers(self):
-        for pod in ('Pod1', 'Pod2'):
-            group = self.in_pod(pod, pod)
-            server = self.boot({'group': group['id']})
-            self.assertEqual(202, server.status, server.text)
-            self.assertEqual(pod, self.pod_of('server', server['server']['id']))
-
-    def boot(self, hints, **server):
-        body = {'server': {'name': 'x', 'imageRef': self.cloud.lab.image['id'], 'flavorRef': '1', **server}}
-        return self.nova.post('/servers', {**body, 'os:scheduler_hints': hints})
-
-    def test_disagrees_with_a_zone(self):
-        group = self.in_pod('Pod2', 'two')
-        answer = self.boot({'group': group['id']}, availability_zone='az1')
-        self.assertIn(group['id'], self.assert_own_words(answer, 400))
-
 
 class TestUsage(InfraTest):
     def setUp(self):

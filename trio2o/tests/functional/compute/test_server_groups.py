@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Server groups with servers in any zone: made in one pod, with twins where servers are."""
+
+from concurrent import futures
+
+from trio2o.db import twins
+from trio2o.lab.emulated.faults import DropAfter, Refuse, Slow, Status
+from trio2o.tests.functional.compute.test_infrastructure import InfraTest
+from trio2o.tests.functional.conversations.base import ids
+
+MISSING = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+
+
+class GroupsTest(InfraTest):
+    def make(self, policy='anti-affinity', rules=None, **kwargs):
+        group = {'name': 'group', 'policy': policy, **({'rules': rules} if rules else {})}
+        answer = self.nova.post('/os-server-groups', {'server_group': group}, version='2.64', **kwargs)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['server_group']
+
+    def boot(self, group_id, zone=None, as_='demo', **server):
+        where = {'availability_zone': zone} if zone else {}
+        body = {'name': 'x', 'imageRef': self.cloud.lab.image['id'], 'flavorRef': '1', **where, **server}
+        hints = {'group': group_id}
+        return self.nova.post('/servers', {'server': body, 'os:scheduler_hints': hints}, as_=as_)
+
+    def booted(self, group_id, zone=None, pod=None, **kwargs):
+        answer = self.boot(group_id, zone, **kwargs)
+        self.assertEqual(202, answer.status, answer.text)
+        server_id = answer['server']['id']
+        self.assertEqual(pod or zone.replace('az', 'Pod'), self.pod_of('server', server_id))
+        return server_id
+
+    def groups_in(self, pod):
+        return list(self.cloud.pod(pod).nova.groups.values())
+
+    def show(self, group_id, version='2.64', **kwargs):
+        answer = self.nova.get(f'/os-server-groups/{group_id}', version=version, **kwargs)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['server_group']
+
+    def list(self, query='', **kwargs):
+        return self.nova.get(f'/os-server-groups{query}', version='2.64', **kwargs)['server_groups']
+
+
+class TestServersInAnyZone(GroupsTest):
+    def test_members_in_all_pods(self):
+        group = self.make(rules={'max_server_per_host': 2})
+        first, second = self.booted(group['id'], 'az1'), self.booted(group['id'], 'az2')
+        third = self.booted(group['id'], 'az2')
+        wanted = {**group, 'members': [first, second, third]}
+        self.assertEqual(wanted, self.show(group['id']))
+        self.assertEqual([wanted], self.list())
+        self.assertEqual([wanted], self.list('?all_projects=True', as_='admin'))
+        older = self.show(group['id'], '2.1')
+        self.assertEqual(
+            (['anti-affinity'], [first, second, third], {'id', 'name', 'policies', 'metadata', 'members'}),
+            (older['policies'], older['members'], set(older)),
+        )
+        (twin,) = self.groups_in('Pod2')
+        self.assertEqual(
+            (group['name'], group['policy'], group['rules'], group['project_id'], [second, third]),
+            (twin['name'], twin['policy'], twin['rules'], twin['project_id'], twin['members']),
+        )
+
+    def test_servers_name_the_group_by_its_id(self):
+        group = self.make()
+        server_id = self.booted(group['id'], 'az2')
+        (twin,) = self.groups_in('Pod2')
+        self.assertNotEqual(group['id'], twin['id'])
+        path = f'/servers/{server_id}'
+        answers = [
+            self.nova.get(path, version='2.71'),
+            self.nova.put(path, {'server': {'name': 'y'}}, version='2.71'),
+            self.nova.post(f'{path}/action', {'rebuild': {'imageRef': self.cloud.lab.image['id']}}, version='2.71'),
+        ]
+        for answer in answers:
+            self.assertEqual([group['id']], answer['server']['server_groups'], answer.text)
+            self.assertNotIn(twin['id'], answer.text)
+        (sent,) = [request for request in self.seen('Pod2', method='POST') if request.path.endswith('/servers')]
+        self.assertIn(twin['id'].encode(), sent.body)
+
+    def test_a_twin_is_nobody_elses_business(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        (twin,) = self.groups_in('Pod2')
+        for method in ('GET', 'DELETE'):
+            answer = self.nova.request(method, f'/os-server-groups/{twin["id"]}')
+            message = f'Instance group {twin["id"]} could not be found.'
+            self.assertEqual((404, message), (answer.status, answer.fault))
+        self.assertEqual([twin['id']], ids(self.groups_in('Pod2')))
+        self.assertEqual([group['id']], ids(self.list()))
+        self.assertEqual([], self.list('?offset=1'))
+
+    def test_deleted_with_its_twins(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
+        self.assertEqual(([], []), (self.groups_in('Pod1'), self.groups_in('Pod2')))
+        self.assertEqual([], twins.of(self.cloud.runtime.db, 'server_group', group['id']))
+        answer = self.boot(group['id'], 'az2')
+        self.assertEqual((400, f'Instance group {group["id"]} could not be found.'), (answer.status, answer.fault))
+
+    def test_made_behind_our_back(self):
+        body = {'server_group': {'name': 'there', 'policies': ['anti-affinity']}}
+        group = self.cloud.direct('Pod2').post('/os-server-groups', body)['server_group']
+        server_id = self.booted(group['id'], 'az1')
+        self.assertEqual([server_id], self.show(group['id'])['members'])
+
+    def test_a_twin_deleted_behind_our_back(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        self.cloud.pod('Pod2').nova.groups.clear()
+        server_id = self.booted(group['id'], 'az2')
+        self.assertEqual([server_id], self.show(group['id'])['members'])
+        self.assertEqual(1, len(self.groups_in('Pod2')))
+
+    def test_the_group_deleted_behind_our_back(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        self.cloud.pod('Pod1').nova.groups.clear()
+        self.assertEqual([], self.list())
+        self.assertEqual(404, self.nova.get(f'/os-server-groups/{group["id"]}').status)
+        self.assertEqual([], self.groups_in('Pod2'))
+
+    def test_racing_creates_make_one_twin(self):
+        group = self.make()
+        self.cloud.pod('Pod2').nova.faults.add(Slow(seconds=0.2, path='/os-server-groups', method='POST'))
+        with futures.ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda number: self.boot(group['id'], 'az2'), range(6)))
+        self.assertEqual({202}, {answer.status for answer in answers})
+        self.assertEqual(1, len(self.groups_in('Pod2')))
+        self.assertEqual(6, len(self.show(group['id'])['members']))
+
+    def test_unknown(self):
+        answer = self.boot(MISSING, 'az2')
+        self.assertEqual((400, f'Instance group {MISSING} could not be found.'), (answer.status, answer.fault))
+        for odd in (['x'], 'x' * 300, 'a/../b', 7, None, ''):
+            answer = self.boot(odd, 'az2')
+            self.assertLess(answer.status, 500, (odd, answer.text))
+
+    def test_of_another_project(self):
+        """Nova lets whoever knows its id; what is made for it may not become another's."""
+        group = self.make()
+        self.assertEqual(404, self.nova.get(f'/os-server-groups/{group["id"]}', as_='alt').status)
+        answer = self.boot(group['id'], 'az2', as_='alt')
+        self.assertIn(group['id'], self.assert_own_words(answer, 400))
+        self.assertEqual([], self.groups_in('Pod2'))
+        answer = self.nova.delete(f'/os-server-groups/{group["id"]}', as_='alt')
+        self.assertEqual((404, [group['id']]), (answer.status, ids(self.groups_in('Pod1'))))
+
+
+class TestAffinity(GroupsTest):
+    def test_is_where_its_members_are(self):
+        group = self.make('affinity')
+        server_id = self.booted(group['id'], 'az2')
+        # No zone: not the default one.
+        self.booted(group['id'], pod='Pod2')
+        answer = self.boot(group['id'], 'az1')
+        self.assertIn(group['id'], self.assert_own_words(answer, 400))
+        for member in self.show(group['id'])['members']:
+            self.assertEqual(204, self.nova.delete(f'/servers/{member}').status)
+        self.assertNotIn(server_id, self.show(group['id'])['members'])
+        self.booted(group['id'], 'az1')
+        self.assertEqual(400, self.boot(group['id'], 'az2').status)
+
+    def test_racing_creates_end_in_one_pod(self):
+        group = self.make('affinity')
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.pod(pod).nova.faults.add(Slow(seconds=0.2, path='/servers', method='POST'))
+        with futures.ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda number: self.boot(group['id'], f'az{number % 2 + 1}'), range(6)))
+        booted = [answer['server']['id'] for answer in answers if answer.status == 202]
+        self.assertEqual(3, len(booted), [answer.text for answer in answers])
+        self.assertEqual(1, len({self.pod_of('server', server_id) for server_id in booted}))
+        for answer in answers:
+            if answer.status != 202:
+                self.assert_own_words(answer, 400)
+
+    def test_a_refused_create_leaves_it_free(self):
+        group = self.make('affinity')
+        self.assertEqual(400, self.boot(group['id'], 'az1', flavorRef='missing').status)
+        self.booted(group['id'], 'az2')
+
+    def test_its_pod_is_away(self):
+        group = self.make('affinity')
+        self.booted(group['id'], 'az2')
+        self.break_pod('Pod2', Refuse())
+        self.assertEqual(400, self.boot(group['id'], 'az1').status)
+        self.assert_own_words(self.boot(group['id'], 'az2'), 503)
+
+
+class TestPodsThatAreAway(GroupsTest):
+    def test_its_own(self):
+        group = self.make()
+        first = self.booted(group['id'], 'az2')
+        self.break_pod('Pod1', Refuse())
+        second = self.booted(group['id'], 'az2')
+        self.assertEqual({**group, 'members': [first, second]}, self.show(group['id']))
+        self.assertEqual([{**group, 'members': [first, second]}], self.list())
+        self.assert_own_words(self.nova.delete(f'/os-server-groups/{group["id"]}'), 503)
+        self.assertEqual(1, len(self.groups_in('Pod2')))
+
+    def test_its_own_before_there_was_a_twin(self):
+        group = self.make()
+        self.break_pod('Pod1', Refuse())
+        self.booted(group['id'], 'az2')
+
+    def test_that_of_a_twin(self):
+        group = self.make()
+        first = self.booted(group['id'], 'az1')
+        self.booted(group['id'], 'az2')
+        self.break_pod('Pod2', Refuse())
+        self.assertEqual([first], self.show(group['id'])['members'])
+        self.assertEqual([[first]], [shown['members'] for shown in self.list()])
+        self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
+        self.cloud.pod('Pod2').nova.faults.clear()
+        # There it is still, and nobody sees it.
+        self.assertEqual((1, []), (len(self.groups_in('Pod2')), self.list()))
+        self.cloud.run_jobs()
+        self.assertEqual([], self.groups_in('Pod2'))
+
+    def test_that_will_not_have_a_twin(self):
+        group = self.make()
+        for fault, status in ((Status(503, path='/os-server-groups'), 503), (Refuse(path='/os-server-groups'), 503)):
+            self.break_pod('Pod2', fault, services=('nova',))
+            self.assert_own_words(self.boot(group['id'], 'az2'), status)
+        self.assertEqual({}, self.cloud.pod('Pod2').nova.servers)
+        self.cloud.pod('Pod2').nova.faults.clear()
+        self.cloud.runtime.client.breakers._states.clear()
+        self.booted(group['id'], 'az2')
+
+    def test_that_does_not_say_whether_it_has_one(self):
+        group = self.make()
+        self.break_pod('Pod2', DropAfter(path='/os-server-groups', method='POST', times=1), services=('nova',))
+        self.assert_own_words(self.boot(group['id'], 'az2'), 503)
+        self.assertEqual({}, self.cloud.pod('Pod2').nova.servers)
+        server_id = self.booted(group['id'], 'az2')
+        self.assertEqual([server_id], self.show(group['id'])['members'])
