@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 
 COMPUTE = 'compute'
 VOLUME = 'volume'
+#: Where a pod's capacity is read. No tenant's request goes there, and a pod can do without.
+PLACEMENT = 'placement'
 
 #: Service -> last path segment of its versioned endpoint.
 _VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
@@ -57,7 +59,7 @@ class Endpoint:
 
 
 def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, Endpoint]:
-    """The compute and volume endpoints a region has in Keystone, versions not yet asked for.
+    """The endpoints a region has in Keystone, versions not yet asked for; none if there is nothing for tenants.
 
     :raises ServiceUnavailable: Keystone does not answer
     """
@@ -70,11 +72,15 @@ def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, End
             if url:
                 found[service] = _endpoint(service, url, identity.project_id())
                 break
+    if found and (url := _url(catalog, PLACEMENT, region, conf.pods.interface)):
+        found[PLACEMENT] = Endpoint(url.rstrip('/'), (url.rstrip('/'),))
     return found
 
 
 def with_versions(identity: Identity, service: str, endpoint: Endpoint) -> Endpoint:
     """The endpoint with the versions its pod tells now, or as it was if the pod does not answer."""
+    if service not in _VERSION_OF:
+        return endpoint
     try:
         document = _VERSION_OF[service](identity, endpoint.url)
     except (*FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException, LookupError) as error:

@@ -34,7 +34,7 @@ class _Second:
     """What went into a pod within one second, and what was known of the pod then."""
 
     at: datetime
-    usage: Usage
+    usage: Usage | None
     taken: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,14 +66,15 @@ class Room:
 
     def placed(self, pod: PodView, request: PodRequest) -> None:
         """Remember that the pod accepted a request."""
-        usage = self._usage(pod, request.service)
-        if usage is None or not request.resources:
+        if not request.resources:
             return
         now = self._clock().replace(microsecond=0)
         with self._lock:
             seconds = self._recent.setdefault((pod.id, request.service, _backend(request)), [])
+            while seconds and seconds[0].at < now - self._max_age - SETTLED:
+                del seconds[0]  # nobody reads that pod any more
             if not seconds or seconds[-1].at != now:
-                seconds.append(_Second(now, usage))
+                seconds.append(_Second(now, self._usage(pod, request.service)))
             taken = seconds[-1].taken
             for name, amount in request.resources.items():
                 taken[name] = taken.get(name, 0) + amount
@@ -111,7 +112,8 @@ def _after(amounts: Mapping[str, Amount], recent: list[_Second], backend: str) -
     The books may show part of it by now. So of two pictures the darker one counts: the books as they are, and the
     books as they were before the first of it, less all of it.
     """
-    before = recent[0].usage.of_backend(backend)
+    usage = recent[0].usage
+    before = {} if usage is None else usage.of_backend(backend)
     found = dict(amounts)
     for name, amount in amounts.items():
         taken = sum(second.taken.get(name, 0) for second in recent)

@@ -25,7 +25,8 @@ _VERSION = {
 class Placement(service.PodService):
     """One resource provider for each host of the pod's Nova.
 
-    ``capacity`` (by host, or '' for all) is what tests change to make a pod small or full.
+    ``capacity`` (by host, or '' for all) is what tests change to make a pod small or full; so are ``ratios`` and
+    ``reserved``, of all hosts.
     """
 
     def __init__(self, nova: 'Nova', log_size: int | None = 10000) -> None:
@@ -33,6 +34,9 @@ class Placement(service.PodService):
         super().__init__(nova.keystone, nova.clock, log_size)
         self.nova = nova
         self.capacity: dict[str, dict[str, int]] = {'': dict(CAPACITY)}
+        self.ratios = {'VCPU': 4.0, 'MEMORY_MB': 1.0, 'DISK_GB': 1.0}
+        self.reserved = {'VCPU': 0, 'MEMORY_MB': 512, 'DISK_GB': 0}
+        nova.has_room = self.has_room
 
     def providers(self) -> dict[str, str]:
         """Hosts by the provider's uuid."""
@@ -52,6 +56,32 @@ class Placement(service.PodService):
             and project in (None, server['project_id'])
         ]
         return {name: sum(server['flavor'][key] for server in live) for name, key in _FLAVOR.items()}
+
+    def inventory(self, host: str) -> dict[str, dict[str, Any]]:
+        """What a host has."""
+        capacity = self.capacity.get(host) or self.capacity['']
+        return {
+            name: {
+                'total': total,
+                'reserved': self.reserved.get(name, 0),
+                'min_unit': 1,
+                'max_unit': total,
+                'step_size': 1,
+                'allocation_ratio': self.ratios.get(name, 1.0),
+            }
+            for name, total in capacity.items()
+        }
+
+    def has_room(self, host: str, flavor: dict[str, Any]) -> bool:
+        """Whether a server of a flavor fits on a host, as Nova's scheduler asks."""
+        if self.capacity == {'': CAPACITY}:
+            return True  # nobody fills that
+        used = self.usage(host)
+        return all(
+            used.get(name, 0) + flavor[_FLAVOR[name]] <= (row['total'] - row['reserved']) * row['allocation_ratio']
+            for name, row in self.inventory(host).items()
+            if name in _FLAVOR
+        )
 
     def respond(self, request: wire.Request) -> wire.Response:
         if request.path == '/':
@@ -112,8 +142,12 @@ def _provider(provider_id: str, host: str) -> dict[str, Any]:
 
 
 def list_providers(placement: Placement, request: wire.Request) -> wire.Response:
-    """GET /resource_providers, by name or uuid."""
+    """GET /resource_providers, by name, uuid or what the host must not have."""
     rows = [_provider(*row) for row in placement.providers().items()]
+    if request.last('required') == '!COMPUTE_STATUS_DISABLED':
+        if request.minor < 22:
+            raise wire.Refusal(400, 'Invalid query string parameters')
+        rows = [row for row in rows if row['name'] not in placement.nova.disabled]
     for key in ('name', 'uuid'):
         if request.has(key):
             rows = [row for row in rows if row[key] == request.last(key)]
@@ -127,25 +161,8 @@ def show_provider(placement: Placement, request: wire.Request) -> wire.Response:
 
 def list_inventories(placement: Placement, request: wire.Request) -> wire.Response:
     """GET /resource_providers/{uuid}/inventories."""
-    capacity = placement.capacity.get(_host(placement, request)) or placement.capacity['']
-    ratios = {'VCPU': 4.0, 'MEMORY_MB': 1.0, 'DISK_GB': 1.0}
-    reserved = {'VCPU': 0, 'MEMORY_MB': 512, 'DISK_GB': 0}
-    return wire.reply(
-        {
-            'resource_provider_generation': 1,
-            'inventories': {
-                name: {
-                    'total': total,
-                    'reserved': reserved.get(name, 0),
-                    'min_unit': 1,
-                    'max_unit': total,
-                    'step_size': 1,
-                    'allocation_ratio': ratios.get(name, 1.0),
-                }
-                for name, total in capacity.items()
-            },
-        }
-    )
+    inventories = placement.inventory(_host(placement, request))
+    return wire.reply({'resource_provider_generation': 1, 'inventories': inventories})
 
 
 def list_usages(placement: Placement, request: wire.Request) -> wire.Response:

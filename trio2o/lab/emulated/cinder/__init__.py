@@ -82,6 +82,8 @@ class Cinder(service.PodService):
         self.default_types: dict[str, str] = {}
         self.filters: dict[str, list[str]] = infra.FILTERS
         self.hosts: list[str] = ['volume-1']
+        self.capacity_gb = 1000
+        self.capabilities: dict[str, Any] = {}  # what tests have pools tell besides
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []

@@ -76,7 +76,7 @@ def list_services(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /scheduler-stats/get_pools."""
+    """GET /scheduler-stats/get_pools: ``Cinder.capacity_gb`` for each host, and ``Cinder.capabilities`` over it."""
     cinder.admin_only(request, 'scheduler_extension:scheduler_stats:get_pools')
     used = sum(volume['size'] for volume in cinder.volumes.values())
     rows: list[dict[str, Any]] = []
@@ -84,8 +84,8 @@ def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         row: dict[str, Any] = {'name': f'{host}@fake#fake'}
         if str(request.last('detail', 'false')).lower() == 'true':
             row['capabilities'] = {
-                'total_capacity_gb': 1000,
-                'free_capacity_gb': 1000 - used,
+                'total_capacity_gb': cinder.capacity_gb,
+                'free_capacity_gb': cinder.capacity_gb - used,
                 'allocated_capacity_gb': used,
                 'reserved_percentage': 0,
                 'volume_backend_name': 'fake',
@@ -93,6 +93,7 @@ def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
                 'driver_version': '1.0',
                 'vendor_name': 'emulated',
                 'timestamp': micro(cinder.stamp()),
+                **cinder.capabilities,
             }
         rows.append(row)
     return wire.reply({'pools': rows})

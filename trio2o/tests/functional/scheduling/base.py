@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of scheduling do again and again."""
+
+import testtools
+
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+
+class SchedulingTest(testtools.TestCase):
+    """Three pods in az1 and one in az2, told in full by their Placement and Cinder."""
+
+    pods = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az1', 'Pod4': 'az2'}
+    options = {}
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, **self.options))
+        self.nova, self.cinder, self.api = self.cloud.nova, self.cloud.cinder, self.cloud.api
+        self.cloud.run_jobs()
+
+    def capacity(self, pod, vcpus, ram=100000, disk=100000):
+        placement = self.cloud.pod(pod).placement
+        placement.capacity[''] = {'VCPU': vcpus, 'MEMORY_MB': ram, 'DISK_GB': disk}
+        placement.ratios, placement.reserved = {}, {}
+
+    def collect(self):
+        self.cloud.runtime.jobs.submit('collect_usage', 'all', None)
+        self.cloud.run_jobs()
+
+    def boot(self, zone='az1', as_='demo', flavor='1', **server):
+        body = {'name': 'x', 'flavorRef': flavor, 'imageRef': self.cloud.lab.image['id'], **server}
+        if zone:
+            body['availability_zone'] = zone
+        return self.nova.post('/servers', {'server': body}, as_=as_)
+
+    def volume(self, zone='az1', size=1, as_='demo', **volume):
+        body = {'size': size, **volume}
+        if zone:
+            body['availability_zone'] = zone
+        return self.cinder.post('/volumes', {'volume': body}, as_=as_)
+
+    def pod_of(self, answer):
+        self.assertEqual(202, answer.status, answer.text)
+        (made,) = answer.json.values()
+        for name, pod in self.cloud.lab.pods.items():
+            if made['id'] in pod.nova.servers or made['id'] in pod.cinder.volumes:
+                return name
+        raise AssertionError('it is nowhere')
+
+    def flavor(self, name, **specs):
+        body = {'flavor': {'name': name, 'id': name, 'ram': 512, 'vcpus': 1, 'disk': 1}}
+        self.assertEqual(200, self.nova.post('/flavors', body, as_='admin').status)
+        if specs:
+            specs = {f'trio2o:{key}': value for key, value in specs.items()}
+            answer = self.nova.post(f'/flavors/{name}/os-extra_specs', {'extra_specs': specs}, as_='admin')
+            self.assertEqual(200, answer.status, answer.text)
+        self.cloud.run_jobs()
+
+    def type(self, name, **specs):
+        specs = {f'trio2o:{key}': value for key, value in specs.items()}
+        answer = self.cinder.post('/types', {'volume_type': {'name': name, 'extra_specs': specs}}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        self.cloud.run_jobs()
+
+    def bindings(self, history=False, **query):
+        """(pod, group, is current), oldest first."""
+        names = {pod_id: name for name, pod_id in self.cloud.pod_ids.items()}
+        if history:
+            query['history'] = 'true'
+        found = self.api.get('/bindings', query=query)['pod_bindings']
+        return [(names[each['pod_id']], each['affinity_group'], each['ended_at'] is None) for each in found]

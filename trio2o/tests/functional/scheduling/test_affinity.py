@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods that are for something, and what asks for them."""
+
+from trio2o.tests.functional.scheduling.base import SchedulingTest
+
+
+class TestAffinity(SchedulingTest):
+    def setUp(self):
+        super().setUp()
+        self.cloud.set_pod('Pod1', resource_affinity_tag={'gpu': 'a100'})
+        self.flavor('gpu', gpu='a100')
+        self.type('gpu', gpu='a100')
+
+    def test_only_its_flavor_goes_there(self):
+        self.assertEqual('Pod2', self.pod_of(self.boot()))
+        self.assertEqual('Pod1', self.pod_of(self.boot(flavor='gpu')))
+        self.assertEqual('Pod2', self.pod_of(self.boot()))
+        self.assertEqual([('Pod2', '', True), ('Pod1', 'gpu=a100', True)], self.bindings())
+
+    def test_volumes_of_the_group_are_there_too(self):
+        self.assertEqual('Pod1', self.pod_of(self.volume(volume_type='gpu')))
+        self.assertEqual('Pod1', self.pod_of(self.boot(flavor='gpu')))
+        self.assertEqual('Pod2', self.pod_of(self.volume()))
+
+    def test_whichever_comes_first(self):
+        self.cloud.set_pod('Pod3', resource_affinity_tag={'gpu': 'a100'})
+        self.cloud.set_pod('Pod1', state='disabled', reason='new cards')
+        self.assertEqual('Pod3', self.pod_of(self.boot(flavor='gpu')))
+        self.cloud.set_pod('Pod1', state='enabled')
+        self.assertEqual('Pod3', self.pod_of(self.volume(volume_type='gpu')))
+
+    def test_nobody_has_it(self):
+        self.flavor('tpu', tpu='v5')
+        self.type('tpu', tpu='v5')
+        answer = self.boot(flavor='tpu')
+        self.assertEqual(400, answer.status)
+        self.assertEqual(
+            'No valid host was found. No part of availability zone az1 has what the flavor asks for: tpu=v5.',
+            answer.fault,
+        )
+        answer = self.volume(volume_type='tpu')
+        self.assertEqual(400, answer.status)
+        self.assertIn('No valid backend was found. No part of availability zone az1', answer.fault)
+        self.assertEqual([], self.bindings())
+
+    def test_those_that_have_it_rest(self):
+        self.cloud.set_pod('Pod1', state='maintenance', reason='new cards')
+        answer = self.boot(flavor='gpu')
+        self.assertEqual(503, answer.status)
+        self.assertIn('az1', answer.fault)
+        self.assertNotIn('Pod1', answer.text)
+
+    def test_all_are_set_apart(self):
+        for pod in ('Pod2', 'Pod3'):
+            self.cloud.set_pod(pod, resource_affinity_tag={'gpu': 't4'})
+        answer = self.boot()
+        self.assertEqual(400, answer.status)
+        self.assertIn('No valid host was found. Every part of availability zone az1 is set apart', answer.fault)
+        self.assertEqual('Pod4', self.pod_of(self.boot('')))
+
+    def test_a_wider_group_helps_out(self):
+        self.cloud.set_pod('Pod3', resource_affinity_tag={'gpu': 'a100', 'disk': 'ssd'})
+        self.flavor('both', gpu='a100', disk='ssd')
+        self.assertEqual('Pod3', self.pod_of(self.boot(flavor='both')))
+        self.assertEqual('Pod1', self.pod_of(self.boot(flavor='gpu')))
+        self.capacity('Pod1', 1)
+        self.collect()
+        self.assertEqual('Pod3', self.pod_of(self.boot(flavor='gpu')))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods fill up: bindings move, volumes follow, headroom is left alone."""
+
+import threading
+
+from trio2o.db import bindings
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.scheduling.base import SchedulingTest
+
+
+class TestFull(SchedulingTest):
+    def setUp(self):
+        super().setUp()
+        self.capacity('Pod1', 2)
+        self.collect()
+
+    def test_boot_until_full(self):
+        self.assertEqual(['Pod1', 'Pod1'], [self.pod_of(self.boot()) for _ in range(2)])
+        self.assertEqual('Pod1', self.pod_of(self.volume()))
+        # No reading in between: the gateway remembers what it placed.
+        self.assertEqual('Pod2', self.pod_of(self.boot()))
+        self.assertEqual([('Pod1', '', False), ('Pod2', '', True)], self.bindings(history=True))
+        self.assertEqual([('Pod2', '', True)], self.bindings())
+        self.assertEqual('Pod2', self.pod_of(self.volume()))
+        self.collect()
+        self.assertEqual('Pod2', self.pod_of(self.boot()))
+        self.cloud.pod('Pod1').nova.settle(everything=True)
+        statuses = {server['vm_state'] for server in self.cloud.pod('Pod1').nova.servers.values()}
+        self.assertEqual({'active'}, statuses)
+
+    def test_another_project_goes_by_the_same_room(self):
+        self.assertEqual(['Pod1', 'Pod1'], [self.pod_of(self.boot()) for _ in range(2)])
+        self.assertEqual('Pod2', self.pod_of(self.boot(as_='alt')))
+
+    def test_comes_back_neither_at_once_nor_later(self):
+        first = [self.boot() for _ in range(2)][0]
+        self.boot()
+        self.nova.delete(f'/servers/{first["server"]["id"]}')
+        self.collect()
+        self.assertEqual('Pod2', self.pod_of(self.boot()))
+
+    def test_several_at_once_need_room_for_all(self):
+        self.assertEqual('Pod2', self.pod_of(self.boot(min_count=3)))
+
+    def test_everything_full(self):
+        for pod in ('Pod2', 'Pod3'):
+            self.capacity(pod, 0)
+        self.collect()
+        self.assertEqual(['Pod1', 'Pod1'], [self.pod_of(self.boot()) for _ in range(2)])
+        answer = self.boot()
+        self.assertEqual(503, answer.status)
+        self.assertIn('az1', answer.fault)
+        self.assertIsNone(answer.headers.get('Retry-After'))
+        self.assertEqual('Pod4', self.pod_of(self.boot('')))
+
+    def test_nothing_is_read_on_the_way(self):
+        self.cloud.lab.quiet()
+        self.boot()
+        self.assertEqual([], list(self.cloud.pod('Pod1').placement.requests))
+
+    def test_what_cannot_be_read_has_room(self):
+        self.capacity('Pod1', 0)
+        self.cloud.pod('Pod1').placement.faults.add(Refuse())
+        self.collect()
+        self.assertEqual('Pod1', self.pod_of(self.boot()), 'the last reading counts')
+        with self.cloud.runtime.db.writer() as session:
+            from trio2o.db.models import PodUsage
+
+            session.query(PodUsage).delete()
+        self.cloud.runtime.registry.refresh()
+        self.assertEqual('Pod1', self.pod_of(self.boot()))
+
+
+class TestStale(SchedulingTest):
+    options = {'scheduler': {'usage_max_age': 0}}
+
+    def test_has_room(self):
+        self.capacity('Pod1', 0)
+        self.collect()
+        self.assertEqual('Pod1', self.pod_of(self.boot()))
+
+
+class TestHeadroom(SchedulingTest):
+    options = {'scheduler': {'headroom': 'vcpu:50%,gigabytes:10'}}
+
+    def test_of_all_pods(self):
+        self.capacity('Pod1', 4)
+        self.collect()
+        self.assertEqual(['Pod1', 'Pod1', 'Pod2'], [self.pod_of(self.boot()) for _ in range(3)])
+
+    def test_of_one_pod_over_it(self):
+        self.capacity('Pod1', 4)
+        self.cloud.set_pod('Pod1', headroom={'VCPU': 1})
+        self.collect()
+        self.assertEqual(['Pod1'] * 3 + ['Pod2'], [self.pod_of(self.boot()) for _ in range(4)])
+
+    def test_of_volumes(self):
+        self.cloud.pod('Pod1').cinder.capacity_gb = 100
+        self.collect()
+        self.assertEqual('Pod1', self.pod_of(self.volume(size=60)))
+        self.assertEqual('Pod2', self.pod_of(self.volume(size=31)))
+
+
+class TestRaces(SchedulingTest):
+    def test_first_creates_at_once_end_with_one_binding(self):
+        made = []
+
+        def create(number):
+            made.append(self.boot() if number % 2 else self.volume())
+
+        threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        pods = {self.pod_of(answer) for answer in made}
+        self.assertEqual(1, len(pods))
+        current = bindings.current(self.cloud.runtime.db, self.cloud.project_id())
+        self.assertEqual(1, len(current))
+
+    def test_moves_at_once_end_with_one_binding(self):
+        self.boot()
+        self.cloud.set_pod('Pod1', state='draining')
+        threads = [threading.Thread(target=self.boot) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([('Pod1', '', False), ('Pod2', '', True)], self.bindings(history=True))

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Placement and Cinder tell, made into numbers."""
+
+import datetime
+
+import testtools
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio2o.pods.usage import GIGABYTES, Amount, Usage, of_pools, of_providers
+
+NOW = datetime.datetime(2026, 1, 1)
+
+
+def host(vcpus, used=0, ratio=1.0, reserved=0, **more):
+    inventory = {'total': vcpus, 'reserved': reserved, 'allocation_ratio': ratio, **more}
+    return {'VCPU': inventory}, {'VCPU': used}
+
+
+def pool(**told):
+    return {'name': 'host@backend#pool', 'capabilities': {'volume_backend_name': 'fake', **told}}
+
+
+class TestProviders(testtools.TestCase):
+    def vcpus(self, *hosts):
+        return of_providers(NOW, hosts).amounts['VCPU']
+
+    def test_overcommitment_and_reserves(self):
+        self.assertEqual(Amount(24, 5, 19, 10), self.vcpus(host(8, 5, 4.0, 2, max_unit=10)))
+
+    def test_hosts_add_up(self):
+        self.assertEqual(Amount(24, 10, 14, 13), self.vcpus(host(8, 7), host(16, 3)))
+
+    def test_one_that_gave_too_much_takes_nothing_of_others(self):
+        self.assertEqual(Amount(12, 12, 4, 4), self.vcpus(host(4, 8), host(8, 4)))
+
+    def test_what_nobody_has_there_is_none_of(self):
+        usage = of_providers(NOW, [])
+        self.assertEqual({'VCPU', 'MEMORY_MB', 'DISK_GB'}, set(usage.amounts))
+        self.assertEqual(Amount(0, 0, 0, 0), usage.amounts['DISK_GB'])
+
+    def test_other_resources_too(self):
+        usage = of_providers(NOW, [({'VGPU': {'total': 4}}, {'VGPU': 1})])
+        self.assertEqual(Amount(4, 1, 3, 3), usage.amounts['VGPU'])
+
+    @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 900), st.floats(0.1, 16), st.integers(0, 20))))
+    def test_never_more_free_than_there_is(self, rows):
+        hosts = [host(total, used, ratio, reserved) for total, used, ratio, reserved in rows]
+        amount = self.vcpus(*hosts)
+        self.assertTrue(0 <= amount.largest <= amount.free <= amount.capacity)
+        self.assertEqual(sum(row[1] for row in rows), amount.used)
+        self.assertTrue(amount.free >= amount.capacity - amount.used)
+
+
+class TestPools(testtools.TestCase):
+    def gigabytes(self, *pools):
+        return of_pools(NOW, pools).amounts[GIGABYTES]
+
+    def test_thick(self):
+        told = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'reserved_percentage': 10}
+        self.assertEqual(Amount(90, 40, 50, 50), self.gigabytes(pool(**told)))
+
+    def test_thin(self):
+        told = {
+            'total_capacity_gb': 100,
+            'free_capacity_gb': 60,
+            'provisioned_capacity_gb': 150,
+            'thin_provisioning_support': True,
+            'max_over_subscription_ratio': '2.0',
+        }
+        # What is promised binds first; then what is really there.
+        self.assertEqual(Amount(200, 150, 50, 50), self.gigabytes(pool(**told)))
+        self.assertEqual(Amount(200, 150, 20, 20), self.gigabytes(pool(**{**told, 'free_capacity_gb': 10})))
+
+    def test_promises_mean_nothing_where_all_is_thick(self):
+        told = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'max_over_subscription_ratio': 20}
+        self.assertEqual(60, self.gigabytes(pool(**told)).free)
+
+    def test_without_limit(self):
+        for told in ('infinite', 'unknown', None, 'NaN'):
+            amount = self.gigabytes(pool(total_capacity_gb=told, free_capacity_gb=told, allocated_capacity_gb=7))
+            self.assertEqual(Amount(None, 7, None, None), amount)
+        both = pool(total_capacity_gb='infinite', free_capacity_gb='infinite')
+        self.assertIsNone(self.gigabytes(pool(total_capacity_gb=1, free_capacity_gb=1), both).free)
+
+    def test_backends(self):
+        usage = of_pools(
+            NOW,
+            [
+                pool(total_capacity_gb=10, free_capacity_gb=10),
+                pool(total_capacity_gb=10, free_capacity_gb=4, volume_backend_name='ssd'),
+                pool(total_capacity_gb=10, free_capacity_gb=3, volume_backend_name='ssd'),
+            ],
+        )
+        self.assertEqual(Amount(30, 13, 17, 10), usage.of_backend('')[GIGABYTES])
+        self.assertEqual(Amount(20, 13, 7, 4), usage.of_backend('ssd')[GIGABYTES])
+        self.assertEqual(0, usage.of_backend('tape')[GIGABYTES].free)
+
+    def test_pools_that_are_down_do_not_count(self):
+        down = pool(total_capacity_gb=10, free_capacity_gb=10, backend_state='down')
+        self.assertIsNone(of_pools(NOW, [down]))
+        self.assertIsNone(of_pools(NOW, []))
+
+    @given(
+        st.fixed_dictionaries(
+            {
+                'total_capacity_gb': st.one_of(st.floats(0, 1e6), st.just('infinite')),
+                'free_capacity_gb': st.one_of(st.floats(0, 1e6), st.just('unknown')),
+                'provisioned_capacity_gb': st.floats(0, 1e6),
+                'reserved_percentage': st.integers(0, 100),
+                'thin_provisioning_support': st.booleans(),
+                'max_over_subscription_ratio': st.one_of(st.floats(1, 20), st.just('auto')),
+            }
+        )
+    )
+    def test_whatever_is_told(self, told):
+        amount = self.gigabytes(pool(**told))
+        self.assertTrue(amount.free is None or amount.free >= 0)
+
+
+class TestStored(testtools.TestCase):
+    def test_round_trip(self):
+        for usage in (
+            of_providers(NOW, [host(8, 5)]),
+            of_pools(NOW, [pool(total_capacity_gb='infinite', free_capacity_gb=1), pool(total_capacity_gb=5)]),
+        ):
+            self.assertEqual(usage, Usage.from_json(usage.to_json(), NOW))
+
+    def test_other_forms_are_nothing(self):
+        for stored in (None, {}, {'amounts': 7, 'pools': []}, {'amounts': {'VCPU': {}}, 'pools': []}):
+            self.assertIsNone(Usage.from_json(stored, NOW))
