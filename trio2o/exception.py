@@ -6,6 +6,7 @@
     Trio2oException
     ├── BadRequest 400
     │   └── PinsDisagree
+    ├── Unauthorized 401             the operator's page: Keystone refused
     ├── Forbidden 403
     ├── NotFound 404
     │   └── RouteNotFound            no such method and path: answered in webob's own form
@@ -44,6 +45,10 @@ class BadRequest(Trio2oException):
 
 class PinsDisagree(BadRequest):
     """Two things a request refers to live in different pods."""
+
+
+class Unauthorized(Trio2oException):
+    code = 401
 
 
 class Forbidden(Trio2oException):

@@ -108,7 +108,7 @@ def _lines(health: PodHealth) -> list[tuple[str, ...]]:
     result = health.level.name.lower() if pod.is_asked else '-'
     if not health.probes:
         return [(*first, '-', '-', '-', '-', '-', behind, usage, result)]
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for index, probe in enumerate(health.probes):
         start, end = (first, (behind, usage, result)) if index == 0 else (('', '', ''), ('', '', ''))
         lines.append((*start, probe.service, *_cells(probe), *end))

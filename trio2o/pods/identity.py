@@ -6,18 +6,38 @@ Requests of tenants never pass here; they travel with the tenant's token.
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from keystoneauth1 import adapter, exceptions, loading
 from keystoneauth1 import session as ks_session
+from keystoneauth1.identity import generic
 from oslo_config import cfg
 from oslo_context import context
 
 from trio2o import exception
 from trio2o.conf import service_auth
 
+LOG = logging.getLogger(__name__)
+
 #: What Keystone can do to us: down, slow, wrong password. Callers see it as one kind of failure.
 FAILURES = (exceptions.ClientException,)
+
+
+@dataclass(frozen=True)
+class Login:
+    """What somebody signs in with.
+
+    :ivar project: '' for the whole system
+    """
+
+    username: str
+    password: str = field(repr=False)
+    user_domain: str
+    project: str
+    project_domain: str
 
 
 class Identity:
@@ -56,6 +76,42 @@ class Identity:
             headers.append(('X-OpenStack-Request-ID', current.global_id))
         return headers
 
+    def sign_in(self, login: Login) -> str:
+        """A token of somebody else, who gave us a password; it is asked for where our own come from.
+
+        :raises Unauthorized: Keystone refused
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        ours: Any = self.session
+        scope: dict[str, Any] = {'system_scope': 'all'}
+        if login.project:
+            scope = {'project_name': login.project, 'project_domain_name': login.project_domain}
+        auth = generic.Password(
+            ours.auth.auth_url,
+            username=login.username,
+            password=login.password,
+            user_domain_name=login.user_domain,
+            **scope,
+        )
+        theirs = ks_session.Session(verify=ours.verify, cert=ours.cert, timeout=ours.timeout)
+        if self._http_adapter is not None:
+            theirs.mount('http://', self._http_adapter)
+        try:
+            return str(auth.get_access(theirs).auth_token)
+        except (exceptions.Unauthorized, exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound) as error:
+            raise exception.Unauthorized('Keystone refused.') from error
+        except FAILURES as error:
+            raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
+
+    def sign_out(self, token: str) -> None:
+        """Revoke a token that was made by ``sign_in``; if that fails it ends by itself."""
+        keystone = adapter.Adapter(self.session, service_type='identity', version='3')
+        headers = {'X-Auth-Token': token, 'X-Subject-Token': token}
+        try:
+            keystone.delete('/auth/tokens', headers=headers, authenticated=False)
+        except FAILURES as error:
+            LOG.warning('a token could not be revoked: %s', type(error).__name__)
+
     def forget_token(self) -> None:
         self.session.invalidate()
 
@@ -71,6 +127,25 @@ class Identity:
             raise exception.ServiceUnavailable(f'Keystone gave no catalog: {type(error).__name__}') from error
         entries: list[dict[str, Any]] = answer.json()['catalog']
         return entries
+
+    def keystone(self, path: str) -> Any:
+        """Read something of Keystone's.
+
+        :returns: the document; None if there is no such thing
+        :raises ServiceUnavailable: Keystone does not answer, or not to us
+        """
+        try:
+            answer = adapter.Adapter(self.session, service_type='identity', version='3').get(path, raise_exc=True)
+        except exceptions.NotFound:
+            return None
+        except FAILURES as error:
+            raise exception.ServiceUnavailable(f'Keystone gave no answer: {type(error).__name__}') from error
+        return answer.json()
+
+    def project(self, project_id: str, tree: str) -> dict[str, Any] | None:
+        """A project with the tree above it (``parents_as_ids``) or below it (``subtree_as_ids``)."""
+        document = self.keystone(f'/projects/{quote(project_id, safe="")}?{tree}')
+        return None if document is None else dict(document['project'])
 
     def project_id(self) -> str | None:
         """Our own project, which Keystone writes into endpoint URLs that ask for one."""
