@@ -1,38 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare the routings of a pod with what it has: record what is missing, end what is gone.
+"""Follow what happens in a pod without passing the gateway: record what is new there, end what is gone.
 
-A pod that has been compared once need not be asked for what has no routing in it.
+Mostly only what changed since the last look is read. All of it is compared when the pod has never been, and now and
+then: the Block Storage API does not tell what was deleted. A pod that has been compared once need not be asked for
+what has no routing in it.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any
-from urllib.parse import quote, urlencode
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from trio2o.db import pods as db_pods
-from trio2o.db import routings
-from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import utcnow
 from trio2o.gateway.kinds import ROUTED
 from trio2o.gateway.resource import Resource
 from trio2o.pods.registry import PodView
-from trio2o.sync.podapi import PodApi, Refused
+from trio2o.sync.podapi import Refused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+from trio2o.xjob.routes import Routes, Taken, split_deleted
 
-LOG = logging.getLogger(__name__)
-
-#: The oldest microversions: mostly they show owner and time of creation, and every pod has them.
-VERSIONS = {'compute': '2.1', 'volume': '3.0'}
-
-_PAGE = 500
-_LIVE = ('creating', 'active', 'deleting')
+#: The clocks of a pod and of ours may differ by as much.
+OVERLAP = timedelta(minutes=5)
 
 
 class ReconcileRoutings:
-    """``{'pod_id': ...}``"""
+    """``{'pod_id': ..., 'is_full': whether to compare all, 'looks': seconds after which to look again, each once}``
+
+    Looks follow where a request was not answered: what it makes may not be there yet.
+    """
 
     max_seconds = 3600.0
 
@@ -41,133 +37,74 @@ class ReconcileRoutings:
         if not pod.is_asked:
             return
         started = utcnow()
-        counts: dict[str, int] = {}
-        for resource in ROUTED.values():
-            if resource.service not in pod.endpoints:
-                continue
+        since = self._since(task, pod, started)
+        counts: dict[str, int | str] = {'since': since.isoformat() if since else 'the beginning'}
+        for resource in present(pod):
+            routes = Routes(task, pod, resource)
             try:
-                seen, new = _take_up(task, pod, resource)
-                gone = _end_gone(task, pod, resource, seen, started)
+                counts |= _follow(routes, since) if since else _compare(routes, started)
             except Refused as error:
                 # A marker that was deleted between two pages, for one: the next run starts anew.
                 raise TryAgain(str(error)) from error
-            counts |= {
-                resource.collection: len(seen),
-                f'new_{resource.collection}': new,
-                f'gone_{resource.collection}': gone,
-            }
             task.progress(**counts)
-        db_pods.set_reconciled(task.runtime.db, pod.id, started)
+        if since:
+            db_pods.set_followed(task.runtime.db, pod.id, started)
+        else:
+            db_pods.set_reconciled(task.runtime.db, pod.id, started)
         task.runtime.registry.refresh()
+        looks = task.job.payload.get('looks')
+        if looks:
+            task.again({'pod_id': pod.id, 'looks': looks[1:]}, looks[0])
+
+    def _since(self, task: Task, pod: PodView, now: datetime) -> datetime | None:
+        """The time since which changes are to be read; None: everything is."""
+        reconciled, followed = pod.record.reconciled_at, pod.record.followed_at
+        every = task.runtime.conf.xjob.full_reconcile_interval
+        if reconciled is None or task.job.payload.get('is_full'):
+            return None
+        if every and reconciled + timedelta(seconds=every) <= now:
+            return None
+        return max(reconciled, followed or reconciled) - OVERLAP
 
 
-def _api(task: Task, pod: PodView, resource: Resource) -> PodApi:
-    runtime = task.runtime
-    return PodApi(runtime.client, runtime.identity, pod, resource.service)
+def present(pod: PodView) -> Iterator[Resource]:
+    """The kinds of resources with routings that a pod can have."""
+    for resource in ROUTED.values():
+        if resource.service in pod.endpoints:
+            yield resource
 
 
-def _take_up(task: Task, pod: PodView, resource: Resource) -> tuple[set[str], int]:
-    """Record what the pod has. :returns: ids of all it has, and how many were not recorded"""
-    api = _api(task, pod, resource)
+def _follow(routes: Routes, since: datetime) -> dict[str, int | str]:
+    seen = ended = 0
+    taken = Taken()
+    for page in routes.pages_since(since):
+        there, deleted = split_deleted(page)
+        seen += len(there)
+        _add(taken, routes.take(there))
+        ended += routes.end_deleted(deleted)
+    return _counts(routes.resource, seen, taken, ended)
+
+
+def _compare(routes: Routes, started: datetime) -> dict[str, int | str]:
     seen: set[str] = set()
-    new = 0
-    for page in _pages(api, resource):
-        task.check()
-        fresh = [item for item in page if item['id'] not in seen]
-        seen.update(item['id'] for item in fresh)
-        new += _record(task, pod, resource, fresh)
-    return seen, new
+    taken = Taken()
+    for page in routes.pages():
+        seen.update(item['id'] for item in page)
+        _add(taken, routes.take(page))
+    return _counts(routes.resource, len(seen), taken, routes.end_gone(seen, started))
 
 
-def _version(resource: Resource) -> str:
-    return resource.listed_at or VERSIONS[resource.service]
+def _add(total: Taken, more: Taken) -> None:
+    total.new += more.new
+    total.moved += more.moved
+    total.conflicts += more.conflicts
 
 
-def _pages(api: PodApi, resource: Resource) -> Iterator[list[dict[str, Any]]]:
-    query = {'all_tenants': '1', 'limit': str(_PAGE)}
-    while True:
-        path = f'{resource.path}/detail?{urlencode(query)}'
-        document = api.get(path, _version(resource)) or {}
-        page = document.get(resource.collection, [])
-        yield page
-        # Cinder's names of its links are of the one, or of the many.
-        if not page or not any(document[name] for name in document if name.endswith('_links')):
-            return
-        query['marker'] = page[-1]['id']
-
-
-def _record(task: Task, pod: PodView, resource: Resource, items: Iterable[Mapping[str, Any]]) -> int:
-    db = task.runtime.db
-    by_id = {item['id']: item for item in items}
-    known = _known(task, pod, resource, by_id)
-    new = []
-    for bottom_id, item in by_id.items():
-        created_at = resource.created_at(item)
-        routing = known.get(bottom_id)
-        owner = resource.owner_of(item, '')
-        if routing is None:
-            if owner:
-                row = NewRouting(resource.type, bottom_id, pod.id, owner, created_at=created_at)
-                new.append(row)
-        elif routing.pod_id != pod.id and routing.is_live:
-            LOG.warning('%s %s is in pod %s and recorded in another', resource.type, bottom_id, pod.name)
-        elif not routing.is_live:
-            # Gone once and there again, as after a restore, or taken for gone too early.
-            routings.record(
-                db,
-                resource_type=resource.type,
-                top_id=routing.top_id,
-                bottom_id=bottom_id,
-                pod_id=pod.id,
-                project_id=owner or routing.project_id,
-                created_at=created_at,
-            )
-        elif routing.created_at is None and created_at is not None:
-            routings.update(db, routing.id, created_at=created_at)
-    return routings.record_many(db, new)
-
-
-def _known(task: Task, pod: PodView, resource: Resource, bottom_ids: Iterable[str]) -> dict[str, Routing]:
-    """Routings by the id in the pod; only what was moved has another one at the top."""
-    db = task.runtime.db
-    ids = list(bottom_ids)
-    known = routings.get_many(db, resource.type, ids)
-    rest = [each for each in ids if each not in known or known[each].bottom_id != each]
-    if rest:
-        filters = {'pod_id': pod.id, 'resource_type': resource.type, 'bottom_id': rest}
-        moved = routings.list_(db, filters=filters)
-        known |= {routing.bottom_id: routing for routing in moved}
-    return known
-
-
-def _end_gone(task: Task, pod: PodView, resource: Resource, seen: set[str], started: datetime) -> int:
-    """End the routings of what the pod has no more. :returns: how many"""
-    api = _api(task, pod, resource)
-    gone = 0
-    for routing in _live(task, pod, resource):
-        if routing.bottom_id in seen or routing.recorded_at >= started:
-            continue
-        task.check()
-        path = f'{resource.path}/{quote(routing.bottom_id, safe="")}'
-        if api.get(path, _version(resource)) is not None:
-            continue
-        LOG.info('%s %s is gone from pod %s', resource.type, routing.top_id, pod.name)
-        if routings.mark_deleted(task.runtime.db, resource.type, routing.top_id):
-            task.runtime.locator.forget(resource.type, routing.top_id)
-            gone += 1
-    return gone
-
-
-def _live(task: Task, pod: PodView, resource: Resource) -> Iterator[Routing]:
-    marker = None
-    while True:
-        page = routings.list_(
-            task.runtime.db,
-            filters={'pod_id': pod.id, 'resource_type': resource.type, 'state': _LIVE},
-            limit=_PAGE,
-            marker=marker,
-        )
-        yield from page
-        if len(page) < _PAGE:
-            return
-        marker = page[-1].id
+def _counts(resource: Resource, seen: int, taken: Taken, ended: int) -> dict[str, int | str]:
+    name = resource.collection
+    counts: dict[str, int | str] = {name: seen, f'new_{name}': taken.new, f'gone_{name}': ended}
+    if taken.moved:
+        counts[f'moved_{name}'] = taken.moved
+    if taken.conflicts:
+        counts[f'conflicts_{name}'] = len(taken.conflicts)
+    return counts

@@ -3,16 +3,18 @@
 
 import datetime
 
+from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import routings
-from trio2o.lab.emulated.faults import Refuse, Status
+from trio2o.lab.emulated.faults import DropAfter, Refuse, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 
-class TestRoutings(JobsCase):
-    def reconcile(self, name='Pod1', state='success'):
+class RoutingsCase(JobsCase):
+    def reconcile(self, name='Pod1', state='success', **payload):
+        payload = payload or {'is_full': True}
         pod_id = self.cloud.pod_ids[name]
-        self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id})
+        self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, **payload})
         (job,) = self.cloud.run_jobs()[-1:]
         self.assertEqual(state, job.state, job.error)
         return job.progress
@@ -20,6 +22,8 @@ class TestRoutings(JobsCase):
     def get(self, kind, top_id):
         return routings.get(self.cloud.runtime.db, kind, top_id)
 
+
+class TestRoutings(RoutingsCase):
     def test_records_what_is_there(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'alt')
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
@@ -110,6 +114,19 @@ class TestRoutings(JobsCase):
         self.assertIsNone(self.get('server', server['id']))
         self.assertEqual(server['created_at'], self.get('server', 'top').created_at)
 
+    def test_another_owner(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
+        self.reconcile()
+        volume['project_id'] = self.cloud.project_id('alt')
+        self.reconcile()
+        self.assertEqual(self.cloud.project_id('alt'), self.get('volume', volume['id']).project_id)
+
+    def test_what_it_counts_for(self):
+        self.cloud.lab.add_servers('Pod1', 'demo')
+        (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo', size=7)
+        self.reconcile()
+        self.assertEqual(7, self.get('volume', volume['id']).deltas['gigabytes'])
+
     def test_a_pod_that_is_away(self):
         self.nova('Pod1').faults.add(Refuse())
         pod_id = self.cloud.pod_ids['Pod1']
@@ -117,6 +134,103 @@ class TestRoutings(JobsCase):
         ran = self.cloud.run_jobs()
         self.assertEqual('fail', ran[-1].state)
         self.assertIn('Pod1', ran[-1].error)
+
+
+class TestFollowing(RoutingsCase):
+    """What changed since the last look is found without reading all."""
+
+    def follow(self, name='Pod1', **payload):
+        return self.reconcile(name, looks=[], **payload)
+
+    def long_ago(self, count):
+        """Servers and volumes of last year, which nobody has to read again."""
+        start = datetime.datetime(2025, 1, 1)
+        self.cloud.lab.add_servers('Pod1', 'demo', count, start=start)
+        self.cloud.lab.add_volumes('Pod1', 'demo', count, start=start)
+        self.reconcile()
+        self.cloud.lab.quiet()
+
+    def test_only_what_is_new_is_read(self):
+        self.long_ago(250)
+        (server,) = self.cloud.lab.add_servers('Pod1', 'alt')
+        (volume,) = self.cloud.lab.add_volumes('Pod1', 'alt')
+        progress = self.follow()
+        self.assertEqual(
+            (1, 1, 1, 1), tuple(progress[name] for name in ('servers', 'new_servers', 'volumes', 'new_volumes'))
+        )
+        self.assertEqual(self.cloud.project_id('alt'), self.get('server', server['id']).project_id)
+        self.assertTrue(self.get('volume', volume['id']).is_live)
+        paths = [request.path for request in self.cinder('Pod1').requests]
+        self.assertEqual(1, len([path for path in paths if path.endswith('/volumes/detail')]), paths)
+
+    def test_new_ones_over_several_pages(self):
+        self.long_ago(150)
+        self.cloud.lab.add_volumes('Pod1', 'demo', 230, spacing=0.01)
+        self.assertEqual(230, self.follow()['new_volumes'])
+
+    def test_a_deleted_server(self):
+        (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        self.reconcile()
+        self.cloud.direct('Pod1').delete(f'/servers/{server["id"]}', as_='demo')
+        self.assertEqual(1, self.follow()['gone_servers'])
+        self.assertFalse(self.get('server', server['id']).is_live)
+
+    def test_all_is_compared_now_and_then(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
+        self.reconcile()
+        self.cinder('Pod1').volumes.pop(volume['id'])
+        self.follow()
+        self.assertTrue(self.get('volume', volume['id']).is_live, 'the pod does not tell of it')
+        old = datetime.datetime.now() - datetime.timedelta(hours=7)
+        db_pods.set_reconciled(self.cloud.runtime.db, self.cloud.pod_ids['Pod1'], old)
+        self.assertEqual('the beginning', self.follow()['since'])
+        self.assertFalse(self.get('volume', volume['id']).is_live)
+
+    def test_looks_that_follow(self):
+        """What a request made that was not answered may come later than the first look."""
+        pod_id = self.cloud.pod_ids['Pod1']
+        payload = {'pod_id': pod_id, 'looks': [0, 0]}
+        self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, payload, request_id='req-1')
+        ran = self.cloud.run_jobs()
+        self.assertEqual([[0, 0], [0], []], [job.payload['looks'] for job in ran])
+        self.assertEqual({'req-1'}, {job.request_id for job in ran})
+
+    def test_a_create_that_was_never_answered(self):
+        self.nova('Pod1').faults.add(DropAfter(method='POST', path='/servers'))
+        flavor = self.make_flavor(id='f1')
+        body = {'name': 's', 'flavorRef': flavor['id'], 'imageRef': self.cloud.lab.image['id'], 'networks': 'none'}
+        answer = self.cloud.nova.post('/servers', {'server': body | {'availability_zone': 'az1'}}, version='2.90')
+        self.assertEqual(504, answer.status, answer.text)
+        (job,) = [job for job in self.cloud.run_jobs() if job.type == 'reconcile_routings']
+        self.assertNotEqual('the beginning', job.progress['since'])
+        self.assertEqual(1, job.progress['new_servers'])
+        (waiting,) = db_jobs.list_(
+            self.cloud.runtime.db, filters={'state': 'new', 'type': 'reconcile_routings', 'request_id': job.request_id}
+        )
+        self.assertGreater(waiting.run_after, datetime.datetime.now(datetime.UTC).replace(tzinfo=None))
+
+    def test_one_that_moved_to_another_pod(self):
+        (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        self.reconcile()
+        self.nova('Pod2').servers[server['id']] = self.nova('Pod1').servers.pop(server['id'])
+        self.assertEqual(1, self.follow('Pod2')['moved_servers'])
+        self.assertEqual(self.cloud.pod_ids['Pod2'], self.get('server', server['id']).pod_id)
+
+    def test_one_that_two_pods_have(self):
+        """Which is right nobody knows: what is recorded stays, and it is told."""
+        (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        self.reconcile()
+        self.nova('Pod2').servers[server['id']] = server
+        self.assertEqual(1, self.follow('Pod2')['conflicts_servers'])
+        self.assertEqual(self.cloud.pod_ids['Pod1'], self.get('server', server['id']).pod_id)
+
+    def test_one_whose_pod_does_not_tell(self):
+        (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        self.reconcile()
+        self.nova('Pod2').servers[server['id']] = self.nova('Pod1').servers.pop(server['id'])
+        self.nova('Pod1').faults.add(Refuse())
+        self.assertEqual(1, self.follow('Pod2')['conflicts_servers'])
+        self.assertEqual(self.cloud.pod_ids['Pod1'], self.get('server', server['id']).pod_id)
 
 
 class TestEndpoints(JobsCase):
