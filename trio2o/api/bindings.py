@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/bindings: which pods a project is bound to, by the scheduler or by hand.
 
-A binding that is deleted ends, and is kept: ``history=true`` shows those too.
+A binding that is deleted ends, and is kept: ``history=true`` shows those too. One made by hand (``is_pinned``) is what
+the scheduler goes by first, and never changes; an exclusive one keeps the project off the zone's other pods.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from trio2o.db import bindings as db_bindings
 from trio2o.db import errors
 from trio2o.db import pods as db_pods
 from trio2o.db.records import Binding
+from trio2o.pods.registry import group_of
 from trio2o.web.call import Answer, Call
+
+_WHAT = {'az_name': 'zone', 'affinity_group': 'affinity group'}
 
 
 def view(binding: Binding) -> dict[str, Any]:
@@ -63,15 +67,48 @@ def create_binding(call: Call) -> Answer:
         raise _refused('pod_id', f'there is no pod {wanted["pod_id"]}')
     if pod.is_top:
         raise _refused('pod_id', 'the top region cannot be bound to')
-    az_name = wanted.get('az_name') or pod.az_name
-    if az_name != pod.az_name:
-        raise _refused('az_name', f"pod {pod.pod_name} is in zone '{pod.az_name}'")
+    group = group_of(pod.resource_affinity_tag)
+    for name, value in (('az_name', pod.az_name), ('affinity_group', group)):
+        if wanted.get(name, '') not in ('', value):
+            raise _refused(name, f"pod {pod.pod_name} is in {_WHAT[name]} '{value}'")
     try:
-        binding = db_bindings.create(call.runtime.db, **{**wanted, 'az_name': az_name})
+        binding = db_bindings.create(call.runtime.db, **{**wanted, 'az_name': pod.az_name, 'affinity_group': group})
     except errors.Duplicate as error:
         raise exception.Conflict(f'Project {wanted["tenant_id"]} is bound to pod {pod.pod_id} already.') from error
     except errors.NotFound as error:
         raise _refused('pod_id', f'there is no pod {pod.pod_id}') from error
+    return Answer.of({'pod_binding': view(binding)})
+
+
+def update_binding(call: Call) -> Answer:
+    """PATCH /bindings/{binding_id}: pin it, or give it back to the scheduler; move it. 200, 400, 404, 409, 422."""
+    wanted = schemas.UPDATE.read(call)
+    db = call.runtime.db
+    binding = db_bindings.get(db, call.id)
+    if binding is None or not binding.is_current:
+        raise _not_found(call.id)
+    is_pinned = wanted.get('is_pinned', binding.is_pinned or wanted.get('is_exclusive', False))
+    is_exclusive = wanted.get('is_exclusive', binding.is_exclusive and is_pinned)
+    if is_exclusive and not is_pinned:
+        raise _refused('is_exclusive', 'only a binding by hand (is_pinned) can be')
+    pod_id = wanted.get('pod_id', binding.pod_id)
+    pod = db_pods.get(db, pod_id)
+    if pod is None:
+        raise _refused('pod_id', f'there is no pod {pod_id}')
+    if pod_id != binding.pod_id and (pod.az_name, group_of(pod.resource_affinity_tag)) != (
+        binding.az_name,
+        binding.affinity_group,
+    ):
+        raise _refused('pod_id', f'pod {pod.pod_name} is in another zone or affinity group than the binding')
+    try:
+        if pod_id != binding.pod_id:
+            binding = db_bindings.move(db, binding.id, pod_id)
+        if (is_pinned, is_exclusive) != (binding.is_pinned, binding.is_exclusive):
+            binding = db_bindings.change(db, binding.id, is_pinned=is_pinned, is_exclusive=is_exclusive)
+    except errors.Duplicate as error:
+        raise exception.Conflict(f'Project {binding.tenant_id} has another binding that clashes with it.') from error
+    except errors.NotFound as error:
+        raise _not_found(call.id) from error
     return Answer.of({'pod_binding': view(binding)})
 
 

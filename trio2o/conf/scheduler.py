@@ -8,7 +8,16 @@ GROUP = cfg.OptGroup('scheduler', title='Choosing a pod')
 OPTS = [
     cfg.ListOpt(
         'filters',
-        default=['state', 'availability_zone', 'resource_affinity', 'breaker', 'retry', 'capacity', 'pod_group'],
+        default=[
+            'state',
+            'availability_zone',
+            'resource_affinity',
+            'exclusive_binding',
+            'breaker',
+            'retry',
+            'capacity',
+            'pod_group',
+        ],
         help="""
 Filters a pod must pass, in this order, by the names of the entry points in ``trio2o.scheduler.filters``.
 
@@ -17,6 +26,7 @@ Possible values:
 * ``state``: enabled pods that have the API
 * ``availability_zone``: pods of the zone asked for
 * ``resource_affinity``: pods whose tag has what the ``trio2o:`` extra specs ask for, and no others
+* ``exclusive_binding``: where an operator bound the project exclusively, the pods it is bound to
 * ``breaker``: pods that have not just failed again and again
 * ``retry``: pods that have not failed this request
 * ``capacity``: pods with room, see ``headroom``

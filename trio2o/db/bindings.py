@@ -30,11 +30,16 @@ def _automatic_key(tenant_id: str, az_name: str, affinity_group: str) -> str:
     return _current_key('automatic', tenant_id, az_name, affinity_group)
 
 
-def _row(tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool) -> dict[str, Any]:
+def _key(tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool) -> str:
+    if is_pinned:
+        return _current_key('pinned', tenant_id, pod_id)
+    return _automatic_key(tenant_id, az_name, affinity_group)
+
+
+def _row(
+    tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinned: bool, is_exclusive: bool = False
+) -> dict[str, Any]:
     now = utcnow()
-    key = (
-        _current_key('pinned', tenant_id, pod_id) if is_pinned else _automatic_key(tenant_id, az_name, affinity_group)
-    )
     return {
         'id': uuidutils.generate_uuid(),
         'tenant_id': tenant_id,
@@ -42,7 +47,8 @@ def _row(tenant_id: str, pod_id: str, az_name: str, affinity_group: str, is_pinn
         'az_name': az_name,
         'affinity_group': affinity_group,
         'is_pinned': is_pinned,
-        'current_key': key,
+        'is_exclusive': is_exclusive,
+        'current_key': _key(tenant_id, pod_id, az_name, affinity_group, is_pinned),
         'started_at': now,
         'ended_at': None,
         'created_at': now,
@@ -81,13 +87,21 @@ def get(db: Database, binding_id: str) -> Binding | None:
 
 
 @retry_on_deadlock
-def create(db: Database, *, tenant_id: str, pod_id: str, az_name: str = '', affinity_group: str = '') -> Binding:
+def create(
+    db: Database,
+    *,
+    tenant_id: str,
+    pod_id: str,
+    az_name: str = '',
+    affinity_group: str = '',
+    is_exclusive: bool = False,
+) -> Binding:
     """Bind by hand; a project may be bound so to several pods.
 
     :raises Duplicate: the project is bound to this pod by hand already
     :raises NotFound: there is no such pod
     """
-    row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=True)
+    row = _row(tenant_id, pod_id, az_name, affinity_group, True, is_exclusive)
     try:
         with db.writer() as session:
             session.execute(sqlalchemy.insert(models.PodBinding), row)
@@ -132,7 +146,7 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
             if old.is_current and old.pod_id == pod_id:
                 return old
             if _end(session, binding_id):
-                row = _row(old.tenant_id, pod_id, old.az_name, old.affinity_group, old.is_pinned)
+                row = _row(old.tenant_id, pod_id, old.az_name, old.affinity_group, old.is_pinned, old.is_exclusive)
                 session.execute(sqlalchemy.insert(models.PodBinding), row)
                 return _by_id(session, row['id'])
             key = _automatic_key(old.tenant_id, old.az_name, old.affinity_group)
@@ -155,6 +169,29 @@ def _end(session: Session, binding_id: str) -> bool:
         .values(ended_at=now, updated_at=now, current_key=None),
     )
     return ended > 0
+
+
+@retry_on_deadlock
+def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool) -> Binding:
+    """Make a current binding one by hand, or give it back to the scheduler.
+
+    :raises NotFound: there is no such binding, or it has ended
+    :raises Duplicate: the project has another binding of that kind
+    """
+    try:
+        with db.writer() as session:
+            old = _by_id(session, binding_id)
+            key = _key(old.tenant_id, old.pod_id, old.az_name, old.affinity_group, is_pinned)
+            statement = (
+                sqlalchemy.update(models.PodBinding)
+                .where(models.PodBinding.id == binding_id, models.PodBinding.ended_at.is_(None))
+                .values(is_pinned=is_pinned, is_exclusive=is_exclusive, current_key=key, updated_at=utcnow())
+            )
+            if not changed(session, statement):
+                raise NotFound('current binding', binding_id)
+            return _by_id(session, binding_id)
+    except db_exc.DBDuplicateEntry as error:
+        raise Duplicate('is_pinned', is_pinned) from error
 
 
 @retry_on_deadlock

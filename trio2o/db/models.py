@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -122,7 +123,8 @@ class PodBinding(Base):
 
     `current_key` is null in what has ended. While current it is the same for all automatic
     bindings of one project, zone and affinity group, so that of two that race one is refused; a
-    binding made by hand (`is_pinned`) has one of its project and pod.
+    binding made by hand (`is_pinned`) has one of its project and pod. An exclusive one, made by hand as well, keeps
+    the project off the other pods of that zone and group.
     """
 
     __tablename__ = 'pod_bindings'
@@ -138,6 +140,7 @@ class PodBinding(Base):
     az_name: Mapped[str] = mapped_column(String(255), default='')
     affinity_group: Mapped[str] = mapped_column(String(255), default='')
     is_pinned: Mapped[bool] = mapped_column(Boolean, default=False)
+    is_exclusive: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     current_key: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -332,6 +335,16 @@ class Twin(Base):
     used_in: Mapped[str | None] = mapped_column(String(36))
     users: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PodHost(Base):
+    """A compute host of a pod, as last seen."""
+
+    __tablename__ = 'pod_hosts'
+    __table_args__ = _table()
+
+    pod_id: Mapped[str] = _pod_id(primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
 
 
 class PodUsage(Base):

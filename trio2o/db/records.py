@@ -56,7 +56,7 @@ class PodStateChange:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A project's binding to a pod; `is_pinned` when an operator made it."""
+    """A project's binding to a pod; `is_pinned` when an operator made it, who may have made it `is_exclusive`."""
 
     id: str
     tenant_id: str
@@ -64,6 +64,7 @@ class Binding:
     az_name: str
     affinity_group: str
     is_pinned: bool
+    is_exclusive: bool
     started_at: datetime
     ended_at: datetime | None
     created_at: datetime

@@ -92,7 +92,8 @@ class Scheduler:
             self._bind([pod], request, current)
 
     def _decide(self, request: PodRequest, current: list[Binding]) -> Decision:
-        request = replace(request, bound=tuple(dict.fromkeys(binding.pod_id for binding in current)))
+        bound = tuple(dict.fromkeys(binding.pod_id for binding in current))
+        request = replace(request, bound=bound, only=_exclusive(current))
         left, dropped = self._filter(self._registry.snapshot().pods, request)
         return Decision(request, self._order(left, request), tuple(dropped))
 
@@ -173,6 +174,15 @@ def scale(raw: Mapping[str, float]) -> dict[str, float]:
 
 def _is_for(binding: Binding, pod: PodView) -> bool:
     return not binding.is_pinned and binding.az_name == pod.zone and binding.affinity_group == pod.group
+
+
+def _exclusive(current: Sequence[Binding]) -> dict[tuple[str, str], frozenset[str]]:
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for binding in current:
+        if binding.is_exclusive:
+            key = binding.az_name, binding.affinity_group
+            found[key] = found.get(key, frozenset()) | {binding.pod_id}
+    return found
 
 
 def _multipliers(given: Mapping[str, str], weighers: Sequence[str]) -> dict[str, float]:

@@ -20,6 +20,7 @@ class PodRequest:
     :ivar tried: ids of pods that have failed this request already
     :ivar bound: ids of the pods the project is bound to now, oldest binding first (those made by hand before);
         the scheduler fills it
+    :ivar only: where the project is bound exclusively, by zone and group the ids of those pods; the scheduler fills it
     :ivar resources: what the whole request takes: ``VCPU``, ``MEMORY_MB``, ``DISK_GB`` of compute, ``gigabytes`` of
         volume; what is not named is not known and counts as nothing
     :ivar count: how many alike the request makes; ``resources`` is for all of them
@@ -31,6 +32,7 @@ class PodRequest:
     zone: str = ''
     tried: frozenset[str] = field(default_factory=frozenset)
     bound: tuple[str, ...] = ()
+    only: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
     count: int = 1
     extra_specs: Mapping[str, str] = field(default_factory=dict)

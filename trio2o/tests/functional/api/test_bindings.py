@@ -18,9 +18,10 @@ class TestBindings(AdminApiTestCase):
         return [binding['id'] for binding in answer['pod_bindings']]
 
     def test_create_show_list(self):
-        binding = self.bind(affinity_group='gpu')
+        self.cloud.set_pod('Pod1', resource_affinity_tag={'gpu': 'yes', 'disk': 'ssd'})
+        binding = self.bind(affinity_group='disk=ssd,gpu=yes')
         self.assertEqual(
-            ('t1', self.cloud.pod_ids['Pod1'], 'az1', 'gpu', True),
+            ('t1', self.cloud.pod_ids['Pod1'], 'az1', 'disk=ssd,gpu=yes', True),
             tuple(binding[name] for name in ('tenant_id', 'pod_id', 'az_name', 'affinity_group', 'is_pinned')),
         )
         self.assertIn('created_at', binding)
@@ -39,7 +40,9 @@ class TestBindings(AdminApiTestCase):
             ({'tenant_id': 't1', 'pod_id': 'nope'}, 'pod_id'),
             ({'tenant_id': 't1', 'pod_id': top}, 'pod_id'),
             ({'tenant_id': 't1', 'pod_id': pod_id, 'az_name': 'az2'}, 'az_name'),
+            ({'tenant_id': 't1', 'pod_id': pod_id, 'affinity_group': 'gpu=yes'}, 'affinity_group'),
             ({'tenant_id': 't1', 'pod_id': pod_id, 'is_pinned': True}, 'is_pinned'),
+            ({'tenant_id': 't1', 'pod_id': pod_id, 'is_exclusive': 'yes'}, 'is_exclusive'),
         ):
             self.assertRefused(422, field, self.create(**binding))
         self.assertAnswer(400, self.api.post('/bindings', {'binding': {}}))
@@ -78,3 +81,46 @@ class TestBindings(AdminApiTestCase):
     def test_unknown(self):
         self.assertAnswer(404, self.api.get('/bindings/nope'))
         self.assertAnswer(404, self.api.delete('/bindings/nope'))
+
+    def change(self, binding, **fields):
+        return self.api.patch(f'/bindings/{binding["id"]}', {'pod_binding': fields})
+
+    def test_pin_and_give_back(self):
+        automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
+        path = f'/bindings/{automatic.id}'
+        answer = self.api.patch(path, {'pod_binding': {'is_pinned': True}})
+        self.assertEqual((True, False), tuple(answer['pod_binding'][name] for name in ('is_pinned', 'is_exclusive')))
+        self.assertTrue(self.api.patch(path, {'pod_binding': {'is_exclusive': True}})['pod_binding']['is_exclusive'])
+        given_back = self.assertAnswer(200, self.api.patch(path, {'pod_binding': {'is_pinned': False}}))
+        self.assertEqual(
+            (False, False), tuple(given_back['pod_binding'][name] for name in ('is_pinned', 'is_exclusive'))
+        )
+        self.assertEqual([automatic.id], self.ids())
+
+    def test_exclusive_means_by_hand(self):
+        automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
+        answer = self.change({'id': automatic.id}, is_exclusive=True)
+        self.assertTrue(self.assertAnswer(200, answer)['pod_binding']['is_pinned'])
+
+    def test_move(self):
+        self.cloud.set_pod('Pod2', az_name='az1')
+        binding = self.bind()
+        moved = self.assertAnswer(200, self.change(binding, pod_id=self.cloud.pod_ids['Pod2']))['pod_binding']
+        self.assertEqual((self.cloud.pod_ids['Pod2'], True), (moved['pod_id'], moved['is_pinned']))
+        self.assertEqual([binding['id'], moved['id']], self.ids(history='true'))
+
+    def test_changes_that_are_refused(self):
+        binding = self.bind()
+        for fields, field in (
+            ({}, 'pod_binding'),
+            ({'az_name': 'az2'}, 'az_name'),
+            ({'is_pinned': False, 'is_exclusive': True}, 'is_exclusive'),
+            ({'pod_id': 'nope'}, 'pod_id'),
+            ({'pod_id': self.cloud.pod_ids['Pod2']}, 'another zone'),
+        ):
+            self.assertRefused(422, field, self.change(binding, **fields))
+        automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
+        self.assertRefused(409, 't1', self.change({'id': automatic.id}, is_pinned=True))
+        self.assertAnswer(404, self.change({'id': 'nope'}, is_pinned=True))
+        self.api.delete(f'/bindings/{binding["id"]}')
+        self.assertAnswer(404, self.change(binding, is_pinned=True))

@@ -133,6 +133,33 @@ class TestBinding(SchedulerTest):
         bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'], az_name='az1')
         self.assertEqual('B', self.select('az1')[0])
 
+    def test_exclusively(self):
+        self.add('D', 'az1')
+        for name in ('B', 'D'):
+            bindings.create(self.db, tenant_id='project', pod_id=self.ids[name], az_name='az1', is_exclusive=True)
+        self.assertEqual(['B', 'D'], self.select('az1'))
+        self.set('B', state='draining')
+        self.assertEqual(['D'], self.select('az1'))
+        self.set('D', state='draining')
+        self.assertRaises(exception.ServiceUnavailable, self.select, 'az1')
+        # Other zones, and other projects, are free.
+        self.assertEqual(['C'], self.select('az2'))
+        self.assertEqual(['A'], self.select('az1', project='other'))
+
+    def test_by_hand_to_several_pods(self):
+        self.add('D', 'az1')
+        for name in ('D', 'B'):
+            bindings.create(self.db, tenant_id='project', pod_id=self.ids[name], az_name='az1')
+        self.assertEqual(['D', 'B', 'A'], self.select('az1'))
+        self.set('D', state='draining')
+        self.assertEqual(['B', 'A'], self.select('az1'))
+        self.set('B', state='draining')
+        self.assertEqual(['A'], self.select('az1'))
+        # They stay, and count again when their pods do.
+        self.set('D', state='enabled')
+        self.assertEqual(['D', 'A'], self.select('az1'))
+        self.assertEqual([('az1', 'A'), ('az1', 'B'), ('az1', 'D')], self.bound())
+
     def test_follows_where_it_went(self):
         request = PodRequest('compute', 'project', 'az1')
         views = self.scheduler.select(request)
