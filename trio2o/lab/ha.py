@@ -157,6 +157,7 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=servers.ends_with_us(signal.SIGKILL),
             )
         self._note()
 

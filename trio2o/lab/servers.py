@@ -62,6 +62,13 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+def ends_with_us(last_words: int) -> Callable[[], object]:
+    """For a child to call before it becomes a program: Linux then sends it a signal when the thread that started it
+    is gone, however that came."""
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, last_words)
+
+
 class _Account:
     """Whom a server runs as: ourselves, or as root the package's account."""
 
@@ -85,7 +92,6 @@ class _Account:
         who: dict[str, object] = {}
         if self.entry is not None:
             who = {'user': self.entry.pw_uid, 'group': self.entry.pw_gid, 'extra_groups': []}
-        libc = ctypes.CDLL(None)
         environment = {**os.environ, 'HOME': home, 'LC_ALL': 'C', **(env or {})}
         with open(log, 'ab') as output:
             return subprocess.Popen(  # type: ignore[call-overload]
@@ -96,7 +102,7 @@ class _Account:
                 cwd=home,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, last_words),
+                preexec_fn=ends_with_us(last_words),
                 **who,
             )
 
