@@ -38,6 +38,8 @@ SORT_KEYS = {
     'volume_type_id': SortKey('volume_type_id'),
 }
 
+DEFAULT_TYPE_NAME = '__DEFAULT__'
+
 
 def volume_list(path: str, *, is_detailed: bool) -> Gather:
     return Gather(
@@ -77,9 +79,9 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
 
 
 def references(document: Any) -> list[tuple[str, str]]:
-    """The type a create names, by name or id."""
-    name = document['volume'].get('volume_type')
-    return [('volume_type', name)] if isinstance(name, str) and name else []
+    """The type a create names, by name or id; the one that Cinder's own database begins with if it names none."""
+    name = document['volume'].get('volume_type') or DEFAULT_TYPE_NAME
+    return [('volume_type', name)] if isinstance(name, str) else []
 
 
 def is_full(answer: Answer) -> bool:

@@ -199,12 +199,13 @@ class Place:
         :raises ServiceUnavailable: none can take it now
         """
         refusal: Answer | None = None
-        for number, pod in enumerate(pods):
+        for number, view in enumerate(pods):
+            pod = view
+            if pod.behind and self.references is not None:
+                pod = call.runtime.sync.ensure(pod, list(self.references(document)))
             names = names_of(call, pod)
             body = self._body_for(call, document, inner, rest, pod, names)
             try:
-                if pod.behind and self.references is not None:
-                    call.runtime.sync.ensure(pod, list(self.references(document)))
                 joining = self.joins(call, document, pod, names) if self.joins is not None else nullcontext(names)
                 with joining as joined:
                     if isinstance(joined, Answer):

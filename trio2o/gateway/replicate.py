@@ -57,7 +57,7 @@ class Replicator(Protocol):
 
     def adopt(self, kind: str, key: str, pod: PodView, request_id: str | None) -> None: ...
 
-    def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> None: ...
+    def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> PodView: ...
 
     def wanted(self, kind: str, key: str) -> Mapping[str, Any] | None: ...
 
@@ -125,7 +125,7 @@ class ReplicatedWrite:
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         if pod.behind and self.references is not None:
-            call.runtime.sync.ensure(pod, self.references(call))
+            pod = call.runtime.sync.ensure(pod, self.references(call))
         names = names_of(call, pod)
         # Whatever its method: some of Cinder's GETs are writes.
         answer = send(call, pod, names=names, is_repeated=False)

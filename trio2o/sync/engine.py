@@ -58,20 +58,22 @@ class Drift:
 class Engine(Writer):
     """One a process."""
 
-    def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> None:
+    def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> PodView:
         """Bring what a request refers to to the pod it is about to go to, if it is behind there.
 
         What fails is left to the pod to say.
 
         :param refs: kind and key, id or name
+        :returns: the pod with the ids it has given to what it got
         """
         if not pod.behind or not refs:
-            return
+            return pod
         wanted = set(refs)
         for obj, _replica in replicas.behind(self._db, pod.id):
             names = (obj.key, obj.top_id, obj.wanted['name'])
             if not obj.is_deleted and any((obj.kind, name) in wanted for name in names):
                 self.converge(obj.kind, obj.key, pod, self._replicate_timeout)
+        return self._registry.refresh().by_id.get(pod.id, pod)
 
     def join(self, pod: PodView, check: Check = _go_on) -> Repaired:
         """Take a pod in: record what only it has, and bring it everything that is wanted.
