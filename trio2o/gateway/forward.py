@@ -19,6 +19,10 @@ from trio2o.web.call import Answer, Call
 
 #: Gives what else a body names that has to be in the same pod: (resource, id).
 Others = Callable[[Any], Iterable[tuple[Resource, str]]]
+#: Shows a resource that its pod does not show now.
+StandIn = Callable[[Call, Route], Answer | None]
+#: A pod, or what stands before it, that answers so has nothing to say of the resource.
+_UNWELL = (502, 503, 504)
 #: Puts a pod's answer further into the top's terms.
 Rename = Callable[[Call, PodView, Answer], Answer]
 
@@ -32,6 +36,8 @@ class Forward:
     :ivar born: what a good answer names that is in the same pod, and may be new
     :ivar is_read: whether it reads whatever its method
     :ivar rename: puts into the top's terms what else an answer names
+    :ivar change: what it does to the use of the quota
+    :ivar stand_in: what to show of one whose pod does not answer, or None if this version shows nothing then
     """
 
     resource: Resource
@@ -40,8 +46,28 @@ class Forward:
     born: Others | None = None
     is_read: bool = False
     rename: Rename | None = None
+    stand_in: StandIn | None = None
+    change: Change | None = None
 
     def __call__(self, call: Call) -> Answer:
+        try:
+            answer = self._forward(call)
+        except exception.ServiceUnavailable:
+            shown = self._shown_without_its_pod(call)
+            if shown is None:
+                raise
+            return shown
+        return (self._shown_without_its_pod(call) or answer) if answer.status in _UNWELL else answer
+
+    def _shown_without_its_pod(self, call: Call) -> Answer | None:
+        if self.stand_in is None or call.method != 'GET' or not self._is_about_itself(call):
+            return None
+        route: Route | None = call.runtime.locator.look_up(self.resource.type, call.id)
+        if route is None or not route.is_live or not self._may_see(call, route):
+            return None
+        return self.stand_in(call, route)
+
+    def _forward(self, call: Call) -> Answer:
         locator = call.runtime.locator
         route: Route = locator.find(call, self.resource, call.id)
         if self.others is not None:

@@ -69,7 +69,7 @@ def of_pod(call: Call, pod: PodView) -> Item:
         'id': pod.record.number,
         'name': f'{PREFIX}{pod.name}',
         ZONE: pod.zone,
-        'hosts': hosts_seen(pod),
+        'hosts': hosts_seen(call, pod),
         'metadata': {ZONE: pod.zone},
         'created_at': _shown(pod.record.created_at),
         'updated_at': _shown(pod.record.updated_at),
@@ -95,7 +95,7 @@ def _read_hosts(call: Call, pods: list[PodView]) -> None:
     """Look which compute hosts the pods have."""
     asked = ask_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
     for pod, document in asked.documents.items():
-        remember(pod, document.get('services') or [])
+        remember(call, pod, document.get('services') or [])
 
 
 # -- where the others are --

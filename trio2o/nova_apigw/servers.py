@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
+from trio2o.db import routings
 from trio2o.gateway import images
 from trio2o.gateway.forward import AskAny, Forward, at, named
-from trio2o.gateway.gather import Gather, Paging, Query
+from trio2o.gateway.gather import Gather, Paging, Query, headers_of_many
 from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
 from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
@@ -20,9 +21,10 @@ from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.groups import TWINNED
-from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE
+from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE, UNKNOWN_FROM
+from trio2o.nova_apigw.refusals import too_many
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.operations import Handler, Operation
 
 #: nova/api/openstack/compute/schemas/servers.py: what a list may be sorted by, as it shows in a server.
@@ -142,12 +144,29 @@ def unknown_detail(call: Call, route: Route) -> Item:
     }
 
 
+def unknown_server(call: Call, route: Route) -> Answer | None:
+    """What is known of a server whose pod does not answer, as Nova shows one in a cell that is down (2.69).
+
+    Its flavor and image are not; Nova has them in a database of its own.
+    """
+    if call.version is None or call.version < UNKNOWN_FROM:
+        return None
+    routing = routings.get(call.runtime.db, SERVER.type, route.top_id)
+    server = {
+        **unknown_detail(call, route),
+        'OS-EXT-AZ:availability_zone': route.pod.zone,
+        'OS-EXT-STS:power_state': 0,
+        'user_id': (routing and routing.user_id) or 'UNKNOWN',
+    }
+    return Answer(200, headers_of_many(call, None), dump_json({'server': server}))
+
+
 def has_unknown(call: Call) -> bool:
     """From 2.69, and only for a whole list: not with filters, sort or paging.
 
     Unlike Nova also with ``deleted=False``, which filters nothing and which the stock client always sends.
     """
-    if call.version is None or call.version < (2, 69):
+    if call.version is None or call.version < UNKNOWN_FROM:
         return False
     if all_projects(call) and not call.context.may_see_all:
         return False  # every pod would refuse, and none is there to do it
@@ -313,7 +332,8 @@ CREATE = Place(
     needs=needs.of_server,
 )
 
-FORWARD = Forward(SERVER, rename=groups_up)
+FORWARD = Forward(SERVER, rename=groups_up, stand_in=unknown_server)
+DELETE = replace(FORWARD, change=SHRINKS)
 
 _ACTIONS = (
     'addFixedIp',

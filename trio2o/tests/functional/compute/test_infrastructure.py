@@ -4,6 +4,7 @@
 import datetime
 
 from trio2o.lab.emulated.faults import Refuse
+from trio2o.nova_apigw import hosts
 from trio2o.tests.functional.conversations.base import ConversationTest
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -96,6 +97,20 @@ class TestServices(InfraTest):
         self.assertEqual(4, len(services))
         self.assertEqual(3, len(self.get('/os-services', '2.68')['services']))
         self.assertEqual(1, len(self.get('/os-services?binary=nova-conductor', '2.69')['services']))
+
+    def test_a_process_that_never_saw_the_pod(self):
+        self.get('/os-services')
+        self.break_pod('Pod2', Refuse())
+        hosts._recorded.clear()
+        services = self.get('/os-services', '2.69')['services']
+        self.assertEqual({'binary': 'nova-compute', 'host': 'pod2-compute-1', 'status': 'UNKNOWN'}, services[-1])
+        self.cloud.pod('Pod2').nova.faults.clear()
+        self.cloud.runtime.client.breakers._states.clear()
+        self.cloud.pod('Pod2').nova.hosts = ['other']
+        self.get('/os-services')
+        self.break_pod('Pod2', Refuse())
+        unknown = [row['host'] for row in self.get('/os-services', '2.69')['services'] if row['status'] == 'UNKNOWN']
+        self.assertEqual(['other'], unknown)
 
     def test_a_name_is_not_guessed_while_a_pod_is_away(self):
         self.break_pod('Pod2', Refuse())

@@ -385,6 +385,29 @@ class TestDeadPod(ListTest):
                     if item['id'] in dead:
                         self.assertEqual({'id', 'status', 'links'}, set(item))
 
+    def test_from_2_69_a_server_shows_what_is_known_of_it(self):
+        (dead, *_others) = [record for record in self.servers if record not in self.alive]
+        path = f'/servers/{dead["id"]}'
+        for fault in (Refuse(), Hang(), Status(status=503)):
+            with self.subTest(fault=fault):
+                self.break_pod2(fault)
+                shown = self.cloud.nova.get(path, version='2.69')
+                self.assertEqual((200, 'compute 2.69'), (shown.status, shown.headers['OpenStack-API-Version']))
+                server = shown['server']
+                self.assertEqual(
+                    ('UNKNOWN', 'az2', 0, self.cloud.project_id('demo')),
+                    (
+                        server['status'],
+                        server['OS-EXT-AZ:availability_zone'],
+                        server['OS-EXT-STS:power_state'],
+                        server['tenant_id'],
+                    ),
+                )
+                self.assertEqual(200, self.cloud.nova.get(path, version='2.69', as_='admin').status)
+                for kwargs in ({'version': '2.68'}, {'version': '2.69', 'as_': 'alt'}):
+                    self.assertGreaterEqual(self.cloud.nova.get(path, **kwargs).status, 500, kwargs)
+                self.assertGreaterEqual(self.cloud.nova.get(f'{path}/ips', version='2.69').status, 500)
+
     def test_unknown_only_in_a_whole_list(self):
         self.break_pod2(Refuse())
         for query in ('limit=50', 'status=ACTIVE', 'sort_key=display_name', 'name=server'):

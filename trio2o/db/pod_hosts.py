@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compute hosts each pod had when it was last asked: all that can be told of a pod that is away."""
+
+from collections.abc import Collection
+
+import sqlalchemy
+
+from trio2o.db import models
+from trio2o.db.session import Database, retry_on_deadlock
+from trio2o.db.statements import changed, insert_or_ignore
+
+_H = models.PodHost
+_OF_POD = sqlalchemy.select(_H.host).where(_H.pod_id == sqlalchemy.bindparam('pod_id')).order_by(_H.host)
+
+
+def get(db: Database, pod_id: str) -> list[str]:
+    return [host for (host,) in db.rows(_OF_POD, {'pod_id': pod_id})]
+
+
+@retry_on_deadlock
+def set_(db: Database, pod_id: str, hosts: Collection[str]) -> None:
+    """Replace what is known of a pod. One that is gone keeps nothing.
+
+    :raises ValueError: a name is longer than any host's
+    """
+    known = set(get(db, pod_id))
+    gone, new = known - set(hosts), sorted(set(hosts) - known)
+    if not gone and not new:
+        return
+    with db.writer() as session:
+        for host in sorted(gone):
+            changed(session, sqlalchemy.delete(_H).where(_H.pod_id == pod_id, _H.host == host))
+        insert_or_ignore(session, _H, [{'pod_id': pod_id, 'host': host} for host in new])
