@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
 
-from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, shapes, versions
+from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, selection, shapes, usages, versions
 from trio2o.api.schemas import bindings as binding_schemas
 from trio2o.api.schemas import jobs as job_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
+from trio2o.api.schemas import selection as select_schemas
+from trio2o.api.schemas import usages as usage_schemas
 from trio2o.api.strict import strict
 from trio2o.db import records
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
@@ -31,7 +33,8 @@ ACCEPTS: dict[str, Body | Query] = {
     'routings.update': routing_schemas.UPDATE,
     'jobs.list': job_schemas.LIST,
     'replicas.list': replica_schemas.LIST,
-    'usages.list': replica_schemas.USAGES,
+    'usages.list': usage_schemas.LIST,
+    'pods.select': select_schemas.SELECT,
 }
 
 #: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
@@ -64,7 +67,8 @@ GIVES: dict[str, shapes.Json] = {
     'jobs.redo': shapes.one('job', _JOB),
     'jobs.cancel': shapes.one('job', _JOB),
     'replicas.list': shapes.many('replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}),
-    'usages.list': shapes.many('usages', shapes.of(records.PodUsage, id=shapes.TEXT, pod_name=shapes.TEXT)),
+    'usages.list': shapes.many('usages', usages.SHAPE, sums={'type': 'array', 'items': usages.SUM_SHAPE}),
+    'pods.select': shapes.one('selection', selection.SHAPE),
 }
 
 OPERATIONS = OperationTable(
@@ -76,6 +80,7 @@ OPERATIONS = OperationTable(
             Operation('pods.replace', 'PUT', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
             Operation('pods.update', 'PATCH', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
             Operation('pods.delete', 'DELETE', '/pods/{pod_id}', pods.delete_pod, role=ADMIN),
+            Operation('pods.select', 'POST', '/pods/select', selection.select_pod, role=READER),
             Operation('bindings.list', 'GET', '/bindings', bindings.list_bindings, role=READER),
             Operation('bindings.show', 'GET', '/bindings/{binding_id}', bindings.show_binding, role=READER),
             Operation('bindings.create', 'POST', '/bindings', bindings.create_binding, role=ADMIN),
@@ -92,7 +97,7 @@ OPERATIONS = OperationTable(
             Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
             Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
             Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
-            Operation('usages.list', 'GET', '/usages', replicas.list_usages, role=READER),
+            Operation('usages.list', 'GET', '/usages', usages.list_usages, role=READER),
         ],
         ACCEPTS,
     )

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/replicas: which pods are behind with what must be the same everywhere, and why; /usages: how full they are."""
+"""/replicas: which pods are behind with what must be the same everywhere, and why."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from trio2o.api import pages, shapes
 from trio2o.api.schemas import replicas as schemas
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
-from trio2o.db import usages as db_usages
 from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.web.call import Answer, Call
 
@@ -52,18 +50,6 @@ def list_replicas(call: Call) -> Answer:
     counts = db_replicas.count_behind(db)
     summary = [{'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)} for pod in pods]
     return Answer.of({**answer.json, 'pods': summary})
-
-
-def list_usages(call: Call) -> Answer:
-    """GET /usages: capacity and use of each pod as they were read last. 200, 400."""
-    query = schemas.USAGES.read(call)
-    names = {pod.pod_id: pod.pod_name for pod in db_pods.list_all(call.runtime.db)}
-    found = [
-        {'id': f'{usage.pod_id}:{usage.service}', **asdict(usage), 'pod_name': names.get(usage.pod_id, '')}
-        for usage in db_usages.list_all(call.runtime.db)
-        if all(getattr(usage, name) == value for name, value in pages.filters_of(query).items())
-    ]
-    return pages.of(call, 'usages', found, query, 'id', (('pod_name', 'asc'), ('service', 'asc')))
 
 
 def _view(pod: Pod, wanted: ReplicatedObject, replica: Replica | None) -> Json:

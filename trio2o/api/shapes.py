@@ -23,6 +23,7 @@ _PLAIN: dict[Any, Json] = {
     str: TEXT,
     int: NUMBER,
     bool: {'type': 'boolean'},
+    float: {'type': 'number'},
     # UTC, without a zone.
     datetime: {'type': 'string', 'pattern': r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?$'},
     type(None): {'type': 'null'},

@@ -15,6 +15,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trio2o.db.records import Pod
 from trio2o.db.session import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import BACKEND_SPEC, Amount, Usage
@@ -59,9 +60,9 @@ class Room:
         recent = self._since(pod, request.service, backend, usage)
         return _after(amounts, recent, backend) if recent else amounts
 
-    def headroom(self, pod: PodView) -> Headroom:
+    def headroom(self, pod: Pod) -> Headroom:
         """What is kept free in the pod: what is said of it itself, over what is said of all."""
-        own = pod.record.headroom
+        own = pod.headroom
         return {**self._default, **read_headroom(own)} if own else self._default
 
     def placed(self, pod: PodView, request: PodRequest) -> None:
@@ -79,9 +80,13 @@ class Room:
             for name, amount in request.resources.items():
                 taken[name] = taken.get(name, 0) + amount
 
+    def is_stale(self, collected_at: datetime) -> bool:
+        """Whether what was read then no longer counts."""
+        return self._clock() - collected_at > self._max_age
+
     def _usage(self, pod: PodView, service: str) -> Usage | None:
         usage = pod.usages.get(service)
-        return usage if usage is not None and self._clock() - usage.collected_at <= self._max_age else None
+        return None if usage is None or self.is_stale(usage.collected_at) else usage
 
     def _since(self, pod: PodView, service: str, backend: str, usage: Usage) -> list[_Second]:
         """What went there and need not be in the books yet, the earliest first."""

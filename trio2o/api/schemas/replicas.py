@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries of /replicas and /usages."""
+"""Queries of /replicas."""
 
 from trio2o.api.schemas import ID, PAGE, Json, sort, text
 from trio2o.db.records import REPLICA_STATES
@@ -13,7 +13,4 @@ LIST = Query(
     pod_id=ID,
     kind=text(64, 1),
     state=STATE,
-)
-USAGES = Query(
-    **PAGE, sort=sort('id', 'pod_id', 'pod_name', 'service', 'collected_at'), pod_id=ID, service=text(32, 1)
 )

@@ -15,4 +15,4 @@ class CapacityFilter(BaseFilter):
 
     def why(self, pod: PodView, request: PodRequest) -> str:
         amounts = self.room.amounts(pod, request)
-        return '' if amounts is None else shortage(amounts, self.room.headroom(pod), request)
+        return '' if amounts is None else shortage(amounts, self.room.headroom(pod.record), request)

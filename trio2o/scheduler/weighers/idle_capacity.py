@@ -19,7 +19,7 @@ class IdleCapacityWeigher(BaseWeigher):
         amounts = self.room.amounts(pod, request)
         if amounts is None:
             return math.inf
-        headroom = self.room.headroom(pod)
+        headroom = self.room.headroom(pod.record)
         wanted = {name: value for name, value in request.resources.items() if value > 0} or dict.fromkeys(amounts, 1)
         fits = math.inf
         for name, want in wanted.items():

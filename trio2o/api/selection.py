@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/pods/select: where a server or volume would go, and why. Nothing is created, bound or remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trio2o import exception
+from trio2o.api import shapes
+from trio2o.api.schemas import selection as schemas
+from trio2o.db import replicas
+from trio2o.gateway.replicate import FLAVOR, VOLUME_TYPE
+from trio2o.pods.registry import PodView
+from trio2o.scheduler.spec import PodRequest
+from trio2o.web.call import Answer, Call
+
+Json = dict[str, Any]
+
+_POD: Json = {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT, 'az_name': shapes.TEXT}
+_NUMBER: Json = {'type': 'number'}
+_WEIGHED: Json = {
+    **_POD,
+    'is_bound': {'type': 'boolean'},
+    'affinity_group': shapes.TEXT,
+    'weight': _NUMBER,
+    'weights': {'type': 'object', 'additionalProperties': _NUMBER},
+}
+_DROPPED: Json = {**_POD, 'filter': shapes.TEXT, 'reason': shapes.TEXT}
+
+
+def _objects(properties: Json) -> Json:
+    return {'type': 'array', 'items': {'type': 'object', 'required': sorted(properties), 'properties': properties}}
+
+
+SHAPE: Json = {
+    'type': 'object',
+    'required': ['dropped', 'pods', 'resources'],
+    'properties': {
+        'pods': _objects(_WEIGHED),
+        'dropped': _objects(_DROPPED),
+        'resources': {'type': 'object', 'additionalProperties': shapes.NUMBER},
+    },
+}
+
+
+def select_pod(call: Call) -> Answer:
+    """POST /pods/select: where a new server or volume would go, and why not elsewhere. 200, 400, 422."""
+    wanted = schemas.SELECT.read(call)
+    decision = call.runtime.scheduler.decide(_request(call, wanted))
+    pods = [
+        {
+            **_named(each.pod),
+            'is_bound': each.pod.id in decision.request.bound,
+            'affinity_group': each.pod.group,
+            'weight': each.weight,
+            'weights': dict(each.weights),
+        }
+        for each in decision.weighed
+    ]
+    dropped = [{**_named(each.pod), 'filter': each.filter, 'reason': each.why} for each in decision.dropped]
+    resources = dict(decision.request.resources)
+    return Answer.of({'selection': {'pods': pods, 'dropped': dropped, 'resources': resources}})
+
+
+def _named(pod: PodView) -> Json:
+    return {'pod_id': pod.id, 'pod_name': pod.name, 'az_name': pod.zone}
+
+
+def _request(call: Call, wanted: Json) -> PodRequest:
+    """:raises Unprocessable: it names what there is not"""
+    service = wanted.get('service', 'volume' if 'volume_type' in wanted else 'compute')
+    zone = wanted.get('az_name', '') or call.runtime.conf.scheduler.default_availability_zone or ''
+    if zone and zone not in call.runtime.registry.snapshot().zones:
+        raise _refused('az_name', f"there is no zone '{zone}'")
+    for field, of in (('flavor', 'compute'), ('volume_type', 'volume')):
+        if field in wanted and service != of:
+            raise _refused(field, f'service {service} has none')
+    count = wanted.get('count', 1)
+    resources: Json = {}
+    specs: Json = {}
+    if 'flavor' in wanted:
+        flavor = _recorded(call, 'flavor', FLAVOR, wanted['flavor'])
+        resources = _resources(flavor, count)
+        specs = flavor.get('extra_specs') or {}
+    elif 'volume_type' in wanted:
+        specs = _recorded(call, 'volume_type', VOLUME_TYPE, wanted['volume_type']).get('extra_specs') or {}
+    return PodRequest(
+        service,
+        wanted['project_id'],
+        zone,
+        resources={**resources, **wanted.get('resources', {})},
+        count=count,
+        extra_specs={**specs, **wanted.get('extra_specs', {})},
+    )
+
+
+def _recorded(call: Call, field: str, kind: str, name: str) -> Json:
+    """What is wanted everywhere of a flavor or type.
+
+    :raises Unprocessable: there is none of that id or name
+    """
+    found: Json | None = replicas.find_wanted(call.runtime.db, kind, name, by_name=True)
+    if found is None:
+        raise _refused(field, f"there is no {field.replace('_', ' ')} '{name}'")
+    return found
+
+
+def _resources(flavor: Json, count: int) -> Json:
+    """What servers of a flavor take, as a pod's Placement will count it."""
+    swap = -(-int(flavor.get('swap') or 0) // 1024)
+    disk = int(flavor.get('disk') or 0) + int(flavor.get('ephemeral') or 0) + swap
+    one = {'VCPU': int(flavor['vcpus']), 'MEMORY_MB': int(flavor['ram']), 'DISK_GB': disk}
+    return {name: amount * count for name, amount in one.items()}
+
+
+def _refused(field: str, reason: str) -> exception.Unprocessable:
+    return exception.Unprocessable(f"Invalid input for field 'selection.{field}': {reason}")
