@@ -193,7 +193,7 @@ _CLUSTERS = InfraList(CLUSTER, named=('name',))
 _MANAGEABLE = ListManageable()
 _MANAGE = Place(
     VOLUME,
-    unknown_zone="Invalid input received: Availability zone '{zone}' is invalid.",
+    unknown_zone="Availability zone '{zone}' is invalid.",
     is_full=is_full,
     references=_type,
     by_name=pod_of_backend,

@@ -123,7 +123,7 @@ def pod_of_image(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | 
 
 CREATE = Place(
     VOLUME,
-    unknown_zone="Invalid input received: Availability zone '{zone}' is invalid.",
+    unknown_zone="Availability zone '{zone}' is invalid.",
     is_full=is_full,
     pins=pins,
     references=references,

@@ -22,6 +22,9 @@ from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
 
+#: Both services refuse longer names of zones, in words of their own.
+MAX_ZONE_LENGTH = 255
+
 #: (resource, id): the new one has to be in the pod of that one.
 Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
 #: (call, document) -> the document in the terms of the pod that it names otherwise than by an id, as by a host;
@@ -116,7 +119,11 @@ class Place:
         return answer
 
     def _has_readable_zone(self, inner: Item) -> bool:
-        return inner.get(self.zone_field) is None or isinstance(inner[self.zone_field], str)
+        """Whether the zone is one that there may be; of any other a pod has something to say."""
+        zone = inner.get(self.zone_field)
+        if zone is None or (zone == '' and self.needs_pin):
+            return True
+        return isinstance(zone, str) and 0 < len(zone) <= MAX_ZONE_LENGTH
 
     def _default_zone(self, call: Call) -> str:
         """The zone for what names none and refers to nothing that is in one.

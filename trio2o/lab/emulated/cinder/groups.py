@@ -121,7 +121,11 @@ def create_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         if found is None:
             raise Refusal(400, f'Invalid volume type: {name}')
         types.append(found['id'])
-    zone = body.get('availability_zone') or cinder.settings.zones[0]
+    zone = body.get('availability_zone')
+    if zone == '':
+        raise Refusal(400, "The 'availability_zone' can not be None.")
+    if zone is None:
+        zone = cinder.settings.zones[0]
     if zone not in cinder.settings.zones:
         raise Refusal(400, f"Invalid input received: Availability zone '{zone}' is invalid.")
     row = add(

@@ -299,7 +299,10 @@ def _is_uuid(text: str) -> bool:
 
 def _zone(cinder: 'Cinder', body: dict[str, Any], origin: Volume | None) -> str:
     zone = body.get('availability_zone')
-    if not zone:
+    if zone == '':
+        text = "Invalid input for field/attribute availability_zone. Value: . '' should be non-empty"
+        raise Refusal(400, text)
+    if zone is None:
         return origin['availability_zone'] if origin else cinder.settings.zones[0]
     if zone in cinder.settings.zones:
         return zone
