@@ -129,7 +129,6 @@ def create_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if body.get('incremental') and parent is None:
         raise Refusal(400, 'Invalid backup: No backups available to do an incremental backup.')
     quotas.check(cinder, request, backups=1, backup_gigabytes=volume['size'])
-    zone = body.get('availability_zone')  # which nobody looks at before the backup is made
     row = add(
         cinder,
         volume,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is registered while the cloud is in use: it gets what is the same everywhere, and nothing else notices."""
+"""A pod that is registered while the cloud is in use, which nobody else notices."""
 
 import threading
 import time
@@ -69,7 +69,9 @@ class TestJoiningPod(ConversationTest):
         self.ask('GET', f'/qos-specs/{self.qos_id}/associate?vol_type_id={self.type_id}', status=202, as_='admin')
         self.group_type_id = self.make('/group_types', 'group_type', 202, name='safe', group_specs={'a': 'b'})
         self.kept = [
-            self.create('demo', availability_zone=zone, volume_type='fast') for zone in ('az1', 'az2') if self.has(zone)
+            self.create('demo', availability_zone=zone, volume_type='fast')
+            for zone in ('az1', 'az2')
+            if self.has(zone)
         ]
 
     def has(self, zone):
