@@ -128,6 +128,13 @@ class Identity:
         entries: list[dict[str, Any]] = answer.json()['catalog']
         return entries
 
+    def has_project(self, project_id: str) -> bool:
+        """Whether Keystone has a project.
+
+        :raises ServiceUnavailable: Keystone does not answer, or not to us
+        """
+        return self.keystone(f'/projects/{quote(project_id, safe="")}') is not None
+
     def keystone(self, path: str) -> Any:
         """Read something of Keystone's.
 

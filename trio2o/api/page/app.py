@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import responses
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import jinja2
 from oslo_config import cfg
@@ -29,6 +29,8 @@ _MOST_FORM = 16384
 _ROWS, _FEW_ROWS = 50, 8
 _MANY = '1000'
 _POD = re.compile(rf'{PREFIX}/pods/([^/]+)')
+
+_FILES = {'style.css': 'text/css; charset=utf-8', 'icon.svg': 'image/svg+xml'}
 
 _HEADERS = [
     ('Cache-Control', 'no-store'),
@@ -52,7 +54,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Visit:
-    """One request of a browser."""
+    """One request of a browser.
+
+    :ivar path: with ``PREFIX``, whatever proxies before us are told; ``root`` is what the browser calls that
+    """
 
     environ: dict[str, Any]
     path: str
@@ -62,6 +67,13 @@ class Visit:
     @property
     def is_secure(self) -> bool:
         return str(self.environ['trio2o.base_url']).startswith('https:')
+
+    @property
+    def root(self) -> str:
+        return urlsplit(self.environ['trio2o.base_url']).path.rstrip('/') + PREFIX
+
+    def cookie(self, name: str, value: str) -> tuple[str, str]:
+        return session.cookie(name, value, self.root, self.is_secure)
 
     def source(self, api: Callable[..., Any]) -> Source:
         return Source(api, self.environ, self.session.token)
@@ -154,7 +166,11 @@ class Page:
             lstrip_blocks=True,
         )
         self._templates.filters.update(time=views.time_text, job_mood=views.job_mood)
-        self._style = importlib.resources.files('trio2o.api.page').joinpath('style.css').read_bytes()
+        files = importlib.resources.files('trio2o.api.page')
+        self._files = {
+            f'{PREFIX}/{name}': Reply(200, [('Content-Type', kind)], files.joinpath(name).read_bytes())
+            for name, kind in _FILES.items()
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         query = dict(parse_qsl(environ.get('QUERY_STRING', ''), max_num_fields=20))
@@ -180,8 +196,8 @@ class Page:
     # -- looking --
 
     def _shown(self, visit: Visit) -> Reply:
-        if visit.path == f'{PREFIX}/style.css':
-            return Reply(200, [('Content-Type', 'text/css; charset=utf-8')], self._style)
+        if visit.path in self._files:
+            return self._files[visit.path]
         if visit.path == LOGIN:
             return self._login(visit)
         pod = _POD.fullmatch(visit.path)
@@ -277,9 +293,9 @@ class Page:
 
     def _signed_out(self, visit: Visit) -> Reply:
         """To the form; a token that is good no more is forgotten."""
-        headers = [('Location', LOGIN)]
+        headers = [('Location', f'{visit.root}/login')]
         if visit.session.token:
-            headers.append(session.cookie(session.TOKEN, '', PREFIX, visit.is_secure))
+            headers.append(visit.cookie(session.TOKEN, ''))
         return Reply(303, headers)
 
     def _posted(self, visit: Visit, handler: Callable[[Visit, Mapping[str, str]], Reply]) -> Reply:
@@ -307,15 +323,15 @@ class Page:
             return self._login(visit, 401, 'This token is not valid, or has expired.', given)
         except (Denied, NotThere, Refused):
             pass  # the page itself says so
-        made = session.cookie(session.TOKEN, session.token_value(token, origin), PREFIX, visit.is_secure)
+        made = visit.cookie(session.TOKEN, session.token_value(token, origin))
         # Another secret from now on: who could see the form before need not be who is signed in.
-        secret = session.cookie(session.FORM, session.new_secret(), PREFIX, visit.is_secure)
-        return Reply(303, [('Location', PREFIX), made, secret])
+        secret = visit.cookie(session.FORM, session.new_secret())
+        return Reply(303, [('Location', visit.root), made, secret])
 
     def _sign_out(self, visit: Visit, form: Mapping[str, str]) -> Reply:
         if visit.session.token and visit.session.origin == session.MADE:
             self._runtime.identity.sign_out(visit.session.token)
-        return Reply(303, [('Location', LOGIN), session.cookie(session.TOKEN, '', PREFIX, visit.is_secure)])
+        return Reply(303, [('Location', f'{visit.root}/login'), visit.cookie(session.TOKEN, '')])
 
     # -- answers --
 
@@ -327,9 +343,9 @@ class Page:
         secret = visit.session.secret
         if not secret:
             secret = session.new_secret()
-            headers.append(session.cookie(session.FORM, secret, PREFIX, visit.is_secure))
+            headers.append(visit.cookie(session.FORM, secret))
         text = self._templates.get_template(template).render(
-            prefix=PREFIX,
+            prefix=visit.root,
             region=self._region,
             now=utcnow().replace(microsecond=0),
             refresh=self._options.refresh_seconds if api is not None else 0,

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's page in a real browser.
+
+``TRIO2O_SCREENSHOT=doc/source/admin/images/page.png`` keeps the picture that the documentation shows.
+"""
+
+import os
+
+import testtools
+
+from trio2o import concurrency
+from trio2o.db import bindings as db_bindings
+from trio2o.db import jobs as db_jobs
+from trio2o.db import usages as db_usages
+from trio2o.lab.emulated import faults
+from trio2o.pods.usage import Amount, Usage
+from trio2o.tests.fixtures import browser
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+PNG = b'\x89PNG\r\n\x1a\n'
+
+
+class BrowserTestCase(testtools.TestCase):
+    """The Admin API on a port, before pods without one; ``self.browser`` has not been there."""
+
+    options = {}
+    has_scripts = True
+
+    def setUp(self):
+        super().setUp()
+        reason = browser.why_not()
+        if reason:
+            self.skipTest(reason)
+        self.cloud = self.useFixture(
+            GatewayFixture(pods={'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}, **self.options)
+        )
+        self.db = self.cloud.runtime.db
+        self.cloud.api.get('/pods')
+        sock = concurrency.listen('127.0.0.1', 0)
+        server = concurrency.WSGIServer(
+            sock, self.cloud.lab.apps['gateway.test:19996'], threads=4, keepalive=5, timeout=5
+        )
+        server.start()
+        self.addCleanup(server.stop)
+        self.root = f'http://127.0.0.1:{sock.getsockname()[1]}/dashboard'
+        self.browser = self.useFixture(browser.Browser(has_scripts=self.has_scripts))
+
+    def sign_in(self, user='admin', password='secret', project='admin'):
+        self.browser.open(self.root)
+        self.browser.one('[name=username]').type(user)
+        self.browser.one('[name=password]').type(password)
+        self.browser.one('[name=project]').type(project)
+        self.browser.one('#sign-in').click()
+
+    def fill(self):
+        """Something of everything to look at."""
+        ids = self.cloud.pod_ids
+        for name, used in (('Pod1', 0.31), ('Pod2', 0.84), ('Pod3', 0.97)):
+            amounts = {
+                'VCPU': _amount(2048, used),
+                'MEMORY_MB': _amount(8 << 20, used * 0.8),
+                'DISK_GB': _amount(120000, used * 0.5),
+            }
+            db_usages.set_(self.db, ids[name], 'compute', Usage(None, amounts).to_json())
+            volumes = Usage(None, {'gigabytes': _amount(500000, used * 0.6)}).to_json()
+            db_usages.set_(self.db, ids[name], 'volume', volumes)
+        for project, pod, zone in (('demo', 'Pod1', 'az1'), ('alt', 'Pod2', 'az1'), ('demo', 'Pod3', 'az2')):
+            db_bindings.create(self.db, tenant_id=self.cloud.project_id(project), pod_id=ids[pod], az_name=zone)
+        for pod_id in (ids['Pod1'], ids['Pod2']):
+            job = next(job for job in db_jobs.list_(self.db) if job.resource_key == pod_id)
+            db_jobs.claim_id(self.db, job.id, 'worker', 60)
+            db_jobs.finish(self.db, job.id, 'worker', 'success')
+        job = next(job for job in db_jobs.list_(self.db) if job.resource_key == ids['Pod3'])
+        db_jobs.claim_id(self.db, job.id, 'worker', 60)
+        db_jobs.finish(self.db, job.id, 'worker', 'fail', 'pod Pod3: compute not reached: ConnectTimeoutError')
+
+
+def _amount(capacity, share):
+    used = round(capacity * share)
+    return Amount(capacity, used, capacity - used, capacity - used)
+
+
+class TestPage(BrowserTestCase):
+    options = {'dashboard': {'probe_seconds': 0}, 'pods.breaker_failures': 100}
+
+    def test_two_pods_up_and_one_down(self):
+        self.fill()
+        for service in self.cloud.pod('Pod3').each():
+            service.faults.add(faults.Refuse())
+        self.sign_in()
+        self.assertEqual('RegionOne - Trio2o', self.browser.title)
+        self.assertEqual(self.root, self.browser.url)
+        zones = {zone.attribute('aria-label'): zone for zone in self.browser.all('.zone')}
+        self.assertEqual({'Zone az1', 'Zone az2'}, set(zones))
+        cards = {card.text.split()[0]: card for card in self.browser.all('.pod')}
+        self.assertEqual({'Pod1', 'Pod2', 'Pod3'}, set(cards))
+        self.assertIn('well', cards['Pod1'].text)
+        self.assertIn('critical', cards['Pod3'].text)
+        self.assertIn('compute not reached', cards['Pod3'].text)
+        self.assertIn('volume not reached', cards['Pod3'].text)
+        # The style is in force: a pod that is down looks other than one that is up.
+        colours = {name: card.css('border-top-color') for name, card in cards.items()}
+        self.assertEqual(colours['Pod1'], colours['Pod2'])
+        self.assertNotEqual(colours['Pod1'], colours['Pod3'])
+        # Bars are as long as the share that is used.
+        bar = self.browser.all('.pod:first-of-type .bar')[0]
+        track, fill = (
+            self.browser.all('.pod:first-of-type .bar rect.track')[0].box,
+            self.browser.all('.pod:first-of-type .bar rect.ok')[0].box,
+        )
+        self.assertIn('635 of 2,048', bar.text)
+        self.assertAlmostEqual(0.31, fill['width'] / track['width'], delta=0.02)
+        self.assertIn('sync_pod', self.browser.one('section.jobs').text)
+        self.assertIn('ConnectTimeoutError', self.browser.one('section.jobs').text)
+        self.assertEqual([], self.browser.complaints())
+        picture = self.browser.picture('body')
+        self.assertEqual(PNG, picture[:8])
+        kept = os.environ.get('TRIO2O_SCREENSHOT')
+        if kept:
+            with open(kept, 'wb') as file:
+                file.write(picture)
+
+    def test_a_pod_comes_back_by_itself(self):
+        """The page is loaded again with nobody there."""
+        fault = faults.Refuse()
+        self.cloud.pod('Pod3').nova.faults.add(fault)
+        self.cloud.conf.set_override('refresh_seconds', 1, group='dashboard')
+        self.sign_in()
+        self.assertEqual(1, len(self.browser.all('.pod.critical')))
+        self.cloud.pod('Pod3').nova.faults.remove(fault)
+        browser.launch.wait_until(
+            lambda: not self.browser.all('.pod.critical') and len(self.browser.all('.pod.ok')) == 3,
+            20,
+            lambda: self.browser.source,
+        )
+
+    def test_around_the_page(self):
+        self.fill()
+        self.sign_in()
+        for name, words in (('Bindings', 'Since'), ('Jobs', 'Submitted'), ('Replicas', 'There are none')):
+            link = next(link for link in self.browser.all('nav a') if link.text == name)
+            link.click()
+            self.assertIn(words, self.browser.one('main').text)
+        self.browser.open(self.root)
+        self.browser.all('.pod h3 a')[0].click()
+        self.assertIn('Changes of state', self.browser.one('main').text)
+        self.assertEqual([], self.browser.complaints())
+
+    def test_cookies_and_signing_out(self):
+        self.sign_in()
+        cookie = self.browser.cookies['trio2o_token']
+        self.assertTrue(cookie['httpOnly'])
+        self.assertEqual('Strict', cookie['sameSite'])
+        self.browser.one('header button').click()
+        self.assertEqual(f'{self.root}/login', self.browser.url)
+        self.assertNotIn('trio2o_token', self.browser.cookies)
+        self.browser.open(self.root)
+        self.assertEqual(f'{self.root}/login', self.browser.url)
+
+    def test_who_may_not_look(self):
+        self.sign_in('demo', project='demo')
+        self.assertIn('You may not look at this', self.browser.one('main').text)
+        self.assertEqual([], self.browser.all('.pod'))
+
+    def test_a_wrong_password(self):
+        self.sign_in(password='guess')
+        self.assertIn('Keystone does not know', self.browser.one('[role=alert]').text)
+
+    def test_with_a_token(self):
+        self.browser.open(self.root)
+        self.browser.one('[name=token]').type(self.cloud.token('admin'))
+        self.browser.one('#use-token').click()
+        self.assertEqual(3, len(self.browser.all('.pod')))
+
+
+class TestWithoutScripts(BrowserTestCase):
+    has_scripts = False
+
+    def test_everything_is_there(self):
+        self.sign_in()
+        self.assertEqual(3, len(self.browser.all('.pod.ok')))
+        self.browser.one('header button').click()
+        self.assertEqual(f'{self.root}/login', self.browser.url)
