@@ -22,7 +22,6 @@ from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.groups import TWINNED
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE, UNKNOWN_FROM
-from trio2o.nova_apigw.refusals import too_many
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.operations import Handler, Operation
@@ -333,7 +332,6 @@ CREATE = Place(
 )
 
 FORWARD = Forward(SERVER, rename=groups_up, stand_in=unknown_server)
-DELETE = replace(FORWARD, change=SHRINKS)
 
 _ACTIONS = (
     'addFixedIp',
