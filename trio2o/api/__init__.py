@@ -1,13 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
 
-from trio2o.api import bindings, jobs, openapi, pods, replicas, routings, selection, shapes, usages, versions
+from trio2o.api import (
+    adoption,
+    bindings,
+    draining,
+    jobs,
+    openapi,
+    page,
+    pods,
+    replicas,
+    routings,
+    selection,
+    shapes,
+    usages,
+    versions,
+)
 from trio2o.api.schemas import bindings as binding_schemas
 from trio2o.api.schemas import jobs as job_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
 from trio2o.api.schemas import selection as select_schemas
+from trio2o.api.schemas import taking as taking_schemas
 from trio2o.api.schemas import usages as usage_schemas
 from trio2o.api.strict import strict
 from trio2o.db import records
@@ -35,6 +50,10 @@ ACCEPTS: dict[str, Body | Query] = {
     'replicas.list': replica_schemas.LIST,
     'usages.list': usage_schemas.LIST,
     'pods.select': select_schemas.SELECT,
+    'pods.adopt': taking_schemas.ADOPT,
+    'pods.drain': taking_schemas.DRAIN,
+    'pods.remaining': taking_schemas.REMAINING,
+    'projects.empty': taking_schemas.EMPTY,
 }
 
 #: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
@@ -69,6 +88,14 @@ GIVES: dict[str, shapes.Json] = {
     'replicas.list': shapes.many('replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}),
     'usages.list': shapes.many('usages', usages.SHAPE, sums={'type': 'array', 'items': usages.SUM_SHAPE}),
     'pods.select': shapes.one('selection', selection.SHAPE),
+    'pods.adopt': shapes.one('job', _JOB),
+    'pods.drain': {
+        'type': 'object',
+        'required': ['pod', 'remaining'],
+        'properties': {'pod': _POD, 'remaining': draining.SUMMARY_SHAPE},
+    },
+    'pods.remaining': shapes.many('remaining', draining.SHAPE, summary=draining.SUMMARY_SHAPE),
+    'projects.empty': shapes.one('job', _JOB),
 }
 
 OPERATIONS = OperationTable(
@@ -81,6 +108,10 @@ OPERATIONS = OperationTable(
             Operation('pods.update', 'PATCH', '/pods/{pod_id}', pods.update_pod, role=ADMIN),
             Operation('pods.delete', 'DELETE', '/pods/{pod_id}', pods.delete_pod, role=ADMIN),
             Operation('pods.select', 'POST', '/pods/select', selection.select_pod, role=READER),
+            Operation('pods.adopt', 'POST', '/pods/{pod_id}/adopt', adoption.adopt_pod, role=ADMIN),
+            Operation('pods.drain', 'POST', '/pods/{pod_id}/drain', draining.drain_pod, role=ADMIN),
+            Operation('pods.remaining', 'GET', '/pods/{pod_id}/remaining', draining.list_remaining, role=READER),
+            Operation('projects.empty', 'POST', '/projects/{project_id}/empty', adoption.empty_project, role=ADMIN),
             Operation('bindings.list', 'GET', '/bindings', bindings.list_bindings, role=READER),
             Operation('bindings.show', 'GET', '/bindings/{binding_id}', bindings.show_binding, role=READER),
             Operation('bindings.create', 'POST', '/bindings', bindings.create_binding, role=ADMIN),
@@ -116,6 +147,7 @@ SERVICE = Service(
         '/v1.0/': versions.show_version,
         openapi.PATH: openapi.page(OPERATIONS, ACCEPTS, GIVES),
     },
+    mounts={page.PREFIX: page.make},
     has_project_in_path=False,
     compat_request_id=False,
     follows_http=True,

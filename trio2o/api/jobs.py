@@ -47,7 +47,7 @@ def show_job(call: Call) -> Answer:
 
 def redo_job(call: Call) -> Answer:
     """POST /jobs/{job_id}/redo: 202 with the job that will run, 404."""
-    job = db_jobs.redo(call.runtime.db, call.id)
+    job = call.runtime.jobs.redo(call.id)
     if job is None:
         raise _not_found(call.id)
     return Answer.of({'job': view(job)}, 202)

@@ -42,7 +42,7 @@ def list_pods(call: Call) -> Answer:
 
 def show_pod(call: Call) -> Answer:
     """GET /pods/{pod_id}: 200, 404."""
-    pod = _existing(call)
+    pod = existing(call)
     changes = [asdict(change) for change in db_pods.state_changes(call.runtime.db, pod.pod_id)]
     return Answer.of({'pod': {**view(pod), 'state_changes': changes}})
 
@@ -70,28 +70,19 @@ def create_pod(call: Call) -> Answer:
 
 def update_pod(call: Call) -> Answer:
     """PUT or PATCH /pods/{pod_id}: what is not named stays. 200, 400, 404, 409, 422."""
-    pod = _existing(call)
+    pod = existing(call)
     changes = schemas.UPDATE.read(call)
     reason = changes.pop('reason', None)
     if pod.is_top and changes.get('state', pod.state) != pod.state:
         raise exception.Unprocessable("Invalid input for field 'pod.state': the top region has no state.")
     _check_zone(call, pod, changes.get('az_name', pod.az_name))
-    changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
-    if changed is None:
-        raise _not_found(pod.pod_id)
-    if pod.state == 'maintenance' and changed.state != 'maintenance':
-        # What was written meanwhile passed it by.
-        _sync(call, changed)
-    call.runtime.registry.refresh()
-    if changed.state != pod.state:
-        LOG.info('pod %s is %s now, was %s: %s', pod.pod_name, changed.state, pod.state, changed.state_reason)
-    return Answer.of({'pod': view(changed)})
+    return Answer.of({'pod': view(change(call, pod, changes, reason))})
 
 
 def delete_pod(call: Call) -> Answer:
     """DELETE /pods/{pod_id}: 200, 404; 409 while it holds resources, unless ?force=true."""
     query = schemas.DELETE.read(call)
-    pod = _existing(call)
+    pod = existing(call)
     db = call.runtime.db
     count = routings.count_by_pod(db, pod.pod_id)
     if count and not pages.is_true(query, 'force'):
@@ -106,7 +97,25 @@ def delete_pod(call: Call) -> Answer:
     return Answer.of({})
 
 
-def _existing(call: Call) -> Pod:
+def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
+    """Change a pod, with all that follows from it.
+
+    :param reason: of a change of state
+    """
+    changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
+    if changed is None:
+        raise _not_found(pod.pod_id)
+    if pod.state == 'maintenance' and changed.state != 'maintenance':
+        # What was written meanwhile passed it by.
+        _sync(call, changed)
+    call.runtime.registry.refresh()
+    if changed.state != pod.state:
+        LOG.info('pod %s is %s now, was %s: %s', pod.pod_name, changed.state, pod.state, changed.state_reason)
+    return changed
+
+
+def existing(call: Call) -> Pod:
+    """The pod in the path."""
     pod = db_pods.get(call.runtime.db, call.id)
     if pod is None:
         raise _not_found(call.id)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from oslo_config import cfg
 
@@ -30,7 +30,7 @@ from trio2o.sync import reconcile
 from trio2o.sync.adapters import ADAPTERS, Guarded
 from trio2o.sync.kinds import Adapter
 from trio2o.sync.podapi import PodApi, Refused
-from trio2o.sync.reconcile import Found, Notes
+from trio2o.sync.reconcile import Found, Notes, Object
 
 LOG = logging.getLogger(__name__)
 
@@ -131,13 +131,16 @@ class Converger:
         is_ours = replica is not None and replica.bottom_id is not None
         has = replica.generation if replica is not None and is_ours else 0
         other = reconcile.differences(adapter.shape, obj.wanted, found.wanted) if found else ()
+        if found is not None and replica is not None and replica.state == 'failed' and not is_ours:
+            # The pod had it before it came here, and it meant something else: that is for an operator to settle.
+            other = reconcile.contradictions(adapter.shape, obj.wanted, found.wanted)
         if obj.is_deleted:
             if found is not None and (is_ours or not other):
                 adapter.remove(api, found)
             return Outcome('gone', obj.generation)
         if found is not None and other:
             if not is_ours or has >= Notes.of(obj.wanted).born:
-                return Outcome('failed', has, error=_clash(obj, found, other))
+                return Outcome('failed', has, error=clash(adapter, obj, found, other))
             adapter.remove(api, found)
             found = None
         seen: int | None = has if is_ours else None
@@ -197,14 +200,16 @@ class Converger:
         found = replicas.list_replicas(self._db, object_id=obj.id, pod_id=pod.id)
         return found[0] if found else None
 
-    def _api(self, adapter: Adapter, pod: PodView, timeout: float | None) -> PodApi:
+    def _api(
+        self, adapter: Adapter, pod: PodView, timeout: float | None, ids: Mapping[str, str] | None = None
+    ) -> PodApi:
         return PodApi(
             self._client,
             self._identity,
             pod,
             adapter.service,
             timeout,
-            lambda: replicas.id_map(self._db).get(pod.id, {}),
+            lambda: {**replicas.id_map(self._db).get(pod.id, {}), **(ids or {})},
         )
 
     def _is_under_way(self, obj: ReplicatedObject, replica: Replica | None) -> bool:
@@ -241,11 +246,19 @@ def is_current(obj: ReplicatedObject, replica: Replica) -> bool:
     return replica.state in ('in_sync', 'gone') and replica.generation >= obj.generation
 
 
-def _clash(obj: ReplicatedObject, found: Found, names: Sequence[str]) -> str:
+def clash(adapter: Adapter, obj: ReplicatedObject, found: Found, names: Sequence[str]) -> str:
+    """What an operator is told where a pod has something else under the same name or id."""
     details = ', '.join(
-        f'{name} is {found.wanted[name]!r} and should be {obj.wanted.get(name)!r}'
+        f'{name} is {_said(found.wanted, name)!r} and should be {_said(obj.wanted, name)!r}'
         for name in names
         if name != 'public_key'
     )
-    what = f'there is another {obj.kind.replace("_", " ")} of this id'
+    what = f'there is another {obj.kind.replace("_", " ")} of this {"name" if adapter.has_own_ids else "id"}'
     return f'{what}: {details}' if details else f'{what}, with another public key'
+
+
+def _said(wanted: Object, name: str) -> Any:
+    """The value of a field, or of an item of a map (``map: key``)."""
+    field, _, key = name.partition(': ')
+    value = wanted.get(field)
+    return (value or {}).get(key) if key else value

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,8 @@ from trio2o.db import replicas
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
 from trio2o.pods.registry import PodView
 from trio2o.sync import reconcile
-from trio2o.sync.converge import Outcome, is_current, known_of
-from trio2o.sync.kinds import Adapter, owner_of
+from trio2o.sync.converge import Outcome, clash, is_current, known_of
+from trio2o.sync.kinds import FLAVOR, Adapter, owner_of
 from trio2o.sync.reconcile import Found
 from trio2o.sync.writes import RECORD, REPAIR, Writer
 
@@ -28,17 +28,38 @@ def _go_on() -> None:
     pass
 
 
+#: How what a pod that joins has relates to what is wanted: nobody else has it, it is the same, it becomes the same,
+#: or it is something else, and both stay as they are.
+NEW, KNOWN, CHANGED, CONFLICT = 'new', 'known', 'changed', 'conflict'
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """One object of a pod that joins.
+
+    :ivar text: for operators: what changes in the pod, or why it cannot be taken in
+    """
+
+    adapter: Adapter
+    found: Found
+    key: str
+    verdict: str
+    text: str = ''
+
+
 @dataclass(frozen=True)
 class Repaired:
     """What a repair came to.
 
     :ivar behind: could not be brought there now; ``failed``: refused, or in conflict
+    :ivar meetings: of a pod that joined
     """
 
     mended: int = 0
     behind: int = 0
     failed: int = 0
     imported: int = 0
+    meetings: tuple[Meeting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,28 +103,70 @@ class Engine(Writer):
         :raises PodError: it did not tell what it has
         """
         imported = 0
+        meetings: list[Meeting] = []
         for adapter in self._present(pod):
-            owners = adapter.owners(self._identity)
-            found = adapter.list_all(self._api(adapter, pod, None), owners)
-            known = self._known(adapter, pod)
-            pairs, unknown = reconcile.pair(known, found, adapter.has_own_ids)
-            self._meet(adapter, pod, pairs)
-            imported += self._import(pod, {(adapter.kind, each.key): each for each in unknown})
+            check()
+            met = self._look(adapter, pod, {})
+            self._meet(adapter, pod, met)
+            imported += self._import(
+                pod, {(adapter.kind, each.key): each.found for each in met if each.verdict == NEW}
+            )
+            meetings += met
         self._registry.refresh()
         repaired = self._mend_behind(pod, check)
-        return Repaired(repaired.mended, repaired.behind, repaired.failed, imported)
+        return Repaired(repaired.mended, repaired.behind, repaired.failed, imported, tuple(meetings))
 
-    def _meet(self, adapter: Adapter, pod: PodView, pairs: Mapping[str, Found]) -> None:
+    def survey(self, pod: PodView, check: Check = _go_on) -> list[Meeting]:
+        """What would become of all that a pod has if it joined now; nothing is changed or recorded.
+
+        :raises PodError: it did not tell what it has
+        """
+        ids: dict[str, str] = {}
+        meetings: list[Meeting] = []
+        for adapter in self._present(pod):
+            check()
+            met = self._look(adapter, pod, ids)
+            ids |= {each.found.bottom_id: each.key for each in met}
+            meetings += met
+        return meetings
+
+    def _look(self, adapter: Adapter, pod: PodView, ids: Mapping[str, str]) -> list[Meeting]:
+        """What a pod that joins has of one kind.
+
+        :param ids: those of the pod, with those that tenants will see, beyond what is recorded
+        """
+        api = self._api(adapter, pod, None, ids)
+        found = adapter.list_all(api, adapter.owners(self._identity))
+        objects = {obj.key: obj for obj in self._objects(adapter)}
+        rows = self._by_object(adapter, pod)
+        known = [known_of(obj, rows.get(obj.id)) for obj in objects.values()]
+        pairs, unknown = reconcile.pair(known, found, adapter.has_own_ids)
+        met = [_meeting(adapter, objects[key], rows.get(objects[key].id), each) for key, each in pairs.items()]
+        names = {obj.wanted['name']: obj.key for obj in objects.values() if not obj.is_deleted}
+        for each in unknown:
+            if adapter.kind == FLAVOR and each.name in names:
+                text = f'there is another flavor of this name, with the id {names[each.name]}'
+                met.append(Meeting(adapter, each, each.key, CONFLICT, text))
+            else:
+                met.append(Meeting(adapter, each, each.key, NEW))
+        return met
+
+    def _meet(self, adapter: Adapter, pod: PodView, met: Iterable[Meeting]) -> None:
         """Note what a pod that joins has of what is wanted, so that it is brought there next."""
+        pairs = {each.key: each for each in met}
         rows = self._by_object(adapter, pod)
         for obj in self._objects(adapter):
             row = rows.get(obj.id)
             if obj.is_deleted or (row is not None and row.state != 'gone'):
                 continue
-            there = pairs.get(obj.key) if adapter.has_own_ids else None
-            bottom_id = there.bottom_id if there is not None else None
-            generation = obj.generation if there is not None else 0
-            self._set(obj, pod, Outcome('behind', generation, bottom_id))
+            each = pairs.get(obj.key)
+            if each is not None and each.verdict == CONFLICT:
+                outcome = Outcome('failed', 0, error=each.text)
+            elif each is not None and adapter.has_own_ids:
+                outcome = Outcome('behind', obj.generation, each.found.bottom_id)
+            else:
+                outcome = Outcome('behind', 0)
+            self._set(obj, pod, outcome)
 
     def repair(self, pod: PodView, check: Check = _go_on) -> Repaired:
         """Bring a pod what it is behind with, and mend where it drifted.
@@ -231,6 +294,23 @@ class Engine(Writer):
         """Objects whose last write could not be read back yet: what is recorded of them is old."""
         rows = db_jobs.list_(self._db, filters={'type': RECORD, 'state': JOB_ACTIVE_STATES})
         return {(row.payload['kind'], row.payload['key']) for row in rows}
+
+
+def _meeting(adapter: Adapter, obj: ReplicatedObject, replica: Replica | None, found: Found) -> Meeting:
+    """How one object of a pod that joins relates to the one that is wanted."""
+    if obj.is_deleted:
+        text = f'{obj.kind.replace("_", " ")} {found.name} was deleted everywhere else a short while ago'
+        return Meeting(adapter, found, obj.key, CONFLICT, text)
+    is_ours = replica is not None and replica.bottom_id is not None and replica.state != 'gone'
+    other = () if is_ours else reconcile.contradictions(adapter.shape, obj.wanted, found.wanted)
+    if other:
+        return Meeting(adapter, found, obj.key, CONFLICT, clash(adapter, obj, found, other))
+    steps = reconcile.plan(
+        adapter.shape, obj.wanted, found.wanted, replica.generation if is_ours and replica else None
+    )
+    if not steps:
+        return Meeting(adapter, found, obj.key, KNOWN)
+    return Meeting(adapter, found, obj.key, CHANGED, '; '.join(reconcile.told(step) for step in steps))
 
 
 def _is_as_wanted(adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: Found) -> bool:

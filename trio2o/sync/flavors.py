@@ -53,6 +53,7 @@ class Flavors:
         fields=('description',),
         maps=('extra_specs',),
         sets=('projects',),
+        meaning=('extra_specs',),
     )
 
     def owners(self, identity: Identity) -> Collection[str]:

@@ -26,7 +26,9 @@ class GroupTypes:
     service = VOLUME
     has_own_ids = True
     has_owners = False
-    shape = Shape(fields=('name', 'description', 'is_public'), maps=('group_specs',))
+    shape = Shape(
+        fields=('name', 'description', 'is_public'), maps=('group_specs',), meaning=('is_public', 'group_specs')
+    )
 
     def owners(self, identity: Identity) -> Collection[str]:
         return ()

@@ -35,7 +35,7 @@ class QosSpecs:
     service = VOLUME
     has_own_ids = True
     has_owners = False
-    shape = Shape(fields=('consumer',), maps=('specs',), sets=('types',))
+    shape = Shape(fields=('consumer',), maps=('specs',), sets=('types',), meaning=('consumer', 'specs'))
 
     def owners(self, identity: Identity) -> Collection[str]:
         return ()

@@ -27,6 +27,7 @@ class Shape:
     :ivar maps: fields that hold a mapping, changed key by key
     :ivar sets: fields that hold a list of members, changed one by one
     :ivar local: keys of the maps that a pod may have its own value for
+    :ivar meaning: fields and maps that say what it is for, so that two pods with other values mean other things
     :ivar open_maps: maps of which only those keys matter that are wanted, where the pod has them at all
     """
 
@@ -35,6 +36,7 @@ class Shape:
     maps: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     local: frozenset[str] = frozenset()
+    meaning: tuple[str, ...] = ()
     open_maps: frozenset[str] = frozenset()
 
 
@@ -103,9 +105,44 @@ class RemoveMembers:
 Step = SetFields | SetItems | DropItems | AddMembers | RemoveMembers
 
 
+def told(step: Step) -> str:
+    """A step in an operator's words."""
+    match step:
+        case SetFields(values):
+            return ', '.join(f'{name} becomes {value!r}' for name, value in values.items())
+        case SetItems(name, items):
+            return ', '.join(f'{name}: {key} becomes {value!r}' for key, value in items.items())
+        case DropItems(name, keys):
+            return f'{name} loses {", ".join(keys)}'
+        case AddMembers(name, members):
+            return f'{name} gains {", ".join(members)}'
+        case RemoveMembers(name, members):
+            return f'{name} loses {", ".join(members)}'
+
+
 def differences(shape: Shape, wanted: Object, actual: Object) -> tuple[str, ...]:
     """The fixed fields in which a pod's object is another one."""
     return tuple(name for name in shape.fixed if name in actual and actual[name] != wanted.get(name))
+
+
+def contradictions(shape: Shape, wanted: Object, actual: Object) -> tuple[str, ...]:
+    """What a pod's own object says otherwise than what is wanted, so that neither may become the other unasked.
+
+    What one of the two does not say at all can be added to it. ``name`` of a field, ``map: key`` of an item.
+    """
+    found = list(differences(shape, wanted, actual))
+    for name in shape.meaning:
+        there, here = actual.get(name), wanted.get(name)
+        if name in shape.maps:
+            items = here or {}
+            found += [
+                f'{name}: {key}'
+                for key, value in sorted((there or {}).items())
+                if key not in shape.local and items.get(key) != value
+            ]
+        elif name in actual and there is not None and there != here:
+            found.append(name)
+    return tuple(found)
 
 
 def plan(shape: Shape, wanted: Object, actual: Object, seen: int | None = None) -> list[Step]:

@@ -47,6 +47,7 @@ class VolumeTypes:
         maps=('extra_specs',),
         sets=('projects',),
         local=LOCAL,
+        meaning=('is_public', 'encryption', 'extra_specs'),
     )
 
     def owners(self, identity: Identity) -> Collection[str]:

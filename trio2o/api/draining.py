@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/pods/{id}/drain and /pods/{id}/remaining: a pod that is to be emptied, what it holds, and where that may go."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, replace
+from typing import Any
+
+from trio2o import exception
+from trio2o.api import pages, pods, shapes
+from trio2o.api.schemas import taking as schemas
+from trio2o.db import routings as db_routings
+from trio2o.db.records import Pod, Routing
+from trio2o.gateway.kinds import ROUTED
+from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
+from trio2o.web.call import Answer, Call
+
+LOG = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+_LIVE = ('creating', 'active', 'deleting')
+
+#: What the scheduler calls what a routing counts for in a quota.
+_NEEDS = {'cores': 'VCPU', 'ram': 'MEMORY_MB', 'gigabytes': 'gigabytes'}
+
+_CANDIDATE = {
+    'type': 'object',
+    'required': ['pod_id', 'pod_name'],
+    'properties': {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT},
+}
+_COUNTS = {'type': 'object', 'additionalProperties': shapes.NUMBER}
+SHAPE: Json = shapes.of(
+    Routing, resource_id=shapes.TEXT, candidates={'type': 'array', 'items': _CANDIDATE}, reason=shapes.TEXT
+)
+SUMMARY_SHAPE: Json = {
+    'type': 'object',
+    'required': ['total', 'resources', 'projects'],
+    'properties': {
+        'total': shapes.NUMBER,
+        'resources': _COUNTS,
+        'projects': {
+            'type': 'array',
+            'items': {
+                'type': 'object',
+                'required': ['project_id', 'resources'],
+                'properties': {'project_id': shapes.TEXT, 'resources': _COUNTS},
+            },
+        },
+    },
+}
+
+
+def drain_pod(call: Call) -> Answer:
+    """POST /pods/{pod_id}/drain: no new resources; answers with what is to leave. 200, 400, 404, 422."""
+    pod = pods.existing(call)
+    wanted = schemas.DRAIN.read(call)
+    if pod.is_top:
+        raise exception.Unprocessable('The top region is no pod: there is nothing to drain.')
+    changed = pods.change(call, pod, {'state': 'draining'}, wanted.get('reason'))
+    return Answer.of({'pod': pods.view(changed), 'remaining': _summary(call, changed)})
+
+
+def list_remaining(call: Call) -> Answer:
+    """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods of its zone could take each. 200, 400,
+    404."""
+    pod = pods.existing(call)
+    query = schemas.REMAINING.read(call)
+    filters = {**pages.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
+    limit = pages.limit_of(query)
+    try:
+        if not query.get('marker', '0').isdecimal():
+            raise ValueError('it is the number of a routing')
+        marker = int(query['marker']) if 'marker' in query else None
+        found = db_routings.list_(call.runtime.db, filters=filters, limit=limit, marker=marker)
+    except ValueError as error:
+        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
+    elsewhere = _Elsewhere(call, pod)
+    rows = [elsewhere.view(routing) for routing in found]
+    answer = pages.answer(call, 'remaining', rows, limit, found[-1].id if found else '')
+    return Answer.of({**answer.json, 'summary': _summary(call, pod)})
+
+
+def _summary(call: Call, pod: Pod) -> Json:
+    """How much is still there, in all and of each project."""
+    resources: dict[str, int] = {}
+    projects: dict[str, dict[str, int]] = {}
+    for project_id, kind, count in db_routings.count_by_project(call.runtime.db, pod.pod_id):
+        resources[kind] = resources.get(kind, 0) + count
+        projects.setdefault(project_id, {})[kind] = count
+    rows = [{'project_id': project_id, 'resources': counts} for project_id, counts in sorted(projects.items())]
+    return {'total': sum(resources.values()), 'resources': resources, 'projects': rows}
+
+
+class _Elsewhere:
+    """Asks the scheduler where resources of a pod could be, each question once."""
+
+    def __init__(self, call: Call, pod: Pod) -> None:
+        self._scheduler = call.runtime.scheduler
+        self._pod = pod
+        self._answers: dict[Any, tuple[list[Json], str]] = {}
+        # What a pod that is set apart holds asked for that.
+        tag = pod.resource_affinity_tag or {}
+        self._specs = {f'{SPEC_PREFIX}{key}': str(value) for key, value in tag.items()}
+
+    def view(self, routing: Routing) -> Json:
+        candidates, reason = self._candidates(routing)
+        return {**asdict(routing), 'resource_id': routing.top_id, 'candidates': candidates, 'reason': reason}
+
+    def _candidates(self, routing: Routing) -> tuple[list[Json], str]:
+        kind = ROUTED.get(routing.resource_type)
+        needs = {_NEEDS[name]: amount for name, amount in (routing.deltas or {}).items() if name in _NEEDS}
+        request = PodRequest(
+            service=kind.service if kind is not None else 'compute',
+            project_id=routing.project_id,
+            zone=self._pod.az_name,
+            resource_type=routing.resource_type,
+            resources=needs,
+            extra_specs=self._specs,
+        )
+        key = (request.service, routing.project_id, tuple(sorted(needs.items())))
+        if key not in self._answers:
+            decision = self._scheduler.decide(replace(request, tried=frozenset({self._pod.pod_id})))
+            pods_ = [pod for pod in decision.pods if pod.id != self._pod.pod_id]
+            rows = [{'pod_id': pod.id, 'pod_name': pod.name} for pod in pods_]
+            self._answers[key] = rows, '' if rows else str(decision)
+        return self._answers[key]

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod that is full already is taken in, or only looked at; what stands in the way is told, and stays as it is."""
+
+from trio2o.db import jobs as db_jobs
+from trio2o.db import pods as db_pods
+from trio2o.db import quotas, replicas, routings
+from trio2o.lab.emulated.faults import Status
+from trio2o.tests.functional.jobs.base import JobsCase
+from trio2o.xjob.manager import JobManager
+
+
+class AdoptionCase(JobsCase):
+    """Pod3 is full; it is registered in maintenance, so that nothing is taken in unasked."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud.lab.add_pod('Pod3')
+        self.third = self.cloud.pod('Pod3')
+        self.direct = self.cloud.direct('Pod3')
+
+    def register(self, **fields):
+        pod_id = self.cloud.register_pod('Pod3', 'az3', **{'state': 'maintenance', **fields})
+        self.cloud.run_jobs()
+        self.cloud.lab.quiet()
+        return pod_id
+
+    def adopt(self, state='success', **options):
+        """Order it over the API, and run it. :returns: the report"""
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt', options)
+        self.assertEqual(202, answer.status, answer.text)
+        self.cloud.run_jobs()
+        job = self.cloud.api.get(f'/jobs/{answer["job"]["id"]}')['job']
+        self.assertEqual(state, job['state'], job['error'])
+        return job['result']
+
+    def fill(self, servers=3, volumes=2):
+        self.servers = self.cloud.lab.add_servers('Pod3', 'demo', servers)
+        self.volumes = self.cloud.lab.add_volumes('Pod3', 'demo', volumes, size=2)
+
+    def theirs(self, **given):
+        """A flavor made in the pod directly."""
+        body = {'name': 'theirs', 'ram': 64, 'vcpus': 1, 'disk': 1} | given
+        answer = self.direct.post('/flavors', {'flavor': body}, as_='admin', version='2.61')
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['flavor']
+
+    def their_type(self, name='gold', **given):
+        made = self.cloud.direct('Pod3', 'cinder').post('/types', {'volume_type': {'name': name} | given}, as_='admin')
+        self.assertEqual(200, made.status, made.text)
+        return made['volume_type']
+
+    def conflicts(self, report):
+        return {(row['kind'], row['name']): row['text'] for row in report['conflicts']}
+
+
+class TestDryRun(AdoptionCase):
+    def test_tells_what_there_is_and_changes_nothing(self):
+        self.fill()
+        self.theirs(id='t1')
+        self.their_type('silver')
+        self.register()
+        report = self.adopt(dry_run=True)
+        self.assertTrue(report['dry_run'])
+        self.assertEqual({'total': 3, 'new': 3, 'known': 0, 'moved': 0, 'conflict': 0}, report['resources']['servers'])
+        self.assertEqual(2, report['resources']['volumes']['new'])
+        self.assertEqual({'servers', 'volumes', 'snapshots', 'backups', 'groups'}, set(report['resources']))
+        self.assertEqual(1, report['objects']['flavor']['new'])
+        self.assertIn(('flavor', 'theirs'), [(row['kind'], row['name']) for row in report['new']])
+        self.assertIn(('volume_type', 'silver'), [(row['kind'], row['name']) for row in report['new']])
+        self.assertEqual([], report['conflicts'])
+        db = self.cloud.runtime.db
+        self.assertIsNone(routings.get(db, 'server', self.servers[0]['id']))
+        self.assertIsNone(replicas.get_object(db, 'flavor', 't1'))
+        self.assertFalse(db_pods.get(db, self.cloud.pod_ids['Pod3']).is_reconciled)
+        written = [(each.method, each.path) for each in self.third.nova.requests if each.method != 'GET']
+        self.assertEqual([], written)
+
+    def test_tells_of_conflicts(self):
+        self.make_flavor(id='f1', name='small', ram=128)
+        self.make_flavor(id='f2', name='same')
+        self.make_type(name='gold', extra_specs={'tier': '1'})
+        self.theirs(id='f1', name='small', ram=512)
+        self.theirs(id='x', name='same')
+        self.their_type('gold', extra_specs={'tier': '2'})
+        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
+        self.direct.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': OTHER_KEY}}, as_='demo')
+        self.register()
+        told = self.conflicts(self.adopt(dry_run=True))
+        self.assertEqual(
+            {('flavor', 'small'), ('flavor', 'same'), ('volume_type', 'gold'), ('keypair', 'k')}, set(told)
+        )
+        self.assertIn('ram is 512 and should be 128', told['flavor', 'small'])
+        self.assertIn('flavor of this name, with the id f2', told['flavor', 'same'])
+        self.assertIn("extra_specs: tier is '2' and should be '1'", told['volume_type', 'gold'])
+        self.assertIn('another public key', told['keypair', 'k'])
+
+    def test_tells_of_what_would_change_in_the_pod(self):
+        self.make_type(name='gold', description='fast', extra_specs={'tier': '1'})
+        self.their_type('gold', description='theirs')
+        self.register()
+        report = self.adopt(dry_run=True)
+        (row,) = [row for row in report['changes'] if row['name'] == 'gold']
+        self.assertEqual("description becomes 'fast'; extra_specs: tier becomes '1'", row['text'])
+
+    def test_tells_of_projects_that_keystone_has_not(self):
+        self.fill(servers=1, volumes=0)
+        for server in self.cloud.lab.add_servers('Pod3', 'gone', 2):
+            server['project_id'] = 'f00d' * 8
+        self.register()
+        report = self.adopt(dry_run=True)
+        self.assertEqual({'f00d' * 8: {'servers': 2}}, report['unknown_projects'])
+        self.assertTrue(report['are_projects_checked'])
+
+    def test_keystone_does_not_tell_of_projects(self):
+        self.fill(servers=1, volumes=0)
+        self.register()
+        self.cloud.lab.keystone.faults.add(Status(403, path='/projects/'))
+        report = self.adopt(dry_run=True)
+        self.assertFalse(report['are_projects_checked'])
+        self.assertEqual({}, report['unknown_projects'])
+
+    def test_tells_of_what_another_pod_has_too(self):
+        self.fill(servers=1, volumes=0)
+        (server,) = self.servers
+        self.nova('Pod1').servers[server['id']] = server
+        self.cloud.nova.get(f'/servers/{server["id"]}')
+        self.register()
+        report = self.adopt(dry_run=True)
+        self.assertEqual(1, report['resources']['servers']['conflict'])
+        self.assertEqual([server['id']], [row['id'] for row in report['conflicts']])
+
+
+class TestAdoption(AdoptionCase):
+    def test_everything_is_there_afterwards(self):
+        self.fill(servers=20, volumes=20)
+        self.theirs(id='t1')
+        self.their_type('silver')
+        self.register()
+        report = self.adopt()
+        self.assertEqual(20, report['resources']['servers']['new'])
+        self.assertTrue(db_pods.get(self.cloud.runtime.db, self.cloud.pod_ids['Pod3']).is_reconciled)
+        self.cloud.set_pod('Pod3', state='enabled')
+        self.cloud.run_jobs()
+        ids = {server['id'] for server in self.cloud.nova.get('/servers/detail')['servers']}
+        self.assertLessEqual({server['id'] for server in self.servers}, ids)
+        self.assertEqual(20, len(self.cloud.cinder.get('/volumes')['volumes']))
+        shown = self.cloud.nova.get(f'/servers/{self.servers[3]["id"]}')['server']
+        self.assertEqual('az3', shown['OS-EXT-AZ:availability_zone'])
+        # What only this pod had is in all of them.
+        self.assertEqual({'theirs'}, {flavor['name'] for flavor in self.flavors('t1')})
+        self.assertEqual(3, len([each for each in self.types('silver') if each]))
+
+    def test_quotas_count_it(self):
+        self.fill(servers=3, volumes=4)
+        self.register()
+        self.adopt()
+        project_id = self.cloud.project_id('demo')
+        in_use = {name: row.in_use for name, row in quotas.usage(self.cloud.runtime.db, project_id).items()}
+        self.assertEqual((3, 4, 8), (in_use['instances'], in_use['volumes'], in_use['gigabytes']))
+
+    def test_a_conflict_is_left_alone(self):
+        self.fill(servers=1, volumes=0)
+        self.make_flavor(id='f1', name='small', ram=128)
+        self.make_type(name='gold', extra_specs={'tier': '1'})
+        self.theirs(id='f1', name='small', ram=512)
+        their_type = self.their_type('gold', extra_specs={'tier': '2'})
+        self.register()
+        report = self.adopt()
+        self.assertEqual({('flavor', 'small'), ('volume_type', 'gold')}, set(self.conflicts(report)))
+        self.cloud.set_pod('Pod3', state='enabled')
+        self.cloud.run_jobs()
+        self.repair('Pod3')
+        self.assertEqual([128, 128, 512], [flavor['ram'] for flavor in self.flavors('f1')])
+        self.assertEqual({'tier': '2'}, self.third.cinder.types[their_type['id']]['extra_specs'])
+        behind = {row['key']: row for row in self.cloud.api.get('/replicas')['replicas']}
+        self.assertEqual('failed', behind['f1']['state'])
+        # Everything else is there, and the operator may settle it.
+        self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
+        self.third.nova.flavors.pop('f1')
+        self.third.cinder.types[their_type['id']]['extra_specs'] = {}
+        self.repair('Pod3')
+        self.assertEqual([128, 128, 128], [flavor['ram'] for flavor in self.flavors('f1')])
+        self.assertEqual({'tier': '1'}, self.third.cinder.types[their_type['id']]['extra_specs'])
+        self.assertEqual([], self.behind('Pod3'))
+
+    def test_again_finds_nothing_new(self):
+        self.fill()
+        self.register()
+        self.adopt()
+        report = self.adopt()
+        self.assertEqual((0, 3), (report['resources']['servers']['new'], report['resources']['servers']['known']))
+
+    def test_one_registered_as_any_other_is_taken_in_at_once(self):
+        """There is one way in: an adoption afterwards only reports it."""
+        self.fill()
+        self.register(state='enabled')
+        self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
+        self.assertEqual(3, self.adopt(dry_run=True)['resources']['servers']['known'])
+
+    def test_removing_the_pod_touches_nothing_in_it(self):
+        self.fill()
+        flavor = self.theirs(id='t1')
+        pod_id = self.register()
+        self.adopt()
+        self.cloud.lab.quiet()
+        answer = self.cloud.api.delete(f'/pods/{pod_id}')
+        self.assertEqual(409, answer.status)
+        answer = self.cloud.api.delete(f'/pods/{pod_id}?force=true')
+        self.assertEqual(200, answer.status, answer.text)
+        self.cloud.run_jobs()
+        self.assertEqual([], [each.path for each in self.third.nova.requests if each.method != 'GET'])
+        self.assertEqual([], [each.path for each in self.third.cinder.requests if each.method != 'GET'])
+        self.assertEqual(len(self.servers), len(self.third.nova.servers))
+        self.assertIn(flavor['id'], self.third.nova.flavors)
+        self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.servers[0]["id"]}').status)
+        self.assertEqual({}, {kind: count for kind, count in self.counts(pod_id).items() if count})
+
+    def counts(self, pod_id):
+        db = self.cloud.runtime.db
+        return {
+            'routings': routings.count_by_pod(db, pod_id),
+            'replicas': len(replicas.list_replicas(db, pod_id=pod_id)),
+        }
+
+
+class Killed(BaseException):
+    """The worker's process is gone."""
+
+
+class TestResuming(AdoptionCase):
+    """A worker that dies in the middle: another goes on where its progress says, and reads nothing twice."""
+
+    def setUp(self):
+        super().setUp()
+        self.third.nova.settings.max_limit = 10
+        self.third.cinder.settings.max_limit = 10
+        self.fill(servers=45, volumes=35)
+        self.register()
+
+    def run_until(self, step, taken):
+        """Run the job until so many of a kind are taken, and kill its worker there."""
+        manager = JobManager(self.cloud.conf, self.cloud.runtime, owner='dead')
+        remember = manager.remember_progress
+
+        def die(job, what):
+            is_ours = remember(job, what)
+            counts = what['report']['resources'].get(step, {})
+            if what['step'] == step and counts.get('total', 0) >= taken:
+                raise Killed
+            return is_ours
+
+        manager.remember_progress = die
+        self.assertRaises(Killed, manager.run_one)
+
+    def lose(self, job_id):
+        """Let the lease of the dead worker run out."""
+        job = db_jobs.get(self.cloud.runtime.db, job_id)
+        self.assertEqual('running', job.state)
+        db_jobs.heartbeat(self.cloud.runtime.db, job_id, job.lease_owner, -1)
+        return job
+
+    def test_goes_on_where_it_was(self):
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
+        job_id = answer['job']['id']
+        self.run_until('servers', 20)
+        shown = self.cloud.api.get(f'/jobs/{job_id}')['job']['progress']
+        self.assertEqual(('servers', 20), (shown['step'], shown['report']['resources']['servers']['total']))
+        self.lose(job_id)
+        self.run_until('volumes', 10)
+        self.lose(job_id)
+        self.cloud.lab.quiet()
+        self.cloud.run_jobs()
+        job = self.cloud.api.get(f'/jobs/{job_id}')['job']
+        self.assertEqual(('success', 3), (job['state'], job['attempts']), job['error'])
+        self.assertEqual(45, job['result']['resources']['servers']['new'])
+        self.assertEqual(35, job['result']['resources']['volumes']['new'])
+        self.assertEqual([], [each.path for each in self.third.nova.requests if '/servers/detail' in each.path])
+        db = self.cloud.runtime.db
+        for kind, made in (('server', self.servers), ('volume', self.volumes)):
+            self.assertEqual(len(made), len(routings.get_many(db, kind, [each['id'] for each in made])))
+
+    def test_what_the_marker_named_is_gone(self):
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
+        self.run_until('servers', 20)
+        job = self.lose(answer['job']['id'])
+        self.third.nova.servers.pop(db_jobs.get(self.cloud.runtime.db, job.id).progress['marker'])
+        self.cloud.run_jobs()
+        ended = db_jobs.get(self.cloud.runtime.db, job.id)
+        self.assertEqual('success', ended.state, ended.error)
+        self.assertEqual(44, ended.result['resources']['servers']['total'])
+
+    def test_a_pod_that_goes_away_meanwhile(self):
+        self.third.cinder.faults.add(Status(503, path='/volumes/detail', times=1))
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
+        self.cloud.run_jobs()
+        ended = db_jobs.get(self.cloud.runtime.db, answer['job']['id'])
+        self.assertEqual('success', ended.state, ended.error)
+        self.assertEqual(35, ended.result['resources']['volumes']['new'])
+
+    def test_cancelled(self):
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
+        answer = self.cloud.api.post(f'/jobs/{answer["job"]["id"]}/cancel')
+        self.assertEqual('cancelled', answer['job']['state'])
+        self.assertEqual([], [job for job in self.cloud.run_jobs() if job.type == 'adopt_pod'])
+
+
+class TestOrders(AdoptionCase):
+    def test_bad_input(self):
+        pod_id = self.register()
+        path = f'/pods/{pod_id}/adopt'
+        for body, words in (({'dry_run': 'yes'}, 'adopt.dry_run'), ({'force': True}, 'force')):
+            answer = self.cloud.api.post(path, body)
+            self.assertEqual(422, answer.status, answer.text)
+            self.assertIn(words, answer.text)
+        self.assertEqual(400, self.cloud.api.post(path, body=b'[1]').status)
+        self.assertEqual(404, self.cloud.api.post('/pods/nope/adopt').status)
+
+    def test_the_top_region(self):
+        top = self.cloud.api.post('/pods', {'pod': {'pod_name': 'RegionOne'}})['pod']
+        self.assertEqual(422, self.cloud.api.post(f'/pods/{top["pod_id"]}/adopt').status)
+
+    def test_only_admins(self):
+        path = f'/pods/{self.register()}/adopt'
+        for user in ('demo', 'reader'):
+            self.assertEqual(403, self.cloud.api.post(path, as_=user).status)
+        self.assertEqual([], self.jobs())
+
+
+KEY = 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDx8nkQv/zgGgB4rMYmIf+6A4l6Rr+o/6lHBQdW5aYd44bd8JttDCE/F/pNRr0lRE+PiqSPO8nDPHw0010JeMH9gYgnnFlyY3/OcJ02RhIPyyxYpv9FhY+2YiUkpwFOcLImyrxEsYXpD/0d3ac30bNH6Sw9JD9UZHYcpSxsIbECHw== one'  # noqa: E501
+OTHER_KEY = KEY.replace('AAAAgQDx8nk', 'AAAAgQDx8nm')
