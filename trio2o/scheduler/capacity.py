@@ -25,6 +25,11 @@ from trio2o.scheduler.spec import PodRequest
 #: asked for.
 SETTLED = timedelta(seconds=10)
 
+
+class BadOption(cfg.Error, ValueError):
+    """What ``[scheduler]`` says will not do; it keeps a service from starting."""
+
+
 Headroom = Mapping[str, tuple[float, bool]]
 
 _Key = tuple[str, str, str]
@@ -43,7 +48,7 @@ class Room:
     """What pods have room for, as this process knows."""
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], datetime] = utcnow) -> None:
-        """:raises ValueError: ``[scheduler] headroom`` cannot be read"""
+        """:raises BadOption: ``[scheduler] headroom`` cannot be read"""
         self._max_age = timedelta(seconds=conf.scheduler.usage_max_age)
         self._default = read_headroom(conf.scheduler.headroom)
         self._clock = clock
@@ -132,7 +137,7 @@ def read_headroom(texts: Mapping[str, Any] | None) -> dict[str, tuple[float, boo
     """Headroom by resource: how much, and whether that is a share of the capacity.
 
     :param texts: ``{'vcpu': 8, 'memory_mb': '10%'}``; names count whatever their case
-    :raises ValueError: it is neither an amount nor a share
+    :raises BadOption: it is neither an amount nor a share
     """
     return {_resource(name): _headroom(name, value) for name, value in (texts or {}).items()}
 
@@ -148,7 +153,7 @@ def _headroom(name: str, value: Any) -> tuple[float, bool]:
     except ValueError:
         amount = -1.0
     if not 0 <= amount < float('inf') or (text.endswith('%') and amount > 100):
-        raise ValueError(f"headroom of {name} is '{value}': it must be an amount, or a share such as 10%")
+        raise BadOption(f"headroom of {name} is '{value}': it must be an amount, or a share such as 10%")
     return (amount / 100, True) if text.endswith('%') else (amount, False)
 
 

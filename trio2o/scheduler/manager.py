@@ -19,7 +19,7 @@ from trio2o.db.session import Database
 from trio2o.pods.health import Breakers
 from trio2o.pods.registry import PodView, Registry
 from trio2o.scheduler.base import BaseFilter, BaseWeigher
-from trio2o.scheduler.capacity import Room
+from trio2o.scheduler.capacity import BadOption, Room
 from trio2o.scheduler.decision import Decision, Dropped, Weighed
 from trio2o.scheduler.spec import PodRequest
 
@@ -42,7 +42,7 @@ class Scheduler:
     """Chooses pods for new resources. Plug-ins are loaded once, when it is made."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, registry: Registry, breakers: Breakers) -> None:
-        """:raises ValueError: ``[scheduler]`` names a plug-in that is not there, or holds what cannot be read"""
+        """:raises BadOption: ``[scheduler]`` names a plug-in that is not there, or holds what cannot be read"""
         self._db = db
         self._registry = registry
         self.room = Room(conf)
@@ -186,24 +186,24 @@ def _exclusive(current: Sequence[Binding]) -> dict[tuple[str, str], frozenset[st
 
 
 def _multipliers(given: Mapping[str, str], weighers: Sequence[str]) -> dict[str, float]:
-    """:raises ValueError: a weigher that is not used, or no number"""
+    """:raises BadOption: a weigher that is not used, or no number"""
     found = {}
     for name, text in given.items():
         if name not in weighers:
-            raise ValueError(f'[scheduler] weight_multipliers: {name} is not among the weighers {", ".join(weighers)}')
+            raise BadOption(f'[scheduler] weight_multipliers: {name} is not among the weighers {", ".join(weighers)}')
         try:
             found[name] = float(text)
         except ValueError:
             found[name] = math.nan
         if not math.isfinite(found[name]):
-            raise ValueError(f"[scheduler] weight_multipliers: '{text}' of {name} is not a number")
+            raise BadOption(f"[scheduler] weight_multipliers: '{text}' of {name} is not a number")
     return found
 
 
 def _load(namespace: str, option: str, names: Sequence[str]) -> list[tuple[str, Any]]:
     """Plug-in classes in the order named.
 
-    :raises ValueError: a name has no entry point, or what it points to cannot be imported
+    :raises BadOption: a name has no entry point, or what it points to cannot be imported
     """
     manager: stevedore.NamedExtensionManager[Any] = stevedore.NamedExtensionManager(
         namespace,
@@ -218,13 +218,13 @@ def _load(namespace: str, option: str, names: Sequence[str]) -> list[tuple[str, 
 def _missing(namespace: str, option: str):  # type: ignore[no-untyped-def]
     def complain(names: set[str]) -> None:
         known = ', '.join(sorted(stevedore.ExtensionManager(namespace).entry_points_names()))
-        raise ValueError(f'[scheduler] {option}: there is no {", ".join(sorted(names))}; installed are {known}')
+        raise BadOption(f'[scheduler] {option}: there is no {", ".join(sorted(names))}; installed are {known}')
 
     return complain
 
 
 def _broken(option: str):  # type: ignore[no-untyped-def]
     def complain(_manager: Any, entry_point: Any, error: BaseException) -> None:
-        raise ValueError(f'[scheduler] {option}: {entry_point.name} cannot be loaded: {error}') from error
+        raise BadOption(f'[scheduler] {option}: {entry_point.name} cannot be loaded: {error}') from error
 
     return complain

@@ -14,7 +14,7 @@ TAG: Json = {
 }
 #: Whole numbers up to here are the same number to every reader of JSON.
 MOST = 2**53
-#: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%"}.
+#: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%", "gigabytes": 500}.
 HEADROOM: Json = {
     'type': ['object', 'null'],
     'additionalProperties': {
@@ -23,7 +23,7 @@ HEADROOM: Json = {
             {'type': 'string', 'pattern': '^(100|[0-9]{1,2})(\\.[0-9]+)?%$'},
         ]
     },
-    'propertyNames': {'minLength': 1, 'maxLength': 64},
+    'propertyNames': {'pattern': '^[A-Za-z0-9_]{1,64}$'},
     'maxProperties': 64,
 }
 

@@ -183,7 +183,14 @@ class TestPlugins(SchedulerTest):
         self.set('A', state='disabled')
         self.assertEqual(['B', 'A'], self.select('az1'))
 
-    def test_unknown_names_are_told(self):
-        conf = self.useFixture(ConfFixture(scheduler={'filters': 'state,nonsense'})).conf
-        error = self.assertRaises(ValueError, Scheduler, conf, self.db, self.registry, self.breakers)
-        self.assertIn('nonsense', str(error))
+    def test_what_cannot_be_read_is_told(self):
+        for options, named in (
+            ({'filters': 'state,nonsense'}, '[scheduler] filters: there is no nonsense'),
+            ({'weighers': 'nonsense'}, '[scheduler] weighers: there is no nonsense'),
+            ({'weight_multipliers': 'spread:2'}, 'spread is not among the weighers'),
+            ({'weight_multipliers': 'binding:much'}, "'much' of binding is not a number"),
+            ({'headroom': 'vcpu:much'}, "headroom of vcpu is 'much'"),
+        ):
+            conf = self.useFixture(ConfFixture(scheduler=options)).conf
+            error = self.assertRaises(ValueError, Scheduler, conf, self.db, self.registry, self.breakers)
+            self.assertIn(named, str(error))
