@@ -19,6 +19,7 @@ from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
+from trio2o.quota.engine import Quota
 from trio2o.scheduler.manager import Scheduler
 from trio2o.sync.engine import Engine
 from trio2o.web.app import build_app
@@ -38,6 +39,7 @@ class Runtime:
     scheduler: Scheduler
     jobs: JobQueue
     sync: Engine
+    quota: Quota
     figures: Figures
 
 
@@ -72,6 +74,7 @@ def build_runtime(
         scheduler=Scheduler(conf, db, registry, breakers),
         jobs=jobs,
         sync=Engine(conf, db, registry, client, identity, executor, jobs),
+        quota=Quota(conf, db, identity),
         figures=Figures(conf, db, registry),
     )
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from trio2o.db import replicas
-from trio2o.gateway.needs import Needs, VolumeType, volume_type, whole
+from trio2o.gateway.needs import Needs, volume_type, whole
+from trio2o.gateway.recorded import VolumeType
 from trio2o.gateway.replicate import DEFAULT_TYPE
 from trio2o.web.call import Call
 

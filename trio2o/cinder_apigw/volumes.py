@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import lists, needs
+from trio2o.cinder_apigw import changes, lists, needs
+from trio2o.cinder_apigw.refusals import over
 from trio2o.gateway import images
+from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
@@ -129,19 +131,19 @@ CREATE = Place(
     references=references,
     by_name=pod_of_image,
     needs=needs.of_volume,
+    refuse=over('volumes'),
 )
 
 FORWARD = Forward(VOLUME)
+DELETE = Forward(VOLUME, change=SHRINKS)
 
 _ACTIONS = (
     'os-set_image_metadata',
     'os-unset_image_metadata',
-    'os-unmanage',
     'os-reset_status',
     'os-force_detach',
     'os-migrate_volume',
     'os-extend_volume_completion',
-    'os-force_delete',
     'os-detach',
     'os-reserve',
     'os-unreserve',
@@ -150,9 +152,7 @@ _ACTIONS = (
     'os-initialize_connection',
     'os-terminate_connection',
     'os-volume_upload_image',
-    'os-extend',
     'os-update_readonly_flag',
-    'os-retype',
     'os-set_bootable',
 )
 
@@ -168,8 +168,9 @@ OPERATIONS = [
     Operation('volumes.create', 'POST', '/volumes', CREATE),
     Operation('volumes.show', 'GET', '/volumes/{id}', FORWARD),
     Operation('volumes.update', 'PUT', '/volumes/{id}', FORWARD),
-    Operation('volumes.delete', 'DELETE', '/volumes/{id}', FORWARD),
+    Operation('volumes.delete', 'DELETE', '/volumes/{id}', DELETE),
     *actions('volumes.action', '/volumes/{id}/action', FORWARD, *_ACTIONS),
+    *(action(key, Forward(VOLUME, change=change)) for key, change in changes.VOLUMES.items()),
     action('os-show_image_metadata', Forward(VOLUME, is_read=True)),
     action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id')), (3, 40)),
     action('os-reimage', FORWARD, (3, 68)),

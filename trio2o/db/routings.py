@@ -3,8 +3,13 @@
 
 Rows of deleted resources stay until they are purged, so that a lookup need not ask every pod for
 what is known to be gone; `Routing.is_live` tells.
+
+What a live routing counts for in a quota (its deltas) is counted as in use: whatever changes the one here changes
+the other in the same transaction.
 """
 
+import dataclasses
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +19,7 @@ from oslo_db import exception as db_exc
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
+from trio2o.db import models, quotas
 from trio2o.db.errors import NotFound
 from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -23,6 +28,8 @@ from trio2o.db.statements import Columns, changed, insert_or_ignore
 _ROUTINGS = Columns(Routing, models.Routing)
 _R = models.Routing
 _IDS_A_QUERY = 1000
+#: Columns that decide what is counted, and for whom.
+_COUNTED = frozenset({'deltas', 'project_id', 'user_id', 'state'})
 
 _GET = _ROUTINGS.select.where(_R.top_id == bindparam('top_id'), _R.resource_type == bindparam('resource_type'))
 _GET_MANY = _ROUTINGS.select.where(
@@ -75,6 +82,7 @@ def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
         'resource_type': new.resource_type,
         'created_at': new.created_at,
         'deltas': new.deltas,
+        'user_id': new.user_id,
         'state': new.state,
         'recorded_at': now,
         'deleted_at': now if new.state == 'deleted' else None,
@@ -93,31 +101,63 @@ def record(
     created_at: datetime | None = None,
     deltas: Mapping[str, int] | None = None,
     state: str = 'active',
+    user_id: str = '',
+    claim_id: str | None = None,
+    keep: Mapping[str, Any] | None = None,
 ) -> Routing:
     """Record where a resource is.
 
-    What is recorded already stays, except that a missing creation time or deltas are filled in and
-    the state follows. One that was deleted is taken over as it is now: the resource is there
-    again, perhaps in another pod.
+    What is recorded already stays, except that a missing creation time, user or deltas are filled in
+    and the state follows. One that was deleted is taken over as it is now: the resource is there
+    again, perhaps in another pod. Deltas that are new are counted as in use.
 
+    :param claim_id: the claim that the deltas come true of; what is left of it is given back
+    :param keep: columns of what is left of it, which then stays open
     :returns: the routing as it is now: another pod's, when that was first and is live
     :raises NotFound: there is no such pod
     """
-    new = NewRouting(resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state)
+    new = NewRouting(resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state, user_id)
     row = _row(new, utcnow())
     try:
         with db.writer() as session:
             is_new = insert_or_ignore(session, _R, [row])
-            known = _ROUTINGS.first(session, _GET, {'top_id': top_id, 'resource_type': resource_type})
+            known = _ROUTINGS.first(
+                session,
+                _GET if is_new else _GET.with_for_update(),
+                {'top_id': top_id, 'resource_type': resource_type},
+            )
             if known is None:
                 raise NotFound('pod', pod_id)
             changes = {} if is_new else _changes(known, row)
-            if not changes:
-                return known
-            _update(session, known.id, changes)
-            return _by_id(session, known.id)
+            if changes:
+                _update(session, known.id, changes)
+            now = _by_id(session, known.id) if changes else known
+            in_use = _counted(now) if is_new else _difference(known, now)
+            quotas.add(session, in_use, _taken(session, claim_id, deltas, keep))
+            return now
     except db_exc.DBReferenceError as error:
         raise NotFound('pod', pod_id) from error
+
+
+def _taken(
+    session: Session, claim_id: str | None, deltas: Mapping[str, int] | None, keep: Mapping[str, Any] | None
+) -> dict[quotas.Key, int]:
+    if claim_id is None:
+        return {}
+    return quotas.consume(session, claim_id, None if keep is None else deltas or {}, **(keep or {}))
+
+
+def _counted(routing: Routing | None) -> dict[quotas.Key, int]:
+    """The counters that a routing's deltas are counted in."""
+    if routing is None or not routing.is_live or not routing.deltas:
+        return {}
+    return quotas.counters(routing.project_id, routing.user_id, routing.deltas)
+
+
+def _difference(before: Routing | None, after: Routing | None) -> dict[quotas.Key, int]:
+    """What a change of a routing changes in the counters."""
+    old, new = _counted(before), _counted(after)
+    return {key: new.get(key, 0) - old.get(key, 0) for key in old.keys() | new.keys()}
 
 
 def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +168,8 @@ def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
     changes = {
         name: row[name] for name in ('created_at', 'deltas') if getattr(known, name) is None and row[name] is not None
     }
+    if not known.user_id and row['user_id']:
+        changes['user_id'] = row['user_id']
     # A resource that somebody just saw may be on its way out; only its end is the end.
     if known.state != row['state'] and not (known.state == 'deleting' and row['state'] == 'active'):
         changes |= {'state': row['state'], 'deleted_at': row['deleted_at']}
@@ -147,32 +189,95 @@ def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> boo
 
 
 @retry_on_deadlock
-def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]]) -> int:
-    """Record those that were never seen; what is known stays as it is.
+def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]], claim_id: str | None = None) -> int:
+    """Record those that were never seen; what is known stays as it is, but for deltas that are missing.
 
+    :param claim_id: a claim that the deltas may come true of; what is left of it stays open
     :returns: how many were new
     """
     now = utcnow()
-    new = [_row(row if isinstance(row, NewRouting) else NewRouting(**row), now) for row in rows]
-    if not new:
+    given = [row if isinstance(row, NewRouting) else NewRouting(**row) for row in rows]
+    if not given:
         return 0
     # One order for all writers, or two that bring the same resources deadlock.
-    new.sort(key=lambda row: (row['resource_type'], row['top_id']))
+    given.sort(key=lambda row: (row.resource_type, row.top_id))
     with db.writer() as session:
-        return insert_or_ignore(session, _R, new)
+        # Which of them were new does not show, so what they count for is filled in like that of the others.
+        new = insert_or_ignore(session, _R, [_row(row, now) | {'deltas': None} for row in given])
+        counted = _fill(session, [row for row in given if row.deltas is not None and row.state != 'deleted'])
+        in_use: Counter[quotas.Key] = Counter()
+        amounts: Counter[str] = Counter()
+        for routing in counted:
+            in_use.update(_counted(routing))
+            amounts.update(routing.deltas or {})
+        claimed = quotas.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
+        quotas.add(session, in_use, claimed)
+        return new
+
+
+def _fill(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
+    """Give deltas to routings that have none. :returns: those, as they are now"""
+    wanted = {(row.resource_type, row.top_id): row for row in rows}
+    filled = []
+    for start in range(0, len(rows), _IDS_A_QUERY):
+        some = rows[start : start + _IDS_A_QUERY]
+        statement = _ROUTINGS.select.where(
+            _R.top_id.in_([row.top_id for row in some]),
+            _R.resource_type.in_({row.resource_type for row in some}),
+            _R.deltas.is_(None),
+            _R.state != 'deleted',
+        )
+        statement = statement.order_by(_R.resource_type, _R.top_id).with_for_update()
+        for known in _ROUTINGS.all(session, statement):
+            row = wanted.get((known.resource_type, known.top_id))
+            if row is None or row.pod_id != known.pod_id:
+                continue
+            values: dict[str, Any] = {'deltas': row.deltas, 'user_id': known.user_id or row.user_id}
+            _update(session, known.id, values)
+            filled.append(dataclasses.replace(known, **values))
+    return filled
 
 
 @retry_on_deadlock
 def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
-    """End the routing of a resource that is gone; false when it was not live."""
+    """End the routing of a resource that is gone; false when it was not live. It counts for nothing any more."""
     with db.writer() as session:
-        ended = changed(
-            session,
-            sqlalchemy.update(_R)
-            .where(_R.top_id == top_id, _R.resource_type == resource_type, _R.state != 'deleted')
-            .values(state='deleted', deleted_at=utcnow()),
-        )
-        return ended > 0
+        known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
+        if known is None or not known.is_live:
+            return False
+        _update(session, known.id, {'state': 'deleted', 'deleted_at': utcnow()})
+        quotas.add(session, _difference(known, None))
+        return True
+
+
+@retry_on_deadlock
+def set_deltas(
+    db: Database,
+    resource_type: str,
+    top_id: str,
+    deltas: Mapping[str, int],
+    *,
+    claim_id: str | None = None,
+    project_id: str | None = None,
+    user_id: str | None = None,
+) -> Routing | None:
+    """Set what a resource counts for, and whose it is.
+
+    :param claim_id: the claim that this settles
+    :returns: the routing as it is now; None if there is none that is live
+    """
+    with db.writer() as session:
+        known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
+        values: dict[str, Any] = {'deltas': dict(deltas)}
+        values |= {} if project_id is None else {'project_id': project_id}
+        values |= {} if user_id is None else {'user_id': user_id}
+        now = None
+        if known is not None and known.is_live:
+            _update(session, known.id, values)
+            now = dataclasses.replace(known, **values)
+        in_use = _difference(known, now) if now is not None else {}
+        quotas.add(session, in_use, quotas.consume(session, claim_id, None) if claim_id is not None else {})
+        return now
 
 
 def list_(
@@ -186,6 +291,16 @@ def list_(
     """A page of routings in every state, for operators and jobs."""
     with db.reader() as session:
         return _ROUTINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+
+
+def count_by_project(db: Database, pod_id: str) -> list[tuple[str, str, int]]:
+    """How many live routings a pod has: project, resource type, count."""
+    count = sqlalchemy.func.count()
+    columns = (_R.project_id, _R.resource_type)
+    statement = sqlalchemy.select(*columns, count).where(_R.pod_id == pod_id, _R.state != 'deleted')
+    with db.reader() as session:
+        rows = session.execute(statement.group_by(*columns).order_by(*columns))
+        return [(project_id, resource_type, number) for project_id, resource_type, number in rows]
 
 
 def count_by_pod(db: Database, pod_id: str) -> int:
@@ -207,16 +322,26 @@ def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
     if 'state' in values:
         values.setdefault('deleted_at', utcnow() if values['state'] == 'deleted' else None)
     with db.writer() as session:
-        if values:
-            _update(session, routing_id, values)
-        return _ROUTINGS.one(session, _R.id == routing_id)
+        by_id = _ROUTINGS.select.where(_R.id == routing_id)
+        known = _ROUTINGS.first(session, by_id.with_for_update() if values.keys() & _COUNTED else by_id)
+        if known is None or not values:
+            return known
+        _update(session, routing_id, values)
+        now = dataclasses.replace(known, **values)
+        quotas.add(session, _difference(known, now))
+        return now
 
 
 @retry_on_deadlock
 def delete(db: Database, routing_id: int) -> bool:
     """Remove a routing for good."""
     with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_R).where(_R.id == routing_id)) > 0
+        known = _ROUTINGS.first(session, _ROUTINGS.select.where(_R.id == routing_id).with_for_update())
+        if known is None:
+            return False
+        changed(session, sqlalchemy.delete(_R).where(_R.id == routing_id))
+        quotas.add(session, _difference(known, None))
+        return True
 
 
 def _of_pod(resource_type: str, pod_id: str, project_id: str | None) -> list[Any]:

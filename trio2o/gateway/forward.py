@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
+from trio2o.gateway.claims import Change, Claiming
 from trio2o.gateway.locate import Route
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send_to_route
@@ -77,13 +78,28 @@ class Forward:
             names = names_of(call, route.pod)
             answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
             return self._renamed(call, route, answer_up(answer, names, self.resource))
-        answer = send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
+        answer = self._send(call, route) if self.change is None else self._changed(call, route, self.change)
         if self._is_about_itself(call) and self._is_end(call, route, answer):
             locator.ended(self.resource.type, route)
         if self.born is not None and answer.is_ok:
             for resource, other_id in self.born(answer.json):
                 locator.record(resource, route.pod, other_id, call.context.project_id or '')
         return self._renamed(call, route, answer)
+
+    def _send(self, call: Call, route: Route) -> Answer:
+        return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
+
+    def _changed(self, call: Call, route: Route, change: Change) -> Answer:
+        """Send what changes the use of the quota: claim what it takes, and have it looked at until it is done."""
+        with Claiming(call, change.asked(call, route, self.resource), change.refuse) as claiming:
+            try:
+                answer = self._send(call, route)
+            except exception.OutcomeUnknown:
+                claiming.watch(route.pod, self.resource.type, route.top_id)
+                raise
+            if answer.is_ok and not self.resource.goes_at_once:
+                claiming.watch(route.pod, self.resource.type, route.top_id)
+            return answer
 
     def _renamed(self, call: Call, route: Route, answer: Answer) -> Answer:
         return self.rename(call, route.pod, answer) if self.rename is not None and answer.is_ok else answer

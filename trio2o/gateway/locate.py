@@ -8,7 +8,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from trio2o.concurrency import Deadline, Executor
 from trio2o.db import routings
 from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database
+from trio2o.gateway.measure import deltas_of, user_of
 from trio2o.gateway.resource import Resource
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
@@ -117,8 +118,12 @@ class Locator:
         project_id: str,
         created_at: datetime | None = None,
         bottom_id: str | None = None,
+        **counted: Any,
     ) -> None:
-        """Record where a resource is. A failure is logged: it will be found again by asking the pods."""
+        """Record where a resource is. A failure is logged: it will be found again by asking the pods.
+
+        :param counted: what it counts for in the quota, as ``routings.record`` takes it
+        """
         try:
             record = routings.record(
                 self._db,
@@ -128,16 +133,24 @@ class Locator:
                 pod_id=pod.id,
                 project_id=project_id,
                 created_at=created_at,
+                **counted,
             )
         except (db_exc.DBError, ValueError, LookupError):
             LOG.exception('%s %s in pod %s could not be recorded', resource.type, top_id, pod.name)
             return
         self._remember(record)
 
-    def learn(self, resource: Resource, found: Iterable[tuple[PodView, Mapping[str, Any]]], project_id: str) -> None:
+    def learn(
+        self,
+        resource: Resource,
+        found: Iterable[tuple[PodView, Mapping[str, Any]]],
+        project_id: str,
+        claim_id: str | None = None,
+    ) -> None:
         """Record what lists showed and nobody has recorded yet, in the background.
 
         :param project_id: whose those are that do not show it; empty: nobody knows, and they stay unrecorded
+        :param claim_id: the claim that they come true of
         """
         now = time.monotonic()
         new = []
@@ -149,9 +162,10 @@ class Locator:
             owner = resource.owner_of(item, project_id)
             if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED' and owner:
                 created_at = resource.created_at(item)
-                new.append(NewRouting(resource.type, top_id, pod.id, owner, created_at=created_at))
+                row = NewRouting(resource.type, top_id, pod.id, owner, created_at=created_at, user_id=user_of(item))
+                new.append((row, item))
         if new:
-            self._executor.submit(self._learn, resource.type, new)
+            self._executor.submit(self._learn, resource.type, new, claim_id)
 
     def ended(self, resource_type: str, route: Route) -> None:
         """Its pod says that a resource is gone; what is left is a tombstone."""
@@ -173,11 +187,17 @@ class Locator:
         """Drop what is in memory; the database is asked next time."""
         self._known.pop((resource_type, top_id), None)
 
-    def _learn(self, resource_type: str, new: list[NewRouting]) -> None:
+    def _learn(
+        self, resource_type: str, new: list[tuple[NewRouting, Mapping[str, Any]]], claim_id: str | None
+    ) -> None:
         try:
-            known = routings.get_many(self._db, resource_type, [row.top_id for row in new])
-            unknown = [row for row in new if row.top_id not in known]
-            for row in new:
+            known = routings.get_many(self._db, resource_type, [row.top_id for row, _item in new])
+            unknown = [
+                replace(row, deltas=deltas_of(self._db, resource_type, item))
+                for row, item in new
+                if row.top_id not in known
+            ]
+            for row, _item in new:
                 record = known.get(row.top_id)
                 if record is None:
                     continue
@@ -185,7 +205,7 @@ class Locator:
                     record = routings.update(self._db, record.id, created_at=row.created_at) or record
                 self._remember(record)
             if unknown:
-                routings.record_many(self._db, unknown)
+                routings.record_many(self._db, unknown, claim_id)
                 for record in routings.get_many(self._db, resource_type, [row.top_id for row in unknown]).values():
                     self._remember(record)
         except (db_exc.DBError, ValueError, LookupError):

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from trio2o.db import replicas
-from trio2o.db.session import Database
-from trio2o.gateway.replicate import FLAVOR, VOLUME_TYPE
+from trio2o.gateway.recorded import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.gateway.send import peek
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.web.call import Call
@@ -22,7 +20,7 @@ from trio2o.web.call import Call
 
 @dataclass(frozen=True)
 class Needs:
-    """:ivar quota: amounts by quota resource, for all that the request makes
+    """:ivar quota: amounts by quota resource, for one of what the request makes
     :ivar resources: amounts that the scheduler reckons with, for all that the request makes
     :ivar extra_specs: of the flavor or the volume type, by their whole names
     :ivar count: how many alike the request makes
@@ -40,46 +38,6 @@ class Needs:
 ReadNeeds = Callable[[Call, Any], Needs]
 
 NOTHING = Needs()
-
-
-@dataclass(frozen=True)
-class Flavor:
-    """:ivar ram: in MiB; ``root`` and ``disk``, the latter of ephemeral disks and swap, in GiB"""
-
-    vcpus: int
-    ram: int
-    root: int = 0
-    disk: int = 0
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, wanted: Mapping[str, Any]) -> Flavor:
-        """Out of what is recorded of a flavor, or of a server's own copy of it."""
-        swap = int(wanted.get('swap') or 0)
-        return cls(
-            int(wanted['vcpus']),
-            int(wanted['ram']),
-            int(wanted.get('disk') or 0),
-            int(wanted.get('ephemeral') or 0) + -(-swap // 1024),
-            wanted.get('extra_specs') or {},
-        )
-
-
-@dataclass(frozen=True)
-class VolumeType:
-    name: str
-    extra_specs: Mapping[str, str] = field(default_factory=dict)
-
-
-def recorded_flavor(db: Database, flavor_id: str) -> Flavor | None:
-    found = replicas.find_wanted(db, FLAVOR, flavor_id)
-    return None if found is None else Flavor.of(found)
-
-
-def recorded_type(db: Database, name: str) -> VolumeType | None:
-    """A volume type by its id or its name."""
-    found = replicas.find_wanted(db, VOLUME_TYPE, name, by_name=True)
-    return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
 
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
@@ -115,5 +73,5 @@ def whole(value: Any, default: int = 0) -> int:
     if isinstance(value, bool):
         return default
     if isinstance(value, str):
-        value = int(value) if value.strip().isdecimal() and len(value) < 10 else default
+        value = int(value) if value.strip().isdecimal() and len(value) < 30 else default
     return value if isinstance(value, int) and value >= 0 else default

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
+from trio2o.gateway.claims import Claiming, Refuse, asked_by
 from trio2o.gateway.forward import disagreement
 from trio2o.gateway.locate import Route
-from trio2o.gateway.needs import NOTHING, ReadNeeds
+from trio2o.gateway.needs import NOTHING, Needs, ReadNeeds
 from trio2o.gateway.resource import Item, Resource
 from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of, send
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
@@ -25,6 +26,9 @@ LOG = logging.getLogger(__name__)
 #: Both services refuse longer names of zones, in words of their own.
 MAX_ZONE_LENGTH = 255
 
+#: Seconds after which a pod that did not answer is looked at once more, and then once more.
+LOOKS_AGAIN = [10, 60]
+
 #: (resource, id): the new one has to be in the pod of that one.
 Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
 #: (call, document) -> the document in the terms of the pod that it names otherwise than by an id, as by a host;
@@ -32,6 +36,8 @@ Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
 ByName = Callable[[Call, Any], tuple[Any, tuple[str, PodView] | None]]
 #: (document, answer) -> query of the list that shows all that came into being with what was made, or None.
 Siblings = Callable[[Any, Any], str | None]
+#: (document, count) -> the document for as many as that.
+Fewer = Callable[[Any, int], Any]
 #: (kind, key) of replicated objects a body refers to.
 References = Callable[[Any], Iterable[tuple[str, str]]]
 #: (call, document, pod, names): for as long as it is sent, the names with what the body refers to that stands in
@@ -56,6 +62,8 @@ class Place:
     :ivar siblings: tells where to read what else came into being
     :ivar joins: sees that a pod has what the body refers to that may stand in several
     :ivar needs: tells what is needed of the quota and of a pod
+    :ivar refuse: how the service refuses what is over the quota
+    :ivar fewer: the document for fewer resources than it asks for
     """
 
     resource: Resource
@@ -72,6 +80,8 @@ class Place:
     siblings: Siblings | None = None
     needs: ReadNeeds | None = None
     joins: Joins | None = None
+    refuse: Refuse | None = None
+    fewer: Fewer | None = None
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
@@ -96,6 +106,7 @@ class Place:
             resources=needs.resources,
             count=needs.count,
             extra_specs=needs.extra_specs,
+            resource_type=self.resource.type,
         )
         if pod is not None:
             if not pod.takes_new and not self.needs_pin:
@@ -103,12 +114,12 @@ class Place:
                     f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
                     'that takes no new resources.'
                 )
-            return self._create_in(call, [pod], document, inner, rest, request)
+            return self._create_in(call, [pod], document, rest, request, needs)
         if self.needs_pin:
             return ask_any(call)
         pods = call.runtime.scheduler.select(request)
         most = call.runtime.conf.scheduler.max_attempts
-        return self._create_in(call, pods[:most], document, inner, rest, request)
+        return self._create_in(call, pods[:most], document, rest, request, needs)
 
     def _as_a_pod_says(self, call: Call) -> Answer:
         answer = ask_any(call)
@@ -198,13 +209,25 @@ class Place:
                 yield resource, pin_id, route
 
     def _create_in(
-        self, call: Call, pods: list[PodView], document: Any, inner: Item, rest: str, request: PodRequest
+        self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, needs: Needs
     ) -> Answer:
-        """Try pods in turn.
+        """Claim what is needed and try pods in turn.
 
         :raises OutcomeUnknown: one took the request and did not answer
         :raises ServiceUnavailable: none can take it now
         """
+        if not pods:
+            raise self._none_left(request.zone)
+        with Claiming(call, asked_by(call, needs, self.resource), self.refuse) as claiming:
+            if claiming.claim.count < needs.count and self.fewer is not None:
+                document = self.fewer(document, claiming.claim.count)
+                call = call.with_body(document)
+            return self._try(call, pods, document, rest, request, claiming)
+
+    def _try(
+        self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, claiming: Claiming
+    ) -> Answer:
+        inner = document[self.body_key or self.resource.member]
         refusal: Answer | None = None
         for number, view in enumerate(pods):
             pod = view
@@ -224,23 +247,29 @@ class Place:
                 LOG.warning('create of a %s passes over %s', self.resource.type, error)
                 continue
             except exception.PodNoAnswer as error:
+                claiming.unknown(pod, self.resource.type)
                 raise self._unknown(call, pod, inner) from error
             if answer.status >= 500 or self.is_full(answer):
                 LOG.warning(
-                    'create of a %s passes over pod %s, which answered %d', self.resource.type, pod.name, answer.status
+                    'create of a %s passes over pod %s, which answered %d%s',
+                    self.resource.type,
+                    pod.name,
+                    answer.status,
+                    '' if answer.status >= 500 else ': it has a limit of its own that refuses what the quota allows',
                 )
                 refusal = answer_up(answer, names, None)
                 continue
             answer = answer_up(answer, names, self.resource)
             if answer.is_ok:
-                self._record(call, pod, answer)
-                self._learn_siblings(call, pod, document, answer)
+                self._record(call, pod, answer, claiming)
+                self._learn_siblings(call, pod, document, answer, claiming.claim.id)
+                call.runtime.scheduler.placed(request, pod)
                 if number:
                     call.runtime.scheduler.moved(request, pod)
             return answer
         if refusal is not None and refusal.status < 500:
             return refusal
-        raise self._none_left(request.zone or (pods[0].zone if pods else ''))
+        raise self._none_left(request.zone or pods[0].zone)
 
     def _body_for(self, call: Call, document: Any, inner: Item, rest: str, pod: PodView, names: PodNames) -> bytes:
         """The body for one pod: as it came, unless the pod has another name for the zone."""
@@ -252,20 +281,21 @@ class Place:
         zone_down(changed, self.zone_field, names, rest)
         return call.with_body({**document, self.body_key or self.resource.member: changed}).body
 
-    def _record(self, call: Call, pod: PodView, answer: Answer) -> None:
+    def _record(self, call: Call, pod: PodView, answer: Answer, claiming: Claiming) -> None:
         document = answer.json
         item = document.get(self.resource.member) if isinstance(document, Mapping) else None
         if isinstance(item, Mapping) and isinstance(item.get('id'), str):
-            owner = call.context.project_id or ''
-            call.runtime.locator.record(self.resource, pod, item['id'], owner, self.resource.created_at(item))
+            claiming.record(pod, self.resource, item, call.context.project_id or '')
+        else:
+            claiming.unknown(pod, self.resource.type)
 
-    def _learn_siblings(self, call: Call, pod: PodView, document: Any, answer: Answer) -> None:
+    def _learn_siblings(self, call: Call, pod: PodView, document: Any, answer: Answer, claim_id: str | None) -> None:
         """Record what came into being beside the one the answer is about, in the background."""
         query = self.siblings(document, answer.json) if self.siblings is not None else None
         if query is not None:
-            call.runtime.executor.submit(self._read_siblings, call, pod, query)
+            call.runtime.executor.submit(self._read_siblings, call, pod, query, claim_id)
 
-    def _read_siblings(self, call: Call, pod: PodView, query: str) -> None:
+    def _read_siblings(self, call: Call, pod: PodView, query: str, claim_id: str | None) -> None:
         try:
             path = f'{self.resource.path}/detail'
             answer = send(call, pod, method='GET', path=path, query=query, body=b'')
@@ -275,11 +305,12 @@ class Place:
         document = answer.json if answer.is_ok else None
         items = document.get(self.resource.collection) if isinstance(document, dict) else None
         found = [(pod, item) for item in items or [] if isinstance(item, dict)]
-        call.runtime.locator.learn(self.resource, found, call.context.project_id or '')
+        call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
 
     def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
         """The pod may have made it: look there soon, so that what it made is known."""
-        call.runtime.jobs.submit('reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=call.context.request_id)
+        payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
+        call.runtime.jobs.submit('reconcile_routings', pod.id, payload, request_id=call.context.request_id)
         return exception.OutcomeUnknown(
             f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
             'created; look at the list before trying again.'

@@ -123,22 +123,21 @@ def peek(
     """Look at something beside the call, with the caller's own token and at the oldest version.
 
     :param pods: to ask one after another; all that are asked if None
-    :returns: what the first pod that has an answer shows; None: it has it not, or nobody answers
+    :returns: what the first pod that has it shows; None: none has it, or none answers
     """
     drop = ('content-type', 'if-match', 'openstack-api-version')
     headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
     where = f'/{call.context.project_id}{path}'
+    timeout = call.runtime.conf.pods.probe_timeout
     for pod in call.runtime.registry.snapshot().asked(service) if pods is None else pods:
         try:
-            answer: Answer = call.runtime.client.send(pod, service, 'GET', where, headers)
+            answer: Answer = call.runtime.client.send(pod, service, 'GET', where, headers, timeout=timeout)
         except exception.PodError:
             continue
         document = answer.json if answer.is_ok else None
         found = document.get(member) if isinstance(document, dict) else None
         if isinstance(found, dict):
             return found
-        if answer.status < 500:
-            return None
     return None
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from trio2o.gateway.needs import NOTHING, Flavor, Needs, flavor, volume_type, whole
+from trio2o.gateway.needs import NOTHING, Needs, flavor, volume_type, whole
+from trio2o.gateway.recorded import Flavor
 from trio2o.web.call import Call
 
 _MADE_FROM = ('image', 'blank', 'snapshot')
@@ -29,7 +30,7 @@ def of_server(call: Call, document: Any) -> Needs:
     disk = found.disk if boots_from_volume(server) else found.root + found.disk
     taken = {'VCPU': found.vcpus, 'MEMORY_MB': found.ram, 'DISK_GB': disk}
     return Needs(
-        quota={name: amount * most for name, amount in once.items()},
+        quota=once,
         resources={name: amount * most for name, amount in taken.items()},
         extra_specs=found.extra_specs,
         count=most,
@@ -76,3 +77,9 @@ def boots_from_volume(server: dict[str, Any]) -> bool:
 
 def objects(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def fewer(document: Any, count: int) -> Any:
+    """The body of a create for at most so many servers."""
+    server = {**document['server'], 'max_count': count}
+    return {**document, 'server': server}

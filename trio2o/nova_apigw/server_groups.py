@@ -8,12 +8,21 @@ from trio2o.gateway.kinds import SERVER_GROUP
 from trio2o.gateway.place import Place
 from trio2o.gateway.slices import Slices
 from trio2o.gateway.twins import TwinnedCreate, TwinnedDelete, TwinnedShow
+from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.groups import TWINNED
+from trio2o.nova_apigw.refusals import too_many_groups
 from trio2o.nova_apigw.servers import is_full
 from trio2o.web.operations import Operation
 
 _FORWARD = Forward(SERVER_GROUP)
-_PLACE = Place(SERVER_GROUP, unknown_zone='', is_full=is_full, zone_field='')
+_PLACE = Place(
+    SERVER_GROUP,
+    unknown_zone='',
+    is_full=is_full,
+    zone_field='',
+    needs=needs.of_server_group,
+    refuse=too_many_groups,
+)
 
 OPERATIONS = [
     Operation('server_groups.list', 'GET', '/os-server-groups', Slices(SERVER_GROUP, merged=TWINNED.merged)),

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from trio2o import exception
 from trio2o.db import routings
 from trio2o.gateway import images
+from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather, Paging, Query, headers_of_many
 from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
@@ -20,8 +21,10 @@ from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Item, Resource, SortKey
 from trio2o.nova_apigw import needs
+from trio2o.nova_apigw.changes import CHANGES
 from trio2o.nova_apigw.groups import TWINNED
 from trio2o.nova_apigw.hosts import BY_HOST, BY_NODE, UNKNOWN_FROM
+from trio2o.nova_apigw.refusals import too_many
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.operations import Handler, Operation
@@ -329,9 +332,12 @@ CREATE = Place(
     siblings=siblings,
     joins=TWINNED.joined,
     needs=needs.of_server,
+    refuse=too_many,
+    fewer=needs.fewer,
 )
 
 FORWARD = Forward(SERVER, rename=groups_up, stand_in=unknown_server)
+DELETE = replace(FORWARD, change=SHRINKS)
 
 _ACTIONS = (
     'addFixedIp',
@@ -413,7 +419,13 @@ _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
 _HANDLERS: dict[str, Handler] = {
     key: ForwardToHost(FORWARD, (key, 'host')) for key in ('evacuate', 'migrate', 'os-migrateLive')
 }
+_HANDLERS |= {key: replace(FORWARD, change=change) for key, change in CHANGES.items()}
 _HANDLERS['unshelve'] = ForwardToHost(Forward(SERVER, ('unshelve', 'availability_zone')), ('unshelve', 'host'))
+
+
+def handler_of(key: str) -> Handler:
+    """What serves an action."""
+    return _HANDLERS.get(key, FORWARD)
 
 
 def action(key: str) -> Operation:
@@ -422,7 +434,7 @@ def action(key: str) -> Operation:
         f'servers.action.{key}',
         'POST',
         '/servers/{id}/action',
-        _HANDLERS.get(key, FORWARD),
+        handler_of(key),
         action=key,
         min_version=first,
         max_version=last,
@@ -449,7 +461,7 @@ OPERATIONS = [
         '/servers/{id}',
         Forward(SERVER, ('server', 'pinned_availability_zone'), rename=groups_up),
     ),
-    Operation('servers.delete', 'DELETE', '/servers/{id}', FORWARD),
+    Operation('servers.delete', 'DELETE', '/servers/{id}', DELETE),
     *(action(key) for key in _ACTIONS),
     # What no row knows is refused by a pod in Nova's words.
     Operation('servers.action', 'POST', '/servers/{id}/action', AskAny()),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o.gateway.forward import AskAny
-from trio2o.nova_apigw.servers import CREATE, FORWARD, server_list
+from trio2o.nova_apigw.servers import CREATE, DELETE, FORWARD, handler_of, server_list
 from trio2o.web.operations import Handler, Operation
 
 _PATH = '/os-volumes_boot'
@@ -32,14 +32,14 @@ OPERATIONS = [
     _row('create', 'POST', '', CREATE),
     _row('show', 'GET', '/{id}', FORWARD),
     _row('update', 'PUT', '/{id}', FORWARD),
-    _row('delete', 'DELETE', '/{id}', FORWARD),
+    _row('delete', 'DELETE', '/{id}', DELETE),
     _row('action', 'POST', '/{id}/action', AskAny()),
     *(
         Operation(
             f'volumes_boot.action.{key}',
             'POST',
             _PATH + '/{id}/action',
-            FORWARD,
+            handler_of(key),
             action=key,
             min_version=(2, 17) if key == 'trigger_crash_dump' else None,
             max_version=_LAST,

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What actions on volumes, and on what is made of them, do to the use of the quota."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trio2o.cinder_apigw.needs import default_type
+from trio2o.cinder_apigw.refusals import over
+from trio2o.gateway.claims import SHRINKS, Change
+from trio2o.gateway.forward import at
+from trio2o.gateway.locate import Route
+from trio2o.gateway.needs import volume_type, whole
+from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
+from trio2o.web.call import Call
+
+
+def extend(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
+    size = whole(at('os-extend', 'new_size')(call.json))
+    return growth(known, typed({'gigabytes': size}, type_in(known))) if known else {}
+
+
+def retype(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
+    """The same of another type; snapshots that it has go along, and are seen when it is done."""
+    found = volume_type(call, at('os-retype', 'new_type')(call.json))
+    if found is None:
+        return {}
+    plain = {name: known[name] for name in TYPED if name in known}
+    return growth(known, typed(plain, found.name))
+
+
+def restore(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
+    """Without a volume to restore to, one is made."""
+    if at('restore', 'volume_id')(call.json):
+        return {}
+    found = default_type(call)
+    size = known.get('backup_gigabytes', 0)
+    return typed({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None)
+
+
+VOLUMES: Mapping[str, Change] = {
+    'os-extend': Change(over('volumes'), extend),
+    'os-force_delete': SHRINKS,
+    'os-retype': Change(over('volumes'), retype),
+    'os-unmanage': SHRINKS,
+}
+RESTORE = Change(over('volumes'), restore)

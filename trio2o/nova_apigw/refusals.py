@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Nova refuses what is over the quota: 403, in its own words."""
+
+from __future__ import annotations
+
+from trio2o import exception
+from trio2o.quota.engine import Refused
+
+
+def too_many(refused: Refused) -> exception.Forbidden:
+    """For servers, whatever is done to them."""
+    asked = refused.asked
+    count = f'{asked.least}-{asked.count}' if asked.least != asked.count else str(asked.count)
+    names = [each.bound.resource for each in refused.exceeded]
+    requested = [count if each.bound.resource == 'instances' else str(each.requested) for each in refused.exceeded]
+    used = [str(each.used) for each in refused.exceeded]
+    allowed = [str(each.bound.limit) for each in refused.exceeded]
+    overs = ', '.join(names)
+    return exception.Forbidden(
+        f'Quota exceeded for {overs}: Requested {", ".join(requested)}, but already used {", ".join(used)} of '
+        f'{", ".join(allowed)} {overs}'
+    )
+
+
+def too_many_groups(refused: Refused) -> exception.Forbidden:
+    return exception.Forbidden('Quota exceeded, too many server groups.')

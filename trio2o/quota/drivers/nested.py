@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits in Trio2o's own tables, and what is set for a project bounds all the projects below it too.
+
+A limit that was set for a project holds for what it and everything below it in Keystone's tree use together, as in
+Keystone's strict two-level model, to any depth. A limit of the default class, or of the configuration, bounds only
+what is the project's own: a parent of which nobody said anything bounds nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from trio2o import exception
+from trio2o.db import quotas
+from trio2o.db.quotas import Bound
+from trio2o.quota.amounts import Amounts
+from trio2o.quota.base import bounds_of
+from trio2o.quota.drivers.db import DbDriver
+from trio2o.quota.tree import Tree
+
+
+class NestedDriver(DbDriver):
+    _kept: Tree | None = None
+
+    @property
+    def tree(self) -> Tree:
+        if self._kept is None:
+            self._kept = Tree(self.conf, self.identity)
+        return self._kept
+
+    def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
+        above = self.tree.ancestors(project_id)
+        found = quotas.limits(self.db, (project_id, *above), user_id)
+        bounds = self._bounds(found, project_id, user_id, names)
+        for owner in (project_id, *above):
+            own = found.of.get((owner, ''), {})
+            if any(own.get(name, -1) >= 0 for name in names):
+                members = (owner, *self.tree.descendants(owner))
+                if len(members) > 1:
+                    bounds += bounds_of(owner, '', own, names, members)
+        return bounds
+
+    def check(self, project_id: str, user_id: str, given: Amounts) -> None:
+        """A child's limit may not be more than its parent's, nor a parent's less than a child's."""
+        super().check(project_id, user_id, given)
+        if user_id:
+            return
+        above, below = self.tree.ancestors(project_id), self.tree.descendants(project_id)
+        of = quotas.limits(self.db, (*above, *below)).of
+        for name, limit in given.items():
+            for parent in above:
+                bound = _set(of, parent, name)
+                if bound is not None and (limit < 0 or limit > bound):
+                    raise exception.BadRequest(
+                        f'Quota limit {limit} for {name} must be less than or equal to {bound}, which is the limit '
+                        f'of project {parent} above it.'
+                    )
+            if limit < 0:
+                continue
+            for child in below:
+                bound = _set(of, child, name)
+                if bound is not None and bound > limit:
+                    raise exception.BadRequest(
+                        f'Quota limit {limit} for {name} must be greater than or equal to {bound}, which is the limit '
+                        f'of project {child} below it.'
+                    )
+
+
+def _set(of: Mapping[tuple[str, str], Amounts], project_id: str, name: str) -> int | None:
+    """A limit that was set, if it is one."""
+    limit = of.get((project_id, ''), {}).get(name, -1)
+    return limit if limit >= 0 else None

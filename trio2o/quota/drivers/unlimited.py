@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything is allowed: for measurements, and where somebody else bounds what tenants use."""
+
+from __future__ import annotations
+
+from trio2o.quota.amounts import Amounts
+from trio2o.quota.base import Driver
+
+
+class UnlimitedDriver(Driver):
+    is_settable = False
+
+    def defaults(self, class_name: str = 'default') -> Amounts:
+        return {}
+
+    def limits(self, project_id: str, user_id: str = '') -> Amounts:
+        return {}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Creates claim what they need, over all pods, and what they make is counted."""
+
+from trio2o.db import quotas
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.quota.base import QuotaCase
+
+
+class TestServers(QuotaCase):
+    limits = {'instances': 3, 'cores': 20}
+
+    def test_one_is_counted(self):
+        self.server()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_it_is_counted_for_the_user_too(self):
+        self.server()
+        rows = quotas.usage(self.db, self.project, self.cloud.lab.user_id('demo'))
+        self.assertEqual({'instances': 1, 'cores': 2, 'ram': 512}, {name: row.in_use for name, row in rows.items()})
+
+    def test_the_limit_holds_over_all_zones(self):
+        for zone in ('az1', 'az2', 'az1'):
+            self.server(zone=zone)
+        for zone in ('az1', 'az2', None):
+            answer = self.boot(status=403, zone=zone)
+            self.assertEqual(
+                {
+                    'forbidden': {
+                        'code': 403,
+                        'message': 'Quota exceeded for instances: Requested 1, but already used 3 of 3 instances',
+                    }
+                },
+                answer.json,
+            )
+        self.assertUsed(instances=3, cores=6, ram=1536)
+
+    def test_several_limits_are_named_together(self):
+        self.make_flavor('huge', vcpus=21, ram=1)
+        answer = self.boot(status=403, flavor='huge', min_count=4)
+        self.assertEqual(
+            'Quota exceeded for cores, instances: Requested 84, 4, but already used 0, 0 of 20, 3 cores, instances',
+            answer.fault,
+        )
+
+    def test_a_pod_is_not_asked_for_what_is_refused(self):
+        for _ in range(3):
+            self.server()
+        self.cloud.lab.quiet()
+        self.boot(status=403)
+        self.assertEqual([], [each for each in self.cloud.pod('Pod1').nova.requests if each.method == 'POST'])
+
+    def test_other_projects_have_their_own(self):
+        for _ in range(3):
+            self.server()
+        self.boot(as_='alt')
+
+    def test_what_a_pod_refuses_is_given_back(self):
+        self.boot(status=400, imageRef='no-such-image')
+        self.assertEqual({}, self.used())
+        self.assertEqual([], self.claims())
+
+    def test_what_no_pod_takes_is_given_back(self):
+        for name in ('Pod1', 'Pod2'):
+            self.cloud.pod(name).nova.faults.add(Refuse())
+        self.boot(status=503)
+        self.assertEqual({}, self.used())
+        self.assertEqual([], self.claims())
+
+    def test_deleted_and_booted_again(self):
+        servers = [self.server(zone='az1') for _ in range(3)]
+        self.boot(status=403)
+        answer = self.cloud.nova.delete(f'/servers/{servers[0]}')
+        self.assertEqual(204, answer.status)
+        self.boot(zone='az2')
+        self.assertUsed(instances=3, cores=6, ram=1536)
+
+
+class TestManyServers(QuotaCase):
+    limits = {'instances': 5}
+
+    def test_as_many_as_there_is_room_for(self):
+        self.server()
+        self.boot(min_count=2, max_count=10)
+        self.wait_for(instances=5)
+        answer = self.boot(status=403, min_count=1, max_count=2)
+        self.assertEqual(
+            'Quota exceeded for instances: Requested 1-2, but already used 5 of 5 instances', answer.fault
+        )
+
+    def test_too_few_to_be_of_use(self):
+        self.server()
+        answer = self.boot(status=403, min_count=5, max_count=6)
+        self.assertEqual(
+            'Quota exceeded for instances: Requested 5-6, but already used 1 of 5 instances', answer.fault
+        )
+        self.assertUsed(instances=1)
+
+    def test_a_reservation(self):
+        answer = self.boot(min_count=3, return_reservation_id=True)
+        self.assertIn('reservation_id', answer.json)
+        self.wait_for(instances=3)
+
+    def wait_for(self, **wanted):
+        self.cloud.runtime.executor.submit(lambda: None).result()
+        for _ in range(50):
+            self.settle()
+            if not self.claims():
+                break
+        self.assertUsed(**wanted)
+
+
+class TestVolumes(QuotaCase):
+    limits = {'volumes': 3, 'gigabytes': 10}
+
+    def test_one_is_counted(self):
+        self.volume(size=4)
+        self.assertUsed(volumes=1, gigabytes=4, volumes___DEFAULT__=1, gigabytes___DEFAULT__=4)
+
+    def test_too_many(self):
+        for zone in ('az1', 'az2', 'az1'):
+            self.volume(zone=zone)
+        answer = self.make_volume(status=413)
+        self.assertEqual(
+            {
+                'overLimit': {
+                    'code': 413,
+                    'message': 'VolumeLimitExceeded: Maximum number of volumes allowed (3) exceeded for quota '
+                    "'volumes'.",
+                    'retryAfter': '0',
+                }
+            },
+            answer.json,
+        )
+        self.assertEqual('0', answer.headers['Retry-After'])
+
+    def test_too_large(self):
+        self.volume(size=6, zone='az1')
+        answer = self.make_volume(status=413, size=5, zone='az2')
+        self.assertEqual(
+            'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. '
+            'Requested 5G, quota is 10G and 6G has been consumed.',
+            answer.fault,
+        )
