@@ -114,24 +114,17 @@ def _service(probe: Probe) -> tuple[str, str, str, bool]:
 
 
 def bars(usages: Iterable[Json]) -> tuple[Bar, ...]:
-    """A bar for each resource with a capacity, those everybody knows first; nothing of what cannot be read."""
-    amounts: dict[str, Json] = {}
-    for usage in usages:
-        stored = usage.get('data')
-        found = stored.get('amounts') if isinstance(stored, dict) else None
-        if isinstance(found, dict):
-            amounts.update({name: item for name, item in found.items() if isinstance(item, dict)})
-    names = [*(name for name in _RESOURCES if name in amounts), *sorted(amounts.keys() - _RESOURCES.keys())]
-    return tuple(made for name in names if (made := _bar(name, amounts[name])) is not None)
+    """A bar for each resource, those everybody knows first."""
+    resources = {name: resource for usage in usages for name, resource in usage['resources'].items()}
+    names = [*(name for name in _RESOURCES if name in resources), *sorted(resources.keys() - _RESOURCES.keys())]
+    return tuple(_bar(name, resources[name]) for name in names)
 
 
-def _bar(name: str, amount: Json) -> Bar | None:
-    capacity, used = amount.get('capacity'), amount.get('used')
-    if not isinstance(used, int | float):
-        return None
+def _bar(name: str, resource: Json) -> Bar:
+    capacity, used = resource['capacity'], resource['used']
     label, divisor, unit = _RESOURCES.get(name, (name, 1, ''))
-    if not isinstance(capacity, int | float):
-        return Bar(label, f'{used / divisor:g}{unit} used, no limit', 0.0, 'ok')
+    if capacity is None:
+        return Bar(label, f'{_number(used / divisor)}{unit} used, no limit', 0.0, 'ok')
     percent = min(100.0, max(0.0, 100.0 * used / capacity)) if capacity > 0 else 100.0
     mood = 'critical' if percent >= _FULL else 'warning' if percent >= _NEARLY else 'ok'
     text = f'{_number(used / divisor)} of {_number(capacity / divisor)}{unit}'
