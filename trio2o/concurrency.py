@@ -17,9 +17,10 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oslo_context import context
+if TYPE_CHECKING:
+    from oslo_context import context
 
 DEFAULT_BACKEND = 'eventlet'
 BACKENDS = ('eventlet', 'threading')
@@ -66,6 +67,9 @@ class Executor:
         self._pool = futures.ThreadPoolExecutor(max_workers=size, thread_name_prefix='trio2o')
 
     def submit(self, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
+        # Not before eventlet has patched: what it keeps for each thread would be one for all green ones.
+        from oslo_context import context
+
         return self._pool.submit(_as_part_of, context.get_current(), function, *args)
 
     def shutdown(self) -> None:
@@ -74,6 +78,8 @@ class Executor:
 
 def _as_part_of(request: context.RequestContext | None, function: Callable[..., Any], *args: Any) -> Any:
     """Run a function in a thread whose log lines then carry the id of the request it is for."""
+    from oslo_context import context
+
     if request is None:
         return function(*args)
     request.update_store()

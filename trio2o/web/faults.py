@@ -66,6 +66,8 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
     elif isinstance(error, exception.Trio2oException):
         code, message = error.code, error.message
         headers += [(name, value) for name, value in error.headers.items() if name != 'Vary']
+        if isinstance(error, exception.NotAcceptable):
+            headers += [('Vary', name) for name in error.headers if name != 'Vary']
     else:
         LOG.exception('Unexpected error')
         code, message = 500, SURPRISE

@@ -40,6 +40,17 @@ DOWN = {
 }  # fmt: skip
 
 
+class TestRefusedVersions(ConversationTest):
+    def test_say_what_they_depend_on(self):
+        standard, legacy = 'OpenStack-API-Version', 'X-OpenStack-Nova-API-Version'
+        for client, path, version, wanted in (
+            (self.nova, '/servers', '2.999', [standard, legacy]),
+            (self.cinder, '/volumes', '3.999', [standard]),
+        ):
+            answer = client.get(path, version=version)
+            self.assertEqual((406, wanted), (answer.status, answer.headers.get_all('Vary')))
+
+
 class TestDown(ConversationTest):
     def setUp(self):
         super().setUp()
