@@ -38,7 +38,7 @@ KINDS: tuple[Resource, ...] = (
 VERSIONS = {'compute': '2.47', 'volume': '3.65'}
 
 #: Seconds between two looks at what is still there, and how many of them without any change are enough.
-LOOK_SECONDS = 2.0
+FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.1, 2.0
 _PATIENCE = 30
 
 _PAGE = 500
@@ -109,7 +109,7 @@ class _Emptying:
         if self.is_dry_run:
             self.found.setdefault(pod.name, {})[resource.collection] = sorted(before)
             return
-        rest, looks = before, 0
+        rest, looks, pause = before, 0, FIRST_LOOK_SECONDS
         refused: dict[str, str] = {}
         while rest and looks < _PATIENCE:
             for item_id, item in rest.items():
@@ -117,7 +117,8 @@ class _Emptying:
                     refused[item_id] = self._delete(api, resource, item)
             self.deleted.setdefault(pod.name, {})[resource.collection] = len(before) - len(rest)
             self.task.progress(**self.json)
-            self.task.wait(LOOK_SECONDS)
+            self.task.wait(pause)
+            pause = min(LOOK_SECONDS, pause * 2)
             now = {item['id']: item for item in self._theirs(api, resource)}
             before |= now
             looks = looks + 1 if now.keys() == rest.keys() else 0

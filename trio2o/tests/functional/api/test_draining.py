@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod that is to be emptied: what it still holds, of whom, and where that could go; and no new resources."""
+
+import testtools
+
+from trio2o.runtime import build_runtime
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+
+class DrainingCase(testtools.TestCase):
+    """Pod1 and Pod2 in az1, Pod3 in az2; Pod1 holds servers and volumes of two projects."""
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(GatewayFixture(pods={'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}))
+        self.api = self.cloud.api
+        self.servers = self.cloud.lab.add_servers('Pod1', 'demo', 2) + self.cloud.lab.add_servers('Pod1', 'alt')
+        self.volumes = self.cloud.lab.add_volumes('Pod1', 'demo', 2)
+        self.cloud.run_jobs()
+        self.path = f'/pods/{self.cloud.pod_ids["Pod1"]}'
+
+    def get(self, **query):
+        answer = self.api.get(f'{self.path}/remaining', query=query)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer.json
+
+
+class TestDrain(DrainingCase):
+    def test_it_takes_nothing_new_and_tells_what_is_left(self):
+        answer = self.api.post(f'{self.path}/drain', {'reason': 'old hardware'})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual(('draining', 'old hardware'), (answer['pod']['state'], answer['pod']['state_reason']))
+        demo, alt = self.cloud.project_id('demo'), self.cloud.project_id('alt')
+        self.assertEqual(5, answer['remaining']['total'])
+        self.assertEqual({'server': 3, 'volume': 2}, answer['remaining']['resources'])
+        projects = {row['project_id']: row['resources'] for row in answer['remaining']['projects']}
+        self.assertEqual({demo: {'server': 2, 'volume': 2}, alt: {'server': 1}}, projects)
+        made = self.cloud.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': 'az1'}})
+        self.assertEqual(202, made.status, made.text)
+        self.assertIn(made['volume']['id'], self.cloud.pod('Pod2').cinder.volumes)
+
+    def test_without_a_body(self):
+        self.assertEqual('draining', self.api.post(f'{self.path}/drain')['pod']['state'])
+
+    def test_bad_input(self):
+        answer = self.api.post(f'{self.path}/drain', {'reason': 7})
+        self.assertEqual(422, answer.status)
+        self.assertIn('drain.reason', answer.text)
+        self.assertEqual(404, self.api.post('/pods/nope/drain').status)
+
+    def test_only_admins(self):
+        for user in ('demo', 'reader'):
+            self.assertEqual(403, self.api.post(f'{self.path}/drain', as_=user).status)
+
+
+class TestRemaining(DrainingCase):
+    def test_what_and_whose_and_where_to(self):
+        found = self.get()
+        self.assertEqual(
+            {item['id'] for item in self.servers + self.volumes}, {row['resource_id'] for row in found['remaining']}
+        )
+        self.assertEqual(
+            {('Pod2',)}, {tuple(pod['pod_name'] for pod in row['candidates']) for row in found['remaining']}
+        )
+        self.assertEqual({''}, {row['reason'] for row in found['remaining']})
+        self.assertEqual(5, found['summary']['total'])
+
+    def test_nowhere(self):
+        """The pods of other zones do not count; the reason is told."""
+        self.cloud.set_pod('Pod2', state='disabled')
+        rows = self.get()['remaining']
+        self.assertEqual([], [pod for row in rows for pod in row['candidates']])
+        self.assertIn('Pod2', rows[0]['reason'])
+
+    def test_nothing_is_bound_by_asking(self):
+        before = self.api.get('/bindings?history=true')['pod_bindings']
+        self.get()
+        self.assertEqual(before, self.api.get('/bindings?history=true')['pod_bindings'])
+
+    def test_of_a_project_and_a_kind(self):
+        found = self.get(project_id=self.cloud.project_id('alt'), resource_type='server')
+        self.assertEqual([self.servers[2]['id']], [row['resource_id'] for row in found['remaining']])
+
+    def test_pages(self):
+        url, seen = f'{self.path}/remaining?limit=2', []
+        while url:
+            answer = self.api.get(url)
+            seen += [row['resource_id'] for row in answer['remaining']]
+            url = answer.json.get('remaining_links', [{}])[0].get('href')
+        self.assertEqual(5, len(set(seen)))
+        self.assertEqual(5, len(seen))
+
+    def test_an_empty_pod(self):
+        answer = self.api.get(f'/pods/{self.cloud.pod_ids["Pod3"]}/remaining')
+        self.assertEqual(([], 0), (answer['remaining'], answer['summary']['total']))
+
+    def test_what_is_gone_is_not_there(self):
+        self.cloud.nova.delete(f'/servers/{self.servers[0]["id"]}')
+        self.cloud.run_jobs()
+        self.cloud.nova.get(f'/servers/{self.servers[0]["id"]}')
+        self.assertEqual(4, self.get()['summary']['total'])
+
+    def test_bad_input(self):
+        for query in ('marker=x', 'marker=99999', 'limit=-1', 'colour=red'):
+            answer = self.api.get(f'{self.path}/remaining?{query}')
+            self.assertEqual(400, answer.status, query)
+        self.assertEqual(404, self.api.get('/pods/nope/remaining').status)
+
+    def test_tenants_may_not_look(self):
+        for user in ('demo', 'reader'):
+            self.assertEqual(403, self.api.get(f'{self.path}/remaining', as_=user).status)
+
+
+class TestOtherProcesses(DrainingCase):
+    """A change of state reaches every process by itself, within ``[pods] refresh_seconds``."""
+
+    def test_state_changes(self):
+        from trio2o.nova_apigw import SERVICE
+
+        runtime = build_runtime(
+            self.cloud.conf, transport=self.cloud.lab.transport(), http_adapter=self.cloud.lab.adapter()
+        )
+        self.addCleanup(runtime.db.dispose)
+        self.addCleanup(runtime.executor.shutdown)
+        other = self.cloud.build(SERVICE, runtime)
+        self.assertIsNotNone(other)
+        seconds = self.cloud.conf.pods.refresh_seconds
+        runtime.registry.snapshot()
+        for state, is_asked, takes_new in (
+            ('draining', True, False),
+            ('maintenance', False, False),
+            ('disabled', True, False),
+            ('enabled', True, True),
+        ):
+            self.cloud.set_pod('Pod1', state=state)
+            runtime.registry._read_at -= seconds
+            pod = runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod1']]
+            self.assertEqual((is_asked, takes_new), (pod.is_asked, pod.takes_new), state)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of a project that Keystone has no more is deleted everywhere, and nothing else."""
+
+from trio2o.db import bindings, routings
+from trio2o.lab.emulated.faults import Status
+from trio2o.tests.functional.jobs.base import JobsCase
+
+GONE = 'f00d' * 8
+
+
+class EmptyProjectCase(JobsCase):
+    def setUp(self):
+        super().setUp()
+        self.kept = self.cloud.lab.add_servers('Pod1', 'demo')
+        self.cloud.lab.add_volumes('Pod2', 'alt')
+        for pod in ('Pod1', 'Pod2'):
+            for server in self.cloud.lab.add_servers(pod, 'gone', 3):
+                server['project_id'] = GONE
+            for volume in self.cloud.lab.add_volumes(pod, 'gone', 2):
+                volume['project_id'] = GONE
+        # The lab's way of making things makes the project.
+        self.cloud.lab.keystone.projects.pop('gone', None)
+        for pod_id in self.cloud.pod_ids.values():
+            self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
+        self.cloud.run_jobs()
+
+    def order(self, project_id=GONE, status=202, **options):
+        answer = self.cloud.api.post(f'/projects/{project_id}/empty', options)
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def run_it(self, state='success', **options):
+        job_id = self.order(**options)['job']['id']
+        self.cloud.run_jobs()
+        job = self.cloud.api.get(f'/jobs/{job_id}')['job']
+        self.assertEqual(state, job['state'], job['error'])
+        return job
+
+    def left(self):
+        """What the pods still have of the project."""
+        found = []
+        for pod in self.cloud.lab.pods.values():
+            for each in [*pod.nova.servers.values(), *pod.cinder.volumes.values(), *pod.cinder.snapshots.values()]:
+                if each['project_id'] == GONE and not each.get('deleted') and each.get('vm_state') != 'deleted':
+                    found.append(each['id'])
+        return found
+
+
+class TestEmptyProject(EmptyProjectCase):
+    def test_all_of_it_goes_and_nothing_else(self):
+        job = self.run_it()
+        self.assertEqual([], self.left())
+        self.assertEqual({'servers': 3, 'volumes': 2}, job['result']['deleted']['Pod1'])
+        self.assertIn(self.kept[0]['id'], self.nova('Pod1').servers)
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{self.kept[0]["id"]}').status)
+        db = self.cloud.runtime.db
+        live = routings.list_(db, filters={'project_id': GONE, 'state': 'active'})
+        self.assertEqual([], live)
+        self.assertEqual([], bindings.current(db, GONE))
+
+    def test_what_depends_on_what(self):
+        """Snapshots, backups and groups go in an order that the pods bear."""
+        cinder = self.cloud.direct('Pod1', 'cinder')
+        volume_id = next(each['id'] for each in self.cinder('Pod1').volumes.values() if each['project_id'] == GONE)
+        made = cinder.post('/snapshots', {'snapshot': {'volume_id': volume_id}}, as_='admin')
+        self.assertEqual(202, made.status, made.text)
+        self.cinder('Pod1').snapshots[made['snapshot']['id']]['project_id'] = GONE
+        job = self.run_it()
+        self.assertEqual(1, job['result']['deleted']['Pod1']['snapshots'])
+        self.assertEqual([], self.left())
+
+    def test_a_dry_run_only_lists(self):
+        left = self.left()
+        self.cloud.lab.quiet()
+        job = self.run_it(dry_run=True)
+        self.assertEqual(3, len(job['result']['found']['Pod2']['servers']))
+        self.assertEqual(left, self.left())
+        self.assertEqual([], [each.path for each in self.nova('Pod1').requests if each.method != 'GET'])
+
+    def test_never_while_keystone_has_it(self):
+        answer = self.order(self.cloud.project_id('demo'), status=409)
+        self.assertIn('Keystone still has', answer.text)
+        self.assertEqual([], self.jobs())
+
+    def test_one_that_keystone_has_again(self):
+        job_id = self.order()['job']['id']
+        self.cloud.lab.keystone.projects['back'] = GONE
+        self.cloud.run_jobs()
+        job = self.cloud.api.get(f'/jobs/{job_id}')['job']
+        self.assertEqual('fail', job['state'])
+        self.assertIn('still has the project', job['error'])
+        self.assertEqual(10, len(self.left()))
+
+    def test_keystone_does_not_tell(self):
+        self.cloud.lab.keystone.faults.add(Status(403, path='/projects/'))
+        self.order(status=503)
+
+    def test_what_a_pod_refuses_is_told(self):
+        self.cinder('Pod2').faults.add(Status(400, path='/volumes/', method='DELETE'))
+        job = self.run_it('fail')
+        self.assertIn('Pod2', job['error'])
+        self.assertEqual(2, len(job['result']['left']['Pod2']['volumes']))
+        self.assertEqual(2, len(self.left()))
+
+    def test_a_pod_that_shows_what_is_of_others(self):
+        """Only what the pod itself shows as the project's is deleted, whatever its filters do."""
+        self.nova('Pod1').servers[self.kept[0]['id']]['name'] = 'kept'
+        for server in self.nova('Pod1').servers.values():
+            if server['name'] != 'kept':
+                server['project_id'] = self.cloud.project_id('alt')
+        self.run_it()
+        self.assertEqual(4, len([each for each in self.nova('Pod1').servers.values() if not each['deleted']]))
+
+    def test_a_pod_in_maintenance(self):
+        self.cloud.set_pod('Pod2', state='maintenance')
+        job = self.run_it('fail')
+        self.assertIn('Pod2', job['error'])
+        self.assertEqual(5, len(self.left()))
+
+    def test_a_worker_that_dies(self):
+        job_id = self.order()['job']['id']
+        self.nova('Pod2').faults.add(Status(503, method='DELETE', path='/servers', times=1, after=1))
+        self.cloud.run_jobs()
+        job = self.cloud.api.get(f'/jobs/{job_id}')['job']
+        self.assertEqual(('success', 2), (job['state'], job['attempts']), job['error'])
+        self.assertEqual([], self.left())
+
+    def test_only_admins(self):
+        for user in ('demo', 'reader'):
+            self.assertEqual(403, self.cloud.api.post(f'/projects/{GONE}/empty', as_=user).status)
+
+    def test_bad_input(self):
+        self.assertEqual(422, self.cloud.api.post(f'/projects/{GONE}/empty', {'dry_run': 1}).status)
+        self.assertEqual(404, self.cloud.api.post(f'/projects/{"x" * 65}/empty').status)
