@@ -19,9 +19,6 @@
 _XTRACE_TRIO2O=$(set +o | grep xtrace)
 set +o xtrace
 
-# Types of services that are the pod's, those of them the gateway serves, and those all pods share.
-TRIO2O_POD_TYPES=(compute compute_legacy placement volumev3 block-storage)
-TRIO2O_SHARED_TYPES=(identity image network)
 TRIO2O_SERVICES=(t-oapi t-ngw t-cgw t-ojob)
 
 
@@ -188,75 +185,8 @@ function _trio2o_openstack {
     openstack --os-cloud devstack-admin --os-region-name "$TRIO2O_TOP_REGION" "$@"
 }
 
-# _trio2o_endpoints() - "ID type interface URL" of a region's endpoints
-function _trio2o_endpoints {
-    _trio2o_openstack endpoint list --region "$1" -f value -c ID -c "Service Type" -c Interface -c URL \
-        --sort-column "Service Type" || return
-}
-
-# _trio2o_field() - Of the endpoints on standard input, a field of those of a type and interface
-function _trio2o_field {
-    awk -v field="$1" -v type="$2" -v interface="${3:-}" \
-        '$2 == type && (interface == "" || $3 == interface) { print $field }'
-}
-
-# _trio2o_point() - Make a type's endpoints of a region be one URL
-function _trio2o_point {
-    local region=$1 type=$2 url=$3
-    local endpoints
-    endpoints=$(_trio2o_endpoints "$region")
-    if [[ "$(_trio2o_field 4 "$type" <<<"$endpoints" | sort -u)" != "$url" ]]; then
-        _trio2o_unpoint "$region" "$type" "$endpoints"
-    fi
-    get_or_create_endpoint "$type" "$region" "$url" "$url" "$url" >/dev/null
-}
-
-# _trio2o_unpoint() - Take a type's endpoints out of a region
-function _trio2o_unpoint {
-    local region=$1 type=$2 endpoints=${3:-}
-    local ids
-    if [[ $# -lt 3 ]]; then
-        endpoints=$(_trio2o_endpoints "$region")
-    fi
-    ids=$(_trio2o_field 1 "$type" <<<"$endpoints")
-    if [[ -n "$ids" ]]; then
-        # shellcheck disable=SC2086  # one argument each
-        _trio2o_openstack endpoint delete $ids
-    fi
-}
-
-# show_trio2o_pod() - The node's services under the pod's region, without taking them from the top's
-# After a stack that ended early the top region may show a gateway that is not there yet: what the
-# pod's region has is the truth.
-function show_trio2o_pod {
-    local top pod type url
-    top=$(_trio2o_endpoints "$TRIO2O_TOP_REGION")
-    pod=$(_trio2o_endpoints "$POD_REGION_NAME")
-    for type in "${TRIO2O_POD_TYPES[@]}"; do
-        url=$(_trio2o_field 4 "$type" public <<<"$pod")
-        if [[ -z "$url" ]] && is_trio2o_enabled; then
-            url=$(_trio2o_field 4 "$type" public <<<"$top")
-        fi
-        [[ -n "$url" ]] || continue
-        _trio2o_point "$POD_REGION_NAME" "$type" "$url"
-        if is_trio2o_enabled; then
-            _trio2o_point "$TRIO2O_TOP_REGION" "$type" "$url"
-        fi
-    done
-    _share_trio2o_services "$POD_REGION_NAME"
-}
-
-# _share_trio2o_services() - Keystone, Glance and Neutron of the top region in another one
-function _share_trio2o_services {
-    local region=$1
-    local top type url
-    top=$(_trio2o_endpoints "$TRIO2O_TOP_REGION")
-    for type in "${TRIO2O_SHARED_TYPES[@]}"; do
-        url=$(_trio2o_field 4 "$type" public <<<"$top")
-        if [[ -n "$url" ]]; then
-            _trio2o_point "$region" "$type" "$url"
-        fi
-    done
+function _trio2o_catalog {
+    python3 "$TRIO2O_DIR/devstack/catalog.py" "$@"
 }
 
 # create_trio2o_accounts() - Trio2o's user, and the Admin API's service and endpoint
@@ -269,21 +199,31 @@ function create_trio2o_accounts {
     create_service_user trio2o admin
     if is_service_enabled t-oapi; then
         get_or_create_service trio2o Cascading "Trio2o Admin API" >/dev/null
-        _trio2o_point "$TRIO2O_TOP_REGION" Cascading "$(_trio2o_url t-oapi)/v1.0"
+        _trio2o_catalog point "$TRIO2O_TOP_REGION" "Cascading=$(_trio2o_url t-oapi)/v1.0"
+    fi
+}
+
+# show_trio2o_pod() - The node's services under the pod's region, without taking them from the top's
+function show_trio2o_pod {
+    if is_trio2o_enabled; then
+        _trio2o_catalog show-pod "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" --beside-gateway
+        # shellcheck disable=SC2086  # a name each
+        _trio2o_catalog share "$TRIO2O_TOP_REGION" $TRIO2O_OTHER_POD_REGIONS
+    else
+        _trio2o_catalog show-pod "$TRIO2O_TOP_REGION" "$POD_REGION_NAME"
     fi
 }
 
 # move_trio2o_endpoints() - From now on the top region is the gateway
 function move_trio2o_endpoints {
+    local -a now=()
     if is_service_enabled t-ngw; then
-        _trio2o_point "$TRIO2O_TOP_REGION" compute "$(_trio2o_url t-ngw)/v2.1"
-        _trio2o_unpoint "$TRIO2O_TOP_REGION" compute_legacy
-        _trio2o_unpoint "$TRIO2O_TOP_REGION" placement
+        now+=("compute=$(_trio2o_url t-ngw)/v2.1" compute_legacy= placement=)
     fi
     if is_service_enabled t-cgw; then
-        _trio2o_point "$TRIO2O_TOP_REGION" volumev3 "$(_trio2o_url t-cgw)/v3"
-        _trio2o_point "$TRIO2O_TOP_REGION" block-storage "$(_trio2o_url t-cgw)/v3"
+        now+=("volumev3=$(_trio2o_url t-cgw)/v3" "block-storage=$(_trio2o_url t-cgw)/v3")
     fi
+    _trio2o_catalog point "$TRIO2O_TOP_REGION" "${now[@]}"
     # Neutron keeps a catalog as long as its token lasts, and would go on telling the pod's Nova of
     # every pod's ports.
     local unit
@@ -294,36 +234,12 @@ function move_trio2o_endpoints {
     done
 }
 
-# restore_trio2o_catalog() - As it was before stacking
+# restore_trio2o_catalog() - As it was before stacking; a pod alone had its region from DevStack
 function restore_trio2o_catalog {
-    local region
-    # A node that was never stacked, or is a pod alone, has nothing to put back.
     is_trio2o_enabled || return 0
-    _trio2o_openstack region show "$TRIO2O_TOP_REGION" >/dev/null || return
-    show_trio2o_pod
-    _drop_trio2o_region "$POD_REGION_NAME" "${TRIO2O_POD_TYPES[@]}" "${TRIO2O_SHARED_TYPES[@]}"
-    for region in $TRIO2O_OTHER_POD_REGIONS; do
-        # What another node's services have there is that node's.
-        _drop_trio2o_region "$region" "${TRIO2O_SHARED_TYPES[@]}"
-    done
-    _trio2o_unpoint "$TRIO2O_TOP_REGION" Cascading
-    if [[ -z "$(_trio2o_openstack endpoint list --service trio2o -f value -c ID)" ]]; then
-        _trio2o_openstack service delete trio2o
-    fi
+    # shellcheck disable=SC2086  # a name each
+    _trio2o_catalog restore "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" $TRIO2O_OTHER_POD_REGIONS || return
     _trio2o_openstack user delete --domain "$SERVICE_DOMAIN_NAME" trio2o
-}
-
-# _drop_trio2o_region() - Take types out of a region, and the region if that was all
-function _drop_trio2o_region {
-    local region=$1 endpoints type
-    shift
-    endpoints=$(_trio2o_endpoints "$region")
-    for type in "$@"; do
-        _trio2o_unpoint "$region" "$type" "$endpoints"
-    done
-    if [[ -z "$(_trio2o_endpoints "$region")" ]]; then
-        _trio2o_openstack region delete "$region"
-    fi
 }
 
 
@@ -386,11 +302,9 @@ function cleanup_trio2o {
 
 # _trio2o_admin() - Call the Admin API: method, path, body; prints what it answers
 function _trio2o_admin {
-    local token
-    token=$(_trio2o_openstack token issue -f value -c id)
-    # The token comes by a file descriptor: a command line is for everyone to see.
+    # The token comes on standard input: a command line is for everyone to see.
     curl -sS --fail-with-body -g -k --noproxy '*' -X "$1" -H @- -H 'Content-Type: application/json' \
-        ${3:+-d "$3"} "$(_trio2o_url t-oapi)/v1.0/$2" <<<"X-Auth-Token: $token"
+        ${3:+-d "$3"} "$(_trio2o_url t-oapi)/v1.0/$2" <<<"X-Auth-Token: $TRIO2O_TOKEN"
 }
 
 # _register_trio2o_pod() - Make a region known, once: its name, its zone, the zone's name inside
@@ -403,6 +317,8 @@ function _register_trio2o_pod {
 
 # register_trio2o_pods() - The top region and this node's pod
 function register_trio2o_pods {
+    local TRIO2O_TOKEN
+    TRIO2O_TOKEN=$(_trio2o_openstack token issue -f value -c id)
     if is_trio2o_enabled; then
         _register_trio2o_pod "$TRIO2O_TOP_REGION" "" ""
     fi
@@ -436,9 +352,6 @@ elif [[ "$1" == "stack" && "$2" == "post-config" ]]; then
     fi
     configure_trio2o_pod
     show_trio2o_pod
-    for _trio2o_region in $TRIO2O_OTHER_POD_REGIONS; do
-        _share_trio2o_services "$_trio2o_region"
-    done
 elif [[ "$1" == "stack" && "$2" == "extra" ]]; then
     echo_summary "Starting Trio2o"
     if is_trio2o_enabled; then

@@ -8,8 +8,7 @@
 #   STATE      folder of this node           BIN        commands: the virtual environment's
 #   DATABASE   URL of a server, or empty     TRANSPORT  of messages
 #   KEYSTONE   URL                           PASSWORD   of every account
-#   POD        of the lab                    URLS       "type=URL ..." of the node's own services
-#   SHARED     "type=URL ...", where this node has Keystone, Glance and Neutron
+#   POD        of the lab                    LOG        where log files begin
 #   NEUTRON_CONF, NOVA_CONF, CINDER_CONF     the files of the lab's services
 set -o errexit -o pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -28,7 +27,7 @@ DATA_DIR=$STAND_IN_STATE/data
 SYSTEMCTL=systemctl_stand_in
 ENABLED_SERVICES=mysql,rabbit,key,g-api,placement-api,n-api,n-cpu,n-cond,n-sch,c-api,c-vol,c-sch,q-svc
 DISABLED_SERVICES=
-mkdir -p "$STAND_IN_STATE"/{log,run,apache,data,dest}
+mkdir -p "$STAND_IN_STATE"/{run,apache,data,dest}
 sed -n '/^\[\[local|localrc\]\]$/,/^\[\[.*\]\]$/{/^\[\[/d;p}' "$2" >"$STAND_IN_STATE/.localrc.auto"
 # shellcheck disable=SC1091
 . "$STAND_IN_STATE/.localrc.auto"
@@ -63,13 +62,6 @@ function run_phase {
     echo "phase $*"
     # shellcheck source=devstack/plugin.sh
     . "$TOP/devstack/plugin.sh" "$@"
-}
-
-function own_endpoints {
-    local pair
-    for pair in $STAND_IN_SHARED $STAND_IN_URLS; do
-        get_or_create_endpoint "${pair%%=*}" "$REGION_NAME" "${pair#*=}" >/dev/null
-    done
 }
 
 # What configure_nova, configure_cinder and configure_neutron leave: all in one region.
@@ -114,7 +106,6 @@ case $1 in
     stack)
         run_phase stack pre-install
         run_phase stack install
-        own_endpoints
         own_regions
         run_phase stack post-config
         lab_stop "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"

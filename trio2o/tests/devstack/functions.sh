@@ -113,7 +113,14 @@ function run_process {
         die $LINENO "$service runs already"
     fi
     read -ra words <<<"$command"
-    setsid "${words[@]}" </dev/null >>"$STAND_IN_STATE/log/$service.log" 2>&1 &
+    (
+        # uWSGI sets what its file says before it starts Python. The one from PyPI is started by Python.
+        if [[ "$command" == *" --ini "* ]]; then
+            # shellcheck disable=SC2046
+            export $(sed -n 's/^env = //p' "${command##* }")
+        fi
+        exec setsid "${words[@]}" </dev/null >>"$STAND_IN_LOG.$service.log" 2>&1
+    ) &
     echo $! >"$STAND_IN_STATE/run/$service.pid"
 }
 
@@ -248,20 +255,4 @@ function create_service_user {
 function get_or_create_service {
     openstack --os-cloud devstack-system-admin service show "$2" -f value -c id 2>/dev/null ||
         openstack --os-cloud devstack-system-admin service create "$2" --name "$1" --description "$3" -f value -c id
-}
-
-# get_or_create_endpoint SERVICE REGION PUBLIC [ADMIN] [INTERNAL]: leaves alone what is there
-function get_or_create_endpoint {
-    local service=$1 region=$2 interface url
-    shift 2
-    for interface in public admin internal; do
-        url=${1:-}
-        [[ -n "$url" ]] || break
-        shift
-        if [[ -z "$(openstack --os-cloud devstack-system-admin endpoint list --service "$service" \
-            --interface "$interface" --region "$region" -f value -c ID)" ]]; then
-            openstack --os-cloud devstack-system-admin endpoint create "$service" "$interface" "$url" \
-                --region "$region" -f value -c id
-        fi
-    done
 }

@@ -10,6 +10,7 @@ are stacked under regions of their own, so that the lab's are as they were in th
 import configparser
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,10 +82,7 @@ class Node:
             'network': self.service('neutron', shared=True).url,
         }
 
-    def run(self, command, has_shared):
-        def pairs(urls):
-            return ' '.join(f'{kind}={url}' for kind, url in urls.items())
-
+    def run(self, command):
         topology = self.lab.topology
         environment = {
             **os.environ,
@@ -95,14 +93,13 @@ class Node:
             'STAND_IN_KEYSTONE': topology.auth_url,
             'STAND_IN_PASSWORD': topology.password,
             'STAND_IN_POD': self.pod,
-            'STAND_IN_URLS': pairs(self.own_urls),
-            'STAND_IN_SHARED': pairs(self.shared_urls) if has_shared else '',
+            'STAND_IN_LOG': str(self.lab.state_dir / 'log' / f'devstack.{self.region}'),
             'STAND_IN_NEUTRON_CONF': str(topology.config_file(self.service('neutron', shared=True))),
             'STAND_IN_NOVA_CONF': str(topology.config_file(self.service('nova'))),
             'STAND_IN_CINDER_CONF': str(topology.config_file(self.service('cinder'))),
             'TRIO2O_LAB': str(self.lab.state_dir),
         }
-        log = self.lab.state_dir / 'log' / f'devstack.{self.region}.log'
+        log = self.log_of('devstack')
         with open(log, 'a') as out:
             done = subprocess.run(
                 [STAND_IN, command, self.local_conf],
@@ -113,6 +110,9 @@ class Node:
             )
         if done.returncode:
             raise AssertionError(f'{command} of {self.region} failed: see {log}')
+
+    def log_of(self, service):
+        return self.lab.state_dir / 'log' / f'devstack.{self.region}.{service}.log'
 
     @property
     def processes(self):
@@ -127,6 +127,7 @@ class TestDevStack(unittest.TestCase):
         self.lab = real_lab()
         self.lab.start()
         folder = pathlib.Path(tempfile.mkdtemp(prefix='devstack-'))
+        self.addCleanup(shutil.rmtree, folder)
         self.keystone = seed.admin_client(self.lab.topology)
         gateway = self.lab.topology.gateway
         settings = [
@@ -140,8 +141,6 @@ class TestDevStack(unittest.TestCase):
         self.second = Node(self.lab, folder / 'node_2', 'local.conf.node_2', 'DevPod2', settings)
         self.keep_files()
         self.addCleanup(self.forget_regions)
-        # Keystone of the first node names itself as it bootstraps.
-        self.show(REGION, 'identity', self.lab.topology.auth_url)
         self.addCleanup(self.stop_nodes)
 
     # What is there
@@ -166,7 +165,7 @@ class TestDevStack(unittest.TestCase):
 
     def stop_nodes(self):
         for node in (self.second, self.first):
-            node.run('clean', has_shared=node is self.first)
+            node.run('clean')
 
     def forget_regions(self):
         base = self.lab.topology.auth_url
@@ -177,6 +176,13 @@ class TestDevStack(unittest.TestCase):
                 self.keystone.call('DELETE', f'{base}/regions/{region}')
         # The plug-in takes its account and its service along, which the lab has too.
         seed.seed_keystone(self.lab.topology)
+
+    def create_endpoints(self, region, urls):
+        """As DevStack does for its own services: what is there already is left alone."""
+        known = self.catalog(region)
+        for kind, url in urls.items():
+            if kind not in known:
+                self.show(region, kind, url)
 
     def show(self, region, kind, url):
         base = self.lab.topology.auth_url
@@ -254,16 +260,18 @@ class TestDevStack(unittest.TestCase):
             *('server', 'create', name, '--flavor', 'm1.nano', '--image', 'cirros', '--network', 'private'),
             *('--availability-zone', zone, '--wait'),
         )
-        self.addCleanup(cloud.run, 'true')
         self.assertEqual('ACTIVE', shown['status'])
         return shown['id'], remove
 
     def events(self):
-        log = self.first.state / 'log' / 't-ngw.log'
-        return log.read_text().count('os-server-external-events')
+        return self.first.log_of('t-ngw').read_text().count('os-server-external-events')
+
+    def stack_first(self):
+        self.create_endpoints(REGION, {**self.first.shared_urls, **self.first.own_urls})
+        self.first.run('stack')
 
     def test_phases(self):
-        self.first.run('stack', has_shared=True)
+        self.stack_first()
         self.check_catalog()
         self.check_look_ups(self.first)
         self.check_neutron()
@@ -273,7 +281,10 @@ class TestDevStack(unittest.TestCase):
         one, remove_one = self.boot(cloud, 'dev-one', 'az1')
         self.assertEqual(one, Client(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
 
-        self.second.run('stack', has_shared=False)
+        # The first node said where Keystone is, or the second could not even look.
+        self.assertEqual(self.second.shared_urls, self.catalog('DevPod2'))
+        self.create_endpoints('DevPod2', self.second.own_urls)
+        self.second.run('stack')
         self.check_catalog()
         self.check_look_ups(self.second)
         self.assertEqual([], self.second.processes)
@@ -294,17 +305,17 @@ class TestDevStack(unittest.TestCase):
         cloud.do('volume', 'delete', 'dev-volume')
 
         # Stacking is repeated, with unstack.sh between.
-        self.first.run('unstack', has_shared=True)
+        self.first.run('unstack')
         self.assertEqual([], self.first.processes)
         self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
         self.assertNotIn('DevPod1', self.regions())
         self.assertNotIn('trio2o', self.users())
-        self.first.run('stack', has_shared=True)
+        self.stack_first()
         self.check_catalog()
         _, remove = self.boot(cloud, 'dev-again', 'az1')
         remove()
 
-        self.first.run('clean', has_shared=True)
+        self.first.run('clean')
         self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
         self.assertFalse(self.conf_dir.exists())
         self.assertEqual([], list((self.first.state / 'data').iterdir()))

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Moves endpoints between the regions of Keystone's catalog, for plugin.sh.
+
+The openstack client takes seconds for each endpoint it looks at, and a move is some fifty looks. Needs nothing but
+openstacksdk, and the cloud devstack-admin in clouds.yaml.
+
+    catalog.py point RegionOne compute=http://... placement=    these URLs, and none of placement
+    catalog.py show-pod RegionOne Pod1 [--beside-gateway]       a pod's own services and the shared ones in its region
+    catalog.py share RegionOne Pod2 ...                         the shared services of one region in others
+    catalog.py restore RegionOne Pod1 Pod2 ...                  as it was before stacking
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import openstack
+
+#: Types of services that every pod has for itself, and those that all share.
+OF_PODS = ('compute', 'compute_legacy', 'placement', 'volumev3', 'block-storage')
+SHARED = ('identity', 'image', 'network')
+ADMIN = 'Cascading'
+INTERFACES = ('public', 'internal', 'admin')
+
+
+def _identity(cloud: str, region: str) -> Any:
+    return openstack.connect(cloud=cloud, region_name=region).identity
+
+
+class Catalog:
+    """Keystone's endpoints, by region and type."""
+
+    def __init__(self, cloud: str, region: str) -> None:
+        self._identity = _identity(cloud, region)
+        self._types = {service.id: service.type for service in self._identity.services()}
+        self._regions = {region.id for region in self._identity.regions()}
+        self._endpoints = list(self._identity.endpoints())
+
+    def of(self, region: str, *types: str) -> list[Any]:
+        return [
+            endpoint
+            for endpoint in self._endpoints
+            if endpoint.region_id == region and (not types or self._types[endpoint.service_id] in types)
+        ]
+
+    def url(self, region: str, type_: str) -> str | None:
+        found = [endpoint.url for endpoint in self.of(region, type_) if endpoint.interface == 'public']
+        return found[0] if found else None
+
+    def point(self, region: str, type_: str, url: str) -> None:
+        """Make every interface of a service in a region be one URL; nothing where there is no such service."""
+        service = next((id_ for id_, known in self._types.items() if known == type_), None)
+        if service is None:
+            return
+        self._ensure_region(region)
+        there = {endpoint.interface: endpoint for endpoint in self.of(region, type_)}
+        for interface in INTERFACES:
+            endpoint = there.get(interface)
+            if endpoint is None:
+                made = self._identity.create_endpoint(
+                    service_id=service, region_id=region, interface=interface, url=url
+                )
+                self._endpoints.append(made)
+            elif endpoint.url != url:
+                self._identity.update_endpoint(endpoint, url=url)
+
+    def take_out(self, region: str, *types: str) -> None:
+        for endpoint in self.of(region, *types):
+            self._identity.delete_endpoint(endpoint)
+            self._endpoints.remove(endpoint)
+
+    def forget(self, region: str) -> None:
+        """Delete a region that has nothing any more."""
+        if region in self._regions and not self.of(region):
+            self._identity.delete_region(region)
+
+    def forget_service(self, type_: str) -> None:
+        """Delete a service that no region has any more."""
+        for service, known in self._types.items():
+            if known == type_ and not any(endpoint.service_id == service for endpoint in self._endpoints):
+                self._identity.delete_service(service)
+
+    def _ensure_region(self, region: str) -> None:
+        if region not in self._regions:
+            self._identity.create_region(id=region)
+            self._regions.add(region)
+
+
+def point(catalog: Catalog, region: str, pairs: Iterable[str]) -> None:
+    for pair in pairs:
+        type_, _, url = pair.partition('=')
+        if url:
+            catalog.point(region, type_, url)
+        else:
+            catalog.take_out(region, type_)
+
+
+def show_pod(catalog: Catalog, top: str, pod: str, beside_gateway: bool) -> None:
+    """Show a pod's services in its region.
+
+    Beside the gateway DevStack put them into the top region, where they stay until the gateway takes their place.
+    After a stack that ended early the top region may show a gateway that is not there yet: what the pod's region has
+    is the truth.
+    """
+    for type_ in OF_PODS:
+        url = catalog.url(pod, type_) or (catalog.url(top, type_) if beside_gateway else None)
+        if url is None:
+            continue
+        catalog.point(pod, type_, url)
+        if beside_gateway:
+            catalog.point(top, type_, url)
+    share(catalog, top, [pod])
+
+
+def share(catalog: Catalog, top: str, regions: Iterable[str]) -> None:
+    for region in regions:
+        for type_ in SHARED:
+            url = catalog.url(top, type_)
+            if url is not None:
+                catalog.point(region, type_, url)
+
+
+def restore(catalog: Catalog, top: str, pod: str, others: Iterable[str]) -> None:
+    """Put the pod's services into the top region again and drop its own; what other nodes have there stays."""
+    show_pod(catalog, top, pod, beside_gateway=True)
+    catalog.take_out(pod, *OF_PODS, *SHARED)
+    catalog.take_out(top, ADMIN)
+    for region in others:
+        catalog.take_out(region, *SHARED)
+    for region in (pod, *others):
+        catalog.forget(region)
+    catalog.forget_service(ADMIN)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description='Move endpoints between regions.')
+    parser.add_argument('command', choices=['point', 'show-pod', 'share', 'restore'])
+    parser.add_argument('region')
+    parser.add_argument('rest', nargs='*')
+    parser.add_argument('--beside-gateway', action='store_true')
+    parser.add_argument('--os-cloud', default='devstack-admin')
+    parser.add_argument('--os-region-name', help='where Keystone is found (default: REGION)')
+    chosen = parser.parse_args()
+    catalog = Catalog(chosen.os_cloud, chosen.os_region_name or chosen.region)
+    if chosen.command == 'point':
+        point(catalog, chosen.region, chosen.rest)
+    elif chosen.command == 'show-pod':
+        show_pod(catalog, chosen.region, chosen.rest[0], chosen.beside_gateway)
+    elif chosen.command == 'share':
+        share(catalog, chosen.region, chosen.rest)
+    else:
+        restore(catalog, chosen.region, chosen.rest[0], chosen.rest[1:])
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
