@@ -20,7 +20,7 @@ HEADROOM: Json = {
     'additionalProperties': {
         'anyOf': [
             {'type': 'number', 'minimum': 0, 'maximum': MOST},
-            {'type': 'string', 'pattern': '^(100|[0-9]{1,2})(\\.[0-9]+)?%$'},
+            {'type': 'string', 'pattern': r'^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$'},
         ]
     },
     'propertyNames': {'pattern': '^[A-Za-z0-9_]{1,64}$'},

@@ -3,7 +3,7 @@
 
 import threading
 
-from trio2o.db import bindings
+from trio2o.db import bindings, models
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
@@ -64,9 +64,7 @@ class TestFull(SchedulingTest):
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.boot()), 'the last reading counts')
         with self.cloud.runtime.db.writer() as session:
-            from trio2o.db.models import PodUsage
-
-            session.query(PodUsage).delete()
+            session.query(models.PodUsage).delete()
         self.cloud.runtime.registry.refresh()
         self.assertEqual('Pod1', self.pod_of(self.boot()))
 

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each state of a pod means, cell by cell of the table in doc/source/admin/scheduling.rst."""
+
+from trio2o.db import jobs, models
+from trio2o.db.records import POD_STATES
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.scheduling.base import SchedulingTest
+from trio2o.xjob.periodic import Periodic
+
+#: States in which a pod is asked.
+ASKED = {'enabled', 'disabled', 'draining'}
+
+
+class StatesTest(SchedulingTest):
+    """Pod1 has a server and a volume of the project's, and is then put into each state in turn."""
+
+    pods = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}
+    options = {'xjob': {'usage_interval': 1}}
+
+    def setUp(self):
+        super().setUp()
+        made = self.boot()
+        self.assertEqual('Pod1', self.pod_of(made))
+        self.server = made['server']['id']
+        self.disk = self.volume()['volume']['id']
+        pod = self.cloud.pod('Pod1')
+        pod.nova.settle(everything=True)
+        pod.cinder.settle(everything=True)
+        self.cloud.run_jobs()
+
+    def each(self):
+        for state in POD_STATES:
+            self.cloud.set_pod('Pod1', state=state, reason=f'{state} now')
+            yield state
+            self.cloud.set_pod('Pod1', state='enabled', reason='back')
+            self.cloud.run_jobs()
+
+    def requests(self, since=0):
+        pod = self.cloud.pod('Pod1')
+        return [request for service in pod.each() for request in service.requests]
+
+
+class TestStates(StatesTest):
+    def test_creates(self):
+        for state in self.each():
+            pod = self.pod_of(self.boot())
+            self.assertEqual('Pod1' if state == 'enabled' else 'Pod2', pod, state)
+            if state != 'enabled':  # the binding went with it; back, for the next round
+                (binding,) = self.api.get('/bindings')['pod_bindings']
+                self.cloud.set_pod('Pod1', state='enabled')
+                moved = {'pod_binding': {'pod_id': self.cloud.pod_ids['Pod1']}}
+                self.assertEqual(200, self.api.patch(f'/bindings/{binding["id"]}', moved).status)
+
+    def test_creates_from_what_is_there(self):
+        device = {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, 'uuid': self.disk}
+        for state in self.each():
+            body = {'name': 'x', 'flavorRef': '1', 'block_device_mapping_v2': [device]}
+            answer = self.nova.post('/servers', {'server': body})
+            self.assertEqual(state == 'enabled', answer.status == 202, (state, answer.text))
+            if state == 'enabled':
+                self.cloud.pod('Pod1').cinder.volumes[self.disk]['status'] = 'available'
+            else:
+                self.assertEqual(503, answer.status, state)
+                self.assertIn('az1', answer.fault)
+
+    def test_creates_below_what_is_there(self):
+        for state in self.each():
+            answer = self.cinder.post('/snapshots', {'snapshot': {'volume_id': self.disk, 'force': True}})
+            self.assertEqual(202 if state in ASKED else 503, answer.status, (state, answer.text))
+
+    def test_lists(self):
+        for state in self.each():
+            for version, missing in (('2.1', []), ('2.69', [self.server])):
+                found = {each['id']: each for each in self.nova.get('/servers/detail', version=version)['servers']}
+                self.assertEqual([self.server] if state in ASKED else missing, list(found), (state, version))
+            if state not in ASKED:
+                self.assertEqual('UNKNOWN', found[self.server]['status'])
+
+    def test_reads_and_writes_by_id(self):
+        for state in self.each():
+            shown = self.nova.get(f'/servers/{self.server}')
+            written = self.nova.post(f'/servers/{self.server}/action', {'lock': None})
+            self.assertEqual((200, 202) if state in ASKED else (503, 503), (shown.status, written.status), state)
+            if state not in ASKED:
+                self.assertIn('under maintenance', written.fault)
+                self.assertNotIn('Pod1', written.text)
+
+    def test_writes_to_what_is_the_same_everywhere(self):
+        for number, state in enumerate(self.each()):
+            body = {'flavor': {'name': state, 'id': f'{number + 90}', 'ram': 64, 'vcpus': 1, 'disk': 1}}
+            self.assertEqual(200, self.nova.post('/flavors', body, as_='admin').status)
+            there = f'{number + 90}' in self.cloud.pod('Pod1').nova.flavors
+            self.assertEqual(state in ASKED, there, state)
+        # What it missed it is brought when it comes back.
+        self.assertIn('93', self.cloud.pod('Pod1').nova.flavors)
+
+    def test_breakers(self):
+        pod = self.cloud.pod('Pod1')
+        for state in self.each():
+            pod.nova.faults.add(Refuse())
+            for _call in range(self.cloud.conf.pods.breaker_failures):
+                self.nova.get(f'/servers/{self.server}')
+            breakers = self.cloud.runtime.client.breakers
+            key = (self.cloud.pod_ids['Pod1'], 'compute')
+            self.assertEqual(state in ASKED, breakers.is_open(key), state)
+            pod.nova.faults.clear()
+            breakers.succeeded(key)
+
+    def test_periodic_jobs(self):
+        for state in self.each():
+            with self.cloud.runtime.db.writer() as session:
+                session.query(models.JobEvent).delete()
+                session.query(models.Job).delete()
+            self.cloud.lab.quiet()
+            Periodic(self.cloud.conf, self.cloud.runtime).tick()
+            keys = {job.resource_key for job in jobs.list_(self.cloud.runtime.db)}
+            self.assertEqual(state in ASKED, self.cloud.pod_ids['Pod1'] in keys, state)
+            self.cloud.run_jobs()
+            self.assertEqual(state in ASKED, bool(self.requests()), state)
+
+    def test_zones(self):
+        # With its only other pod away the zone is as its first pod is.
+        self.cloud.set_pod('Pod2', state='disabled')
+        for state in self.each():
+            (zone,) = [
+                each
+                for each in self.nova.get('/os-availability-zone')['availabilityZoneInfo']
+                if each['zoneName'] == 'az1'
+            ]
+            self.assertEqual(state == 'enabled', zone['zoneState']['available'], state)
+            answer = self.boot()
+            self.assertEqual(202 if state == 'enabled' else 503, answer.status)
+
+    def test_each_is_recorded(self):
+        for _state in self.each():
+            pass
+        changes = self.api.get(f'/pods/{self.cloud.pod_ids["Pod1"]}')['pod']['state_changes']
+        seen = [(each['to_state'], each['reason']) for each in reversed(changes)]
+        self.assertEqual(
+            [
+                pair
+                for state in ('disabled', 'draining', 'maintenance')
+                for pair in ((state, f'{state} now'), ('enabled', 'back'))
+            ],
+            seen,
+        )
