@@ -3,8 +3,6 @@
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('dashboard', title="The operator's page")
-
 OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         'enabled', default=True, help='Whether the Admin API answers at ``/dashboard`` with a page to look at.'
@@ -28,8 +26,9 @@ OPTS: list[cfg.Opt] = [
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    # One for each configuration: what is set in one must not be set in another.
+    conf.register_group(cfg.OptGroup('dashboard', title="The operator's page"))
+    conf.register_opts(OPTS, group='dashboard')
 
 
 def list_opts() -> dict[str, list[cfg.Opt]]:

@@ -3,8 +3,6 @@
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('metrics', title='Figures for Prometheus')
-
 OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
         'database_seconds',
@@ -20,8 +18,9 @@ However often ``/metrics`` is asked for, each process reads them no more often t
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    conf.register_group(GROUP)
-    conf.register_opts(OPTS, group=GROUP)
+    # One for each configuration: what is set in one must not be set in another.
+    conf.register_group(cfg.OptGroup('metrics', title='Figures for Prometheus'))
+    conf.register_opts(OPTS, group='metrics')
 
 
 def list_opts() -> dict[str, list[cfg.Opt]]:
