@@ -68,11 +68,13 @@ def document(
 ) -> Json:
     """The document as such."""
     paths: Json = {}
+    operations = list(operations)
     for operation in operations:
-        methods = paths.setdefault(operation.path, {})
-        methods[operation.method.lower()] = _operation(
-            operation, accepts.get(operation.name), gives.get(operation.name)
-        )
+        described = _operation(operation, accepts.get(operation.name), gives.get(operation.name))
+        links = _links(operation, operations, gives.get(operation.name))
+        if links:
+            described['responses']['200']['links'] = links
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         'openapi': '3.1.0',
         'info': {'title': 'Trio2o Admin API', 'version': '1.0', 'license': {'name': 'Apache-2.0'}},
@@ -107,6 +109,25 @@ def _operation(operation: Operation, accepted: Body | Query | None, given: Json 
             'content': {'application/json': {'schema': accepted.document}},
         }
     return found
+
+
+def _links(operation: Operation, operations: Iterable[Operation], given: Json | None) -> Json:
+    """What can be asked next, about what was made or listed first."""
+    key = next(iter((given or {}).get('properties', {})), '')
+    verb = operation.name.split('.')[-1]
+    if not key or verb not in ('create', 'list'):
+        return {}
+    shape = given['properties'][key] if given else {}
+    pointer = f'$response.body#/{key}'
+    if verb == 'list':
+        shape, pointer = shape['items'], f'{pointer}/0'
+    links: Json = {}
+    for other in operations:
+        name, *more = re.findall(r'{(\w+)}', other.path) or ['']
+        if name and not more and other.path.startswith(f'{operation.path}/{{'):
+            field = name if name in shape.get('properties', {}) else 'id'
+            links[other.name] = {'operationId': other.name, 'parameters': {name: f'{pointer}/{field}'}}
+    return links
 
 
 def _statuses(operation: Operation, accepted: Body | Query | None) -> list[str]:

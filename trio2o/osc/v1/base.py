@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: examples in their help, options of lists, rows made from documents."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cliff.columns import FormattableColumn
+from osc_lib import exceptions
+from osc_lib.cli import format_columns
+from osc_lib.command import command
+
+if TYPE_CHECKING:
+    from trio2o.osc.client import Client
+
+Json = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of a list: its title, and the field it shows."""
+
+    title: str
+    field: str
+
+
+class Trio2oCommand(command.Command):
+    """A command with examples at the end of its help."""
+
+    #: (what it is for, the command line)
+    examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def client(self) -> Client:
+        return self.app.client_manager.trio2o  # type: ignore[attr-defined]
+
+    def get_epilog(self) -> str:
+        shown = '\n\n'.join(f'    # {purpose}\n    {line}' for purpose, line in self.examples)
+        more = super().get_epilog().strip()
+        return '\n\n'.join(part for part in (f'Examples::\n\n{shown}' if shown else '', more) if part)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        return parser
+
+    def say(self, text: str) -> None:
+        """Tell the operator something that is no part of the output."""
+        self.app.stderr.write(f'{text}\n')
+        self.app.stderr.flush()
+
+
+class Lister(Trio2oCommand, command.Lister):
+    pass
+
+
+class ShowOne(Trio2oCommand, command.ShowOne):
+    pass
+
+
+def add_paging(parser: argparse.ArgumentParser, sortable: str) -> None:
+    """Options of every list.
+
+    :param sortable: an example of what it may be sorted by
+    """
+    parser.add_argument(
+        '--sort',
+        metavar='<field>[:<direction>]',
+        help=f'Sort by fields, each with :asc or :desc, separated by commas (example: {sortable})',
+    )
+    parser.add_argument('--limit', metavar='<number>', type=a_number, help='List at most this many')
+    parser.add_argument('--marker', metavar='<id>', help='Begin after the one with this ID')
+
+
+def paging(parsed_args: argparse.Namespace) -> Json:
+    return {'sort': parsed_args.sort, 'limit': parsed_args.limit, 'marker': parsed_args.marker}
+
+
+def a_number(text: str) -> int:
+    """:raises ArgumentTypeError: it is none"""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
+    return int(text)
+
+
+def a_pair(text: str) -> tuple[str, str]:
+    """``key=value``.
+
+    :raises ArgumentTypeError: it is none
+    """
+    key, equals, value = text.partition('=')
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form <key>=<value>")
+    return key, value
+
+
+def rows(columns: Sequence[Column], items: Iterable[Json]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Titles and rows, as cliff wants them."""
+    titles = tuple(column.title for column in columns)
+    return titles, [tuple(cell(item.get(column.field)) for column in columns) for item in items]
+
+
+def fields(item: Json, *hidden: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Names and values of one thing, by name."""
+    names = tuple(sorted(name for name in item if name not in hidden))
+    return names, tuple(cell(item[name]) for name in names)
+
+
+def cell(value: Any) -> Any:
+    """Objects and lists are readable in a table, and stay what they are in JSON and YAML."""
+    if isinstance(value, dict):
+        return format_columns.DictColumn(value)
+    if isinstance(value, list):
+        if value and all(isinstance(item, dict) for item in value):
+            return Lines(value)
+        return format_columns.ListColumn(value)
+    return value
+
+
+class Lines(FormattableColumn[list[Json]]):
+    """A list of objects: a line each."""
+
+    def human_readable(self) -> str:
+        return '\n'.join(
+            ', '.join(f'{name}={value}' for name, value in item.items() if value not in (None, ''))
+            for item in self._value
+        )
+
+
+def each(names: Sequence[str], work: Any) -> None:
+    """Do something to each of several things, go on after one that fails, and then say which did.
+
+    :raises CommandError: naming those that failed
+    """
+    failed = []
+    for name in names:
+        try:
+            work(name)
+        except exceptions.CommandError as error:
+            failed.append(f'{name}: {error}')
+    if failed:
+        done = len(names) - len(failed)
+        lines = '\n'.join(failed)
+        raise exceptions.CommandError(lines if len(names) == 1 else f'{done} of {len(names)} done.\n{lines}')

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack trio2o replica``: what is not in step, where and why."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from trio2o.osc.v1.base import Column, Lister, add_paging, paging, rows
+
+COLUMNS = (
+    Column('Pod', 'pod_name'),
+    Column('Kind', 'kind'),
+    Column('Key', 'key'),
+    Column('State', 'state'),
+    Column('Attempts', 'attempts'),
+    Column('Error', 'error'),
+    Column('Updated At', 'updated_at'),
+)
+MORE = (
+    Column('ID', 'id'),
+    Column('Resource', 'top_id'),
+    Column('In The Pod', 'bottom_id'),
+    Column('Deleted', 'is_deleted'),
+    Column('Generation', 'generation'),
+    Column('Wanted Generation', 'wanted_generation'),
+)
+SUMMARY = (Column('Pod', 'pod_name'), Column('Behind', 'behind'))
+
+
+class ListReplica(Lister):
+    """List what must be the same in every pod, and in some is not yet: flavors, keypairs, volume types ...
+
+    Nothing listed means that all pods are in step.
+    """
+
+    examples = (
+        ('how many things each pod is behind with', 'openstack trio2o replica list --summary'),
+        ('with what, and why', 'openstack trio2o replica list --pod Pod2'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--pod', metavar='<pod>', help='Only in this pod (name or ID)')
+        parser.add_argument('--kind', metavar='<kind>', help='Only of this kind: flavor, keypair, volume_type ...')
+        parser.add_argument('--state', choices=('behind', 'failed'), help='Only in this state')
+        parser.add_argument('--summary', action='store_true', help='Only how many in each pod')
+        parser.add_argument('--long', action='store_true', help='More columns')
+        add_paging(parser, 'pod_name,kind')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        query = {
+            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'kind': parsed_args.kind,
+            'state': parsed_args.state,
+        }
+        if parsed_args.summary:
+            return rows(SUMMARY, self.client.get('/replicas', **query, limit=1)['pods'])
+        found = self.client.list('/replicas', 'replicas', **query, **paging(parsed_args))
+        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, found)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stock ``openstack`` shell in this process, before the Admin API of an emulated cloud."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shlex
+
+import fixtures
+import testtools
+from openstackclient import shell
+from osc_lib import clientmanager
+
+from trio2o.lab.emulated.topology import PASSWORD
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+
+class Shell(shell.OpenStackShell):
+    """``openstack``; the network is the emulated cloud."""
+
+    def __init__(self, adapter):
+        super().__init__()
+        self._adapter = adapter
+
+    def initialize_app(self, argv):
+        super().initialize_app(argv)
+        manager = getattr(self, 'client_manager', None)
+        if manager is not None:
+            set_up = manager.setup_auth
+            manager.setup_auth = lambda: (set_up(), self._connect(manager.session))
+
+    def _connect(self, session):
+        # It keeps clients for as long as the process lives, which is one command elsewhere.
+        for value in vars(clientmanager.ClientManager).values():
+            if isinstance(value, clientmanager.ClientCache):
+                value._handle = None
+        for scheme in ('http://', 'https://'):
+            session.session.mount(scheme, self._adapter)
+
+
+class Printed:
+    """What a command said: ``out``, ``err``, and whether it was content."""
+
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+
+    @property
+    def json(self):
+        return json.loads(self.out) if self.out.strip() else None
+
+
+class CommandTestCase(testtools.TestCase):
+    """``self.run_command('pod list')``: what an operator types after ``openstack trio2o``."""
+
+    registers = True
+
+    def setUp(self):
+        super().setUp()
+        for name in [name for name in os.environ if name.startswith('OS_')]:
+            self.useFixture(fixtures.EnvironmentVariable(name))
+        # No clouds.yaml of whoever runs the tests.
+        self.folder = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.EnvironmentVariable('HOME', self.folder))
+        self.cloud = self.useFixture(GatewayFixture(pods=2, register=self.registers))
+        self.api = self.cloud.api
+        self.db = self.cloud.runtime.db
+        self.user = 'admin'
+
+    def credentials(self):
+        return {
+            'OS_AUTH_URL': self.cloud.lab.keystone.url + '/v3',
+            'OS_USERNAME': self.user,
+            'OS_PASSWORD': PASSWORD,
+            'OS_PROJECT_NAME': 'demo' if self.user != 'admin' else 'admin',
+            'OS_USER_DOMAIN_NAME': 'Default',
+            'OS_PROJECT_DOMAIN_NAME': 'Default',
+            'OS_REGION_NAME': 'RegionOne',
+            'OS_IDENTITY_API_VERSION': '3',
+        }
+
+    def openstack(self, line, **environment):
+        """Run a whole line after ``openstack``."""
+        out, err = io.StringIO(), io.StringIO()
+        for name, value in {**self.credentials(), **environment}.items():
+            os.environ[name] = value
+        self.addCleanup(lambda: [os.environ.pop(name, None) for name in {**self.credentials(), **environment}])
+        adapter = self.cloud.lab.adapter()
+        root = logging.getLogger('')
+        handlers, level = root.handlers[:], root.level
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = Shell(adapter).run(shlex.split(line))
+        except SystemExit as end:
+            code = end.code
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+            for name in environment:
+                os.environ.pop(name, None)
+        return Printed(code, out.getvalue(), err.getvalue())
+
+    def run_command(self, line, **environment):
+        """Run a command that succeeds."""
+        printed = self.openstack(f'trio2o {line}', **environment)
+        self.assertEqual(0, printed.code, f'{line}: {printed.out}{printed.err}')
+        return printed
+
+    def read(self, line):
+        """Run a command and take its output as JSON."""
+        return self.run_command(f'{line} -f json').json
+
+    def refused(self, words, line, **environment):
+        """Run a command that fails, and says so in these words."""
+        printed = self.openstack(f'trio2o {line}', **environment)
+        self.assertNotEqual(0, printed.code, f'{line}: {printed.out}')
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, ' '.join(printed.err.split()))
+        self.assertNotIn('Traceback', printed.err)
+        return printed
+
+    def names(self, line, column='Name'):
+        return [row[column] for row in self.read(line)]

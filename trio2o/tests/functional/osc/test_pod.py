@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``openstack trio2o pod``, ``replica`` and ``usage``."""
+
+import json
+import threading
+
+import fixtures
+
+from trio2o.db import replicas, routings, usages
+from trio2o.tests.functional.osc.base import CommandTestCase
+
+
+class TestPods(CommandTestCase):
+    def test_list(self):
+        rows = self.read('pod list')
+        self.assertEqual(['Pod1', 'Pod2'], [row['Name'] for row in rows])
+        self.assertEqual({'ID', 'Name', 'Zone', 'State', 'Reason'}, set(rows[0]))
+        self.assertIn('Number', self.read('pod list --long')[0])
+        self.cloud.set_pod('Pod2', state='disabled', dc_name='dc2')
+        self.assertEqual(['Pod2'], self.names('pod list --state disabled'))
+        self.assertEqual(['Pod1'], self.names('pod list --zone az1'))
+        self.assertEqual(['Pod2'], self.names('pod list --datacenter dc2'))
+        self.assertEqual(['Pod2', 'Pod1'], self.names('pod list --sort pod_name:desc'))
+        self.assertEqual(['Pod2'], self.names('pod list --limit 1 --sort pod_name:desc'))
+        self.assertEqual(['Pod2'], self.names(f'pod list --marker {self.cloud.pod_ids["Pod1"]}'))
+        self.refused("'sort'", 'pod list --sort colour')
+        self.refused('whole number', 'pod list --limit -1')
+
+    def test_formats(self):
+        self.assertIn('| Pod1 ', self.run_command('pod list').out)
+        self.assertIn('"Pod1"', self.run_command('pod list -f csv').out)
+        self.assertIn('Name: Pod1', self.run_command('pod list -f yaml').out)
+        self.assertEqual('Pod1\nPod2\n', self.run_command('pod list -f value -c Name').out)
+        self.assertIn("compute.url='http", self.run_command('pod show Pod1').out.replace('{', ''))
+
+    def test_show_by_name_and_id(self):
+        for name in ('Pod1', self.cloud.pod_ids['Pod1']):
+            pod = self.read(f'pod show {name}')
+            self.assertEqual(('Pod1', 'az1'), (pod['pod_name'], pod['az_name']))
+        self.cloud.set_pod('Pod1', state='maintenance', reason='new switches')
+        self.assertIn('to_state=maintenance', self.run_command('pod show Pod1').out)
+        self.refused(["'Pod9'", 'openstack trio2o pod list'], 'pod show Pod9')
+        self.refused("'a/b?c'", "pod show 'a/b?c'")
+
+    def test_set(self):
+        pod = self.read(
+            'pod set Pod2 --state maintenance --reason "new switches" --headroom VCPU=8 --affinity gpu=yes'
+        )
+        self.assertEqual(('maintenance', 'new switches'), (pod['state'], pod['state_reason']))
+        self.assertEqual(({'VCPU': 8}, {'gpu': 'yes'}), (pod['headroom'], pod['resource_affinity_tag']))
+        pod = self.read('pod set Pod2 --headroom MEMORY_MB=10% --datacenter dc --pod-zone nova')
+        self.assertEqual({'VCPU': 8, 'MEMORY_MB': '10%'}, pod['headroom'])
+        self.assertEqual(('maintenance', 'dc', 'nova'), (pod['state'], pod['dc_name'], pod['pod_az_name']))
+        self.refused('Nothing to change', 'pod set Pod2')
+        self.refused("'pod.headroom.VCPU'", 'pod set Pod2 --headroom VCPU=lots')
+        self.refused('<key>=<value>', 'pod set Pod2 --headroom VCPU')
+        self.refused('invalid choice', 'pod set Pod2 --state asleep')
+
+    def test_unset(self):
+        self.read(
+            'pod set Pod2 --headroom VCPU=8 --headroom DISK_GB=1 --affinity gpu=yes --datacenter dc --pod-zone x'
+        )
+        pod = self.read('pod unset Pod2 --headroom VCPU --affinity gpu --datacenter --pod-zone --reason')
+        self.assertEqual(({'DISK_GB': 1}, None), (pod['headroom'], pod['resource_affinity_tag']))
+        self.assertEqual(('', ''), (pod['dc_name'], pod['pod_az_name']))
+        self.refused('Pod2 has no headroom VCPU', 'pod unset Pod2 --headroom VCPU')
+        self.refused('Nothing to take off', 'pod unset Pod2')
+
+    def test_delete(self):
+        routings.record(
+            self.db, resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids['Pod1'], project_id='p'
+        )
+        self.refused(['1 of 3 done', 'Pod1: ', '(409)', 'Pod9: '], 'pod delete Pod1 Pod2 Pod9')
+        self.assertEqual(['Pod1'], self.names('pod list'))
+        self.assertEqual('', self.run_command('pod delete --force Pod1').out)
+        self.assertEqual([], self.names('pod list'))
+
+    def test_a_reader_of_a_project(self):
+        self.user = 'demo'
+        self.refused(['403', "'admin'", 'reader'], 'pod list')
+
+    def test_replicas(self):
+        flavor = replicas.upsert_object(self.db, 'flavor', 'f1', {'ram': 1}, 'f1')
+        pod1, pod2 = self.cloud.pod_ids['Pod1'], self.cloud.pod_ids['Pod2']
+        replicas.set_replica(self.db, flavor.id, pod1, bottom_id='f1', generation=1, state='in_sync')
+        replicas.set_replica(self.db, flavor.id, pod2, generation=0, state='failed', error='no room')
+        (row,) = self.read('replica list')
+        self.assertEqual(('Pod2', 'flavor', 'no room'), (row['Pod'], row['Kind'], row['Error']))
+        self.assertEqual([], self.read('replica list --pod Pod1'))
+        self.assertEqual([], self.read('replica list --state behind'))
+        self.assertEqual([], self.read('replica list --kind keypair'))
+        self.assertEqual(
+            [{'Pod': 'Pod1', 'Behind': 0}, {'Pod': 'Pod2', 'Behind': 1}], self.read('replica list --summary')
+        )
+        self.assertIn('Wanted Generation', self.read('replica list --long')[0])
+
+    def test_usages(self):
+        self.refused('Nothing is known yet', 'usage show Pod2')
+        usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', {'VCPU': 8})
+        self.assertEqual({'VCPU': 8}, self.read('usage show Pod1')['compute'])
+        self.assertEqual(['Pod1'], self.names('usage list', 'Pod'))
+        self.assertEqual([], self.read('usage list --service volume'))
+
+
+class TestCreate(CommandTestCase):
+    registers = False
+
+    def test_create(self):
+        pod = self.read('pod create Pod1 --zone az1 --datacenter dc1 --state disabled --reason "burning in"')
+        self.assertEqual(
+            ('Pod1', 'az1', 'disabled', 'burning in'),
+            tuple(pod[name] for name in ('pod_name', 'az_name', 'state', 'state_reason')),
+        )
+        self.refused('(409)', 'pod create Pod1 --zone az1')
+        self.refused('az_name', 'pod create Pod7')
+        self.refused("'pod.pod_name'", 'pod create Nowhere --zone az1')
+        self.assertEqual('', self.read('pod create RegionOne')['az_name'])
+
+    def test_wait(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.pod.PAUSE_SECONDS', 0.05))
+        worker = threading.Thread(target=self.work)
+        worker.start()
+        self.addCleanup(worker.join)
+        printed = self.run_command('pod create Pod1 --zone az1 --wait --timeout 60 -f json')
+        self.assertIn('(sync_pod): success', printed.err)
+        self.assertIn('Pod1 is in step', printed.err)
+        self.assertEqual('Pod1', json.loads(printed.out)['pod_name'])
+
+    def work(self):
+        """As a worker does: the job of the pod when it comes."""
+        for _again in range(600):
+            if any(job.type == 'sync_pod' for job in self.cloud.run_jobs()):
+                return
+            threading.Event().wait(0.05)
+
+    def test_wait_for_too_long(self):
+        printed = self.refused(
+            ['still new', 'openstack trio2o job show'], 'pod create Pod1 --zone az1 --wait --timeout 0'
+        )
+        self.assertEqual(['Pod1'], self.names('pod list'), printed.err)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command says what it does, and shows how: with examples that parse."""
+
+import configparser
+import importlib
+import importlib.metadata
+import pathlib
+import shlex
+
+import testtools
+from openstackclient import shell
+
+from trio2o.osc.v1.base import Trio2oCommand
+
+TOP = pathlib.Path(__file__).resolve().parents[4]
+
+
+def commands():
+    """Name as typed -> class, from setup.cfg."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(TOP / 'setup.cfg')
+    found = {}
+    for line in parser['entry_points']['openstack.trio2o.v1'].strip().splitlines():
+        name, _equals, where = (part.strip() for part in line.partition('='))
+        module, _colon, attribute = where.partition(':')
+        found[name.replace('_', ' ')] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+class TestHelp(testtools.TestCase):
+    shell = shell.OpenStackShell()
+
+    def parser_of(self, name, command):
+        return command(self.shell, None, cmd_name=name).get_parser(f'openstack {name}')
+
+    def test_every_command_is_registered(self):
+        classes = set()
+        for file in (TOP / 'trio2o' / 'osc' / 'v1').glob('*.py'):
+            module = importlib.import_module(f'trio2o.osc.v1.{file.stem}')
+            classes |= {
+                value
+                for value in vars(module).values()
+                if isinstance(value, type) and issubclass(value, Trio2oCommand) and value.__module__ == module.__name__
+            }
+        abstract = {value for value in classes if value.__module__ == 'trio2o.osc.v1.base'}
+        self.assertEqual(classes - abstract, set(commands().values()))
+
+    def test_names_say_what_the_class_says(self):
+        for name, command in commands().items():
+            _trio2o, noun, verb = name.split()
+            self.assertEqual(f'{verb.capitalize()}{noun.capitalize()}', command.__name__)
+
+    def test_examples(self):
+        for name, command in commands().items():
+            self.assertTrue(command.examples, name)
+            parser = self.parser_of(name, command)
+            self.assertIn(f'openstack {name}', parser.format_help())
+            for purpose, line in command.examples:
+                self.assertTrue(purpose)
+                prefix = f'openstack {name}'
+                self.assertTrue(line.startswith(prefix), line)
+                parser.parse_args(shlex.split(line)[len(prefix.split()) :])
+
+    def test_every_option_is_explained(self):
+        for name, command in commands().items():
+            self.assertTrue(command.__doc__, name)
+            for action in self.parser_of(name, command)._actions:
+                self.assertTrue(action.help, f'{name} {action.option_strings or action.dest}')
