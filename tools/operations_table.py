@@ -25,6 +25,7 @@ from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.slices import Slices
 from trio2o.gateway.split import SplitEvents
 from trio2o.gateway.sum import Sum
+from trio2o.gateway.twins import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.gateway.zones import ListZones
 from trio2o.nova_apigw import SERVICE, aggregates, versions
 from trio2o.nova_apigw.gone import Gone
@@ -46,13 +47,13 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'Goes to the cloud that has it, whose answer is the answer. Where the request names a second thing by its '
         'id, both have to be in the same cloud; otherwise the answer is a 400 that names both, and nothing has been '
         'touched.',
-        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration),
+        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration, TwinnedShow, TwinnedDelete),
     ),
     'Something new': (
-        'Goes to the cloud of what the request refers to (volumes, snapshots, server groups, other servers, hosts), '
-        'and else to the best one of the availability zone. References that are in different clouds, or in another '
+        'Goes to the cloud of what the request refers to (volumes, snapshots, affinity groups, other servers, '
+        'hosts), and else to the best one of the availability zone. References that are in different clouds, or in another '
         'zone than the one asked for, are a 400 that names them.',
-        (Place,),
+        (Place, TwinnedCreate),
     ),
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
@@ -117,8 +118,12 @@ NOTES = {
     'migrations.list': 'The same ids are used below servers.',
     'quota_sets.update': 'Compared with what all clouds use together, unless ``force`` is given.',
     'server_external_events.create': 'An event for a server nobody knows yet goes to all clouds.',
-    'server_groups.create': 'A group draws all servers that name it to its cloud.',
+    'server_groups.create': 'Its servers may be in any zone; those of an ``affinity`` group are all in the zone of the '
+    'first.',
+    'server_groups.show': 'Members are those of all clouds.',
     'servers.create': 'Servers made together are in one cloud.',
+    'servers.show': 'From 2.69 a server in a pod that does not answer is shown with status ``UNKNOWN``, its project, zone '
+    'and time of creation; image and flavor are not known then.',
     'servers.list': 'Servers that are still being built stand by their time of creation.',
     'services.list': 'From 2.69 compute services of a pod that does not answer are listed with status ``UNKNOWN``.',
     'simple_tenant_usage.list': 'From 2.40 a page is so many servers, over all clouds.',

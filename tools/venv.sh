@@ -97,3 +97,26 @@ ensure_venv() {
     venv_stamp > "$stamp_file"
     say "virtual environment ready: $("$VENV/bin/python" -m pip --disable-pip-version-check list 2>/dev/null | wc -l) packages"
 }
+
+# A second environment with the services of a pod as they were a release before; what they need beyond that is
+# taken from the first one, so it is made in half a minute. $TRIO2O_OLDER_VENV names another place for it.
+OLDER_VENV=${TRIO2O_OLDER_VENV:-$TOP/build/older-venv}
+OLDER_INPUT=$TOP/tools/older-release.txt
+
+# ensure_older_venv: false where it cannot be made, as without network.
+ensure_older_venv() {
+    local stamp site stamp_file=$OLDER_VENV/trio2o-requirements.sha256
+    local site_of='import sysconfig; print(sysconfig.get_path("purelib"))'
+    stamp=$({ "$VENV/bin/python" -V; echo "$VENV"; cat "$OLDER_INPUT"; } | sha256sum | cut -d ' ' -f 1)
+    if [ "$(cat "$stamp_file" 2>/dev/null)" = "$stamp" ]; then
+        return 0
+    fi
+    say "making $OLDER_VENV with the services of an older release"
+    rm -rf "$OLDER_VENV"
+    "$VENV/bin/python" -m venv --without-pip "$OLDER_VENV" || return 1
+    site=$("$OLDER_VENV/bin/python" -c "$site_of") || return 1
+    "$VENV/bin/python" -c "$site_of" >"$site/rest.pth"
+    "$VENV/bin/python" -m pip --python "$OLDER_VENV/bin/python" --disable-pip-version-check --no-input -q install \
+        --no-warn-script-location --no-deps --ignore-installed -r "$OLDER_INPUT" || return 1
+    echo "$stamp" >"$stamp_file"
+}
