@@ -3,7 +3,9 @@
 
 from concurrent import futures
 
-from trio2o.db import bindings, errors, pods, replicas, routings, usages
+import sqlalchemy
+
+from trio2o.db import bindings, errors, models, pods, replicas, routings, usages
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -33,6 +35,15 @@ class TestPods(DatabaseTest):
         self.assertEqual('pod_name', error.field)
         error = self.assertRaises(errors.Duplicate, pods.update, self.db, self.pod2, pod_name='Pod1')
         self.assertEqual('pod_name', error.field)
+
+    def test_numbers_have_three_digits(self):
+        with self.db.writer() as session:
+            statement = sqlalchemy.update(models.Pod).where(models.Pod.pod_id == self.pod2)
+            session.execute(statement.values(number=pods.MAX_NUMBER))
+            for number in range(2, pods.MAX_NUMBER - 1):
+                session.add(models.Pod(pod_id=f'id-{number}', pod_name=f'x{number}', number=number, created_at=NOON))
+        self.assertEqual(pods.MAX_NUMBER - 1, pods.create(self.db, pod_name='Pod3').number)
+        self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod4')
 
     def test_smallest_free_number(self):
         pods.delete(self.db, self.pod1)
