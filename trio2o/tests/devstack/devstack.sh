@@ -112,7 +112,8 @@ case $1 in
         lab_start "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"
         # As create_flavors does, in the region the node was stacked as.
         openstack --os-cloud devstack-admin flavor show m1.nano -f value -c id 2>/dev/null ||
-            openstack --os-cloud devstack-admin flavor create m1.nano --id 42 --ram 192 --disk 1 --vcpus 1 -f value -c id
+            openstack --os-cloud devstack-admin flavor create m1.nano --id 42 --ram 192 --disk 1 --vcpus 1 \
+                -f value -c id
         run_phase stack extra
         : >"$TEMPEST_CONFIG"
         run_phase stack test-config

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What .zuul.d refers to is there: jobs, playbooks, tox environments, bindep profiles, tests, DevStack's settings."""
+
+import configparser
+import pathlib
+import re
+
+import testtools
+import yaml
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
+ZUUL = TOP / '.zuul.d'
+# Jobs and templates of other projects that ours build on.
+ELSEWHERE = {
+    'devstack-tempest',
+    'openstack-tox',
+    'openstack-tox-cover',
+    'openstack-tox-functional-py312',
+}
+TEMPLATES = {
+    'check-requirements',
+    'openstack-python3-jobs',
+    'publish-openstack-docs-pti',
+    'release-notes-jobs-python3',
+}
+
+
+def items(kind):
+    found = []
+    for path in sorted(ZUUL.glob('*.yaml')):
+        found += [item[kind] for item in yaml.safe_load(path.read_text()) if kind in item]
+    return found
+
+
+class TestZuul(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.jobs = {job['name']: job for job in items('job')}
+        self.project = items('project')[0]
+
+    def vars_of(self, name):
+        """The variables of a job, with those it has from parents of ours."""
+        job = self.jobs.get(name)
+        if job is None:
+            return {}
+        return {**self.vars_of(job['parent']), **job.get('vars', {})}
+
+    def test_names_are_one_each(self):
+        self.assertEqual(len(items('job')), len(self.jobs))
+
+    def test_parents(self):
+        for job in self.jobs.values():
+            self.assertIn(job['parent'], ELSEWHERE | set(self.jobs), job['name'])
+
+    def test_pipelines(self):
+        self.assertEqual(set(), set(self.project['templates']) - TEMPLATES)
+        run = set()
+        for pipeline in ('check', 'gate', 'periodic', 'experimental'):
+            for entry in self.project[pipeline]['jobs']:
+                name = entry if isinstance(entry, str) else next(iter(entry))
+                self.assertIn(name, ELSEWHERE | set(self.jobs))
+                self.assertFalse(self.jobs.get(name, {}).get('abstract'), name)
+                run.add(name)
+        self.assertEqual(set(), {name for name, job in self.jobs.items() if not job.get('abstract')} - run)
+
+    def test_the_gate_runs_what_check_runs(self):
+        def names(pipeline):
+            return {job for job in self.project[pipeline]['jobs'] if isinstance(job, str)}
+
+        self.assertEqual(set(), names('gate') - names('check'))
+
+    def test_playbooks(self):
+        for job in self.jobs.values():
+            for when in ('pre-run', 'run', 'post-run'):
+                if when in job:
+                    playbook = TOP / job[when]
+                    self.assertTrue(playbook.is_file(), playbook)
+                    self.assertEqual('all', yaml.safe_load(playbook.read_text())[0]['hosts'])
+
+    def test_tox_environments(self):
+        tox = configparser.RawConfigParser()
+        tox.read(TOP / 'tox.ini')
+        for name in self.jobs:
+            wanted = self.vars_of(name).get('tox_envlist')
+            # The jobs with tempest name an environment of tempest's.
+            if wanted not in (None, 'all'):
+                self.assertIn(f'testenv:{wanted}', tox.sections(), name)
+
+    def test_bindep_profiles(self):
+        profiles = set(re.findall(r'[\w:]+', ' '.join(re.findall(r'\[(.*)\]', (TOP / 'bindep.txt').read_text()))))
+        for name in self.jobs:
+            for profile in self.vars_of(name).get('bindep_profile', '').split():
+                self.assertIn(profile, profiles, name)
+
+    def test_parts_of_the_tests(self):
+        parts = re.findall(r'^part_(\w+)\(\)', (TOP / 'tools' / 'test').read_text(), re.MULTILINE)
+        for name in self.jobs:
+            for part in self.vars_of(name).get('test_parts', '').split():
+                self.assertIn(part, parts)
+
+    def test_tempest_tests(self):
+        tests = [
+            '.'.join(path.relative_to(TOP).with_suffix('').parts)
+            for path in (TOP / 'trio2o' / 'tempestplugin' / 'tests').rglob('test_*.py')
+        ]
+        for name in self.jobs:
+            regex = self.vars_of(name).get('tempest_test_regex', '')
+            if 'trio2o' in regex:
+                self.assertTrue(any(re.search(regex, test) for test in tests), name)
+
+    def test_devstack(self):
+        settings = (TOP / 'devstack' / 'settings').read_text()
+        services = set(re.search(r'^enable_service (.*)$', settings, re.MULTILINE).group(1).split())
+        for job in self.jobs.values():
+            for part in (job.get('vars', {}), job.get('group-vars', {}).get('subnode', {})):
+                for name in part.get('devstack_localrc', {}):
+                    if name.startswith(('TRIO2O_', 'POD_')):
+                        self.assertIn(f'{name}=${{{name}:-', settings)
+                told = part.get('devstack_services', {})
+                own = {service for service in told if service.startswith('t-') and service != 'tls-proxy'}
+                self.assertLessEqual(own, services)
+
+    def test_the_second_node_is_a_pod_alone(self):
+        """As devstack/local.conf.node_2 has it."""
+        node = self.jobs['trio2o-multiregion']['group-vars']['subnode']
+        sample = (TOP / 'devstack' / 'local.conf.node_2').read_text()
+        self.assertIn(f'REGION_NAME={node["devstack_localrc"]["REGION_NAME"]}', sample)
+        for service, is_on in node['devstack_services'].items():
+            if service.startswith('t-'):
+                self.assertFalse(is_on, service)
+        listed = re.findall(r'[\w-]+', ','.join(re.findall(r'^ENABLED_SERVICES\+?=(.*)$', sample, re.MULTILINE)))
+        missing = [name for name in listed if not node['devstack_services'].get(name, name == 'n-novnc')]
+        self.assertEqual([], missing)
