@@ -8,14 +8,17 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import changes, lists, needs
+from trio2o.cinder_apigw.refusals import over
 from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import BACKUP, SNAPSHOT, VOLUME
+from trio2o.gateway.needs import Needs, whole
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Resource
-from trio2o.web.call import parse_json
+from trio2o.web.call import Call, parse_json
 from trio2o.web.operations import Operation, actions
 
 SORT_KEYS = lists.sort_keys(
@@ -63,15 +66,24 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
     return pin_if(VOLUME, backup.get('volume_id')) + pin_if(SNAPSHOT, backup.get('snapshot_id'))
 
 
-def record_pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    """Where an exported record came from: the pod that has the backup still, or its volume."""
+def _record(document: Any) -> dict[str, Any]:
+    """What an exported record says."""
     text = at('backup-record', 'backup_url')(document)
     try:
         record = parse_json(base64.b64decode(text)) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
         record = None
-    if not isinstance(record, dict):
-        return []
+    return record if isinstance(record, dict) else {}
+
+
+def of_record(call: Call, document: Any) -> Needs:
+    """What the backup counts for that a record is of."""
+    return Needs(quota={'backups': 1, 'backup_gigabytes': whole(_record(document).get('size'))})
+
+
+def record_pins(document: Any) -> Iterable[tuple[Resource, str]]:
+    """Where an exported record came from: the pod that has the backup still, or its volume."""
+    record = _record(document)
     return (pin_if(BACKUP, record.get('id')) or []) + pin_if(VOLUME, record.get('volume_id'))
 
 
@@ -81,12 +93,28 @@ def restored(document: Any) -> Iterable[tuple[Resource, str]]:
 
 
 _UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
-CREATE = Place(BACKUP, unknown_zone=_UNKNOWN_ZONE, is_full=is_full, pins=pins, needs_pin=True)
-IMPORT = Place(
-    BACKUP, unknown_zone='', is_full=is_full, known_pins=record_pins, body_key='backup-record', zone_field=''
+CREATE = Place(
+    BACKUP,
+    unknown_zone=_UNKNOWN_ZONE,
+    is_full=is_full,
+    pins=pins,
+    needs_pin=True,
+    needs=needs.of_backup,
+    refuse=over('backups'),
 )
-RESTORE = Forward(BACKUP, others=named(VOLUME, 'restore', 'volume_id'), born=restored)
+IMPORT = Place(
+    BACKUP,
+    unknown_zone='',
+    is_full=is_full,
+    known_pins=record_pins,
+    body_key='backup-record',
+    zone_field='',
+    needs=of_record,
+    refuse=over('backups'),
+)
+RESTORE = Forward(BACKUP, others=named(VOLUME, 'restore', 'volume_id'), born=restored, change=changes.RESTORE)
 FORWARD = Forward(BACKUP)
+DELETE = Forward(BACKUP, change=SHRINKS)
 
 OPERATIONS = [
     Operation('backups.list', 'GET', '/backups', backup_list('/backups', is_detailed=False)),
@@ -95,9 +123,10 @@ OPERATIONS = [
     Operation('backups.import_record', 'POST', '/backups/import_record', IMPORT),
     Operation('backups.show', 'GET', '/backups/{id}', FORWARD),
     Operation('backups.update', 'PUT', '/backups/{id}', FORWARD, min_version=(3, 9)),
-    Operation('backups.delete', 'DELETE', '/backups/{id}', FORWARD),
+    Operation('backups.delete', 'DELETE', '/backups/{id}', DELETE),
     Operation('backups.restore', 'POST', '/backups/{id}/restore', RESTORE),
     Operation('backups.export_record', 'GET', '/backups/{id}/export_record', FORWARD),
-    *actions('backups.action', '/backups/{id}/action', FORWARD, 'os-reset_status', 'os-force_delete'),
+    *actions('backups.action', '/backups/{id}/action', FORWARD, 'os-reset_status'),
+    *actions('backups.action', '/backups/{id}/action', DELETE, 'os-force_delete'),
     Operation('backups.action', 'POST', '/backups/{id}/action', AskAny()),
 ]

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What concerns the whole cloud: zones, limits, extensions."""
+"""What concerns the whole cloud: zones and extensions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from trio2o.gateway.forward import AskAny
-from trio2o.gateway.sum import Sum, add_used
 from trio2o.gateway.zones import ListZones
 from trio2o.web.operations import Operation
 
@@ -17,7 +16,6 @@ def _zone(name: str, is_available: bool) -> dict[str, Any]:
 
 OPERATIONS = [
     Operation('availability_zones.list', 'GET', '/os-availability-zone', ListZones(_zone)),
-    Operation('limits.show', 'GET', '/limits', Sum(add_used)),
     Operation('extensions.list', 'GET', '/extensions', AskAny()),
     Operation('extensions.show', 'GET', '/extensions/{id}', AskAny()),
 ]

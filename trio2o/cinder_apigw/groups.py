@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import lists, needs
+from trio2o.cinder_apigw.refusals import over
 from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward, Others, at
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME
@@ -110,12 +112,28 @@ def consistencygroup_references(document: Any) -> list[tuple[str, str]]:
 
 
 def create(resource: Resource, references: References) -> Place:
-    return Place(resource, unknown_zone=_UNKNOWN_ZONE, is_full=is_full, references=references)
+    return Place(
+        resource,
+        unknown_zone=_UNKNOWN_ZONE,
+        is_full=is_full,
+        references=references,
+        needs=needs.of_group,
+        refuse=over('groups'),
+    )
 
 
 def create_from(resource: Resource, pins: Pins, body_key: str = '') -> Place:
+    """:param body_key: of what a copy of a group is made from; without it a group is snapshotted"""
     return Place(
-        resource, unknown_zone='', is_full=is_full, pins=pins, body_key=body_key, zone_field='', needs_pin=True
+        resource,
+        unknown_zone='',
+        is_full=is_full,
+        pins=pins,
+        body_key=body_key,
+        zone_field='',
+        needs_pin=True,
+        needs=needs.of_copied_group if body_key else needs.of_group_snapshot,
+        refuse=over('groups' if body_key else 'snapshots'),
     )
 
 
@@ -123,6 +141,7 @@ _GROUP = Forward(GROUP)
 _SNAPSHOT = Forward(GROUP_SNAPSHOT)
 _CG = Forward(CONSISTENCYGROUP)
 _CGSNAPSHOT = Forward(CGSNAPSHOT)
+_DELETE = {kind: Forward(kind, change=SHRINKS) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
 
 GROUPS = [
     Operation('groups.list', 'GET', '/groups', listing(GROUP, 'group_links', '/groups', False), None, (3, 13)),
@@ -150,7 +169,7 @@ GROUPS = [
     Operation('groups.action.unknown', 'POST', '/groups/action', AskAny(), None, (3, 13)),
     Operation('groups.show', 'GET', '/groups/{id}', _GROUP, None, (3, 13)),
     Operation('groups.update', 'PUT', '/groups/{id}', Forward(GROUP, others=members('group')), None, (3, 13)),
-    Operation('groups.action.delete', 'POST', '/groups/{id}/action', _GROUP, 'delete', (3, 13)),
+    Operation('groups.action.delete', 'POST', '/groups/{id}/action', _DELETE[GROUP], 'delete', (3, 13)),
     Operation('groups.action.reset_status', 'POST', '/groups/{id}/action', _GROUP, 'reset_status', (3, 20)),
     *(
         Operation(f'groups.action.{key}', 'POST', '/groups/{id}/action', _GROUP, key, (3, 38))
@@ -197,7 +216,7 @@ GROUP_SNAPSHOTS = [
         (3, 14),
     ),
     Operation('group_snapshots.show', 'GET', '/group_snapshots/{id}', _SNAPSHOT, None, (3, 14)),
-    Operation('group_snapshots.delete', 'DELETE', '/group_snapshots/{id}', _SNAPSHOT, None, (3, 14)),
+    Operation('group_snapshots.delete', 'DELETE', '/group_snapshots/{id}', _DELETE[GROUP_SNAPSHOT], None, (3, 14)),
     Operation(
         'group_snapshots.action.reset_status',
         'POST',
@@ -239,7 +258,7 @@ CONSISTENCYGROUPS = [
         ),
     ),
     Operation('consistencygroups.show', 'GET', '/consistencygroups/{id}', _CG),
-    Operation('consistencygroups.delete', 'POST', '/consistencygroups/{id}/delete', _CG),
+    Operation('consistencygroups.delete', 'POST', '/consistencygroups/{id}/delete', _DELETE[CONSISTENCYGROUP]),
     *(
         Operation(name, 'PUT', path, Forward(CONSISTENCYGROUP, others=members('consistencygroup')))
         for name, path in (
@@ -258,7 +277,7 @@ CONSISTENCYGROUPS = [
         create_from(CGSNAPSHOT, source('cgsnapshot', consistencygroup_id=CONSISTENCYGROUP)),
     ),
     Operation('cgsnapshots.show', 'GET', '/cgsnapshots/{id}', _CGSNAPSHOT),
-    Operation('cgsnapshots.delete', 'DELETE', '/cgsnapshots/{id}', _CGSNAPSHOT),
+    Operation('cgsnapshots.delete', 'DELETE', '/cgsnapshots/{id}', _DELETE[CGSNAPSHOT]),
 ]
 
 OPERATIONS = [*GROUPS, *GROUP_SNAPSHOTS, *CONSISTENCYGROUPS]

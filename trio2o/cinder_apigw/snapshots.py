@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import lists, needs
+from trio2o.cinder_apigw.refusals import over
 from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import SNAPSHOT, VOLUME
@@ -44,8 +46,18 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
     return pin_if(VOLUME, document['snapshot'].get('volume_id'))
 
 
-CREATE = Place(SNAPSHOT, unknown_zone='', is_full=is_full, pins=pins, zone_field='', needs_pin=True)
+CREATE = Place(
+    SNAPSHOT,
+    unknown_zone='',
+    is_full=is_full,
+    pins=pins,
+    zone_field='',
+    needs_pin=True,
+    needs=needs.of_snapshot,
+    refuse=over('snapshots'),
+)
 FORWARD = Forward(SNAPSHOT)
+DELETE = Forward(SNAPSHOT, change=SHRINKS)
 
 OPERATIONS = [
     Operation('snapshots.list', 'GET', '/snapshots', snapshot_list('/snapshots')),
@@ -53,16 +65,15 @@ OPERATIONS = [
     Operation('snapshots.create', 'POST', '/snapshots', CREATE),
     Operation('snapshots.show', 'GET', '/snapshots/{id}', FORWARD),
     Operation('snapshots.update', 'PUT', '/snapshots/{id}', FORWARD),
-    Operation('snapshots.delete', 'DELETE', '/snapshots/{id}', FORWARD),
+    Operation('snapshots.delete', 'DELETE', '/snapshots/{id}', DELETE),
     *actions(
         'snapshots.action',
         '/snapshots/{id}/action',
         FORWARD,
         'os-reset_status',
-        'os-force_delete',
-        'os-unmanage',
         'os-update_snapshot_status',
     ),
+    *actions('snapshots.action', '/snapshots/{id}/action', DELETE, 'os-force_delete', 'os-unmanage'),
     Operation('snapshots.action', 'POST', '/snapshots/{id}/action', AskAny()),
     Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', FORWARD),
     Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', FORWARD),

@@ -14,16 +14,23 @@ from urllib.parse import urlencode
 
 from trio2o import exception
 from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw.refusals import over
 from trio2o.cinder_apigw.volumes import is_full
+from trio2o.gateway.claims import Claiming
 from trio2o.gateway.forward import Forward, at
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import SNAPSHOT, TRANSFER, VOLUME
 from trio2o.gateway.locate import Route
+from trio2o.gateway.measure import deltas_of
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send, send_to_route, unreachable
+from trio2o.gateway.settle import NotNow, Settler, Where
 from trio2o.gateway.translate import answer_up
+from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
+from trio2o.quota.amounts import Amounts, total
+from trio2o.quota.engine import Asked
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 
@@ -71,9 +78,55 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
 
 @dataclass(frozen=True)
 class Accept:
-    """Accept a transfer, and let the volume and its snapshots be the new owner's."""
+    """Accept a transfer, and let the volume and its snapshots be the new owner's, and count for his project."""
 
     def __call__(self, call: Call) -> Answer:
+        # What it counts for moves with its routings; the claim is for that to fit.
+        with Claiming(call, self._asked(call), over('volumes')):
+            return self._accept(call)
+
+    def _asked(self, call: Call) -> Asked:
+        amounts: Amounts = {}
+        for pod in self._pods(call):
+            try:
+                amounts = self._amounts(call, pod)
+            except (NotNow, exception.Trio2oException, Refused) as error:
+                LOG.info('what transfer %s takes is counted when it is accepted: %s', call.id, error)
+            if amounts:
+                break
+        return Asked(
+            call.context.project_id or '',
+            '',
+            amounts,
+            resource_type=VOLUME.type,
+            request_id=call.context.request_id or '',
+        )
+
+    def _pods(self, call: Call) -> list[PodView]:
+        route: Route | None = call.runtime.locator.look_up(TRANSFER.type, call.id)
+        pods: list[PodView] = call.runtime.registry.snapshot().asked(TRANSFER.service)
+        return [pod for pod in pods if route is None or pod.id == route.pod.id]
+
+    def _amounts(self, call: Call, pod: PodView) -> Amounts:
+        """What the volume of a transfer counts for, with its snapshots where they go along."""
+        settler = Settler(call.runtime)
+        transfer = settler.look(pod, TRANSFER, call.id)
+        volume_id = (transfer or {}).get('volume_id')
+        volume = settler.look(pod, VOLUME, volume_id) if isinstance(volume_id, str) else None
+        if transfer is None or volume is None:
+            return {}
+        db = call.runtime.db
+        parts = [deltas_of(db, VOLUME.type, volume) or {}]
+        if not transfer.get('no_snapshots'):
+            owner = VOLUME.owner_of(volume, '')
+            parts += [
+                deltas_of(db, SNAPSHOT.type, item) or {}
+                for item in settler.items(Where(pod, SNAPSHOT.type, owner))
+                if item.get('volume_id') == volume_id
+            ]
+        return total(parts)
+
+    def _accept(self, call: Call) -> Answer:
         route: Route | None = call.runtime.locator.look_up(TRANSFER.type, call.id)
         if route is None or not route.is_live:
             return self._accept_anywhere(call)

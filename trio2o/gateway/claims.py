@@ -18,13 +18,13 @@ from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.session import utcnow
 from trio2o.gateway.locate import Route
-from trio2o.gateway.measure import deltas_of
+from trio2o.gateway.measure import deltas_of, measure
 from trio2o.gateway.needs import Needs
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import peek
 from trio2o.gateway.settle import Settler
 from trio2o.pods.registry import PodView
-from trio2o.quota.amounts import Amounts, service_of
+from trio2o.quota.amounts import Amounts, part_of
 from trio2o.quota.engine import Asked, Claim, Quota, Refused
 from trio2o.web.call import Call
 
@@ -131,8 +131,9 @@ class Claiming:
         """Record what was made; what it counts for comes out of the claim, and what is left of that is watched."""
         runtime, asked = self._call.runtime, self.claim.asked
         self._is_decided = True
-        own = {name: amount for name, amount in asked.once.items() if service_of(name) == resource.service}
-        deltas = deltas_of(runtime.db, resource.type, item) or own or None
+        own = part_of(resource.type, asked.once)
+        measured = measure(runtime.db, resource.type, item)
+        deltas = (measured.deltas if measured is not None else None) or own or None
         rest = self.claim.count > 1 or len(own) < len(asked.once)
         runtime.locator.record(
             resource,
@@ -145,6 +146,9 @@ class Claiming:
             claim_id=self.claim.id,
             keep=self._quota.rest(pod.id, resource.type, item['id']) if rest else None,
         )
+        if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:
+            # Its size shows later.
+            self._quota.watch_again(project_id, pod.id, resource.type, item['id'])
 
 
 def asked_by(call: Call, needs: Needs, resource: Resource) -> Asked:

@@ -38,7 +38,9 @@ VERSIONS = {'compute': '2.47', 'volume': '3.65'}
 #: Not counted while they can still be had back, or only seem to be there.
 _AWAY = frozenset({'SOFT_DELETED', 'DELETED'})
 _BETWEEN_FLAVORS = frozenset({'RESIZE', 'VERIFY_RESIZE', 'REVERT_RESIZE'})
-_BUSY = frozenset({'creating', 'deleting', 'extending', 'retyping', 'restoring-backup', 'downloading', 'managing'})
+_BUSY = frozenset(
+    {'creating', 'deleting', 'downloading', 'extending', 'managing', 'restoring', 'restoring-backup', 'retyping'}
+)
 
 
 def is_at_rest(item: Item) -> bool:

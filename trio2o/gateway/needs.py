@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from trio2o.db import replicas
 from trio2o.gateway.recorded import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.gateway.send import peek
 from trio2o.pods.endpoints import COMPUTE, VOLUME
@@ -38,6 +39,9 @@ class Needs:
 ReadNeeds = Callable[[Call, Any], Needs]
 
 NOTHING = Needs()
+
+#: What volumes are of for which nobody named a type, unless the project has another.
+_DEFAULT = '__DEFAULT__'
 
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
@@ -66,6 +70,12 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     if shown is None or not isinstance(shown.get('name'), str):
         return None
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
+
+
+def default_type(call: Call) -> VolumeType | None:
+    """The type of a volume of this project for which none was named."""
+    own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
+    return volume_type(call, own['volume_type'] if own else _DEFAULT)
 
 
 def whole(value: Any, default: int = 0) -> int:

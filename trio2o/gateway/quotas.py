@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and classes: set over the whole cloud, and the same in every pod.
+"""Quota sets, quota classes and limits, of the whole cloud.
 
-One pod checks and answers a change, as for everything that is the same everywhere. But pods compare a new limit
-with what they have themselves, so what all of them have is looked at before.
+What is counted over all pods is limited here, and in the pods not at all, so that no pod refuses what is allowed. The
+other limits are the same in every pod, which checks them by itself. A pod answers every call, so that who may ask, and
+what there is to be shown at which version, is the pod's to say; numbers of what is counted are then put in its answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trio2o import exception
-from trio2o.concurrency import Deadline
+from trio2o.db import quotas
 from trio2o.gateway.forward import at
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite, Replicator
-from trio2o.gateway.send import send
-from trio2o.gateway.sum import Sum
-from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call
+from trio2o.quota.amounts import COUNTED, UNLIMITED, Amounts, is_counted
+from trio2o.quota.base import Driver
+from trio2o.web.call import Answer, Call, dump_json
 
+MAX_LIMIT = 0x7FFFFFFF
 MAX_DIGITS = 18
 _NO_LIMITS = frozenset({'id', 'tenant_id', 'project_id'})
-#: Limits of single things, not of how many there are.
-_NOT_COUNTED = frozenset({'per_volume_gigabytes'})
 
 
 def no_key(call: Call, answer: Answer | None) -> None:
@@ -32,57 +31,98 @@ def no_key(call: Call, answer: Answer | None) -> None:
     return None
 
 
+def driver_of(call: Call) -> Driver:
+    driver: Driver = call.runtime.quota.driver
+    return driver
+
+
+def no_user(call: Call) -> str:
+    return ''
+
+
 @dataclass(frozen=True)
 class QuotaWrite(ReplicatedWrite):
     """Change limits, or with DELETE have them all forgotten.
 
     :ivar member: key of the limits in the body
-    :ivar usage_query: query that lets a pod show what is used, and ``usage_path``: what follows the path for it;
-        both empty: it is not compared with that
+    :ivar is_class: whether they are of a class, and not of a project
+    :ivar user: whose limits they are, within a project; '' for the project's
+    :ivar is_forced: whether a limit may be below what is used
     :ivar over: text of the 400 for a limit below what is used: ``{name}``, ``{used}``, ``{limit}``
     """
 
     member: str = 'quota_set'
-    usage_query: str = ''
-    usage_path: str = ''
+    is_class: bool = False
+    user: Callable[[Call], str] = no_user
+    is_forced: Callable[[Call], bool] = field(default=lambda call: False)
     over: str = ''
 
     def __call__(self, call: Call) -> Answer:
-        if (self.usage_query or self.usage_path) and call.method == 'PUT':
-            self._compare(call)
-        return super().__call__(call)
+        sent = call
+        if call.method == 'PUT':
+            counted = self._counted(call)
+            if counted and not driver_of(call).is_settable:
+                raise exception.BadRequest('Limits of this cloud are not kept here: they cannot be set this way.')
+            if not self.is_class:
+                self._check(call, counted)
+            sent = self._without(call, counted)
+        answer = super().__call__(sent)
+        if not answer.is_ok:
+            return answer
+        self._set(call)
+        return self._shown(call, answer)
 
     def _name(self, call: Call) -> str:
         """What the limits are recorded by."""
-        return call.id
+        user_id = self.user(call)
+        return f'{call.id}:{user_id}' if user_id else call.id
 
     def _given(self, call: Call) -> dict[str, int]:
         inner = at(self.member)(call.json)
         return limits_of(inner) if isinstance(inner, dict) else {}
 
-    def _compare(self, call: Call) -> None:
-        """:raises BadRequest: less is wanted than all pods have together"""
-        given = {name: limit for name, limit in self._given(call).items() if limit >= 0 and name not in _NOT_COUNTED}
-        if not given:
+    def _counted(self, call: Call) -> dict[str, int]:
+        """The limits given of what is counted here; what is out of range a pod refuses."""
+        service = call.service.service_type
+        return {
+            name: limit
+            for name, limit in self._given(call).items()
+            if is_counted(name, service) and UNLIMITED <= limit <= MAX_LIMIT
+        }
+
+    def _check(self, call: Call, counted: Amounts) -> None:
+        """:raises BadRequest: a limit is less than what is used, or contradicts another"""
+        if self.is_forced(call):
             return
-        runtime = call.runtime
-        pods = runtime.registry.snapshot().asked(call.service.service_type)
-        deadline = Deadline(runtime.conf.pods.gather_timeout)
+        user_id = self.user(call)
+        used = quotas.usage(call.runtime.db, call.id, user_id)
+        for name, limit in counted.items():
+            row = used.get(name)
+            already = row.in_use + row.claimed if row is not None else 0
+            if 0 <= limit < already:
+                raise exception.BadRequest(self.over.format(name=name, used=already, limit=limit))
+        driver_of(call).check(call.id, user_id, counted)
 
-        def ask(pod: PodView) -> Answer:
-            path = call.path + self.usage_path
-            return send(
-                call, pod, method='GET', path=path, query=self.usage_query, body=b'', timeout=deadline.remaining()
-            )
+    def _without(self, call: Call, counted: Amounts) -> Call:
+        """The call as pods see it: nothing that is counted here is limited there."""
+        if not counted:
+            return call
+        inner = {**call.json[self.member], **dict.fromkeys(counted, UNLIMITED)}
+        return call.with_body({**call.json, self.member: inner})
 
-        used = dict.fromkeys(given, 0)
-        for answer in ask_all(runtime.executor, pods, ask, deadline).values():
-            document = at(self.member)(answer.json) if isinstance(answer, Answer) and answer.is_ok else None
-            if isinstance(document, dict):
-                used = {name: used[name] + used_of(document.get(name)) for name in given}
-        for name, limit in given.items():
-            if limit < used[name]:
-                raise exception.BadRequest(self.over.format(name=name, used=used[name], limit=limit))
+    def _set(self, call: Call) -> None:
+        db, user_id = call.runtime.db, self.user(call)
+        if call.method == 'DELETE':
+            quotas.forget_limits(db, call.id, user_id, COUNTED[call.service.service_type])
+        elif self.is_class:
+            quotas.set_class_limits(db, call.id, self._counted(call))
+        else:
+            quotas.set_limits(db, call.id, user_id, self._counted(call))
+
+    def _shown(self, call: Call, answer: Answer) -> Answer:
+        driver = driver_of(call)
+        limits = driver.defaults(call.id) if self.is_class else driver.limits(call.id, self.user(call))
+        return with_numbers(call, answer, self.member, limits)
 
     def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> None:
         engine: Replicator = call.runtime.sync
@@ -110,38 +150,100 @@ def limits_of(given: Mapping[str, Any]) -> dict[str, int]:
     return limits
 
 
-def used_of(row: Any) -> int:
-    """What a pod shows as used, and as about to be."""
-    if not isinstance(row, dict):
-        return 0
-    return sum(row[name] for name in ('in_use', 'reserved') if isinstance(row.get(name), int))
+def with_numbers(
+    call: Call, answer: Answer, member: str, limits: Amounts, used: Mapping[str, Any] | None = None
+) -> Answer:
+    """A pod's answer with the limits, and the use, of what is counted over all pods."""
+    document = answer.json
+    inner = document.get(member) if isinstance(document, dict) else None
+    if not isinstance(inner, dict):
+        return answer
+    for name, value in inner.items():
+        if not is_counted(name, call.service.service_type):
+            continue
+        limit = limits.get(name, UNLIMITED)
+        if isinstance(value, dict):
+            row = used.get(name) if used else None
+            numbers = {'limit': limit, 'in_use': row.in_use if row else 0, 'reserved': row.claimed if row else 0}
+            inner[name] = {**value, **{key: number for key, number in numbers.items() if key in value}}
+        else:
+            inner[name] = limit
+    return Answer(answer.status, answer.headers, dump_json(document))
 
 
 @dataclass(frozen=True)
 class QuotaRead:
-    """Show limits as one pod does, and what is used as all pods do together.
+    """Show limits of a project, or of a user in it, and what is used where a pod would.
 
-    :ivar shows_usage: whether a call asks for what is used
+    :ivar shows_defaults: whether they are those of whoever has none of his own
     """
 
     kind: str
-    shows_usage: Callable[[Call], bool]
+    user: Callable[[Call], str] = no_user
+    shows_defaults: bool = False
     member: str = 'quota_set'
 
     def __call__(self, call: Call) -> Answer:
-        if self.shows_usage(call):
-            return Sum(self._join)(call)
-        return ReplicatedRead(self.kind)(call)
+        answer = ReplicatedRead(self.kind)(call)
+        if not answer.is_ok:
+            return answer
+        driver, user_id = driver_of(call), self.user(call)
+        if self.shows_defaults:
+            return with_numbers(call, answer, self.member, driver.defaults())
+        limits = driver.limits(call.id, user_id)
+        return with_numbers(call, answer, self.member, limits, quotas.usage(call.runtime.db, call.id, user_id))
 
-    def _join(self, documents: list[dict[str, Any]]) -> dict[str, Any]:
-        """The first pod's limits, and what all have."""
-        joined: dict[str, Any] = {}
-        for document in documents:
-            for name, row in document[self.member].items():
-                if not isinstance(row, dict) or name not in joined:
-                    joined[name] = dict(row) if isinstance(row, dict) else row
-                    continue
-                for part in ('in_use', 'reserved', 'allocated'):
-                    if part in row:
-                        joined[name][part] = joined[name].get(part, 0) + row[part]
-        return {self.member: joined}
+
+@dataclass(frozen=True)
+class ClassRead:
+    """Show the limits of a class."""
+
+    kind: str
+    member: str = 'quota_class_set'
+
+    def __call__(self, call: Call) -> Answer:
+        answer = ReplicatedRead(self.kind)(call)
+        if not answer.is_ok:
+            return answer
+        return with_numbers(call, answer, self.member, driver_of(call).defaults(call.id))
+
+
+@dataclass(frozen=True)
+class LimitsRead:
+    """Show what a project may have, and what it uses of it, by the names that absolute limits have.
+
+    :ivar limits: name of an absolute limit -> resource
+    :ivar used: name of what is used of one -> resource
+    :ivar project: whose they are
+    """
+
+    kind: str
+    limits: Mapping[str, str]
+    used: Mapping[str, str]
+    project: Callable[[Call], str]
+
+    def __call__(self, call: Call) -> Answer:
+        answer = ReplicatedRead(self.kind)(call)
+        document = answer.json
+        absolute = at('limits', 'absolute')(document)
+        if not answer.is_ok or not isinstance(absolute, dict):
+            return answer
+        project_id = self.project(call)
+        limits = driver_of(call).limits(project_id)
+        used = quotas.usage(call.runtime.db, project_id)
+        for name in absolute:
+            if name in self.limits:
+                absolute[name] = limits.get(self.limits[name], UNLIMITED)
+            elif name in self.used:
+                row = used.get(self.used[name])
+                absolute[name] = row.in_use if row is not None else 0
+        return Answer(answer.status, answer.headers, dump_json(document))
+
+
+def asked_for(call: Call, *names: str) -> str | None:
+    """The first value of a query parameter, by any of its names."""
+    for name in names:
+        value = next((value for key, value in call.query if key == name and value), None)
+        if value is not None:
+            return value
+    return None

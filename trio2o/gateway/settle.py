@@ -125,7 +125,7 @@ class Settler:
         pod = self._pod(routing.pod_id if routing is not None and routing.is_live else claim.pod_id)
         found: Measured | None = None
         if routing is not None and routing.is_live:
-            item = self._look(pod, _ALL[claim.resource_type], routing.bottom_id)
+            item = self.look(pod, _ALL[claim.resource_type], routing.bottom_id)
             if item is None:
                 self._ended(routing)
             else:
@@ -162,7 +162,7 @@ class Settler:
     def _born(self, claim: QuotaClaim) -> set[str]:
         """Kinds that a claim says there will be more of."""
         bases = {base_of(name) for name, amount in claim.resources.items() if amount}
-        return {name for name in LISTED if bases & set(COUNTS[name])}
+        return {name for name in LISTED if COUNTS[name][0] in bases}
 
     def _count_also(self) -> None:
         """Count what may have gone along with what is gone, or come along with it."""
@@ -190,13 +190,13 @@ class Settler:
             return
         started = utcnow()
         seen: set[str] = set()
-        for item in self._list(where, resource):
+        for item in self.items(where):
             seen.add(item['id'])
             self._take(where, resource, item, claim)
         for routing in routings.list_for_pod(self._db, resource.type, where.pod.id, where.project_id):
             if routing.bottom_id in seen or routing.recorded_at >= started:
                 continue
-            if self._look(where.pod, resource, routing.bottom_id) is None:
+            if self.look(where.pod, resource, routing.bottom_id) is None:
                 self._ended(routing)
 
     def _take(self, where: Where, resource: Resource, item: Mapping[str, Any], claim: QuotaClaim | None) -> None:
@@ -229,7 +229,13 @@ class Settler:
                 LOG.info('%s %s counts for %s, not %s', resource.type, known.top_id, deltas, known.deltas)
                 routings.set_deltas(self._db, resource.type, known.top_id, deltas, project_id=where.project_id)
 
-    def _list(self, where: Where, resource: Resource) -> Iterator[dict[str, Any]]:
+    def items(self, where: Where) -> Iterator[dict[str, Any]]:
+        """All that a project has of a kind in a pod.
+
+        :raises PodError: it does not tell
+        :raises Refused: it does not want to
+        """
+        resource = LISTED[where.kind]
         api = self._api(where.pod, resource.service)
         query = {'all_tenants': '1', 'project_id': where.project_id, 'limit': str(_PAGE)}
         while True:
@@ -242,8 +248,11 @@ class Settler:
                 return
             query['marker'] = page[-1]['id']
 
-    def _look(self, pod: PodView, resource: Resource, bottom_id: str) -> dict[str, Any] | None:
-        """One resource as its pod shows it; None if it is gone."""
+    def look(self, pod: PodView, resource: Resource, bottom_id: str) -> dict[str, Any] | None:
+        """One resource as its pod shows it; None if it is gone.
+
+        :raises NotNow: the pod says neither
+        """
         path = f'{resource.path}/{quote(bottom_id, safe="")}'
         document = self._api(pod, resource.service).get(path, VERSIONS[resource.service])
         item = document.get(resource.member) if isinstance(document, dict) else None

@@ -77,21 +77,3 @@ class Sum:
         except (LookupError, TypeError, AttributeError, ValueError):
             return None
         return document if isinstance(document, dict) else None
-
-
-def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Absolute limits of many pods: what is used adds up, what is allowed is what the most generous allows.
-
-    -1 is no limit at all.
-    """
-    absolute: dict[str, Any] = {}
-    for document in documents:
-        for name, value in document['limits']['absolute'].items():
-            known = absolute.get(name)
-            if known is None or not isinstance(value, int):
-                absolute[name] = value if known is None else known
-            elif name.endswith('Used'):
-                absolute[name] = known + value
-            else:
-                absolute[name] = -1 if -1 in (known, value) else max(known, value)
-    return {'limits': {**documents[0]['limits'], 'absolute': absolute}}

@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from trio2o.gateway.needs import NOTHING, Needs, flavor, volume_type, whole
+from trio2o.gateway.claims import amounts_of
+from trio2o.gateway.kinds import VOLUME
+from trio2o.gateway.needs import NOTHING, Needs, default_type, flavor, volume_type, whole
 from trio2o.gateway.recorded import Flavor
+from trio2o.quota.amounts import type_in, typed
 from trio2o.web.call import Call
 
 _MADE_FROM = ('image', 'blank', 'snapshot')
@@ -23,10 +26,8 @@ def of_server(call: Call, document: Any) -> Needs:
     least, most = counts(server)
     once = Counter({'instances': 1, 'cores': found.vcpus, 'ram': found.ram})
     for size, type_name in new_volumes(server):
-        once.update({'volumes': 1, 'gigabytes': size})
-        named = volume_type(call, type_name)
-        if named is not None:
-            once.update({f'volumes_{named.name}': 1, f'gigabytes_{named.name}': size})
+        named = volume_type(call, type_name) or default_type(call)
+        once.update(typed({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
     disk = found.disk if boots_from_volume(server) else found.root + found.disk
     taken = {'VCPU': found.vcpus, 'MEMORY_MB': found.ram, 'DISK_GB': disk}
     return Needs(
@@ -40,6 +41,19 @@ def of_server(call: Call, document: Any) -> Needs:
 
 def of_server_group(call: Call, document: Any) -> Needs:
     return Needs(quota={'server_groups': 1})
+
+
+def of_proxied_volume(call: Call, document: Any) -> Needs:
+    """A volume, as compute made them up to 2.35."""
+    volume = document['volume']
+    found = volume_type(call, volume.get('volume_type')) or default_type(call)
+    amounts = {'volumes': 1, 'gigabytes': whole(volume.get('size'))}
+    return Needs(quota=typed(amounts, found.name if found is not None else None))
+
+
+def of_proxied_snapshot(call: Call, document: Any) -> Needs:
+    volume = amounts_of(call, VOLUME, document['snapshot'].get('volume_id'))
+    return Needs(quota=typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume)))
 
 
 def counts(server: dict[str, Any]) -> tuple[int, int]:

@@ -21,6 +21,8 @@ from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send
 from trio2o.gateway.slices import Slices
 from trio2o.gateway.translate import answer_up
+from trio2o.nova_apigw import needs
+from trio2o.nova_apigw.refusals import too_many
 from trio2o.nova_apigw.servers import is_full
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
@@ -126,6 +128,8 @@ OPERATIONS = [
             unknown_zone="Availability zone '{zone}' is invalid.",
             is_full=is_full,
             pins=volume_pins,
+            needs=needs.of_proxied_volume,
+            refuse=too_many,
         ),
         _CREATE,
     ),
@@ -134,7 +138,16 @@ OPERATIONS = [
     *_rows(
         'snapshots',
         '/os-snapshots',
-        Place(PROXIED_SNAPSHOT, unknown_zone='', is_full=is_full, pins=snapshot_pins, zone_field='', needs_pin=True),
+        Place(
+            PROXIED_SNAPSHOT,
+            unknown_zone='',
+            is_full=is_full,
+            pins=snapshot_pins,
+            zone_field='',
+            needs_pin=True,
+            needs=needs.of_proxied_snapshot,
+            refuse=too_many,
+        ),
         _CREATE,
     ),
 ]

@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and classes: the same in every pod, with what is used added up over all of them."""
+"""Quota sets and classes: over all pods for what is counted, the same in every pod for the rest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from trio2o.gateway.forward import at
-from trio2o.gateway.quotas import QuotaWrite, no_key
-from trio2o.gateway.replicate import QUOTA_CLASS, QUOTA_SET, ReplicatedRead
-from trio2o.gateway.sum import Sum
+from trio2o.gateway.quotas import ClassRead, QuotaRead, QuotaWrite, asked_for, no_key
+from trio2o.gateway.replicate import QUOTA_CLASS, QUOTA_SET
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -20,52 +16,34 @@ _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 _OF_NETWORKS = frozenset({'fixed_ips', 'floating_ips', 'security_group_rules', 'security_groups'})
 
 
-@dataclass(frozen=True)
-class WriteLimits(QuotaWrite):
-    """An admin may limit one user of a project, and force what is less than is used."""
+def user_of(call: Call) -> str:
+    """The user of the project whose limits a call is about."""
+    return asked_for(call, 'user_id') or ''
 
-    def _name(self, call: Call) -> str:
-        user = next((value for name, value in call.query if name == 'user_id' and value), None)
-        return call.id if user is None else f'{call.id}:{user}'
+
+def is_forced(call: Call) -> bool:
+    return str(at('quota_set', 'force')(call.json)).lower() in _TRUE
+
+
+class WriteLimits(QuotaWrite):
+    """Nova takes limits of networks, of which nothing is kept."""
 
     def _given(self, call: Call) -> dict[str, int]:
         return {name: limit for name, limit in super()._given(call).items() if name not in _OF_NETWORKS}
 
-    def _compare(self, call: Call) -> None:
-        if str(at('quota_set', 'force')(call.json)).lower() not in _TRUE:
-            super()._compare(call)
-
-
-def add_used(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Details of many pods: what is used adds up; what is allowed is what the most generous allows."""
-    total: dict[str, Any] = {}
-    for document in documents:
-        for name, value in document['quota_set'].items():
-            known = total.get(name)
-            if known is None or not isinstance(value, dict):
-                total.setdefault(name, value)
-                continue
-            limits = (known['limit'], value['limit'])
-            total[name] = {
-                'limit': -1 if -1 in limits else max(limits),
-                'in_use': known['in_use'] + value['in_use'],
-                'reserved': known['reserved'] + value['reserved'],
-            }
-    return {'quota_set': total}
-
 
 _SET = '/os-quota-sets/{id}'
 _CLASS = '/os-quota-class-sets/{id}'
-_READ = ReplicatedRead(QUOTA_SET)
-_WRITE = WriteLimits(QUOTA_SET, no_key, makes=True, usage_path='/detail', over=_OVER)
-_WRITE_CLASS = WriteLimits(QUOTA_CLASS, no_key, makes=True, member='quota_class_set')
+_READ = QuotaRead(QUOTA_SET, user_of)
+_WRITE = WriteLimits(QUOTA_SET, no_key, makes=True, user=user_of, is_forced=is_forced, over=_OVER)
+_WRITE_CLASS = WriteLimits(QUOTA_CLASS, no_key, makes=True, member='quota_class_set', is_class=True)
 
 OPERATIONS = [
     Operation('quota_sets.show', 'GET', _SET, _READ),
     Operation('quota_sets.update', 'PUT', _SET, _WRITE),
     Operation('quota_sets.delete', 'DELETE', _SET, _WRITE),
-    Operation('quota_sets.detail', 'GET', _SET + '/detail', Sum(add_used)),
-    Operation('quota_sets.defaults', 'GET', _SET + '/defaults', _READ),
-    Operation('quota_class_sets.show', 'GET', _CLASS, ReplicatedRead(QUOTA_CLASS)),
+    Operation('quota_sets.detail', 'GET', _SET + '/detail', _READ),
+    Operation('quota_sets.defaults', 'GET', _SET + '/defaults', QuotaRead(QUOTA_CLASS, shows_defaults=True)),
+    Operation('quota_class_sets.show', 'GET', _CLASS, ClassRead(QUOTA_CLASS)),
     Operation('quota_class_sets.update', 'PUT', _CLASS, _WRITE_CLASS),
 ]

@@ -23,13 +23,13 @@ COUNTED = {
 #: Counted for each volume type too, under the name with the type's behind it.
 TYPED = ('volumes', 'gigabytes', 'snapshots')
 
-#: Type of a resource with a routing -> the amounts that tell that there are some of it.
+#: Type of a resource with a routing -> what it counts for, its number first.
 COUNTS = {
-    'server': ('instances',),
+    'server': ('instances', 'cores', 'ram'),
     'server_group': ('server_groups',),
-    'volume': ('volumes',),
-    'snapshot': ('snapshots',),
-    'backup': ('backups',),
+    'volume': ('volumes', 'gigabytes'),
+    'snapshot': ('snapshots', 'gigabytes'),
+    'backup': ('backups', 'backup_gigabytes'),
     'group': ('groups',),
     'consistencygroup': ('groups',),
 }
@@ -45,11 +45,6 @@ def base_of(name: str) -> str:
 
 def is_counted(name: str, service: str) -> bool:
     return base_of(name) in COUNTED.get(service, ())
-
-
-def service_of(name: str) -> str | None:
-    """Which service counts a resource; None: neither."""
-    return next((service for service, names in COUNTED.items() if base_of(name) in names), None)
 
 
 def default_of(name: str, defaults: Amounts) -> int:
@@ -69,6 +64,12 @@ def type_in(amounts: Amounts) -> str | None:
         if name not in DEFAULTS and base_of(name) != name:
             return name.partition('_')[2]
     return None
+
+
+def part_of(resource_type: str, amounts: Amounts) -> dict[str, int]:
+    """Of what a request takes, that which a resource of a type counts for; the rest is of what comes along."""
+    own = COUNTS.get(resource_type, ())
+    return {name: amount for name, amount in amounts.items() if base_of(name) in own}
 
 
 def growth(old: Amounts, new: Amounts) -> dict[str, int]:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quota sets of projects, and quota classes: the limits that were set, and of those alone.
 
-A pod shows all its limits and not which of them were set, so what is wanted is told by the requests; a limit
+What is counted over all pods is limited at the top alone: of that pods are told that there is no limit, by default
+and for whoever has limits of his own.
+
+A pod shows all its limits and not which of them were set, so what is wanted is told by the requests; another limit
 that was never set is the pod's own affair. The key is the project, or the class; where one user of a project
 has limits, ``project:user``.
 """
@@ -10,12 +13,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
+from trio2o.quota.amounts import COUNTED, UNLIMITED
+from trio2o.sync.kinds import QUOTA_CLASS, VOLUME_QUOTA_CLASS
 from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
+
+#: Kind of the default class, by service.
+_CLASSES = {'compute': QUOTA_CLASS, 'volume': VOLUME_QUOTA_CLASS}
+_DEFAULT = 'default'
+
+
+class Wants(Protocol):
+    """What is needed of the engine."""
+
+    def wanted(self, kind: str, key: str) -> Object | None: ...
+
+    def want(self, kind: str, key: str, wanted: Object | None, request_id: str | None = None) -> None: ...
+
+
+def free_of_limits(engine: Wants) -> None:
+    """Have no pod limit what is counted over all of them."""
+    for service, kind in _CLASSES.items():
+        known = engine.wanted(kind, _DEFAULT) or {}
+        limits = known.get('limits', {})
+        missing = {name: UNLIMITED for name in COUNTED[service] if limits.get(name) != UNLIMITED}
+        if missing:
+            engine.want(kind, _DEFAULT, {'name': _DEFAULT, 'limits': {**limits, **missing}})
 
 
 @dataclass

@@ -44,6 +44,7 @@ class Periodic:
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self._options = conf.xjob
+        self._quota = conf.quota
         self._runtime = runtime
         self._clock = clock
 
@@ -60,6 +61,8 @@ class Periodic:
         yield Due('refresh_endpoints', ALL, None, options.endpoint_interval)
         yield Due('collect_usage', ALL, None, options.usage_interval)
         yield Due('purge_history', ALL, None, PURGE_SECONDS)
+        yield Due('settle_claims', ALL, None, self._quota.settle_interval)
+        yield Due('recount_quota', ALL, None, self._quota.recount_interval)
         for pod in self._runtime.registry.snapshot().pods:
             if pod.is_asked:
                 payload = {'pod_id': pod.id}

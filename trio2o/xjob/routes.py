@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from trio2o import exception
-from trio2o.db import routings
+from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, Routing
-from trio2o.gateway.measure import VERSIONS, deltas_of, user_of
+from trio2o.gateway.measure import VERSIONS, deltas_of, measure, user_of
 from trio2o.gateway.resource import Item, Resource
 from trio2o.pods.registry import PodView
 from trio2o.sync.podapi import PodApi, Refused
@@ -162,10 +162,21 @@ class Routes:
     def _changes(self, routing: Routing, item: Item) -> dict[str, Any]:
         now = {
             'created_at': self.resource.created_at(item) if routing.created_at is None else None,
-            'deltas': deltas_of(self._db, self.resource.type, item) if routing.deltas is None else None,
-            'project_id': self.resource.owner_of(item, ''),
+            'deltas': self._deltas(routing, item),
+            'project_id': self.resource.owner_of(item, '') or None,
+            'user_id': None if routing.user_id else user_of(item) or None,
         }
-        return {name: value for name, value in now.items() if value and value != getattr(routing, name)}
+        return {name: value for name, value in now.items() if value is not None and value != getattr(routing, name)}
+
+    def _deltas(self, routing: Routing, item: Item) -> Mapping[str, int] | None:
+        """What it counts for by now; None while that is about to change, as then it is looked at anyway."""
+        found = measure(self._db, self.resource.type, item)
+        if found is None or routing.deltas is None:
+            return found.deltas if found is not None else None
+        deltas = found.over(routing.deltas)
+        if deltas == routing.deltas or not found.is_settled or quotas.claims_on(self._db, [routing.top_id]):
+            return None
+        return deltas
 
     def _recorded(self, bottom_ids: Mapping[str, Item]) -> dict[str, Routing]:
         """Routings by the id in the pod; only what was moved has another one at the top."""

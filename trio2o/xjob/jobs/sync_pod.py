@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from trio2o.sync.podapi import Refused
+from trio2o.sync.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh
 
@@ -18,6 +19,7 @@ class SyncPod:
         pod = pod_of(task)
         if not pod.is_asked:
             return
+        free_of_limits(runtime.sync)
         refresh(runtime, [pod])
         pod = pod_of(task)
         if not pod.endpoints:
