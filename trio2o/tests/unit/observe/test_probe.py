@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is made of what pods answer when they are asked."""
+
+import dataclasses
+from datetime import datetime, timedelta
+from email.utils import formatdate
+
+import hypothesis
+import testtools
+from hypothesis import strategies as st
+
+from trio2o import exception
+from trio2o.db.records import Pod
+from trio2o.observe import probe
+from trio2o.observe.probe import Level, Limits, Probe, Watch, judge
+from trio2o.pods.endpoints import Endpoint
+from trio2o.pods.registry import PodView
+from trio2o.pods.usage import Usage
+from trio2o.web.call import Answer, dump_json
+
+NOW = datetime(2026, 11, 21, 12, 0)
+ENDPOINT = Endpoint('http://pod1/v2.1', ('http://pod1',), '2.1', '2.96')
+LIMITS = Limits(latency=1.0, skew=5.0, usage_age=900.0)
+
+
+def pod(state='enabled', behind=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW):
+    fields = {field.name: None for field in dataclasses.fields(Pod)}
+    record = Pod(
+        **{**fields, 'pod_id': 'id', 'pod_name': 'Pod1', 'az_name': 'az1', 'state': state, 'created_at': made}
+    )
+    usages = {str(age): Usage(NOW - timedelta(seconds=age)) for age in ages}
+    return PodView(record, dict.fromkeys(endpoints, ENDPOINT), behind=behind, usages=usages)
+
+
+def good(**changed):
+    return Probe(**{'service': 'compute', 'endpoint': ENDPOINT, 'status': 200, 'seconds': 0.1, **changed})
+
+
+class TestJudge(testtools.TestCase):
+    def check(self, level, words, view=None, *probes, limits=LIMITS):
+        health = judge(view or pod(), probes or (good(),), limits, NOW)
+        self.assertEqual(level, health.level, health.reasons)
+        self.assertIn(words, ' '.join(text for _level, text in health.reasons))
+        return health
+
+    def test_all_is_well(self):
+        health = self.check(Level.OK, '')
+        self.assertEqual((), health.reasons)
+
+    def test_services(self):
+        for status, level in (
+            (500, Level.CRITICAL),
+            (503, Level.CRITICAL),
+            (404, Level.CRITICAL),
+            (401, Level.WARNING),
+        ):
+            self.check(level, f'answers {status}', None, good(), good(status=status, error=f'answers {status}'))
+        self.check(Level.CRITICAL, 'not reached', None, good(status=None, error='not reached'))
+        self.check(Level.CRITICAL, 'no endpoint is known', pod(endpoints=()))
+        self.check(Level.OK, '', pod(endpoints=('compute',)))
+
+    def test_how_they_answer(self):
+        self.check(Level.WARNING, 'took 1.5 seconds', None, good(seconds=1.5))
+        self.check(Level.WARNING, '-7 seconds off', None, good(skew=-7.2))
+        self.check(Level.OK, '', None, good(skew=4.0))
+        self.check(Level.WARNING, 'has 2.1-2.95, known is 2.1-2.96', None, good(versions=('2.1', '2.95')))
+        self.check(Level.OK, '', None, good(versions=('2.1', '2.96')))
+
+    def test_what_is_known(self):
+        self.check(Level.WARNING, '3 replicated objects behind', pod(behind=3))
+        self.check(Level.WARNING, 'usage was read 1000 seconds ago', pod(ages=(5, 1000)))
+        self.check(Level.OK, '', pod(ages=(800,)))
+        self.check(Level.WARNING, 'usage was never read', pod(ages=(), made=NOW - timedelta(hours=1)))
+        self.check(Level.OK, '', pod(ages=(), made=NOW - timedelta(seconds=5)))
+        self.check(Level.OK, '', pod(ages=(9999,)), limits=Limits(usage_age=0))
+
+    def test_maintenance_is_never_found_wanting(self):
+        health = self.check(Level.OK, 'not reached', pod('maintenance', 9), good(status=None, error='not reached'))
+        self.assertEqual('ok', health.to_json()['level'])
+
+    def test_other_states_are(self):
+        for state in ('disabled', 'draining'):
+            self.check(Level.CRITICAL, 'not reached', pod(state), good(status=None, error='not reached'))
+
+    @hypothesis.given(st.lists(st.sampled_from([200, 401, 404, 500, 503, None]), min_size=1))
+    def test_the_worst_counts(self, statuses):
+        probes = tuple(good(status=status, error='' if status == 200 else 'bad') for status in statuses)
+        together = judge(pod(), probes, LIMITS, NOW).level
+        self.assertEqual(max(judge(pod(), (one,), LIMITS, NOW).level for one in probes), together)
+
+
+class TestAnswers(testtools.TestCase):
+    def test_versions(self):
+        for document, expected in (
+            ({'version': {'version': '2.96', 'min_version': '2.1'}}, ('2.1', '2.96')),
+            ({'versions': [{'version': '3.71', 'min_version': '3.0'}]}, ('3.0', '3.71')),
+            ({'versions': []}, ('', '')),
+            ({'versions': 3}, ('', '')),
+            ({'version': 'x'}, ('', '')),
+            ({'version': {}}, ('', '')),
+            ([], ('', '')),
+            (None, ('', '')),
+        ):
+            self.assertEqual(expected, probe._versions(Answer(200, [], dump_json(document))), document)
+        self.assertEqual(('', ''), probe._versions(Answer(200, [], b'<html>')))
+        self.assertEqual(('', ''), probe._versions(Answer(401, [], b'{"version": {"version": "2.1"}}')))
+
+    @hypothesis.given(st.integers(0, 2**31), st.floats(-100000, 100000))
+    def test_skew(self, now, ahead):
+        answer = Answer(200, [('Date', formatdate(max(0, now + ahead), usegmt=True))])
+        found = probe._skew(answer, now)
+        self.assertLess(abs(found - (max(0, now + ahead) - now)), 1.2)
+
+    def test_no_time(self):
+        for headers in ([], [('Date', 'soon')], [('Date', '')]):
+            self.assertIsNone(probe._skew(Answer(200, headers), 0))
+
+    def test_breaker(self):
+        for status, is_open in ((200, False), (404, False), (500, False), (502, True), (504, True), (None, True)):
+            self.assertEqual('open' if is_open else 'closed', good(status=status).to_json()['breaker'])
+
+
+class TestWatch(testtools.TestCase):
+    def test_looks_once_for_all(self):
+        looked = []
+
+        def find():
+            looked.append(1)
+            return [judge(pod(), (), LIMITS, NOW)]
+
+        watch = Watch(find, 60)
+        self.assertEqual({'id'}, set(watch.health()))
+        watch.health()
+        self.assertEqual(1, len(looked))
+        Watch(find, 0).health()
+        self.assertEqual(2, len(looked))
+
+    def test_tries_again_after_a_failure(self):
+        answers = [exception.ServiceUnavailable('no'), []]
+
+        def find():
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        watch = Watch(find, 60)
+        self.assertRaises(exception.ServiceUnavailable, watch.health)
+        self.assertEqual({}, watch.health())
