@@ -27,15 +27,16 @@ ADMIN = 'Cascading'
 INTERFACES = ('public', 'internal', 'admin')
 
 
-def _identity(cloud: str, region: str) -> Any:
-    return openstack.connect(cloud=cloud, region_name=region).identity
+def _identity(cloud: str) -> Any:
+    # In the region clouds.yaml names: it has Keystone, and no other is allowed for that cloud.
+    return openstack.connect(cloud=cloud).identity
 
 
 class Catalog:
     """Keystone's endpoints, by region and type."""
 
-    def __init__(self, cloud: str, region: str) -> None:
-        self._identity = _identity(cloud, region)
+    def __init__(self, cloud: str) -> None:
+        self._identity = _identity(cloud)
         self._types = {service.id: service.type for service in self._identity.services()}
         self._regions = {region.id for region in self._identity.regions()}
         self._endpoints = list(self._identity.endpoints())
@@ -143,9 +144,8 @@ def main() -> int:
     parser.add_argument('rest', nargs='*')
     parser.add_argument('--beside-gateway', action='store_true')
     parser.add_argument('--os-cloud', default='devstack-admin')
-    parser.add_argument('--os-region-name', help='where Keystone is found (default: REGION)')
     chosen = parser.parse_args()
-    catalog = Catalog(chosen.os_cloud, chosen.os_region_name or chosen.region)
+    catalog = Catalog(chosen.os_cloud)
     if chosen.command == 'point':
         point(catalog, chosen.region, chosen.rest)
     elif chosen.command == 'show-pod':

@@ -182,7 +182,7 @@ function configure_trio2o_pod {
 # --------
 
 function _trio2o_openstack {
-    openstack --os-cloud devstack-admin --os-region-name "$TRIO2O_TOP_REGION" "$@"
+    openstack --os-cloud devstack-admin "$@"
 }
 
 function _trio2o_catalog {

@@ -191,11 +191,17 @@ def table(direct: Outcome, through: Outcome) -> Iterable[str]:
         yield from (f'  {test}: {direct.tests.get(test, "not run")}' for test in won)
 
 
+def default_regions(regexes: list[str]) -> list[str]:
+    """Where to run what: the plug-in's own tests are about the gateway alone."""
+    return [TOP_REGION] if all('trio2o' in regex for regex in regexes) else ['Pod1', TOP_REGION]
+
+
 def command(chosen: argparse.Namespace) -> int:
     lab = RealLab(chosen.state)
     folder = lab.state_dir / 'tempest'
+    regions = chosen.regions or default_regions(chosen.regex)
     runs = {}
-    for region in chosen.regions:
+    for region in regions:
         print(f'running {" ".join(chosen.regex)} on {region}; its log is {folder / region / "run.log"}', flush=True)
         runs[region] = run(lab, region, chosen.regex, folder, chosen.concurrency)
         print(f'  {len(runs[region].passed)} passed, {len(runs[region].of("fail"))} failed', flush=True)
@@ -204,7 +210,7 @@ def command(chosen: argparse.Namespace) -> int:
         for test in sorted(outcome.of('fail')):
             print(f'  {test}')
         return 1 if outcome.of('fail') or not outcome.passed else 0
-    direct, through = runs[chosen.regions[0]], runs[chosen.regions[-1]]
+    direct, through = runs[regions[0]], runs[regions[-1]]
     print('\n'.join(table(direct, through)))
     return 1 if direct.passed - through.passed or not direct.passed else 0
 
@@ -214,7 +220,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         'tempest', help='compare a pod asked directly with the gateway', description=__doc__
     )
     parser.add_argument('regex', nargs='+', help='tests to run, as for stestr')
-    parser.add_argument('--regions', nargs='+', default=['Pod1', TOP_REGION], help='first the pod, then the gateway')
+    parser.add_argument(
+        '--regions',
+        nargs='+',
+        help=f'first the pod, then the gateway (default: Pod1 {TOP_REGION}; {TOP_REGION} for the tests of trio2o)',
+    )
     parser.add_argument('--state', default=os.environ.get('TRIO2O_LAB', '.lab'), help="the lab's folder")
     parser.add_argument('--concurrency', type=int, default=2, help='tests to run at once')
     parser.set_defaults(run=command)

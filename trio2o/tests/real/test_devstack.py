@@ -139,6 +139,7 @@ class TestDevStack(unittest.TestCase):
         self.conf_dir = folder / 'etc'
         self.first = Node(self.lab, folder / 'node_1', 'local.conf.node_1', 'DevPod1', settings)
         self.second = Node(self.lab, folder / 'node_2', 'local.conf.node_2', 'DevPod2', settings)
+        self.addCleanup(self.forget_resources)
         self.keep_files()
         self.addCleanup(self.forget_regions)
         self.addCleanup(self.stop_nodes)
@@ -166,6 +167,19 @@ class TestDevStack(unittest.TestCase):
     def stop_nodes(self):
         for node in (self.second, self.first):
             node.run('clean')
+
+    def forget_resources(self):
+        """In the pods themselves: by now no gateway runs."""
+        for pod in PODS.values():
+            tenant, admin = Client(self.lab, 'demo', pod), Client(self.lab, 'admin', pod)
+            servers = [row['ID'] for row in tenant.openstack('server', 'list') if row['Name'].startswith('dev-')]
+            if servers:
+                tenant.do('server', 'delete', '--wait', *servers)
+            volumes = [row['ID'] for row in tenant.openstack('volume', 'list') if row['Name'] == 'dev-volume']
+            if volumes:
+                tenant.do('volume', 'delete', *volumes)
+            if 'm1.nano' in [row['Name'] for row in admin.openstack('flavor', 'list')]:
+                admin.do('flavor', 'delete', 'm1.nano')
 
     def forget_regions(self):
         base = self.lab.topology.auth_url
