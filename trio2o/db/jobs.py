@@ -450,7 +450,7 @@ def history(db: Database, job_id: str) -> list[JobEvent]:
 
 
 def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
-    """Run a job that ended once more; one that waits runs now.
+    """Run a job that ended once more; one that waits runs now. One that did not succeed goes on where it was.
 
     :returns: the job that will run, which is another one when the resource has one already;
         None when there is no such job
@@ -521,7 +521,7 @@ def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job 
                 attempts=0,
                 run_after=now,
                 error=None,
-                progress=None,
+                progress=None if job.state == 'success' else job.progress,
                 result=None,
                 is_cancel_wanted=False,
                 started_at=None,

@@ -267,13 +267,15 @@ def postgres() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def rabbitmq() -> Iterator[str]:
-    """:returns: the transport URL of a broker with nothing in it."""
+def rabbitmq(port: int | None = None) -> Iterator[str]:
+    """:param port: of one that was stopped, which this one stands in for
+    :returns: the transport URL of a broker with nothing in it
+    """
     from kombu.connection import Connection
 
     server = binary('rabbitmq-server')
     epmd = binary('epmd')
-    account, port = _Account('rabbitmq'), _free_port()
+    account, port = _Account('rabbitmq'), port or _free_port()
     epmd_port = str(_free_port())
     with account.directory('rabbitmq') as home:
         config = os.path.join(home, 'rabbitmq.conf')

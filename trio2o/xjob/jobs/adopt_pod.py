@@ -6,6 +6,7 @@ The state of the pod does not matter: an operator asked for it. One in maintenan
 
 from __future__ import annotations
 
+from trio2o.sync.quotas import free_of_limits
 from trio2o.xjob.adoption import Adoption
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh
@@ -22,4 +23,6 @@ class AdoptPod:
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
+        if not task.job.payload.get('dry_run'):
+            free_of_limits(task.runtime.sync)
         task.result(Adoption(task, pod, bool(task.job.payload.get('dry_run'))).run())

@@ -322,6 +322,15 @@ class TestJobs(DatabaseTest):
         other = self.submit()
         self.assertEqual(other.id, jobs.redo(self.db, job.id, NOON).id)
 
+    def test_redo_goes_on_where_it_was_unless_all_was_done(self):
+        for state, progress in (('fail', {'done': 1}), ('cancelled', {'done': 1}), ('success', None)):
+            job = self.submit(state)
+            self.claim()
+            jobs.progress(self.db, job.id, 'w1', {'done': 1}, NOON)
+            jobs.finish(self.db, job.id, 'w1', state, now=NOON)
+            self.assertEqual(progress, jobs.redo(self.db, job.id, NOON).progress, state)
+            jobs.cancel(self.db, job.id)
+
     def test_racing_redos_of_two_jobs_of_one_resource(self):
         ended = []
         for _ in range(2):

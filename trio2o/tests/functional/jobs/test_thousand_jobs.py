@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thousand jobs on a real MariaDB and RabbitMQ, while workers are killed and the broker is taken away.
+
+The workers are the real command. What they do is a job type of an operator's own, found by its entry point: three
+steps, each of which looks whether its effect is there, and makes it if it is not. The table of effects takes any row,
+as a cloud takes any server: done twice would show.
+"""
+
+import contextlib
+import os
+import pathlib
+import textwrap
+import threading
+import time
+
+import fixtures
+import pymysql
+import sqlalchemy
+import testtools
+
+from trio2o import rpc
+from trio2o.db import jobs as db_jobs
+from trio2o.db import migration
+from trio2o.db.session import Database
+from trio2o.jobqueue import JobQueue
+from trio2o.lab import servers
+from trio2o.tests.fixtures import launch
+from trio2o.tests.fixtures.conf import ConfFixture
+
+JOBS = 1000
+STEPS = 3
+WORKERS = 2
+KILLS = 4
+BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
+
+#: A good part of a minute when the machine is ours alone; others may be on it.
+PATIENCE = 400
+
+PLUGIN = textwrap.dedent(f"""
+    import contextlib, os, time
+    import pymysql
+
+    PLACE = dict(host='127.0.0.1', port=int(os.environ['EFFECTS_PORT']), user='trio2o', password='trio2o',
+                 database='effects', autocommit=True)
+
+    class Effect:
+        max_seconds = 120.0
+
+        def run(self, task):
+            number = task.job.payload['number']
+            done = (task.job.progress or {{}}).get('done', 0)
+            with contextlib.closing(pymysql.connect(**PLACE)) as there:
+                for step in range(done, {STEPS}):
+                    with there.cursor() as cursor:
+                        cursor.execute('SELECT 1 FROM effects WHERE number = %s AND step = %s', (number, step))
+                        is_there = cursor.fetchone()
+                        time.sleep(0.02)
+                        if not is_there:
+                            cursor.execute('INSERT INTO effects VALUES (%s, %s, %s)', (number, step, os.getpid()))
+                    task.progress(done=step + 1)
+""")
+
+
+class TestThousandJobs(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.url = self.enter(servers.mariadb())
+        self.broker = contextlib.ExitStack()
+        self.addCleanup(lambda: self.broker.close())
+        transport_url = self.broker.enter_context(servers.rabbitmq())
+        self.broker_port = int(transport_url.rstrip('/').rpartition(':')[2])
+        self.port = sqlalchemy.make_url(self.url).port
+        self.execute('CREATE DATABASE effects')
+        self.execute('CREATE TABLE effects.effects (number INT, step INT, pid INT, INDEX (number, step))')
+        xjob = {'concurrency': 6, 'lease_seconds': 8, 'scan_interval': 2, 'retry_seconds': 0.2, 'max_attempts': 30}
+        files = self.useFixture(
+            ConfFixture(
+                transport_url=transport_url,
+                concurrency_backend=BACKEND,
+                database={'connection': self.url},
+                xjob=xjob | {'endpoint_interval': 0},
+            )
+        )
+        self.conf = files.conf
+        self.argument = f'--config-file={files.path}'
+        self.db = Database(self.conf)
+        self.addCleanup(self.db.dispose)
+        migration.upgrade(self.db)
+        self.plugin = self.make_plugin()
+
+    def enter(self, context):
+        value = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+        return value
+
+    def execute(self, statement, *args):
+        connection = pymysql.connect(
+            host='127.0.0.1', port=self.port, user='trio2o', password='trio2o', autocommit=True
+        )
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement, args)
+            return cursor.fetchall()
+
+    def make_plugin(self):
+        """A distribution with one job type. :returns: where it is"""
+        place = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (place / 'effects.py').write_text(PLUGIN)
+        about = place / 'effects-1.0.dist-info'
+        about.mkdir()
+        (about / 'METADATA').write_text('Metadata-Version: 2.1\nName: effects\nVersion: 1.0\n')
+        (about / 'entry_points.txt').write_text('[trio2o.jobs]\neffect = effects:Effect\n')
+        return str(place)
+
+    def worker(self):
+        paths = [self.plugin, os.environ.get('PYTHONPATH', '')]
+        env = {'PYTHONPATH': os.pathsep.join(filter(None, paths)), 'EFFECTS_PORT': str(self.port)}
+        return self.useFixture(launch.Process('trio2o-xjob', self.argument, env=env))
+
+    def submit_all(self):
+        queue = JobQueue(self.conf, self.db, rpc.Notifier(self.conf).notify)
+        for number in range(JOBS):
+            queue.submit('effect', str(number), {'number': number}, request_id='req-thousand')
+
+    def ended(self):
+        statement = 'SELECT COUNT(*) FROM trio2o.jobs WHERE type = %s AND state = %s'
+        return self.execute(statement, 'effect', 'success')[0][0]
+
+    def restart_broker(self):
+        """Everything that was in it is lost."""
+        self.broker.close()
+        time.sleep(1)
+        self.broker.enter_context(servers.rabbitmq(self.broker_port))
+
+    def test_none_is_lost_and_none_done_twice(self):
+        workers = [self.worker() for _ in range(WORKERS)]
+        submitting = threading.Thread(target=self.submit_all)
+        submitting.start()
+        deadline = time.monotonic() + PATIENCE
+        killed_at_work = 0
+        for turn in range(KILLS):
+            # Spread over the whole of the work, wherever it is slow.
+            enough = (turn + 1) * JOBS // (KILLS + 1)
+            while self.ended() < enough and time.monotonic() < deadline:
+                time.sleep(0.2)
+            victim = workers[turn % WORKERS]
+            victim.kill()
+            killed_at_work += self.execute(
+                'SELECT COUNT(*) FROM trio2o.jobs WHERE state = %s AND lease_owner LIKE %s',
+                'running',
+                f'%:{victim.popen.pid}:%',
+            )[0][0]
+            victim.start()
+            if turn in (1, 3):
+                self.restart_broker()
+        submitting.join()
+        launch.wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.told)
+        self.assertGreater(killed_at_work, 0, 'nobody was killed at work, so nothing is shown')
+        found = self.execute('SELECT number, step, COUNT(*) FROM effects.effects GROUP BY number, step')
+        self.assertEqual(JOBS * STEPS, len(found))
+        self.assertEqual([], [row for row in found if row[2] != 1])
+        taken_over = self.execute('SELECT COUNT(*) FROM trio2o.jobs WHERE type = %s AND attempts > 1', 'effect')[0][0]
+        self.assertGreaterEqual(taken_over, 1)
+
+    def told(self):
+        return f'{db_jobs.count_by_state(self.db)}'
