@@ -9,6 +9,7 @@ author = 'OpenStack contributors'
 release = version_string()
 
 extensions = [
+    'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
@@ -25,6 +26,9 @@ sample_policy_basename = '_static/trio2o'
 root_doc = 'index'
 exclude_patterns = []
 pygments_style = 'native'
+
+# What the options of the `openstack` client itself are, its own documentation says.
+autoprogram_cliff_application = 'openstack'
 
 html_theme = 'openstackdocs'
 html_static_path = ['_static']

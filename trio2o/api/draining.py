@@ -70,8 +70,6 @@ def list_remaining(call: Call) -> Answer:
     filters = {**pages.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
     limit = pages.limit_of(query)
     try:
-        if not query.get('marker', '0').isdecimal():
-            raise ValueError('it is the number of a routing')
         marker = int(query['marker']) if 'marker' in query else None
         found = db_routings.list_(call.runtime.db, filters=filters, limit=limit, marker=marker)
     except ValueError as error:

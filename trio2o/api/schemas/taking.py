@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from trio2o.api.schemas import ID, PAGE, Json, record, text
+from trio2o.api.schemas import ID, NUMBER, PAGE, Json, record, text
 from trio2o.web.call import Call
 from trio2o.web.validation import Body, Query
 
@@ -26,4 +26,4 @@ DRY_RUN: Json = {'type': 'boolean', 'description': 'only report what would be do
 ADOPT = Options('adopt', record({'dry_run': DRY_RUN}))
 EMPTY = Options('empty', record({'dry_run': DRY_RUN}))
 DRAIN = Options('drain', record({'reason': text(1024)}))
-REMAINING = Query(**PAGE, project_id=ID, resource_type=text(32, 1))
+REMAINING = Query(**{**PAGE, 'marker': NUMBER}, project_id=ID, resource_type=text(32, 1))

@@ -55,6 +55,9 @@ class CreateBinding(ShowOne):
         add_project(parser, 'project', 'The project (name or ID)')
         parser.add_argument('pod', metavar='<pod>', help='The pod (name or ID)')
         parser.add_argument('--affinity-group', metavar='<group>', help='Only for what asks for this affinity group')
+        parser.add_argument(
+            '--exclusive', action='store_true', help='Nowhere else: while the pod cannot take it, creating fails'
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
@@ -62,6 +65,8 @@ class CreateBinding(ShowOne):
         wanted = {'tenant_id': project_id(self, parsed_args), 'pod_id': pod['pod_id']}
         if parsed_args.affinity_group:
             wanted['affinity_group'] = parsed_args.affinity_group
+        if parsed_args.exclusive:
+            wanted['is_exclusive'] = True
         binding = self.client.post('/bindings', {'pod_binding': wanted})['pod_binding']
         return fields({**binding, 'pod_name': pod['pod_name']})
 
@@ -78,7 +83,7 @@ class ListBinding(Lister):
         parser = super().get_parser(prog_name)
         add_project(parser, '--project', 'Only of this project (name or ID)')
         parser.add_argument('--pod', metavar='<pod>', help='Only to this pod (name or ID)')
-        parser.add_argument('--zone', metavar='<zone>', help='Only in this availability zone')
+        parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Only in this availability zone')
         parser.add_argument('--history', action='store_true', help='Those that have ended too')
         by = parser.add_mutually_exclusive_group()
         by.add_argument('--by-hand', action='store_true', help='Only those made by hand')
@@ -114,6 +119,38 @@ class ShowBinding(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         binding = self.client.get(f'/bindings/{quoted(parsed_args.binding)}', history='true')['pod_binding']
+        return fields({**binding, 'pod_name': self.client.pod_names().get(binding['pod_id'], '')})
+
+
+class SetBinding(ShowOne):
+    """Change a binding, or move it: then the old one ends and is kept as history."""
+
+    examples = (('to another pod', 'openstack trio2o binding set --pod Pod2 4f2a6c1e-7d0b-4d0e-9b6a-0f8f5f0c2a11'),)
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('binding', metavar='<binding>', help='The binding (ID)')
+        parser.add_argument('--pod', metavar='<pod>', help='Bind to this pod from now on (name or ID)')
+        by = parser.add_mutually_exclusive_group()
+        by.add_argument('--by-hand', action='store_true', help='Keep it: the scheduler is not to move it')
+        by.add_argument('--automatic', action='store_true', help='Leave it to the scheduler')
+        only = parser.add_mutually_exclusive_group()
+        only.add_argument('--exclusive', action='store_true', help='Nowhere else')
+        only.add_argument('--not-exclusive', action='store_true', help='Elsewhere too while the pod cannot take it')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        changes: dict[str, Any] = {}
+        if parsed_args.pod:
+            changes['pod_id'] = self.client.pod(parsed_args.pod)['pod_id']
+        for name, yes, no in (
+            ('is_pinned', parsed_args.by_hand, parsed_args.automatic),
+            ('is_exclusive', parsed_args.exclusive, parsed_args.not_exclusive),
+        ):
+            if yes or no:
+                changes[name] = yes
+        path = f'/bindings/{quoted(parsed_args.binding)}'
+        binding = self.client.patch(path, {'pod_binding': changes})['pod_binding']
         return fields({**binding, 'pod_name': self.client.pod_names().get(binding['pod_id'], '')})
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from osc_lib import exceptions
 
+from trio2o.osc.v1 import report
 from trio2o.osc.v1.base import (
     Column,
     Lister,
     ShowOne,
     Trio2oCommand,
+    a_number,
     a_pair,
     add_paging,
     each,
@@ -21,6 +23,7 @@ from trio2o.osc.v1.base import (
     paging,
     rows,
 )
+from trio2o.osc.v1.binding import project_id
 from trio2o.osc.v1.waiting import PAUSE_SECONDS, add_waiting, wait_for_job
 
 Json = dict[str, Any]
@@ -50,7 +53,7 @@ def add_pod(parser: argparse.ArgumentParser) -> None:
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
     """What can be given at the creation and changed later."""
-    parser.add_argument('--zone', metavar='<zone>', help='Availability zone tenants see it in')
+    parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Availability zone tenants see it in')
     parser.add_argument(
         '--pod-zone',
         metavar='<zone>',
@@ -168,7 +171,7 @@ class ListPod(Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument('--zone', metavar='<zone>', help='Only in this availability zone')
+        parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Only in this availability zone')
         parser.add_argument('--datacenter', metavar='<name>', help='Only in this datacenter')
         parser.add_argument('--state', choices=STATES, help='Only in this state')
         parser.add_argument('--long', action='store_true', help='More columns')
@@ -294,3 +297,172 @@ class DeletePod(Trio2oCommand):
             self.client.delete(f'/pods/{self.client.pod(name)["pod_id"]}', force=force)
 
         each(parsed_args.pods, delete)
+
+
+class AdoptPod(ShowOne):
+    """Take in what a pod holds already, so that tenants see it through the top region. A job does it.
+
+    Nothing in the pod is changed. With --dry-run nothing is taken in either: the report tells what would be,
+    and what stands in the way. To give it back, delete the pod from Trio2o.
+    """
+
+    examples = (
+        ('what would be taken in, and what clashes', 'openstack trio2o pod adopt Pod3 --dry-run'),
+        ('take it in, and watch', 'openstack trio2o pod adopt Pod3 --wait'),
+        ('only the conflicts, as JSON', 'openstack trio2o pod adopt Pod3 --dry-run -f json -c conflicts'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_pod(parser)
+        parser.add_argument('--dry-run', action='store_true', help='Only report; implies --wait')
+        add_waiting(parser, 'it is done')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        pod = self.client.pod(parsed_args.pod)
+        job = self.client.post(f'/pods/{pod["pod_id"]}/adopt', {'dry_run': parsed_args.dry_run})['job']
+        if not (parsed_args.wait or parsed_args.dry_run):
+            self.say(f"To follow it: 'openstack trio2o job show {job['id']}'.")
+            return fields(job)
+        job = wait_for_job(self.client, job, self.say, parsed_args.timeout)
+        return report.shown({'pod_name': pod['pod_name'], 'job_id': job['id'], **(job['result'] or {})})
+
+
+class DrainPod(Lister):
+    """Let nothing new into a pod, and list what it still holds and which pods could take it.
+
+    Trio2o moves nothing by itself. Asked again, it lists what is left; a pod that is empty can be deleted.
+    """
+
+    examples = (
+        ('begin', 'openstack trio2o pod drain Pod2 --reason "lease ends in May"'),
+        ('only look at what is left, change nothing', 'openstack trio2o pod drain Pod2 --list'),
+        ('until it is empty', 'openstack trio2o pod drain Pod2 --wait --timeout 86400'),
+    )
+    columns = (
+        Column('Type', 'resource_type'),
+        Column('Resource', 'resource_id'),
+        Column('Project ID', 'project_id'),
+        Column('Could Go To', 'could_go_to'),
+        Column('Why Not', 'reason'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_pod(parser)
+        parser.add_argument('--reason', metavar='<text>', help='Why')
+        parser.add_argument('--list', action='store_true', help='Only list; the state of the pod stays')
+        parser.add_argument('--type', metavar='<type>', help='List only this type: server, volume ...')
+        parser.add_argument('--project-id', metavar='<id>', help='List only what this project has')
+        parser.add_argument('--limit', metavar='<number>', type=a_number, help='List at most this many')
+        parser.add_argument('--marker', metavar='<id>', help='Begin after the one with this number')
+        add_waiting(parser, 'the pod is empty')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        pod = self.client.pod(parsed_args.pod)
+        path = f'/pods/{pod["pod_id"]}'
+        if not parsed_args.list:
+            body = {} if parsed_args.reason is None else {'reason': parsed_args.reason}
+            pod = self.client.post(f'{path}/drain', body)['pod']
+        if parsed_args.wait:
+            self.wait(pod, parsed_args.timeout)
+        query = {
+            'resource_type': parsed_args.type,
+            'project_id': parsed_args.project_id,
+            'marker': parsed_args.marker,
+        }
+        found = self.client.list(f'{path}/remaining', 'remaining', limit=parsed_args.limit, **query)
+        items = [
+            {**item, 'could_go_to': [candidate['pod_name'] for candidate in item['candidates']]} for item in found
+        ]
+        self.say(remains(pod, self.client.get(f'{path}/remaining', limit=0)['summary']))
+        return rows(self.columns, items)
+
+    def wait(self, pod: Json, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        told = ''
+        while True:
+            summary = self.client.get(f'/pods/{pod["pod_id"]}/remaining', limit=0)['summary']
+            line = remains(pod, summary)
+            if line != told:
+                self.say(line)
+                told = line
+            if not summary['total'] or time.monotonic() > deadline:
+                return
+            time.sleep(PAUSE_SECONDS)
+
+
+def remains(pod: Json, summary: Json) -> str:
+    """What is left in a pod, in a line."""
+    if not summary['total']:
+        return f'{pod["pod_name"]} ({pod["state"]}) is empty.'
+    kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(summary['resources'].items()))
+    return f'{pod["pod_name"]} ({pod["state"]}) holds {kinds}, of {len(summary["projects"])} projects.'
+
+
+class SelectPod(Lister):
+    """Show where a new server or volume would go, best first, and why not elsewhere. Nothing is created."""
+
+    examples = (
+        (
+            'a server of project demo in az1',
+            'openstack trio2o pod select --project demo --zone az1 --flavor m1.small',
+        ),
+        ('a volume of 100 GB', 'openstack trio2o pod select --project demo --service volume --resource gigabytes=100'),
+    )
+    columns = (
+        Column('Pod', 'pod_name'),
+        Column('Zone', 'az_name'),
+        Column('Place', 'place'),
+        Column('Weight', 'weight'),
+        Column('Bound', 'is_bound'),
+        Column('Why Not', 'why'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('--project', metavar='<project>', required=True, help='Whose it would be (name or ID)')
+        parser.add_argument('--project-domain', metavar='<project-domain>', help='Domain of the project')
+        parser.add_argument(
+            '--zone', '--availability-zone', metavar='<zone>', help='In this availability zone; without it in any'
+        )
+        parser.add_argument('--service', choices=('compute', 'volume'), help='A server or a volume')
+        parser.add_argument('--flavor', metavar='<flavor>', help='Of this flavor (name or ID)')
+        parser.add_argument('--volume-type', metavar='<type>', help='Of this volume type (name or ID)')
+        parser.add_argument(
+            '--resource',
+            metavar='<resource>=<amount>',
+            type=a_pair,
+            action='append',
+            help='Taking so much: VCPU, MEMORY_MB, DISK_GB, gigabytes (repeatable)',
+        )
+        parser.add_argument(
+            '--property',
+            metavar='<key>=<value>',
+            type=a_pair,
+            action='append',
+            help='With this extra spec, as trio2o:gpu=yes (repeatable)',
+        )
+        parser.add_argument('--count', metavar='<number>', type=a_number, help='So many at once')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        wanted = {
+            'project_id': project_id(self, parsed_args),
+            'az_name': parsed_args.zone,
+            'service': parsed_args.service,
+            'flavor': parsed_args.flavor,
+            'volume_type': parsed_args.volume_type,
+            'resources': {name: amount(value) for name, value in parsed_args.resource or []} or None,
+            'extra_specs': dict(parsed_args.property or []) or None,
+            'count': parsed_args.count,
+        }
+        body = {name: value for name, value in wanted.items() if value is not None}
+        selection = self.client.post('/pods/select', {'selection': body})['selection']
+        taken = [{**pod, 'place': place} for place, pod in enumerate(selection['pods'], 1)]
+        dropped = [{**pod, 'why': f'{pod["reason"]} ({pod["filter"]})'} for pod in selection['dropped']]
+        if not taken:
+            self.say('No pod can take it now.')
+        return rows(self.columns, [*taken, *dropped])

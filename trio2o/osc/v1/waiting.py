@@ -12,11 +12,14 @@ from osc_lib import exceptions
 
 from trio2o.osc.client import Client, quoted
 from trio2o.osc.v1.base import a_number
+from trio2o.osc.v1.report import counts
 
 Json = dict[str, Any]
 
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 3600
+#: Of a job's progress, besides numbers; the rest is for the job itself.
+TOLD = ('step', 'kind')
 ENDED = ('success', 'fail', 'cancelled')
 
 
@@ -70,7 +73,8 @@ def status_line(job: Json) -> str:
     parts = [f'job {job["id"]} ({job["type"]}): {job["state"]}']
     progress = job.get('progress')
     if isinstance(progress, dict):
-        parts += [f'{name} {value}' for name, value in progress.items() if isinstance(value, int | float | str)]
+        parts += [f'{name} {value}' for name, value in progress.items() if name in TOLD or isinstance(value, int)]
+        parts += counts(progress.get('report'))
     elif progress:
         parts.append(str(progress))
     if job['state'] == 'new' and job.get('error'):

@@ -33,6 +33,13 @@ class TestBindings(CommandTestCase):
         self.assertEqual([automatic.id], self.names('binding list --automatic', 'ID'))
         self.assertEqual([automatic.id], self.names('binding list --sort started_at:desc --limit 1', 'ID'))
 
+    def test_set(self):
+        binding = self.read('binding create demo Pod1 --exclusive')
+        self.assertTrue(binding['is_exclusive'])
+        changed = self.read(f'binding set {binding["id"]} --not-exclusive')
+        self.assertFalse(changed['is_exclusive'])
+        self.refused('(422)', f'binding set {binding["id"]}')
+
     def test_unknown(self):
         self.refused("'Pod9'", 'binding create demo Pod9')
         self.refused('nobody', 'binding create nobody Pod1')

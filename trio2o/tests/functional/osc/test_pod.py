@@ -6,7 +6,8 @@ import threading
 
 import fixtures
 
-from trio2o.db import replicas, routings, usages
+from trio2o.db import jobs, replicas, routings
+from trio2o.osc.v1.report import shown
 from trio2o.tests.functional.osc.base import CommandTestCase
 
 
@@ -96,10 +97,102 @@ class TestPods(CommandTestCase):
 
     def test_usages(self):
         self.refused('Nothing is known yet', 'usage show Pod2')
-        usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', {'VCPU': 8})
-        self.assertEqual({'VCPU': 8}, self.read('usage show Pod1')['compute'])
-        self.assertEqual(['Pod1'], self.names('usage list', 'Pod'))
-        self.assertEqual([], self.read('usage list --service volume'))
+        jobs.submit(self.db, 'collect_usage', 'all', {})
+        self.cloud.run_jobs()
+        rows = self.read('usage list')
+        self.assertEqual(
+            {('Pod1', 'VCPU'), ('Pod2', 'gigabytes')},
+            {(row['Pod'], row['Resource']) for row in rows} & {('Pod1', 'VCPU'), ('Pod2', 'gigabytes')},
+        )
+        self.assertEqual({'volume'}, set(self.names('usage list --service volume', 'Service')))
+        self.assertEqual({'Pod2'}, set(self.names('usage list --zone az2', 'Pod')))
+        (one,) = (row for row in self.read('usage show Pod1') if row['Resource'] == 'VCPU')
+        (both,) = (row for row in self.read('usage list --sum') if row['Resource'] == 'VCPU')
+        self.assertEqual((2, 2 * one['Capacity']), (both['Pods'], both['Capacity']))
+
+    def test_select(self):
+        rows = self.read('pod select --project demo --zone az1')
+        self.assertEqual([('Pod1', 1), ('Pod2', None)], [(row['Pod'], row['Place']) for row in rows])
+        self.assertIn('az', rows[1]['Why Not'])
+        self.cloud.set_pod('Pod1', state='disabled')
+        printed = self.run_command('pod select --project demo --zone az1 --resource VCPU=2 --property a=b --count 2')
+        self.assertIn('No pod can take it now.', printed.err)
+        self.assertIn('(state)', printed.out)
+        self.refused("there is no flavor 'nope'", 'pod select --project demo --flavor nope')
+        self.refused("'selection.az_name'", 'pod select --project demo --zone az9')
+        self.refused("'selection.resources.VCPU'", 'pod select --project demo --resource VCPU=some')
+        self.refused('--project', 'pod select --zone az1')
+
+    def test_drain(self):
+        server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
+        self.cloud.nova.get(f'/servers/{server["id"]}')
+        (row,) = self.read('pod drain Pod1 --list')
+        self.assertEqual(('server', server['id'], []), (row['Type'], row['Resource'], row['Could Go To']))
+        self.assertTrue(row['Why Not'])
+        self.assertEqual('enabled', self.read('pod show Pod1')['state'])
+        printed = self.run_command('pod drain Pod1 --reason "lease ends"')
+        self.assertIn('Pod1 (draining) holds 1 server, of 1 projects.', printed.err)
+        pod = self.read('pod show Pod1')
+        self.assertEqual(('draining', 'lease ends'), (pod['state'], pod['state_reason']))
+        self.assertEqual([], self.read('pod drain Pod1 --type volume'))
+        self.assertEqual([], self.read('pod drain Pod1 --list --project-id nobody'))
+        self.assertIn('Pod2 (draining) is empty.', self.run_command('pod drain Pod2 --wait').err)
+        self.assertIn('holds 1 server', self.run_command('pod drain Pod1 --wait --timeout 0').err)
+        self.refused("'Pod9'", 'pod drain Pod9')
+
+    def test_adopt(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        self.cloud.run_jobs()
+        self.cloud.lab.add_servers('Pod1', 'demo', 3)
+        for options, is_dry_run in (('--dry-run', True), ('--wait', False)):
+            worker = threading.Thread(target=self.work)
+            worker.start()
+            self.addCleanup(worker.join)
+            printed = self.run_command(f'pod adopt Pod1 {options} --timeout 60 -f json')
+            worker.join()
+            self.assertIn('(adopt_pod): success', printed.err)
+            report = printed.json
+            self.assertEqual(('Pod1', is_dry_run), (report['pod_name'], report['dry_run']))
+            self.assertEqual(3, report['resources']['servers']['new'])
+            self.assertEqual([], report['conflicts'])
+        job = self.read('pod adopt Pod1')
+        self.assertEqual(('adopt_pod', 'new'), (job['type'], job['state']))
+        self.cloud.run_jobs()
+        table = self.run_command(f'job show {job["id"]}').out
+        self.assertIn('success', table)
+
+    def test_adopt_is_told_in_tables(self):
+        report = {
+            'resources': {'servers': {'total': 2, 'new': 1}, 'volumes': {'total': 0, 'new': 0}},
+            'conflicts': [{'kind': 'flavor', 'id': '7', 'name': 'big', 'text': 'ram is 1 there'}],
+            'ownerless': {},
+            'unknown_projects': {'p': {'servers': 2}},
+        }
+        names, values = shown(report)
+        told = dict(zip(names, (value.human_readable().splitlines() for value in values), strict=True))
+        self.assertEqual(['         total  new', 'servers  2      1', 'volumes  0      0'], told['resources'])
+        self.assertEqual(['kind    id  name  text', 'flavor  7   big   ram is 1 there'], told['conflicts'])
+        self.assertEqual(['-'], told['ownerless'])
+        self.assertEqual(report['conflicts'], dict(zip(names, values, strict=True))['conflicts'].machine_readable())
+
+    def work(self):
+        """As a worker does, for one job when it comes."""
+        for _again in range(600):
+            if self.cloud.run_jobs():
+                return
+            threading.Event().wait(0.05)
+
+    def test_empty_project(self):
+        self.refused(['(409)', 'Keystone still has'], f'project empty {self.cloud.project_id("demo")}')
+        job = self.read('project empty f00d')
+        self.assertEqual(('empty_project', 'new'), (job['type'], job['state']))
+        self.cloud.run_jobs()
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        worker = threading.Thread(target=self.work)
+        worker.start()
+        self.addCleanup(worker.join)
+        report = self.read('project empty --dry-run --timeout 60 f00d')
+        self.assertIn('job_id', report)
 
 
 class TestCreate(CommandTestCase):

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of an adoption, and of emptying a project, as tables to read and as one document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+Json = dict[str, Any]
+
+
+class Table(FormattableColumn[Any]):
+    """Rows of a report: aligned text to a reader, the rows themselves to JSON and YAML."""
+
+    def __init__(self, value: Any, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        super().__init__(value)
+        self._rows = [tuple(titles), *(tuple(map(str, row)) for row in rows)]
+
+    def human_readable(self) -> str:
+        if len(self._rows) == 1:
+            return '-'
+        widths = [max(map(len, column)) for column in zip(*self._rows, strict=True)]
+        return '\n'.join(
+            '  '.join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+            for row in self._rows
+        )
+
+
+def shown(report: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Names and values for cliff: what is counted and listed as tables, the rest as it is."""
+    found = {name: _table(value) if isinstance(value, dict | list) else value for name, value in report.items()}
+    return tuple(found), tuple(found.values())
+
+
+def _table(value: Any) -> Table:
+    if isinstance(value, list):
+        return _of_rows(value)
+    if value and all(isinstance(inner, dict) for inner in value.values()):
+        names = list(dict.fromkeys(name for inner in value.values() for name in inner))
+        return Table(
+            value, ('', *names), ((key, *(inner.get(name, '') for name in names)) for key, inner in value.items())
+        )
+    return Table(value, ('', 'count'), value.items())
+
+
+def _of_rows(rows: list[Any]) -> Table:
+    if not all(isinstance(row, dict) for row in rows):
+        return Table(rows, ('',), ((row,) for row in rows))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return Table(rows, names, (tuple(row.get(name, '') for name in names) for row in rows))
+
+
+def counts(report: Any) -> Iterator[str]:
+    """How far a report is, in words: ``servers 120``."""
+    for kind, count in (report.get('resources') or {}).items() if isinstance(report, dict) else ():
+        total = count.get('total') if isinstance(count, dict) else count
+        yield f'{kind} {total}'
