@@ -81,3 +81,41 @@ class TestWsgiArguments(testtools.TestCase):
             ['--config-file=/a.conf', '--config-file=/b.conf', '--config-dir=/d'], load.arguments(environ)
         )
         self.assertEqual([], load.arguments({}))
+
+
+class TestSharedMetrics(testtools.TestCase):
+    """Several workers need a directory to count in before prometheus_client is imported."""
+
+    def run_with(self, content, group='api', **environ):
+        directory = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(directory, 'trio2o.conf')
+        with open(path, 'w') as file:
+            file.write(content)
+        code = (
+            'import os, sys; from trio2o.cmd import early;'
+            f'early.init_backend("trio2o-api", ["--config-file", "{path}"], "{group}");'
+            'print("prometheus_client" in sys.modules, os.environ.get(early.METRICS_DIRECTORY, ""));'
+            'from trio2o import metrics; metrics.clear_away();'
+            'print(os.path.isdir(os.environ.get(early.METRICS_DIRECTORY, "")))'
+        )
+        environ = {'TMPDIR': directory, **environ}
+        done = subprocess.run(
+            [sys.executable, '-c', code], env={**os.environ, **environ}, capture_output=True, text=True, check=False
+        )
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout.split('\n')[:2], directory
+
+    def test_one_process_needs_none(self):
+        for content in ('', '[api]\nworkers = 1\n', '[nova_apigw]\nworkers = 4\n'):
+            self.assertEqual((['False ', 'False']), self.run_with(content)[0], content)
+        self.assertEqual((['False ', 'False']), self.run_with('[api]\nworkers = 4\n', group='')[0])
+
+    def test_several_get_one_that_goes_with_them(self):
+        (found, is_left), directory = self.run_with('[api]\nworkers = 4\n')
+        self.assertTrue(found.startswith(f'False {directory}/trio2o-metrics-'), found)
+        self.assertEqual('False', is_left)
+
+    def test_the_operators_own_is_left_alone(self):
+        own = self.useFixture(fixtures.TempDir()).path
+        found, _directory = self.run_with('[api]\nworkers = 4\n', PROMETHEUS_MULTIPROC_DIR=own)
+        self.assertEqual([f'False {own}', 'True'], found)
