@@ -94,7 +94,7 @@ class Routes:
             self._task.check()
             path = f'{self.resource.path}/detail?{urlencode(query)}'
             document = api.get(path, self._version) or {}
-            page = document.get(self.resource.collection, [])
+            page = self._items(document)
             yield [item for item in page if item['id'] not in seen]
             seen.update(item['id'] for item in page)
             # Cinder's names of its links are of the one, or of the many.
@@ -112,6 +112,14 @@ class Routes:
             yield young
             if len(young) < len(page):
                 return
+
+    def _items(self, document: Any) -> list[Item]:
+        """:raises PodNoAnswer: it is no list of such resources"""
+        items = document.get(self.resource.collection, []) if isinstance(document, dict) else None
+        if not isinstance(items, list) or not all(isinstance(each, dict) and each.get('id') for each in items):
+            text = f'answered what is no list of {self.resource.collection}'
+            raise exception.PodNoAnswer(self.pod.name, text)
+        return items
 
     def has(self, bottom_id: str, pod: PodView | None = None) -> bool:
         """Whether a pod has it; this one, if no other is named.

@@ -127,6 +127,16 @@ class TestRoutings(RoutingsCase):
         self.reconcile()
         self.assertEqual(7, self.get('volume', volume['id']).deltas['gigabytes'])
 
+    def test_a_pod_that_talks_nonsense(self):
+        for body in (b'[1]', b'{"servers": [1]}', b'{"servers": [{}]}'):
+            fault = Status(200, path='/servers/detail', body=body, headers=(('Content-Type', 'application/json'),))
+            self.nova('Pod1').faults.add(fault)
+            pod_id = self.cloud.pod_ids['Pod1']
+            self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
+            (job,) = [each for each in self.cloud.run_jobs() if each.state == 'fail']
+            self.assertIn('no list of servers', job.error)
+            self.nova('Pod1').faults.clear()
+
     def test_a_pod_that_is_away(self):
         self.nova('Pod1').faults.add(Refuse())
         pod_id = self.cloud.pod_ids['Pod1']

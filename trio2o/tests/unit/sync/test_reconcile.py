@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan from what a pod has to what is wanted."""
 
+import dataclasses
+
 import testtools
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +57,55 @@ objects = st.fixed_dictionaries(
         'projects': st.lists(st.sampled_from('pqrs'), unique=True),
     }
 )
+
+
+class TestContradictions(testtools.TestCase):
+    """What a pod that joins says otherwise than what is wanted."""
+
+    MEANT = dataclasses.replace(SHAPE, meaning=('is_public', 'specs'))
+
+    @given(objects)
+    def test_equals_do_not(self, wanted):
+        self.assertEqual((), reconcile.contradictions(self.MEANT, wanted, wanted))
+
+    @given(objects, objects)
+    def test_what_was_brought_there_does_not(self, wanted, actual):
+        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).on(wanted)
+        there = apply(actual, reconcile.plan(self.MEANT, pushed, actual, seen=1))
+        self.assertEqual((), reconcile.contradictions(self.MEANT, wanted, there))
+
+    @given(objects, objects)
+    def test_where_there_are_none_nothing_is_taken_away_or_overwritten(self, wanted, actual):
+        if reconcile.contradictions(self.MEANT, wanted, actual):
+            return
+        for step in reconcile.plan(self.MEANT, wanted, actual):
+            if isinstance(step, DropItems):
+                self.assertLessEqual(set(step.keys), SHAPE.local)
+            if isinstance(step, SetItems):
+                self.assertEqual(set(), set(step.items) & set(actual['specs']) - SHAPE.local)
+
+    def test_by_name(self):
+        wanted = {'name': 'n', 'ram': 1, 'is_public': True, 'specs': {'a': 'x'}}
+        for actual, found in (
+            ({'ram': 2}, ('ram',)),
+            ({'is_public': False}, ('is_public',)),
+            ({'is_public': None}, ()),
+            ({'specs': {'a': 'y', 'backend': 'lvm'}}, ('specs: a',)),
+            ({'specs': {'b': 'y'}}, ('specs: b',)),
+            ({'specs': {}}, ()),
+        ):
+            self.assertEqual(found, reconcile.contradictions(self.MEANT, wanted, wanted | actual), actual)
+
+    def test_steps_in_words(self):
+        steps = [
+            (SetFields({'description': 'fast'}), "description becomes 'fast'"),
+            (SetItems('specs', {'a': 'x'}), "specs: a becomes 'x'"),
+            (DropItems('specs', ('a', 'b')), 'specs loses a, b'),
+            (AddMembers('projects', ('p',)), 'projects gains p'),
+            (RemoveMembers('projects', ('p',)), 'projects loses p'),
+        ]
+        for step, words_ in steps:
+            self.assertEqual(words_, reconcile.told(step))
 
 
 class TestPlan(testtools.TestCase):

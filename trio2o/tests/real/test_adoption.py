@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real pod full of servers and volumes made in it directly is taken in, as doc/source/admin/adoption.rst says.
+
+TRIO2O_TEST_ADOPT says how many of each; 20 unless it does.
+"""
+
+import os
+import time
+import unittest
+
+from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+
+COUNT = int(os.environ.get('TRIO2O_TEST_ADOPT', '20'))
+SECONDS = 120 + 4 * COUNT
+NEWEST = '2.90'
+XJOB = '[xjob]\nscan_interval = 1\n[pods]\nrefresh_seconds = 1\n'
+
+
+class Direct:
+    """The pod's own APIs as one user: what somebody does who never heard of Trio2o."""
+
+    def __init__(self, lab, user, region):
+        import openstack
+
+        said = lab.credentials(user, region)
+        self.cloud = openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            auth_type='password',
+            auth={
+                'auth_url': said['OS_AUTH_URL'],
+                'username': said['OS_USERNAME'],
+                'password': said['OS_PASSWORD'],
+                'project_name': said['OS_PROJECT_NAME'],
+                'user_domain_name': said['OS_USER_DOMAIN_NAME'],
+                'project_domain_name': said['OS_PROJECT_DOMAIN_NAME'],
+            },
+            region_name=region,
+            interface='public',
+        )
+
+    def compute(self, method, path, document=None):
+        return self.ask(self.cloud.compute, method, path, document, NEWEST)
+
+    def volume(self, method, path, document=None):
+        return self.ask(self.cloud.block_storage, method, path, document, None)
+
+    def ask(self, service, method, path, document, version):
+        answer = service.request(path, method, json=document, microversion=version, raise_exc=False)
+        if answer.status_code >= 400:
+            raise AssertionError(f'{method} {path}: {answer.status_code} {answer.text}')
+        return answer.json() if answer.content else None
+
+
+class AdoptionTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab = real_lab()
+        cls.lab.start()
+        cls.demo, cls.admin = Direct(cls.lab, 'demo', 'Pod2'), Direct(cls.lab, 'admin', 'Pod2')
+        cls.project_id = cls.demo.cloud.current_project_id
+        cls.mark = temporary_name('adopted')
+        cls.addClassCleanup(cls.clean)
+        cls.fill()
+        cls.gateway = RealGateway(cls.lab, register=False, more=XJOB)
+        cls.gateway.setUp()
+        cls.addClassCleanup(cls.gateway.cleanUp)
+        cls.operator, cls.tenant = Client(cls.lab, 'admin'), Client(cls.lab, 'demo')
+        cls.operator.do('trio2o', 'pod', 'create', 'RegionOne')
+        cls.operator.do('trio2o', 'pod', 'create', 'Pod1', '--zone', 'az1', '--pod-zone', 'nova', '--wait')
+
+    @classmethod
+    def fill(cls):
+        """What is in the pod when nobody thinks of Trio2o yet."""
+        for name, kinds in (
+            ('compute', ('instances', 'cores', 'ram')),
+            ('volume', ('volumes', 'gigabytes', 'snapshots')),
+        ):
+            body = {'quota_set': dict.fromkeys(kinds, -1)}
+            getattr(cls.admin, name)('PUT', f'/os-quota-sets/{cls.project_id}', body)
+        cls.flavor = cls.flavor_in(cls.admin, cls.mark, f'{cls.mark}-id', 128)
+        # The same id in both pods, and something else each time.
+        cls.clash = f'{cls.mark}-clash'
+        cls.flavor_in(cls.admin, cls.clash, cls.clash, 512)
+        cls.flavor_in(Direct(cls.lab, 'admin', 'Pod1'), cls.clash, cls.clash, 256)
+        cls.type_id = cls.admin.volume('POST', '/types', {'volume_type': {'name': cls.mark}})['volume_type']['id']
+        image = cls.demo.cloud.image.find_image('cirros').id
+        body = {'name': cls.mark, 'flavorRef': cls.flavor, 'imageRef': image, 'networks': 'none', 'min_count': COUNT}
+        cls.demo.compute('POST', '/servers', {'server': body | {'max_count': COUNT}})
+        for number in range(COUNT):
+            body = {'name': f'{cls.mark}-{number}', 'size': 1, 'volume_type': cls.mark}
+            cls.demo.volume('POST', '/volumes', {'volume': body})
+        cls.servers = cls.settled(lambda: cls.mine('compute', 'servers'), 'ACTIVE')
+        cls.volumes = cls.settled(lambda: cls.mine('volume', 'volumes'), 'available')
+
+    @classmethod
+    def flavor_in(cls, pod, name, flavor_id, ram):
+        body = {'name': name, 'id': flavor_id, 'ram': ram, 'vcpus': 1, 'disk': 0}
+        return pod.compute('POST', '/flavors', {'flavor': body})['flavor']['id']
+
+    @classmethod
+    def mine(cls, service, kind):
+        """All that ``fill`` made of a kind."""
+        found = getattr(cls.demo, service)('GET', f'/{kind}/detail?limit=1000')[kind]
+        return [each for each in found if each['name'].startswith(cls.mark)]
+
+    @classmethod
+    def settled(cls, look, status):
+        deadline = time.monotonic() + SECONDS
+        while True:
+            found = look()
+            if len(found) == COUNT and {each['status'] for each in found} == {status}:
+                return {each['id'] for each in found}
+            if time.monotonic() > deadline:
+                raise AssertionError(f'not {status}: {[each["status"] for each in found]}')
+            time.sleep(1)
+
+    @classmethod
+    def clean(cls):
+        for service, kind in (('compute', 'servers'), ('volume', 'volumes')):
+            for each in cls.mine(service, kind):
+                getattr(cls.demo, service)('DELETE', f'/{kind}/{each["id"]}')
+
+    def test_as_documented(self):
+        self.operator.do(
+            'trio2o', 'pod', 'create', 'Pod2', '--zone', 'az2', '--pod-zone', 'nova', '--state', 'maintenance',
+            '--reason', 'to be adopted',
+        )  # fmt: skip
+        self.assertNotIn(self.mark, self.tenant.run('openstack', 'server', 'list'))
+        self.check_report(self.report('--dry-run'), 'new')
+        begun = time.monotonic()
+        self.check_report(self.report('--wait'), 'new')
+        print(f'{COUNT} servers and {COUNT} volumes were adopted in {time.monotonic() - begun:.1f} s')
+        self.operator.do('trio2o', 'pod', 'set', 'Pod2', '--state', 'enabled')
+        time.sleep(2)
+        self.check_tenant()
+        self.check_quota()
+        self.check_conflict()
+        self.check_leaving()
+
+    def report(self, *options):
+        return self.operator.openstack('trio2o', 'pod', 'adopt', 'Pod2', *options)
+
+    def check_report(self, report, name):
+        for kind in ('servers', 'volumes'):
+            self.assertGreaterEqual(report['resources'][kind][name], COUNT, report)
+        (conflict,) = [row for row in report['conflicts'] if row['id'] == self.clash]
+        self.assertIn('ram is 512 and should be 256', conflict['text'])
+        self.assertLessEqual({self.mark}, {row['name'] for row in report['new']})
+
+    def check_tenant(self):
+        """Listed and used through RegionOne as if made there."""
+        rows = self.tenant.openstack('server', 'list', '--long')
+        zones = {row['ID']: row['Availability Zone'] for row in rows}
+        self.assertEqual({'az2'}, {zones[server_id] for server_id in self.servers})
+        self.assertLessEqual(self.volumes, {row['ID'] for row in self.tenant.openstack('volume', 'list')})
+        server, volume = sorted(self.servers)[0], sorted(self.volumes)[0]
+        self.assertEqual(self.mark, self.tenant.openstack('volume', 'show', volume)['type'])
+        self.tenant.do('server', 'stop', server)
+        self.tenant.until('server', server, 'SHUTOFF')
+        self.tenant.do('server', 'start', server)
+        self.tenant.until('server', server, 'ACTIVE')
+        self.tenant.do('server', 'add', 'volume', server, volume)
+        self.tenant.until('volume', volume, 'in-use')
+        self.tenant.do('server', 'remove', 'volume', server, volume)
+        self.tenant.until('volume', volume, 'available')
+
+    def check_quota(self):
+        limits = self.tenant.openstack('limits', 'show', '--absolute')
+        found = {row['Name'].lower().replace('_', ''): row['Value'] for row in limits}
+        used = [value for name, value in found.items() if name in ('totalinstancesused', 'instancesused')]
+        self.assertGreaterEqual(int(used[0]), COUNT, found)
+        routing = self.operator.openstack('trio2o', 'routing', 'show', sorted(self.servers)[0])
+        self.assertEqual('Pod2', routing.get('pod_name', 'Pod2'))
+
+    def check_conflict(self):
+        rows = self.operator.openstack('trio2o', 'replica', 'list', '--pod', 'Pod2')
+        self.assertIn(self.clash, str(rows))
+        shown = self.admin.compute('GET', f'/flavors/{self.clash}')['flavor']
+        self.assertEqual(512, shown['ram'], 'the pod keeps its own')
+
+    def check_leaving(self):
+        """Un-adopted, it is as it was."""
+        then = self.mine('compute', 'servers'), self.mine('volume', 'volumes')
+        self.operator.do('trio2o', 'pod', 'delete', 'Pod2', '--force')
+        after = self.mine('compute', 'servers'), self.mine('volume', 'volumes')
+        for old, new in zip(then, after, strict=True):
+            self.assertEqual(
+                {each['id']: each['status'] for each in old}, {each['id']: each['status'] for each in new}
+            )
+        self.assertEqual(128, self.admin.compute('GET', f'/flavors/{self.flavor}')['flavor']['ram'])
