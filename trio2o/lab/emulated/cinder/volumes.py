@@ -203,7 +203,6 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     unknown = sorted(set(body) - _CREATE_KEYS)
     if unknown:
         raise Refusal(400, f"Additional properties are not allowed ('{unknown[0]}' was unexpected)")
-    kind = _type(cinder, request, body.get('volume_type'))
     source, snapshot = body.get('source_volid'), body.get('snapshot_id')
     origin = find(cinder, request, source) if source else None
     taken = None
@@ -220,11 +219,13 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         group = cinder.groups.get(body['group_id'])
         if group is None or not lists.mine(request, group):
             raise Refusal(404, f'Group {body["group_id"]} could not be found.')
+    model = origin or (cinder.volumes.get(taken['volume_id']) if taken else None)
+    kind = _type(cinder, request, body.get('volume_type') or (model['type_id'] if model else None))
     size = _size(body, origin or taken)
     image = body.get('imageRef') or body.get('image_id')
     if image and cinder.glance is not None and image not in cinder.glance.images:
         raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
-    zone = _zone(cinder, body, origin or (cinder.volumes.get(taken['volume_id']) if taken else None))
+    zone = _zone(cinder, body, model)
     quotas.check(cinder, request, volumes=1, gigabytes=size)
     volume = records.new_volume(
         cinder,

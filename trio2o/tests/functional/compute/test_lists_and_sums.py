@@ -199,26 +199,43 @@ class TestQuotas(InfraTest):
         return self.admin('PUT', f'{path}/{of or self.cloud.project_id()}', {member: limits})
 
     def test_set_is_the_same_everywhere(self):
-        answer = self.set({'instances': 7, 'ram': '1024'})
+        answer = self.set({'metadata_items': 7, 'key_pairs': '1024'})
         self.assertEqual(200, answer.status, answer.text)
-        self.assertEqual(7, answer['quota_set']['instances'])
+        self.assertEqual(7, answer['quota_set']['metadata_items'])
         for pod in ('Pod1', 'Pod2'):
-            self.assertEqual((7, 1024), (self.limits(pod)['instances'], self.limits(pod)['ram']))
-            self.assertEqual(-1, self.limits(pod)['cores'])
-        self.assertEqual(7, self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}')['quota_set']['instances'])
+            self.assertEqual((7, 1024), (self.limits(pod)['metadata_items'], self.limits(pod)['key_pairs']))
+            self.assertEqual(5, self.limits(pod)['injected_files'])
+        self.assertEqual(7, self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}')['quota_set']['metadata_items'])
         answer = self.admin('DELETE', f'/os-quota-sets/{self.cloud.project_id()}')
         self.assertEqual(202, answer.status)
         for pod in ('Pod1', 'Pod2'):
-            self.assertEqual(-1, self.limits(pod)['instances'])
+            self.assertEqual(128, self.limits(pod)['metadata_items'])
+
+    def test_what_is_counted_is_limited_here_alone(self):
+        answer = self.set({'instances': 7, 'ram': '1024'})
+        self.assertEqual((7, 1024), (answer['quota_set']['instances'], answer['quota_set']['ram']), answer.text)
+        for pod in ('Pod1', 'Pod2'):
+            self.assertEqual((-1, -1), (self.limits(pod)['instances'], self.limits(pod)['ram']))
+        shown = self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}')['quota_set']
+        self.assertEqual((7, 1024, -1), (shown['instances'], shown['ram'], shown['cores']))
+        self.assertEqual(202, self.admin('DELETE', f'/os-quota-sets/{self.cloud.project_id()}').status)
+        shown = self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}')['quota_set']
+        self.assertEqual((-1, -1), (shown['instances'], shown['ram']))
 
     def test_class_is_the_same_everywhere(self):
-        answer = self.set({'instances': 9}, 'default', '/os-quota-class-sets', 'quota_class_set')
+        limits = {'instances': 9, 'metadata_items': 99}
+        answer = self.set(limits, 'default', '/os-quota-class-sets', 'quota_class_set')
         self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual(9, answer['quota_class_set']['instances'])
         for pod in ('Pod1', 'Pod2'):
-            self.assertEqual(9, self.limits(pod, '/os-quota-class-sets', 'default')['instances'])
-            self.assertEqual(9, self.limits(pod)['instances'])
-        path = f'/os-quota-sets/{self.cloud.project_id()}/defaults'
-        self.assertEqual(9, self.nova.get(path)['quota_set']['instances'])
+            for path, of in (('/os-quota-class-sets', 'default'), ('/os-quota-sets', None)):
+                there = self.limits(pod, path, of)
+                self.assertEqual((-1, 99), (there['instances'], there['metadata_items']))
+        for path in ('', '/defaults'):
+            shown = self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}{path}')['quota_set']
+            self.assertEqual((9, 99), (shown['instances'], shown['metadata_items']))
+        shown = self.admin('GET', '/os-quota-class-sets/default')['quota_class_set']
+        self.assertEqual((9, 99), (shown['instances'], shown['metadata_items']))
 
     def test_members_are_refused(self):
         path = f'/os-quota-sets/{self.cloud.project_id()}'
@@ -229,20 +246,20 @@ class TestQuotas(InfraTest):
     def test_less_than_all_pods_use(self):
         for pod in ('Pod1', 'Pod2'):
             self.cloud.lab.add_servers(pod, 'demo', 2)
+        self.cloud.run_jobs()
         answer = self.set({'instances': 3})
         self.assertEqual(400, answer.status)
         self.assertEqual(
             'Quota limit 3 for instances must be greater than or equal to already used and reserved 4.', answer.fault
         )
-        self.assertEqual(-1, self.limits('Pod1')['instances'])
-        self.assertEqual(200, self.set({'instances': 3, 'force': True}).status)
-        self.assertEqual([3, 3], [self.limits(pod)['instances'] for pod in ('Pod1', 'Pod2')])
-        self.assertEqual(200, self.set({'instances': 1, 'force': 'True'}).status)
-        self.assertEqual([1, 1], [self.limits(pod)['instances'] for pod in ('Pod1', 'Pod2')])
+        for force in (True, 'True'):
+            self.assertEqual(200, self.set({'instances': 3, 'force': force}).status)
+            self.assertEqual([-1, -1], [self.limits(pod)['instances'] for pod in ('Pod1', 'Pod2')])
 
     def test_detail_adds_up(self):
         for pod in ('Pod1', 'Pod2'):
             self.cloud.lab.add_servers(pod, 'demo', 2)
+        self.cloud.run_jobs()
         self.set({'instances': 8})
         detail = self.nova.get(f'/os-quota-sets/{self.cloud.project_id()}/detail')['quota_set']
         self.assertEqual({'limit': 8, 'in_use': 4, 'reserved': 0}, detail['instances'])
@@ -250,7 +267,7 @@ class TestQuotas(InfraTest):
 
     def test_a_pod_that_was_away_gets_it_later(self):
         self.break_pod('Pod2', Refuse())
-        self.assertEqual(200, self.set({'instances': 7}).status)
+        self.assertEqual(200, self.set({'metadata_items': 7}).status)
         self.cloud.pod('Pod2').nova.faults.clear()
         self.cloud.run_jobs()
-        self.assertEqual(7, self.limits('Pod2')['instances'])
+        self.assertEqual(7, self.limits('Pod2')['metadata_items'])

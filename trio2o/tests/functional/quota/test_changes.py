@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What changes the use of the quota after something was made: each operation, and what was told to nobody."""
+
+from trio2o.db import quotas, routings
+from trio2o.lab.emulated.faults import DropAfter, Refuse
+from trio2o.tests.functional.quota.base import QuotaCase
+
+
+class ChangesCase(QuotaCase):
+    def act(self, server_id, action, given=None, status=202, as_='demo'):
+        answer = self.cloud.nova.post(f'/servers/{server_id}/action', {action: given}, as_=as_)
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def act_on_volume(self, volume_id, action, given, status=202):
+        answer = self.cloud.cinder.post(f'/volumes/{volume_id}/action', {action: given}, version='3.60')
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def post(self, path, status=202, as_='demo', version='3.60', **body):
+        answer = self.cloud.cinder.post(path, body, as_=as_, version=version)
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def make_type(self, name):
+        answer = self.cloud.cinder.post('/types', {'volume_type': {'name': name}}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        return name
+
+
+class TestServers(ChangesCase):
+    limits = {'cores': 8, 'instances': 4}
+
+    def setUp(self):
+        super().setUp()
+        self.make_flavor('f4', vcpus=4, ram=1024)
+
+    def test_deleted(self):
+        for how in (
+            lambda each: self.cloud.nova.delete(f'/servers/{each}'),
+            lambda each: self.act(each, 'forceDelete'),
+        ):
+            server = self.server()
+            self.assertIn(how(server).status, (202, 204))
+            self.settle()
+            self.assertEqual({}, self.used())
+            self.assertFalse(routings.get(self.db, 'server', server).is_live)
+
+    def test_seen_to_be_gone(self):
+        server = self.server()
+        self.cloud.nova.delete(f'/servers/{server}')
+        self.assertEqual(404, self.cloud.nova.get(f'/servers/{server}').status)
+        self.assertEqual({}, self.used())
+
+    def test_resized_and_confirmed(self):
+        server = self.server()
+        self.act(server, 'resize', {'flavorRef': 'f4'})
+        # While it can be reverted both sizes are held, and the larger one counts.
+        self.settle()
+        self.assertUsed(instances=1, cores=4, ram=1024)
+        self.act(server, 'confirmResize', status=204)
+        self.settle()
+        self.assertUsed(instances=1, cores=4, ram=1024)
+
+    def test_resized_and_reverted(self):
+        server = self.server()
+        self.act(server, 'resize', {'flavorRef': 'f4'})
+        self.settle()
+        self.act(server, 'revertResize')
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_made_smaller(self):
+        server = self.server(flavor='f4')
+        self.act(server, 'resize', {'flavorRef': 'f1'})
+        self.settle()
+        self.assertUsed(instances=1, cores=4, ram=1024)
+        self.act(server, 'confirmResize', status=204)
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_too_large(self):
+        server = self.server()
+        self.server(flavor='f4')
+        self.server()
+        answer = self.act(server, 'resize', {'flavorRef': 'f4'}, status=403)
+        self.assertEqual('Quota exceeded for cores: Requested 2, but already used 8 of 8 cores', answer.fault)
+        self.assertUsed(instances=3, cores=8, ram=2048)
+
+    def test_a_refused_resize_takes_nothing(self):
+        server = self.server()
+        self.act(server, 'resize', {'flavorRef': 'no-such'}, status=400)
+        self.assertUsed(instances=1, cores=2, ram=512)
+        self.assertEqual([], self.claims())
+
+    def test_a_resize_that_is_not_answered(self):
+        server = self.server(zone='az1')
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST'))
+        self.act(server, 'resize', {'flavorRef': 'f4'}, status=504)
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 2), 'ram': (512, 512)}, self.used())
+        self.settle()
+        self.assertUsed(instances=1, cores=4, ram=1024)
+
+    def test_a_create_that_is_not_answered(self):
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
+        self.boot(status=504, zone='az1')
+        self.assertEqual({'instances': (0, 1), 'cores': (0, 2), 'ram': (0, 512)}, self.used())
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_born_in_a_pod(self):
+        self.server()
+        self.cloud.lab.add_servers('Pod2', 'demo', 2)
+        self.recount()
+        self.assertEqual(3, self.used()['instances'][0])
+
+    def test_deleted_behind_our_back(self):
+        server = self.server(zone='az2')
+        self.cloud.direct('Pod2').delete(f'/servers/{server}')
+        self.recount()
+        self.assertEqual({}, self.used())
+
+    def test_counters_that_drifted(self):
+        self.server()
+        with self.db.writer() as session:
+            quotas.add(session, {(self.project, '', 'instances'): 7}, {(self.project, '', 'cores'): 3})
+        self.recount()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_a_recount_without_a_pod(self):
+        server = self.server(zone='az2')
+        self.cloud.pod('Pod2').nova.faults.add(Refuse())
+        self.recount()
+        self.assertUsed(instances=1)
+        self.assertTrue(routings.get(self.db, 'server', server).is_live)
+
+    def test_server_groups(self):
+        body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
+        group = self.cloud.nova.post('/os-server-groups', body)['server_group']['id']
+        self.assertUsed(server_groups=1)
+        self.assertEqual(204, self.cloud.nova.delete(f'/os-server-groups/{group}').status)
+        self.assertEqual({}, self.used())
+
+    def recount(self):
+        self.cloud.runtime.jobs.submit('recount_quota', self.project, {'project_id': self.project})
+        self.cloud.run_jobs()
+
+
+class TestServerGroups(ChangesCase):
+    limits = {'server_groups': 1}
+
+    def test_too_many(self):
+        body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
+        self.assertEqual(200, self.cloud.nova.post('/os-server-groups', body).status)
+        answer = self.cloud.nova.post('/os-server-groups', body)
+        self.assertEqual((403, 'Quota exceeded, too many server groups.'), (answer.status, answer.fault))
+
+
+class TestVolumes(ChangesCase):
+    limits = {'gigabytes': 20, 'snapshots': 1, 'backups': 1, 'groups': 1}
+
+    def test_deleted(self):
+        volume = self.volume(size=4)
+        self.assertEqual(202, self.cloud.cinder.delete(f'/volumes/{volume}').status)
+        self.settle()
+        self.assertEqual({}, self.used())
+
+    def test_extended(self):
+        volume = self.volume(size=4)
+        self.act_on_volume(volume, 'os-extend', {'new_size': 10})
+        self.settle()
+        self.assertUsed(volumes=1, gigabytes=10, gigabytes___DEFAULT__=10)
+
+    def test_extended_too_far(self):
+        volume = self.volume(size=4)
+        answer = self.act_on_volume(volume, 'os-extend', {'new_size': 21}, status=413)
+        self.assertEqual(
+            'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota. '
+            'Requested 17G, quota is 20G and 4G has been consumed.',
+            answer.fault,
+        )
+        self.assertUsed(volumes=1, gigabytes=4)
+
+    def test_retyped(self):
+        self.make_type('gold')
+        volume = self.volume(size=4)
+        self.act_on_volume(volume, 'os-retype', {'new_type': 'gold', 'migration_policy': 'on-demand'})
+        self.settle()
+        self.assertUsed(volumes=1, gigabytes=4, gigabytes_gold=4, volumes_gold=1, gigabytes___DEFAULT__=0)
+
+    def test_limits_of_types(self):
+        self.make_type('gold')
+        body = {'quota_set': {'gigabytes_gold': 5}}
+        self.assertEqual(200, self.cloud.cinder.put(f'/os-quota-sets/{self.project}', body, as_='admin').status)
+        volume = self.volume(size=6)
+        given = {'new_type': 'gold', 'migration_policy': 'on-demand'}
+        answer = self.act_on_volume(volume, 'os-retype', given, status=413)
+        self.assertIn('exceeds allowed gigabytes_gold quota. Requested 6G, quota is 5G', answer.fault)
+        self.volume(size=5, volume_type='gold')
+        self.make_volume(status=413, size=1, volume_type='gold')
+
+    def test_snapshots(self):
+        volume = self.volume(size=4)
+        snapshot = self.post('/snapshots', snapshot={'volume_id': volume})['snapshot']['id']
+        self.assertUsed(volumes=1, snapshots=1, gigabytes=8, snapshots___DEFAULT__=1)
+        answer = self.post('/snapshots', status=413, snapshot={'volume_id': volume})
+        self.assertEqual('SnapshotLimitExceeded: Maximum number of snapshots allowed (1) exceeded', answer.fault)
+        self.cloud.cinder.delete(f'/snapshots/{snapshot}')
+        self.settle()
+        self.assertUsed(volumes=1, snapshots=0, gigabytes=4)
+
+    def test_made_from_a_snapshot(self):
+        self.make_type('gold')
+        volume = self.volume(size=4, volume_type='gold')
+        snapshot = self.post('/snapshots', snapshot={'volume_id': volume})['snapshot']['id']
+        self.volume(size=None, snapshot_id=snapshot)
+        self.assertUsed(volumes=2, gigabytes=12, gigabytes_gold=12)
+
+    def test_backups(self):
+        volume = self.volume(size=4)
+        backup = self.post('/backups', backup={'volume_id': volume})['backup']['id']
+        self.assertUsed(volumes=1, gigabytes=4, backups=1, backup_gigabytes=4)
+        answer = self.post('/backups', status=413, backup={'volume_id': volume})
+        self.assertEqual('BackupLimitExceeded: Maximum number of backups allowed (1) exceeded', answer.fault)
+        self.post(f'/backups/{backup}/restore', restore={})
+        self.settle()
+        self.assertUsed(volumes=2, gigabytes=8, backups=1, backup_gigabytes=4)
+        self.cloud.cinder.delete(f'/backups/{backup}')
+        self.settle()
+        self.assertUsed(volumes=2, backups=0, backup_gigabytes=0)
+
+    def test_transferred(self):
+        volume = self.volume(size=4)
+        self.post('/snapshots', snapshot={'volume_id': volume})
+        transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
+        path = f'/volume-transfers/{transfer["id"]}/accept'
+        self.post(path, as_='alt', accept={'auth_key': transfer['auth_key']})
+        self.assertEqual({}, self.used())
+        alt = self.cloud.project_id('alt')
+        self.assertUsed(alt, volumes=1, snapshots=1, gigabytes=8)
+
+    def test_a_transfer_that_does_not_fit(self):
+        volume = self.volume(size=4)
+        transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
+        self.volume(size=18, as_='alt')
+        path = f'/volume-transfers/{transfer["id"]}/accept'
+        answer = self.post(path, status=413, as_='alt', accept={'auth_key': transfer['auth_key']})
+        self.assertIn('Requested 4G, quota is 20G and 18G has been consumed.', answer.fault)
+        self.assertUsed(volumes=1, gigabytes=4)
+
+    def test_boot_from_volume(self):
+        mapping = {
+            'boot_index': 0,
+            'source_type': 'image',
+            'destination_type': 'volume',
+            'uuid': self.cloud.lab.image['id'],
+        }
+        self.boot(zone='az1', block_device_mapping_v2=[{**mapping, 'volume_size': 5}])
+        self.assertEqual((0, 5), self.used()['gigabytes'])
+        answer = self.boot(status=403, block_device_mapping_v2=[{**mapping, 'volume_size': 16}])
+        self.assertIn('Quota exceeded for gigabytes: Requested 16, but already used', answer.fault)
+
+
+class TestGroups(ChangesCase):
+    limits = {'groups': 2, 'volumes': 2}
+
+    def test_made_copied_and_deleted(self):
+        kind = self.cloud.cinder.post('/group_types', {'group_type': {'name': 'g'}}, as_='admin', version='3.11')
+        body = {'group_type': kind['group_type']['id'], 'volume_types': ['__DEFAULT__'], 'name': 'g'}
+        group = self.post('/groups', group=body)['group']['id']
+        self.assertUsed(groups=1)
+        self.volume(size=3, group_id=group, volume_type='__DEFAULT__')
+        self.post('/groups/action', **{'create-from-src': {'source_group_id': group, 'name': 'copy'}})
+        self.settle()
+        self.assertUsed(groups=2, volumes=2, gigabytes=6)
+        answer = self.post('/groups/action', status=413, **{'create-from-src': {'source_group_id': group}})
+        self.assertIn('GroupLimitExceeded: Maximum number of groups allowed (2) exceeded', answer.fault)
+        self.post(f'/groups/{group}/action', delete={'delete-volumes': True})
+        self.settle()
+        self.settle()
+        self.assertUsed(groups=1, volumes=1, gigabytes=3)
