@@ -11,7 +11,8 @@ from trio2o.api import OPERATIONS, SERVICE
 from trio2o.context import RequestContext
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.functional.api.base import AdminApiTestCase
-from trio2o.web.policies import Policies
+from trio2o.web.operations import ADMIN, READER
+from trio2o.web.policies import Policies, rule_name
 
 ROOT = 'http://gateway.test:19996'
 
@@ -37,10 +38,15 @@ class TestAccess(AdminApiTestCase):
         policies = Policies(self.cloud.conf, SERVICE)
         auditor = RequestContext(roles=['reader'], system_scope='all', overwrite=False)
         for operation in OPERATIONS:
-            if operation.method == 'GET':
+            if operation.role == READER:
                 policies.check(operation, auditor)
             else:
                 self.assertRaises(exception.Forbidden, policies.check, operation, auditor)
+
+    def test_every_read_is_for_readers_and_no_change_is(self):
+        for operation in OPERATIONS:
+            is_read = operation.method == 'GET' or operation.name == 'pods.select'
+            self.assertEqual(READER if is_read else ADMIN, operation.role, operation.name)
 
     def test_a_policy_file_may_say_otherwise(self):
         rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
@@ -49,6 +55,15 @@ class TestAccess(AdminApiTestCase):
         cloud = self.useFixture(GatewayFixture(pods=1, oslo_policy={'policy_file': rules}))
         self.assertEqual(200, cloud.api.get('/pods', as_='reader').status)
         self.assertEqual(403, cloud.api.get('/bindings', as_='reader').status)
+
+    def test_every_rule_may_say_otherwise(self):
+        rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
+        with open(rules, 'w') as file:
+            file.writelines(f'"{rule_name(SERVICE, operation)}": "role:reader"\n' for operation in OPERATIONS)
+        self.cloud = self.useFixture(GatewayFixture(pods=1, register=False, oslo_policy={'policy_file': rules}))
+        self.api = self.cloud.api
+        for name, status in self.ask_all('reader', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
+            self.assertNotIn(status, (401, 403, 500), name)
 
     def test_nobody_may_nothing(self):
         for name, status in self.ask_all(None, {'GET', 'POST'}):

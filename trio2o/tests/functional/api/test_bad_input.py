@@ -9,6 +9,13 @@ from trio2o.web.validation import Query
 
 LISTS = {row.path: ACCEPTS[row.name] for row in OPERATIONS if row.name.endswith('.list')}
 
+#: A change that would do, of what can be changed.
+CHANGES = {
+    'pods': {'pod': {}},
+    'bindings': {'pod_binding': {'is_pinned': True}},
+    'routings': {'routing': {'state': 'active'}},
+}
+
 
 def path_of(row):
     return row.path.replace('{', '').replace('}', '')
@@ -55,11 +62,12 @@ class TestPaths(AdminApiTestCase):
 
     def test_ids_that_cannot_be(self):
         for row in OPERATIONS:
-            if '{' in row.path:
+            # Any other id may be that of a project that once was.
+            if '{' in row.path and not row.path.startswith('/projects'):
                 for bad in ('%00', 'a%0Ab', 'x' * 5000, '%ED%A0%80', '%FF', '%F0%9F%90%8B', "'%20OR%201=1"):
                     path = row.path[: row.path.index('{')] + bad + row.path[row.path.index('}') + 1 :]
-                    body = {'pod': {}} if 'pods' in path else {'routing': {'state': 'active'}}
-                    answer = self.api.request(row.method, path, body if row.method in ('PUT', 'PATCH') else None)
+                    body = CHANGES.get(path.split('/')[1]) if row.method in ('PUT', 'PATCH') else None
+                    answer = self.api.request(row.method, path, body)
                     self.assertAnswer(404, answer)
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import threading
 
 import fixtures
 import testtools
@@ -102,6 +103,19 @@ class CommandTestCase(testtools.TestCase):
             for name in environment:
                 os.environ.pop(name, None)
         return Printed(code, out.getvalue(), err.getvalue())
+
+    def start_worker(self, type_):
+        """As trio2o-xjob does, beside the command: run jobs until one of a type has run."""
+        worker = threading.Thread(target=self._work, args=[type_])
+        worker.start()
+        self.addCleanup(worker.join)
+        return worker
+
+    def _work(self, type_):
+        for _again in range(1200):
+            if any(job.type == type_ for job in self.cloud.run_jobs()):
+                return
+            threading.Event().wait(0.05)
 
     def run_command(self, line, **environment):
         """Run a command that succeeds."""

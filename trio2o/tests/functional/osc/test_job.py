@@ -60,10 +60,8 @@ class TestJobs(CommandTestCase):
             for job in jobs.list_(self.db)
             if job.resource_key == self.cloud.pod_ids['Pod1'] and job.type == 'sync_pod'
         )
-        worker = threading.Timer(0.3, self.cloud.run_jobs)
-        worker.start()
-        self.addCleanup(worker.join)
-        printed = self.run_command(f'job redo --wait {job.id}')
+        self.start_worker('sync_pod')
+        printed = self.run_command(f'job redo --wait --timeout 60 {job.id}')
         self.assertIn('(sync_pod): new', printed.err)
         self.assertIn('(sync_pod): success', printed.err)
 
@@ -71,15 +69,16 @@ class TestJobs(CommandTestCase):
         failed = self.failed()
 
         def fail():
-            jobs.claim_id(self.db, failed.id, 'me', 60)
+            while jobs.claim_id(self.db, failed.id, 'me', 60) is None:
+                threading.Event().wait(0.05)
             jobs.progress(self.db, failed.id, 'me', {'done': 3, 'of': 7})
             threading.Event().wait(0.5)
             jobs.finish(self.db, failed.id, 'me', 'fail', 'still away')
 
-        worker = threading.Timer(0.3, fail)
+        worker = threading.Thread(target=fail, daemon=True)
         worker.start()
         self.addCleanup(worker.join)
-        printed = self.refused(['still away', f'job redo {failed.id}'], f'job redo --wait {failed.id}')
+        printed = self.refused(['still away', f'job redo {failed.id}'], f'job redo --wait --timeout 60 {failed.id}')
         self.assertIn('running, done 3, of 7', printed.err)
         waits = self.submit('other')
         self.refused([f'job show {waits.id}', 'goes on'], f'job redo --wait --timeout 0 {waits.id}')

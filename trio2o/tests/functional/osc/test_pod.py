@@ -2,7 +2,6 @@
 """``openstack trio2o pod``, ``replica`` and ``usage``."""
 
 import json
-import threading
 
 import fixtures
 
@@ -145,9 +144,7 @@ class TestPods(CommandTestCase):
         self.cloud.run_jobs()
         self.cloud.lab.add_servers('Pod1', 'demo', 3)
         for options, is_dry_run in (('--dry-run', True), ('--wait', False)):
-            worker = threading.Thread(target=self.work)
-            worker.start()
-            self.addCleanup(worker.join)
+            worker = self.start_worker('adopt_pod')
             printed = self.run_command(f'pod adopt Pod1 {options} --timeout 60 -f json')
             worker.join()
             self.assertIn('(adopt_pod): success', printed.err)
@@ -175,22 +172,13 @@ class TestPods(CommandTestCase):
         self.assertEqual(['-'], told['ownerless'])
         self.assertEqual(report['conflicts'], dict(zip(names, values, strict=True))['conflicts'].machine_readable())
 
-    def work(self):
-        """As a worker does, for one job when it comes."""
-        for _again in range(600):
-            if self.cloud.run_jobs():
-                return
-            threading.Event().wait(0.05)
-
     def test_empty_project(self):
         self.refused(['(409)', 'Keystone still has'], f'project empty {self.cloud.project_id("demo")}')
         job = self.read('project empty f00d')
         self.assertEqual(('empty_project', 'new'), (job['type'], job['state']))
         self.cloud.run_jobs()
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        worker = threading.Thread(target=self.work)
-        worker.start()
-        self.addCleanup(worker.join)
+        self.start_worker('empty_project')
         report = self.read('project empty --dry-run --timeout 60 f00d')
         self.assertIn('job_id', report)
 
@@ -212,20 +200,11 @@ class TestCreate(CommandTestCase):
     def test_wait(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.pod.PAUSE_SECONDS', 0.05))
-        worker = threading.Thread(target=self.work)
-        worker.start()
-        self.addCleanup(worker.join)
+        self.start_worker('sync_pod')
         printed = self.run_command('pod create Pod1 --zone az1 --wait --timeout 60 -f json')
         self.assertIn('(sync_pod): success', printed.err)
         self.assertIn('Pod1 is in step', printed.err)
         self.assertEqual('Pod1', json.loads(printed.out)['pod_name'])
-
-    def work(self):
-        """As a worker does: the job of the pod when it comes."""
-        for _again in range(600):
-            if any(job.type == 'sync_pod' for job in self.cloud.run_jobs()):
-                return
-            threading.Event().wait(0.05)
 
     def test_wait_for_too_long(self):
         printed = self.refused(
