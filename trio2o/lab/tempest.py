@@ -65,6 +65,7 @@ def configuration(lab: RealLab, region: str, folder: pathlib.Path, images: list[
                 'trio2o': str(region == TOP_REGION).lower(),
             },
             'trio2o': {
+                'catalog_type': 'trio2o',
                 'region': TOP_REGION,
                 'stop_pod_command': f'{lab_command(lab, "stop")} {{pod}}',
                 'start_pod_command': f'{lab_command(lab, "start")} {{pod}}',
