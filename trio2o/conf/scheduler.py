@@ -89,6 +89,23 @@ Should be several times ``[xjob] usage_interval``.
         'default_availability_zone',
         help='Zone for servers and volumes that name none. Default: any zone, the best pod of all.',
     ),
+    cfg.BoolOpt(
+        'rebuild_on_no_valid_host',
+        default=False,
+        help="""
+Whether a server that a pod accepted, and then could not build for want of a host, is made anew in the next pod that
+will do, under the same id for the tenant.
+
+The process that served the request asks the pod for each new server's state until it is built, with the user's own
+token. What it needs for that, the request and the token, it keeps in memory alone.
+""",
+    ),
+    cfg.FloatOpt(
+        'rebuild_watch_seconds',
+        default=300.0,
+        min=1.0,
+        help='Seconds after which a new server is no longer watched. Related: ``rebuild_on_no_valid_host``.',
+    ),
     cfg.IntOpt('max_attempts', default=3, min=1, help='Pods to try before a create is given up.'),
 ]
 

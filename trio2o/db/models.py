@@ -187,6 +187,22 @@ class Routing(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class MovedResource(Base):
+    """A resource that is in its pod under another id than tenants know. Its routing says so, too."""
+
+    __tablename__ = 'moved_resources'
+    __table_args__ = _table(
+        UniqueConstraint('top_id', 'resource_type', name='uniq_moved_resources0top_id0resource_type')
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
+    resource_type: Mapped[str] = mapped_column(String(32))
+    top_id: Mapped[str] = mapped_column(String(64))
+    bottom_id: Mapped[str] = mapped_column(String(64))
+    pod_id: Mapped[str] = _pod_id()
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Quota(Base):
     """A limit of a project, or of a user in it."""
 

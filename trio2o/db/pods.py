@@ -18,7 +18,15 @@ from trio2o.db.statements import Columns, changed
 
 _PODS = Columns(Pod, models.Pod)
 _CHANGES = Columns(PodStateChange, models.PodStateChange)
-_BELONGINGS = (models.PodBinding, models.Routing, models.Replica, models.PodUsage, models.Twin, models.PodHost)
+_BELONGINGS = (
+    models.PodBinding,
+    models.Routing,
+    models.Replica,
+    models.PodUsage,
+    models.MovedResource,
+    models.Twin,
+    models.PodHost,
+)
 
 # The last three digits of the integer ids that admins see (gateway/infra.py).
 MAX_NUMBER = 999

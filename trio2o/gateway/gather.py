@@ -330,12 +330,15 @@ class _Listing:
         self._first = self._first or answer
         if not part.items and isinstance(document.get('count'), int):
             self._count = (self._count or 0) + document['count']
-        part.items += items
+        # A pod may still show what has gone to another one.
+        moved = self._call.runtime.registry.snapshot().moved
+        shown = [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id] if moved else items
+        part.items += shown
         part.is_done = not items or not self._has_more(document, items, self._page_size(self._markers[index]))
         if items:
             self._markers[index] = str(items[-1].get('id'))
             self._own = -1 if index == self._own else self._own
-        return items
+        return shown
 
     def _has_more(self, document: Mapping[str, Any], items: list[Item], page_size: int) -> bool:
         if not self._gather.paging.is_paged(self._call):

@@ -95,16 +95,21 @@ class Locator:
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
         """The routing that is known, or None; no pod is asked."""
+        snapshot = self._registry.snapshot()
+        # What was moved is also found by its id in the pod, by which other services may know it.
+        top_id = snapshot.ids_up.get(top_id, top_id)
         key = (resource_type, top_id)
         known = self._known.get(key)
-        if known is None or known.until < time.monotonic():
+        moved_to = snapshot.moved.get(top_id)
+        is_old = known is not None and moved_to is not None and known.pod_id != moved_to
+        if known is None or is_old or known.until < time.monotonic():
             if not _ID.fullmatch(top_id):
                 return None  # nothing a database need see, or could
             record = routings.get(self._db, resource_type, top_id)
             if record is None:
                 return None
             known = self._remember(record)
-        pod = self._registry.snapshot().by_id.get(known.pod_id)
+        pod = snapshot.by_id.get(known.pod_id)
         if pod is None:
             self._known.pop(key, None)
             return None
@@ -194,8 +199,7 @@ class Locator:
             known = routings.get_many(self._db, resource_type, [row.top_id for row, _item in new])
             unknown = [
                 replace(row, deltas=deltas_of(self._db, resource_type, item))
-                for row, item in new
-                if row.top_id not in known
+                for row, item in self._unmoved(resource_type, [pair for pair in new if pair[0].top_id not in known])
             ]
             for row, _item in new:
                 record = known.get(row.top_id)
@@ -211,6 +215,16 @@ class Locator:
         except (db_exc.DBError, ValueError, LookupError):
             # In the background nobody else would tell; the next list tries again.
             LOG.exception('%s of a list could not be recorded', resource_type)
+
+    def _unmoved(
+        self, resource_type: str, new: list[tuple[NewRouting, Mapping[str, Any]]]
+    ) -> list[tuple[NewRouting, Mapping[str, Any]]]:
+        """Without those that are recorded under another id, which this process has not heard of yet."""
+        if not new:
+            return []
+        filters = {'resource_type': resource_type, 'bottom_id': [row.top_id for row, _item in new]}
+        moved = {record.bottom_id for record in routings.list_(self._db, filters=filters)}
+        return [(row, item) for row, item in new if row.top_id not in moved]
 
     def _remember(self, record: Routing) -> _Known:
         known = _Known(

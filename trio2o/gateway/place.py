@@ -43,6 +43,8 @@ References = Callable[[Any], Iterable[tuple[str, str]]]
 #: (call, document, pod, names): for as long as it is sent, the names with what the body refers to that stands in
 #: several pods; or the pod's refusal to have that.
 Joins = Callable[[Call, Any, PodView, PodNames], AbstractContextManager[PodNames | Answer]]
+#: (place, call, document, request, answer): told of what was created in a pod that the scheduler chose.
+Follow = Callable[['Place', Call, Any, PodRequest, Answer], None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Place:
     :ivar needs: tells what is needed of the quota and of a pod
     :ivar refuse: how the service refuses what is over the quota
     :ivar fewer: the document for fewer resources than it asks for
+    :ivar follow: sees what becomes of it
     """
 
     resource: Resource
@@ -82,6 +85,7 @@ class Place:
     joins: Joins | None = None
     refuse: Refuse | None = None
     fewer: Fewer | None = None
+    follow: Follow | None = None
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
@@ -119,7 +123,22 @@ class Place:
             return ask_any(call)
         pods = call.runtime.scheduler.select(request)
         most = call.runtime.conf.scheduler.max_attempts
-        return self._create_in(call, pods[:most], document, rest, request, needs)
+        answer = self._create_in(call, pods[:most], document, rest, request, needs)
+        if self.follow is not None and not rest and answer.is_ok:
+            self.follow(self, call, document, request, answer)
+        return answer
+
+    def create_once(self, call: Call, pod: PodView, document: Any) -> Answer:
+        """Create it in one pod, and record nothing. :returns: the pod's answer in its own terms
+
+        :raises PodError: the pod was not reached, or gave no answer
+        """
+        if pod.behind and self.references is not None:
+            pod = call.runtime.sync.ensure(pod, list(self.references(document)))
+        names = names_of(call, pod)
+        inner = document[self.body_key or self.resource.member]
+        body = self._body_for(call.with_body(document), document, inner, '', pod, names)
+        return send(call, pod, names=names, body=body)
 
     def _as_a_pod_says(self, call: Call) -> Answer:
         answer = ask_any(call)

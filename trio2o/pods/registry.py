@@ -19,6 +19,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from trio2o.db import moves
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db import usages as db_usages
@@ -87,10 +88,16 @@ def group_of(tag: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All pods at one moment, by number, the top region left out."""
+    """All pods at one moment, by number, the top region left out.
+
+    :ivar moved: of resources that are in their pod under another id than tenants see: that id -> the pod's id
+    :ivar ids_up: the other id -> that id
+    """
 
     pods: tuple[PodView, ...] = ()
     by_id: Mapping[str, PodView] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
+    ids_up: Mapping[str, str] = field(default_factory=dict)
 
     def asked(self, service: str) -> list[PodView]:
         """Pods that are asked and have the service."""
@@ -139,6 +146,9 @@ class Registry:
         behind = self._behind(records)
         ids_up = db_replicas.id_map(self._db)
         usages = self._read_usages()
+        moved = moves.list_all(self._db)
+        for each in moved:
+            ids_up = {**ids_up, each.pod_id: {**ids_up.get(each.pod_id, {}), each.bottom_id: each.top_id}}
         views = [
             PodView(
                 record,
@@ -151,7 +161,12 @@ class Registry:
             if not record.is_top
         ]
         views.sort(key=lambda view: view.record.number)
-        self._snapshot = Snapshot(tuple(views), {view.id: view for view in views})
+        self._snapshot = Snapshot(
+            tuple(views),
+            {view.id: view for view in views},
+            {each.top_id: each.pod_id for each in moved},
+            {each.bottom_id: each.top_id for each in moved},
+        )
         self._read_at = time.monotonic()
         return self._snapshot
 

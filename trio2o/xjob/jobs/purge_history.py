@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trio2o.db import jobs, routings
+from trio2o.db import jobs, moves, routings
 from trio2o.db.session import utcnow
 from trio2o.xjob.jobs.base import Task
 
@@ -29,5 +29,6 @@ class PurgeHistory:
                 task.check()
                 if not gone:
                     break
+        moves.purge(runtime.db, now - timedelta(hours=GONE_HOURS))
         objects = runtime.sync.forget_gone(now - timedelta(hours=GONE_HOURS))
         task.progress(objects=objects, **removed)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that a pod accepts and has no host for."""
+
+import time
+
+from trio2o.db import moves, routings
+from trio2o.db.session import utcnow
+from trio2o.gateway import rebuild
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.nova_apigw import SERVICE
+from trio2o.runtime import build_runtime
+from trio2o.tests.functional.scheduling.base import SchedulingTest
+
+
+class RebuildTest(SchedulingTest):
+    """Pod1 has no host, and nobody has read that."""
+
+    options = {'scheduler': {'rebuild_on_no_valid_host': True}}
+
+    def setUp(self):
+        super().setUp()
+        self.capacity('Pod1', 0)
+        self.addCleanup(rebuild.CLOCKWORK._later.clear)
+
+    def wait_for(self, is_so, seconds=30.0):
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def in_pod(self, pod):
+        nova = self.cloud.pod(pod).nova
+        nova.settle()
+        return [server for server in nova.servers.values() if not server['deleted']]
+
+    def status(self, server_id):
+        answer = self.nova.get(f'/servers/{server_id}')
+        return answer['server']['status'] if answer.status == 200 else answer.status
+
+    def wait_until_quiet(self):
+        """Until nothing more is watched or deleted."""
+        self.wait_for(lambda: not len(rebuild.CLOCKWORK))
+
+    def boot_moved(self, **server):
+        """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
+        top_id = self.boot(**server)['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        (made,) = self.in_pod('Pod2')
+        self.assertNotEqual(top_id, made['id'])
+        return top_id, made['id']
+
+
+class TestNoValidHost(RebuildTest):
+    def test_made_anew_under_the_same_id(self):
+        answer = self.boot(adminPass='given', metadata={'a': 'b'})
+        top_id = answer['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        (made,) = self.in_pod('Pod2')
+        self.assertEqual(({'a': 'b'}, self.cloud.project_id()), (made['metadata'], made['project_id']))
+        routing = routings.get(self.cloud.runtime.db, 'server', top_id)
+        self.assertEqual((made['id'], self.cloud.pod_ids['Pod2']), (routing.bottom_id, routing.pod_id))
+        self.assertEqual([('Pod1', '', False), ('Pod2', '', True)], self.bindings(history=True))
+        self.assertEqual('Pod2', self.pod_of(self.volume()))
+        # The one that failed is deleted, once every process knows.
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+        self.wait_until_quiet()
+        self.assertEqual('ACTIVE', self.status(top_id))
+
+    def test_password_is_the_one_the_user_was_given(self):
+        answer = self.boot()
+        self.wait_for(lambda: self.status(answer['server']['id']) == 'ACTIVE')
+        (sent,) = [
+            request.json['server']
+            for request in self.cloud.pod('Pod2').nova.requests
+            if request.method == 'POST' and request.path.endswith('/servers')
+        ]
+        self.assertEqual(answer['server']['adminPass'], sent['adminPass'])
+
+    def test_its_id_in_the_pod_is_never_seen(self):
+        top_id, bottom_id = self.boot_moved(name='moved')
+        self.boot(name='other')
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+        nova = self.nova
+        pages = [
+            nova.get('/servers'),
+            nova.get('/servers/detail', version='2.96'),
+            nova.get('/servers?changes-since=2020-01-01T00:00:00Z'),
+            nova.get(f'/servers/{top_id}'),
+            nova.get(f'/servers/{top_id}/os-instance-actions', version='2.21'),
+            nova.get('/servers/detail?limit=1'),
+            nova.get(f'/servers/detail?marker={top_id}'),
+            nova.post(f'/servers/{top_id}/metadata', {'metadata': {'c': 'd'}}),
+        ]
+        for answer in pages:
+            self.assertEqual(200, answer.status, answer.text)
+            self.assertNotIn(bottom_id, answer.text)
+        found = [server['id'] for server in pages[0]['servers']]
+        self.assertEqual((2, 1), (len(found), found.count(top_id)))
+
+    def test_volumes_know_it_by_its_id(self):
+        top_id, bottom_id = self.boot_moved()
+        volume = self.volume()['volume']['id']
+        self.cloud.pod('Pod2').cinder.settle(everything=True)
+        attachment = {'volumeAttachment': {'volumeId': volume}}
+        answer = self.nova.post(f'/servers/{top_id}/os-volume_attachments', attachment)
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual(top_id, answer['volumeAttachment']['serverId'])
+        shown = self.cinder.get(f'/volumes/{volume}')['volume']
+        self.assertEqual([top_id], [each['server_id'] for each in shown['attachments']])
+        listed = self.cinder.get('/volumes/detail')
+        self.assertNotIn(bottom_id, listed.text)
+        self.assertIn(top_id, listed.text)
+        stored = self.cloud.pod('Pod2').cinder.attachments.values()
+        self.assertEqual([bottom_id], [each['instance'] for each in stored])
+
+    def test_another_process_finds_it(self):
+        other = build_runtime(self.cloud.conf, transport=self.cloud.transport, http_adapter=self.cloud.lab.adapter())
+        self.addCleanup(other.db.dispose)
+        self.addCleanup(other.executor.shutdown)
+        app = self.cloud.build(SERVICE, other)
+        client = type(self.nova)(self.cloud, self.nova._base, self.nova.prefix, 'compute').mount(app)
+        top_id = self.boot()['server']['id']
+        self.assertEqual(200, client.get(f'/servers/{top_id}').status)
+        self.wait_for(lambda: client.get(f'/servers/{top_id}')['server']['status'] == 'ACTIVE')
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+        self.wait_until_quiet()
+        self.assertEqual('ACTIVE', client.get(f'/servers/{top_id}')['server']['status'])
+        self.assertEqual([top_id], [server['id'] for server in client.get('/servers')['servers']])
+
+    def test_found_by_its_id_in_the_pod(self):
+        # As Neutron knows it, of ports: device_id.
+        top_id, bottom_id = self.boot_moved()
+        self.assertEqual(top_id, self.nova.get(f'/servers/{bottom_id}')['server']['id'])
+        events = {'events': [{'name': 'network-changed', 'server_uuid': bottom_id}]}
+        answer = self.nova.post('/os-server-external-events', events, as_='nova')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def test_jobs_take_it_for_the_same(self):
+        top_id, _bottom_id = self.boot_moved()
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+        for pod in ('Pod1', 'Pod2'):
+            payload = {'pod_id': self.cloud.pod_ids[pod], 'is_full': True}
+            self.cloud.runtime.jobs.submit('reconcile_routings', self.cloud.pod_ids[pod], payload)
+        self.cloud.run_jobs()
+        (routing,) = routings.list_(self.cloud.runtime.db, filters={'resource_type': 'server', 'state': 'active'})
+        self.assertEqual((top_id, self.cloud.pod_ids['Pod2']), (routing.top_id, routing.pod_id))
+
+    def test_delete(self):
+        top_id, bottom_id = self.boot_moved()
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+        self.assertEqual(204, self.nova.delete(f'/servers/{top_id}').status)
+        self.cloud.pod('Pod2').nova.settle(everything=True)
+        self.assertEqual(404, self.nova.get(f'/servers/{top_id}').status)
+        self.assertTrue(self.cloud.pod('Pod2').nova.servers[bottom_id]['deleted'])
+        self.assertEqual(1, len(moves.list_all(self.cloud.runtime.db)))
+        moves.purge(self.cloud.runtime.db, utcnow())
+        self.assertEqual([], list(moves.list_all(self.cloud.runtime.db)))
+
+    def test_on_to_a_third_pod(self):
+        self.capacity('Pod2', 0)
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        self.assertEqual(1, len(self.in_pod('Pod3')))
+        self.wait_for(lambda: not self.in_pod('Pod1') and not self.in_pod('Pod2'))
+        self.wait_until_quiet()
+        self.assertEqual([top_id], [server['id'] for server in self.nova.get('/servers')['servers']])
+
+    def test_none_left(self):
+        for pod in ('Pod2', 'Pod3'):
+            self.capacity(pod, 0)
+        self.collect()
+        self.capacity('Pod1', 1)
+        self.collect()
+        self.capacity('Pod1', 0)
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ERROR')
+        self.wait_until_quiet()
+        self.assertEqual('ERROR', self.status(top_id))
+        self.assertEqual(0, len(self.in_pod('Pod2')) + len(self.in_pod('Pod3')))
+
+    def test_deleted_meanwhile(self):
+        top_id = self.boot()['server']['id']
+        self.nova.delete(f'/servers/{top_id}')
+        self.wait_until_quiet()
+        self.assertEqual([], self.in_pod('Pod2'))
+
+    def test_next_pod_is_away(self):
+        self.cloud.pod('Pod2').nova.faults.add(Refuse())
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        self.assertEqual(1, len(self.in_pod('Pod3')))
+
+    def test_what_cannot_be_made_anew(self):
+        several = self.boot(min_count=2)['server']['id']
+        in_host = self.boot('az1:pod1-compute-1', as_=('admin', 'demo'))['server']['id']
+        for server_id in (several, in_host):
+            self.wait_for(lambda server_id=server_id: self.status(server_id) == 'ERROR')
+        self.wait_until_quiet()
+        self.assertEqual([], self.in_pod('Pod2'))
+
+
+class TestSwitchedOff(RebuildTest):
+    options = {}
+
+    def test_stays_as_the_pod_left_it(self):
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ERROR')
+        self.assertEqual(0, len(rebuild.CLOCKWORK))
