@@ -8,6 +8,7 @@ import os
 import time
 import unittest
 
+from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
 
 COUNT = int(os.environ.get('TRIO2O_TEST_ADOPT', '20'))
@@ -96,7 +97,7 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def flavor_in(cls, pod, name, flavor_id, ram):
-        body = {'name': name, 'id': flavor_id, 'ram': ram, 'vcpus': 1, 'disk': 0}
+        body = {'name': name, 'id': flavor_id, 'ram': ram, 'vcpus': 1, 'disk': 1}
         return pod.compute('POST', '/flavors', {'flavor': body})['flavor']['id']
 
     @classmethod
@@ -118,9 +119,18 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def clean(cls):
+        """Other tests use these pods, too."""
         for service, kind in (('compute', 'servers'), ('volume', 'volumes')):
             for each in cls.mine(service, kind):
                 getattr(cls.demo, service)('DELETE', f'/{kind}/{each["id"]}')
+            wait_until(lambda service=service, kind=kind: not cls.mine(service, kind), SECONDS, f'{kind} stay')
+        for pod in (cls.admin, Direct(cls.lab, 'admin', 'Pod1')):
+            for each in pod.compute('GET', '/flavors/detail?is_public=None')['flavors']:
+                if each['id'].startswith(cls.mark):
+                    pod.compute('DELETE', f'/flavors/{each["id"]}')
+            for each in pod.volume('GET', '/types?is_public=None')['volume_types']:
+                if each['name'] == cls.mark:
+                    pod.volume('DELETE', f'/types/{each["id"]}')
 
     def test_as_documented(self):
         self.operator.do(
