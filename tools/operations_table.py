@@ -20,7 +20,7 @@ from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.infra import AskEverybody, ForwardInfra, ForwardNamed, InfraList
 from trio2o.gateway.place import Place
-from trio2o.gateway.quotas import QuotaRead
+from trio2o.gateway.quotas import ClassRead, LimitsRead, QuotaRead, QuotaWrite
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.slices import Slices
 from trio2o.gateway.split import SplitEvents
@@ -62,7 +62,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Numbers': (
         'What is used adds up over all clouds. Limits are those of the whole.',
-        (Sum, TenantUsage),
+        (Sum, TenantUsage, LimitsRead, QuotaRead, ClassRead, QuotaWrite),
     ),
     'The same everywhere': (
         'Kept the same in all clouds: a change is made in one, whose answer is the answer, and brought to the others.',
@@ -161,7 +161,7 @@ VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'The same everywhere': (
         'Kept the same in all clouds: a change is made in one, whose answer is the answer, and brought to the others. '
         'Clouds choose the ids of these themselves; the ids that are shown are those of the first that had them.',
-        (ReplicatedRead, ReplicatedWrite, QuotaRead),
+        (ReplicatedRead, ReplicatedWrite),
     ),
     'Infrastructure': (
         'For admins. Lists have what all clouds have, one cloud after another. A host or cluster whose name is in '

@@ -9,6 +9,7 @@ from trio2o.api import (
     openapi,
     page,
     pods,
+    recount,
     replicas,
     routings,
     selection,
@@ -54,6 +55,7 @@ ACCEPTS: dict[str, Body | Query] = {
     'pods.drain': taking_schemas.DRAIN,
     'pods.remaining': taking_schemas.REMAINING,
     'projects.empty': taking_schemas.EMPTY,
+    'projects.recount': taking_schemas.RECOUNT,
 }
 
 #: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
@@ -96,6 +98,7 @@ GIVES: dict[str, shapes.Json] = {
     },
     'pods.remaining': shapes.many('remaining', draining.SHAPE, summary=draining.SUMMARY_SHAPE),
     'projects.empty': shapes.one('job', _JOB),
+    'projects.recount': shapes.one('job', _JOB),
 }
 
 OPERATIONS = OperationTable(
@@ -112,6 +115,9 @@ OPERATIONS = OperationTable(
             Operation('pods.drain', 'POST', '/pods/{pod_id}/drain', draining.drain_pod, role=ADMIN),
             Operation('pods.remaining', 'GET', '/pods/{pod_id}/remaining', draining.list_remaining, role=READER),
             Operation('projects.empty', 'POST', '/projects/{project_id}/empty', adoption.empty_project, role=ADMIN),
+            Operation(
+                'projects.recount', 'POST', '/projects/{project_id}/recount', recount.recount_project, role=ADMIN
+            ),
             Operation('bindings.list', 'GET', '/bindings', bindings.list_bindings, role=READER),
             Operation('bindings.show', 'GET', '/bindings/{binding_id}', bindings.show_binding, role=READER),
             Operation('bindings.create', 'POST', '/bindings', bindings.create_binding, role=ADMIN),

@@ -25,5 +25,6 @@ DRY_RUN: Json = {'type': 'boolean', 'description': 'only report what would be do
 
 ADOPT = Options('adopt', record({'dry_run': DRY_RUN}))
 EMPTY = Options('empty', record({'dry_run': DRY_RUN}))
+RECOUNT = Options('recount', record({}))
 DRAIN = Options('drain', record({'reason': text(1024)}))
 REMAINING = Query(**{**PAGE, 'marker': NUMBER}, project_id=ID, resource_type=text(32, 1))

@@ -12,7 +12,7 @@ import hmac
 import uuid
 from typing import Any
 
-from trio2o.lab.emulated import service, wire
+from trio2o.lab.emulated import service, unified, wire
 from trio2o.lab.emulated.clock import Clock
 
 _KEY = b'the emulated cloud signs with this'
@@ -88,6 +88,10 @@ class Keystone(service.Service):
         self.users: dict[str, User] = {}
         self.projects: dict[str, str] = {}  # name to id
         self.endpoints: list[Endpoint] = []
+        self.parents: dict[str, str] = {}  # project id to that of the project above it
+        self.limit_model = 'flat'
+        self.registered_limits: list[dict[str, Any]] = []
+        self.limits: list[dict[str, Any]] = []
         self.revoked: set[str] = set()
         self._read: dict[str, Token] = {}
 
@@ -415,7 +419,12 @@ def show_project(keystone: Keystone, request: wire.Request) -> wire.Response:
     wanted = request.args['id']
     for name, found in keystone.projects.items():
         if found == wanted:
-            return wire.reply({'project': _project(name, found)})
+            row = _project(name, found)
+            if request.has('parents_as_ids'):
+                row['parents'] = unified.parents(keystone, found)
+            if request.has('subtree_as_ids'):
+                row['subtree'] = unified.subtree(keystone, found)
+            return wire.reply({'project': row})
     raise wire.Refusal(404, f'Could not find project: {wanted}.')
 
 
@@ -464,4 +473,5 @@ ROUTES = [
     wire.Route('GET', '/v3/projects/{id}', show_project),
     wire.Route('GET', '/v3/users', list_users),
     wire.Route('GET', '/v3/users/{id}', show_user),
+    *unified.ROUTES,
 ]

@@ -16,10 +16,11 @@ class QuotaCase(testtools.TestCase):
 
     pods = 2
     limits = {}
+    options = {}
 
     def setUp(self):
         super().setUp()
-        options = {**QUICK, **{f'quota.{name}': limit for name, limit in self.limits.items()}}
+        options = {**QUICK, **self.options, **{f'quota.{name}': limit for name, limit in self.limits.items()}}
         self.cloud = self.useFixture(GatewayFixture(self.pods, run_jobs=True, **options))
         self.db = self.cloud.runtime.db
         self.project = self.cloud.project_id('demo')

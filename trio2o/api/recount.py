@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""POST /projects/{project_id}/recount: have the use of a project counted anew, out of its pods."""
+
+from __future__ import annotations
+
+from trio2o import exception
+from trio2o.api import jobs
+from trio2o.api.schemas import taking as schemas
+from trio2o.web.call import Answer, Call
+
+_MOST_ID = 64
+
+
+def recount_project(call: Call) -> Answer:
+    """POST /projects/{project_id}/recount: 202 with the job that does it, 404, 422."""
+    schemas.RECOUNT.read(call)
+    if len(call.id) > _MOST_ID:
+        raise exception.NotFound('The resource could not be found.')
+    payload = {'project_id': call.id, 'asks_pods': True}
+    job = call.runtime.jobs.submit('recount_quota', call.id, payload, request_id=call.context.request_id)
+    return Answer.of({'job': jobs.view(job)}, 202)

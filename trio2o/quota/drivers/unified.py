@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keystone's unified limits, read through oslo.limit; the counters, and the claims on them, are Trio2o's own.
+
+Limits are those of Trio2o's region and of the service that the resource is of. Servers, cores and memory have the
+names that Nova gives them there. As for oslo.limit, what has no registered limit may not be had at all; only the
+limits of volume types are there if somebody registered them. Under Keystone's strict two-level model the limit of a
+project bounds also what it and the projects below it have together.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from openstack import connection
+from openstack import exceptions as sdk_exceptions
+from oslo_config import cfg
+from oslo_limit import exception as limit_exceptions
+from oslo_limit import limit as oslo_limit
+
+from trio2o import exception
+from trio2o.conf.quota import DEFAULTS
+from trio2o.db.quotas import Bound
+from trio2o.db.session import Database
+from trio2o.pods.identity import FAILURES, Identity
+from trio2o.quota.amounts import COUNTED, Amounts, is_counted
+from trio2o.quota.base import Driver, bounds_of
+from trio2o.quota.tree import Tree
+
+#: Names of resources in Keystone where they are not ours.
+NAMES = {'instances': 'servers', 'cores': 'class:VCPU', 'ram': 'class:MEMORY_MB'}
+#: Types under which Keystone may know a service, best first.
+_TYPES = {'compute': ('compute',), 'volume': ('block-storage', 'volumev3')}
+_TWO_LEVELS = 'strict-two-level'
+_FAILED = (*FAILURES, sdk_exceptions.SDKException, limit_exceptions.SessionInitError, ValueError)
+
+# oslo.limit reads the configuration of the process; what is put there has to stay while it reads.
+_lock = threading.Lock()
+
+
+class Limits(oslo_limit.Enforcer):
+    """The limits of one service, whatever the model that enforces them: enforcing them is done here."""
+
+    def __init__(self) -> None:
+        super().__init__(_no_usage)
+        self.model_name: str = self._get_enforcement_model()
+
+    def _get_model_impl(self, usage_callback: Any, cache: bool = True) -> Any:
+        return oslo_limit._FlatEnforcer(usage_callback, cache=cache)
+
+
+def _no_usage(project_id: str | None, names: Collection[str]) -> dict[str, int]:
+    return dict.fromkeys(names, 0)
+
+
+class UnifiedDriver(Driver):
+    is_settable = False
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, identity: Identity) -> None:
+        super().__init__(conf, db, identity)
+        self._seconds = conf.quota.tree_seconds
+        self._tree = Tree(conf, identity)
+        self._read: dict[str, tuple[float, Limits]] = {}
+
+    def defaults(self, class_name: str = 'default') -> Amounts:
+        return self._named({service: self._registered(service) for service in COUNTED})
+
+    def limits(self, project_id: str, user_id: str = '') -> Amounts:
+        return self._named(
+            {service: {**self._registered(service), **self._set(service, project_id)} for service in COUNTED}
+        )
+
+    def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
+        bounds = bounds_of(project_id, '', self.limits(project_id), names)
+        if any(self._limits(service).model_name == _TWO_LEVELS for service in COUNTED):
+            for owner in (project_id, *self._tree.ancestors(project_id)):
+                members = (owner, *self._tree.descendants(owner))
+                if len(members) > 1:
+                    bounds += bounds_of(owner, '', self.limits(owner), names, members)
+        return bounds
+
+    def _named(self, found: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+        """Limits by our names; what has none may not be had."""
+        ours = {theirs: name for name, theirs in NAMES.items()}
+        limits = dict.fromkeys(DEFAULTS, 0)
+        for service, of_service in found.items():
+            for theirs, limit in of_service.items():
+                name = ours.get(theirs, theirs)
+                if is_counted(name, service):
+                    limits[name] = limit
+        return limits
+
+    def _registered(self, service: str) -> dict[str, int]:
+        return self._ask(lambda: self._limits(service).get_registered_limits(None))  # type: ignore
+
+    def _set(self, service: str, project_id: str) -> dict[str, int]:
+        return self._ask(lambda: self._limits(service).get_project_limits(project_id, None))  # type: ignore
+
+    def _ask(self, read: Any) -> dict[str, int]:
+        try:
+            pairs: Iterable[tuple[str, int]] = read()
+            return dict(pairs)
+        except _FAILED as error:
+            raise exception.ServiceUnavailable(
+                f'Limits cannot be read from Keystone now: {type(error).__name__}', retry_after=5
+            ) from error
+
+    def _limits(self, service: str) -> Limits:
+        """:raises ValueError: Keystone knows no such service in this region"""
+        now = time.monotonic()
+        known = self._read.get(service)
+        if known is not None and known[0] > now:
+            return known[1]
+        with _lock:
+            found = self._open(service)
+        self._read[service] = now + self._seconds, found
+        return found
+
+    def _open(self, service: str) -> Limits:
+        oslo_limit._SDK_CONNECTION = connection.Connection(session=self.identity.session).identity
+        of_process = oslo_limit.CONF
+        of_process.set_override('endpoint_region_name', self.conf.region_name, 'oslo_limit')
+        *others, last = _TYPES[service]
+        for name in others:
+            of_process.set_override('endpoint_service_type', name, 'oslo_limit')
+            try:
+                return Limits()
+            except ValueError:
+                continue
+        of_process.set_override('endpoint_service_type', last, 'oslo_limit')
+        return Limits()

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
+
+from trio2o import conf as trio2o_conf
+from trio2o.quota.engine import load_driver
+from trio2o.tests.functional.quota.base import QuotaCase
+
+
+class LimitsCase(QuotaCase):
+    def set(self, project, status=200, service='nova', **limits):
+        client = getattr(self.cloud, service)
+        answer = client.put(f'/os-quota-sets/{project}', {'quota_set': limits}, as_='admin')
+        self.assertEqual(status, answer.status, answer.text)
+        return answer
+
+    def shown(self, service='nova', as_='admin', project=None, path='', **query):
+        client = getattr(self.cloud, service)
+        answer = client.get(f'/os-quota-sets/{project or self.project}{path}', as_=as_, query=query)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['quota_set']
+
+
+class TestOwn(LimitsCase):
+    limits = {'instances': 4, 'volumes': 4}
+
+    def test_class_project_and_user(self):
+        body = {'quota_class_set': {'instances': 2}}
+        self.assertEqual(200, self.cloud.nova.put('/os-quota-class-sets/default', body, as_='admin').status)
+        self.assertEqual(2, self.shown()['instances'])
+        self.set(self.project, instances=3)
+        self.assertEqual(3, self.shown()['instances'])
+        user = self.cloud.lab.user_id('demo')
+        path = f'/os-quota-sets/{self.project}?user_id={user}'
+        answer = self.cloud.nova.put(path, {'quota_set': {'instances': 1}}, as_='admin')
+        self.assertEqual((200, 1), (answer.status, answer.json.get('quota_set', {}).get('instances')), answer.text)
+        answer = self.cloud.nova.put(path, {'quota_set': {'instances': 4}}, as_='admin')
+        self.assertEqual((400, 'Quota limit 4 for instances must be less than or equal to 3.'), (400, answer.fault))
+        self.server()
+        answer = self.boot(status=403)
+        self.assertEqual('Quota exceeded for instances: Requested 1, but already used 1 of 1 instances', answer.fault)
+        detail = self.shown(path='/detail', user_id=user)['instances']
+        self.assertEqual({'limit': 1, 'in_use': 1, 'reserved': 0}, detail)
+        self.assertEqual(202, self.cloud.nova.delete(path, as_='admin').status)
+        self.server()
+        self.assertEqual(202, self.cloud.nova.delete(f'/os-quota-sets/{self.project}', as_='admin').status)
+        self.boot(status=403)
+
+    def test_limits_and_use(self):
+        self.set(self.project, cores=10)
+        self.set(self.project, service='cinder', gigabytes=50)
+        self.server(zone='az1')
+        self.server(zone='az2')
+        self.volume(size=3, zone='az2')
+        found = self.cloud.nova.get('/limits')['limits']['absolute']
+        wanted = {'maxTotalInstances': 4, 'maxTotalCores': 10, 'totalInstancesUsed': 2, 'totalCoresUsed': 4}
+        self.assertEqual(wanted, {name: found[name] for name in wanted})
+        found = self.cloud.cinder.get('/limits')['limits']['absolute']
+        wanted = {'maxTotalVolumes': 4, 'maxTotalVolumeGigabytes': 50, 'totalVolumesUsed': 1, 'totalGigabytesUsed': 3}
+        self.assertEqual(wanted, {name: found[name] for name in wanted})
+        shown = self.shown('cinder', as_='demo', usage='True')
+        self.assertEqual({'limit': 50, 'in_use': 3, 'reserved': 0}, shown['gigabytes'])
+        self.assertEqual({'limit': -1, 'in_use': 3, 'reserved': 0}, shown['gigabytes___DEFAULT__'])
+        answer = self.cloud.nova.get('/limits', as_='admin', query={'tenant_id': self.project})
+        self.assertEqual(2, answer['limits']['absolute']['totalInstancesUsed'])
+
+    def test_less_than_is_used(self):
+        self.volume(size=3)
+        answer = self.set(self.project, 400, 'cinder', gigabytes=2)
+        self.assertEqual(
+            'Quota gigabytes limit must be equal or greater than existing resources. Current usage is 3 and the '
+            'requested limit is 2.',
+            answer.fault,
+        )
+        self.assertEqual(-1, self.shown('cinder')['gigabytes'])
+
+    def test_what_is_no_limit(self):
+        for given in ({'instances': 'many'}, {'instances': -2}, {'no_such_thing': 1}, {'cores': 1 << 40}):
+            self.set(self.project, 400, **given)
+        self.assertEqual(4, self.shown()['instances'])
+
+    def test_others_may_not(self):
+        for as_ in ('demo', 'reader'):
+            answer = self.cloud.nova.put(f'/os-quota-sets/{self.project}', {'quota_set': {'instances': 9}}, as_=as_)
+            self.assertEqual(403, answer.status)
+        self.assertEqual(403, self.cloud.nova.get(f'/os-quota-sets/{self.project}', as_='alt').status)
+        self.assertEqual(4, self.shown()['instances'])
+
+
+class TestUnlimited(LimitsCase):
+    options = {'quota.driver': 'unlimited'}
+
+    def test_nothing_is_refused_and_all_is_counted(self):
+        for _ in range(3):
+            self.server()
+        self.assertUsed(instances=3)
+        self.assertEqual(-1, self.shown()['instances'])
+        answer = self.set(self.project, 400, instances=1)
+        self.assertIn('cannot be set this way', answer.fault)
+        self.set(self.project, metadata_items=5)
+
+
+class TestNested(LimitsCase):
+    options = {'quota.driver': 'nested', 'quota.tree_seconds': 0.0}
+
+    def setUp(self):
+        super().setUp()
+        keystone = self.cloud.lab.keystone
+        self.parent = keystone.add_project('parent')
+        self.alt = self.cloud.project_id('alt')
+        keystone.parents |= {self.project: self.parent, self.alt: self.parent}
+
+    def test_a_parents_limit_over_two_children(self):
+        self.set(self.parent, instances=3)
+        self.server()
+        self.server(as_='alt')
+        self.server(as_='alt', zone='az2')
+        for who in ('demo', 'alt'):
+            answer = self.boot(status=403, as_=who)
+            self.assertEqual(
+                'Quota exceeded for instances: Requested 1, but already used 3 of 3 instances', answer.fault
+            )
+        self.set(self.parent, instances=4)
+        self.server()
+
+    def test_a_child_has_its_own_too(self):
+        self.set(self.parent, instances=3)
+        self.set(self.project, instances=1)
+        self.server()
+        self.boot(status=403)
+        self.server(as_='alt')
+
+    def test_a_limit_that_was_never_set_bounds_nobody_below(self):
+        self.set(self.parent, cores=100)
+        for who in ('demo', 'alt', 'demo', 'alt'):
+            self.server(as_=who)
+
+    def test_limits_that_contradict(self):
+        self.set(self.parent, instances=3)
+        for limit in (4, -1):
+            answer = self.set(self.project, 400, instances=limit)
+            self.assertIn(f'Quota limit {limit} for instances must be less than or equal to 3', answer.fault)
+        self.set(self.project, instances=2)
+        answer = self.set(self.parent, 400, instances=1)
+        self.assertIn('must be greater than or equal to 2', answer.fault)
+
+    def test_volumes(self):
+        self.set(self.parent, service='cinder', gigabytes=10)
+        self.volume(size=6)
+        answer = self.make_volume(status=413, size=5, as_='alt')
+        self.assertIn('Requested 5G, quota is 10G and 6G has been consumed.', answer.fault)
+
+
+class TestUnified(LimitsCase):
+    options = {'quota.driver': 'unified', 'quota.tree_seconds': 0.0}
+
+    def setUp(self):
+        super().setUp()
+        self.keystone = self.cloud.lab.keystone
+        for service, limits in (
+            ('compute', {'servers': 5, 'class:VCPU': 6, 'class:MEMORY_MB': 10000, 'server_groups': 1}),
+            ('block-storage', {'volumes': 2, 'gigabytes': 10}),
+        ):
+            for name, limit in limits.items():
+                self.register(service, name, limit)
+
+    def service_id(self, service):
+        return next(row.service_id for row in self.keystone.endpoints if row.service_type == service)
+
+    def register(self, service, name, limit):
+        self.keystone.registered_limits.append(
+            {
+                'id': f'r-{name}',
+                'resource_name': name,
+                'default_limit': limit,
+                'service_id': self.service_id(service),
+                'region_id': 'RegionOne',
+            }
+        )
+
+    def limit(self, project, service, name, limit):
+        self.keystone.limits.append(
+            {
+                'id': f'l-{name}',
+                'resource_name': name,
+                'resource_limit': limit,
+                'project_id': project,
+                'service_id': self.service_id(service),
+                'region_id': 'RegionOne',
+            }
+        )
+
+    def test_registered_limits(self):
+        for zone in ('az1', 'az2', 'az1'):
+            self.server(zone=zone)
+        answer = self.boot(status=403)
+        self.assertEqual('Quota exceeded for cores: Requested 2, but already used 6 of 6 cores', answer.fault)
+        self.assertEqual(6, self.cloud.nova.get('/limits')['limits']['absolute']['maxTotalCores'])
+
+    def test_limits_of_a_project(self):
+        self.limit(self.project, 'compute', 'servers', 1)
+        self.server()
+        self.boot(status=403)
+        self.server(as_='alt')
+        self.server(as_='alt')
+
+    def test_what_is_not_registered(self):
+        volume = self.volume(size=2)
+        answer = self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': volume}})
+        self.assertEqual((413, True), (answer.status, 'allowed (0) exceeded' in answer.fault))
+
+    def test_they_are_set_in_keystone(self):
+        answer = self.set(self.project, 400, instances=1)
+        self.assertIn('cannot be set this way', answer.fault)
+
+    def test_two_levels(self):
+        self.keystone.limit_model = 'strict-two-level'
+        self.keystone.parents[self.project] = parent = self.keystone.add_project('parent')
+        self.keystone.parents[self.cloud.project_id('alt')] = parent
+        self.limit(parent, 'compute', 'servers', 2)
+        self.server()
+        self.server(as_='alt')
+        self.boot(status=403)
+        self.boot(status=403, as_='alt')
+
+    def test_keystone_is_away(self):
+        self.cloud.runtime.quota.driver._read.clear()
+        del self.keystone.registered_limits[:]
+        self.keystone.endpoints = [row for row in self.keystone.endpoints if row.region != 'RegionOne']
+        answer = self.boot(status=503)
+        self.assertIn('Limits cannot be read from Keystone now', answer.fault)
+
+
+class TestPlugIns(QuotaCase):
+    def test_one_that_is_not_there(self):
+        conf = trio2o_conf.new_config(files=[])
+        conf.set_override('driver', 'no-such', 'quota')
+        self.assertRaisesRegex(ValueError, 'no plug-in no-such', load_driver, conf, self.db, None)
