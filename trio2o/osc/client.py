@@ -55,7 +55,10 @@ class Client:
 
     def _from_catalog(self) -> str:
         for service_type in SERVICE_TYPES:
-            found = self._adapter.get_endpoint(service_type=service_type)
+            try:
+                found = self._adapter.get_endpoint(service_type=service_type)
+            except ksa_exc.CatalogException:
+                continue
             if found:
                 return str(found)
         region = self._adapter.region_name
@@ -153,7 +156,7 @@ def _reason(method: str, path: str, response: Any, document: Json) -> str:
     inner = next(iter(document.values()), None)
     message = inner.get('message') if isinstance(inner, dict) else None
     status = response.status_code
-    if not message:
+    if not message or (status in (404, 405) and '/' not in path[1:]):
         return f'The Admin API answered {method} {path} with {status} {response.reason}. Is that its address?'
     if status == 401:
         return f'{message} (401): the Admin API does not take this token; is its [keystone_authtoken] right?'

@@ -40,21 +40,20 @@ def project_id(command: Trio2oCommand, parsed_args: argparse.Namespace) -> str |
 
 
 class CreateBinding(ShowOne):
-    """Bind a project to a pod: what it creates in the pod's zone goes there, while the pod can take it."""
+    """Bind a project to a pod: what it creates in the pod's zone goes there, while the pod can take it.
+
+    A pod with an affinity is meant for what asks for that; the binding holds for just this.
+    """
 
     examples = (
         ('all of project demo in az1 goes to Pod1', 'openstack trio2o binding create demo Pod1'),
-        (
-            'what asks for the affinity group gpu goes to Pod3',
-            'openstack trio2o binding create demo Pod3 --affinity-group gpu',
-        ),
+        ('and nowhere else, even while Pod1 is full', 'openstack trio2o binding create demo Pod1 --exclusive'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_project(parser, 'project', 'The project (name or ID)')
         parser.add_argument('pod', metavar='<pod>', help='The pod (name or ID)')
-        parser.add_argument('--affinity-group', metavar='<group>', help='Only for what asks for this affinity group')
         parser.add_argument(
             '--exclusive', action='store_true', help='Nowhere else: while the pod cannot take it, creating fails'
         )
@@ -62,9 +61,7 @@ class CreateBinding(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         pod = self.client.pod(parsed_args.pod)
-        wanted = {'tenant_id': project_id(self, parsed_args), 'pod_id': pod['pod_id']}
-        if parsed_args.affinity_group:
-            wanted['affinity_group'] = parsed_args.affinity_group
+        wanted: dict[str, Any] = {'tenant_id': project_id(self, parsed_args), 'pod_id': pod['pod_id']}
         if parsed_args.exclusive:
             wanted['is_exclusive'] = True
         binding = self.client.post('/bindings', {'pod_binding': wanted})['pod_binding']

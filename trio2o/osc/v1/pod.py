@@ -462,7 +462,9 @@ class SelectPod(Lister):
         body = {name: value for name, value in wanted.items() if value is not None}
         selection = self.client.post('/pods/select', {'selection': body})['selection']
         taken = [{**pod, 'place': place} for place, pod in enumerate(selection['pods'], 1)]
-        dropped = [{**pod, 'why': f'{pod["reason"]} ({pod["filter"]})'} for pod in selection['dropped']]
+        dropped = [
+            {**pod, 'why': ': '.join(filter(None, (pod['filter'], pod['reason'])))} for pod in selection['dropped']
+        ]
         if not taken:
             self.say('No pod can take it now.')
         return rows(self.columns, [*taken, *dropped])

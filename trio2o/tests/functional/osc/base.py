@@ -65,7 +65,7 @@ class CommandTestCase(testtools.TestCase):
             self.useFixture(fixtures.EnvironmentVariable(name))
         # No clouds.yaml of whoever runs the tests.
         self.folder = self.useFixture(fixtures.TempDir()).path
-        self.useFixture(fixtures.EnvironmentVariable('HOME', self.folder))
+        self.clouds = os.path.join(self.folder, 'clouds.yaml')
         self.cloud = self.useFixture(GatewayFixture(pods=2, register=self.registers))
         self.api = self.cloud.api
         self.db = self.cloud.runtime.db
@@ -73,6 +73,7 @@ class CommandTestCase(testtools.TestCase):
 
     def credentials(self):
         return {
+            'OS_CLIENT_CONFIG_FILE': self.clouds,
             'OS_AUTH_URL': self.cloud.lab.keystone.url + '/v3',
             'OS_USERNAME': self.user,
             'OS_PASSWORD': PASSWORD,

@@ -7,10 +7,10 @@ from trio2o.tests.functional.osc.base import CommandTestCase
 
 class TestBindings(CommandTestCase):
     def test_life(self):
-        binding = self.read('binding create demo Pod1 --affinity-group gpu')
+        binding = self.read('binding create demo Pod1')
         project_id = self.cloud.project_id('demo')
         self.assertEqual(
-            (project_id, 'Pod1', 'az1', 'gpu', True),
+            (project_id, 'Pod1', 'az1', '', True),
             tuple(binding[name] for name in ('tenant_id', 'pod_name', 'az_name', 'affinity_group', 'is_pinned')),
         )
         self.assertEqual(binding, self.read(f'binding show {binding["id"]}'))
@@ -18,7 +18,7 @@ class TestBindings(CommandTestCase):
         self.assertEqual([binding['id']], self.names('binding list --pod Pod1 --zone az1', 'ID'))
         self.assertEqual([], self.read('binding list --pod Pod2'))
         self.assertEqual([], self.read('binding list --project alt'))
-        self.refused('(409)', 'binding create demo Pod1 --affinity-group gpu')
+        self.refused('(409)', 'binding create demo Pod1')
         self.assertEqual('', self.run_command(f'binding delete {binding["id"]}').out)
         self.assertEqual([], self.read('binding list'))
         (row,) = self.read('binding list --history')

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the commands find the Admin API, and what they say when they do not."""
 
-import os
-
 from trio2o.lab.emulated import faults
 from trio2o.lab.emulated.topology import PASSWORD
 from trio2o.tests.fixtures.cloud import GATEWAY
@@ -31,20 +29,18 @@ class TestEndpoint(CommandTestCase):
         self.assertEqual(['Pod1', 'Pod2'], self.names('pod list'))
 
     def test_a_cloud_of_clouds_yaml(self):
-        folder = os.path.join(self.folder, '.config', 'openstack')
-        os.makedirs(folder)
-        with open(os.path.join(folder, 'clouds.yaml'), 'w') as file:
+        with open(self.clouds, 'w') as file:
             file.write(
                 'clouds:\n  top:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n'
                 f'      auth_url: {self.cloud.lab.keystone.url}/v3\n      username: admin\n'
                 f'      password: {PASSWORD}\n      project_name: admin\n'
                 '      user_domain_name: Default\n      project_domain_name: Default\n'
             )
-        self.credentials = dict
+        self.credentials = lambda: {'OS_CLIENT_CONFIG_FILE': self.clouds}
         printed = self.openstack('--os-cloud top trio2o pod list -f value -c Name')
         self.assertEqual((0, 'Pod1\nPod2\n'), (printed.code, printed.out), printed.err)
         self.without_catalog()
-        with open(os.path.join(folder, 'clouds.yaml'), 'a') as file:
+        with open(self.clouds, 'a') as file:
             file.write(f'    trio2o_endpoint_override: {URL}\n')
         self.assertEqual(0, self.openstack('--os-cloud top trio2o pod list').code)
 

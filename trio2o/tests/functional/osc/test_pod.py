@@ -112,11 +112,11 @@ class TestPods(CommandTestCase):
     def test_select(self):
         rows = self.read('pod select --project demo --zone az1')
         self.assertEqual([('Pod1', 1), ('Pod2', None)], [(row['Pod'], row['Place']) for row in rows])
-        self.assertIn('az', rows[1]['Why Not'])
+        self.assertEqual('availability_zone', rows[1]['Why Not'])
         self.cloud.set_pod('Pod1', state='disabled')
         printed = self.run_command('pod select --project demo --zone az1 --resource VCPU=2 --property a=b --count 2')
         self.assertIn('No pod can take it now.', printed.err)
-        self.assertIn('(state)', printed.out)
+        self.assertIn('state: ', printed.out)
         self.refused("there is no flavor 'nope'", 'pod select --project demo --flavor nope')
         self.refused("'selection.az_name'", 'pod select --project demo --zone az9')
         self.refused("'selection.resources.VCPU'", 'pod select --project demo --resource VCPU=some')
