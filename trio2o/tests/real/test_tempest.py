@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the tempest plug-in that cost little, as tempest itself runs them; ``tools/tempest trio2o`` runs them all."""
+"""The tests of the tempest plug-in that cost little, run by tempest; ``tools/tempest trio2o`` runs them all."""
 
 import pathlib
 import tempfile
