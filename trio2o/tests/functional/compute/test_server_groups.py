@@ -150,6 +150,20 @@ class TestServersInAnyZone(GroupsTest):
         self.assertEqual((404, [group['id']]), (answer.status, ids(self.groups_in('Pod1'))))
 
 
+class TestQuota(GroupsTest):
+    def used(self):
+        limits = self.nova.get('/limits')['limits']['absolute']['totalServerGroupsUsed']
+        detail = self.get(f'/os-quota-sets/{self.cloud.project_id()}/detail')['quota_set']['server_groups']
+        return limits, detail['in_use'] + detail['reserved']
+
+    def test_a_group_counts_once(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        self.assertEqual((1, 1), self.used())
+        self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
+        self.assertEqual((0, 0), self.used())
+
+
 class TestAffinity(GroupsTest):
     def test_is_where_its_members_are(self):
         group = self.make('affinity')
