@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.spec import PodRequest
+
+T = TypeVar('T')
+
+#: Pods that a line of the log names; the Admin API names all.
+FEW = 10
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,18 @@ class Decision:
         """One line: ``state dropped Pod3 (draining); Pod1 1001 (binding 1000, creation_time 1), Pod2 0 (...)``."""
         parts = []
         for name in dict.fromkeys(each.filter for each in self.dropped):
-            pods = [_named(each.pod.name, each.why) for each in self.dropped if each.filter == name]
-            parts.append(f'{name} dropped {", ".join(pods)}')
-        given = [_named(f'{each.pod.name} {each.weight:.6g}', _listed(each.weights)) for each in self.weighed]
-        return '; '.join([*parts, ', '.join(given) or 'no pod is left'])
+            pods = [each for each in self.dropped if each.filter == name]
+            parts.append(f'{name} dropped {_few(pods, lambda each: _named(each.pod.name, each.why))}')
+        given = _few(self.weighed, lambda each: _named(f'{each.pod.name} {each.weight:.6g}', _listed(each.weights)))
+        return '; '.join([*parts, given or 'no pod is left'])
+
+
+def _few(items: Sequence[T], text: Callable[[T], str]) -> str:
+    """A line of a log is not the place for hundreds of pods."""
+    texts = [text(item) for item in items[:FEW]]
+    if len(items) > FEW:
+        texts.append(f'and {len(items) - FEW} more')
+    return ', '.join(texts)
 
 
 def _named(name: str, more: str) -> str:

@@ -115,7 +115,8 @@ class Scheduler:
         for name, plugin in self._filters:
             passed = plugin.passing(left, request)
             if len(passed) < len(left):
-                dropped += [Dropped(pod, name, plugin.why(pod, request)) for pod in left if pod not in passed]
+                kept = {pod.id for pod in passed}
+                dropped += [Dropped(pod, name, plugin.why(pod, request)) for pod in left if pod.id not in kept]
             left = passed
         return left, dropped
 
