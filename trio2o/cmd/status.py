@@ -68,6 +68,7 @@ def _pods(chosen: argparse.Namespace) -> int:
         return pods_status.UNKNOWN
     # The answer goes to standard output; what libraries have to say goes to the log, if there is one.
     oslo_log.set_defaults(default_log_levels=[*_QUIET, 'trio2o=ERROR'])
+    conf.set_default('use_stderr', True)
     oslo_log.setup(conf, 'trio2o')
     return pods_status.run(conf, chosen)
 

@@ -43,7 +43,7 @@ class BrowserTestCase(testtools.TestCase):
         server.start()
         self.addCleanup(server.stop)
         self.root = f'http://127.0.0.1:{sock.getsockname()[1]}/dashboard'
-        self.browser = self.useFixture(browser.Browser(1100, 1330, has_scripts=self.has_scripts))
+        self.browser = self.useFixture(browser.Browser(1180, 1480, has_scripts=self.has_scripts))
 
     def sign_in(self, user='admin', password='secret', project='admin'):
         self.browser.open(self.root)
