@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's quota sets and limits, and the check a create passes. By default nothing is limited."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
@@ -131,6 +132,7 @@ def update(nova: 'Nova', request: wire.Request) -> wire.Response:
             'unexpected)',
         )
     used = usage(nova, project)
+    _check_numbers(body)
     for name, value in body.items():
         if not force and 0 <= int(value) < used.get(name, 0):
             raise Refusal(
@@ -141,6 +143,18 @@ def update(nova: 'Nova', request: wire.Request) -> wire.Response:
     nova.quota_sets.setdefault(project, {}).update({name: int(value) for name, value in body.items()})
     values = limits(nova, project)
     return wire.reply({'quota_set': {name: values[name] for name in _shown(request)}})
+
+
+def _check_numbers(body: dict[str, Any]) -> None:
+    """Refuse what is no number, or none that a limit may be."""
+    for name, value in body.items():
+        field = f'Invalid input for field/attribute {name}. Value: {value}. '
+        if isinstance(value, bool) or not re.fullmatch('-?[0-9]+', str(value)):
+            raise Refusal(400, f"{field}'{value}' does not match '^-?[0-9]+$'")
+        if int(value) < -1:
+            raise Refusal(400, f'{field}{value} is less than the minimum of -1')
+        if int(value) > 0x7FFFFFFF:
+            raise Refusal(400, f'{field}{value} is greater than the maximum of {0x7FFFFFFF}')
 
 
 def delete(nova: 'Nova', request: wire.Request) -> wire.Response:

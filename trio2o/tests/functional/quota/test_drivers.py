@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
 
-from trio2o import conf as trio2o_conf
 from trio2o.quota.engine import load_driver
+from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.functional.quota.base import QuotaCase
 
 
@@ -232,6 +232,5 @@ class TestUnified(LimitsCase):
 
 class TestPlugIns(QuotaCase):
     def test_one_that_is_not_there(self):
-        conf = trio2o_conf.new_config(files=[])
-        conf.set_override('driver', 'no-such', 'quota')
+        conf = self.useFixture(ConfFixture(quota={'driver': 'no-such'})).conf
         self.assertRaisesRegex(ValueError, 'no plug-in no-such', load_driver, conf, self.db, None)
