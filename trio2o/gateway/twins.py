@@ -298,13 +298,16 @@ class Twinned:
         :raises NotFound: it is not there; or it is a twin itself, which nobody is shown
         """
         db, kind = call.runtime.db, self.resource.type
-        route: Route = call.runtime.locator.look_up(kind, call.id) or call.runtime.locator.find(
-            call, self.resource, call.id
-        )
-        rows = twins.of(db, kind, call.id)
-        if not rows and twins.top_ids(db, kind, route.pod.id, [route.bottom_id]):
+        known: Route | None = call.runtime.locator.look_up(kind, call.id)
+        if known is None and self._is_twin(call):
             raise exception.NotFound(self.resource.missing.format(id=call.id))
+        route: Route = known or call.runtime.locator.find(call, self.resource, call.id)
+        rows = twins.of(db, kind, call.id)
         return route, [row for row in rows if row.state == 'made' and not row.is_origin]
+
+    def _is_twin(self, call: Call) -> bool:
+        pods = call.runtime.registry.snapshot().pods
+        return any(twins.top_ids(call.runtime.db, self.resource.type, pod.id, [call.id]) for pod in pods)
 
     def _replies(self, call: Call, others: Sequence[Twin]) -> dict[PodView, Answer]:
         """What pods answer the call itself about their twins, in the top's terms; those that do not are left out."""

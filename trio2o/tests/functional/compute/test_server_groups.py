@@ -89,6 +89,7 @@ class TestServersInAnyZone(GroupsTest):
             message = f'Instance group {twin["id"]} could not be found.'
             self.assertEqual((404, message), (answer.status, answer.fault))
         self.assertEqual([twin['id']], ids(self.groups_in('Pod2')))
+        self.assertIsNone(self.pod_of('server_group', twin['id']))
         self.assertEqual([group['id']], ids(self.list()))
         self.assertEqual([], self.list('?offset=1'))
 
