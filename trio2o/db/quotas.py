@@ -406,11 +406,13 @@ def set_class_limits(db: Database, class_name: str, given: Amounts) -> None:
 
 @retry_on_deadlock
 def forget_limits(db: Database, project_id: str, user_id: str, names: Iterable[str] | None = None) -> None:
-    """Forget what was set of a project, or of one user in it.
+    """Forget what was set of a project with all its users, or of one user in it.
 
     :param names: only limits whose names are, or begin so with an underscore; None: all
     """
-    statement = sqlalchemy.delete(_Q).where(_Q.project_id == project_id, _Q.user_id == user_id)
+    statement = sqlalchemy.delete(_Q).where(_Q.project_id == project_id)
+    if user_id:
+        statement = statement.where(_Q.user_id == user_id)
     if names is not None:
         statement = statement.where(sqlalchemy.or_(*_are_or_begin(_Q.resource, names)))
     with db.writer() as session:

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters, claims and routings: whatever happens to them in whatever order, they add up, and no limit is passed."""
+
+import uuid
+from concurrent import futures
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trio2o.db import quotas, routings
+from trio2o.db.quotas import Bound, OverQuota
+from trio2o.db.records import NewRouting, QuotaClaim
+from trio2o.db.session import utcnow
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.unit.db.base import DatabaseTest
+
+SERVER = {'instances': 1, 'cores': 2}
+
+
+class QuotasTest(DatabaseTest):
+    def claim(self, amounts, limit=None, project='p', user='u', **more):
+        row = QuotaClaim(
+            id=str(uuid.uuid4()),
+            project_id=project,
+            user_id=user,
+            resources=amounts,
+            request_id='',
+            pod_id=None,
+            resource_type='server',
+            state='open',
+            created_at=utcnow(),
+            expires_at=utcnow(),
+        )
+        bounds = [] if limit is None else [Bound(project, '', 'instances', limit, **more)]
+        quotas.claim(self.db, row, bounds)
+        return row.id
+
+    def record(self, top_id, deltas=None, claim_id=None, project='p', **more):
+        return routings.record(
+            self.db,
+            resource_type='server',
+            top_id=top_id,
+            pod_id=self.pod1,
+            project_id=project,
+            user_id='u',
+            deltas=deltas,
+            claim_id=claim_id,
+            **more,
+        )
+
+    def used(self, project='p', user=''):
+        rows = quotas.usage(self.db, project, user)
+        return {name: (row.in_use, row.claimed) for name, row in rows.items() if row.in_use or row.claimed}
+
+
+@on_every_server
+class TestClaims(QuotasTest):
+    def test_a_claim_comes_true(self):
+        claim_id = self.claim(SERVER, 1)
+        self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used())
+        self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used(user='u'))
+        self.record('a', SERVER, claim_id)
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
+        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+
+    def test_a_claim_is_given_back_once(self):
+        claim_id = self.claim(SERVER)
+        for _ in range(2):
+            quotas.give_back(self.db, claim_id)
+            self.assertEqual({}, self.used())
+
+    def test_refused(self):
+        self.record('a', SERVER)
+        self.claim(SERVER, 2)
+        error = self.assertRaises(OverQuota, self.claim, SERVER, 2)
+        self.assertEqual([(1, 2, 2)], [(each.requested, each.used, each.bound.limit) for each in error.exceeded])
+        self.assertEqual({'instances': (1, 1), 'cores': (2, 2)}, self.used())
+        self.assertEqual(1, len(quotas.claims(self.db, project_id='p')))
+
+    def test_a_limit_over_several_projects(self):
+        self.record('a', SERVER, project='child')
+        self.claim(SERVER, 2, members=('p', 'child'))
+        self.assertRaises(OverQuota, self.claim, SERVER, 2, members=('p', 'child'))
+
+    def test_a_part_comes_true(self):
+        claim_id = self.claim({'instances': 3, 'cores': 6})
+        self.record('a', SERVER, claim_id, keep={'state': 'watch', 'resource_id': 'a'})
+        self.assertEqual({'instances': (1, 2), 'cores': (2, 4)}, self.used())
+        new = [NewRouting('server', name, self.pod1, 'p', deltas=SERVER, user_id='u') for name in 'bc']
+        routings.record_many(self.db, new, claim_id)
+        self.assertEqual({'instances': (3, 0), 'cores': (6, 0)}, self.used())
+        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+
+    def test_settled_by_another(self):
+        """What was learned from the pod already is not counted twice when the request comes back."""
+        claim_id = self.claim(SERVER)
+        routings.record_many(self.db, [NewRouting('server', 'a', self.pod1, 'p', deltas=SERVER, user_id='u')])
+        quotas.give_back(self.db, claim_id)
+        self.record('a', SERVER, claim_id)
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
+
+    def test_no_claims_race_past_a_limit(self):
+        def take(number):
+            try:
+                claim_id = self.claim(SERVER, 7, user=f'u{number % 3}')
+            except OverQuota:
+                return 0
+            self.record(f's{number}', SERVER, claim_id)
+            return 1
+
+        with futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual(7, sum(pool.map(take, range(40))))
+        self.assertEqual({'instances': (7, 0), 'cores': (14, 0)}, self.used())
+
+
+@on_every_server
+class TestDeltas(QuotasTest):
+    def test_what_ends_counts_no_more(self):
+        self.record('a', SERVER)
+        self.assertTrue(routings.mark_deleted(self.db, 'server', 'a'))
+        self.assertFalse(routings.mark_deleted(self.db, 'server', 'a'))
+        self.assertEqual({}, self.used())
+        self.record('a', SERVER)
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
+
+    def test_missing_deltas_are_filled_in_once(self):
+        self.record('a')
+        self.assertEqual({}, self.used())
+        new = [NewRouting('server', 'a', self.pod1, 'p', deltas=SERVER)]
+        for _ in range(2):
+            routings.record_many(self.db, new)
+            self.record('a', {'instances': 9})
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
+
+    def test_changed_moved_and_removed(self):
+        self.record('a', SERVER)
+        routings.set_deltas(self.db, 'server', 'a', {'instances': 1, 'cores': 8})
+        self.assertEqual({'instances': (1, 0), 'cores': (8, 0)}, self.used())
+        routing = routings.get(self.db, 'server', 'a')
+        routings.update(self.db, routing.id, project_id='q')
+        self.assertEqual(({}, {'instances': (1, 0), 'cores': (8, 0)}), (self.used(), self.used('q')))
+        routings.delete(self.db, routing.id)
+        self.assertEqual({}, self.used('q'))
+
+    def test_recount(self):
+        self.record('a', SERVER)
+        self.claim({'cores': 3})
+        with self.db.writer() as session:
+            quotas.add(session, {('p', '', 'instances'): 5, ('p', '', 'ram'): 7}, {('p', '', 'cores'): 1})
+        self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount(self.db, 'p', ['server']))
+        self.assertEqual({'instances': (1, 0), 'cores': (2, 3)}, self.used())
+        self.assertEqual({}, quotas.recount(self.db, 'p', ['server']))
+
+
+@on_every_server
+class TestLimits(QuotasTest):
+    def test_set_shown_and_forgotten(self):
+        quotas.set_limits(self.db, 'p', '', {'cores': 5, 'gigabytes_a': 1, 'volumes': 3})
+        quotas.set_limits(self.db, 'p', '', {'cores': 6})
+        quotas.set_limits(self.db, 'p', 'u', {'cores': 2})
+        quotas.set_class_limits(self.db, 'default', {'ram': 9})
+        found = quotas.limits(self.db, ('p', 'q'), 'u')
+        self.assertEqual({'ram': 9}, found.defaults)
+        wanted = {('p', ''): {'cores': 6, 'gigabytes_a': 1, 'volumes': 3}, ('p', 'u'): {'cores': 2}}
+        self.assertEqual(wanted, found.of)
+        self.assertEqual({'u': {'cores': 2}}, quotas.limits_of_users(self.db, 'p'))
+        quotas.forget_limits(self.db, 'p', '', ['gigabytes', 'volumes'])
+        self.assertEqual({'cores': 6}, quotas.limits(self.db, ('p',)).of['p', ''])
+        quotas.forget_limits(self.db, 'p', '', ['cores'])
+        self.assertEqual({}, quotas.limits(self.db, ('p',), 'u').of)
+
+    def test_renamed(self):
+        quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
+        quotas.rename(self.db, {'gigabytes_a': 'gigabytes_b'})
+        self.assertEqual({'gigabytes_b': 1}, quotas.limits(self.db, ('p',)).of['p', ''])
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(['claim', 'record', 'learn', 'give back', 'delete', 'change', 'move']),
+        st.integers(0, 4),
+        st.integers(1, 3),
+    ),
+    max_size=25,
+)
+
+
+class TestTheyAddUp(QuotasTest):
+    """Any steps in any order: what is in use is the sum of the deltas, what is claimed that of the claims."""
+
+    @settings(max_examples=25, deadline=None)
+    @given(STEPS)
+    def test_always(self, steps):
+        run = uuid.uuid4().hex[:8]
+        projects = [f'{run}-{name}' for name in 'pq']
+        claims = {}
+        for kind, number, amount in steps:
+            self.step(kind, f'{run}-{number}', number, {'instances': 1, 'cores': amount}, projects, claims)
+        for project in projects:
+            before = self.used(project)
+            quotas.recount(self.db, project, ['server'])
+            self.assertEqual(before, self.used(project))
+            self.assertTrue(all(number >= 0 for both in before.values() for number in both))
+
+    def step(self, kind, top_id, number, deltas, projects, claims):
+        project = projects[number % 2]
+        routing = routings.get(self.db, 'server', top_id)
+        if kind == 'claim' and number not in claims:
+            claims[number] = self.claim(deltas, project=project)
+        elif kind == 'record':
+            self.record(top_id, deltas, claims.pop(number, None), project=project)
+        elif kind == 'learn':
+            new = [NewRouting('server', top_id, self.pod1, project, deltas=deltas, user_id='u')]
+            routings.record_many(self.db, new, claims.get(number))
+        elif kind == 'give back' and number in claims:
+            quotas.give_back(self.db, claims.pop(number))
+        elif kind == 'delete':
+            routings.mark_deleted(self.db, 'server', top_id)
+        elif kind == 'change':
+            routings.set_deltas(self.db, 'server', top_id, deltas, claim_id=claims.pop(number, None))
+        elif kind == 'move' and routing is not None:
+            routings.update(self.db, routing.id, project_id=projects[(number + 1) % 2])
