@@ -26,8 +26,10 @@ def adopt_pod(call: Call) -> Answer:
 
 
 def empty_project(call: Call) -> Answer:
-    """POST /projects/{project_id}/empty: delete what is left of a project that Keystone has no more, or only list it
-    with dry_run. 202, 400, 409 while Keystone has it, 422."""
+    """POST /projects/{project_id}/empty: delete what is left of a project that is gone, or list it with dry_run.
+
+    202, 400, 404, 409 while Keystone has it, 422.
+    """
     wanted = schemas.EMPTY.read(call)
     if len(call.id) > _MOST_ID:
         raise exception.NotFound('The resource could not be found.')

@@ -63,8 +63,7 @@ def drain_pod(call: Call) -> Answer:
 
 
 def list_remaining(call: Call) -> Answer:
-    """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods of its zone could take each. 200, 400,
-    404."""
+    """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods could take each. 200, 400, 404."""
     query = schemas.REMAINING.read(call)
     pod = pods.existing(call)
     filters = {**pages.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
