@@ -59,6 +59,18 @@ JOB_RUN_SECONDS = Histogram(
 )
 
 
+_OWN = (
+    REQUESTS,
+    REQUEST_SECONDS,
+    POD_CALLS,
+    POD_CALL_SECONDS,
+    BREAKER_OPEN,
+    FANOUT_PODS,
+    JOB_RUNS,
+    JOB_RUN_SECONDS,
+)
+
+
 class Collector(Protocol):
     """What gives figures when it is asked for them."""
 
@@ -123,6 +135,10 @@ class _Counted:
 
     def __init__(self, is_asked: Callable[[str], bool] | None) -> None:
         self._is_asked = is_asked
+
+    def describe(self) -> Iterable[Metric]:
+        """So that a scrape may ask for some by name."""
+        return [family for metric in _OWN for family in metric.describe()]
 
     def collect(self) -> Iterable[Metric]:
         for metric in _all_counted():

@@ -107,6 +107,11 @@ class TestExposition(testtools.TestCase):
         self.assertEqual(1, samples(text)['trio2o_breaker_open', (('pod', 'Here'), ('service', 'compute'))])
         self.assertNotIn('Gone', text)
 
+    def test_some_by_name(self):
+        metrics.fanned_out(3)
+        found = samples(get(metrics.application(), '/metrics', QUERY_STRING='name[]=trio2o_fanout_pods_count').text)
+        self.assertEqual({'trio2o_fanout_pods_count'}, {name for name, _labels in found})
+
     def test_no_series_for_when_things_began(self):
         metrics.request_answered('api', 'pods.list', '200', 0.01)
         self.assertNotIn('_created', get(metrics.application(), '/metrics').text)

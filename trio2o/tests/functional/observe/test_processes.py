@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 from datetime import timedelta
 
@@ -10,7 +11,10 @@ from trio2o.lab.emulated import faults
 from trio2o.lab.emulated.clock import Clock
 from trio2o.tests.fixtures import launch
 from trio2o.tests.functional.servers.test_commands import CommandsTestCase
+from trio2o.tests.functional.test_samples import ETC, program
 from trio2o.tests.unit.test_metrics import samples
+
+UWSGI = ETC / 'uwsgi' / 'trio2o-api.ini'
 
 
 def value(port, name, **labels):
@@ -216,3 +220,51 @@ class TestPodsStatus(CommandsTestCase):
         result = launch.run('trio2o-status', self.argument, 'upgrade', 'check')
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
         self.assertIn('Check: Endpoints of pods', result.stdout)
+
+
+class TestUnderUwsgi(CommandsTestCase):
+    def serve(self, directory):
+        """The sample, with its lines about metrics in force."""
+        text = UWSGI.read_text()
+        for pattern, replacement, times in (
+            ('^http-socket = .*$', f'http-socket = 127.0.0.1:{self.ports["api"]}', 1),
+            ('^; ((?:exec-asap|env) = .*)/run/trio2o/api-metrics$', rf'\g<1>{directory}', 2),
+        ):
+            text, changed = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            self.assertEqual(times, changed, pattern)
+        ini = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'api.ini')
+        with open(ini, 'w') as file:
+            file.write(text)
+        files = self.configure().partition('=')[2]
+        environment = {
+            **os.environ,
+            'OS_TRIO2O_CONFIG_FILES': files,
+            # In pyuwsgi Python has read its environment before the file is.
+            'PROMETHEUS_MULTIPROC_DIR': directory,
+        }
+        process = launch.subprocess.Popen(
+            [program(self, 'uwsgi'), '--ini', ini],
+            env=environment,
+            stdout=launch.subprocess.DEVNULL,
+            stderr=launch.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.addCleanup(process.wait, 60)
+        self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
+        launch.wait_until(
+            lambda: launch.request(self.ports['api'], 'GET', '/healthcheck') is not None, 60, 'uWSGI does not serve'
+        )
+        return process
+
+    def test_each_process_gives_the_sum_of_all(self):
+        directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
+        os.makedirs(directory)
+        with open(os.path.join(directory, 'counter_1.db'), 'wb'):
+            pass  # of an earlier start
+        self.serve(directory)
+        self.assertNotIn('counter_1.db', os.listdir(directory))
+        for _again in range(20):
+            self.assertEqual(200, self.request('api', 'GET', '/v1.0/pods').status)
+        labels = {'service': 'api', 'operation': 'pods.list', 'status': '200'}
+        for _again in range(10):
+            self.assertEqual(20, value(self.ports['api'], 'trio2o_http_requests_total', **labels))
