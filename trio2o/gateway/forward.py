@@ -27,6 +27,8 @@ _UNWELL = (502, 503, 504)
 #: Puts a pod's answer further into the top's terms.
 Rename = Callable[[Call, PodView, Answer], Answer]
 
+_WITH_A_BODY = frozenset({'POST', 'PUT'})
+
 
 @dataclass(frozen=True)
 class Forward:
@@ -70,7 +72,13 @@ class Forward:
 
     def _forward(self, call: Call) -> Answer:
         locator = call.runtime.locator
-        route: Route = locator.find(call, self.resource, call.id)
+        try:
+            route: Route = locator.find(call, self.resource, call.id)
+        except exception.NotFound:
+            if call.method not in _WITH_A_BODY:
+                raise
+            # A pod looks at the body first; what is wrong with that is said before what is missing.
+            return ask_any(call)
         if self.others is not None:
             self._check_others(call, route)
         if route.answer is not None and self._is_show(call):

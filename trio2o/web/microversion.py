@@ -80,7 +80,9 @@ def _requested(service: Service, headers: dict[str, str]) -> str | None:
             words = item.split()
             if service.version_name in item and len(words) == 2:
                 return words[1]
-        raise exception.BadRequest('API version None is not supported on this method.')
+        raise exception.BadRequest(
+            'The server could not comply with the request since it is either malformed or otherwise incorrect.'
+        )
     for item in reversed((value or '').split(',')):
         words = item.split(None, 1)
         if len(words) == 2 and words[0].lower() == service.version_name:

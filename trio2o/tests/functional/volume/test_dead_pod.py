@@ -100,3 +100,16 @@ class TestDeadPod(ConversationTest):
                 answer = self.cinder.get(f'/{kind}/{missing}', version=self.version)
                 direct = self.cloud.direct('Pod1', 'cinder').get(f'/{kind}/{missing}', version=self.version)
                 self.assertEqual((404, direct.json), (answer.status, answer.json))
+
+    def test_a_bad_body_for_an_unknown_id(self):
+        """A Cinder says what is wrong with the body before it looks for what it is about."""
+        direct = self.cloud.direct('Pod1', 'cinder')
+        for missing in ('4b0c6e2e-5a74-4c4c-b1f5-1c0f65f6d4ae', 'a-name'):
+            for method, path, body in (
+                ('PUT', f'/volumes/{missing}', []),
+                ('POST', f'/volumes/{missing}/action', {'os-nonsense': {}}),
+                ('POST', f'/volumes/{missing}/action', {'os-extend': {'new_size': 2}}),
+            ):
+                answer = self.cinder.request(method, path, body, version=self.version)
+                said = direct.request(method, path, body, version=self.version)
+                self.assertEqual((said.status, said.json), (answer.status, answer.json))
