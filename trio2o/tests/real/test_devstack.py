@@ -267,15 +267,12 @@ class TestDevStack(unittest.TestCase):
         self.assertEqual('DevPod1', conf.get('placement', 'region'))
 
     def boot(self, cloud, name, zone):
-        def remove():
-            cloud.do('server', 'delete', '--wait', name)
-
         shown = cloud.openstack(
             *('server', 'create', name, '--flavor', 'm1.nano', '--image', 'cirros', '--network', 'private'),
             *('--availability-zone', zone, '--wait'),
         )
         self.assertEqual('ACTIVE', shown['status'])
-        return shown['id'], remove
+        return shown['id'], lambda: cloud.do('server', 'delete', '--wait', shown['id'])
 
     def events(self):
         return self.first.log_of('t-ngw').read_text().count('os-server-external-events')
@@ -307,7 +304,7 @@ class TestDevStack(unittest.TestCase):
         # An attachment takes Nova's look-up of Cinder and Cinder's of Nova.
         cloud.openstack('volume', 'create', 'dev-volume', '--size', '1', '--availability-zone', 'az1')
         cloud.until('volume', 'dev-volume', 'available')
-        cloud.do('server', 'add', 'volume', 'dev-one', 'dev-volume')
+        cloud.do('server', 'add', 'volume', one, 'dev-volume')
         cloud.until('volume', 'dev-volume', 'in-use')
         deadline = time.monotonic() + 30
         while not self.events():
