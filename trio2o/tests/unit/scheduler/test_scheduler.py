@@ -74,6 +74,27 @@ class TestSelection(SchedulerTest):
     def test_tried_ones(self):
         self.assertEqual(['D'], self.select('az1', tried=frozenset([self.ids['A'], self.ids['B']])))
 
+    def refusal(self, zone='az1', **kwargs):
+        error = self.assertRaises(exception.Trio2oException, self.select, zone, **kwargs)
+        return error.code, error.headers.get('Retry-After'), error.message
+
+    def test_what_is_said_where_none_will_do(self):
+        text = 'No part of availability zone az1 can take a new server now.'
+        for name in 'ABD':
+            self.set(name, state='disabled')
+        self.assertEqual((503, None, text), self.refusal(resource_type='server'))
+        # One that just does not answer may be back in a moment.
+        self.set('D', state='enabled')
+        self.breakers.failed((self.ids['D'], 'compute'))
+        self.assertEqual((503, '5', text), self.refusal(resource_type='server'))
+        code, _retry, message = self.refusal('', extra_specs={'trio2o:gpu': 'yes', 'trio2o:disk': 'ssd'})
+        self.assertEqual(
+            (400, 'No valid host was found. No part of this cloud has what the flavor asks for: disk=ssd, gpu=yes.'),
+            (code, message),
+        )
+        self.assertIn('No valid backend was found.', self.refusal(service='volume', extra_specs={'trio2o:a': 'b'})[2])
+        self.assertEqual([], self.bound())
+
     def test_the_top_region_is_never_chosen(self):
         self.add('RegionOne', '')
         self.assertNotIn('RegionOne', self.select())
