@@ -20,6 +20,7 @@ from typing import Any
 from oslo_db import exception as db_exc
 
 from trio2o import exception
+from trio2o.context import working_for
 from trio2o.db import moves
 from trio2o.gateway.kinds import SERVER
 from trio2o.gateway.place import Place
@@ -90,19 +91,20 @@ class Clockwork:
                     self._changed.wait(self._later[0][0] - time.monotonic() if self._later else None)
                 _due, _number, call, function = heapq.heappop(self._later)
             try:
-                call.runtime.executor.submit(_logged, function)
+                call.runtime.executor.submit(_work, call, function)
             except RuntimeError:
                 continue  # the service has ended
 
 
-def _logged(function: Callable[[], None]) -> None:
-    """In the background nobody else would tell what went wrong."""
-    try:
-        function()
-    except exception.Trio2oException as error:
-        LOG.warning('a server that failed is not made anew: %s', error)
-    except db_exc.DBError:
-        LOG.exception('a server that failed is not made anew')
+def _work(call: Call, function: Callable[[], None]) -> None:
+    """Do something for a request that was answered long ago, and tell what went wrong: nobody else would."""
+    with working_for(call.context.request_id):
+        try:
+            function()
+        except exception.Trio2oException as error:
+            LOG.warning('a server that failed is not made anew: %s', error)
+        except db_exc.DBError:
+            LOG.exception('a server that failed is not made anew')
 
 
 CLOCKWORK = Clockwork()
