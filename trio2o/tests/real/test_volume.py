@@ -29,6 +29,7 @@ class Stage(fixtures.Fixture):
         self.flavor = temporary_name('volume')
         # The tests keep less than they make, but what is deleted counts until it is gone.
         self.admin.do('quota', 'set', '--volumes', '60', '--gigabytes', '200', '--snapshots', '60', 'demo')
+        self.addCleanup(self.admin.do, 'quota', 'delete', '--volume', 'demo')
         self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
 
     def _project(self, name):
