@@ -49,7 +49,7 @@ class TestProviders(testtools.TestCase):
         amount = self.vcpus(*hosts)
         self.assertTrue(0 <= amount.largest <= amount.free <= amount.capacity)
         self.assertEqual(sum(row[1] for row in rows), amount.used)
-        self.assertTrue(amount.free >= amount.capacity - amount.used)
+        self.assertGreaterEqual(amount.free, amount.capacity - amount.used)
 
 
 class TestPools(testtools.TestCase):

@@ -204,7 +204,7 @@ class TestWeights(SchedulingTest):
         for one, weight in raw.items():
             for other, less in raw.items():
                 if weight > less:
-                    self.assertTrue(scaled[one] >= scaled[other])
+                    self.assertGreaterEqual(scaled[one], scaled[other])
         self.assertEqual(set(raw), set(scaled))
 
     def test_infinite_is_a_little_more(self):
