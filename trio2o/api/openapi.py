@@ -105,7 +105,7 @@ def _operation(operation: Operation, accepted: Body | Query | None, given: Json 
         ]
     elif isinstance(accepted, Body):
         found['requestBody'] = {
-            'required': True,
+            'required': accepted.is_required,
             'content': {'application/json': {'schema': accepted.document}},
         }
     return found

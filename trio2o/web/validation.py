@@ -37,6 +37,9 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 class Body:
     """What the object under one key of a JSON body must look like."""
 
+    #: Whether it may not be left out; for the documentation.
+    is_required = True
+
     def __init__(
         self,
         key: str,

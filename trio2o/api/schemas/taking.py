@@ -11,6 +11,8 @@ from trio2o.web.validation import Body, Query
 class Options(Body):
     """A body that is options and nothing around them; it may be left out."""
 
+    is_required = False
+
     @property
     def document(self) -> Json:
         return self.schema

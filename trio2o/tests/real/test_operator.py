@@ -147,7 +147,7 @@ class OperatorDayTest(unittest.TestCase):
             'tenant server show day-2': r'pod_name +\| Pod1',
             'pod show Pod2 -c state': r'(?s)maintenance.*new switches',
             'job redo --wait $(': 'success',
-            'job show $job -c type': r'(?s)adopt_pod.*state=fail',
+            'job show $job -c type': r'(?s)Pod2.*state=fail.*adopt_pod',
             'job show $job -f value': 'success',
             'pod drain Pod2 --list': r'server .*Pod1',
             'binding list --project demo --history': 'Pod2',
