@@ -58,6 +58,8 @@ class Stage(fixtures.Fixture):
         self.flavor = self.operator.compute.create_flavor(
             name=temporary_name('compute'), ram=128, vcpus=1, disk=1, is_public=True
         )
+        # Other tests leave servers behind.
+        self.operator.compute.update_quota_set(self.cloud.current_project_id, instances=100, cores=200)
         self.servers = {zone: self.boot(zone) for zone in ZONES}
         for server in self.servers.values():
             self.cloud.compute.wait_for_server(server, wait=SECONDS, interval=0.5)
@@ -221,14 +223,15 @@ class TestSameEverywhere(ComputeTest):
         self.assertEqual([None] * 2, [pod.compute.find_flavor(name) for pod in self.pods.values()])
 
     def test_quotas(self):
-        before = self.operator.compute.get_quota_set('demo').server_groups
+        project_id = self.cloud.current_project_id
+        before = self.operator.compute.get_quota_set(project_id).server_groups
         self.admin.do('quota', 'set', '--server-groups', str(before + 3), 'demo')
         try:
             rows = {row['Resource']: row['Limit'] for row in self.admin.openstack('quota', 'show', 'demo')}
             self.assertEqual(before + 3, rows['server-groups' if 'server-groups' in rows else 'server_groups'])
             self.assertEqual(before + 3, self.cloud.compute.get_limits().absolute.server_groups)
         finally:
-            self.operator.compute.update_quota_set('demo', server_groups=before)
+            self.operator.compute.update_quota_set(project_id, server_groups=before)
 
 
 class TestServerGroups(ComputeTest):
