@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--routings', type=int, default=0, metavar='N', help='a show over N routings and over 2000, none from memory'
     )
+    parser.add_argument('--claims', action='store_true', help='a create with limits and one without, and its queries')
     parser.add_argument('--profile', action='store_true', help="where the gateway's time goes, for each case")
     parser.add_argument(
         '--option', action='append', default=[], metavar='SECTION.NAME=VALUE', help="of the gateway's configuration"
@@ -84,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if chosen.routings:
                 return _over_routings(chosen, directory, cloud)
+            if chosen.claims:
+                return _over_claims(chosen, directory, cloud)
             return _compare(chosen, directory, cloud)
         except (Failed, running.NotServing) as error:
             _tell_logs(directory)
@@ -163,6 +166,31 @@ def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, 
         print(json.dumps({count: asdict(measured) for count, measured in found.items()}, indent=1))
     else:
         print(report.routings(found))
+    return 0
+
+
+def _over_claims(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
+    """Two gateways, one whose limits are claimed from and one without limits, measured in turns."""
+    case = next(case for case in cases_for(cloud) if case.name == CREATE)
+    found: dict[str, Measured] = {}
+    statements: dict[str, int] = {}
+    with contextlib.ExitStack() as stack:
+        targets = {}
+        for driver in ('unlimited', 'db'):
+            own = os.path.join(directory, driver)
+            os.mkdir(own)
+            gateway = running.Gateway(own, cloud, chosen.backend, [*chosen.option, f'quota.driver={driver}'])
+            statements[driver] = gateway.statements(case)
+            targets[driver] = Target(gateway.url, (stack.enter_context(gateway.running()),))
+        for _turn in range(TURNS):
+            for driver, target in targets.items():
+                now = measure(target, case, cloud['tokens'][case.token], 1, chosen.seconds)
+                found[driver] = min(found.get(driver, now), now, key=lambda measured: measured.cpu)
+    if chosen.json:
+        figures = {driver: {**asdict(found[driver]), 'statements': statements[driver]} for driver in found}
+        print(json.dumps(figures, indent=1))
+    else:
+        print(report.claims(found, statements))
     return 0
 
 

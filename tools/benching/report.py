@@ -50,6 +50,17 @@ def routings(found: Mapping[int, Measured]) -> str:
     return f'{_aligned(lines)}\nratio of CPU: {many.cpu / few.cpu:.2f}'
 
 
+def claims(found: Mapping[str, Measured], statements: Mapping[str, int]) -> str:
+    """A create without limits, and with limits that are claimed from."""
+    lines = [['create, quota', 'CPU ms', 'p50 ms', 'p99 ms', 'queries']]
+    for driver, measured in found.items():
+        lines.append(
+            [driver, f'{measured.cpu:.2f}', f'{measured.p50:.2f}', f'{measured.p99:.2f}', str(statements[driver])]
+        )
+    without, claimed = found['unlimited'], found['db']
+    return f'{_aligned(lines)}\nratio of CPU: {claimed.cpu / without.cpu:.2f}'
+
+
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return '\n'.join(

@@ -18,8 +18,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from trio2o import api
+import sqlalchemy
+from load import Case
+
+from trio2o import api, nova_apigw
 from trio2o import conf as trio2o_conf
+from trio2o.conf.quota import DEFAULTS
 from trio2o.db import migration, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.records import NewRouting
@@ -86,6 +90,8 @@ class Gateway:
                 'nova_apigw': {'bind_host': '127.0.0.1', 'bind_port': str(self.port)},
                 'keystone_authtoken': {**identity, 'www_authenticate_uri': keystone},
                 'service_auth': identity,
+                # Limits that are never reached, so that a create claims what it needs, as it mostly does.
+                'quota': dict.fromkeys(DEFAULTS, '1000000000'),
             }
         )
         for option in options:
@@ -110,6 +116,8 @@ class Gateway:
                 raise RuntimeError(f'{name} was not registered: {status} {answer.decode()}')
             found[name] = json.loads(answer)['pod']['pod_id']
             db_pods.set_reconciled(self.db, found[name], utcnow())
+        for view in runtime.registry.refresh().pods:
+            runtime.sync.join(view)
         rows = [
             self._routing(found[pod], project, server)
             for project, servers in self._cloud['servers'].items()
@@ -118,6 +126,30 @@ class Gateway:
         routings.record_many(self.db, rows)
         runtime.executor.shutdown()
         return found
+
+    def statements(self, case: Case) -> int:
+        """How many statements the database gets for one request, when everything else is warm."""
+        runtime = build_runtime(trio2o_conf.new_config(files=[self.config]), db=self.db)
+        app = WSGITransport({'compute.bench': build_service(nova_apigw.SERVICE, runtime.conf, runtime)})
+        headers = [('X-Auth-Token', self._cloud['tokens'][case.token]), ('Content-Type', 'application/json')]
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            seen.append(statement)
+
+        sqlalchemy.event.listen(self.db.engine, 'before_cursor_execute', note)
+        try:
+            for _turn in range(2):
+                seen.clear()
+                status, _headers, answer = app.request(
+                    case.method, f'http://compute.bench/v2.1{case.paths[0]}', headers, case.body.encode()
+                )
+                if status >= 300:
+                    raise NotServing(f'{case.name}: {status} {answer.decode()}')
+        finally:
+            sqlalchemy.event.remove(self.db.engine, 'before_cursor_execute', note)
+            runtime.executor.shutdown()
+        return len(seen)
 
     def _routing(self, pod_id: str, project: str, server_id: str) -> NewRouting:
         return NewRouting(

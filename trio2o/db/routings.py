@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from trio2o.db import models, quotas
 from trio2o.db.errors import NotFound
-from trio2o.db.records import NewRouting, Routing
+from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 from trio2o.db.statements import Columns, changed, insert_or_ignore
 
@@ -102,7 +102,7 @@ def record(
     deltas: Mapping[str, int] | None = None,
     state: str = 'active',
     user_id: str = '',
-    claim_id: str | None = None,
+    claim: QuotaClaim | None = None,
     keep: Mapping[str, Any] | None = None,
 ) -> Routing:
     """Record where a resource is.
@@ -111,7 +111,7 @@ def record(
     and the state follows. One that was deleted is taken over as it is now: the resource is there
     again, perhaps in another pod. Deltas that are new are counted as in use.
 
-    :param claim_id: the claim that the deltas come true of; what is left of it is given back
+    :param claim: the claim that the deltas come true of; what is left of it is given back
     :param keep: columns of what is left of it, which then stays open
     :returns: the routing as it is now: another pod's, when that was first and is live
     :raises NotFound: there is no such pod
@@ -133,18 +133,20 @@ def record(
                 _update(session, known.id, changes)
             now = _by_id(session, known.id) if changes else known
             in_use = _counted(now) if is_new else _difference(known, now)
-            quotas.add(session, in_use, _taken(session, claim_id, deltas, keep))
+            quotas.add(session, in_use, _taken(session, claim, deltas, keep))
             return now
     except db_exc.DBReferenceError as error:
         raise NotFound('pod', pod_id) from error
 
 
 def _taken(
-    session: Session, claim_id: str | None, deltas: Mapping[str, int] | None, keep: Mapping[str, Any] | None
+    session: Session, claim: QuotaClaim | None, deltas: Mapping[str, int] | None, keep: Mapping[str, Any] | None
 ) -> dict[quotas.Key, int]:
-    if claim_id is None:
+    if claim is None:
         return {}
-    return quotas.consume(session, claim_id, None if keep is None else deltas or {}, **(keep or {}))
+    if keep is None:
+        return quotas.end(session, claim)
+    return quotas.consume(session, claim.id, deltas or {}, **keep)
 
 
 def _counted(routing: Routing | None) -> dict[quotas.Key, int]:

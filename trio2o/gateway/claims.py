@@ -143,7 +143,7 @@ class Claiming:
             resource.created_at(item),
             deltas=deltas,
             user_id=asked.user_id if resource.service == 'compute' else '',
-            claim_id=self.claim.id,
+            claim=self.claim.row,
             keep=self._quota.rest(pod.id, resource.type, item['id']) if rest else None,
         )
         if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:

@@ -54,13 +54,17 @@ class Asked:
 class Claim:
     """What was granted.
 
-    :ivar id: None: no limit applies, and nothing was claimed
+    :ivar row: None: no limit applies, and nothing was claimed
     :ivar count: how many of those asked for
     """
 
-    id: str | None
+    row: QuotaClaim | None
     asked: Asked
     count: int = 1
+
+    @property
+    def id(self) -> str | None:
+        return self.row.id if self.row is not None else None
 
 
 class Refused(Exception):
@@ -99,7 +103,7 @@ class Quota:
             row = self._row(asked, times(asked.once, count), 'open', self._claim_seconds)
             try:
                 quotas.claim(self._db, row, bounds)
-                return Claim(row.id, asked, count)
+                return Claim(row, asked, count)
             except OverQuota as error:
                 fewer = _fewer(asked, error.exceeded)
                 if fewer is None or not asked.least <= fewer < count:

@@ -119,7 +119,8 @@ class UnifiedDriver(Driver):
         return found
 
     def _open(self, service: str) -> Limits:
-        oslo_limit._SDK_CONNECTION = connection.Connection(session=self.identity.session).identity
+        identity: Any = connection.Connection(session=self.identity.session).identity
+        oslo_limit._SDK_CONNECTION = identity
         of_process = oslo_limit.CONF
         of_process.set_override('endpoint_region_name', self.conf.region_name, 'oslo_limit')
         *others, last = _TYPES[service]

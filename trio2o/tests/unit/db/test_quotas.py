@@ -18,6 +18,10 @@ SERVER = {'instances': 1, 'cores': 2}
 
 
 class QuotasTest(DatabaseTest):
+    def setUp(self):
+        super().setUp()
+        self.rows = {}
+
     def claim(self, amounts, limit=None, project='p', user='u', **more):
         row = QuotaClaim(
             id=str(uuid.uuid4()),
@@ -33,6 +37,7 @@ class QuotasTest(DatabaseTest):
         )
         bounds = [] if limit is None else [Bound(project, '', 'instances', limit, **more)]
         quotas.claim(self.db, row, bounds)
+        self.rows[row.id] = row
         return row.id
 
     def record(self, top_id, deltas=None, claim_id=None, project='p', **more):
@@ -44,7 +49,7 @@ class QuotasTest(DatabaseTest):
             project_id=project,
             user_id='u',
             deltas=deltas,
-            claim_id=claim_id,
+            claim=self.rows.get(claim_id),
             **more,
         )
 
