@@ -137,7 +137,8 @@ OPERATIONS = OperationTable(
             Operation('usages.list', 'GET', '/usages', usages.list_usages, role=READER),
         ],
         ACCEPTS,
-    )
+    ),
+    fixed_wins=True,
 )
 
 

@@ -67,8 +67,10 @@ class _Node:
 class OperationTable:
     """Rows arranged for matching: one dictionary step for each segment of the path."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[Operation], fixed_wins: bool = False) -> None:
+        """:param fixed_wins: a path that a row spells out has the methods of such rows alone"""
         self._root = _Node()
+        self._fixed_wins = fixed_wins
         self._operations = tuple(operations)
         names: set[str] = set()
         for operation in self._operations:
@@ -129,7 +131,7 @@ class OperationTable:
         fixed = node.static.get(segments[at])
         if fixed is not None:
             found = self._find(fixed, segments, at + 1, method, values)
-            if found is not None:
+            if found is not None or (self._fixed_wins and at + 1 == len(segments) and fixed.methods):
                 return found
         if node.variable is None or not segments[at]:
             return None

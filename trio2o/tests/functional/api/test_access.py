@@ -103,6 +103,7 @@ class TestAccess(AdminApiTestCase):
         self.assertEqual('GET, HEAD, OPTIONS, POST', answer.headers['Allow'])
         self.assertEqual('DELETE, GET, HEAD, OPTIONS, PATCH, PUT', self.api.post('/pods/x', {}).headers['Allow'])
         self.assertEqual('OPTIONS, POST', self.api.get('/jobs/x/redo').headers['Allow'])
+        self.assertEqual('OPTIONS, POST', self.assertAnswer(405, self.api.get('/pods/select')).headers['Allow'])
 
     def test_errors_are_json_whatever_is_accepted(self):
         for path in ('/nope', '/pods/nope', '/pods?nope=1'):
