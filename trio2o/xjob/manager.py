@@ -216,8 +216,8 @@ class JobManager:
         if job_id is None:
             return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._most_of_pod)
         job = db_jobs.get(db, job_id)
-        if job is None or job.type not in self._jobs:
-            return None
+        if job is None or job.type not in self._jobs or not job.is_active:
+            return None  # mostly: a scan was faster than the message
         return db_jobs.claim_id(db, job_id, self.owner, lease, now, self._most_of_pod)
 
     def _run(self, kind: Job, task: RunningTask) -> JobRecord | None:

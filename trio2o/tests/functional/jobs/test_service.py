@@ -143,8 +143,9 @@ class TestService(ServiceCase):
 class TestPeriodic(testtools.TestCase):
     def setUp(self):
         super().setUp()
-        options = {'repair_interval': 300, 'reconcile_interval': 0, 'endpoint_interval': 30}
-        self.conf = self.useFixture(ConfFixture(xjob=options)).conf
+        options = {'repair_interval': 300, 'reconcile_interval': 0, 'endpoint_interval': 30, 'usage_interval': 0}
+        quota = {'settle_interval': 0, 'recount_interval': 0}
+        self.conf = self.useFixture(ConfFixture(xjob=options, quota=quota)).conf
         self.db = Database(self.conf)
         self.addCleanup(self.db.dispose)
         db_pods.create(self.db, pod_name='Pod1', az_name='az1')

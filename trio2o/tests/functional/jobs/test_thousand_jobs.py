@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A thousand jobs on a real MariaDB and RabbitMQ, while workers are killed and the broker is taken away.
 
-The workers are the real command. What they do is a job type of an operator's own, found by its entry point: three
+The workers are the real command. What they do is a job type of an operator's own, found by its entry point: two
 steps, each of which looks whether its effect is there, and makes it if it is not. The table of effects takes any row,
 as a cloud takes any server: done twice would show.
 """
@@ -28,13 +28,13 @@ from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture
 
 JOBS = 1000
-STEPS = 3
+STEPS = 2
 WORKERS = 2
 KILLS = 4
 BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
 
 #: A good part of a minute when the machine is ours alone; others may be on it.
-PATIENCE = 400
+PATIENCE = 900
 
 PLUGIN = textwrap.dedent(f"""
     import contextlib, os, time
@@ -141,7 +141,7 @@ class TestThousandJobs(testtools.TestCase):
             # Spread over the whole of the work, wherever it is slow.
             enough = (turn + 1) * JOBS // (KILLS + 1)
             while self.ended() < enough and time.monotonic() < deadline:
-                time.sleep(0.2)
+                time.sleep(0.5)
             victim = workers[turn % WORKERS]
             victim.kill()
             killed_at_work += self.execute(
