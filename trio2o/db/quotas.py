@@ -464,12 +464,14 @@ def _are_or_begin(column: Any, names: Iterable[str]) -> list[Any]:
 
 @retry_on_deadlock
 def rename(db: Database, old: Mapping[str, str]) -> None:
-    """Rename resources in limits and counters, as those of a volume type are with it.
+    """Rename resources in limits, as those of a volume type are with it.
+
+    Counters are those of the deltas of routings, and follow them.
 
     :param old: old name -> new name
     """
     with db.writer() as session:
         for before, after in sorted(old.items()):
-            for model in (_Q, _K, models.QuotaUsage):
+            for model in (_Q, _K):
                 changed(session, sqlalchemy.delete(model).where(model.resource == after))
                 changed(session, sqlalchemy.update(model).where(model.resource == before).values(resource=after))

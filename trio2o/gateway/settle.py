@@ -53,7 +53,7 @@ _WITH: Mapping[str, tuple[str, ...]] = {
 
 _PAGE = 500
 #: Claims of one project that are looked into before a request is refused.
-_MOST = 50
+_MOST = 20
 #: A claim is looked at the more seldom the longer it lasts: after so much of its age again.
 _PATIENCE = 0.25
 

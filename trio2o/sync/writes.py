@@ -13,9 +13,11 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.pods.registry import PodView
+from trio2o.quota.amounts import TYPED
 from trio2o.sync import reconcile
 from trio2o.sync.converge import ROUNDS, Converger, Outcome, is_current
 from trio2o.sync.kinds import (
@@ -262,6 +264,7 @@ class Writer(Converger):
 
     def _type_was_renamed(self, old: str, new: str) -> None:
         """The limits of a volume type have its name, and are renamed with it by every pod."""
+        db_quotas.rename(self._db, {f'{name}_{old}': f'{name}_{new}' for name in TYPED})
         for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
             for obj in replicas.list_objects(self._db, kind):
                 limits = {

@@ -230,6 +230,26 @@ class TestUnified(LimitsCase):
         self.assertIn('Limits cannot be read from Keystone now', answer.fault)
 
 
+class TestAdminApi(QuotaCase):
+    def test_recount_of_a_project(self):
+        self.cloud.lab.add_servers('Pod1', 'demo', 2)
+        path = f'/projects/{self.project}/recount'
+        answer = self.cloud.api.post(path)
+        self.assertEqual((202, 'recount_quota'), (answer.status, answer.json.get('job', {}).get('type')), answer.text)
+        self.cloud.run_jobs()
+        self.assertUsed(instances=2)
+        self.assertEqual(403, self.cloud.api.post(path, as_='reader').status)
+        self.assertEqual(422, self.cloud.api.post(path, {'project': 1}).status)
+
+    def test_limits_of_a_type_are_renamed_with_it(self):
+        made = self.cloud.cinder.post('/types', {'volume_type': {'name': 'gold'}}, as_='admin')['volume_type']
+        body = {'quota_set': {'gigabytes_gold': 5}}
+        self.assertEqual(200, self.cloud.cinder.put(f'/os-quota-sets/{self.project}', body, as_='admin').status)
+        body = {'volume_type': {'name': 'silver'}}
+        self.assertEqual(200, self.cloud.cinder.put(f'/types/{made["id"]}', body, as_='admin').status)
+        self.make_volume(status=413, size=6, volume_type='silver')
+
+
 class TestPlugIns(QuotaCase):
     def test_one_that_is_not_there(self):
         conf = self.useFixture(ConfFixture(quota={'driver': 'no-such'})).conf

@@ -11,7 +11,7 @@ from trio2o.cinder_apigw import SERVICE
 from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.place import Place
-from trio2o.gateway.quotas import QuotaRead
+from trio2o.gateway.quotas import ClassRead, LimitsRead, QuotaRead
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.sum import Sum
 from trio2o.web.microversion import Version
@@ -24,8 +24,8 @@ HANDLERS = {
     'cross_pod_check': (Forward,),
     'create': (Place,),
     'fanout_list': (Gather,),
-    'fanout_sum': (Sum,),
-    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
+    'fanout_sum': (Sum, LimitsRead),
+    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead, ClassRead),
 }
 #: Served by something else, and why.
 OTHERWISE = {
