@@ -76,6 +76,15 @@ class TestService(ServiceCase):
             self.jobs.submit('noted', str(number))
             self.assertRuns()
 
+    def test_a_message_starts_one_that_is_redone(self):
+        service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
+        self.wait_until(lambda: service.is_connected)
+        job = self.jobs.submit('noted', 'key')
+        self.assertRuns()
+        self.wait_until(lambda: db_jobs.get(self.db, job.id).state == 'success')
+        self.assertEqual(job.id, self.jobs.redo(job.id).id)
+        self.assertRuns()
+
     def test_without_a_message_a_scan_finds_it(self):
         self.service(transport_url='fake://')
         db_jobs.submit(self.db, 'noted', 'key')
