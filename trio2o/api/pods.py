@@ -93,6 +93,9 @@ def delete_pod(call: Call) -> Answer:
     if not db_pods.delete(db, pod.pod_id):
         raise _not_found(pod.pod_id)
     call.runtime.registry.refresh()
+    if count:
+        # What was in it counts no more.
+        call.runtime.jobs.submit('recount_quota', 'all', request_id=call.context.request_id)
     LOG.info('pod %s (%s) is deleted, with %d routings', pod.pod_name, pod.pod_id, count)
     return Answer.of({})
 

@@ -23,7 +23,7 @@ from trio2o.pods.registry import PodView
 from trio2o.sync.engine import CHANGED, CONFLICT, KNOWN, NEW, Meeting
 from trio2o.sync.podapi import Refused
 from trio2o.xjob.jobs.base import Task, TryAgain
-from trio2o.xjob.routes import Compared, Routes, Taken
+from trio2o.xjob.routes import Compared, Routes, Taken, split_deleted
 
 LOG = logging.getLogger(__name__)
 
@@ -185,6 +185,8 @@ class Adoption:
 
     def _take_page(self, routes: Routes, page: list[Item]) -> None:
         resource = routes.resource
+        # Nova lists some that are just going.
+        page, _deleted = split_deleted(page)
         if self._is_dry_run:
             self._report.compared(resource, page, routes.compare(page))
         else:

@@ -88,10 +88,13 @@ def _follow(routes: Routes, since: datetime) -> dict[str, int | str]:
 def _compare(routes: Routes, started: datetime) -> dict[str, int | str]:
     seen: set[str] = set()
     taken = Taken()
+    ended = 0
     for page in routes.pages():
-        seen.update(item['id'] for item in page)
-        _add(taken, routes.take(page))
-    return _counts(routes.resource, len(seen), taken, routes.end_gone(seen, started))
+        there, deleted = split_deleted(page)
+        seen.update(item['id'] for item in there)
+        _add(taken, routes.take(there))
+        ended += routes.end_deleted(deleted)
+    return _counts(routes.resource, len(seen), taken, ended + routes.end_gone(seen, started))
 
 
 def _add(total: Taken, more: Taken) -> None:

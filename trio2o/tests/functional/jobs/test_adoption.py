@@ -183,6 +183,13 @@ class TestAdoption(AdoptionCase):
         self.assertEqual({'tier': '1'}, self.third.cinder.types[their_type['id']]['extra_specs'])
         self.assertEqual([], self.behind('Pod3'))
 
+    def test_what_is_just_going_is_not_taken_in(self):
+        self.fill()
+        self.servers[0]['vm_state'] = 'deleted'
+        self.register()
+        self.assertEqual(2, self.adopt()['resources']['servers']['total'])
+        self.assertIsNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
+
     def test_again_finds_nothing_new(self):
         self.fill()
         self.register()
@@ -214,6 +221,8 @@ class TestAdoption(AdoptionCase):
         self.assertIn(flavor['id'], self.third.nova.flavors)
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.servers[0]["id"]}').status)
         self.assertEqual({}, {kind: count for kind, count in self.counts(pod_id).items() if count})
+        usage = quotas.usage(self.cloud.runtime.db, self.cloud.project_id('demo'))
+        self.assertEqual({0}, {row.in_use for row in usage.values()})
 
     def counts(self, pod_id):
         db = self.cloud.runtime.db
