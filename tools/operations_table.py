@@ -51,8 +51,8 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Something new': (
         'Goes to the cloud of what the request refers to (volumes, snapshots, affinity groups, other servers, '
-        'hosts), and else to the best one of the availability zone. References that are in different clouds, or in another '
-        'zone than the one asked for, are a 400 that names them.',
+        'hosts), and else to the best one of the availability zone. References that are in different clouds, or in '
+        'another zone than the one asked for, are a 400 that names them.',
         (Place, TwinnedCreate),
     ),
     'Lists': (
@@ -118,12 +118,12 @@ NOTES = {
     'migrations.list': 'The same ids are used below servers.',
     'quota_sets.update': 'Compared with what all clouds use together, unless ``force`` is given.',
     'server_external_events.create': 'An event for a server nobody knows yet goes to all clouds.',
-    'server_groups.create': 'Its servers may be in any zone; those of an ``affinity`` group are all in the zone of the '
-    'first.',
+    'server_groups.create': 'Its servers may be in any zone; those of an ``affinity`` group are all in the zone of '
+    'the first.',
     'server_groups.show': 'Members are those of all clouds.',
     'servers.create': 'Servers made together are in one cloud.',
-    'servers.show': 'From 2.69 a server in a pod that does not answer is shown with status ``UNKNOWN``, its project, zone '
-    'and time of creation; image and flavor are not known then.',
+    'servers.show': 'From 2.69 a server in a pod that does not answer is shown with status ``UNKNOWN``, its project, '
+    'zone and time of creation; image and flavor are not known then.',
     'servers.list': 'Servers that are still being built stand by their time of creation.',
     'services.list': 'From 2.69 compute services of a pod that does not answer are listed with status ``UNKNOWN``.',
     'simple_tenant_usage.list': 'From 2.40 a page is so many servers, over all clouds.',

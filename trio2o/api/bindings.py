@@ -87,8 +87,8 @@ def update_binding(call: Call) -> Answer:
     binding = db_bindings.get(db, call.id)
     if binding is None or not binding.is_current:
         raise _not_found(call.id)
-    is_pinned: bool = wanted.get('is_pinned', binding.is_pinned or wanted.get('is_exclusive', False))
-    is_exclusive: bool = wanted.get('is_exclusive', binding.is_exclusive and is_pinned)
+    is_pinned = bool(wanted.get('is_pinned', binding.is_pinned or wanted.get('is_exclusive', False)))
+    is_exclusive = bool(wanted.get('is_exclusive', binding.is_exclusive and is_pinned))
     if is_exclusive and not is_pinned:
         raise _refused('is_exclusive', 'only a binding by hand (is_pinned) can be')
     pod_id = wanted.get('pod_id', binding.pod_id)

@@ -63,8 +63,10 @@ def _free_port() -> int:
 
 
 def ends_with_us(last_words: int) -> Callable[[], object]:
-    """For a child to call before it becomes a program: Linux then sends it a signal when the thread that started it
-    is gone, however that came."""
+    """For a child to call before it becomes a program: let Linux send it a signal when we are gone, however we went.
+
+    Gone is the thread that started it.
+    """
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(_PR_SET_PDEATHSIG, last_words)
 
