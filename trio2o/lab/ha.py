@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import contextlib
+import csv
 import dataclasses
 import json
 import os
@@ -255,6 +256,16 @@ def tell_haproxy(state: pathlib.Path, command: str) -> str:
         return b''.join(iter(lambda: connection.recv(65536), b'')).decode().strip()
 
 
+def await_idle(state: pathlib.Path, backend: str) -> None:
+    """Wait until HAProxy has no request at a server any more, as long as one may take."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        rows = list(csv.DictReader(tell_haproxy(state, 'show stat').removeprefix('# ').splitlines()))
+        if any(f'{row["pxname"]}/{row["svname"]}' == backend and row['scur'] == '0' for row in rows):
+            return
+        time.sleep(POLL_SECONDS)
+
+
 def restart(state: pathlib.Path, name: str) -> None:
     """Restart a process so that no request is lost: out of HAProxy's sight first, then asked to end.
 
@@ -263,6 +274,7 @@ def restart(state: pathlib.Path, name: str) -> None:
     before = chosen_of(state, name)
     if before.backend is not None:
         tell_haproxy(state, f'set server {before.backend} state drain')
+        await_idle(state, before.backend)
     send(before.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS + START_SECONDS
     while (after := chosen_of(state, name)).pid == before.pid or after.state != 'running':
