@@ -72,6 +72,10 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
 
 
+#: More than any pod takes, and far less than counters hold.
+_MOST = 0x7FFFFFFF
+
+
 def default_type(call: Call) -> VolumeType | None:
     """The type of a volume of this project for which none was named."""
     own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
@@ -84,4 +88,4 @@ def whole(value: Any, default: int = 0) -> int:
         return default
     if isinstance(value, str):
         value = int(value) if value.strip().isdecimal() and len(value) < 30 else default
-    return value if isinstance(value, int) and value >= 0 else default
+    return min(value, _MOST) if isinstance(value, int) and value >= 0 else default

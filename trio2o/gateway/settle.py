@@ -104,7 +104,10 @@ class Settler:
         done, _late = futures.wait(looks, deadline.remaining())
         if not deadline.is_over():
             self._count_also()
-        return any([look.result() for look in done])
+        for look in done:
+            if look.exception() is not None:
+                LOG.warning('a claim of project %s could not be settled', project_id, exc_info=look.exception())
+        return any(look.exception() is None and look.result() for look in done)
 
     def settle(self, claim: QuotaClaim) -> bool:
         """Look into one claim. :returns: whether it is settled"""
