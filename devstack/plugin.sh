@@ -312,7 +312,27 @@ function _register_trio2o_pod {
     if [[ "$(_trio2o_admin GET "pods?pod_name=$1")" == *"\"$1\""* ]]; then
         return
     fi
-    _trio2o_admin POST pods "{\"pod\": {\"pod_name\": \"$1\", \"az_name\": \"$2\", \"pod_az_name\": \"$3\"}}"
+    local answer pod
+    answer=$(_trio2o_admin POST pods \
+        "{\"pod\": {\"pod_name\": \"$1\", \"az_name\": \"$2\", \"pod_az_name\": \"$3\"}}")
+    pod=${answer#*\"pod_id\":\"}
+    pod=${pod%%\"*}
+    if [[ -n "$2" ]]; then
+        _await_trio2o_pod "$pod"
+    fi
+}
+
+# _await_trio2o_pod() - Until a pod has joined: its flavors and types are the cloud's, and the other way round
+function _await_trio2o_pod {
+    local deadline
+    deadline=$((SECONDS + SERVICE_TIMEOUT))
+    until [[ "$(_trio2o_admin GET "jobs?type=sync_pod&state=success&resource_key=$1")" == *'"sync_pod"'* ]]; do
+        if [[ $SECONDS -ge $deadline ]]; then
+            warn $LINENO "the pod $1 is not in step with the others yet: see the jobs of the Admin API"
+            return 0
+        fi
+        sleep 1
+    done
 }
 
 # register_trio2o_pods() - The top region and this node's pod
