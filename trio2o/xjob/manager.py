@@ -65,6 +65,7 @@ class RunningTask:
         self.runtime = manager.runtime
         self._manager = manager
         self._deadline = deadline
+        self._held_until = job.lease_until or manager.clock()
         self._interrupted: str | None = None
         self._woken = threading.Event()
         self._ended = threading.Event()
@@ -83,6 +84,9 @@ class RunningTask:
 
     def check(self) -> None:
         self._check_time()
+        if self._interrupted is None and self._manager.is_late(self._held_until):
+            # On a machine that hardly gets on, the heartbeats may be late, and the job another's by now.
+            self.beat()
         if self._interrupted is not None:
             raise Interrupted(self._interrupted)
 
@@ -116,7 +120,9 @@ class RunningTask:
         job = self._manager.prolong(self.job)
         if job is None:
             self.interrupt('another worker has taken it over')
-        elif job.is_cancel_wanted:
+            return
+        self._held_until = job.lease_until or self._held_until
+        if job.is_cancel_wanted:
             self.interrupt('it was cancelled')
 
     def beat_until_ended(self, seconds: float) -> None:
@@ -202,6 +208,10 @@ class JobManager:
         self._is_stopping = True
         for task in list(self._running.values()):
             task.interrupt('its worker is stopping')
+
+    def is_late(self, held_until: datetime) -> bool:
+        """Whether a lease should have been prolonged by now."""
+        return self.clock() >= held_until - timedelta(seconds=self._lease_seconds / 2)
 
     def prolong(self, job: JobRecord) -> JobRecord | None:
         return db_jobs.heartbeat(self.runtime.db, job.id, self.owner, self._lease_seconds, self.clock())

@@ -51,10 +51,12 @@ PLUGIN = textwrap.dedent(f"""
             done = (task.job.progress or {{}}).get('done', 0)
             with contextlib.closing(pymysql.connect(**PLACE)) as there:
                 for step in range(done, {STEPS}):
+                    task.check()
                     with there.cursor() as cursor:
                         cursor.execute('SELECT 1 FROM effects WHERE number = %s AND step = %s', (number, step))
                         is_there = cursor.fetchone()
                         time.sleep(0.02)
+                        task.check()
                         if not is_there:
                             cursor.execute('INSERT INTO effects VALUES (%s, %s, %s)', (number, step, os.getpid()))
                     task.progress(done=step + 1)
@@ -72,7 +74,7 @@ class TestThousandJobs(testtools.TestCase):
         self.port = sqlalchemy.make_url(self.url).port
         self.execute('CREATE DATABASE effects')
         self.execute('CREATE TABLE effects.effects (number INT, step INT, pid INT, INDEX (number, step))')
-        xjob = {'concurrency': 6, 'lease_seconds': 8, 'scan_interval': 2, 'retry_seconds': 0.2, 'max_attempts': 30}
+        xjob = {'concurrency': 6, 'lease_seconds': 15, 'scan_interval': 2, 'retry_seconds': 0.2, 'max_attempts': 30}
         files = self.useFixture(
             ConfFixture(
                 transport_url=transport_url,

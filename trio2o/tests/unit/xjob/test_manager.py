@@ -212,6 +212,30 @@ class TestLeases(ManagerCase):
         events = db_jobs.history(self.db, job.id)
         self.assertEqual([('other', 'success')], [(each.owner, each.state) for each in events])
 
+    def test_a_worker_that_was_slow_looks_before_it_goes_on(self):
+        """Its heartbeats may be as late as itself."""
+        self.submit()
+        other = self.manager(Scripted(), 'other')
+
+        def hang(task):
+            self.clock.advance(61)
+            other.run_one()
+            task.check()
+            self.fail('it went on')
+
+        self.assertEqual('success', self.manager(Scripted(hang), 'slow').run_one().state)
+
+    def test_one_that_nobody_took_over_goes_on(self):
+        job = self.submit()
+
+        def hang(task):
+            self.clock.advance(61)
+            task.check()
+            self.assertIsNone(self.manager(Scripted(), 'other').run_one())
+
+        self.assertEqual('success', self.manager(Scripted(hang), 'slow').run_one().state)
+        self.assertEqual(1, self.get(job).attempts)
+
     def test_heartbeats_keep_it(self):
         self.submit()
         other = self.manager(Scripted(), 'other')
