@@ -348,6 +348,7 @@ function register_trio2o_pods {
 # configure_trio2o_tempest() - What tempest must know of a gateway
 function configure_trio2o_tempest {
     iniset "$TEMPEST_CONFIG" service_available trio2o True
+    iniset "$TEMPEST_CONFIG" trio2o catalog_type Cascading
     iniset "$TEMPEST_CONFIG" trio2o region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" identity region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" compute region "$TRIO2O_TOP_REGION"
