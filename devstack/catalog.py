@@ -23,7 +23,7 @@ import openstack
 #: Types of services that every pod has for itself, and those that all share.
 OF_PODS = ('compute', 'compute_legacy', 'placement', 'volumev3', 'block-storage')
 SHARED = ('identity', 'image', 'network')
-ADMIN = 'Cascading'
+ADMIN = 'trio2o'
 INTERFACES = ('public', 'internal', 'admin')
 
 

@@ -198,8 +198,8 @@ function _trio2o_catalog {
 function create_trio2o_accounts {
     create_service_user trio2o admin
     if is_service_enabled t-oapi; then
-        get_or_create_service trio2o Cascading "Trio2o Admin API" >/dev/null
-        _trio2o_catalog point "$TRIO2O_TOP_REGION" "Cascading=$(_trio2o_url t-oapi)/v1.0"
+        get_or_create_service trio2o trio2o "Trio2o Admin API" >/dev/null
+        _trio2o_catalog point "$TRIO2O_TOP_REGION" "trio2o=$(_trio2o_url t-oapi)/v1.0"
     fi
 }
 
@@ -348,7 +348,7 @@ function register_trio2o_pods {
 # configure_trio2o_tempest() - What tempest must know of a gateway
 function configure_trio2o_tempest {
     iniset "$TEMPEST_CONFIG" service_available trio2o True
-    iniset "$TEMPEST_CONFIG" trio2o catalog_type Cascading
+    iniset "$TEMPEST_CONFIG" trio2o catalog_type trio2o
     iniset "$TEMPEST_CONFIG" trio2o region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" identity region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" compute region "$TRIO2O_TOP_REGION"

@@ -8,7 +8,7 @@ service_option = cfg.BoolOpt('trio2o', default=False, help='Whether the cloud un
 trio2o_group = cfg.OptGroup(name='trio2o', title='Trio2o, the gateway before the pods')
 
 TRIO2O_OPTIONS: list[cfg.Opt] = [
-    cfg.StrOpt('catalog_type', default='Cascading', help='Type of the Admin API in the catalog.'),
+    cfg.StrOpt('catalog_type', default='trio2o', help='Type of the Admin API in the catalog.'),
     cfg.StrOpt(
         'region',
         default='',

@@ -238,7 +238,7 @@ class TestDevStack(unittest.TestCase):
                 'compute': gateway.compute_url,
                 'volumev3': gateway.volume_url,
                 'block-storage': gateway.volume_url,
-                'Cascading': gateway.admin_url,
+                'trio2o': gateway.admin_url,
             },
             self.catalog(REGION),
         )
