@@ -14,6 +14,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
+from oslo_utils import uuidutils
+
 from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.session import utcnow
@@ -171,7 +173,7 @@ def known_amounts(call: Call, resource: Resource, route: Route) -> Amounts:
 
 def amounts_of(call: Call, resource: Resource, top_id: Any) -> Amounts:
     """What something that a body refers to counts for: as it is recorded, else as its pod shows it."""
-    if not isinstance(top_id, str):
+    if not isinstance(top_id, str) or not uuidutils.is_uuid_like(top_id):
         return {}
     record = routings.get(call.runtime.db, resource.type, top_id)
     if record is not None and record.deltas:

@@ -46,7 +46,7 @@ _DEFAULT = '__DEFAULT__'
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
     """The flavor that a body refers to by its id or URL; None if there is none."""
-    if not isinstance(reference, str | int) or reference == '':
+    if not isinstance(reference, str | int) or not _is_readable(str(reference)):
         return None
     flavor_id = str(reference).rsplit('/', 1)[-1]
     found = recorded_flavor(call.runtime.db, flavor_id)
@@ -61,7 +61,7 @@ def flavor(call: Call, reference: Any) -> Flavor | None:
 
 def volume_type(call: Call, reference: Any) -> VolumeType | None:
     """The volume type that a body names; None if there is none."""
-    if not isinstance(reference, str) or not reference:
+    if not isinstance(reference, str) or not _is_readable(reference):
         return None
     found = recorded_type(call.runtime.db, reference)
     if found is not None:
@@ -72,6 +72,12 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
 
 
+def _is_readable(text: str) -> bool:
+    """Whether it can be a name or an id, and be looked up at all."""
+    return text.isprintable() and 0 < len(text) <= _LONGEST
+
+
+_LONGEST = 512
 #: More than any pod takes, and far less than counters hold.
 _MOST = 0x7FFFFFFF
 

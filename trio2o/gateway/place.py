@@ -151,9 +151,8 @@ class Place:
     def _has_readable_zone(self, inner: Item) -> bool:
         """Whether the zone is one that there may be; of any other a pod has something to say."""
         zone = inner.get(self.zone_field)
-        if zone is None or (zone == '' and self.needs_pin):
-            return True
-        return isinstance(zone, str) and 0 < len(zone) <= MAX_ZONE_LENGTH
+        # Some pods take an empty one for none: what they make of it has to be recorded, and to count.
+        return zone is None or (isinstance(zone, str) and len(zone) <= MAX_ZONE_LENGTH)
 
     def _default_zone(self, call: Call) -> str:
         """The zone for what names none and refers to nothing that is in one.

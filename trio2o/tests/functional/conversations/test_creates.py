@@ -89,8 +89,9 @@ class TestZones(CreateTest):
         self.assertEqual([], [name for name in self.pods if self.held(name, 'server')])
 
     def test_none_or_an_empty_one(self):
+        self.assertEqual('Pod1', self.made(self.server(None)))
+        self.assertEqual(400, self.server('').status)
         for zone in (None, ''):
-            self.assertEqual('Pod1', self.made(self.server(zone)))
             self.assertEqual('Pod1', self.made(self.volume(zone), 'volume'))
 
     def test_hosts_after_the_zone(self):

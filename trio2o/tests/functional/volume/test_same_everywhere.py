@@ -175,11 +175,12 @@ class TestQuotas(SameTest):
         return self.cloud.pod(pod).cinder.quota_sets.get(self.project_id)
 
     def test_a_life(self):
-        self.call('PUT', self.path, {'quota_set': {'volumes': 5}})
+        self.call('PUT', self.path, {'quota_set': {'per_volume_gigabytes': 5}})
         answer = self.call('PUT', self.path, {'quota_set': {'gigabytes': '50'}})
-        self.assertEqual((5, 50), (answer['quota_set']['volumes'], answer['quota_set']['gigabytes']))
+        self.assertEqual((5, 50), (answer['quota_set']['per_volume_gigabytes'], answer['quota_set']['gigabytes']))
         for pod in self.pods:
-            self.assertEqual({'volumes': 5, 'gigabytes': 50}, self.limits(pod))
+            # What is counted over all pods is limited in none.
+            self.assertEqual({'per_volume_gigabytes': 5, 'gigabytes': -1}, {'gigabytes': -1, **self.limits(pod)})
         self.call('DELETE', self.path)
         for pod in self.pods:
             self.assertIsNone(self.limits(pod))
@@ -189,6 +190,8 @@ class TestQuotas(SameTest):
     def test_what_all_pods_have_counts(self):
         for pod in self.pods:
             self.cloud.lab.add_volumes(pod, 'demo', 2)
+        self.cloud.runtime.jobs.submit('recount_quota', self.project_id, {'project_id': self.project_id})
+        self.cloud.run_jobs()
         answer = self.call('GET', f'{self.path}?usage=True')
         self.assertEqual(4, answer['quota_set']['volumes']['in_use'])
         answer = self.call('PUT', self.path, {'quota_set': {'volumes': 3}}, 400)
@@ -200,16 +203,19 @@ class TestQuotas(SameTest):
         self.call('PUT', self.path, {'quota_set': {'volumes_old': 3}})
         self.call('PUT', f'/types/{type_id}', {'volume_type': {'name': 'new'}})
         wanted = self.cloud.runtime.sync.wanted('volume_quota', self.project_id)
-        self.assertEqual({'volumes_new': 3}, wanted['limits'])
+        self.assertEqual({'volumes_new': -1}, wanted['limits'])
+        self.assertEqual(3, self.call('GET', self.path)['quota_set']['volumes_new'])
 
     def test_a_pod_that_joins(self):
-        self.call('PUT', self.path, {'quota_set': {'volumes': 5}})
-        self.call('PUT', '/os-quota-class-sets/default', {'quota_class_set': {'volumes': 7}})
+        self.call('PUT', self.path, {'quota_set': {'volumes': 5, 'per_volume_gigabytes': 6}})
+        limits = {'volumes': 7, 'per_volume_gigabytes': 8}
+        self.call('PUT', '/os-quota-class-sets/default', {'quota_class_set': limits})
         self.cloud.lab.add_pod('Pod3')
         self.cloud.register_pod('Pod3', 'az3')
         self.cloud.run_jobs()
-        self.assertEqual({'volumes': 5}, self.limits('Pod3'))
-        self.assertEqual(7, self.cloud.pod('Pod3').cinder.quota_classes['default']['volumes'])
+        self.assertEqual({'volumes': -1, 'per_volume_gigabytes': 6}, {'volumes': -1, **self.limits('Pod3')})
+        there = self.cloud.pod('Pod3').cinder.quota_classes['default']
+        self.assertEqual((-1, 8), (there.get('volumes', -1), there['per_volume_gigabytes']))
 
     def test_members(self):
         self.assertEqual(200, self.cinder.get(self.path).status)
