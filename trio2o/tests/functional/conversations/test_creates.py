@@ -89,10 +89,10 @@ class TestZones(CreateTest):
         self.assertEqual([], [name for name in self.pods if self.held(name, 'server')])
 
     def test_none_or_an_empty_one(self):
-        self.assertEqual('Pod1', self.made(self.server(None)))
-        self.assertEqual(400, self.server('').status)
         for zone in (None, ''):
-            self.assertEqual('Pod1', self.made(self.volume(zone), 'volume'))
+            self.assertEqual('Pod1', self.made(self.server(zone)))
+        self.assertEqual('Pod1', self.made(self.volume(None), 'volume'))
+        self.assertEqual(400, self.volume('').status)
 
     def test_hosts_after_the_zone(self):
         answer = self.server('az2:pod3-compute-1', who='admin')
