@@ -195,8 +195,12 @@ def hold(db: Database, twin_id: int, pod_id: str, seconds: float) -> tuple[bool,
 
 
 @retry_on_deadlock
-def release(db: Database, twin_id: int, pod_id: str) -> None:
-    """No longer use it there; that it was used there last is remembered."""
+def release(db: Database, twin_id: int, pod_id: str, back_to: str | None = None) -> None:
+    """No longer use it there; that it was used there last is remembered.
+
+    :param back_to: the pod it was used in before, if it turned out to be in use there still
+    """
     with db.writer() as session:
+        last = sqlalchemy.case((_T.users <= 1, back_to), else_=_T.used_in) if back_to is not None else _T.used_in
         statement = sqlalchemy.update(_T).where(_T.id == twin_id, _T.used_in == pod_id, _T.users > 0)
-        changed(session, statement.values(users=_T.users - 1))
+        changed(session, statement.ordered_values((_T.used_in, last), (_T.users, _T.users - 1)))

@@ -36,6 +36,8 @@ LOG = logging.getLogger(__name__)
 #: How long one that makes a twin, or uses what is used in one pod only, is waited for should it have died.
 BUSY_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.05
+#: How long to wait for whoever uses such a thing elsewhere to be done.
+_HOLD_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -229,19 +231,26 @@ class Twinned:
     def _hold(self, call: Call, rows: Sequence[Twin], pod: PodView) -> None:
         """:raises PinsDisagree: it is in use elsewhere"""
         db, origin = call.runtime.db, rows[0]
-        is_held, before = twins.hold(db, origin.id, pod.id, BUSY_SECONDS)
-        if is_held and before in (None, pod.id):
-            return
-        other = call.runtime.registry.snapshot().by_id.get(before or '')
-        if is_held and other is not None:
-            # Who used it there may have come between our look and now.
-            there = [row for row in twins.of(db, origin.resource_type, origin.top_id) if row.pod_id == other.id]
-            if self._pod_in_use(call, there) is not None:
-                twins.release(db, origin.id, pod.id)
-                is_held = False
-        if not is_held:
-            where = f'is in availability zone {other.zone}' if other is not None else 'is in another zone'
-            raise exception.PinsDisagree(f'{self.resource.title} {origin.top_id} {where}, not in {pod.zone}.')
+        deadline = Deadline(_HOLD_SECONDS)
+        while True:
+            is_held, before = twins.hold(db, origin.id, pod.id, BUSY_SECONDS)
+            # Nobody uses it elsewhere from now on; who did may have come between our look and now.
+            other = self._used_elsewhere(call, origin, pod, before)
+            if is_held and other is None:
+                return
+            if is_held:
+                twins.release(db, origin.id, pod.id, back_to=before)
+            if other is not None or deadline.is_over():
+                where = f'is in availability zone {other.zone}' if other is not None else 'is in use in another zone'
+                raise exception.PinsDisagree(f'{self.resource.title} {origin.top_id} {where}, not in {pod.zone}.')
+            # Somebody holds it elsewhere, perhaps only to find that it is in use here.
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _used_elsewhere(self, call: Call, origin: Twin, pod: PodView, last: str | None) -> PodView | None:
+        """Another pod in which it has members, or had them last and does not tell."""
+        rows = twins.of(call.runtime.db, origin.resource_type, origin.top_id)
+        others = [replace(row, used_in=last) for row in rows if row.pod_id != pod.id]
+        return self._pod_in_use(call, others) if others else None
 
     # -- the resource itself --
 
