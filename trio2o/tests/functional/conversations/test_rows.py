@@ -18,7 +18,7 @@ SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 #: Kinds of which the lab can put one straight into a pod.
 KINDS = (SERVER, VOLUME, SNAPSHOT, BACKUP, ATTACHMENT, TRANSFER, GROUP, MESSAGE)
-HOP_HEADERS = {'content-length', 'x-openstack-request-id', 'x-compute-request-id'}
+HOP_HEADERS = {'content-length', 'date', 'x-openstack-request-id', 'x-compute-request-id'}
 
 BODIES = {
     'servers.update': {'server': {'name': 'new'}},

@@ -30,6 +30,13 @@ class FakeCall:
     service = api.SERVICE
 
     @property
+    def json(self):
+        return json.loads(self.body)
+
+    def with_body(self, document):
+        return dataclasses.replace(self, body=json.dumps(document).encode())
+
+    @property
     def query(self):
         return parse_qsl(self.query_string, keep_blank_values=True)
 
