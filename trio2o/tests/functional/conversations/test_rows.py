@@ -230,8 +230,9 @@ class TestUnknownId(RowTest):
                 for id_ in (MISSING, 'no-uuid'):
                     answer = self.call(self.clients[name], name, operation, id_)
                     wanted = self.call(self.direct[name], name, operation, id_)
-                    self.assertEqual(404, answer.status)
-                    if wanted.status == 404 and self.is_emulated(name, operation):
+                    # A pod looks at the body of a write first, and then for what it is about.
+                    self.assertIn(answer.status, (404, 400) if wanted.status == 400 else (404,))
+                    if wanted.status == answer.status == 404 and self.is_emulated(name, operation):
                         self.assertEqual(shape(wanted.json), shape(answer.json))
                         self.assertEqual(names(wanted.headers), names(answer.headers))
 
@@ -280,6 +281,8 @@ class TestDeadPod(RowTest):
 
     def test_not_reached(self):
         for name, operation in rows():
+            if operation.name in ('servers.show', 'volumes_boot.show'):
+                continue  # shown with status UNKNOWN
             with self.subTest(row=operation.name):
                 id_ = self.known(name, operation)
                 self.break_pod('Pod2', Refuse())
