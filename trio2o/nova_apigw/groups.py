@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from oslo_utils import uuidutils
+
 from trio2o.gateway.kinds import SERVER_GROUP
 from trio2o.gateway.resource import Item
 from trio2o.gateway.twins import Twinned
@@ -26,7 +28,8 @@ def is_single(made_of: Item) -> bool:
 def named_in(document: Any) -> str | None:
     hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
     group = hints.get('group') if isinstance(hints, dict) else None
-    return group if isinstance(group, str) and group else None
+    # What is no UUID is refused by any pod.
+    return group if isinstance(group, str) and uuidutils.is_uuid_like(group) else None
 
 
 TWINNED = Twinned(
