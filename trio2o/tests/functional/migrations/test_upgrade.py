@@ -105,6 +105,7 @@ class TestUpgrade(testtools.TestCase):
             with operations.batch_alter_table('pods', recreate='auto') as pods_table:
                 pods_table.alter_column('dc_name', nullable=True, existing_type=sqlalchemy.String(255))
             connection.commit()
+        migration.upgrade(self.db)
         self.assertEqual('one', routings.get(self.db, 'server', 'one').pod_id)
 
     def test_expand_takes_nothing_away(self):
