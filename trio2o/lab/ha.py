@@ -50,14 +50,14 @@ PROGRAMS = {'haproxy': 'haproxy'}
 class Process:
     """What is to run.
 
-    :ivar url: answers 200 once it serves; None: it has no port
+    :ivar urls: all answer 200 once it serves; empty: it has no port
     :ivar backend: where HAProxy has it, or None
     """
 
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str]
-    url: str | None = None
+    urls: tuple[str, ...] = ()
     backend: str | None = None
 
 
@@ -75,10 +75,10 @@ def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) ->
                 .replace('; virtualenv = /opt/trio2o', f'virtualenv = {sys.prefix}')
             )
             files = {'OS_TRIO2O_CONFIG_FILES': str(conf)}
-            url = f'http://{address}:{ports[group]}/healthcheck'
+            urls = (health_of(address, ports[group]),)
             found.append(
                 Process(
-                    f'{name}@{host}', (str(programs / 'uwsgi'), '--ini', str(ini)), files, url, f'{backend}/{host}'
+                    f'{name}@{host}', (str(programs / 'uwsgi'), '--ini', str(ini)), files, urls, f'{backend}/{host}'
                 )
             )
         found.append(Process(f'trio2o-xjob@{host}', (str(programs / 'trio2o-xjob'), f'--config-file={conf}'), {}))
@@ -89,8 +89,11 @@ def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) ->
     addresses = {f'TRIO2O_{host.upper()}': address for host, address in HOSTS.items()}
     env = {'TRIO2O_VIP': VIP, 'TRIO2O_RUN': str(state), **addresses}
     haproxy = ('haproxy', '-db', '-f', str(state / 'haproxy.cfg'))
-    url = f'http://{VIP}:{ports["nova_apigw"]}/healthcheck'
-    return [*found, Process('haproxy', haproxy, env, url)]
+    return [*found, Process('haproxy', haproxy, env, tuple(health_of(VIP, port) for port in ports.values()))]
+
+
+def health_of(address: str, port: int) -> str:
+    return f'http://{address}:{port}/healthcheck'
 
 
 def write_conf(base: pathlib.Path, path: pathlib.Path, connection: str, transport_url: str) -> dict[str, int]:
@@ -165,7 +168,7 @@ class Supervisor:
     def _note(self) -> None:
         """Tell the other commands what runs; whole or not at all."""
         rows = [
-            {'name': name, 'pid': running.pid, 'url': process.url, 'backend': process.backend}
+            {'name': name, 'pid': running.pid, 'urls': process.urls, 'backend': process.backend}
             for name, running in self._running.items()
             for process in [self._processes[name]]
         ]
@@ -196,12 +199,12 @@ class Running:
 
     name: str
     pid: int
-    url: str | None
+    urls: tuple[str, ...]
     backend: str | None
 
     @property
     def state(self) -> str:
-        return 'running' if self.url is None or is_healthy(self.url) else 'starting'
+        return 'running' if all(is_healthy(url) for url in self.urls) else 'starting'
 
 
 def noted(state: pathlib.Path) -> list[Running]:
@@ -325,8 +328,8 @@ def run_all(chosen: argparse.Namespace) -> None:
 
 def show(chosen: argparse.Namespace) -> None:
     """Print what runs."""
-    rows = [('process', 'pid', 'state', 'url')]
-    rows += [(p.name, str(p.pid), p.state, p.url or '-') for p in noted(pathlib.Path(chosen.state))]
+    rows = [('process', 'pid', 'state', 'health')]
+    rows += [(p.name, str(p.pid), p.state, ' '.join(p.urls) or '-') for p in noted(pathlib.Path(chosen.state))]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print('  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
