@@ -15,6 +15,7 @@ import functools
 import glob
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -178,8 +179,16 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+_TRIES = 20
+_PAUSE_SECONDS = 0.1
+
+
 def clear_away() -> None:
     """Remove the directory, if this process made it (``trio2o.cmd.early``)."""
     pid, _colon, directory = os.environ.get('TRIO2O_METRICS_OWNER', '').partition(':')
-    if directory and pid == str(os.getpid()):
+    tries = _TRIES if directory and pid == str(os.getpid()) else 0
+    while tries and os.path.isdir(directory):
+        # A worker that is still ending may put a file there meanwhile.
         shutil.rmtree(directory, ignore_errors=True)
+        tries -= 1
+        time.sleep(_PAUSE_SECONDS if os.path.isdir(directory) else 0)
