@@ -94,7 +94,8 @@ class _Account:
         who: dict[str, object] = {}
         if self.entry is not None:
             who = {'user': self.entry.pw_uid, 'group': self.entry.pw_gid, 'extra_groups': []}
-        environment = {**os.environ, 'HOME': home, 'LC_ALL': 'C', **(env or {})}
+        # Two that are made at once would meet in a common directory for temporary files.
+        environment = {**os.environ, 'HOME': home, 'TMPDIR': home, 'LC_ALL': 'C', **(env or {})}
         with open(log, 'ab') as output:
             return subprocess.Popen(  # type: ignore[call-overload]
                 list(command),
