@@ -214,7 +214,7 @@ class TestWsgiModules(CommandsTestCase):
                 check=False,
             )
             # Nova's versions are a 200, Cinder's a 300.
-            self.assertRegex(result.stdout, '^(200 OK|300 Multiple Choices) threading socket$', result.stderr)
+            self.assertRegex(result.stdout, '(?m)^(200 OK|300 Multiple Choices) threading socket$', result.stderr)
 
 
 class TestOverBroker(CommandsTestCase):
