@@ -194,10 +194,11 @@ scan_interval = 0.5
         self.addCleanup(self.cloud.do, 'server', 'delete', '--wait', top_id)
         server = f'{url}/servers/{top_id}'
         self.until(lambda: tenant.call('GET', server)['server']['status'] == 'ACTIVE', 240)
+        # What failed is deleted after the other is there.
+        self.until(lambda: name not in [row['Name'] for row in self.pods['Pod1'].openstack('server', 'list')], 120)
         self.assertEqual('Pod2', self.pod_of('server', name))
         (there,) = [row for row in self.pods['Pod2'].openstack('server', 'list') if row['Name'] == name]
         self.assertNotEqual(top_id, there['ID'])
-        self.until(lambda: name not in [row['Name'] for row in self.pods['Pod1'].openstack('server', 'list')], 120)
         (listed,) = [row for row in self.cloud.openstack('server', 'list') if row['Name'] == name]
         self.assertEqual(top_id, listed['ID'])
         volume = temporary_name('late')
