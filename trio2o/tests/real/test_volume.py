@@ -142,7 +142,6 @@ class RealVolumeTest(unittest.TestCase):
         self.assertEqual(by_name[:2], listed('--sort', 'name:asc', '--limit', '2', *wanted))
         marker = self.cloud.openstack('volume', 'show', by_name[0])['id']
         self.assertEqual(by_name[1:], listed('--sort', 'name:asc', '--marker', marker, *wanted))
-        self.assertEqual(by_name[1:2], listed('--sort', 'name:asc', '--offset', '1', '--limit', '1', *wanted))
         self.assertEqual(by_name[::-1], listed('--all-tenants', '1', '--sort', 'name:desc', client=self.admin))
         self.assertEqual(made[::-1], listed('--filters', 'created_at=gt:2020-01-01T00:00:00', '--sort', 'created_at'))
         self.assertIn('3', self.cloud.run('cinder', 'list', '--with-count', *wanted))
@@ -305,11 +304,12 @@ class RealVolumeTest(unittest.TestCase):
         for row in pools:
             host = row['Name'].partition('#')[0]
             self.admin.openstack('volume', 'backend', 'capability', 'show', host)
-        far = next(row['Host'] for row in services if row['Zone'] == 'az2' and row['Binary'] == 'cinder-volume')
-        switch = ('volume', 'service', 'set', far, 'cinder-volume')
+        # Not cinder-volume: its scheduler forgets what it can hold until it reports again.
+        far = next(row['Host'] for row in services if row['Zone'] == 'az2' and row['Binary'] == 'cinder-backup')
+        switch = ('volume', 'service', 'set', far, 'cinder-backup')
         self.admin.do(*switch, '--disable', '--disable-reason', 'tested')
         try:
-            rows = self.admin.openstack('volume', 'service', 'list', '--long', '--service', 'cinder-volume')
+            rows = self.admin.openstack('volume', 'service', 'list', '--long', '--service', 'cinder-backup')
             self.assertEqual(2, len(rows))
         finally:
             self.admin.do(*switch, '--enable')
