@@ -171,7 +171,7 @@ class RealCloudTest(unittest.TestCase):
         cloud.do('volume', 'delete', f'{name}-copy')
         cloud.do('volume', 'snapshot', 'delete', f'{name}-snapshot')
         deadline = time.monotonic() + 60
-        while cloud.openstack('volume', 'snapshot', 'list'):
+        while f'{name}-snapshot' in [row['Name'] for row in cloud.openstack('volume', 'snapshot', 'list')]:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.5)
         cloud.do('volume', 'delete', name)
