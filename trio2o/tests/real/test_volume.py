@@ -182,7 +182,7 @@ class RealVolumeTest(unittest.TestCase):
         self.assertIn('az1', self.cloud.fails('volume', 'backup', 'restore', '--force', backup, far))
         self.assertIn('403', self.cloud.fails('volume', 'backup', 'record', 'export', backup))
         backup_id = self.cloud.openstack('volume', 'backup', 'show', backup)['id']
-        self.assertIn('Backup Service', str(self.admin.openstack('volume', 'backup', 'record', 'export', backup_id)))
+        self.assertIn('backup_url', str(self.admin.openstack('volume', 'backup', 'record', 'export', backup_id)))
         for each in (f'{backup}-2', backup):
             self.cloud.do('volume', 'backup', 'delete', each)
             self.until_gone('volume backup', each)
