@@ -132,7 +132,10 @@ def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int
     else:
         launcher = oslo_service.ProcessLauncher(conf, restart_method='mutate')
         launcher.launch_service(_Worker(make_parts), workers=workers)
-        status = launcher.wait() or 0
+        try:
+            status = launcher.wait() or 0
+        except SystemExit as ended:  # how oslo.service's threading backend ends
+            status = int(ended.code or 0)
         metrics.clear_away()
     logging.shutdown()
     sys.stdout.flush()

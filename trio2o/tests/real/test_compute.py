@@ -118,8 +118,11 @@ class TestLists(ComputeTest):
             paged += [row['ID'] for row in page]
             marker = ['--marker', paged[-1]]
         self.assertEqual(whole, paged)
+        # Nova puts what was made in one second by id upwards, in either direction.
+        times = {server.id: server.created_at for server in self.cloud.compute.servers()}
         self.assertEqual(
-            whole[::-1], [s.id for s in self.cloud.compute.servers(sort_key='created_at', sort_dir='asc')]
+            sorted(whole, key=lambda id: (times[id], id)),
+            [server.id for server in self.cloud.compute.servers(sort_key='created_at', sort_dir='asc')],
         )
         for zone, server in self.servers.items():
             found = [one.id for one in self.operator.compute.servers(all_projects=True, availability_zone=zone)]

@@ -62,7 +62,7 @@ class TestWorkers(CommandsTestCase):
         self.assertEqual(31, self.count())
         status, _seconds = process.terminate()
         self.assertEqual(0, status, process.log)
-        self.assertEqual([], os.listdir(self.temporary))
+        self.assertEqual([], os.listdir(self.temporary), process.log)
 
     def test_a_directory_of_the_operators_is_kept(self):
         directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
