@@ -7,12 +7,12 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.default_types import DefaultTypes
 from trio2o.sync.flavors import Flavors
 from trio2o.sync.group_types import GroupTypes
 from trio2o.sync.keypairs import Keypairs
 from trio2o.sync.kinds import QUOTA_CLASS, QUOTA_SET, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, Adapter
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.qos_specs import QosSpecs
 from trio2o.sync.quotas import Quotas
 from trio2o.sync.volume_types import VolumeTypes

@@ -25,11 +25,11 @@ from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
 from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView, Registry
 from trio2o.sync import reconcile
 from trio2o.sync.adapters import ADAPTERS, Guarded
 from trio2o.sync.kinds import Adapter
-from trio2o.sync.podapi import PodApi, Refused
 from trio2o.sync.reconcile import Found, Notes, Object
 
 LOG = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from trio2o.pods.endpoints import VOLUME
 from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.kinds import DEFAULT_TYPE
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, SetFields, Shape, Step
 
 VERSION = '3.62'

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 from trio2o.pods.endpoints import COMPUTE
 from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.kinds import FLAVOR
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import (
     AddMembers,
     DropItems,

@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 from trio2o import exception
 from trio2o.pods.endpoints import COMPUTE
 from trio2o.pods.identity import FAILURES, Identity
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.kinds import KEYPAIR, owner_of
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, Shape, Step
 
 #: The first in which an admin names the user, and the first in which lists have pages.

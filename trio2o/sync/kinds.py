@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from trio2o.pods.identity import Identity
-from trio2o.sync.podapi import PodApi
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, Shape, Step
 
 FLAVOR = 'flavor'

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi
 from trio2o.quota.amounts import COUNTED, UNLIMITED
 from trio2o.sync.kinds import QUOTA_CLASS, VOLUME_QUOTA_CLASS
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
 
 #: Kind of the default class, by service.

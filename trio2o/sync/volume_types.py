@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 from trio2o.pods.endpoints import VOLUME
 from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi
 from trio2o.sync.kinds import VOLUME_TYPE
-from trio2o.sync.podapi import PodApi
 from trio2o.sync.reconcile import (
     AddMembers,
     DropItems,

@@ -16,6 +16,7 @@ from trio2o.concurrency import Deadline
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import TYPED
 from trio2o.sync import reconcile
@@ -29,7 +30,6 @@ from trio2o.sync.kinds import (
     VOLUME_TYPE,
     Adapter,
 )
-from trio2o.sync.podapi import Refused
 from trio2o.sync.reconcile import Found, Notes, Object
 
 LOG = logging.getLogger(__name__)

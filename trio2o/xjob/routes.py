@@ -18,8 +18,8 @@ from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, Routing
 from trio2o.gateway.measure import VERSIONS, deltas_of, measure, user_of
 from trio2o.gateway.resource import Item, Resource
+from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
-from trio2o.sync.podapi import PodApi, Refused
 from trio2o.xjob.jobs.base import Task
 
 LOG = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from trio2o.db.session import utcnow
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
 from trio2o.pods.fanout import ask_all
+from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.runtime import Runtime
-from trio2o.sync.podapi import PodApi, Refused
 from trio2o.xjob.jobs.base import Task
 
 LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from trio2o.db import twins
 from trio2o.db.records import Twin
 from trio2o.db.session import utcnow
 from trio2o.gateway.kinds import SERVER_GROUP
-from trio2o.sync.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, Refused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 _KINDS = {SERVER_GROUP.type: SERVER_GROUP}

@@ -6,7 +6,7 @@ For writes whose pod could not be asked right afterwards, or that were never ans
 
 from __future__ import annotations
 
-from trio2o.sync.podapi import Refused
+from trio2o.pods.podapi import Refused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.sync.podapi import Refused
+from trio2o.pods.podapi import Refused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
