@@ -8,7 +8,7 @@
 #                       while the top region still shows them too
 #   stack extra         the gateway starts, the top region's endpoints move to it, the pod registers
 #   stack test-config   tempest.conf
-#   unstack             everything stops, the catalog is as before
+#   unstack             everything stops, the catalog is as before; another node's gateway forgets the pod
 #   clean               no file is left
 #
 # What the node's services look up, they look up by region: their own region for one another, the
@@ -312,14 +312,18 @@ function _register_trio2o_pod {
     if [[ "$(_trio2o_admin GET "pods?pod_name=$1")" == *"\"$1\""* ]]; then
         return
     fi
-    local answer pod
+    local answer
     answer=$(_trio2o_admin POST pods \
         "{\"pod\": {\"pod_name\": \"$1\", \"az_name\": \"$2\", \"pod_az_name\": \"$3\"}}")
-    pod=${answer#*\"pod_id\":\"}
-    pod=${pod%%\"*}
     if [[ -n "$2" ]]; then
-        _await_trio2o_pod "$pod"
+        _await_trio2o_pod "$(_trio2o_pod_id "$answer")"
     fi
+}
+
+# _trio2o_pod_id() - The first pod's id in an answer
+function _trio2o_pod_id {
+    local id=${1#*\"pod_id\":\"}
+    echo "${id%%\"*}"
 }
 
 # _await_trio2o_pod() - Until a pod has joined: its flavors and types are the cloud's, and the other way round
@@ -343,6 +347,17 @@ function register_trio2o_pods {
         _register_trio2o_pod "$TRIO2O_TOP_REGION" "" ""
     fi
     _register_trio2o_pod "$POD_REGION_NAME" "$TRIO2O_AZ_NAME" "$TRIO2O_POD_AZ_NAME"
+}
+
+# forget_trio2o_pod() - Another node's gateway asks this node no more: what was in it will be gone
+function forget_trio2o_pod {
+    ! is_trio2o_enabled || return 0
+    local TRIO2O_TOKEN answer
+    TRIO2O_TOKEN=$(_trio2o_openstack token issue -f value -c id) || return
+    answer=$(_trio2o_admin GET "pods?pod_name=$POD_REGION_NAME") || return
+    if [[ "$answer" == *"\"$POD_REGION_NAME\""* ]]; then
+        _trio2o_admin DELETE "pods/$(_trio2o_pod_id "$answer")?force=true" >/dev/null
+    fi
 }
 
 # configure_trio2o_tempest() - What tempest must know of a gateway
@@ -390,6 +405,7 @@ elif [[ "$1" == "unstack" ]]; then
     stop_trio2o
     # Keystone is a part of what is about to stop; a node that was never stacked has none.
     restore_trio2o_catalog || warn $LINENO "Keystone's catalog could not be put back"
+    forget_trio2o_pod || warn $LINENO "the gateway still knows the pod $POD_REGION_NAME: openstack trio2o pod delete"
 elif [[ "$1" == "clean" ]]; then
     echo_summary "Removing Trio2o's files"
     cleanup_trio2o

@@ -316,6 +316,12 @@ class TestDevStack(unittest.TestCase):
         cloud.until('volume', 'dev-volume', 'available')
         cloud.do('volume', 'delete', 'dev-volume')
 
+        # A pod that goes is known no more.
+        operator = Client(self.lab, 'admin', REGION)
+        self.assertIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
+        self.second.run('unstack')
+        self.assertNotIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
+
         # Stacking is repeated, with unstack.sh between.
         self.first.run('unstack')
         self.assertEqual([], self.first.processes)
