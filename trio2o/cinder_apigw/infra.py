@@ -12,22 +12,13 @@ from trio2o import exception
 from trio2o.cinder_apigw import snapshots
 from trio2o.cinder_apigw.volumes import is_full
 from trio2o.concurrency import Deadline
+from trio2o.gateway.ask import Asked as Told
+from trio2o.gateway.ask import must_be_complete, pods_of, send_in
 from trio2o.gateway.forward import at
 from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra import Asked as Told
-from trio2o.gateway.infra import (
-    ForwardNamed,
-    InfraList,
-    Kind,
-    NameSource,
-    find_named,
-    must_be_complete,
-    pods_of,
-    replaced,
-    send_in,
-    split_name,
-    top_number,
-)
+from trio2o.gateway.infra.ids import Kind, split_name, top_number
+from trio2o.gateway.infra.lists import InfraList
+from trio2o.gateway.infra.names import ForwardNamed, NameSource, find_named, replaced
 from trio2o.gateway.kinds import VOLUME
 from trio2o.gateway.place import Place
 from trio2o.gateway.resource import Item

@@ -28,7 +28,7 @@ _BELONGINGS = (
     models.PodHost,
 )
 
-# The last three digits of the integer ids that admins see (gateway/infra.py).
+# The last three digits of the integer ids that admins see (gateway/infra).
 MAX_NUMBER = 999
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from trio2o.concurrency import Deadline
+from trio2o.gateway.ask import Asked, ask_pods, must_be_complete, pods_of
 from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra import Asked, ask_pods, must_be_complete, pods_of
 from trio2o.gateway.resource import Item, Resource
 from trio2o.gateway.send import ask_any, names_of
 from trio2o.gateway.translate import items_up

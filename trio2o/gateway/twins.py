@@ -19,8 +19,8 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import twins
 from trio2o.db.records import Twin
+from trio2o.gateway.ask import Asked
 from trio2o.gateway.forward import Forward
-from trio2o.gateway.infra import Asked
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place
 from trio2o.gateway.resource import Item, Resource

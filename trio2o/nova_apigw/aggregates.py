@@ -15,22 +15,11 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.db import routings
+from trio2o.gateway.ask import ask_pods, must_be_complete, pods_of, send_in, with_id
 from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra import (
-    MAX_DIGITS,
-    STEP,
-    Kind,
-    ask_pods,
-    bottom_number,
-    find_named,
-    must_be_complete,
-    pods_of,
-    refused_or,
-    replaced,
-    send_in,
-    split_name,
-    with_id,
-)
+from trio2o.gateway.infra.ids import MAX_DIGITS, STEP, Kind, bottom_number, split_name
+from trio2o.gateway.infra.names import find_named, replaced
+from trio2o.gateway.infra.one import refused_or
 from trio2o.gateway.resource import Item
 from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of
 from trio2o.gateway.translate import PodNames, zone_up

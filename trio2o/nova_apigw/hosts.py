@@ -11,15 +11,10 @@ from typing import Any
 from oslo_db import exception as db_exc
 
 from trio2o.db import errors, pod_hosts
-from trio2o.gateway.infra import (
-    ForwardInfra,
-    ForwardNamed,
-    InfraList,
-    InfraPaging,
-    Kind,
-    NameSource,
-    split_name,
-)
+from trio2o.gateway.infra.ids import Kind, split_name
+from trio2o.gateway.infra.lists import InfraList, InfraPaging
+from trio2o.gateway.infra.names import ForwardNamed, NameSource
+from trio2o.gateway.infra.one import ForwardInfra
 from trio2o.gateway.resource import Item
 from trio2o.gateway.sum import Sum
 from trio2o.gateway.translate import PodNames, zone_up

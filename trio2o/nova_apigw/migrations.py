@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from trio2o import exception
 from trio2o.gateway.forward import AskAny
-from trio2o.gateway.infra import InfraList, InfraPaging, Kind, bottom_number, top_number
+from trio2o.gateway.infra.ids import Kind, bottom_number, top_number
+from trio2o.gateway.infra.lists import InfraList, InfraPaging
 from trio2o.gateway.kinds import SERVER
 from trio2o.gateway.locate import Route
 from trio2o.gateway.resource import Item

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
+from trio2o.gateway.ask import pods_of
 from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.infra import pods_of
 from trio2o.gateway.kinds import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME
 from trio2o.gateway.place import Place, pin_if
 from trio2o.gateway.resource import Resource

@@ -12,10 +12,12 @@ from urllib.parse import urlencode
 from trio2o import exception
 from trio2o.db import routings
 from trio2o.gateway import images, rebuild
+from trio2o.gateway.ask import pods_of
 from trio2o.gateway.claims import SHRINKS
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather, Paging, Query, headers_of_many
-from trio2o.gateway.infra import NameSource, find_named, pods_of, replaced, split_name
+from trio2o.gateway.infra.ids import split_name
+from trio2o.gateway.infra.names import NameSource, find_named, replaced
 from trio2o.gateway.kinds import SERVER, SNAPSHOT, VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.place import Place, pin_if

@@ -10,7 +10,7 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.forward import at
-from trio2o.gateway.infra import AskEverybody
+from trio2o.gateway.infra.one import AskEverybody
 from trio2o.gateway.kinds import VOLUME
 from trio2o.gateway.locate import Route
 from trio2o.gateway.send import ask_any, send_to_route

@@ -12,8 +12,10 @@ from oslo_utils import timeutils
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.gateway.ask import Asked, ask_pods, must_be_complete, pods_of
 from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra import MAX_PAGES, Asked, Query, ask_pods, must_be_complete, pods_of
+from trio2o.gateway.infra.ids import Query
+from trio2o.gateway.infra.lists import MAX_PAGES
 from trio2o.gateway.resource import Item
 from trio2o.gateway.send import ask_any
 from trio2o.gateway.sum import Sum
