@@ -6,7 +6,7 @@ used in one pod at a time is held there (`hold`) by those that use it.
 """
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
@@ -46,6 +46,15 @@ def top_ids(db: Database, resource_type: str, pod_id: str, bottom_ids: Collectio
         rows = db.rows(_UP, {'pod_id': pod_id, 'bottom_ids': ids, 'resource_type': resource_type})
         found |= {bottom_id: (top_id, state) for bottom_id, top_id, state in rows}
     return found
+
+
+def being_made(db: Database, resource_type: str, pod_id: str, now: datetime) -> set[str]:
+    """Projects of which a twin is being made in a pod, whose id there is not known yet."""
+    with db.reader() as session:
+        statement = sqlalchemy.select(_T.project_id).where(
+            _T.pod_id == pod_id, _T.resource_type == resource_type, _T.state == 'making', _T.busy_until > now
+        )
+        return set(session.scalars(statement))
 
 
 def count(db: Database, resource_type: str, project_id: str) -> int:

@@ -128,6 +128,7 @@ SERVER_GROUP = Resource(
     owners=('project_id',),
     missing='Instance group {id} could not be found.',
     goes_at_once=True,
+    is_sliced=True,
 )
 #: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.
 PROXIED_VOLUME = Resource(
@@ -151,4 +152,4 @@ PROXIED_SNAPSHOT = Resource(
 )
 
 #: Those whose routings are compared with what the pods have.
-ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP)}
+ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP, SERVER_GROUP)}

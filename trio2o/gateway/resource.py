@@ -24,6 +24,7 @@ class Resource:
     :ivar created: field of a member with its time of creation
     :ivar missing: text of the 404, with ``{id}``
     :ivar goes_at_once: whether it is gone when its deletion is answered, and not some time later
+    :ivar is_sliced: whether its lists know only offsets, and neither details, markers nor what changed
     :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
     :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
     """
@@ -40,6 +41,7 @@ class Resource:
     goes_at_once: bool = False
     found_with: tuple[str, ...] = ()
     listed_at: str = ''
+    is_sliced: bool = False
 
     @property
     def title(self) -> str:

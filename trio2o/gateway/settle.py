@@ -13,7 +13,7 @@ from concurrent import futures
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
@@ -21,6 +21,7 @@ from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database, utcnow
 from trio2o.gateway import kinds
+from trio2o.gateway.listing import pages
 from trio2o.gateway.measure import VERSIONS, Measured, is_at_rest, measure, user_of
 from trio2o.gateway.resource import Resource
 from trio2o.pods.podapi import PodApi, Refused
@@ -51,7 +52,6 @@ _WITH: Mapping[str, tuple[str, ...]] = {
     'cgsnapshot': ('snapshot',),
 }
 
-_PAGE = 500
 #: Claims of one project that are looked into before a request is refused.
 _MOST = 20
 #: A claim is looked at the more seldom the longer it lasts: after so much of its age again.
@@ -240,16 +240,10 @@ class Settler:
         """
         resource = LISTED[where.kind]
         api = self._api(where.pod, resource.service)
-        query = {'all_tenants': '1', 'project_id': where.project_id, 'limit': str(_PAGE)}
-        while True:
-            document = api.get(f'{resource.path}/detail?{urlencode(query)}', VERSIONS[resource.service]) or {}
-            page = document.get(resource.collection, [])
+        for page in pages(self._db, api, resource, project_id=where.project_id):
             for item in page:
                 if resource.owner_of(item, where.project_id) == where.project_id:
                     yield item
-            if not page or not any(document[name] for name in document if name.endswith('_links')):
-                return
-            query['marker'] = page[-1]['id']
 
     def look(self, pod: PodView, resource: Resource, bottom_id: str) -> dict[str, Any] | None:
         """One resource as its pod shows it; None if it is gone.

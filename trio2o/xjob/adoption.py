@@ -167,7 +167,7 @@ class Adoption:
 
     def _take(self, resource: Resource) -> None:
         routes = Routes(self._task, self._pod, resource)
-        if self._marker is None:
+        if self._marker is None or resource.is_sliced:
             self._report.start(resource)
         self._tell(resource.collection)
         try:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, Routing
+from trio2o.gateway import listing
 from trio2o.gateway.measure import VERSIONS, deltas_of, measure, user_of
 from trio2o.gateway.resource import Item, Resource
 from trio2o.pods.podapi import PodApi, Refused
@@ -79,47 +80,28 @@ class Routes:
 
     # -- what the pod has --
 
-    def pages(self, marker: str | None = None, **query: str) -> Iterator[list[Item]]:
+    def pages(self, marker: str | None = None, **query: Any) -> Iterator[list[Item]]:
         """All that it has, the newest first.
 
         :param marker: id of the last of what need not be read
         :raises Refused: there is no such marker, for one
         """
-        api = self._api(self.pod)
-        query = {'all_tenants': '1', 'limit': str(PAGE), **query}
-        if marker is not None:
-            query['marker'] = marker
         seen: set[str] = set()
-        while True:
+        for page in listing.pages(self._db, self._api(self.pod), self.resource, marker=marker, **query):
             self._task.check()
-            path = f'{self.resource.path}/detail?{urlencode(query)}'
-            document = api.get(path, self._version) or {}
-            page = self._items(document)
             yield [item for item in page if item['id'] not in seen]
             seen.update(item['id'] for item in page)
-            # Cinder's names of its links are of the one, or of the many.
-            if not page or not any(document[name] for name in document if name.endswith('_links')):
-                return
-            query['marker'] = page[-1]['id']
 
     def pages_since(self, since: datetime) -> Iterator[list[Item]]:
         """What was made since a time, and where the API tells it, what was changed or deleted."""
         if self.resource.service == 'compute':
             yield from self.pages(**{'changes-since': f'{since:%Y-%m-%dT%H:%M:%SZ}'})
             return
-        for page in self.pages(limit='100'):
+        for page in self.pages(limit=100):
             young = [item for item in page if (self.resource.created_at(item) or since) >= since]
             yield young
             if len(young) < len(page):
                 return
-
-    def _items(self, document: Any) -> list[Item]:
-        """:raises PodNoAnswer: it is no list of such resources"""
-        items = document.get(self.resource.collection, []) if isinstance(document, dict) else None
-        if not isinstance(items, list) or not all(isinstance(each, dict) and each.get('id') for each in items):
-            text = f'answered what is no list of {self.resource.collection}'
-            raise exception.PodNoAnswer(self.pod.name, text)
-        return items
 
     def has(self, bottom_id: str, pod: PodView | None = None) -> bool:
         """Whether a pod has it; this one, if no other is named.

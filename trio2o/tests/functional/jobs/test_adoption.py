@@ -63,7 +63,8 @@ class TestDryRun(AdoptionCase):
         self.assertTrue(report['dry_run'])
         self.assertEqual({'total': 3, 'new': 3, 'known': 0, 'moved': 0, 'conflict': 0}, report['resources']['servers'])
         self.assertEqual(2, report['resources']['volumes']['new'])
-        self.assertEqual({'servers', 'volumes', 'snapshots', 'backups', 'groups'}, set(report['resources']))
+        kinds = {'servers', 'volumes', 'snapshots', 'backups', 'groups', 'server_groups'}
+        self.assertEqual(kinds, set(report['resources']))
         self.assertEqual(1, report['objects']['flavor']['new'])
         self.assertIn(('flavor', 'theirs'), [(row['kind'], row['name']) for row in report['new']])
         self.assertIn(('volume_type', 'silver'), [(row['kind'], row['name']) for row in report['new']])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What changes the use of the quota after something was made: each operation, and what was told to nobody."""
 
-from trio2o.db import quotas, routings
+from trio2o.db import quotas, routings, twins
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -21,6 +21,10 @@ class ChangesCase(QuotaCase):
         answer = self.cloud.cinder.post(path, body, as_=as_, version=version)
         self.assertEqual(status, answer.status, answer.text)
         return answer
+
+    def recount(self):
+        self.cloud.runtime.jobs.submit('recount_quota', self.project, {'project_id': self.project})
+        self.cloud.run_jobs()
 
     def make_type(self, name):
         answer = self.cloud.cinder.post('/types', {'volume_type': {'name': name}}, as_='admin')
@@ -141,19 +145,72 @@ class TestServers(ChangesCase):
         self.assertEqual(204, self.cloud.nova.delete(f'/os-server-groups/{group}').status)
         self.assertEqual({}, self.used())
 
-    def recount(self):
-        self.cloud.runtime.jobs.submit('recount_quota', self.project, {'project_id': self.project})
-        self.cloud.run_jobs()
-
 
 class TestServerGroups(ChangesCase):
-    limits = {'server_groups': 1}
+    limits = {'server_groups': 2}
+
+    def make(self, status=200, client=None, name='g'):
+        body = {'server_group': {'name': name, 'policies': ['anti-affinity']}}
+        answer = (client or self.cloud.nova).post('/os-server-groups', body)
+        self.assertEqual(status, answer.status, answer.text)
+        return answer['server_group']['id'] if answer.status == 200 else answer
 
     def test_too_many(self):
-        body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
-        self.assertEqual(200, self.cloud.nova.post('/os-server-groups', body).status)
-        answer = self.cloud.nova.post('/os-server-groups', body)
-        self.assertEqual((403, 'Quota exceeded, too many server groups.'), (answer.status, answer.fault))
+        self.make()
+        self.make()
+        answer = self.make(403)
+        self.assertEqual('Quota exceeded, too many server groups.', answer.fault)
+
+    def test_born_in_a_pod(self):
+        group = self.make()
+        # One that stands in both pods counts once.
+        for zone in ('az1', 'az2'):
+            hints = {'group': group}
+            body = {'name': 's', 'flavorRef': 'f1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': zone}
+            answer = self.cloud.nova.post('/servers', {'server': body, 'os:scheduler_hints': hints})
+            self.assertEqual(202, answer.status, answer.text)
+        born = self.make(client=self.cloud.direct('Pod2'), name='born')
+        self.assertEqual(2, len(self.cloud.pod('Pod2').nova.groups))
+        for count in (self.recount, self.compare):
+            count()
+            self.assertUsed(server_groups=2)
+        self.assertEqual(403, self.make(403).status)
+        self.assertEqual(204, self.cloud.direct('Pod2').delete(f'/os-server-groups/{born}').status)
+        self.recount()
+        self.assertUsed(server_groups=1)
+
+    def test_found_when_all_is_compared(self):
+        self.make(client=self.cloud.direct('Pod2'))
+        self.compare()
+        self.assertUsed(server_groups=1)
+        self.cloud.pod('Pod2').nova.groups.clear()
+        self.compare()
+        self.assertUsed(server_groups=0)
+
+    def test_pages(self):
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.pod(pod).nova.settings.max_limit = 2
+        for _ in range(5):
+            self.make(client=self.cloud.direct('Pod2'))
+        self.recount()
+        self.assertUsed(server_groups=5)
+
+    def test_one_whose_twin_is_being_made(self):
+        """Its id in the pod is known a moment later; until then nothing there can be told from it."""
+        group = self.make()
+        pod_id = self.cloud.pod_ids['Pod2']
+        twin, _is_mine = twins.begin(self.db, 'server_group', group, pod_id, self.project, 60.0)
+        made = self.make(client=self.cloud.direct('Pod2'))
+        self.recount()
+        self.assertUsed(server_groups=1)
+        twins.made(self.db, twin.id, made)
+        self.recount()
+        self.assertUsed(server_groups=1)
+
+    def compare(self):
+        for pod_id in self.cloud.pod_ids.values():
+            self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
+        self.cloud.run_jobs()
 
 
 class TestVolumes(ChangesCase):
