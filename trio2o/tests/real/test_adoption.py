@@ -9,7 +9,7 @@ import time
 import unittest
 
 from trio2o.tests.fixtures.launch import wait_until
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
 
 COUNT = int(os.environ.get('TRIO2O_TEST_ADOPT', '20'))
 SECONDS = 120 + 4 * COUNT
@@ -21,24 +21,7 @@ class Direct:
     """The pod's own APIs as one user: what somebody does who never heard of Trio2o."""
 
     def __init__(self, lab, user, region):
-        import openstack
-
-        said = lab.credentials(user, region)
-        self.cloud = openstack.connect(
-            load_yaml_config=False,
-            load_envvars=False,
-            auth_type='password',
-            auth={
-                'auth_url': said['OS_AUTH_URL'],
-                'username': said['OS_USERNAME'],
-                'password': said['OS_PASSWORD'],
-                'project_name': said['OS_PROJECT_NAME'],
-                'user_domain_name': said['OS_USER_DOMAIN_NAME'],
-                'project_domain_name': said['OS_PROJECT_DOMAIN_NAME'],
-            },
-            region_name=region,
-            interface='public',
-        )
+        self.cloud = connect(lab, user, region)
 
     def compute(self, method, path, document=None):
         return self.ask(self.cloud.compute, method, path, document, NEWEST)

@@ -8,10 +8,9 @@ import time
 import unittest
 
 import fixtures
-import openstack
 
 from trio2o.lab.real.topology import OWN_PYTHON
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -20,27 +19,6 @@ SECONDS = 90
 NEVER = '2.999'
 #: Nova's newest microversion by its major release.
 NEWEST = {33: '2.103', 34: '2.104'}
-
-
-def connect(lab, user='demo', region='RegionOne', version=None):
-    """openstacksdk as a user in a region."""
-    said = lab.credentials(user, region)
-    return openstack.connect(
-        load_yaml_config=False,
-        load_envvars=False,
-        auth_type='password',
-        auth={
-            'auth_url': said['OS_AUTH_URL'],
-            'username': said['OS_USERNAME'],
-            'password': said['OS_PASSWORD'],
-            'project_name': said['OS_PROJECT_NAME'],
-            'user_domain_name': said['OS_USER_DOMAIN_NAME'],
-            'project_domain_name': said['OS_PROJECT_DOMAIN_NAME'],
-        },
-        region_name=region,
-        compute_default_microversion=version,
-        interface='public',
-    )
 
 
 class Stage(fixtures.Fixture):

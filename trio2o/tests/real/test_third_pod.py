@@ -9,8 +9,7 @@ import threading
 import time
 import unittest
 
-from trio2o.tests.fixtures.real import RealGateway, real_lab, temporary_name
-from trio2o.tests.real.test_compute import connect
+from trio2o.tests.fixtures.real import RealGateway, connect, real_lab, temporary_name
 
 SECONDS = 180
 

@@ -7,8 +7,7 @@ import unittest
 import fixtures
 
 from trio2o.lab.real.seed import admin_client
-from trio2o.tests.fixtures.real import CommandFailed, RealGateway, WarmClient, real_lab, temporary_name
-from trio2o.tests.real.test_compute import connect
+from trio2o.tests.fixtures.real import CommandFailed, RealGateway, WarmClient, connect, real_lab, temporary_name
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
