@@ -221,6 +221,23 @@ def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
         _write(session, [rows[key] for key in wanted])
 
 
+@retry_on_deadlock
+def queue(db: Database, row: QuotaClaim) -> int:
+    """Claim what a row says of its one resource, whatever the limit.
+
+    :returns: how much of that is claimed now: by this one and by those that came before it
+    """
+    wanted = counters(row.project_id, row.user_id, row.resources)
+    ((key, amount),) = wanted.items()
+    with db.writer() as session:
+        is_new = insert_or_ignore(session, models.QuotaClaim, [{name: getattr(row, name) for name in _CLAIMS.names}])
+        counter = _locked(session, wanted)[key]
+        if is_new:
+            counter.claimed += amount
+            _write(session, [counter])
+        return counter.claimed
+
+
 def _used(session: Session, bound: Bound, rows: Mapping[Key, _Row]) -> int:
     if not bound.members:
         row = rows[bound.key]

@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
-from trio2o.db import twins
+from trio2o.db import routings, twins
 from trio2o.db.records import Twin
 from trio2o.gateway.ask import Asked
 from trio2o.gateway.forward import Forward
 from trio2o.gateway.locate import Route
+from trio2o.gateway.members import MemberLimit
 from trio2o.gateway.place import Place
 from trio2o.gateway.resource import Item, Resource
 from trio2o.gateway.send import names_of, send
@@ -49,6 +51,7 @@ class Twinned:
     :ivar definition: what of an item another like it is made of
     :ivar is_single: whether one with this definition is used in one pod at a time
     :ivar named_in: the id that a body names, if it names one
+    :ivar member: what its members are, and ``limit``: how many of them there may be
     """
 
     resource: Resource
@@ -57,6 +60,8 @@ class Twinned:
     definition: Callable[[Item], Item]
     is_single: Callable[[Item], bool]
     named_in: Callable[[Any], str | None]
+    member: Resource
+    limit: MemberLimit
 
     # -- what is made with one --
 
@@ -84,6 +89,7 @@ class Twinned:
         :returns: names with its id in that pod; or what the pod said when it would not have it
         :raises PodNotReached: it is not there and cannot be made now
         :raises PinsDisagree: it is in use in another pod
+        :raises Forbidden: it has as many members as it may have
         """
         top_id = self.named_in(document)
         rows = self._rows(call, top_id) if top_id else []
@@ -95,11 +101,26 @@ class Twinned:
         if is_held:
             self._hold(call, rows, pod)
         try:
-            found = origin.top_id if pod.id == origin.pod_id else self._twin_in(call, origin, pod)
-            yield found if isinstance(found, Answer) else names.with_id(found, origin.top_id)
+            count = partial(self._count_members, call, origin)
+            with self.limit.kept(call, document, origin.project_id, origin.top_id, count):
+                found = origin.top_id if pod.id == origin.pod_id else self._twin_in(call, origin, pod)
+                yield found if isinstance(found, Answer) else names.with_id(found, origin.top_id)
         finally:
             if is_held:
                 twins.release(call.runtime.db, origin.id, pod.id)
+
+    def _count_members(self, call: Call, origin: Twin) -> int:
+        """How many members it has that are the caller's own, or nobody knows whose."""
+        db = call.runtime.db
+        found: set[str] = set()
+        for answer in self._asked(call, twins.of(db, origin.resource_type, origin.top_id)).values():
+            item = self._item(answer) if isinstance(answer, Answer) else None
+            if item is not None:
+                found |= set(item.get(self.members) or ())
+            elif isinstance(answer, exception.PodError):
+                LOG.warning('members of %s %s are not counted: %s', self.resource.type, origin.top_id, answer)
+        users = {each.top_id: each.user_id for each in routings.get_many(db, self.member.type, list(found)).values()}
+        return sum(users.get(each, '') in ('', call.context.user_id) for each in found)
 
     def _rows(self, call: Call, top_id: str) -> list[Twin]:
         """Where it stands, its own pod first; empty if nobody knows it."""

@@ -7,9 +7,11 @@ from typing import Any
 
 from oslo_utils import uuidutils
 
-from trio2o.gateway.kinds import SERVER_GROUP
+from trio2o.gateway.kinds import SERVER, SERVER_GROUP
+from trio2o.gateway.members import MemberLimit
 from trio2o.gateway.resource import Item
 from trio2o.gateway.twins import Twinned
+from trio2o.nova_apigw.needs import counts
 from trio2o.web.microversion import Version
 
 
@@ -39,4 +41,10 @@ TWINNED = Twinned(
     definition=definition,
     is_single=is_single,
     named_in=named_in,
+    member=SERVER,
+    limit=MemberLimit(
+        'server_group_members',
+        joining=lambda document: counts(document['server'])[1],
+        refusal='Quota exceeded, too many servers in group',
+    ),
 )

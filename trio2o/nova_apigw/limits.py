@@ -13,6 +13,7 @@ _LIMITS = {
     'maxTotalCores': 'cores',
     'maxTotalRAMSize': 'ram',
     'maxServerGroups': 'server_groups',
+    'maxServerGroupMembers': 'server_group_members',
 }
 _USED = {
     'totalInstancesUsed': 'instances',

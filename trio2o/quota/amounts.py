@@ -15,9 +15,9 @@ Amounts = Mapping[str, int]
 
 UNLIMITED = -1
 
-#: Counted over all pods, by service.
+#: Counted over all pods, by service; members for each server group, by asking the pods (``gateway.members``).
 COUNTED = {
-    'compute': ('instances', 'cores', 'ram', 'server_groups'),
+    'compute': ('instances', 'cores', 'ram', 'server_groups', 'server_group_members'),
     'volume': ('volumes', 'gigabytes', 'snapshots', 'backups', 'backup_gigabytes', 'groups'),
 }
 #: Counted for each volume type too, under the name with the type's behind it.

@@ -110,6 +110,14 @@ class Quota:
                     raise Refused(asked, _in_order(asked, error.exceeded)) from None
                 count = fewer
 
+    def queue(self, asked: Asked) -> tuple[Claim, int]:
+        """Claim what is asked for of one resource, whatever the limit.
+
+        :returns: the claim, and how much is claimed of it: by this one and by those that came before it
+        """
+        row = self._row(asked, asked.once, 'open', self._claim_seconds)
+        return Claim(row, asked), quotas.queue(self._db, row)
+
     def give_back(self, claim: Claim) -> None:
         """Nothing came of it. Should that fail, a job gives it back later."""
         if claim.id is None:

@@ -3,7 +3,7 @@
 
 from concurrent import futures
 
-from trio2o.db import twins
+from trio2o.db import quotas, twins
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Slow, Status
 from trio2o.tests.functional.compute.test_infrastructure import InfraTest
 from trio2o.tests.functional.conversations.base import ids
@@ -163,6 +163,101 @@ class TestQuota(GroupsTest):
         self.assertEqual((1, 1), self.used())
         self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
         self.assertEqual((0, 0), self.used())
+
+
+class TestMembers(GroupsTest):
+    """How many servers a group may have, over all pods."""
+
+    FULL = 'Quota exceeded, too many servers in group'
+
+    def setUp(self):
+        super().setUp()
+        self.limit(server_group_members=3)
+
+    def limit(self, query='', **limits):
+        path = f'/os-quota-sets/{self.cloud.project_id()}{query}'
+        answer = self.nova.put(path, {'quota_set': limits}, as_='admin', version='2.64')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def assert_full(self, answer):
+        self.assertEqual({'forbidden': {'code': 403, 'message': self.FULL}}, answer.json)
+        self.assertEqual(403, answer.status)
+
+    def test_over_all_pods(self):
+        group = self.make()['id']
+        members = [self.booted(group, zone) for zone in ('az1', 'az2', 'az2')]
+        for zone in ('az1', 'az2', None):
+            self.assert_full(self.boot(group, zone))
+        self.assertEqual(sorted(members), sorted(self.show(group)['members']))
+        # What is refused takes nothing.
+        self.assertEqual(3, self.nova.get('/limits')['limits']['absolute']['totalInstancesUsed'])
+        self.assertEqual([], quotas.claims(self.cloud.runtime.db, project_id=self.cloud.project_id()))
+        self.assertEqual(204, self.nova.delete(f'/servers/{members[0]}').status)
+        self.booted(group, 'az2')
+        # Each group has its own.
+        self.booted(self.make()['id'], 'az1')
+
+    def test_many_at_once(self):
+        group = self.make()['id']
+        self.assert_full(self.boot(group, 'az1', min_count=4))
+        self.booted(group, 'az1')
+        self.assert_full(self.boot(group, 'az2', min_count=1, max_count=3))
+        self.assertEqual(202, self.boot(group, 'az2', min_count=2).status)
+        self.assertEqual(3, len(self.show(group)['members']))
+
+    def test_racing_creates(self):
+        group = self.make()['id']
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.pod(pod).nova.faults.add(Slow(seconds=0.1, path='/servers', method='POST'))
+        with futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda number: self.boot(group, f'az{number % 2 + 1}'), range(8)))
+        self.assertEqual([202] * 3 + [403] * 5, sorted(answer.status for answer in answers))
+        self.assertEqual(3, len(self.show(group)['members']))
+
+    def test_a_failed_create_takes_no_place(self):
+        group = self.make()['id']
+        self.booted(group, 'az1')
+        self.booted(group, 'az1')
+        self.assertEqual(400, self.boot(group, 'az2', flavorRef='missing').status)
+        self.booted(group, 'az2')
+
+    def test_one_that_is_not_answered_keeps_its_place(self):
+        group = self.make()['id']
+        self.booted(group, 'az2')
+        self.booted(group, 'az2')
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
+        self.assertEqual(504, self.boot(group, 'az1').status)
+        self.assert_full(self.boot(group, 'az2'))
+
+    def test_those_of_users(self):
+        """Nova counts for each user those that are his."""
+        user = self.cloud.lab.user_id('demo')
+        self.limit(f'?user_id={user}', server_group_members=1)
+        group = self.make()['id']
+        self.booted(group, 'az1')
+        self.assert_full(self.boot(group, 'az2'))
+        self.cloud.lab.keystone.add_user('second', 'secret', {'demo': ('member',)})
+        self.booted(group, 'az2', as_='second')
+
+    def test_without_a_limit(self):
+        self.limit(server_group_members=-1)
+        group = self.make()['id']
+        self.cloud.lab.quiet()
+        for zone in ('az1', 'az2') * 2:
+            self.booted(group, zone)
+        self.assertEqual(4, len(self.show(group)['members']))
+
+    def test_shown(self):
+        absolute = self.nova.get('/limits')['limits']['absolute']
+        self.assertEqual(3, absolute['maxServerGroupMembers'])
+        path = f'/os-quota-sets/{self.cloud.project_id()}'
+        self.assertEqual(3, self.get(path)['quota_set']['server_group_members'])
+        detail = self.get(f'{path}/detail')['quota_set']['server_group_members']
+        self.assertEqual({'limit': 3, 'in_use': 0, 'reserved': 0}, detail)
+        self.assertEqual(-1, self.get(f'{path}/defaults')['quota_set']['server_group_members'])
+        # No pod refuses what is allowed here.
+        for pod in self.cloud.lab.pods.values():
+            self.assertEqual(-1, pod.nova.quota_sets[self.cloud.project_id()]['server_group_members'])
 
 
 class TestAffinity(GroupsTest):
