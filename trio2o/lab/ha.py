@@ -24,10 +24,12 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from trio2o.lab import servers
+from trio2o.lab.load import Load, Target
 from trio2o.lab.real.errors import LabError
 
 ETC = pathlib.Path(__file__).resolve().parents[2] / 'etc'
@@ -279,11 +281,7 @@ def restart(state: pathlib.Path, name: str) -> None:
         tell_haproxy(state, f'set server {before.backend} state drain')
         await_idle(state, before.backend)
     send(before.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS + START_SECONDS
-    while (after := chosen_of(state, name)).pid == before.pid or after.state != 'running':
-        if time.monotonic() > deadline:
-            raise LabError(f'{name} did not come back: see {state / name}.log')
-        time.sleep(POLL_SECONDS)
+    await_back(state, before)
     if before.backend is not None:
         tell_haproxy(state, f'set server {before.backend} state ready')
 
@@ -291,6 +289,82 @@ def restart(state: pathlib.Path, name: str) -> None:
 def kill(state: pathlib.Path, name: str) -> None:
     """kill -9, with all its workers."""
     send(chosen_of(state, name).pid, signal.SIGKILL)
+
+
+def await_back(state: pathlib.Path, before: Running) -> None:
+    """Wait until a process that was to end has a successor that serves.
+
+    :raises LabError: it does not come back
+    """
+    deadline = time.monotonic() + STOP_SECONDS + START_SECONDS
+    while (after := chosen_of(state, before.name)).pid == before.pid or after.state != 'running':
+        if time.monotonic() > deadline:
+            raise LabError(f'{before.name} did not come back: see {state / before.name}.log')
+        time.sleep(POLL_SECONDS)
+
+
+def in_turn(state: pathlib.Path, act: Callable[[pathlib.Path, str], None]) -> Iterator[str]:
+    """Restart or kill one process after the other, each when the one before is back; HAProxy is there once only.
+
+    :raises LabError: one does not come back
+    """
+    for process in noted(state):
+        if process.name != 'haproxy':
+            yield process.name
+            act(state, process.name)
+            await_back(state, process)
+
+
+def try_out(chosen: argparse.Namespace) -> None:
+    """Print how requests fare while every process is killed, or restarted, in turn.
+
+    :raises LabError: something does not come back, or something is lost
+    """
+    state = pathlib.Path(chosen.state)
+    load = Load(tenant_target()).start()
+    try:
+        for name in in_turn(state, restart if chosen.restart else kill):
+            print(f'{"restarting" if chosen.restart else "kill -9 of"} {name}', flush=True)
+    finally:
+        seen = load.end()
+    print(f'{"method":8}{"answer":>22}{"requests":>10}')
+    for (method, status), count in sorted(seen.items(), key=str):
+        print(f'{method:8}{status:>22}{count:>10}')
+    print(f'the slowest took {load.slowest:.1f} s; {len(load.kept)} servers were made to stay')
+    deadline = time.monotonic() + START_SECONDS
+    while load.gone & load.ids() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)  # deleting takes a pod a moment
+    there = load.ids()
+    load.clear()
+    if load.kept - there or load.gone & there:
+        raise LabError(
+            f'{len(load.kept - there)} servers are lost, and {len(load.gone & there)} are there that were deleted'
+        )
+    print('every one of them is in the list, and none that was deleted')
+
+
+def tenant_target() -> Target:
+    """The cloud that the OS_* variables name, its first image and network, and its smallest flavor.
+
+    :raises LabError: they name none
+    """
+    import openstack
+
+    try:
+        cloud = openstack.connect(load_yaml_config=False)
+        url = urllib.parse.urlsplit(str(cloud.compute.get_endpoint()))
+        flavor = min(cloud.compute.flavors(), key=lambda flavor: flavor.ram)
+        image = next(cloud.image.images())
+        network = next(cloud.network.networks())
+    except (openstack.exceptions.SDKException, StopIteration, ValueError) as error:
+        raise LabError(f'there is no cloud to try; source an openrc file first ({error})') from error
+    server = {
+        'name': 'load',
+        'flavorRef': flavor.id,
+        'imageRef': image.id,
+        'networks': [{'uuid': network.id}],
+    }
+    return Target(url.hostname or '', url.port or 80, url.path, str(cloud.auth_token), server)
 
 
 def check_programs() -> None:
@@ -350,6 +424,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     of_run.add_argument('--conf', required=True, help='a trio2o.conf, as `trio2o-lab real conf` prints')
     add('wait', lambda chosen: await_all(pathlib.Path(chosen.state)), 'wait until everything serves')
     add('status', show, 'show every process')
+    of_try = add('try', try_out, 'kill -9 each process in turn while clients work, and count what they get')
+    of_try.add_argument('--restart', action='store_true', help='restart instead, which loses no request')
     of_restart = add('restart', each(restart), 'restart one after the other, losing no request')
     of_kill = add('kill', each(kill), 'kill -9, workers included')
     for names in (of_restart, of_kill):
