@@ -99,6 +99,16 @@ A refusal has the project's use counted anew in the pods, in the background, unl
 """,
     ),
     cfg.FloatOpt(
+        'lift_interval',
+        default=3600.0,
+        min=0.0,
+        help="""
+Seconds between two runs of the job that lifts limits of pods' own, on what is counted over all pods, of the projects
+that are bound to a pod or have something in it; 0: such limits are left as they are. It also runs for a project that a
+pod has just refused something.
+""",
+    ),
+    cfg.FloatOpt(
         'tree_seconds',
         default=60.0,
         min=0.0,

@@ -305,6 +305,19 @@ def count_by_project(db: Database, pod_id: str) -> list[tuple[str, str, int]]:
         return [(project_id, resource_type, number) for project_id, resource_type, number in rows]
 
 
+def users_of_project(db: Database, pod_id: str, project_id: str) -> set[str]:
+    """Users of a project who have something in a pod that counts for them."""
+    statement = sqlalchemy.select(_R.user_id).where(
+        _R.resource_type.in_(('server', 'server_group')),
+        _R.project_id == project_id,
+        _R.pod_id == pod_id,
+        _R.state != 'deleted',
+        _R.user_id != '',
+    )
+    with db.reader() as session:
+        return set(session.scalars(statement.distinct()))
+
+
 def count_by_pod(db: Database, pod_id: str) -> int:
     """How many live routings a pod has."""
     with db.reader() as session:

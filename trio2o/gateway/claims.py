@@ -28,7 +28,7 @@ from trio2o.gateway.settle import Settler
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, part_of
 from trio2o.quota.engine import Asked, Claim, Quota, Refused
-from trio2o.web.call import Call
+from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ ReadGrowth = Callable[[Call, Route, Amounts], Mapping[str, int]]
 #: Seconds a request waits for pods to tell whether what was deleted is gone, before it is refused.
 SETTLE_SECONDS = 5.0
 RECOUNT = 'recount_quota'
+LIFT = 'lift_limits'
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,17 @@ class Claiming:
         self._is_decided = True
         self._quota.watch(self.claim, pod.id, resource_type, resource_id)
 
+    def refused(self, pod: PodView) -> None:
+        """The pod has a limit of its own that refuses what the quota allows: have it lifted."""
+        context, runtime = self._call.context, self._call.runtime
+        project_id = self.claim.asked.project_id
+        LOG.warning(
+            'pod %s has a limit of its own that refuses project %s what the quota allows', pod.name, project_id
+        )
+        if runtime.conf.quota.lift_interval:
+            payload = {'pod_id': pod.id, 'project_id': project_id, 'user_id': context.user_id}
+            runtime.jobs.submit(LIFT, f'{pod.id}:{project_id}', payload, request_id=context.request_id)
+
     def record(self, pod: PodView, resource: Resource, item: Mapping[str, Any], project_id: str) -> None:
         """Record what was made; what it counts for comes out of the claim, and what is left of that is watched."""
         runtime, asked = self._call.runtime, self.claim.asked
@@ -151,6 +163,11 @@ class Claiming:
         if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:
             # Its size shows later.
             self._quota.watch_again(project_id, pod.id, resource.type, item['id'])
+
+
+def is_over_quota(answer: Answer) -> bool:
+    """Whether a pod's refusal is for a quota of its own."""
+    return answer.status == 413 or (answer.status == 403 and b'uota exceeded' in answer.body)
 
 
 def asked_by(call: Call, needs: Needs, resource: Resource) -> Asked:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.claims import Change, Claiming
+from trio2o.gateway.claims import Change, Claiming, is_over_quota
 from trio2o.gateway.locate import Route
 from trio2o.gateway.resource import Resource
 from trio2o.gateway.send import ask_any, names_of, send_to_route
@@ -66,7 +66,7 @@ class Forward:
         if self.stand_in is None or call.method != 'GET' or not self._is_about_itself(call):
             return None
         route: Route | None = call.runtime.locator.look_up(self.resource.type, call.id)
-        if route is None or not route.is_live or not self._may_see(call, route):
+        if route is None or not route.is_live or not route.is_known_to(call, self.resource):
             return None
         return self.stand_in(call, route)
 
@@ -107,6 +107,8 @@ class Forward:
                 raise
             if answer.is_ok and not self.resource.goes_at_once:
                 claiming.watch(route.pod, self.resource.type, route.top_id)
+            elif change.refuse is not None and is_over_quota(answer):
+                claiming.refused(route.pod)
             return answer
 
     def _renamed(self, call: Call, route: Route, answer: Answer) -> Answer:
@@ -122,11 +124,8 @@ class Forward:
     def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
         if call.method == 'DELETE' and answer.is_ok:
             return self.resource.goes_at_once
-        return answer.status == 404 and self._may_see(call, route)
-
-    def _may_see(self, call: Call, route: Route) -> bool:
-        """Whether a 404 means gone: to other projects a pod says the same of what is there."""
-        return call.context.may_see_all or call.context.project_id == route.project_id
+        # To other projects a pod says 404 of what is there.
+        return answer.status == 404 and route.is_known_to(call, self.resource)
 
     def _body(self, call: Call, route: Route) -> bytes | None:
         if not self.zone_in:
@@ -165,7 +164,7 @@ class Forward:
                 other: Route = call.runtime.locator.find(call, resource, other_id)
             except exception.NotFound:
                 continue  # the pod says it better
-            if other.pod.id != route.pod.id:
+            if other.pod.id != route.pod.id and other.is_known_to(call, resource):
                 raise disagreement(
                     (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
                 )

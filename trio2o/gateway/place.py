@@ -54,6 +54,7 @@ class Place:
     :ivar body_key: key of the object in the body that describes the new resource
     :ivar pins: what the body refers to that ties it to a pod
     :ivar known_pins: the same, where it need not be anything of this cloud: only what has a routing counts
+    :ivar near: what the body refers to that is best judged where it is, but keeps nothing from being elsewhere
     :ivar references: what the body refers to that must exist in whichever pod it is
     :ivar unknown_zone: text of the 400 for a zone nobody has, with ``{zone}``
     :ivar zone_field: field of the object that names the zone; empty: it has none
@@ -74,6 +75,7 @@ class Place:
     is_full: Callable[[Answer], bool]
     pins: Pins | None = None
     known_pins: Pins | None = None
+    near: Pins | None = None
     references: References | None = None
     body_key: str = ''
     zone_field: str = 'availability_zone'
@@ -99,7 +101,7 @@ class Place:
                 call = call.with_body(document)
                 inner = document[self.body_key or self.resource.member]
         zone, rest = self._zone(call, inner)
-        pod = self._pod(self._pinned(call, document, zone), named, zone)
+        pod = self._pod(self._pinned(call, document, zone), named, zone) or self._near(call, document, zone)
         if pod is None and not zone:
             zone = self._default_zone(call)
         needs = self.needs(call, document) if self.needs is not None else NOTHING
@@ -195,6 +197,13 @@ class Place:
             )
         return pod
 
+    def _near(self, call: Call, document: Any, zone: str) -> PodView | None:
+        """The pod of something that the new one is to be apart from: any other pod will do as well."""
+        for _resource, _id, route in self._found(call, self.near(document) if self.near else ()):
+            if route.pod.takes_new and zone in ('', route.pod.zone):
+                return route.pod
+        return None
+
     def _pinned(self, call: Call, document: Any, zone: str) -> tuple[Resource, Route] | None:
         """The first of what the body refers to by its id, which all the others are with.
 
@@ -214,16 +223,21 @@ class Place:
         return first
 
     def _routes(self, call: Call, document: Any) -> Iterable[tuple[Resource, str, Route]]:
-        """Where the pins are that are anywhere."""
+        """Where the pins are that are anywhere the caller may know of; of all others a pod knows nothing either."""
+        yield from self._found(call, self.pins(document) if self.pins else ())
         locator = call.runtime.locator
-        for resource, pin_id in self.pins(document) if self.pins else ():
-            try:
-                yield resource, pin_id, locator.find(call, resource, pin_id)
-            except exception.NotFound:
-                continue  # a pod says it better
         for resource, pin_id in self.known_pins(document) if self.known_pins else ():
             route = locator.look_up(resource.type, pin_id)
-            if route is not None and route.is_live:
+            if route is not None and route.is_live and route.is_known_to(call, resource):
+                yield resource, pin_id, route
+
+    def _found(self, call: Call, pins: Iterable[tuple[Resource, str]]) -> Iterable[tuple[Resource, str, Route]]:
+        for resource, pin_id in pins:
+            try:
+                route = call.runtime.locator.find(call, resource, pin_id)
+            except exception.NotFound:
+                continue  # a pod says it better
+            if route.is_known_to(call, resource):
                 yield resource, pin_id, route
 
     def _create_in(
@@ -269,12 +283,10 @@ class Place:
                 raise self._unknown(call, pod, inner) from error
             if answer.status >= 500 or self.is_full(answer):
                 LOG.warning(
-                    'create of a %s passes over pod %s, which answered %d%s',
-                    self.resource.type,
-                    pod.name,
-                    answer.status,
-                    '' if answer.status >= 500 else ': it has a limit of its own that refuses what the quota allows',
+                    'create of a %s passes over pod %s, which answered %d', self.resource.type, pod.name, answer.status
                 )
+                if answer.status < 500:
+                    claiming.refused(pod)
                 refusal = answer_up(answer, names, None)
                 continue
             answer = answer_up(answer, names, self.resource)
@@ -293,7 +305,8 @@ class Place:
         """The body for one pod: as it came, unless the pod has another name for the zone."""
         if not self.zone_field or (self.needs_pin and not inner.get(self.zone_field)):
             return call.body
-        if not inner.get(self.zone_field) and not pod.record.pod_az_name:
+        # What an empty name means, or that it means nothing, a pod knows.
+        if inner.get(self.zone_field) == '' or not (inner.get(self.zone_field) or pod.record.pod_az_name):
             return call.body
         changed = dict(inner)
         zone_down(changed, self.zone_field, names, rest)

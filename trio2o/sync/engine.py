@@ -12,9 +12,11 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
 from trio2o.pods.registry import PodView
+from trio2o.quota.amounts import UNLIMITED
 from trio2o.sync import reconcile
 from trio2o.sync.converge import Outcome, clash, is_current, known_of
-from trio2o.sync.kinds import FLAVOR, Adapter, owner_of
+from trio2o.sync.kinds import FLAVOR, QUOTA_SET, VOLUME_QUOTA, Adapter, owner_of
+from trio2o.sync.quotas import limited
 from trio2o.sync.reconcile import Found
 from trio2o.sync.writes import RECORD, REPAIR, Writer
 
@@ -190,6 +192,35 @@ class Engine(Writer):
             else:
                 failed += 1
         return Repaired(mended, 0, failed, self._import(pod, drift.unknown))
+
+    def lift(self, pod: PodView, project_id: str, user_ids: Collection[str]) -> dict[str, dict[str, int]]:
+        """Have a pod limit a project, and users in it, in nothing that is limited at the top.
+
+        :returns: the limits that it had: of the project and of ``project:user``, by service
+        :raises PodError: it did not answer
+        :raises Refused: it does not want to
+        """
+        lifted: dict[str, dict[str, int]] = {}
+        for kind in (QUOTA_SET, VOLUME_QUOTA):
+            adapter = self._adapters[kind]
+            if adapter.service not in pod.endpoints:
+                continue
+            api = self._api(adapter, pod, None)
+            users = user_ids if kind == QUOTA_SET else ()
+            for key in (project_id, *(f'{project_id}:{user_id}' for user_id in users)):
+                found = adapter.read(api, key, key)
+                low = limited(adapter.service, found)
+                if found is None or not low:
+                    continue
+                adapter.carry_out(api, found, reconcile.SetItems('limits', dict.fromkeys(low, UNLIMITED)))
+                if limited(adapter.service, adapter.read(api, key, key)):
+                    LOG.warning('pod %s keeps limits of %s %s: %s', pod.name, adapter.service, key, low)
+                    continue
+                LOG.warning(
+                    'pod %s had limits of %s %s of its own, which are lifted: %s', pod.name, adapter.service, key, low
+                )
+                lifted[f'{adapter.service} {key}'] = low
+        return lifted
 
     def check(self, pod: PodView) -> Drift:
         """Compare what a pod has with what is recorded of it; changes nothing.

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
-from trio2o.quota.amounts import COUNTED, UNLIMITED
+from trio2o.quota.amounts import COUNTED, UNLIMITED, is_counted
 from trio2o.sync.kinds import QUOTA_CLASS, VOLUME_QUOTA_CLASS
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
 
@@ -43,6 +43,12 @@ def free_of_limits(engine: Wants) -> None:
         missing = {name: UNLIMITED for name in COUNTED[service] if limits.get(name) != UNLIMITED}
         if missing:
             engine.want(kind, _DEFAULT, {'name': _DEFAULT, 'limits': {**limits, **missing}})
+
+
+def limited(service: str, found: Found | None) -> dict[str, int]:
+    """Limits that a pod has on what is counted over all pods."""
+    limits = found.wanted['limits'] if found is not None else {}
+    return {name: limit for name, limit in limits.items() if is_counted(name, service) and limit >= 0}
 
 
 @dataclass

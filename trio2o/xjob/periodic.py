@@ -68,6 +68,7 @@ class Periodic:
                 payload = {'pod_id': pod.id}
                 yield Due('repair_replicas', pod.id, payload, options.repair_interval)
                 yield Due('reconcile_routings', pod.id, payload, options.reconcile_interval)
+                yield Due('lift_limits', pod.id, payload, self._quota.lift_interval)
 
     def _submit(self, due: Due) -> bool:
         job = db_jobs.submit_again(

@@ -23,6 +23,9 @@ class AdoptPod:
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
-        if not task.job.payload.get('dry_run'):
+        is_dry_run = bool(task.job.payload.get('dry_run'))
+        if not is_dry_run:
             free_of_limits(task.runtime.sync)
-        task.result(Adoption(task, pod, bool(task.job.payload.get('dry_run'))).run())
+        task.result(Adoption(task, pod, is_dry_run).run())
+        if not is_dry_run:
+            task.runtime.jobs.submit('lift_limits', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)

@@ -53,6 +53,8 @@ class ReconcileRoutings:
             db_pods.set_followed(task.runtime.db, pod.id, started)
         else:
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
+            # By now it is known who has something there.
+            task.runtime.jobs.submit('lift_limits', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
         task.runtime.registry.refresh()
         looks = task.job.payload.get('looks')
         if looks:

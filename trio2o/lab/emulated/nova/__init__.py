@@ -87,6 +87,7 @@ class Nova(service.PodService):
         self.consoles: dict[str, dict[str, Any]] = {}  # by token
         self.assisted: list[str] = []  # volumes Cinder's drivers asked about
         self.quota_sets: dict[str, dict[str, int]] = {}
+        self.user_quotas: dict[tuple[str, str], dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self.events: list[dict[str, Any]] = []
         self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []

@@ -30,9 +30,10 @@ _NETWORK = {'floating_ips', 'fixed_ips', 'security_groups', 'security_group_rule
 _FILES = {'injected_files', 'injected_file_content_bytes', 'injected_file_path_bytes'}
 
 
-def limits(nova: 'Nova', project_id: str) -> dict[str, int]:
-    """The limits of a project in this pod."""
-    return {**DEFAULTS, **nova.quota_classes['default'], **nova.quota_sets.get(project_id, {})}
+def limits(nova: 'Nova', project_id: str, user_id: str | None = None) -> dict[str, int]:
+    """The limits of a project in this pod, or of a user in it."""
+    own = nova.user_quotas.get((project_id, user_id), {}) if user_id else {}
+    return {**DEFAULTS, **nova.quota_classes['default'], **nova.quota_sets.get(project_id, {}), **own}
 
 
 def usage(nova: 'Nova', project_id: str) -> dict[str, int]:
@@ -48,7 +49,7 @@ def usage(nova: 'Nova', project_id: str) -> dict[str, int]:
 
 def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], least: int, most: int) -> None:
     """Refuse with 403 what would go over the limits, in Nova's words."""
-    allowed = limits(nova, request.user.project_id)
+    allowed = limits(nova, request.user.project_id, request.user.user_id)
     if (
         min(allowed['instances'], allowed['cores'], allowed['ram']) < 0
         and max(allowed['instances'], allowed['cores'], allowed['ram']) < 0
@@ -89,14 +90,14 @@ def _may_see(nova: 'Nova', request: wire.Request, rule: str) -> str:
 def show(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-quota-sets/{project}."""
     project = _may_see(nova, request, 'show')
-    values = limits(nova, project)
+    values = limits(nova, project, request.last('user_id'))
     return wire.reply({'quota_set': {'id': project, **{name: values[name] for name in _shown(request)}}})
 
 
 def detail(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-quota-sets/{project}/detail."""
     project = _may_see(nova, request, 'detail')
-    values, used = limits(nova, project), usage(nova, project)
+    values, used = limits(nova, project, request.last('user_id')), usage(nova, project)
     return wire.reply(
         {
             'quota_set': {
@@ -140,8 +141,10 @@ def update(nova: 'Nova', request: wire.Request) -> wire.Response:
                 f'Quota limit {value} for {name} must be greater than or equal to '
                 f'already used and reserved {used[name]}.',
             )
-    nova.quota_sets.setdefault(project, {}).update({name: int(value) for name, value in body.items()})
-    values = limits(nova, project)
+    user = request.last('user_id')
+    kept = nova.user_quotas.setdefault((project, user), {}) if user else nova.quota_sets.setdefault(project, {})
+    kept.update({name: int(value) for name, value in body.items()})
+    values = limits(nova, project, user)
     return wire.reply({'quota_set': {name: values[name] for name in _shown(request)}})
 
 
@@ -160,7 +163,11 @@ def _check_numbers(body: dict[str, Any]) -> None:
 def delete(nova: 'Nova', request: wire.Request) -> wire.Response:
     """DELETE /os-quota-sets/{project}: back to the defaults, 202."""
     nova.admin_only(request, 'os_compute_api:os-quota-sets:delete')
-    nova.quota_sets.pop(request.args['project_id'], None)
+    project, user = request.args['project_id'], request.last('user_id')
+    for key in [key for key in nova.user_quotas if key[0] == project and user in (None, key[1])]:
+        del nova.user_quotas[key]
+    if not user:
+        nova.quota_sets.pop(project, None)
     return wire.empty(202)
 
 

@@ -15,7 +15,7 @@ class RoutingsCase(JobsCase):
         payload = payload or {'is_full': True}
         pod_id = self.cloud.pod_ids[name]
         self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, **payload})
-        (job,) = self.cloud.run_jobs()[-1:]
+        job = [each for each in self.cloud.run_jobs() if each.type == 'reconcile_routings'][-1]
         self.assertEqual(state, job.state, job.error)
         return job.progress
 

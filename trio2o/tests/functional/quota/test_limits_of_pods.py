@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits that pods have of their own: they refuse nothing that is allowed, or not for long."""
+
+import fixtures
+
+from trio2o.db import jobs, pods
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.quota.base import QuotaCase
+
+NONE = {'instances': 0, 'cores': 0, 'ram': 0}
+
+
+class LimitsOfPodsCase(QuotaCase):
+    def setUp(self):
+        super().setUp()
+        self.user = self.cloud.lab.user_id('demo')
+        self.first = self.cloud.pod('Pod1')
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.cloud.run_jobs()
+
+    def limit(self, **limits):
+        """By hand, in the first pod."""
+        path = f'/os-quota-sets/{self.project}'
+        answer = self.cloud.direct('Pod1').put(path, {'quota_set': limits}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def limit_user(self, **limits):
+        path = f'/os-quota-sets/{self.project}?user_id={self.user}'
+        answer = self.cloud.direct('Pod1').put(path, {'quota_set': limits}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def limit_volumes(self, **limits):
+        path = f'/os-quota-sets/{self.project}'
+        answer = self.cloud.direct('Pod1', 'cinder').put(path, {'quota_set': limits}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def pod_of(self, kind, top_id):
+        return self.cloud.runtime.locator.look_up(kind, top_id).pod.name
+
+    def lift(self):
+        pod_id = self.cloud.pod_ids['Pod1']
+        self.cloud.runtime.jobs.submit('lift_limits', pod_id, {'pod_id': pod_id})
+        self.cloud.run_jobs()
+
+    def last(self):
+        rows = jobs.list_(self.db, filters={'type': 'lift_limits'}, sort=(('finished_at', 'desc'),), limit=1)
+        return rows[0]
+
+
+class TestARefusal(LimitsOfPodsCase):
+    def test_the_next_pod_is_taken_and_the_operator_told(self):
+        self.limit(**NONE)
+        self.assertEqual('Pod2', self.pod_of('server', self.server()))
+        self.assertRegex(self.log.output, f'pod Pod1 has a limit of its own that refuses project {self.project}')
+        self.cloud.run_jobs()
+        self.assertEqual([-1, -1, -1], [self.first.nova.quota_sets[self.project][name] for name in NONE])
+        self.assertEqual({'lifted': {f'compute {self.project}': NONE}}, self.last().result)
+        self.assertIn('which are lifted', self.log.output)
+        self.server(zone='az1')
+
+    def test_of_a_user(self):
+        self.limit_user(**NONE)
+        self.boot(status=403, zone='az1')
+        self.cloud.run_jobs()
+        self.server(zone='az1')
+        self.assertUsed(instances=1)
+
+    def test_of_volumes(self):
+        self.limit_volumes(volumes=0)
+        self.assertEqual('Pod2', self.pod_of('volume', self.volume()))
+        self.cloud.run_jobs()
+        self.volume(zone='az1')
+
+    def test_of_a_change(self):
+        volume = self.volume(zone='az1', size=2)
+        self.limit_volumes(gigabytes=2)
+        body = {'os-extend': {'new_size': 3}}
+        path = f'/volumes/{volume}/action'
+        answer = self.cloud.cinder.post(path, body, version='3.60')
+        self.assertEqual(413, answer.status, answer.text)
+        self.assertEqual((2, 0), self.used()['gigabytes'])
+        self.cloud.run_jobs()
+        self.assertEqual(202, self.cloud.cinder.post(path, body, version='3.60').status)
+
+    def test_what_the_tenant_got_wrong_is_no_such_refusal(self):
+        self.boot(status=400, imageRef='no-such-image')
+        self.assertNotIn('limit of its own', self.log.output)
+
+
+class TestLookedFor(LimitsOfPodsCase):
+    def test_those_of_who_has_something_there(self):
+        self.server(zone='az1')
+        self.limit(instances=1, metadata_items=5)
+        self.limit_user(cores=2)
+        self.limit_volumes(gigabytes=1, per_volume_gigabytes=1)
+        self.lift()
+        self.assertEqual({'instances': -1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
+        self.assertEqual({'cores': -1}, self.first.nova.user_quotas[self.project, self.user])
+        self.assertEqual({'gigabytes': -1, 'per_volume_gigabytes': 1}, self.first.cinder.quota_sets[self.project])
+        wanted = {
+            f'compute {self.project}': {'instances': 1},
+            f'compute {self.project}:{self.user}': {'cores': 2},
+            f'volume {self.project}': {'gigabytes': 1},
+        }
+        self.assertEqual({'lifted': wanted}, self.last().result)
+        self.lift()
+        self.assertEqual({'lifted': {}}, self.last().result)
+
+    def test_nobody_elses(self):
+        self.limit(**NONE)
+        self.lift()
+        self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
+
+    def test_when_a_pod_was_compared(self):
+        self.cloud.lab.add_servers('Pod1', 'demo', 1)
+        self.limit(instances=1)
+        pod_id = self.cloud.pod_ids['Pod1']
+        self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
+        self.cloud.run_jobs()
+        self.assertEqual(-1, self.first.nova.quota_sets[self.project]['instances'])
+
+    def test_a_pod_that_is_away(self):
+        self.server(zone='az1')
+        self.limit(instances=1)
+        self.first.nova.faults.add(Refuse())
+        self.lift()
+        self.assertEqual(1, self.first.nova.quota_sets[self.project]['instances'])
+        (job,) = jobs.list_(self.db, filters={'type': 'lift_limits', 'state': 'new'})
+        self.assertIn('pod Pod1', job.error)
+
+    def test_one_in_maintenance_is_left_alone(self):
+        self.server(zone='az1')
+        self.limit(instances=1)
+        pods.update(self.db, self.cloud.pod_ids['Pod1'], state='maintenance')
+        self.cloud.runtime.registry.refresh()
+        self.cloud.lab.quiet()
+        self.lift()
+        self.assertEqual([], list(self.first.nova.requests))
+
+
+class TestTurnedOff(LimitsOfPodsCase):
+    options = {'quota.lift_interval': 0.0}
+
+    def test_they_stay(self):
+        self.limit(**NONE)
+        self.server()
+        self.lift()
+        self.cloud.run_jobs()
+        self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
+        self.assertIn('limit of its own', self.log.output)
