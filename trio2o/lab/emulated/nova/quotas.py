@@ -75,6 +75,26 @@ def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], l
         )
 
 
+def check_metadata(nova: 'Nova', request: wire.Request, metadata: dict[str, Any]) -> None:
+    """Refuse with 403 more items than are allowed."""
+    allowed = limits(nova, request.user.project_id, request.user.user_id)['metadata_items']
+    if 0 <= allowed < len(metadata):
+        raise Refusal(403, f'Maximum number of metadata items exceeds {allowed}')
+
+
+def check_files(nova: 'Nova', request: wire.Request, files: list[dict[str, Any]]) -> None:
+    """Refuse with 403 more or larger files than may be injected."""
+    allowed = limits(nova, request.user.project_id, request.user.user_id)
+    if 0 <= allowed['injected_files'] < len(files):
+        raise Refusal(403, 'Personality file limit exceeded')
+    for name, key, what in (
+        ('injected_file_path_bytes', 'path', 'path'),
+        ('injected_file_content_bytes', 'contents', 'content'),
+    ):
+        if any(0 <= allowed[name] < len(file[key]) for file in files):
+            raise Refusal(403, f'Personality file {what} exceeds maximum {allowed[name]}')
+
+
 def _shown(request: wire.Request) -> list[str]:
     hidden = (_NETWORK if request.minor >= 36 else set()) | (_FILES if request.minor >= 57 else set())
     return [name for name in DEFAULTS if name not in hidden]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.nova import records, server_views, servers
+from trio2o.lab.emulated.nova import quotas, records, server_views, servers
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
         )
     if nova.glance is not None and given['imageRef'] not in nova.glance.images:
         raise Refusal(400, 'Cannot find image for rebuild')
+    quotas.check_metadata(nova, request, given.get('metadata') or {})
+    quotas.check_files(nova, request, given.get('personality') or [])
     _demand(server, 'rebuild', 'active', 'stopped', 'error')
     _note(nova, request, server, 'rebuild')
     changes: dict[str, Any] = {'image_ref': given['imageRef'], 'vm_state': 'active'}

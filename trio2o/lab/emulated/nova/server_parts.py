@@ -4,7 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.nova import records, server_views
+from trio2o.lab.emulated.nova import quotas, records, server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def write_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
     given = nova.body(request, 'metadata')
     server = nova.server(request)
     kept = server['metadata'] if request.method == 'POST' else {}
+    quotas.check_metadata(nova, request, {**kept, **given})
     records.touch(nova, server, metadata={**kept, **given})
     return wire.reply({'metadata': server['metadata']})
 
@@ -44,6 +45,7 @@ def put_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
     server = nova.server(request)
     if key not in given:
         raise Refusal(400, 'Request body and URI mismatch')
+    quotas.check_metadata(nova, request, {**server['metadata'], key: given[key]})
     records.touch(nova, server, metadata={**server['metadata'], key: given[key]})
     return wire.reply({'meta': {key: given[key]}})
 

@@ -58,6 +58,8 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     zone, host = _placed(nova, request, body)
     flavor = _flavor(nova, request, body['flavorRef'])
     _check_references(nova, request, body, hints)
+    quotas.check_metadata(nova, request, body.get('metadata') or {})
+    quotas.check_files(nova, request, body.get('personality') or [])
     quotas.check_servers(nova, request, flavor, least, most)
     volumes = _block_devices(nova, request, body)
     given = _columns(nova, request, body)

@@ -148,3 +148,64 @@ class TestTurnedOff(LimitsOfPodsCase):
         self.cloud.run_jobs()
         self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
         self.assertIn('limit of its own', self.log.output)
+
+
+class TestOfOneThing(LimitsOfPodsCase):
+    """What each thing may have is limited the same in every pod, in the words of Nova."""
+
+    def setUp(self):
+        super().setUp()
+        given = {
+            'metadata_items': 2,
+            'injected_files': 1,
+            'injected_file_path_bytes': 5,
+            'injected_file_content_bytes': 8,
+        }
+        answer = self.cloud.nova.put(f'/os-quota-sets/{self.project}', {'quota_set': given}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual(given, {name: answer['quota_set'][name] for name in given})
+
+    def assert_refused(self, text, answer):
+        self.assertEqual({'forbidden': {'code': 403, 'message': text}}, answer.json)
+
+    def files(self, *files):
+        return [{'path': path, 'contents': contents} for path, contents in files]
+
+    def test_new_servers(self):
+        for zone in ('az1', 'az2', None):
+            for text, given in (
+                ('Maximum number of metadata items exceeds 2', {'metadata': {'a': '1', 'b': '2', 'c': '3'}}),
+                ('Personality file limit exceeded', {'personality': self.files(('/a', 'YQ=='), ('/b', 'YQ=='))}),
+                ('Personality file path exceeds maximum 5', {'personality': self.files(('/a/b/c', 'YQ=='))}),
+                ('Personality file content exceeds maximum 8', {'personality': self.files(('/a', 'YWFhYWFhYWE='))}),
+            ):
+                self.assert_refused(text, self.boot(status=403, zone=zone, **given))
+        self.assertEqual({}, self.used())
+        self.assertNotIn('limit of its own', self.log.output)
+        self.server(metadata={'a': '1', 'b': '2'}, personality=self.files(('/a', 'YQ==')))
+
+    def test_servers_there_are(self):
+        text = 'Maximum number of metadata items exceeds 2'
+        for zone in ('az1', 'az2'):
+            path = f'/servers/{self.server(zone=zone, metadata={"a": "1", "b": "2"})}'
+            three = {name: 'x' for name in 'abc'}
+            self.assert_refused(text, self.cloud.nova.post(f'{path}/metadata', {'metadata': {'c': '3'}}))
+            self.assert_refused(text, self.cloud.nova.put(f'{path}/metadata', {'metadata': three}))
+            self.assert_refused(text, self.cloud.nova.put(f'{path}/metadata/c', {'meta': {'c': '3'}}))
+            body = {'rebuild': {'imageRef': self.cloud.lab.image['id'], 'metadata': three}}
+            self.assert_refused(text, self.cloud.nova.post(f'{path}/action', body))
+
+    def test_of_a_user(self):
+        path = f'/os-quota-sets/{self.project}?user_id={self.user}'
+        answer = self.cloud.nova.put(path, {'quota_set': {'metadata_items': 1}}, as_='admin')
+        self.assertEqual((200, 1), (answer.status, answer.json['quota_set']['metadata_items']))
+        for zone in ('az1', 'az2'):
+            answer = self.boot(status=403, zone=zone, metadata={'a': '1', 'b': '2'})
+            self.assert_refused('Maximum number of metadata items exceeds 1', answer)
+        self.assertEqual(202, self.cloud.nova.delete(path, as_='admin').status)
+        self.server(metadata={'a': '1', 'b': '2'})
+
+    def test_shown(self):
+        absolute = self.cloud.nova.get('/limits')['limits']['absolute']
+        wanted = {'maxServerMeta': 2, 'maxPersonality': 1, 'maxPersonalitySize': 8}
+        self.assertEqual(wanted, {name: absolute[name] for name in wanted})
