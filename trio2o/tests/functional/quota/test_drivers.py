@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
 
+from trio2o.lab.emulated.faults import DropAfter
 from trio2o.quota.engine import load_driver
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.functional.quota.base import QuotaCase
@@ -72,6 +73,77 @@ class TestOwn(LimitsCase):
             answer.fault,
         )
         self.assertEqual(-1, self.shown('cinder')['gigabytes'])
+
+    def test_forced(self):
+        for _ in range(2):
+            self.server()
+        answer = self.set(self.project, 400, instances=1)
+        self.assertEqual(
+            'Quota limit 1 for instances must be greater than or equal to already used and reserved 2.', answer.fault
+        )
+        for force in (False, 'false'):
+            self.set(self.project, 400, instances=1, force=force)
+        self.assertEqual(4, self.shown()['instances'])
+        for force in (True, 'True'):
+            self.set(self.project, instances=1, force=force)
+        self.assertEqual({'limit': 1, 'in_use': 2, 'reserved': 0}, self.shown(path='/detail')['instances'])
+        self.boot(status=403)
+        self.set(self.project, instances=2)
+        self.boot(status=403)
+
+    def test_a_user_beside_others(self):
+        self.set(self.project, instances=3)
+        user, other = self.cloud.lab.user_id('demo'), self.cloud.lab.user_id('reader')
+        self.set(f'{self.project}?user_id={user}', instances=2)
+        # What other users' limits leave of the project's, unless it is forced.
+        answer = self.set(f'{self.project}?user_id={other}', 400, instances=2)
+        self.assertEqual('Quota limit 2 for instances must be less than or equal to 1.', answer.fault)
+        self.set(f'{self.project}?user_id={other}', instances=2, force=True)
+        self.server()
+        self.server()
+        self.boot(status=403)
+        self.boot(as_=('admin', 'demo'))
+        # The project's limit holds for all of them together.
+        answer = self.boot(status=403, as_=('admin', 'demo'))
+        self.assertEqual('Quota exceeded for instances: Requested 1, but already used 3 of 3 instances', answer.fault)
+        self.assertEqual({'limit': 2, 'in_use': 2, 'reserved': 0}, self.detail(user))
+        self.assertEqual({'limit': 2, 'in_use': 0, 'reserved': 0}, self.detail(other))
+        self.assertEqual({'limit': 3, 'in_use': 3, 'reserved': 0}, self.detail())
+        for who in (user, other):
+            self.assertEqual(2, self.shown(user_id=who)['instances'])
+
+    def test_deleted(self):
+        user = self.cloud.lab.user_id('demo')
+        own = f'/os-quota-sets/{self.project}'
+        self.set(self.project, instances=3, cores=9, server_group_members=2, metadata_items=5)
+        self.set(f'{self.project}?user_id={user}', instances=1)
+        self.assertEqual(202, self.cloud.nova.delete(f'{own}?user_id={user}', as_='admin').status)
+        self.assertEqual((3, 3), (self.shown(user_id=user)['instances'], self.shown()['instances']))
+        self.set(f'{self.project}?user_id={user}', instances=1)
+        # With the project's go those of its users.
+        self.assertEqual(202, self.cloud.nova.delete(own, as_='admin').status)
+        for shown in (self.shown(), self.shown(user_id=user)):
+            wanted = {'instances': 4, 'cores': -1, 'server_group_members': -1, 'metadata_items': 128}
+            self.assertEqual(wanted, {name: shown[name] for name in wanted})
+        self.server()
+        self.server()
+        for as_ in ('demo', 'alt', 'reader'):
+            self.assertEqual(403, self.cloud.nova.delete(own, as_=as_).status)
+        # The other service has its own.
+        self.set(self.project, service='cinder', volumes=1)
+        self.assertEqual(202, self.cloud.nova.delete(own, as_='admin').status)
+        self.assertEqual(1, self.shown('cinder')['volumes'])
+        self.assertEqual(200, self.cloud.cinder.delete(own, as_='admin').status)
+        self.assertEqual(4, self.shown('cinder')['volumes'])
+
+    def test_detail_while_something_is_claimed(self):
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
+        self.boot(status=504, zone='az1')
+        self.assertEqual({'limit': 4, 'in_use': 0, 'reserved': 1}, self.detail())
+        self.assertEqual({'limit': 4, 'in_use': 0, 'reserved': 1}, self.detail(self.cloud.lab.user_id('demo')))
+
+    def detail(self, user=None):
+        return self.shown(path='/detail', **({'user_id': user} if user else {}))['instances']
 
     def test_what_is_no_limit(self):
         for given in ({'instances': 'many'}, {'instances': -2}, {'no_such_thing': 1}, {'cores': 1 << 40}):

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes die at the worst moments, and nothing that they held is left behind.
+
+The commands are real and are killed; emulated pods that answer slowly hold them where they are to die.
+"""
+
+import os
+import threading
+from concurrent import futures
+from datetime import timedelta
+
+import sqlalchemy
+import testtools
+
+from trio2o.db import jobs, models, pods, quotas
+from trio2o.db.session import utcnow
+from trio2o.gateway.settle import Settler
+from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
+from trio2o.lab.emulated.server import CloudServer
+from trio2o.lab.emulated.topology import Cloud
+from trio2o.runtime import build_runtime
+from trio2o.tests.fixtures import launch
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.functional.quota.base import QuotaCase
+from trio2o.xjob.manager import JobManager
+
+BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
+#: Longer than any of these tests lasts.
+LONG = 600.0
+
+
+class CrashCase(testtools.TestCase):
+    limit = 2
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = Cloud(pods=2)
+        server = CloudServer(self.cloud).start()
+        self.addCleanup(server.stop)
+        (self.port,) = launch.free_ports(1)
+        self.files = self.useFixture(
+            ConfFixture(
+                self.cloud.keystone.url,
+                concurrency_backend=BACKEND,
+                nova_apigw={'bind_port': self.port, 'bind_host': '127.0.0.1'},
+                quota={'instances': self.limit, 'server_groups': 5, 'recheck_seconds': 3600, 'settle_interval': 0},
+                xjob={'scan_interval': 0.1, 'lease_seconds': 1.0, 'retry_seconds': 0.1, 'repair_interval': 0},
+                pods={'read_timeout': LONG, 'refresh_seconds': 0.05},
+            )
+        )
+        self.runtime = build_runtime(self.files.conf)
+        self.addCleanup(self.runtime.db.dispose)
+        self.addCleanup(self.runtime.executor.shutdown)
+        self.db = self.runtime.db
+        for number, name in enumerate(self.cloud.pods, 1):
+            pod = pods.create(self.db, pod_name=name, az_name=f'az{number}')
+            self.runtime.jobs.submit('sync_pod', pod.pod_id, {'pod_id': pod.pod_id})
+        self.run_jobs()
+        self.project = self.cloud.project_id('demo')
+        self.body = {
+            'name': 's',
+            'flavorRef': next(iter(self.cloud.pod('Pod1').nova.flavors)),
+            'imageRef': self.cloud.image['id'],
+            'availability_zone': 'az1',
+        }
+
+    def run_jobs(self):
+        manager = JobManager(self.files.conf, self.runtime)
+        while manager.run_one() is not None:
+            pass
+
+    def process(self, name, ports=()):
+        return self.useFixture(launch.Process(name, f'--config-file={self.files.path}', ports=ports))
+
+    def ask(self, method, path, body=None, timeout=120):
+        headers = {'X-Auth-Token': self.cloud.token('demo')}
+        return launch.request(self.port, method, f'/v2.1{path}', body, headers, timeout=timeout)
+
+    def used(self, name='instances'):
+        row = quotas.usage(self.db, self.project).get(name)
+        return (row.in_use, row.claimed) if row is not None else (0, 0)
+
+    def in_pods(self):
+        return sum(len(pod.nova.servers) for pod in self.cloud.pods.values())
+
+    def expire(self):
+        """Let what a dead process left be old enough to be looked into."""
+        long_ago = utcnow() - timedelta(hours=1)
+        with self.db.writer() as session:
+            session.execute(sqlalchemy.update(models.QuotaClaim).values(created_at=long_ago, expires_at=long_ago))
+
+    def settle(self):
+        self.runtime.jobs.submit('settle_claims', 'all')
+        self.run_jobs()
+
+
+class TestAGateway(CrashCase):
+    def die_in_a_create(self, when, **outer):
+        """Kill the gateway as soon as something is so while it serves a create."""
+        gateway = self.process('trio2o-nova-apigw', [self.port])
+        asked = threading.Thread(target=self.ask, args=('POST', '/servers', {'server': self.body, **outer}))
+        asked.start()
+        launch.wait_until(when, 60, 'it did not come so far')
+        gateway.kill()
+        asked.join()
+        for pod in self.cloud.pods.values():
+            pod.nova.faults.clear()
+        return gateway
+
+    def test_after_the_claim_before_anything_is_sent(self):
+        gateway = self.process('trio2o-nova-apigw', [self.port])
+        made = self.ask('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policies': ['anti-affinity']}})
+        self.assertEqual(200, made.status, made.body)
+        gateway.kill()
+        # Whether the twin is there is asked when all is claimed.
+        self.body['availability_zone'] = 'az2'
+        nova = self.cloud.pod('Pod2').nova
+        nova.faults.add(Hang(path='/os-server-groups', method='POST'))
+        hints = {'group': made.json['server_group']['id']}
+        self.die_in_a_create(lambda: self.used() == (0, 1), **{'os:scheduler_hints': hints})
+        self.assertEqual((0, 1), self.used())
+        self.settle()
+        self.assertEqual((0, 1), self.used())  # nobody knows yet that it is dead
+        self.expire()
+        self.settle()
+        self.assertEqual((0, 0), self.used())
+        self.assertEqual(0, self.in_pods())
+        self.assertEqual([], quotas.claims(self.db, project_id=self.project))
+
+    def test_after_it_was_sent_before_it_is_recorded(self):
+        self.cloud.pod('Pod1').nova.faults.add(Hang(path='/servers$', method='POST'))
+        gateway = self.die_in_a_create(lambda: self.in_pods() == 1)
+        self.assertEqual((0, 1), self.used())
+        self.expire_not_created()
+        self.settle()
+        self.assertEqual((1, 0), self.used())
+        self.assertEqual([], quotas.claims(self.db, project_id=self.project))
+        # What is left can be had, and no more.
+        gateway.start()
+        statuses = [self.ask('POST', '/servers', {'server': self.body}).status for _ in range(3)]
+        self.assertEqual([202, 403, 403], statuses)
+        self.assertEqual((self.limit, 0), self.used())
+        self.assertEqual(self.limit, self.in_pods())
+
+    def expire_not_created(self):
+        """As ``expire``; when the claim was made tells what may have come of it."""
+        with self.db.writer() as session:
+            session.execute(sqlalchemy.update(models.QuotaClaim).values(expires_at=utcnow() - timedelta(hours=1)))
+
+    def test_in_a_delete(self):
+        gateway = self.process('trio2o-nova-apigw', [self.port])
+        server_id = self.ask('POST', '/servers', {'server': self.body}).json['server']['id']
+        gateway.kill()
+        nova = self.cloud.pod('Pod1').nova
+        nova.faults.add(Hang(method='DELETE'))
+        gateway.start()
+        asked = threading.Thread(target=self.ask, args=('DELETE', f'/servers/{server_id}'))
+        asked.start()
+        launch.wait_until(
+            lambda: any(each.method == 'DELETE' for each in nova.requests), 60, 'nobody asked to delete it'
+        )
+        gateway.kill()
+        asked.join()
+        nova.faults.clear()
+        self.runtime.jobs.submit('recount_quota', self.project, {'project_id': self.project})
+        self.run_jobs()
+        self.assertEqual((0, 0), self.used())
+
+
+class TestAWorker(CrashCase):
+    limit = 10
+
+    def test_in_the_middle_of_a_recount(self):
+        self.cloud.add_servers('Pod1', 'demo', 3)
+        self.cloud.add_servers('Pod2', 'demo', 4)
+        nova = self.cloud.pod('Pod2').nova
+        nova.faults.add(Slow(seconds=LONG, path='/servers/detail'))
+        worker = self.process('trio2o-xjob')
+        with self.db.writer() as session:
+            quotas.add(session, {(self.project, '', 'instances'): 9}, {(self.project, '', 'instances'): 5})
+        payload = {'project_id': self.project}
+        job = self.runtime.jobs.submit('recount_quota', self.project, payload)
+        # One pod has been counted, and the other has been asked.
+        launch.wait_until(lambda: self.used()[0] >= 12, 60, lambda: f'{self.used()} {worker.log}')
+        launch.wait_until(
+            lambda: any('/servers/detail' in each.path for each in nova.requests), 60, 'nobody asked the other'
+        )
+        worker.kill()
+        nova.faults.clear()
+        self.assertEqual('running', jobs.get(self.db, job.id).state)
+        worker.start()
+        launch.wait_until(lambda: jobs.get(self.db, job.id).state == 'success', 60, lambda: worker.log)
+        self.assertEqual((7, 0), self.used())
+
+
+class TestSettledTwice(QuotaCase):
+    limits = {'instances': 10}
+
+    def test_by_many_at_once(self):
+        """A claim is given back, or comes true, once, however many look into it."""
+        servers = [self.server(zone='az1') for _ in range(2)]
+        for server in servers:
+            self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server}').status)
+        self.boot(zone='az2')
+        open_claims = self.claims()
+        self.assertEqual(2, len(open_claims))
+        with futures.ThreadPoolExecutor(6) as pool:
+            looks = [pool.submit(Settler(self.cloud.runtime).settle, claim) for _ in range(4) for claim in open_claims]
+        self.assertTrue(all(look.result() for look in looks))
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_of_what_was_not_answered(self):
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
+        self.boot(status=504, zone='az1')
+        (claim,) = self.claims()
+        with futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda _number: Settler(self.cloud.runtime).settle(claim), range(6)))
+        self.assertUsed(instances=1, cores=2, ram=512)
+        for _ in range(2):
+            Settler(self.cloud.runtime).settle(claim)
+        self.assertUsed(instances=1, cores=2, ram=512)
