@@ -10,7 +10,7 @@ from trio2o import exception
 from trio2o.cinder_apigw import changes, lists, needs
 from trio2o.cinder_apigw.refusals import over
 from trio2o.gateway import images
-from trio2o.gateway.claims import SHRINKS
+from trio2o.gateway.claims import SHRINKS, is_over_quota
 from trio2o.gateway.forward import AskAny, Forward, at, named
 from trio2o.gateway.gather import Gather
 from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
@@ -70,14 +70,18 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
         )
         for pin in pin_if(resource, volume.get(name))
     ]
+    return [*found, *_hinted(document, 'same_host', VOLUME), *_hinted(document, 'local_to_instance', SERVER)]
+
+
+def near(document: Any) -> Iterable[tuple[Resource, str]]:
+    """Volumes that the new one is not to share a backend with: their pod's own filter looks after that."""
+    return _hinted(document, 'different_host', VOLUME)
+
+
+def _hinted(document: Any, name: str, resource: Resource) -> list[tuple[Resource, str]]:
     hints = document.get('OS-SCH-HNT:scheduler_hints')
-    if isinstance(hints, dict):
-        for name in ('same_host', 'different_host'):
-            value = hints.get(name)
-            for volume_id in value if isinstance(value, list) else [value]:
-                found += pin_if(VOLUME, volume_id)
-        found += pin_if(SERVER, hints.get('local_to_instance'))
-    return found
+    value = hints.get(name) if isinstance(hints, dict) else None
+    return [pin for one in (value if isinstance(value, list) else [value]) for pin in pin_if(resource, one)]
 
 
 def references(document: Any) -> list[tuple[str, str]]:
@@ -88,7 +92,7 @@ def references(document: Any) -> list[tuple[str, str]]:
 
 def is_full(answer: Answer) -> bool:
     """Cinder refuses what is over its quota with a 413."""
-    return answer.status == 413
+    return answer.status == 413 and is_over_quota(answer)
 
 
 def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -128,6 +132,7 @@ CREATE = Place(
     unknown_zone="Availability zone '{zone}' is invalid.",
     is_full=is_full,
     pins=pins,
+    near=near,
     references=references,
     by_name=pod_of_image,
     needs=needs.of_volume,

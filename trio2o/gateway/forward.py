@@ -66,7 +66,7 @@ class Forward:
         if self.stand_in is None or call.method != 'GET' or not self._is_about_itself(call):
             return None
         route: Route | None = call.runtime.locator.look_up(self.resource.type, call.id)
-        if route is None or not route.is_live or not route.is_known_to(call, self.resource):
+        if route is None or not route.is_live or not route.is_known_to(call):
             return None
         return self.stand_in(call, route)
 
@@ -75,10 +75,12 @@ class Forward:
         try:
             route: Route = locator.find(call, self.resource, call.id)
         except exception.NotFound:
-            if call.method not in _WITH_A_BODY:
+            known = locator.look_up(self.resource.type, call.id)
+            if known is None and call.method not in _WITH_A_BODY:
                 raise
-            # A pod looks at the body first; what is wrong with that is said before what is missing.
-            return ask_any(call)
+            # A pod looks at the body first; what is wrong with that is said before what is missing. Of what is
+            # another project's its own pod does not say quite the same as others.
+            return ask_any(call, first=known.pod if known is not None else None)
         if self.others is not None:
             self._check_others(call, route)
         if route.answer is not None and self._is_show(call):
@@ -125,7 +127,7 @@ class Forward:
         if call.method == 'DELETE' and answer.is_ok:
             return self.resource.goes_at_once
         # To other projects a pod says 404 of what is there.
-        return answer.status == 404 and route.is_known_to(call, self.resource)
+        return answer.status == 404 and route.is_known_to(call)
 
     def _body(self, call: Call, route: Route) -> bytes | None:
         if not self.zone_in:
@@ -164,7 +166,7 @@ class Forward:
                 other: Route = call.runtime.locator.find(call, resource, other_id)
             except exception.NotFound:
                 continue  # the pod says it better
-            if other.pod.id != route.pod.id and other.is_known_to(call, resource):
+            if other.pod.id != route.pod.id:
                 raise disagreement(
                     (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
                 )

@@ -102,6 +102,8 @@ class Gather:
     is_order_hidden: bool = False
 
     def __call__(self, call: Call) -> Answer:
+        if not call.has_readable_query:
+            return ask_any(call)
         sorts: list[tuple[str, bool]] | None
         if self.paging.is_paged(call):
             query = _Query.parse(call.query, self.paging)
@@ -390,7 +392,7 @@ class _Listing:
             self._markers, self._own, self._has_own_marker = [route.bottom_id], own, True
             return None
         item = self._marker_item(route)
-        if item is None and not self._may_be_mine(route):
+        if item is None and not route.is_known_to(call):
             raise gather.paging.bad_marker(call, marker)
         created_at = (gather.resource.created_at(item) if item else None) or route.created_at
         is_shown = item is not None
@@ -405,10 +407,6 @@ class _Listing:
                     self._markers[index] = self._start_in(pod, created_at)
         # A part that is told from before the marker on shows the marker's place in it.
         return After(self._order.keys(item), own if own >= 0 and own != self._own and is_shown else None)
-
-    def _may_be_mine(self, route: Route) -> bool:
-        context = self._call.context
-        return context.may_see_all or context.project_id == route.project_id
 
     def _gone_marker(self, route: Route, created_at: datetime | None) -> Item:
         """What is known of a marker that its pod does not show."""

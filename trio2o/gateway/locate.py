@@ -51,6 +51,10 @@ class Route:
     created_at: datetime | None = None
     answer: Answer | None = None
 
+    def is_known_to(self, call: Call) -> bool:
+        """Whether the caller may learn from us that there is such a thing, be it from an error."""
+        return call.context.may_see_all or call.context.project_id == self.project_id
+
 
 @dataclass(slots=True)
 class _Known:
@@ -84,7 +88,8 @@ class Locator:
         :raises ServiceUnavailable: its pod is in maintenance, or a pod that may have it cannot be asked
         """
         route = self.look_up(resource.type, top_id)
-        if route is None:
+        if route is None or not route.is_known_to(call):
+            # Of what is another project's the pods tell, or do not, as of what nobody has recorded.
             route = self._probe(call, resource, top_id)
         if not route.pod.is_asked:
             raise exception.ServiceUnavailable(

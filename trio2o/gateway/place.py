@@ -228,17 +228,15 @@ class Place:
         locator = call.runtime.locator
         for resource, pin_id in self.known_pins(document) if self.known_pins else ():
             route = locator.look_up(resource.type, pin_id)
-            if route is not None and route.is_live and route.is_known_to(call, resource):
+            if route is not None and route.is_live and route.is_known_to(call):
                 yield resource, pin_id, route
 
     def _found(self, call: Call, pins: Iterable[tuple[Resource, str]]) -> Iterable[tuple[Resource, str, Route]]:
         for resource, pin_id in pins:
             try:
-                route = call.runtime.locator.find(call, resource, pin_id)
+                yield resource, pin_id, call.runtime.locator.find(call, resource, pin_id)
             except exception.NotFound:
                 continue  # a pod says it better
-            if route.is_known_to(call, resource):
-                yield resource, pin_id, route
 
     def _create_in(
         self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, needs: Needs

@@ -141,9 +141,10 @@ def peek(
     return None
 
 
-def ask_any(call: Call) -> Answer:
+def ask_any(call: Call, first: PodView | None = None) -> Answer:
     """Let one pod say what it has to say: for requests that are the same anywhere, or wrong everywhere.
 
+    :param first: the pod to ask before others, if it is well
     :raises ServiceUnavailable: no pod can be reached
     """
     is_read = call.method in ('GET', 'HEAD')
@@ -152,7 +153,8 @@ def ask_any(call: Call) -> Answer:
     runtime = call.runtime
     pods = runtime.registry.snapshot().asked(service)
     # Those whose breaker is open come last, not never.
-    for pod in sorted(pods, key=lambda view: runtime.client.breakers.is_open((view.id, service))):
+    is_open = runtime.client.breakers.is_open
+    for pod in sorted(pods, key=lambda view: (is_open((view.id, service)), view != first)):
         names = names_of(call, pod)
         try:
             answer = answer_up(send(call, pod, names=names), names, None)

@@ -40,7 +40,7 @@ class Slices:
     def __call__(self, call: Call) -> Answer:
         bounds = self._bounds(call)
         pods = pods_of(call)
-        if bounds is None or not pods:
+        if bounds is None or not pods or not call.has_readable_query:
             return ask_any(call)
         asked, found = self._read(call, pods)
         if asked.refusal is not None and not asked.documents:

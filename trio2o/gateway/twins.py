@@ -52,6 +52,7 @@ class Twinned:
     :ivar is_single: whether one with this definition is used in one pod at a time
     :ivar named_in: the id that a body names, if it names one
     :ivar member: what its members are, and ``limit``: how many of them there may be
+    :ivar unknown: what is said to a body that names one nobody has, with ``{id}``
     """
 
     resource: Resource
@@ -62,6 +63,7 @@ class Twinned:
     named_in: Callable[[Any], str | None]
     member: Resource
     limit: MemberLimit
+    unknown: str
 
     # -- what is made with one --
 
@@ -94,6 +96,8 @@ class Twinned:
         top_id = self.named_in(document)
         rows = self._rows(call, top_id) if top_id else []
         if not rows:
+            if top_id and self._is_twin(call, top_id):
+                raise exception.BadRequest(self.unknown.format(id=top_id))
             yield names  # a pod says it better
             return
         origin = rows[0]
@@ -128,12 +132,14 @@ class Twinned:
         rows = twins.of(db, kind, top_id) if len(top_id) <= 64 else []
         if rows and rows[0].is_origin:
             return rows
+        if self._is_twin(call, top_id):
+            return []  # nobody is shown it, and nothing is recorded of it
         try:
             route: Route = call.runtime.locator.find(call, self.resource, top_id)
         except exception.NotFound:
             return []
         item = self._read(call, route.pod, route.bottom_id)
-        if item is None or twins.top_ids(db, kind, route.pod.id, [top_id]):
+        if item is None:
             return []
         owner = self.resource.owner_of(item, route.project_id)
         twins.define(db, kind, top_id, route.pod.id, owner, self.definition(item))
@@ -329,15 +335,15 @@ class Twinned:
         """
         db, kind = call.runtime.db, self.resource.type
         known: Route | None = call.runtime.locator.look_up(kind, call.id)
-        if known is None and self._is_twin(call):
+        if known is None and self._is_twin(call, call.id):
             raise exception.NotFound(self.resource.missing.format(id=call.id))
         route: Route = known or call.runtime.locator.find(call, self.resource, call.id)
         rows = twins.of(db, kind, call.id)
         return route, [row for row in rows if row.state == 'made' and not row.is_origin]
 
-    def _is_twin(self, call: Call) -> bool:
+    def _is_twin(self, call: Call, bottom_id: str) -> bool:
         pods = call.runtime.registry.snapshot().pods
-        return any(twins.top_ids(call.runtime.db, self.resource.type, pod.id, [call.id]) for pod in pods)
+        return any(twins.top_ids(call.runtime.db, self.resource.type, pod.id, [bottom_id]) for pod in pods)
 
     def _replies(self, call: Call, others: Sequence[Twin]) -> dict[PodView, Answer]:
         """What pods answer the call itself about their twins, in the top's terms; those that do not are left out."""

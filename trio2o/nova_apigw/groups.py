@@ -47,4 +47,5 @@ TWINNED = Twinned(
         joining=lambda document: counts(document['server'])[1],
         refusal='Quota exceeded, too many servers in group',
     ),
+    unknown='Instance group {id} could not be found.',
 )

@@ -230,13 +230,18 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
             found += pin_if(kind, mapping.get('uuid'))
     for mapping in _objects(server.get('block_device_mapping')):
         found += pin_if(VOLUME, mapping.get('volume_id')) + pin_if(SNAPSHOT, mapping.get('snapshot_id'))
+    return [*found, *_hinted(document, 'same_host')]
+
+
+def near(document: Any) -> Iterable[tuple[Resource, str]]:
+    """Servers that the new one is not to share a host with: their pod's own filter looks after that."""
+    return _hinted(document, 'different_host')
+
+
+def _hinted(document: Any, name: str) -> list[tuple[Resource, str]]:
     hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
-    if isinstance(hints, dict):
-        for name in ('same_host', 'different_host'):
-            value = hints.get(name)
-            for server_id in value if isinstance(value, list) else [value]:
-                found += pin_if(SERVER, server_id)
-    return found
+    value = hints.get(name) if isinstance(hints, dict) else None
+    return [pin for server_id in (value if isinstance(value, list) else [value]) for pin in pin_if(SERVER, server_id)]
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -336,6 +341,7 @@ CREATE = Place(
     unknown_zone='The requested availability zone is not available',
     is_full=is_full,
     pins=pins,
+    near=near,
     references=references,
     has_host_after_zone=True,
     by_name=by_name,

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import orjson
 
@@ -47,6 +47,15 @@ class Call:
     def query(self) -> list[tuple[str, str]]:
         """Query parameters in order, with empty values kept."""
         return parse_qsl(self.query_string, keep_blank_values=True)
+
+    @property
+    def has_readable_query(self) -> bool:
+        """Whether the query is UTF-8; of any other ``query`` does not have what was asked."""
+        try:
+            unquote_to_bytes(self.query_string).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
     @cached_property
     def json(self) -> Any:

@@ -63,6 +63,16 @@ class TestServersInAnyZone(GroupsTest):
             (twin['name'], twin['policy'], twin['rules'], twin['project_id'], twin['members']),
         )
 
+    def test_a_twin_is_no_group_by_its_own_id(self):
+        group = self.make()
+        self.booted(group['id'], 'az2')
+        (twin,) = self.groups_in('Pod2')
+        for zone in ('az1', 'az2', None):
+            answer = self.boot(twin['id'], zone)
+            self.assertEqual((400, f'Instance group {twin["id"]} could not be found.'), (answer.status, answer.fault))
+        self.assertEqual(404, self.nova.delete(f'/os-server-groups/{twin["id"]}').status)
+        self.assertEqual([twin], self.groups_in('Pod2'))
+
     def test_servers_name_the_group_by_its_id(self):
         group = self.make()
         server_id = self.booted(group['id'], 'az2')

@@ -290,6 +290,60 @@ class TestPins(CreateTest):
         self.assert_disagreement(boot(one, hints={'same_host': [server['id']]}), one['id'], server['id'], 'az1', 'az2')
         self.assert_disagreement(self.volume('az1', source_volid=three['id']), three['id'], 'az1', 'az2')
 
+    def test_apart_from_what_is_elsewhere(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        hint = {'different_host': [server['id'], MISSING]}
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint, zone='az1')))
+        self.assertEqual('Pod3', self.made(self.server(hints=hint, zone='az2')))
+        hint = {'different_host': [volume['id']]}
+        self.assertNotEqual('Pod3', self.made(self.volume('az1', hints=hint), 'volume'))
+        self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
+
+    def test_what_another_project_has_nobody_has(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'other')
+        (server,) = self.cloud.lab.add_servers('Pod3', 'other')
+        snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
+        (mine,) = self.cloud.lab.add_volumes('Pod1', 'demo')
+        (my_server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        for kind, path in ((volume, 'volumes'), (snapshot, 'snapshots')):
+            self.assertEqual(200, self.cinder.get(f'/{path}/{kind["id"]}', as_='admin').status)
+        self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}', as_='admin').status)
+
+        def asked(volume_id, server_id, snapshot_id):
+            disk = {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, 'uuid': volume_id}
+            both = {'volume_uuid': volume_id, 'instance_uuid': server_id}
+            attached = {'volumeAttachment': {'volumeId': volume_id}}
+            return [
+                self.volume('az1', source_volid=volume_id),
+                self.volume('az1', snapshot_id=snapshot_id),
+                self.volume('az1', hints={'local_to_instance': server_id}),
+                self.server(imageRef='', block_device_mapping_v2=[disk], zone='az1'),
+                self.server(hints={'same_host': server_id}, zone='az1'),
+                self.nova.post(f'/servers/{my_server["id"]}/os-volume_attachments', attached),
+                self.cinder.post('/attachments', {'attachment': both}, version='3.27'),
+                self.cinder.get(f'/volumes/{volume_id}'),
+                self.cinder.get(f'/snapshots/{snapshot_id}'),
+                self.nova.get(f'/servers/{server_id}'),
+                self.nova.delete(f'/servers/{server_id}'),
+            ]  # fmt: skip
+
+        def told(answers, *ids):
+            texts = [answer.text for answer in answers]
+            for one in ids:
+                texts = [text.replace(one, 'ID') for text in texts]
+            return [(answer.status, text) for answer, text in zip(answers, texts, strict=True)]
+
+        theirs, nobodys = (volume['id'], server['id'], snapshot['id']), (MISSING,) * 3
+        for fault in (None, Refuse()):
+            if fault is not None:
+                self.break_pod('Pod3', fault)
+            for one, other in zip(told(asked(*theirs), *theirs), told(asked(*nobodys), MISSING), strict=True):
+                if one[0] >= 300:
+                    self.assertEqual(other, one)
+                self.assertEqual(other[0], one[0], one)
+        self.assertEqual('available', self.cinder.get(f'/volumes/{mine["id"]}')['volume']['status'])
+
     def test_what_nobody_has_is_the_pods_to_say(self):
         answer = self.boot(uuid=MISSING)
         self.assertEqual(400, answer.status)

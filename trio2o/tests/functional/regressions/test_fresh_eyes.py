@@ -30,3 +30,12 @@ class TestFreshEyes(testtools.TestCase):
         self.assertTrue(routings.get(self.cloud.runtime.db, 'server_group', group['id']).is_live)
         self.assertEqual(204, self.cloud.nova.delete(f'/os-server-groups/{group["id"]}').status)
         self.assertFalse(routings.get(self.cloud.runtime.db, 'server_group', group['id']).is_live)
+
+    def test_a_query_that_is_no_utf8_reaches_a_pod_as_it_came(self):
+        for path in ('/servers?name=%FF', '/servers/detail?name=%FF'):
+            self.cloud.nova.get(path)
+        for path in ('/volumes?name=%FF', '/backups/detail?name=%FF', '/snapshots?name=%FF'):
+            self.cloud.cinder.get(path)
+        seen = [request for pod in ('Pod1', 'Pod2') for each in self.cloud.pod(pod).each() for request in each.requests]
+        asked = [request.query for request in seen if 'name' in request.query]
+        self.assertEqual(['name=%FF'] * 5, asked)
