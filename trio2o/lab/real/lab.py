@@ -117,7 +117,8 @@ class RealLab:
         for service in [one for one in awaited if one.kind == 'keystone']:
             self._await(service)
             awaited.remove(service)
-            self._seed([service])
+        # Of a lab that has grown Keystone runs already, and lacks the new pods.
+        self._seed([service for service in wanted if service.kind == 'keystone'])
         awaited += [service for service in late if processes.start(self.topology, service)]
         for service in awaited:
             self._await(service)
