@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How sphinx builds the documentation. Warnings are errors: `tools/test docs`."""
 
+import pathlib
+import sys
+
 from trio2o.version import version_string
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / '_extensions'))
 
 project = 'Trio2o'
 copyright = 'OpenStack contributors'
@@ -9,6 +14,7 @@ author = 'OpenStack contributors'
 release = version_string()
 
 extensions = [
+    'admin_api',
     'cliff.sphinxext',
     'openstackdocstheme',
     'oslo_config.sphinxconfiggen',

@@ -5,66 +5,17 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import unittest
 
 import yaml
 
 from trio2o.tests.fixtures.launch import wait_until
+from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
 from trio2o.tests.fixtures.real import BIN, Client, RealGateway, real_lab
 
-DAY = pathlib.Path(__file__).resolve().parents[3] / 'doc' / 'source' / 'admin' / 'day.rst'
+DAY = DOCS / 'admin' / 'day.rst'
 ONE_TRY = '[xjob]\nmax_attempts = 1\nscan_interval = 1\n[pods]\nbreaker_seconds = 1\nrefresh_seconds = 1\n'
-SECONDS = 180
-
-
-def steps(text):
-    """What a reader types, and what happens meanwhile: ('type', command) and ('day', words), in order."""
-    found, is_code, command = [], False, ''
-    for line in text.splitlines():
-        if line.startswith('.. day: '):
-            found.append(('day', line.removeprefix('.. day: ')))
-        elif line.startswith('.. code-block:: console'):
-            is_code = True
-        elif line.strip() and not line.startswith(' '):
-            is_code = False
-        elif is_code and line.strip():
-            word = line.strip()
-            command += word.removeprefix('$ ') if not command else f' {word}'
-            if command.endswith('\\'):
-                command = command[:-1].rstrip()
-            else:
-                found.append(('type', command))
-                command = ''
-    return found
-
-
-class Terminal:
-    """A shell that stays open, as an operator's does."""
-
-    def __init__(self, environment):
-        self._environment = environment
-        self._folder = tempfile.TemporaryDirectory()
-        self._state = os.path.join(self._folder.name, 'variables')
-
-    def type(self, command):
-        """:returns: status, what was printed, what was told beside it"""
-        lines = (
-            f'[ ! -e {self._state} ] || . {self._state}',
-            command,
-            'status=$?',
-            # What it sets is there for the next one.
-            f'declare -p OS_CLOUD job >{self._state} 2>/dev/null',
-            'exit $status',
-        )
-        done = subprocess.run(
-            ['bash', '-c', '\n'.join(lines)], env=self._environment, capture_output=True, text=True, timeout=SECONDS
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    def close(self):
-        self._folder.cleanup()
 
 
 class OperatorDayTest(unittest.TestCase):
@@ -117,14 +68,15 @@ class OperatorDayTest(unittest.TestCase):
 
     def test_the_day(self):
         typed = []
-        for kind, words in steps(DAY.read_text()):
-            if kind == 'day':
-                self.meanwhile(*words.split())
+        for step in steps(DAY.read_text()):
+            if step.kind == 'meanwhile':
+                self.meanwhile(*step.words.split())
                 continue
-            status, out, err = self.terminal.type(words)
-            self.assertEqual(0, status, f'{words}\n{out}\n{err}')
-            typed.append((words, out, err))
-            self.look(words, out, err, len([each for each in typed if each[0] == words]))
+            status, printed = self.terminal.type(step.words)
+            self.assertEqual(0, status, f'{step.words}\n{printed}')
+            self.assertIsNone(missing(step.shown, printed), f'{step.words}\n{printed}')
+            typed.append(step.words)
+            self.look(step.words, printed, typed.count(step.words))
         self.assertGreater(len(typed), 25)
 
     def meanwhile(self, verb, name):
@@ -134,7 +86,7 @@ class OperatorDayTest(unittest.TestCase):
         else:
             getattr(self.lab, verb)([name])
 
-    def look(self, command, out, err, times):
+    def look(self, command, out, times):
         """Whether it came out as the page says.
 
         :param times: how often this very command was typed by now
@@ -154,7 +106,7 @@ class OperatorDayTest(unittest.TestCase):
         }
         for words, pattern in expected.items():
             if words in command:
-                self.assertRegex(out + err, pattern, command)
+                self.assertRegex(out, pattern, command)
         # The second time Pod2 is away; or the job has failed.
         if 'replica list --pod Pod2' in command:
             self.assertEqual(times == 2, 'flavor' in out, out)
