@@ -165,9 +165,15 @@ class Claiming:
             self._quota.watch_again(project_id, pod.id, resource.type, item['id'])
 
 
+#: How a single thing is refused that is larger than any may be, in every pod.
+_TOO_LARGE_ANYWHERE = b'larger than maximum allowed limit'
+
+
 def is_over_quota(answer: Answer) -> bool:
     """Whether a pod's refusal is for a quota of its own."""
-    return answer.status == 413 or (answer.status == 403 and b'uota exceeded' in answer.body)
+    if answer.status == 413:
+        return _TOO_LARGE_ANYWHERE not in answer.body
+    return answer.status == 403 and b'uota exceeded' in answer.body
 
 
 def asked_by(call: Call, needs: Needs, resource: Resource) -> Asked:

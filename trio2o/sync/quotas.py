@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
 from trio2o.quota.amounts import COUNTED, UNLIMITED, is_counted
-from trio2o.sync.kinds import QUOTA_CLASS, VOLUME_QUOTA_CLASS
+from trio2o.sync.kinds import QUOTA_CLASS, QUOTA_SET, VOLUME_QUOTA_CLASS
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
 
 #: Kind of the default class, by service.
@@ -35,14 +35,21 @@ class Wants(Protocol):
     def want(self, kind: str, key: str, wanted: Object | None, request_id: str | None = None) -> None: ...
 
 
-def free_of_limits(engine: Wants) -> None:
-    """Have no pod limit what is counted over all of them."""
+def free_of_limits(engine: Wants, own_project: str | None) -> None:
+    """Have no pod limit what is counted over all of them, nor what is brought there.
+
+    :param own_project: that of Trio2o's own identity: where that makes key pairs, its limit would count
+    """
     for service, kind in _CLASSES.items():
         known = engine.wanted(kind, _DEFAULT) or {}
         limits = known.get('limits', {})
         missing = {name: UNLIMITED for name in COUNTED[service] if limits.get(name) != UNLIMITED}
         if missing:
             engine.want(kind, _DEFAULT, {'name': _DEFAULT, 'limits': {**limits, **missing}})
+    known = engine.wanted(QUOTA_SET, own_project) if own_project else None
+    limits = (known or {}).get('limits', {})
+    if own_project and limits.get('key_pairs') != UNLIMITED:
+        engine.want(QUOTA_SET, own_project, {'name': own_project, 'limits': {**limits, 'key_pairs': UNLIMITED}})
 
 
 def limited(service: str, found: Found | None) -> dict[str, int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from trio2o.pods.podapi import Refused
+from trio2o.sync.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
@@ -16,6 +17,8 @@ class RepairReplicas:
         pod = pod_of(task)
         if not pod.is_asked:
             return  # it is brought there when its maintenance is over
+        # What is counted may be more than when the pods joined.
+        free_of_limits(task.runtime.sync, task.runtime.identity.project_id())
         try:
             repaired = task.runtime.sync.repair(pod, task.check)
         except Refused as error:

@@ -19,7 +19,7 @@ class SyncPod:
         pod = pod_of(task)
         if not pod.is_asked:
             return
-        free_of_limits(runtime.sync)
+        free_of_limits(runtime.sync, runtime.identity.project_id())
         refresh(runtime, [pod])
         pod = pod_of(task)
         if not pod.endpoints:

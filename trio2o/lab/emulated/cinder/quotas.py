@@ -77,6 +77,14 @@ def check(cinder: 'Cinder', request: wire.Request, **wanted: int) -> None:
         )
 
 
+def check_size(cinder: 'Cinder', request: wire.Request, size: int) -> None:
+    """Refuse with 413 a volume that is larger than any may be."""
+    allowed = limits(cinder, request.user.project_id)['per_volume_gigabytes']
+    if 0 <= allowed < size:
+        text = f'Requested volume size {size}G is larger than maximum allowed limit {allowed}G.'
+        raise Refusal(413, f'VolumeSizeExceedsLimit: {text}', [('Retry-After', '0')])
+
+
 def _may_see(cinder: 'Cinder', request: wire.Request) -> str:
     project = request.args['project_id']
     if project != request.user.project_id:

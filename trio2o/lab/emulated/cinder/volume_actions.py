@@ -59,6 +59,7 @@ def extend(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
             f'Invalid input received: New size for extend must be greater than '
             f'current size. (current: {volume["size"]}, extended: {size}).',
         )
+    quotas.check_size(cinder, request, size)
     quotas.check(cinder, request, gigabytes=size - volume['size'])
     records.touch(cinder, volume, size=size)
     return wire.empty(202)

@@ -226,6 +226,7 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if image and cinder.glance is not None and image not in cinder.glance.images:
         raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
     zone = _zone(cinder, body, model)
+    quotas.check_size(cinder, request, size)
     quotas.check(cinder, request, volumes=1, gigabytes=size)
     volume = records.new_volume(
         cinder,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
 from trio2o.lab.emulated.clock import micro
+from trio2o.lab.emulated.nova import quotas
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
             400, f"Invalid input for field/attribute keypair. Value: {body}. '{missing}' is a required property"
         )
     user = _user(nova, request, 'create', body.get('user_id') if request.minor >= 10 else None)
+    quotas.check_keypairs(nova, request, user)
     name = body['name'].strip()
     if (user, name) in nova.keypairs:
         raise Refusal(409, f"Key pair '{name}' already exists.")

@@ -75,6 +75,13 @@ def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], l
         )
 
 
+def check_keypairs(nova: 'Nova', request: wire.Request, user_id: str) -> None:
+    """Refuse with 403 one more key pair of a user; the limit is that of who asks."""
+    allowed = limits(nova, request.user.project_id, request.user.user_id)['key_pairs']
+    if 0 <= allowed <= sum(owner == user_id for owner, _name in nova.keypairs):
+        raise Refusal(403, 'Quota exceeded, too many key pairs.')
+
+
 def check_metadata(nova: 'Nova', request: wire.Request, metadata: dict[str, Any]) -> None:
     """Refuse with 403 more items than are allowed."""
     allowed = limits(nova, request.user.project_id, request.user.user_id)['metadata_items']

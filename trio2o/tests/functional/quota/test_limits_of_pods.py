@@ -209,3 +209,56 @@ class TestOfOneThing(LimitsOfPodsCase):
         absolute = self.cloud.nova.get('/limits')['limits']['absolute']
         wanted = {'maxServerMeta': 2, 'maxPersonality': 1, 'maxPersonalitySize': 8}
         self.assertEqual(wanted, {name: absolute[name] for name in wanted})
+
+
+class TestKeyPairs(LimitsOfPodsCase):
+    KEY = 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ== x'
+
+    def make(self, name):
+        return self.cloud.nova.post('/os-keypairs', {'keypair': {'name': name, 'public_key': self.KEY}})
+
+    def limit_at_the_top(self, limit, query=''):
+        path = f'/os-quota-sets/{self.project}{query}'
+        answer = self.cloud.nova.put(path, {'quota_set': {'key_pairs': limit}}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def test_too_many(self):
+        self.limit_at_the_top(2)
+        statuses = [self.make(name).status for name in 'ab']
+        self.assertEqual([200, 200], statuses)
+        answer = self.make('c')
+        text = 'Quota exceeded, too many key pairs.'
+        self.assertEqual({'forbidden': {'code': 403, 'message': text}}, answer.json)
+        for pod in self.cloud.lab.pods.values():
+            self.assertEqual({'a', 'b'}, {name for _user, name in pod.nova.keypairs})
+        self.assertEqual(2, self.cloud.nova.get('/limits')['limits']['absolute']['maxTotalKeypairs'])
+
+    def test_more_than_a_pod_allows_whoever_brings_them(self):
+        """The gateway makes them in the other pods as itself; its own limit there must not be in the way."""
+        for pod in self.cloud.lab.pods.values():
+            pod.nova.quota_classes['default']['key_pairs'] = 2
+        self.limit_at_the_top(4)
+        self.assertEqual([200] * 4, [self.make(name).status for name in 'abcd'])
+        self.cloud.run_jobs()
+        for pod in self.cloud.lab.pods.values():
+            self.assertEqual(set('abcd'), {name for _user, name in pod.nova.keypairs})
+
+
+class TestLargestVolume(LimitsOfPodsCase):
+    TEXT = 'VolumeSizeExceedsLimit: Requested volume size 5G is larger than maximum allowed limit 4G.'
+
+    def test_in_any_pod(self):
+        given = {'quota_set': {'per_volume_gigabytes': 4}}
+        answer = self.cloud.cinder.put(f'/os-quota-sets/{self.project}', given, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        for zone in ('az1', 'az2', None):
+            answer = self.make_volume(status=413, size=5, zone=zone)
+            self.assertEqual(self.TEXT, answer.fault)
+        volume = self.volume(size=4, zone='az2')
+        body = {'os-extend': {'new_size': 5}}
+        answer = self.cloud.cinder.post(f'/volumes/{volume}/action', body, version='3.60')
+        self.assertEqual((413, self.TEXT), (answer.status, answer.fault))
+        # That is no limit of a pod's own, and nothing that another pod would take.
+        self.assertNotIn('limit of its own', self.log.output)
+        self.assertNotIn('passes over', self.log.output)
+        self.assertUsed(volumes=1, gigabytes=4)

@@ -104,6 +104,35 @@ class TestClaims(QuotasTest):
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
+    def test_queued(self):
+        """Each is told how much those before it have claimed, and itself."""
+
+        def take(number):
+            now = utcnow()
+            row = QuotaClaim(
+                id=f'{self.id()[-20:]}-{number}',
+                project_id='p',
+                user_id='',
+                resources={'members:g': 2},
+                request_id='',
+                pod_id=None,
+                resource_type='',
+                state='open',
+                created_at=now,
+                expires_at=now,
+                resource_id='',
+            )
+            return quotas.queue(self.db, row), row
+
+        with futures.ThreadPoolExecutor(8) as pool:
+            taken = list(pool.map(take, range(10)))
+        self.assertEqual([2 * number for number in range(1, 11)], sorted(total for total, _row in taken))
+        # Should the answer of the database get lost, it is not claimed twice.
+        self.assertEqual(20, quotas.queue(self.db, taken[0][1]))
+        for _total, row in taken:
+            quotas.give_back(self.db, row.id)
+        self.assertEqual({}, self.used())
+
     def test_no_claims_race_past_a_limit(self):
         def take(number):
             try:
