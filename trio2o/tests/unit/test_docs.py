@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation names is there, and what operators and plug-in writers look for is named."""
+
+import configparser
+import pathlib
+import re
+
+import testtools
+
+from trio2o.conf import opts
+from trio2o.tests.fixtures.pages import DOCS, missing, steps
+
+CHECKOUT = DOCS.parents[1]
+#: Of libraries, in groups of ours.
+OPTIONS_OF_LIBRARIES = {('DEFAULT', 'transport_url'), ('DEFAULT', 'log_dir')}
+GENERATED = {'compute-operations.rst', 'volume-operations.rst'}
+
+
+def pages():
+    return [path for path in sorted(DOCS.rglob('*.rst')) if path.name not in GENERATED]
+
+
+def entry_points():
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(CHECKOUT / 'setup.cfg')
+    return {
+        group: [line.split('=')[0].strip() for line in lines.strip().splitlines()]
+        for group, lines in parser['entry_points'].items()
+    }
+
+
+class TestNames(testtools.TestCase):
+    def test_options(self):
+        known = {}
+        for group, options in opts.list_opts():
+            known.setdefault(str(group or 'DEFAULT'), set()).update(option.dest for option in options)
+        wrong = []
+        for path in pages():
+            for group, option in re.findall(r'``\[(\w+)\] (\w+)\b', ' '.join(path.read_text().split())):
+                if group in known and option not in known[group] and (group, option) not in OPTIONS_OF_LIBRARIES:
+                    wrong.append(f'{path.name}: [{group}] {option}')
+        self.assertEqual([], wrong)
+
+    def test_commands(self):
+        known = {name.removeprefix('trio2o_').replace('_', ' ') for name in entry_points()['openstack.trio2o.v1']}
+        wrong = []
+        for path in pages():
+            text = ' '.join(path.read_text().split())
+            for command in re.findall(r'openstack trio2o ([a-z]+ [a-z]+)', text):
+                if command not in known:
+                    wrong.append(f'{path.name}: {command}')
+        self.assertEqual([], wrong)
+
+    def test_own_programs(self):
+        known = set(entry_points()['console_scripts'])
+        wrong = [
+            f'{path.name}: {name}'
+            for path in pages()
+            for name in re.findall(r'^ +\$ (trio2o-[\w-]+)', path.read_text(), re.MULTILINE)
+            if name not in known
+        ]
+        self.assertEqual([], wrong)
+
+    def test_files(self):
+        """Files of the checkout that a page names."""
+        wrong = []
+        for path in pages():
+            for name in re.findall(r'``((?:etc|tools|specs|devstack)/[\w./-]+)``', path.read_text()):
+                if not (CHECKOUT / name).exists():
+                    wrong.append(f'{path.name}: {name}')
+        self.assertEqual([], wrong)
+
+
+class TestNothingIsForgotten(testtools.TestCase):
+    def require(self, names, page):
+        text = (DOCS / page).read_text()
+        self.assertEqual([], [name for name in names if f'``{name}``' not in text])
+
+    def test_jobs(self):
+        self.require(entry_points()['trio2o.jobs'], 'admin/jobs.rst')
+
+    def test_filters(self):
+        self.require(entry_points()['trio2o.scheduler.filters'], 'admin/scheduling.rst')
+
+    def test_weighers(self):
+        self.require(entry_points()['trio2o.scheduler.weighers'], 'admin/scheduling.rst')
+
+    def test_decisions(self):
+        found = [f'specs/{path.name}' for path in (CHECKOUT / 'specs').glob('*.rst') if path.name != 'README.rst']
+        self.require(found, 'architecture/index.rst')
+
+    def test_decisions_have_their_sections_and_tests(self):
+        for path in (CHECKOUT / 'specs').glob('*.rst'):
+            text = path.read_text()
+            if path.name == 'README.rst':
+                continue
+            for section in ('Problem', 'Decision', 'Why', 'Left out', 'How it is checked'):
+                self.assertIn(f'\n{section}\n---', text, path.name)
+            named = re.findall(r'``((?:unit|functional|real)/[\w/]+(?:\.py)?)', text)
+            wrong = [name for name in named if not (CHECKOUT / 'trio2o' / 'tests' / name).exists()]
+            self.assertEqual([], wrong, path.name)
+
+
+class TestPages(testtools.TestCase):
+    """How pages are read that tests follow."""
+
+    PAGE = """\
+Title
+=====
+
+.. test: stop Pod2
+
+.. test: fails
+
+.. code-block:: console
+
+   $ one \\
+       --more
+   | 3f1c... | said |
+   $ two
+
+Text.
+
+.. test: file a.conf
+
+.. code-block:: ini
+
+   [a]
+   b = c
+
+.. code-block:: console
+
+   $ three
+"""
+
+    def test_steps(self):
+        meanwhile, one, two, file, three = steps(self.PAGE)
+        self.assertEqual(('meanwhile', 'stop Pod2'), (meanwhile.kind, meanwhile.words))
+        self.assertEqual(('one --more', ['| 3f1c... | said |']), (one.words, one.shown))
+        self.assertEqual(({'fails'}, {'fails'}, set()), (one.marks, two.marks, three.marks))
+        self.assertEqual(('file', 'a.conf'), (file.kind, file.words))
+        self.assertEqual(['[a]', 'b = c'], [line for line in file.shown if line])
+
+    def test_missing(self):
+        printed = '+---+\n| 416dcec549ff44a28c413fb46fc6979f |   said  |\nthe end (3 s)\n'
+        self.assertIsNone(missing(['| 3f1c... | said |', 'the end (...)'], printed))
+        self.assertEqual('| 3f1c... | said |', missing(['the end', '| 3f1c... | said |'], printed))
+        self.assertEqual('| abcd... | told |', missing(['| abcd... | told |'], printed))
+
+
+class TestPaths(testtools.TestCase):
+    def test_no_machine(self):
+        """Nothing names the machine it was written on."""
+        found = [path.name for path in pages() if re.search(r'/(work|root|home/\w+)/', path.read_text())]
+        found += [path.name for path in pathlib.Path(CHECKOUT, 'specs').glob('*.rst') if '/work/' in path.read_text()]
+        self.assertEqual([], found)
