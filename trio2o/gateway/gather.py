@@ -50,6 +50,7 @@ class Paging:
     :ivar sorts: what a query asks for as (sort key, is descending) pairs; None if a pod has to judge it
     :ivar id_descends: whether equal items stand by id from the last to the first, given the first direction
     :ivar bad_marker: error for a marker nobody has
+    :ivar may_marker_be_empty: whether an empty marker is none
     :ivar is_paged: whether this version of the list has pages
     """
 
@@ -60,6 +61,7 @@ class Paging:
     max_limit: int = 1000
     has_offset: bool = False
     marker_may_be_deleted: bool = False
+    may_marker_be_empty: bool = False
     is_paged: Callable[[Call], bool] = field(default=lambda call: True)
 
 
@@ -177,6 +179,8 @@ class _Query:
                 values[name] = value
             else:
                 rest.append((name, value))
+        if not values.get('marker') and paging.may_marker_be_empty:
+            values.pop('marker', None)
         limit, offset = values.get('limit'), values.get('offset', '0')
         if limit is not None and not _is_number(limit):
             return None

@@ -184,6 +184,8 @@ def create(call: Call) -> Answer:
     if not isinstance(body, dict) or not isinstance(body.get('name'), str):
         return ask_any(call)
     pod, name = split_name(call, body['name'])
+    if pod is None and _is_taken(call, name):
+        raise exception.Conflict(f'Aggregate {name} already exists.')
     zone = body.get(ZONE)
     pod = pod or _pod_for(call, zone)
     document = _zone_down(call, replaced(document, ('aggregate', 'name'), name), ('aggregate', ZONE), pod)
@@ -193,6 +195,14 @@ def create(call: Call) -> Answer:
         return answer
     _give_free_id(call, pod, made)
     return _answer_up(call, pod, answer)
+
+
+def _is_taken(call: Call, name: str) -> bool:
+    """Whether an aggregate has a name: of one cloud, they are unique. Who says the pod's name too may have it."""
+    asked = ask_pods(call, pods_of(call), query=lambda pod: '')
+    named = {item.get('name') for document in asked.documents.values() for item in document.get('aggregates') or []}
+    pods = call.runtime.registry.snapshot().pods
+    return bool(asked.documents) and (name in named or any(name == of_pod(call, pod)['name'] for pod in pods))
 
 
 def _pod_for(call: Call, zone: Any) -> PodView:

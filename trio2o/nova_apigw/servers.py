@@ -117,6 +117,7 @@ PAGING = Paging(
     id_descends=lambda first_down: False,
     bad_marker=bad_marker,
     marker_may_be_deleted=True,
+    may_marker_be_empty=True,
 )
 
 
@@ -261,7 +262,11 @@ def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]
     :raises PinsDisagree: they are in different pods
     """
     server = dict(document['server'])
-    found = _agreed(_pod_of_image(call, server.get('imageRef')), TWINNED.pod_for(call, document))
+    found = TWINNED.pod_for(call, document)
+    mappings = _objects(server.get('block_device_mapping_v2'))
+    of_mappings = [mapping.get('uuid') for mapping in mappings if mapping.get('source_type') == 'image']
+    for image_id in (server.get('imageRef'), *of_mappings):
+        found = _agreed(_pod_of_image(call, image_id), found)
     if not call.context.may_see_all:
         return document, found
     text = server.get('availability_zone') or ''

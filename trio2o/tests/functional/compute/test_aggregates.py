@@ -56,6 +56,14 @@ class TestAggregates(InfraTest):
         made = self.make('Pod2@fast')
         self.assertEqual((1002, 'fast'), (made['id'], made['name']))
 
+    def test_names_are_taken_once(self):
+        self.make(availability_zone='az2')
+        for name in ('fast', 'ag_Pod2'):
+            answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': name, 'availability_zone': 'az1'}})
+            self.assertEqual((409, f'Aggregate {name} already exists.'), (answer.status, answer.fault))
+        self.make('Pod1@fast')
+        self.assertEqual(403, self.nova.post('/os-aggregates', {'aggregate': {'name': 'fast'}}, as_='demo').status)
+
     def test_life(self):
         made = self.make(availability_zone='az2')
         path = f'/os-aggregates/{made["id"]}'

@@ -94,6 +94,10 @@ class TestImages(CreateTest):
         looks = [request for pod in ('Pod1', 'Pod2') for request in self.seen(pod) if '/images/' in request.path]
         self.assertEqual(1, len(looks))
 
+    def test_draw_servers_that_copy_them_to_a_volume(self):
+        mapping = {'source_type': 'image', 'destination_type': 'volume', 'uuid': self.image, 'boot_index': 0}
+        self.assert_booted('Pod2', self.boot('demo', block_device_mapping_v2=[mapping]))
+
     def test_disagree_with_a_zone(self):
         answer = self.boot('demo', imageRef=self.image, availability_zone='az1')
         self.assertIn(self.image, self.assert_own_words(answer, 400))

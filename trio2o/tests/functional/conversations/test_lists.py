@@ -144,6 +144,12 @@ class TestServerPages(ListTest):
         records.sort(key=lambda record: record['created_at'].replace(microsecond=0))
         self.assertEqual(ids(records), ids(found))
 
+    def test_an_empty_marker_is_none(self):
+        self.fill_servers(count=3)
+        self.assertEqual(
+            ids(self.cloud.nova.get('/servers')['servers']), ids(self.cloud.nova.get('/servers?marker=')['servers'])
+        )
+
     def test_limit_nought_is_empty_without_link(self):
         self.fill_servers(count=3)
         answer = self.cloud.nova.get('/servers?limit=0')
