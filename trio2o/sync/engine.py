@@ -212,6 +212,7 @@ class Engine(Writer):
                 low = limited(adapter.service, found)
                 if found is None or not low:
                     continue
+                self._want_no_more(kind, key, low)
                 adapter.carry_out(api, found, reconcile.SetItems('limits', dict.fromkeys(low, UNLIMITED)))
                 if limited(adapter.service, adapter.read(api, key, key)):
                     LOG.warning('pod %s keeps limits of %s %s: %s', pod.name, adapter.service, key, low)
@@ -221,6 +222,13 @@ class Engine(Writer):
                 )
                 lifted[f'{adapter.service} {key}'] = low
         return lifted
+
+    def _want_no_more(self, kind: str, key: str, names: Collection[str]) -> None:
+        """Have limits not brought back that are wanted from when they were not counted over all pods."""
+        wanted = self.wanted(kind, key)
+        old = {name for name in names if (wanted or {}).get('limits', {}).get(name, UNLIMITED) >= 0}
+        if wanted is not None and old:
+            self.want(kind, key, {**wanted, 'limits': {**wanted['limits'], **dict.fromkeys(old, UNLIMITED)}})
 
     def check(self, pod: PodView) -> Drift:
         """Compare what a pod has with what is recorded of it; changes nothing.

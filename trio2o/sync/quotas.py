@@ -46,10 +46,10 @@ def free_of_limits(engine: Wants, own_project: str | None) -> None:
         missing = {name: UNLIMITED for name in COUNTED[service] if limits.get(name) != UNLIMITED}
         if missing:
             engine.want(kind, _DEFAULT, {'name': _DEFAULT, 'limits': {**limits, **missing}})
-    known = engine.wanted(QUOTA_SET, own_project) if own_project else None
-    limits = (known or {}).get('limits', {})
-    if own_project and limits.get('key_pairs') != UNLIMITED:
-        engine.want(QUOTA_SET, own_project, {'name': own_project, 'limits': {**limits, 'key_pairs': UNLIMITED}})
+    if own_project:
+        own = (engine.wanted(QUOTA_SET, own_project) or {}).get('limits', {})
+        if own.get('key_pairs') != UNLIMITED:
+            engine.want(QUOTA_SET, own_project, {'name': own_project, 'limits': {**own, 'key_pairs': UNLIMITED}})
 
 
 def limited(service: str, found: Found | None) -> dict[str, int]:

@@ -83,6 +83,32 @@ class TestServers(ChangesCase):
         self.settle()
         self.assertUsed(instances=1, cores=2, ram=512)
 
+    def test_what_changes_no_use(self):
+        """As in Nova: a server that is shelved counts, and one that is built anew is the same."""
+        server = self.server()
+        self.act(server, 'shelve')
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+        self.act(server, 'unshelve')
+        self.settle()
+        self.act(server, 'rebuild', {'imageRef': self.cloud.lab.image['id']})
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+        self.recount()
+        self.assertUsed(instances=1, cores=2, ram=512)
+
+    def test_deleted_softly_and_restored(self):
+        """What can still be had back counts no more, and is claimed when it is had back."""
+        server = self.server(zone='az1')
+        row = self.cloud.pod('Pod1').nova.servers[server]
+        row['vm_state'] = 'soft-delete'
+        self.recount()
+        self.assertEqual({}, self.used())
+        for _ in range(4):
+            self.server(zone='az2')
+        answer = self.act(server, 'restore', status=403)
+        self.assertIn('Quota exceeded for cores, instances: Requested 2, 1, but already used 8, 4', answer.fault)
+
     def test_too_large(self):
         server = self.server()
         self.server(flavor='f4')

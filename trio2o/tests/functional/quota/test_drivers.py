@@ -275,6 +275,24 @@ class TestUnified(LimitsCase):
         self.server(as_='alt')
         self.server(as_='alt')
 
+    def test_members_of_a_group(self):
+        self.register('compute', 'server_group_members', 1)
+        self.cloud.runtime.quota.driver._read.clear()
+        body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
+        group = self.cloud.nova.post('/os-server-groups', body)['server_group']['id']
+        statuses = []
+        for zone in ('az1', 'az2'):
+            server = {
+                'name': 's',
+                'flavorRef': 'f1',
+                'imageRef': self.cloud.lab.image['id'],
+                'availability_zone': zone,
+            }
+            hints = {'group': group}
+            answer = self.cloud.nova.post('/servers', {'server': server, 'os:scheduler_hints': hints})
+            statuses.append((answer.status, answer.fault if answer.status != 202 else ''))
+        self.assertEqual([(202, ''), (403, 'Quota exceeded, too many servers in group')], statuses)
+
     def test_what_is_not_registered(self):
         volume = self.volume(size=2)
         answer = self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': volume}})

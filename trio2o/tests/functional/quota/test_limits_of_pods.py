@@ -106,6 +106,20 @@ class TestLookedFor(LimitsOfPodsCase):
         self.lift()
         self.assertEqual({'lifted': {}}, self.last().result)
 
+    def test_one_that_was_wanted_everywhere_once(self):
+        """From when it was not counted over all pods: it is not brought back."""
+        self.server(zone='az1')
+        self.cloud.runtime.sync.want(
+            'quota_set', self.project, {'name': self.project, 'limits': {'instances': 1, 'metadata_items': 5}}
+        )
+        self.cloud.run_jobs()
+        self.assertEqual({'instances': 1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
+        self.lift()
+        pod_id = self.cloud.pod_ids['Pod1']
+        self.cloud.runtime.jobs.submit('repair_replicas', pod_id, {'pod_id': pod_id})
+        self.cloud.run_jobs()
+        self.assertEqual({'instances': -1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
+
     def test_nobody_elses(self):
         self.limit(**NONE)
         self.lift()
