@@ -36,6 +36,6 @@ class TestFreshEyes(testtools.TestCase):
             self.cloud.nova.get(path)
         for path in ('/volumes?name=%FF', '/backups/detail?name=%FF', '/snapshots?name=%FF'):
             self.cloud.cinder.get(path)
-        seen = [request for pod in ('Pod1', 'Pod2') for each in self.cloud.pod(pod).each() for request in each.requests]
-        asked = [request.query for request in seen if 'name' in request.query]
+        services = [service for pod in ('Pod1', 'Pod2') for service in self.cloud.pod(pod).each()]
+        asked = [seen.query for service in services for seen in service.requests if 'name' in seen.query]
         self.assertEqual(['name=%FF'] * 5, asked)
