@@ -16,7 +16,7 @@ from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
 from trio2o.tests.fixtures.real import BIN, answers, real_lab
 
 PAGE = DOCS / 'install' / 'index.rst'
-REGION = 'Install'
+REGION = 'TopRegion'
 SECONDS = 120
 
 
@@ -41,6 +41,7 @@ class InstallTest(unittest.TestCase):
         self.addCleanup(seed.seed_keystone, self.lab.topology)
         self.addCleanup(self._forget_region)
         self._admin('openstack service delete trio2o')
+        self._admin(f'openstack region create {REGION}')
 
     def _words(self):
         """What the page calls its installation -> what it is here."""
@@ -85,7 +86,7 @@ class InstallTest(unittest.TestCase):
         ids = self._admin(f'openstack endpoint list --region {REGION} -f value -c ID').split()
         if ids:
             self._admin(f'openstack endpoint delete {" ".join(ids)}')
-            self._admin(f'openstack region delete {REGION}')
+        self._admin(f'openstack region delete {REGION}')
         self._admin('openstack service delete trio2o')
 
     def _stop(self):
