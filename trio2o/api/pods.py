@@ -16,6 +16,7 @@ from trio2o.api.schemas import pods as schemas
 from trio2o.db import errors, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.records import Pod
+from trio2o.gateway.kinds import ROUTED
 from trio2o.pods import endpoints
 from trio2o.web.call import Answer, Call
 
@@ -84,7 +85,7 @@ def delete_pod(call: Call) -> Answer:
     query = schemas.DELETE.read(call)
     pod = existing(call)
     db = call.runtime.db
-    count = routings.count_by_pod(db, pod.pod_id)
+    count = routings.count_by_pod(db, pod.pod_id, ROUTED)
     if count and not pages.is_true(query, 'force'):
         raise exception.Conflict(
             f"Pod '{pod.pod_name}' still holds {count} resources. "
@@ -169,7 +170,7 @@ def _check_zone(call: Call, pod: Pod, az_name: str) -> None:
         raise exception.Unprocessable(
             "Invalid input for field 'pod.az_name': a pod has a zone and the top region has none."
         )
-    count = routings.count_by_pod(call.runtime.db, pod.pod_id)
+    count = routings.count_by_pod(call.runtime.db, pod.pod_id, ROUTED)
     if count:
         raise exception.Conflict(
             f"az_name of pod '{pod.pod_name}' cannot change: it holds {count} resources, whose zone would change."

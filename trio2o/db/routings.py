@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy
 from oslo_db import exception as db_exc
-from sqlalchemy import bindparam
+from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import Session
 
 from trio2o.db import models, quotas
@@ -318,10 +318,12 @@ def users_of_project(db: Database, pod_id: str, project_id: str) -> set[str]:
         return set(session.scalars(statement.distinct()))
 
 
-def count_by_pod(db: Database, pod_id: str) -> int:
-    """How many live routings a pod has."""
+def count_by_pod(db: Database, pod_id: str, types: Collection[str]) -> int:
+    """How many live routings of some types a pod has."""
     with db.reader() as session:
-        statement = sqlalchemy.select(sqlalchemy.func.count()).where(_R.pod_id == pod_id, _R.state != 'deleted')
+        statement = sqlalchemy.select(sqlalchemy.func.count()).where(
+            _R.pod_id == pod_id, _R.state != 'deleted', _R.resource_type.in_(types)
+        )
         return session.execute(statement).scalar_one()
 
 
@@ -424,15 +426,22 @@ def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int
 
     :returns: how many went; as many as `limit` means there may be more
     """
+    which = sqlalchemy.select(_R.id).where(_R.state == 'deleted', _R.deleted_at < older_than).order_by(_R.deleted_at)
+    return _purge(db, which.limit(limit))
+
+
+def purge_others(db: Database, types: Collection[str], older_than: datetime, limit: int = 10000) -> int:
+    """Remove routings recorded before a time, but for those of some types, at most `limit` in one transaction.
+
+    Nobody tells when such a thing ends; one that is there still is found again when it is asked for.
+    """
+    which = sqlalchemy.select(_R.id).where(_R.resource_type.not_in(types), _R.recorded_at < older_than)
+    return _purge(db, which.limit(limit))
+
+
+def _purge(db: Database, which: Select[Any]) -> int:
     with db.writer() as session:
-        ids = list(
-            session.scalars(
-                sqlalchemy.select(_R.id)
-                .where(_R.state == 'deleted', _R.deleted_at < older_than)
-                .order_by(_R.deleted_at)
-                .limit(limit)
-            )
-        )
+        ids = list(session.scalars(which))
         for start in range(0, len(ids), _IDS_A_QUERY):
             session.execute(sqlalchemy.delete(_R).where(_R.id.in_(ids[start : start + _IDS_A_QUERY])))
         return len(ids)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
-from trio2o.pods.podapi import PodApi
+from trio2o.pods.podapi import PodApi, Refused
 from trio2o.quota.amounts import COUNTED, UNLIMITED, is_counted
 from trio2o.sync.kinds import QUOTA_CLASS, QUOTA_SET, VOLUME_QUOTA_CLASS
 from trio2o.sync.reconcile import Found, Object, SetItems, Shape, Step
@@ -81,7 +81,12 @@ class Quotas:
         return [each for each in found if each is not None]
 
     def read(self, api: PodApi, key: str, bottom_id: str) -> Found | None:
-        document = api.get(self._path(key), self.version)
+        try:
+            document = api.get(self._path(key), self.version)
+        except Refused as error:
+            if error.status != 400:
+                raise
+            document = None  # Nova asks Keystone: a project that is no more, or never was, has no limits
         if document is None:
             return None
         shown = document[self.member]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove what is kept only for a while: ended jobs, routings of what was deleted, deleted objects."""
+"""Remove what is kept only for a while: ended jobs, deleted objects, routings of what has gone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from trio2o.db import jobs, moves, routings
 from trio2o.db.session import utcnow
+from trio2o.gateway.kinds import ROUTED
 from trio2o.xjob.jobs.base import Task
 
 #: Deleted flavors, keypairs and types are remembered this long: a pod's list that was read before the
@@ -22,7 +23,12 @@ class PurgeHistory:
         now = utcnow()
         before = now - timedelta(days=runtime.conf.xjob.history_days)
         removed = {'jobs': 0, 'routings': 0}
-        for name, purge in (('jobs', jobs.purge), ('routings', routings.purge_deleted)):
+        purges = (
+            ('jobs', jobs.purge),
+            ('routings', routings.purge_deleted),
+            ('routings', lambda db, before: routings.purge_others(db, ROUTED, before)),
+        )
+        for name, purge in purges:
             while True:
                 gone = purge(runtime.db, before)
                 removed[name] += gone

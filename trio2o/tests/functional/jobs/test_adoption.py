@@ -4,6 +4,7 @@
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, replicas, routings
+from trio2o.gateway.kinds import ROUTED
 from trio2o.lab.emulated.faults import Status
 from trio2o.tests.functional.jobs.base import JobsCase
 from trio2o.xjob.manager import JobManager
@@ -228,7 +229,7 @@ class TestAdoption(AdoptionCase):
     def counts(self, pod_id):
         db = self.cloud.runtime.db
         return {
-            'routings': routings.count_by_pod(db, pod_id),
+            'routings': routings.count_by_pod(db, pod_id, ROUTED),
             'replicas': len(replicas.list_replicas(db, pod_id=pod_id)),
         }
 

@@ -3,7 +3,8 @@
 
 import testtools
 
-from trio2o.db import routings
+from trio2o.db import replicas, routings
+from trio2o.lab.emulated.faults import Status
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
@@ -39,3 +40,10 @@ class TestFreshEyes(testtools.TestCase):
         services = [service for pod in ('Pod1', 'Pod2') for service in self.cloud.pod(pod).each()]
         asked = [seen.query for service in services for seen in service.requests if 'name' in seen.query]
         self.assertEqual(['name=%FF'] * 5, asked)
+
+    def test_limits_of_a_project_that_is_none_are_not_deleted_for_ever(self):
+        for name in ('Pod1', 'Pod2'):
+            self.cloud.pod(name).nova.faults.add(Status(400, path='/os-quota-sets', method='GET'))
+        self.assertEqual(202, self.cloud.nova.delete('/os-quota-sets/typo', as_='admin').status)
+        for pod_id in self.cloud.pod_ids.values():
+            self.assertEqual([], replicas.behind(self.cloud.runtime.db, pod_id))

@@ -114,7 +114,7 @@ class TestRoutings(DatabaseTest):
 
         with futures.ThreadPoolExecutor(6) as pool:
             self.assertEqual(60, sum(pool.map(bring, range(0, 60, 10))))
-        self.assertEqual(60, routings.count_by_pod(self.db, self.pod1))
+        self.assertEqual(60, routings.count_by_pod(self.db, self.pod1, ['server']))
 
     def test_update_and_delete(self):
         made = self.record('a')
@@ -151,7 +151,7 @@ class TestRoutings(DatabaseTest):
         self.record('a')
         self.record('b')
         routings.mark_deleted(self.db, 'server', 'b')
-        self.assertEqual(1, routings.count_by_pod(self.db, self.pod1))
+        self.assertEqual(1, routings.count_by_pod(self.db, self.pod1, ['server']))
 
     def test_before_is_strictly_newer(self):
         for at in (1, 2, 2, 3, 5):
@@ -210,6 +210,15 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(1, routings.purge_deleted(self.db, far, limit=1))
         self.assertEqual(1, routings.purge_deleted(self.db, far))
         self.assertEqual(['c'], [r.top_id for r in routings.list_(self.db)])
+
+    def test_purge_what_nobody_follows(self):
+        self.record('a')
+        routings.record(self.db, resource_type='attachment', top_id='b', pod_id=self.pod1, project_id='project')
+        far = NOON + datetime.timedelta(days=9999)
+        self.assertEqual(1, routings.count_by_pod(self.db, self.pod1, ['server']))
+        self.assertEqual(0, routings.purge_others(self.db, ['server'], NOON - datetime.timedelta(days=9999)))
+        self.assertEqual(1, routings.purge_others(self.db, ['server'], far))
+        self.assertEqual(['a'], [r.top_id for r in routings.list_(self.db)])
 
     def test_pods_of_project(self):
         self.record('a')
