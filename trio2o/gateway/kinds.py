@@ -53,6 +53,7 @@ ATTACHMENT = Resource(
     'attachment',
     'attachments',
     missing='Volume attachment could not be found with filter: attachment_id = {id}.',
+    goes_at_once=True,
     found_with=('volume',),
 )
 TRANSFER = Resource(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups: with all their volumes in one pod; attachments and messages, which are found where they are."""
 
+from trio2o.db import routings
 from trio2o.lab.emulated.cinder import messages, records
 from trio2o.tests.functional.conversations.base import ConversationTest, ids
 
@@ -156,6 +157,8 @@ class TestAttachments(ConversationTest):
         self.assertEqual(200, self.cinder.put(f'/attachments/{attachment_id}', body, version=self.version).status)
         answer = self.cinder.post(f'/attachments/{attachment_id}/action', {'os-complete': {}}, version=self.version)
         self.assertEqual(204, answer.status)
+        self.assertEqual(200, self.cinder.delete(f'/attachments/{attachment_id}', version=self.version).status)
+        self.assertFalse(routings.get(self.cloud.runtime.db, 'attachment', attachment_id).is_live)
 
     def test_for_a_server_of_another_pod(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
