@@ -157,8 +157,13 @@ class TestAttachments(ConversationTest):
         self.assertEqual(200, self.cinder.put(f'/attachments/{attachment_id}', body, version=self.version).status)
         answer = self.cinder.post(f'/attachments/{attachment_id}/action', {'os-complete': {}}, version=self.version)
         self.assertEqual(204, answer.status)
-        self.assertEqual(200, self.cinder.delete(f'/attachments/{attachment_id}', version=self.version).status)
-        self.assertFalse(routings.get(self.cloud.runtime.db, 'attachment', attachment_id).is_live)
+
+    def test_ends_at_once(self):
+        volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        answer = self.cinder.post('/attachments', {'attachment': {'volume_uuid': volume_id}}, version=self.version)
+        path = f'/attachments/{answer["attachment"]["id"]}'
+        self.assertEqual(200, self.cinder.delete(path, version=self.version).status)
+        self.assertFalse(routings.get(self.cloud.runtime.db, 'attachment', answer['attachment']['id']).is_live)
 
     def test_for_a_server_of_another_pod(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
