@@ -7,7 +7,7 @@ A real Nova and a real Cinder also say what they say when they refuse by themsel
 import time
 import unittest
 
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab
+from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
 
 ZONES = ('az1', 'az2')
 QUICK = '[quota]\nwatch_seconds = 1\nsettle_interval = 1\n'
@@ -36,7 +36,7 @@ class RealQuotaTest(unittest.TestCase):
         self.admin.do('quota', 'delete', 'demo')
         super().tearDown()
 
-    def boot(self, name, zone, run='openstack'):
+    def boot(self, name, zone, run='openstack', more=()):
         return getattr(self.cloud, run)(
             'server',
             'create',
@@ -49,6 +49,7 @@ class RealQuotaTest(unittest.TestCase):
             'private',
             '--availability-zone',
             zone,
+            *more,
             '--wait',
         )
 
@@ -103,6 +104,7 @@ class RealQuotaTest(unittest.TestCase):
         listed = self.admin.openstack('quota', 'list', '--compute')
         self.assertIn(77, [row['Cores'] for row in listed])
         self.assertIn(77, [row['Value'] for row in self.cloud.openstack('limits', 'show', '--absolute')])
+        self.cloud.openstack('usage', 'show')
         self.admin.do('quota', 'delete', 'demo')
         shown = {row['Resource']: row['Limit'] for row in self.cloud.openstack('quota', 'show')}
         self.assertEqual((20, 10), (shown['cores'], shown['volumes']))
@@ -112,3 +114,91 @@ class RealQuotaTest(unittest.TestCase):
         for pod in ('Pod1', 'Pod2'):
             shown = Client(self.lab, 'admin', pod).openstack('quota', 'show', '--compute', 'demo')
             self.assertEqual(-1, {row['Resource']: row['Limit'] for row in shown}['instances'], pod)
+
+    def there(self, pod, *arguments):
+        """A command at a pod, past the gateway."""
+        Client(self.lab, 'admin', pod).do(*arguments)
+
+    def test_limits_set_in_a_pod_are_lifted(self):
+        self.boot('quota-0', 'az1')
+        self.there('Pod1', 'quota', 'set', '--force', '--instances', '1', '--cores', '1', 'demo')
+        said = self.boot('quota-1', 'az1', 'fails')
+        self.assertIn('Quota exceeded for cores, instances', said)
+        deadline = time.monotonic() + 60
+        while self.limit_in('Pod1', 'instances') != -1:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(1)
+        self.assertEqual(-1, self.limit_in('Pod1', 'cores'))
+        self.boot('quota-2', 'az1')
+
+    def limit_in(self, pod, name):
+        shown = Client(self.lab, 'admin', pod).openstack('quota', 'show', '--compute', 'demo')
+        return {row['Resource']: row['Limit'] for row in shown}[name]
+
+    def test_members_of_a_group_in_two_pods(self):
+        create = ('--os-compute-api-version', '2.15', 'server', 'group', 'create')
+        group = self.cloud.openstack(*create, 'quota-group', '--policy', 'soft-anti-affinity')['id']
+        self.addCleanup(self.cloud.do, 'server', 'group', 'delete', group)
+        self.admin.do('quota', 'set', '--server-group-members', '2', 'demo')
+        for number, zone in enumerate(ZONES):
+            self.boot(f'quota-{number}', zone, more=('--hint', f'group={group}'))
+        for zone in ZONES:
+            said = self.boot('quota-3', zone, 'fails', ('--hint', f'group={group}'))
+            self.assertIn('Quota exceeded, too many servers in group', said)
+            self.assertIn('403', said)
+        self.cloud.do('server', 'delete', '--wait', 'quota-0')
+        self.boot('quota-4', 'az2', more=('--hint', f'group={group}'))
+
+    def test_what_limits_a_single_thing(self):
+        self.admin.do('quota', 'set', '--properties', '1', '--per-volume-gigabytes', '1', 'demo')
+        for zone in ZONES:
+            two = ('--property', 'a=1', '--property', 'b=2')
+            self.assertIn('Maximum number of metadata items exceeds 1', self.boot('quota-0', zone, 'fails', two))
+            said = self.cloud.fails('volume', 'create', 'quota-0', '--size', '2', '--availability-zone', zone)
+            self.assertIn('Requested volume size 2G is larger than maximum allowed limit 1G', said)
+        self.boot('quota-1', 'az2', more=('--property', 'a=1'))
+        self.assertIn('exceeds 1', self.cloud.fails('server', 'set', '--property', 'b=2', 'quota-1'))
+
+
+class RealNestedQuotaTest(unittest.TestCase):
+    """A parent's limit over what its two children use together."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.lab = real_lab()
+        cls.lab.start()
+        gateway = RealGateway(cls.lab, more=f'{QUICK}driver = nested\ntree_seconds = 1\n')
+        gateway.setUp()
+        cls.addClassCleanup(gateway.cleanUp)
+        cls.admin = Client(cls.lab, 'admin')
+        cls.parent = temporary_name('parent')
+        cls.admin.openstack('project', 'create', cls.parent)
+        cls.addClassCleanup(cls.admin.do, 'project', 'delete', cls.parent)
+        cls.children = {}
+        for _ in range(2):
+            name = temporary_name('child')
+            cls.admin.openstack('project', 'create', name, '--parent', cls.parent)
+            cls.addClassCleanup(cls.admin.do, 'project', 'delete', name)
+            cls.admin.do('role', 'add', '--project', name, '--user', 'demo', 'member')
+            cls.children[name] = Client(cls.lab, OS_PROJECT_NAME=name)
+
+    def make(self, child, size, zone, run='openstack'):
+        name = temporary_name('quota')
+        made = getattr(child, run)('volume', 'create', name, '--size', str(size), '--availability-zone', zone)
+        if run == 'openstack':
+            child.until('volume', name, 'available')
+            self.addCleanup(child.do, 'volume', 'delete', name)
+        return made
+
+    def test_volumes_of_two_children_in_two_zones(self):
+        self.admin.do('quota', 'set', '--gigabytes', '3', self.parent)
+        first, second = self.children.values()
+        self.make(first, 2, 'az1')
+        said = self.make(second, 2, 'az2', 'fails')
+        self.assertIn('Requested 2G, quota is 3G and 2G has been consumed.', said)
+        self.make(second, 1, 'az2')
+        for child in (first, second):
+            self.assertIn('quota is 3G and 3G has been consumed', self.make(child, 1, 'az1', 'fails'))
+        too_much = self.admin.fails('quota', 'set', '--gigabytes', '4', next(iter(self.children)))
+        self.assertIn('must be less than or equal to 3', too_much)
