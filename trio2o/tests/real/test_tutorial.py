@@ -5,16 +5,17 @@ The lab is the one that runs, so ``tools/demo`` finds its pods there and starts 
 third pod is typed where TRIO2O_TEST_THIRD_POD is set; other tests take the lab for one of two.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
 import tempfile
-import time
 import unittest
 
+from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
-from trio2o.tests.fixtures.real import connect, real_lab
+from trio2o.tests.fixtures.real import answers, connect, real_lab
 
 CHECKOUT = DOCS.parents[1]
 PAGE = DOCS / 'tutorial' / 'index.rst'
@@ -51,8 +52,11 @@ class TutorialTest(unittest.TestCase):
     def _stop_gateway(self):
         pid_file = self.state / 'trio2o' / 'trio2o-all.pid'
         if pid_file.exists():
-            os.kill(int(pid_file.read_text()), signal.SIGTERM)
-            time.sleep(2)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid_file.read_text()), signal.SIGTERM)
+            gateway = self.lab.topology.gateway
+            ports = (gateway.admin_port, gateway.volume_port, gateway.compute_port)
+            wait_until(lambda: not any(answers(port) for port in ports), 60, 'the gateway does not stop')
         # The gateway's log is worth keeping.
         if (log := self.state / 'trio2o' / 'trio2o-all.log').exists():
             shutil.move(log, self.state / 'log' / 'trio2o-all.tutorial.log')
@@ -78,9 +82,7 @@ class TutorialTest(unittest.TestCase):
         for step in steps(PAGE.read_text()):
             if 'not-here' in step.marks or ('third-pod' in step.marks and not os.environ.get('TRIO2O_TEST_THIRD_POD')):
                 continue
-            begun = time.monotonic()
             status, printed = self.terminal.type(step.words)
-            print(f'[{time.monotonic() - begun:.1f} s] {step.words}')
             told = f'{step.words}\n{printed}'
             self.assertEqual('fails' in step.marks, status != 0, told)
             self.assertIsNone(missing(step.shown, printed), told)
