@@ -54,16 +54,33 @@ class Target:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / _TICK
 
+    def forget_peak(self) -> None:
+        """Let the peak of its memory begin anew (proc(5), clear_refs)."""
+        for pid in self.pids:
+            with open(f'/proc/{pid}/clear_refs', 'w') as file:
+                file.write('5')
+
+    def peak_mib(self) -> float:
+        """MiB of memory that its processes have had at most, each for itself."""
+        kib = 0
+        for pid in self.pids:
+            with open(f'/proc/{pid}/status') as status:
+                kib += next(int(line.split()[1]) for line in status if line.startswith('VmHWM'))
+        return kib / 1024
+
 
 @dataclass(frozen=True)
 class Measured:
-    """:ivar cpu: milliseconds of CPU for a request; ``p50``, ``p99``: milliseconds until the answer"""
+    """:ivar cpu: milliseconds of CPU for a request; ``p50``, ``p99``: milliseconds until the answer
+    :ivar mib: MiB of memory at most
+    """
 
     rate: float
     cpu: float
     p50: float
     p99: float
     requests: int
+    mib: float
 
 
 class Failed(Exception):
@@ -84,6 +101,7 @@ def measure(target: Target, case: Case, token: str, connections: int, seconds: f
         found = {'requests': 0.0}
         # Where fewer answers than this come in time, those under way at the end would count for too much.
         while found['requests'] < ENOUGH * connections and seconds <= MOST_SECONDS:
+            target.forget_peak()
             before = target.cpu_seconds()
             found = _wrk(target.url, file.name, connections, seconds)
             cpu = target.cpu_seconds() - before
@@ -91,7 +109,7 @@ def measure(target: Target, case: Case, token: str, connections: int, seconds: f
     count = int(found['requests'])
     if found['failed'] or not count:
         raise Failed(f'{case.name} at {target.url}: {found["failed"]:.0f} of {count} failed')
-    return Measured(count / found['seconds'], cpu * 1000 / count, found['p50'], found['p99'], count)
+    return Measured(count / found['seconds'], cpu * 1000 / count, found['p50'], found['p99'], count, target.peak_mib())
 
 
 def _script(url: str, case: Case, token: str) -> str:

@@ -11,7 +11,7 @@ from load import Measured
 
 def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> str:
     """One line for each case and number of connections."""
-    head = ['case', 'conn', 'CPU ms', 'goal', 'req/s', 'p50 ms', 'p99 ms']
+    head = ['case', 'conn', 'CPU ms', 'goal', 'req/s', 'p50 ms', 'p99 ms', 'MiB']
     if 'pod' in rows[0]:
         head += ['+p50', '+p99', 'rate/pod', 'rate/nginx', 'pod CPU', 'nginx CPU', 'nginx req/s']
     lines = [head]
@@ -25,6 +25,7 @@ def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> s
             f'{gateway.rate:.0f}',
             f'{gateway.p50:.2f}',
             f'{gateway.p99:.2f}',
+            f'{gateway.mib:.0f}',
         ]
         if 'pod' in row:
             pod, nginx = row['pod'], row['nginx']
