@@ -158,7 +158,7 @@ class Gateway:
 
     def fill(self, count: int) -> None:
         """Add routings of servers nobody asks for until there are so many."""
-        have = sum(routings.count_by_pod(self.db, pod_id) for pod_id in self.pod_ids.values())
+        have = sum(routings.count_by_pod(self.db, pod_id, ['server']) for pod_id in self.pod_ids.values())
         pods = list(self.pod_ids.values())
         for start in range(have, count, _ROWS_AT_ONCE):
             routings.record_many(
