@@ -94,7 +94,7 @@ class OperatorDayTest(unittest.TestCase):
         expected = {
             'pod create Pod2': 'Pod2 is in step',
             'pod list --zone az1': r'(?s)Pod1.*enabled.*Pod2.*enabled',
-            'adopt Pod2 --dry-run': r'(?s)conflicts.*servers +\d',
+            'adopt Pod2 --dry-run': r'(?s)servers +\d.*conflicts',
             'tenant server show day-1': r'pod_name +\| Pod2',
             'tenant server show day-2': r'pod_name +\| Pod1',
             'pod show Pod2 -c state': r'(?s)maintenance.*new switches',
