@@ -78,6 +78,8 @@ def _request(call: Call, wanted: Json) -> PodRequest:
     count = wanted.get('count', 1)
     resources: Json = {}
     specs: Json = {}
+    kinds = {'flavor': FLAVOR, 'volume_type': VOLUME_TYPE}
+    references = [(kind, wanted[field]) for field, kind in kinds.items() if field in wanted]
     if 'flavor' in wanted:
         flavor = _recorded(call, 'flavor', FLAVOR, wanted['flavor'])
         resources = _resources(flavor, count)
@@ -91,6 +93,7 @@ def _request(call: Call, wanted: Json) -> PodRequest:
         resources={**resources, **wanted.get('resources', {})},
         count=count,
         extra_specs={**specs, **wanted.get('extra_specs', {})},
+        unusable=call.runtime.sync.unusable(references, ''),
     )
 
 

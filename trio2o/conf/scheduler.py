@@ -13,6 +13,7 @@ OPTS = [
             'availability_zone',
             'resource_affinity',
             'exclusive_binding',
+            'replicas',
             'breaker',
             'retry',
             'capacity',
@@ -27,6 +28,7 @@ Possible values:
 * ``availability_zone``: pods of the zone asked for
 * ``resource_affinity``: pods whose tag has what the ``trio2o:`` extra specs ask for, and no others
 * ``exclusive_binding``: where an operator bound the project exclusively, the pods it is bound to
+* ``replicas``: pods where the flavor, key pair or volume type is what it is everywhere else
 * ``breaker``: pods that have not just failed again and again
 * ``retry``: pods that have not failed this request
 * ``capacity``: pods with room, see ``headroom``

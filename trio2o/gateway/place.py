@@ -105,6 +105,7 @@ class Place:
         if pod is None and not zone:
             zone = self._default_zone(call)
         needs = self.needs(call, document) if self.needs is not None else NOTHING
+        references = list(self.references(document)) if self.references is not None else []
         request = PodRequest(
             self.resource.service,
             call.context.project_id or '',
@@ -113,8 +114,16 @@ class Place:
             count=needs.count,
             extra_specs=needs.extra_specs,
             resource_type=self.resource.type,
+            unusable=call.runtime.sync.unusable(references, call.context.user_id or ''),
         )
         if pod is not None:
+            if pod.id in request.unusable:
+                LOG.warning('no new %s in pod %s: %s', self.resource.type, pod.name, request.unusable[pod.id])
+                what = request.unusable[pod.id].partition(':')[0]
+                raise exception.BadRequest(
+                    f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} that '
+                    f'{what} cannot be used in.'
+                )
             if not pod.takes_new and not self.needs_pin:
                 raise exception.ServiceUnavailable(
                     f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '

@@ -25,6 +25,7 @@ class PodRequest:
         volume; what is not named is not known and counts as nothing
     :ivar count: how many alike the request makes; ``resources`` is for all of them
     :ivar extra_specs: of the flavor or the volume type, by their whole names
+    :ivar unusable: ids of pods that something the request names is in conflict in, or was refused by, and why
     """
 
     service: str
@@ -36,6 +37,7 @@ class PodRequest:
     resources: Mapping[str, int] = field(default_factory=dict)
     count: int = 1
     extra_specs: Mapping[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
     resource_type: str = ''
 
     @property

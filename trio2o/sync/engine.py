@@ -15,7 +15,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import UNLIMITED
 from trio2o.sync import reconcile
 from trio2o.sync.converge import Outcome, clash, is_current, known_of
-from trio2o.sync.kinds import FLAVOR, QUOTA_SET, VOLUME_QUOTA, Adapter, owner_of
+from trio2o.sync.kinds import FLAVOR, KEYPAIR, QUOTA_SET, VOLUME_QUOTA, Adapter, owner_of
 from trio2o.sync.quotas import limited
 from trio2o.sync.reconcile import Found
 from trio2o.sync.writes import RECORD, REPAIR, Writer
@@ -97,6 +97,25 @@ class Engine(Writer):
             if not obj.is_deleted and any((obj.kind, name) in wanted for name in names):
                 self.converge(obj.kind, obj.key, pod, self._replicate_timeout)
         return self._registry.refresh().by_id.get(pod.id, pod)
+
+    def unusable(self, refs: Collection[tuple[str, str]], user_id: str) -> dict[str, str]:
+        """The pods where something of what a request refers to is in conflict, or was refused.
+
+        :param refs: kind and key, id or name; key pairs by their names
+        :param user_id: whose key pairs they are
+        :returns: why, by the ids of the pods
+        """
+        pods = [pod for pod in self._registry.snapshot().pods if pod.behind] if refs else []
+        wanted = {(kind, f'{user_id}/{name}' if kind == KEYPAIR else name) for kind, name in refs}
+        found = {}
+        for pod in pods:
+            for obj, replica in replicas.behind(self._db, pod.id):
+                if obj.is_deleted or replica is None or replica.state != 'failed':
+                    continue
+                names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])
+                if any((obj.kind, name) in wanted for name in names):
+                    found[pod.id] = f'{obj.kind.replace("_", " ")} {obj.wanted["name"]}: {replica.error}'
+        return found
 
     def join(self, pod: PodView, check: Check = _go_on) -> Repaired:
         """Take a pod in: record what only it has, and bring it everything that is wanted.
@@ -305,6 +324,9 @@ class Engine(Writer):
         others = [other for other in self._registry.snapshot().pods if other.id != pod.id]
         imported = 0
         for (kind, key), found in unknown.items():
+            if kind == FLAVOR and self._has_name(kind, found.name):
+                LOG.warning('flavor %s of pod %s stays its own: another has its name, %s', key, pod.name, found.name)
+                continue
             LOG.info('%s %s is taken over from pod %s', kind, found.name, pod.name)
             adapter = self._adapters[kind]
             self._record(adapter, key, pod, found, None)
@@ -315,6 +337,10 @@ class Engine(Writer):
             for other in others:
                 self._jobs.submit(REPAIR, other.id, {'pod_id': other.id})
         return imported
+
+    def _has_name(self, kind: str, name: str) -> bool:
+        objects = replicas.list_objects(self._db, kind)
+        return any(obj.wanted['name'] == name and not obj.is_deleted for obj in objects)
 
     def _was_faster(self, adapter: Adapter, key: str, name: str) -> bool:
         """Whether an object of this name was taken over from another pod at the same moment.

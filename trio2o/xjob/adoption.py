@@ -154,13 +154,15 @@ class Adoption:
 
     def _take_objects(self) -> None:
         try:
-            if self._is_dry_run:
+            # Told before anything changes: one that takes over after a crash finds it the same.
+            if not self._report.json['objects']:
                 self._report.met(self._runtime.sync.survey(self._pod, self._task.check))
+                self._tell(OBJECTS)
+            if self._is_dry_run:
                 return
             joined = self._runtime.sync.join(self._pod, self._task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
-        self._report.met(joined.meetings)
         if joined.behind:
             payload = {'pod_id': self._pod.id}
             self._runtime.jobs.submit('repair_replicas', self._pod.id, payload, request_id=self._task.job.request_id)

@@ -185,6 +185,49 @@ class TestAdoption(AdoptionCase):
         self.assertEqual({'tier': '1'}, self.third.cinder.types[their_type['id']]['extra_specs'])
         self.assertEqual([], self.behind('Pod3'))
 
+    def boot(self, flavor, zone, **fields):
+        body = {'name': 'x', 'imageRef': self.cloud.lab.image['id'], 'flavorRef': flavor, 'availability_zone': zone}
+        return self.cloud.nova.post('/servers', {'server': {**body, **fields}})
+
+    def test_nothing_is_made_of_what_is_in_conflict(self):
+        self.make_flavor(id='f1', name='small', ram=128)
+        self.make_flavor(id='f2', name='same')
+        self.make_type(name='gold', extra_specs={'tier': '1'})
+        self.theirs(id='f1', name='small', ram=512)
+        self.theirs(id='x', name='same')
+        self.their_type('gold', extra_specs={'tier': '2'})
+        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
+        self.direct.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': OTHER_KEY}}, as_='demo')
+        self.register()
+        self.adopt()
+        self.cloud.set_pod('Pod3', state='enabled')
+        self.cloud.run_jobs()
+        self.repair('Pod3')
+        # One name, one flavor: that of the pod stays its own.
+        self.assertIsNone(replicas.get_object(self.cloud.runtime.db, 'flavor', 'x'))
+        self.assertEqual(([], []), (self.behind('Pod1'), self.behind('Pod2')))
+        for flavor, fields in (('f1', {}), ('f2', {}), ('1', {'key_name': 'k'})):
+            self.assertEqual(503, self.boot(flavor, 'az3', **fields).status)
+        volume = {'size': 1, 'volume_type': 'gold', 'availability_zone': 'az3'}
+        self.assertEqual(503, self.cloud.cinder.post('/volumes', {'volume': volume}).status)
+        self.assertEqual(({}, {}), (self.third.nova.servers, self.third.cinder.volumes))
+        wanted = {'project_id': self.cloud.project_id('demo'), 'flavor': 'f1', 'az_name': 'az3'}
+        (dropped,) = [
+            each
+            for each in self.cloud.api.post('/pods/select', {'selection': wanted})['selection']['dropped']
+            if each['pod_name'] == 'Pod3'
+        ]
+        self.assertEqual('replicas', dropped['filter'])
+        self.assertIn('ram is 512', dropped['reason'])
+        # What is not in conflict is used, also where another user has a key of that name; where the pod is given, no.
+        self.assertEqual(202, self.boot('1', 'az3').status)
+        self.assertEqual(202, self.boot('f1', 'az1').status)
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        disk = {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, 'uuid': volume['id']}
+        answer = self.boot('f1', 'az3', imageRef='', block_device_mapping_v2=[disk])
+        self.assertEqual(400, answer.status, answer.text)
+        self.assertIn('flavor small', answer.fault)
+
     def test_what_is_just_going_is_not_taken_in(self):
         self.fill()
         self.servers[0]['vm_state'] = 'deleted'
