@@ -17,7 +17,7 @@ from typing import Any
 
 from oslo_config import cfg
 from oslo_db import exception as db_exc
-from stevedore import DriverManager
+from stevedore import DriverManager, ExtensionManager
 from stevedore.exception import NoMatches
 
 from trio2o.db import quotas
@@ -211,12 +211,17 @@ def _in_order(asked: Asked, exceeded: tuple[Exceeded, ...]) -> tuple[Exceeded, .
     )
 
 
+class BadOption(cfg.Error):
+    """What ``[quota]`` says will not do; it keeps a service from starting."""
+
+
 def load_driver(conf: cfg.ConfigOpts, db: Database, identity: Identity) -> Driver:
-    """:raises ValueError: there is no driver of the name in the configuration"""
+    """:raises BadOption: there is no driver of the name in the configuration"""
     name = conf.quota.driver
     try:
         plugin: Any = DriverManager(NAMESPACE, name).driver
     except NoMatches as error:
-        raise ValueError(f'no plug-in {name} in {NAMESPACE}') from error
+        known = ', '.join(sorted(ExtensionManager(NAMESPACE).entry_points_names()))
+        raise BadOption(f'[quota] driver: there is no {name}; installed are {known}') from error
     driver: Driver = plugin(conf, db, identity)
     return driver

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies and queries of /pods."""
 
+import os_resource_classes
+
 from trio2o.api.schemas import BOOLEAN, PAGE, Json, record, sort, text
 from trio2o.db.records import POD_STATES
 from trio2o.web.validation import Body, Query
@@ -14,6 +16,8 @@ TAG: Json = {
 }
 #: Whole numbers up to here are the same number to every reader of JSON.
 MOST = 2**53
+#: What Placement knows, and Cinder's pools, in small letters or large; and what operators made.
+_RESOURCES = [name for each in (*os_resource_classes.STANDARDS, 'gigabytes') for name in (each.lower(), each.upper())]
 #: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%", "gigabytes": 500}.
 HEADROOM: Json = {
     'type': ['object', 'null'],
@@ -23,7 +27,7 @@ HEADROOM: Json = {
             {'type': 'string', 'pattern': r'^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$'},
         ]
     },
-    'propertyNames': {'pattern': '^[A-Za-z0-9_]{1,64}$'},
+    'propertyNames': {'anyOf': [{'enum': _RESOURCES}, {'pattern': '^(CUSTOM|custom)_[A-Za-z0-9_]{1,57}$'}]},
     'maxProperties': 64,
 }
 

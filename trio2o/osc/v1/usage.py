@@ -37,7 +37,7 @@ def flat(usages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 class ListUsage(Lister):
-    """List what the pods have, use and keep free, as it was read last. Nothing under Free stands for no limit."""
+    """List what the pods have, use and keep free, as it was read last. None under Free stands for no limit."""
 
     examples = (
         ('all pods', 'openstack trio2o usage list'),
