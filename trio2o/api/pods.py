@@ -13,11 +13,12 @@ from typing import Any
 from trio2o import exception
 from trio2o.api import pages
 from trio2o.api.schemas import pods as schemas
-from trio2o.db import errors, routings
+from trio2o.db import bindings, errors, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.records import Pod
 from trio2o.gateway.kinds import ROUTED
 from trio2o.pods import endpoints
+from trio2o.pods.registry import group_of
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -109,6 +110,9 @@ def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
     changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
     if changed is None:
         raise _not_found(pod.pod_id)
+    group = group_of(changed.resource_affinity_tag)
+    if (changed.az_name, group) != (pod.az_name, group_of(pod.resource_affinity_tag)):
+        bindings.follow(call.runtime.db, pod.pod_id, changed.az_name, group)
     if pod.state == 'maintenance' and changed.state != 'maintenance':
         # What was written meanwhile passed it by.
         _sync(call, changed)

@@ -172,6 +172,22 @@ def _end(session: Session, binding_id: str) -> bool:
 
 
 @retry_on_deadlock
+def follow(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None:
+    """A pod is in another zone or group now: bindings by hand go along, the others end."""
+    table = models.PodBinding
+    with db.writer() as session:
+        current = sqlalchemy.and_(table.pod_id == pod_id, table.ended_at.is_(None))
+        elsewhere = sqlalchemy.or_(table.az_name != az_name, table.affinity_group != affinity_group)
+        session.execute(
+            sqlalchemy.update(table)
+            .where(current, table.is_pinned)
+            .values(az_name=az_name, affinity_group=affinity_group, updated_at=utcnow())
+        )
+        for binding_id in list(session.scalars(sqlalchemy.select(table.id).where(current, elsewhere))):
+            _end(session, binding_id)
+
+
+@retry_on_deadlock
 def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool) -> Binding:
     """Make a current binding one by hand, or give it back to the scheduler.
 

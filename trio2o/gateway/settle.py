@@ -8,7 +8,7 @@ a moment ago does not stand in its way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.db import pods as db_pods
 from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database, utcnow
@@ -150,7 +151,7 @@ class Settler:
     def _made(self, claim: QuotaClaim) -> bool:
         """Count what a create made that nobody heard of again."""
         snapshot = self._runtime.registry.snapshot()
-        pods = [self._pod(claim.pod_id)] if claim.pod_id else list(snapshot.pods)
+        pods = [self._pod(claim.pod_id)] if claim.pod_id else self._could_be_asked(snapshot.pods, claim)
         is_alone = len(quotas.claims(self._db, project_id=claim.project_id, limit=2)) < 2
         for name in self._born(claim):
             for pod in pods:
@@ -161,6 +162,18 @@ class Settler:
             return False  # the pod may still be at it
         quotas.give_back(self._db, claim.id)
         return True
+
+    def _could_be_asked(self, pods: Iterable[PodView], claim: QuotaClaim) -> list[PodView]:
+        """Without those that came later, or were in maintenance when it was made and have not left it since."""
+        found = []
+        for pod in pods:
+            if pod.record.created_at > claim.created_at:
+                continue
+            changes = db_pods.state_changes(self._db, pod.id, limit=1) if not pod.is_asked else []
+            since = changes[0].at if changes else pod.record.created_at
+            if pod.is_asked or since > claim.created_at:
+                found.append(pod)
+        return found
 
     def _born(self, claim: QuotaClaim) -> set[str]:
         """Kinds that a claim says there will be more of."""

@@ -302,7 +302,7 @@ class Page:
         form = _form(visit.environ)
         if form is None:
             return self._message(visit, 400, 'This form cannot be read', '')
-        if visit.environ.get('HTTP_SEC_FETCH_SITE', 'same-origin') != 'same-origin' or not visit.session.takes(form):
+        if not _is_from_here(visit.environ) or not visit.session.takes(form):
             return self._login(visit, 403, 'This form is out of date. Please try again.')
         return handler(visit, form)
 
@@ -396,3 +396,12 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str] | None:
         return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=20))
     except (OSError, ValueError):
         return None
+
+
+def _is_from_here(environ: Mapping[str, Any]) -> bool:
+    """Whether a form was on one of our pages, as far as the browser tells; older ones name but the origin."""
+    site = environ.get('HTTP_SEC_FETCH_SITE')
+    if site is not None:
+        return bool(site == 'same-origin')
+    origin = environ.get('HTTP_ORIGIN')
+    return origin is None or urlsplit(origin).netloc == environ.get('HTTP_HOST')

@@ -153,9 +153,13 @@ class CreatePod(ShowOne):
                 told = behind
             if not behind:
                 return
-            if time.monotonic() > deadline:
+            failed = len(list(self.client.list('/replicas', 'replicas', pod_id=pod['pod_id'], state='failed')))
+            # What clashes, or was refused, waits for an operator.
+            is_final = failed >= behind
+            if is_final or time.monotonic() > deadline:
+                after = 'with nothing more to come' if is_final else f'after {seconds:g} seconds'
                 raise exceptions.CommandError(
-                    f'{pod["pod_name"]} is registered, and still behind with {behind} after {seconds:g} seconds. '
+                    f'{pod["pod_name"]} is registered, and behind with {behind} {after}. '
                     f"'openstack trio2o replica list --pod {pod['pod_name']}' says with what and why."
                 )
             time.sleep(PAUSE_SECONDS)

@@ -57,6 +57,18 @@ class TestByHand(SchedulingTest):
         self.assertEqual('Pod1', self.pod_of(self.boot(as_='alt')))
 
 
+    def test_go_with_their_pod(self):
+        self.assertEqual('Pod1', self.pod_of(self.boot()))
+        binding = self.bind('Pod2', is_exclusive=True)
+        self.cloud.set_pod('Pod2', resource_affinity_tag={'gpu': 'a'})
+        shown = self.api.get(f'/bindings/{binding}')['pod_binding']
+        self.assertEqual(('gpu=a', True), (shown['affinity_group'], shown['is_exclusive']))
+        # Where the project may be otherwise is no longer said by it.
+        self.assertEqual('Pod1', self.pod_of(self.boot()))
+        self.cloud.set_pod('Pod1', resource_affinity_tag={'gpu': 'b'})
+        self.assertEqual([('Pod2', 'gpu=a', True)], self.bindings())
+
+
 class TestRaces(SchedulingTest):
     """Servers would go to one pod, and volumes to another: whoever is first takes the others along."""
 
