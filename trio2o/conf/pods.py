@@ -28,7 +28,11 @@ OPTS = [
         'probe_timeout',
         default=5.0,
         min=0.01,
-        help='Seconds within which pods are asked whether they hold an id that has no routing yet.',
+        help="""
+Seconds within which pods are asked whether they hold an id that has no routing yet.
+
+So long a pod is waited for, too, where another can answer the same.
+""",
     ),
     cfg.FloatOpt(
         'replicate_timeout',

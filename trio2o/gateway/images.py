@@ -51,7 +51,9 @@ def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
     path = f'/{call.context.project_id}/images/{image_id}'
     for pod in call.runtime.registry.snapshot().asked(SERVER.service):
         try:
-            answer: Answer = call.runtime.client.send(pod, SERVER.service, 'GET', path, headers)
+            answer: Answer = call.runtime.client.send(
+                pod, SERVER.service, 'GET', path, headers, timeout=call.runtime.conf.pods.probe_timeout
+            )
         except exception.PodError:
             continue
         metadata = at('image', 'metadata')(answer.json) if answer.is_ok else None

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from trio2o import exception
 from trio2o.gateway.forward import at
-from trio2o.gateway.send import RETRY_AFTER, names_of, send
+from trio2o.gateway.send import RETRY_AFTER, names_of, patience, send
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
@@ -161,10 +161,10 @@ class ReplicatedRead:
 
     def __call__(self, call: Call) -> Answer:
         unwell: Answer | None = None
-        for pod in candidates(call):
+        for pod, seconds in patience(call, candidates(call)):
             names = names_of(call, pod)
             try:
-                answer = answer_up(send(call, pod, names=names), names, None)
+                answer = answer_up(send(call, pod, names=names, timeout=seconds), names, None)
             except exception.PodError:
                 continue
             if answer.status < 500:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -141,6 +141,12 @@ def peek(
     return None
 
 
+def patience(call: Call, pods: Sequence[PodView]) -> Iterator[tuple[PodView, float | None]]:
+    """Pods with the seconds to wait for each, where any will do: as long as another is left, not for long."""
+    for number, pod in enumerate(pods, 1):
+        yield pod, None if number == len(pods) else call.runtime.conf.pods.probe_timeout
+
+
 def ask_any(call: Call, first: PodView | None = None) -> Answer:
     """Let one pod say what it has to say: for requests that are the same anywhere, or wrong everywhere.
 
@@ -154,10 +160,11 @@ def ask_any(call: Call, first: PodView | None = None) -> Answer:
     pods = runtime.registry.snapshot().asked(service)
     # Those whose breaker is open come last, not never.
     is_open = runtime.client.breakers.is_open
-    for pod in sorted(pods, key=lambda view: (is_open((view.id, service)), view != first)):
+    pods = sorted(pods, key=lambda view: (is_open((view.id, service)), view != first))
+    for pod, seconds in patience(call, pods):
         names = names_of(call, pod)
         try:
-            answer = answer_up(send(call, pod, names=names), names, None)
+            answer = answer_up(send(call, pod, names=names, timeout=seconds if is_read else None), names, None)
         except exception.PodNotReached:
             continue
         except exception.PodNoAnswer:

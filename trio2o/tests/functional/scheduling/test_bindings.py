@@ -56,7 +56,6 @@ class TestByHand(SchedulingTest):
         self.assertEqual('Pod4', self.pod_of(self.boot('az2')))
         self.assertEqual('Pod1', self.pod_of(self.boot(as_='alt')))
 
-
     def test_go_with_their_pod(self):
         self.assertEqual('Pod1', self.pod_of(self.boot()))
         binding = self.bind('Pod2', is_exclusive=True)

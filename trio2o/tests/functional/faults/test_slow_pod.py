@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod that takes half a minute for everything: what another pod can answer does not wait for it.
+
+In-process pods spend no time: what is slower than the caller would wait is a timeout at once, and what is not is
+answered. So who answered tells how long the gateway would have waited.
+"""
+
+import testtools
+
+from trio2o.lab.emulated.faults import Slow
+from trio2o.tests.fixtures.cloud import GatewayFixture
+
+SECONDS = 30.0
+
+
+class TestSlowPod(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud = self.useFixture(GatewayFixture(pods={'Pod1': 'az1', 'Pod2': 'az2'}))
+        conf = self.cloud.runtime.conf.pods
+        self.assertLess(conf.probe_timeout, SECONDS)
+        self.assertGreater(conf.read_timeout, SECONDS)
+        for service in self.cloud.pod('Pod1').each():
+            service.faults.add(Slow(SECONDS))
+
+    def assert_from_the_other(self, client, service, path, as_='demo'):
+        self.cloud.lab.quiet()
+        self.cloud.runtime.client.breakers._states.clear()
+        answer = client.get(path, as_=as_)
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertTrue(getattr(self.cloud.pod('Pod2'), service).requests, path)
+
+    def test_what_is_the_same_everywhere(self):
+        project = self.cloud.project_id('demo')
+        for path in ('/flavors/detail', '/flavors/1', '/os-keypairs', '/extensions', f'/os-quota-sets/{project}'):
+            self.assert_from_the_other(self.cloud.nova, 'nova', path)
+        for path in ('/types', '/extensions'):
+            self.assert_from_the_other(self.cloud.cinder, 'cinder', path)
+        self.assert_from_the_other(self.cloud.cinder, 'cinder', f'/os-quota-sets/{project}', as_='admin')
+
+    def test_a_create_elsewhere(self):
+        server = {'name': 'x', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': 'az2'}
+        self.assertEqual(202, self.cloud.nova.post('/servers', {'server': server}).status)
+        looks = [each for each in self.cloud.pod('Pod2').nova.requests if '/images/' in each.path]
+        self.assertEqual(1, len(looks))
+
+    def test_one_that_is_alone_is_waited_for(self):
+        self.cloud.set_pod('Pod2', state='maintenance', reason='test')
+        self.assertEqual(200, self.cloud.nova.get('/flavors/detail').status)
