@@ -274,7 +274,8 @@ class Locator:
                 project_id = resource.owner_of(item, default)
                 created_at = resource.created_at(item)
                 if project_id:
-                    self.record(resource, pod, top_id, project_id, created_at)
+                    deltas = deltas_of(self._db, resource.type, item)
+                    self.record(resource, pod, top_id, project_id, created_at, deltas=deltas, user_id=user_of(item))
                 assert isinstance(answer, Answer)
                 return Route(pod, top_id, top_id, project_id, True, created_at, answer)
         if not is_certain:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Creates claim what they need, over all pods, and what they make is counted."""
 
-from trio2o.db import quotas
+from trio2o.db import quotas, routings
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -73,6 +73,16 @@ class TestServers(QuotaCase):
         self.assertEqual(204, answer.status)
         self.boot(zone='az2')
         self.assertUsed(instances=3, cores=6, ram=1536)
+
+    def test_what_is_found_again_counts(self):
+        server_id, volume_id = self.server(zone='az1'), self.volume(size=2)
+        for kind, id_ in (('server', server_id), ('volume', volume_id)):
+            routings.delete(self.db, routings.get(self.db, kind, id_).id)
+            self.cloud.runtime.locator.forget(kind, id_)
+        self.assertEqual({}, self.used())
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{server_id}').status)
+        self.assertEqual(200, self.cloud.cinder.get(f'/volumes/{volume_id}').status)
+        self.assertUsed(instances=1, cores=2, volumes=1, gigabytes=2)
 
 
 class TestManyServers(QuotaCase):
