@@ -41,7 +41,7 @@ class NestedDriver(DbDriver):
         return bounds
 
     def check(self, project_id: str, user_id: str, given: Amounts) -> None:
-        """A child's limit may not be more than its parent's, nor a parent's less than a child's."""
+        """A child's limit may not be more than its parent's, nor a parent's less than a child's or their use."""
         super().check(project_id, user_id, given)
         if user_id:
             return
@@ -57,6 +57,12 @@ class NestedDriver(DbDriver):
                     )
             if limit < 0:
                 continue
+            used = self._used((project_id, *below), name) if below else 0
+            if used > limit:
+                raise exception.BadRequest(
+                    f'Quota limit {limit} for {name} must be greater than or equal to {used}, which is what project '
+                    f'{project_id} and the projects below it use.'
+                )
             for child in below:
                 bound = _set(of, child, name)
                 if bound is not None and bound > limit:
@@ -64,6 +70,10 @@ class NestedDriver(DbDriver):
                         f'Quota limit {limit} for {name} must be greater than or equal to {bound}, which is the limit '
                         f'of project {child} below it.'
                     )
+
+    def _used(self, members: Collection[str], name: str) -> int:
+        rows = [quotas.usage(self.db, member).get(name) for member in members]
+        return sum(row.in_use + row.claimed for row in rows if row is not None)
 
 
 def _set(of: Mapping[tuple[str, str], Amounts], project_id: str, name: str) -> int | None:

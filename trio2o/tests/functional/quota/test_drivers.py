@@ -206,6 +206,13 @@ class TestNested(LimitsCase):
         for who in ('demo', 'alt', 'demo', 'alt'):
             self.server(as_=who)
 
+    def test_a_limit_below_what_the_tree_uses(self):
+        for who in ('demo', 'alt', 'demo'):
+            self.server(as_=who)
+        answer = self.set(self.parent, 400, instances=2)
+        self.assertIn('must be greater than or equal to 3, which is what project', answer.fault)
+        self.set(self.parent, instances=2, force=True)
+
     def test_limits_that_contradict(self):
         self.set(self.parent, instances=3)
         for limit in (4, -1):
