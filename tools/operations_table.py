@@ -18,7 +18,9 @@ from trio2o.cinder_apigw import transfers
 from trio2o.cinder_apigw import versions as volume_versions
 from trio2o.gateway.forward import AskAny, Forward
 from trio2o.gateway.gather import Gather
-from trio2o.gateway.infra import AskEverybody, ForwardInfra, ForwardNamed, InfraList
+from trio2o.gateway.infra.lists import InfraList
+from trio2o.gateway.infra.names import ForwardNamed
+from trio2o.gateway.infra.one import AskEverybody, ForwardInfra
 from trio2o.gateway.place import Place
 from trio2o.gateway.quotas import ClassRead, LimitsRead, QuotaRead, QuotaWrite
 from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
