@@ -39,7 +39,9 @@ class TestSlowPod(testtools.TestCase):
         self.assert_from_the_other(self.cloud.cinder, 'cinder', f'/os-quota-sets/{project}', as_='admin')
 
     def test_a_create_elsewhere(self):
-        server = {'name': 'x', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': 'az2'}
+        # One that nobody has looked at yet.
+        image = self.cloud.lab.glance.add_image('new')
+        server = {'name': 'x', 'flavorRef': '1', 'imageRef': image['id'], 'availability_zone': 'az2'}
         self.assertEqual(202, self.cloud.nova.post('/servers', {'server': server}).status)
         looks = [each for each in self.cloud.pod('Pod2').nova.requests if '/images/' in each.path]
         self.assertEqual(1, len(looks))
