@@ -50,6 +50,18 @@ class AdoptionCase(JobsCase):
         self.assertEqual(200, made.status, made.text)
         return made['volume_type']
 
+    def register_in_conflict(self):
+        """A pod with a flavor, a type and a key that are something else, and a flavor whose name is taken."""
+        self.make_flavor(id='f1', name='small', ram=128)
+        self.make_flavor(id='f2', name='same')
+        self.make_type(name='gold', extra_specs={'tier': '1'})
+        self.theirs(id='f1', name='small', ram=512)
+        self.theirs(id='x', name='same')
+        self.their_type('gold', extra_specs={'tier': '2'})
+        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
+        self.direct.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': OTHER_KEY}}, as_='demo')
+        self.register()
+
     def conflicts(self, report):
         return {(row['kind'], row['name']): row['text'] for row in report['conflicts']}
 
@@ -78,15 +90,7 @@ class TestDryRun(AdoptionCase):
         self.assertEqual([], written)
 
     def test_tells_of_conflicts(self):
-        self.make_flavor(id='f1', name='small', ram=128)
-        self.make_flavor(id='f2', name='same')
-        self.make_type(name='gold', extra_specs={'tier': '1'})
-        self.theirs(id='f1', name='small', ram=512)
-        self.theirs(id='x', name='same')
-        self.their_type('gold', extra_specs={'tier': '2'})
-        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
-        self.direct.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': OTHER_KEY}}, as_='demo')
-        self.register()
+        self.register_in_conflict()
         told = self.conflicts(self.adopt(dry_run=True))
         self.assertEqual(
             {('flavor', 'small'), ('flavor', 'same'), ('volume_type', 'gold'), ('keypair', 'k')}, set(told)
@@ -190,15 +194,7 @@ class TestAdoption(AdoptionCase):
         return self.cloud.nova.post('/servers', {'server': {**body, **fields}})
 
     def test_nothing_is_made_of_what_is_in_conflict(self):
-        self.make_flavor(id='f1', name='small', ram=128)
-        self.make_flavor(id='f2', name='same')
-        self.make_type(name='gold', extra_specs={'tier': '1'})
-        self.theirs(id='f1', name='small', ram=512)
-        self.theirs(id='x', name='same')
-        self.their_type('gold', extra_specs={'tier': '2'})
-        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
-        self.direct.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': OTHER_KEY}}, as_='demo')
-        self.register()
+        self.register_in_conflict()
         self.adopt()
         self.cloud.set_pod('Pod3', state='enabled')
         self.cloud.run_jobs()
