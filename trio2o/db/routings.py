@@ -430,12 +430,9 @@ def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int
     return _purge(db, which.limit(limit))
 
 
-def purge_others(db: Database, types: Collection[str], older_than: datetime, limit: int = 10000) -> int:
-    """Remove routings recorded before a time, but for those of some types, at most `limit` in one transaction.
-
-    Nobody tells when such a thing ends; one that is there still is found again when it is asked for.
-    """
-    which = sqlalchemy.select(_R.id).where(_R.resource_type.not_in(types), _R.recorded_at < older_than)
+def purge_types(db: Database, types: Collection[str], older_than: datetime, limit: int = 10000) -> int:
+    """Remove routings of some types that were recorded before a time, at most `limit` in one transaction."""
+    which = sqlalchemy.select(_R.id).where(_R.resource_type.in_(types), _R.recorded_at < older_than)
     return _purge(db, which.limit(limit))
 
 

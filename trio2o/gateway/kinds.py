@@ -152,5 +152,9 @@ PROXIED_SNAPSHOT = Resource(
     missing='Snapshot {id} could not be found.',
 )
 
+#: Those whose end nobody tells; what is there still is found again by asking the pods.
+UNFOLLOWED = frozenset(
+    kind.type for kind in (ATTACHMENT, TRANSFER, MESSAGE, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)
+)
 #: Those whose routings are compared with what the pods have.
 ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP, SERVER_GROUP)}

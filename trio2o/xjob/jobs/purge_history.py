@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from trio2o.db import jobs, moves, routings
 from trio2o.db.session import utcnow
-from trio2o.gateway.kinds import ROUTED
+from trio2o.gateway.kinds import UNFOLLOWED
 from trio2o.xjob.jobs.base import Task
 
 #: Deleted flavors, keypairs and types are remembered this long: a pod's list that was read before the
@@ -26,7 +26,7 @@ class PurgeHistory:
         purges = (
             ('jobs', jobs.purge),
             ('routings', routings.purge_deleted),
-            ('routings', lambda db, before: routings.purge_others(db, ROUTED, before)),
+            ('routings', lambda db, before: routings.purge_types(db, UNFOLLOWED, before)),
         )
         for name, purge in purges:
             while True:

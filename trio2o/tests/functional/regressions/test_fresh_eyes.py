@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a first look from outside found: pods' own 500s for bodies that are no JSON, and routings of what was gone."""
 
+import datetime
+
+import sqlalchemy
 import testtools
 
-from trio2o.db import replicas, routings
+from trio2o.db import models, replicas, routings
 from trio2o.lab.emulated.faults import Status
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
@@ -47,3 +50,13 @@ class TestFreshEyes(testtools.TestCase):
         self.assertEqual(202, self.cloud.nova.delete('/os-quota-sets/typo', as_='admin').status)
         for pod_id in self.cloud.pod_ids.values():
             self.assertEqual([], replicas.behind(self.cloud.runtime.db, pod_id))
+
+    def test_only_what_is_found_again_is_forgotten_with_the_history(self):
+        db, pod_id = self.cloud.runtime.db, self.cloud.pod_ids['Pod1']
+        for kind in ('attachment', 'server', 'aggregate'):
+            routings.record(db, resource_type=kind, top_id='1', pod_id=pod_id, project_id='p')
+        with db.writer() as session:
+            session.execute(sqlalchemy.update(models.Routing).values(recorded_at=datetime.datetime(2020, 1, 1)))
+        self.cloud.runtime.jobs.submit('purge_history', 'all')
+        self.cloud.run_jobs()
+        self.assertEqual({'server', 'aggregate'}, {row.resource_type for row in routings.list_(db)})

@@ -216,8 +216,8 @@ class TestRoutings(DatabaseTest):
         routings.record(self.db, resource_type='attachment', top_id='b', pod_id=self.pod1, project_id='project')
         far = NOON + datetime.timedelta(days=9999)
         self.assertEqual(1, routings.count_by_pod(self.db, self.pod1, ['server']))
-        self.assertEqual(0, routings.purge_others(self.db, ['server'], NOON - datetime.timedelta(days=9999)))
-        self.assertEqual(1, routings.purge_others(self.db, ['server'], far))
+        self.assertEqual(0, routings.purge_types(self.db, ['attachment'], NOON - datetime.timedelta(days=9999)))
+        self.assertEqual(1, routings.purge_types(self.db, ['attachment'], far))
         self.assertEqual(['a'], [r.top_id for r in routings.list_(self.db)])
 
     def test_pods_of_project(self):
