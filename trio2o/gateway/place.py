@@ -101,7 +101,7 @@ class Place:
                 call = call.with_body(document)
                 inner = document[self.body_key or self.resource.member]
         zone, rest = self._zone(call, inner)
-        pod = self._pod(self._pinned(call, document, zone), named, zone) or self._near(call, document, zone)
+        pod = self._pod(self._pinned(call, document, zone), named, zone)
         if pod is None and not zone:
             zone = self._default_zone(call)
         needs = self.needs(call, document) if self.needs is not None else NOTHING
@@ -132,7 +132,8 @@ class Place:
             return self._create_in(call, [pod], document, rest, request, needs)
         if self.needs_pin:
             return ask_any(call)
-        pods = call.runtime.scheduler.select(request)
+        near = self._near(call, document)
+        pods = sorted(call.runtime.scheduler.select(request), key=lambda pod: pod.id not in near)
         most = call.runtime.conf.scheduler.max_attempts
         answer = self._create_in(call, pods[:most], document, rest, request, needs)
         if self.follow is not None and not rest and answer.is_ok:
@@ -206,12 +207,15 @@ class Place:
             )
         return pod
 
-    def _near(self, call: Call, document: Any, zone: str) -> PodView | None:
-        """The pod of something that the new one is to be apart from: any other pod will do as well."""
-        for _resource, _id, route in self._found(call, self.near(document) if self.near else ()):
-            if route.pod.takes_new and zone in ('', route.pod.zone):
-                return route.pod
-        return None
+    def _near(self, call: Call, document: Any) -> set[str]:
+        """Ids of the pods with what the new one is to be apart from: best judged there, and any other will do."""
+        found = set()
+        for resource, near_id in self.near(document) if self.near else ():
+            try:
+                found.add(call.runtime.locator.find(call, resource, near_id).pod.id)
+            except (exception.NotFound, exception.ServiceUnavailable):
+                continue
+        return found
 
     def _pinned(self, call: Call, document: Any, zone: str) -> tuple[Resource, Route] | None:
         """The first of what the body refers to by its id, which all the others are with.
@@ -233,19 +237,16 @@ class Place:
 
     def _routes(self, call: Call, document: Any) -> Iterable[tuple[Resource, str, Route]]:
         """Where the pins are that are anywhere the caller may know of; of all others a pod knows nothing either."""
-        yield from self._found(call, self.pins(document) if self.pins else ())
         locator = call.runtime.locator
+        for resource, pin_id in self.pins(document) if self.pins else ():
+            try:
+                yield resource, pin_id, locator.find(call, resource, pin_id)
+            except exception.NotFound:
+                continue  # a pod says it better
         for resource, pin_id in self.known_pins(document) if self.known_pins else ():
             route = locator.look_up(resource.type, pin_id)
             if route is not None and route.is_live and route.is_known_to(call):
                 yield resource, pin_id, route
-
-    def _found(self, call: Call, pins: Iterable[tuple[Resource, str]]) -> Iterable[tuple[Resource, str, Route]]:
-        for resource, pin_id in pins:
-            try:
-                yield resource, pin_id, call.runtime.locator.find(call, resource, pin_id)
-            except exception.NotFound:
-                continue  # a pod says it better
 
     def _create_in(
         self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, needs: Needs

@@ -300,6 +300,16 @@ class TestPins(CreateTest):
         self.assertNotEqual('Pod3', self.made(self.volume('az1', hints=hint), 'volume'))
         self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
 
+    def test_apart_from_what_is_in_a_pod_away(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}').status)
+        hint = {'different_host': [server['id'], MISSING]}
+        self.break_pod('Pod3', Refuse())
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
+        self.mend()
+        self.cloud.set_pod('Pod3', state='maintenance', reason='test')
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
+
     def test_what_another_project_has_nobody_has(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'other')
         (server,) = self.cloud.lab.add_servers('Pod3', 'other')
