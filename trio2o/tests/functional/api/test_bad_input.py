@@ -112,6 +112,9 @@ class TestBodies(AdminApiTestCase):
             ('headroom.vcpu', '{"vcpu": ' + '9' * 40 + '}'),
             ('headroom.vcpu', '{"vcpu": -1}'),
             ('headroom.vcpu', '{"vcpu": ' + str(2**60) + '}'),
+            ('headroom', '{"VPCU": 1}'),
+            ('headroom', '{"CUSTOM_": 1}'),
+            ('headroom', '{"": 1}'),
         ):
             body = f'{{"pod": {{"pod_name": "Pod1", "az_name": "az1", "{field.split(".")[0]}": {value}}}}}'
             self.assertRefused(422, f"'pod.{field}'", self.post(body.encode()))

@@ -211,3 +211,20 @@ class TestCreate(CommandTestCase):
             ['still new', 'openstack trio2o job show'], 'pod create Pod1 --zone az1 --wait --timeout 0'
         )
         self.assertEqual(['Pod1'], self.names('pod list'), printed.err)
+
+    def test_wait_for_what_cannot_come(self):
+        """Not to the end of the patience: what clashes waits for an operator."""
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.pod.PAUSE_SECONDS', 0.05))
+        flavor = {'id': 'f1', 'name': 'small', 'vcpus': 1, 'disk': 1, 'ram': 128}
+        for name, ram in (('Pod1', 128), ('Pod2', 512)):
+            body = {'flavor': {**flavor, 'ram': ram}}
+            self.assertEqual(200, self.cloud.direct(name, 'nova').post('/flavors', body, as_='admin').status)
+        self.start_worker('sync_pod')
+        self.read('pod create Pod1 --zone az1 --wait --timeout 60')
+        self.start_worker('sync_pod')
+        printed = self.refused(
+            ['is registered', 'with nothing more to come', 'openstack trio2o replica list --pod Pod2'],
+            'pod create Pod2 --zone az2 --wait --timeout 600',
+        )
+        self.assertIn('Pod2 is behind with 1', printed.err)

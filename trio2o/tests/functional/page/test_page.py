@@ -138,11 +138,19 @@ class TestDefences(PageTestCase):
             ({'form': 'ü'}, {}),
             ({'form': secret}, {'Sec-Fetch-Site': 'cross-site'}),
             ({'form': secret}, {'Sec-Fetch-Site': 'none'}),
+            ({'form': secret}, {'Sec-Fetch-Site': 'same-site', 'Origin': ROOT}),
+            # Of a browser that tells but the origin, as all do without TLS.
+            ({'form': secret}, {'Origin': 'http://elsewhere.test'}),
+            ({'form': secret}, {'Origin': 'null'}),
+            ({'form': secret}, {'Origin': ''}),
+            ({'form': secret}, {'Origin': 'http://[::1'}),
         ):
             answer = self.visitor.post('/login', {**form, **more}, headers=headers)
             self.assertEqual(403, answer.status, (more, headers))
             self.assertNotIn('trio2o_token', self.visitor.cookies)
-        self.assertEqual(200, self.visitor.post('/login', {**form, 'form': secret}).status)
+        for headers in ({}, {'Origin': ROOT}):
+            answer = self.visitor.post('/login', {**form, 'form': self.visitor.secret()}, headers=headers)
+            self.assertEqual(200, answer.status, headers)
         self.assertEqual(403, self.visitor.post('/logout', {}).status)
         self.assertIn('trio2o_token', self.visitor.cookies)
 

@@ -6,6 +6,7 @@ The commands are real and are killed; emulated pods that answer slowly hold them
 
 import os
 import threading
+import time
 from concurrent import futures
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import jobs, models, pods, quotas
+from trio2o.db.records import QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.gateway.settle import Settler
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
@@ -220,3 +222,64 @@ class TestSettledTwice(QuotaCase):
         for _ in range(2):
             Settler(self.cloud.runtime).settle(claim)
         self.assertUsed(instances=1, cores=2, ram=512)
+
+
+class TestPodsThatCannotTell(QuotaCase):
+    """A claim no pod is known of is in the way of nobody for longer than pods could hold what came of it."""
+
+    limits = {'instances': 10}
+    options = {'quota.claim_seconds': 1.0}
+
+    def left_behind(self):
+        """What a gateway leaves that dies before it has chosen a pod."""
+        now = utcnow()
+        claim = QuotaClaim(
+            id='c1',
+            project_id=self.project,
+            user_id='',
+            resources={'instances': 1},
+            request_id='req-1',
+            pod_id=None,
+            resource_type='server',
+            state='create',
+            created_at=now,
+            expires_at=now,
+        )
+        quotas.claim(self.db, claim, ())
+        self.assertEqual({'instances': (0, 1)}, self.used())
+        return claim
+
+    def is_settled(self, claim):
+        time.sleep(1.05)  # it has expired
+        return Settler(self.cloud.runtime).settle(claim)
+
+    def test_in_maintenance_all_along(self):
+        self.cloud.set_pod('Pod2', state='maintenance')
+        time.sleep(0.01)
+        self.assertTrue(self.is_settled(self.left_behind()))
+        self.assertEqual({}, self.used())
+
+    def test_in_maintenance_since(self):
+        claim = self.left_behind()
+        self.cloud.set_pod('Pod2', state='maintenance')
+        self.assertFalse(self.is_settled(claim))
+        self.assertEqual({'instances': (0, 1)}, self.used())
+        self.cloud.set_pod('Pod2', state='enabled')
+        self.assertTrue(self.is_settled(claim))
+        self.assertEqual({}, self.used())
+
+    def test_registered_since(self):
+        self.cloud.set_pod('Pod2', state='maintenance')
+        time.sleep(0.01)
+        claim = self.left_behind()
+        with self.db.writer() as session:
+            later = utcnow() + timedelta(seconds=1)
+            session.execute(
+                sqlalchemy.update(models.Pod)
+                .where(models.Pod.pod_id == self.cloud.pod_ids['Pod2'])
+                .values(created_at=later)
+            )
+            session.execute(sqlalchemy.delete(models.PodStateChange))
+        self.cloud.runtime.registry.refresh()
+        self.assertTrue(self.is_settled(claim))
+        self.assertEqual({}, self.used())
