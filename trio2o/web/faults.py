@@ -63,6 +63,10 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         LOG.error('the database does not answer: %s', error)
         code, message = 503, AWAY
         headers.append(('Retry-After', '5'))
+    elif isinstance(error, db_exc.DBNonExistentTable):
+        LOG.error('the database has no table %s: run trio2o-db-manage db_sync', error.table)
+        code, message = 503, AWAY
+        headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
         code, message = error.code, error.message
         headers += [(name, value) for name, value in error.headers.items() if name != 'Vary']

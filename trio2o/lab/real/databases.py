@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Iterable
 
 import sqlalchemy
 
@@ -71,8 +72,7 @@ def copy_template(topology: Topology, service: Service) -> None:
     for database in databases_of(service):
         source = template / template_name(service, database)
         target = topology.sqlite_file(database)
-        for leftover in ('', '-wal', '-shm'):
-            target.with_name(target.name + leftover).unlink(missing_ok=True)
+        remove_file(target)
         shutil.copyfile(source, target)
         if service.kind == 'cinder':
             give_own_ids(target)
@@ -152,10 +152,23 @@ def create_schemas(topology: Topology, service: Service) -> None:
     execute_on_server(topology, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names])
 
 
-def drop_schemas(topology: Topology) -> None:
-    """Drop what a lab made on a server."""
-    names = [topology.schema_name(d) for service in topology.services for d in databases_of(service)]
-    execute_on_server(topology, [f'DROP DATABASE IF EXISTS {name}' for name in names])
+def drop(topology: Topology, services: Iterable[Service]) -> None:
+    """Drop the databases of services, in files or on a server."""
+    gone = list(services)
+    names = [database for service in gone for database in databases_of(service)]
+    if topology.is_sqlite:
+        for name in names:
+            remove_file(topology.sqlite_file(name))
+    else:
+        execute_on_server(topology, [f'DROP DATABASE IF EXISTS {topology.schema_name(name)}' for name in names])
+    for service in gone:
+        made_mark(topology, service).unlink(missing_ok=True)
+
+
+def remove_file(file: pathlib.Path) -> None:
+    """Remove an SQLite database, with what SQLite keeps beside it."""
+    for leftover in ('', '-wal', '-shm'):
+        file.with_name(file.name + leftover).unlink(missing_ok=True)
 
 
 def execute_on_server(topology: Topology, statements: list[str]) -> None:

@@ -35,6 +35,10 @@ CORES = os.cpu_count() or 2
 CATALOG_STEP = 'accounts and catalog'
 
 
+def flavors_step(service: Service) -> str:
+    return f'flavors of {service.pod}'
+
+
 def silent(message: str) -> None:
     """Report progress to nobody."""
 
@@ -107,6 +111,22 @@ class RealLab:
             save(self._known)
             self._mark(CATALOG_STEP).unlink(missing_ok=True)
 
+    def shrink(self, pods: int) -> None:
+        """Have at most so many pods: the last ones go, with all they hold and what Keystone knows of them."""
+        gone = self.topology.pods[pods:]
+        if not gone:
+            return
+        names = [pod.name for pod in gone]
+        services = self._services(names)
+        self._stop(services)
+        seed.forget_regions(self.topology, names)
+        databases.drop(self.topology, services)
+        for service in services:
+            shutil.rmtree(self.topology.state_path(service), ignore_errors=True)
+            self._mark(flavors_step(service)).unlink(missing_ok=True)
+        self._known = with_pods(self.topology, pods)
+        save(self._known)
+
     def start(self, names: Iterable[str] | None = None) -> None:
         """Start ``keystone``, ``Pod2``, ``Pod2.nova`` ..., by default all, and wait for them."""
         wanted = self._services(names)
@@ -138,7 +158,7 @@ class RealLab:
             elif service.kind == 'neutron':
                 steps['network private'] = lambda: seed.seed_network(self.topology)
             elif service.kind == 'nova' and self.topology.seed_flavors:
-                steps[f'flavors of {service.pod}'] = partial(seed.seed_pod, self.topology, str(service.pod))
+                steps[flavors_step(service)] = partial(seed.seed_pod, self.topology, str(service.pod))
         for name, step in steps.items():
             if not self._mark(name).exists():
                 self._step(name, step)
@@ -149,8 +169,10 @@ class RealLab:
 
     def stop(self, names: Iterable[str] | None = None) -> list[str]:
         """Stop services by name, all by default; return the names of those that ran."""
-        wanted = self._services(names)
-        return [service.name for service in processes.stop(self.topology, wanted)]
+        return self._stop(self._services(names))
+
+    def _stop(self, services: list[Service]) -> list[str]:
+        return [service.name for service in processes.stop(self.topology, services)]
 
     def status(self) -> list[ServiceStatus]:
         """Return how every service is doing."""
@@ -164,7 +186,7 @@ class RealLab:
         """Stop everything and remove all that the lab wrote, databases on a server included."""
         self.stop()
         if not self.topology.is_sqlite:
-            databases.drop_schemas(self.topology)
+            databases.drop(self.topology, self.topology.services)
         for name in ('db', 'log', 'run', 'etc', 'data', 'path', 'templates'):
             shutil.rmtree(self.state_dir / name, ignore_errors=True)
         (self.state_dir / 'lab.json').unlink(missing_ok=True)

@@ -128,6 +128,18 @@ def seed_catalog(client: Client, topology: Topology) -> None:
                 client.call('PATCH', f'{base}/endpoints/{found["id"]}', {'endpoint': {'url': url}})
 
 
+def forget_regions(topology: Topology, regions: list[str]) -> None:
+    """Take regions out of the catalog, with their endpoints."""
+    client, base = admin_client(topology), topology.auth_url
+    for endpoint in client.call('GET', f'{base}/endpoints')['endpoints']:
+        if endpoint['region_id'] in regions:
+            client.call('DELETE', f'{base}/endpoints/{endpoint["id"]}')
+    known = {region['id'] for region in client.call('GET', f'{base}/regions')['regions']}
+    for region in regions:
+        if region in known:
+            client.call('DELETE', f'{base}/regions/{region}')
+
+
 def seed_image(topology: Topology) -> None:
     """Upload a tiny image that looks bootable enough."""
     client = admin_client(topology)

@@ -185,9 +185,9 @@ def new_topology(
 
 
 def with_pods(topology: Topology, pods: int) -> Topology:
-    """Return the topology with more pods."""
+    """Return the topology with so many pods: the first ones, and new ones after them."""
     names = [f'Pod{number}' for number in range(len(topology.pods) + 1, pods + 1)]
-    return dataclasses.replace(topology, pods=(*topology.pods, *(Pod(name) for name in names)))
+    return dataclasses.replace(topology, pods=(*topology.pods[:pods], *(Pod(name) for name in names)))
 
 
 def save(topology: Topology) -> None:

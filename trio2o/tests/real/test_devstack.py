@@ -119,7 +119,6 @@ class Node:
         return sorted(path.stem for path in (self.state / 'run').glob('*.pid'))
 
 
-@unittest.skipUnless(os.environ.get('TRIO2O_TEST_DEVSTACK'), 'it takes long: TRIO2O_TEST_DEVSTACK is not set')
 class TestDevStack(unittest.TestCase):
     maxDiff = None
 
