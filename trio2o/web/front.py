@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.client import responses
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from oslo_config import cfg
 from oslo_middleware import healthcheck
@@ -41,7 +42,7 @@ class Front:
             if path.startswith(self._prefixes):
                 return self._app(environ, start_response)
             mounted = self._mounted.get(path)
-            if mounted is not None:
+            if mounted is not None and _is_literal(environ, path):
                 environ[counted.OPERATION] = ''
                 return mounted(environ, start_response)
             for prefix, below in self._below.items():
@@ -88,6 +89,16 @@ class Monitoring:
         body = b'There is /metrics and /healthcheck.\n'
         start_response('404 Not Found', [('Content-Type', 'text/plain'), ('Content-Length', str(len(body)))])
         return [body]
+
+
+#: What servers call the path as it was sent: eventlet, uWSGI and cheroot, gunicorn.
+_RAW_PATHS = ('RAW_PATH_INFO', 'REQUEST_URI', 'RAW_URI')
+
+
+def _is_literal(environ: dict[str, Any], path: str) -> bool:
+    """Whether a path was sent as it reads: a proxy that keeps one from strangers need not know every way to write it."""
+    raw = next((environ[key] for key in _RAW_PATHS if environ.get(key)), None)
+    return raw is None or urlsplit(raw).path == environ.get('SCRIPT_NAME', '') + path
 
 
 def _monitoring(conf: cfg.ConfigOpts, figures: Any) -> dict[str, WSGIApp]:

@@ -30,6 +30,9 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     from trio2o.web.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
+    if conf.log_dir:
+        # Left to itself oslo.log names the file after the server's program, which all services share.
+        conf.set_default('log_file', f'{prog}.log')
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
     application = AccessLog(build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify)))

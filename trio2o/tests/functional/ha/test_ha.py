@@ -75,6 +75,13 @@ class TestHa(testtools.TestCase):
             lambda: str(len(self.load.ids() ^ self.in_pods())),
         )
 
+    def test_what_names_pods_is_not_for_clients(self):
+        for port in (self.port, self.admin_port):
+            for path in ('/metrics', '/%6detrics', '/metrics?x=1', '//metrics', '/metrics/'):
+                answer = launch.request(port, 'GET', path)
+                self.assertIn(answer.status, (300, 404), path)
+                self.assertNotIn(b'trio2o_', answer.body)
+
     def test_restarting_everything_in_turn_loses_no_request(self):
         self.start_load()
         for _name in ha.in_turn(self.state, ha.restart):

@@ -132,6 +132,16 @@ class TestAllInOne(CommandsTestCase):
         launch.wait_until(lambda: 'SIGHUP' in process.log, 20, lambda: process.log)
         self.assertEqual(200, launch.request(self.ports['api'], 'GET', '/healthcheck').status)
 
+    def test_metrics_go_by_no_other_name(self):
+        """What a proxy that denies /metrics lets through must not be them."""
+        self.start('trio2o-api', self.configure(), 'api')
+        port = self.ports['api']
+        for path in ('/metrics', '/metrics?x=1'):
+            self.assertIn(b'trio2o_', launch.request(port, 'GET', path).body)
+        for path in ('/%6detrics', '/%6Detric%73', '/metrics/', '/x/../metrics', '/METRICS'):
+            answer = launch.request(port, 'GET', path)
+            self.assertNotIn(b'trio2o_', answer.body, path)
+
     def test_access_log(self):
         process = self.start_all()
         self.request('api', 'GET', '/v1.0/pods?limit=3&my_token=abc%0adef')
