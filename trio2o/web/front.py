@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from http.client import responses
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from oslo_config import cfg
 from oslo_middleware import healthcheck
@@ -96,9 +95,10 @@ _RAW_PATHS = ('RAW_PATH_INFO', 'REQUEST_URI', 'RAW_URI')
 
 
 def _is_literal(environ: dict[str, Any], path: str) -> bool:
-    """Whether a path was sent as it reads: a proxy that keeps one from strangers need not know every way to write it."""
-    raw = next((environ[key] for key in _RAW_PATHS if environ.get(key)), None)
-    return raw is None or urlsplit(raw).path == environ.get('SCRIPT_NAME', '') + path
+    """Whether a path was sent as it reads: proxies that keep one from strangers need not know every way to write it."""
+    raw: str = next((environ[key] for key in _RAW_PATHS if environ.get(key)), path)
+    # Behind a host's name, if that was sent along.
+    return raw.partition('?')[0].endswith(environ.get('SCRIPT_NAME', '') + path)
 
 
 def _monitoring(conf: cfg.ConfigOpts, figures: Any) -> dict[str, WSGIApp]:

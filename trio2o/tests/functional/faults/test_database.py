@@ -2,7 +2,6 @@
 """A database that was never made, or is gone: tenants are told to come again, operators what to do."""
 
 import fixtures
-import sqlalchemy
 import testtools
 
 from trio2o.db import models
