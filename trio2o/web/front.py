@@ -95,10 +95,11 @@ _RAW_PATHS = ('RAW_PATH_INFO', 'REQUEST_URI', 'RAW_URI')
 
 
 def _is_literal(environ: dict[str, Any], path: str) -> bool:
-    """Whether a path was sent as it reads: proxies that keep one from strangers need not know every way to write it."""
-    raw: str = next((environ[key] for key in _RAW_PATHS if environ.get(key)), path)
+    """Whether a path was sent as it reads: a proxy that keeps one from strangers need not know all ways to write it."""
+    whole = environ.get('SCRIPT_NAME', '') + path
+    raw: str = next((environ[key] for key in _RAW_PATHS if environ.get(key)), whole)
     # Behind a host's name, if that was sent along.
-    return raw.partition('?')[0].endswith(environ.get('SCRIPT_NAME', '') + path)
+    return raw.partition('?')[0].endswith(whole)
 
 
 def _monitoring(conf: cfg.ConfigOpts, figures: Any) -> dict[str, WSGIApp]:
