@@ -95,7 +95,7 @@ _RAW_PATHS = ('RAW_PATH_INFO', 'REQUEST_URI', 'RAW_URI')
 
 
 def _is_literal(environ: dict[str, Any], path: str) -> bool:
-    """Whether a path was sent as it reads: a proxy that keeps one from strangers need not know all ways to write it."""
+    """Whether a path was sent as it reads: a proxy that denies one need not know all ways to write it."""
     whole = environ.get('SCRIPT_NAME', '') + path
     raw: str = next((environ[key] for key in _RAW_PATHS if environ.get(key)), whole)
     # Behind a host's name, if that was sent along.
