@@ -9,6 +9,7 @@ from trio2o.lab import tempest
 from trio2o.lab.real.topology import TOP_REGION
 from trio2o.tests.fixtures.real import RealGateway, real_lab
 
+
 class TestTempest(unittest.TestCase):
     def test_all(self):
         lab = real_lab()
