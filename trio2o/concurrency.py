@@ -208,6 +208,7 @@ class WSGIServer:
 
     def _start_eventlet(self) -> None:
         import eventlet
+        import eventlet.semaphore
         import eventlet.wsgi
 
         self._pool = eventlet.GreenPool(max(self.CONNECTIONS, self._threads))
@@ -215,7 +216,7 @@ class WSGIServer:
             eventlet.wsgi.server,
             self._sock,
             # A slot of the pool is a connection, idle or not; what is limited is requests.
-            _Limited(self._app, self._threads),
+            _Limited(self._app, eventlet.semaphore.Semaphore(self._threads)),
             log=LOG,
             custom_pool=self._pool,
             log_output=False,
@@ -251,9 +252,10 @@ class WSGIServer:
 class _Limited:
     """An application under eventlet's server, of which only so many requests run at once."""
 
-    def __init__(self, app: Callable[..., Any], most: int) -> None:
+    def __init__(self, app: Callable[..., Any], slots: Any) -> None:
+        """:param slots: eventlet's semaphore, which serves first who came first, as that of ``threading`` does not"""
         self._app = app
-        self._slots = threading.BoundedSemaphore(most)
+        self._slots = slots
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked':
