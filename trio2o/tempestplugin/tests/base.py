@@ -57,6 +57,11 @@ class BaseTrio2oTest(test.BaseTestCase):
                 zones.setdefault(pod['az_name'], []).append(pod)
         return zones
 
+    def direct(self, client: type[rest_client.RestClient], service: str, pod_name: str) -> Any:
+        """A client that asks a pod, past the gateway."""
+        options = {**config.service_client_config(service), 'region': pod_name}
+        return client(self.os_primary.auth_provider, **options)
+
     def until(self, is_true: Callable[[], Any], what: str) -> Any:
         """Look until something is true.
 
@@ -108,14 +113,10 @@ class BaseScenario(BaseTrio2oTest):
     # Directly in a pod, past the gateway
 
     def servers_of(self, pod_name: str) -> servers_client.ServersClient:
-        return self._direct(servers_client.ServersClient, 'compute', pod_name)
+        return self.direct(servers_client.ServersClient, 'compute', pod_name)
 
     def volumes_of(self, pod_name: str) -> volumes_client.VolumesClient:
-        return self._direct(volumes_client.VolumesClient, 'volume', pod_name)
-
-    def _direct(self, client: type[rest_client.RestClient], service: str, pod_name: str) -> Any:
-        options = {**config.service_client_config(service), 'region': pod_name}
-        return client(self.os_primary.auth_provider, **options)
+        return self.direct(volumes_client.VolumesClient, 'volume', pod_name)
 
     def pod_of(self, resource_id: str) -> str:
         """The name of the pod a resource is in, as the routing says."""

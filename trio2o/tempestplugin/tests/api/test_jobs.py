@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.common.utils import data_utils, test_utils
+from tempest.lib.services.compute import flavors_client
 
 from trio2o.tempestplugin.tests import base
 
@@ -62,7 +65,19 @@ class TestReplicas(base.BaseTrio2oTest):
         def is_behind() -> bool:
             return any(replica['top_id'] == flavor['id'] for replica in self.admin.list_replicas()['replicas'])
 
+        # Before the first try there is nothing to be behind of yet: the pods themselves are asked, if they may be.
+        if CONF.trio2o.pods_reachable:
+            for pod in [pod['pod_name'] for pod in self.all_pods()]:
+                self.until(partial(self.has_flavor, pod, flavor['id']), f'flavor {flavor["id"]} is not in {pod}')
         self.until(lambda: not is_behind(), f'flavor {flavor["id"]} is not in every pod')
+
+    def has_flavor(self, pod_name: str, flavor_id: str) -> bool:
+        client = self.direct(flavors_client.FlavorsClient, 'compute', pod_name)
+        try:
+            client.show_flavor(flavor_id)
+        except lib_exc.NotFound:
+            return False
+        return True
 
 
 class TestUsages(base.BaseTrio2oTest):
