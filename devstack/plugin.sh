@@ -160,6 +160,8 @@ function init_trio2o {
 # configure_trio2o_pod() - Tell the node's services in which region to look for what
 # They have not been started yet; nova-compute's file is made from nova.conf when it is.
 function configure_trio2o_pod {
+    # stack.sh lets it write to nova.conf beside this phase, and a change of either could be lost.
+    async_wait configure_neutron_nova
     local conf
     for conf in "$NOVA_CONF_DIR"/nova*.conf; do
         [[ -w "$conf" ]] || continue
