@@ -183,12 +183,20 @@ function configure_trio2o_pod {
 # Keystone
 # --------
 
+# _trio2o_openstack() - The client, as the admin
 function _trio2o_openstack {
-    openstack --os-cloud devstack-admin "$@"
+    # unstack.sh has read openrc, whose demo user would go before what a cloud of clouds.yaml says.
+    (
+        unset "${!OS_@}"
+        openstack --os-cloud devstack-admin "$@"
+    )
 }
 
 function _trio2o_catalog {
-    python3 "$TRIO2O_DIR/devstack/catalog.py" "$@"
+    # The virtual environment, which has openstacksdk, is on stack.sh's PATH alone.
+    local python=$TRIO2O_BIN_DIR/python3
+    [[ -x "$python" ]] || python=python3
+    "$python" "$TRIO2O_DIR/devstack/catalog.py" "$@"
 }
 
 # create_trio2o_accounts() - Trio2o's user, and the Admin API's service and endpoint
