@@ -300,7 +300,7 @@ function cleanup_trio2o {
     for service in t-oapi t-ngw t-cgw; do
         remove_uwsgi_config "$(_trio2o_uwsgi_conf "$service")" "$(_trio2o_name "$service")"
         if is_service_enabled tls-proxy; then
-            sudo rm -f "$(apache_site_config_for "$(_trio2o_name "$service")")"
+            sudo rm -f "$(apache_site_config_for "$(_trio2o_name "$service")-tls-proxy")"
         fi
     done
     sudo rm -rf "$TRIO2O_CONF_DIR" "$TRIO2O_STATE_PATH"
