@@ -24,7 +24,8 @@ import openstack
 OF_PODS = ('compute', 'compute_legacy', 'placement', 'volumev3', 'block-storage')
 SHARED = ('identity', 'image', 'network')
 ADMIN = 'trio2o'
-INTERFACES = ('public', 'internal', 'admin')
+#: What DevStack makes of a URL; there may be more of them.
+INTERFACE = 'public'
 
 
 def _identity(cloud: str) -> Any:
@@ -48,19 +49,19 @@ class Catalog:
             if endpoint.region_id == region and (not types or self._types[endpoint.service_id] in types)
         ]
 
-    def url(self, region: str, type_: str) -> str | None:
-        found = [endpoint.url for endpoint in self.of(region, type_) if endpoint.interface == 'public']
-        return found[0] if found else None
+    def urls(self, region: str, type_: str) -> dict[str, str]:
+        """Where a service is in a region, by interface."""
+        return {endpoint.interface: endpoint.url for endpoint in self.of(region, type_)}
 
-    def point(self, region: str, type_: str, url: str) -> None:
-        """Make every interface of a service in a region be one URL; nothing where there is no such service."""
+    def show(self, region: str, type_: str, urls: dict[str, str]) -> None:
+        """Let a service have these URLs in a region, and no other; nothing where there is no such service."""
         service = next((id_ for id_, known in self._types.items() if known == type_), None)
         if service is None:
             return
         self._ensure_region(region)
         there = {endpoint.interface: endpoint for endpoint in self.of(region, type_)}
-        for interface in INTERFACES:
-            endpoint = there.get(interface)
+        for interface, url in urls.items():
+            endpoint = there.pop(interface, None)
             if endpoint is None:
                 made = self._identity.create_endpoint(
                     service_id=service, region_id=region, interface=interface, url=url
@@ -68,11 +69,16 @@ class Catalog:
                 self._endpoints.append(made)
             elif endpoint.url != url:
                 self._identity.update_endpoint(endpoint, url=url)
+        for endpoint in there.values():
+            self._delete(endpoint)
+
+    def point(self, region: str, type_: str, url: str) -> None:
+        """Let whatever a region has of a service, or else what DevStack makes, be one URL."""
+        self.show(region, type_, dict.fromkeys(self.urls(region, type_) or [INTERFACE], url))
 
     def take_out(self, region: str, *types: str) -> None:
         for endpoint in self.of(region, *types):
-            self._identity.delete_endpoint(endpoint)
-            self._endpoints.remove(endpoint)
+            self._delete(endpoint)
 
     def forget(self, region: str) -> None:
         """Delete a region that has nothing any more."""
@@ -84,6 +90,10 @@ class Catalog:
         for service, known in self._types.items():
             if known == type_ and not any(endpoint.service_id == service for endpoint in self._endpoints):
                 self._identity.delete_service(service)
+
+    def _delete(self, endpoint: Any) -> None:
+        self._identity.delete_endpoint(endpoint)
+        self._endpoints.remove(endpoint)
 
     def _ensure_region(self, region: str) -> None:
         if region not in self._regions:
@@ -108,21 +118,21 @@ def show_pod(catalog: Catalog, top: str, pod: str, beside_gateway: bool) -> None
     is the truth.
     """
     for type_ in OF_PODS:
-        url = catalog.url(pod, type_) or (catalog.url(top, type_) if beside_gateway else None)
-        if url is None:
+        urls = catalog.urls(pod, type_) or (catalog.urls(top, type_) if beside_gateway else {})
+        if not urls:
             continue
-        catalog.point(pod, type_, url)
+        catalog.show(pod, type_, urls)
         if beside_gateway:
-            catalog.point(top, type_, url)
+            catalog.show(top, type_, urls)
     share(catalog, top, [pod])
 
 
 def share(catalog: Catalog, top: str, regions: Iterable[str]) -> None:
     for region in regions:
         for type_ in SHARED:
-            url = catalog.url(top, type_)
-            if url is not None:
-                catalog.point(region, type_, url)
+            urls = catalog.urls(top, type_)
+            if urls:
+                catalog.show(region, type_, urls)
 
 
 def restore(catalog: Catalog, top: str, pod: str, others: Iterable[str]) -> None:
