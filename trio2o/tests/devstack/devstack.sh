@@ -9,6 +9,7 @@
 #   DATABASE   URL of a server, or empty     TRANSPORT  of messages
 #   KEYSTONE   URL                           PASSWORD   of every account
 #   POD        of the lab                    LOG        where log files begin
+#   URLS       TYPE=URL of every service the node may have
 #   NEUTRON_CONF, NOVA_CONF, CINDER_CONF     the files of the lab's services
 set -o errexit -o pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -16,8 +17,13 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
 
 unset "${!OS_@}"
-export OS_CLIENT_CONFIG_FILE=$STAND_IN_STATE/clouds.yaml PATH=$STAND_IN_BIN:$PATH PYTHONWARNINGS=ignore
-export no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
+export PYTHONWARNINGS=ignore no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
+# Where the clients find clouds.yaml, whoever unsets what; DevStack has it in /etc/openstack.
+mkdir -p "$STAND_IN_STATE"/{run,apache,data,dest,bin}
+cd "$STAND_IN_STATE"
+# Of a shell that knows nothing of DevStack's virtual environment, whose openstack has a link in /usr/local/bin.
+ln -sf "$STAND_IN_BIN/openstack" bin
+PATH=$STAND_IN_STATE/bin:$(tr ':' '\n' <<<"$PATH" | { grep -vxF "$STAND_IN_BIN" || true; } | paste -sd:)
 
 # What local.conf and stackrc say.
 export DEST=$STAND_IN_STATE/dest
@@ -27,14 +33,17 @@ DATA_DIR=$STAND_IN_STATE/data
 SYSTEMCTL=systemctl_stand_in
 ENABLED_SERVICES=mysql,rabbit,key,g-api,placement-api,n-api,n-cpu,n-cond,n-sch,c-api,c-vol,c-sch,q-svc
 DISABLED_SERVICES=
-mkdir -p "$STAND_IN_STATE"/{run,apache,data,dest}
 sed -n '/^\[\[local|localrc\]\]$/,/^\[\[.*\]\]$/{/^\[\[/d;p}' "$2" >"$STAND_IN_STATE/.localrc.auto"
 # shellcheck disable=SC1091
 . "$STAND_IN_STATE/.localrc.auto"
 REGION_NAME=${REGION_NAME:-RegionOne}
 KEYSTONE_REGION_NAME=${KEYSTONE_REGION_NAME:-$REGION_NAME}
 SERVICE_HOST=${SERVICE_HOST:-$HOST_IP}
+KEYSTONE_SERVICE_HOST=${KEYSTONE_SERVICE_HOST:-$SERVICE_HOST}
+# With tls-proxy too: every lib/ file says https for its own service then.
 SERVICE_PROTOCOL=http
+SSL_BUNDLE_FILE=$STAND_IN_STATE/ca-bundle.pem
+DEVSTACK_CERT=$STAND_IN_STATE/devstack-cert.pem
 SERVICE_LISTEN_ADDRESS=${SERVICE_LISTEN_ADDRESS:-0.0.0.0}
 SERVICE_TIMEOUT=90
 SERVICE_PASSWORD=$STAND_IN_PASSWORD
@@ -66,33 +75,105 @@ function run_phase {
 
 # What configure_nova, configure_cinder and configure_neutron leave: all in one region.
 function own_regions {
-    local option
-    for option in placement.region_name cinder.os_region_name neutron.region_name; do
-        iniset "$STAND_IN_NOVA_CONF" "${option%.*}" "${option#*.}" "$REGION_NAME"
-    done
+    iniset "$STAND_IN_NOVA_CONF" placement region_name "$REGION_NAME"
+    iniset "$STAND_IN_NOVA_CONF" cinder os_region_name "$REGION_NAME"
     iniset "$CINDER_CONF" nova region_name "$REGION_NAME"
     if is_service_enabled q-svc; then
         iniset "$NEUTRON_CONF" nova region_name "$REGION_NAME"
     fi
 }
 
-cat >"$OS_CLIENT_CONFIG_FILE" <<YAML
+# It runs beside what comes next. Between iniset's read and its write everything may happen: here it does.
+function configure_neutron_nova {
+    local before=$STAND_IN_STATE/nova.conf.read
+    cp "$STAND_IN_NOVA_CONF" "$before"
+    _until_awaited configure_neutron_nova
+    iniset "$before" neutron region_name "$REGION_NAME"
+    cat "$before" >"$STAND_IN_NOVA_CONF"
+    rm "$before"
+}
+
+# What a service's account step leaves: of those in STAND_IN_URLS, the public endpoint in the node's region.
+function create_endpoints {
+    local type pair
+    local -a pairs=()
+    for type in "$@"; do
+        for pair in $STAND_IN_URLS; do
+            [[ "${pair%%=*}" != "$type" ]] || pairs+=("$pair")
+        done
+    done
+    _identity endpoints "$REGION_NAME" "${pairs[@]}"
+}
+
+# Everything but Placement's is done for nodes with key alone.
+function create_accounts {
+    local -a types=()
+    if is_service_enabled key; then
+        if [[ "$KEYSTONE_SERVICE_HOST" == "$SERVICE_HOST" ]]; then
+            types+=(identity)
+        fi
+        if is_service_enabled n-api; then
+            get_or_create_service nova_legacy compute_legacy "Nova Compute Service (Legacy 2.0)"
+            types+=(compute compute_legacy)
+        fi
+        if is_service_enabled c-api; then
+            types+=(block-storage volumev3)
+        fi
+        if is_service_enabled g-api; then
+            types+=(image)
+        fi
+        if is_service_enabled q-svc; then
+            types+=(network)
+        fi
+    fi
+    if is_service_enabled placement-api; then
+        types+=(placement)
+    fi
+    create_endpoints "${types[@]}"
+}
+
+# As create_flavors does, in the region the node was stacked as.
+function create_flavors {
+    openstack flavor show cirros256 -f value -c id 2>/dev/null ||
+        openstack flavor create cirros256 --id c1 --ram 256 --disk 1 --vcpus 1 -f value -c id
+}
+
+# What unstack.sh and clean.sh read first; it makes their shell a tenant's.
+function openrc {
+    export OS_AUTH_TYPE=password OS_AUTH_URL=$KEYSTONE_SERVICE_URI OS_IDENTITY_API_VERSION=3
+    export OS_USERNAME=demo OS_PASSWORD=$STAND_IN_PASSWORD OS_PROJECT_NAME=demo OS_TENANT_NAME=demo
+    export OS_USER_DOMAIN_ID=default OS_PROJECT_DOMAIN_ID=default
+    export OS_REGION_NAME=$REGION_NAME OS_VOLUME_API_VERSION=3
+    if [[ -f "$SSL_BUNDLE_FILE" ]]; then
+        export OS_CACERT=$SSL_BUNDLE_FILE
+    fi
+}
+
+function unstack {
+    openrc
+    run_phase unstack
+    if is_service_enabled tls-proxy; then
+        stop_tls_proxy
+        cleanup_CA
+    fi
+}
+
+cat >clouds.yaml <<YAML
 clouds:
-YAML
-for cloud in devstack-admin devstack-system-admin; do
-    cat >>"$OS_CLIENT_CONFIG_FILE" <<YAML
-  $cloud:
+  devstack-admin:
     auth:
       auth_url: $STAND_IN_KEYSTONE
       username: admin
       password: $STAND_IN_PASSWORD
-      user_domain_name: Default
+      user_domain_id: default
       project_name: admin
-      project_domain_name: Default
+      project_domain_id: default
     region_name: $REGION_NAME
     identity_api_version: '3'
 YAML
-done
+if is_service_enabled tls-proxy; then
+    echo "    cacert: $SSL_BUNDLE_FILE" >>clouds.yaml
+fi
 
 # shellcheck source=devstack/override-defaults
 . "$TOP/devstack/override-defaults"
@@ -104,25 +185,32 @@ TRIO2O_DIR=$TOP
 
 case $1 in
     stack)
+        PATH=$STAND_IN_BIN:$PATH
         run_phase stack pre-install
-        run_phase stack install
+        if is_service_enabled tls-proxy; then
+            init_cert
+            export OS_CACERT=$SSL_BUNDLE_FILE
+        fi
         own_regions
+        run_phase stack install
+        export OS_CLOUD=devstack-admin
+        create_accounts
+        async_runfunc configure_neutron_nova
         run_phase stack post-config
+        async_wait configure_neutron_nova
         lab_stop "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"
         lab_start "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"
-        # As create_flavors does, in the region the node was stacked as.
-        openstack --os-cloud devstack-admin flavor show m1.nano -f value -c id 2>/dev/null ||
-            openstack --os-cloud devstack-admin flavor create m1.nano --id 42 --ram 192 --disk 1 --vcpus 1 \
-                -f value -c id
+        create_flavors
         run_phase stack extra
         : >"$TEMPEST_CONFIG"
         run_phase stack test-config
         ;;
     unstack)
-        run_phase unstack
+        unstack
         ;;
     clean)
-        run_phase unstack
+        (unstack)
+        openrc
         run_phase clean
         ;;
     *) die $LINENO "usage: devstack.sh stack|unstack|clean LOCAL.CONF" ;;

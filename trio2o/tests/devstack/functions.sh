@@ -5,6 +5,8 @@
 # the same effect as far as it reaches the plug-in. Keystone is real; processes, files and databases are too.
 # A function that DevStack has not got is not here either.
 
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
 # Files
 # -----
 
@@ -162,8 +164,64 @@ function systemctl_stand_in {
     fi
 }
 
+# async_runfunc FUNCTION: in the background, as with DEVSTACK_PARALLEL
+function async_runfunc {
+    mkdir -p "$DEST/async"
+    "$@" &
+    echo $! >"$DEST/async/$1"
+}
+
+# async_wait FUNCTION...: once each; what runs here may take until somebody waits for it
+function async_wait {
+    local name
+    for name in "$@"; do
+        if [[ ! -f "$DEST/async/$name" ]]; then
+            echo "Not waiting for async task $name that we never started or has already been waited for"
+            continue
+        fi
+        touch "$DEST/async/$name.awaited"
+        wait "$(cat "$DEST/async/$name")"
+        rm "$DEST/async/$name" "$DEST/async/$name.awaited"
+    done
+}
+
+function _until_awaited {
+    until [[ -f "$DEST/async/$1.awaited" ]]; do
+        sleep 0.1
+    done
+}
+
+# Apache
+# ------
+
 function apache_site_config_for {
     echo "$STAND_IN_STATE/apache/$1.conf"
+}
+
+# start_tls_proxy NAME FRONT-HOST FRONT-PORT BACK-HOST BACK-PORT
+function start_tls_proxy {
+    local site=$1-tls-proxy
+    echo "$2:$3 $4:$5" >"$(apache_site_config_for "$site")"
+    run_process "$site" "$STAND_IN_BIN/python $HERE/tls_proxy.py $DEVSTACK_CERT $3 $4 $5"
+}
+
+# stop_tls_proxy: Apache stops, its sites stay
+function stop_tls_proxy {
+    local site
+    for site in "$STAND_IN_STATE"/run/*-tls-proxy.pid; do
+        stop_process "$(basename "$site" .pid)"
+    done
+}
+
+# init_CA and init_cert: one certificate that is its own authority
+function init_cert {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$SERVICE_HOST" \
+        -addext "subjectAltName=IP:$SERVICE_HOST" -keyout "$DEVSTACK_CERT.key" -out "$SSL_BUNDLE_FILE" 2>/dev/null
+    cat "$DEVSTACK_CERT.key" "$SSL_BUNDLE_FILE" >"$DEVSTACK_CERT"
+}
+
+function cleanup_CA {
+    rm -f "$DEVSTACK_CERT" "$DEVSTACK_CERT.key" "$SSL_BUNDLE_FILE"
 }
 
 # write_uwsgi_config FILE MODULE:VARIABLE URL HTTP NAME
@@ -241,18 +299,16 @@ function configure_keystone_authtoken_middleware {
     iniset "$conf" "$section" memcached_servers ""
 }
 
+function _identity {
+    "$STAND_IN_BIN/python" "$HERE/identity.py" "$@"
+}
+
 # create_service_user NAME [ROLE]
 function create_service_user {
-    local role
-    openstack --os-cloud devstack-system-admin user create "$1" --password "$SERVICE_PASSWORD" \
-        --domain "$SERVICE_DOMAIN_NAME" --or-show -f value -c id
-    for role in service ${2:-}; do
-        openstack --os-cloud devstack-system-admin role add "$role" --user "$1" --project "$SERVICE_PROJECT_NAME"
-    done
+    _identity user "$1" service ${2:+"$2"}
 }
 
 # get_or_create_service NAME TYPE DESCRIPTION
 function get_or_create_service {
-    openstack --os-cloud devstack-system-admin service show "$2" -f value -c id 2>/dev/null ||
-        openstack --os-cloud devstack-system-admin service create "$2" --name "$1" --description "$3" -f value -c id
+    _identity service "$@"
 }

@@ -4,13 +4,16 @@
 ``trio2o/tests/devstack`` stands in for DevStack: it calls the phases in DevStack's order, with functions of
 the same names. Everything the plug-in reaches through them is real: Keystone's catalog, the configuration
 files of Nova, Cinder and Neutron, which restart with what the plug-in wrote, uWSGI and the database. The nodes
-are stacked under regions of their own, so that the lab's are as they were in the end.
+are stacked under regions of their own, so that the lab's are as they were in the end. The first is stacked twice,
+the second time with tls-proxy.
 """
 
 import configparser
+import contextlib
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +21,7 @@ import time
 import unittest
 
 from trio2o.lab.real import seed
-from trio2o.tests.fixtures.real import Client, real_lab
+from trio2o.tests.fixtures.real import WarmClient, connect, real_lab
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 STAND_IN = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
@@ -30,18 +33,31 @@ PLACES = {
     'Pod1': 'DevPod1',
     'Pod2': 'DevPod2',
     '192.0.2.11': '127.0.0.1',
-    '192.0.2.12': '127.0.0.1',
+    '192.0.2.12': '127.0.0.2',
 }
-#: Section and option by which a service looks something up, and the types it looks for.
+#: Section and option by which a service looks something up, the type it looks for, and whether the pod has its own.
 LOOK_UPS = {
     'nova': {
-        ('placement', 'region_name'): 'placement',
-        ('cinder', 'os_region_name'): 'volumev3',
-        ('neutron', 'region_name'): 'network',
-        ('glance', 'region_name'): 'image',
+        ('placement', 'region_name'): ('placement', True),
+        ('cinder', 'os_region_name'): ('volumev3', True),
+        ('neutron', 'region_name'): ('network', False),
+        ('glance', 'region_name'): ('image', False),
     },
-    'cinder': {('nova', 'region_name'): 'compute'},
+    'cinder': {('nova', 'region_name'): ('compute', True)},
 }
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(('127.0.0.1', 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def public(urls):
+    """What DevStack's get_or_create_endpoint makes of URLs."""
+    return {(kind, 'public'): url for kind, url in urls.items()}
 
 
 class Node:
@@ -52,6 +68,7 @@ class Node:
         self.state = folder
         self.region = region
         self.pod = PODS[region]
+        self.is_stacked = False
         self.local_conf = folder / 'local.conf'
         text = (TOP / 'devstack' / sample).read_text()
         for name, here in PLACES.items():
@@ -74,6 +91,11 @@ class Node:
         }
 
     @property
+    def legacy_urls(self):
+        """What DevStack shows besides, and no pod needs."""
+        return {'compute_legacy': self.service('nova').url + '/v2/$(project_id)s'}
+
+    @property
     def shared_urls(self):
         topology = self.lab.topology
         return {
@@ -82,8 +104,15 @@ class Node:
             'network': self.service('neutron', shared=True).url,
         }
 
+    def add(self, line):
+        """To local.conf."""
+        with open(self.local_conf, 'a') as file:
+            file.write(f'{line}\n')
+
     def run(self, command):
         topology = self.lab.topology
+        urls = {**self.shared_urls, **self.own_urls, **self.legacy_urls}
+        self.is_stacked = self.is_stacked or command == 'stack'
         environment = {
             **os.environ,
             'STAND_IN_STATE': str(self.state),
@@ -93,6 +122,7 @@ class Node:
             'STAND_IN_KEYSTONE': topology.auth_url,
             'STAND_IN_PASSWORD': topology.password,
             'STAND_IN_POD': self.pod,
+            'STAND_IN_URLS': ' '.join(f'{kind}={url}' for kind, url in urls.items()),
             'STAND_IN_LOG': str(self.lab.state_dir / 'log' / f'devstack.{self.region}'),
             'STAND_IN_NEUTRON_CONF': str(topology.config_file(self.service('neutron', shared=True))),
             'STAND_IN_NOVA_CONF': str(topology.config_file(self.service('nova'))),
@@ -110,6 +140,7 @@ class Node:
             )
         if done.returncode:
             raise AssertionError(f'{command} of {self.region} failed: see {log}')
+        self.is_stacked = command == 'stack'
 
     def log_of(self, service):
         return self.lab.state_dir / 'log' / f'devstack.{self.region}.{service}.log'
@@ -136,6 +167,8 @@ class TestDevStack(unittest.TestCase):
             f'TRIO2O_CINDER_APIGW_PORT={gateway.volume_port}',
             f'TRIO2O_NOVA_APIGW_PORT={gateway.compute_port}',
         ]
+        names = ('TRIO2O_API_PORT_INT', 'TRIO2O_CINDER_APIGW_PORT_INT', 'TRIO2O_NOVA_APIGW_PORT_INT')
+        settings += [f'{name}={port}' for name, port in zip(names, free_ports(len(names)), strict=True)]
         self.conf_dir = folder / 'etc'
         self.first = Node(self.lab, folder / 'node_1', 'local.conf.node_1', 'DevPod1', settings)
         self.second = Node(self.lab, folder / 'node_2', 'local.conf.node_2', 'DevPod2', settings)
@@ -166,20 +199,20 @@ class TestDevStack(unittest.TestCase):
 
     def stop_nodes(self):
         for node in (self.second, self.first):
-            node.run('clean')
+            if node.is_stacked:
+                node.run('clean')
 
     def forget_resources(self):
         """In the pods themselves: by now no gateway runs."""
         for pod in PODS.values():
-            tenant, admin = Client(self.lab, 'demo', pod), Client(self.lab, 'admin', pod)
-            servers = [row['ID'] for row in tenant.openstack('server', 'list') if row['Name'].startswith('dev-')]
-            if servers:
-                tenant.do('server', 'delete', '--wait', *servers)
-            volumes = [row['ID'] for row in tenant.openstack('volume', 'list') if row['Name'] == 'dev-volume']
-            if volumes:
-                tenant.do('volume', 'delete', *volumes)
-            if 'm1.nano' in [row['Name'] for row in admin.openstack('flavor', 'list')]:
-                admin.do('flavor', 'delete', 'm1.nano')
+            tenant, admin = connect(self.lab, 'demo', pod), connect(self.lab, 'admin', pod)
+            servers = [server for server in tenant.list_servers() if server.name.startswith('dev-')]
+            for server in servers:
+                tenant.delete_server(server.id, wait=True)
+            for volume in tenant.list_volumes():
+                if volume.name == 'dev-volume':
+                    tenant.delete_volume(volume.id, wait=True)
+            admin.delete_flavor('cirros256')
 
     def forget_regions(self):
         base = self.lab.topology.auth_url
@@ -188,23 +221,18 @@ class TestDevStack(unittest.TestCase):
                 self.keystone.call('DELETE', f'{base}/endpoints/{endpoint["id"]}')
             if region in self.regions():
                 self.keystone.call('DELETE', f'{base}/regions/{region}')
+        for service in self.services():
+            if service['type'] == 'compute_legacy':
+                self.keystone.call('DELETE', f'{base}/services/{service["id"]}')
         # The plug-in takes its account and its service along, which the lab has too.
         seed.seed_keystone(self.lab.topology)
 
-    def create_endpoints(self, region, urls):
-        """As DevStack does for its own services: what is there already is left alone."""
-        known = self.catalog(region)
-        for kind, url in urls.items():
-            if kind not in known:
-                self.show(region, kind, url)
-
-    def show(self, region, kind, url):
+    def show(self, region, kind, interface, url):
         base = self.lab.topology.auth_url
         self.keystone.ensure(f'{base}/regions', 'region', {'id': region}, match=('id',))
         service = next(s for s in self.services() if s['type'] == kind)
-        for interface in ('public', 'internal', 'admin'):
-            wanted = {'service_id': service['id'], 'region_id': region, 'interface': interface, 'url': url}
-            self.keystone.call('POST', f'{base}/endpoints', {'endpoint': wanted})
+        wanted = {'service_id': service['id'], 'region_id': region, 'interface': interface, 'url': url}
+        self.keystone.call('POST', f'{base}/endpoints', {'endpoint': wanted})
 
     def services(self):
         return self.keystone.call('GET', f'{self.lab.topology.auth_url}/services')['services']
@@ -220,28 +248,26 @@ class TestDevStack(unittest.TestCase):
         return answer['endpoints']
 
     def catalog(self, region):
-        """Type -> URL; every interface of a type has the same."""
+        """Type and interface -> URL."""
         kinds = {service['id']: service['type'] for service in self.services()}
-        found = {}
-        for endpoint in self.endpoints(region):
-            kind = kinds[endpoint['service_id']]
-            self.assertEqual(endpoint['url'], found.setdefault(kind, endpoint['url']), kind)
-        return found
+        return {
+            (kinds[endpoint['service_id']], endpoint['interface']): endpoint['url']
+            for endpoint in self.endpoints(region)
+        }
 
     # What has to be
 
-    def check_catalog(self):
+    def check_catalog(self, scheme='http'):
         gateway = self.lab.topology.gateway
-        self.assertEqual(
-            {
-                **self.first.shared_urls,
-                'compute': gateway.compute_url,
-                'volumev3': gateway.volume_url,
-                'block-storage': gateway.volume_url,
-                'trio2o': gateway.admin_url,
-            },
-            self.catalog(REGION),
-        )
+        moved = {
+            ('compute', 'public'): gateway.compute_url,
+            ('volumev3', 'public'): gateway.volume_url,
+            ('volumev3', 'internal'): gateway.volume_url,
+            ('block-storage', 'public'): gateway.volume_url,
+            ('trio2o', 'public'): gateway.admin_url,
+        }
+        moved = {which: url.replace('http:', f'{scheme}:') for which, url in moved.items()}
+        self.assertEqual({**public(self.first.shared_urls), **moved}, self.catalog(REGION))
 
     def check_look_ups(self, node):
         """What a service looks up by region is its own, or shared, and never the gateway's."""
@@ -249,9 +275,10 @@ class TestDevStack(unittest.TestCase):
         for kind, look_ups in LOOK_UPS.items():
             conf = configparser.RawConfigParser(strict=False)
             conf.read(self.lab.topology.config_file(node.service(kind)))
-            for (section, option), wanted in look_ups.items():
+            for (section, option), (wanted, is_own) in look_ups.items():
                 region = conf.get(section, option)
-                self.assertEqual(expected[wanted], self.catalog(region)[wanted], (kind, section, region))
+                self.assertEqual(node.region if is_own else REGION, region, (kind, section))
+                self.assertEqual(expected[wanted], self.catalog(region)[wanted, 'public'], (kind, section))
 
     def check_neutron(self):
         """Events about ports of any pod go to the gateway."""
@@ -268,7 +295,7 @@ class TestDevStack(unittest.TestCase):
 
     def boot(self, cloud, name, zone):
         shown = cloud.openstack(
-            *('server', 'create', name, '--flavor', 'm1.nano', '--image', 'cirros', '--network', 'private'),
+            *('server', 'create', name, '--flavor', 'cirros256', '--image', 'cirros', '--network', 'private'),
             *('--availability-zone', zone, '--wait'),
         )
         self.assertEqual('ACTIVE', shown['status'])
@@ -277,30 +304,31 @@ class TestDevStack(unittest.TestCase):
     def events(self):
         return self.first.log_of('t-ngw').read_text().count('os-server-external-events')
 
-    def stack_first(self):
-        self.create_endpoints(REGION, {**self.first.shared_urls, **self.first.own_urls})
-        self.first.run('stack')
-
     def test_phases(self):
-        self.stack_first()
+        # Somebody showed one more way to the first node's Cinder. The rest is shown by DevStack.
+        internal = self.first.own_urls['volumev3'].replace('127.0.0.1', 'localhost')
+        self.show(REGION, 'volumev3', 'internal', internal)
+        own = {**self.first.own_urls, **self.first.legacy_urls}
+        before = {**public({**self.first.shared_urls, **own}), ('volumev3', 'internal'): internal}
+
+        self.first.run('stack')
         self.check_catalog()
         self.check_look_ups(self.first)
         self.check_neutron()
         self.check_tempest()
         self.assertEqual(['t-cgw', 't-ngw', 't-oapi', 't-ojob'], self.first.processes)
-        cloud = Client(self.lab, 'demo', REGION)
+        cloud = WarmClient(self.lab, 'demo', REGION)
         one, remove_one = self.boot(cloud, 'dev-one', 'az1')
-        self.assertEqual(one, Client(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
+        self.assertEqual(one, WarmClient(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
 
         # The first node said where Keystone is, or the second could not even look.
-        self.assertEqual(self.second.shared_urls, self.catalog('DevPod2'))
-        self.create_endpoints('DevPod2', self.second.own_urls)
+        self.assertEqual(public(self.second.shared_urls), self.catalog('DevPod2'))
         self.second.run('stack')
         self.check_catalog()
         self.check_look_ups(self.second)
         self.assertEqual([], self.second.processes)
         two, remove_two = self.boot(cloud, 'dev-two', 'az2')
-        self.assertEqual(two, Client(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
+        self.assertEqual(two, WarmClient(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
         # An attachment takes Nova's look-up of Cinder and Cinder's of Nova.
         cloud.openstack('volume', 'create', 'dev-volume', '--size', '1', '--availability-zone', 'az1')
         cloud.until('volume', 'dev-volume', 'available')
@@ -316,7 +344,7 @@ class TestDevStack(unittest.TestCase):
         cloud.do('volume', 'delete', 'dev-volume')
 
         # A pod that goes is known no more.
-        operator = Client(self.lab, 'admin', REGION)
+        operator = WarmClient(self.lab, 'admin', REGION)
         self.assertIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
         self.second.run('unstack')
         self.assertNotIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
@@ -324,16 +352,20 @@ class TestDevStack(unittest.TestCase):
         # Stacking is repeated, with unstack.sh between.
         self.first.run('unstack')
         self.assertEqual([], self.first.processes)
-        self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
+        self.assertEqual(before, self.catalog(REGION))
         self.assertNotIn('DevPod1', self.regions())
         self.assertNotIn('trio2o', self.users())
-        self.stack_first()
-        self.check_catalog()
-        _, remove = self.boot(cloud, 'dev-again', 'az1')
+
+        # Behind tls-proxy; what clients are told to ask next is behind it too, or they would not get there.
+        self.first.add('enable_service tls-proxy')
+        self.first.run('stack')
+        self.check_catalog('https')
+        trusting = WarmClient(self.lab, 'demo', REGION, OS_CACERT=str(self.first.state / 'ca-bundle.pem'))
+        _, remove = self.boot(trusting, 'dev-again', 'az1')
         remove()
 
         self.first.run('clean')
-        self.assertEqual({**self.first.shared_urls, **self.first.own_urls}, self.catalog(REGION))
+        self.assertEqual(before, self.catalog(REGION))
         self.assertFalse(self.conf_dir.exists())
-        self.assertEqual([], list((self.first.state / 'data').iterdir()))
-        self.assertEqual([], list((self.first.state / 'apache').iterdir()))
+        for folder in ('data', 'apache', 'run'):
+            self.assertEqual([], list((self.first.state / folder).iterdir()))
