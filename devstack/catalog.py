@@ -6,9 +6,9 @@ The openstack client takes seconds for each endpoint it looks at, and a move is 
 openstacksdk, and the cloud devstack-admin in clouds.yaml.
 
     catalog.py point RegionOne compute=http://... placement=    these URLs, and none of placement
-    catalog.py show-pod RegionOne Pod1 [--beside-gateway]       a pod's own services and the shared ones in its region
-    catalog.py share RegionOne Pod2 ...                         the shared services of one region in others
-    catalog.py restore RegionOne Pod1 Pod2 ...                  as it was before stacking
+    catalog.py show-pod [--beside-gateway] RegionOne Pod1 ...   a pod's own services in its region; there and in the
+                                                                regions of other pods the shared ones
+    catalog.py restore RegionOne Pod1 ...                       as it was before stacking
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def point(catalog: Catalog, region: str, pairs: Iterable[str]) -> None:
             catalog.take_out(region, type_)
 
 
-def show_pod(catalog: Catalog, top: str, pod: str, beside_gateway: bool) -> None:
-    """Show a pod's services in its region.
+def show_pod(catalog: Catalog, top: str, pod: str, others: Iterable[str], beside_gateway: bool) -> None:
+    """Show a pod's services in its region, and the shared ones there and in those of other pods.
 
     Beside the gateway DevStack put them into the top region, where they stay until the gateway takes their place.
     After a stack that ended early the top region may show a gateway that is not there yet: what the pod's region has
@@ -124,11 +124,7 @@ def show_pod(catalog: Catalog, top: str, pod: str, beside_gateway: bool) -> None
         catalog.show(pod, type_, urls)
         if beside_gateway:
             catalog.show(top, type_, urls)
-    share(catalog, top, [pod])
-
-
-def share(catalog: Catalog, top: str, regions: Iterable[str]) -> None:
-    for region in regions:
+    for region in (pod, *others):
         for type_ in SHARED:
             urls = catalog.urls(top, type_)
             if urls:
@@ -137,7 +133,7 @@ def share(catalog: Catalog, top: str, regions: Iterable[str]) -> None:
 
 def restore(catalog: Catalog, top: str, pod: str, others: Iterable[str]) -> None:
     """Put the pod's services into the top region again and drop its own; what other nodes have there stays."""
-    show_pod(catalog, top, pod, beside_gateway=True)
+    show_pod(catalog, top, pod, (), beside_gateway=True)
     catalog.take_out(pod, *OF_PODS, *SHARED)
     catalog.take_out(top, ADMIN)
     for region in others:
@@ -149,7 +145,7 @@ def restore(catalog: Catalog, top: str, pod: str, others: Iterable[str]) -> None
 
 def main() -> int:
     parser = argparse.ArgumentParser(description='Move endpoints between regions.')
-    parser.add_argument('command', choices=['point', 'show-pod', 'share', 'restore'])
+    parser.add_argument('command', choices=['point', 'show-pod', 'restore'])
     parser.add_argument('region')
     parser.add_argument('rest', nargs='*')
     parser.add_argument('--beside-gateway', action='store_true')
@@ -159,9 +155,7 @@ def main() -> int:
     if chosen.command == 'point':
         point(catalog, chosen.region, chosen.rest)
     elif chosen.command == 'show-pod':
-        show_pod(catalog, chosen.region, chosen.rest[0], chosen.beside_gateway)
-    elif chosen.command == 'share':
-        share(catalog, chosen.region, chosen.rest)
+        show_pod(catalog, chosen.region, chosen.rest[0], chosen.rest[1:], chosen.beside_gateway)
     else:
         restore(catalog, chosen.region, chosen.rest[0], chosen.rest[1:])
     return 0

@@ -216,9 +216,8 @@ function create_trio2o_accounts {
 # show_trio2o_pod() - The node's services under the pod's region, without taking them from the top's
 function show_trio2o_pod {
     if is_trio2o_enabled; then
-        _trio2o_catalog show-pod "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" --beside-gateway
         # shellcheck disable=SC2086  # a name each
-        _trio2o_catalog share "$TRIO2O_TOP_REGION" $TRIO2O_OTHER_POD_REGIONS
+        _trio2o_catalog show-pod --beside-gateway "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" $TRIO2O_OTHER_POD_REGIONS
     else
         _trio2o_catalog show-pod "$TRIO2O_TOP_REGION" "$POD_REGION_NAME"
     fi
