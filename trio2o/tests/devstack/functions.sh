@@ -116,7 +116,7 @@ function run_process {
     fi
     read -ra words <<<"$command"
     (
-        # uWSGI sets what its file says before it starts Python. The one from PyPI is started by Python.
+        # uWSGI sets what its file says before it starts Python. That of pyuwsgi is started by Python.
         if [[ "$command" == *" --ini "* ]]; then
             # shellcheck disable=SC2046
             export $(sed -n 's/^env = //p' "${command##* }")
