@@ -22,7 +22,7 @@ _SAFE = "/:@!$&'()*+,;=~-._"
 
 
 class AccessLog:
-    """WSGI middleware: logs method, path, status, length, seconds and request ids at INFO."""
+    """WSGI middleware: logs method, path, status, length, seconds and request ids at INFO; good health at DEBUG."""
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app
@@ -44,7 +44,10 @@ class AccessLog:
 
         result = self._app(environ, note)
         own = environ.get('openstack.request_id', '-')
-        LOG.info(
+        # A balancer asks every second; what is worth a line is that it was told no.
+        is_asked_for_health = path == '/healthcheck' and head[0] == '200'
+        LOG.log(
+            logging.DEBUG if is_asked_for_health else logging.INFO,
             '%s "%s %s" status: %s len: %s time: %.4f %s%s',
             environ.get('REMOTE_ADDR', '-'),
             method,

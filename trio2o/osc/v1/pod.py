@@ -370,8 +370,7 @@ class DrainPod(Lister):
         if not parsed_args.list:
             body = {} if parsed_args.reason is None else {'reason': parsed_args.reason}
             pod = self.client.post(f'{path}/drain', body)['pod']
-        if parsed_args.wait:
-            self.wait(pod, parsed_args.timeout)
+        told = self.wait(pod, parsed_args.timeout) if parsed_args.wait else ''
         query = {
             'resource_type': parsed_args.type,
             'project_id': parsed_args.project_id,
@@ -381,10 +380,13 @@ class DrainPod(Lister):
         items = [
             {**item, 'could_go_to': [candidate['pod_name'] for candidate in item['candidates']]} for item in found
         ]
-        self.say(remains(pod, self.client.get(f'{path}/remaining', limit=0)['summary']))
+        line = remains(pod, self.client.get(f'{path}/remaining', limit=0)['summary'])
+        if line != told:
+            self.say(line)
         return rows(self.columns, items)
 
-    def wait(self, pod: Json, seconds: float) -> None:
+    def wait(self, pod: Json, seconds: float) -> str:
+        """:returns: what was said last"""
         deadline = time.monotonic() + seconds
         told = ''
         while True:
@@ -394,7 +396,7 @@ class DrainPod(Lister):
                 self.say(line)
                 told = line
             if not summary['total'] or time.monotonic() > deadline:
-                return
+                return told
             time.sleep(PAUSE_SECONDS)
 
 
