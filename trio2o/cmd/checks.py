@@ -11,6 +11,7 @@ from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from trio2o import exception
+from trio2o.conf import files
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
 from trio2o.db.errors import DatabaseLayerError, Unusable
@@ -58,6 +59,10 @@ class Checks(upgradecheck.UpgradeCommands):
         return schema_result(migration.history(), revision)
 
     def _keystone(self) -> Result:
+        try:
+            files.check(self._conf)
+        except files.FileNotReadable as error:
+            return Result(Code.FAILURE, f'{error}.')
         try:
             Identity(self._conf).headers()
         except exception.ServiceUnavailable as error:

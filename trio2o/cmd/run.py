@@ -28,6 +28,7 @@ from oslo_service import systemd
 
 from trio2o import concurrency, memory, metrics, version
 from trio2o import conf as trio2o_conf
+from trio2o.conf import files as conf_files
 from trio2o.runtime import Runtime, build_service
 from trio2o.web.access_log import AccessLog
 
@@ -95,6 +96,7 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     # Read here so that a wrong name is told; what it says was taken by trio2o.cmd.early.
     if conf.concurrency_backend != concurrency.backend():
         raise CannotStart(f'started with {concurrency.backend()}, but configured is {conf.concurrency_backend}')
+    conf_files.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())
     return conf
 

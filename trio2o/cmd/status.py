@@ -58,11 +58,13 @@ def _pods(chosen: argparse.Namespace) -> int:
 
     from trio2o import conf as trio2o_conf
     from trio2o.cmd import pods_status
+    from trio2o.conf import files as conf_files
 
     files = [f'--config-file={name}' for name in chosen.config_file]
     directories = [f'--config-dir={name}' for name in chosen.config_dir]
     try:
         conf = trio2o_conf.new_config([*files, *directories], prog=PROG)
+        conf_files.check(conf)
     except cfg.Error as error:
         print(f'{PROG}: {" ".join(str(error).split())}', file=sys.stderr)
         return pods_status.UNKNOWN

@@ -129,13 +129,17 @@ class Place:
                     f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
                     'that takes no new resources.'
                 )
-            return self._create_in(call, [pod], document, rest, request, needs)
+            only = [pod]
+            return self._create_in(call, lambda request: only, document, rest, request, needs)
         if self.needs_pin:
             return ask_any(call)
         near = self._near(call, document)
-        pods = sorted(call.runtime.scheduler.select(request), key=lambda pod: pod.id not in near)
-        most = call.runtime.conf.scheduler.max_attempts
-        answer = self._create_in(call, pods[:most], document, rest, request, needs)
+
+        def choose(request: PodRequest) -> list[PodView]:
+            pods = sorted(call.runtime.scheduler.select(request), key=lambda pod: pod.id not in near)
+            return pods[: call.runtime.conf.scheduler.max_attempts]
+
+        answer = self._create_in(call, choose, document, rest, request, needs)
         if self.follow is not None and not rest and answer.is_ok:
             self.follow(self, call, document, request, answer)
         return answer
@@ -249,19 +253,27 @@ class Place:
                 yield resource, pin_id, route
 
     def _create_in(
-        self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, needs: Needs
+        self,
+        call: Call,
+        choose: Callable[[PodRequest], list[PodView]],
+        document: Any,
+        rest: str,
+        request: PodRequest,
+        needs: Needs,
     ) -> Answer:
-        """Claim what is needed and try pods in turn.
+        """Claim what is needed, as Nova does before it schedules, and try pods with room for that in turn.
 
         :raises OutcomeUnknown: one took the request and did not answer
         :raises ServiceUnavailable: none can take it now
         """
-        if not pods:
-            raise self._none_left(request.zone)
         with Claiming(call, asked_by(call, needs, self.resource), self.refuse) as claiming:
             if claiming.claim.count < needs.count and self.fewer is not None:
                 document = self.fewer(document, claiming.claim.count)
                 call = call.with_body(document)
+                request = request.fewer(claiming.claim.count)
+            pods = choose(request)
+            if not pods:
+                raise self._none_left(request.zone)
             return self._try(call, pods, document, rest, request, claiming)
 
     def _try(

@@ -153,9 +153,26 @@ def _zone_down(call: Call, document: Any, place: tuple[str, ...], pod: PodView) 
         raise exception.Conflict(
             f'The aggregate is in pod {pod.name}, whose hosts are in availability zone {pod.zone}, not in {zone}.'
         )
-    if zone == pod.zone and pod.record.pod_az_name:
-        return replaced(document, place, pod.record.pod_az_name)
-    return document
+    if zone != pod.zone or not pod.record.pod_az_name:
+        return document
+    if not _makes_zone(call, pod):
+        raise exception.Conflict(
+            f'Hosts of pod {pod.name} are in availability zone {zone} without any aggregate, and one of that zone '
+            'would keep servers off all others: leave its zone out.'
+        )
+    return replaced(document, place, pod.record.pod_az_name)
+
+
+def _makes_zone(call: Call, pod: PodView) -> bool:
+    """Whether the zone of a pod is made by its aggregates, and not the one its hosts are in by default.
+
+    Of a zone that any aggregate names, Nova (``map_az_to_placement_aggregate``) takes hosts of such aggregates alone.
+    """
+    asked = ask_pods(call, [pod], path=PATH, query=lambda pod: '')
+    if pod not in asked.documents:
+        return True  # what it says to the request itself is the answer
+    zones = [item.get(ZONE) for item in asked.documents[pod].get('aggregates') or []]
+    return pod.record.pod_az_name in zones
 
 
 # -- the operations --
@@ -346,8 +363,10 @@ class OnAggregate:
     def _copy(self, call: Call, aggregate: Item, zone: Any, pod: PodView) -> int | Answer:
         """The same aggregate in another pod: its number, or the refusal."""
         body: Item = {'name': aggregate['name']}
-        if zone:
-            body[ZONE] = pod.record.pod_az_name if zone == pod.zone and pod.record.pod_az_name else zone
+        if zone and (zone != pod.zone or not pod.record.pod_az_name):
+            body[ZONE] = zone
+        elif zone and _makes_zone(call, pod):
+            body[ZONE] = pod.record.pod_az_name
         what = f'Aggregate {aggregate["name"]}'
         answer = send_in(call, pod, what, path=PATH, method='POST', body=dump_json({'aggregate': body}))
         number = _made(answer)

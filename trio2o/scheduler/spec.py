@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 #: Extra specs of flavors and volume types that say which pods will do are named so.
 SPEC_PREFIX = 'trio2o:'
@@ -39,6 +39,11 @@ class PodRequest:
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
     resource_type: str = ''
+
+    def fewer(self, count: int) -> PodRequest:
+        """The same for fewer of what it makes."""
+        resources = {name: amount // self.count * count for name, amount in self.resources.items()}
+        return replace(self, count=count, resources=resources)
 
     @property
     def affinity(self) -> dict[str, str]:

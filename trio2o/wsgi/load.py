@@ -26,10 +26,12 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
 
     from trio2o import conf as trio2o_conf
     from trio2o import rpc, version
+    from trio2o.conf import files
     from trio2o.runtime import build_runtime, build_service
     from trio2o.web.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
+    files.check(conf)
     if conf.log_dir:
         # Left to itself oslo.log names the file after the server's program, which all services share.
         conf.set_default('log_file', f'{prog}.log')

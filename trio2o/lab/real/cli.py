@@ -83,7 +83,7 @@ def conf(chosen: argparse.Namespace, lab: RealLab) -> int:
 
 
 def register(chosen: argparse.Namespace, lab: RealLab) -> int:
-    new = lab.register_pods()
+    new = lab.register_pods(chosen.names)
     progress(f'registered {", ".join(new)}' if new else 'the gateway knows all pods already')
     return 0
 
@@ -158,5 +158,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     of_env.add_argument('--region', default=TOP_REGION)
     of_conf = add('conf', conf, 'print a trio2o.conf for a gateway in front of these pods')
     of_conf.add_argument('--state-path', default='.', help='where the gateway keeps its files')
-    add('register', register, 'make the pods known to the running gateway: Pod1 is zone az1 ...')
+    of_register = add('register', register, 'make pods known to the running gateway: Pod1 is zone az1 ...')
+    of_register.add_argument('names', nargs='*', metavar='POD', help='all by default')
     add('destroy', destroy, 'stop everything and remove the lab')

@@ -6,6 +6,7 @@ Knows Trio2o from outside only, as an operator does; starting it is somebody els
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from trio2o.lab.real.seed import admin_client
@@ -44,12 +45,13 @@ def pod_records(topology: Topology) -> list[dict[str, Any]]:
     return [{'pod_name': TOP_REGION}, *pods]
 
 
-def register(topology: Topology) -> list[str]:
-    """Create what the gateway does not know yet; return the names."""
+def register(topology: Topology, names: Collection[str] = ()) -> list[str]:
+    """Create what the gateway does not know yet, of these pods or of all; return the names."""
     client = admin_client(topology)
     url = f'{topology.gateway.admin_url}/pods'
     known = {pod['pod_name'] for pod in client.call('GET', url)['pods']}
-    new = [record for record in pod_records(topology) if record['pod_name'] not in known]
+    wanted = {TOP_REGION, *(names or (pod.name for pod in topology.pods))} - known
+    new = [record for record in pod_records(topology) if record['pod_name'] in wanted]
     for record in new:
         client.call('POST', url, {'pod': record})
     return [record['pod_name'] for record in new]

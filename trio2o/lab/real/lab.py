@@ -221,10 +221,11 @@ class RealLab:
         """Return a ``trio2o.conf`` for a gateway in front of these pods."""
         return configure.render(gateway_sections(self.topology, os.fspath(state_path)))
 
-    def register_pods(self) -> list[str]:
-        """Make the pods known to the running gateway, a zone each; return the names of new ones."""
+    def register_pods(self, names: Iterable[str] | None = None) -> list[str]:
+        """Make pods known to the running gateway, by default all, a zone each; return the names of new ones."""
+        chosen = {str(service.pod) for service in self._services(names) if service.pod}
         try:
-            return gateway.register(self.topology)
+            return gateway.register(self.topology, chosen)
         except (CallFailed, OSError) as failure:
             raise SeedFailed(f'the pods could not be registered: {failure}') from None
 

@@ -146,10 +146,32 @@ class TestZoneNames(InfraTest):
             self.cloud.lab.add_pod(name)
             self.cloud.register_pod(name, zone, pod_az_name='nova')
 
+    def make_zone(self, pod):
+        """Have the zone be made by an aggregate of the pod's own."""
+        body = {'aggregate': {'name': 'made-here', 'availability_zone': 'nova'}}
+        self.assertEqual(200, self.cloud.direct(pod, 'nova').post('/os-aggregates', body, as_='admin').status)
+
+    def test_a_zone_hosts_are_in_by_default_is_closed_by_no_aggregate(self):
+        """Of a zone that an aggregate names, Nova takes hosts of such aggregates alone: this has none."""
+        asked = {'aggregate': {'name': 'fast', 'availability_zone': 'az2'}}
+        answer = self.admin('POST', '/os-aggregates', asked)
+        self.assertEqual(409, answer.status)
+        self.assertIn('leave its zone out', answer.json['conflictingRequest']['message'])
+        self.assertEqual({}, self.cloud.pod('PodB').nova.aggregates)
+        made = self.admin('POST', '/os-aggregates', {'aggregate': {'name': 'PodB@fast'}})['aggregate']
+        for method, path, body in (
+            ('PUT', '', {'aggregate': {'availability_zone': 'az2'}}),
+            ('POST', '/action', {'set_metadata': {'metadata': {'availability_zone': 'az2'}}}),
+        ):
+            self.assertEqual(409, self.admin(method, f'/os-aggregates/{made["id"]}{path}', body).status)
+        # What may not make any is told so by the pod.
+        self.assertEqual(403, self.cloud.nova.post('/os-aggregates', asked).status)
+
     def test_zones_go_by_their_own_names(self):
+        self.make_zone('PodB')
         answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': 'fast', 'availability_zone': 'az2'}})
         self.assertEqual('az2', answer['aggregate']['availability_zone'])
-        (there,) = self.cloud.pod('PodB').nova.aggregates.values()
+        there = next(each for each in self.cloud.pod('PodB').nova.aggregates.values() if each['name'] == 'fast')
         self.assertEqual('nova', there['availability_zone'])
         body = {'set_metadata': {'metadata': {'availability_zone': 'az2'}}}
         answer = self.admin('POST', f'/os-aggregates/{answer["aggregate"]["id"]}/action', body)

@@ -8,6 +8,19 @@ from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
+class TestManyAtOnce(SchedulingTest):
+    options = {'quota': {'instances': 2}}
+
+    def test_room_is_looked_for_what_the_quota_leaves(self):
+        """As Nova does, whose API cuts the number down before anything is scheduled."""
+        self.capacity('Pod1', 2)
+        self.collect()
+        self.assertEqual('Pod1', self.pod_of(self.boot(min_count=1, max_count=100000)))
+        answer = self.boot(min_count=1, max_count=100000)
+        self.assertEqual(403, answer.status)
+        self.assertIn('Quota exceeded for instances', answer.fault)
+
+
 class TestFull(SchedulingTest):
     def setUp(self):
         super().setUp()

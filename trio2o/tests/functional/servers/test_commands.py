@@ -171,6 +171,21 @@ class TestStart(CommandsTestCase):
         self.assertEqual(1, len(result.stderr.strip().splitlines()), result.stderr)
         self.assertIn('/nowhere/trio2o.conf', result.stderr)
 
+    def test_no_such_certificates(self):
+        """At once, and not with the first request, as something else."""
+        for group in ('pods', 'service_auth', 'keystone_authtoken'):
+            argument = self.configure(**{group: {'cafile': '/nowhere/ca.pem'}})
+            for command in (['trio2o-nova-apigw', argument], ['trio2o-status', argument, 'pods']):
+                done = launch.run(*command)
+                self.assertNotEqual(0, done.returncode)
+                told = done.stdout + done.stderr
+                self.assertIn(f'{command[0]}: [{group}] cafile /nowhere/ca.pem: No such file or directory', told)
+                self.assertNotIn('Traceback', told)
+            done = launch.run('trio2o-status', argument, 'upgrade', 'check')
+            self.assertEqual(2, done.returncode, done.stdout)
+            self.assertIn('/nowhere/ca.pem', done.stdout)
+            self.assertNotIn('Traceback', done.stdout + done.stderr)
+
     def test_wrong_backend(self):
         result = launch.run('trio2o-api', self.configure(), env={**os.environ, 'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'})
         self.assertEqual(1, result.returncode)
