@@ -19,9 +19,9 @@ PACKAGE = 'trio2o'
 
 # Lowest first. What stands in a layer may import what stands in the layers before it.
 LAYERS = (
-    {'context', 'exception', 'conf', 'concurrency', 'policy', 'rpc', 'i18n', 'memory', 'metrics', 'version'},
+    {'context', 'exception', 'conf', 'concurrency', 'rpc', 'memory', 'metrics', 'version'},
     {'db', 'web'},
-    {'pods', 'routing'},
+    {'pods'},
     {'scheduler', 'quota', 'jobqueue', 'observe'},
     {'gateway', 'sync'},
     {'runtime'},
