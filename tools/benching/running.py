@@ -29,6 +29,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db.records import NewRouting
 from trio2o.db.session import Database, utcnow
 from trio2o.lab.emulated.transport import WSGITransport
+from trio2o.lab.ports import free_ports
 from trio2o.runtime import build_runtime, build_service
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -61,7 +62,7 @@ class Gateway:
         """:param options: ``section.option=value``, over what a bench needs"""
         self._directory = directory
         self._cloud = cloud
-        self.port = _free_port()
+        self.port = free_ports(1)[0]
         self.url = f'http://127.0.0.1:{self.port}/v2.1'
         self.config = os.path.join(directory, 'trio2o.conf')
         self.log = os.path.join(directory, 'gateway.log')
@@ -206,7 +207,7 @@ def nginx(directory: str, upstream: str) -> Iterator[tuple[str, tuple[int, ...]]
     :returns: the URL it serves under, and the ids of its processes
     """
     parts = urlsplit(upstream)
-    port = _free_port()
+    port = free_ports(1)[0]
     config = os.path.join(directory, 'nginx.conf')
     with open(os.path.join(HERE, 'nginx.conf')) as template, open(config, 'w') as file:
         file.write(
@@ -226,12 +227,6 @@ def nginx(directory: str, upstream: str) -> Iterator[tuple[str, tuple[int, ...]]
         finally:
             process.terminate()
             process.wait(10)
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return int(sock.getsockname()[1])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

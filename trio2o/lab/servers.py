@@ -28,6 +28,8 @@ import time
 import unittest
 from collections.abc import Callable, Iterator, Sequence
 
+from trio2o.lab.ports import free_ports
+
 _PLACES = [
     '/usr/sbin',
     '/usr/local/sbin',
@@ -54,12 +56,6 @@ def binary(name: str) -> str:
     if found is None:
         raise NotInstalled(f'{name} is not installed')
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def ends_with_us(last_words: int) -> Callable[[], object]:
@@ -175,7 +171,7 @@ def mariadb() -> Iterator[str]:
     import pymysql
 
     server, install = binary('mariadbd'), binary('mariadb-install-db')
-    account, port = _Account('mysql'), _free_port()
+    account, port = _Account('mysql'), free_ports(1)[0]
     with account.directory('mariadb') as home:
         data = os.path.join(home, 'data')
         account.run(
@@ -225,7 +221,7 @@ def postgres() -> Iterator[str]:
     import psycopg2
 
     server, initdb = binary('postgres'), binary('initdb')
-    account, port = _Account('postgres'), _free_port()
+    account, port = _Account('postgres'), free_ports(1)[0]
     with account.directory('postgres') as home:
         data = os.path.join(home, 'data')
         account.run(
@@ -278,8 +274,8 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
 
     server = binary('rabbitmq-server')
     epmd = binary('epmd')
-    account, port = _Account('rabbitmq'), port or _free_port()
-    epmd_port = str(_free_port())
+    account, port = _Account('rabbitmq'), port or free_ports(1)[0]
+    epmd_port = str(free_ports(1)[0])
     with account.directory('rabbitmq') as home:
         config = os.path.join(home, 'rabbitmq.conf')
         with open(config, 'w') as settings:
@@ -292,7 +288,7 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
         env = {
             'RABBITMQ_NODENAME': f'trio2o{port}@localhost',
             'RABBITMQ_CONFIG_FILE': config,
-            'RABBITMQ_DIST_PORT': str(_free_port()),
+            'RABBITMQ_DIST_PORT': str(free_ports(1)[0]),
             'RABBITMQ_MNESIA_BASE': f'{home}/mnesia',
             'RABBITMQ_LOG_BASE': f'{home}/log',
             'RABBITMQ_PID_FILE': f'{home}/pid',

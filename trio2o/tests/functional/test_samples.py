@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import time
 
 import testtools
 
+from trio2o.lab.ports import free_ports
 from trio2o.tests.fixtures.conf import ConfFixture
 
 ETC = pathlib.Path(__file__).resolve().parents[3] / 'etc'
@@ -39,12 +39,6 @@ def check(test, *command, **options):
     return done.stdout + done.stderr
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 class SamplesTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
@@ -58,7 +52,7 @@ class ServedTest(SamplesTest):
 
         :returns: the port
         """
-        port = free_port()
+        (port,) = free_ports(1)
         text = (ETC / 'uwsgi' / sample).read_text()
         text, changed = re.subn(r'^http-socket = .*$', f'http-socket = 127.0.0.1:{port}', text, flags=re.MULTILINE)
         self.assertEqual(1, changed)
@@ -194,7 +188,7 @@ class TestApache(ServedTest):
         """
         key, certificate = self.certificate()
         site = (ETC / 'apache' / 'trio2o.conf').read_text().replace('/etc/trio2o/tls/trio2o.pem', str(key))
-        ports = {name: free_port() for name in ('8774', '8776', '29996')}
+        ports = dict(zip(('8774', '8776', '29996'), free_ports(3), strict=True))
         for name, port in ports.items():
             self.assertIn(f'Listen {name}\n', site)
             site = site.replace(f'Listen {name}\n', f'Listen 127.0.0.1:{port}\n').replace(f'*:{name}>', f'*:{port}>')

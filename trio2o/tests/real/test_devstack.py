@@ -9,17 +9,16 @@ the second time with tls-proxy.
 """
 
 import configparser
-import contextlib
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+from trio2o.lab.ports import free_ports
 from trio2o.lab.real import seed
 from trio2o.tests.fixtures.real import WarmClient, connect, real_lab
 
@@ -45,14 +44,6 @@ LOOK_UPS = {
     },
     'cinder': {('nova', 'region_name'): ('compute', True)},
 }
-
-
-def free_ports(count):
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(('127.0.0.1', 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def public(urls):

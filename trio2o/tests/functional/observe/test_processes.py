@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 from datetime import timedelta
 
 from trio2o.lab.emulated import faults
@@ -104,7 +105,7 @@ class TestWorker(CommandsTestCase):
         self.assertEqual(0, status, process.log)
 
     def test_a_port_that_is_taken(self):
-        taken = launch.socket.create_server(('127.0.0.1', 0))
+        taken = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(taken.close)
         port = taken.getsockname()[1]
         result = launch.run('trio2o-xjob', self.configure(xjob={'metrics_host': '127.0.0.1', 'metrics_port': port}))

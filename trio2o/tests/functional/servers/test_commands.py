@@ -5,6 +5,7 @@ import concurrent.futures
 import http.client
 import os
 import signal
+import socket
 
 import testtools
 
@@ -155,7 +156,7 @@ class TestAllInOne(CommandsTestCase):
 
 class TestStart(CommandsTestCase):
     def test_port_taken(self):
-        taken = launch.socket.create_server(('127.0.0.1', self.ports['api']))
+        taken = socket.create_server(('127.0.0.1', self.ports['api']))
         self.addCleanup(taken.close)
         argument = self.configure()
         for name in ('trio2o-api', 'trio2o-all'):
