@@ -325,8 +325,9 @@ class Place:
         """The body for one pod: as it came, unless the pod has another name for the zone."""
         if not self.zone_field or (self.needs_pin and not inner.get(self.zone_field)):
             return call.body
-        # What an empty name means, or that it means nothing, a pod knows.
-        if inner.get(self.zone_field) == '' or not (inner.get(self.zone_field) or pod.record.pod_az_name):
+        # What an empty name means, or that it means nothing, a pod knows; Cinder takes null for none, Nova does not.
+        is_null = self.has_host_after_zone and self.zone_field in inner and inner[self.zone_field] is None
+        if is_null or inner.get(self.zone_field) == '' or not (inner.get(self.zone_field) or pod.record.pod_az_name):
             return call.body
         changed = dict(inner)
         zone_down(changed, self.zone_field, names, rest)

@@ -425,3 +425,17 @@ class TestUnderThePodsNames(CreateTest):
         self.assertEqual('az2', shown['pinned_availability_zone'])
         listed = self.nova.get('/servers/detail?availability_zone=az2', version='2.96')['servers']
         self.assertEqual([answer['server']['id']], ids(listed))
+
+    def test_null_is_for_nova_to_refuse(self):
+        for name in self.cloud.pod_ids:
+            self.cloud.set_pod(name, pod_az_name='nova')
+        self.cloud.runtime.registry.refresh()
+        body = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': None}
+        self.nova.post('/servers', {'server': body})
+        sent = [
+            each
+            for name in self.cloud.pod_ids
+            for each in self.seen(name, method='POST')
+            if each.path.endswith('/servers')
+        ]
+        self.assertEqual([None], [json.loads(each.body)['server']['availability_zone'] for each in sent])
