@@ -15,7 +15,7 @@ _FIRST, _END = 20000, 32768
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports nobody listens on now, none of them again soon."""
+    """So many ports nobody listens on now."""
     found: list[int] = []
     for port in random.SystemRandom().sample(range(_FIRST, _END), _END - _FIRST):
         if len(found) == count:

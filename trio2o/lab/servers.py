@@ -274,8 +274,8 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
 
     server = binary('rabbitmq-server')
     epmd = binary('epmd')
-    account, port = _Account('rabbitmq'), port or free_ports(1)[0]
-    epmd_port = str(free_ports(1)[0])
+    new_port, epmd_port, dist_port = free_ports(3)
+    account, port = _Account('rabbitmq'), port or new_port
     with account.directory('rabbitmq') as home:
         config = os.path.join(home, 'rabbitmq.conf')
         with open(config, 'w') as settings:
@@ -288,19 +288,19 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
         env = {
             'RABBITMQ_NODENAME': f'trio2o{port}@localhost',
             'RABBITMQ_CONFIG_FILE': config,
-            'RABBITMQ_DIST_PORT': str(free_ports(1)[0]),
+            'RABBITMQ_DIST_PORT': str(dist_port),
             'RABBITMQ_MNESIA_BASE': f'{home}/mnesia',
             'RABBITMQ_LOG_BASE': f'{home}/log',
             'RABBITMQ_PID_FILE': f'{home}/pid',
             'RABBITMQ_ENABLED_PLUGINS_FILE': plugins,
             'RABBITMQ_CONF_ENV_FILE': '/dev/null',
             'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS': '+S 1:1 +sbwt none',
-            'ERL_EPMD_PORT': epmd_port,
+            'ERL_EPMD_PORT': str(epmd_port),
             'ERL_EPMD_ADDRESS': '127.0.0.1',
         }
 
         def is_mapper_up() -> None:
-            socket.create_connection(('127.0.0.1', int(epmd_port)), 1).close()
+            socket.create_connection(('127.0.0.1', epmd_port), 1).close()
 
         def is_up() -> None:
             with Connection(url, connect_timeout=2) as connection:
@@ -309,7 +309,7 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
         url = f'amqp://guest:guest@127.0.0.1:{port}//'
         # Erlang would start its port mapper as a daemon that outlives everybody.
         with (
-            _running(account, [epmd, '-port', epmd_port], home, is_mapper_up, env),
+            _running(account, [epmd, '-port', str(epmd_port)], home, is_mapper_up, env),
             _running(account, [server], home, is_up, env),
         ):
             yield f'rabbit://guest:guest@127.0.0.1:{port}/'

@@ -207,11 +207,7 @@ class TestDevStack(unittest.TestCase):
 
     def forget_regions(self):
         base = self.lab.topology.auth_url
-        for region in (REGION, *PODS):
-            for endpoint in self.endpoints(region):
-                self.keystone.call('DELETE', f'{base}/endpoints/{endpoint["id"]}')
-            if region in self.regions():
-                self.keystone.call('DELETE', f'{base}/regions/{region}')
+        seed.forget_regions(self.lab.topology, [REGION, *PODS])
         for service in self.services():
             if service['type'] == 'compute_legacy':
                 self.keystone.call('DELETE', f'{base}/services/{service["id"]}')

@@ -14,12 +14,12 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import jobs, models, pods, quotas
-from trio2o.db.records import QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.gateway.settle import Settler
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
+from trio2o.quota.engine import Asked
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture
@@ -232,21 +232,9 @@ class TestPodsThatCannotTell(QuotaCase):
 
     def left_behind(self):
         """What a gateway leaves that dies before it has chosen a pod."""
-        now = utcnow()
-        claim = QuotaClaim(
-            id='c1',
-            project_id=self.project,
-            user_id='',
-            resources={'instances': 1},
-            request_id='req-1',
-            pod_id=None,
-            resource_type='server',
-            state='create',
-            created_at=now,
-            expires_at=now,
-        )
-        quotas.claim(self.db, claim, ())
+        self.cloud.runtime.quota.claim(Asked(self.project, '', {'instances': 1}, resource_type='server'))
         self.assertEqual({'instances': (0, 1)}, self.used())
+        (claim,) = self.claims()
         return claim
 
     def is_settled(self, claim):
