@@ -13,28 +13,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from trio2o import cinder_apigw
-from trio2o.cinder_apigw import infra as volume_infra
+from trio2o.cinder_apigw import admin as volume_infra
 from trio2o.cinder_apigw import transfers
 from trio2o.cinder_apigw import versions as volume_versions
-from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.infra.lists import InfraList
-from trio2o.gateway.infra.names import ForwardNamed
-from trio2o.gateway.infra.one import AskEverybody, ForwardInfra
-from trio2o.gateway.place import Place
-from trio2o.gateway.quotas import ClassRead, LimitsRead, QuotaRead, QuotaWrite
-from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
-from trio2o.gateway.slices import Slices
-from trio2o.gateway.split import SplitEvents
-from trio2o.gateway.sum import Sum
-from trio2o.gateway.twins import TwinnedCreate, TwinnedDelete, TwinnedShow
-from trio2o.gateway.zones import ListZones
+from trio2o.gateway.admin.by_id import AskEverybody, ForwardInfra
+from trio2o.gateway.admin.by_name import ForwardNamed
+from trio2o.gateway.admin.lists import InfraList
+from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.handlers.quota_sets import ClassRead, LimitsRead, QuotaRead, QuotaWrite
+from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.handlers.zones import ListZones
 from trio2o.nova_apigw import SERVICE, aggregates, versions
-from trio2o.nova_apigw.gone import Gone
+from trio2o.nova_apigw.external_events import SplitEvents
+from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
-from trio2o.nova_apigw.proxies import LAST, LAST_IMAGE_METADATA, AskUntilFound
-from trio2o.nova_apigw.servers import ForwardToHost
-from trio2o.nova_apigw.service_calls import ForwardToVolume
+from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
+from trio2o.nova_apigw.removed_apis import Gone
+from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
+from trio2o.nova_apigw.servers.rows import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
 from trio2o.web.service import Service

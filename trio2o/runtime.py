@@ -11,17 +11,17 @@ from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db.session import Database
-from trio2o.gateway.locate import Locator
 from trio2o.jobqueue import JobQueue
-from trio2o.observe.figures import Figures
+from trio2o.metrics.database import Figures
 from trio2o.pods.client import PodClient
 from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
-from trio2o.quota.engine import Quota
+from trio2o.quota.claims import Quota
+from trio2o.replication.replicator import Engine
+from trio2o.routing.locator import Locator
 from trio2o.scheduler.manager import Scheduler
-from trio2o.sync.engine import Engine
 from trio2o.web.app import build_app
 from trio2o.web.microversion import VersionRange
 from trio2o.web.service import Service
@@ -41,6 +41,12 @@ class Runtime:
     sync: Engine
     quota: Quota
     figures: Figures
+
+    def versions(self, service: Service) -> VersionRange | None:
+        """The microversions a service can promise now, over all pods; None for a service without microversions."""
+        if service.code_versions is None:
+            return None
+        return self.registry.versions(service.service_type, service.code_versions)
 
 
 def build_runtime(
@@ -86,10 +92,4 @@ def build_service(
 
     :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
     """
-
-    def versions() -> VersionRange | None:
-        if service.code_versions is None:
-            return None
-        return runtime.registry.versions(service.service_type, service.code_versions)
-
-    return build_app(service, conf, runtime, versions, http_adapter)
+    return build_app(service, conf, runtime, lambda: runtime.versions(service), http_adapter)

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
 
+from trio2o import dashboard
 from trio2o.api import (
     adoption,
     bindings,
     draining,
     jobs,
     openapi,
-    page,
     pods,
     recount,
     replicas,
+    response_schemas,
     routings,
     selection,
-    shapes,
     usages,
     versions,
 )
@@ -59,46 +59,52 @@ ACCEPTS: dict[str, Body | Query] = {
 }
 
 #: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
-_POD = shapes.of(records.Pod)
-_JOB = shapes.of(records.Job)
-GIVES: dict[str, shapes.Json] = {
-    'pods.list': shapes.many('pods', _POD),
-    'pods.show': shapes.one(
-        'pod', shapes.of(records.Pod, state_changes={'type': 'array', 'items': shapes.of(records.PodStateChange)})
+_POD = response_schemas.of(records.Pod)
+_JOB = response_schemas.of(records.Job)
+GIVES: dict[str, response_schemas.Json] = {
+    'pods.list': response_schemas.many('pods', _POD),
+    'pods.show': response_schemas.one(
+        'pod',
+        response_schemas.of(
+            records.Pod, state_changes={'type': 'array', 'items': response_schemas.of(records.PodStateChange)}
+        ),
     ),
-    'pods.create': shapes.one('pod', _POD),
-    'pods.replace': shapes.one('pod', _POD),
-    'pods.update': shapes.one('pod', _POD),
-    'pods.delete': shapes.NO_FIELDS,
-    'bindings.list': shapes.many('pod_bindings', shapes.of(records.Binding)),
-    'bindings.show': shapes.one('pod_binding', shapes.of(records.Binding)),
-    'bindings.create': shapes.one('pod_binding', shapes.of(records.Binding)),
-    'bindings.update': shapes.one('pod_binding', shapes.of(records.Binding)),
-    'bindings.delete': shapes.NO_FIELDS,
-    'routings.list': shapes.many('routings', shapes.of(records.Routing)),
-    'routings.show': shapes.one('routing', shapes.of(records.Routing)),
-    'routings.create': shapes.one('routing', shapes.of(records.Routing)),
-    'routings.replace': shapes.one('routing', shapes.of(records.Routing)),
-    'routings.update': shapes.one('routing', shapes.of(records.Routing)),
-    'routings.delete': shapes.NO_FIELDS,
-    'jobs.list': shapes.many('jobs', _JOB),
-    'jobs.show': shapes.one(
-        'job', shapes.of(records.Job, history={'type': 'array', 'items': shapes.of(records.JobEvent)})
+    'pods.create': response_schemas.one('pod', _POD),
+    'pods.replace': response_schemas.one('pod', _POD),
+    'pods.update': response_schemas.one('pod', _POD),
+    'pods.delete': response_schemas.NO_FIELDS,
+    'bindings.list': response_schemas.many('pod_bindings', response_schemas.of(records.Binding)),
+    'bindings.show': response_schemas.one('pod_binding', response_schemas.of(records.Binding)),
+    'bindings.create': response_schemas.one('pod_binding', response_schemas.of(records.Binding)),
+    'bindings.update': response_schemas.one('pod_binding', response_schemas.of(records.Binding)),
+    'bindings.delete': response_schemas.NO_FIELDS,
+    'routings.list': response_schemas.many('routings', response_schemas.of(records.Routing)),
+    'routings.show': response_schemas.one('routing', response_schemas.of(records.Routing)),
+    'routings.create': response_schemas.one('routing', response_schemas.of(records.Routing)),
+    'routings.replace': response_schemas.one('routing', response_schemas.of(records.Routing)),
+    'routings.update': response_schemas.one('routing', response_schemas.of(records.Routing)),
+    'routings.delete': response_schemas.NO_FIELDS,
+    'jobs.list': response_schemas.many('jobs', _JOB),
+    'jobs.show': response_schemas.one(
+        'job',
+        response_schemas.of(records.Job, history={'type': 'array', 'items': response_schemas.of(records.JobEvent)}),
     ),
-    'jobs.redo': shapes.one('job', _JOB),
-    'jobs.cancel': shapes.one('job', _JOB),
-    'replicas.list': shapes.many('replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}),
-    'usages.list': shapes.many('usages', usages.SHAPE, sums={'type': 'array', 'items': usages.SUM_SHAPE}),
-    'pods.select': shapes.one('selection', selection.SHAPE),
-    'pods.adopt': shapes.one('job', _JOB),
+    'jobs.redo': response_schemas.one('job', _JOB),
+    'jobs.cancel': response_schemas.one('job', _JOB),
+    'replicas.list': response_schemas.many(
+        'replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}
+    ),
+    'usages.list': response_schemas.many('usages', usages.SHAPE, sums={'type': 'array', 'items': usages.SUM_SHAPE}),
+    'pods.select': response_schemas.one('selection', selection.SHAPE),
+    'pods.adopt': response_schemas.one('job', _JOB),
     'pods.drain': {
         'type': 'object',
         'required': ['pod', 'remaining'],
         'properties': {'pod': _POD, 'remaining': draining.SUMMARY_SHAPE},
     },
-    'pods.remaining': shapes.many('remaining', draining.SHAPE, summary=draining.SUMMARY_SHAPE),
-    'projects.empty': shapes.one('job', _JOB),
-    'projects.recount': shapes.one('job', _JOB),
+    'pods.remaining': response_schemas.many('remaining', draining.SHAPE, summary=draining.SUMMARY_SHAPE),
+    'projects.empty': response_schemas.one('job', _JOB),
+    'projects.recount': response_schemas.one('job', _JOB),
 }
 
 OPERATIONS = OperationTable(
@@ -154,7 +160,7 @@ SERVICE = Service(
         '/v1.0/': versions.show_version,
         openapi.PATH: openapi.page(OPERATIONS, ACCEPTS, GIVES),
     },
-    mounts={page.PREFIX: page.make},
+    mounts={dashboard.PREFIX: dashboard.make},
     has_project_in_path=False,
     compat_request_id=False,
     follows_http=True,

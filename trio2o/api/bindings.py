@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import pages
+from trio2o.api import pagination
 from trio2o.api.schemas import bindings as schemas
 from trio2o.db import bindings as db_bindings
 from trio2o.db import errors
@@ -30,31 +30,31 @@ def view(binding: Binding) -> dict[str, Any]:
 def list_bindings(call: Call) -> Answer:
     """GET /bindings: 200, 400."""
     query = schemas.LIST.read(call)
-    filters = pages.filters_of(query, 'history', 'is_pinned')
+    filters = pagination.filters_of(query, 'history', 'is_pinned')
     if 'is_pinned' in query:
-        filters['is_pinned'] = pages.is_true(query, 'is_pinned')
-    if not pages.is_true(query, 'history'):
+        filters['is_pinned'] = pagination.is_true(query, 'is_pinned')
+    if not pagination.is_true(query, 'history'):
         filters['ended_at'] = None
-    limit = pages.limit_of(query)
+    limit = pagination.limit_of(query)
     try:
         found = db_bindings.list_(
             call.runtime.db,
             filters=filters,
             limit=limit,
             marker=query.get('marker'),
-            sort=pages.sort_of(query, (('created_at', 'asc'),)),
+            sort=pagination.sort_of(query, (('created_at', 'asc'),)),
         )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''
-    return pages.answer(call, 'pod_bindings', [view(binding) for binding in found], limit, last)
+    return pagination.answer(call, 'pod_bindings', [view(binding) for binding in found], limit, last)
 
 
 def show_binding(call: Call) -> Answer:
     """GET /bindings/{binding_id}: 200, 404."""
     query = schemas.SHOW.read(call)
     binding = db_bindings.get(call.runtime.db, call.id)
-    if binding is None or not (binding.is_current or pages.is_true(query, 'history')):
+    if binding is None or not (binding.is_current or pagination.is_true(query, 'history')):
         raise _not_found(call.id)
     return Answer.of({'pod_binding': view(binding)})
 

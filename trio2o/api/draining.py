@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import pages, pods, shapes
+from trio2o.api import pagination, pods, response_schemas
 from trio2o.api.schemas import taking as schemas
 from trio2o.db import routings as db_routings
 from trio2o.db.records import Pod, Routing
-from trio2o.gateway.kinds import ROUTED
+from trio2o.resources import ROUTED
 from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
 from trio2o.web.call import Answer, Call
 
@@ -28,24 +28,27 @@ _NEEDS = {'cores': 'VCPU', 'ram': 'MEMORY_MB', 'gigabytes': 'gigabytes'}
 _CANDIDATE = {
     'type': 'object',
     'required': ['pod_id', 'pod_name'],
-    'properties': {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT},
+    'properties': {'pod_id': response_schemas.TEXT, 'pod_name': response_schemas.TEXT},
 }
-_COUNTS = {'type': 'object', 'additionalProperties': shapes.NUMBER}
-SHAPE: Json = shapes.of(
-    Routing, resource_id=shapes.TEXT, candidates={'type': 'array', 'items': _CANDIDATE}, reason=shapes.TEXT
+_COUNTS = {'type': 'object', 'additionalProperties': response_schemas.NUMBER}
+SHAPE: Json = response_schemas.of(
+    Routing,
+    resource_id=response_schemas.TEXT,
+    candidates={'type': 'array', 'items': _CANDIDATE},
+    reason=response_schemas.TEXT,
 )
 SUMMARY_SHAPE: Json = {
     'type': 'object',
     'required': ['total', 'resources', 'projects'],
     'properties': {
-        'total': shapes.NUMBER,
+        'total': response_schemas.NUMBER,
         'resources': _COUNTS,
         'projects': {
             'type': 'array',
             'items': {
                 'type': 'object',
                 'required': ['project_id', 'resources'],
-                'properties': {'project_id': shapes.TEXT, 'resources': _COUNTS},
+                'properties': {'project_id': response_schemas.TEXT, 'resources': _COUNTS},
             },
         },
     },
@@ -66,8 +69,8 @@ def list_remaining(call: Call) -> Answer:
     """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods could take each. 200, 400, 404."""
     query = schemas.REMAINING.read(call)
     pod = pods.existing(call)
-    filters = {**pages.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
-    limit = pages.limit_of(query)
+    filters = {**pagination.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
+    limit = pagination.limit_of(query)
     try:
         marker = int(query['marker']) if 'marker' in query else None
         found = db_routings.list_(call.runtime.db, filters=filters, limit=limit, marker=marker)
@@ -75,7 +78,7 @@ def list_remaining(call: Call) -> Answer:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     elsewhere = _Elsewhere(call, pod)
     rows = [elsewhere.view(routing) for routing in found]
-    answer = pages.answer(call, 'remaining', rows, limit, found[-1].id if found else '')
+    answer = pagination.answer(call, 'remaining', rows, limit, found[-1].id if found else '')
     return Answer.of({**answer.json, 'summary': _summary(call, pod)})
 
 

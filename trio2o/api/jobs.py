@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import pages
+from trio2o.api import pagination
 from trio2o.api.schemas import jobs as schemas
 from trio2o.db import jobs as db_jobs
 from trio2o.db.records import Job
@@ -21,19 +21,19 @@ def view(job: Job) -> dict[str, Any]:
 def list_jobs(call: Call) -> Answer:
     """GET /jobs, the newest first: 200, 400."""
     query = schemas.LIST.read(call)
-    limit = pages.limit_of(query)
+    limit = pagination.limit_of(query)
     try:
         found = db_jobs.list_(
             call.runtime.db,
-            filters=pages.filters_of(query),
+            filters=pagination.filters_of(query),
             limit=limit,
             marker=query.get('marker'),
-            sort=pages.sort_of(query, (('created_at', 'desc'),)),
+            sort=pagination.sort_of(query, (('created_at', 'desc'),)),
         )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''
-    return pages.answer(call, 'jobs', [view(job) for job in found], limit, last)
+    return pagination.answer(call, 'jobs', [view(job) for job in found], limit, last)
 
 
 def show_job(call: Call) -> Answer:

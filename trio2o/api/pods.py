@@ -11,14 +11,14 @@ from dataclasses import asdict
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import pages
+from trio2o.api import pagination
 from trio2o.api.schemas import pods as schemas
 from trio2o.db import bindings, errors, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.records import Pod
-from trio2o.gateway.kinds import ROUTED
 from trio2o.pods import endpoints
 from trio2o.pods.registry import group_of
+from trio2o.resources import ROUTED
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -33,13 +33,13 @@ def view(pod: Pod) -> Json:
 def list_pods(call: Call) -> Answer:
     """GET /pods: 200, 400."""
     query = schemas.LIST.read(call)
-    wanted = pages.filters_of(query)
+    wanted = pagination.filters_of(query)
     found = [
         view(pod)
         for pod in db_pods.list_all(call.runtime.db)
         if all(getattr(pod, name) == value for name, value in wanted.items())
     ]
-    return pages.of(call, 'pods', found, query, 'pod_id', (('pod_name', 'asc'),))
+    return pagination.of(call, 'pods', found, query, 'pod_id', (('pod_name', 'asc'),))
 
 
 def show_pod(call: Call) -> Answer:
@@ -87,7 +87,7 @@ def delete_pod(call: Call) -> Answer:
     pod = existing(call)
     db = call.runtime.db
     count = routings.count_by_pod(db, pod.pod_id, ROUTED)
-    if count and not pages.is_true(query, 'force'):
+    if count and not pagination.is_true(query, 'force'):
         raise exception.Conflict(
             f"Pod '{pod.pod_name}' still holds {count} resources. "
             'Delete or move them, or ask with force=true to forget where they are.'

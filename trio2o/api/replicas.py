@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio2o.api import pages, shapes
+from trio2o.api import pagination, response_schemas
 from trio2o.api.schemas import replicas as schemas
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
@@ -18,16 +18,20 @@ _TEXT_OR_NULL: Json = {'type': ['string', 'null']}
 SHAPE: Json = {
     'type': 'object',
     'properties': {
-        **dict.fromkeys(('id', 'pod_id', 'pod_name', 'kind', 'key', 'state'), shapes.TEXT),
+        **dict.fromkeys(('id', 'pod_id', 'pod_name', 'kind', 'key', 'state'), response_schemas.TEXT),
         **dict.fromkeys(('top_id', 'bottom_id', 'error', 'updated_at'), _TEXT_OR_NULL),
-        **dict.fromkeys(('wanted_generation', 'generation', 'attempts'), shapes.NUMBER),
+        **dict.fromkeys(('wanted_generation', 'generation', 'attempts'), response_schemas.NUMBER),
         'is_deleted': {'type': 'boolean'},
     },
 }
 SUMMARY_SHAPE: Json = {
     'type': 'object',
     'required': ['behind', 'pod_id', 'pod_name'],
-    'properties': {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT, 'behind': shapes.NUMBER},
+    'properties': {
+        'pod_id': response_schemas.TEXT,
+        'pod_name': response_schemas.TEXT,
+        'behind': response_schemas.NUMBER,
+    },
 }
 
 
@@ -46,7 +50,7 @@ def list_replicas(call: Call) -> Answer:
     state = query.get('state')
     if state is not None:
         found = [replica for replica in found if replica['state'] == state]
-    answer = pages.of(call, 'replicas', found, query, 'id', ())
+    answer = pagination.of(call, 'replicas', found, query, 'id', ())
     counts = db_replicas.count_behind(db)
     summary = [{'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)} for pod in pods]
     return Answer.of({**answer.json, 'pods': summary})

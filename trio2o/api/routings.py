@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import pages
+from trio2o.api import pagination
 from trio2o.api.schemas import routings as schemas
 from trio2o.db import errors
 from trio2o.db import pods as db_pods
@@ -28,19 +28,19 @@ def view(routing: Routing) -> dict[str, Any]:
 def list_routings(call: Call) -> Answer:
     """GET /routings: 200, 400."""
     query = schemas.LIST.read(call)
-    limit = pages.limit_of(query)
+    limit = pagination.limit_of(query)
     try:
         found = db_routings.list_(
             call.runtime.db,
-            filters=pages.filters_of(query),
+            filters=pagination.filters_of(query),
             limit=limit,
             marker=int(query['marker']) if 'marker' in query else None,
-            sort=pages.sort_of(query, (('id', 'asc'),)),
+            sort=pagination.sort_of(query, (('id', 'asc'),)),
         )
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
     last = found[-1].id if found else ''
-    return pages.answer(call, 'routings', [view(routing) for routing in found], limit, last)
+    return pagination.answer(call, 'routings', [view(routing) for routing in found], limit, last)
 
 
 def show_routing(call: Call) -> Answer:

@@ -6,26 +6,26 @@ from __future__ import annotations
 from typing import Any
 
 from trio2o import exception
-from trio2o.api import shapes
+from trio2o.api import response_schemas
 from trio2o.api.schemas import selection as schemas
 from trio2o.db import replicas
-from trio2o.gateway.replicate import FLAVOR, VOLUME_TYPE
+from trio2o.gateway.handlers.replicate import FLAVOR, VOLUME_TYPE
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web.call import Answer, Call
 
 Json = dict[str, Any]
 
-_POD: Json = {'pod_id': shapes.TEXT, 'pod_name': shapes.TEXT, 'az_name': shapes.TEXT}
+_POD: Json = {'pod_id': response_schemas.TEXT, 'pod_name': response_schemas.TEXT, 'az_name': response_schemas.TEXT}
 _NUMBER: Json = {'type': 'number'}
 _WEIGHED: Json = {
     **_POD,
     'is_bound': {'type': 'boolean'},
-    'affinity_group': shapes.TEXT,
+    'affinity_group': response_schemas.TEXT,
     'weight': _NUMBER,
     'weights': {'type': 'object', 'additionalProperties': _NUMBER},
 }
-_DROPPED: Json = {**_POD, 'filter': shapes.TEXT, 'reason': shapes.TEXT}
+_DROPPED: Json = {**_POD, 'filter': response_schemas.TEXT, 'reason': response_schemas.TEXT}
 
 
 def _objects(properties: Json) -> Json:
@@ -38,7 +38,7 @@ SHAPE: Json = {
     'properties': {
         'pods': _objects(_WEIGHED),
         'dropped': _objects(_DROPPED),
-        'resources': {'type': 'object', 'additionalProperties': shapes.NUMBER},
+        'resources': {'type': 'object', 'additionalProperties': response_schemas.NUMBER},
     },
 }
 

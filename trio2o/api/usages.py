@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from trio2o.api import pages, shapes
+from trio2o.api import pagination, response_schemas
 from trio2o.api.schemas import usages as schemas
+from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
-from trio2o.db import usages as db_usages
 from trio2o.db.records import Pod, PodUsage
 from trio2o.db.session import utcnow
 from trio2o.pods.usage import NOTHING, Amount, Usage
@@ -53,11 +53,11 @@ class _Item:
     data: Any
 
 
-SHAPE = shapes.of(_Item, resources=_RESOURCES)
+SHAPE = response_schemas.of(_Item, resources=_RESOURCES)
 SUM_SHAPE: Json = {
     'type': 'object',
     'required': ['pods', 'resources', 'service'],
-    'properties': {'service': shapes.TEXT, 'pods': shapes.NUMBER, 'resources': _RESOURCES},
+    'properties': {'service': response_schemas.TEXT, 'pods': response_schemas.NUMBER, 'resources': _RESOURCES},
 }
 
 
@@ -68,9 +68,9 @@ def list_usages(call: Call) -> Answer:
     room: Room = call.runtime.scheduler.room
     pods = {pod.pod_id: pod for pod in db_pods.list_all(db)}
     found = [_view(room, pods[row.pod_id], row) for row in db_usages.list_all(db) if row.pod_id in pods]
-    wanted = pages.filters_of(query).items()
+    wanted = pagination.filters_of(query).items()
     found = [item for item in found if all(item[name] == value for name, value in wanted)]
-    answer = pages.of(call, 'usages', found, query, 'id', (('pod_name', 'asc'), ('service', 'asc')))
+    answer = pagination.of(call, 'usages', found, query, 'id', (('pod_name', 'asc'), ('service', 'asc')))
     return Answer.of({**answer.json, 'sums': [_sum(service, found) for service in _services(found)]})
 
 

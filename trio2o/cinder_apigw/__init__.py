@@ -2,12 +2,11 @@
 """The Cinder API-GW: Block Storage API v3 over all pods."""
 
 from trio2o.cinder_apigw import (
+    admin,
     attachments,
     backups,
-    cloud,
     group_types,
     groups,
-    infra,
     limits,
     messages,
     qos,
@@ -17,6 +16,7 @@ from trio2o.cinder_apigw import (
     types,
     versions,
     volumes,
+    zones,
 )
 from trio2o.web.operations import OperationTable
 from trio2o.web.service import Service, parse_range
@@ -39,8 +39,8 @@ SERVICE = Service(
             *qos.OPERATIONS,
             *quotas.OPERATIONS,
             *limits.OPERATIONS,
-            *infra.OPERATIONS,
-            *cloud.OPERATIONS,
+            *admin.OPERATIONS,
+            *zones.OPERATIONS,
             *versions.OPERATIONS,
         ]
     ),

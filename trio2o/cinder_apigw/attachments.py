@@ -6,17 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists
+from trio2o.cinder_apigw import paging
 from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import ATTACHMENT, SERVER, VOLUME
-from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Resource
+from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.list import Gather
+from trio2o.resources import ATTACHMENT, SERVER, VOLUME, Resource
 from trio2o.web.operations import Operation
 
 #: When one was made does not show; when it was attached is the nearest to it.
-SORT_KEYS = lists.sort_keys(
+SORT_KEYS = paging.sort_keys(
     'id',
     'volume_id',
     'updated_at',
@@ -37,13 +36,13 @@ SORT_KEYS = lists.sort_keys(
 def attachment_list(path: str, *, is_detailed: bool) -> Gather:
     return Gather(
         ATTACHMENT,
-        lists.paging(ATTACHMENT, ''),
+        paging.paging(ATTACHMENT, ''),
         SORT_KEYS,
         ('created_at', True),
         path,
         detail_path='/attachments/detail',
-        brief=None if is_detailed else lists.brief('id', 'status', 'instance', 'volume_id'),
-        all_projects=lists.all_projects,
+        brief=None if is_detailed else paging.brief('id', 'status', 'instance', 'volume_id'),
+        all_projects=paging.all_projects,
         narrowed_by=(('volume_id', VOLUME), ('instance_id', SERVER)),
         is_order_hidden=True,
     )

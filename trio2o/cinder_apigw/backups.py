@@ -8,20 +8,19 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import changes, lists, needs
-from trio2o.cinder_apigw.refusals import over
+from trio2o.cinder_apigw import changes, needs, paging
+from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claims import SHRINKS
-from trio2o.gateway.forward import AskAny, Forward, at, named
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import BACKUP, SNAPSHOT, VOLUME
-from trio2o.gateway.needs import Needs, whole
-from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Resource
+from trio2o.gateway.claiming import SHRINKS
+from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
+from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.requested import Needs, whole
+from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
 from trio2o.web.call import Call, parse_json
 from trio2o.web.operations import Operation, actions
 
-SORT_KEYS = lists.sort_keys(
+SORT_KEYS = paging.sort_keys(
     'availability_zone',
     'container',
     'created_at',
@@ -50,13 +49,13 @@ SORT_KEYS = lists.sort_keys(
 def backup_list(path: str, *, is_detailed: bool) -> Gather:
     return Gather(
         BACKUP,
-        lists.paging(BACKUP, 'backups_links'),
+        paging.paging(BACKUP, 'backups_links'),
         SORT_KEYS,
         ('created_at', True),
         path,
         detail_path='/backups/detail',
-        brief=None if is_detailed else lists.brief('id', 'name', 'links'),
-        all_projects=lists.all_projects,
+        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
+        all_projects=paging.all_projects,
         narrowed_by=(('volume_id', VOLUME),),
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trio2o.cinder_apigw.refusals import over
-from trio2o.gateway.claims import SHRINKS, Change
-from trio2o.gateway.forward import at
-from trio2o.gateway.locate import Route
-from trio2o.gateway.needs import default_type, volume_type, whole
+from trio2o.cinder_apigw.quota_errors import over
+from trio2o.gateway.claiming import SHRINKS, Change
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.requested import default_type, volume_type, whole
 from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
+from trio2o.routing.locator import Route
 from trio2o.web.call import Call
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.replicate import GROUP_TYPE, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.replicate import GROUP_TYPE, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
 from trio2o.web.operations import Operation
 
 _READ = ReplicatedRead(GROUP_TYPE)

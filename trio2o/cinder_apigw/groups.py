@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists, needs
-from trio2o.cinder_apigw.refusals import over
+from trio2o.cinder_apigw import needs, paging
+from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claims import SHRINKS
-from trio2o.gateway.forward import AskAny, Forward, Others, at
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME
-from trio2o.gateway.place import Pins, Place, References, pin_if
-from trio2o.gateway.resource import Resource
+from trio2o.gateway.claiming import SHRINKS
+from trio2o.gateway.handlers.create import Pins, Place, References, pin_if
+from trio2o.gateway.handlers.forward import AskAny, Forward, Others, at
+from trio2o.gateway.handlers.list import Gather
+from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME, Resource
 from trio2o.web.operations import Operation
 
 _UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
 
-GROUP_KEYS = lists.sort_keys(
+GROUP_KEYS = paging.sort_keys(
     'availability_zone',
     'cluster_name',
     'created_at',
@@ -40,7 +39,7 @@ GROUP_KEYS = lists.sort_keys(
     'user_id',
     group_type_id='group_type',
 )
-SNAPSHOT_KEYS = lists.sort_keys(
+SNAPSHOT_KEYS = paging.sort_keys(
     'created_at',
     'description',
     'group_id',
@@ -60,13 +59,13 @@ def listing(
     """A list of either kind, whose brief form has a name and an id."""
     return Gather(
         resource,
-        lists.paging(resource, links_key, since),
+        paging.paging(resource, links_key, since),
         GROUP_KEYS if resource in (GROUP, CONSISTENCYGROUP) else SNAPSHOT_KEYS,
         ('created_at', True),
         path,
         detail_path=f'{resource.path}/detail',
-        brief=None if is_detailed else lists.brief('id', 'name'),
-        all_projects=lists.all_projects,
+        brief=None if is_detailed else paging.brief('id', 'name'),
+        all_projects=paging.all_projects,
         narrowed_by=(('group_id', GROUP),) if resource is GROUP_SNAPSHOT else (),
         link_path=resource.path,
     )

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.quotas import LimitsRead, asked_for
-from trio2o.gateway.replicate import VOLUME_QUOTA
+from trio2o.gateway.handlers.quota_sets import LimitsRead, asked_for
+from trio2o.gateway.handlers.replicate import VOLUME_QUOTA
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 

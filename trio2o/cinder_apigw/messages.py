@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from trio2o.cinder_apigw import lists
-from trio2o.gateway.forward import Forward
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import MESSAGE
+from trio2o.cinder_apigw import paging
+from trio2o.gateway.handlers.forward import Forward
+from trio2o.gateway.handlers.list import Gather
+from trio2o.resources import MESSAGE
 from trio2o.web.operations import Operation
 
-SORT_KEYS = lists.sort_keys(
+SORT_KEYS = paging.sort_keys(
     'action_id',
     'created_at',
     'detail_id',
@@ -25,11 +25,11 @@ SORT_KEYS = lists.sort_keys(
 )
 LIST = Gather(
     MESSAGE,
-    lists.paging(MESSAGE, 'messages_links', since=(3, 5)),
+    paging.paging(MESSAGE, 'messages_links', since=(3, 5)),
     SORT_KEYS,
     ('created_at', True),
     '/messages',
-    all_projects=lists.all_projects,
+    all_projects=paging.all_projects,
 )
 FORWARD = Forward(MESSAGE)
 _SINCE = (3, 3)

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.claims import amounts_of
-from trio2o.gateway.forward import at
-from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME
-from trio2o.gateway.measure import deltas_of
-from trio2o.gateway.needs import Needs, default_type, volume_type, whole
-from trio2o.gateway.resource import Resource
-from trio2o.gateway.settle import NotNow, Settler, Where
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.requested import Needs, default_type, volume_type, whole
 from trio2o.pods.podapi import Refused
 from trio2o.quota.amounts import Amounts, total, type_in, typed
+from trio2o.quota.settle import NotNow, Settler, Where
+from trio2o.quota.usage import deltas_of
+from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Resource
 from trio2o.web.call import Call
 
 LOG = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ Associating is done with GET. It is a write all the same, and sent once.
 
 from __future__ import annotations
 
-from trio2o.gateway.replicate import (
+from trio2o.gateway.handlers.replicate import (
     QOS_SPEC,
     VOLUME_TYPE,
     AnswerKey,

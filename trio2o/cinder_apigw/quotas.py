@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.forward import at
-from trio2o.gateway.quotas import ClassRead, QuotaRead, QuotaWrite, no_key
-from trio2o.gateway.replicate import (
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.handlers.quota_sets import ClassRead, QuotaRead, QuotaWrite, no_key
+from trio2o.gateway.handlers.replicate import (
     DEFAULT_TYPE,
     VOLUME_QUOTA,
     VOLUME_QUOTA_CLASS,

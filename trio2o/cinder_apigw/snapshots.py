@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import lists, needs
-from trio2o.cinder_apigw.refusals import over
+from trio2o.cinder_apigw import needs, paging
+from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claims import SHRINKS
-from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import SNAPSHOT, VOLUME
-from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Resource, SortKey
+from trio2o.gateway.claiming import SHRINKS
+from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.list import Gather
+from trio2o.resources import SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.web.operations import Operation, actions
 
 SORT_KEYS = {
@@ -33,11 +32,11 @@ SORT_KEYS = {
 def snapshot_list(path: str) -> Gather:
     return Gather(
         SNAPSHOT,
-        lists.paging(SNAPSHOT, 'snapshots_links'),
+        paging.paging(SNAPSHOT, 'snapshots_links'),
         SORT_KEYS,
         ('created_at', True),
         path,
-        all_projects=lists.all_projects,
+        all_projects=paging.all_projects,
         narrowed_by=(('volume_id', VOLUME),),
     )
 

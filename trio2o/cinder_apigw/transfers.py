@@ -13,30 +13,29 @@ from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
-from trio2o.cinder_apigw import lists
-from trio2o.cinder_apigw.refusals import over
+from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claims import Claiming
-from trio2o.gateway.forward import Forward, at
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import SNAPSHOT, TRANSFER, VOLUME
-from trio2o.gateway.locate import Route
-from trio2o.gateway.measure import deltas_of
-from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Resource
-from trio2o.gateway.send import ask_any, names_of, send, send_to_route, unreachable
-from trio2o.gateway.settle import NotNow, Settler, Where
+from trio2o.gateway.call_pod import ask_any, names_of, send, send_to_route, unreachable
+from trio2o.gateway.claiming import Claiming
+from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.forward import Forward, at
+from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
-from trio2o.quota.engine import Asked
+from trio2o.quota.claims import Asked
+from trio2o.quota.settle import NotNow, Settler, Where
+from trio2o.quota.usage import deltas_of
+from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME, Resource
+from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
 
-SORT_KEYS = lists.sort_keys(
+SORT_KEYS = paging.sort_keys(
     'accepted',
     'created_at',
     'destination_project_id',
@@ -59,13 +58,13 @@ def transfer_list(path: str, *, is_detailed: bool) -> Gather:
     is_old = base == '/os-volume-transfer'
     return Gather(
         TRANSFER,
-        lists.paging(TRANSFER, 'transfers_links', since=_NEVER if is_old else _PAGED),
+        paging.paging(TRANSFER, 'transfers_links', since=_NEVER if is_old else _PAGED),
         SORT_KEYS,
         ('created_at', True),
         path,
         detail_path=f'{base}/detail',
-        brief=None if is_detailed else lists.brief('id', 'volume_id', 'name', 'links'),
-        all_projects=lists.all_projects,
+        brief=None if is_detailed else paging.brief('id', 'volume_id', 'name', 'links'),
+        all_projects=paging.all_projects,
         narrowed_by=(('volume_id', VOLUME),),
         link_path='/os-volume-transfer',
         unpaged_sort=('created_at', False),

@@ -43,7 +43,7 @@ PAGES = {'/': root, '': root, '/v3': redirect, '/v3/': v3}
 
 def show(call: Call) -> Answer:
     """``/{project_id}/``: the same document, with a token."""
-    supported = call.runtime.registry.versions(call.service.service_type, call.service.code_versions)
+    supported = call.runtime.versions(call.service)
     answer = v3(call.base_url, supported)
     answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
     return answer

@@ -7,18 +7,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import changes, lists, needs
-from trio2o.cinder_apigw.refusals import over
-from trio2o.gateway import images
-from trio2o.gateway.claims import SHRINKS, is_over_quota
-from trio2o.gateway.forward import AskAny, Forward, at, named
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.kinds import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME
-from trio2o.gateway.locate import Route
-from trio2o.gateway.place import Place, pin_if
-from trio2o.gateway.resource import Resource, SortKey
-from trio2o.gateway.sum import Sum
+from trio2o.cinder_apigw import changes, needs, paging
+from trio2o.cinder_apigw.quota_errors import over
+from trio2o.gateway import image_snapshots
+from trio2o.gateway.claiming import SHRINKS, is_over_quota
+from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
+from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.sum import Sum
 from trio2o.pods.registry import PodView
+from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
+from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation, actions
 
@@ -46,13 +45,13 @@ DEFAULT_TYPE_NAME = '__DEFAULT__'
 def volume_list(path: str, *, is_detailed: bool) -> Gather:
     return Gather(
         VOLUME,
-        lists.paging(VOLUME, 'volumes_links'),
+        paging.paging(VOLUME, 'volumes_links'),
         SORT_KEYS,
         ('created_at', True),
         path,
         detail_path='/volumes/detail',
-        brief=None if is_detailed else lists.brief('id', 'name', 'links'),
-        all_projects=lists.all_projects,
+        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
+        all_projects=paging.all_projects,
     )
 
 
@@ -118,7 +117,7 @@ def pod_of_image(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | 
     if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
         return document, None
     image_id = at('volume', 'imageRef')(document) or at('volume', 'image_id')(document)
-    for snapshot_id in images.snapshots_of(call, image_id):
+    for snapshot_id in image_snapshots.snapshots_of(call, image_id):
         try:
             route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
         except exception.NotFound:

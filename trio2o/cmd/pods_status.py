@@ -12,8 +12,8 @@ from oslo_config import cfg
 
 from trio2o import exception
 from trio2o.db.session import utcnow
-from trio2o.observe.figures import AWAY
-from trio2o.observe.probe import Level, Limits, PodHealth, Probe, look, range_text
+from trio2o.metrics.database import AWAY
+from trio2o.pods.health_check import Level, Limits, PodHealth, Probe, look, range_text
 from trio2o.runtime import build_runtime
 
 #: Neither well nor unwell: it could not be looked. What monitoring plug-ins call unknown.

@@ -26,11 +26,11 @@ from oslo_log import log as oslo_log
 from oslo_service import service as oslo_service
 from oslo_service import systemd
 
-from trio2o import concurrency, memory, metrics, version
+from trio2o import concurrency, gc_tuning, metrics, version
 from trio2o import conf as trio2o_conf
 from trio2o.conf import files as conf_files
 from trio2o.runtime import Runtime, build_service
-from trio2o.web.access_log import AccessLog
+from trio2o.web.middleware.access_log import AccessLog
 
 LOG = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def _run_here(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]]) -> int
     parts = make_parts()
     for part in parts:
         part.start()
-    memory.settle()
+    gc_tuning.settle()
     LOG.info('started with %s', concurrency.backend())
     systemd.notify_once()
     while True:
@@ -187,7 +187,7 @@ class _Worker(oslo_service.ServiceBase):
         self._parts = self._make_parts()
         for part in self._parts:
             part.start()
-        memory.settle()
+        gc_tuning.settle()
         LOG.info('worker %s started with %s', os.getpid(), concurrency.backend())
 
     def stop(self) -> None:

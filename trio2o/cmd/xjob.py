@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from trio2o.cmd import run
     from trio2o.concurrency import WSGIServer
     from trio2o.runtime import build_runtime
-    from trio2o.web.front import Monitoring
+    from trio2o.web.middleware.public_paths import Monitoring
     from trio2o.xjob.service import XJobService
 
     def serve() -> int:

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from trio2o.db import models
 from trio2o.db.errors import Duplicate, NotFound
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Binding
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _BINDINGS = Columns(Binding, models.PodBinding)
 _CURRENT = _BINDINGS.select.where(

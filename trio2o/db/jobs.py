@@ -20,9 +20,9 @@ from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
 from trio2o.db import models
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, JobEvent
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _JOBS = Columns(Job, models.Job)
 _EVENTS = Columns(JobEvent, models.JobEvent)

@@ -6,8 +6,8 @@ from collections.abc import Collection
 import sqlalchemy
 
 from trio2o.db import models
+from trio2o.db.query import changed, insert_or_ignore
 from trio2o.db.session import Database, retry_on_deadlock
-from trio2o.db.statements import changed, insert_or_ignore
 
 _H = models.PodHost
 _OF_POD = sqlalchemy.select(_H.host).where(_H.pod_id == sqlalchemy.bindparam('pod_id')).order_by(_H.host)

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from trio2o.db import models
 from trio2o.db.errors import Duplicate, Full
+from trio2o.db.query import Columns, changed
 from trio2o.db.records import Pod, PodStateChange
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed
 
 _PODS = Columns(Pod, models.Pod)
 _CHANGES = Columns(PodStateChange, models.PodStateChange)

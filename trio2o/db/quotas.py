@@ -24,9 +24,9 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
 from trio2o.db import models
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import QuotaClaim, QuotaUsage
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 #: What users have counters of their own for, beside those of the project.
 OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})

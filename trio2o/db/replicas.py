@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from trio2o.db import models
 from trio2o.db.errors import NotFound
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _OBJECTS = Columns(ReplicatedObject, models.ReplicatedObject)
 _REPLICAS = Columns(Replica, models.Replica)

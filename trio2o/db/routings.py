@@ -21,9 +21,9 @@ from sqlalchemy.orm import Session
 
 from trio2o.db import models, quotas
 from trio2o.db.errors import NotFound
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
-from trio2o.db.statements import Columns, changed, insert_or_ignore
 
 _ROUTINGS = Columns(Routing, models.Routing)
 _R = models.Routing

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from trio2o.gateway.resource import Resource
+from trio2o.resources import Resource
 from trio2o.web.call import Answer, dump_json, parse_json
 
 

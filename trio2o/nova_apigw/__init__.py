@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Nova API-GW: Compute API v2.1 over all pods."""
 
-from trio2o.gateway.forward import AskAny
+from trio2o.gateway.handlers.forward import AskAny
 from trio2o.nova_apigw import (
     aggregates,
     availability_zones,
     events,
     flavors,
-    gone,
-    hosts,
+    hypervisors,
+    internal_calls,
     keypairs,
     limits,
     migrations,
-    proxies,
+    os_volumes_boot,
+    proxy_apis,
     quotas,
-    server_groups,
-    servers,
-    service_calls,
+    removed_apis,
     usage,
     versions,
-    volumes_boot,
 )
+from trio2o.nova_apigw.server_groups import rows as server_groups
+from trio2o.nova_apigw.servers import rows as servers
 from trio2o.web.operations import Operation, OperationTable
 from trio2o.web.service import Service, parse_range
 
@@ -43,15 +43,15 @@ SERVICE = Service(
             *limits.OPERATIONS,
             *events.OPERATIONS,
             *aggregates.OPERATIONS,
-            *hosts.OPERATIONS,
+            *hypervisors.OPERATIONS,
             *migrations.OPERATIONS,
             *server_groups.OPERATIONS,
             *quotas.OPERATIONS,
             *usage.OPERATIONS,
-            *service_calls.OPERATIONS,
-            *volumes_boot.OPERATIONS,
-            *proxies.OPERATIONS,
-            *gone.OPERATIONS,
+            *internal_calls.OPERATIONS,
+            *os_volumes_boot.OPERATIONS,
+            *proxy_apis.OPERATIONS,
+            *removed_apis.OPERATIONS,
             *EXTENSIONS,
             *versions.OPERATIONS,
         ]

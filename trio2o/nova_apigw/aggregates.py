@@ -15,16 +15,16 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.db import routings
-from trio2o.gateway.ask import ask_pods, must_be_complete, pods_of, send_in, with_id
-from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra.ids import MAX_DIGITS, STEP, Kind, bottom_number, split_name
-from trio2o.gateway.infra.names import find_named, replaced
-from trio2o.gateway.infra.one import refused_or
-from trio2o.gateway.resource import Item
-from trio2o.gateway.send import RETRY_AFTER, ask_any, names_of
+from trio2o.gateway.admin.by_id import refused_or
+from trio2o.gateway.admin.by_name import find_named, replaced
+from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, Kind, bottom_number, split_name
+from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of
+from trio2o.gateway.call_pods import ask_pods, must_be_complete, pods_of, send_in, with_id
+from trio2o.gateway.handlers.list import headers_of_many
 from trio2o.gateway.translate import PodNames, zone_up
-from trio2o.nova_apigw.hosts import BY_HOST, hosts_seen, remember
+from trio2o.nova_apigw.hypervisors import BY_HOST, hosts_seen, remember
 from trio2o.pods.registry import PodView
+from trio2o.resources import Item
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.microversion import response_headers
 from trio2o.web.operations import Operation

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio2o.gateway.sum import Sum
+from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.handlers.zones import ListZones
 from trio2o.gateway.translate import PodNames, zone_up
-from trio2o.gateway.zones import ListZones
 from trio2o.web.operations import Operation
 
 #: Where Nova shows the services that are in no zone (``[DEFAULT] internal_service_availability_zone``).

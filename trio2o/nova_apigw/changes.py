@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trio2o.gateway.claims import SHRINKS, Change, amounts_of
-from trio2o.gateway.forward import at
-from trio2o.gateway.kinds import SERVER, VOLUME
-from trio2o.gateway.locate import Route
-from trio2o.gateway.needs import flavor
-from trio2o.gateway.send import peek
+from trio2o.gateway.call_pod import peek
+from trio2o.gateway.claiming import SHRINKS, Change, amounts_of
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.requested import flavor
 from trio2o.nova_apigw.needs import amounts
 from trio2o.nova_apigw.refusals import too_many
 from trio2o.quota.amounts import Amounts, growth, total, type_in, typed
+from trio2o.resources import SERVER, VOLUME
+from trio2o.routing.locator import Route
 from trio2o.web.call import Call
 
 

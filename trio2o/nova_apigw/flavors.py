@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.forward import AskAny
-from trio2o.gateway.replicate import FLAVOR, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.replicate import FLAVOR, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
 from trio2o.web.operations import Operation, actions
 
 _READ = ReplicatedRead(FLAVOR)

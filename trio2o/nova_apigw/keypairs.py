@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.forward import at
-from trio2o.gateway.replicate import KEYPAIR, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.handlers.replicate import KEYPAIR, ReplicatedRead, ReplicatedWrite
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 

@@ -6,15 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trio2o import exception
-from trio2o.gateway.forward import AskAny
-from trio2o.gateway.infra.ids import Kind, bottom_number, top_number
-from trio2o.gateway.infra.lists import InfraList, InfraPaging
-from trio2o.gateway.kinds import SERVER
-from trio2o.gateway.locate import Route
-from trio2o.gateway.resource import Item
-from trio2o.gateway.send import names_of, send_to_route
+from trio2o.gateway.admin.ids import Kind, bottom_number, top_number
+from trio2o.gateway.admin.lists import InfraList, InfraPaging
+from trio2o.gateway.call_pod import names_of, send_to_route
+from trio2o.gateway.handlers.forward import AskAny
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
+from trio2o.resources import SERVER, Item
+from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.operations import Operation
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from trio2o.gateway.claims import amounts_of
-from trio2o.gateway.kinds import VOLUME
-from trio2o.gateway.needs import NOTHING, Needs, default_type, flavor, volume_type, whole
-from trio2o.gateway.recorded import Flavor
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.requested import NOTHING, Needs, default_type, flavor, volume_type, whole
 from trio2o.quota.amounts import type_in, typed
+from trio2o.quota.recorded import Flavor
+from trio2o.resources import VOLUME
 from trio2o.web.call import Call
 
 _MADE_FROM = ('image', 'blank', 'snapshot')

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.forward import at
-from trio2o.gateway.quotas import ClassRead, QuotaRead, QuotaWrite, asked_for, no_key
-from trio2o.gateway.replicate import QUOTA_CLASS, QUOTA_SET
+from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.handlers.quota_sets import ClassRead, QuotaRead, QuotaWrite, asked_for, no_key
+from trio2o.gateway.handlers.replicate import QUOTA_CLASS, QUOTA_SET
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o import exception
-from trio2o.quota.engine import Refused
+from trio2o.quota.claims import Refused
 
 
 def too_many(refused: Refused) -> exception.Forbidden:

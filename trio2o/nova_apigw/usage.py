@@ -12,15 +12,15 @@ from oslo_utils import timeutils
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
-from trio2o.gateway.ask import Asked, ask_pods, must_be_complete, pods_of
-from trio2o.gateway.gather import headers_of_many
-from trio2o.gateway.infra.ids import Query
-from trio2o.gateway.infra.lists import MAX_PAGES
-from trio2o.gateway.resource import Item
-from trio2o.gateway.send import ask_any
-from trio2o.gateway.sum import Sum
+from trio2o.gateway.admin.ids import Query
+from trio2o.gateway.admin.lists import MAX_PAGES
+from trio2o.gateway.call_pod import ask_any
+from trio2o.gateway.call_pods import Asked, ask_pods, must_be_complete, pods_of
+from trio2o.gateway.handlers.list import headers_of_many
+from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.translate import next_link
 from trio2o.pods.registry import PodView
+from trio2o.resources import Item
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.operations import Operation
 

@@ -78,7 +78,7 @@ PAGES = {'/': root, '': root, '/v2.1': v21, '/v2.1/': v21, '/v2': v2, '/v2/': v2
 
 def show(call: Call) -> Answer:
     """``/{project_id}/``: the same document, with a token."""
-    supported = call.runtime.registry.versions(call.service.service_type, call.service.code_versions)
+    supported = call.runtime.versions(call.service)
     answer = version('v2.1', call.base_url, supported)
     answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
     return answer
@@ -88,7 +88,7 @@ def show_by_id(call: Call) -> Answer:
     """:raises NotFound: neither v2.0 nor v2.1"""
     if call.id not in _IDS:
         raise exception.NotFound('The resource could not be found.')
-    supported = call.runtime.registry.versions(call.service.service_type, call.service.code_versions)
+    supported = call.runtime.versions(call.service)
     answer = version(call.id, call.base_url, supported)
     answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
     return answer

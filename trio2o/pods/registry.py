@@ -19,10 +19,10 @@ from typing import Any
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
-from trio2o.db import moves
+from trio2o.db import moved_resources
+from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
-from trio2o.db import usages as db_usages
 from trio2o.db.records import Pod
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import Endpoint
@@ -146,7 +146,7 @@ class Registry:
         behind = self._behind(records)
         ids_up = db_replicas.id_map(self._db)
         usages = self._read_usages()
-        moved = moves.list_all(self._db)
+        moved = moved_resources.list_all(self._db)
         for each in moved:
             ids_up = {**ids_up, each.pod_id: {**ids_up.get(each.pod_id, {}), each.bottom_id: each.top_id}}
         views = [

@@ -15,7 +15,8 @@ Amounts = Mapping[str, int]
 
 UNLIMITED = -1
 
-#: Counted over all pods, by service; members for each server group, by asking the pods (``gateway.members``).
+#: Counted over all pods, by service; members for each server group, by asking the pods
+#: (``nova_apigw.server_groups.members``).
 COUNTED = {
     'compute': ('instances', 'cores', 'ram', 'server_groups', 'server_group_members'),
     'volume': ('volumes', 'gigabytes', 'snapshots', 'backups', 'backup_gigabytes', 'groups'),

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
-from trio2o.web import authtoken, controller, counted, faults, front, layers, policies
+from trio2o.web import dispatch, faults, policies
+from trio2o.web.middleware import auth_token, layers, public_paths, request_metrics
 
 if TYPE_CHECKING:
-    from trio2o.web.controller import Versions
+    from trio2o.runtime import Runtime
+    from trio2o.web.dispatch import Versions
     from trio2o.web.service import Service
 
 
 def build_app(
-    service: Service, conf: cfg.ConfigOpts, runtime: Any, versions: Versions, http_adapter: Any = None
+    service: Service, conf: cfg.ConfigOpts, runtime: Runtime, versions: Versions, http_adapter: Any = None
 ) -> Callable[..., Any]:
     """Build the service's application.
 
@@ -36,11 +38,11 @@ def build_app(
     :param versions: gives the microversions that can be promised now
     :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
     """
-    dispatcher = controller.Dispatcher(service, policies.Policies(conf, service), versions, runtime)
-    app: Any = controller.make_app(dispatcher)
-    app = authtoken.AuthToken(app, conf, http_adapter)
+    dispatcher = dispatch.Dispatcher(service, policies.Policies(conf, service), versions, runtime)
+    app: Any = dispatch.make_app(dispatcher)
+    app = auth_token.AuthToken(app, conf, http_adapter)
     app = layers.BodyLimit(app, conf)
-    app = front.Front(app, service, conf, versions, runtime)
+    app = public_paths.Front(app, service, conf, versions, runtime)
     app = layers.RequestId(app, service.compat_request_id)
     app = layers.proxy_headers(app, conf)
-    return counted.Counted(faults.FaultWrapper(app, service), service.name)
+    return request_metrics.Counted(faults.FaultWrapper(app, service), service.name)

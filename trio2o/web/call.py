@@ -13,6 +13,7 @@ import orjson
 
 if TYPE_CHECKING:
     from trio2o.context import RequestContext
+    from trio2o.runtime import Runtime
     from trio2o.web.microversion import Version
     from trio2o.web.operations import Operation
     from trio2o.web.service import Service
@@ -41,7 +42,7 @@ class Call:
     body: bytes
     version: Version | None
     params: dict[str, str]
-    runtime: Any = field(repr=False, compare=False, default=None)
+    runtime: Runtime = field(repr=False, compare=False)
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:

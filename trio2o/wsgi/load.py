@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trio2o import concurrency, memory
+from trio2o import concurrency, gc_tuning
 
 FILES = 'OS_TRIO2O_CONFIG_FILES'
 DIRECTORY = 'OS_TRIO2O_CONFIG_DIR'
@@ -28,7 +28,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     from trio2o import rpc, version
     from trio2o.conf import files
     from trio2o.runtime import build_runtime, build_service
-    from trio2o.web.access_log import AccessLog
+    from trio2o.web.middleware.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
     files.check(conf)
@@ -38,7 +38,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
     application = AccessLog(build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
-    memory.settle()
+    gc_tuning.settle()
     return application
 
 

@@ -17,11 +17,10 @@ from typing import Any
 from trio2o import exception
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.gateway.kinds import ROUTED
-from trio2o.gateway.resource import Item, Resource
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
-from trio2o.sync.engine import CHANGED, CONFLICT, KNOWN, NEW, Meeting
+from trio2o.replication.replicator import CHANGED, CONFLICT, KNOWN, NEW, Meeting
+from trio2o.resources import ROUTED, Item, Resource
 from trio2o.xjob.jobs.base import Task, TryAgain
 from trio2o.xjob.routes import Compared, Routes, Taken, split_deleted
 

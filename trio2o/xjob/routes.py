@@ -16,11 +16,11 @@ from urllib.parse import quote
 from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, Routing
-from trio2o.gateway import listing
-from trio2o.gateway.measure import VERSIONS, deltas_of, measure, user_of
-from trio2o.gateway.resource import Item, Resource
 from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
+from trio2o.quota.usage import VERSIONS, deltas_of, measure, user_of
+from trio2o.resources import Item, Resource
+from trio2o.routing import pod_lists
 from trio2o.xjob.jobs.base import Task
 
 LOG = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Routes:
         :raises Refused: there is no such marker, for one
         """
         seen: set[str] = set()
-        for page in listing.pages(self._db, self._api(self.pod), self.resource, marker=marker, **query):
+        for page in pod_lists.pages(self._db, self._api(self.pod), self.resource, marker=marker, **query):
             self._task.check()
             yield [item for item in page if item['id'] not in seen]
             seen.update(item['id'] for item in page)

@@ -14,7 +14,11 @@ import testtools
 
 TOP = pathlib.Path(__file__).parents[3]
 #: Not Python, and missed only when it is used.
-DATA = ('trio2o/db/migrations/script.py.mako', 'trio2o/api/page/templates/overview.html', 'trio2o/api/page/style.css')
+DATA = (
+    'trio2o/db/migrations/script.py.mako',
+    'trio2o/dashboard/templates/overview.html',
+    'trio2o/dashboard/style.css',
+)
 
 
 class TestPackage(testtools.TestCase):

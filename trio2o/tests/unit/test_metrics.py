@@ -14,7 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from trio2o import metrics
-from trio2o.observe.figures import _families
+from trio2o.metrics.database import _families
 from trio2o.tests.fixtures.wsgi import get
 
 TOP = pathlib.Path(__file__).resolve().parents[3]

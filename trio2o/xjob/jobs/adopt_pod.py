@@ -6,7 +6,7 @@ The state of the pod does not matter: an operator asked for it. One in maintenan
 
 from __future__ import annotations
 
-from trio2o.sync.quotas import free_of_limits
+from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.adoption import Adoption
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh

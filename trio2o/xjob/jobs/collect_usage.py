@@ -13,7 +13,7 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
-from trio2o.db import errors, usages
+from trio2o.db import errors, pod_usages
 from trio2o.db.session import utcnow
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
@@ -63,7 +63,7 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
         try:
             found = read(api, check)
             if found is not None:
-                usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
+                pod_usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
                 told.append(service)
         except (exception.PodError, exception.ServiceUnavailable, Refused) as error:
             LOG.warning('%s of pod %s tells no usage: %s', service, pod.name, error)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from trio2o.db import twins
+from trio2o.db import server_group_copies
 from trio2o.db.records import Twin
 from trio2o.db.session import utcnow
-from trio2o.gateway.kinds import SERVER_GROUP
 from trio2o.pods.podapi import PodApi, Refused
+from trio2o.resources import SERVER_GROUP
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 _KINDS = {SERVER_GROUP.type: SERVER_GROUP}
@@ -24,11 +24,11 @@ class DropTwins:
         if not pod.is_asked:
             raise TryAgain(f'pod {pod.name} is in maintenance')
         gone = 0
-        for twin in twins.ending(task.runtime.db, pod.id):
+        for twin in server_group_copies.ending(task.runtime.db, pod.id):
             kind = _KINDS[twin.resource_type]
             api = PodApi(task.runtime.client, task.runtime.identity, pod, kind.service)
             if self._drop(api, kind.path, twin):
-                twins.drop(task.runtime.db, twin.id)
+                server_group_copies.drop(task.runtime.db, twin.id)
                 gone += 1
             task.progress(gone=gone)
 

@@ -14,10 +14,20 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from trio2o.db import bindings, routings
-from trio2o.gateway.kinds import BACKUP, GROUP, GROUP_SNAPSHOT, SERVER, SERVER_GROUP, SNAPSHOT, TRANSFER, VOLUME
-from trio2o.gateway.resource import Item, Resource
 from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
+from trio2o.resources import (
+    BACKUP,
+    GROUP,
+    GROUP_SNAPSHOT,
+    SERVER,
+    SERVER_GROUP,
+    SNAPSHOT,
+    TRANSFER,
+    VOLUME,
+    Item,
+    Resource,
+)
 from trio2o.xjob.jobs.base import GiveUp, Task, TryAgain
 
 LOG = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trio2o.db import jobs, moves, routings
+from trio2o.db import jobs, moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.gateway.kinds import UNFOLLOWED
+from trio2o.resources import UNFOLLOWED
 from trio2o.xjob.jobs.base import Task
 
 #: Deleted flavors, keypairs and types are remembered this long: a pod's list that was read before the
@@ -35,6 +35,6 @@ class PurgeHistory:
                 task.check()
                 if not gone:
                     break
-        moves.purge(runtime.db, now - timedelta(hours=GONE_HOURS))
+        moved_resources.purge(runtime.db, now - timedelta(hours=GONE_HOURS))
         objects = runtime.sync.forget_gone(now - timedelta(hours=GONE_HOURS))
         task.progress(objects=objects, **removed)

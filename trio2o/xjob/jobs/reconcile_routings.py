@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.gateway.kinds import ROUTED
-from trio2o.gateway.resource import Resource
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
+from trio2o.resources import ROUTED, Resource
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.routes import Routes, Taken, split_deleted
 

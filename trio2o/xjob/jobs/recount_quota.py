@@ -11,9 +11,9 @@ import logging
 
 from trio2o import exception
 from trio2o.db import quotas
-from trio2o.gateway.settle import LISTED, NotNow, Settler, Where
 from trio2o.pods.podapi import Refused
 from trio2o.quota.amounts import COUNTS
+from trio2o.quota.settle import LISTED, NotNow, Settler, Where
 from trio2o.xjob.jobs.base import Task, TryAgain
 
 LOG = logging.getLogger(__name__)

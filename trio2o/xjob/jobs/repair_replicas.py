@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o.pods.podapi import Refused
-from trio2o.sync.quotas import free_of_limits
+from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 

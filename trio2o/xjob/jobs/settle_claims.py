@@ -4,7 +4,7 @@ no pod answered, and of those whose process died."""
 
 from __future__ import annotations
 
-from trio2o.gateway.settle import Settler
+from trio2o.quota.settle import Settler
 from trio2o.xjob.jobs.base import Task
 
 _AT_ONCE = 100

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1.0/jobs, /replicas and /usages."""
 
-from trio2o.db import jobs, replicas, usages
+from trio2o.db import jobs, pod_usages, replicas
 from trio2o.tests.functional.api.base import AdminApiTestCase
 
 
@@ -80,7 +80,7 @@ class TestReplicas(AdminApiTestCase):
         self.assertRefused(400, 'marker', self.api.get('/replicas?marker=nope'))
 
     def test_usages(self):
-        usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', {'vcpus': 8})
+        pod_usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', {'vcpus': 8})
         (usage,) = self.assertAnswer(200, self.api.get('/usages'))['usages']
         self.assertEqual(('Pod1', 'compute', {'vcpus': 8}), (usage['pod_name'], usage['service'], usage['data']))
         self.assertEqual([], self.api.get('/usages?service=volume')['usages'])

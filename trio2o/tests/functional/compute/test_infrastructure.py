@@ -4,7 +4,7 @@
 import datetime
 
 from trio2o.lab.emulated.faults import Refuse
-from trio2o.nova_apigw import hosts
+from trio2o.nova_apigw import hypervisors
 from trio2o.tests.functional.conversations.base import ConversationTest
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -101,7 +101,7 @@ class TestServices(InfraTest):
     def test_a_process_that_never_saw_the_pod(self):
         self.get('/os-services')
         self.break_pod('Pod2', Refuse())
-        hosts._recorded.clear()
+        hypervisors._recorded.clear()
         services = self.get('/os-services', '2.69')['services']
         self.assertEqual({'binary': 'nova-compute', 'host': 'pod2-compute-1', 'status': 'UNKNOWN'}, services[-1])
         self.cloud.pod('Pod2').nova.faults.clear()
@@ -125,8 +125,10 @@ class TestServices(InfraTest):
 
 class TestHosts(InfraTest):
     def test_list_by_zone(self):
-        hosts = self.get('/os-hosts?zone=az2')['hosts']
-        self.assertEqual({'pod2-compute-1'}, {host['host_name'] for host in hosts if host['service'] == 'compute'})
+        hypervisors = self.get('/os-hosts?zone=az2')['hosts']
+        self.assertEqual(
+            {'pod2-compute-1'}, {host['host_name'] for host in hypervisors if host['service'] == 'compute'}
+        )
         self.assertEqual(6, len(self.get('/os-hosts')['hosts']))
 
     def test_show(self):

@@ -3,7 +3,7 @@
 
 from concurrent import futures
 
-from trio2o.db import quotas, twins
+from trio2o.db import quotas, server_group_copies
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Slow, Status
 from trio2o.tests.functional.compute.test_infrastructure import InfraTest
 from trio2o.tests.functional.conversations.base import ids
@@ -108,7 +108,7 @@ class TestServersInAnyZone(GroupsTest):
         self.booted(group['id'], 'az2')
         self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
         self.assertEqual(([], []), (self.groups_in('Pod1'), self.groups_in('Pod2')))
-        self.assertEqual([], twins.of(self.cloud.runtime.db, 'server_group', group['id']))
+        self.assertEqual([], server_group_copies.of(self.cloud.runtime.db, 'server_group', group['id']))
         answer = self.boot(group['id'], 'az2')
         self.assertEqual((400, f'Instance group {group["id"]} could not be found.'), (answer.status, answer.fault))
 

@@ -8,10 +8,10 @@ to say, with its own links and its own name for the zone.
 import json
 
 from trio2o import cinder_apigw, nova_apigw
-from trio2o.gateway.forward import Forward
-from trio2o.gateway.kinds import ATTACHMENT, BACKUP, GROUP, MESSAGE, SERVER, SNAPSHOT, TRANSFER, VOLUME
+from trio2o.gateway.handlers.forward import Forward
 from trio2o.lab.emulated.cinder import backups, groups, messages, records, transfers
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status
+from trio2o.resources import ATTACHMENT, BACKUP, GROUP, MESSAGE, SERVER, SNAPSHOT, TRANSFER, VOLUME
 from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trio2o import cinder_apigw, nova_apigw
-from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.place import Place
+from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.lab.emulated.cinder import records
 from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 

@@ -7,7 +7,7 @@ import testtools
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
-from trio2o.sync.engine import Engine
+from trio2o.replication.replicator import Engine
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 

@@ -4,8 +4,8 @@
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, replicas, routings
-from trio2o.gateway.kinds import ROUTED
 from trio2o.lab.emulated.faults import Status
+from trio2o.resources import ROUTED
 from trio2o.tests.functional.jobs.base import JobsCase
 from trio2o.xjob.manager import JobManager
 

@@ -15,7 +15,7 @@ from trio2o.db import jobs as db_jobs
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.fixtures.wsgi import get
-from trio2o.web.access_log import AccessLog
+from trio2o.web.middleware.access_log import AccessLog
 
 OURS = 'req-11111111-2222-3333-4444-555555555555'
 FORMAT = '%(levelname)s %(name)s [%(global_request_id)s %(request_id)s %(user_identity)s] %(message)s'
@@ -124,7 +124,7 @@ class TestInLogs(RequestIdTestCase):
             start_response('200 OK', [('X-Openstack-Request-Id', environ['answered'])])
             return [b'']
 
-        logged = self.useFixture(fixtures.FakeLogger('trio2o.web.access_log', level=logging.INFO))
+        logged = self.useFixture(fixtures.FakeLogger('trio2o.web.middleware.access_log', level=logging.INFO))
         for answered, end in (('req-theirs', ' req-ours pod: req-theirs'), ('req-ours', ' req-ours')):
             get(AccessLog(app), '/x', answered=answered)
             self.assertTrue(logged.output.rstrip('\n').endswith(end), logged.output)

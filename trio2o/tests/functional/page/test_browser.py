@@ -11,7 +11,7 @@ import testtools
 from trio2o import concurrency
 from trio2o.db import bindings as db_bindings
 from trio2o.db import jobs as db_jobs
-from trio2o.db import usages as db_usages
+from trio2o.db import pod_usages as db_usages
 from trio2o.lab.emulated import faults
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures import browser

@@ -10,7 +10,7 @@ import fixtures
 from trio2o import api as admin_api
 from trio2o.db import bindings as db_bindings
 from trio2o.db import jobs as db_jobs
-from trio2o.db import usages as db_usages
+from trio2o.db import pod_usages as db_usages
 from trio2o.lab.emulated import faults
 from trio2o.pods.usage import Amount, Usage
 from trio2o.runtime import build_runtime

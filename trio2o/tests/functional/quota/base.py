@@ -4,7 +4,7 @@
 import testtools
 
 from trio2o.db import quotas
-from trio2o.gateway.settle import Settler
+from trio2o.quota.settle import Settler
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 #: Nobody waits for pods that answer at once.

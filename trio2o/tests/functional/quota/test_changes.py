@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What changes the use of the quota after something was made: each operation, and what was told to nobody."""
 
-from trio2o.db import quotas, routings, twins
+from trio2o.db import quotas, routings, server_group_copies
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -225,11 +225,11 @@ class TestServerGroups(ChangesCase):
         """Its id in the pod is known a moment later; until then nothing there can be told from it."""
         group = self.make()
         pod_id = self.cloud.pod_ids['Pod2']
-        twin, _is_mine = twins.begin(self.db, 'server_group', group, pod_id, self.project, 60.0)
+        twin, _is_mine = server_group_copies.begin(self.db, 'server_group', group, pod_id, self.project, 60.0)
         made = self.make(client=self.cloud.direct('Pod2'))
         self.recount()
         self.assertUsed(server_groups=1)
-        twins.made(self.db, twin.id, made)
+        server_group_copies.made(self.db, twin.id, made)
         self.recount()
         self.assertUsed(server_groups=1)
 

@@ -15,11 +15,11 @@ import testtools
 
 from trio2o.db import jobs, models, pods, quotas
 from trio2o.db.session import utcnow
-from trio2o.gateway.settle import Settler
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
-from trio2o.quota.engine import Asked
+from trio2o.quota.claims import Asked
+from trio2o.quota.settle import Settler
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture

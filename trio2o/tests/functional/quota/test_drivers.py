@@ -2,7 +2,7 @@
 """Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
 
 from trio2o.lab.emulated.faults import DropAfter
-from trio2o.quota.engine import BadOption, load_driver
+from trio2o.quota.claims import BadOption, load_driver
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.functional.quota.base import QuotaCase
 

@@ -5,7 +5,7 @@ import datetime
 
 import fixtures
 
-from trio2o.db import usages
+from trio2o.db import pod_usages
 from trio2o.db.session import utcnow
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
@@ -116,9 +116,9 @@ class TestUsages(SchedulingTest):
 
     def test_age(self):
         pod_id = self.cloud.pod_ids['Pod1']
-        row = usages.get(self.cloud.runtime.db, pod_id, 'compute')
+        row = pod_usages.get(self.cloud.runtime.db, pod_id, 'compute')
         then = utcnow() - datetime.timedelta(hours=1)
-        usages.set_(self.cloud.runtime.db, pod_id, 'compute', row.data, then)
+        pod_usages.set_(self.cloud.runtime.db, pod_id, 'compute', row.data, then)
         (usage,) = self.get(pod_name='Pod1', service='compute')['usages']
         self.assertTrue(usage['is_stale'])
         self.assertTrue(3590 < usage['age_seconds'] < 3700)
@@ -137,12 +137,12 @@ class TestUsages(SchedulingTest):
         pod_id = self.cloud.pod_ids['Pod3']
         self.cloud.runtime.jobs.submit('refresh_endpoints', 'all', None)
         self.cloud.run_jobs()
-        before = usages.get(self.cloud.runtime.db, pod_id, 'compute')
+        before = pod_usages.get(self.cloud.runtime.db, pod_id, 'compute')
         jobs = self.cloud.lab.pod('Pod3').placement.requests
         jobs.clear()
         self.collect()
         self.assertEqual([], list(jobs))
-        self.assertEqual(before, usages.get(self.cloud.runtime.db, pod_id, 'compute'))
+        self.assertEqual(before, pod_usages.get(self.cloud.runtime.db, pod_id, 'compute'))
 
     def test_who_may(self):
         self.assertEqual(403, self.api.get('/usages', as_='demo').status)

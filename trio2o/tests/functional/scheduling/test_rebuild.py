@@ -3,11 +3,11 @@
 
 import time
 
-from trio2o.db import moves, routings
+from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.gateway import rebuild
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.nova_apigw import SERVICE
+from trio2o.nova_apigw.servers.rows import reschedule
 from trio2o.runtime import build_runtime
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
@@ -20,7 +20,7 @@ class RebuildTest(SchedulingTest):
     def setUp(self):
         super().setUp()
         self.capacity('Pod1', 0)
-        self.addCleanup(rebuild.CLOCKWORK._later.clear)
+        self.addCleanup(reschedule.CLOCKWORK._later.clear)
 
     def wait_for(self, is_so, seconds=30.0):
         deadline = time.monotonic() + seconds
@@ -39,7 +39,7 @@ class RebuildTest(SchedulingTest):
 
     def wait_until_quiet(self):
         """Until nothing more is watched or deleted."""
-        self.wait_for(lambda: not len(rebuild.CLOCKWORK))
+        self.wait_for(lambda: not len(reschedule.CLOCKWORK))
 
     def boot_moved(self, **server):
         """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
@@ -152,9 +152,9 @@ class TestNoValidHost(RebuildTest):
         self.cloud.pod('Pod2').nova.settle(everything=True)
         self.assertEqual(404, self.nova.get(f'/servers/{top_id}').status)
         self.assertTrue(self.cloud.pod('Pod2').nova.servers[bottom_id]['deleted'])
-        self.assertEqual(1, len(moves.list_all(self.cloud.runtime.db)))
-        moves.purge(self.cloud.runtime.db, utcnow())
-        self.assertEqual([], list(moves.list_all(self.cloud.runtime.db)))
+        self.assertEqual(1, len(moved_resources.list_all(self.cloud.runtime.db)))
+        moved_resources.purge(self.cloud.runtime.db, utcnow())
+        self.assertEqual([], list(moved_resources.list_all(self.cloud.runtime.db)))
 
     def test_on_to_a_third_pod(self):
         self.capacity('Pod2', 0)
@@ -205,4 +205,4 @@ class TestSwitchedOff(RebuildTest):
     def test_stays_as_the_pod_left_it(self):
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ERROR')
-        self.assertEqual(0, len(rebuild.CLOCKWORK))
+        self.assertEqual(0, len(reschedule.CLOCKWORK))

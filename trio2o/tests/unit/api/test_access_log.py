@@ -5,7 +5,7 @@ import hypothesis
 import testtools
 from hypothesis import strategies as st
 
-from trio2o.web.access_log import path_of
+from trio2o.web.middleware.access_log import path_of
 
 
 def path(path_info, query=''):

@@ -8,12 +8,12 @@ import yaml
 
 import trio2o.tests
 from trio2o.cinder_apigw import SERVICE
-from trio2o.gateway.forward import AskAny, Forward
-from trio2o.gateway.gather import Gather
-from trio2o.gateway.place import Place
-from trio2o.gateway.quotas import ClassRead, LimitsRead, QuotaRead
-from trio2o.gateway.replicate import ReplicatedRead, ReplicatedWrite
-from trio2o.gateway.sum import Sum
+from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.quota_sets import ClassRead, LimitsRead, QuotaRead
+from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.sum import Sum
 from trio2o.web.microversion import Version
 
 DATA = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'cinder-operations.yaml'

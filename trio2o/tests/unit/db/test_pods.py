@@ -5,7 +5,7 @@ from concurrent import futures
 
 import sqlalchemy
 
-from trio2o.db import bindings, errors, models, pods, replicas, routings, usages
+from trio2o.db import bindings, errors, models, pod_usages, pods, replicas, routings
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -87,19 +87,19 @@ class TestPods(DatabaseTest):
         routings.record(self.db, resource_type='server', top_id='a', pod_id=self.pod1, project_id='project')
         flavor = replicas.upsert_object(self.db, 'flavor', '1', {})
         replicas.set_replica(self.db, flavor.id, self.pod1, generation=1, state='in_sync')
-        usages.set_(self.db, self.pod1, 'compute', {})
+        pod_usages.set_(self.db, self.pod1, 'compute', {})
         self.assertTrue(pods.delete(self.db, self.pod1))
         self.assertFalse(pods.delete(self.db, self.pod1))
         self.assertEqual([], bindings.current(self.db, 'project'))
         self.assertIsNone(routings.get(self.db, 'server', 'a'))
         self.assertEqual([], replicas.list_replicas(self.db))
-        self.assertEqual([], usages.list_all(self.db))
+        self.assertEqual([], pod_usages.list_all(self.db))
         self.assertIsNotNone(pods.get(self.db, self.pod2))
 
     def test_usages(self):
-        self.assertIsNone(usages.get(self.db, self.pod1, 'compute'))
-        usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
-        usage = usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)
+        self.assertIsNone(pod_usages.get(self.db, self.pod1, 'compute'))
+        pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
+        usage = pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)
         self.assertEqual(({'vcpus': 2}, NOON), (usage.data, usage.collected_at))
-        self.assertEqual(usage, usages.get(self.db, self.pod1, 'compute'))
-        self.assertRaises(errors.NotFound, usages.set_, self.db, 'nowhere', 'compute', {})
+        self.assertEqual(usage, pod_usages.get(self.db, self.pod1, 'compute'))
+        self.assertRaises(errors.NotFound, pod_usages.set_, self.db, 'nowhere', 'compute', {})

@@ -11,7 +11,7 @@ import testtools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio2o.gateway.merge import After, Order, Part, merge
+from trio2o.gateway.lists.merge import After, Order, Part, merge
 
 SPARE = 4
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio2o.gateway import translate
-from trio2o.gateway.kinds import SERVER, VOLUME
 from trio2o.gateway.translate import PodNames
+from trio2o.resources import SERVER, VOLUME
 from trio2o.web.call import Answer
 
 TOP = 'http://top:19998'

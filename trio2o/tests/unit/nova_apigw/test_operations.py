@@ -8,7 +8,7 @@ import yaml
 
 import trio2o.tests
 from trio2o.nova_apigw import SERVICE
-from trio2o.nova_apigw.gone import Gone
+from trio2o.nova_apigw.removed_apis import Gone
 
 FILE = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'nova-operations.yaml'
 #: Rows for actions that nobody knows, one for each path that has actions: a pod refuses them in Nova's words.

@@ -10,11 +10,11 @@ from sqlalchemy import event
 from trio2o import metrics
 from trio2o.db import figures as db_figures
 from trio2o.db import jobs as db_jobs
+from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
-from trio2o.db import usages as db_usages
 from trio2o.db.session import Database
-from trio2o.observe.figures import Figures
+from trio2o.metrics.database import Figures
 from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures.conf import ConfFixture

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from trio2o import exception
 from trio2o.db.records import Pod
-from trio2o.observe import probe
-from trio2o.observe.probe import Level, Limits, Probe, Watch, judge
+from trio2o.pods import health_check
 from trio2o.pods.endpoints import Endpoint
+from trio2o.pods.health_check import Level, Limits, Probe, Watch, judge
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.web.call import Answer, dump_json
@@ -101,19 +101,19 @@ class TestAnswers(testtools.TestCase):
             ([], ('', '')),
             (None, ('', '')),
         ):
-            self.assertEqual(expected, probe._versions(Answer(200, [], dump_json(document))), document)
-        self.assertEqual(('', ''), probe._versions(Answer(200, [], b'<html>')))
-        self.assertEqual(('', ''), probe._versions(Answer(401, [], b'{"version": {"version": "2.1"}}')))
+            self.assertEqual(expected, health_check._versions(Answer(200, [], dump_json(document))), document)
+        self.assertEqual(('', ''), health_check._versions(Answer(200, [], b'<html>')))
+        self.assertEqual(('', ''), health_check._versions(Answer(401, [], b'{"version": {"version": "2.1"}}')))
 
     @hypothesis.given(st.integers(0, 2**31), st.floats(-100000, 100000))
     def test_skew(self, now, ahead):
         answer = Answer(200, [('Date', formatdate(max(0, now + ahead), usegmt=True))])
-        found = probe._skew(answer, now)
+        found = health_check._skew(answer, now)
         self.assertLess(abs(found - (max(0, now + ahead) - now)), 1.2)
 
     def test_no_time(self):
         for headers in ([], [('Date', 'soon')], [('Date', '')]):
-            self.assertIsNone(probe._skew(Answer(200, headers), 0))
+            self.assertIsNone(health_check._skew(Answer(200, headers), 0))
 
     def test_breaker(self):
         for status, is_open in ((200, False), (404, False), (500, False), (502, True), (504, True), (None, True)):

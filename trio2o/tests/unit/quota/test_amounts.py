@@ -5,12 +5,12 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio2o.cinder_apigw.refusals import over
+from trio2o.cinder_apigw.quota_errors import over
 from trio2o.conf.quota import DEFAULTS
 from trio2o.db.quotas import OF_USERS, Bound, Exceeded
 from trio2o.nova_apigw.refusals import too_many
 from trio2o.quota import amounts
-from trio2o.quota.engine import Asked, Refused
+from trio2o.quota.claims import Asked, Refused
 
 NAMES = st.sampled_from(sorted(DEFAULTS))
 AMOUNTS = st.dictionaries(NAMES, st.integers(0, 1000), max_size=5)

@@ -7,8 +7,8 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio2o.sync import reconcile
-from trio2o.sync.reconcile import (
+from trio2o.replication import reconcile
+from trio2o.replication.reconcile import (
     AddMembers,
     DropItems,
     Found,

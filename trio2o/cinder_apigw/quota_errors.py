@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Cinder refuses what is over the quota: 413, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trio2o import exception
+from trio2o.quota.claims import Refused
+
+_CLASSES = {
+    'volumes': ('VolumeLimitExceeded', " for quota '{name}'."),
+    'snapshots': ('SnapshotLimitExceeded', ''),
+    'backups': ('BackupLimitExceeded', ''),
+    'groups': ('GroupLimitExceeded', ''),
+}
+
+
+def over(kind: str) -> Callable[[Refused], exception.TooLarge]:
+    """For what makes or changes things of a kind, as ``volumes``; the first limit that is broken is the one told."""
+
+    def refuse(refused: Refused) -> exception.TooLarge:
+        for each in refused.exceeded:
+            name = each.bound.resource
+            if 'gigabytes' in name:
+                return _error(_size(kind, name, each.requested, each.bound.limit, each.used))
+            if kind in name and kind in _CLASSES:
+                title, rest = _CLASSES[kind]
+                text = f'Maximum number of {kind} allowed ({each.bound.limit}) exceeded{rest.format(name=name)}'
+                return _error(f'{title}: {text}')
+        names = ', '.join(each.bound.resource for each in refused.exceeded)
+        return _error(f'UnexpectedOverQuota: Unexpected over quota on {names}.')
+
+    return refuse
+
+
+def _size(kind: str, name: str, requested: int, limit: int, used: int) -> str:
+    numbers = f'Requested {requested}G, quota is {limit}G and {used}G has been consumed.'
+    if kind == 'backups':
+        return (
+            'VolumeBackupSizeExceedsAvailableQuota: Requested backup exceeds allowed Backup gigabytes quota. '
+            f'{numbers}'
+        )
+    return f'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed {name} quota. {numbers}'
+
+
+def _error(text: str) -> exception.TooLarge:
+    return exception.TooLarge(text, {'Retry-After': '0'})

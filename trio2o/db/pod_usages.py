@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capacity and use of the pods, as they were last read."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+
+from trio2o.db import models
+from trio2o.db.errors import NotFound
+from trio2o.db.query import Columns, insert_or_ignore
+from trio2o.db.records import PodUsage
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+
+_USAGES = Columns(PodUsage, models.PodUsage)
+_U = models.PodUsage
+_TIMES = sqlalchemy.select(_U.pod_id, _U.service, _U.collected_at).order_by(_U.pod_id, _U.service)
+
+
+def get(db: Database, pod_id: str, service: str) -> PodUsage | None:
+    with db.reader() as session:
+        return _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
+
+
+def list_all(db: Database) -> list[PodUsage]:
+    with db.reader() as session:
+        return _USAGES.all(session, _USAGES.select.order_by(_U.pod_id, _U.service))
+
+
+def times(db: Database) -> list[tuple[str, str, datetime]]:
+    """When each was read, to tell whether anything has changed."""
+    return [tuple(row) for row in db.rows(_TIMES, {})]
+
+
+@retry_on_deadlock
+def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datetime | None = None) -> PodUsage:
+    """Replace what is known of one service of a pod.
+
+    :raises NotFound: there is no such pod
+    """
+    values = {'data': data, 'collected_at': collected_at or utcnow()}
+    change = sqlalchemy.update(_U).where(_U.pod_id == pod_id, _U.service == service)
+    try:
+        with db.writer() as session:
+            if not insert_or_ignore(session, _U, [{'pod_id': pod_id, 'service': service, **values}]):
+                session.execute(change.values(**values))
+            usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
+    except db_exc.DBReferenceError as error:
+        raise NotFound('pod', pod_id) from error
+    if usage is None:
+        raise NotFound('pod', pod_id)
+    return usage

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is counted for Prometheus, every figure of it; and the application that serves them at ``/metrics``.
+
+Those who count call a function here and know nothing of Prometheus. Labels take few values: names of operations
+come from the rows, never from a path. What stands in the database is no counter: see ``trio2o.metrics.database``.
+
+Processes that serve one port share a directory, ``PROMETHEUS_MULTIPROC_DIR``, and each of them answers with the sum
+of all. The commands make one when there are ``workers``; under uWSGI or gunicorn whoever configures those does.
+prometheus_client looks at the variable when it is imported, so it has to be set before.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
+from prometheus_client.metrics_core import Metric
+
+DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
+
+if os.environ.get(DIRECTORY):
+    os.makedirs(os.environ[DIRECTORY], exist_ok=True)
+
+# When a figure was first counted interests nobody, and is another series for each of them.
+prometheus_client.disable_created_metrics()
+
+#: Seconds, for what a client waits for.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+REQUESTS = Counter(
+    'trio2o_http_requests', 'Requests answered, by row of the operation table', ['service', 'operation', 'status']
+)
+REQUEST_SECONDS = Histogram(
+    'trio2o_http_request_seconds', 'Seconds until a request was answered', ['service', 'operation'], buckets=_SECONDS
+)
+POD_CALLS = Counter('trio2o_pod_calls', 'Calls to pods, by how they went', ['pod', 'service', 'outcome'])
+POD_CALL_SECONDS = Histogram(
+    'trio2o_pod_call_seconds', 'Seconds until a pod answered or was given up', ['pod', 'service'], buckets=_SECONDS
+)
+BREAKER_OPEN = Gauge(
+    'trio2o_breaker_open',
+    'Processes that leave a pod alone after failures',
+    ['pod', 'service'],
+    multiprocess_mode='livesum',
+)
+FANOUT_PODS = Histogram('trio2o_fanout_pods', 'Pods asked at once', buckets=(1, 2, 3, 5, 10, 20, 50, 100, 200))
+JOB_RUNS = Counter('trio2o_job_runs', 'Runs of jobs, by how they ended', ['type', 'outcome'])
+JOB_RUN_SECONDS = Histogram(
+    'trio2o_job_run_seconds',
+    'Seconds that runs of jobs took',
+    ['type'],
+    buckets=(0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
+)
+
+
+_OWN = (
+    REQUESTS,
+    REQUEST_SECONDS,
+    POD_CALLS,
+    POD_CALL_SECONDS,
+    BREAKER_OPEN,
+    FANOUT_PODS,
+    JOB_RUNS,
+    JOB_RUN_SECONDS,
+)
+
+
+class Collector(Protocol):
+    """What gives figures when it is asked for them."""
+
+    def collect(self) -> Iterable[Metric]: ...
+
+
+# Finding the child of a metric costs as much as counting; labels are few, so all of them are kept.
+@functools.cache
+def _requests(service: str, operation: str, status: str) -> tuple[Any, Any]:
+    return REQUESTS.labels(service, operation, status), REQUEST_SECONDS.labels(service, operation)
+
+
+@functools.cache
+def _pod_calls(pod: str, service: str, outcome: str) -> tuple[Any, Any]:
+    return POD_CALLS.labels(pod, service, outcome), POD_CALL_SECONDS.labels(pod, service)
+
+
+def request_answered(service: str, operation: str, status: str, seconds: float) -> None:
+    """:param operation: name of a row, or one of few words; :param status: three digits"""
+    count, latency = _requests(service, operation, status)
+    count.inc()
+    latency.observe(seconds)
+
+
+def pod_called(pod: str, service: str, outcome: str, seconds: float) -> None:
+    """:param outcome: ``2xx`` and the like, or what went wrong"""
+    count, latency = _pod_calls(pod, service, outcome)
+    count.inc()
+    latency.observe(seconds)
+
+
+def breaker_turned(pod: str, service: str, is_open: bool) -> None:
+    """The breaker of a pod opened or closed in this process."""
+    BREAKER_OPEN.labels(pod, service).set(int(is_open))
+
+
+def fanned_out(width: int) -> None:
+    FANOUT_PODS.observe(width)
+
+
+def job_ran(type: str, outcome: str, seconds: float) -> None:
+    """:param outcome: state of the job after its run; ``new`` when it is to be tried again"""
+    JOB_RUNS.labels(type, outcome).inc()
+    JOB_RUN_SECONDS.labels(type).observe(seconds)
+
+
+def application(figures: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
+    """The WSGI application that answers a scrape.
+
+    :param figures: what to give besides what is counted here
+    :param is_asked: whether a pod is asked now; nothing tells of the breaker of one that is not, or is gone
+    """
+    registry = CollectorRegistry()
+    registry.register(_Counted(is_asked))
+    if figures is not None:
+        registry.register(figures)
+    return prometheus_client.make_wsgi_app(registry)
+
+
+class _Counted:
+    """What this process has counted, or all that share its directory."""
+
+    def __init__(self, is_asked: Callable[[str], bool] | None) -> None:
+        self._is_asked = is_asked
+
+    def describe(self) -> Iterable[Metric]:
+        """So that a scrape may ask for some by name."""
+        return [family for metric in _OWN for family in metric.describe()]
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in _all_counted():
+            if metric.name == 'trio2o_breaker_open' and self._is_asked is not None:
+                metric.samples = [sample for sample in metric.samples if self._is_asked(sample.labels['pod'])]
+            yield metric
+
+
+def _all_counted() -> Iterable[Metric]:
+    directory = os.environ.get(DIRECTORY)
+    if not directory:
+        return prometheus_client.REGISTRY.collect()
+    if not os.path.isdir(directory):
+        return []
+    _forget_dead(directory)
+    return multiprocess.MultiProcessCollector(None, directory).collect()
+
+
+def _forget_dead(directory: str) -> None:
+    """Drop the gauges of processes that have died: nobody tells us of them. What they counted stays."""
+    for path in glob.glob(os.path.join(directory, 'gauge_live*_*.db')):
+        pid = path.rpartition('_')[2].removesuffix('.db')
+        if not _is_alive(pid):
+            try:
+                multiprocess.mark_process_dead(pid, directory)
+            except FileNotFoundError:
+                pass  # another process was faster
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return True
+
+
+_TRIES = 20
+_PAUSE_SECONDS = 0.1
+
+
+def clear_away() -> None:
+    """Remove the directory, if this process made it (``trio2o.cmd.early``)."""
+    pid, _colon, directory = os.environ.get('TRIO2O_METRICS_OWNER', '').partition(':')
+    tries = _TRIES if directory and pid == str(os.getpid()) else 0
+    while tries and os.path.isdir(directory):
+        # A worker that is still ending may put a file there meanwhile.
+        shutil.rmtree(directory, ignore_errors=True)
+        tries -= 1
+        time.sleep(_PAUSE_SECONDS if os.path.isdir(directory) else 0)

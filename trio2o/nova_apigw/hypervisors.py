@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts, hypervisors and services of all pods, for admins."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from oslo_db import exception as db_exc
+
+from trio2o.db import errors, pod_hosts
+from trio2o.gateway.admin.by_id import ForwardInfra
+from trio2o.gateway.admin.by_name import ForwardNamed, NameSource
+from trio2o.gateway.admin.ids import Kind, split_name
+from trio2o.gateway.admin.lists import InfraList, InfraPaging
+from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.translate import PodNames, zone_up
+from trio2o.nova_apigw.availability_zones import INTERNAL
+from trio2o.pods.registry import PodView
+from trio2o.resources import Item
+from trio2o.web.call import Call
+from trio2o.web.operations import Operation
+
+LOG = logging.getLogger(__name__)
+
+
+def rename(item: Item, names: PodNames) -> None:
+    """Services that serve no zone are in none of the pod's either."""
+    if item.get('zone') != INTERNAL:
+        item['zone'] = zone_up(item.get('zone'), names)
+
+
+HOST = Kind('Host', 'host', 'hosts', 'Compute host {id} could not be found.', rename=rename)
+HYPERVISOR = Kind(
+    'Hypervisor',
+    'hypervisor',
+    'hypervisors',
+    "Hypervisor with ID '{id}' could not be found.",
+    numbers=(('id',), ('service', 'id')),
+    uuids_from=(2, 53),
+)
+SERVICE = Kind('Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=rename)
+
+#: Hosts are known by the services on them.
+BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
+BY_NODE = NameSource('Hypervisor', '/os-hypervisors', 'hypervisors', 'hypervisor_hostname', lambda name: [])
+
+COMPUTE = 'nova-compute'
+#: From here on what cannot be reached is listed, with what is known of it.
+UNKNOWN_FROM = (2, 69)
+
+#: Seconds after which what is recorded of a pod is recorded again, as others may have.
+_RECORD_AGAIN = 300.0
+#: What this process recorded of a pod last, and when.
+_recorded: dict[str, tuple[list[str], float]] = {}
+
+
+def remember(call: Call, pod: PodView, services: list[Item]) -> None:
+    """Note the compute hosts of a pod out of all of its compute services."""
+    found = sorted({str(item.get('host')) for item in services if item.get('binary') == COMPUTE})
+    known, since = _recorded.get(pod.id, ([], 0.0))
+    if known == found and time.monotonic() - since < _RECORD_AGAIN:
+        return
+    try:
+        pod_hosts.set_(call.runtime.db, pod.id, found)
+    except (db_exc.DBError, errors.NotFound, ValueError):
+        LOG.exception('the compute hosts of pod %s could not be recorded', pod.name)
+        return
+    _recorded[pod.id] = (found, time.monotonic())
+
+
+def remember_listed(call: Call, pod: PodView, services: list[Item]) -> None:
+    """The same out of a list, unless that shows a part only."""
+    if all(name == 'binary' and value == COMPUTE for name, value in call.query):
+        remember(call, pod, services)
+
+
+def hosts_seen(call: Call, pod: PodView) -> list[str]:
+    """Compute hosts a pod had when it was last listed. It is all that can be told of a pod that is away."""
+    return pod_hosts.get(call.runtime.db, pod.id)
+
+
+def unknown_services(call: Call, pods: list[PodView]) -> list[Item]:
+    """Records for the compute services of pods that do not answer, as Nova gives them for a cell that is down."""
+    if call.version is None or call.version < UNKNOWN_FROM:
+        return []
+    query = dict(call.query)
+    if query.get('binary', COMPUTE) != COMPUTE:
+        return []
+    only, host = split_name(call, query['host']) if 'host' in query else (None, None)
+    return [
+        {'binary': COMPUTE, 'host': name, 'status': 'UNKNOWN'}
+        for pod in pods
+        for name in hosts_seen(call, pod)
+        if (only is None or only.id == pod.id) and host in (None, name)
+    ]
+
+
+def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
+    """Add up every number of the objects under a key."""
+
+    def combine(documents: list[dict[str, Any]]) -> dict[str, Any]:
+        total: dict[str, Any] = {}
+        for document in documents:
+            for name, value in document[key].items():
+                known = total.get(name, 0)
+                total[name] = known + value if isinstance(value, int | float) else known or value
+        return {key: total}
+
+    return combine
+
+
+_PAGES = InfraPaging((2, 33), 'hypervisors_links', whole_with=frozenset({'hypervisor_hostname_pattern'}))
+_HYPERVISORS = InfraList(HYPERVISOR, _PAGES, named=('hypervisor_hostname_pattern',))
+_HYPERVISOR = ForwardInfra(HYPERVISOR, '/os-hypervisors')
+_PATTERN = InfraList(HYPERVISOR)
+
+_HOST = ForwardNamed(HOST, BY_HOST)
+#: GETs by which a host changes.
+_POWER = ForwardNamed(HOST, BY_HOST, is_repeated=False)
+_SERVICE = ForwardInfra(SERVICE, '/os-services', is_shown=False)
+_SERVICE_BY_HOST = ForwardNamed(SERVICE, BY_HOST, ('host',))
+
+
+def _host(name: str, path: str = '', method: str = 'GET') -> Operation:
+    return Operation(f'hosts.{name}', method, '/os-hosts/{id}' + path, _POWER if path else _HOST, max_version=(2, 42))
+
+
+def _service(name: str, path: str, min_version: tuple[int, int] | None = None) -> Operation:
+    return Operation(
+        f'services.{name}',
+        'PUT',
+        f'/os-services/{path}',
+        _SERVICE_BY_HOST,
+        min_version=min_version,
+        max_version=(2, 52),
+    )
+
+
+OPERATIONS = [
+    Operation('hosts.list', 'GET', '/os-hosts', InfraList(HOST, zoned=('zone',)), max_version=(2, 42)),
+    _host('show'),
+    _host('update', method='PUT'),
+    _host('reboot', '/reboot'),
+    _host('shutdown', '/shutdown'),
+    _host('startup', '/startup'),
+    Operation('hypervisors.list', 'GET', '/os-hypervisors', _HYPERVISORS),
+    Operation('hypervisors.list_detail', 'GET', '/os-hypervisors/detail', _HYPERVISORS),
+    Operation(
+        'hypervisors.statistics',
+        'GET',
+        '/os-hypervisors/statistics',
+        Sum(add_numbers('hypervisor_statistics')),
+        max_version=(2, 87),
+    ),
+    Operation('hypervisors.show', 'GET', '/os-hypervisors/{id}', _HYPERVISOR),
+    Operation('hypervisors.search', 'GET', '/os-hypervisors/{id}/search', _PATTERN, max_version=(2, 52)),
+    Operation('hypervisors.servers', 'GET', '/os-hypervisors/{id}/servers', _PATTERN, max_version=(2, 52)),
+    Operation('hypervisors.uptime', 'GET', '/os-hypervisors/{id}/uptime', _HYPERVISOR, max_version=(2, 87)),
+    Operation(
+        'services.list',
+        'GET',
+        '/os-services',
+        InfraList(SERVICE, named=('host',), stand_ins=unknown_services, seen=remember_listed),
+    ),
+    _service('disable', 'disable'),
+    _service('disable_log_reason', 'disable-log-reason'),
+    _service('enable', 'enable'),
+    _service('force_down', 'force-down', (2, 11)),
+    Operation('services.update', 'PUT', '/os-services/{id}', _SERVICE, min_version=(2, 53)),
+    Operation('services.delete', 'DELETE', '/os-services/{id}', _SERVICE),
+]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``os-volumes_boot``: servers by another name, up to 2.102, with the actions of servers themselves alone."""
+
+from __future__ import annotations
+
+from trio2o.gateway.handlers.forward import AskAny
+from trio2o.nova_apigw.servers.rows import CREATE, DELETE, FORWARD, handler_of, server_list
+from trio2o.web.operations import Handler, Operation
+
+_PATH = '/os-volumes_boot'
+_LAST = (2, 102)
+_ACTIONS = (
+    'confirmResize',
+    'createImage',
+    'os-start',
+    'os-stop',
+    'reboot',
+    'rebuild',
+    'resize',
+    'revertResize',
+    'trigger_crash_dump',
+)
+
+
+def _row(name: str, method: str, path: str, handler: Handler) -> Operation:
+    return Operation(f'volumes_boot.{name}', method, _PATH + path, handler, max_version=_LAST)
+
+
+OPERATIONS = [
+    _row('list', 'GET', '', server_list('/servers', is_detailed=False)),
+    _row('list_detail', 'GET', '/detail', server_list('/servers', is_detailed=True)),
+    _row('create', 'POST', '', CREATE),
+    _row('show', 'GET', '/{id}', FORWARD),
+    _row('update', 'PUT', '/{id}', FORWARD),
+    _row('delete', 'DELETE', '/{id}', DELETE),
+    _row('action', 'POST', '/{id}/action', AskAny()),
+    *(
+        Operation(
+            f'volumes_boot.action.{key}',
+            'POST',
+            _PATH + '/{id}/action',
+            handler_of(key),
+            action=key,
+            min_version=(2, 17) if key == 'trigger_crash_dump' else None,
+            max_version=_LAST,
+        )
+        for key in _ACTIONS
+    ),
+]

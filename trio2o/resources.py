@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the handlers have to know of a kind of resource; the services fill it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of resource with ids of its own.
+
+    :ivar type: its name in routings: ``server``
+    :ivar service: ``compute`` or ``volume``: which of a pod's APIs has it
+    :ivar path: of the collection, below the version: ``/servers``
+    :ivar member: key of one in a body; ``collection``: key of many
+    :ivar zones: fields of a member that hold an availability zone
+    :ivar owners: fields of a member that may hold its project, best first
+    :ivar created: field of a member with its time of creation
+    :ivar missing: text of the 404, with ``{id}``
+    :ivar goes_at_once: whether it is gone when its deletion is answered, and not some time later
+    :ivar is_sliced: whether its lists know only offsets, and neither details, markers nor what changed
+    :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
+    :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
+    """
+
+    type: str
+    service: str
+    path: str
+    member: str
+    collection: str
+    zones: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    created: str = 'created_at'
+    missing: str = 'The resource could not be found.'
+    goes_at_once: bool = False
+    found_with: tuple[str, ...] = ()
+    listed_at: str = ''
+    is_sliced: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.type.replace('_', ' ').capitalize()
+
+    def owner_of(self, item: Mapping[str, Any], default: str) -> str:
+        return next((str(item[name]) for name in self.owners if item.get(name)), default)
+
+    def created_at(self, item: Mapping[str, Any]) -> datetime | None:
+        """Its time of creation as the pod shows it, UTC without a zone; None if it does not show it."""
+        return parse_time(item.get(self.created))
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """How a sort key of a list shows in the items."""
+
+    name: str
+    read: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def of(self, item: Mapping[str, Any]) -> Any:
+        return item.get(self.name) if self.read is None else self.read(item)
+
+
+def parse_time(text: Any) -> datetime | None:
+    """A time as Nova (``2026-01-31T12:00:00Z``) or Cinder (``2026-01-31T12:00:00.000000``) writes it."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+SERVER = Resource(
+    'server',
+    'compute',
+    '/servers',
+    'server',
+    'servers',
+    zones=('OS-EXT-AZ:availability_zone', 'pinned_availability_zone'),
+    owners=('tenant_id',),
+    created='created',
+    missing='Instance {id} could not be found.',
+)
+VOLUME = Resource(
+    'volume',
+    'volume',
+    '/volumes',
+    'volume',
+    'volumes',
+    zones=('availability_zone',),
+    owners=('os-vol-tenant-attr:tenant_id',),
+    missing='Volume {id} could not be found.',
+)
+SNAPSHOT = Resource(
+    'snapshot',
+    'volume',
+    '/snapshots',
+    'snapshot',
+    'snapshots',
+    owners=('os-extended-snapshot-attributes:project_id',),
+    missing='Snapshot {id} could not be found.',
+)
+
+BACKUP = Resource(
+    'backup',
+    'volume',
+    '/backups',
+    'backup',
+    'backups',
+    zones=('availability_zone',),
+    owners=('os-backup-project-attr:project_id',),
+    missing='Backup {id} could not be found.',
+    found_with=('volume', 'snapshot'),
+    listed_at='3.18',
+)
+ATTACHMENT = Resource(
+    'attachment',
+    'volume',
+    '/attachments',
+    'attachment',
+    'attachments',
+    missing='Volume attachment could not be found with filter: attachment_id = {id}.',
+    goes_at_once=True,
+    found_with=('volume',),
+)
+TRANSFER = Resource(
+    'transfer',
+    'volume',
+    '/volume-transfers',
+    'transfer',
+    'transfers',
+    owners=('source_project_id',),
+    missing='Transfer {id} could not be found.',
+    goes_at_once=True,
+    found_with=('volume',),
+)
+MESSAGE = Resource(
+    'message',
+    'volume',
+    '/messages',
+    'message',
+    'messages',
+    missing='Message {id} could not be found.',
+    goes_at_once=True,
+    found_with=('volume', 'snapshot', 'backup', 'group'),
+)
+GROUP = Resource(
+    'group',
+    'volume',
+    '/groups',
+    'group',
+    'groups',
+    zones=('availability_zone',),
+    owners=('project_id',),
+    missing='Group {id} could not be found.',
+    found_with=('volume',),
+    listed_at='3.58',
+)
+GROUP_SNAPSHOT = Resource(
+    'group_snapshot',
+    'volume',
+    '/group_snapshots',
+    'group_snapshot',
+    'group_snapshots',
+    owners=('project_id',),
+    missing='GroupSnapshot {id} could not be found.',
+    found_with=('snapshot', 'group'),
+)
+#: What Cinder keeps as a group of a type of its own, and shows under either name.
+CONSISTENCYGROUP = Resource(
+    'consistencygroup',
+    'volume',
+    '/consistencygroups',
+    'consistencygroup',
+    'consistencygroups',
+    zones=('availability_zone',),
+    missing='Group {id} could not be found.',
+    found_with=('volume', 'group'),
+)
+CGSNAPSHOT = Resource(
+    'cgsnapshot',
+    'volume',
+    '/cgsnapshots',
+    'cgsnapshot',
+    'cgsnapshots',
+    missing='GroupSnapshot {id} could not be found.',
+    found_with=('snapshot', 'consistencygroup', 'group'),
+)
+
+SERVER_GROUP = Resource(
+    'server_group',
+    'compute',
+    '/os-server-groups',
+    'server_group',
+    'server_groups',
+    owners=('project_id',),
+    missing='Instance group {id} could not be found.',
+    goes_at_once=True,
+    is_sliced=True,
+)
+#: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.
+PROXIED_VOLUME = Resource(
+    'volume',
+    'compute',
+    '/os-volumes',
+    'volume',
+    'volumes',
+    zones=('availabilityZone',),
+    created='createdAt',
+    missing='Volume {id} could not be found.',
+)
+PROXIED_SNAPSHOT = Resource(
+    'snapshot',
+    'compute',
+    '/os-snapshots',
+    'snapshot',
+    'snapshots',
+    created='createdAt',
+    missing='Snapshot {id} could not be found.',
+)
+
+#: Those whose end nobody tells; what is there still is found again by asking the pods.
+UNFOLLOWED = frozenset(
+    kind.type for kind in (ATTACHMENT, TRANSFER, MESSAGE, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)
+)
+#: Those whose routings are compared with what the pods have.
+ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP, SERVER_GROUP)}

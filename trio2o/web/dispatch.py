@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pecan root: hands method and path to the operation table, and nothing else to anybody.
+
+Nothing below this module sees pecan. What pecan would do beyond dispatching is switched off: it guesses no
+content type from an id that ends in ``.json``, makes no arguments of query parameters, and leaves a 200
+without a body a 200 (Cinder answers metadata deletes so).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http.client import responses
+from typing import TYPE_CHECKING, Any
+
+import pecan
+import webob
+import webob.exc
+from pecan.core import ExplicitPecan
+
+from trio2o import exception
+from trio2o.context import RequestContext
+from trio2o.web import faults, microversion
+from trio2o.web.call import Answer, Call, parse_json
+from trio2o.web.middleware import request_metrics
+
+if TYPE_CHECKING:
+    from trio2o.runtime import Runtime
+    from trio2o.web.microversion import Version, VersionRange
+    from trio2o.web.operations import Operation
+    from trio2o.web.policies import Policies
+    from trio2o.web.service import Service
+
+#: What may stand as a project id in a path, as in both services.
+_PROJECT_ID = re.compile(r'[0-9a-f-]+')
+
+_PIECE = 65536
+
+_CUT_SHORT = 'The request body could not be read to its end.'
+
+Versions = Callable[[], 'VersionRange | None']
+
+
+class Dispatcher:
+    """Turns a request into a ``Call``, runs its row, and turns what comes back into a response."""
+
+    def __init__(self, service: Service, policies: Policies, versions: Versions, runtime: Runtime) -> None:
+        """:param versions: gives the range the service can promise now, over all pods"""
+        self._service = service
+        self._policies = policies
+        self._versions = versions
+        self._runtime = runtime
+
+    def __call__(self, request: webob.Request) -> webob.Response:
+        accept = request.headers.get('Accept', '')
+        answer = faults.guarded(self._service, accept, lambda seen: self._answer(request, seen))
+        return _response(answer, has_body=request.environ['REQUEST_METHOD'] != 'HEAD')
+
+    def _answer(self, request: webob.Request, seen: faults.Seen) -> Answer:
+        if request.environ['REQUEST_METHOD'] == 'OPTIONS' and self._service.follows_http:
+            return self._options(request)
+        call = self._call(request, seen)
+        self._policies.check(call.operation, call.context)
+        return call.operation.handler(call)
+
+    def _call(self, request: webob.Request, seen: faults.Seen) -> Call:
+        service = self._service
+        environ = request.environ
+        prefix, path, ignores_versions = self._split_prefix(_raw_path(environ))
+        if service.has_json_suffix:
+            path = path.removesuffix('.json')
+        project_id, rest = self._split_project(path)
+        body = _read_body(request)
+        method = environ['REQUEST_METHOD']
+        operation, params = self._match(method, rest, body)
+        environ[request_metrics.OPERATION] = operation.name
+        version = seen.version = None if ignores_versions else self._negotiate(request)
+        context = RequestContext.from_wsgi(environ)
+        if project_id is not None:
+            if project_id != context.project_id:
+                raise exception.BadRequest(self._malformed_url(project_id, context))
+            prefix = f'{prefix}/{project_id}'
+        if not operation.exists_at(version or (service.code_versions and service.code_versions.min)):
+            raise exception.NotFound('The resource could not be found.')
+        if self._is_malformed(method, environ.get('CONTENT_TYPE', ''), body):
+            raise exception.BadRequest('Malformed request body')
+        return Call(
+            service=service,
+            operation=operation,
+            context=context,
+            method=method,
+            path=rest,
+            prefix=prefix,
+            base_url=environ['trio2o.base_url'],
+            query_string=environ.get('QUERY_STRING', ''),
+            headers=_headers(environ),
+            body=body,
+            version=version,
+            params=params,
+            runtime=self._runtime,
+        )
+
+    def _options(self, request: webob.Request) -> Answer:
+        _prefix, path, _ignores_versions = self._split_prefix(_raw_path(request.environ))
+        allowed = self._allowed(path)
+        if not allowed:
+            raise exception.RouteNotFound()
+        return Answer(204, [('Allow', ', '.join(allowed))])
+
+    def _allowed(self, path: str) -> list[str]:
+        """The methods a path answers, those without a row of their own included."""
+        methods = self._service.operations.methods_at(path)
+        return sorted({*methods, 'OPTIONS', *(['HEAD'] if 'GET' in methods else [])}) if methods else []
+
+    def _is_malformed(self, method: str, content_type: str, body: bytes) -> bool:
+        """Whether a body says it is JSON and is not: some operations of Nova and Cinder answer that with a 500."""
+        if not body or method in ('GET', 'DELETE') or not self._service.version_name:
+            return False
+        media_type = content_type.partition(';')[0].strip().lower()
+        if media_type not in ('', *self._service.media_types):
+            return False
+        return parse_json(body) is None and body.strip() != b'null'
+
+    def _match(self, method: str, path: str, body: bytes) -> tuple[Operation, dict[str, str]]:
+        if method == 'HEAD' and self._service.follows_http:
+            method = 'GET'
+        try:
+            return self._service.operations.match(method, path, lambda: _action_of(body))
+        except exception.RouteNotFound:
+            allowed = self._allowed(path) if self._service.follows_http else []
+            if not allowed:
+                raise
+            raise exception.MethodNotAllowed(allowed) from None
+
+    def _split_prefix(self, path: str) -> tuple[str, str, bool]:
+        for prefix in (self._service.prefix, *self._service.aliases):
+            if path.startswith(prefix + '/'):
+                return prefix, path[len(prefix) :], prefix != self._service.prefix
+        raise exception.RouteNotFound()
+
+    def _split_project(self, path: str) -> tuple[str | None, str]:
+        """Cut the optional project id off: no resource is named with hexadecimal digits only."""
+        if self._service.has_project_in_path:
+            first, slash, rest = path[1:].partition('/')
+            if slash and _PROJECT_ID.fullmatch(first):
+                return first, '/' + rest
+        return None, path
+
+    def _negotiate(self, request: webob.Request) -> Version | None:
+        if not self._service.version_name:
+            return None
+        supported = self._versions()
+        if supported is None:
+            raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=5)
+        return microversion.negotiate(self._service, _headers(request.environ), supported)
+
+    def _malformed_url(self, project_id: str, context: RequestContext) -> str:
+        return self._service.malformed_url.format(url=project_id, token=context.project_id)
+
+
+class Root:
+    """Pecan's root controller."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    @pecan.expose()
+    def dispatch(self, request: webob.Request, response: webob.Response) -> webob.Response:
+        return self._dispatcher(request)
+
+
+class PecanApp(ExplicitPecan):
+    """Pecan with one controller for everything, and without its rule that a 200 with no body is a 204."""
+
+    def find_controller(self, state: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
+        """Take the one there is.
+
+        Pecan would look for one by path and extension, refuse an Accept header it has no template for,
+        and parse query and body to make arguments of them, which the table and the handlers do.
+        """
+        state.controller = self.root.dispatch
+        state.request.pecan['content_type'] = 'application/json'
+        return state.controller, [state.request, state.response], {}
+
+    def invoke_controller(self, controller: Callable[..., Any], args: list[Any], kwargs: Any, state: Any) -> None:
+        """Call the one there is, which gives a response.
+
+        Pecan would work out its signature anew for each request, and look for a template.
+        """
+        state.response = controller(*args)
+
+    def _handle_empty_response_body(self, state: Any) -> None:
+        pass
+
+
+def make_app(dispatcher: Dispatcher) -> PecanApp:
+    return PecanApp(Root(dispatcher), guess_content_type_from_ext=False)
+
+
+def _raw_path(environ: dict[str, Any]) -> str:
+    """The path as WSGI gives it: percent-decoded, latin-1; made text again."""
+    path: str = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+    try:
+        return path.encode('latin-1').decode('utf-8')
+    except UnicodeDecodeError:
+        raise exception.RouteNotFound() from None
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    """Request headers by lower-case name."""
+    headers: dict[str, str] | None = environ.get('trio2o.headers')
+    if headers is None:
+        headers = {
+            key[5:].replace('_', '-').lower(): value
+            for key, value in environ.items()
+            if key.startswith('HTTP_') and isinstance(value, str)
+        }
+        if environ.get('CONTENT_TYPE'):
+            headers['content-type'] = environ['CONTENT_TYPE']
+        environ['trio2o.headers'] = headers
+    return headers
+
+
+def _read_body(request: webob.Request) -> bytes:
+    try:
+        length = request.content_length
+    except ValueError:
+        raise exception.BadRequest('Content-Length is not a number.') from None
+    if length is None and 'HTTP_TRANSFER_ENCODING' not in request.environ:
+        return b''
+    if length is not None and length < 0:
+        raise exception.BadRequest('Content-Length is not a number.')
+    try:
+        stream = request.environ['wsgi.input']
+        if length is None:
+            # In pieces, so that one that is too long is given up before it has filled the memory.
+            return b''.join(iter(lambda: stream.read(_PIECE), b''))
+        body: bytes = stream.read(length)
+    except webob.exc.HTTPRequestEntityTooLarge as error:
+        raise exception.TooLarge(error.detail or 'Request is too large.') from None
+    except (OSError, ValueError):
+        raise exception.BadRequest(_CUT_SHORT) from None
+    if length is not None and len(body) != length:
+        raise exception.BadRequest(_CUT_SHORT)
+    return body
+
+
+def _action_of(body: bytes) -> str | None:
+    """The one top-level key of an action's body, or None where it has not exactly one."""
+    document = parse_json(body)
+    if isinstance(document, dict) and len(document) == 1:
+        return str(next(iter(document)))
+    return None
+
+
+def _response(answer: Answer, has_body: bool = True) -> webob.Response:
+    headers = [(name, value) for name, value in answer.headers if name.lower() != 'content-length']
+    if answer.status != 204 or answer.body:
+        headers.append(('Content-Length', str(len(answer.body))))
+    response = webob.Response(
+        status=f'{answer.status} {responses.get(answer.status, "Unknown")}',
+        headerlist=headers,
+        app_iter=[answer.body] if has_body else [],
+    )
+    return response
