@@ -30,6 +30,12 @@ policy_generator_config_file = '../../etc/trio2o-policy-generator.conf'
 sample_policy_basename = '_static/trio2o'
 
 root_doc = 'index'
+# Every page ends with a link to the words that are Trio2o's own.
+rst_epilog = '''
+.. rst-class:: glossary-link
+
+Words that are Trio2o's own: :doc:`glossary </glossary>`.
+'''
 exclude_patterns = []
 pygments_style = 'native'
 
