@@ -31,11 +31,11 @@ sample_policy_basename = '_static/trio2o'
 
 root_doc = 'index'
 # Every page ends with a link to the words that are Trio2o's own.
-rst_epilog = '''
+rst_epilog = """
 .. rst-class:: glossary-link
 
 Words that are Trio2o's own: :doc:`glossary </glossary>`.
-'''
+"""
 exclude_patterns = []
 pygments_style = 'native'
 
