@@ -3,7 +3,7 @@
 """Check a commit message: an imperative subject that names its object, and a body that says why.
 
 The commit-msg hook of ``.pre-commit-config.yaml`` runs this file on each new message, and
-``trio2o/tests/unit/test_commits.py`` runs it on the commits since the rule. gitlint would do the same, but it has had no
+``trio2o/tests/unit/test_commits.py`` runs it on the commits since the rule. gitlint would do the same, but has had no
 release since 2023.
 """
 
