@@ -34,7 +34,7 @@ from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
 from trio2o.nova_apigw.removed_apis import Gone
 from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
-from trio2o.nova_apigw.servers.rows import ForwardToHost
+from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
 from trio2o.web.service import Service

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from trio2o.gateway.handlers.forward import AskAny
-from trio2o.nova_apigw.servers.rows import CREATE, DELETE, FORWARD, handler_of, server_list
+from trio2o.nova_apigw.servers.actions import handler_of
+from trio2o.nova_apigw.servers.create import CREATE
+from trio2o.nova_apigw.servers.forward import DELETE, FORWARD
+from trio2o.nova_apigw.servers.list import server_list
 from trio2o.web.operations import Handler, Operation
 
 _PATH = '/os-volumes_boot'

@@ -21,7 +21,7 @@ from trio2o.gateway.handlers.offset_list import Slices
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.refusals import too_many
-from trio2o.nova_apigw.servers.rows import is_full
+from trio2o.nova_apigw.servers.create import is_full
 from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME, Resource
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation

@@ -10,7 +10,7 @@ from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.refusals import too_many_groups
 from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.nova_apigw.server_groups.limits import TWINNED
-from trio2o.nova_apigw.servers.rows import is_full
+from trio2o.nova_apigw.servers.create import is_full
 from trio2o.resources import SERVER_GROUP
 from trio2o.web.operations import Operation
 

@@ -7,7 +7,7 @@ from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.nova_apigw import SERVICE
-from trio2o.nova_apigw.servers.rows import reschedule
+from trio2o.nova_apigw.servers import reschedule
 from trio2o.runtime import build_runtime
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
