@@ -27,13 +27,14 @@ from trio2o.db.session import Database
 EXPAND = 'expand'
 CONTRACT = 'contract'
 
-_SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
+#: Alembic's environment, with the revisions under it.
+SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
 
 
 def alembic_config() -> alembic.config.Config:
     """Alembic's configuration, without any database in it."""
     config = alembic.config.Config()
-    config.set_main_option('script_location', _SCRIPTS.replace('%', '%%'))
+    config.set_main_option('script_location', SCRIPTS.replace('%', '%%'))
     return config
 
 

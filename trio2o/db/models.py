@@ -23,7 +23,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    false,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -140,7 +139,7 @@ class PodBinding(Base):
     az_name: Mapped[str] = mapped_column(String(255), default='')
     affinity_group: Mapped[str] = mapped_column(String(255), default='')
     is_pinned: Mapped[bool] = mapped_column(Boolean, default=False)
-    is_exclusive: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    is_exclusive: Mapped[bool] = mapped_column(Boolean, default=False)
     current_key: Mapped[str | None] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -178,7 +177,7 @@ class Routing(Base):
     bottom_id: Mapped[str] = mapped_column(String(64))
     pod_id: Mapped[str] = _pod_id()
     project_id: Mapped[str] = mapped_column(String(64))
-    user_id: Mapped[str] = mapped_column(String(64), default='', server_default='')
+    user_id: Mapped[str] = mapped_column(String(64), default='')
     resource_type: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deltas: Mapped[Any | None] = mapped_column(Json)
@@ -279,7 +278,7 @@ class QuotaClaim(Base):
     request_id: Mapped[str] = mapped_column(String(64), default='')
     pod_id: Mapped[str | None] = mapped_column(String(36))
     resource_type: Mapped[str] = mapped_column(String(32), default='')
-    resource_id: Mapped[str] = mapped_column(String(64), default='', server_default='')
+    resource_id: Mapped[str] = mapped_column(String(64), default='')
     state: Mapped[str] = mapped_column(String(16), default='open')
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -326,17 +325,19 @@ class Replica(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Twin(Base):
+class ServerGroupCopy(Base):
     """One of the pods in which a resource of one pod stands too, under an id of that pod's choosing.
 
     The first row of a resource is of its own pod (there `bottom_id` is `top_id`), and says what it is made of
     and in which pod it may be used just now, if it may be only in one. `bottom_id` is null while a twin is made.
     """
 
-    __tablename__ = 'twins'
+    __tablename__ = 'server_group_copies'
     __table_args__ = _table(
-        UniqueConstraint('top_id', 'resource_type', 'pod_id', name='uniq_twins0top_id0resource_type0pod_id'),
-        Index('ix_twins_pod_id_bottom_id', 'pod_id', 'bottom_id'),
+        UniqueConstraint(
+            'top_id', 'resource_type', 'pod_id', name='uniq_server_group_copies0top_id0resource_type0pod_id'
+        ),
+        Index('ix_server_group_copies_pod_id_bottom_id', 'pod_id', 'bottom_id'),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)

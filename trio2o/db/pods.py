@@ -24,7 +24,7 @@ _BELONGINGS = (
     models.Replica,
     models.PodUsage,
     models.MovedResource,
-    models.Twin,
+    models.ServerGroupCopy,
     models.PodHost,
 )
 

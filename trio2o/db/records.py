@@ -12,7 +12,6 @@ from typing import Any
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
 REPLICA_STATES = ('in_sync', 'behind', 'failed', 'gone')
-TWIN_STATES = ('making', 'made', 'ending')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 
@@ -138,7 +137,7 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class ServerGroupCopy:
     """A resource of one pod as it stands in a pod; `is_origin` in its own."""
 
     id: int

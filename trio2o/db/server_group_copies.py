@@ -15,11 +15,11 @@ from oslo_db import exception as db_exc
 from trio2o.db import models
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import Twin
+from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_TWINS = Columns(Twin, models.Twin)
-_T = models.Twin
+_TWINS = Columns(ServerGroupCopy, models.ServerGroupCopy)
+_T = models.ServerGroupCopy
 _IDS_A_QUERY = 1000
 
 _UP = sqlalchemy.select(_T.bottom_id, _T.top_id, _T.state).where(
@@ -30,7 +30,7 @@ _UP = sqlalchemy.select(_T.bottom_id, _T.top_id, _T.state).where(
 )
 
 
-def of(db: Database, resource_type: str, top_id: str) -> list[Twin]:
+def of(db: Database, resource_type: str, top_id: str) -> list[ServerGroupCopy]:
     """Where a resource stands, its own pod first."""
     with db.reader() as session:
         statement = _TWINS.select.where(_T.top_id == top_id, _T.resource_type == resource_type).order_by(_T.id)
@@ -70,7 +70,9 @@ def count(db: Database, resource_type: str, project_id: str) -> int:
 
 
 @retry_on_deadlock
-def define(db: Database, resource_type: str, top_id: str, pod_id: str, project_id: str, definition: Any) -> Twin:
+def define(
+    db: Database, resource_type: str, top_id: str, pod_id: str, project_id: str, definition: Any
+) -> ServerGroupCopy:
     """Remember what a resource is made of. What is known already stays.
 
     :raises NotFound: there is no such pod
@@ -83,7 +85,7 @@ def define(db: Database, resource_type: str, top_id: str, pod_id: str, project_i
 @retry_on_deadlock
 def begin(
     db: Database, resource_type: str, top_id: str, pod_id: str, project_id: str, seconds: float
-) -> tuple[Twin, bool]:
+) -> tuple[ServerGroupCopy, bool]:
     """Find or begin a twin in a pod.
 
     :param seconds: how long others wait for whoever begins
@@ -121,7 +123,7 @@ def _row(resource_type: str, top_id: str, pod_id: str, project_id: str) -> dict[
     }
 
 
-def _inserted(db: Database, row: dict[str, Any]) -> tuple[Twin, bool]:
+def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]:
     try:
         with db.writer() as session:
             is_new = insert_or_ignore(session, _T, [row]) > 0
@@ -154,7 +156,7 @@ def drop(db: Database, twin_id: int) -> bool:
 
 
 @retry_on_deadlock
-def end(db: Database, resource_type: str, top_id: str) -> list[Twin]:
+def end(db: Database, resource_type: str, top_id: str) -> list[ServerGroupCopy]:
     """The resource is gone: its twins have to go.
 
     :returns: those that a pod may still have
@@ -166,7 +168,7 @@ def end(db: Database, resource_type: str, top_id: str) -> list[Twin]:
         return [twin for twin in _TWINS.all(session, _TWINS.select.where(*mine)) if twin.bottom_id]
 
 
-def ending(db: Database, pod_id: str, limit: int = 1000) -> list[Twin]:
+def ending(db: Database, pod_id: str, limit: int = 1000) -> list[ServerGroupCopy]:
     """Twins that a pod has to lose."""
     with db.reader() as session:
         statement = _TWINS.select.where(_T.pod_id == pod_id, _T.state == 'ending').order_by(_T.id).limit(limit)

@@ -19,7 +19,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
-from trio2o.db.records import Twin
+from trio2o.db.records import ServerGroupCopy
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import Asked
 from trio2o.gateway.handlers.create import Place
@@ -113,7 +113,7 @@ class Twinned:
             if is_held:
                 server_group_copies.release(call.runtime.db, origin.id, pod.id)
 
-    def _count_members(self, call: Call, origin: Twin) -> int:
+    def _count_members(self, call: Call, origin: ServerGroupCopy) -> int:
         """How many members it has that are the caller's own, or nobody knows whose."""
         db = call.runtime.db
         found: set[str] = set()
@@ -126,7 +126,7 @@ class Twinned:
         users = {each.top_id: each.user_id for each in routings.get_many(db, self.member.type, list(found)).values()}
         return sum(users.get(each, '') in ('', call.context.user_id) for each in found)
 
-    def _rows(self, call: Call, top_id: str) -> list[Twin]:
+    def _rows(self, call: Call, top_id: str) -> list[ServerGroupCopy]:
         """Where it stands, its own pod first; empty if nobody knows it."""
         db, kind = call.runtime.db, self.resource.type
         rows = server_group_copies.of(db, kind, top_id) if len(top_id) <= 64 else []
@@ -172,7 +172,7 @@ class Twinned:
         body = b'' if document is None else dump_json(document)
         return send(call, pod, method=method, path=f'{self.resource.path}{path}', query='', body=body)
 
-    def _twin_in(self, call: Call, origin: Twin, pod: PodView) -> str | Answer:
+    def _twin_in(self, call: Call, origin: ServerGroupCopy, pod: PodView) -> str | Answer:
         """The id of its twin in a pod, made if there is none; or the pod's refusal.
 
         :raises PodNotReached: it cannot be made now
@@ -204,7 +204,7 @@ class Twinned:
             raise exception.PodNotReached(pod.name, error.reason) from error
         return answer.status != 404
 
-    def _make(self, call: Call, origin: Twin, twin: Twin, pod: PodView) -> str | Answer:
+    def _make(self, call: Call, origin: ServerGroupCopy, twin: ServerGroupCopy, pod: PodView) -> str | Answer:
         """:raises PodNotReached: it could not be made"""
         db = call.runtime.db
         bottom_id = None
@@ -227,12 +227,12 @@ class Twinned:
             raise self._is_gone(origin)
         return bottom_id
 
-    def _is_gone(self, origin: Twin) -> exception.BadRequest:
+    def _is_gone(self, origin: ServerGroupCopy) -> exception.BadRequest:
         return exception.BadRequest(self.resource.missing.format(id=origin.top_id))
 
     # -- what is used in one pod at a time --
 
-    def _pod_in_use(self, call: Call, rows: Sequence[Twin]) -> PodView | None:
+    def _pod_in_use(self, call: Call, rows: Sequence[ServerGroupCopy]) -> PodView | None:
         """The pod in which it has members."""
         found = self._asked(call, rows)
         for pod, answer in found.items():
@@ -243,7 +243,7 @@ class Twinned:
                 return pod  # that was the last one, and it does not tell
         return None
 
-    def _asked(self, call: Call, rows: Sequence[Twin]) -> dict[PodView, Answer | exception.PodError]:
+    def _asked(self, call: Call, rows: Sequence[ServerGroupCopy]) -> dict[PodView, Answer | exception.PodError]:
         """What each of these says now, in the order of ``rows``."""
         by_id = call.runtime.registry.snapshot().by_id
         ids = {by_id[row.pod_id]: row.bottom_id for row in rows if row.bottom_id and row.pod_id in by_id}
@@ -255,7 +255,7 @@ class Twinned:
 
         return ask_all(call.runtime.executor, ids, ask, Deadline(call.runtime.conf.pods.gather_timeout))
 
-    def _hold(self, call: Call, rows: Sequence[Twin], pod: PodView) -> None:
+    def _hold(self, call: Call, rows: Sequence[ServerGroupCopy], pod: PodView) -> None:
         """:raises PinsDisagree: it is in use elsewhere"""
         db, origin = call.runtime.db, rows[0]
         deadline = Deadline(_HOLD_SECONDS)
@@ -273,7 +273,7 @@ class Twinned:
             # Somebody holds it elsewhere, perhaps only to find that it is in use here.
             time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _used_elsewhere(self, call: Call, origin: Twin, pod: PodView, last: str | None) -> PodView | None:
+    def _used_elsewhere(self, call: Call, origin: ServerGroupCopy, pod: PodView, last: str | None) -> PodView | None:
         """Another pod in which it has members, or had them last and does not tell."""
         rows = server_group_copies.of(call.runtime.db, origin.resource_type, origin.top_id)
         others = [replace(row, used_in=last) for row in rows if row.pod_id != pod.id]
@@ -328,7 +328,7 @@ class Twinned:
             raise failure
         return replace(answer, body=dump_json({self.resource.member: item}))
 
-    def _stands(self, call: Call) -> tuple[Route, list[Twin]]:
+    def _stands(self, call: Call) -> tuple[Route, list[ServerGroupCopy]]:
         """Where it is, and its twins.
 
         :raises NotFound: it is not there; or it is a twin itself, which nobody is shown
@@ -347,7 +347,7 @@ class Twinned:
             server_group_copies.top_ids(call.runtime.db, self.resource.type, pod.id, [bottom_id]) for pod in pods
         )
 
-    def _replies(self, call: Call, others: Sequence[Twin]) -> dict[PodView, Answer]:
+    def _replies(self, call: Call, others: Sequence[ServerGroupCopy]) -> dict[PodView, Answer]:
         """What pods answer the call itself about their twins, in the top's terms; those that do not are left out."""
         by_id = call.runtime.registry.snapshot().by_id
         ids = {by_id[row.pod_id]: str(row.bottom_id) for row in others if row.pod_id in by_id}

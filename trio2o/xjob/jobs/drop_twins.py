@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o.db import server_group_copies
-from trio2o.db.records import Twin
+from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodApi, Refused
 from trio2o.resources import SERVER_GROUP
@@ -32,7 +32,7 @@ class DropTwins:
                 gone += 1
             task.progress(gone=gone)
 
-    def _drop(self, api: PodApi, path: str, twin: Twin) -> bool:
+    def _drop(self, api: PodApi, path: str, twin: ServerGroupCopy) -> bool:
         if twin.bottom_id is None:
             # Somebody is making it, who will see that it has to go; or was.
             return twin.busy_until is None or twin.busy_until < utcnow()

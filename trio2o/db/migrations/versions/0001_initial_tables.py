@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables Trio2o begins with.
+"""All tables of release 1.0.
 
-Types are spelled out here and not taken from the models: the models go on, this revision does not.
+The types are written out rather than imported from the table declarations, which change with later
+revisions while this one must not.
 """
 
 from typing import Any
@@ -31,6 +32,7 @@ def upgrade() -> None:
         sa.Column('type', sa.String(64), nullable=False),
         sa.Column('resource_key', sa.String(255), nullable=False),
         sa.Column('active_key', sa.String(320), nullable=True),
+        sa.Column('pod_id', sa.String(36), nullable=True),
         sa.Column('payload', LONG_TEXT, nullable=True),
         sa.Column('state', sa.String(16), nullable=False),
         sa.Column('attempts', sa.Integer(), nullable=False),
@@ -41,6 +43,7 @@ def upgrade() -> None:
         sa.Column('is_rerun_wanted', sa.Boolean(), nullable=False),
         sa.Column('is_cancel_wanted', sa.Boolean(), nullable=False),
         sa.Column('progress', LONG_TEXT, nullable=True),
+        sa.Column('result', LONG_TEXT, nullable=True),
         sa.Column('error', LONG_TEXT, nullable=True),
         sa.Column('request_id', sa.String(64), nullable=True),
         sa.Column('created_at', TIME, nullable=False),
@@ -53,6 +56,7 @@ def upgrade() -> None:
     op.create_index('ix_jobs_created_at', 'jobs', ['created_at'])
     op.create_index('ix_jobs_finished_at', 'jobs', ['finished_at'])
     op.create_index('ix_jobs_state_run_after', 'jobs', ['state', 'run_after'])
+    op.create_index('ix_jobs_type_resource_key', 'jobs', ['type', 'resource_key'])
     op.create_index('ix_jobs_type_state', 'jobs', ['type', 'state'])
 
     _create(
@@ -83,6 +87,7 @@ def upgrade() -> None:
         sa.Column('endpoints', LONG_TEXT, nullable=True),
         sa.Column('is_reconciled', sa.Boolean(), nullable=False),
         sa.Column('reconciled_at', TIME, nullable=True),
+        sa.Column('followed_at', TIME, nullable=True),
         sa.Column('created_at', TIME, nullable=False),
         sa.Column('updated_at', TIME, nullable=True),
         sa.PrimaryKeyConstraint('pod_id'),
@@ -99,12 +104,14 @@ def upgrade() -> None:
         sa.Column('request_id', sa.String(64), nullable=False),
         sa.Column('pod_id', sa.String(36), nullable=True),
         sa.Column('resource_type', sa.String(32), nullable=False),
+        sa.Column('resource_id', sa.String(64), nullable=False),
         sa.Column('state', sa.String(16), nullable=False),
         sa.Column('created_at', TIME, nullable=False),
         sa.Column('expires_at', TIME, nullable=True),
         sa.PrimaryKeyConstraint('id'),
     )
     op.create_index('ix_quota_claims_project_id', 'quota_claims', ['project_id'])
+    op.create_index('ix_quota_claims_resource_id', 'quota_claims', ['resource_id'])
     op.create_index('ix_quota_claims_state_expires_at', 'quota_claims', ['state', 'expires_at'])
 
     _create(
@@ -189,6 +196,7 @@ def upgrade() -> None:
         sa.Column('az_name', sa.String(255), nullable=False),
         sa.Column('affinity_group', sa.String(255), nullable=False),
         sa.Column('is_pinned', sa.Boolean(), nullable=False),
+        sa.Column('is_exclusive', sa.Boolean(), nullable=False),
         sa.Column('current_key', sa.String(64), nullable=True),
         sa.Column('started_at', TIME, nullable=False),
         sa.Column('ended_at', TIME, nullable=True),
@@ -200,6 +208,14 @@ def upgrade() -> None:
     )
     op.create_index('ix_pod_bindings_pod_id', 'pod_bindings', ['pod_id'])
     op.create_index('ix_pod_bindings_tenant_id_ended_at', 'pod_bindings', ['tenant_id', 'ended_at'])
+
+    _create(
+        'pod_hosts',
+        sa.Column('pod_id', sa.String(36), nullable=False),
+        sa.Column('host', sa.String(255), nullable=False),
+        sa.ForeignKeyConstraint(['pod_id'], ['pods.pod_id']),
+        sa.PrimaryKeyConstraint('pod_id', 'host'),
+    )
 
     _create(
         'pod_usages',
@@ -235,6 +251,7 @@ def upgrade() -> None:
         sa.Column('bottom_id', sa.String(64), nullable=False),
         sa.Column('pod_id', sa.String(36), nullable=False),
         sa.Column('project_id', sa.String(64), nullable=False),
+        sa.Column('user_id', sa.String(64), nullable=False),
         sa.Column('resource_type', sa.String(32), nullable=False),
         sa.Column('created_at', TIME, nullable=True),
         sa.Column('deltas', LONG_TEXT, nullable=True),
@@ -258,3 +275,38 @@ def upgrade() -> None:
         'routings',
         ['resource_type', 'project_id', 'pod_id', 'created_at', 'state'],
     )
+
+    _create(
+        'moved_resources',
+        sa.Column('id', BIG_ID, nullable=False, autoincrement=True),
+        sa.Column('resource_type', sa.String(32), nullable=False),
+        sa.Column('top_id', sa.String(64), nullable=False),
+        sa.Column('bottom_id', sa.String(64), nullable=False),
+        sa.Column('pod_id', sa.String(36), nullable=False),
+        sa.Column('created_at', TIME, nullable=False),
+        sa.ForeignKeyConstraint(['pod_id'], ['pods.pod_id']),
+        sa.PrimaryKeyConstraint('id'),
+        sa.UniqueConstraint('top_id', 'resource_type', name='uniq_moved_resources0top_id0resource_type'),
+    )
+
+    _create(
+        'server_group_copies',
+        sa.Column('id', BIG_ID, nullable=False, autoincrement=True),
+        sa.Column('resource_type', sa.String(32), nullable=False),
+        sa.Column('top_id', sa.String(64), nullable=False),
+        sa.Column('pod_id', sa.String(36), nullable=False),
+        sa.Column('project_id', sa.String(64), nullable=False),
+        sa.Column('bottom_id', sa.String(64), nullable=True),
+        sa.Column('definition', LONG_TEXT, nullable=True),
+        sa.Column('state', sa.String(16), nullable=False),
+        sa.Column('busy_until', TIME, nullable=True),
+        sa.Column('used_in', sa.String(36), nullable=True),
+        sa.Column('users', sa.Integer(), nullable=False),
+        sa.Column('created_at', TIME, nullable=False),
+        sa.ForeignKeyConstraint(['pod_id'], ['pods.pod_id']),
+        sa.PrimaryKeyConstraint('id'),
+        sa.UniqueConstraint(
+            'top_id', 'resource_type', 'pod_id', name='uniq_server_group_copies0top_id0resource_type0pod_id'
+        ),
+    )
+    op.create_index('ix_server_group_copies_pod_id_bottom_id', 'server_group_copies', ['pod_id', 'bottom_id'])

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one release to the next over the same database: nothing is lost, and the old one is not disturbed."""
+"""Upgrades of a database with data in it: nothing is lost, and services of the release before go on working.
+
+While there is only the first revision, `TestNextRelease` upgrades to two that it writes itself.
+"""
 
 import datetime
+import pathlib
+import shutil
 
+import fixtures
 import sqlalchemy
 import testtools
 from alembic.operations import Operations
@@ -78,13 +84,15 @@ class TestUpgrade(testtools.TestCase):
         with self.db.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(sqlalchemy.select(table))]
 
-    def test_a_populated_database_keeps_what_it_has(self):
+    def test_db_sync_of_a_populated_database_keeps_all_rows(self):
         insert(self.db, self.old_tables, self.rows)
         before = {name: self.read(name) for name in self.old_tables}
         self.assertEqual([{**before['pods'][0], 'pod_id': 'one'}], before['pods'])
         migration.run_phase(self.db, EXPAND)
         self.assertEqual(before, {name: self.read(name) for name in self.old_tables})
-        migration.upgrade(self.db)
+        for _ in range(2):
+            migration.upgrade(self.db)
+        self.assertEqual(before, {name: self.read(name) for name in self.old_tables})
         self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
         self.assertEqual('one', routings.get(self.db, 'server', 'one').bottom_id)
         self.assertEqual(['one'], [binding.pod_id for binding in bindings.current(self.db, 'one')])
@@ -124,6 +132,77 @@ class TestUpgrade(testtools.TestCase):
             for name, table in tables_of(self.db).items()
             for column in table.columns
         }
+
+
+NEXT_RELEASE = (
+    """
+    op.add_column('pods', sa.Column('country', sa.String(2), nullable=False, server_default='xx'))
+""",
+    """
+    with op.batch_alter_table('pods') as pods:
+        pods.drop_column('dc_name')
+""",
+)
+REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = '{id}'
+down_revision = '{before}'
+branch_labels = None
+depends_on = None
+phase = '{phase}'
+
+
+def upgrade() -> None:{body}"""
+
+
+@on_every_server
+class TestNextRelease(testtools.TestCase):
+    """A column that comes in `expand`, and one that goes in `contract`."""
+
+    server = None
+
+    def setUp(self):
+        super().setUp()
+        scripts = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'migrations')
+        shutil.copytree(migration.SCRIPTS, scripts, ignore=shutil.ignore_patterns('__pycache__'))
+        last = migration.head()
+        self.added = [(f'{int(last) + at:04}', phase) for at, phase in ((1, EXPAND), (2, CONTRACT))]
+        before = last
+        for (revision, phase), body in zip(self.added, NEXT_RELEASE, strict=True):
+            text = REVISION.format(id=revision, before=before, phase=phase, body=body)
+            (scripts / 'versions' / f'{revision}_next.py').write_text(text)
+            before = revision
+        self.db = self.useFixture(DatabaseFixture(self.server, with_tables=False)).db
+        migration.upgrade(self.db)
+        self.tables = tables_of(self.db)
+        self.rows = rows_for(self.tables)
+        self.useFixture(fixtures.MonkeyPatch('trio2o.db.migration.SCRIPTS', str(scripts)))
+
+    def pods(self):
+        with self.db.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(sqlalchemy.text('SELECT * FROM pods'))]
+
+    def test_rows_survive_both_phases(self):
+        insert(self.db, self.tables, self.rows)
+        for revision, phase in self.added:
+            migration.run_phase(self.db, phase)
+            self.assertEqual(revision, migration.version(self.db))
+            migration.run_phase(self.db, phase)
+        (pod,) = self.pods()
+        self.assertEqual(('one', 'xx', False), (pod['pod_id'], pod['country'], 'dc_name' in pod))
+        self.assertEqual('one', routings.get(self.db, 'server', 'one').pod_id)
+
+    def test_the_release_before_writes_between_the_phases(self):
+        migration.run_phase(self.db, EXPAND)
+        insert(self.db, self.tables, self.rows)
+        self.assertEqual('one', self.pods()[0]['dc_name'])
+        self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
+
+    def test_contract_before_expand_is_refused(self):
+        error = self.assertRaises(Unusable, migration.run_phase, self.db, CONTRACT)
+        self.assertIn('--expand', str(error))
 
 
 def revisions(phases):
