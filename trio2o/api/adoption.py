@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.api import jobs, pods
 from trio2o.api.schemas import taking as schemas
 from trio2o.web.call import Answer, Call
@@ -22,7 +22,7 @@ def adopt_pod(call: Call) -> Answer:
     wanted = schemas.ADOPT.read(call)
     if pod.is_top:
         raise exception.Unprocessable('The top region is no pod: there is nothing to adopt.')
-    return _submit(call, 'adopt_pod', pod.pod_id, {'pod_id': pod.pod_id}, wanted)
+    return _submit(call, job_types.ADOPT_POD, pod.pod_id, {'pod_id': pod.pod_id}, wanted)
 
 
 def empty_project(call: Call) -> Answer:
@@ -35,7 +35,7 @@ def empty_project(call: Call) -> Answer:
         raise exception.NotFound('The resource could not be found.')
     if call.runtime.identity.has_project(call.id):
         raise exception.Conflict(f'Keystone still has the project {call.id}. Delete it there first.')
-    return _submit(call, 'empty_project', call.id, {'project_id': call.id}, wanted)
+    return _submit(call, job_types.EMPTY_PROJECT, call.id, {'project_id': call.id}, wanted)
 
 
 def _submit(call: Call, kind: str, key: str, payload: dict[str, Any], wanted: dict[str, Any]) -> Answer:

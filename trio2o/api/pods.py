@@ -10,7 +10,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.api import pagination
 from trio2o.api.schemas import pods as schemas
 from trio2o.db import bindings, errors, routings
@@ -97,7 +97,7 @@ def delete_pod(call: Call) -> Answer:
     call.runtime.registry.refresh()
     if count:
         # What was in it counts no more.
-        call.runtime.jobs.submit('recount_quota', 'all', request_id=call.context.request_id)
+        call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, 'all', request_id=call.context.request_id)
     LOG.info('pod %s (%s) is deleted, with %d routings', pod.pod_name, pod.pod_id, count)
     return Answer.of({})
 
@@ -182,4 +182,6 @@ def _check_zone(call: Call, pod: Pod, az_name: str) -> None:
 
 
 def _sync(call: Call, pod: Pod) -> None:
-    call.runtime.jobs.submit('sync_pod', pod.pod_id, {'pod_id': pod.pod_id}, request_id=call.context.request_id)
+    call.runtime.jobs.submit(
+        job_types.SYNC_POD, pod.pod_id, {'pod_id': pod.pod_id}, request_id=call.context.request_id
+    )

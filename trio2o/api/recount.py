@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.api import jobs
 from trio2o.api.schemas import taking as schemas
 from trio2o.web.call import Answer, Call
@@ -17,5 +17,5 @@ def recount_project(call: Call) -> Answer:
     if len(call.id) > _MOST_ID:
         raise exception.NotFound('The resource could not be found.')
     payload = {'project_id': call.id, 'asks_pods': True}
-    job = call.runtime.jobs.submit('recount_quota', call.id, payload, request_id=call.context.request_id)
+    job = call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, call.id, payload, request_id=call.context.request_id)
     return Answer.of({'job': jobs.view(job)}, 202)

@@ -99,13 +99,15 @@ A refusal has the project's use counted anew in the pods, in the background, unl
 """,
     ),
     cfg.FloatOpt(
-        'lift_interval',
+        'raise_limits_interval',
         default=3600.0,
         min=0.0,
         help="""
-Seconds between two runs of the job that lifts limits of pods' own, on what is counted over all pods, of the projects
-that are bound to a pod or have something in it; 0: such limits are left as they are. It also runs for a project that a
-pod has just refused something.
+Seconds between two runs of the job ``raise_pod_limits``.
+
+The job sets a pod's own limits to unlimited for resources that Trio2o counts over all pods, for the projects that are
+bound to the pod or have resources in it. It also runs for a project when a pod refuses a request for its own limit.
+With 0 the job is switched off and such limits stay.
 """,
     ),
     cfg.FloatOpt(

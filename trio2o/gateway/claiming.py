@@ -16,7 +16,7 @@ from typing import Any
 
 from oslo_utils import uuidutils
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.db import quotas, routings
 from trio2o.db.session import utcnow
 from trio2o.gateway.call_pod import peek
@@ -39,8 +39,6 @@ ReadGrowth = Callable[[Call, Route, Amounts], Mapping[str, int]]
 
 #: Seconds a request waits for pods to tell whether what was deleted is gone, before it is refused.
 SETTLE_SECONDS = 5.0
-RECOUNT = 'recount_quota'
-LIFT = 'lift_limits'
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Claiming:
         since = utcnow() - timedelta(seconds=runtime.conf.quota.recheck_seconds)
         if all(at is None or at < since for at in counted):
             payload = {'project_id': project_id, 'asks_pods': True}
-            runtime.jobs.submit(RECOUNT, project_id, payload, request_id=self._call.context.request_id)
+            runtime.jobs.submit(job_types.RECOUNT_QUOTA, project_id, payload, request_id=self._call.context.request_id)
 
     def __enter__(self) -> Claiming:
         return self
@@ -131,15 +129,16 @@ class Claiming:
         self._quota.watch(self.claim, pod.id, resource_type, resource_id)
 
     def refused(self, pod: PodView) -> None:
-        """The pod has a limit of its own that refuses what the quota allows: have it lifted."""
+        """The pod has a limit of its own that refuses what the quota allows: have it set to unlimited."""
         context, runtime = self._call.context, self._call.runtime
         project_id = self.claim.asked.project_id
         LOG.warning(
             'pod %s has a limit of its own that refuses project %s what the quota allows', pod.name, project_id
         )
-        if runtime.conf.quota.lift_interval:
+        if runtime.conf.quota.raise_limits_interval:
             payload = {'pod_id': pod.id, 'project_id': project_id, 'user_id': context.user_id}
-            runtime.jobs.submit(LIFT, f'{pod.id}:{project_id}', payload, request_id=context.request_id)
+            key = f'{pod.id}:{project_id}'
+            runtime.jobs.submit(job_types.RAISE_POD_LIMITS, key, payload, request_id=context.request_id)
 
     def record(self, pod: PodView, resource: Resource, item: Mapping[str, Any], project_id: str) -> None:
         """Record what was made; what it counts for comes out of the claim, and what is left of that is watched."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
@@ -18,7 +19,7 @@ from trio2o.replication.adapters.quotas import limited
 from trio2o.replication.converge import Outcome, clash, is_current, known_of
 from trio2o.replication.kinds import FLAVOR, KEYPAIR, QUOTA_SET, VOLUME_QUOTA, Adapter, owner_of
 from trio2o.replication.reconcile import Found
-from trio2o.replication.writes import RECORD, REPAIR, Writer
+from trio2o.replication.writes import Writer
 
 LOG = logging.getLogger(__name__)
 
@@ -335,7 +336,7 @@ class Engine(Writer):
             imported += 1
         if imported:
             for other in others:
-                self._jobs.submit(REPAIR, other.id, {'pod_id': other.id})
+                self._jobs.submit(job_types.REPAIR_REPLICAS, other.id, {'pod_id': other.id})
         return imported
 
     def _has_name(self, kind: str, name: str) -> bool:
@@ -357,7 +358,7 @@ class Engine(Writer):
 
     def _being_recorded(self) -> set[tuple[str, str]]:
         """Objects whose last write could not be read back yet: what is recorded of them is old."""
-        rows = db_jobs.list_(self._db, filters={'type': RECORD, 'state': JOB_ACTIVE_STATES})
+        rows = db_jobs.list_(self._db, filters={'type': job_types.RECORD_WRITE, 'state': JOB_ACTIVE_STATES})
         return {(row.payload['kind'], row.payload['key']) for row in rows}
 
 

@@ -11,7 +11,7 @@ from concurrent import futures
 from contextlib import AbstractContextManager
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas
@@ -34,8 +34,6 @@ from trio2o.replication.reconcile import Found, Notes, Object
 
 LOG = logging.getLogger(__name__)
 
-REPAIR = 'repair_replicas'
-RECORD = 'record_write'
 
 #: Seconds after which a request that was never answered has had its effect, if it has any.
 UNKNOWN_SECONDS = 10.0
@@ -171,7 +169,7 @@ class Writer(Converger):
         """Have it looked at, in a while, what became of a write that was never answered."""
         if key is None:
             self._jobs.submit(
-                REPAIR,
+                job_types.REPAIR_REPLICAS,
                 pod.id,
                 {'pod_id': pod.id},
                 delay_seconds=UNKNOWN_SECONDS,
@@ -198,7 +196,9 @@ class Writer(Converger):
         payload = {'kind': kind, 'key': key, 'pod_id': pod.id, 'generation': generation}
         # Keys may be longer than what identifies a job.
         resource_key = hashlib.sha256(f'{kind}/{key}'.encode()).hexdigest()
-        self._jobs.submit(RECORD, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id)
+        self._jobs.submit(
+            job_types.RECORD_WRITE, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id
+        )
 
     def record_late(self, kind: str, key: str, pod: PodView, generation: int) -> None:
         """Record what a write made of an object in one pod, unless a newer one was recorded since.
@@ -299,5 +299,5 @@ class Writer(Converger):
         futures.wait(pending.values(), timeout=timeout)
         for pod, future in pending.items():
             if not (future.done() and future.result().is_done):
-                self._jobs.submit(REPAIR, pod.id, {'pod_id': pod.id}, request_id=request_id)
+                self._jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id}, request_id=request_id)
         self._registry.refresh()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import Refused
@@ -164,7 +164,9 @@ class Adoption:
             raise TryAgain(str(error)) from error
         if joined.behind:
             payload = {'pod_id': self._pod.id}
-            self._runtime.jobs.submit('repair_replicas', self._pod.id, payload, request_id=self._task.job.request_id)
+            self._runtime.jobs.submit(
+                job_types.REPAIR_REPLICAS, self._pod.id, payload, request_id=self._task.job.request_id
+            )
 
     def _take(self, resource: Resource) -> None:
         routes = Routes(self._task, self._pod, resource)

@@ -14,6 +14,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db.session import utcnow
 from trio2o.runtime import Runtime
@@ -58,17 +59,17 @@ class Periodic:
 
     def _all(self) -> Iterator[Due]:
         options = self._options
-        yield Due('refresh_endpoints', ALL, None, options.endpoint_interval)
-        yield Due('collect_usage', ALL, None, options.usage_interval)
-        yield Due('purge_history', ALL, None, PURGE_SECONDS)
-        yield Due('settle_claims', ALL, None, self._quota.settle_interval)
-        yield Due('recount_quota', ALL, None, self._quota.recount_interval)
+        yield Due(job_types.REFRESH_ENDPOINTS, ALL, None, options.endpoint_interval)
+        yield Due(job_types.COLLECT_USAGE, ALL, None, options.usage_interval)
+        yield Due(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
+        yield Due(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
+        yield Due(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
         for pod in self._runtime.registry.snapshot().pods:
             if pod.is_asked:
                 payload = {'pod_id': pod.id}
-                yield Due('repair_replicas', pod.id, payload, options.repair_interval)
-                yield Due('reconcile_routings', pod.id, payload, options.reconcile_interval)
-                yield Due('lift_limits', pod.id, payload, self._quota.lift_interval)
+                yield Due(job_types.REPAIR_REPLICAS, pod.id, payload, options.repair_interval)
+                yield Due(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)
+                yield Due(job_types.RAISE_POD_LIMITS, pod.id, payload, self._quota.raise_limits_interval)
 
     def _submit(self, due: Due) -> bool:
         job = db_jobs.submit_again(

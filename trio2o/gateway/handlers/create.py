@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of, send
 from trio2o.gateway.claiming import Claiming, Refuse, asked_by
 from trio2o.gateway.handlers.forward import disagreement
@@ -362,7 +362,7 @@ class Place:
     def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
         """The pod may have made it: look there soon, so that what it made is known."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
-        call.runtime.jobs.submit('reconcile_routings', pod.id, payload, request_id=call.context.request_id)
+        call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
         return exception.OutcomeUnknown(
             f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
             'created; look at the list before trying again.'

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
@@ -379,7 +379,7 @@ class Twinned:
                 server_group_copies.drop(runtime.db, twin.id)
             else:
                 payload = {'pod_id': twin.pod_id}
-                runtime.jobs.submit('drop_twins', twin.pod_id, payload, request_id=call.context.request_id)
+                runtime.jobs.submit(job_types.DROP_TWINS, twin.pod_id, payload, request_id=call.context.request_id)
 
     def _drop_in(self, call: Call, pod: PodView, bottom_id: str) -> bool:
         try:

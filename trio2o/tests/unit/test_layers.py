@@ -20,7 +20,18 @@ PACKAGE = 'trio2o'
 # Lowest first. A module may import modules of the layers before its own. A module of a package that needs a layer
 # of its own is named with its path.
 LAYERS = (
-    {'context', 'exception', 'conf', 'concurrency', 'rpc', 'gc_tuning', 'metrics', 'resources', 'version'},
+    {
+        'context',
+        'exception',
+        'conf',
+        'concurrency',
+        'job_types',
+        'rpc',
+        'gc_tuning',
+        'metrics',
+        'resources',
+        'version',
+    },
     {'db', 'web'},
     {'pods'},
     {'scheduler', 'quota', 'jobqueue', 'metrics/database', 'dashboard'},

@@ -12,6 +12,8 @@ import sys
 import setuptools
 import testtools
 
+from trio2o import job_types
+
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 TOP = PACKAGE.parent
 
@@ -73,6 +75,10 @@ class TestEntryPoints(testtools.TestCase):
             modules = {file.stem for file in (PACKAGE / folder).glob('*.py')} - NO_PLUGIN
             listed = {entry.module.rpartition('.')[2] for entry in entry_points()[group]}
             self.assertEqual(set(), modules - listed, f'{folder}: not in setup.cfg under {group}')
+
+    def test_job_types_are_the_entry_points_of_jobs(self):
+        named = {value for name, value in vars(job_types).items() if name.isupper()}
+        self.assertEqual({entry.name for entry in entry_points()['trio2o.jobs']}, named)
 
     def test_names_are_unique(self):
         for group, entries in entry_points().items():

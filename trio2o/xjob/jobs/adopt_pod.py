@@ -6,6 +6,7 @@ The state of the pod does not matter: an operator asked for it. One in maintenan
 
 from __future__ import annotations
 
+from trio2o import job_types
 from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.adoption import Adoption
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
@@ -28,4 +29,6 @@ class AdoptPod:
             free_of_limits(task.runtime.sync, task.runtime.identity.project_id())
         task.result(Adoption(task, pod, is_dry_run).run())
         if not is_dry_run:
-            task.runtime.jobs.submit('lift_limits', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
+            task.runtime.jobs.submit(
+                job_types.RAISE_POD_LIMITS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id
+            )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from trio2o import job_types
 from trio2o.db import bindings, routings
 from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
@@ -84,7 +85,7 @@ class EmptyProject:
         for pod in pods:
             if pod.is_asked:
                 payload = {'pod_id': pod.id, 'is_full': True}
-                runtime.jobs.submit('reconcile_routings', pod.id, payload, request_id=task.job.request_id)
+                runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=task.job.request_id)
 
 
 def _holds(task: Task, pod: PodView, project_id: str) -> bool:

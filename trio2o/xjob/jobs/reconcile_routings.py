@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from trio2o import job_types
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import Refused
@@ -53,7 +54,9 @@ class ReconcileRoutings:
         else:
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
             # By now it is known who has something there.
-            task.runtime.jobs.submit('lift_limits', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
+            task.runtime.jobs.submit(
+                job_types.RAISE_POD_LIMITS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id
+            )
         task.runtime.registry.refresh()
         looks = task.job.payload.get('looks')
         if looks:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from trio2o import job_types
 from trio2o.pods.podapi import Refused
 from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
@@ -34,6 +35,6 @@ class SyncPod:
             behind=joined.behind,
             failed=joined.failed,
         )
-        runtime.jobs.submit('reconcile_routings', pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
+        runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
         if joined.behind:
             raise TryAgain(f'pod {pod.name} is still behind with {joined.behind} objects')

@@ -153,7 +153,7 @@ class TestPeriodic(testtools.TestCase):
     def setUp(self):
         super().setUp()
         options = {'repair_interval': 300, 'reconcile_interval': 0, 'endpoint_interval': 30, 'usage_interval': 0}
-        quota = {'settle_interval': 0, 'recount_interval': 0, 'lift_interval': 0}
+        quota = {'settle_interval': 0, 'recount_interval': 0, 'raise_limits_interval': 0}
         self.conf = self.useFixture(ConfFixture(xjob=options, quota=quota)).conf
         self.db = Database(self.conf)
         self.addCleanup(self.db.dispose)

@@ -37,13 +37,13 @@ class LimitsOfPodsCase(QuotaCase):
     def pod_of(self, kind, top_id):
         return self.cloud.runtime.locator.look_up(kind, top_id).pod.name
 
-    def lift(self):
+    def raise_limits(self):
         pod_id = self.cloud.pod_ids['Pod1']
-        self.cloud.runtime.jobs.submit('lift_limits', pod_id, {'pod_id': pod_id})
+        self.cloud.runtime.jobs.submit('raise_pod_limits', pod_id, {'pod_id': pod_id})
         self.cloud.run_jobs()
 
     def last(self):
-        rows = jobs.list_(self.db, filters={'type': 'lift_limits'}, sort=(('finished_at', 'desc'),), limit=1)
+        rows = jobs.list_(self.db, filters={'type': 'raise_pod_limits'}, sort=(('finished_at', 'desc'),), limit=1)
         return rows[0]
 
 
@@ -54,7 +54,7 @@ class TestARefusal(LimitsOfPodsCase):
         self.assertRegex(self.log.output, f'pod Pod1 has a limit of its own that refuses project {self.project}')
         self.cloud.run_jobs()
         self.assertEqual([-1, -1, -1], [self.first.nova.quota_sets[self.project][name] for name in NONE])
-        self.assertEqual({'lifted': {f'compute {self.project}': NONE}}, self.last().result)
+        self.assertEqual({'raised': {f'compute {self.project}': NONE}}, self.last().result)
         self.assertIn('which are lifted', self.log.output)
         self.server(zone='az1')
 
@@ -93,7 +93,7 @@ class TestLookedFor(LimitsOfPodsCase):
         self.limit(instances=1, metadata_items=5)
         self.limit_user(cores=2)
         self.limit_volumes(gigabytes=1, per_volume_gigabytes=1)
-        self.lift()
+        self.raise_limits()
         self.assertEqual({'instances': -1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
         self.assertEqual({'cores': -1}, self.first.nova.user_quotas[self.project, self.user])
         self.assertEqual({'gigabytes': -1, 'per_volume_gigabytes': 1}, self.first.cinder.quota_sets[self.project])
@@ -102,9 +102,9 @@ class TestLookedFor(LimitsOfPodsCase):
             f'compute {self.project}:{self.user}': {'cores': 2},
             f'volume {self.project}': {'gigabytes': 1},
         }
-        self.assertEqual({'lifted': wanted}, self.last().result)
-        self.lift()
-        self.assertEqual({'lifted': {}}, self.last().result)
+        self.assertEqual({'raised': wanted}, self.last().result)
+        self.raise_limits()
+        self.assertEqual({'raised': {}}, self.last().result)
 
     def test_one_that_was_wanted_everywhere_once(self):
         """From when it was not counted over all pods: it is not brought back."""
@@ -114,7 +114,7 @@ class TestLookedFor(LimitsOfPodsCase):
         )
         self.cloud.run_jobs()
         self.assertEqual({'instances': 1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
-        self.lift()
+        self.raise_limits()
         pod_id = self.cloud.pod_ids['Pod1']
         self.cloud.runtime.jobs.submit('repair_replicas', pod_id, {'pod_id': pod_id})
         self.cloud.run_jobs()
@@ -122,7 +122,7 @@ class TestLookedFor(LimitsOfPodsCase):
 
     def test_nobody_elses(self):
         self.limit(**NONE)
-        self.lift()
+        self.raise_limits()
         self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
 
     def test_when_a_pod_was_compared(self):
@@ -137,9 +137,9 @@ class TestLookedFor(LimitsOfPodsCase):
         self.server(zone='az1')
         self.limit(instances=1)
         self.first.nova.faults.add(Refuse())
-        self.lift()
+        self.raise_limits()
         self.assertEqual(1, self.first.nova.quota_sets[self.project]['instances'])
-        (job,) = jobs.list_(self.db, filters={'type': 'lift_limits', 'state': 'new'})
+        (job,) = jobs.list_(self.db, filters={'type': 'raise_pod_limits', 'state': 'new'})
         self.assertIn('pod Pod1', job.error)
 
     def test_one_in_maintenance_is_left_alone(self):
@@ -148,17 +148,17 @@ class TestLookedFor(LimitsOfPodsCase):
         pods.update(self.db, self.cloud.pod_ids['Pod1'], state='maintenance')
         self.cloud.runtime.registry.refresh()
         self.cloud.lab.quiet()
-        self.lift()
+        self.raise_limits()
         self.assertEqual([], list(self.first.nova.requests))
 
 
 class TestTurnedOff(LimitsOfPodsCase):
-    options = {'quota.lift_interval': 0.0}
+    options = {'quota.raise_limits_interval': 0.0}
 
     def test_they_stay(self):
         self.limit(**NONE)
         self.server()
-        self.lift()
+        self.raise_limits()
         self.cloud.run_jobs()
         self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
         self.assertIn('limit of its own', self.log.output)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of the job types that come with Trio2o.
+
+They are the entry points of ``trio2o.jobs`` in ``setup.cfg``, and what ``openstack trio2o job list`` shows as the type.
+"""
+
+from __future__ import annotations
+
+ADOPT_POD = 'adopt_pod'
+COLLECT_USAGE = 'collect_usage'
+DROP_TWINS = 'drop_twins'
+EMPTY_PROJECT = 'empty_project'
+PURGE_HISTORY = 'purge_history'
+RAISE_POD_LIMITS = 'raise_pod_limits'
+RECONCILE_ROUTINGS = 'reconcile_routings'
+RECORD_WRITE = 'record_write'
+RECOUNT_QUOTA = 'recount_quota'
+REFRESH_ENDPOINTS = 'refresh_endpoints'
+REPAIR_REPLICAS = 'repair_replicas'
+SETTLE_CLAIMS = 'settle_claims'
+SYNC_POD = 'sync_pod'
