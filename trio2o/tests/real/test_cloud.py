@@ -8,7 +8,7 @@ attached volume in each zone.
 import time
 import unittest
 
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import Client, CommandFailed, RealGateway, real_lab, temporary_name
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -242,6 +242,19 @@ class RealCloudTest(unittest.TestCase):
         self.assertIn('volume-az2', self.cloud.run('cinder', 'list'))
         self.assertIn('az1', self.cloud.run('cinder', 'show', 'volume-az1'))
         self.assertIn('az1', self.cloud.run('cinder', 'availability-zone-list'))
+
+    def test_clients_as_programs_print_what_they_print_here(self):
+        for command in (
+            ['openstack', 'availability', 'zone', 'list'],
+            ['nova', 'availability-zone-list'],
+            ['cinder', 'availability-zone-list'],
+        ):
+            printed = self.cloud.run_program(*command)
+            self.assertIn('az2', printed)
+            self.assertEqual(self.cloud.run(*command), printed)
+        for run in (self.cloud.run, self.cloud.run_program):
+            with self.assertRaisesRegex(CommandFailed, 'No Server found for nothing'):
+                run('openstack', 'server', 'show', 'nothing')
 
     def test_a_pod_away_and_back(self):
         self.lab.stop(['Pod2'])

@@ -20,7 +20,7 @@ import unittest
 
 from trio2o.lab.ports import free_ports
 from trio2o.lab.real import seed
-from trio2o.tests.fixtures.real import WarmClient, connect, real_lab
+from trio2o.tests.fixtures.real import Client, connect, real_lab
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 STAND_IN = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
@@ -304,9 +304,9 @@ class TestDevStack(unittest.TestCase):
         self.check_neutron()
         self.check_tempest()
         self.assertEqual(['t-cgw', 't-ngw', 't-oapi', 't-ojob'], self.first.processes)
-        cloud = WarmClient(self.lab, 'demo', REGION)
+        cloud = Client(self.lab, 'demo', REGION)
         one, remove_one = self.boot(cloud, 'dev-one', 'az1')
-        self.assertEqual(one, WarmClient(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
+        self.assertEqual(one, Client(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
 
         # The first node said where Keystone is, or the second could not even look.
         self.assertEqual(public(self.second.shared_urls), self.catalog('DevPod2'))
@@ -315,7 +315,7 @@ class TestDevStack(unittest.TestCase):
         self.check_look_ups(self.second)
         self.assertEqual([], self.second.processes)
         two, remove_two = self.boot(cloud, 'dev-two', 'az2')
-        self.assertEqual(two, WarmClient(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
+        self.assertEqual(two, Client(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
         # An attachment takes Nova's look-up of Cinder and Cinder's of Nova.
         cloud.openstack('volume', 'create', 'dev-volume', '--size', '1', '--availability-zone', 'az1')
         cloud.until('volume', 'dev-volume', 'available')
@@ -331,7 +331,7 @@ class TestDevStack(unittest.TestCase):
         cloud.do('volume', 'delete', 'dev-volume')
 
         # A pod that goes is known no more.
-        operator = WarmClient(self.lab, 'admin', REGION)
+        operator = Client(self.lab, 'admin', REGION)
         self.assertIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
         self.second.run('unstack')
         self.assertNotIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
@@ -347,7 +347,7 @@ class TestDevStack(unittest.TestCase):
         self.first.add('enable_service tls-proxy')
         self.first.run('stack')
         self.check_catalog('https')
-        trusting = WarmClient(self.lab, 'demo', REGION, OS_CACERT=str(self.first.state / 'ca-bundle.pem'))
+        trusting = Client(self.lab, 'demo', REGION, OS_CACERT=str(self.first.state / 'ca-bundle.pem'))
         _, remove = self.boot(trusting, 'dev-again', 'az1')
         remove()
 

@@ -7,7 +7,7 @@ import unittest
 import fixtures
 
 from trio2o.lab.real.seed import admin_client
-from trio2o.tests.fixtures.real import CommandFailed, RealGateway, WarmClient, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.real import Client, CommandFailed, RealGateway, connect, real_lab, temporary_name
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -22,9 +22,9 @@ class Stage(fixtures.Fixture):
         self.lab.start()
         self.other = self._project(temporary_name('other'))
         self.gateway = self.useFixture(RealGateway(self.lab))
-        self.cloud, self.admin = WarmClient(self.lab), WarmClient(self.lab, 'admin')
-        self.neighbour = WarmClient(self.lab, OS_USERNAME=self.other, OS_PROJECT_NAME=self.other)
-        self.pods = {name: WarmClient(self.lab, 'admin', name) for name in PODS}
+        self.cloud, self.admin = Client(self.lab), Client(self.lab, 'admin')
+        self.neighbour = Client(self.lab, OS_USERNAME=self.other, OS_PROJECT_NAME=self.other)
+        self.pods = {name: Client(self.lab, 'admin', name) for name in PODS}
         self.flavor = temporary_name('volume')
         # The tests keep less than they make, but what is deleted counts until it is gone.
         self.admin.do('quota', 'set', '--volumes', '60', '--gigabytes', '200', '--snapshots', '60', 'demo')
