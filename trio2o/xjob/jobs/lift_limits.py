@@ -34,7 +34,7 @@ class LiftLimits:
             task.check()
             users = _users(task, pod, project_id) | ({payload['user_id']} if payload.get('user_id') else set())
             try:
-                lifted |= task.runtime.sync.lift(pod, project_id, sorted(users))
+                lifted |= task.runtime.replicator.lift(pod, project_id, sorted(users))
             except Refused as error:
                 raise TryAgain(str(error)) from error
             task.progress(projects=done + 1, lifted=len(lifted))
