@@ -19,7 +19,7 @@ from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
 from trio2o.quota.claims import Quota
-from trio2o.replication.replicator import Engine
+from trio2o.replication.replicator import Replicator
 from trio2o.routing.locator import Locator
 from trio2o.scheduler.manager import Scheduler
 from trio2o.web.app import build_app
@@ -38,7 +38,7 @@ class Runtime:
     locator: Locator
     scheduler: Scheduler
     jobs: JobQueue
-    sync: Engine
+    replicator: Replicator
     quota: Quota
     figures: Figures
 
@@ -79,7 +79,7 @@ def build_runtime(
         locator=Locator(conf, db, registry, client, executor),
         scheduler=Scheduler(conf, db, registry, breakers),
         jobs=jobs,
-        sync=Engine(conf, db, registry, client, identity, executor, jobs),
+        replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
         figures=Figures(conf, db, registry),
     )

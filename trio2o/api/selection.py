@@ -93,7 +93,7 @@ def _request(call: Call, wanted: Json) -> PodRequest:
         resources={**resources, **wanted.get('resources', {})},
         count=count,
         extra_specs={**specs, **wanted.get('extra_specs', {})},
-        unusable=call.runtime.sync.unusable(references, ''),
+        unusable=call.runtime.replicator.unusable(references, ''),
     )
 
 

@@ -79,7 +79,7 @@ class Drift:
         return bool(self.changed or self.unknown)
 
 
-class Engine(Writer):
+class Replicator(Writer):
     """One a process."""
 
     def ensure(self, pod: PodView, refs: Collection[tuple[str, str]]) -> PodView:

@@ -155,11 +155,11 @@ class Adoption:
         try:
             # Told before anything changes: one that takes over after a crash finds it the same.
             if not self._report.json['objects']:
-                self._report.met(self._runtime.sync.survey(self._pod, self._task.check))
+                self._report.met(self._runtime.replicator.survey(self._pod, self._task.check))
                 self._tell(OBJECTS)
             if self._is_dry_run:
                 return
-            joined = self._runtime.sync.join(self._pod, self._task.check)
+            joined = self._runtime.replicator.join(self._pod, self._task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         if joined.behind:

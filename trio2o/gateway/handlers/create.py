@@ -114,7 +114,7 @@ class Place:
             count=needs.count,
             extra_specs=needs.extra_specs,
             resource_type=self.resource.type,
-            unusable=call.runtime.sync.unusable(references, call.context.user_id or ''),
+            unusable=call.runtime.replicator.unusable(references, call.context.user_id or ''),
         )
         if pod is not None:
             if pod.id in request.unusable:
@@ -150,7 +150,7 @@ class Place:
         :raises PodError: the pod was not reached, or gave no answer
         """
         if pod.behind and self.references is not None:
-            pod = call.runtime.sync.ensure(pod, list(self.references(document)))
+            pod = call.runtime.replicator.ensure(pod, list(self.references(document)))
         names = names_of(call, pod)
         inner = document[self.body_key or self.resource.member]
         body = self._body_for(call.with_body(document), document, inner, '', pod, names)
@@ -284,7 +284,7 @@ class Place:
         for number, view in enumerate(pods):
             pod = view
             if pod.behind and self.references is not None:
-                pod = call.runtime.sync.ensure(pod, list(self.references(document)))
+                pod = call.runtime.replicator.ensure(pod, list(self.references(document)))
             names = names_of(call, pod)
             body = self._body_for(call, document, inner, rest, pod, names)
             try:

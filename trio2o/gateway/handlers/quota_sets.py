@@ -125,7 +125,7 @@ class QuotaWrite(ReplicatedWrite):
         return with_numbers(call, answer, self.member, limits)
 
     def _follow(self, call: Call, pod: PodView, key: str | None, answer: Answer, before: Any) -> None:
-        engine: Replicator = call.runtime.sync
+        engine: Replicator = call.runtime.replicator
         name = self._name(call)
         if answer.is_ok:
             wanted = None

@@ -39,7 +39,7 @@ _AWAY = 'No part of this cloud can be reached now.'
 
 
 class Replicator(Protocol):
-    """What the handlers need of ``replication.replicator.Engine``."""
+    """What the handlers need of ``replication.replicator.Replicator``."""
 
     def prepare(self, kind: str, key: str | None, pod: PodView, is_made: bool) -> Any: ...
 
@@ -82,7 +82,7 @@ class ReplicatedWrite:
     references: Callable[[Call], list[tuple[str, str]]] | None = None
 
     def __call__(self, call: Call) -> Answer:
-        engine: Replicator = call.runtime.sync
+        engine: Replicator = call.runtime.replicator
         key = self.key(call, None)
         pods = candidates(call)
         if self.is_refused_in_use:
@@ -98,7 +98,7 @@ class ReplicatedWrite:
 
         :returns: its answer, which one it was, and the key of what is to be spread, if anything is
         """
-        engine: Replicator = call.runtime.sync
+        engine: Replicator = call.runtime.replicator
         unwell: Answer | None = None
         for pod in pods:
             try:
@@ -125,13 +125,13 @@ class ReplicatedWrite:
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         if pod.behind and self.references is not None:
-            pod = call.runtime.sync.ensure(pod, self.references(call))
+            pod = call.runtime.replicator.ensure(pod, self.references(call))
         names = names_of(call, pod)
         # Whatever its method: some of Cinder's GETs are writes.
         answer = send(call, pod, names=names, is_repeated=False)
         if answer.status == 404 and key is not None:
             # Perhaps it is there by right and was taken away behind our back.
-            if call.runtime.sync.restore(self.kind, key, pod):
+            if call.runtime.replicator.restore(self.kind, key, pod):
                 answer = send(call, pod, names=names, is_repeated=False)
         return answer_up(answer, names, None)
 
@@ -140,7 +140,7 @@ class ReplicatedWrite:
 
         :returns: the key of what is recorded now and to be spread
         """
-        engine: Replicator = call.runtime.sync
+        engine: Replicator = call.runtime.replicator
         request_id = call.context.request_id
         if answer.is_ok:
             made = self.key(call, answer)

@@ -26,7 +26,7 @@ class AdoptPod:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         is_dry_run = bool(task.job.payload.get('dry_run'))
         if not is_dry_run:
-            free_of_limits(task.runtime.sync, task.runtime.identity.project_id())
+            free_of_limits(task.runtime.replicator, task.runtime.identity.project_id())
         task.result(Adoption(task, pod, is_dry_run).run())
         if not is_dry_run:
             task.runtime.jobs.submit(

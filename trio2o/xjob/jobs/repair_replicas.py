@@ -18,9 +18,9 @@ class RepairReplicas:
         if not pod.is_asked:
             return  # it is brought there when its maintenance is over
         # What is counted may be more than when the pods joined.
-        free_of_limits(task.runtime.sync, task.runtime.identity.project_id())
+        free_of_limits(task.runtime.replicator, task.runtime.identity.project_id())
         try:
-            repaired = task.runtime.sync.repair(pod, task.check)
+            repaired = task.runtime.replicator.repair(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(

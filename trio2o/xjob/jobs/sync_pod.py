@@ -20,13 +20,13 @@ class SyncPod:
         pod = pod_of(task)
         if not pod.is_asked:
             return
-        free_of_limits(runtime.sync, runtime.identity.project_id())
+        free_of_limits(runtime.replicator, runtime.identity.project_id())
         refresh(runtime, [pod])
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         try:
-            joined = runtime.sync.join(pod, task.check)
+            joined = runtime.replicator.join(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(

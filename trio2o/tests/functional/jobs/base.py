@@ -7,7 +7,7 @@ import testtools
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
-from trio2o.replication.replicator import Engine
+from trio2o.replication.replicator import Replicator
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
@@ -33,7 +33,7 @@ class JobsCase(testtools.TestCase):
         }
         cloud = self.useFixture(GatewayFixture(self.pods, **(settings | options)))
         runtime = cloud.runtime
-        engine = Engine(
+        replicator = Replicator(
             cloud.conf,
             runtime.db,
             runtime.registry,
@@ -43,7 +43,7 @@ class JobsCase(testtools.TestCase):
             runtime.jobs,
             sleep=self.sleep,
         )
-        cloud.runtime = dataclasses.replace(runtime, sync=engine)
+        cloud.runtime = dataclasses.replace(runtime, replicator=replicator)
         cloud._clients.clear()
         return cloud
 
@@ -87,7 +87,7 @@ class JobsCase(testtools.TestCase):
     def repair(self, name):
         """Look a pod over now."""
         view = self.view(name)
-        return self.cloud.runtime.sync.repair(view)
+        return self.cloud.runtime.replicator.repair(view)
 
     def view(self, name):
         return self.cloud.runtime.registry.refresh().by_id[self.cloud.pod_ids[name]]

@@ -117,8 +117,8 @@ class TestPodsAway(JobsCase):
     def test_the_time_for_the_others_has_an_end(self):
         """However many calls a pod needs; it gets them all the same, only not while we wait."""
         self.cloud.transport.real_time = True
-        sync = self.cloud.runtime.sync
-        sync._replicate_timeout = 0.5
+        replicator = self.cloud.runtime.replicator
+        replicator._replicate_timeout = 0.5
         self.nova('Pod2').faults.add(Slow(0.3))
         started = time.monotonic()
         made = self.make_flavor()
@@ -313,15 +313,15 @@ class TestDrift(JobsCase):
         flavor['extra_specs']['a'] = 'b'
 
         def record(seconds):
-            self.cloud.runtime.sync.record('flavor', made['id'], self.view('Pod1'))
+            self.cloud.runtime.replicator.record('flavor', made['id'], self.view('Pod1'))
 
         self.sleep = record
-        self.cloud.runtime.sync._sleep = record
+        self.cloud.runtime.replicator._sleep = record
         self.repair('Pod1')
         self.assertEqual({'a': 'b'}, flavor['extra_specs'])
 
     def check(self, name):
-        return self.cloud.runtime.sync.check(self.view(name))
+        return self.cloud.runtime.replicator.check(self.view(name))
 
     def test_nothing_is_wrong(self):
         self.make_flavor()
@@ -358,24 +358,24 @@ class TestRaces(JobsCase):
         """Also what is put off because a write was under way just now."""
         for _ in range(3):
             self.cloud.run_jobs()
-            self.cloud.runtime.sync._settle_seconds = 0
+            self.cloud.runtime.replicator._settle_seconds = 0
 
     def test_one_that_lags_finds_newer_wishes(self):
         """Who brings an old generation to a pod looks again, and brings the new one."""
         made = self.make_flavor()
-        sync = self.cloud.runtime.sync
+        replicator = self.cloud.runtime.replicator
         pod1, pod2 = self.view('Pod1'), self.view('Pod2')
-        set_replica, calls = sync._set, []
+        set_replica, calls = replicator._set, []
 
         def overtaken(obj, pod, outcome):
             set_replica(obj, pod, outcome)
             if not calls:
                 calls.append(obj.generation)
                 self.nova('Pod1').flavors[made['id']]['extra_specs']['late'] = 'wish'
-                sync.record('flavor', made['id'], pod1)
+                replicator.record('flavor', made['id'], pod1)
 
-        sync._set = overtaken
-        sync.converge('flavor', made['id'], pod2)
+        replicator._set = overtaken
+        replicator.converge('flavor', made['id'], pod2)
         self.assertEqual({'late': 'wish'}, self.flavors(made['id'])[1]['extra_specs'])
 
 
@@ -465,10 +465,10 @@ class TestOldPods(JobsCase):
         self.cloud.nova.post('/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual({'a': 'b'}, self.flavors('x')[2]['extra_specs'])
         self.nova('Pod1').flavors['x']['description'] = 'd'
-        self.cloud.runtime.sync.record('flavor', 'x', self.view('Pod1'))
-        self.cloud.runtime.sync.spread('flavor', 'x')
+        self.cloud.runtime.replicator.record('flavor', 'x', self.view('Pod1'))
+        self.cloud.runtime.replicator.spread('flavor', 'x')
         self.assertEqual([], self.behind('Old'))
-        self.assertFalse(self.cloud.runtime.sync.check(self.view('Old')))
+        self.assertFalse(self.cloud.runtime.replicator.check(self.view('Old')))
 
 
 class TestReads(JobsCase):
@@ -492,8 +492,8 @@ class TestEnsure(JobsCase):
         self.nova('Pod2').faults.add(Refuse())
         made, other = self.make_flavor(), self.make_flavor(name='g')
         self.nova('Pod2').faults.clear()
-        sync = self.cloud.runtime.sync
-        sync.ensure(self.view('Pod2'), [('flavor', made['id'])])
+        replicator = self.cloud.runtime.replicator
+        replicator.ensure(self.view('Pod2'), [('flavor', made['id'])])
         self.assertIsNotNone(self.flavors(made['id'])[1])
         self.assertIsNone(self.flavors(other['id'])[1])
         self.assertEqual([other['id']], self.behind('Pod2'))

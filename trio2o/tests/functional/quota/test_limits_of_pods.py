@@ -109,7 +109,7 @@ class TestLookedFor(LimitsOfPodsCase):
     def test_one_that_was_wanted_everywhere_once(self):
         """From when it was not counted over all pods: it is not brought back."""
         self.server(zone='az1')
-        self.cloud.runtime.sync.want(
+        self.cloud.runtime.replicator.want(
             'quota_set', self.project, {'name': self.project, 'limits': {'instances': 1, 'metadata_items': 5}}
         )
         self.cloud.run_jobs()
