@@ -23,7 +23,7 @@ from trio2o.gateway.handlers.create import Place
 from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.handlers.offset_list import Slices
-from trio2o.gateway.handlers.quota_sets import ClassRead, LimitsRead, QuotaRead, QuotaWrite
+from trio2o.gateway.handlers.quota_sets import LimitsRead, LimitsWrite, QuotaRead
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.handlers.zones import ListZones
@@ -64,7 +64,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Numbers': (
         'What is used adds up over all clouds. Limits are those of the whole.',
-        (Sum, TenantUsage, LimitsRead, QuotaRead, ClassRead, QuotaWrite),
+        (Sum, TenantUsage, LimitsRead, QuotaRead, LimitsWrite),
     ),
     'The same everywhere': (
         'Kept the same in all clouds: a change is made in one, whose answer is the answer, and brought to the others.',

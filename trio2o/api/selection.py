@@ -9,8 +9,8 @@ from trio2o import exception
 from trio2o.api import response_schemas
 from trio2o.api.schemas import selection as schemas
 from trio2o.db import replicas
-from trio2o.gateway.handlers.replicate import FLAVOR, VOLUME_TYPE
 from trio2o.pods.registry import PodView
+from trio2o.replication.kinds import FLAVOR, VOLUME_TYPE
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web.call import Answer, Call
 

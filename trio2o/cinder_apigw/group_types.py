@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.replicate import GROUP_TYPE, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
+from trio2o.replication.kinds import GROUP_TYPE
 from trio2o.web.operations import Operation
 
 _READ = ReplicatedRead(GROUP_TYPE)
-_WRITE = ReplicatedWrite(GROUP_TYPE, PathKey())
-_MAKE = ReplicatedWrite(GROUP_TYPE, AnswerKey(('group_type', 'id')), makes=True)
-# A pod refuses this while it has groups of the type.
-_DELETE = ReplicatedWrite(GROUP_TYPE, PathKey(), is_refused_in_use=True)
+_WRITE = ReplicatedWrite(GROUP_TYPE)
+_CREATE = ReplicatedCreate(GROUP_TYPE, id_path=('group_type', 'id'))
+# A pod that has groups of the type refuses this.
+_DELETE = ReplicatedWrite(GROUP_TYPE, is_refused_in_use=True)
 
 _SPECS = '/group_types/{group_type_id}/group_specs'
 _SPEC = _SPECS + '/{id}'
 _SINCE = (3, 11)
 
 OPERATIONS = [
-    Operation('group_types.create', 'POST', '/group_types', _MAKE, None, _SINCE),
+    Operation('group_types.create', 'POST', '/group_types', _CREATE, None, _SINCE),
     Operation('group_types.list', 'GET', '/group_types', _READ, None, _SINCE),
     Operation('group_types.show', 'GET', '/group_types/{id}', _READ, None, _SINCE),
     Operation('group_types.update', 'PUT', '/group_types/{id}', _WRITE, None, _SINCE),

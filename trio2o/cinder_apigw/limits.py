@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Absolute limits, and what is used of them, over all pods."""
+"""Absolute limits and their usage, over all pods."""
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.quota_sets import LimitsRead, asked_for
-from trio2o.gateway.handlers.replicate import VOLUME_QUOTA
+from trio2o.gateway.handlers.quota_sets import LimitsRead, query_value
+from trio2o.replication.kinds import VOLUME_QUOTA
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -22,15 +22,16 @@ _USED = {
     'totalBackupsUsed': 'backups',
     'totalBackupGigabytesUsed': 'backup_gigabytes',
 }
-#: From here on an admin may ask for another project.
-_OF_OTHERS = (3, 39)
+#: Since this version an admin may name another project.
+_OTHER_PROJECT = (3, 39)
 
 
-def _project(call: Call) -> str:
-    other = None
-    if call.version is not None and call.version >= _OF_OTHERS and call.context.may_see_all:
-        other = asked_for(call, 'project_id', 'tenant_id')
-    return other or call.context.project_id or ''
+class VolumeLimitsRead(LimitsRead):
+    def project_id(self, call: Call) -> str:
+        other = None
+        if call.version is not None and call.version >= _OTHER_PROJECT and call.context.may_see_all:
+            other = query_value(call, 'project_id', 'tenant_id')
+        return other or super().project_id(call)
 
 
-OPERATIONS = [Operation('limits.show', 'GET', '/limits', LimitsRead(VOLUME_QUOTA, _LIMITS, _USED, _project))]
+OPERATIONS = [Operation('limits.show', 'GET', '/limits', VolumeLimitsRead(VOLUME_QUOTA, _LIMITS, _USED))]

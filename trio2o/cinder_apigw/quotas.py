@@ -1,54 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and classes, over all pods for what is counted; and the default type of a project."""
+"""Quota sets and quota classes: kept by Trio2o for what it counts over all pods; and the default type of a project."""
 
 from __future__ import annotations
 
 from trio2o.gateway.handlers.forward import at
-from trio2o.gateway.handlers.quota_sets import ClassRead, QuotaRead, QuotaWrite, no_key
-from trio2o.gateway.handlers.replicate import (
-    DEFAULT_TYPE,
-    VOLUME_QUOTA,
-    VOLUME_QUOTA_CLASS,
-    VOLUME_TYPE,
-    PathKey,
-    ReplicatedRead,
-    ReplicatedWrite,
+from trio2o.gateway.handlers.quota_sets import (
+    QuotaClassRead,
+    QuotaClassWrite,
+    QuotaDefaultsRead,
+    QuotaSetRead,
+    QuotaSetWrite,
 )
+from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.replication.kinds import DEFAULT_TYPE, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
+from trio2o.replication.replicator import Ref
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
 #: Cinder's words, in QuotaSetsController.
-_OVER = (
+_BELOW_USAGE = (
     'Quota {name} limit must be equal or greater than existing resources. Current usage is {used} and the requested '
     'limit is {limit}.'
 )
 
 
-def _type(call: Call) -> list[tuple[str, str]]:
-    name = at('default_type', 'volume_type')(call.json)
-    return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
+class DefaultTypeWrite(ReplicatedWrite):
+    def references(self, call: Call) -> list[Ref]:
+        name = at('default_type', 'volume_type')(call.json)
+        return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 
 
-_SET = QuotaWrite(VOLUME_QUOTA, no_key, makes=True, over=_OVER)
-_CLASS = QuotaWrite(VOLUME_QUOTA_CLASS, no_key, makes=True, member='quota_class_set', is_class=True)
-_SETS = '/os-quota-sets/{id}'
-_CLASSES = '/os-quota-class-sets/{id}'
+_SET = '/os-quota-sets/{id}'
+_CLASS = '/os-quota-class-sets/{id}'
+_WRITE = QuotaSetWrite(VOLUME_QUOTA, below_usage=_BELOW_USAGE)
 
-_TYPES_READ = ReplicatedRead(DEFAULT_TYPE)
-_TYPES_WRITE = ReplicatedWrite(DEFAULT_TYPE, PathKey(), references=_type)
 _TYPES = '/default-types'
 _TYPE = '/default-types/{id}'
-_TYPES_SINCE = (3, 62)
+_READ_TYPE = ReplicatedRead(DEFAULT_TYPE)
+_WRITE_TYPE = DefaultTypeWrite(DEFAULT_TYPE)
+_SINCE = (3, 62)
 
 OPERATIONS = [
-    Operation('quota_sets.show', 'GET', _SETS, QuotaRead(VOLUME_QUOTA)),
-    Operation('quota_sets.update', 'PUT', _SETS, _SET),
-    Operation('quota_sets.delete', 'DELETE', _SETS, _SET),
-    Operation('quota_sets.defaults', 'GET', _SETS + '/defaults', QuotaRead(VOLUME_QUOTA_CLASS, shows_defaults=True)),
-    Operation('quota_class_sets.show', 'GET', _CLASSES, ClassRead(VOLUME_QUOTA_CLASS)),
-    Operation('quota_class_sets.update', 'PUT', _CLASSES, _CLASS),
-    Operation('default_types.list', 'GET', _TYPES, _TYPES_READ, None, _TYPES_SINCE),
-    Operation('default_types.show', 'GET', _TYPE, _TYPES_READ, None, _TYPES_SINCE),
-    Operation('default_types.set', 'PUT', _TYPE, _TYPES_WRITE, None, _TYPES_SINCE),
-    Operation('default_types.unset', 'DELETE', _TYPE, _TYPES_WRITE, None, _TYPES_SINCE),
+    Operation('quota_sets.show', 'GET', _SET, QuotaSetRead(VOLUME_QUOTA)),
+    Operation('quota_sets.update', 'PUT', _SET, _WRITE),
+    Operation('quota_sets.delete', 'DELETE', _SET, _WRITE),
+    Operation('quota_sets.defaults', 'GET', _SET + '/defaults', QuotaDefaultsRead(VOLUME_QUOTA_CLASS)),
+    Operation('quota_class_sets.show', 'GET', _CLASS, QuotaClassRead(VOLUME_QUOTA_CLASS)),
+    Operation('quota_class_sets.update', 'PUT', _CLASS, QuotaClassWrite(VOLUME_QUOTA_CLASS)),
+    Operation('default_types.list', 'GET', _TYPES, _READ_TYPE, None, _SINCE),
+    Operation('default_types.show', 'GET', _TYPE, _READ_TYPE, None, _SINCE),
+    Operation('default_types.set', 'PUT', _TYPE, _WRITE_TYPE, None, _SINCE),
+    Operation('default_types.unset', 'DELETE', _TYPE, _WRITE_TYPE, None, _SINCE),
 ]

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flavors, their extra specs, and who may use them: the same in every pod."""
+"""Flavors, their extra specs and access lists: the same in every pod."""
 
 from __future__ import annotations
 
 from trio2o.gateway.handlers.forward import AskAny
-from trio2o.gateway.handlers.replicate import FLAVOR, AnswerKey, PathKey, ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
+from trio2o.replication.kinds import FLAVOR
 from trio2o.web.operations import Operation, actions
 
 _READ = ReplicatedRead(FLAVOR)
-_WRITE = ReplicatedWrite(FLAVOR, PathKey())
-_MAKE = ReplicatedWrite(FLAVOR, AnswerKey(('flavor', 'id')), makes=True)
+_WRITE = ReplicatedWrite(FLAVOR)
+_CREATE = ReplicatedCreate(FLAVOR, id_path=('flavor', 'id'))
 
 _SPECS = '/flavors/{flavor_id}/os-extra_specs'
 _SPEC = _SPECS + '/{id}'
 
 OPERATIONS = [
     Operation('flavors.list', 'GET', '/flavors', _READ),
-    Operation('flavors.create', 'POST', '/flavors', _MAKE),
+    Operation('flavors.create', 'POST', '/flavors', _CREATE),
     Operation('flavors.list_detail', 'GET', '/flavors/detail', _READ),
     Operation('flavors.show', 'GET', '/flavors/{id}', _READ),
     Operation('flavors.update', 'PUT', '/flavors/{id}', _WRITE, min_version=(2, 55)),
@@ -28,7 +29,7 @@ OPERATIONS = [
         'addTenantAccess',
         'removeTenantAccess',
     ),
-    # What no row knows is refused by a pod in Nova's words.
+    # Any other action goes to a pod, which refuses it in Nova's words.
     Operation('flavors.action', 'POST', '/flavors/{id}/action', AskAny()),
     Operation('flavor_extra_specs.list', 'GET', _SPECS, _READ),
     Operation('flavor_extra_specs.create', 'POST', _SPECS, _WRITE),

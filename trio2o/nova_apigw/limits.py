@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Absolute limits, and what is used of them, over all pods."""
+"""Absolute limits and their usage, over all pods."""
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.quota_sets import LimitsRead, asked_for
-from trio2o.gateway.handlers.replicate import QUOTA_SET
+from trio2o.gateway.handlers.quota_sets import LimitsRead, query_value
+from trio2o.replication.kinds import QUOTA_SET
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -23,9 +23,10 @@ _USED = {
 }
 
 
-def _project(call: Call) -> str:
-    """An admin may ask for another project; a pod has refused anybody else."""
-    return asked_for(call, 'tenant_id') or call.context.project_id or ''
+class ComputeLimitsRead(LimitsRead):
+    def project_id(self, call: Call) -> str:
+        # Only an admin may name another project; a pod has refused anyone else.
+        return query_value(call, 'tenant_id') or super().project_id(call)
 
 
-OPERATIONS = [Operation('limits.show', 'GET', '/limits', LimitsRead(QUOTA_SET, _LIMITS, _USED, _project))]
+OPERATIONS = [Operation('limits.show', 'GET', '/limits', ComputeLimitsRead(QUOTA_SET, _LIMITS, _USED))]

@@ -1,49 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and classes: over all pods for what is counted, the same in every pod for the rest."""
+"""Quota sets and quota classes: kept by Trio2o for what it counts over all pods, the same in all pods for the rest."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from trio2o.gateway.handlers.forward import at
-from trio2o.gateway.handlers.quota_sets import ClassRead, QuotaRead, QuotaWrite, asked_for, no_key
-from trio2o.gateway.handlers.replicate import QUOTA_CLASS, QUOTA_SET
+from trio2o.gateway.handlers.quota_sets import (
+    LimitsWrite,
+    QuotaClassRead,
+    QuotaClassWrite,
+    QuotaDefaultsRead,
+    QuotaSetRead,
+    QuotaSetWrite,
+    query_value,
+)
+from trio2o.replication.kinds import QUOTA_CLASS, QUOTA_SET
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
 #: Nova's words, in QuotaSetsController.
-_OVER = 'Quota limit {limit} for {name} must be greater than or equal to already used and reserved {used}.'
+_BELOW_USAGE = 'Quota limit {limit} for {name} must be greater than or equal to already used and reserved {used}.'
 _TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
-#: Nova takes them, and nothing comes of it.
-_OF_NETWORKS = frozenset({'fixed_ips', 'floating_ips', 'security_group_rules', 'security_groups'})
 
 
-def user_of(call: Call) -> str:
-    """The user of the project whose limits a call is about."""
-    return asked_for(call, 'user_id') or ''
+class ComputeLimitsWrite(LimitsWrite):
+    """Ignores limits of network resources, which Nova accepts and does not keep."""
+
+    NETWORK: ClassVar = frozenset({'fixed_ips', 'floating_ips', 'security_group_rules', 'security_groups'})
+
+    def given_limits(self, call: Call) -> dict[str, int]:
+        return {name: limit for name, limit in super().given_limits(call).items() if name not in self.NETWORK}
 
 
-def is_forced(call: Call) -> bool:
-    return str(at('quota_set', 'force')(call.json)).lower() in _TRUE
+class ComputeQuotaSetWrite(ComputeLimitsWrite, QuotaSetWrite):
+    def user_id(self, call: Call) -> str:
+        return query_value(call, 'user_id') or ''
+
+    def is_forced(self, call: Call) -> bool:
+        return str(at('quota_set', 'force')(call.json)).lower() in _TRUE
 
 
-class WriteLimits(QuotaWrite):
-    """Nova takes limits of networks, of which nothing is kept."""
+class ComputeQuotaClassWrite(ComputeLimitsWrite, QuotaClassWrite):
+    pass
 
-    def _given(self, call: Call) -> dict[str, int]:
-        return {name: limit for name, limit in super()._given(call).items() if name not in _OF_NETWORKS}
+
+class ComputeQuotaSetRead(QuotaSetRead):
+    def user_id(self, call: Call) -> str:
+        return query_value(call, 'user_id') or ''
 
 
 _SET = '/os-quota-sets/{id}'
 _CLASS = '/os-quota-class-sets/{id}'
-_READ = QuotaRead(QUOTA_SET, user_of)
-_WRITE = WriteLimits(QUOTA_SET, no_key, makes=True, user=user_of, is_forced=is_forced, over=_OVER)
-_WRITE_CLASS = WriteLimits(QUOTA_CLASS, no_key, makes=True, member='quota_class_set', is_class=True)
+_READ = ComputeQuotaSetRead(QUOTA_SET)
+_WRITE = ComputeQuotaSetWrite(QUOTA_SET, below_usage=_BELOW_USAGE)
 
 OPERATIONS = [
     Operation('quota_sets.show', 'GET', _SET, _READ),
     Operation('quota_sets.update', 'PUT', _SET, _WRITE),
     Operation('quota_sets.delete', 'DELETE', _SET, _WRITE),
     Operation('quota_sets.detail', 'GET', _SET + '/detail', _READ),
-    Operation('quota_sets.defaults', 'GET', _SET + '/defaults', QuotaRead(QUOTA_CLASS, shows_defaults=True)),
-    Operation('quota_class_sets.show', 'GET', _CLASS, ClassRead(QUOTA_CLASS)),
-    Operation('quota_class_sets.update', 'PUT', _CLASS, _WRITE_CLASS),
+    Operation('quota_sets.defaults', 'GET', _SET + '/defaults', QuotaDefaultsRead(QUOTA_CLASS)),
+    Operation('quota_class_sets.show', 'GET', _CLASS, QuotaClassRead(QUOTA_CLASS)),
+    Operation('quota_class_sets.update', 'PUT', _CLASS, ComputeQuotaClassWrite(QUOTA_CLASS)),
 ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: what is wanted and what a pod has -> the steps that lead from one to the other.
+"""Pure: compares the desired attributes of an object with those it has in a pod, and plans the steps between them.
 
-An object is a plain dictionary of JSON values. Its ``Shape`` says which fields can never change,
-which are set as a whole, and which hold a mapping or a set that is changed item by item. A field
-that a pod's API does not show is missing from what was read, and left alone.
+Attributes are a plain dictionary of JSON values. The ``Shape`` of a kind says which fields can never change, which
+are set as a whole, and which hold a mapping or a set that is changed item by item. A field that a pod's API does not
+show is missing from the attributes that were read, and no step is planned for it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Object = Mapping[str, Any]
+Attributes = Mapping[str, Any]
 
-#: Key of the bookkeeping within a wanted object; see ``Notes``.
+#: Key of the notes among desired attributes; see ``Notes``.
 NOTES = 'notes'
 
 
@@ -22,13 +22,14 @@ NOTES = 'notes'
 class Shape:
     """How the objects of a kind can change.
 
-    :ivar fixed: fields that can only be given when it is made; another value is another object
+    :ivar fixed: fields that are given on creation only; an object with another value is another object
     :ivar fields: fields set as a whole
     :ivar maps: fields that hold a mapping, changed key by key
     :ivar sets: fields that hold a list of members, changed one by one
-    :ivar local: keys of the maps that a pod may have its own value for
-    :ivar meaning: fields and maps that say what it is for, so that two pods with other values mean other things
-    :ivar open_maps: maps of which only those keys matter that are wanted, where the pod has them at all
+    :ivar local: keys of the maps for which a pod may have a value of its own
+    :ivar defining: fields and maps that define the purpose of an object, so that objects of two pods with different
+        values are different objects even if they have the same name
+    :ivar partial_maps: maps of which only the desired keys are compared, and only where the pod has them
     """
 
     fixed: tuple[str, ...] = ()
@@ -36,41 +37,42 @@ class Shape:
     maps: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     local: frozenset[str] = frozenset()
-    meaning: tuple[str, ...] = ()
-    open_maps: frozenset[str] = frozenset()
+    defining: tuple[str, ...] = ()
+    partial_maps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What the wanted state has to remember of how it came about.
+    """The history of an object as far as a plan depends on it; kept with its desired attributes.
 
-    :ivar born: generation below which what a pod has is one that was deleted since, whatever it is
-        like
-    :ivar pushed: local key -> generation of the last change through the gateway; a pod that has
-        not seen it yet gets it, afterwards the pod's own value counts again
+    :ivar first_generation: the generation after the last deletion; a pod with an older one has the deleted
+        predecessor, which is replaced whatever its attributes
+    :ivar pushed: local key -> generation of its last change through the gateway; a pod with an older generation gets
+        that value, and may have one of its own afterwards
     """
 
-    born: int = 0
+    first_generation: int = 0
     pushed: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, wanted: Object) -> Notes:
-        notes = wanted.get(NOTES) or {}
-        return cls(notes.get('born', 0), notes.get('pushed', {}))
+    def of(cls, desired: Attributes) -> Notes:
+        """Read the notes in desired attributes."""
+        notes = desired.get(NOTES) or {}
+        return cls(notes.get('first_generation', 0), notes.get('pushed', {}))
 
-    def on(self, wanted: Object) -> dict[str, Any]:
-        """The wanted object with these notes."""
-        bare = without_notes(wanted)
+    def add_to(self, desired: Attributes) -> dict[str, Any]:
+        """Return the desired attributes with these notes in place of others."""
+        attributes = without_notes(desired)
         notes: dict[str, Any] = {}
-        if self.born:
-            notes['born'] = self.born
+        if self.first_generation:
+            notes['first_generation'] = self.first_generation
         if self.pushed:
             notes['pushed'] = dict(self.pushed)
-        return {**bare, NOTES: notes} if notes else bare
+        return {**attributes, NOTES: notes} if notes else attributes
 
 
-def without_notes(wanted: Object) -> dict[str, Any]:
-    return {name: value for name, value in wanted.items() if name != NOTES}
+def without_notes(desired: Attributes) -> dict[str, Any]:
+    return {name: value for name, value in desired.items() if name != NOTES}
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class RemoveMembers:
 Step = SetFields | SetItems | DropItems | AddMembers | RemoveMembers
 
 
-def told(step: Step) -> str:
-    """A step in an operator's words."""
+def describe(step: Step) -> str:
+    """Describe a step to an operator."""
     match step:
         case SetFields(values):
             return ', '.join(f'{name} becomes {value!r}' for name, value in values.items())
@@ -120,65 +122,70 @@ def told(step: Step) -> str:
             return f'{name} loses {", ".join(members)}'
 
 
-def differences(shape: Shape, wanted: Object, actual: Object) -> tuple[str, ...]:
-    """The fixed fields in which a pod's object is another one."""
-    return tuple(name for name in shape.fixed if name in actual and actual[name] != wanted.get(name))
+def fixed_differences(shape: Shape, desired: Attributes, actual: Attributes) -> tuple[str, ...]:
+    """Return the fixed fields that differ, so that the pod's object is another one."""
+    return tuple(name for name in shape.fixed if name in actual and actual[name] != desired.get(name))
 
 
-def contradictions(shape: Shape, wanted: Object, actual: Object) -> tuple[str, ...]:
-    """What a pod's own object says otherwise than what is wanted, so that neither may become the other unasked.
+def contradictions(shape: Shape, desired: Attributes, actual: Attributes) -> tuple[str, ...]:
+    """Return the fixed and defining values that differ, so that an operator has to decide which is right.
 
-    What one of the two does not say at all can be added to it. ``name`` of a field, ``map: key`` of an item.
+    A value that is missing on one side is no contradiction: it can be added there.
+
+    :returns: ``name`` for a field, ``map: key`` for an item of a map
     """
-    found = list(differences(shape, wanted, actual))
-    for name in shape.meaning:
-        there, here = actual.get(name), wanted.get(name)
+    names = list(fixed_differences(shape, desired, actual))
+    for name in shape.defining:
+        theirs, ours = actual.get(name), desired.get(name)
         if name in shape.maps:
-            items = here or {}
-            found += [
+            items = ours or {}
+            names += [
                 f'{name}: {key}'
-                for key, value in sorted((there or {}).items())
+                for key, value in sorted((theirs or {}).items())
                 if key not in shape.local and items.get(key) != value
             ]
-        elif name in actual and there is not None and there != here:
-            found.append(name)
-    return tuple(found)
+        elif name in actual and theirs is not None and theirs != ours:
+            names.append(name)
+    return tuple(names)
 
 
-def plan(shape: Shape, wanted: Object, actual: Object, seen: int | None = None) -> list[Step]:
-    """Steps that make a pod's object what is wanted, its fixed fields apart.
+def plan(shape: Shape, desired: Attributes, actual: Attributes, seen: int | None = None) -> list[Step]:
+    """Plan the steps that give a pod's object its desired attributes, fixed fields excepted.
 
-    :param seen: generation this pod was brought to last; None: nothing is known of what it has,
-        so its own values of local keys count
+    :param seen: generation that the pod has; None if it was never brought to one, so that its own values of local
+        keys stay
     """
     steps: list[Step] = []
-    values = {name: wanted.get(name) for name in shape.fields if name in actual and actual[name] != wanted.get(name)}
+    values = {name: desired.get(name) for name in shape.fields if name in actual and actual[name] != desired.get(name)}
     if values:
         steps.append(SetFields(values))
     for name in shape.maps:
         if name in actual:
-            steps += _map_steps(shape, name, wanted, actual[name] or {}, seen)
+            steps += _map_steps(shape, name, desired, actual[name] or {}, seen)
     for name in shape.sets:
         if name in actual:
-            steps += _set_steps(name, wanted.get(name) or (), actual[name] or ())
+            steps += _set_steps(name, desired.get(name) or (), actual[name] or ())
     return steps
 
 
-def _map_steps(shape: Shape, name: str, wanted: Object, there: Mapping[str, Any], seen: int | None) -> list[Step]:
-    items = wanted.get(name) or {}
-    if name in shape.open_maps:
-        known = {key: value for key, value in items.items() if key in there and there[key] != value}
-        return [SetItems(name, known)] if known else []
-    pushed = Notes.of(wanted).pushed
+def _map_steps(
+    shape: Shape, name: str, desired: Attributes, actual: Mapping[str, Any], seen: int | None
+) -> list[Step]:
+    items = desired.get(name) or {}
+    if name in shape.partial_maps:
+        different = {key: value for key, value in items.items() if key in actual and actual[key] != value}
+        return [SetItems(name, different)] if different else []
+    pushed = Notes.of(desired).pushed
 
-    def is_left(key: str) -> bool:
-        """Whether the pod's own value stays."""
+    def is_up_to_pod(key: str) -> bool:
         return key in shape.local and (seen is None or seen >= pushed.get(key, 0))
 
     to_set = {
-        key: value for key, value in items.items() if there.get(key) != value and not (key in there and is_left(key))
+        key: value
+        for key, value in items.items()
+        if actual.get(key) != value and not (key in actual and is_up_to_pod(key))
     }
-    to_drop = tuple(key for key in there if key not in items and not is_left(key))
+    to_drop = tuple(key for key in actual if key not in items and not is_up_to_pod(key))
     steps: list[Step] = []
     if to_drop:
         steps.append(DropItems(name, to_drop))
@@ -187,10 +194,10 @@ def _map_steps(shape: Shape, name: str, wanted: Object, there: Mapping[str, Any]
     return steps
 
 
-def _set_steps(name: str, wanted: Collection[str], actual: Collection[str]) -> list[Step]:
+def _set_steps(name: str, desired: Collection[str], actual: Collection[str]) -> list[Step]:
     steps: list[Step] = []
-    missing = tuple(member for member in wanted if member not in actual)
-    excess = tuple(member for member in actual if member not in wanted)
+    missing = tuple(member for member in desired if member not in actual)
+    excess = tuple(member for member in actual if member not in desired)
     if missing:
         steps.append(AddMembers(name, missing))
     if excess:
@@ -198,8 +205,8 @@ def _set_steps(name: str, wanted: Collection[str], actual: Collection[str]) -> l
     return steps
 
 
-def changed_items(shape: Shape, before: Object, after: Object) -> dict[str, Any]:
-    """Local keys that a write changed in a pod: the new value, or None where it is gone."""
+def changed_local_items(shape: Shape, before: Attributes, after: Attributes) -> dict[str, Any]:
+    """Return the local keys that a write changed in a pod, with the new value or None if it was removed."""
     changes: dict[str, Any] = {}
     for name in shape.maps:
         old, new = before.get(name) or {}, after.get(name) or {}
@@ -209,13 +216,17 @@ def changed_items(shape: Shape, before: Object, after: Object) -> dict[str, Any]
     return changes
 
 
-def merge_local(shape: Shape, recorded: Object, after: Object, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What is wanted after a write in one pod: the state there, but of its local values only those
-    that the write changed.
+def merge_local(shape: Shape, recorded: Attributes, after: Attributes, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the desired attributes after a write in one pod.
+
+    They are the attributes in that pod, except for its local values, of which only those count that the write changed.
+
+    :param recorded: the desired attributes before the write; :param after: those of the pod after it
+    :param changes: see ``changed_local_items``
     """
-    wanted = without_notes(after)
+    desired = without_notes(after)
     for name in shape.maps:
-        items = {key: value for key, value in (after.get(name) or {}).items()}
+        items = dict(after.get(name) or {})
         old = recorded.get(name) or {}
         for key in shape.local:
             value = changes[key] if key in changes else old.get(key, items.get(key))
@@ -223,15 +234,16 @@ def merge_local(shape: Shape, recorded: Object, after: Object, changes: Mapping[
                 items.pop(key, None)
             else:
                 items[key] = value
-        wanted[name] = items
-    return wanted
+        desired[name] = items
+    return desired
 
 
 @dataclass(frozen=True)
-class Known:
-    """An object that is wanted (or wanted gone), and what is known of it in one pod.
+class KnownObject:
+    """A recorded object, and its id in one pod.
 
-    :ivar bottom_id: its id there, None while it is not known
+    :ivar is_deleted: whether it was deleted, and pods may have it still
+    :ivar bottom_id: None while its id in the pod is not known
     """
 
     key: str
@@ -241,40 +253,42 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a pod has.
+class PodObject:
+    """An object that a pod has.
 
-    :ivar key: the key it has, or would have if it was recorded from this pod
+    :ivar key: the key of the object, or the one it would get if it was recorded from this pod
     :ivar bottom_id: its id in this pod
     """
 
     key: str
     bottom_id: str
     name: str
-    wanted: Object
+    attributes: Attributes
 
 
-def pair(known: Iterable[Known], found: Sequence[Found], by_name: bool) -> tuple[dict[str, Found], list[Found]]:
-    """Tell which of a pod's objects is which of those known: by id, and else by key or name.
+def pair(
+    known: Iterable[KnownObject], found: Sequence[PodObject], by_name: bool
+) -> tuple[dict[str, PodObject], list[PodObject]]:
+    """Pair the objects of a pod with the recorded ones: by their ids, and the rest by key or name.
 
-    :param by_name: the pods choose the ids of this kind, so equal names are what joins them
-    :returns: key -> what the pod has of it; and what nothing is known of
+    :param by_name: pods choose the ids of this kind themselves, so that names are compared instead of keys
+    :returns: key -> the pod's object; and the pod's objects that are not recorded
     """
     by_bottom_id = {item.bottom_id: item for item in found}
-    pairs: dict[str, Found] = {}
-    rest: list[Known] = []
+    pairs: dict[str, PodObject] = {}
+    rest: list[KnownObject] = []
     for one in known:
-        there = by_bottom_id.pop(one.bottom_id, None) if one.bottom_id else None
-        if there is not None:
-            pairs[one.key] = there
+        paired = by_bottom_id.pop(one.bottom_id, None) if one.bottom_id else None
+        if paired is not None:
+            pairs[one.key] = paired
         else:
             rest.append(one)
     left = {(item.name if by_name else item.key): item for item in by_bottom_id.values()}
-    # One that was deleted may share its name with its successor, which comes first.
+    # A deleted object may have the same name as its successor, which takes precedence.
     for one in sorted(rest, key=lambda each: each.is_deleted):
         if by_name and one.is_deleted:
             continue
-        there = left.pop(one.name if by_name else one.key, None)
-        if there is not None:
-            pairs[one.key] = there
+        paired = left.pop(one.name if by_name else one.key, None)
+        if paired is not None:
+            pairs[one.key] = paired
     return pairs, list(left.values())

@@ -19,7 +19,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
-from trio2o.replication.replicator import CHANGED, CONFLICT, KNOWN, NEW, Meeting
+from trio2o.replication.pod_sync import CHANGED, CONFLICT, KNOWN, NEW, JoinResult
 from trio2o.resources import ROUTED, Item, Resource
 from trio2o.xjob.jobs.base import Task, TryAgain
 from trio2o.xjob.routes import Compared, Routes, Taken, split_deleted
@@ -50,11 +50,11 @@ class Report:
             'are_projects_checked': True,
         }
 
-    def met(self, meetings: Iterable[Meeting]) -> None:
-        """Tell of what must be the same everywhere."""
+    def add_objects(self, results: Iterable[JoinResult]) -> None:
+        """Add the objects that are the same in every pod."""
         rows = {NEW: 'new', CHANGED: 'changes', CONFLICT: 'conflicts'}
         self.json['objects'] = {}
-        for each in meetings:
+        for each in results:
             kind = each.adapter.kind
             counts = self.json['objects'].setdefault(kind, dict.fromkeys(('total', NEW, KNOWN, CHANGED, CONFLICT), 0))
             counts['total'] += 1
@@ -155,11 +155,11 @@ class Adoption:
         try:
             # Told before anything changes: one that takes over after a crash finds it the same.
             if not self._report.json['objects']:
-                self._report.met(self._runtime.replicator.survey(self._pod, self._task.check))
+                self._report.add_objects(self._runtime.replicator.pods.survey(self._pod, self._task.check))
                 self._tell(OBJECTS)
             if self._is_dry_run:
                 return
-            joined = self._runtime.replicator.join(self._pod, self._task.check)
+            joined = self._runtime.replicator.pods.join(self._pod, self._task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         if joined.behind:

@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keypairs: of users, not of projects. Pods get the public key; a private one is never seen here.
+"""Key pairs, which belong to users and not to projects. Pods get the public key; a private key is never seen here.
 
-A key that one pod made itself (compute below 2.92) is read back as its public key, and imported
-elsewhere.
+A key pair that one pod generated itself (compute API before 2.92) is read back as its public key, and imported into
+the other pods.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
 from urllib.parse import quote, urlencode
 
 from trio2o import exception
 from trio2o.pods.endpoints import COMPUTE
 from trio2o.pods.identity import FAILURES, Identity
 from trio2o.pods.podapi import PodApi
-from trio2o.replication.kinds import KEYPAIR, owner_of
-from trio2o.replication.reconcile import Found, Object, Shape, Step
+from trio2o.replication.adapters.base import PAGE, Adapter, Json, list_pages
+from trio2o.replication.kinds import KEYPAIR, keypair_key, owner_of
+from trio2o.replication.reconcile import Attributes, PodObject, Shape, Step
 
-#: The first in which an admin names the user, and the first in which lists have pages.
+#: The first version in which an admin names the user, and the first one in which lists have pages.
 VERSION = '2.10'
 _PAGED = '2.35'
-_PAGE = 1000
+
+_FIELDS = ('name', 'user_id', 'type', 'public_key')
 
 
-class Keypairs:
+class Keypairs(Adapter):
     """The key is ``user_id/name``."""
 
     kind = KEYPAIR
     service = COMPUTE
-    has_own_ids = False
     has_owners = True
-    shape = Shape(fixed=('name', 'user_id', 'type', 'public_key'))
+    shape = Shape(fixed=_FIELDS)
 
     def owners(self, identity: Identity) -> Collection[str]:
-        """All users that Keystone shows us; none if it shows none."""
+        """Return all users that Keystone lists for us; none if it refuses."""
         try:
             answer = identity.session.get(
                 '/users',
@@ -51,55 +51,49 @@ class Keypairs:
             return ()
         return [user['id'] for user in answer.json()['users']]
 
-    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
-        return [found for user in sorted(owners) for found in self._of_user(api, user)]
+    def list_all(self, api: PodApi, owners: Collection[str]) -> list[PodObject]:
+        return [found for user in sorted(owners) for found in self._list_user(api, user)]
 
-    def _of_user(self, api: PodApi, user: str) -> list[Found]:
-        found: list[Found] = []
+    def _list_user(self, api: PodApi, user: str) -> list[PodObject]:
         query = {'user_id': user}
         if api.can(_PAGED):
-            query['limit'] = str(_PAGE)
-        while True:
-            document = api.get(f'/os-keypairs?{urlencode(query)}', _PAGED) or {}
-            page = [row['keypair'] for row in document.get('keypairs', [])]
-            found += [_found(user, item) for item in page]
-            if not page or 'keypairs_links' not in document:
-                return found
-            query['marker'] = page[-1]['name']
+            query['limit'] = str(PAGE)
+        rows = list_pages(
+            api,
+            '/os-keypairs',
+            _PAGED,
+            'keypairs',
+            query,
+            links='keypairs_links',
+            marker_of=lambda row: row['keypair']['name'],
+        )
+        return [_found(user, row['keypair']) for row in rows]
 
-    def read(self, api: PodApi, key: str, bottom_id: str) -> Found | None:
+    def read(self, api: PodApi, key: str, bottom_id: str) -> PodObject | None:
         user, _, name = key.partition('/')
         document = api.get(_path(user, name), VERSION)
         return None if document is None else _found(user, document['keypair'])
 
-    def create(self, api: PodApi, wanted: Object) -> str:
-        names = ('name', 'user_id', 'type', 'public_key')
-        body = {name: wanted[name] for name in names}
+    def create(self, api: PodApi, desired: Attributes) -> str:
+        body = {name: desired[name] for name in _FIELDS}
         api.send('POST', '/os-keypairs', VERSION, {'keypair': body})
-        return str(wanted['name'])
+        return str(desired['name'])
 
-    def carry_out(self, api: PodApi, found: Found, step: Step) -> None:
-        raise NotImplementedError  # nothing of a keypair can be changed, so nothing is planned
+    def apply(self, api: PodApi, found: PodObject, step: Step) -> None:
+        raise NotImplementedError  # All fields are fixed, so that no step is ever planned.
 
-    def remove(self, api: PodApi, found: Found) -> None:
+    def delete(self, api: PodApi, found: PodObject) -> None:
         api.send('DELETE', _path(owner_of(found.key), found.name), VERSION)
 
-    def is_used(self, api: PodApi, bottom_id: str) -> bool:
-        return False
 
-
-def _found(user: str, item: Mapping[str, Any]) -> Found:
-    wanted = {
+def _found(user: str, item: Json) -> PodObject:
+    attributes = {
         'name': item['name'],
         'user_id': user,
         'type': item.get('type', 'ssh'),
         'public_key': item['public_key'],
     }
-    return Found(keypair_key(user, item['name']), item['name'], item['name'], wanted)
-
-
-def keypair_key(user_id: str, name: str) -> str:
-    return f'{user_id}/{name}'
+    return PodObject(keypair_key(user, item['name']), item['name'], item['name'], attributes)
 
 
 def _path(user: str, name: str) -> str:

@@ -1,104 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QoS specs, and which volume types go with them.
+"""QoS specs, and the volume types they are associated with.
 
-Every pod picks the ids itself. Types are known here by the ids that tenants see.
+Every pod chooses the ids itself. The attribute ``types`` holds the ids of volume types that tenants see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
-from urllib.parse import quote, urlencode
+from collections.abc import Collection
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from trio2o.pods.endpoints import VOLUME
-from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
+from trio2o.replication.adapters.base import Json
+from trio2o.replication.adapters.specs import SpecsAdapter
 from trio2o.replication.kinds import QOS_SPEC
-from trio2o.replication.reconcile import (
-    AddMembers,
-    DropItems,
-    Found,
-    Object,
-    RemoveMembers,
-    SetFields,
-    SetItems,
-    Shape,
-    Step,
-)
-
-VERSION = '3.0'
-_PAGE = 1000
+from trio2o.replication.reconcile import Attributes, PodObject, Shape
 
 
-class QosSpecs:
+class QosSpecs(SpecsAdapter):
     kind = QOS_SPEC
     service = VOLUME
     has_own_ids = True
-    has_owners = False
-    shape = Shape(fields=('consumer',), maps=('specs',), sets=('types',), meaning=('consumer', 'specs'))
+    shape = Shape(fields=('consumer',), maps=('specs',), sets=('types',), defining=('consumer', 'specs'))
 
-    def owners(self, identity: Identity) -> Collection[str]:
-        return ()
+    version = '3.0'
+    collection = '/qos-specs'
+    list_query: ClassVar = {}
+    member = 'qos_specs'
+    members = 'qos_specs'
 
-    def list_all(self, api: PodApi, owners: Collection[str]) -> list[Found]:
-        found: list[Found] = []
-        query = {'limit': str(_PAGE)}
-        while True:
-            document = api.get(f'/qos-specs?{urlencode(query)}', VERSION) or {}
-            page = document.get('qos_specs', [])
-            found += [self._found(api, item) for item in page]
-            if len(page) < _PAGE:
-                return found
-            query['marker'] = page[-1]['id']
-
-    def read(self, api: PodApi, key: str, bottom_id: str) -> Found | None:
-        document = api.get(_path(bottom_id), VERSION)
-        return None if document is None else self._found(api, document['qos_specs'])
-
-    def _found(self, api: PodApi, item: Mapping[str, Any]) -> Found:
-        spec_id = item['id']
-        associations = api.get(f'{_path(spec_id)}/associations', VERSION) or {}
-        rows = associations.get('qos_associations', [])
-        wanted = {
+    def attributes(self, api: PodApi, item: Json) -> dict[str, Any]:
+        associations = api.get(f'{self.path(item["id"])}/associations', self.version) or {}
+        return {
             'name': item['name'],
             'consumer': item['consumer'],
             'specs': {name: str(value) for name, value in (item.get('specs') or {}).items()},
-            'types': sorted(api.id_up(row['id']) for row in rows),
+            'types': sorted(api.id_up(row['id']) for row in associations.get('qos_associations', [])),
         }
-        return Found(spec_id, spec_id, item['name'], wanted)
 
-    def create(self, api: PodApi, wanted: Object) -> str:
-        body = {'name': wanted['name'], 'consumer': wanted['consumer'], **wanted['specs']}
-        answer = api.send('POST', '/qos-specs', VERSION, {'qos_specs': body})
-        return str(answer.json['qos_specs']['id'])
+    def create_body(self, api: PodApi, desired: Attributes) -> Json:
+        return {'name': desired['name'], 'consumer': desired['consumer'], **desired['specs']}
 
-    def carry_out(self, api: PodApi, found: Found, step: Step) -> None:
-        path = _path(found.bottom_id)
-        match step:
-            case SetFields(values):
-                api.send('PUT', path, VERSION, {'qos_specs': dict(values)})
-            case SetItems(_, items):
-                api.send('PUT', path, VERSION, {'qos_specs': dict(items)})
-            case DropItems(_, keys):
-                api.send('PUT', f'{path}/delete_keys', VERSION, {'keys': list(keys)})
-            case AddMembers(_, types):
-                for type_id in types:
-                    self._associate(api, f'{path}/associate', type_id)
-            case RemoveMembers(_, types):
-                for type_id in types:
-                    self._associate(api, f'{path}/disassociate', type_id)
+    def set_specs(self, api: PodApi, path: str, specs: Attributes) -> None:
+        api.send('PUT', path, self.version, {self.member: dict(specs)})
+
+    def delete_specs(self, api: PodApi, path: str, keys: Collection[str]) -> None:
+        api.send('PUT', f'{path}/delete_keys', self.version, {'keys': list(keys)})
+
+    def add_member(self, api: PodApi, path: str, member: str) -> None:
+        self._associate(api, f'{path}/associate', member)
+
+    def remove_member(self, api: PodApi, path: str, member: str) -> None:
+        self._associate(api, f'{path}/disassociate', member)
 
     def _associate(self, api: PodApi, path: str, type_id: str) -> None:
         query = urlencode({'vol_type_id': api.id_down(type_id)})
-        api.send('GET', f'{path}?{query}', VERSION, is_repeated=False)
+        # A write, in spite of its method.
+        api.send('GET', f'{path}?{query}', self.version, is_repeated=False)
 
-    def remove(self, api: PodApi, found: Found) -> None:
-        api.send('DELETE', f'{_path(found.bottom_id)}?force=True', VERSION)
+    def delete(self, api: PodApi, found: PodObject) -> None:
+        api.send('DELETE', f'{self.path(found.bottom_id)}?force=True', self.version)
 
-    def is_used(self, api: PodApi, bottom_id: str) -> bool:
-        # Types are the same everywhere, so all pods think alike.
-        return False
-
-
-def _path(spec_id: str) -> str:
-    return f'/qos-specs/{quote(spec_id, safe="")}'
+    # ``is_used`` is False: only volume types use QoS specs, and those are the same in every pod.

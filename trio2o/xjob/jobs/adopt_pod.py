@@ -7,7 +7,6 @@ The state of the pod does not matter: an operator asked for it. One in maintenan
 from __future__ import annotations
 
 from trio2o import job_types
-from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.adoption import Adoption
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh
@@ -26,7 +25,7 @@ class AdoptPod:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         is_dry_run = bool(task.job.payload.get('dry_run'))
         if not is_dry_run:
-            free_of_limits(task.runtime.replicator, task.runtime.identity.project_id())
+            task.runtime.replicator.limits.raise_default_limits()
         task.result(Adoption(task, pod, is_dry_run).run())
         if not is_dry_run:
             task.runtime.jobs.submit(

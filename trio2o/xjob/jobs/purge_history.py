@@ -36,5 +36,5 @@ class PurgeHistory:
                 if not gone:
                     break
         moved_resources.purge(runtime.db, now - timedelta(hours=GONE_HOURS))
-        objects = runtime.replicator.forget_gone(now - timedelta(hours=GONE_HOURS))
+        objects = runtime.replicator.desired.purge_deleted(now - timedelta(hours=GONE_HOURS))
         task.progress(objects=objects, **removed)

@@ -38,7 +38,7 @@ class RaisePodLimits:
             task.check()
             users = _users(task, pod, project_id) | ({payload['user_id']} if payload.get('user_id') else set())
             try:
-                raised |= task.runtime.replicator.lift(pod, project_id, sorted(users))
+                raised |= task.runtime.replicator.limits.raise_limits(pod, project_id, sorted(users))
             except Refused as error:
                 raise TryAgain(str(error)) from error
             task.progress(projects=done + 1, raised=len(raised))

@@ -19,6 +19,6 @@ class RecordWrite:
         pod = pod_of(task)
         payload = task.job.payload
         try:
-            task.runtime.replicator.record_late(payload['kind'], payload['key'], pod, payload['generation'])
+            task.runtime.replicator.writes.finish(payload['kind'], payload['key'], pod, payload['generation'])
         except Refused as error:
             raise TryAgain(str(error)) from error

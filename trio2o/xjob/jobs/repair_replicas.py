@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from trio2o.pods.podapi import Refused
-from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
@@ -18,16 +17,16 @@ class RepairReplicas:
         if not pod.is_asked:
             return  # it is brought there when its maintenance is over
         # What is counted may be more than when the pods joined.
-        free_of_limits(task.runtime.replicator, task.runtime.identity.project_id())
+        task.runtime.replicator.limits.raise_default_limits()
         try:
-            repaired = task.runtime.replicator.repair(pod, task.check)
+            result = task.runtime.replicator.pods.repair(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(
-            mended=repaired.mended,
-            behind=repaired.behind,
-            failed=repaired.failed,
-            imported=repaired.imported,
+            repaired=result.repaired,
+            behind=result.behind,
+            failed=result.failed,
+            imported=result.imported,
         )
-        if repaired.behind:
-            raise TryAgain(f'pod {pod.name} is still behind with {repaired.behind} objects')
+        if result.behind:
+            raise TryAgain(f'pod {pod.name} is still out of sync with {result.behind} objects')

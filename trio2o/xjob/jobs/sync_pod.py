@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from trio2o import job_types
 from trio2o.pods.podapi import Refused
-from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh
 
@@ -20,21 +19,21 @@ class SyncPod:
         pod = pod_of(task)
         if not pod.is_asked:
             return
-        free_of_limits(runtime.replicator, runtime.identity.project_id())
+        runtime.replicator.limits.raise_default_limits()
         refresh(runtime, [pod])
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         try:
-            joined = runtime.replicator.join(pod, task.check)
+            joined = runtime.replicator.pods.join(pod, task.check)
         except Refused as error:
             raise TryAgain(str(error)) from error
         task.progress(
             imported=joined.imported,
-            mended=joined.mended,
+            repaired=joined.repaired,
             behind=joined.behind,
             failed=joined.failed,
         )
         runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
         if joined.behind:
-            raise TryAgain(f'pod {pod.name} is still behind with {joined.behind} objects')
+            raise TryAgain(f'pod {pod.name} is still out of sync with {joined.behind} objects')

@@ -87,7 +87,7 @@ class JobsCase(testtools.TestCase):
     def repair(self, name):
         """Look a pod over now."""
         view = self.view(name)
-        return self.cloud.runtime.replicator.repair(view)
+        return self.cloud.runtime.replicator.pods.repair(view)
 
     def view(self, name):
         return self.cloud.runtime.registry.refresh().by_id[self.cloud.pod_ids[name]]

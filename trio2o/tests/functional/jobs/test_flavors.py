@@ -4,7 +4,10 @@
 import threading
 import time
 
+import fixtures
+
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Slow, Status
+from trio2o.replication.replica_store import ReplicaStore
 from trio2o.tests.functional.jobs.base import JobsCase
 
 
@@ -118,7 +121,7 @@ class TestPodsAway(JobsCase):
         """However many calls a pod needs; it gets them all the same, only not while we wait."""
         self.cloud.transport.real_time = True
         replicator = self.cloud.runtime.replicator
-        replicator._replicate_timeout = 0.5
+        replicator.timing.replicate_timeout = 0.5
         self.nova('Pod2').faults.add(Slow(0.3))
         started = time.monotonic()
         made = self.make_flavor()
@@ -276,14 +279,14 @@ class TestDrift(JobsCase):
         made = self.make_flavor()
         self.nova('Pod2').flavors[made['id']]['extra_specs']['by'] = 'hand'
         self.assertEqual({('flavor', made['id'])}, self.check('Pod2').changed)
-        self.assertEqual(1, self.repair('Pod2').mended)
+        self.assertEqual(1, self.repair('Pod2').repaired)
         self.assertEqual({}, self.flavors(made['id'])[1]['extra_specs'])
         self.assertFalse(self.check('Pod2'))
 
     def test_deleted_behind_our_back(self):
         made = self.make_flavor()
         del self.nova('Pod1').flavors[made['id']]
-        self.assertEqual(1, self.repair('Pod1').mended)
+        self.assertEqual(1, self.repair('Pod1').repaired)
         self.assertNotIn(None, self.flavors(made['id']))
 
     def test_made_anew_with_other_sizes_behind_our_back(self):
@@ -313,15 +316,14 @@ class TestDrift(JobsCase):
         flavor['extra_specs']['a'] = 'b'
 
         def record(seconds):
-            self.cloud.runtime.replicator.record('flavor', made['id'], self.view('Pod1'))
+            self.cloud.runtime.replicator.writes.read_back('flavor', made['id'], self.view('Pod1'))
 
-        self.sleep = record
-        self.cloud.runtime.replicator._sleep = record
+        self.cloud.runtime.replicator.timing.sleep = record
         self.repair('Pod1')
         self.assertEqual({'a': 'b'}, flavor['extra_specs'])
 
     def check(self, name):
-        return self.cloud.runtime.replicator.check(self.view(name))
+        return self.cloud.runtime.replicator.pods.find_drift(self.view(name))
 
     def test_nothing_is_wrong(self):
         self.make_flavor()
@@ -358,24 +360,24 @@ class TestRaces(JobsCase):
         """Also what is put off because a write was under way just now."""
         for _ in range(3):
             self.cloud.run_jobs()
-            self.cloud.runtime.replicator._settle_seconds = 0
+            self.cloud.runtime.replicator.timing.settle_seconds = 0
 
     def test_one_that_lags_finds_newer_wishes(self):
         """Who brings an old generation to a pod looks again, and brings the new one."""
         made = self.make_flavor()
         replicator = self.cloud.runtime.replicator
         pod1, pod2 = self.view('Pod1'), self.view('Pod2')
-        set_replica, calls = replicator._set, []
+        set_outcome, calls = ReplicaStore.set_outcome, []
 
-        def overtaken(obj, pod, outcome):
-            set_replica(obj, pod, outcome)
+        def write_meanwhile(store, obj, pod, outcome):
+            set_outcome(store, obj, pod, outcome)
             if not calls:
                 calls.append(obj.generation)
                 self.nova('Pod1').flavors[made['id']]['extra_specs']['late'] = 'wish'
-                replicator.record('flavor', made['id'], pod1)
+                replicator.writes.read_back('flavor', made['id'], pod1)
 
-        replicator._set = overtaken
-        replicator.converge('flavor', made['id'], pod2)
+        self.useFixture(fixtures.MonkeyPatch(f'{ReplicaStore.__module__}.ReplicaStore.set_outcome', write_meanwhile))
+        replicator.objects.sync('flavor', made['id'], pod2)
         self.assertEqual({'late': 'wish'}, self.flavors(made['id'])[1]['extra_specs'])
 
 
@@ -465,10 +467,10 @@ class TestOldPods(JobsCase):
         self.cloud.nova.post('/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual({'a': 'b'}, self.flavors('x')[2]['extra_specs'])
         self.nova('Pod1').flavors['x']['description'] = 'd'
-        self.cloud.runtime.replicator.record('flavor', 'x', self.view('Pod1'))
-        self.cloud.runtime.replicator.spread('flavor', 'x')
+        self.cloud.runtime.replicator.writes.read_back('flavor', 'x', self.view('Pod1'))
+        self.cloud.runtime.replicator.objects.sync_everywhere('flavor', 'x')
         self.assertEqual([], self.behind('Old'))
-        self.assertFalse(self.cloud.runtime.replicator.check(self.view('Old')))
+        self.assertFalse(self.cloud.runtime.replicator.pods.find_drift(self.view('Old')))
 
 
 class TestReads(JobsCase):

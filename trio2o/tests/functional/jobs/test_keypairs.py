@@ -100,5 +100,5 @@ class TestKeypairs(JobsCase):
     def test_drift(self):
         self.create(public_key=KEY)
         self.nova('Pod2').keypairs.clear()
-        self.assertEqual(1, self.repair('Pod2').mended)
+        self.assertEqual(1, self.repair('Pod2').repaired)
         self.assertEqual([KEY, KEY], self.keys())

@@ -112,7 +112,7 @@ class TestVolumeTypes(JobsCase):
     def test_a_pods_own_backend(self):
         made = self.make_type(extra_specs={'volume_backend_name': 'ceph'})
         self.types('gold')[1]['extra_specs']['volume_backend_name'] = 'lvm'
-        self.assertFalse(self.cloud.runtime.replicator.check(self.view('Pod2')))
+        self.assertFalse(self.cloud.runtime.replicator.pods.find_drift(self.view('Pod2')))
         path = f'/types/{made["id"]}/extra_specs'
         self.as_admin('POST', path, {'extra_specs': {'a': 'b'}})
         self.assertEqual(

@@ -55,7 +55,7 @@ class TestARefusal(LimitsOfPodsCase):
         self.cloud.run_jobs()
         self.assertEqual([-1, -1, -1], [self.first.nova.quota_sets[self.project][name] for name in NONE])
         self.assertEqual({'raised': {f'compute {self.project}': NONE}}, self.last().result)
-        self.assertIn('which are lifted', self.log.output)
+        self.assertIn('to unlimited, which were', self.log.output)
         self.server(zone='az1')
 
     def test_of_a_user(self):
@@ -109,7 +109,7 @@ class TestLookedFor(LimitsOfPodsCase):
     def test_one_that_was_wanted_everywhere_once(self):
         """From when it was not counted over all pods: it is not brought back."""
         self.server(zone='az1')
-        self.cloud.runtime.replicator.want(
+        self.cloud.runtime.replicator.desired.set(
             'quota_set', self.project, {'name': self.project, 'limits': {'instances': 1, 'metadata_items': 5}}
         )
         self.cloud.run_jobs()

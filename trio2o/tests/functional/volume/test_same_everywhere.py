@@ -103,7 +103,7 @@ class TestQos(SameTest):
         self.cloud.pod('Pod2').cinder.faults.clear()
         self.cloud.runtime.client.breakers.succeeded((self.cloud.pod_ids['Pod2'], 'volume'))
         pod = self.cloud.runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod2']]
-        self.assertEqual(0, self.cloud.runtime.replicator.repair(pod).behind)
+        self.assertEqual(0, self.cloud.runtime.replicator.pods.repair(pod).behind)
         self.assertEqual({'Pod1': True, 'Pod2': True}, self.associated())
 
     def test_members_may_not(self):
@@ -202,7 +202,7 @@ class TestQuotas(SameTest):
         type_id = self.make_type('old')
         self.call('PUT', self.path, {'quota_set': {'volumes_old': 3}})
         self.call('PUT', f'/types/{type_id}', {'volume_type': {'name': 'new'}})
-        wanted = self.cloud.runtime.replicator.wanted('volume_quota', self.project_id)
+        wanted = self.cloud.runtime.replicator.desired.get('volume_quota', self.project_id)
         self.assertEqual({'volumes_new': -1}, wanted['limits'])
         self.assertEqual(3, self.call('GET', self.path)['quota_set']['volumes_new'])
 

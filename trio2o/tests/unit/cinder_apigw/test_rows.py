@@ -11,7 +11,7 @@ from trio2o.cinder_apigw import SERVICE
 from trio2o.gateway.handlers.create import Place
 from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
-from trio2o.gateway.handlers.quota_sets import ClassRead, LimitsRead, QuotaRead
+from trio2o.gateway.handlers.quota_sets import LimitsRead, QuotaRead
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.web.microversion import Version
@@ -25,7 +25,7 @@ HANDLERS = {
     'create': (Place,),
     'fanout_list': (Gather,),
     'fanout_sum': (Sum, LimitsRead),
-    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead, ClassRead),
+    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
 }
 #: Served by something else, and why.
 OTHERWISE = {

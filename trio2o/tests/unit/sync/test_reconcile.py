@@ -11,9 +11,9 @@ from trio2o.replication import reconcile
 from trio2o.replication.reconcile import (
     AddMembers,
     DropItems,
-    Found,
-    Known,
+    KnownObject,
     Notes,
+    PodObject,
     RemoveMembers,
     SetFields,
     SetItems,
@@ -62,23 +62,23 @@ objects = st.fixed_dictionaries(
 class TestContradictions(testtools.TestCase):
     """What a pod that joins says otherwise than what is wanted."""
 
-    MEANT = dataclasses.replace(SHAPE, meaning=('is_public', 'specs'))
+    WITH_DEFINING = dataclasses.replace(SHAPE, defining=('is_public', 'specs'))
 
     @given(objects)
     def test_equals_do_not(self, wanted):
-        self.assertEqual((), reconcile.contradictions(self.MEANT, wanted, wanted))
+        self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, wanted))
 
     @given(objects, objects)
     def test_what_was_brought_there_does_not(self, wanted, actual):
-        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).on(wanted)
-        there = apply(actual, reconcile.plan(self.MEANT, pushed, actual, seen=1))
-        self.assertEqual((), reconcile.contradictions(self.MEANT, wanted, there))
+        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
+        there = apply(actual, reconcile.plan(self.WITH_DEFINING, pushed, actual, seen=1))
+        self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, there))
 
     @given(objects, objects)
     def test_where_there_are_none_nothing_is_taken_away_or_overwritten(self, wanted, actual):
-        if reconcile.contradictions(self.MEANT, wanted, actual):
+        if reconcile.contradictions(self.WITH_DEFINING, wanted, actual):
             return
-        for step in reconcile.plan(self.MEANT, wanted, actual):
+        for step in reconcile.plan(self.WITH_DEFINING, wanted, actual):
             if isinstance(step, DropItems):
                 self.assertLessEqual(set(step.keys), SHAPE.local)
             if isinstance(step, SetItems):
@@ -94,7 +94,7 @@ class TestContradictions(testtools.TestCase):
             ({'specs': {'b': 'y'}}, ('specs: b',)),
             ({'specs': {}}, ()),
         ):
-            self.assertEqual(found, reconcile.contradictions(self.MEANT, wanted, wanted | actual), actual)
+            self.assertEqual(found, reconcile.contradictions(self.WITH_DEFINING, wanted, wanted | actual), actual)
 
     def test_steps_in_words(self):
         steps = [
@@ -105,13 +105,13 @@ class TestContradictions(testtools.TestCase):
             (RemoveMembers('projects', ('p',)), 'projects loses p'),
         ]
         for step, words_ in steps:
-            self.assertEqual(words_, reconcile.told(step))
+            self.assertEqual(words_, reconcile.describe(step))
 
 
 class TestPlan(testtools.TestCase):
     @given(objects, objects)
     def test_leads_to_what_is_wanted(self, wanted, actual):
-        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).on(wanted)
+        pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
         there = apply(actual, reconcile.plan(SHAPE, pushed, actual, seen=1))
         self.assertEqual(wanted['specs'], there['specs'])
         self.assertEqual(sorted(wanted['projects']), sorted(there['projects']))
@@ -135,7 +135,7 @@ class TestPlan(testtools.TestCase):
         self.assertEqual([SetItems('specs', {'backend': 'x'})], steps)
 
     def test_a_change_of_a_local_value_is_pushed_once(self):
-        wanted = Notes(pushed={'backend': 5}).on({'specs': {'backend': 'new'}})
+        wanted = Notes(pushed={'backend': 5}).add_to({'specs': {'backend': 'new'}})
         actual = {'specs': {'backend': 'own'}}
         self.assertEqual(
             [SetItems('specs', {'backend': 'new'})],
@@ -159,15 +159,15 @@ class TestDifferences(testtools.TestCase):
     def test_only_fixed_fields_count(self):
         wanted = {'name': 'a', 'ram': 1, 'description': 'x'}
         actual = {'name': 'a', 'ram': 2, 'description': 'y'}
-        self.assertEqual(('ram',), reconcile.differences(SHAPE, wanted, actual))
+        self.assertEqual(('ram',), reconcile.fixed_differences(SHAPE, wanted, actual))
 
     def test_a_field_that_is_not_shown_is_no_difference(self):
-        self.assertEqual((), reconcile.differences(SHAPE, {'name': 'a', 'ram': 1}, {'name': 'a'}))
+        self.assertEqual((), reconcile.fixed_differences(SHAPE, {'name': 'a', 'ram': 1}, {'name': 'a'}))
 
 
 class TestMergeLocal(testtools.TestCase):
     def merge(self, recorded, before, after):
-        changes = reconcile.changed_items(SHAPE, {'specs': before}, {'specs': after})
+        changes = reconcile.changed_local_items(SHAPE, {'specs': before}, {'specs': after})
         wanted = reconcile.merge_local(SHAPE, {'specs': recorded}, {'specs': after}, changes)
         return wanted['specs']
 
@@ -188,11 +188,11 @@ class TestMergeLocal(testtools.TestCase):
 
 
 def found(key, name=None):
-    return Found(key, key, name or key, {'name': name or key})
+    return PodObject(key, key, name or key, {'name': name or key})
 
 
 def known(key, name=None, is_deleted=False, bottom_id=None):
-    return Known(key, name or key, is_deleted, bottom_id)
+    return KnownObject(key, name or key, is_deleted, bottom_id)
 
 
 class TestPair(testtools.TestCase):

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The desired state of every replicated object: what should exist in all pods.
+
+It is recorded from the pod that a request was sent to, or from the request itself where a pod's answer does not show
+it. Each change is a new generation.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from trio2o.db import quotas as db_quotas
+from trio2o.db import replicas
+from trio2o.db.records import ReplicatedObject
+from trio2o.pods.registry import PodView
+from trio2o.quota.amounts import TYPED
+from trio2o.replication import reconcile
+from trio2o.replication.kinds import (
+    DEFAULT_TYPE,
+    KEYPAIR,
+    QOS_SPEC,
+    VOLUME_QUOTA,
+    VOLUME_QUOTA_CLASS,
+    VOLUME_TYPE,
+)
+from trio2o.replication.object_sync import ObjectSync
+from trio2o.replication.pod_objects import PodAccess
+from trio2o.replication.reconcile import Attributes, Notes, PodObject
+from trio2o.replication.replica_store import Outcome, ReplicaStore
+
+
+class DesiredState:
+    """Reads and records the desired state of objects."""
+
+    def __init__(self, access: PodAccess, store: ReplicaStore, objects: ObjectSync) -> None:
+        self._access = access
+        self._store = store
+        self._db = store.db
+        self._objects = objects
+
+    def get(self, kind: str, key: str) -> Attributes | None:
+        """Return the desired attributes of an object; None if it should not exist."""
+        obj = replicas.get_object(self._db, kind, key)
+        return None if obj is None or obj.is_deleted else obj.wanted
+
+    def set(self, kind: str, key: str, attributes: Attributes | None, request_id: str | None = None) -> None:
+        """Record the desired attributes of an object, and bring it to all pods.
+
+        :param attributes: None if the object should not exist
+        """
+        replicas.upsert_object(self._db, kind, key, dict(attributes or {'name': key}), key)
+        if attributes is None:
+            replicas.mark_object_deleted(self._db, kind, key)
+        self._objects.sync_everywhere(kind, key, request_id=request_id)
+
+    def record(
+        self, kind: str, key: str, pod: PodView, found: PodObject | None, before: PodObject | None = None
+    ) -> None:
+        """Record the state of an object in one pod as the desired one.
+
+        :param found: None if the pod does not have it
+        :param before: the object in the pod before the write that changed it, if that is known
+        """
+        old = replicas.get_object(self._db, kind, key)
+        if found is None:
+            deleted = replicas.mark_object_deleted(self._db, kind, key)
+            if deleted is not None:
+                self._store.set_outcome(deleted, pod, Outcome('gone', deleted.generation))
+            if kind == VOLUME_TYPE:
+                self._drop_volume_type(key)
+            return
+        if kind == VOLUME_TYPE and old is not None and old.wanted['name'] != found.name:
+            self._rename_volume_type(old.wanted['name'], found.name)
+        attributes = self._attributes(kind, old, found, before)
+        top_id = None if kind == KEYPAIR else key
+        obj = replicas.upsert_object(self._db, kind, key, attributes, top_id)
+        self._store.set_outcome(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
+
+    def purge_deleted(self, before: datetime) -> int:
+        """Remove the records of objects that were deleted before a time and are gone in all pods.
+
+        :returns: how many were removed
+        """
+        removed = 0
+        for kind in self._access.adapters:
+            for obj in self._store.objects(kind):
+                if not obj.is_deleted or (obj.updated_at or obj.created_at) >= before:
+                    continue
+                rows = replicas.list_replicas(self._db, object_id=obj.id)
+                if all(row.state == 'gone' for row in rows):
+                    removed += replicas.drop_object(self._db, obj.id)
+        return removed
+
+    def _attributes(
+        self, kind: str, old: ReplicatedObject | None, found: PodObject, before: PodObject | None
+    ) -> Attributes:
+        """Return the desired attributes that follow from the state of an object in one pod."""
+        if old is None:
+            return found.attributes
+        if old.is_deleted:
+            return Notes(first_generation=old.generation).add_to(found.attributes)
+        shape, notes = self._access.adapters[kind].shape, Notes.of(old.wanted)
+        changes = {} if before is None else reconcile.changed_local_items(shape, before.attributes, found.attributes)
+        pushed = {**notes.pushed, **dict.fromkeys(changes, old.generation + 1)}
+        attributes = reconcile.merge_local(shape, old.wanted, found.attributes, changes)
+        return Notes(notes.first_generation, pushed).add_to(attributes)
+
+    def _drop_volume_type(self, type_id: str) -> None:
+        """Remove a deleted volume type from the QoS specs and default types that refer to it, as pods do."""
+        for obj in replicas.list_objects(self._db, QOS_SPEC):
+            if type_id in obj.wanted['types']:
+                types = [each for each in obj.wanted['types'] if each != type_id]
+                replicas.upsert_object(self._db, obj.kind, obj.key, {**obj.wanted, 'types': types})
+                self._objects.sync_everywhere(obj.kind, obj.key)
+        for obj in replicas.list_objects(self._db, DEFAULT_TYPE):
+            if obj.wanted['volume_type'] == type_id:
+                replicas.mark_object_deleted(self._db, obj.kind, obj.key)
+                self._objects.sync_everywhere(obj.kind, obj.key)
+
+    def _rename_volume_type(self, old: str, new: str) -> None:
+        """Rename the limits of a volume type, which have its name, as pods do."""
+        db_quotas.rename(self._db, {f'{name}_{old}': f'{name}_{new}' for name in TYPED})
+        for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
+            for obj in replicas.list_objects(self._db, kind):
+                limits = {
+                    f'{name.removesuffix(old)}{new}' if name.endswith(f'_{old}') else name: value
+                    for name, value in obj.wanted['limits'].items()
+                }
+                if limits != obj.wanted['limits']:
+                    replicas.upsert_object(self._db, kind, obj.key, {**obj.wanted, 'limits': limits})
+                    self._objects.sync_everywhere(kind, obj.key)

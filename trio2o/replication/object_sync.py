@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings one object to its desired state, in one pod or in all, and records the result.
+
+A sync reads the object in the pod before it changes it, and looks for a newer desired state afterwards. So of any
+number of concurrent syncs of one object, the last one leaves it in its desired state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any
+
+from trio2o import exception, job_types
+from trio2o.concurrency import Executor
+from trio2o.db import replicas
+from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.jobqueue import JobQueue
+from trio2o.pods.podapi import Refused
+from trio2o.pods.registry import PodView, Registry
+from trio2o.replication import reconcile
+from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.pod_objects import PodAccess, PodObjects
+from trio2o.replication.reconcile import Attributes, Notes, PodObject
+from trio2o.replication.replica_store import Outcome, ReplicaStore, Timing
+
+#: How often a sync, or a record of a write, is repeated because the object changed in the meantime.
+ROUNDS = 8
+
+
+class ObjectSync:
+    """Brings one object to its desired state."""
+
+    def __init__(
+        self,
+        access: PodAccess,
+        store: ReplicaStore,
+        timing: Timing,
+        registry: Registry,
+        executor: Executor,
+        jobs: JobQueue,
+    ) -> None:
+        self._access = access
+        self._store = store
+        self._timing = timing
+        self._registry = registry
+        self._executor = executor
+        self._jobs = jobs
+
+    def sync(self, kind: str, key: str, pod: PodView, timeout: float | None = None) -> Outcome:
+        """Bring an object in one pod to its desired state, and record the outcome.
+
+        :param timeout: seconds for each call to the pod
+        """
+        for _ in range(ROUNDS):
+            obj = replicas.get_object(self._store.db, kind, key)
+            if obj is None:
+                return Outcome('gone', 0)
+            outcome = self._try(obj, pod, timeout)
+            self._store.set_outcome(obj, pod, outcome)
+            latest = replicas.get_object(self._store.db, kind, key)
+            if not outcome.is_done or latest is None or latest.generation == obj.generation:
+                return outcome
+        return Outcome('behind', outcome.generation, error='it changed during each try')
+
+    def sync_everywhere(
+        self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None
+    ) -> None:
+        """Bring an object to its desired state in all pods, within the time a request may take for it.
+
+        Pods that are not done by then are left to jobs.
+
+        :param origin: a pod that is in sync already
+        """
+        service = self._access.adapters[kind].service
+        pods = [pod for pod in self._registry.snapshot().asked(service) if origin is None or pod.id != origin.id]
+        timeout = self._timing.replicate_timeout
+        pending = {pod: self._executor.submit(self.sync, kind, key, pod, timeout) for pod in pods}
+        futures.wait(pending.values(), timeout=timeout)
+        for pod, future in pending.items():
+            if not (future.done() and future.result().is_done):
+                self._jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id}, request_id=request_id)
+        self._registry.refresh()
+
+    def _try(self, obj: ReplicatedObject, pod: PodView, timeout: float | None) -> Outcome:
+        replica = self._store.replica(obj, pod)
+        generation = replica.generation if replica is not None else 0
+        if self._access.adapters[obj.kind].service not in pod.endpoints:
+            return Outcome('gone', obj.generation)  # A pod without the API needs no replica.
+        pod_objects = self._access.objects(obj.kind, pod, timeout)
+        try:
+            try:
+                return self._reach_desired_state(pod_objects, obj, replica)
+            except Refused as error:
+                if error.status not in (404, 409):
+                    raise
+                # A concurrent sync took the same step. Look again for the steps that are left.
+                return self._reach_desired_state(pod_objects, obj, replica)
+        except Refused as error:
+            return Outcome('failed', generation, error=error.text)
+        except exception.Trio2oException as error:
+            return Outcome('behind', generation, error=error.message)
+
+    def _reach_desired_state(self, pod_objects: PodObjects, obj: ReplicatedObject, replica: Replica | None) -> Outcome:
+        """Create, change or delete an object in a pod, unless the pod has a different one in its place."""
+        adapter, found = pod_objects.adapter, self._find(pod_objects, obj, replica)
+        is_ours = replica is not None and replica.bottom_id is not None
+        generation = replica.generation if replica is not None and is_ours else 0
+        differences = reconcile.fixed_differences(adapter.shape, obj.wanted, found.attributes) if found else ()
+        if found is not None and replica is not None and replica.state == 'failed' and not is_ours:
+            # The pod had an object with other defining values before it joined. An operator has to settle that.
+            differences = reconcile.contradictions(adapter.shape, obj.wanted, found.attributes)
+        if obj.is_deleted:
+            if found is not None and (is_ours or not differences):
+                pod_objects.delete(found)
+            return Outcome('gone', obj.generation)
+        if found is not None and differences:
+            if not is_ours or generation >= Notes.of(obj.wanted).first_generation:
+                return Outcome('failed', generation, error=describe_conflict(adapter, obj, found, differences))
+            # The pod still has the predecessor of the same id, which was deleted.
+            pod_objects.delete(found)
+            found = None
+        seen: int | None = generation if is_ours else None
+        if found is None:
+            seen = obj.generation
+            bottom_id = pod_objects.create(obj.wanted)
+            found = pod_objects.read(obj.key, bottom_id)
+            if found is None:
+                return Outcome('behind', 0, error='it was deleted right after it was created')
+        for step in reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen):
+            pod_objects.apply(found, step)
+        return Outcome('in_sync', obj.generation, found.bottom_id)
+
+    def _find(self, pod_objects: PodObjects, obj: ReplicatedObject, replica: Replica | None) -> PodObject | None:
+        """Read an object in a pod, which may have it under an id that is not recorded."""
+        if not pod_objects.adapter.has_own_ids:
+            return pod_objects.read(obj.key, obj.top_id or '')
+        if replica is not None and replica.bottom_id:
+            found = pod_objects.read(obj.key, replica.bottom_id)
+            if found is not None:
+                return found
+        if obj.is_deleted:
+            return None
+        known = self._store.known_objects(obj.kind, pod_objects.pod)
+        ids_of_others = {one.bottom_id for one in known if one.key != obj.key and one.bottom_id is not None}
+        name = obj.wanted['name']
+        return next(
+            (found for found in pod_objects.list_all() if found.name == name and found.bottom_id not in ids_of_others),
+            None,
+        )
+
+
+def describe_conflict(adapter: Adapter, obj: ReplicatedObject, found: PodObject, names: Sequence[str]) -> str:
+    """Describe to an operator how a pod's object of the same name or id differs.
+
+    :param names: what differs: see ``reconcile.contradictions``
+    """
+    details = ', '.join(
+        f'{name} is {_value(found.attributes, name)!r} and should be {_value(obj.wanted, name)!r}'
+        for name in names
+        if name != 'public_key'
+    )
+    text = f'there is another {obj.kind.replace("_", " ")} of this {"name" if adapter.has_own_ids else "id"}'
+    return f'{text}: {details}' if details else f'{text}, with another public key'
+
+
+def _value(attributes: Attributes, name: str) -> Any:
+    """Return the value of a field, or of an item of a map (``map: key``)."""
+    field, _, key = name.partition(': ')
+    value = attributes.get(field)
+    return (value or {}).get(key) if key else value

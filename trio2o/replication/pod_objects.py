@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects of one kind in one pod: an adapter together with the pod's API."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from trio2o import exception
+from trio2o.db import replicas
+from trio2o.db.session import Database
+from trio2o.pods.client import PodClient
+from trio2o.pods.identity import Identity
+from trio2o.pods.podapi import PodApi
+from trio2o.pods.registry import PodView
+from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.reconcile import Attributes, PodObject, Step
+
+
+class PodObjects:
+    """Reads and writes the objects of one kind in one pod.
+
+    All methods raise PodError if the pod gives no answer, or one that the adapter fails to read; and Refused if the
+    pod answers 4xx.
+    """
+
+    def __init__(self, adapter: Adapter, api: PodApi) -> None:
+        self.adapter = adapter
+        self.pod = api.pod
+        self._api = api
+
+    def list_all(self, owners: Collection[str] = ()) -> list[PodObject]:
+        with self._malformed_is_no_answer():
+            return self.adapter.list_all(self._api, owners)
+
+    def read(self, key: str, bottom_id: str) -> PodObject | None:
+        with self._malformed_is_no_answer():
+            return self.adapter.read(self._api, key, bottom_id)
+
+    def create(self, desired: Attributes) -> str:
+        with self._malformed_is_no_answer():
+            return self.adapter.create(self._api, desired)
+
+    def apply(self, found: PodObject, step: Step) -> None:
+        with self._malformed_is_no_answer():
+            self.adapter.apply(self._api, found, step)
+
+    def delete(self, found: PodObject) -> None:
+        with self._malformed_is_no_answer():
+            self.adapter.delete(self._api, found)
+
+    def is_used(self, bottom_id: str) -> bool:
+        with self._malformed_is_no_answer():
+            return self.adapter.is_used(self._api, bottom_id)
+
+    @contextlib.contextmanager
+    def _malformed_is_no_answer(self) -> Iterator[None]:
+        """A pod may answer anything, so an adapter may fail in any of the ways in which one reads a document."""
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise exception.PodNoAnswer(self.pod.name, f'sent a malformed answer: {error!r}') from error
+
+
+class PodAccess:
+    """Gives the objects of a kind in a pod."""
+
+    def __init__(self, db: Database, client: PodClient, identity: Identity, adapters: Iterable[Adapter]) -> None:
+        self._db = db
+        self._client = client
+        self._identity = identity
+        #: By kind, ordered: a kind comes after those that its objects refer to.
+        self.adapters = {adapter.kind: adapter for adapter in adapters}
+
+    def objects(
+        self, kind: str, pod: PodView, timeout: float | None = None, new_ids: Mapping[str, str] | None = None
+    ) -> PodObjects:
+        """
+        :param timeout: seconds for each call to the pod; the configured read timeout if None
+        :param new_ids: the pod's ids of objects that are not recorded, with those that tenants will see
+        """
+        adapter = self.adapters[kind]
+
+        def ids_up() -> Mapping[str, str]:
+            return {**replicas.id_map(self._db).get(pod.id, {}), **(new_ids or {})}
+
+        api = PodApi(self._client, self._identity, pod, adapter.service, timeout, ids_up)
+        return PodObjects(adapter, api)
+
+    def adapters_of(self, pod: PodView) -> list[Adapter]:
+        """Return the adapters of all kinds for which a pod has the API."""
+        return [adapter for adapter in self.adapters.values() if adapter.service in pod.endpoints]
+
+    def owners(self, adapter: Adapter) -> Collection[str]:
+        """Return the owners whose objects are looked for in a pod that joins."""
+        return adapter.owners(self._identity)

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod as a whole: the objects it has when it joins, repairs of what is out of sync, and drift."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from trio2o import job_types
+from trio2o.db import jobs as db_jobs
+from trio2o.db import replicas
+from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
+from trio2o.jobqueue import JobQueue
+from trio2o.pods.registry import PodView, Registry
+from trio2o.replication import reconcile
+from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.desired_state import DesiredState
+from trio2o.replication.kinds import FLAVOR, owner_of
+from trio2o.replication.object_sync import ObjectSync, describe_conflict
+from trio2o.replication.pod_objects import PodAccess
+from trio2o.replication.reconcile import PodObject
+from trio2o.replication.replica_store import Outcome, ReplicaStore, Timing, is_current, known_object
+
+LOG = logging.getLogger(__name__)
+
+#: Called between two objects of many; raises any exception to end the work there.
+Check = Callable[[], None]
+
+
+def _no_check() -> None:
+    pass
+
+
+#: How an object of a pod that joins compares with the desired state: it is not recorded, it is the same, it will be
+#: changed to be the same, or it is a different object, and both stay as they are.
+NEW, KNOWN, CHANGED, CONFLICT = 'new', 'known', 'changed', 'conflict'
+
+
+@dataclass(frozen=True)
+class JoinResult:
+    """What becomes of one object of a pod that joins.
+
+    :ivar verdict: NEW, KNOWN, CHANGED or CONFLICT
+    :ivar text: for operators: the change in the pod, or the reason why the object is not recorded
+    """
+
+    adapter: Adapter
+    found: PodObject
+    key: str
+    verdict: str
+    text: str = ''
+
+
+@dataclass(frozen=True)
+class RepairResult:
+    """Numbers of objects after a join or a repair.
+
+    :ivar repaired: in sync now; ``behind``: cannot be brought to the pod now
+    :ivar failed: refused by the pod, or in conflict
+    :ivar imported: recorded from the pod
+    :ivar join_results: one for each object of a pod that joined
+    """
+
+    repaired: int = 0
+    behind: int = 0
+    failed: int = 0
+    imported: int = 0
+    join_results: tuple[JoinResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How a pod differs from its record.
+
+    :ivar changed: kinds and keys of the objects that differ, or are missing
+    :ivar unknown: objects that are not recorded, by kind and key
+    """
+
+    changed: frozenset[tuple[str, str]]
+    unknown: Mapping[tuple[str, str], PodObject]
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.unknown)
+
+
+class PodSync:
+    """Brings a pod to the desired state of all objects, and records those that only the pod has."""
+
+    def __init__(
+        self,
+        access: PodAccess,
+        store: ReplicaStore,
+        timing: Timing,
+        objects: ObjectSync,
+        desired: DesiredState,
+        registry: Registry,
+        jobs: JobQueue,
+    ) -> None:
+        self._access = access
+        self._store = store
+        self._db = store.db
+        self._timing = timing
+        self._objects = objects
+        self._desired = desired
+        self._registry = registry
+        self._jobs = jobs
+
+    # -- a pod that joins --
+
+    def join(self, pod: PodView, check: Check = _no_check) -> RepairResult:
+        """Record the objects that only this pod has, and bring it all objects of the desired state.
+
+        :param check: called between two objects
+        :raises PodError: the pod's objects cannot be listed
+        """
+        imported = 0
+        results: list[JoinResult] = []
+        for adapter in self._access.adapters_of(pod):
+            check()
+            of_kind = self._compare(adapter, pod, {})
+            self._record_replicas(adapter, pod, of_kind)
+            imported += self._import(
+                pod, {(adapter.kind, each.key): each.found for each in of_kind if each.verdict == NEW}
+            )
+            results += of_kind
+        self._registry.refresh()
+        repair = self._repair_out_of_sync(pod, check)
+        return RepairResult(repair.repaired, repair.behind, repair.failed, imported, tuple(results))
+
+    def survey(self, pod: PodView, check: Check = _no_check) -> list[JoinResult]:
+        """Return what ``join`` would do with each object of a pod, without a change in the pod or the record.
+
+        :param check: called between two kinds of objects
+        :raises PodError: the pod's objects cannot be listed
+        """
+        new_ids: dict[str, str] = {}
+        results: list[JoinResult] = []
+        for adapter in self._access.adapters_of(pod):
+            check()
+            of_kind = self._compare(adapter, pod, new_ids)
+            new_ids |= {each.found.bottom_id: each.key for each in of_kind}
+            results += of_kind
+        return results
+
+    def _compare(self, adapter: Adapter, pod: PodView, new_ids: Mapping[str, str]) -> list[JoinResult]:
+        """Compare the objects of one kind in a pod that joins with their desired state.
+
+        :param new_ids: the pod's ids of objects that are not recorded, with those that tenants will see
+        """
+        pod_objects = self._access.objects(adapter.kind, pod, new_ids=new_ids)
+        found = pod_objects.list_all(self._access.owners(adapter))
+        objects = {obj.key: obj for obj in self._store.objects(adapter.kind)}
+        rows = self._store.replicas_by_object(adapter.kind, pod)
+        known = [known_object(obj, rows.get(obj.id)) for obj in objects.values()]
+        pairs, unknown = reconcile.pair(known, found, adapter.has_own_ids)
+        results = [_join_result(adapter, objects[key], rows.get(objects[key].id), each) for key, each in pairs.items()]
+        keys = {obj.wanted['name']: obj.key for obj in objects.values() if not obj.is_deleted}
+        for each in unknown:
+            if adapter.kind == FLAVOR and each.name in keys:
+                text = f'there is another flavor of this name, with the id {keys[each.name]}'
+                results.append(JoinResult(adapter, each, each.key, CONFLICT, text))
+            else:
+                results.append(JoinResult(adapter, each, each.key, NEW))
+        return results
+
+    def _record_replicas(self, adapter: Adapter, pod: PodView, results: Iterable[JoinResult]) -> None:
+        """Record which objects of the desired state a pod that joins has, so that the rest is brought there next."""
+        by_key = {each.key: each for each in results}
+        rows = self._store.replicas_by_object(adapter.kind, pod)
+        for obj in self._store.objects(adapter.kind):
+            row = rows.get(obj.id)
+            if obj.is_deleted or (row is not None and row.state != 'gone'):
+                continue
+            each = by_key.get(obj.key)
+            if each is not None and each.verdict == CONFLICT:
+                outcome = Outcome('failed', 0, error=each.text)
+            elif each is not None and adapter.has_own_ids:
+                outcome = Outcome('behind', obj.generation, each.found.bottom_id)
+            else:
+                outcome = Outcome('behind', 0)
+            self._store.set_outcome(obj, pod, outcome)
+
+    # -- repair --
+
+    def repair(self, pod: PodView, check: Check = _no_check) -> RepairResult:
+        """Bring a pod all objects that are out of sync there, and repair drift.
+
+        :param check: called between two objects
+        :raises PodError: the pod's objects cannot be listed
+        """
+        result = self._repair_out_of_sync(pod, check)
+        if result.behind:
+            return result
+        drift = self.find_drift(pod)
+        if drift:
+            self._timing.sleep(self._timing.settle_seconds)
+            drift = _lasting(drift, self.find_drift(pod))
+        repaired, failed = result.repaired, result.failed
+        for kind, key in sorted(drift.changed):
+            check()
+            LOG.warning('%s %s was changed in pod %s and not through Trio2o, repairing it', kind, key, pod.name)
+            if self._objects.sync(kind, key, pod).is_done:
+                repaired += 1
+            else:
+                failed += 1
+        return RepairResult(repaired, 0, failed, self._import(pod, drift.unknown))
+
+    def find_drift(self, pod: PodView) -> Drift:
+        """Compare the objects of a pod with its record, without a change.
+
+        :raises PodError: the pod's objects cannot be listed
+        """
+        changed: set[tuple[str, str]] = set()
+        unknown: dict[tuple[str, str], PodObject] = {}
+        being_recorded = self._being_recorded()
+        for adapter in self._access.adapters_of(pod):
+            kind = adapter.kind
+            owners = {owner_of(obj.key) for obj in self._store.objects(kind)} if adapter.has_owners else ()
+            found = self._access.objects(kind, pod).list_all(owners)
+            # The records are read after the list, to include objects recorded in the meantime.
+            objects = self._store.objects(kind)
+            rows = self._store.replicas_by_object(kind, pod)
+            known = [known_object(obj, rows.get(obj.id)) for obj in objects]
+            pairs, rest = reconcile.pair(known, found, adapter.has_own_ids)
+            for obj in objects:
+                replica = rows.get(obj.id)
+                if replica is None or not is_current(obj, replica) or obj.is_deleted:
+                    continue
+                paired = pairs.get(obj.key)
+                if paired is None or not _is_in_desired_state(adapter, obj, replica, paired):
+                    changed.add((kind, obj.key))
+            unknown.update({(kind, each.key): each for each in rest})
+        return Drift(
+            frozenset(changed - being_recorded),
+            {name: each for name, each in unknown.items() if name not in being_recorded},
+        )
+
+    def _repair_out_of_sync(self, pod: PodView, check: Check) -> RepairResult:
+        repaired = behind = failed = 0
+        unreachable: set[str] = set()
+        ranks = {kind: rank for rank, kind in enumerate(self._access.adapters)}
+        missing = replicas.behind(self._db, pod.id)
+        for obj, replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
+            adapter = self._access.adapters.get(obj.kind)
+            if adapter is None:
+                continue
+            check()
+            if adapter.service in unreachable or self._store.is_write_in_progress(obj, replica):
+                behind += 1
+                continue
+            outcome = self._objects.sync(obj.kind, obj.key, pod)
+            if outcome.is_done:
+                repaired += 1
+            elif outcome.state == 'failed':
+                failed += 1
+            else:
+                behind += 1
+                unreachable.add(adapter.service)
+        return RepairResult(repaired, behind, failed)
+
+    def _being_recorded(self) -> set[tuple[str, str]]:
+        """Return the objects whose last write could not be read back yet, so that their record is old."""
+        rows = db_jobs.list_(self._db, filters={'type': job_types.RECORD_WRITE, 'state': JOB_ACTIVE_STATES})
+        return {(row.payload['kind'], row.payload['key']) for row in rows}
+
+    # -- objects that only a pod has --
+
+    def _import(self, pod: PodView, unknown: Mapping[tuple[str, str], PodObject]) -> int:
+        """Record objects that only one pod has, and queue jobs that bring them to the other pods.
+
+        :returns: how many were recorded
+        """
+        others = [other for other in self._registry.snapshot().pods if other.id != pod.id]
+        imported = 0
+        for (kind, key), found in unknown.items():
+            if kind == FLAVOR and self._has_name(kind, found.name):
+                LOG.warning(
+                    'Not recording flavor %s of pod %s: there is another flavor of the name %s',
+                    key,
+                    pod.name,
+                    found.name,
+                )
+                continue
+            LOG.info('Recording %s %s from pod %s', kind, found.name, pod.name)
+            self._desired.record(kind, key, pod, found)
+            if self._access.adapters[kind].has_own_ids and self._withdraw_duplicate(kind, key, found.name):
+                continue
+            imported += 1
+        if imported:
+            for other in others:
+                self._jobs.submit(job_types.REPAIR_REPLICAS, other.id, {'pod_id': other.id})
+        return imported
+
+    def _has_name(self, kind: str, name: str) -> bool:
+        objects = replicas.list_objects(self._db, kind)
+        return any(obj.wanted['name'] == name and not obj.is_deleted for obj in objects)
+
+    def _withdraw_duplicate(self, kind: str, key: str, name: str) -> bool:
+        """Remove an object just recorded if one of its name was recorded from another pod at the same moment.
+
+        Both record first and look afterwards, so the later of the two sees the other.
+
+        :returns: whether there was another
+        """
+        same = [obj for obj in replicas.list_objects(self._db, kind) if obj.wanted['name'] == name]
+        if not same or same[0].key == key:
+            return False
+        for obj in same[1:]:
+            if obj.key == key:
+                replicas.drop_object(self._db, obj.id)
+        return True
+
+
+def _join_result(adapter: Adapter, obj: ReplicatedObject, replica: Replica | None, found: PodObject) -> JoinResult:
+    """Compare an object of a pod that joins with its desired state."""
+    if obj.is_deleted:
+        text = f'{obj.kind.replace("_", " ")} {found.name} was deleted everywhere else a short while ago'
+        return JoinResult(adapter, found, obj.key, CONFLICT, text)
+    is_ours = replica is not None and replica.bottom_id is not None and replica.state != 'gone'
+    names = () if is_ours else reconcile.contradictions(adapter.shape, obj.wanted, found.attributes)
+    if names:
+        return JoinResult(adapter, found, obj.key, CONFLICT, describe_conflict(adapter, obj, found, names))
+    seen = replica.generation if is_ours and replica else None
+    steps = reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen)
+    if not steps:
+        return JoinResult(adapter, found, obj.key, KNOWN)
+    return JoinResult(adapter, found, obj.key, CHANGED, '; '.join(reconcile.describe(step) for step in steps))
+
+
+def _is_in_desired_state(adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: PodObject) -> bool:
+    if reconcile.fixed_differences(adapter.shape, obj.wanted, found.attributes):
+        return False
+    return not reconcile.plan(adapter.shape, obj.wanted, found.attributes, replica.generation)
+
+
+def _lasting(first: Drift, second: Drift) -> Drift:
+    """Return the drift that both comparisons found."""
+    return Drift(
+        first.changed & second.changed,
+        {name: each for name, each in second.unknown.items() if name in first.unknown},
+    )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replicated objects and their replicas in the pods, as they are recorded in the database."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trio2o.db import replicas
+from trio2o.db.errors import NotFound
+from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.db.session import Database, utcnow
+from trio2o.pods.registry import PodView
+from trio2o.replication.reconcile import KnownObject
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds a difference has to last before it counts: a write through the gateway is in its first pod for a moment
+#: before it is recorded.
+SETTLE_SECONDS = 2.0
+
+
+@dataclass
+class Timing:
+    """How long the parts of a replicator wait.
+
+    :ivar replicate_timeout: seconds that a request waits for the other pods
+    :ivar settle_seconds: see SETTLE_SECONDS
+    """
+
+    replicate_timeout: float
+    settle_seconds: float = SETTLE_SECONDS
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of bringing one object in one pod to its desired state.
+
+    :ivar state: state of the replica
+    :ivar generation: generation that the pod has now
+    """
+
+    state: str
+    generation: int
+    bottom_id: str | None = None
+    error: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.state in ('in_sync', 'gone')
+
+
+class ReplicaStore:
+    """The queries that several parts of a replicator have in common."""
+
+    def __init__(self, db: Database, timing: Timing) -> None:
+        self.db = db
+        self._timing = timing
+
+    def replica(self, obj: ReplicatedObject, pod: PodView) -> Replica | None:
+        found = replicas.list_replicas(self.db, object_id=obj.id, pod_id=pod.id)
+        return found[0] if found else None
+
+    def replicas_by_object(self, kind: str, pod: PodView) -> dict[int, Replica]:
+        """Return the replicas of a kind in a pod by the ids of their objects."""
+        rows = replicas.list_replicas(self.db, pod_id=pod.id, kind=kind)
+        return {row.object_id: row for row in rows}
+
+    def objects(self, kind: str) -> list[ReplicatedObject]:
+        """Return all objects of a kind, with the deleted ones."""
+        return replicas.list_objects(self.db, kind, with_deleted=True)
+
+    def known_objects(self, kind: str, pod: PodView) -> list[KnownObject]:
+        """Return all objects of a kind with what is known of them in a pod."""
+        rows = self.replicas_by_object(kind, pod)
+        return [known_object(obj, rows.get(obj.id)) for obj in self.objects(kind)]
+
+    def set_outcome(self, obj: ReplicatedObject, pod: PodView, outcome: Outcome) -> None:
+        """Record the state of an object in a pod."""
+        try:
+            replicas.set_replica(
+                self.db,
+                obj.id,
+                pod.id,
+                bottom_id=outcome.bottom_id,
+                generation=outcome.generation,
+                state=outcome.state,
+                error=outcome.error,
+            )
+        except NotFound:
+            LOG.info('Not recording %s %s in pod %s: the pod or the object was removed', obj.kind, obj.key, pod.name)
+            return
+        if outcome.error is not None:
+            LOG.warning('%s %s is %s in pod %s: %s', obj.kind, obj.key, outcome.state, pod.name, outcome.error)
+
+    def is_write_in_progress(self, obj: ReplicatedObject, replica: Replica | None) -> bool:
+        """Return whether a pod seems out of sync only because a write in it is being recorded right now.
+
+        Bringing the pod to the recorded state would undo the next write, which the pod may have already.
+        """
+        if replica is None or replica.state != 'in_sync' or replica.generation >= obj.generation:
+            return False
+        age = utcnow() - (obj.updated_at or obj.created_at)
+        return age.total_seconds() < self._timing.settle_seconds
+
+
+def known_object(obj: ReplicatedObject, replica: Replica | None) -> KnownObject:
+    bottom_id = replica.bottom_id if replica is not None else None
+    return KnownObject(obj.key, obj.wanted['name'], obj.is_deleted, bottom_id)
+
+
+def is_current(obj: ReplicatedObject, replica: Replica) -> bool:
+    """Return whether a pod has the latest generation of an object."""
+    return replica.state in ('in_sync', 'gone') and replica.generation >= obj.generation
