@@ -12,18 +12,18 @@ from trio2o.tests.functional.jobs.base import JobsCase
 
 
 class TestWrites(JobsCase):
-    def test_create_reaches_all(self):
+    def test_create_is_replicated_to_all_pods(self):
         made = self.make_flavor(**{'swap': 16, 'OS-FLV-EXT-DATA:ephemeral': 3, 'description': 'd'})
         first, second = self.flavors(made['id'])
         self.assertEqual('d', second['description'])
         self.assertEqual(first, second)
         self.assertEqual([], self.jobs())
 
-    def test_create_with_an_id(self):
+    def test_create_with_chosen_id_is_replicated_with_that_id(self):
         self.make_flavor(id='my.id')
         self.assertNotIn(None, self.flavors('my.id'))
 
-    def test_the_first_pod_gets_the_bytes_and_the_token_of_the_caller(self):
+    def test_first_pod_gets_body_and_token_of_caller(self):
         self.make_flavor()
         (seen,) = [each for each in self.nova('Pod1').requests if each.method == 'POST']
         self.assertEqual(self.cloud.token('admin'), seen.headers['x-auth-token'])
@@ -31,7 +31,7 @@ class TestWrites(JobsCase):
         (other,) = [each for each in self.nova('Pod2').requests if each.method == 'POST']
         self.assertNotEqual(self.cloud.token('admin'), other.headers['x-auth-token'])
 
-    def test_a_refusal_is_the_refusal(self):
+    def test_refusal_of_first_pod_is_answered_and_not_replicated(self):
         answer = self.cloud.nova.post('/flavors', {'flavor': {'name': 'f'}}, as_='admin')
         self.assertEqual(400, answer.status)
         answer = self.cloud.nova.post(
@@ -40,7 +40,7 @@ class TestWrites(JobsCase):
         self.assertEqual(403, answer.status)
         self.assertEqual([], [s for s in self.nova('Pod2').requests if s.method == 'POST'])
 
-    def test_specs_description_and_access(self):
+    def test_changes_of_specs_description_and_access_are_replicated(self):
         made = self.make_flavor(**{'os-flavor-access:is_public': False})
         path = f'/flavors/{made["id"]}'
         calls = [
@@ -61,7 +61,7 @@ class TestWrites(JobsCase):
         self.assertEqual('new', second['description'])
         self.assertEqual(first, second)
 
-    def test_delete(self):
+    def test_delete_is_replicated_and_second_delete_is_not_found(self):
         made = self.make_flavor()
         answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
         self.assertEqual(202, answer.status)
@@ -69,14 +69,14 @@ class TestWrites(JobsCase):
         answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
         self.assertEqual(404, answer.status)
 
-    def test_delete_what_another_pod_has_lost_already(self):
+    def test_delete_of_flavor_missing_in_second_pod_succeeds(self):
         made = self.make_flavor()
         del self.nova('Pod2').flavors[made['id']]
         answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
         self.assertEqual(202, answer.status)
         self.assertEqual([], self.jobs())
 
-    def test_write_to_what_the_first_pod_has_lost(self):
+    def test_write_to_flavor_missing_in_first_pod_restores_it(self):
         made = self.make_flavor()
         del self.nova('Pod1').flavors[made['id']]
         answer = self.cloud.nova.post(
@@ -87,10 +87,10 @@ class TestWrites(JobsCase):
             self.assertEqual({'a': 'b'}, flavor['extra_specs'])
 
 
-class TestPodsAway(JobsCase):
+class TestUnreachablePods(JobsCase):
     pods = 3
 
-    def test_another_pod_is_away(self):
+    def test_create_with_second_pod_unreachable_is_repaired_by_job(self):
         self.nova('Pod2').faults.add(Refuse())
         made = self.make_flavor()
         self.assertEqual([made['id']], self.behind('Pod2'))
@@ -102,14 +102,14 @@ class TestPodsAway(JobsCase):
         self.assertNotIn(None, self.flavors(made['id']))
         self.assertEqual([], self.behind('Pod2'))
 
-    def test_while_it_is_away_the_job_is_retried(self):
+    def test_repair_of_unreachable_pod_is_retried_and_fails(self):
         self.nova('Pod2').faults.add(Refuse())
         self.make_flavor()
         ran = self.cloud.run_jobs()
         self.assertEqual(['new', 'new', 'fail'], [job.state for job in ran])
         self.assertIn('Pod2', ran[-1].error)
 
-    def test_a_slow_pod_is_not_waited_for(self):
+    def test_create_with_slow_pod_returns_and_is_repaired_by_job(self):
         """The answer comes within the time for replication; the pod gets it from a job."""
         self.nova('Pod2').faults.add(Slow(30.0, method='POST', times=1))
         made = self.make_flavor()
@@ -117,7 +117,7 @@ class TestPodsAway(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_the_time_for_the_others_has_an_end(self):
+    def test_create_with_slow_pod_returns_within_replicate_timeout(self):
         """However many calls a pod needs; it gets them all the same, only not while we wait."""
         self.cloud.transport.real_time = True
         replicator = self.cloud.runtime.replicator
@@ -133,7 +133,7 @@ class TestPodsAway(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_the_first_pod_is_away(self):
+    def test_create_with_first_pod_unreachable_goes_to_the_next(self):
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
         self.assertEqual([True, False, False], [flavor is None for flavor in self.flavors(made['id'])])
@@ -144,7 +144,7 @@ class TestPodsAway(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_a_pod_that_is_behind_catches_up_before_it_is_written_to(self):
+    def test_out_of_sync_pod_is_repaired_before_a_write(self):
         """It must not make its old state the wanted one."""
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
@@ -162,7 +162,7 @@ class TestPodsAway(JobsCase):
         for flavor in self.flavors(made['id']):
             self.assertEqual({'a': '1', 'b': '2'}, flavor['extra_specs'])
 
-    def test_all_are_away(self):
+    def test_requests_with_all_pods_unreachable_are_unavailable(self):
         for name in self.cloud.lab.pods:
             self.nova(name).faults.add(Refuse())
         answer = self.cloud.nova.get('/flavors')
@@ -170,12 +170,12 @@ class TestPodsAway(JobsCase):
         self.assertIn('Retry-After', answer.headers)
         self.make_flavor(status=503)
 
-    def test_a_pod_that_says_503_is_passed_over(self):
+    def test_create_answered_503_goes_to_the_next_pod(self):
         self.nova('Pod1').faults.add(Status(503, method='POST'))
         made = self.make_flavor()
         self.assertIsNotNone(self.flavors(made['id'])[1])
 
-    def test_a_pod_in_maintenance_gets_it_afterwards(self):
+    def test_pod_in_maintenance_is_repaired_when_enabled(self):
         self.cloud.set_pod('Pod2', state='maintenance', reason='disk')
         made = self.make_flavor()
         self.assertEqual([], self.jobs())
@@ -186,7 +186,7 @@ class TestPodsAway(JobsCase):
         self.repair('Pod2')
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_deleted_while_a_pod_is_away(self):
+    def test_delete_with_pod_unreachable_is_repaired_by_job(self):
         made = self.make_flavor()
         self.nova('Pod2').faults.add(Refuse())
         answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
@@ -195,7 +195,7 @@ class TestPodsAway(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertEqual([None] * 3, self.flavors(made['id']))
 
-    def test_deleted_and_made_anew_while_a_pod_is_away(self):
+    def test_recreate_with_pod_unreachable_replaces_the_old_flavor(self):
         """Its old one is replaced: what it has was wanted gone."""
         made = self.make_flavor(ram=64)
         self.nova('Pod2').faults.add(Refuse())
@@ -207,21 +207,21 @@ class TestPodsAway(JobsCase):
 
 
 class TestUnknownOutcome(JobsCase):
-    def test_a_create_that_was_done(self):
+    def test_unanswered_create_is_recorded_and_replicated(self):
         self.nova('Pod1').faults.add(DropAfter(method='POST', times=1))
         self.make_flavor(status=504, id='x')
         self.assertEqual([False, True], [flavor is None for flavor in self.flavors('x')])
         self.run_delayed()
         self.assertNotIn(None, self.flavors('x'))
 
-    def test_a_create_whose_id_nobody_knows(self):
+    def test_unanswered_create_without_id_is_found_and_replicated(self):
         self.nova('Pod1').faults.add(Hang(method='POST', times=1))
         self.make_flavor(status=504)
         self.run_delayed()
         (made,) = [each for each in self.nova('Pod2').flavors.values() if each['name'] == 'f']
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_a_change_that_was_done_stays(self):
+    def test_unanswered_change_is_recorded_and_replicated(self):
         made = self.make_flavor()
         self.nova('Pod1').faults.add(DropAfter(path='extra_specs', times=1))
         answer = self.cloud.nova.post(
@@ -234,7 +234,7 @@ class TestUnknownOutcome(JobsCase):
         for flavor in self.flavors(made['id']):
             self.assertEqual({'a': 'b'}, flavor['extra_specs'])
 
-    def test_a_delete_that_was_done(self):
+    def test_unanswered_delete_is_recorded_and_replicated(self):
         made = self.make_flavor()
         self.nova('Pod1').faults.add(DropAfter(method='DELETE', times=1))
         answer = self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
@@ -242,7 +242,7 @@ class TestUnknownOutcome(JobsCase):
         self.run_delayed()
         self.assertEqual([None, None], self.flavors(made['id']))
 
-    def test_what_was_written_since_counts(self):
+    def test_unanswered_change_does_not_undo_a_newer_one(self):
         """A pod that comes back with a write that was never answered does not undo newer ones."""
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
@@ -256,7 +256,7 @@ class TestUnknownOutcome(JobsCase):
         for flavor in self.flavors(made['id']):
             self.assertEqual({'new': '1'}, flavor['extra_specs'])
 
-    def test_read_back_later(self):
+    def test_create_that_cannot_be_read_back_is_recorded_by_job(self):
         """Done and answered, but the pod was gone before it could be asked what it made of it."""
         self.nova('Pod1').faults.add(Refuse(method='GET'))
         made = self.make_flavor()
@@ -275,7 +275,7 @@ class TestUnknownOutcome(JobsCase):
 
 
 class TestDrift(JobsCase):
-    def test_changed_behind_our_back(self):
+    def test_change_made_in_a_pod_is_repaired(self):
         made = self.make_flavor()
         self.nova('Pod2').flavors[made['id']]['extra_specs']['by'] = 'hand'
         self.assertEqual({('flavor', made['id'])}, self.check('Pod2').changed)
@@ -283,13 +283,13 @@ class TestDrift(JobsCase):
         self.assertEqual({}, self.flavors(made['id'])[1]['extra_specs'])
         self.assertFalse(self.check('Pod2'))
 
-    def test_deleted_behind_our_back(self):
+    def test_delete_made_in_a_pod_is_repaired(self):
         made = self.make_flavor()
         del self.nova('Pod1').flavors[made['id']]
         self.assertEqual(1, self.repair('Pod1').repaired)
         self.assertNotIn(None, self.flavors(made['id']))
 
-    def test_made_anew_with_other_sizes_behind_our_back(self):
+    def test_flavor_with_other_sizes_in_a_pod_is_a_conflict(self):
         made = self.make_flavor()
         self.nova('Pod2').flavors[made['id']]['ram'] = 999
         self.assertEqual(1, self.repair('Pod2').failed)
@@ -298,7 +298,7 @@ class TestDrift(JobsCase):
         self.assertIn('ram is 999 and should be 64', replica.error)
         self.assertEqual(999, self.flavors(made['id'])[1]['ram'])
 
-    def test_a_write_that_was_never_recorded(self):
+    def test_create_that_was_not_recorded_is_imported(self):
         """The process died between the first pod and the record."""
         self.cloud.direct('Pod1').post(
             '/flavors',
@@ -309,7 +309,7 @@ class TestDrift(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors('lost'))
 
-    def test_a_write_under_way_is_no_drift(self):
+    def test_write_recorded_during_repair_is_kept(self):
         """A difference counts only when it is still there after a while."""
         made = self.make_flavor()
         flavor = self.nova('Pod1').flavors[made['id']]
@@ -325,7 +325,7 @@ class TestDrift(JobsCase):
     def check(self, name):
         return self.cloud.runtime.replicator.pods.find_drift(self.view(name))
 
-    def test_nothing_is_wrong(self):
+    def test_repair_without_drift_does_not_wait(self):
         self.make_flavor()
         self.assertFalse(self.check('Pod1'))
         self.repair('Pod1')
@@ -333,7 +333,7 @@ class TestDrift(JobsCase):
 
 
 class TestRaces(JobsCase):
-    def test_two_writes_on_one_object(self):
+    def test_concurrent_writes_to_one_flavor_are_all_kept(self):
         """All pods end alike, and with what both wrote."""
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
@@ -362,7 +362,7 @@ class TestRaces(JobsCase):
             self.cloud.run_jobs()
             self.cloud.runtime.replicator.timing.settle_seconds = 0
 
-    def test_one_that_lags_finds_newer_wishes(self):
+    def test_sync_overtaken_by_a_write_applies_the_newer_state(self):
         """Who brings an old generation to a pod looks again, and brings the new one."""
         made = self.make_flavor()
         replicator = self.cloud.runtime.replicator
@@ -381,20 +381,20 @@ class TestRaces(JobsCase):
         self.assertEqual({'late': 'wish'}, self.flavors(made['id'])[1]['extra_specs'])
 
 
-class TestBeforeAnybodyJoined(JobsCase):
+class TestBeforeAnyPodJoined(JobsCase):
     """Registered a moment ago: pods have flavors, and nothing is recorded yet."""
 
     def setUp(self):
         super().setUp()
         self.cloud = self.gateway()
 
-    def test_a_delete_reaches_all(self):
+    def test_delete_of_unrecorded_flavor_is_replicated(self):
         self.assertEqual(202, self.cloud.nova.delete('/flavors/1', as_='admin').status)
         self.assertEqual([None, None], self.flavors('1'))
         self.cloud.run_jobs()
         self.assertEqual([None, None], self.flavors('1'))
 
-    def test_a_change_reaches_all(self):
+    def test_change_of_unrecorded_flavor_is_replicated(self):
         answer = self.cloud.nova.post('/flavors/1/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual(200, answer.status)
         for flavor in self.flavors('1'):
@@ -402,7 +402,7 @@ class TestBeforeAnybodyJoined(JobsCase):
 
 
 class TestJoin(JobsCase):
-    def test_gives_and_takes(self):
+    def test_joining_pod_gets_flavors_and_its_own_is_imported(self):
         made = self.make_flavor()
         pod = self.cloud.lab.add_pod('Pod3')
         self.cloud.direct('Pod3').post(
@@ -416,7 +416,7 @@ class TestJoin(JobsCase):
         self.assertNotIn(None, self.flavors('own'))
         self.assertEqual([], self.behind('Pod3'))
 
-    def test_a_conflict_is_told_and_nothing_is_touched(self):
+    def test_conflict_of_joining_pod_is_reported_and_both_sides_stay(self):
         made = self.make_flavor(id='7', ram=64)
         pod = self.cloud.lab.add_pod('Pod3')
         self.cloud.direct('Pod3').post(
@@ -440,7 +440,7 @@ class TestJoin(JobsCase):
         self.assertIn('7', pod.nova.flavors)
         self.assertEqual([], self.behind('Pod3'))
 
-    def test_another_flavor_of_the_same_name(self):
+    def test_flavor_of_same_name_in_joining_pod_is_a_conflict(self):
         self.make_flavor(id='7', name='same')
         self.cloud.lab.add_pod('Pod3')
         self.cloud.direct('Pod3').post(
@@ -456,7 +456,7 @@ class TestJoin(JobsCase):
 class TestOldPods(JobsCase):
     """A pod without descriptions and without extra specs in its flavors."""
 
-    def test_gets_what_it_can_hold(self):
+    def test_pod_without_descriptions_gets_the_rest_and_is_in_sync(self):
         from trio2o.lab.emulated.nova import Settings
 
         self.cloud.lab.add_pod('Old', nova=Settings(max_minor=53))
@@ -474,23 +474,23 @@ class TestOldPods(JobsCase):
 
 
 class TestReads(JobsCase):
-    def test_links_are_the_gateways(self):
+    def test_links_in_list_name_the_gateway(self):
         answer = self.cloud.nova.get('/flavors')
         self.assertEqual(200, answer.status)
         self.assertEqual(3, len(answer['flavors']))
         self.assertNotIn('pod1', answer.text)
 
-    def test_one_call_to_one_pod(self):
+    def test_show_sends_one_request_to_one_pod(self):
         self.cloud.nova.get('/flavors/1')
         self.assertEqual(1, len(self.nova('Pod1').requests) + len(self.nova('Pod2').requests))
 
-    def test_a_pod_that_is_away_is_passed_over(self):
+    def test_show_with_first_pod_unreachable_is_answered_by_the_next(self):
         self.nova('Pod1').faults.add(Refuse())
         self.assertEqual(200, self.cloud.nova.get('/flavors/1').status)
 
 
 class TestEnsure(JobsCase):
-    def test_brings_what_a_create_refers_to(self):
+    def test_ensure_syncs_only_the_given_flavor(self):
         self.nova('Pod2').faults.add(Refuse())
         made, other = self.make_flavor(), self.make_flavor(name='g')
         self.nova('Pod2').faults.clear()

@@ -20,12 +20,12 @@ class TestKeypairs(JobsCase):
         found = [pod.nova.keypairs.get((user_id, name)) for pod in self.cloud.lab.pods.values()]
         return [each and each['public_key'] for each in found]
 
-    def test_imported(self):
+    def test_imported_key_is_replicated(self):
         self.create(public_key=KEY)
         self.assertEqual([KEY, KEY], self.keys())
         self.assertEqual([], self.jobs())
 
-    def test_generated(self):
+    def test_generated_key_is_imported_into_other_pods(self):
         """The pod's private key goes to the caller once; the others get the public one."""
         answer = self.create(version='2.60')
         self.assertIn('private_key', answer['keypair'])
@@ -37,7 +37,7 @@ class TestKeypairs(JobsCase):
         for obj in replicas.list_objects(wanted, 'keypair'):
             self.assertNotIn('PRIVATE', str(obj.wanted))
 
-    def test_of_another_user(self):
+    def test_key_of_user_named_by_admin_is_replicated(self):
         alt = self.cloud.lab.user_id('alt')
         self.create(as_='admin', public_key=KEY, user_id=alt)
         self.assertEqual([KEY, KEY], self.keys('alt'))
@@ -47,33 +47,33 @@ class TestKeypairs(JobsCase):
         self.assertEqual(204, answer.status)
         self.assertEqual([None, None], self.keys('alt'))
 
-    def test_an_old_version_names_no_user(self):
+    def test_user_is_ignored_by_old_version(self):
         self.create(public_key=KEY)
         alt = self.cloud.lab.user_id('alt')
         answer = self.cloud.nova.delete('/os-keypairs/k?user_id=' + alt)
         self.assertEqual(202, answer.status)
         self.assertEqual([None, None], self.keys())
 
-    def test_two_users_use_one_name(self):
+    def test_one_name_of_two_users_is_two_keys(self):
         self.create(public_key=KEY)
         self.create(public_key=KEY + '2', as_='alt')
         self.assertEqual([KEY, KEY], self.keys())
         self.cloud.nova.delete('/os-keypairs/k', as_='alt')
         self.assertEqual([KEY, KEY], self.keys())
 
-    def test_exists_already(self):
+    def test_create_of_existing_key_is_a_conflict(self):
         self.create(public_key=KEY)
         self.create(public_key=KEY + '2', status=409)
         self.assertEqual([KEY, KEY], self.keys())
         self.assertEqual([], self.jobs())
 
-    def test_exists_in_one_pod_and_nobody_knew(self):
+    def test_create_of_unrecorded_key_is_a_conflict_and_records_it(self):
         self.cloud.direct('Pod1').post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}})
         self.create(public_key=KEY, status=409)
         self.assertRan('success', 'record_write')
         self.assertEqual([KEY, KEY], self.keys())
 
-    def test_replaced_while_a_pod_is_away(self):
+    def test_recreate_with_pod_unreachable_replaces_the_old_key(self):
         self.create(public_key=KEY)
         self.nova('Pod2').faults.add(Refuse())
         self.cloud.nova.delete('/os-keypairs/k')
@@ -82,7 +82,7 @@ class TestKeypairs(JobsCase):
         self.assertRan('success', 'repair_replicas')
         self.assertEqual([KEY + '2'] * 2, self.keys())
 
-    def test_a_pod_that_joins(self):
+    def test_joining_pod_gets_keys_and_conflict_is_reported(self):
         self.create(public_key=KEY)
         self.create('other', public_key=KEY)
         self.cloud.lab.add_pod('Pod3')
@@ -97,7 +97,7 @@ class TestKeypairs(JobsCase):
         key = f'{self.cloud.lab.user_id("demo")}/other'
         self.assertIn('another public key', self.replica('keypair', key, 'Pod3').error)
 
-    def test_drift(self):
+    def test_key_deleted_in_a_pod_is_repaired(self):
         self.create(public_key=KEY)
         self.nova('Pod2').keypairs.clear()
         self.assertEqual(1, self.repair('Pod2').repaired)

@@ -11,14 +11,14 @@ class TestVolumeTypes(JobsCase):
         self.assertEqual(status, answer.status, answer.text)
         return answer
 
-    def test_create(self):
+    def test_create_is_replicated_under_another_id(self):
         made = self.make_type(extra_specs={'a': 'b'}, description='d')
         first, second = self.types('gold')
         self.assertEqual(made['id'], first['id'])
         self.assertNotEqual(first['id'], second['id'])
         self.assertEqual(({'a': 'b'}, 'd'), (second['extra_specs'], second['description']))
 
-    def test_one_id_to_tenants(self):
+    def test_tenants_see_one_id_whichever_pod_answers(self):
         """Whichever pod answers or is written to, it is called the same."""
         made = self.make_type()
         self.cinder('Pod1').faults.add(Refuse())
@@ -32,12 +32,12 @@ class TestVolumeTypes(JobsCase):
         self.cloud.run_jobs()
         self.assertEqual(['new', 'new'], [each['description'] for each in self.types('gold')])
 
-    def test_the_default_type_is_one(self):
+    def test_default_type_of_two_pods_is_listed_once(self):
         listed = self.cloud.cinder.get('/types')
         self.assertEqual(['__DEFAULT__'], [each['name'] for each in listed['volume_types']])
         self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
 
-    def test_specs_access_and_rename(self):
+    def test_changes_of_specs_access_and_name_are_replicated(self):
         made = self.make_type(**{'os-volume-type-access:is_public': False})
         path = f'/types/{made["id"]}'
         self.as_admin('POST', f'{path}/extra_specs', {'extra_specs': {'a': '1', 'b': '2'}})
@@ -52,7 +52,7 @@ class TestVolumeTypes(JobsCase):
         access = self.as_admin('GET', f'{path}/os-volume-type-access')
         self.assertEqual([made['id']], [row['volume_type_id'] for row in access['volume_type_access']])
 
-    def test_encryption(self):
+    def test_changes_of_encryption_are_replicated(self):
         made = self.make_type()
         path = f'/types/{made["id"]}/encryption'
         body = {'provider': 'luks', 'cipher': 'aes-xts-plain64', 'key_size': 256, 'control_location': 'front-end'}
@@ -65,12 +65,12 @@ class TestVolumeTypes(JobsCase):
         self.as_admin('DELETE', f'{path}/{first["encryption_id"]}', status=202)
         self.assertEqual([None, None], [each['encryption'] for each in self.types('gold')])
 
-    def test_delete(self):
+    def test_delete_is_replicated(self):
         made = self.make_type()
         self.as_admin('DELETE', f'/types/{made["id"]}', status=202)
         self.assertEqual([None, None], self.types('gold'))
 
-    def test_one_that_is_used_in_any_pod_stays_in_all(self):
+    def test_delete_of_type_used_in_second_pod_is_refused_everywhere(self):
         made = self.make_type()
         there = self.types('gold')[1]
         self.cloud.lab.add_volumes('Pod2', 'demo', type_id=there['id'])
@@ -79,7 +79,7 @@ class TestVolumeTypes(JobsCase):
         self.assertNotIn(None, self.types('gold'))
         self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
 
-    def test_made_anew_while_a_pod_is_away(self):
+    def test_recreate_with_pod_unreachable_replaces_the_old_type(self):
         made = self.make_type()
         self.cinder('Pod2').faults.add(Refuse())
         self.as_admin('DELETE', f'/types/{made["id"]}', status=202)
@@ -91,7 +91,7 @@ class TestVolumeTypes(JobsCase):
         self.assertEqual('second', second['description'])
         self.assertEqual(1, sum(t['name'] == 'gold' for t in self.cinder('Pod2').types.values()))
 
-    def test_joined_by_name(self):
+    def test_type_of_same_name_in_joining_pod_is_merged(self):
         """A pod that had a type of this name keeps its own backend, and gets the rest."""
         made = self.make_type(extra_specs={'volume_backend_name': 'ceph', 'a': 'b'})
         self.cloud.lab.add_pod('Pod3')
@@ -109,7 +109,7 @@ class TestVolumeTypes(JobsCase):
         self.assertNotIn(None, self.types('own'))
         self.assertEqual([], self.behind('Pod3'))
 
-    def test_a_pods_own_backend(self):
+    def test_backend_name_of_a_pod_is_kept_until_changed_through_gateway(self):
         made = self.make_type(extra_specs={'volume_backend_name': 'ceph'})
         self.types('gold')[1]['extra_specs']['volume_backend_name'] = 'lvm'
         self.assertFalse(self.cloud.runtime.replicator.pods.find_drift(self.view('Pod2')))

@@ -128,7 +128,7 @@ class TestJoiningPod(ConversationTest):
 
     # -- the tests --
 
-    def test_while_all_this_runs(self):
+    def test_pod_joins_under_traffic_without_errors(self):
         with Traffic(self.live, self.look, self.administer) as traffic:
             traffic.go_on()
             pod = self.cloud.lab.add_pod('Pod3')
@@ -146,7 +146,7 @@ class TestJoiningPod(ConversationTest):
         self.assertIn('safe', [row['name'] for row in pod.cinder.group_types.values()])
         self.assertEqual([], [row['name'] for row in pod.cinder.types.values() if row['name'].startswith('passing')])
 
-    def test_a_volume_there_before_any_job_ran(self):
+    def test_create_of_volume_before_any_job_ran_succeeds(self):
         for number, volume_type in enumerate(('fast', self.type_id)):
             name = f'Pod{number + 3}'
             self.cloud.lab.add_pod(name)
