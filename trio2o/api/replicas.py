@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/replicas: which pods are behind with what must be the same everywhere, and why."""
+"""/replicas: which replicated objects are out of sync in which pod, and why."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUMMARY_SHAPE: Json = {
 
 
 def list_replicas(call: Call) -> Answer:
-    """GET /replicas: what is not in step, pod by pod, and how many in each pod. 200, 400."""
+    """GET /replicas: the replicas out of sync, pod by pod, and their number in each pod. 200, 400."""
     query = schemas.LIST.read(call)
     db = call.runtime.db
     pods = [pod for pod in db_pods.list_all(db) if not pod.is_top and query.get('pod_id', pod.pod_id) == pod.pod_id]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find out what a write made of an object in the pod it went to first, and bring that to the others.
+"""Determine the outcome of a write to a replicated object in its first pod, and bring it to the other pods.
 
-For writes whose pod could not be asked right afterwards, or that were never answered.
+For writes that were not answered, or whose pod could not be read afterwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RecordWrite:
-    """``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': what was recorded before}``"""
+    """Payload: ``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': the generation before the write}``."""
 
     max_seconds = 600.0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring a pod what must exist everywhere and has not reached it, and mend what drifted there."""
+"""Bring replicated objects that are out of sync to a pod, and repair drift."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RepairReplicas:
-    """``{'pod_id': ...}``"""
+    """Payload: ``{'pod_id': ...}``."""
 
     max_seconds = 1800.0
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
         if not pod.is_asked:
-            return  # it is brought there when its maintenance is over
-        # What is counted may be more than when the pods joined.
+            return  # ``sync_pod`` repairs it when its maintenance is over.
+        # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
         try:
             result = task.runtime.replicator.pods.repair(pod, task.check)

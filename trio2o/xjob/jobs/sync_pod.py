@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take a pod in: find its endpoints, give and take what must be the same everywhere, then its resources."""
+"""Look up the endpoints of a pod, bring all replicated objects to it, then queue a job for its resources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio2o.xjob.jobs.refresh_endpoints import refresh
 
 
 class SyncPod:
-    """``{'pod_id': ...}``"""
+    """Payload: ``{'pod_id': ...}``."""
 
     max_seconds = 3600.0
 
