@@ -77,7 +77,7 @@ class JobsCase(testtools.TestCase):
         return found[0] if found else None
 
     def behind(self, pod):
-        """Keys of what a pod is behind with."""
+        """Keys of the objects that are out of sync in a pod."""
         rows = replicas.behind(self.cloud.runtime.db, self.cloud.pod_ids[pod])
         return [obj.key for obj, _replica in rows]
 
@@ -85,7 +85,7 @@ class JobsCase(testtools.TestCase):
         return [job.type for job in db_jobs.list_(self.cloud.runtime.db, filters={'state': state})]
 
     def repair(self, name):
-        """Look a pod over now."""
+        """Repair a pod now."""
         view = self.view(name)
         return self.cloud.runtime.replicator.pods.repair(view)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits that pods have of their own: they refuse nothing that is allowed, or not for long."""
+"""Limits that pods have of their own, which are raised to unlimited where Trio2o counts the resource."""
 
 import fixtures
 
@@ -48,7 +48,7 @@ class LimitsOfPodsCase(QuotaCase):
 
 
 class TestARefusal(LimitsOfPodsCase):
-    def test_the_next_pod_is_taken_and_the_operator_told(self):
+    def test_refused_create_goes_to_next_pod_and_limit_is_raised(self):
         self.limit(**NONE)
         self.assertEqual('Pod2', self.pod_of('server', self.server()))
         self.assertRegex(self.log.output, f'pod Pod1 has a limit of its own that refuses project {self.project}')
@@ -58,20 +58,20 @@ class TestARefusal(LimitsOfPodsCase):
         self.assertIn('to unlimited, which were', self.log.output)
         self.server(zone='az1')
 
-    def test_of_a_user(self):
+    def test_limit_of_a_user_is_raised(self):
         self.limit_user(**NONE)
         self.boot(status=403, zone='az1')
         self.cloud.run_jobs()
         self.server(zone='az1')
         self.assertUsed(instances=1)
 
-    def test_of_volumes(self):
+    def test_limit_of_volumes_is_raised(self):
         self.limit_volumes(volumes=0)
         self.assertEqual('Pod2', self.pod_of('volume', self.volume()))
         self.cloud.run_jobs()
         self.volume(zone='az1')
 
-    def test_of_a_change(self):
+    def test_limit_that_refuses_a_change_is_raised(self):
         volume = self.volume(zone='az1', size=2)
         self.limit_volumes(gigabytes=2)
         body = {'os-extend': {'new_size': 3}}
@@ -82,13 +82,13 @@ class TestARefusal(LimitsOfPodsCase):
         self.cloud.run_jobs()
         self.assertEqual(202, self.cloud.cinder.post(path, body, version='3.60').status)
 
-    def test_what_the_tenant_got_wrong_is_no_such_refusal(self):
+    def test_bad_request_is_not_taken_for_a_limit_of_the_pod(self):
         self.boot(status=400, imageRef='no-such-image')
         self.assertNotIn('limit of its own', self.log.output)
 
 
 class TestLookedFor(LimitsOfPodsCase):
-    def test_those_of_who_has_something_there(self):
+    def test_limits_of_project_with_resources_in_the_pod_are_raised(self):
         self.server(zone='az1')
         self.limit(instances=1, metadata_items=5)
         self.limit_user(cores=2)
@@ -106,7 +106,7 @@ class TestLookedFor(LimitsOfPodsCase):
         self.raise_limits()
         self.assertEqual({'raised': {}}, self.last().result)
 
-    def test_one_that_was_wanted_everywhere_once(self):
+    def test_limit_in_desired_state_is_raised_and_not_brought_back(self):
         """From when it was not counted over all pods: it is not brought back."""
         self.server(zone='az1')
         self.cloud.runtime.replicator.desired.set(
@@ -120,12 +120,12 @@ class TestLookedFor(LimitsOfPodsCase):
         self.cloud.run_jobs()
         self.assertEqual({'instances': -1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])
 
-    def test_nobody_elses(self):
+    def test_limits_of_project_without_resources_in_the_pod_stay(self):
         self.limit(**NONE)
         self.raise_limits()
         self.assertEqual(NONE, self.first.nova.quota_sets[self.project])
 
-    def test_when_a_pod_was_compared(self):
+    def test_full_reconciliation_raises_limits(self):
         self.cloud.lab.add_servers('Pod1', 'demo', 1)
         self.limit(instances=1)
         pod_id = self.cloud.pod_ids['Pod1']
@@ -133,7 +133,7 @@ class TestLookedFor(LimitsOfPodsCase):
         self.cloud.run_jobs()
         self.assertEqual(-1, self.first.nova.quota_sets[self.project]['instances'])
 
-    def test_a_pod_that_is_away(self):
+    def test_job_for_unreachable_pod_is_retried(self):
         self.server(zone='az1')
         self.limit(instances=1)
         self.first.nova.faults.add(Refuse())
@@ -142,7 +142,7 @@ class TestLookedFor(LimitsOfPodsCase):
         (job,) = jobs.list_(self.db, filters={'type': 'raise_pod_limits', 'state': 'new'})
         self.assertIn('pod Pod1', job.error)
 
-    def test_one_in_maintenance_is_left_alone(self):
+    def test_pod_in_maintenance_gets_no_requests(self):
         self.server(zone='az1')
         self.limit(instances=1)
         pods.update(self.db, self.cloud.pod_ids['Pod1'], state='maintenance')
@@ -155,7 +155,7 @@ class TestLookedFor(LimitsOfPodsCase):
 class TestTurnedOff(LimitsOfPodsCase):
     options = {'quota.raise_limits_interval': 0.0}
 
-    def test_they_stay(self):
+    def test_limits_stay(self):
         self.limit(**NONE)
         self.server()
         self.raise_limits()
@@ -185,7 +185,7 @@ class TestOfOneThing(LimitsOfPodsCase):
     def files(self, *files):
         return [{'path': path, 'contents': contents} for path, contents in files]
 
-    def test_new_servers(self):
+    def test_create_beyond_replicated_limit_is_refused_in_every_zone(self):
         for zone in ('az1', 'az2', None):
             for text, given in (
                 ('Maximum number of metadata items exceeds 2', {'metadata': {'a': '1', 'b': '2', 'c': '3'}}),
@@ -198,7 +198,7 @@ class TestOfOneThing(LimitsOfPodsCase):
         self.assertNotIn('limit of its own', self.log.output)
         self.server(metadata={'a': '1', 'b': '2'}, personality=self.files(('/a', 'YQ==')))
 
-    def test_servers_there_are(self):
+    def test_change_beyond_replicated_limit_is_refused(self):
         text = 'Maximum number of metadata items exceeds 2'
         for zone in ('az1', 'az2'):
             path = f'/servers/{self.server(zone=zone, metadata={"a": "1", "b": "2"})}'
@@ -209,7 +209,7 @@ class TestOfOneThing(LimitsOfPodsCase):
             body = {'rebuild': {'imageRef': self.cloud.lab.image['id'], 'metadata': three}}
             self.assert_refused(text, self.cloud.nova.post(f'{path}/action', body))
 
-    def test_of_a_user(self):
+    def test_limit_of_a_user_is_replicated_and_deleted(self):
         path = f'/os-quota-sets/{self.project}?user_id={self.user}'
         answer = self.cloud.nova.put(path, {'quota_set': {'metadata_items': 1}}, as_='admin')
         self.assertEqual((200, 1), (answer.status, answer.json['quota_set']['metadata_items']))
@@ -219,7 +219,7 @@ class TestOfOneThing(LimitsOfPodsCase):
         self.assertEqual(202, self.cloud.nova.delete(path, as_='admin').status)
         self.server(metadata={'a': '1', 'b': '2'})
 
-    def test_shown(self):
+    def test_replicated_limits_are_shown(self):
         absolute = self.cloud.nova.get('/limits')['limits']['absolute']
         wanted = {'maxServerMeta': 2, 'maxPersonality': 1, 'maxPersonalitySize': 8}
         self.assertEqual(wanted, {name: absolute[name] for name in wanted})
@@ -236,7 +236,7 @@ class TestKeyPairs(LimitsOfPodsCase):
         answer = self.cloud.nova.put(path, {'quota_set': {'key_pairs': limit}}, as_='admin')
         self.assertEqual(200, answer.status, answer.text)
 
-    def test_too_many(self):
+    def test_create_beyond_limit_is_refused(self):
         self.limit_at_the_top(2)
         statuses = [self.make(name).status for name in 'ab']
         self.assertEqual([200, 200], statuses)
@@ -247,7 +247,7 @@ class TestKeyPairs(LimitsOfPodsCase):
             self.assertEqual({'a', 'b'}, {name for _user, name in pod.nova.keypairs})
         self.assertEqual(2, self.cloud.nova.get('/limits')['limits']['absolute']['maxTotalKeypairs'])
 
-    def test_more_than_a_pod_allows_whoever_brings_them(self):
+    def test_key_pairs_beyond_default_of_pods_are_replicated(self):
         """The gateway makes them in the other pods as itself; its own limit there must not be in the way."""
         for pod in self.cloud.lab.pods.values():
             pod.nova.quota_classes['default']['key_pairs'] = 2
@@ -261,7 +261,7 @@ class TestKeyPairs(LimitsOfPodsCase):
 class TestLargestVolume(LimitsOfPodsCase):
     TEXT = 'VolumeSizeExceedsLimit: Requested volume size 5G is larger than maximum allowed limit 4G.'
 
-    def test_in_any_pod(self):
+    def test_larger_volume_is_refused_in_every_zone(self):
         given = {'quota_set': {'per_volume_gigabytes': 4}}
         answer = self.cloud.cinder.put(f'/os-quota-sets/{self.project}', given, as_='admin')
         self.assertEqual(200, answer.status, answer.text)

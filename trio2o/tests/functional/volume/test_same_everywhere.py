@@ -26,7 +26,7 @@ class SameTest(ConversationTest):
     def make_type(self, name='fast'):
         return self.call('POST', '/types', {'volume_type': {'name': name}})['volume_type']['id']
 
-    def assert_nobody_is_behind(self):
+    def assert_all_in_sync(self):
         self.assertEqual({0}, set(replicas.count_behind(self.cloud.runtime.db).values()))
 
 
@@ -35,7 +35,7 @@ class TestQos(SameTest):
         answer = self.call('POST', '/qos-specs', {'qos_specs': {'name': name, 'consumer': 'both', **specs}})
         return answer['qos_specs']['id']
 
-    def test_a_life(self):
+    def test_create_change_and_delete_are_replicated(self):
         qos_id = self.make(total_iops_sec='5000')
         rows = self.pods_have('qos_specs', 'gold')
         self.assertEqual(2, len({row['id'] for row in rows.values()}))
@@ -47,14 +47,14 @@ class TestQos(SameTest):
         self.call('DELETE', f'/qos-specs/{qos_id}', status=202)
         self.assertEqual({None}, set(self.pods_have('qos_specs', 'gold').values()))
         self.call('GET', f'/qos-specs/{qos_id}', status=404)
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
     def associated(self):
         """Whether the type 'fast' goes with the specs 'gold', by pod."""
         specs, types = self.pods_have('qos_specs', 'gold'), self.pods_have('types', 'fast')
         return {pod: types[pod]['qos_specs_id'] == specs[pod]['id'] for pod in specs}
 
-    def test_associations(self):
+    def test_associations_are_replicated(self):
         qos_id, type_id = self.make(), self.make_type()
         self.call('GET', f'/qos-specs/{qos_id}/associate?vol_type_id={type_id}', status=202)
         self.assertEqual({'Pod1': True, 'Pod2': True}, self.associated())
@@ -72,7 +72,7 @@ class TestQos(SameTest):
         self.call('DELETE', f'/qos-specs/{qos_id}?force=True', status=202)
         self.assertEqual({None}, set(self.pods_have('qos_specs', 'gold').values()))
 
-    def test_a_get_that_writes_is_sent_once(self):
+    def test_unanswered_associate_is_not_repeated(self):
         qos_id, type_id = self.make(), self.make_type()
         self.cloud.lab.quiet()
         self.cloud.pod('Pod1').cinder.faults.add(DropAfter(path='associate'))
@@ -81,22 +81,22 @@ class TestQos(SameTest):
         sent = [row for row in self.cloud.pod('Pod1').cinder.requests if row.path.endswith('/associate')]
         self.assertEqual(1, len(sent))
 
-    def test_a_type_that_goes_leaves_its_specs(self):
+    def test_deleted_type_is_removed_from_its_specs(self):
         qos_id, type_id = self.make(), self.make_type()
         self.call('GET', f'/qos-specs/{qos_id}/associate?vol_type_id={type_id}', status=202)
         self.call('DELETE', f'/types/{type_id}', status=202)
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
-    def test_a_pod_that_joins(self):
+    def test_joining_pod_gets_specs_and_associations(self):
         qos_id, type_id = self.make(), self.make_type()
         self.call('GET', f'/qos-specs/{qos_id}/associate?vol_type_id={type_id}', status=202)
         self.cloud.lab.add_pod('Pod3')
         self.cloud.register_pod('Pod3', 'az3')
         self.cloud.run_jobs()
         self.assertEqual({'Pod1': True, 'Pod2': True, 'Pod3': True}, self.associated())
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
-    def test_a_pod_that_was_away(self):
+    def test_pod_unreachable_during_a_write_is_repaired(self):
         self.break_pod('Pod2', Refuse(), ('cinder',))
         qos_id, type_id = self.make(), self.make_type()
         self.call('GET', f'/qos-specs/{qos_id}/associate?vol_type_id={type_id}', status=202)
@@ -106,14 +106,14 @@ class TestQos(SameTest):
         self.assertEqual(0, self.cloud.runtime.replicator.pods.repair(pod).behind)
         self.assertEqual({'Pod1': True, 'Pod2': True}, self.associated())
 
-    def test_members_may_not(self):
+    def test_list_by_member_is_forbidden(self):
         self.assertEqual(403, self.cinder.get('/qos-specs').status)
 
 
 class TestGroupTypes(SameTest):
     version = '3.38'
 
-    def test_a_life(self):
+    def test_create_change_and_delete_are_replicated(self):
         body = {'group_type': {'name': 'safe', 'group_specs': {'a': '1'}}}
         answer = self.call('POST', '/group_types', body, 202, version=self.version)
         path = f'/group_types/{answer["group_type"]["id"]}'
@@ -125,17 +125,17 @@ class TestGroupTypes(SameTest):
         self.assertEqual('2', self.call('GET', f'{path}/group_specs/b', version=self.version)['b'])
         self.call('DELETE', path, status=202, version=self.version)
         self.assertEqual({None}, set(self.pods_have('group_types', 'safe').values()))
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
-    def test_the_one_all_pods_have(self):
+    def test_default_type_of_all_pods_is_listed_once(self):
         answer = self.call('GET', '/group_types', version=self.version)
         (known,) = answer['group_types']
         rows = self.pods_have('group_types', 'default_cgsnapshot_type')
         self.assertEqual(2, len({row['id'] for row in rows.values()}))
         self.assertIn(known['id'], {row['id'] for row in rows.values()})
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
-    def test_in_use_in_another_pod(self):
+    def test_delete_of_type_used_in_second_pod_is_refused_everywhere(self):
         answer = self.call('POST', '/group_types', {'group_type': {'name': 'used'}}, 202, version=self.version)
         type_id = answer['group_type']['id']
         body = {'group': {'group_type': type_id, 'volume_types': ['__DEFAULT__'], 'availability_zone': 'az2'}}
@@ -147,7 +147,7 @@ class TestGroupTypes(SameTest):
 class TestDefaultTypes(SameTest):
     version = '3.62'
 
-    def test_a_life(self):
+    def test_set_and_unset_are_replicated(self):
         type_id, project_id = self.make_type(), self.cloud.project_id('demo')
         path = f'/default-types/{project_id}'
         for wanted in (type_id, 'fast'):
@@ -162,7 +162,7 @@ class TestDefaultTypes(SameTest):
         for pod in self.pods:
             self.assertEqual({}, self.cloud.pod(pod).cinder.default_types)
         self.call('GET', path, status=404, version=self.version)
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
 
 class TestQuotas(SameTest):
@@ -174,7 +174,7 @@ class TestQuotas(SameTest):
     def limits(self, pod):
         return self.cloud.pod(pod).cinder.quota_sets.get(self.project_id)
 
-    def test_a_life(self):
+    def test_update_and_delete_are_replicated(self):
         self.call('PUT', self.path, {'quota_set': {'per_volume_gigabytes': 5}})
         answer = self.call('PUT', self.path, {'quota_set': {'gigabytes': '50'}})
         self.assertEqual((5, 50), (answer['quota_set']['per_volume_gigabytes'], answer['quota_set']['gigabytes']))
@@ -185,9 +185,9 @@ class TestQuotas(SameTest):
         for pod in self.pods:
             self.assertIsNone(self.limits(pod))
         self.assertEqual(-1, self.call('GET', self.path)['quota_set']['volumes'])
-        self.assert_nobody_is_behind()
+        self.assert_all_in_sync()
 
-    def test_what_all_pods_have_counts(self):
+    def test_limit_below_usage_of_all_pods_is_refused(self):
         for pod in self.pods:
             self.cloud.lab.add_volumes(pod, 'demo', 2)
         self.cloud.runtime.jobs.submit('recount_quota', self.project_id, {'project_id': self.project_id})
@@ -198,7 +198,7 @@ class TestQuotas(SameTest):
         self.assertIn('Current usage is 4 and the requested limit is 3', answer.fault)
         self.call('PUT', self.path, {'quota_set': {'volumes': 4}})
 
-    def test_of_a_type_that_is_renamed(self):
+    def test_limits_of_renamed_type_are_renamed(self):
         type_id = self.make_type('old')
         self.call('PUT', self.path, {'quota_set': {'volumes_old': 3}})
         self.call('PUT', f'/types/{type_id}', {'volume_type': {'name': 'new'}})
@@ -206,7 +206,7 @@ class TestQuotas(SameTest):
         self.assertEqual({'volumes_new': -1}, wanted['limits'])
         self.assertEqual(3, self.call('GET', self.path)['quota_set']['volumes_new'])
 
-    def test_a_pod_that_joins(self):
+    def test_joining_pod_gets_limits(self):
         self.call('PUT', self.path, {'quota_set': {'volumes': 5, 'per_volume_gigabytes': 6}})
         limits = {'volumes': 7, 'per_volume_gigabytes': 8}
         self.call('PUT', '/os-quota-class-sets/default', {'quota_class_set': limits})

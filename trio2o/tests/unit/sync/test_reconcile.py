@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan from what a pod has to what is wanted."""
+"""The plan from the attributes in a pod to the desired ones."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ SHAPE = Shape(
 
 
 def apply(actual, steps):
-    """What a pod has after the steps."""
+    """Return the attributes after the steps."""
     there = {**actual, 'specs': dict(actual['specs']), 'projects': list(actual['projects'])}
     for step in steps:
         match step:
@@ -60,22 +60,22 @@ objects = st.fixed_dictionaries(
 
 
 class TestContradictions(testtools.TestCase):
-    """What a pod that joins says otherwise than what is wanted."""
+    """Attributes of an object in a pod that joins that contradict the desired ones."""
 
     WITH_DEFINING = dataclasses.replace(SHAPE, defining=('is_public', 'specs'))
 
     @given(objects)
-    def test_equals_do_not(self, wanted):
+    def test_equal_attributes_do_not_contradict(self, wanted):
         self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, wanted))
 
     @given(objects, objects)
-    def test_what_was_brought_there_does_not(self, wanted, actual):
+    def test_attributes_after_a_plan_do_not_contradict(self, wanted, actual):
         pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
         there = apply(actual, reconcile.plan(self.WITH_DEFINING, pushed, actual, seen=1))
         self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, there))
 
     @given(objects, objects)
-    def test_where_there_are_none_nothing_is_taken_away_or_overwritten(self, wanted, actual):
+    def test_plan_without_contradictions_only_adds(self, wanted, actual):
         if reconcile.contradictions(self.WITH_DEFINING, wanted, actual):
             return
         for step in reconcile.plan(self.WITH_DEFINING, wanted, actual):
@@ -84,7 +84,7 @@ class TestContradictions(testtools.TestCase):
             if isinstance(step, SetItems):
                 self.assertEqual(set(), set(step.items) & set(actual['specs']) - SHAPE.local)
 
-    def test_by_name(self):
+    def test_contradictions_are_named_by_field_and_item(self):
         wanted = {'name': 'n', 'ram': 1, 'is_public': True, 'specs': {'a': 'x'}}
         for actual, found in (
             ({'ram': 2}, ('ram',)),
@@ -96,7 +96,7 @@ class TestContradictions(testtools.TestCase):
         ):
             self.assertEqual(found, reconcile.contradictions(self.WITH_DEFINING, wanted, wanted | actual), actual)
 
-    def test_steps_in_words(self):
+    def test_describe_names_each_change(self):
         steps = [
             (SetFields({'description': 'fast'}), "description becomes 'fast'"),
             (SetItems('specs', {'a': 'x'}), "specs: a becomes 'x'"),
@@ -110,7 +110,7 @@ class TestContradictions(testtools.TestCase):
 
 class TestPlan(testtools.TestCase):
     @given(objects, objects)
-    def test_leads_to_what_is_wanted(self, wanted, actual):
+    def test_plan_leads_to_desired_attributes(self, wanted, actual):
         pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
         there = apply(actual, reconcile.plan(SHAPE, pushed, actual, seen=1))
         self.assertEqual(wanted['specs'], there['specs'])
@@ -119,22 +119,22 @@ class TestPlan(testtools.TestCase):
         self.assertEqual(wanted['is_public'], there['is_public'])
 
     @given(objects, objects, st.none() | st.integers(0, 3))
-    def test_leaves_nothing_to_do(self, wanted, actual, seen):
+    def test_second_plan_is_empty(self, wanted, actual, seen):
         there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen))
         self.assertEqual([], reconcile.plan(SHAPE, wanted, there, seen))
 
     @given(objects, objects)
-    def test_local_values_of_a_pod_stay(self, wanted, actual):
+    def test_local_values_of_a_new_pod_stay(self, wanted, actual):
         there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen=None))
         for key in SHAPE.local & set(actual['specs']):
             self.assertEqual(actual['specs'][key], there['specs'][key])
 
-    def test_a_local_value_that_is_missing_is_set(self):
+    def test_missing_local_value_is_set(self):
         wanted = {'specs': {'backend': 'x'}}
         steps = reconcile.plan(SHAPE, wanted, {'specs': {}}, seen=None)
         self.assertEqual([SetItems('specs', {'backend': 'x'})], steps)
 
-    def test_a_change_of_a_local_value_is_pushed_once(self):
+    def test_change_of_local_value_is_pushed_once(self):
         wanted = Notes(pushed={'backend': 5}).add_to({'specs': {'backend': 'new'}})
         actual = {'specs': {'backend': 'own'}}
         self.assertEqual(
@@ -143,11 +143,11 @@ class TestPlan(testtools.TestCase):
         )
         self.assertEqual([], reconcile.plan(SHAPE, wanted, actual, seen=5))
 
-    def test_what_the_pod_does_not_show_is_left_alone(self):
+    def test_fields_missing_in_the_answer_get_no_step(self):
         wanted = {'description': 'x', 'is_public': True, 'specs': {'a': 'b'}, 'projects': ['p']}
         self.assertEqual([], reconcile.plan(SHAPE, wanted, {'is_public': True}))
 
-    def test_drops_before_it_sets(self):
+    def test_items_are_dropped_before_others_are_set(self):
         wanted, actual = {'specs': {'a': '1'}}, {'specs': {'b': '1'}}
         self.assertEqual(
             [DropItems('specs', ('b',)), SetItems('specs', {'a': '1'})],
@@ -155,13 +155,13 @@ class TestPlan(testtools.TestCase):
         )
 
 
-class TestDifferences(testtools.TestCase):
-    def test_only_fixed_fields_count(self):
+class TestFixedDifferences(testtools.TestCase):
+    def test_difference_in_fixed_field_is_returned(self):
         wanted = {'name': 'a', 'ram': 1, 'description': 'x'}
         actual = {'name': 'a', 'ram': 2, 'description': 'y'}
         self.assertEqual(('ram',), reconcile.fixed_differences(SHAPE, wanted, actual))
 
-    def test_a_field_that_is_not_shown_is_no_difference(self):
+    def test_missing_fixed_field_is_no_difference(self):
         self.assertEqual((), reconcile.fixed_differences(SHAPE, {'name': 'a', 'ram': 1}, {'name': 'a'}))
 
 
@@ -171,19 +171,19 @@ class TestMergeLocal(testtools.TestCase):
         wanted = reconcile.merge_local(SHAPE, {'specs': recorded}, {'specs': after}, changes)
         return wanted['specs']
 
-    def test_another_write_keeps_the_recorded_value(self):
+    def test_write_of_other_key_keeps_recorded_local_value(self):
         self.assertEqual(
             {'backend': 'first', 'a': 'new'},
             self.merge({'backend': 'first'}, {'backend': 'own'}, {'backend': 'own', 'a': 'new'}),
         )
 
-    def test_a_change_counts(self):
+    def test_changed_local_value_is_recorded(self):
         self.assertEqual(
             {'backend': 'new'},
             self.merge({'backend': 'first'}, {'backend': 'own'}, {'backend': 'new'}),
         )
 
-    def test_a_removal_counts(self):
+    def test_removed_local_value_is_removed(self):
         self.assertEqual({}, self.merge({'backend': 'first'}, {'backend': 'own'}, {}))
 
 
@@ -196,30 +196,30 @@ def known(key, name=None, is_deleted=False, bottom_id=None):
 
 
 class TestPair(testtools.TestCase):
-    def test_by_key(self):
+    def test_objects_are_paired_by_key(self):
         pairs, rest = reconcile.pair([known('1'), known('2')], [found('2'), found('3')], False)
         self.assertEqual({'2': found('2')}, pairs)
         self.assertEqual([found('3')], rest)
 
-    def test_by_name_where_pods_pick_ids(self):
+    def test_objects_with_ids_of_pods_are_paired_by_name(self):
         there = found('their-id', 'gold')
         pairs, rest = reconcile.pair([known('top-id', 'gold')], [there], True)
         self.assertEqual({'top-id': there}, pairs)
         self.assertEqual([], rest)
 
-    def test_an_id_that_is_known_comes_before_the_name(self):
+    def test_known_id_takes_precedence_over_name(self):
         renamed = found('b1', 'new')
         pairs, rest = reconcile.pair([known('t1', 'old', bottom_id='b1'), known('t2', 'new')], [renamed], True)
         self.assertEqual({'t1': renamed}, pairs)
         self.assertEqual([], rest)
 
-    def test_a_deleted_one_does_not_take_its_successor(self):
+    def test_deleted_object_is_not_paired_with_successor_of_same_name(self):
         there = found('b2', 'gold')
         pairs, rest = reconcile.pair([known('t1', 'gold', is_deleted=True)], [there], True)
         self.assertEqual({}, pairs)
         self.assertEqual([there], rest)
 
-    def test_what_was_deleted_is_known_by_its_key(self):
+    def test_deleted_object_is_paired_by_key(self):
         pairs, rest = reconcile.pair([known('1', is_deleted=True)], [found('1')], False)
         self.assertEqual([], rest)
         self.assertEqual({'1': found('1')}, pairs)
