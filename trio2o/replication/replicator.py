@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replicator of a process: the parts of replication, and what the create of a server or volume needs of them."""
+"""The replicator: puts the parts of replication together. A process has one, in its runtime."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class Replicator:
         """
         if not pod.behind or not refs:
             return pod
-        wanted = set(refs)
+        referred = set(refs)
         for obj, _replica in replicas.behind(self._db, pod.id):
             names = (obj.key, obj.top_id, obj.wanted['name'])
-            if not obj.is_deleted and any((obj.kind, name) in wanted for name in names):
+            if not obj.is_deleted and any((obj.kind, name) in referred for name in names):
                 self.objects.sync(obj.kind, obj.key, pod, self.timing.replicate_timeout)
         return self._registry.refresh().by_id.get(pod.id, pod)
 
@@ -87,13 +87,13 @@ class Replicator:
         :returns: id of the pod -> reason
         """
         pods = [pod for pod in self._registry.snapshot().pods if pod.behind] if refs else []
-        wanted = {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
+        referred = {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
         reasons = {}
         for pod in pods:
             for obj, replica in replicas.behind(self._db, pod.id):
                 if obj.is_deleted or replica is None or replica.state != 'failed':
                     continue
                 names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])
-                if any((obj.kind, name) in wanted for name in names):
+                if any((obj.kind, name) in referred for name in names):
                     reasons[pod.id] = f'{obj.kind.replace("_", " ")} {obj.wanted["name"]}: {replica.error}'
         return reasons

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Flavors with their extra specs and the projects that may use a private one.
 
-Whoever creates a flavor chooses its id, so the id is the same in every pod. Nova never changes the name and the sizes
-of a flavor.
+The create request of a flavor chooses its id, so the id is the same in every pod. Nova never changes the name and the
+sizes of a flavor.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class SpecsAdapter(Adapter):
 
     @abc.abstractmethod
     def attributes(self, api: PodApi, item: Json) -> dict[str, Any]:
-        """Return the attributes of an object in a pod's answer, with what takes further requests to know."""
+        """Return the attributes of an object in a pod's answer; reads those that the answer does not have."""
 
     @abc.abstractmethod
     def create_body(self, api: PodApi, desired: Attributes) -> Json:
