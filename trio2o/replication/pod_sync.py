@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trio2o import job_types
 from trio2o.db import jobs as db_jobs
@@ -45,7 +45,7 @@ class JoinResult:
     :ivar text: for operators: the change in the pod, or the reason why the object is not recorded
     """
 
-    adapter: Adapter
+    kind: str
     found: PodObject
     key: str
     verdict: str
@@ -59,14 +59,12 @@ class RepairResult:
     :ivar repaired: in sync now; ``behind``: cannot be brought to the pod now
     :ivar failed: refused by the pod, or in conflict
     :ivar imported: recorded from the pod
-    :ivar join_results: one for each object of a pod that joined
     """
 
     repaired: int = 0
     behind: int = 0
     failed: int = 0
     imported: int = 0
-    join_results: tuple[JoinResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,18 +113,15 @@ class PodSync:
         :raises PodError: the pod's objects cannot be listed
         """
         imported = 0
-        results: list[JoinResult] = []
         for adapter in self._access.adapters_of(pod):
             check()
-            of_kind = self._compare(adapter, pod, {})
-            self._record_replicas(adapter, pod, of_kind)
-            imported += self._import(
-                pod, {(adapter.kind, each.key): each.found for each in of_kind if each.verdict == NEW}
-            )
-            results += of_kind
+            results = self._compare(adapter, pod, {})
+            self._record_replicas(adapter, pod, results)
+            new = {(adapter.kind, each.key): each.found for each in results if each.verdict == NEW}
+            imported += self._import(pod, new)
         self._registry.refresh()
         repair = self._repair_out_of_sync(pod, check)
-        return RepairResult(repair.repaired, repair.behind, repair.failed, imported, tuple(results))
+        return replace(repair, imported=imported)
 
     def survey(self, pod: PodView, check: Check = _no_check) -> list[JoinResult]:
         """Return what ``join`` would do with each object of a pod, without a change in the pod or the record.
@@ -159,9 +154,9 @@ class PodSync:
         for each in unknown:
             if adapter.kind == FLAVOR and each.name in keys:
                 text = f'there is another flavor of this name, with the id {keys[each.name]}'
-                results.append(JoinResult(adapter, each, each.key, CONFLICT, text))
+                results.append(JoinResult(adapter.kind, each, each.key, CONFLICT, text))
             else:
-                results.append(JoinResult(adapter, each, each.key, NEW))
+                results.append(JoinResult(adapter.kind, each, each.key, NEW))
         return results
 
     def _record_replicas(self, adapter: Adapter, pod: PodView, results: Iterable[JoinResult]) -> None:
@@ -316,16 +311,16 @@ def _join_result(adapter: Adapter, obj: ReplicatedObject, replica: Replica | Non
     """Compare an object of a pod that joins with its desired state."""
     if obj.is_deleted:
         text = f'{obj.kind.replace("_", " ")} {found.name} was deleted everywhere else a short while ago'
-        return JoinResult(adapter, found, obj.key, CONFLICT, text)
+        return JoinResult(adapter.kind, found, obj.key, CONFLICT, text)
     is_ours = replica is not None and replica.bottom_id is not None and replica.state != 'gone'
     names = () if is_ours else reconcile.contradictions(adapter.shape, obj.wanted, found.attributes)
     if names:
-        return JoinResult(adapter, found, obj.key, CONFLICT, describe_conflict(adapter, obj, found, names))
+        return JoinResult(adapter.kind, found, obj.key, CONFLICT, describe_conflict(adapter, obj, found, names))
     seen = replica.generation if is_ours and replica else None
     steps = reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen)
     if not steps:
-        return JoinResult(adapter, found, obj.key, KNOWN)
-    return JoinResult(adapter, found, obj.key, CHANGED, '; '.join(reconcile.describe(step) for step in steps))
+        return JoinResult(adapter.kind, found, obj.key, KNOWN)
+    return JoinResult(adapter.kind, found, obj.key, CHANGED, '; '.join(reconcile.describe(step) for step in steps))
 
 
 def _is_in_desired_state(adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: PodObject) -> bool:

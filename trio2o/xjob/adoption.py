@@ -55,12 +55,13 @@ class Report:
         rows = {NEW: 'new', CHANGED: 'changes', CONFLICT: 'conflicts'}
         self.json['objects'] = {}
         for each in results:
-            kind = each.adapter.kind
-            counts = self.json['objects'].setdefault(kind, dict.fromkeys(('total', NEW, KNOWN, CHANGED, CONFLICT), 0))
+            counts = self.json['objects'].setdefault(
+                each.kind, dict.fromkeys(('total', NEW, KNOWN, CHANGED, CONFLICT), 0)
+            )
             counts['total'] += 1
             counts[each.verdict] += 1
             if each.verdict in rows:
-                self._add(rows[each.verdict], kind, each.key, each.found.name, each.text)
+                self._add(rows[each.verdict], each.kind, each.key, each.found.name, each.text)
 
     def start(self, resource: Resource) -> None:
         """Count a kind of resources anew."""
