@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of the job types that come with Trio2o.
 
-They are the entry points of ``trio2o.jobs`` in ``setup.cfg``, and what ``openstack trio2o job list`` shows as the type.
+They are the entry points of ``trio2o.jobs`` in ``setup.cfg``, and the types that ``openstack trio2o job list`` shows.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.requested import Needs, default_type, volume_type, whole
 from trio2o.pods.podapi import Refused
 from trio2o.quota.amounts import Amounts, total, type_in, typed
-from trio2o.quota.settle import NotNow, Settler, Where
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Resource
+from trio2o.routing.inventory import Inventory
 from trio2o.web.call import Call
 
 LOG = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def _members(call: Call, resource: Resource, of: Resource, of_id: Any) -> list[d
         if route is None or not route.is_live:
             continue
         try:
-            return list(Settler(call.runtime).items(Where(route.pod, resource.type, route.project_id)))
-        except (NotNow, exception.Trio2oException, Refused) as error:
+            return list(Inventory(call.runtime, route.pod, resource, route.project_id).items())
+        except (exception.Trio2oException, Refused) as error:
             LOG.warning('%ss of %s %s are counted when they are there: %s', resource.type, kind.type, of_id, error)
     return []

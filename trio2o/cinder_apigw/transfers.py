@@ -26,9 +26,9 @@ from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import Asked
-from trio2o.quota.settle import NotNow, Settler, Where
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME, Resource
+from trio2o.routing.inventory import Inventory
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
@@ -89,7 +89,7 @@ class Accept:
         for pod in self._pods(call):
             try:
                 amounts = self._amounts(call, pod)
-            except (NotNow, exception.Trio2oException, Refused) as error:
+            except (exception.Trio2oException, Refused) as error:
                 LOG.info('what transfer %s takes is counted when it is accepted: %s', call.id, error)
             if amounts:
                 break
@@ -108,19 +108,19 @@ class Accept:
 
     def _amounts(self, call: Call, pod: PodView) -> Amounts:
         """What the volume of a transfer counts for, with its snapshots where they go along."""
-        settler = Settler(call.runtime)
-        transfer = settler.look(pod, TRANSFER, call.id)
+        runtime = call.runtime
+        transfer = Inventory(runtime, pod, TRANSFER).show(call.id)
         volume_id = (transfer or {}).get('volume_id')
-        volume = settler.look(pod, VOLUME, volume_id) if isinstance(volume_id, str) else None
+        volume = Inventory(runtime, pod, VOLUME).show(volume_id) if isinstance(volume_id, str) else None
         if transfer is None or volume is None:
             return {}
-        db = call.runtime.db
+        db = runtime.db
         parts = [deltas_of(db, VOLUME.type, volume) or {}]
         if not transfer.get('no_snapshots'):
             owner = VOLUME.owner_of(volume, '')
             parts += [
                 deltas_of(db, SNAPSHOT.type, item) or {}
-                for item in settler.items(Where(pod, SNAPSHOT.type, owner))
+                for item in Inventory(runtime, pod, SNAPSHOT, owner).items()
                 if item.get('volume_id') == volume_id
             ]
         return total(parts)
@@ -175,9 +175,9 @@ class Accept:
         owner = call.context.project_id or ''
         route = locator.look_up(TRANSFER.type, call.id)
         if route is not None:
-            locator.ended(TRANSFER.type, route)
-        locator.changed_owner(VOLUME, pod, [volume_id], owner)
-        locator.changed_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
+            locator.mark_deleted(TRANSFER.type, route)
+        locator.change_owner(VOLUME, pod, [volume_id], owner)
+        locator.change_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
 
     def _snapshots(self, call: Call, pod: PodView, volume_id: str) -> list[str]:
         """The snapshots that came along: what the new owner sees of the volume's."""

@@ -11,6 +11,7 @@ from typing import Any
 
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
+LIVE_STATES = tuple(state for state in ROUTING_STATES if state != 'deleted')
 REPLICA_STATES = ('in_sync', 'behind', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.gateway.translate import PodNames, answer_up, ids_down, replace_segment
 from trio2o.pods import headers as pod_headers
+from trio2o.pods.paths import project_prefix, quoted
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
-from trio2o.routing.locator import Route, project_prefix
+from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 
 RETRY_AFTER = 5
@@ -27,15 +27,6 @@ def names_of(call: Call, pod: PodView) -> PodNames:
         pod_zone=pod.record.pod_az_name,
         ids=pod.ids_up,
     )
-
-
-def quoted(path: str) -> str:
-    """A path as it is written in a request: what a client escaped is text here and must not become syntax."""
-    path = quote(path, safe="/!$&'()*+,;=:@")
-    if '/.' in path:
-        # Segments that HTTP clients would take for a way up.
-        path = '/'.join('%2E' * len(part) if part in ('.', '..') else part for part in path.split('/'))
-    return path
 
 
 def send(
@@ -125,8 +116,7 @@ def peek(
     :param pods: to ask one after another; all that are asked if None
     :returns: what the first pod that has it shows; None: none has it, or none answers
     """
-    drop = ('content-type', 'if-match', 'openstack-api-version')
-    headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
+    headers = pod_headers.for_lookup(call, has_version=False)
     where = f'/{call.context.project_id}{path}'
     timeout = call.runtime.conf.pods.probe_timeout
     for pod in call.runtime.registry.snapshot().asked(service) if pods is None else pods:

@@ -43,6 +43,15 @@ def down(call: Call) -> list[tuple[str, str]]:
     return headers
 
 
+def for_lookup(call: Call, *, has_version: bool) -> list[tuple[str, str]]:
+    """Headers of a GET that the gateway itself makes to serve a call: nothing about the call's own body.
+
+    :param has_version: whether the GET has the call's microversion; without it the pod answers at the oldest version
+    """
+    dropped = {'content-type', 'if-match'} | (set() if has_version else {'openstack-api-version'})
+    return [(name, value) for name, value in down(call) if name.lower() not in dropped]
+
+
 def up(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of a pod's answer that a client may see."""
     return [(name, value) for name, value in headers if name.lower() in UP]

@@ -1,47 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pod holds an id: known from memory or the database, else found by asking the pods."""
+"""Look up and record the routings of resources, with a cache of each process in front of the database."""
 
 from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
+from cachetools import TTLCache
 from oslo_config import cfg
 from oslo_db import exception as db_exc
-from oslo_utils import uuidutils
 
 from trio2o import exception
-from trio2o.concurrency import Deadline, Executor
+from trio2o.concurrency import Executor
 from trio2o.db import routings
-from trio2o.db.records import NewRouting, Routing
+from trio2o.db.records import Routing
 from trio2o.db.session import Database
-from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
-from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView, Registry
 from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource
+from trio2o.routing.inventory import match_routings, new_routing
+from trio2o.routing.probe import Prober
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
 
-#: What a routing may have as its id.
+#: The ids that a routing can have; the database never sees others.
 _ID = re.compile(r'[!-~]{1,64}')
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where one resource is.
-
-    :ivar answer: what the pod said when it was asked whether it has it, if it was
-    """
+    """The pod of one resource, and the ids that the pod and the tenants know it by."""
 
     pod: PodView
     top_id: str
@@ -49,76 +45,108 @@ class Route:
     project_id: str
     is_live: bool = True
     created_at: datetime | None = None
-    answer: Answer | None = None
 
     def is_known_to(self, call: Call) -> bool:
-        """Whether the caller may learn from us that there is such a thing, be it from an error."""
+        """Whether the caller may learn, even from an error, that the resource exists."""
         return call.context.may_see_all or call.context.project_id == self.project_id
 
 
-@dataclass(slots=True)
-class _Known:
+@dataclass(frozen=True, slots=True)
+class _CachedRouting:
     pod_id: str
     bottom_id: str
     project_id: str
     is_live: bool
     created_at: datetime | None
-    until: float
 
 
 class Locator:
-    """Finds and records routings, the latest of them kept in memory."""
+    """One per process."""
 
     def __init__(
         self, conf: cfg.ConfigOpts, db: Database, registry: Registry, client: PodClient, executor: Executor
     ) -> None:
         self._db = db
         self._registry = registry
-        self._client = client
         self._executor = executor
-        self._size = conf.pods.routing_cache_size
-        self._seconds = conf.pods.routing_cache_seconds
-        self._probe_timeout = conf.pods.probe_timeout
-        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self._prober = Prober(conf, registry, client, executor)
+        self._cache: TTLCache[tuple[str, str], _CachedRouting] = TTLCache(
+            conf.pods.routing_cache_size, conf.pods.routing_cache_seconds, time.monotonic
+        )
+        # A TTLCache changes its own order even when it is read.
+        self._lock = threading.Lock()
+
+    # -- look up --
 
     def find(self, call: Call, resource: Resource, top_id: str) -> Route:
-        """The pod of a resource.
+        """Return the route of a resource, from its routing or else by asking the pods.
 
-        :raises NotFound: no pod has it, or none that the caller may see it in
-        :raises ServiceUnavailable: its pod is in maintenance, or a pod that may have it cannot be asked
+        :raises NotFound: no pod has it, or none shows it to the caller
+        :raises ServiceUnavailable: its pod is in maintenance, or a pod that may have it did not answer
         """
+        return self.find_with_answer(call, resource, top_id)[0]
+
+    def find_with_answer(self, call: Call, resource: Resource, top_id: str) -> tuple[Route, Answer | None]:
+        """Return what ``find`` does, and the pod's answer to a GET of the resource if the pods were asked.
+
+        :raises NotFound: as ``find``
+        :raises ServiceUnavailable: as ``find``
+        """
+        answer = None
         route = self.look_up(resource.type, top_id)
         if route is None or not route.is_known_to(call):
-            # Of what is another project's the pods tell, or do not, as of what nobody has recorded.
-            route = self._probe(call, resource, top_id)
+            # For a resource of another project the pods decide, exactly as for one without a routing, what the caller
+            # may see. So an answer never reveals whether Trio2o has a routing.
+            route, answer = self._probe(call, resource, top_id)
         if not route.pod.is_asked:
             raise exception.ServiceUnavailable(
                 f'{resource.title} {top_id} is in availability zone {route.pod.zone}, '
                 'in a part of it that is under maintenance.'
             )
-        return route
+        return route, answer
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
-        """The routing that is known, or None; no pod is asked."""
+        """Return the route of a resource from its routing; None without one. Asks no pod."""
         snapshot = self._registry.snapshot()
-        # What was moved is also found by its id in the pod, by which other services may know it.
+        # Other services may know a moved resource by its id in the pod.
         top_id = snapshot.ids_up.get(top_id, top_id)
         key = (resource_type, top_id)
-        known = self._known.get(key)
+        with self._lock:
+            known = self._cache.get(key)
         moved_to = snapshot.moved.get(top_id)
-        is_old = known is not None and moved_to is not None and known.pod_id != moved_to
-        if known is None or is_old or known.until < time.monotonic():
+        is_outdated = known is not None and moved_to is not None and known.pod_id != moved_to
+        if known is None or is_outdated:
             if not _ID.fullmatch(top_id):
-                return None  # nothing a database need see, or could
+                return None
             record = routings.get(self._db, resource_type, top_id)
             if record is None:
                 return None
             known = self._remember(record)
         pod = snapshot.by_id.get(known.pod_id)
         if pod is None:
-            self._known.pop(key, None)
+            self.forget(resource_type, top_id)
             return None
         return Route(pod, top_id, known.bottom_id, known.project_id, known.is_live, known.created_at)
+
+    def _probe(self, call: Call, resource: Resource, top_id: str) -> tuple[Route, Answer]:
+        found = self._prober.ask(call, resource, top_id)
+        # An administrator may be shown a resource of any project, so the owner is unknown if the pod does not show it.
+        default_owner = '' if call.context.may_see_all else call.context.project_id or ''
+        owner = resource.owner_of(found.item, default_owner)
+        created_at = resource.created_at(found.item)
+        if owner:
+            self.record(
+                resource,
+                found.pod,
+                top_id,
+                owner,
+                created_at,
+                deltas=deltas_of(self._db, resource.type, found.item),
+                user_id=user_of(found.item),
+            )
+        return Route(found.pod, top_id, top_id, owner, True, created_at), found.answer
+
+    # -- record --
 
     def record(
         self,
@@ -130,9 +158,11 @@ class Locator:
         bottom_id: str | None = None,
         **counted: Any,
     ) -> None:
-        """Record where a resource is. A failure is logged: it will be found again by asking the pods.
+        """Record the routing of a resource.
 
-        :param counted: what it counts for in the quota, as ``routings.record`` takes it
+        A failure is only logged, as a later request for the resource asks the pods and records it then.
+
+        :param counted: its quota usage, as keyword arguments of ``routings.record``
         """
         try:
             record = routings.record(
@@ -146,7 +176,7 @@ class Locator:
                 **counted,
             )
         except (db_exc.DBError, ValueError, LookupError):
-            LOG.exception('%s %s in pod %s could not be recorded', resource.type, top_id, pod.name)
+            LOG.exception('Failed to record that %s %s is in pod %s', resource.type, top_id, pod.name)
             return
         self._remember(record)
 
@@ -157,34 +187,61 @@ class Locator:
         project_id: str,
         claim_id: str | None = None,
     ) -> None:
-        """Record what lists showed and nobody has recorded yet, in the background.
+        """Record, in the background, the resources of pods' lists that have no routing.
 
-        :param project_id: whose those are that do not show it; empty: nobody knows, and they stay unrecorded
-        :param claim_id: the claim that they come true of
+        :param found: pods and the items in their lists
+        :param project_id: owner of the items that do not show one; empty: unknown, and they are not recorded
+        :param claim_id: the quota claim of the request that created them
         """
-        now = time.monotonic()
-        new = []
+        items: dict[PodView, list[Mapping[str, Any]]] = {}
         for pod, item in found:
             top_id = item.get('id')
-            known = self._known.get((resource.type, str(top_id)))
-            if known is not None and known.until >= now and (known.created_at or not item.get(resource.created)):
+            if not isinstance(top_id, str) or len(top_id) > 64 or item.get('status') == 'DELETED':
                 continue
-            owner = resource.owner_of(item, project_id)
-            if isinstance(top_id, str) and len(top_id) <= 64 and item.get('status') != 'DELETED' and owner:
-                created_at = resource.created_at(item)
-                row = NewRouting(resource.type, top_id, pod.id, owner, created_at=created_at, user_id=user_of(item))
-                new.append((row, item))
+            with self._lock:
+                known = self._cache.get((resource.type, top_id))
+            if known is not None and (known.created_at or not item.get(resource.created)):
+                continue
+            if resource.owner_of(item, project_id):
+                items.setdefault(pod, []).append(item)
+        if items:
+            self._executor.submit(self._record_listed, resource, items, project_id, claim_id)
+
+    def _record_listed(
+        self,
+        resource: Resource,
+        items: Mapping[PodView, list[Mapping[str, Any]]],
+        project_id: str,
+        claim_id: str | None,
+    ) -> None:
+        for pod, of_pod in items.items():
+            try:
+                self._record_listed_in(pod, resource, of_pod, project_id, claim_id)
+            except (db_exc.DBError, ValueError, LookupError):
+                # No caller waits for this thread, so nobody else would log it. The next list tries again.
+                LOG.exception('Failed to record %ss in a list of pod %s', resource.type, pod.name)
+
+    def _record_listed_in(
+        self, pod: PodView, resource: Resource, items: list[Mapping[str, Any]], project_id: str, claim_id: str | None
+    ) -> None:
+        known = match_routings(self._db, resource.type, pod.id, [item['id'] for item in items])
+        new = []
+        for item in items:
+            record = known.get(item['id'])
+            if record is None:
+                new.append(new_routing(self._db, resource, pod.id, item, resource.owner_of(item, project_id)))
+                continue
+            created_at = resource.created_at(item)
+            if record.created_at is None and created_at is not None:
+                record = routings.update(self._db, record.id, created_at=created_at) or record
+            self._remember(record)
         if new:
-            self._executor.submit(self._learn, resource.type, new, claim_id)
+            routings.record_many(self._db, new, claim_id)
+            for record in routings.get_many(self._db, resource.type, [row.top_id for row in new]).values():
+                self._remember(record)
 
-    def ended(self, resource_type: str, route: Route) -> None:
-        """Its pod says that a resource is gone; what is left is a tombstone."""
-        self._known.pop((resource_type, route.top_id), None)
-        if route.is_live:
-            routings.mark_deleted(self._db, resource_type, route.top_id)
-
-    def changed_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
-        """Resources are another project's now."""
+    def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
+        """Record that resources belong to another project now."""
         for top_id in top_ids:
             self.record(resource, pod, top_id, project_id)
             record = routings.get(self._db, resource.type, top_id)
@@ -193,120 +250,25 @@ class Locator:
             if record is not None:
                 self._remember(record)
 
+    # -- forget --
+
+    def mark_deleted(self, resource_type: str, route: Route) -> None:
+        """Record that a resource is gone from its pod.
+
+        The routing stays, marked as deleted, so that later requests do not have to ask all pods.
+        """
+        self.forget(resource_type, route.top_id)
+        if route.is_live:
+            routings.mark_deleted(self._db, resource_type, route.top_id)
+
     def forget(self, resource_type: str, top_id: str) -> None:
-        """Drop what is in memory; the database is asked next time."""
-        self._known.pop((resource_type, top_id), None)
+        """Drop a routing from the cache, so that the next lookup reads it from the database."""
+        with self._lock:
+            self._cache.pop((resource_type, top_id), None)
 
-    def _learn(
-        self, resource_type: str, new: list[tuple[NewRouting, Mapping[str, Any]]], claim_id: str | None
-    ) -> None:
-        try:
-            known = routings.get_many(self._db, resource_type, [row.top_id for row, _item in new])
-            unknown = [
-                replace(row, deltas=deltas_of(self._db, resource_type, item))
-                for row, item in self._unmoved(resource_type, [pair for pair in new if pair[0].top_id not in known])
-            ]
-            for row, _item in new:
-                record = known.get(row.top_id)
-                if record is None:
-                    continue
-                if record.created_at is None and row.created_at is not None:
-                    record = routings.update(self._db, record.id, created_at=row.created_at) or record
-                self._remember(record)
-            if unknown:
-                routings.record_many(self._db, unknown, claim_id)
-                for record in routings.get_many(self._db, resource_type, [row.top_id for row in unknown]).values():
-                    self._remember(record)
-        except (db_exc.DBError, ValueError, LookupError):
-            # In the background nobody else would tell; the next list tries again.
-            LOG.exception('%s of a list could not be recorded', resource_type)
-
-    def _unmoved(
-        self, resource_type: str, new: list[tuple[NewRouting, Mapping[str, Any]]]
-    ) -> list[tuple[NewRouting, Mapping[str, Any]]]:
-        """Without those that are recorded under another id, which this process has not heard of yet."""
-        if not new:
-            return []
-        filters = {'resource_type': resource_type, 'bottom_id': [row.top_id for row, _item in new]}
-        moved = {record.bottom_id for record in routings.list_(self._db, filters=filters)}
-        return [(row, item) for row, item in new if row.top_id not in moved]
-
-    def _remember(self, record: Routing) -> _Known:
-        known = _Known(
-            record.pod_id,
-            record.bottom_id,
-            record.project_id,
-            record.is_live,
-            record.created_at,
-            time.monotonic() + self._seconds,
-        )
-        self._known[(record.resource_type, record.top_id)] = known
-        while len(self._known) > self._size:
-            self._known.popitem(last=False)
+    def _remember(self, record: Routing) -> _CachedRouting:
+        known = _CachedRouting(record.pod_id, record.bottom_id, record.project_id, record.is_live, record.created_at)
+        if self._cache.maxsize:
+            with self._lock:
+                self._cache[record.resource_type, record.top_id] = known
         return known
-
-    def _probe(self, call: Call, resource: Resource, top_id: str) -> Route:
-        """Ask every pod that may have it, all at once, with the caller's own token."""
-        if not uuidutils.is_uuid_like(top_id):
-            raise exception.NotFound(resource.missing.format(id=top_id))
-        path = f'{_prefix(call, resource)}{resource.path}/{quote(top_id, safe="")}'
-        headers = _probe_headers(call, resource)
-        pods = self._registry.snapshot().asked(resource.service)
-        timeout = self._probe_timeout
-
-        def ask(pod: PodView) -> Answer:
-            return self._client.send(pod, resource.service, 'GET', path, headers, timeout=timeout)
-
-        is_certain = all(pod.is_asked or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
-        for pod, answer in ask_all(self._executor, pods, ask, Deadline(timeout), _has_it).items():
-            item = None
-            if isinstance(answer, Answer) and answer.status == 200:
-                document = answer.json
-                item = document.get(resource.member) if isinstance(document, dict) else None
-            elif isinstance(answer, Answer) and answer.status < 500 and answer.status != 429:
-                continue
-            if not isinstance(item, dict):
-                # No answer, or none that tells. A pod whose resources are all recorded cannot have one that is not.
-                is_certain = is_certain and pod.record.is_reconciled
-            else:
-                # An administrator sees what is of any project.
-                default = '' if call.context.may_see_all else call.context.project_id or ''
-                project_id = resource.owner_of(item, default)
-                created_at = resource.created_at(item)
-                if project_id:
-                    deltas = deltas_of(self._db, resource.type, item)
-                    self.record(resource, pod, top_id, project_id, created_at, deltas=deltas, user_id=user_of(item))
-                assert isinstance(answer, Answer)
-                return Route(pod, top_id, top_id, project_id, True, created_at, answer)
-        if not is_certain:
-            raise exception.ServiceUnavailable(
-                f'{resource.title} {top_id} cannot be looked for everywhere now, '
-                'as a part of this cloud does not answer.',
-                retry_after=5,
-            )
-        raise exception.NotFound(resource.missing.format(id=top_id))
-
-
-def _prefix(call: Call, resource: Resource) -> str:
-    """The project in the path where the client wrote it, and always towards the other service."""
-    if resource.service != call.service.service_type:
-        return f'/{call.context.project_id}'
-    return project_prefix(call)
-
-
-def project_prefix(call: Call) -> str:
-    """``/{project_id}`` if the client's path had it, so that the pod's links have the same form."""
-    project = call.prefix.rpartition('/')[2]
-    return f'/{project}' if call.prefix.count('/') > 1 else ''
-
-
-def _probe_headers(call: Call, resource: Resource) -> list[tuple[str, str]]:
-    headers = pod_headers.down(call)
-    drop = {'content-type', 'if-match'}
-    if resource.service != call.service.service_type:
-        drop.add('openstack-api-version')
-    return [(name, value) for name, value in headers if name.lower() not in drop]
-
-
-def _has_it(answer: Answer | exception.PodError) -> bool:
-    return isinstance(answer, Answer) and answer.status == 200

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading all that a pod has of a kind, page by page and with Trio2o's own identity, for jobs and the quota."""
+"""Read the complete list of a resource type from one pod, page by page, with Trio2o's own identity."""
 
 from __future__ import annotations
 
@@ -18,17 +18,25 @@ _PAGE = 500
 
 
 def pages(
-    db: Database, api: PodApi, resource: Resource, *, marker: str | None = None, limit: int = _PAGE, **query: str
+    db: Database,
+    api: PodApi,
+    resource: Resource,
+    *,
+    marker: str | None = None,
+    limit: int = _PAGE,
+    has_copies: bool = False,
+    **query: str,
 ) -> Iterator[list[Item]]:
-    """What a pod has of a kind, of all projects, in the order of its lists.
+    """Yield the resources that a pod has, of all projects, in the order of the pod's lists.
 
-    :param marker: id of the last of what need not be read, where lists have markers
-    :param query: what narrows the list, where it can be narrowed
-    :raises PodError: it does not tell
-    :raises Refused: it does not want to; there is no such marker, for one
+    :param marker: id of the last resource to skip; ignored where lists have offsets only
+    :param has_copies: whether to include copies of server groups, which stand for a group of another pod
+    :param query: filters for the pod's list; ignored where lists have offsets only
+    :raises PodError: the pod did not answer, or not with such a list
+    :raises Refused: the pod answered 4xx, for example as it has no resource with the marker's id
     """
     if resource.is_sliced:
-        yield from _slices(db, api, resource, limit)
+        yield from _pages_by_offset(db, api, resource, limit, has_copies)
         return
     query = {'all_tenants': '1', 'limit': str(limit), **query}
     if marker is not None:
@@ -38,35 +46,41 @@ def pages(
         document = api.get(path, VERSIONS[resource.service]) or {}
         page = _items(api, resource, document)
         yield page
-        # Cinder's names of its links are of the one, or of the many.
+        # Cinder names the links after one resource or after many: volumes_links, transfer_links.
         if not page or not any(document[name] for name in document if name.endswith('_links')):
             return
         query['marker'] = page[-1]['id']
 
 
-def _slices(db: Database, api: PodApi, resource: Resource, limit: int) -> Iterator[list[Item]]:
+def _pages_by_offset(
+    db: Database, api: PodApi, resource: Resource, limit: int, has_copies: bool
+) -> Iterator[list[Item]]:
     offset = 0
     while True:
         query = {'all_projects': 'True', 'limit': str(limit), 'offset': str(offset)}
         document = api.get(f'{resource.path}?{urlencode(query)}', VERSIONS[resource.service]) or {}
         page = _items(api, resource, document)
-        yield _without_twins(db, api.pod.id, resource, page)
+        yield page if has_copies else _without_copies(db, api.pod.id, resource, page)
         if not page:
             return
         offset += len(page)
 
 
 def _items(api: PodApi, resource: Resource, document: Any) -> list[Item]:
-    """:raises PodNoAnswer: it is no list of such resources"""
+    """:raises PodNoAnswer: the document is no list of such resources"""
     items = document.get(resource.collection, []) if isinstance(document, dict) else None
     if not isinstance(items, list) or not all(isinstance(each, dict) and each.get('id') for each in items):
         raise exception.PodNoAnswer(api.pod.name, f'answered what is no list of {resource.collection}')
     return items
 
 
-def _without_twins(db: Database, pod_id: str, resource: Resource, page: list[Item]) -> list[Item]:
-    """What counts by itself; nothing of a project of which a twin is being made there, whose id is not known yet."""
-    # In this order: what is made in between is among the ids then.
+def _without_copies(db: Database, pod_id: str, resource: Resource, page: list[Item]) -> list[Item]:
+    """Drop copies of server groups, which do not count in a quota.
+
+    Also drop all groups of a project that has a copy being created in the pod: the id of that copy is not recorded
+    yet, so any of them may be the copy.
+    """
+    # Read in this order: a copy that is finished between the two queries has a recorded id by the second.
     busy = server_group_copies.being_made(db, resource.type, pod_id, utcnow())
     known = server_group_copies.top_ids(db, resource.type, pod_id, [item['id'] for item in page])
     return [item for item in page if item['id'] not in known and resource.owner_of(item, '') not in busy]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking in a pod that is full already: what it has, what becomes of it, and what stands in the way.
+"""Adopt a pod that already has resources: replicate objects from and to it, and record its resources.
 
-A dry run only reports. Otherwise all is taken in that nothing stands in the way of, kind by kind and page by page;
-how far it is stands in the job's progress, so that another worker goes on where one died. Conflicts are reported, and
-both sides stay as they are.
+A dry run only reports. Otherwise everything without a conflict is recorded, one type after another and page by page.
+The job's progress holds the position, so that another worker can continue where one died. Conflicts are reported, and
+neither side of a conflict is changed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.replication.pod_sync import CHANGED, CONFLICT, KNOWN, NEW, JoinResult
 from trio2o.resources import ROUTED, Item, Resource
+from trio2o.routing.inventory import Comparison, Inventory, Recorded, split_deleted
 from trio2o.xjob.jobs.base import Task, TryAgain
-from trio2o.xjob.routes import Compared, Routes, Taken, split_deleted
 
 LOG = logging.getLogger(__name__)
 
-#: Of what there is one row for each in the report, no more are listed, only counted.
-MOST_ROWS = 500
+#: Most rows of new, changed or conflicting objects in the report; further ones are only counted.
+MAX_ROWS = 500
 
 OBJECTS = 'objects'
 
@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 
 class Report:
-    """What is told to operators; made of JSON alone, so that it survives a worker."""
+    """The result for the operator. Plain JSON, so that the job's progress can hold it."""
 
     def __init__(self, is_dry_run: bool, saved: Json | None = None) -> None:
         self.json: Json = saved or {
@@ -51,7 +51,7 @@ class Report:
         }
 
     def add_objects(self, results: Iterable[JoinResult]) -> None:
-        """Add the objects that are the same in every pod."""
+        """Report the replicated objects of the pod beside those of Trio2o."""
         rows = {NEW: 'new', CHANGED: 'changes', CONFLICT: 'conflicts'}
         self.json['objects'] = {}
         for each in results:
@@ -64,7 +64,7 @@ class Report:
                 self._add(rows[each.verdict], each.kind, each.key, each.found.name, each.text)
 
     def start(self, resource: Resource) -> None:
-        """Count a kind of resources anew."""
+        """Reset what the report says of a resource type."""
         names = ('total', 'new', 'known', 'moved', 'conflict')
         self.json['resources'][resource.collection] = dict.fromkeys(names, 0)
         self.json['ownerless'].pop(resource.collection, None)
@@ -73,36 +73,36 @@ class Report:
             if not counts:
                 del self.json['unknown_projects'][project_id]
 
-    def compared(self, resource: Resource, items: Iterable[Item], found: Compared) -> None:
-        """Tell of resources that would be taken in."""
+    def add_compared(self, resource: Resource, items: Iterable[Item], found: Comparison) -> None:
+        """Report resources that would be recorded."""
         counts = self._count(resource, items)
-        counts['new'] += len(found.new) + len(found.back)
+        counts['new'] += len(found.new) + len(found.returned)
         counts['known'] += found.known
-        counts['conflict'] += len(found.elsewhere)
-        for each in found.elsewhere:
-            self._in_another_pod(resource, each.item)
+        counts['conflict'] += len(found.misplaced)
+        for each in found.misplaced:
+            self._add_conflict(resource, each.item)
 
-    def taken(self, resource: Resource, items: Iterable[Item], taken: Taken) -> None:
-        """Tell of resources that were taken in."""
+    def add_recorded(self, resource: Resource, items: Iterable[Item], recorded: Recorded) -> None:
+        """Report resources that were recorded."""
         items = list(items)
         counts = self._count(resource, items)
-        counts['new'] += taken.new
-        counts['moved'] += taken.moved
-        counts['conflict'] += len(taken.conflicts)
-        counts['known'] += len(items) - taken.new - taken.moved - len(taken.conflicts)
+        counts['new'] += recorded.new
+        counts['moved'] += recorded.moved
+        counts['conflict'] += len(recorded.conflicts)
+        counts['known'] += len(items) - recorded.new - recorded.moved - len(recorded.conflicts)
         by_id = {item['id']: item for item in items}
-        for each in taken.conflicts:
-            self._in_another_pod(resource, by_id[each])
+        for each in recorded.conflicts:
+            self._add_conflict(resource, by_id[each])
 
-    def unknown_owner(self, resource: Resource, project_id: str, count: int) -> None:
+    def add_unknown_owner(self, resource: Resource, project_id: str, count: int) -> None:
         counts = self.json['unknown_projects'].setdefault(project_id, {})
         counts[resource.collection] = counts.get(resource.collection, 0) + count
 
-    def no_owner(self, resource: Resource, count: int) -> None:
+    def add_ownerless(self, resource: Resource, count: int) -> None:
         ownerless = self.json['ownerless']
         ownerless[resource.collection] = ownerless.get(resource.collection, 0) + count
 
-    def projects_not_checked(self) -> None:
+    def mark_projects_unchecked(self) -> None:
         self.json['are_projects_checked'] = False
 
     def _count(self, resource: Resource, items: Iterable[Item]) -> dict[str, int]:
@@ -110,18 +110,18 @@ class Report:
         counts['total'] += len(list(items))
         return counts
 
-    def _in_another_pod(self, resource: Resource, item: Item) -> None:
-        text = 'it is recorded in another pod, which has it, too, or cannot be asked'
+    def _add_conflict(self, resource: Resource, item: Item) -> None:
+        text = 'recorded in another pod, which has it too or cannot be asked'
         self._add('conflicts', resource.type, item['id'], str(item.get('name') or ''), text)
 
     def _add(self, rows: str, kind: str, key: str, name: str, text: str = '') -> None:
-        if len(self.json[rows]) < MOST_ROWS:
+        if len(self.json[rows]) < MAX_ROWS:
             row = {'kind': kind, 'id': key, 'name': name}
             self.json[rows].append({**row, 'text': text} if text else row)
 
 
 class Adoption:
-    """One run of it."""
+    """One run of the adoption of a pod."""
 
     def __init__(self, task: Task, pod: PodView, is_dry_run: bool) -> None:
         self._task = task
@@ -136,28 +136,30 @@ class Adoption:
         self._is_project: dict[str, bool] = {}
 
     def run(self) -> Json:
-        """:returns: the report
-        :raises PodError: the pod did not tell what it has
+        """Adopt the pod, or compare it in a dry run.
+
+        :returns: the report
+        :raises PodError: the pod did not answer
         """
         if OBJECTS not in self._done:
-            self._tell(OBJECTS)
-            self._take_objects()
+            self._save(OBJECTS)
+            self._adopt_objects()
             self._finish(OBJECTS)
         for resource in ROUTED.values():
             if resource.service in self._pod.endpoints and resource.collection not in self._done:
-                self._take(resource)
+                self._adopt_resources(resource)
                 self._finish(resource.collection)
         if not self._is_dry_run:
             db_pods.set_reconciled(self._runtime.db, self._pod.id, self._started)
             self._runtime.registry.refresh()
         return self._report.json
 
-    def _take_objects(self) -> None:
+    def _adopt_objects(self) -> None:
         try:
-            # Told before anything changes: one that takes over after a crash finds it the same.
+            # Report before anything changes: after a crash, another worker could not tell what was new.
             if not self._report.json['objects']:
                 self._report.add_objects(self._runtime.replicator.pods.survey(self._pod, self._task.check))
-                self._tell(OBJECTS)
+                self._save(OBJECTS)
             if self._is_dry_run:
                 return
             joined = self._runtime.replicator.pods.join(self._pod, self._task.check)
@@ -169,56 +171,55 @@ class Adoption:
                 job_types.REPAIR_REPLICAS, self._pod.id, payload, request_id=self._task.job.request_id
             )
 
-    def _take(self, resource: Resource) -> None:
-        routes = Routes(self._task, self._pod, resource)
+    def _adopt_resources(self, resource: Resource) -> None:
+        inventory = Inventory(self._runtime, self._pod, resource, check=self._task.check)
         if self._marker is None or resource.is_sliced:
             self._report.start(resource)
-        self._tell(resource.collection)
+        self._save(resource.collection)
         try:
-            for page in routes.pages(self._marker):
-                self._take_page(routes, page)
+            for page in inventory.pages(self._marker):
+                self._adopt_page(inventory, page)
                 if page:
                     self._marker = page[-1]['id']
-                self._tell(resource.collection)
+                self._save(resource.collection)
         except Refused as error:
-            # What the marker named was deleted meanwhile, for one: this kind is begun anew.
+            # For example, the resource of the marker was deleted meanwhile. The next run begins this type again.
             self._marker = None
             self._report.start(resource)
-            self._tell(resource.collection)
+            self._save(resource.collection)
             raise TryAgain(str(error)) from error
 
-    def _take_page(self, routes: Routes, page: list[Item]) -> None:
-        resource = routes.resource
-        # Nova lists some that are just going.
+    def _adopt_page(self, inventory: Inventory, page: list[Item]) -> None:
+        resource = inventory.resource
         page, _deleted = split_deleted(page)
         if self._is_dry_run:
-            self._report.compared(resource, page, routes.compare(page))
+            self._report.add_compared(resource, page, inventory.compare(page))
         else:
-            self._report.taken(resource, page, routes.take(page))
+            self._report.add_recorded(resource, page, inventory.record(page))
         owners = Counter(resource.owner_of(item, '') for item in page)
         for project_id, count in owners.items():
             if not project_id:
-                self._report.no_owner(resource, count)
+                self._report.add_ownerless(resource, count)
             elif not self._is_known(project_id):
-                self._report.unknown_owner(resource, project_id, count)
+                self._report.add_unknown_owner(resource, project_id, count)
 
     def _is_known(self, project_id: str) -> bool:
-        """Whether Keystone has a project, as far as it tells us."""
+        """Whether Keystone has a project; True if Keystone does not answer."""
         if project_id not in self._is_project:
             try:
                 self._is_project[project_id] = self._runtime.identity.has_project(project_id)
             except exception.ServiceUnavailable as error:
-                LOG.warning('whether there is a project %s is not known: %s', project_id, error)
-                self._report.projects_not_checked()
+                LOG.warning('Failed to look up project %s in Keystone: %s', project_id, error)
+                self._report.mark_projects_unchecked()
                 self._is_project[project_id] = True
         return self._is_project[project_id]
 
     def _finish(self, step: str) -> None:
         self._done.append(step)
         self._marker = None
-        self._tell(step)
+        self._save(step)
 
-    def _tell(self, step: str) -> None:
+    def _save(self, step: str) -> None:
         progress: Mapping[str, Any] = {
             'step': step,
             'done': self._done,

@@ -73,7 +73,7 @@ class Forward:
     def _forward(self, call: Call) -> Answer:
         locator = call.runtime.locator
         try:
-            route: Route = locator.find(call, self.resource, call.id)
+            route, shown = locator.find_with_answer(call, self.resource, call.id)
         except exception.NotFound:
             known = locator.look_up(self.resource.type, call.id)
             if known is None and call.method not in _WITH_A_BODY:
@@ -83,14 +83,14 @@ class Forward:
             return ask_any(call, first=known.pod if known is not None else None)
         if self.others is not None:
             self._check_others(call, route)
-        if route.answer is not None and self._is_show(call):
+        if shown is not None and self._is_show(call):
             # The pod was asked just now whether it has it; that was the question.
             names = names_of(call, route.pod)
-            answer = Answer(200, pod_headers.up(route.answer.headers), route.answer.body)
+            answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._renamed(call, route, answer_up(answer, names, self.resource))
         answer = self._send(call, route) if self.change is None else self._changed(call, route, self.change)
         if self._is_about_itself(call) and self._is_end(call, route, answer):
-            locator.ended(self.resource.type, route)
+            locator.mark_deleted(self.resource.type, route)
         if self.born is not None and answer.is_ok:
             for resource, other_id in self.born(answer.json):
                 locator.record(resource, route.pod, other_id, call.context.project_id or '')

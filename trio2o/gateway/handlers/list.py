@@ -388,14 +388,14 @@ class _Listing:
         gather, call = self._gather, self._call
         marker = self._query.marker or ''
         try:
-            route: Route = call.runtime.locator.find(call, gather.resource, marker)
+            route, shown = call.runtime.locator.find_with_answer(call, gather.resource, marker)
         except exception.NotFound:
             raise gather.paging.bad_marker(call, marker) from None
         own = next((index for index, pod in enumerate(self._pods) if pod.id == route.pod.id), -1)
         if own == 0 and len(self._pods) == 1:
             self._markers, self._own, self._has_own_marker = [route.bottom_id], own, True
             return None
-        item = self._marker_item(route)
+        item = self._marker_item(route, shown)
         if item is None and not route.is_known_to(call):
             raise gather.paging.bad_marker(call, marker)
         created_at = (gather.resource.created_at(item) if item else None) or route.created_at
@@ -426,10 +426,9 @@ class _Listing:
             )
         raise self._gather.paging.bad_marker(self._call, route.top_id)
 
-    def _marker_item(self, route: Route) -> Item | None:
+    def _marker_item(self, route: Route, answer: Answer | None) -> Item | None:
         """The marker itself as its pod shows it, if it still does."""
         resource = self._gather.resource
-        answer: Answer | None = route.answer
         if answer is None:
             try:
                 answer = send(self._call, route.pod, method='GET', path=f'{resource.path}/{route.bottom_id}', query='')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take in a pod that is full already, or only report what that would come to.
+"""Adopt a pod that already has resources, or only report what the adoption would do.
 
-The state of the pod does not matter: an operator asked for it. One in maintenance is not asked by anybody else.
+The job asks a pod in any state, even in maintenance, as an operator requested it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from trio2o.xjob.jobs.refresh_endpoints import refresh
 
 
 class AdoptPod:
-    """``{'pod_id': ..., 'dry_run': whether nothing is to be changed or recorded}``"""
+    """Payload: ``{'pod_id': ..., 'dry_run': ...}``. A dry run changes and records nothing."""
 
     max_seconds = 6 * 3600.0
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delete what is left in all pods of a project that Keystone has no more; only when an operator orders it.
+"""Delete the resources that a deleted project still has in the pods, at the request of an operator.
 
-With Trio2o's own identity, and never while Keystone still has the project. Each thing is deleted only where the pod
-itself shows that it is the project's.
+The job uses Trio2o's own identity and refuses to run while Keystone still has the project. It deletes only resources
+that the pod itself shows as the project's.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from trio2o import job_types
 from trio2o.db import bindings, routings
+from trio2o.db.records import LIVE_STATES
 from trio2o.pods.podapi import PodApi, Refused
 from trio2o.pods.registry import PodView
+from trio2o.quota.usage import VERSIONS
 from trio2o.resources import (
     BACKUP,
     GROUP,
@@ -29,12 +31,13 @@ from trio2o.resources import (
     Item,
     Resource,
 )
+from trio2o.routing import pod_lists
 from trio2o.xjob.jobs.base import GiveUp, Task, TryAgain
 
 LOG = logging.getLogger(__name__)
 
-#: What uses others goes before them.
-KINDS: tuple[Resource, ...] = (
+#: Deleted in this order, as a resource must be deleted before those it uses.
+RESOURCES: tuple[Resource, ...] = (
     SERVER,
     SERVER_GROUP,
     TRANSFER,
@@ -45,20 +48,17 @@ KINDS: tuple[Resource, ...] = (
     VOLUME,
 )
 
-#: Versions whose lists show the owner of everything.
-VERSIONS = {'compute': '2.47', 'volume': '3.65'}
+#: Seconds between two reads of the pod's list: at first, and at most.
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.1, 2.0
+#: Give up after this many reads in which no resource disappeared.
+_MAX_READS = 30
 
-#: Seconds between two looks at what is still there, and how many of them without any change are enough.
-FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.1, 2.0
-_PATIENCE = 30
-
-_PAGE = 500
-_ON_ITS_WAY = frozenset({'deleting', 'DELETED', 'SOFT_DELETED'})
-_MOST_REASONS = 100
+_BEING_DELETED = frozenset({'deleting', 'DELETED', 'SOFT_DELETED'})
+_MAX_REASONS = 100
 
 
 class EmptyProject:
-    """``{'project_id': ..., 'dry_run': whether it is only listed}``"""
+    """Payload: ``{'project_id': ..., 'dry_run': ...}``. A dry run only lists the resources."""
 
     max_seconds = 6 * 3600.0
 
@@ -68,18 +68,18 @@ class EmptyProject:
             raise GiveUp(f'Keystone still has the project {project_id}')
         pods = runtime.registry.refresh().pods
         work = _Emptying(task, project_id, bool(task.job.payload.get('dry_run')))
-        for resource in KINDS:
+        for resource in RESOURCES:
             for pod in pods:
                 if pod.is_asked and resource.service in pod.endpoints:
                     work.empty(pod, resource)
         task.result(work.json)
         if work.is_dry_run:
             return
-        silent = [pod.name for pod in pods if not pod.is_asked and _holds(task, pod, project_id)]
-        if silent:
-            raise TryAgain(f'it has something left in pods that are in maintenance: {", ".join(silent)}')
+        in_maintenance = [pod.name for pod in pods if not pod.is_asked and _has_routings(task, pod, project_id)]
+        if in_maintenance:
+            raise TryAgain(f'the project has resources in pods in maintenance: {", ".join(in_maintenance)}')
         if work.left:
-            raise TryAgain(f'pods do not delete all of it: {"; ".join(work.reasons) or work.left}')
+            raise TryAgain(f'pods did not delete all resources: {"; ".join(work.reasons) or work.left}')
         for binding in bindings.current(runtime.db, project_id):
             bindings.end(runtime.db, binding.id)
         for pod in pods:
@@ -88,14 +88,20 @@ class EmptyProject:
                 runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=task.job.request_id)
 
 
-def _holds(task: Task, pod: PodView, project_id: str) -> bool:
-    filters = {'pod_id': pod.id, 'project_id': project_id, 'state': ('creating', 'active', 'deleting')}
+def _has_routings(task: Task, pod: PodView, project_id: str) -> bool:
+    filters = {'pod_id': pod.id, 'project_id': project_id, 'state': LIVE_STATES}
     return bool(routings.list_(task.runtime.db, filters=filters, limit=1))
 
 
 @dataclass
 class _Emptying:
-    """:ivar deleted: how many of each kind in each pod; ``left`` are those the pod keeps, and why"""
+    """One run of the job.
+
+    :ivar deleted: number of resources deleted, by pod and collection
+    :ivar found: ids of the resources that a dry run lists, by pod and collection
+    :ivar left: ids of the resources that a pod did not delete, by pod and collection
+    :ivar reasons: why it did not
+    """
 
     task: Task
     project_id: str
@@ -112,27 +118,28 @@ class _Emptying:
         return {'dry_run': False, 'deleted': self.deleted, 'left': self.left, 'reasons': self.reasons}
 
     def empty(self, pod: PodView, resource: Resource) -> None:
+        """Delete the project's resources of a type in a pod, and wait until the pod's list is without them."""
         runtime = self.task.runtime
         api = PodApi(runtime.client, runtime.identity, pod, resource.service)
-        before = {item['id']: item for item in self._theirs(api, resource)}
+        before = {item['id']: item for item in self._owned(api, resource)}
         if not before:
             return
         if self.is_dry_run:
             self.found.setdefault(pod.name, {})[resource.collection] = sorted(before)
             return
-        rest, looks, pause = before, 0, FIRST_LOOK_SECONDS
+        rest, reads, pause = before, 0, FIRST_WAIT_SECONDS
         refused: dict[str, str] = {}
-        while rest and looks < _PATIENCE:
+        while rest and reads < _MAX_READS:
             for item_id, item in rest.items():
                 if refused.get(item_id) != '':
                     refused[item_id] = self._delete(api, resource, item)
             self.deleted.setdefault(pod.name, {})[resource.collection] = len(before) - len(rest)
             self.task.progress(**self.json)
             self.task.wait(pause)
-            pause = min(LOOK_SECONDS, pause * 2)
-            now = {item['id']: item for item in self._theirs(api, resource)}
+            pause = min(MAX_WAIT_SECONDS, pause * 2)
+            now = {item['id']: item for item in self._owned(api, resource)}
             before |= now
-            looks = looks + 1 if now.keys() == rest.keys() else 0
+            reads = reads + 1 if now.keys() == rest.keys() else 0
             rest = now
             if rest and all(refused.get(item_id) for item_id in rest):
                 break
@@ -140,36 +147,24 @@ class _Emptying:
         if rest:
             self.left.setdefault(pod.name, {})[resource.collection] = sorted(rest)
             why = [
-                f'{resource.type} {item_id} in pod {pod.name}: {refused.get(item_id) or "stays"}' for item_id in rest
+                f'{resource.type} {item_id} in pod {pod.name}: {refused.get(item_id) or "not deleted"}'
+                for item_id in rest
             ]
-            self.reasons = [*self.reasons, *why][:_MOST_REASONS]
+            self.reasons = [*self.reasons, *why][:_MAX_REASONS]
         self.task.progress(**self.json)
 
-    def _theirs(self, api: PodApi, resource: Resource) -> Iterator[Item]:
-        """What the pod shows as the project's."""
-        query = {'all_tenants': '1', 'project_id': self.project_id, 'limit': str(_PAGE)}
-        path = f'{resource.path}/detail'
-        if resource is SERVER_GROUP:
-            query, path = {'all_projects': 'True', 'limit': str(_PAGE), 'offset': '0'}, resource.path
-        while True:
+    def _owned(self, api: PodApi, resource: Resource) -> Iterator[Item]:
+        """Yield the resources that the pod shows as the project's, copies of server groups among them."""
+        db = self.task.runtime.db
+        for page in pod_lists.pages(db, api, resource, has_copies=True, project_id=self.project_id):
             self.task.check()
-            document = api.get(f'{path}?{urlencode(query)}', VERSIONS[resource.service]) or {}
-            page = document.get(resource.collection, [])
             for item in page:
                 if resource.owner_of(item, '') == self.project_id and item.get('status') != 'DELETED':
                     yield item
-            if len(page) < _PAGE and not any(document[name] for name in document if name.endswith('_links')):
-                return
-            if not page:
-                return
-            if 'offset' in query:
-                query['offset'] = str(int(query['offset']) + len(page))
-            else:
-                query['marker'] = page[-1]['id']
 
     def _delete(self, api: PodApi, resource: Resource, item: Item) -> str:
-        """:returns: why the pod would not; empty if it does"""
-        if item.get('status') in _ON_ITS_WAY and resource is not SERVER:
+        """Ask the pod to delete a resource. :returns: why the pod refuses; empty if it does not"""
+        if item.get('status') in _BEING_DELETED and resource is not SERVER:
             return ''
         path = f'{resource.path}/{quote(item["id"], safe="")}'
         version = VERSIONS[resource.service]
@@ -183,7 +178,7 @@ class _Emptying:
         except Refused as error:
             if error.status == 404:
                 return ''
-            LOG.warning('%s %s stays in pod %s: %s', resource.type, item['id'], api.pod.name, error.text)
+            LOG.warning('Failed to delete %s %s in pod %s: %s', resource.type, item['id'], api.pod.name, error.text)
             return error.text
-        LOG.info('%s %s of project %s is deleted in pod %s', resource.type, item['id'], self.project_id, api.pod.name)
+        LOG.info('Deleting %s %s of project %s in pod %s', resource.type, item['id'], self.project_id, api.pod.name)
         return ''

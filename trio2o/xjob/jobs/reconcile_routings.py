@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follow what happens in a pod without passing the gateway: record what is new there, end what is gone.
+"""Record what happened in a pod without the gateway: new, changed, moved and deleted resources.
 
-Mostly only what changed since the last look is read. All of it is compared when the pod has never been, and now and
-then: the Block Storage API does not tell what was deleted. A pod that has been compared once need not be asked for
-what has no routing in it.
+Mostly the job reads only what changed since its last run. It compares all resources of the pod in its first run and
+then every ``[xjob] full_reconcile_interval``, as the Block Storage API does not list deleted resources. Once a pod is
+compared, the gateway does not have to ask it for ids that have no routing.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from trio2o.db.session import utcnow
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.resources import ROUTED, Resource
+from trio2o.routing.inventory import Inventory, Recorded, split_deleted
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
-from trio2o.xjob.routes import Routes, Taken, split_deleted
 
-#: The clocks of a pod and of ours may differ by as much.
+#: Largest difference between the clocks of a pod and of this host.
 OVERLAP = timedelta(minutes=5)
 
 
 class ReconcileRoutings:
-    """``{'pod_id': ..., 'is_full': whether to compare all, 'looks': seconds after which to look again, each once}``
+    """Payload: ``{'pod_id': ..., 'is_full': ..., 'looks': ...}``.
 
-    Looks follow where a request was not answered: what it makes may not be there yet.
+    ``is_full`` compares all resources. ``looks`` is a list of seconds: the job runs again after the first of them,
+    then after the next. It is given after a create without an answer, as the pod may still create the resource.
     """
 
     max_seconds = 3600.0
@@ -39,81 +40,75 @@ class ReconcileRoutings:
         started = utcnow()
         since = self._since(task, pod, started)
         counts: dict[str, int | str] = {'since': since.isoformat() if since else 'the beginning'}
-        for resource in present(pod):
+        for resource in resources_of(pod):
             if since and resource.is_sliced:
-                continue  # lists of these do not tell what changed
-            routes = Routes(task, pod, resource)
+                continue  # these lists do not show what changed
+            inventory = Inventory(task.runtime, pod, resource, check=task.check)
             try:
-                counts |= _follow(routes, since) if since else _compare(routes, started)
+                counts |= _record_since(inventory, since) if since else _record_all(inventory, started)
             except Refused as error:
-                # A marker that was deleted between two pages, for one: the next run starts anew.
+                # For example, the resource of the marker was deleted between two pages. The next run begins again.
                 raise TryAgain(str(error)) from error
             task.progress(**counts)
         if since:
             db_pods.set_followed(task.runtime.db, pod.id, started)
         else:
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
-            # By now it is known who has something there.
-            task.runtime.jobs.submit(
-                job_types.RAISE_POD_LIMITS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id
-            )
+            # Only now is it recorded which projects have resources in the pod.
+            payload = {'pod_id': pod.id}
+            request_id = task.job.request_id
+            task.runtime.jobs.submit(job_types.RAISE_POD_LIMITS, pod.id, payload, request_id=request_id)
         task.runtime.registry.refresh()
         looks = task.job.payload.get('looks')
         if looks:
             task.again({'pod_id': pod.id, 'looks': looks[1:]}, looks[0])
 
     def _since(self, task: Task, pod: PodView, now: datetime) -> datetime | None:
-        """The time since which changes are to be read; None: everything is."""
+        """Return the time since which changes are to be read; None to compare all resources."""
         reconciled, followed = pod.record.reconciled_at, pod.record.followed_at
-        every = task.runtime.conf.xjob.full_reconcile_interval
+        interval = task.runtime.conf.xjob.full_reconcile_interval
         if reconciled is None or task.job.payload.get('is_full'):
             return None
-        if every and reconciled + timedelta(seconds=every) <= now:
+        if interval and reconciled + timedelta(seconds=interval) <= now:
             return None
         return max(reconciled, followed or reconciled) - OVERLAP
 
 
-def present(pod: PodView) -> Iterator[Resource]:
-    """The kinds of resources with routings that a pod can have."""
+def resources_of(pod: PodView) -> Iterator[Resource]:
+    """Yield the types with routings that the services of a pod have."""
     for resource in ROUTED.values():
         if resource.service in pod.endpoints:
             yield resource
 
 
-def _follow(routes: Routes, since: datetime) -> dict[str, int | str]:
+def _record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]:
     seen = ended = 0
-    taken = Taken()
-    for page in routes.pages_since(since):
-        there, deleted = split_deleted(page)
-        seen += len(there)
-        _add(taken, routes.take(there))
-        ended += routes.end_deleted(deleted)
-    return _counts(routes.resource, seen, taken, ended)
+    recorded = Recorded()
+    for page in inventory.pages_since(since):
+        existing, deleted = split_deleted(page)
+        seen += len(existing)
+        recorded.add(inventory.record(existing))
+        ended += inventory.end_deleted(deleted)
+    return _counts(inventory.resource, seen, recorded, ended)
 
 
-def _compare(routes: Routes, started: datetime) -> dict[str, int | str]:
+def _record_all(inventory: Inventory, started: datetime) -> dict[str, int | str]:
     seen: set[str] = set()
-    taken = Taken()
+    recorded = Recorded()
     ended = 0
-    for page in routes.pages():
-        there, deleted = split_deleted(page)
-        seen.update(item['id'] for item in there)
-        _add(taken, routes.take(there))
-        ended += routes.end_deleted(deleted)
-    return _counts(routes.resource, len(seen), taken, ended + routes.end_gone(seen, started))
+    for page in inventory.pages():
+        existing, deleted = split_deleted(page)
+        seen.update(item['id'] for item in existing)
+        recorded.add(inventory.record(existing))
+        ended += inventory.end_deleted(deleted)
+    return _counts(inventory.resource, len(seen), recorded, ended + inventory.end_missing(seen, started))
 
 
-def _add(total: Taken, more: Taken) -> None:
-    total.new += more.new
-    total.moved += more.moved
-    total.conflicts += more.conflicts
-
-
-def _counts(resource: Resource, seen: int, taken: Taken, ended: int) -> dict[str, int | str]:
+def _counts(resource: Resource, seen: int, recorded: Recorded, ended: int) -> dict[str, int | str]:
     name = resource.collection
-    counts: dict[str, int | str] = {name: seen, f'new_{name}': taken.new, f'gone_{name}': ended}
-    if taken.moved:
-        counts[f'moved_{name}'] = taken.moved
-    if taken.conflicts:
-        counts[f'conflicts_{name}'] = len(taken.conflicts)
+    counts: dict[str, int | str] = {name: seen, f'new_{name}': recorded.new, f'gone_{name}': ended}
+    if recorded.moved:
+        counts[f'moved_{name}'] = recorded.moved
+    if recorded.conflicts:
+        counts[f'conflicts_{name}'] = len(recorded.conflicts)
     return counts

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Set the counters of the quota to what there is: for one project out of its pods, for all out of what is recorded.
+"""Correct the usage counters of the quota: of one project from its pods, or of all projects from their routings.
 
-What is recorded is compared with the pods by ``reconcile_routings``; so what drifted, whatever the reason, is right
-again after that and this.
+``reconcile_routings`` compares the routings with the pods, so after both jobs the counters are right whatever went
+wrong before.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from trio2o import exception
 from trio2o.db import quotas
 from trio2o.pods.podapi import Refused
 from trio2o.quota.amounts import COUNTS
-from trio2o.quota.settle import LISTED, NotNow, Settler, Where
+from trio2o.quota.settle import Recount, Settler
+from trio2o.resources import ROUTED
 from trio2o.xjob.jobs.base import Task, TryAgain
 
 LOG = logging.getLogger(__name__)
 
 
 class RecountQuota:
-    """``{'project_id': ..., 'asks_pods': true}``, or nothing for all projects, out of what is recorded."""
+    """Payload: ``{'project_id': ..., 'asks_pods': true}``, or None for all projects, from their routings only."""
 
     max_seconds = 3600.0
 
@@ -29,40 +30,41 @@ class RecountQuota:
         project_id = payload.get('project_id')
         if project_id:
             if payload.get('asks_pods', True):
-                self._ask_pods(task, project_id)
-            self._recount(task, project_id)
+                self._recount_in_pods(task, project_id)
+            self._correct(task, project_id)
             return
-        counted = mended = 0
+        counted = corrected = 0
         marker = ''
         while page := quotas.projects(task.runtime.db, marker):
             for project_id in page:
-                mended += self._recount(task, project_id)
+                corrected += self._correct(task, project_id)
                 counted += 1
-            task.progress(projects=counted, mended=mended)
+            task.progress(projects=counted, corrected=corrected)
             marker = page[-1]
 
-    def _recount(self, task: Task, project_id: str) -> int:
-        mended = quotas.recount(task.runtime.db, project_id, sorted(COUNTS))
-        for name, (before, now) in sorted(mended.items()):
-            LOG.warning('project %s uses %d %s, not %d as was counted', project_id, now, name, before)
-        return len(mended)
+    def _correct(self, task: Task, project_id: str) -> int:
+        """Set the counters of a project to the sums of its routings. :returns: number of counters that were wrong"""
+        corrected = quotas.recount(task.runtime.db, project_id, sorted(COUNTS))
+        for name, (before, now) in sorted(corrected.items()):
+            LOG.warning('Corrected usage of %s in project %s from %d to %d', name, project_id, before, now)
+        return len(corrected)
 
-    def _ask_pods(self, task: Task, project_id: str) -> None:
+    def _recount_in_pods(self, task: Task, project_id: str) -> None:
         settler = Settler(task.runtime)
-        silent = []
+        failures = []
         for pod in task.runtime.registry.refresh().pods:
             task.check()
             if not pod.is_asked:
                 continue
             try:
-                # Volumes first: snapshots count for the types of theirs.
-                for name in LISTED:
-                    settler.count(Where(pod, name, project_id))
-            except (NotNow, exception.PodError, Refused) as error:
-                silent.append(str(error))
+                # Volumes come before snapshots in ROUTED, as a snapshot counts for the volume type of its volume.
+                for resource_type in ROUTED:
+                    settler.recount(Recount(pod, resource_type, project_id))
+            except (exception.PodError, Refused) as error:
+                failures.append(str(error))
         for claim in quotas.claims(task.runtime.db, project_id=project_id, limit=1000):
             if claim.state != 'open':
                 settler.settle(claim)
-        if silent:
-            self._recount(task, project_id)
-            raise TryAgain('; '.join(silent))
+        if failures:
+            self._correct(task, project_id)
+            raise TryAgain('; '.join(failures))

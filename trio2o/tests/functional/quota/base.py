@@ -77,4 +77,4 @@ class QuotaCase(testtools.TestCase):
         settler = Settler(self.cloud.runtime)
         for claim in self.claims():
             settler.settle(claim)
-        settler._count_also()
+        settler.recount_related()
