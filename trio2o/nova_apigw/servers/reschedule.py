@@ -114,7 +114,7 @@ def follow(place: Place, call: Call, document: Any, request: PodRequest, answer:
     """Watch a server that was accepted, if the operator wants that and it can be made anew."""
     options = call.runtime.conf.scheduler
     made = answer.json.get(SERVER.member) if isinstance(answer.json, dict) else None
-    if not options.rebuild_on_no_valid_host or request.count != 1 or document.get('os:scheduler_hints'):
+    if not options.reschedule_on_no_valid_host or request.count != 1 or document.get('os:scheduler_hints'):
         return
     if not isinstance(made, dict) or not isinstance(made.get('id'), str):
         return
@@ -127,7 +127,7 @@ def follow(place: Place, call: Call, document: Any, request: PodRequest, answer:
     if made.get('adminPass'):
         key = place.body_key or SERVER.member
         document = {**document, key: {**document[key], 'adminPass': made['adminPass']}}
-    until = time.monotonic() + options.rebuild_watch_seconds
+    until = time.monotonic() + options.reschedule_watch_seconds
     _again(Watch(place, call, route.pod, route.top_id, route.bottom_id, document, request, until))
 
 

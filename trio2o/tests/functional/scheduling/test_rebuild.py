@@ -15,7 +15,7 @@ from trio2o.tests.functional.scheduling.base import SchedulingTest
 class RebuildTest(SchedulingTest):
     """Pod1 has no host, and nobody has read that."""
 
-    options = {'scheduler': {'rebuild_on_no_valid_host': True}}
+    options = {'scheduler': {'reschedule_on_no_valid_host': True}}
 
     def setUp(self):
         super().setUp()
