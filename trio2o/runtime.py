@@ -14,6 +14,7 @@ from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import Figures
 from trio2o.pods.client import PodClient
+from trio2o.pods.compute_hosts import ComputeHosts
 from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
@@ -41,6 +42,7 @@ class Runtime:
     replicator: Replicator
     quota: Quota
     figures: Figures
+    compute_hosts: ComputeHosts
 
     def versions(self, service: Service) -> VersionRange | None:
         """The microversions a service can promise now, over all pods; None for a service without microversions."""
@@ -82,6 +84,7 @@ def build_runtime(
         replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
         figures=Figures(conf, db, registry),
+        compute_hosts=ComputeHosts(db),
     )
 
 
