@@ -11,6 +11,7 @@ from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db.session import Database
+from trio2o.gateway.image_snapshots import ImageSnapshots
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import Figures
 from trio2o.pods.client import PodClient
@@ -42,6 +43,7 @@ class Runtime:
     replicator: Replicator
     quota: Quota
     figures: Figures
+    image_snapshots: ImageSnapshots
     compute_hosts: ComputeHosts
 
     def versions(self, service: Service) -> VersionRange | None:
@@ -84,6 +86,7 @@ def build_runtime(
         replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
         figures=Figures(conf, db, registry),
+        image_snapshots=ImageSnapshots(),
         compute_hosts=ComputeHosts(db),
     )
 
