@@ -19,7 +19,7 @@ from trio2o.cinder_apigw import versions as volume_versions
 from trio2o.gateway.admin.by_id import AskEverybody, ForwardInfra
 from trio2o.gateway.admin.by_name import ForwardNamed
 from trio2o.gateway.admin.lists import InfraList
-from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.handlers.offset_list import Slices
@@ -55,7 +55,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'Goes to the cloud of what the request refers to (volumes, snapshots, affinity groups, other servers, '
         'hosts), and else to the best one of the availability zone. References that are in different clouds, or in '
         'another zone than the one asked for, are a 400 that names them.',
-        (Place, TwinnedCreate),
+        (Create, TwinnedCreate),
     ),
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
@@ -151,7 +151,7 @@ VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'Goes to the cloud of what the request refers to (volumes, snapshots, backups, groups, images made of '
         'snapshots, servers, hosts), and else to the best one of the availability zone. References that are in '
         'different clouds, or in another zone than the one asked for, are a 400 that names them.',
-        (Place,),
+        (Create,),
     ),
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sched
 import signal
 import socket
 import threading
@@ -60,11 +61,15 @@ def backend() -> str:
 
 
 class Executor:
-    """Runs functions at once on green or native threads; at most ``size`` at a time."""
+    """Runs functions on green or native threads, at once or later; at most ``size`` at a time."""
 
     def __init__(self, size: int) -> None:
         # Under eventlet the standard executor runs on green threads: its threading and queue are patched.
         self._pool = futures.ThreadPoolExecutor(max_workers=size, thread_name_prefix='trio2o')
+        self._delayed = sched.scheduler()
+        self._delayed_changed = threading.Condition()
+        self._timer: threading.Thread | None = None
+        self._is_shut_down = False
 
     def submit(self, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
         # Not before eventlet has patched: what it keeps for each thread would be one for all green ones.
@@ -72,7 +77,35 @@ class Executor:
 
         return self._pool.submit(_as_part_of, context.get_current(), function, *args)
 
+    def submit_after(self, seconds: float, function: Callable[..., Any], *args: Any) -> None:
+        """Submit a function after some seconds, unless the process ends before. Nobody gets its result."""
+        with self._delayed_changed:
+            if self._is_shut_down:
+                return
+            self._delayed.enter(seconds, 0, self.submit, (function, *args))
+            if self._timer is None or not self._timer.is_alive():
+                self._timer = threading.Thread(target=self._submit_delayed, name='trio2o-timer', daemon=True)
+                self._timer.start()
+            self._delayed_changed.notify()
+
+    @property
+    def delayed(self) -> int:
+        """How many functions are still to be submitted."""
+        return len(self._delayed.queue)
+
+    def _submit_delayed(self) -> None:
+        """Submit each function when it is due; one thread waits for all of them."""
+        with self._delayed_changed:
+            while not self._is_shut_down:
+                self._delayed_changed.wait(self._delayed.run(blocking=False))
+
     def shutdown(self) -> None:
+        """Start nothing any more, and end the thread that waits for what was to be run later."""
+        with self._delayed_changed:
+            self._is_shut_down = True
+            for event in self._delayed.queue:
+                self._delayed.cancel(event)
+            self._delayed_changed.notify()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -11,9 +11,11 @@ from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db.session import Database
+from trio2o.gateway.image_snapshots import ImageSnapshots
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import Figures
 from trio2o.pods.client import PodClient
+from trio2o.pods.compute_hosts import ComputeHosts
 from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
@@ -41,6 +43,8 @@ class Runtime:
     replicator: Replicator
     quota: Quota
     figures: Figures
+    image_snapshots: ImageSnapshots
+    compute_hosts: ComputeHosts
 
     def versions(self, service: Service) -> VersionRange | None:
         """The microversions a service can promise now, over all pods; None for a service without microversions."""
@@ -82,6 +86,8 @@ def build_runtime(
         replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
         figures=Figures(conf, db, registry),
+        image_snapshots=ImageSnapshots(),
+        compute_hosts=ComputeHosts(db),
     )
 
 

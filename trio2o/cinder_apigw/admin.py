@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
-from trio2o.cinder_apigw import snapshots
-from trio2o.cinder_apigw.volumes import is_full
+from trio2o.cinder_apigw.snapshots import CreateSnapshot
 from trio2o.concurrency import Deadline
 from trio2o.gateway.admin.by_name import ForwardNamed, NameSource, find_named, replaced
 from trio2o.gateway.admin.ids import Kind, split_name, top_number
@@ -18,10 +17,11 @@ from trio2o.gateway.admin.lists import InfraList
 from trio2o.gateway.call_pod import ask_any, names_of, send
 from trio2o.gateway.call_pods import Asked as Told
 from trio2o.gateway.call_pods import must_be_complete, pods_of, send_in
-from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.handlers.list import headers_of_many
 from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.refs import NamedPod
 from trio2o.gateway.translate import PodNames, body_up, zone_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
@@ -100,13 +100,27 @@ class ListManageable:
         return replace(answer, body=body_up(answer.body, names_of(call, pod)))
 
 
-def pod_of_backend(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
-    """The body of a request to manage a volume, and the backend it names with its pod."""
-    found = locate(call, ('volume', 'host'), ('volume', 'cluster'), document)
-    if found is None:
-        return document, None
-    pod, place, name, bare = found
-    return (document if bare == name else replaced(document, place, bare)), (f'Host {name}', pod)
+class ManageVolume(Create):
+    """Take over a volume that a backend has and Cinder does not manage, in the pod of the backend."""
+
+    resource = VOLUME
+    unknown_zone = "Availability zone '{zone}' is invalid."
+    is_dependent = True
+
+    def resolve(self, creation: Creation) -> NamedPod | None:
+        """Find the pod of the backend, and give that the name it has in the pod."""
+        found = locate(creation.call, ('volume', 'host'), ('volume', 'cluster'), creation.document)
+        if found is None:
+            return None
+        pod, place, name, bare = found
+        if bare != name:
+            creation.change_body(replaced(creation.document, place, bare))
+        return f'Host {name}', pod
+
+    def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
+        """The volume type."""
+        name = creation.inner.get('volume_type')
+        return [('volume_type', name)] if isinstance(name, str) else []
 
 
 @dataclass(frozen=True)
@@ -171,28 +185,15 @@ def join_filters(documents: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _type(document: Any) -> list[tuple[str, str]]:
-    name = document['volume'].get('volume_type')
-    return [('volume_type', name)] if isinstance(name, str) else []
-
-
 _BY_HOST = ForwardBackend(('host',), ())
 _BY_EITHER = ForwardBackend(('host',), ('cluster',))
 _HOST = ForwardNamed(HOST, BY_HOST)
 _CLUSTERS = InfraList(CLUSTER, named=('name',))
 _MANAGEABLE = ListManageable()
-_MANAGE = Place(
-    VOLUME,
-    unknown_zone="Availability zone '{zone}' is invalid.",
-    is_full=is_full,
-    references=_type,
-    by_name=pod_of_backend,
-    needs_pin=True,
-)
 _LOG = (3, 32)
 
 
-def manage(name: str, path: str, handler: Place, since: tuple[int, int] | None) -> list[Operation]:
+def manage(name: str, path: str, handler: Create, since: tuple[int, int] | None) -> list[Operation]:
     return [
         Operation(f'{name}.list', 'GET', path, _MANAGEABLE, None, since),
         Operation(f'{name}.list_detail', 'GET', f'{path}/detail', _MANAGEABLE, None, since),
@@ -233,8 +234,8 @@ OPERATIONS = [
     Operation('scheduler_stats.get_pools', 'GET', '/scheduler-stats/get_pools', InfraList(POOL, named=('name',))),
     Operation('capabilities.show', 'GET', '/capabilities/{id}', ForwardNamed(CAPABILITY, BY_HOST)),
     Operation('resource_filters.list', 'GET', '/resource_filters', Sum(join_filters), None, (3, 33)),
-    *manage('manageable_volumes', '/manageable_volumes', _MANAGE, (3, 8)),
-    *manage('manageable_snapshots', '/manageable_snapshots', snapshots.CREATE, (3, 8)),
-    *manage('os_volume_manage', '/os-volume-manage', _MANAGE, None),
-    *manage('os_snapshot_manage', '/os-snapshot-manage', snapshots.CREATE, None),
+    *manage('manageable_volumes', '/manageable_volumes', ManageVolume(), (3, 8)),
+    *manage('manageable_snapshots', '/manageable_snapshots', CreateSnapshot(), (3, 8)),
+    *manage('os_volume_manage', '/os-volume-manage', ManageVolume(), None),
+    *manage('os_snapshot_manage', '/os-snapshot-manage', CreateSnapshot(), None),
 ]

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 from trio2o.cinder_apigw import paging
-from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
-from trio2o.resources import ATTACHMENT, SERVER, VOLUME, Resource
+from trio2o.gateway.refs import Ref, refs
+from trio2o.resources import ATTACHMENT, SERVER, VOLUME
 from trio2o.web.operations import Operation
 
 #: When one was made does not show; when it was attached is the nearest to it.
@@ -48,19 +45,22 @@ def attachment_list(path: str, *, is_detailed: bool) -> Gather:
     )
 
 
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    return pin_if(VOLUME, document['attachment'].get('volume_uuid'))
+class CreateAttachment(Create):
+    """Create an attachment in the pod of its volume."""
+
+    resource = ATTACHMENT
+    zone_field = ''
+    is_dependent = True
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(VOLUME, creation.inner.get('volume_uuid'))
+
+    def known_affinity_refs(self, creation: Creation) -> list[Ref]:
+        """The server that gets the volume, unless it is bare metal, which has ids of its own."""
+        return refs(SERVER, creation.inner.get('instance_uuid'))
 
 
-def known_pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    """The server that is to have it, if it is one: bare metal has ids of its own."""
-    return pin_if(SERVER, document['attachment'].get('instance_uuid'))
-
-
-CREATE = Place(
-    ATTACHMENT, unknown_zone='', is_full=is_full, pins=pins, known_pins=known_pins, zone_field='', needs_pin=True
-)
-FORWARD = Forward(ATTACHMENT)
+_FORWARD = Forward(ATTACHMENT)
 _SINCE = (3, 27)
 
 OPERATIONS = [
@@ -75,10 +75,10 @@ OPERATIONS = [
         None,
         _SINCE,
     ),
-    Operation('attachments.create', 'POST', '/attachments', CREATE, None, _SINCE),
-    Operation('attachments.show', 'GET', '/attachments/{id}', FORWARD, None, _SINCE),
-    Operation('attachments.update', 'PUT', '/attachments/{id}', FORWARD, None, _SINCE),
-    Operation('attachments.delete', 'DELETE', '/attachments/{id}', FORWARD, None, _SINCE),
-    Operation('attachments.action.os-complete', 'POST', '/attachments/{id}/action', FORWARD, 'os-complete', (3, 44)),
+    Operation('attachments.create', 'POST', '/attachments', CreateAttachment(), None, _SINCE),
+    Operation('attachments.show', 'GET', '/attachments/{id}', _FORWARD, None, _SINCE),
+    Operation('attachments.update', 'PUT', '/attachments/{id}', _FORWARD, None, _SINCE),
+    Operation('attachments.delete', 'DELETE', '/attachments/{id}', _FORWARD, None, _SINCE),
+    Operation('attachments.action.os-complete', 'POST', '/attachments/{id}/action', _FORWARD, 'os-complete', (3, 44)),
     Operation('attachments.action', 'POST', '/attachments/{id}/action', AskAny(), None, _SINCE),
 ]

@@ -5,19 +5,32 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from trio2o.cinder_apigw import changes, needs, paging
-from trio2o.cinder_apigw.quota_errors import over
-from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claiming import SHRINKS
-from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
+from trio2o import exception
+from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.quota_errors import over_quota_error
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.forward import (
+    GROWS_QUOTA,
+    RELEASES_QUOTA,
+    AskAny,
+    BodyRef,
+    Forward,
+    QuotaEffect,
+    at,
+)
 from trio2o.gateway.handlers.list import Gather
-from trio2o.gateway.requested import Needs, whole
+from trio2o.gateway.refs import Ref, refs
+from trio2o.gateway.requested import Requested, default_type, whole
+from trio2o.quota.amounts import Amounts, typed
+from trio2o.quota.claims import Refused
 from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
-from trio2o.web.call import Call, parse_json
+from trio2o.routing.locator import Route
+from trio2o.web.call import Answer, Call, parse_json
 from trio2o.web.operations import Operation, actions
 
 SORT_KEYS = paging.sort_keys(
@@ -60,13 +73,45 @@ def backup_list(path: str, *, is_detailed: bool) -> Gather:
     )
 
 
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    backup = document['backup']
-    return pin_if(VOLUME, backup.get('volume_id')) + pin_if(SNAPSHOT, backup.get('snapshot_id'))
+class CreateBackup(Create):
+    """Create a backup in the pod of its volume."""
+
+    resource = BACKUP
+    unknown_zone = "Invalid input received: Availability zone '{zone}' is invalid."
+    is_dependent = True
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(VOLUME, creation.inner.get('volume_id')) + refs(SNAPSHOT, creation.inner.get('snapshot_id'))
+
+    def requested(self, creation: Creation) -> Requested:
+        volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
+        return Requested(quota={'backups': 1, 'backup_gigabytes': volume.get('gigabytes', 0)})
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('backups', refused)
+
+
+class ImportBackup(Create):
+    """Import the record of a backup into the pod that has the backup still, or its volume."""
+
+    resource = BACKUP
+    body_key = 'backup-record'
+    zone_field = ''
+
+    def known_affinity_refs(self, creation: Creation) -> list[Ref]:
+        record = _record(creation.document)
+        return refs(BACKUP, record.get('id')) + refs(VOLUME, record.get('volume_id'))
+
+    def requested(self, creation: Creation) -> Requested:
+        size = whole(_record(creation.document).get('size'))
+        return Requested(quota={'backups': 1, 'backup_gigabytes': size})
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('backups', refused)
 
 
 def _record(document: Any) -> dict[str, Any]:
-    """What an exported record says."""
+    """Return the contents of an exported record."""
     text = at('backup-record', 'backup_url')(document)
     try:
         record = parse_json(base64.b64decode(text)) if isinstance(text, str) else None
@@ -75,57 +120,42 @@ def _record(document: Any) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def of_record(call: Call, document: Any) -> Needs:
-    """What the backup counts for that a record is of."""
-    return Needs(quota={'backups': 1, 'backup_gigabytes': whole(_record(document).get('size'))})
+@dataclass(frozen=True)
+class RestoreBackup(Forward):
+    """Restore a backup to a volume in its pod, or to a new volume there."""
+
+    resource: Resource = BACKUP
+    quota_effect: QuotaEffect = GROWS_QUOTA
+    other: BodyRef | None = BodyRef(VOLUME, ('restore', 'volume_id'))
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        if at('restore', 'volume_id')(call.json):
+            return {}
+        found = default_type(call)
+        amounts = {'volumes': 1, 'gigabytes': counted.get('backup_gigabytes', 0)}
+        return typed(amounts, found.name if found is not None else None)
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('volumes', refused)
+
+    def new_refs(self, answer: Answer) -> list[Ref]:
+        return refs(VOLUME, at('restore', 'volume_id')(answer.json))
 
 
-def record_pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    """Where an exported record came from: the pod that has the backup still, or its volume."""
-    record = _record(document)
-    return (pin_if(BACKUP, record.get('id')) or []) + pin_if(VOLUME, record.get('volume_id'))
-
-
-def restored(document: Any) -> Iterable[tuple[Resource, str]]:
-    """The volume that a restore goes to, which may have been made for it."""
-    return pin_if(VOLUME, at('restore', 'volume_id')(document))
-
-
-_UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
-CREATE = Place(
-    BACKUP,
-    unknown_zone=_UNKNOWN_ZONE,
-    is_full=is_full,
-    pins=pins,
-    needs_pin=True,
-    needs=needs.of_backup,
-    refuse=over('backups'),
-)
-IMPORT = Place(
-    BACKUP,
-    unknown_zone='',
-    is_full=is_full,
-    known_pins=record_pins,
-    body_key='backup-record',
-    zone_field='',
-    needs=of_record,
-    refuse=over('backups'),
-)
-RESTORE = Forward(BACKUP, others=named(VOLUME, 'restore', 'volume_id'), born=restored, change=changes.RESTORE)
-FORWARD = Forward(BACKUP)
-DELETE = Forward(BACKUP, change=SHRINKS)
+_FORWARD = Forward(BACKUP)
+_RELEASE = Forward(BACKUP, RELEASES_QUOTA)
 
 OPERATIONS = [
     Operation('backups.list', 'GET', '/backups', backup_list('/backups', is_detailed=False)),
     Operation('backups.list_detail', 'GET', '/backups/detail', backup_list('/backups/detail', is_detailed=True)),
-    Operation('backups.create', 'POST', '/backups', CREATE),
-    Operation('backups.import_record', 'POST', '/backups/import_record', IMPORT),
-    Operation('backups.show', 'GET', '/backups/{id}', FORWARD),
-    Operation('backups.update', 'PUT', '/backups/{id}', FORWARD, min_version=(3, 9)),
-    Operation('backups.delete', 'DELETE', '/backups/{id}', DELETE),
-    Operation('backups.restore', 'POST', '/backups/{id}/restore', RESTORE),
-    Operation('backups.export_record', 'GET', '/backups/{id}/export_record', FORWARD),
-    *actions('backups.action', '/backups/{id}/action', FORWARD, 'os-reset_status'),
-    *actions('backups.action', '/backups/{id}/action', DELETE, 'os-force_delete'),
+    Operation('backups.create', 'POST', '/backups', CreateBackup()),
+    Operation('backups.import_record', 'POST', '/backups/import_record', ImportBackup()),
+    Operation('backups.show', 'GET', '/backups/{id}', _FORWARD),
+    Operation('backups.update', 'PUT', '/backups/{id}', _FORWARD, min_version=(3, 9)),
+    Operation('backups.delete', 'DELETE', '/backups/{id}', _RELEASE),
+    Operation('backups.restore', 'POST', '/backups/{id}/restore', RestoreBackup()),
+    Operation('backups.export_record', 'GET', '/backups/{id}/export_record', _FORWARD),
+    *actions('backups.action', '/backups/{id}/action', _FORWARD, 'os-reset_status'),
+    *actions('backups.action', '/backups/{id}/action', _RELEASE, 'os-force_delete'),
     Operation('backups.action', 'POST', '/backups/{id}/action', AskAny()),
 ]

@@ -7,20 +7,31 @@ snapshot) is not named in any answer, and found where it is asked for first.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from trio2o.cinder_apigw import needs, paging
-from trio2o.cinder_apigw.quota_errors import over
-from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claiming import SHRINKS
-from trio2o.gateway.handlers.create import Pins, Place, References, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, Others, at
+from trio2o import exception
+from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.quota_errors import over_quota_error
+from trio2o.cinder_apigw.snapshots import snapshot_amounts
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
-from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME, Resource
+from trio2o.gateway.refs import Ref, refs
+from trio2o.gateway.requested import Requested
+from trio2o.pods import podapi
+from trio2o.quota.amounts import Amounts, total
+from trio2o.quota.claims import Refused
+from trio2o.quota.usage import deltas_of
+from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Item, Resource
+from trio2o.routing.inventory import Inventory
+from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
-_UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
+LOG = logging.getLogger(__name__)
 
 GROUP_KEYS = paging.sort_keys(
     'availability_zone',
@@ -71,76 +82,164 @@ def listing(
     )
 
 
-def source(key: str, **kinds: Resource) -> Pins:
-    """What a new one is made from, by the name of the field."""
-    read = at(key)
+class _CreateGroup(Create):
+    """Create an empty group of either kind."""
 
-    def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-        inner = read(document) or {}
-        return [pin for name, resource in kinds.items() for pin in pin_if(resource, inner.get(name))]
+    unknown_zone = "Invalid input received: Availability zone '{zone}' is invalid."
 
-    return pins
+    def requested(self, creation: Creation) -> Requested:
+        return Requested(quota={'groups': 1})
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('groups', refused)
 
 
-def members(key: str) -> Others:
-    """The volumes that an update puts in or takes out."""
-    read = at(key)
+class CreateGroup(_CreateGroup):
+    """Create a group."""
 
-    def others(document: Any) -> Iterable[tuple[Resource, str]]:
-        inner = read(document)
+    resource = GROUP
+
+    def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
+        """The type of the group, and those of its volumes."""
+        types, group_type = creation.inner.get('volume_types'), creation.inner.get('group_type')
+        found = [('volume_type', name) for name in types if isinstance(name, str)] if isinstance(types, list) else []
+        return [*found, ('group_type', group_type)] if isinstance(group_type, str) else found
+
+
+class CreateConsistencyGroup(_CreateGroup):
+    """Create a consistency group."""
+
+    resource = CONSISTENCYGROUP
+
+    def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
+        """The types of its volumes."""
+        types = creation.inner.get('volume_types')
+        return [('volume_type', name) for name in types.split(',') if name] if isinstance(types, str) else []
+
+
+class _CreateFromSource(Create):
+    """Create a copy or a snapshot of a group, with one of each of its volumes.
+
+    :cvar sources: fields of the body that name what it is made from
+    """
+
+    zone_field = ''
+    is_dependent = True
+    sources: ClassVar[dict[str, Resource]]
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return [ref for name, resource in self.sources.items() for ref in refs(resource, creation.inner.get(name))]
+
+
+class _CopyGroup(_CreateFromSource):
+    """Create a group from another one, or from a snapshot of one."""
+
+    def requested(self, creation: Creation) -> Requested:
+        """A group, and a volume for each of those of its source."""
+        call, inner = creation.call, creation.inner
+        group_id = inner.get('source_group_id') or inner.get('source_cgid')
+        if group_id:
+            volumes = _volumes_of(call, group_id)
+        else:
+            volumes = _volumes_in(call, inner.get('group_snapshot_id') or inner.get('cgsnapshot_id'))
+        return Requested(quota=total([{'groups': 1}, *volumes]))
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('groups', refused)
+
+
+class CopyGroup(_CopyGroup):
+    """Create a group from another group or a group snapshot."""
+
+    resource = GROUP
+    body_key = 'create-from-src'
+    sources = {'group_snapshot_id': GROUP_SNAPSHOT, 'source_group_id': GROUP}
+
+
+class CopyConsistencyGroup(_CopyGroup):
+    """Create a consistency group from another one or from a snapshot of one."""
+
+    resource = CONSISTENCYGROUP
+    body_key = 'consistencygroup-from-src'
+    sources = {'cgsnapshot_id': CGSNAPSHOT, 'source_cgid': CONSISTENCYGROUP}
+
+
+class _SnapshotGroup(_CreateFromSource):
+    """Create a snapshot of a group."""
+
+    def requested(self, creation: Creation) -> Requested:
+        """A snapshot of each volume of the group."""
+        inner = creation.inner
+        volumes = _volumes_of(creation.call, inner.get('group_id') or inner.get('consistencygroup_id'))
+        return Requested(quota=total(snapshot_amounts(volume) for volume in volumes))
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('snapshots', refused)
+
+
+class CreateGroupSnapshot(_SnapshotGroup):
+    """Create a snapshot of a group."""
+
+    resource = GROUP_SNAPSHOT
+    sources = {'group_id': GROUP}
+
+
+class CreateCgsnapshot(_SnapshotGroup):
+    """Create a snapshot of a consistency group."""
+
+    resource = CGSNAPSHOT
+    sources = {'consistencygroup_id': CONSISTENCYGROUP}
+
+
+def _volumes_of(call: Call, group_id: Any) -> list[Amounts]:
+    """Return what each volume of a group counts for."""
+    items = _items_beside(call, VOLUME, GROUP, group_id)
+    fields = ('group_id', 'consistencygroup_id')
+    volumes = [item for item in items if group_id in (item.get(name) for name in fields)]
+    return [deltas_of(call.runtime.db, VOLUME.type, volume) or {} for volume in volumes]
+
+
+def _volumes_in(call: Call, snapshot_id: Any) -> list[Amounts]:
+    """Return what each volume counts for whose snapshot is in a snapshot of a group."""
+    items = _items_beside(call, SNAPSHOT, GROUP_SNAPSHOT, snapshot_id)
+    snapshots = [item for item in items if item.get('group_snapshot_id') == snapshot_id]
+    return [amounts_of(call, VOLUME, snapshot.get('volume_id')) for snapshot in snapshots]
+
+
+def _items_beside(call: Call, resource: Resource, group: Resource, group_id: Any) -> list[Item]:
+    """Return all of a kind that the project has in the pod of a group; nothing if the pod does not answer.
+
+    :param group: the kind of the group, or of its snapshot
+    """
+    if not isinstance(group_id, str):
+        return []
+    for kind in (group, CONSISTENCYGROUP) if group is GROUP else (group,):
+        route = call.runtime.locator.look_up(kind.type, group_id)
+        if route is None or not route.is_live:
+            continue
+        try:
+            return list(Inventory(call.runtime, route.pod, resource, route.project_id).items())
+        except (exception.Trio2oException, podapi.Refused) as error:
+            LOG.warning('%ss of %s %s are only counted once they exist: %s', resource.type, kind.type, group_id, error)
+    return []
+
+
+@dataclass(frozen=True)
+class UpdateGroup(Forward):
+    """Update a group; the volumes that it gets or loses have to be in its pod."""
+
+    def same_pod_refs(self, call: Call) -> Iterable[Ref]:
+        inner = call.json.get(self.resource.member) if isinstance(call.json, dict) else None
         texts = [inner.get(name) for name in ('add_volumes', 'remove_volumes')] if isinstance(inner, dict) else []
         ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
-        return [pin for volume_id in ids for pin in pin_if(VOLUME, volume_id)]
-
-    return others
-
-
-def group_references(document: Any) -> list[tuple[str, str]]:
-    group = document['group']
-    types = group.get('volume_types')
-    found = [('volume_type', name) for name in types if isinstance(name, str)] if isinstance(types, list) else []
-    if isinstance(group.get('group_type'), str):
-        found.append(('group_type', group['group_type']))
-    return found
-
-
-def consistencygroup_references(document: Any) -> list[tuple[str, str]]:
-    types = document['consistencygroup'].get('volume_types')
-    names = types.split(',') if isinstance(types, str) else []
-    return [('volume_type', name) for name in names if name]
-
-
-def create(resource: Resource, references: References) -> Place:
-    return Place(
-        resource,
-        unknown_zone=_UNKNOWN_ZONE,
-        is_full=is_full,
-        references=references,
-        needs=needs.of_group,
-        refuse=over('groups'),
-    )
-
-
-def create_from(resource: Resource, pins: Pins, body_key: str = '') -> Place:
-    """:param body_key: of what a copy of a group is made from; without it a group is snapshotted"""
-    return Place(
-        resource,
-        unknown_zone='',
-        is_full=is_full,
-        pins=pins,
-        body_key=body_key,
-        zone_field='',
-        needs_pin=True,
-        needs=needs.of_copied_group if body_key else needs.of_group_snapshot,
-        refuse=over('groups' if body_key else 'snapshots'),
-    )
+        return refs(VOLUME, *ids)
 
 
 _GROUP = Forward(GROUP)
 _SNAPSHOT = Forward(GROUP_SNAPSHOT)
 _CG = Forward(CONSISTENCYGROUP)
 _CGSNAPSHOT = Forward(CGSNAPSHOT)
-_DELETE = {kind: Forward(kind, change=SHRINKS) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
+_DELETE = {kind: Forward(kind, RELEASES_QUOTA) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
 
 GROUPS = [
     Operation('groups.list', 'GET', '/groups', listing(GROUP, 'group_links', '/groups', False), None, (3, 13)),
@@ -152,22 +251,18 @@ GROUPS = [
         None,
         (3, 13),
     ),
-    Operation('groups.create', 'POST', '/groups', create(GROUP, group_references), None, (3, 13)),
+    Operation('groups.create', 'POST', '/groups', CreateGroup(), None, (3, 13)),
     Operation(
         'groups.action.create-from-src',
         'POST',
         '/groups/action',
-        create_from(
-            GROUP,
-            source('create-from-src', group_snapshot_id=GROUP_SNAPSHOT, source_group_id=GROUP),
-            'create-from-src',
-        ),
+        CopyGroup(),
         'create-from-src',
         (3, 14),
     ),
     Operation('groups.action.unknown', 'POST', '/groups/action', AskAny(), None, (3, 13)),
     Operation('groups.show', 'GET', '/groups/{id}', _GROUP, None, (3, 13)),
-    Operation('groups.update', 'PUT', '/groups/{id}', Forward(GROUP, others=members('group')), None, (3, 13)),
+    Operation('groups.update', 'PUT', '/groups/{id}', UpdateGroup(GROUP), None, (3, 13)),
     Operation('groups.action.delete', 'POST', '/groups/{id}/action', _DELETE[GROUP], 'delete', (3, 13)),
     Operation('groups.action.reset_status', 'POST', '/groups/{id}/action', _GROUP, 'reset_status', (3, 20)),
     *(
@@ -210,7 +305,7 @@ GROUP_SNAPSHOTS = [
         'group_snapshots.create',
         'POST',
         '/group_snapshots',
-        create_from(GROUP_SNAPSHOT, source('group_snapshot', group_id=GROUP)),
+        CreateGroupSnapshot(),
         None,
         (3, 14),
     ),
@@ -244,22 +339,18 @@ CONSISTENCYGROUPS = [
         'consistencygroups.create',
         'POST',
         '/consistencygroups',
-        create(CONSISTENCYGROUP, consistencygroup_references),
+        CreateConsistencyGroup(),
     ),
     Operation(
         'consistencygroups.create_from_src',
         'POST',
         '/consistencygroups/create_from_src',
-        create_from(
-            CONSISTENCYGROUP,
-            source('consistencygroup-from-src', cgsnapshot_id=CGSNAPSHOT, source_cgid=CONSISTENCYGROUP),
-            'consistencygroup-from-src',
-        ),
+        CopyConsistencyGroup(),
     ),
     Operation('consistencygroups.show', 'GET', '/consistencygroups/{id}', _CG),
     Operation('consistencygroups.delete', 'POST', '/consistencygroups/{id}/delete', _DELETE[CONSISTENCYGROUP]),
     *(
-        Operation(name, 'PUT', path, Forward(CONSISTENCYGROUP, others=members('consistencygroup')))
+        Operation(name, 'PUT', path, UpdateGroup(CONSISTENCYGROUP))
         for name, path in (
             ('consistencygroups.update', '/consistencygroups/{id}'),
             ('consistencygroups.update_action', '/consistencygroups/{id}/update'),
@@ -273,7 +364,7 @@ CONSISTENCYGROUPS = [
         'cgsnapshots.create',
         'POST',
         '/cgsnapshots',
-        create_from(CGSNAPSHOT, source('cgsnapshot', consistencygroup_id=CONSISTENCYGROUP)),
+        CreateCgsnapshot(),
     ),
     Operation('cgsnapshots.show', 'GET', '/cgsnapshots/{id}', _CGSNAPSHOT),
     Operation('cgsnapshots.delete', 'DELETE', '/cgsnapshots/{id}', _DELETE[CGSNAPSHOT]),

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Cinder refuses what is over the quota: 413, in its own words."""
+"""The error of Cinder for a request that the quota does not allow: 413, in Cinder's words."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from trio2o import exception
 from trio2o.quota.claims import Refused
@@ -16,22 +14,21 @@ _CLASSES = {
 }
 
 
-def over(kind: str) -> Callable[[Refused], exception.TooLarge]:
-    """For what makes or changes things of a kind, as ``volumes``; the first limit that is broken is the one told."""
+def over_quota_error(kind: str, refused: Refused) -> exception.TooLarge:
+    """Return the error for the first limit that does not allow a request.
 
-    def refuse(refused: Refused) -> exception.TooLarge:
-        for each in refused.exceeded:
-            name = each.bound.resource
-            if 'gigabytes' in name:
-                return _error(_size(kind, name, each.requested, each.bound.limit, each.used))
-            if kind in name and kind in _CLASSES:
-                title, rest = _CLASSES[kind]
-                text = f'Maximum number of {kind} allowed ({each.bound.limit}) exceeded{rest.format(name=name)}'
-                return _error(f'{title}: {text}')
-        names = ', '.join(each.bound.resource for each in refused.exceeded)
-        return _error(f'UnexpectedOverQuota: Unexpected over quota on {names}.')
-
-    return refuse
+    :param kind: what the request creates or changes, as ``volumes``
+    """
+    for each in refused.exceeded:
+        name = each.bound.resource
+        if 'gigabytes' in name:
+            return _error(_size(kind, name, each.requested, each.bound.limit, each.used))
+        if kind in name and kind in _CLASSES:
+            title, rest = _CLASSES[kind]
+            text = f'Maximum number of {kind} allowed ({each.bound.limit}) exceeded{rest.format(name=name)}'
+            return _error(f'{title}: {text}')
+    names = ', '.join(each.bound.resource for each in refused.exceeded)
+    return _error(f'UnexpectedOverQuota: Unexpected over quota on {names}.')
 
 
 def _size(kind: str, name: str, requested: int, limit: int, used: int) -> str:

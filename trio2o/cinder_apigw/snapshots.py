@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from trio2o.cinder_apigw import needs, paging
-from trio2o.cinder_apigw.quota_errors import over
-from trio2o.cinder_apigw.volumes import is_full
-from trio2o.gateway.claiming import SHRINKS
-from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o import exception
+from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.quota_errors import over_quota_error
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
 from trio2o.gateway.handlers.list import Gather
-from trio2o.resources import SNAPSHOT, VOLUME, Resource, SortKey
+from trio2o.gateway.refs import Ref, refs
+from trio2o.gateway.requested import Requested
+from trio2o.quota.amounts import Amounts, type_in, typed
+from trio2o.quota.claims import Refused
+from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
 
 SORT_KEYS = {
@@ -41,43 +42,52 @@ def snapshot_list(path: str) -> Gather:
     )
 
 
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    return pin_if(VOLUME, document['snapshot'].get('volume_id'))
+def snapshot_amounts(volume: Amounts) -> dict[str, int]:
+    """Return what a snapshot takes of the quota: the size of its volume, which also gives it its type."""
+    return typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume))
 
 
-CREATE = Place(
-    SNAPSHOT,
-    unknown_zone='',
-    is_full=is_full,
-    pins=pins,
-    zone_field='',
-    needs_pin=True,
-    needs=needs.of_snapshot,
-    refuse=over('snapshots'),
-)
-FORWARD = Forward(SNAPSHOT)
-DELETE = Forward(SNAPSHOT, change=SHRINKS)
+class CreateSnapshot(Create):
+    """Create a snapshot in the pod of its volume."""
+
+    resource = SNAPSHOT
+    zone_field = ''
+    is_dependent = True
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(VOLUME, creation.inner.get('volume_id'))
+
+    def requested(self, creation: Creation) -> Requested:
+        volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
+        return Requested(quota=snapshot_amounts(volume))
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('snapshots', refused)
+
+
+_FORWARD = Forward(SNAPSHOT)
+_RELEASE = Forward(SNAPSHOT, RELEASES_QUOTA)
 
 OPERATIONS = [
     Operation('snapshots.list', 'GET', '/snapshots', snapshot_list('/snapshots')),
     Operation('snapshots.list_detail', 'GET', '/snapshots/detail', snapshot_list('/snapshots/detail')),
-    Operation('snapshots.create', 'POST', '/snapshots', CREATE),
-    Operation('snapshots.show', 'GET', '/snapshots/{id}', FORWARD),
-    Operation('snapshots.update', 'PUT', '/snapshots/{id}', FORWARD),
-    Operation('snapshots.delete', 'DELETE', '/snapshots/{id}', DELETE),
+    Operation('snapshots.create', 'POST', '/snapshots', CreateSnapshot()),
+    Operation('snapshots.show', 'GET', '/snapshots/{id}', _FORWARD),
+    Operation('snapshots.update', 'PUT', '/snapshots/{id}', _FORWARD),
+    Operation('snapshots.delete', 'DELETE', '/snapshots/{id}', _RELEASE),
     *actions(
         'snapshots.action',
         '/snapshots/{id}/action',
-        FORWARD,
+        _FORWARD,
         'os-reset_status',
         'os-update_snapshot_status',
     ),
-    *actions('snapshots.action', '/snapshots/{id}/action', DELETE, 'os-force_delete', 'os-unmanage'),
+    *actions('snapshots.action', '/snapshots/{id}/action', _RELEASE, 'os-force_delete', 'os-unmanage'),
     Operation('snapshots.action', 'POST', '/snapshots/{id}/action', AskAny()),
-    Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', FORWARD),
-    Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', FORWARD),
-    Operation('snapshot_metadata.replace', 'PUT', '/snapshots/{snapshot_id}/metadata', FORWARD),
-    Operation('snapshot_metadata.show', 'GET', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
-    Operation('snapshot_metadata.update', 'PUT', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
-    Operation('snapshot_metadata.delete', 'DELETE', '/snapshots/{snapshot_id}/metadata/{id}', FORWARD),
+    Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', _FORWARD),
+    Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', _FORWARD),
+    Operation('snapshot_metadata.replace', 'PUT', '/snapshots/{snapshot_id}/metadata', _FORWARD),
+    Operation('snapshot_metadata.show', 'GET', '/snapshots/{snapshot_id}/metadata/{id}', _FORWARD),
+    Operation('snapshot_metadata.update', 'PUT', '/snapshots/{snapshot_id}/metadata/{id}', _FORWARD),
+    Operation('snapshot_metadata.delete', 'DELETE', '/snapshots/{snapshot_id}/metadata/{id}', _FORWARD),
 ]

@@ -7,27 +7,26 @@ A transfer is in the pod of its volume. Whoever accepts it is of another project
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
 from trio2o.cinder_apigw import paging
-from trio2o.cinder_apigw.quota_errors import over
-from trio2o.cinder_apigw.volumes import is_full
+from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.call_pod import ask_any, names_of, send, send_to_route, unreachable
-from trio2o.gateway.claiming import Claiming
-from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.claiming import quota_claim
+from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward, at
 from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import Asked
+from trio2o.quota.claims import Refused as OverQuota
 from trio2o.quota.usage import deltas_of
-from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME, Resource
+from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME
 from trio2o.routing.inventory import Inventory
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
@@ -71,8 +70,15 @@ def transfer_list(path: str, *, is_detailed: bool) -> Gather:
     )
 
 
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    return pin_if(VOLUME, document['transfer'].get('volume_id'))
+class CreateTransfer(Create):
+    """Create a transfer in the pod of its volume."""
+
+    resource = TRANSFER
+    zone_field = ''
+    is_dependent = True
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(VOLUME, creation.inner.get('volume_id'))
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,12 @@ class Accept:
     """Accept a transfer, and let the volume and its snapshots be the new owner's, and count for his project."""
 
     def __call__(self, call: Call) -> Answer:
-        # What it counts for moves with its routings; the claim is for that to fit.
-        with Claiming(call, self._asked(call), over('volumes')):
+        # The claim only checks that the quota has room: the amounts move with the routings.
+        with quota_claim(call, self._asked(call), self._over_quota_error):
             return self._accept(call)
+
+    def _over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('volumes', refused)
 
     def _asked(self, call: Call) -> Asked:
         amounts: Amounts = {}
@@ -114,7 +123,7 @@ class Accept:
         volume = Inventory(runtime, pod, VOLUME).show(volume_id) if isinstance(volume_id, str) else None
         if transfer is None or volume is None:
             return {}
-        db = runtime.db
+        db = call.runtime.db
         parts = [deltas_of(db, VOLUME.type, volume) or {}]
         if not transfer.get('no_snapshots'):
             owner = VOLUME.owner_of(volume, '')
@@ -193,17 +202,16 @@ class Accept:
         return [item['id'] for item in items or []]
 
 
-CREATE = Place(TRANSFER, unknown_zone='', is_full=is_full, pins=pins, zone_field='', needs_pin=True)
-FORWARD = Forward(TRANSFER)
+_FORWARD = Forward(TRANSFER)
 
 
 def rows(name: str, path: str) -> list[Operation]:
     return [
         Operation(f'{name}.list', 'GET', path, transfer_list(path, is_detailed=False)),
         Operation(f'{name}.list_detail', 'GET', f'{path}/detail', transfer_list(f'{path}/detail', is_detailed=True)),
-        Operation(f'{name}.create', 'POST', path, CREATE),
-        Operation(f'{name}.show', 'GET', path + '/{id}', FORWARD),
-        Operation(f'{name}.delete', 'DELETE', path + '/{id}', FORWARD),
+        Operation(f'{name}.create', 'POST', path, CreateTransfer()),
+        Operation(f'{name}.show', 'GET', path + '/{id}', _FORWARD),
+        Operation(f'{name}.delete', 'DELETE', path + '/{id}', _FORWARD),
         Operation(f'{name}.accept', 'POST', path + '/{id}/accept', Accept()),
     ]
 

@@ -3,22 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import changes, needs, paging
-from trio2o.cinder_apigw.quota_errors import over
-from trio2o.gateway import image_snapshots
-from trio2o.gateway.claiming import SHRINKS, is_over_quota
-from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
+from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.quota_errors import over_quota_error
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.forward import (
+    GROWS_QUOTA,
+    RELEASES_QUOTA,
+    AskAny,
+    BodyRef,
+    Forward,
+    QuotaEffect,
+    at,
+)
 from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.handlers.sum import Sum
-from trio2o.pods.registry import PodView
+from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
+from trio2o.gateway.requested import Requested, default_type, volume_type, whole
+from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
+from trio2o.quota.claims import Refused
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.routing.locator import Route
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Call
 from trio2o.web.operations import Operation, actions
 
 #: What a list may be sorted by, as it shows in a volume; where it does not show, pods are merged by time alone.
@@ -39,7 +50,12 @@ SORT_KEYS = {
     'volume_type_id': SortKey('volume_type_id'),
 }
 
+#: The volume type that Cinder's own database begins with.
 DEFAULT_TYPE_NAME = '__DEFAULT__'
+#: The first version in which Cinder looks at what an image is made of.
+IMAGE_OF_SNAPSHOTS = (3, 46)
+#: Fields of a create that name the source of a volume.
+_SOURCES = {'snapshot_id': SNAPSHOT, 'source_volid': VOLUME, 'backup_id': BACKUP}
 
 
 def volume_list(path: str, *, is_detailed: bool) -> Gather:
@@ -53,45 +69,6 @@ def volume_list(path: str, *, is_detailed: bool) -> Gather:
         brief=None if is_detailed else paging.brief('id', 'name', 'links'),
         all_projects=paging.all_projects,
     )
-
-
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    """What a create refers to that lives in one pod."""
-    volume = document['volume']
-    found = [
-        pin
-        for name, resource in (
-            ('snapshot_id', SNAPSHOT),
-            ('source_volid', VOLUME),
-            ('backup_id', BACKUP),
-            ('group_id', GROUP),
-            ('consistencygroup_id', CONSISTENCYGROUP),
-        )
-        for pin in pin_if(resource, volume.get(name))
-    ]
-    return [*found, *_hinted(document, 'same_host', VOLUME), *_hinted(document, 'local_to_instance', SERVER)]
-
-
-def near(document: Any) -> Iterable[tuple[Resource, str]]:
-    """Volumes that the new one is not to share a backend with: their pod's own filter looks after that."""
-    return _hinted(document, 'different_host', VOLUME)
-
-
-def _hinted(document: Any, name: str, resource: Resource) -> list[tuple[Resource, str]]:
-    hints = document.get('OS-SCH-HNT:scheduler_hints')
-    value = hints.get(name) if isinstance(hints, dict) else None
-    return [pin for one in (value if isinstance(value, list) else [value]) for pin in pin_if(resource, one)]
-
-
-def references(document: Any) -> list[tuple[str, str]]:
-    """The type a create names, by name or id; the one that Cinder's own database begins with if it names none."""
-    name = document['volume'].get('volume_type') or DEFAULT_TYPE_NAME
-    return [('volume_type', name)] if isinstance(name, str) else []
-
-
-def is_full(answer: Answer) -> bool:
-    """Cinder refuses what is over its quota with a 413."""
-    return answer.status == 413 and is_over_quota(answer)
 
 
 def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -108,38 +85,92 @@ def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {'volume-summary': total}
 
 
-#: Cinder looks at what an image is made of from here on.
-IMAGE_OF_SNAPSHOTS = (3, 46)
+class CreateVolume(Create):
+    """Create a volume: empty, or from a snapshot, a volume, a backup or an image."""
+
+    resource = VOLUME
+    unknown_zone = "Availability zone '{zone}' is invalid."
+
+    def resolve(self, creation: Creation) -> NamedPod | None:
+        """Find the pod of an image that is made of snapshots."""
+        call, volume = creation.call, creation.inner
+        if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
+            return None
+        return call.runtime.image_snapshots.pod_of(call, volume.get('imageRef') or volume.get('image_id'))
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        """The source, the group, and the volumes and servers of hints that ask for the same host."""
+        fields: dict[str, Resource] = {**_SOURCES, 'group_id': GROUP, 'consistencygroup_id': CONSISTENCYGROUP}
+        return [
+            *(ref for name, resource in fields.items() for ref in refs(resource, creation.inner.get(name))),
+            *hinted_refs(creation.document, 'same_host', VOLUME),
+            *hinted_refs(creation.document, 'local_to_instance', SERVER),
+        ]
+
+    def requested(self, creation: Creation) -> Requested:
+        """One volume, of the size and type in the body, or else of those of its source."""
+        call, volume = creation.call, creation.inner
+        source = self._source_amounts(creation)
+        size = whole(volume.get('size')) or source.get('gigabytes') or source.get('backup_gigabytes') or 0
+        found = volume_type(call, volume.get('volume_type') or type_in(source)) or default_type(call)
+        return Requested(
+            quota=typed({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
+            resources={'gigabytes': size},
+            extra_specs=found.extra_specs if found is not None else {},
+        )
+
+    def _source_amounts(self, creation: Creation) -> Amounts:
+        volume = creation.inner
+        if volume.get('size') and volume.get('volume_type'):
+            return {}
+        named = ((resource, volume[name]) for name, resource in _SOURCES.items() if volume.get(name))
+        return next((amounts_of(creation.call, resource, source_id) for resource, source_id in named), {})
+
+    def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
+        """The volume type, by name or id."""
+        name = creation.inner.get('volume_type') or DEFAULT_TYPE_NAME
+        return [('volume_type', name)] if isinstance(name, str) else []
+
+    def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
+        """The volumes of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
+        return hinted_refs(creation.document, 'different_host', VOLUME)
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('volumes', refused)
 
 
-def pod_of_image(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
-    """The body of a create, and the image it names with the pod that its snapshots are in, if it has any."""
-    if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
-        return document, None
-    image_id = at('volume', 'imageRef')(document) or at('volume', 'image_id')(document)
-    for snapshot_id in image_snapshots.snapshots_of(call, image_id):
-        try:
-            route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
-        except exception.NotFound:
-            continue
-        return document, (f'Image {image_id}', route.pod)
-    return document, None
+@dataclass(frozen=True)
+class GrowVolume(Forward):
+    """An action after which a volume counts for more."""
+
+    resource: Resource = VOLUME
+    quota_effect: QuotaEffect = GROWS_QUOTA
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error('volumes', refused)
 
 
-CREATE = Place(
-    VOLUME,
-    unknown_zone="Availability zone '{zone}' is invalid.",
-    is_full=is_full,
-    pins=pins,
-    near=near,
-    references=references,
-    by_name=pod_of_image,
-    needs=needs.of_volume,
-    refuse=over('volumes'),
-)
+class ExtendVolume(GrowVolume):
+    """Extend a volume."""
 
-FORWARD = Forward(VOLUME)
-DELETE = Forward(VOLUME, change=SHRINKS)
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        size = whole(at('os-extend', 'new_size')(call.json))
+        return growth(counted, typed({'gigabytes': size}, type_in(counted))) if counted else {}
+
+
+class RetypeVolume(GrowVolume):
+    """Change the type of a volume: the same amounts, of another type. Its snapshots are counted when it is done."""
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        found = volume_type(call, at('os-retype', 'new_type')(call.json))
+        if found is None:
+            return {}
+        plain = {name: counted[name] for name in TYPED if name in counted}
+        return growth(counted, typed(plain, found.name))
+
+
+_FORWARD = Forward(VOLUME)
+_RELEASE = Forward(VOLUME, RELEASES_QUOTA)
 
 _ACTIONS = (
     'os-set_image_metadata',
@@ -169,28 +200,31 @@ OPERATIONS = [
     Operation('volumes.list', 'GET', '/volumes', volume_list('/volumes', is_detailed=False)),
     Operation('volumes.list_detail', 'GET', '/volumes/detail', volume_list('/volumes/detail', is_detailed=True)),
     Operation('volumes.summary', 'GET', '/volumes/summary', Sum(join_summaries), min_version=(3, 12)),
-    Operation('volumes.create', 'POST', '/volumes', CREATE),
-    Operation('volumes.show', 'GET', '/volumes/{id}', FORWARD),
-    Operation('volumes.update', 'PUT', '/volumes/{id}', FORWARD),
-    Operation('volumes.delete', 'DELETE', '/volumes/{id}', DELETE),
-    *actions('volumes.action', '/volumes/{id}/action', FORWARD, *_ACTIONS),
-    *(action(key, Forward(VOLUME, change=change)) for key, change in changes.VOLUMES.items()),
+    Operation('volumes.create', 'POST', '/volumes', CreateVolume()),
+    Operation('volumes.show', 'GET', '/volumes/{id}', _FORWARD),
+    Operation('volumes.update', 'PUT', '/volumes/{id}', _FORWARD),
+    Operation('volumes.delete', 'DELETE', '/volumes/{id}', _RELEASE),
+    *actions('volumes.action', '/volumes/{id}/action', _FORWARD, *_ACTIONS),
+    action('os-extend', ExtendVolume()),
+    action('os-force_delete', _RELEASE),
+    action('os-retype', RetypeVolume()),
+    action('os-unmanage', _RELEASE),
     action('os-show_image_metadata', Forward(VOLUME, is_read=True)),
-    action('revert', Forward(VOLUME, others=named(SNAPSHOT, 'revert', 'snapshot_id')), (3, 40)),
-    action('os-reimage', FORWARD, (3, 68)),
-    action('os-attach', Forward(VOLUME, others=named(SERVER, 'os-attach', 'instance_uuid'))),
+    action('revert', Forward(VOLUME, other=BodyRef(SNAPSHOT, ('revert', 'snapshot_id'))), (3, 40)),
+    action('os-reimage', _FORWARD, (3, 68)),
+    action('os-attach', Forward(VOLUME, other=BodyRef(SERVER, ('os-attach', 'instance_uuid')))),
     action(
         'os-migrate_volume_completion',
-        Forward(VOLUME, others=named(VOLUME, 'os-migrate_volume_completion', 'new_volume')),
+        Forward(VOLUME, other=BodyRef(VOLUME, ('os-migrate_volume_completion', 'new_volume'))),
     ),
-    # What no row knows is refused by a pod in Cinder's words.
+    # An unknown action is refused by a pod in Cinder's words.
     Operation('volumes.action', 'POST', '/volumes/{id}/action', AskAny()),
-    Operation('volume_metadata.list', 'GET', '/volumes/{volume_id}/metadata', FORWARD),
-    Operation('volume_metadata.create', 'POST', '/volumes/{volume_id}/metadata', FORWARD),
-    Operation('volume_metadata.replace', 'PUT', '/volumes/{volume_id}/metadata', FORWARD),
-    Operation('volume_metadata.show', 'GET', '/volumes/{volume_id}/metadata/{id}', FORWARD),
-    Operation('volume_metadata.update', 'PUT', '/volumes/{volume_id}/metadata/{id}', FORWARD),
-    Operation('volume_metadata.delete', 'DELETE', '/volumes/{volume_id}/metadata/{id}', FORWARD),
-    Operation('volume_encryption.list', 'GET', '/volumes/{volume_id}/encryption', FORWARD),
-    Operation('volume_encryption.show', 'GET', '/volumes/{volume_id}/encryption/{id}', FORWARD),
+    Operation('volume_metadata.list', 'GET', '/volumes/{volume_id}/metadata', _FORWARD),
+    Operation('volume_metadata.create', 'POST', '/volumes/{volume_id}/metadata', _FORWARD),
+    Operation('volume_metadata.replace', 'PUT', '/volumes/{volume_id}/metadata', _FORWARD),
+    Operation('volume_metadata.show', 'GET', '/volumes/{volume_id}/metadata/{id}', _FORWARD),
+    Operation('volume_metadata.update', 'PUT', '/volumes/{volume_id}/metadata/{id}', _FORWARD),
+    Operation('volume_metadata.delete', 'DELETE', '/volumes/{volume_id}/metadata/{id}', _FORWARD),
+    Operation('volume_encryption.list', 'GET', '/volumes/{volume_id}/encryption', _FORWARD),
+    Operation('volume_encryption.show', 'GET', '/volumes/{volume_id}/encryption/{id}', _FORWARD),
 ]

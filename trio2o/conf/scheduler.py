@@ -92,21 +92,21 @@ Should be several times ``[xjob] usage_interval``.
         help='Zone for servers and volumes that name none. Default: any zone, the best pod of all.',
     ),
     cfg.BoolOpt(
-        'rebuild_on_no_valid_host',
+        'reschedule_on_no_valid_host',
         default=False,
         help="""
-Whether a server that a pod accepted, and then could not build for want of a host, is made anew in the next pod that
-will do, under the same id for the tenant.
+Whether a server that a pod accepted, and then could not build for want of a host, is created in the next suitable pod.
+The tenant keeps the id of the server.
 
-The process that served the request asks the pod for each new server's state until it is built, with the user's own
-token. What it needs for that, the request and the token, it keeps in memory alone.
+The process that served the request polls the pod with the user's own token until each new server is built. The request
+and the token that this takes are kept in memory alone.
 """,
     ),
     cfg.FloatOpt(
-        'rebuild_watch_seconds',
+        'reschedule_watch_seconds',
         default=300.0,
         min=1.0,
-        help='Seconds after which a new server is no longer watched. Related: ``rebuild_on_no_valid_host``.',
+        help='Seconds after which a new server is no longer polled. Related: ``reschedule_on_no_valid_host``.',
     ),
     cfg.IntOpt('max_attempts', default=3, min=1, help='Pods to try before a create is given up.'),
 ]

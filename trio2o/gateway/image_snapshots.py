@@ -1,57 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are made of snapshots of volumes: what is made from one has to be where the snapshots are.
+"""Images that are made of volume snapshots: what is created from one has to be in the pod of the snapshots.
 
-Such an image has no bytes, only a block device mapping, which never changes; so it is looked up once. A pod's
-Nova tells, as it shows images in its first version.
+Such an image has no bytes, only a block device mapping, which never changes; so it is read once. The first version of
+Nova's API shows images, so a pod's Nova is asked.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import Any
 
+from cachetools import LRUCache
 from oslo_utils import uuidutils
 
 from trio2o import exception
 from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.refs import NamedPod
 from trio2o.pods import headers as pod_headers
-from trio2o.resources import SERVER
-from trio2o.web.call import Answer, Call
-
-#: Images whose snapshots are remembered; most have none.
-MOST = 10000
-
-_snapshots: OrderedDict[str, tuple[str, ...]] = OrderedDict()
-_lock = threading.Lock()
+from trio2o.resources import SERVER, SNAPSHOT
+from trio2o.web.call import Call
 
 
-def snapshots_of(call: Call, image_id: Any) -> tuple[str, ...]:
-    """Ids of the volume snapshots that an image is made of; none if there is nobody to tell."""
-    if not isinstance(image_id, str) or not uuidutils.is_uuid_like(image_id):
-        return ()
-    if len(call.runtime.registry.snapshot().pods) < 2:
-        return ()
-    known = _snapshots.get(image_id)
-    if known is None:
-        known = _read(call, image_id)
-        if known is None:
+class ImageSnapshots:
+    """Finds the snapshots of images. One a process, as it keeps what it has found."""
+
+    #: Images to remember; most are made of no snapshots.
+    MAX_IMAGES = 10000
+
+    def __init__(self) -> None:
+        self._snapshots: LRUCache[str, tuple[str, ...]] = LRUCache(self.MAX_IMAGES)
+        self._lock = threading.Lock()
+
+    def pod_of(self, call: Call, image_id: Any) -> NamedPod | None:
+        """Return the pod of the snapshots that an image is made of; None if it is made of none."""
+        for snapshot_id in self.ids(call, image_id):
+            try:
+                route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
+            except exception.NotFound:
+                continue
+            return f'Image {image_id}', route.pod
+        return None
+
+    def ids(self, call: Call, image_id: Any) -> tuple[str, ...]:
+        """Return the ids of the snapshots that an image is made of; none as well if no pod shows the image."""
+        if not isinstance(image_id, str) or not uuidutils.is_uuid_like(image_id):
             return ()
-        with _lock:
-            _snapshots[image_id] = known
-            while len(_snapshots) > MOST:
-                _snapshots.popitem(last=False)
-    return known
+        if len(call.runtime.registry.snapshot().pods) < 2:
+            return ()
+        with self._lock:
+            known = self._snapshots.get(image_id)
+        if known is not None:
+            return known
+        found = _read(call, image_id)
+        if found is not None:
+            with self._lock:
+                self._snapshots[image_id] = found
+        return found or ()
 
 
 def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
-    """Ask for an image; None if nobody shows it."""
+    """Read an image from the first pod that answers; None if no pod shows it."""
     drop = ('content-type', 'if-match', 'openstack-api-version')
     headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
     path = f'/{call.context.project_id}/images/{image_id}'
     for pod in call.runtime.registry.snapshot().asked(SERVER.service):
         try:
-            answer: Answer = call.runtime.client.send(
+            answer = call.runtime.client.send(
                 pod, SERVER.service, 'GET', path, headers, timeout=call.runtime.conf.pods.probe_timeout
             )
         except exception.PodError:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a new resource takes: of the tenant's quota, and of whichever pod it goes to.
+"""The resources that a create requests: of the tenant's quota, and of the pod that it goes to.
 
-The services read it out of a request's body; flavors and volume types are those that are wanted everywhere, as
-the database has them. What is not recorded there, as what a pod has had since before it came here, a pod tells.
+The nouns read them from a request's body with the functions here. Flavors and volume types are those of the database,
+as Trio2o replicates them. A pod is called for one that the database does not have, because it was made in the pod
+before that joined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -20,32 +21,29 @@ from trio2o.web.call import Call
 
 
 @dataclass(frozen=True)
-class Needs:
-    """:ivar quota: amounts by quota resource, for one of what the request makes
-    :ivar resources: amounts that the scheduler reckons with, for all that the request makes
+class Requested:
+    """The resources that a create requests; what cannot be read from a body that a pod will refuse is left out.
+
+    :ivar quota: amounts by quota resource, for one of the resources that the request makes
+    :ivar resources: amounts by resource class (``VCPU``, ``gigabytes``), for all that the request makes
     :ivar extra_specs: of the flavor or the volume type, by their whole names
-    :ivar count: how many alike the request makes
-    :ivar least: how many of them will do
+    :ivar count: how many resources the request makes
+    :ivar min_count: how many of them are enough
     """
 
     quota: Mapping[str, int] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
-    least: int = 1
+    min_count: int = 1
 
 
-#: (call, document) -> what it needs. What cannot be read out of a body that a pod is going to refuse is nothing.
-ReadNeeds = Callable[[Call, Any], Needs]
-
-NOTHING = Needs()
-
-#: What volumes are of for which nobody named a type, unless the project has another.
+#: The type of volumes whose body names none, unless the project has its own default.
 _DEFAULT = '__DEFAULT__'
 
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
-    """The flavor that a body refers to by its id or URL; None if there is none."""
+    """Return the flavor that a body refers to by its id or URL; None if there is none."""
     if not isinstance(reference, str | int) or not _is_readable(str(reference)):
         return None
     flavor_id = str(reference).rsplit('/', 1)[-1]
@@ -60,7 +58,7 @@ def flavor(call: Call, reference: Any) -> Flavor | None:
 
 
 def volume_type(call: Call, reference: Any) -> VolumeType | None:
-    """The volume type that a body names; None if there is none."""
+    """Return the volume type that a body names; None if there is none."""
     if not isinstance(reference, str) or not _is_readable(reference):
         return None
     found = recorded_type(call.runtime.db, reference)
@@ -73,25 +71,25 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
 
 
 def _is_readable(text: str) -> bool:
-    """Whether it can be a name or an id, and be looked up at all."""
-    return text.isprintable() and 0 < len(text) <= _LONGEST
+    """Return whether a text can be a name or an id, so that it can be looked up."""
+    return text.isprintable() and 0 < len(text) <= _MAX_LENGTH
 
 
-_LONGEST = 512
-#: More than any pod takes, and far less than counters hold.
-_MOST = 0x7FFFFFFF
+_MAX_LENGTH = 512
+#: More than any pod accepts, and far less than the counters hold.
+_MAX_NUMBER = 0x7FFFFFFF
 
 
 def default_type(call: Call) -> VolumeType | None:
-    """The type of a volume of this project for which none was named."""
+    """Return the type that a new volume of the project gets if its body names none."""
     own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
     return volume_type(call, own['volume_type'] if own else _DEFAULT)
 
 
 def whole(value: Any, default: int = 0) -> int:
-    """A number out of a body, which may be text; what is none, or less than none, is the default."""
+    """Return a whole number of a body, which may be text; the default for anything else and for negative numbers."""
     if isinstance(value, bool):
         return default
     if isinstance(value, str):
         value = int(value) if value.strip().isdecimal() and len(value) < 30 else default
-    return min(value, _MOST) if isinstance(value, int) and value >= 0 else default
+    return min(value, _MAX_NUMBER) if isinstance(value, int) and value >= 0 else default

@@ -22,7 +22,7 @@ from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of
 from trio2o.gateway.call_pods import ask_pods, must_be_complete, pods_of, send_in, with_id
 from trio2o.gateway.handlers.list import headers_of_many
 from trio2o.gateway.translate import PodNames, zone_up
-from trio2o.nova_apigw.hypervisors import BY_HOST, hosts_seen, remember
+from trio2o.nova_apigw.hypervisors import BY_HOST, remember
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
 from trio2o.web.call import Answer, Call, dump_json
@@ -58,7 +58,7 @@ def of_pod(call: Call, pod: PodView) -> Item:
         'id': pod.record.number,
         'name': f'{PREFIX}{pod.name}',
         ZONE: pod.zone,
-        'hosts': hosts_seen(call, pod),
+        'hosts': call.runtime.compute_hosts.of(pod),
         'metadata': {ZONE: pod.zone},
         'created_at': _shown(pod.record.created_at),
         'updated_at': _shown(pod.record.updated_at),

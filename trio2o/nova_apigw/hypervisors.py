@@ -3,14 +3,9 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
-from oslo_db import exception as db_exc
-
-from trio2o.db import errors, pod_hosts
 from trio2o.gateway.admin.by_id import ForwardInfra
 from trio2o.gateway.admin.by_name import ForwardNamed, NameSource
 from trio2o.gateway.admin.ids import Kind, split_name
@@ -22,8 +17,6 @@ from trio2o.pods.registry import PodView
 from trio2o.resources import Item
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
-
-LOG = logging.getLogger(__name__)
 
 
 def rename(item: Item, names: PodNames) -> None:
@@ -51,35 +44,17 @@ COMPUTE = 'nova-compute'
 #: From here on what cannot be reached is listed, with what is known of it.
 UNKNOWN_FROM = (2, 69)
 
-#: Seconds after which what is recorded of a pod is recorded again, as others may have.
-_RECORD_AGAIN = 300.0
-#: What this process recorded of a pod last, and when.
-_recorded: dict[str, tuple[list[str], float]] = {}
-
 
 def remember(call: Call, pod: PodView, services: list[Item]) -> None:
-    """Note the compute hosts of a pod out of all of its compute services."""
-    found = sorted({str(item.get('host')) for item in services if item.get('binary') == COMPUTE})
-    known, since = _recorded.get(pod.id, ([], 0.0))
-    if known == found and time.monotonic() - since < _RECORD_AGAIN:
-        return
-    try:
-        pod_hosts.set_(call.runtime.db, pod.id, found)
-    except (db_exc.DBError, errors.NotFound, ValueError):
-        LOG.exception('the compute hosts of pod %s could not be recorded', pod.name)
-        return
-    _recorded[pod.id] = (found, time.monotonic())
+    """Record the compute hosts of a pod, given all of its compute services."""
+    hosts = sorted({str(item.get('host')) for item in services if item.get('binary') == COMPUTE})
+    call.runtime.compute_hosts.record(pod, hosts)
 
 
 def remember_listed(call: Call, pod: PodView, services: list[Item]) -> None:
-    """The same out of a list, unless that shows a part only."""
+    """Record them from a list of services, unless the query narrows that."""
     if all(name == 'binary' and value == COMPUTE for name, value in call.query):
         remember(call, pod, services)
-
-
-def hosts_seen(call: Call, pod: PodView) -> list[str]:
-    """Compute hosts a pod had when it was last listed. It is all that can be told of a pod that is away."""
-    return pod_hosts.get(call.runtime.db, pod.id)
 
 
 def unknown_services(call: Call, pods: list[PodView]) -> list[Item]:
@@ -93,7 +68,7 @@ def unknown_services(call: Call, pods: list[PodView]) -> list[Item]:
     return [
         {'binary': COMPUTE, 'host': name, 'status': 'UNKNOWN'}
         for pod in pods
-        for name in hosts_seen(call, pod)
+        for name in call.runtime.compute_hosts.of(pod)
         if (only is None or only.id == pod.id) and host in (None, name)
     ]
 

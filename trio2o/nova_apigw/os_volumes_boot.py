@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny
 from trio2o.nova_apigw.servers.actions import handler_of
-from trio2o.nova_apigw.servers.create import CREATE
-from trio2o.nova_apigw.servers.forward import DELETE, FORWARD
+from trio2o.nova_apigw.servers.create import CreateServer
+from trio2o.nova_apigw.servers.forward import ForwardServer
 from trio2o.nova_apigw.servers.list import server_list
 from trio2o.web.operations import Handler, Operation
 
@@ -32,10 +32,10 @@ def _row(name: str, method: str, path: str, handler: Handler) -> Operation:
 OPERATIONS = [
     _row('list', 'GET', '', server_list('/servers', is_detailed=False)),
     _row('list_detail', 'GET', '/detail', server_list('/servers', is_detailed=True)),
-    _row('create', 'POST', '', CREATE),
-    _row('show', 'GET', '/{id}', FORWARD),
-    _row('update', 'PUT', '/{id}', FORWARD),
-    _row('delete', 'DELETE', '/{id}', DELETE),
+    _row('create', 'POST', '', CreateServer()),
+    _row('show', 'GET', '/{id}', ForwardServer()),
+    _row('update', 'PUT', '/{id}', ForwardServer()),
+    _row('delete', 'DELETE', '/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
     _row('action', 'POST', '/{id}/action', AskAny()),
     *(
         Operation(

@@ -8,21 +8,22 @@ snapshots are where their routings say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.call_pod import ask_any, names_of, send
 from trio2o.gateway.call_pods import pods_of
-from trio2o.gateway.handlers.create import Place, pin_if
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import AskAny, Forward
 from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.refs import Ref, refs
+from trio2o.gateway.requested import Requested, default_type, volume_type, whole
 from trio2o.gateway.translate import answer_up
-from trio2o.nova_apigw import needs
-from trio2o.nova_apigw.refusals import too_many
-from trio2o.nova_apigw.servers.create import is_full
-from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME, Resource
+from trio2o.nova_apigw.quota_errors import over_quota_error
+from trio2o.quota.amounts import type_in, typed
+from trio2o.quota.claims import Refused
+from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
 
@@ -52,6 +53,43 @@ class AskUntilFound:
         return missing or ask_any(call)
 
 
+class CreateProxiedVolume(Create):
+    """Create a volume through Nova."""
+
+    resource = PROXIED_VOLUME
+    unknown_zone = "Availability zone '{zone}' is invalid."
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(SNAPSHOT, creation.inner.get('snapshot_id'))
+
+    def requested(self, creation: Creation) -> Requested:
+        volume = creation.inner
+        found = volume_type(creation.call, volume.get('volume_type')) or default_type(creation.call)
+        amounts = {'volumes': 1, 'gigabytes': whole(volume.get('size'))}
+        return Requested(quota=typed(amounts, found.name if found is not None else None))
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error(refused)
+
+
+class CreateProxiedSnapshot(Create):
+    """Create a volume snapshot through Nova."""
+
+    resource = PROXIED_SNAPSHOT
+    zone_field = ''
+    is_dependent = True
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        return refs(VOLUME, creation.inner.get('volume_id'))
+
+    def requested(self, creation: Creation) -> Requested:
+        volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
+        return Requested(quota=typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume)))
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error(refused)
+
+
 _ANY = AskAny()
 _FOUND = AskUntilFound()
 
@@ -61,14 +99,6 @@ def _rows(
 ) -> list[Operation]:
     """:param rows: name, method, and what follows the path"""
     return [Operation(f'{noun}.{name}', method, path + rest, handler, max_version=last) for name, method, rest in rows]
-
-
-def snapshot_pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    return pin_if(VOLUME, document['snapshot'].get('volume_id'))
-
-
-def volume_pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    return pin_if(SNAPSHOT, document['volume'].get('snapshot_id'))
 
 
 _LIST = ('list', 'GET', '')
@@ -119,34 +149,8 @@ OPERATIONS = [
     *_rows('security_group_rules', '/os-security-group-rules', _FOUND, _CREATE, _DELETE),
     *_rows('volumes', '/os-volumes', Slices(PROXIED_VOLUME, newest_first=True), _LIST, _DETAIL),
     *_rows('volumes', '/os-volumes', Forward(PROXIED_VOLUME), _SHOW, _DELETE),
-    *_rows(
-        'volumes',
-        '/os-volumes',
-        Place(
-            PROXIED_VOLUME,
-            unknown_zone="Availability zone '{zone}' is invalid.",
-            is_full=is_full,
-            pins=volume_pins,
-            needs=needs.of_proxied_volume,
-            refuse=too_many,
-        ),
-        _CREATE,
-    ),
+    *_rows('volumes', '/os-volumes', CreateProxiedVolume(), _CREATE),
     *_rows('snapshots', '/os-snapshots', Slices(PROXIED_SNAPSHOT, newest_first=True), _LIST, _DETAIL),
     *_rows('snapshots', '/os-snapshots', Forward(PROXIED_SNAPSHOT), _SHOW, _DELETE),
-    *_rows(
-        'snapshots',
-        '/os-snapshots',
-        Place(
-            PROXIED_SNAPSHOT,
-            unknown_zone='',
-            is_full=is_full,
-            pins=snapshot_pins,
-            zone_field='',
-            needs_pin=True,
-            needs=needs.of_proxied_snapshot,
-            refuse=too_many,
-        ),
-        _CREATE,
-    ),
+    *_rows('snapshots', '/os-snapshots', CreateProxiedSnapshot(), _CREATE),
 ]

@@ -40,8 +40,8 @@ class PodRequest:
     unusable: Mapping[str, str] = field(default_factory=dict)
     resource_type: str = ''
 
-    def fewer(self, count: int) -> PodRequest:
-        """The same for fewer of what it makes."""
+    def with_count(self, count: int) -> PodRequest:
+        """Return the same request for another number of resources."""
         resources = {name: amount // self.count * count for name, amount in self.resources.items()}
         return replace(self, count=count, resources=resources)
 

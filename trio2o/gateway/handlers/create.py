@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""create: choose a pod, send, record; the next pod if one cannot be reached or refuses for want of room."""
+"""Create a resource in the best pod: read the request, claim quota, choose pods, send, record.
+
+``Create.__call__`` is the flow of every create, and it is not overridden. What differs from resource to resource is a
+subclass next to the resource's rows, as ``CreateVolume`` in ``cinder_apigw/volumes.py``. Its class attributes say what
+is constant, its methods are the hooks below, which are listed in the order in which they are called.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from trio2o import exception, job_types
 from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of, send
-from trio2o.gateway.claiming import Claiming, Refuse, asked_by
-from trio2o.gateway.handlers.forward import disagreement
-from trio2o.gateway.requested import NOTHING, Needs, ReadNeeds
+from trio2o.gateway.claiming import RequestClaim, quota_claim
+from trio2o.gateway.pod_quota import is_over_quota, report_limit
+from trio2o.gateway.refs import NamedPod, Ref, disagreement
+from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
 from trio2o.pods.registry import PodView
+from trio2o.quota.claims import Asked, Refused
 from trio2o.resources import Item, Resource
 from trio2o.routing.locator import Route
 from trio2o.scheduler.spec import PodRequest
@@ -26,152 +33,215 @@ LOG = logging.getLogger(__name__)
 #: Both services refuse longer names of zones, in words of their own.
 MAX_ZONE_LENGTH = 255
 
-#: Seconds after which a pod that did not answer is looked at once more, and then once more.
+#: Seconds after which a job looks into a pod that did not answer a create: once, and then once more.
 LOOKS_AGAIN = [10, 60]
 
-#: (resource, id): the new one has to be in the pod of that one.
-Pins = Callable[[Any], Iterable[tuple[Resource, str]]]
-#: (call, document) -> the document in the terms of the pod that it names otherwise than by an id, as by a host;
-#: what names it; and that pod.
-ByName = Callable[[Call, Any], tuple[Any, tuple[str, PodView] | None]]
-#: (document, answer) -> query of the list that shows all that came into being with what was made, or None.
-Siblings = Callable[[Any, Any], str | None]
-#: (document, count) -> the document for as many as that.
-Fewer = Callable[[Any, int], Any]
-#: (kind, key) of replicated objects a body refers to.
-References = Callable[[Any], Iterable[tuple[str, str]]]
-#: (call, document, pod, names): for as long as it is sent, the names with what the body refers to that stands in
-#: several pods; or the pod's refusal to have that.
-Joins = Callable[[Call, Any, PodView, PodNames], AbstractContextManager[PodNames | Answer]]
-#: (place, call, document, request, answer): told of what was created in a pod that the scheduler chose.
-Follow = Callable[['Place', Call, Any, PodRequest, Answer], None]
+
+class PodRefused(Exception):
+    """A pod refused what has to be there before it can create the resource.
+
+    :ivar answer: the pod's answer, which is treated like one to the create itself
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f'answered {answer.status}')
+        self.answer = answer
+
+
+@dataclass
+class Creation:
+    """The state of one create while it is served.
+
+    :ivar call: the call; its body is always that of ``document``
+    :ivar document: the parsed body
+    :ivar key: key of the object in the document that describes the new resource
+    :ivar zone: the availability zone it has to be in; empty: any
+    :ivar host: what follows the zone in the body, for services that let an admin write ``zone:host:node``
+    :ivar pod: the one pod that will do, as it holds something that the body refers to; None: any pod of the zone
+    :ivar soft_pods: ids of the pods that are preferred, if the scheduler lets them
+    :ivar requested: the resources that the request takes
+    :ivar request: what the scheduler selects pods by
+    :ivar claim: what the quota grants
+    """
+
+    call: Call
+    document: Any
+    key: str
+    zone: str = ''
+    host: str = ''
+    pod: PodView | None = None
+    soft_pods: frozenset[str] = frozenset()
+    requested: Requested = field(default_factory=Requested)
+    request: PodRequest = field(init=False)
+    claim: RequestClaim = field(init=False)
+
+    @property
+    def inner(self) -> Item:
+        """The object that describes the new resource."""
+        inner: Item = self.document[self.key]
+        return inner
+
+    def change_body(self, document: Any) -> None:
+        """Continue with another body."""
+        if document is not self.document:
+            self.call, self.document = self.call.with_body(document), document
 
 
 @dataclass(frozen=True)
-class Place:
-    """Create a resource in the best pod.
+class Create:
+    """Create a resource in the best pod; the next pod if one cannot be reached or is out of capacity.
 
-    :ivar body_key: key of the object in the body that describes the new resource
-    :ivar pins: what the body refers to that ties it to a pod
-    :ivar known_pins: the same, where it need not be anything of this cloud: only what has a routing counts
-    :ivar near: what the body refers to that is best judged where it is, but keeps nothing from being elsewhere
-    :ivar references: what the body refers to that must exist in whichever pod it is
-    :ivar unknown_zone: text of the 400 for a zone nobody has, with ``{zone}``
-    :ivar zone_field: field of the object that names the zone; empty: it has none
-    :ivar needs_pin: whether it always belongs to something that exists
-    :ivar has_host_after_zone: whether the zone may be written ``zone:host:node``
-    :ivar is_full: whether a pod's refusal means that it has no room, and another may have
-    :ivar by_name: finds what the body names, of a pod, that has no id of ours
-    :ivar siblings: tells where to read what else came into being
-    :ivar joins: sees that a pod has what the body refers to that may stand in several
-    :ivar needs: tells what is needed of the quota and of a pod
-    :ivar refuse: how the service refuses what is over the quota
-    :ivar fewer: the document for fewer resources than it asks for
-    :ivar follow: sees what becomes of it
+    :cvar resource: the kind of resource
+    :cvar body_key: key of the object in the body that describes the new resource; empty: ``resource.member``
+    :cvar zone_field: field of that object that names the availability zone; empty: it has none
+    :cvar unknown_zone: text of the 400 for a zone that no pod is in, with ``{zone}``
+    :cvar refuses_null_zone: whether the service refuses a zone that is null, instead of choosing one
+    :cvar is_dependent: whether it always belongs to something that exists, as a snapshot does to its volume
     """
 
-    resource: Resource
-    unknown_zone: str
-    is_full: Callable[[Answer], bool]
-    pins: Pins | None = None
-    known_pins: Pins | None = None
-    near: Pins | None = None
-    references: References | None = None
-    body_key: str = ''
-    zone_field: str = 'availability_zone'
-    has_host_after_zone: bool = False
-    needs_pin: bool = False
-    by_name: ByName | None = None
-    siblings: Siblings | None = None
-    needs: ReadNeeds | None = None
-    joins: Joins | None = None
-    refuse: Refuse | None = None
-    fewer: Fewer | None = None
-    follow: Follow | None = None
+    resource: ClassVar[Resource]
+    body_key: ClassVar[str] = ''
+    zone_field: ClassVar[str] = 'availability_zone'
+    unknown_zone: ClassVar[str] = ''
+    refuses_null_zone: ClassVar[bool] = False
+    is_dependent: ClassVar[bool] = False
+
+    # -- hooks, in calling order --
+
+    def resolve(self, creation: Creation) -> NamedPod | None:
+        """Return the pod of what the body names otherwise than by a routed id, as a host or an image.
+
+        May change the body, as from a qualified host name to that of the pod.
+
+        :raises PinsDisagree: the body names such things of different pods
+        """
+        return None
+
+    def split_zone(self, text: str) -> tuple[str, str]:
+        """Split the text of the zone field into the zone and the host that follows it."""
+        return text, ''
+
+    def affinity_refs(self, creation: Creation) -> Iterable[Ref]:
+        """Return the resources that the new one has to be in the pod of."""
+        return ()
+
+    def known_affinity_refs(self, creation: Creation) -> Iterable[Ref]:
+        """Return further affinity refs that only count if a routing is known, as they may be ids of other clouds."""
+        return ()
+
+    def requested(self, creation: Creation) -> Requested:
+        """Return the amounts of quota and of a pod's resources that the request takes."""
+        return Requested()
+
+    def replicated_refs(self, creation: Creation) -> Iterable[tuple[str, str]]:
+        """Return (kind, key) of the replicated objects that have to exist in whichever pod is chosen."""
+        return ()
+
+    def soft_affinity_refs(self, creation: Creation) -> Iterable[Ref]:
+        """Return resources whose pods are preferred, but not required."""
+        return ()
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        """Return the error of the service for a request that the quota does not allow."""
+        return exception.Forbidden(f'Quota exceeded for {refused}')
+
+    def with_count(self, creation: Creation, count: int) -> Any:
+        """Return the body for fewer resources than requested, if ``Requested.min_count`` allows fewer."""
+        return creation.document
+
+    def prepared_in(self, creation: Creation, pod: PodView, names: PodNames) -> AbstractContextManager[PodNames]:
+        """Return a context manager that keeps a pod ready for the create while that is sent.
+
+        It yields ``names``, with the ids in this pod of what the body refers to.
+
+        :raises PodRefused: the pod refuses what is missing there
+        :raises PodNotReached: the pod cannot be made ready now; the next one is tried
+        """
+        return nullcontext(names)
+
+    def is_out_of_capacity(self, answer: Answer) -> bool:
+        """Return whether a pod's refusal means that another pod may still have room."""
+        return is_over_quota(answer)
+
+    def batch_query(self, creation: Creation, answer: Answer) -> str | None:
+        """Return the query of the list that shows everything the request made; None if the answer shows all."""
+        return None
+
+    def created(self, creation: Creation, answer: Answer) -> None:
+        """Continue after a pod has accepted the create and the routing is recorded."""
+
+    # -- the flow --
 
     def __call__(self, call: Call) -> Answer:
-        document = call.json
-        inner = document.get(self.body_key or self.resource.member) if isinstance(document, dict) else None
+        document, key = call.json, self.body_key or self.resource.member
+        inner = document.get(key) if isinstance(document, dict) else None
         if not isinstance(inner, dict) or not self._has_readable_zone(inner):
-            return self._as_a_pod_says(call)
-        named = None
-        if self.by_name is not None:
-            document, named = self.by_name(call, document)
-            if document is not call.json:
-                call = call.with_body(document)
-                inner = document[self.body_key or self.resource.member]
-        zone, rest = self._zone(call, inner)
-        pod = self._pod(self._pinned(call, document, zone), named, zone)
-        if pod is None and not zone:
-            zone = self._default_zone(call)
-        needs = self.needs(call, document) if self.needs is not None else NOTHING
-        references = list(self.references(document)) if self.references is not None else []
-        request = PodRequest(
-            self.resource.service,
-            call.context.project_id or '',
-            zone,
-            resources=needs.resources,
-            count=needs.count,
-            extra_specs=needs.extra_specs,
-            resource_type=self.resource.type,
-            unusable=call.runtime.replicator.unusable(references, call.context.user_id or ''),
-        )
-        if pod is not None:
-            if pod.id in request.unusable:
-                LOG.warning('no new %s in pod %s: %s', self.resource.type, pod.name, request.unusable[pod.id])
-                what = request.unusable[pod.id].partition(':')[0]
-                raise exception.BadRequest(
-                    f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} that '
-                    f'{what} cannot be used in.'
-                )
-            if not pod.takes_new and not self.needs_pin:
-                raise exception.ServiceUnavailable(
-                    f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
-                    'that takes no new resources.'
-                )
-            only = [pod]
-            return self._create_in(call, lambda request: only, document, rest, request, needs)
-        if self.needs_pin:
-            return ask_any(call)
-        near = self._near(call, document)
-
-        def choose(request: PodRequest) -> list[PodView]:
-            pods = sorted(call.runtime.scheduler.select(request), key=lambda pod: pod.id not in near)
-            return pods[: call.runtime.conf.scheduler.max_attempts]
-
-        answer = self._create_in(call, choose, document, rest, request, needs)
-        if self.follow is not None and not rest and answer.is_ok:
-            self.follow(self, call, document, request, answer)
+            return self._refused_by_any_pod(call, key)
+        creation = Creation(call, document, key)
+        named = self.resolve(creation)
+        creation.zone, creation.host = self._zone(creation)
+        creation.pod = self._pod(creation, named)
+        if creation.pod is None and not creation.zone:
+            creation.zone = self._default_zone(call)
+        creation.requested = self.requested(creation)
+        creation.request = self._pod_request(creation)
+        if creation.pod is not None:
+            self._check_usable(creation, creation.pod)
+        elif self.is_dependent:
+            return ask_any(creation.call)
+        else:
+            creation.soft_pods = self._soft_pods(creation)
+        # Like Nova, claim before scheduling: the scheduler only sees what the quota allows.
+        with quota_claim(call, self._asked(creation), self.over_quota_error) as creation.claim:
+            if creation.claim.count < creation.requested.count:
+                creation.change_body(self.with_count(creation, creation.claim.count))
+                creation.request = creation.request.with_count(creation.claim.count)
+            pods = self._choose(creation)
+            if not pods:
+                raise self._none_left(creation.request.zone)
+            answer = self._try(creation, pods)
+        if answer.is_ok:
+            self.created(creation, answer)
         return answer
 
-    def create_once(self, call: Call, pod: PodView, document: Any) -> Answer:
-        """Create it in one pod, and record nothing. :returns: the pod's answer in its own terms
+    def create_in(self, creation: Creation, pod: PodView) -> Answer:
+        """Create the resource in one pod without claim, translation or record.
 
+        :returns: the pod's own answer
         :raises PodError: the pod was not reached, or gave no answer
         """
-        if pod.behind and self.references is not None:
-            pod = call.runtime.replicator.ensure(pod, list(self.references(document)))
-        names = names_of(call, pod)
-        inner = document[self.body_key or self.resource.member]
-        body = self._body_for(call.with_body(document), document, inner, '', pod, names)
-        return send(call, pod, names=names, body=body)
+        pod = self._with_replicated_refs(creation, pod)
+        names = names_of(creation.call, pod)
+        return send(creation.call, pod, names=names, body=self._body_for(creation, pod, names))
 
-    def _as_a_pod_says(self, call: Call) -> Answer:
+    # -- before any pod is called --
+
+    def _refused_by_any_pod(self, call: Call, key: str) -> Answer:
+        """Let a pod say in its service's words what is wrong with a body that cannot be read."""
         answer = ask_any(call)
         if answer.status == 500 and not call.body.strip():
-            # Cinder takes no body at all for a fault of its own.
-            key = self.body_key or self.resource.member
+            # Cinder answers a missing body with an internal error.
             raise exception.BadRequest(f"Missing required element '{key}' in request body.")
         return answer
 
     def _has_readable_zone(self, inner: Item) -> bool:
-        """Whether the zone is one that there may be; of any other a pod has something to say."""
+        """Return whether the zone can be one; any other is refused by a pod."""
         zone = inner.get(self.zone_field)
-        # Some pods take an empty one for none: what they make of it has to be recorded, and to count.
+        # An empty zone is readable: some pods take it for none, and then the new resource has to be recorded.
         return zone is None or (isinstance(zone, str) and len(zone) <= MAX_ZONE_LENGTH)
 
+    def _zone(self, creation: Creation) -> tuple[str, str]:
+        """Return the requested zone and the host that follows it.
+
+        :raises BadRequest: no pod is in that zone
+        """
+        zone, host = self.split_zone(creation.inner.get(self.zone_field) or '')
+        if zone and zone not in creation.call.runtime.registry.snapshot().zones:
+            raise exception.BadRequest(self.unknown_zone.format(zone=zone))
+        return zone, host
+
     def _default_zone(self, call: Call) -> str:
-        """The zone for what names none and refers to nothing that is in one.
+        """Return the zone for a body that names none and refers to nothing that is in one.
 
         :raises BadRequest: no pod is in that zone
         """
@@ -180,187 +250,225 @@ class Place:
             raise exception.BadRequest(self.unknown_zone.format(zone=zone))
         return zone
 
-    def _zone(self, call: Call, inner: Item) -> tuple[str, str]:
-        """The zone asked for and what follows it.
+    def _pod(self, creation: Creation, named: NamedPod | None) -> PodView | None:
+        """Return the pod that holds what the body refers to, by id or by name.
 
-        :raises BadRequest: no pod is in that zone
+        :raises PinsDisagree: the references lead to two pods, or to another zone than the requested one
         """
-        text = inner.get(self.zone_field) or ''
-        zone, colon, rest = text.partition(':') if self.has_host_after_zone else (text, '', '')
-        if zone and zone not in call.runtime.registry.snapshot().zones:
-            raise exception.BadRequest(self.unknown_zone.format(zone=zone))
-        return zone, colon + rest
-
-    def _pod(
-        self, pinned: tuple[Resource, Route] | None, named: tuple[str, PodView] | None, zone: str
-    ) -> PodView | None:
-        """The pod that what the body refers to is in, by id or by name.
-
-        :raises PinsDisagree: two pods, or another zone than the one asked for
-        """
+        first = self._first_affinity(creation)
         if named is None:
-            return pinned[1].pod if pinned is not None else None
+            return first[1].pod if first is not None else None
         title, pod = named
-        if zone and pod.zone != zone:
-            raise exception.PinsDisagree(f'{title} is in availability zone {pod.zone}, not in {zone}.')
-        if pinned is not None and pinned[1].pod.id != pod.id:
-            resource, route = pinned
+        if creation.zone and pod.zone != creation.zone:
+            raise exception.PinsDisagree(f'{title} is in availability zone {pod.zone}, not in {creation.zone}.')
+        if first is not None and first[1].pod.id != pod.id:
+            resource, route = first
             raise exception.PinsDisagree(
                 f'{title} and {resource.title.lower()} {route.top_id} are in different parts of this cloud; they '
                 'cannot be used together.'
             )
         return pod
 
-    def _near(self, call: Call, document: Any) -> set[str]:
-        """Ids of the pods with what the new one is to be apart from: best judged there, and any other will do."""
-        found = set()
-        for resource, near_id in self.near(document) if self.near else ():
-            try:
-                found.add(call.runtime.locator.find(call, resource, near_id).pod.id)
-            except (exception.NotFound, exception.ServiceUnavailable):
-                continue
-        return found
+    def _first_affinity(self, creation: Creation) -> tuple[Resource, Route] | None:
+        """Return the first affinity ref with its routing, after checking that all others are in the same pod.
 
-    def _pinned(self, call: Call, document: Any, zone: str) -> tuple[Resource, Route] | None:
-        """The first of what the body refers to by its id, which all the others are with.
-
-        :raises PinsDisagree: two pods, or another zone than the one asked for
+        :raises PinsDisagree: the refs are in two pods, or in another zone than the requested one
         """
         first: tuple[Resource, Route] | None = None
-        for resource, pin_id, route in self._routes(call, document):
-            if zone and route.pod.zone != zone:
+        for resource, ref_id, route in self._affinity_routes(creation):
+            if creation.zone and route.pod.zone != creation.zone:
                 raise exception.PinsDisagree(
-                    f'{resource.title} {pin_id} is in availability zone {route.pod.zone}, not in {zone}.'
+                    f'{resource.title} {ref_id} is in availability zone {route.pod.zone}, not in {creation.zone}.'
                 )
             if first is not None and first[1].pod.id != route.pod.id:
                 raise disagreement(
-                    (first[0].title, first[1].top_id, first[1].pod.zone), (resource.title, pin_id, route.pod.zone)
+                    (first[0].title, first[1].top_id, first[1].pod.zone), (resource.title, ref_id, route.pod.zone)
                 )
             first = first or (resource, route)
         return first
 
-    def _routes(self, call: Call, document: Any) -> Iterable[tuple[Resource, str, Route]]:
-        """Where the pins are that are anywhere the caller may know of; of all others a pod knows nothing either."""
-        locator = call.runtime.locator
-        for resource, pin_id in self.pins(document) if self.pins else ():
-            try:
-                yield resource, pin_id, locator.find(call, resource, pin_id)
-            except exception.NotFound:
-                continue  # a pod says it better
-        for resource, pin_id in self.known_pins(document) if self.known_pins else ():
-            route = locator.look_up(resource.type, pin_id)
-            if route is not None and route.is_live and route.is_known_to(call):
-                yield resource, pin_id, route
+    def _affinity_routes(self, creation: Creation) -> Iterable[tuple[Resource, str, Route]]:
+        """Find the pods of the affinity refs that the caller may know of.
 
-    def _create_in(
-        self,
-        call: Call,
-        choose: Callable[[PodRequest], list[PodView]],
-        document: Any,
-        rest: str,
-        request: PodRequest,
-        needs: Needs,
-    ) -> Answer:
-        """Claim what is needed, as Nova does before it schedules, and try pods with room for that in turn.
-
-        :raises OutcomeUnknown: one took the request and did not answer
-        :raises ServiceUnavailable: none can take it now
+        A ref that is not found is left out: the pod that gets the request refuses it in its service's words.
         """
-        with Claiming(call, asked_by(call, needs, self.resource), self.refuse) as claiming:
-            if claiming.claim.count < needs.count and self.fewer is not None:
-                document = self.fewer(document, claiming.claim.count)
-                call = call.with_body(document)
-                request = request.fewer(claiming.claim.count)
-            pods = choose(request)
-            if not pods:
-                raise self._none_left(request.zone)
-            return self._try(call, pods, document, rest, request, claiming)
+        call, locator = creation.call, creation.call.runtime.locator
+        for resource, ref_id in self.affinity_refs(creation):
+            try:
+                yield resource, ref_id, locator.find(call, resource, ref_id)
+            except exception.NotFound:
+                continue
+        for resource, ref_id in self.known_affinity_refs(creation):
+            route = locator.look_up(resource.type, ref_id)
+            if route is not None and route.is_live and route.is_known_to(call):
+                yield resource, ref_id, route
 
-    def _try(
-        self, call: Call, pods: list[PodView], document: Any, rest: str, request: PodRequest, claiming: Claiming
-    ) -> Answer:
-        inner = document[self.body_key or self.resource.member]
+    def _pod_request(self, creation: Creation) -> PodRequest:
+        call, requested = creation.call, creation.requested
+        references = list(self.replicated_refs(creation))
+        return PodRequest(
+            self.resource.service,
+            call.context.project_id or '',
+            creation.zone,
+            resources=requested.resources,
+            count=requested.count,
+            extra_specs=requested.extra_specs,
+            resource_type=self.resource.type,
+            unusable=call.runtime.replicator.unusable(references, call.context.user_id or ''),
+        )
+
+    def _check_usable(self, creation: Creation, pod: PodView) -> None:
+        """Check the only pod that will do.
+
+        :raises BadRequest: something that the body names is unusable there
+        :raises ServiceUnavailable: the pod takes no new resources
+        """
+        reason = creation.request.unusable.get(pod.id)
+        if reason is not None:
+            LOG.warning('no new %s in pod %s: %s', self.resource.type, pod.name, reason)
+            raise exception.BadRequest(
+                f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} that '
+                f'{reason.partition(":")[0]} cannot be used in.'
+            )
+        if not pod.takes_new and not self.is_dependent:
+            raise exception.ServiceUnavailable(
+                f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
+                'that takes no new resources.'
+            )
+
+    def _soft_pods(self, creation: Creation) -> frozenset[str]:
+        """Return the ids of the pods that hold soft affinity refs. They are preferred; any other pod will do."""
+        found = set()
+        for resource, ref_id in self.soft_affinity_refs(creation):
+            try:
+                found.add(creation.call.runtime.locator.find(creation.call, resource, ref_id).pod.id)
+            except (exception.NotFound, exception.ServiceUnavailable):
+                continue
+        return frozenset(found)
+
+    def _asked(self, creation: Creation) -> Asked:
+        context, requested = creation.call.context, creation.requested
+        return Asked(
+            context.project_id or '',
+            context.user_id or '',
+            requested.quota,
+            requested.count,
+            requested.min_count,
+            self.resource.type,
+            request_id=context.request_id or '',
+        )
+
+    def _choose(self, creation: Creation) -> list[PodView]:
+        """Return the pods to try, best first."""
+        if creation.pod is not None:
+            return [creation.pod]
+        runtime = creation.call.runtime
+        pods = sorted(runtime.scheduler.select(creation.request), key=lambda pod: pod.id not in creation.soft_pods)
+        return pods[: runtime.conf.scheduler.max_attempts]
+
+    # -- one pod after another --
+
+    def _try(self, creation: Creation, pods: list[PodView]) -> Answer:
+        """Send the create to one pod after another until one accepts or refuses it.
+
+        :raises OutcomeUnknown: a pod was sent the create and did not answer
+        :raises ServiceUnavailable: no pod can take it now
+        """
         refusal: Answer | None = None
         for number, view in enumerate(pods):
-            pod = view
-            if pod.behind and self.references is not None:
-                pod = call.runtime.replicator.ensure(pod, list(self.references(document)))
-            names = names_of(call, pod)
-            body = self._body_for(call, document, inner, rest, pod, names)
+            pod = self._with_replicated_refs(creation, view)
             try:
-                joining = self.joins(call, document, pod, names) if self.joins is not None else nullcontext(names)
-                with joining as joined:
-                    if isinstance(joined, Answer):
-                        answer = joined
-                    else:
-                        names = joined
-                        answer = send(call, pod, names=names, body=body)
+                answer, names = self._send(creation, pod)
             except exception.PodNotReached as error:
-                LOG.warning('create of a %s passes over %s', self.resource.type, error)
+                LOG.warning('trying the next pod for a new %s: %s', self.resource.type, error)
                 continue
             except exception.PodNoAnswer as error:
-                claiming.unknown(pod, self.resource.type)
-                raise self._unknown(call, pod, inner) from error
-            if answer.status >= 500 or self.is_full(answer):
+                creation.claim.keep_open(pod, self.resource.type)
+                raise self._outcome_unknown(creation.call, pod) from error
+            is_full = self.is_out_of_capacity(answer)
+            if answer.status >= 500 or is_full:
                 LOG.warning(
-                    'create of a %s passes over pod %s, which answered %d', self.resource.type, pod.name, answer.status
+                    'trying the next pod for a new %s: pod %s answered %d', self.resource.type, pod.name, answer.status
                 )
-                if answer.status < 500:
-                    claiming.refused(pod)
+                if is_full:
+                    report_limit(creation.call, pod, creation.claim.project_id)
                 refusal = answer_up(answer, names, None)
                 continue
             answer = answer_up(answer, names, self.resource)
             if answer.is_ok:
-                self._record(call, pod, answer, claiming)
-                self._learn_siblings(call, pod, document, answer, claiming.claim.id)
-                call.runtime.scheduler.placed(request, pod)
+                self._record(creation, pod, answer)
+                self._record_batch(creation, pod, answer)
+                creation.call.runtime.scheduler.placed(creation.request, pod)
                 if number:
-                    call.runtime.scheduler.moved(request, pod)
+                    creation.call.runtime.scheduler.moved(creation.request, pod)
             return answer
         if refusal is not None and refusal.status < 500:
             return refusal
-        raise self._none_left(request.zone or pods[0].zone)
+        raise self._none_left(creation.request.zone or pods[0].zone)
 
-    def _body_for(self, call: Call, document: Any, inner: Item, rest: str, pod: PodView, names: PodNames) -> bytes:
-        """The body for one pod: as it came, unless the pod has another name for the zone."""
-        if not self.zone_field or (self.needs_pin and not inner.get(self.zone_field)):
-            return call.body
-        # What an empty name means, or that it means nothing, a pod knows; Cinder takes null for none, Nova does not.
-        is_null = self.has_host_after_zone and self.zone_field in inner and inner[self.zone_field] is None
-        if is_null or inner.get(self.zone_field) == '' or not (inner.get(self.zone_field) or pod.record.pod_az_name):
-            return call.body
+    def _with_replicated_refs(self, creation: Creation, pod: PodView) -> PodView:
+        """See that a pod which missed changes has the replicated objects that the body names."""
+        if not pod.behind:
+            return pod
+        return creation.call.runtime.replicator.ensure(pod, list(self.replicated_refs(creation)))
+
+    def _send(self, creation: Creation, pod: PodView) -> tuple[Answer, PodNames]:
+        """Send the create to one pod. :returns: its answer, and the names to translate that with"""
+        call = creation.call
+        names = names_of(call, pod)
+        body = self._body_for(creation, pod, names)
+        try:
+            with self.prepared_in(creation, pod, names) as names:
+                return send(call, pod, names=names, body=body), names
+        except PodRefused as refused:
+            return refused.answer, names
+
+    def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:
+        """Return the body for one pod: as it came, unless the pod has another name for the zone.
+
+        A zone that is empty or null goes down as it came, as only the pod knows whether that means no zone or is an
+        error. A body without a zone gets the zone that the pod is registered with, if that has another name there.
+        """
+        inner, key = creation.inner, creation.key
+        zone = inner.get(self.zone_field) if self.zone_field else ''
+        if not self.zone_field or (self.is_dependent and not zone):
+            return creation.call.body
+        is_null = self.refuses_null_zone and self.zone_field in inner and zone is None
+        if is_null or zone == '' or not (zone or pod.record.pod_az_name):
+            return creation.call.body
         changed = dict(inner)
-        zone_down(changed, self.zone_field, names, rest)
-        return call.with_body({**document, self.body_key or self.resource.member: changed}).body
+        zone_down(changed, self.zone_field, names, creation.host)
+        return creation.call.with_body({**creation.document, key: changed}).body
 
-    def _record(self, call: Call, pod: PodView, answer: Answer, claiming: Claiming) -> None:
+    def _record(self, creation: Creation, pod: PodView, answer: Answer) -> None:
         document = answer.json
         item = document.get(self.resource.member) if isinstance(document, Mapping) else None
         if isinstance(item, Mapping) and isinstance(item.get('id'), str):
-            claiming.record(pod, self.resource, item, call.context.project_id or '')
+            creation.claim.commit(pod, self.resource, item, creation.call.context.project_id or '')
         else:
-            claiming.unknown(pod, self.resource.type)
+            creation.claim.keep_open(pod, self.resource.type)
 
-    def _learn_siblings(self, call: Call, pod: PodView, document: Any, answer: Answer, claim_id: str | None) -> None:
-        """Record what came into being beside the one the answer is about, in the background."""
-        query = self.siblings(document, answer.json) if self.siblings is not None else None
+    def _record_batch(self, creation: Creation, pod: PodView, answer: Answer) -> None:
+        """Record the resources that the request made beside the one in the answer, in the background."""
+        query = self.batch_query(creation, answer)
         if query is not None:
-            call.runtime.executor.submit(self._read_siblings, call, pod, query, claim_id)
+            runtime = creation.call.runtime
+            runtime.executor.submit(self._read_batch, creation.call, pod, query, creation.claim.id)
 
-    def _read_siblings(self, call: Call, pod: PodView, query: str, claim_id: str | None) -> None:
+    def _read_batch(self, call: Call, pod: PodView, query: str, claim_id: str | None) -> None:
         try:
             path = f'{self.resource.path}/detail'
             answer = send(call, pod, method='GET', path=path, query=query, body=b'')
         except exception.PodError as error:
-            LOG.warning('what was created with a %s is not recorded yet: %s', self.resource.type, error)
+            LOG.warning('further resources created with a %s are not recorded yet: %s', self.resource.type, error)
             return
         document = answer.json if answer.is_ok else None
         items = document.get(self.resource.collection) if isinstance(document, dict) else None
         found = [(pod, item) for item in items or [] if isinstance(item, dict)]
         call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
 
-    def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
-        """The pod may have made it: look there soon, so that what it made is known."""
+    def _outcome_unknown(self, call: Call, pod: PodView) -> exception.OutcomeUnknown:
+        """Submit a job that looks into a pod which may have created the resource, and return the error."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
         call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
         return exception.OutcomeUnknown(
@@ -373,8 +481,3 @@ class Place:
         return exception.ServiceUnavailable(
             f'No part of {where} can take a new {self.resource.type} now.', retry_after=RETRY_AFTER
         )
-
-
-def pin_if(resource: Resource, value: Any) -> list[tuple[Resource, str]]:
-    """A pin for what looks like an id, or nothing."""
-    return [(resource, value)] if isinstance(value, str) and value else []

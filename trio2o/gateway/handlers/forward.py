@@ -1,192 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""by_id and cross_pod_check: an id in the path, its pod, its answer."""
+"""Forward a call to the pod of the resource whose id is in its path, and the pod's answer to the client.
+
+``Forward.__call__`` is the flow, and it is not overridden. What differs from resource to resource is a subclass next
+to the resource's rows, as ``ForwardServer`` in ``nova_apigw/servers/forward.py``. Its class attributes say what is
+constant, its methods are the hooks below, which are listed in the order in which they are called.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, ClassVar
 
 from trio2o import exception
+from trio2o.db import routings
 from trio2o.gateway.call_pod import ask_any, names_of, send_to_route
-from trio2o.gateway.claiming import Change, Claiming, is_over_quota
+from trio2o.gateway.claiming import quota_claim, shown_amounts
+from trio2o.gateway.pod_quota import is_over_quota, report_limit
+from trio2o.gateway.refs import Ref, disagreement, refs
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.registry import PodView
+from trio2o.quota.amounts import Amounts
+from trio2o.quota.claims import Asked, Refused
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 
-#: Gives what else a body names that has to be in the same pod: (resource, id).
-Others = Callable[[Any], Iterable[tuple[Resource, str]]]
-#: Shows a resource that its pod does not show now.
-StandIn = Callable[[Call, Route], Answer | None]
-#: A pod, or what stands before it, that answers so has nothing to say of the resource.
-_UNWELL = (502, 503, 504)
-#: Puts a pod's answer further into the top's terms.
-Rename = Callable[[Call, PodView, Answer], Answer]
+#: Statuses of a pod, or of a proxy before it, that say nothing about the resource.
+_POD_FAILED = (502, 503, 504)
 
 _WITH_A_BODY = frozenset({'POST', 'PUT'})
 
 
-@dataclass(frozen=True)
-class Forward:
-    """Send the call to the pod of the resource whose id is the first in the path.
+class QuotaEffect(Enum):
+    """How a call changes what its resource counts for in the quota.
 
-    :ivar zone_in: keys that lead to a zone's name in the body, as in ``('unshelve', 'availability_zone')``
-    :ivar others: what else the body names that has to be in the same pod
-    :ivar born: what a good answer names that is in the same pod, and may be new
-    :ivar is_read: whether it reads whatever its method
-    :ivar rename: puts into the top's terms what else an answer names
-    :ivar change: what it does to the use of the quota
-    :ivar stand_in: what to show of one whose pod does not answer, or None if this version shows nothing then
+    After a call that changes it, a job looks at the resource until the pod is done, and counts it again.
     """
 
-    resource: Resource
-    zone_in: tuple[str, ...] = ()
-    others: Others | None = None
-    born: Others | None = None
-    is_read: bool = False
-    rename: Rename | None = None
-    stand_in: StandIn | None = None
-    change: Change | None = None
-
-    def __call__(self, call: Call) -> Answer:
-        try:
-            answer = self._forward(call)
-        except exception.ServiceUnavailable:
-            shown = self._shown_without_its_pod(call)
-            if shown is None:
-                raise
-            return shown
-        return (self._shown_without_its_pod(call) or answer) if answer.status in _UNWELL else answer
-
-    def _shown_without_its_pod(self, call: Call) -> Answer | None:
-        if self.stand_in is None or call.method != 'GET' or not self._is_about_itself(call):
-            return None
-        route: Route | None = call.runtime.locator.look_up(self.resource.type, call.id)
-        if route is None or not route.is_live or not route.is_known_to(call):
-            return None
-        return self.stand_in(call, route)
-
-    def _forward(self, call: Call) -> Answer:
-        locator = call.runtime.locator
-        try:
-            route, shown = locator.find_with_answer(call, self.resource, call.id)
-        except exception.NotFound:
-            known = locator.look_up(self.resource.type, call.id)
-            if known is None and call.method not in _WITH_A_BODY:
-                raise
-            # A pod looks at the body first; what is wrong with that is said before what is missing. Of what is
-            # another project's its own pod does not say quite the same as others.
-            return ask_any(call, first=known.pod if known is not None else None)
-        if self.others is not None:
-            self._check_others(call, route)
-        if shown is not None and self._is_show(call):
-            # The pod was asked just now whether it has it; that was the question.
-            names = names_of(call, route.pod)
-            answer = Answer(200, pod_headers.up(shown.headers), shown.body)
-            return self._renamed(call, route, answer_up(answer, names, self.resource))
-        answer = self._send(call, route) if self.change is None else self._changed(call, route, self.change)
-        if self._is_about_itself(call) and self._is_end(call, route, answer):
-            locator.mark_deleted(self.resource.type, route)
-        if self.born is not None and answer.is_ok:
-            for resource, other_id in self.born(answer.json):
-                locator.record(resource, route.pod, other_id, call.context.project_id or '')
-        return self._renamed(call, route, answer)
-
-    def _send(self, call: Call, route: Route) -> Answer:
-        return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
-
-    def _changed(self, call: Call, route: Route, change: Change) -> Answer:
-        """Send what changes the use of the quota: claim what it takes, and have it looked at until it is done."""
-        with Claiming(call, change.asked(call, route, self.resource), change.refuse) as claiming:
-            try:
-                answer = self._send(call, route)
-            except exception.OutcomeUnknown:
-                claiming.watch(route.pod, self.resource.type, route.top_id)
-                raise
-            if answer.is_ok and not self.resource.goes_at_once:
-                claiming.watch(route.pod, self.resource.type, route.top_id)
-            elif change.refuse is not None and is_over_quota(answer):
-                claiming.refused(route.pod)
-            return answer
-
-    def _renamed(self, call: Call, route: Route, answer: Answer) -> Answer:
-        return self.rename(call, route.pod, answer) if self.rename is not None and answer.is_ok else answer
-
-    def _is_about_itself(self, call: Call) -> bool:
-        """Whether the path ends with the id, so that a 404 is about the resource and nothing below it."""
-        return len(call.params) == 1 and call.operation.path.endswith('}')
-
-    def _is_show(self, call: Call) -> bool:
-        return call.method == 'GET' and not call.query_string and self._is_about_itself(call)
-
-    def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
-        if call.method == 'DELETE' and answer.is_ok:
-            return self.resource.goes_at_once
-        # To other projects a pod says 404 of what is there.
-        return answer.status == 404 and route.is_known_to(call)
-
-    def _body(self, call: Call, route: Route) -> bytes | None:
-        if not self.zone_in:
-            return None
-        *keys, last = self.zone_in
-        document = call.json
-        inner = document
-        for key in keys:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or inner.get(last) != route.pod.zone:
-            return None
-        return call.with_body(self._in_pod_zone(document, names_of(call, route.pod))).body
-
-    def _in_pod_zone(self, document: Any, names: PodNames) -> Any:
-        """A copy with the pod's name for its zone; where that is none, nothing is wanted of the pod."""
-        document = copy.deepcopy(document)
-        outer, inner = document, document
-        *keys, last = self.zone_in
-        for key in keys:
-            outer, inner = inner, inner[key]
-        if names.pod_zone:
-            inner[last] = names.pod_zone
-        elif len(inner) > 1:
-            del inner[last]
-        elif keys == ['server']:
-            inner[last] = None
-        else:
-            outer[keys[-1]] = None  # {"unshelve": {}} is no request, {"unshelve": null} is
-        return document
-
-    def _check_others(self, call: Call, route: Route) -> None:
-        """:raises PinsDisagree: something the body names is in another pod"""
-        assert self.others is not None
-        for resource, other_id in self.others(call.json):
-            try:
-                other: Route = call.runtime.locator.find(call, resource, other_id)
-            except exception.NotFound:
-                continue  # the pod says it better
-            if other.pod.id != route.pod.id:
-                raise disagreement(
-                    (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
-                )
+    NONE = 'none'
+    #: It may count for less, as after a delete: nothing is claimed.
+    RELEASES = 'releases'
+    #: It counts for more, as after a resize: ``Forward.quota_growth`` is claimed before the call is sent.
+    GROWS = 'grows'
 
 
-def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.PinsDisagree:
-    """Two things (title, id, zone) that would have to be in one pod and are not."""
-    if first[2] != second[2]:
-        return exception.PinsDisagree(
-            f'{first[0]} {first[1]} is in availability zone {first[2]} and {second[0].lower()} {second[1]} in '
-            f'{second[2]}; they cannot be used together.'
-        )
-    return exception.PinsDisagree(
-        f'{first[0]} {first[1]} and {second[0].lower()} {second[1]} are in different parts of availability zone '
-        f'{first[2]}; they cannot be used together.'
-    )
+RELEASES_QUOTA = QuotaEffect.RELEASES
+GROWS_QUOTA = QuotaEffect.GROWS
 
 
 def at(*path: str) -> Callable[[Any], Any]:
-    """A reader of what stands at a place in a parsed body, or None."""
+    """Return a reader of the value at a path in a parsed body; it returns None if there is none."""
 
     def read(document: Any) -> Any:
         for key in path:
@@ -196,20 +63,194 @@ def at(*path: str) -> Callable[[Any], Any]:
     return read
 
 
-def named(resource: Resource, *path: str) -> Others:
-    """The one resource whose id stands at a place in the body."""
-    read = at(*path)
+@dataclass(frozen=True)
+class BodyRef:
+    """A place in a body where the id of another resource stands: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
 
-    def others(document: Any) -> Iterable[tuple[Resource, str]]:
-        value = read(document)
-        return [(resource, value)] if isinstance(value, str) and value else []
+    resource: Resource
+    path: tuple[str, ...]
 
-    return others
+    def read(self, document: Any) -> list[Ref]:
+        """Return the resource, if the body names it."""
+        return refs(self.resource, at(*self.path)(document))
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Send the call to the pod of the resource whose id is the first in the path.
+
+    :ivar resource: the kind of that resource
+    :ivar quota_effect: how the call changes what the resource counts for in the quota
+    :ivar other: a second resource that the body names and that has to be in the same pod
+    :ivar is_read: whether the call only reads, whatever its method
+    :cvar zone_path: keys that lead to the name of an availability zone in the body
+    """
+
+    resource: Resource
+    quota_effect: QuotaEffect = QuotaEffect.NONE
+    other: BodyRef | None = None
+    is_read: bool = False
+    zone_path: ClassVar[tuple[str, ...]] = ()
+
+    # -- hooks, in calling order --
+
+    def same_pod_refs(self, call: Call) -> Iterable[Ref]:
+        """Return the resources that the body names and that have to be in the same pod."""
+        return self.other.read(call.json) if self.other is not None else ()
+
+    def drop_zone(self, document: Any) -> None:
+        """Take the zone out of a copy of the body, in place, for a pod that has no name for its zone."""
+        raise NotImplementedError
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        """Return the amounts to claim if the call makes the resource count for more.
+
+        :param counted: what it counts for now
+        """
+        return {}
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        """Return the error of the service for a change that the quota does not allow."""
+        return exception.Forbidden(f'Quota exceeded for {refused}')
+
+    def new_refs(self, answer: Answer) -> Iterable[Ref]:
+        """Return the resources that a successful answer names, that are in the same pod and may be new."""
+        return ()
+
+    def translate(self, call: Call, pod: PodView, answer: Answer) -> Answer:
+        """Put into the tenant's terms what else a successful answer of the pod names."""
+        return answer
+
+    def fallback_answer(self, call: Call, route: Route) -> Answer | None:
+        """Return what is known of a resource whose pod does not answer; None if that is not to be shown."""
+        return None
+
+    # -- the flow --
+
+    def __call__(self, call: Call) -> Answer:
+        try:
+            answer = self._forward(call)
+        except exception.ServiceUnavailable:
+            fallback = self._fallback_answer(call)
+            if fallback is None:
+                raise
+            return fallback
+        return (self._fallback_answer(call) or answer) if answer.status in _POD_FAILED else answer
+
+    def _fallback_answer(self, call: Call) -> Answer | None:
+        if call.method != 'GET' or not self._is_about_itself(call):
+            return None
+        route = call.runtime.locator.look_up(self.resource.type, call.id)
+        if route is None or not route.is_live or not route.is_known_to(call):
+            return None
+        return self.fallback_answer(call, route)
+
+    def _forward(self, call: Call) -> Answer:
+        locator = call.runtime.locator
+        try:
+            route, shown = locator.find_with_answer(call, self.resource, call.id)
+        except exception.NotFound:
+            known = locator.look_up(self.resource.type, call.id)
+            if known is None and call.method not in _WITH_A_BODY:
+                raise
+            # A pod checks the body first, and refuses what is wrong with it before it says that the id is unknown.
+            # About a resource of another project its own pod does not answer quite the same as others.
+            return ask_any(call, first=known.pod if known is not None else None)
+        self._check_same_pod(call, route)
+        if shown is not None and self._is_show(call):
+            # The pod has just been asked whether it has the resource, with the same request.
+            names = names_of(call, route.pod)
+            answer = Answer(200, pod_headers.up(shown.headers), shown.body)
+            return self._translated(call, route, answer_up(answer, names, self.resource))
+        answer = self._send(call, route) if self.quota_effect is QuotaEffect.NONE else self._send_claimed(call, route)
+        if self._is_about_itself(call) and self._is_end(call, route, answer):
+            locator.mark_deleted(self.resource.type, route)
+        for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
+            locator.record(resource, route.pod, ref_id, call.context.project_id or '')
+        return self._translated(call, route, answer)
+
+    def _check_same_pod(self, call: Call, route: Route) -> None:
+        """:raises PinsDisagree: a resource that the body names is in another pod"""
+        for resource, other_id in self.same_pod_refs(call):
+            try:
+                other = call.runtime.locator.find(call, resource, other_id)
+            except exception.NotFound:
+                continue  # the pod refuses it in its service's words
+            if other.pod.id != route.pod.id:
+                raise disagreement(
+                    (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
+                )
+
+    def _send(self, call: Call, route: Route) -> Answer:
+        return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
+
+    def _send_claimed(self, call: Call, route: Route) -> Answer:
+        """Send a call that changes the use of the quota: claim the growth, and keep the claim until it is done."""
+        with quota_claim(call, self._asked(call, route), self.over_quota_error) as claim:
+            try:
+                answer = self._send(call, route)
+            except exception.OutcomeUnknown:
+                claim.watch(route.pod, self.resource.type, route.top_id)
+                raise
+            if answer.is_ok and not self.resource.goes_at_once:
+                claim.watch(route.pod, self.resource.type, route.top_id)
+            elif self.quota_effect is QuotaEffect.GROWS and is_over_quota(answer):
+                report_limit(call, route.pod, claim.project_id)
+            return answer
+
+    def _asked(self, call: Call, route: Route) -> Asked:
+        """Return the claim, on the quota of the project that owns the resource."""
+        record = routings.get(call.runtime.db, self.resource.type, route.top_id)
+        growth: Mapping[str, int] = {}
+        if self.quota_effect is QuotaEffect.GROWS:
+            counted = record.deltas if record is not None else None
+            growth = self.quota_growth(
+                call, route, shown_amounts(call, self.resource, route) if counted is None else counted
+            )
+        return Asked(
+            route.project_id,
+            record.user_id if record is not None else '',
+            growth,
+            resource_type=self.resource.type,
+            resource_id=route.top_id,
+            request_id=call.context.request_id or '',
+        )
+
+    def _body(self, call: Call, route: Route) -> bytes | None:
+        """Return the body with the pod's name for its zone; None if the body can go down as it came."""
+        if not self.zone_path or at(*self.zone_path)(call.json) != route.pod.zone:
+            return None
+        return call.with_body(self._in_pod_zone(call.json, names_of(call, route.pod))).body
+
+    def _in_pod_zone(self, document: Any, names: PodNames) -> Any:
+        document = copy.deepcopy(document)
+        if names.pod_zone:
+            *keys, last = self.zone_path
+            at(*keys)(document)[last] = names.pod_zone
+        else:
+            self.drop_zone(document)
+        return document
+
+    def _translated(self, call: Call, route: Route, answer: Answer) -> Answer:
+        return self.translate(call, route.pod, answer) if answer.is_ok else answer
+
+    def _is_about_itself(self, call: Call) -> bool:
+        """Return whether the path ends with the id, so that a 404 is about the resource and nothing below it."""
+        return len(call.params) == 1 and call.operation.path.endswith('}')
+
+    def _is_show(self, call: Call) -> bool:
+        return call.method == 'GET' and not call.query_string and self._is_about_itself(call)
+
+    def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
+        if call.method == 'DELETE' and answer.is_ok:
+            return self.resource.goes_at_once
+        # To other projects a pod answers 404 about a resource that exists.
+        return answer.status == 404 and route.is_known_to(call)
 
 
 @dataclass(frozen=True)
 class AskAny:
-    """Any pod will do."""
+    """Send the call to any one pod."""
 
     def __call__(self, call: Call) -> Answer:
         return ask_any(call)

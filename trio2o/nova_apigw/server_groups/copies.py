@@ -22,7 +22,7 @@ from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import Asked
-from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.create import Create, PodRefused
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.nova_apigw.server_groups.members import MemberLimit
@@ -85,10 +85,11 @@ class Twinned:
         return None if pod is None else (title, pod)
 
     @contextmanager
-    def joined(self, call: Call, document: Any, pod: PodView, names: PodNames) -> Iterator[PodNames | Answer]:
-        """See that a pod has what a body names.
+    def prepared_in(self, call: Call, document: Any, pod: PodView, names: PodNames) -> Iterator[PodNames]:
+        """See that a pod has what a body names, for as long as the body is sent.
 
-        :returns: names with its id in that pod; or what the pod said when it would not have it
+        :returns: names with its id in that pod
+        :raises PodRefused: the pod refuses to have it
         :raises PodNotReached: it is not there and cannot be made now
         :raises PinsDisagree: it is in use in another pod
         :raises Forbidden: it has as many members as it may have
@@ -108,7 +109,9 @@ class Twinned:
             count = partial(self._count_members, call, origin)
             with self.limit.kept(call, document, origin.project_id, origin.top_id, count):
                 found = origin.top_id if pod.id == origin.pod_id else self._twin_in(call, origin, pod)
-                yield found if isinstance(found, Answer) else names.with_id(found, origin.top_id)
+                if isinstance(found, Answer):
+                    raise PodRefused(found)
+                yield names.with_id(found, origin.top_id)
         finally:
             if is_held:
                 server_group_copies.release(call.runtime.db, origin.id, pod.id)
@@ -281,9 +284,9 @@ class Twinned:
 
     # -- the resource itself --
 
-    def place(self, call: Call, place: Place) -> Answer:
+    def create(self, call: Call, create: Create) -> Answer:
         """Make one, and remember what it is made of should its pod be away when a twin is wanted."""
-        answer = place(call)
+        answer = create(call)
         item = self._item(answer)
         if item is not None and isinstance(item.get('id'), str):
             route = call.runtime.locator.look_up(self.resource.type, item['id'])
@@ -440,10 +443,10 @@ def _union(first: Any, second: Any) -> list[Any]:
 @dataclass(frozen=True)
 class TwinnedCreate:
     twinned: Twinned
-    place: Place
+    create: Create
 
     def __call__(self, call: Call) -> Answer:
-        return self.twinned.place(call, self.place)
+        return self.twinned.create(call, self.create)
 
 
 @dataclass(frozen=True)

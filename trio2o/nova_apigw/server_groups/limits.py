@@ -7,9 +7,10 @@ from typing import Any
 
 from oslo_utils import uuidutils
 
-from trio2o.nova_apigw.needs import counts
+from trio2o.gateway.refs import scheduler_hints
 from trio2o.nova_apigw.server_groups.copies import Twinned
 from trio2o.nova_apigw.server_groups.members import MemberLimit
+from trio2o.nova_apigw.servers.requested import counts
 from trio2o.resources import SERVER, SERVER_GROUP, Item
 from trio2o.web.microversion import Version
 
@@ -27,7 +28,7 @@ def is_single(made_of: Item) -> bool:
 
 
 def named_in(document: Any) -> str | None:
-    hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
+    hints = scheduler_hints(document)
     group = hints.get('group') if isinstance(hints, dict) else None
     # What is no UUID is refused by any pod.
     return group if isinstance(group, str) and uuidutils.is_uuid_like(group) else None

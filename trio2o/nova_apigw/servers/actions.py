@@ -3,15 +3,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.admin.by_name import replaced
 from trio2o.gateway.admin.ids import split_name
-from trio2o.gateway.handlers.forward import Forward, at
-from trio2o.nova_apigw.changes import CHANGES
-from trio2o.nova_apigw.servers.forward import FORWARD
-from trio2o.resources import SERVER
+from trio2o.gateway.call_pod import peek
+from trio2o.gateway.claiming import amounts_of
+from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, QuotaEffect, at
+from trio2o.gateway.requested import flavor
+from trio2o.nova_apigw.quota_errors import over_quota_error
+from trio2o.nova_apigw.servers.forward import ForwardServer
+from trio2o.nova_apigw.servers.requested import flavor_amounts
+from trio2o.quota.amounts import Amounts, growth, total, type_in, typed
+from trio2o.quota.claims import Refused
+from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
@@ -62,23 +70,84 @@ ACTIONS = (
 
 
 @dataclass(frozen=True)
-class ForwardToHost:
-    """Send an action that names a host to the pod of the server, which has to be the host's.
+class GrowServer(ForwardServer):
+    """An action after which a server, or what it belongs to, counts for more."""
 
-    :ivar place: of the host in the body
+    quota_effect: QuotaEffect = GROWS_QUOTA
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error(refused)
+
+
+class ResizeServer(GrowServer):
+    """Resize a server: until that is confirmed or reverted, the larger of both flavors counts."""
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        found = flavor(call, at('resize', 'flavorRef')(call.json))
+        if found is None or not counted:
+            return {}
+        grown = growth(counted, flavor_amounts(found))
+        return {name: amount for name, amount in grown.items() if name != 'instances'}
+
+
+class RestoreServer(GrowServer):
+    """Restore a server that waits to be deleted and so counts for nothing."""
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        if counted:
+            return {}
+        found = flavor(call, at('flavor', 'id')(_shown(call, route)))
+        return flavor_amounts(found) if found is not None else {'instances': 1}
+
+
+class SnapshotServer(GrowServer):
+    """Make an image of a server: if it boots from a volume, that makes a snapshot of each of its volumes."""
+
+    def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
+        server = _shown(call, route)
+        attached = (server or {}).get('os-extended-volumes:volumes_attached')
+        if server is None or server.get('image') or not isinstance(attached, list):
+            return {}
+        parts = []
+        for each in attached:
+            volume = amounts_of(call, VOLUME, each.get('id'))
+            parts.append(typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume)))
+        return total(parts)
+
+
+def _shown(call: Call, route: Route) -> Item | None:
+    return peek(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+
+
+class UnshelveServer(ForwardServer):
+    """Unshelve a server, perhaps in a zone."""
+
+    zone_path = ('unshelve', 'availability_zone')
+
+    def drop_zone(self, document: Any) -> None:
+        del document['unshelve']['availability_zone']
+        if not document['unshelve']:
+            document['unshelve'] = None  # Nova refuses {"unshelve": {}} and accepts {"unshelve": null}
+
+
+@dataclass(frozen=True)
+class ForwardToHost:
+    """Send an action that names a host to the pod of the server, which has to be the pod of the host.
+
+    :ivar host_path: keys that lead to the host in the body
     """
 
-    forward: Forward
-    place: tuple[str, str]
+    forward: ForwardServer
+    host_path: tuple[str, ...]
 
     def __call__(self, call: Call) -> Answer:
-        name = at(*self.place)(call.json)
-        pod, bare = split_name(call, name) if isinstance(name, str) else (None, '')
+        name = at(*self.host_path)(call.json)
+        pod, bare_name = split_name(call, name) if isinstance(name, str) else (None, '')
         if pod is not None:
-            route: Route = call.runtime.locator.find(call, SERVER, call.id)
+            route = call.runtime.locator.find(call, SERVER, call.id)
             if route.pod.id != pod.id:
                 raise exception.PinsDisagree(f'Host {name} is not in the pod of server {call.id}.')
-            call = call.with_body(replaced(call.json, self.place, bare))
+            call = call.with_body(replaced(call.json, self.host_path, bare_name))
         return self.forward(call)
 
 
@@ -95,16 +164,28 @@ _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
 }
 
 
+_FORWARD = ForwardServer()
+_RELEASE = ForwardServer(quota_effect=RELEASES_QUOTA)
+
+#: Handlers of the actions that are not merely forwarded.
 _HANDLERS: dict[str, Handler] = {
-    key: ForwardToHost(FORWARD, (key, 'host')) for key in ('evacuate', 'migrate', 'os-migrateLive')
+    'confirmResize': _RELEASE,
+    'createBackup': SnapshotServer(),
+    'createImage': SnapshotServer(),
+    'evacuate': ForwardToHost(_FORWARD, ('evacuate', 'host')),
+    'forceDelete': _RELEASE,
+    'migrate': ForwardToHost(_FORWARD, ('migrate', 'host')),
+    'os-migrateLive': ForwardToHost(_FORWARD, ('os-migrateLive', 'host')),
+    'resize': ResizeServer(),
+    'restore': RestoreServer(),
+    'revertResize': _RELEASE,
+    'unshelve': ForwardToHost(UnshelveServer(), ('unshelve', 'host')),
 }
-_HANDLERS |= {key: replace(FORWARD, change=change) for key, change in CHANGES.items()}
-_HANDLERS['unshelve'] = ForwardToHost(Forward(SERVER, ('unshelve', 'availability_zone')), ('unshelve', 'host'))
 
 
 def handler_of(key: str) -> Handler:
-    """What serves an action."""
-    return _HANDLERS.get(key, FORWARD)
+    """Return the handler of an action."""
+    return _HANDLERS.get(key, _FORWARD)
 
 
 def action(key: str) -> Operation:

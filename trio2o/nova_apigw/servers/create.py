@@ -3,144 +3,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlencode
 
 from trio2o import exception
-from trio2o.gateway import image_snapshots
 from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.call_pods import pods_of
-from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.nova_apigw import needs
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
+from trio2o.gateway.requested import Requested
+from trio2o.gateway.translate import PodNames
 from trio2o.nova_apigw.hypervisors import BY_HOST, BY_NODE
-from trio2o.nova_apigw.refusals import too_many
+from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.nova_apigw.server_groups.limits import TWINNED
 from trio2o.nova_apigw.servers import reschedule
+from trio2o.nova_apigw.servers.requested import block_devices, requested_servers
 from trio2o.pods.registry import PodView
-from trio2o.resources import SERVER, SNAPSHOT, VOLUME, Resource
-from trio2o.routing.locator import Route
-from trio2o.web.call import Answer, Call
+from trio2o.quota.claims import Refused
+from trio2o.resources import SERVER, SNAPSHOT, VOLUME
+from trio2o.web.call import Answer
+
+_SOURCES = {'volume': VOLUME, 'snapshot': SNAPSHOT}
 
 
-def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-    """What a create refers to that lives in one pod."""
-    server = document['server']
-    found: list[tuple[Resource, str]] = []
-    for mapping in _objects(server.get('block_device_mapping_v2')):
-        kind = {'volume': VOLUME, 'snapshot': SNAPSHOT}.get(str(mapping.get('source_type')))
-        if kind is not None:
-            found += pin_if(kind, mapping.get('uuid'))
-    for mapping in _objects(server.get('block_device_mapping')):
-        found += pin_if(VOLUME, mapping.get('volume_id')) + pin_if(SNAPSHOT, mapping.get('snapshot_id'))
-    return [*found, *_hinted(document, 'same_host')]
+class CreateServer(Create):
+    """Create one server, or several alike in one pod."""
+
+    resource = SERVER
+    unknown_zone = 'The requested availability zone is not available'
+    refuses_null_zone = True
+
+    def resolve(self, creation: Creation) -> NamedPod | None:
+        """Find the pod of a server group, of images that are made of snapshots, and of hosts that an admin names."""
+        call, server = creation.call, creation.inner
+        found = TWINNED.pod_for(call, creation.document)
+        of_devices = [each.get('uuid') for each in block_devices(server) if each.get('source_type') == 'image']
+        for image_id in (server.get('imageRef'), *of_devices):
+            found = _agreed(call.runtime.image_snapshots.pod_of(call, image_id), found)
+        return self._resolve_hosts(creation, found) if call.context.may_see_all else found
+
+    def _resolve_hosts(self, creation: Creation, found: NamedPod | None) -> NamedPod | None:
+        """Find the pod of the hosts and nodes in the body, and give them the names that they have in that pod.
+
+        They may be qualified with their pod, as ``Pod1@compute-1``, in two fields and after the colons of the zone.
+        """
+        call, server = creation.call, dict(creation.inner)
+        zone, *target = (server.get('availability_zone') or '').split(':')
+        pods = [pod for pod in pods_of(call) if zone in ('', pod.zone)]
+
+        def name_in_pod(source: NameSource, name: Any) -> Any:
+            nonlocal found
+            place = find_named(call, source, name, pods) if isinstance(name, str) and name else None
+            if place is None:
+                return name
+            pod, bare_name = place
+            found = _agreed(found, (f'{source.title} {name}', pod))
+            return bare_name
+
+        for key, source in (('host', BY_HOST), ('hypervisor_hostname', BY_NODE)):
+            if key in server:
+                server[key] = name_in_pod(source, server[key])
+        target[:2] = [name_in_pod(source, name) for source, name in zip((BY_HOST, BY_NODE), target, strict=False)]
+        if target:
+            server['availability_zone'] = ':'.join([zone, *target])
+        if server != creation.inner:
+            creation.change_body({**creation.document, creation.key: server})
+        return found
+
+    def split_zone(self, text: str) -> tuple[str, str]:
+        zone, colon, host = text.partition(':')
+        return zone, colon + host
+
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        """The volumes and snapshots that the server is to have, and the servers of a ``same_host`` hint."""
+        found: list[Ref] = []
+        for mapping in block_devices(creation.inner):
+            source = _SOURCES.get(str(mapping.get('source_type')))
+            if source is not None:
+                found += refs(source, mapping.get('uuid'))
+        for mapping in block_devices(creation.inner, 'block_device_mapping'):
+            found += refs(VOLUME, mapping.get('volume_id')) + refs(SNAPSHOT, mapping.get('snapshot_id'))
+        return found + hinted_refs(creation.document, 'same_host', SERVER)
+
+    def requested(self, creation: Creation) -> Requested:
+        return requested_servers(creation.call, creation.inner)
+
+    def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
+        """The flavor and the key pair."""
+        flavor, key_name = creation.inner.get('flavorRef'), creation.inner.get('key_name')
+        found = [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
+        return [*found, ('keypair', key_name)] if isinstance(key_name, str) else found
+
+    def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
+        """The servers of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
+        return hinted_refs(creation.document, 'different_host', SERVER)
+
+    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+        return over_quota_error(refused)
+
+    def with_count(self, creation: Creation, count: int) -> Any:
+        return {**creation.document, creation.key: {**creation.inner, 'max_count': count}}
+
+    def prepared_in(self, creation: Creation, pod: PodView, names: PodNames) -> AbstractContextManager[PodNames]:
+        """Keep the server group of a hint in the pod, and its members within their limit."""
+        return TWINNED.prepared_in(creation.call, creation.document, pod, names)
+
+    def batch_query(self, creation: Creation, answer: Answer) -> str | None:
+        document = answer.json
+        reservation = document.get('reservation_id') if isinstance(document, dict) else None
+        if isinstance(reservation, str):
+            return urlencode({'reservation_id': reservation})
+        values = [str(creation.inner.get(name)) for name in ('min_count', 'max_count')]
+        count = max((int(value) for value in values if value.isdecimal() and len(value) < 5), default=1)
+        # They are the newest, except for servers that others create at this moment; so read twice as many.
+        return urlencode({'limit': 2 * count}) if count > 1 else None
+
+    def created(self, creation: Creation, answer: Answer) -> None:
+        """Watch a server that may have to be rescheduled: no body and no admin tied it to a pod or host."""
+        if creation.pod is None and not creation.host:
+            reschedule.watch(self, creation, answer)
 
 
-def near(document: Any) -> Iterable[tuple[Resource, str]]:
-    """Servers that the new one is not to share a host with: their pod's own filter looks after that."""
-    return _hinted(document, 'different_host')
-
-
-def _hinted(document: Any, name: str) -> list[tuple[Resource, str]]:
-    hints = document.get('os:scheduler_hints') or document.get('OS-SCH-HNT:scheduler_hints')
-    value = hints.get(name) if isinstance(hints, dict) else None
-    return [pin for server_id in (value if isinstance(value, list) else [value]) for pin in pin_if(SERVER, server_id)]
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def references(document: Any) -> list[tuple[str, str]]:
-    """The flavor and the key pair a create names; they have to be in whichever pod is chosen."""
-    flavor, key_name = document['server'].get('flavorRef'), document['server'].get('key_name')
-    found = [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
-    return [*found, ('keypair', key_name)] if isinstance(key_name, str) else found
-
-
-def by_name(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | None]:
-    """Hosts and nodes that an admin asks for, each perhaps qualified with its pod, and what the image is made of.
-
-    :raises PinsDisagree: they are in different pods
-    """
-    server = dict(document['server'])
-    found = TWINNED.pod_for(call, document)
-    mappings = _objects(server.get('block_device_mapping_v2'))
-    of_mappings = [mapping.get('uuid') for mapping in mappings if mapping.get('source_type') == 'image']
-    for image_id in (server.get('imageRef'), *of_mappings):
-        found = _agreed(_pod_of_image(call, image_id), found)
-    if not call.context.may_see_all:
-        return document, found
-    text = server.get('availability_zone') or ''
-    parts = dict(enumerate(text.split(':')))
-    pods = [pod for pod in pods_of(call) if parts[0] in ('', pod.zone)]
-    places: tuple[tuple[NameSource, dict[Any, Any], Any], ...] = (
-        (BY_HOST, server, 'host'),
-        (BY_NODE, server, 'hypervisor_hostname'),
-        (BY_HOST, parts, 1),
-        (BY_NODE, parts, 2),
-    )
-    for source, holder, key in places:
-        name = holder.get(key)
-        where = find_named(call, source, name, pods) if isinstance(name, str) and name else None
-        if where is None:
-            continue
-        pod, holder[key] = where
-        found = _agreed(found, (f'{source.title} {name}', pod))
-    if ':'.join(parts.values()) != text:
-        server['availability_zone'] = ':'.join(parts.values())
-    return (document if server == document['server'] else {**document, 'server': server}), found
-
-
-def _agreed(first: tuple[str, PodView] | None, second: tuple[str, PodView] | None) -> tuple[str, PodView] | None:
+def _agreed(first: NamedPod | None, second: NamedPod | None) -> NamedPod | None:
     """:raises PinsDisagree: both name a pod, and not the same one"""
     if first is not None and second is not None and first[1].id != second[1].id:
         title = second[0][:1].lower() + second[0][1:]
         raise exception.PinsDisagree(f'{first[0]} and {title} are in different pods.')
     return second or first
-
-
-def _pod_of_image(call: Call, image_id: Any) -> tuple[str, PodView] | None:
-    """The pod of the snapshots that an image is made of, if it is made of any."""
-    for snapshot_id in image_snapshots.snapshots_of(call, image_id):
-        try:
-            route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
-        except exception.NotFound:
-            continue
-        return f'Image {image_id}', route.pod
-    return None
-
-
-def siblings(document: Any, answer: Any) -> str | None:
-    """Where to read the servers that one request makes beside the first."""
-    reservation = answer.get('reservation_id') if isinstance(answer, dict) else None
-    if isinstance(reservation, str):
-        return urlencode({'reservation_id': reservation})
-    server = document['server']
-    counts = [server.get(name) for name in ('min_count', 'max_count')]
-    most = max((int(count) for count in counts if str(count).isdecimal() and len(str(count)) < 5), default=1)
-    # They are the newest, but for what others make at this moment.
-    return urlencode({'limit': 2 * most}) if most > 1 else None
-
-
-def is_full(answer: Answer) -> bool:
-    """Nova refuses what is over its quota with a 403 that says so."""
-    return answer.status == 403 and b'uota exceeded' in answer.body
-
-
-CREATE = Place(
-    SERVER,
-    unknown_zone='The requested availability zone is not available',
-    is_full=is_full,
-    pins=pins,
-    near=near,
-    references=references,
-    has_host_after_zone=True,
-    by_name=by_name,
-    siblings=siblings,
-    joins=TWINNED.joined,
-    needs=needs.of_server,
-    refuse=too_many,
-    fewer=needs.fewer,
-    follow=reschedule.follow,
-)

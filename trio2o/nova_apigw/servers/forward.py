@@ -1,33 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls about one server, sent to its pod."""
+"""Calls about one server, forwarded to its pod."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from trio2o.gateway.claiming import SHRINKS
 from trio2o.gateway.handlers.forward import Forward, at
 from trio2o.nova_apigw.server_groups.limits import TWINNED
 from trio2o.nova_apigw.servers.unknown import unknown_server
 from trio2o.pods.registry import PodView
-from trio2o.resources import SERVER
+from trio2o.resources import SERVER, Resource
+from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call
 
 #: Where a server names its groups: shown from 2.71 on, mostly empty.
 _GROUPS = re.compile(rb'"server_groups": ?\[\s*"')
 
 
-def groups_up(call: Call, pod: PodView, answer: Answer) -> Answer:
-    """A pod's answer about a server with the ids of its groups that tenants know."""
-    if not _GROUPS.search(answer.body):
-        return answer
-    group_ids = at('server', 'server_groups')(answer.json)
-    body = answer.body
-    for bottom_id, top_id in TWINNED.ids_up(call, pod, [str(group_id) for group_id in group_ids or []]).items():
-        body = body.replace(bottom_id.encode(), top_id.encode())
-    return replace(answer, body=body)
+@dataclass(frozen=True)
+class ForwardServer(Forward):
+    """Forward a call about a server to its pod."""
+
+    resource: Resource = SERVER
+
+    def translate(self, call: Call, pod: PodView, answer: Answer) -> Answer:
+        """Give the groups of a server the ids that tenants know."""
+        if not _GROUPS.search(answer.body):
+            return answer
+        group_ids = at('server', 'server_groups')(answer.json)
+        body = answer.body
+        for bottom_id, top_id in TWINNED.ids_up(call, pod, [str(group_id) for group_id in group_ids or []]).items():
+            body = body.replace(bottom_id.encode(), top_id.encode())
+        return replace(answer, body=body)
+
+    def fallback_answer(self, call: Call, route: Route) -> Answer | None:
+        return unknown_server(call, route)
 
 
-FORWARD = Forward(SERVER, rename=groups_up, stand_in=unknown_server)
-DELETE = replace(FORWARD, change=SHRINKS)
+class UpdateServer(ForwardServer):
+    """Update a server, which may be pinned to a zone."""
+
+    zone_path = ('server', 'pinned_availability_zone')
+
+    def drop_zone(self, document: Any) -> None:
+        if len(document['server']) > 1:
+            del document['server']['pinned_availability_zone']
+        else:
+            # An update of nothing is refused; without a pin it changes nothing.
+            document['server']['pinned_availability_zone'] = None

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that a pod accepted and then had no host for: made anew in the next pod, under the same id for the tenant.
+"""Reschedule a server to the next pod if the pod that accepted it then finds no valid host.
 
-The process that served the request watches them, with the caller's own token, until they are built. What that takes,
-the request and the token, is nowhere but in its memory; when the process ends, or the token does, a server that
-failed stays as its pod left it.
+The process that served the create polls the pod with the caller's own token until the server is built. If the server
+fails for want of a host, it is created in the next pod, and its routing leads there from then on, so the tenant keeps
+its id. The request and the token are only in the memory of that process: when it ends, or the token expires, a server
+that failed stays as its pod left it.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oslo_db import exception as db_exc
@@ -23,136 +21,115 @@ from trio2o import exception
 from trio2o.context import working_for
 from trio2o.db import moved_resources
 from trio2o.gateway.call_pod import send
-from trio2o.gateway.handlers.create import Place
+from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.refs import scheduler_hints
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER
-from trio2o.scheduler.spec import PodRequest
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
 
-#: Servers watched at once. Those beyond are not.
-MOST = 10_000
+#: Servers watched at the same time. Further ones are not watched.
+MAX_WATCHED = 10_000
 
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 8.0
-#: Times a failed server is tried to be deleted.
-DELETES = 10
+#: How often the deletion of a failed server is tried.
+MAX_DELETES = 10
 
-#: What a fault says when there was no host, or none was left to try.
-_NO_HOST = ('No valid host', 'Exhausted all hosts')
+#: What the fault of a server says if there was no host for it, or none left to try.
+_NO_VALID_HOST = ('No valid host', 'Exhausted all hosts')
 
 
 @dataclass(frozen=True)
 class Watch:
-    """One server on its way.
+    """One server that is being built.
 
-    :ivar bottom_id: its id in the pod it is in now
-    :ivar document: what makes it, with the password that the first pod gave it
+    :ivar creation: the create it came from, with the password that the first pod gave the server in its body
+    :ivar pod: the pod it is in now; ``bottom_id``: its id there
+    :ivar until: when to stop watching, by the monotonic clock
     :ivar tried: ids of the pods that had no host for it
+    :ivar seconds: how long to wait before the next look
     """
 
-    place: Place
-    call: Call
+    create: Create
+    creation: Creation
     pod: PodView
     top_id: str
     bottom_id: str
-    document: Any = field(repr=False)
-    request: PodRequest
     until: float
     tried: frozenset[str] = frozenset()
     seconds: float = FIRST_SECONDS
 
-
-class Clockwork:
-    """Runs things later, in the executor of the runtime they belong to."""
-
-    def __init__(self) -> None:
-        self._later: list[tuple[float, int, Call, Callable[[], None]]] = []
-        self._numbers = itertools.count()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-
-    def __len__(self) -> int:
-        return len(self._later)
-
-    def after(self, seconds: float, call: Call, function: Callable[[], None]) -> None:
-        with self._changed:
-            heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), call, function))
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name='rebuild', daemon=True)
-                self._thread.start()
-            self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._later or self._later[0][0] > time.monotonic():
-                    self._changed.wait(self._later[0][0] - time.monotonic() if self._later else None)
-                _due, _number, call, function = heapq.heappop(self._later)
-            try:
-                call.runtime.executor.submit(_work, call, function)
-            except RuntimeError:
-                continue  # the service has ended
+    @property
+    def call(self) -> Call:
+        """The call of the create."""
+        return self.creation.call
 
 
-def _work(call: Call, function: Callable[[], None]) -> None:
-    """Do something for a request that was answered long ago, and tell what went wrong: nobody else would."""
+def watch(create: Create, creation: Creation, answer: Answer) -> None:
+    """Watch a server that a pod accepted, if the operator wants that and it can be rescheduled.
+
+    Servers made together are not rescheduled, as they have to be in one pod, and neither are those with scheduler
+    hints, which may refer to a pod.
+    """
+    call = creation.call
+    runtime, options = call.runtime, call.runtime.conf.scheduler
+    if not options.reschedule_on_no_valid_host or creation.requested.count != 1:
+        return
+    server = answer.json.get(SERVER.member) if isinstance(answer.json, dict) else None
+    if scheduler_hints(creation.document) or not isinstance(server, dict) or not isinstance(server.get('id'), str):
+        return
+    route = runtime.locator.look_up(SERVER.type, server['id'])
+    if route is None:
+        return
+    if runtime.executor.delayed >= MAX_WATCHED:
+        LOG.warning('server %s is not watched for rescheduling: %d others are', server['id'], MAX_WATCHED)
+        return
+    if server.get('adminPass'):
+        with_password = {**creation.inner, 'adminPass': server['adminPass']}
+        creation.change_body({**creation.document, creation.key: with_password})
+    until = time.monotonic() + options.reschedule_watch_seconds
+    _look_later(Watch(create, creation, route.pod, route.top_id, route.bottom_id, until))
+
+
+def _later(seconds: float, watched: Watch, function: Callable[[], None]) -> None:
+    watched.call.runtime.executor.submit_after(seconds, _run, watched.call, function)
+
+
+def _run(call: Call, function: Callable[[], None]) -> None:
+    """Run a step of a request that was answered long ago, and log what goes wrong, as there is no caller to see it."""
     with working_for(call.context.request_id):
         try:
             function()
         except exception.Trio2oException as error:
-            LOG.warning('a server that failed is not made anew: %s', error)
+            LOG.warning('a server that failed is not rescheduled: %s', error)
         except db_exc.DBError:
-            LOG.exception('a server that failed is not made anew')
+            LOG.exception('a server that failed is not rescheduled')
 
 
-CLOCKWORK = Clockwork()
+def _look_later(watched: Watch) -> None:
+    _later(watched.seconds, watched, lambda: _look(watched))
 
 
-def follow(place: Place, call: Call, document: Any, request: PodRequest, answer: Answer) -> None:
-    """Watch a server that was accepted, if the operator wants that and it can be made anew."""
-    options = call.runtime.conf.scheduler
-    made = answer.json.get(SERVER.member) if isinstance(answer.json, dict) else None
-    if not options.rebuild_on_no_valid_host or request.count != 1 or document.get('os:scheduler_hints'):
+def _look(watched: Watch) -> None:
+    """Look how far a server is, and reschedule it or look again later."""
+    if time.monotonic() > watched.until:
         return
-    if not isinstance(made, dict) or not isinstance(made.get('id'), str):
-        return
-    route = call.runtime.locator.look_up(SERVER.type, made['id'])
-    if route is None:
-        return
-    if len(CLOCKWORK) >= MOST:
-        LOG.warning('server %s is not watched: %d others are', made['id'], MOST)
-        return
-    if made.get('adminPass'):
-        key = place.body_key or SERVER.member
-        document = {**document, key: {**document[key], 'adminPass': made['adminPass']}}
-    until = time.monotonic() + options.rebuild_watch_seconds
-    _again(Watch(place, call, route.pod, route.top_id, route.bottom_id, document, request, until))
-
-
-def _again(watch: Watch) -> None:
-    CLOCKWORK.after(watch.seconds, watch.call, lambda: _look(watch))
-
-
-def _look(watch: Watch) -> None:
-    """See how far it is."""
-    if time.monotonic() > watch.until:
-        return
-    server = _server(watch)
+    server = _server(watched)
     if server is None:
         return
     if not server or server.get('status') == 'BUILD':
-        _again(replace(watch, seconds=min(2 * watch.seconds, LONGEST_SECONDS)))
-    elif _had_no_host(server):
-        _make_anew(watch)
+        _look_later(replace(watched, seconds=min(2 * watched.seconds, LONGEST_SECONDS)))
+    elif _had_no_valid_host(server):
+        _reschedule(watched)
 
 
-def _server(watch: Watch) -> dict[str, Any] | None:
-    """As its pod shows it; empty if the pod does not answer; None if it is not to be seen any more."""
+def _server(watched: Watch) -> dict[str, Any] | None:
+    """Return the server as its pod shows it; empty if the pod does not answer; None if the server is gone."""
     try:
-        path = f'{SERVER.path}/{watch.bottom_id}'
-        answer = send(watch.call, watch.pod, method='GET', path=path, query='', body=b'')
+        path = f'{SERVER.path}/{watched.bottom_id}'
+        answer = send(watched.call, watched.pod, method='GET', path=path, query='', body=b'')
     except exception.PodError:
         return {}
     if answer.status >= 500 or answer.status == 429:
@@ -162,75 +139,75 @@ def _server(watch: Watch) -> dict[str, Any] | None:
     return server if isinstance(server, dict) else None
 
 
-def _had_no_host(server: dict[str, Any]) -> bool:
-    """Whether it failed, never ran, and nobody is deleting it."""
+def _had_no_valid_host(server: dict[str, Any]) -> bool:
+    """Return whether a server failed for want of a host, never ran, and is not being deleted."""
     fault = server.get('fault')
     message = str(fault.get('message', '')) if isinstance(fault, dict) else ''
-    is_untouched = not server.get('OS-SRV-USG:launched_at') and not server.get('OS-EXT-STS:task_state')
-    return server.get('status') == 'ERROR' and is_untouched and any(text in message for text in _NO_HOST)
+    never_ran = not server.get('OS-SRV-USG:launched_at') and not server.get('OS-EXT-STS:task_state')
+    return server.get('status') == 'ERROR' and never_ran and any(text in message for text in _NO_VALID_HOST)
 
 
-def _make_anew(watch: Watch) -> None:
-    """Make it in the next pod that will do, and let its routing follow.
+def _reschedule(watched: Watch) -> None:
+    """Create the server in the next pod, and let its routing lead there.
 
-    :raises Trio2oException: no pod will do
+    :raises Trio2oException: no pod can take it
     """
-    runtime = watch.call.runtime
-    tried = watch.tried | {watch.pod.id}
-    request = replace(watch.request, tried=tried)
-    LOG.info('pod %s had no host for server %s', watch.pod.name, watch.top_id)
+    runtime, creation = watched.call.runtime, watched.creation
+    tried = watched.tried | {watched.pod.id}
+    request = replace(creation.request, tried=tried)
+    LOG.info('pod %s had no host for server %s', watched.pod.name, watched.top_id)
     for pod in runtime.scheduler.select(request)[: runtime.conf.scheduler.max_attempts]:
         try:
-            answer = watch.place.create_once(watch.call, pod, watch.document)
+            answer = watched.create.create_in(creation, pod)
         except exception.PodNotReached as error:
-            LOG.warning('server %s cannot be made anew there: %s', watch.top_id, error)
+            LOG.warning('server %s cannot be rescheduled there: %s', watched.top_id, error)
             continue
-        if answer.status >= 500 or watch.place.is_full(answer):
-            LOG.warning('server %s cannot be made anew in pod %s: %d', watch.top_id, pod.name, answer.status)
+        if answer.status >= 500 or watched.create.is_out_of_capacity(answer):
+            LOG.warning('server %s cannot be rescheduled to pod %s: %d', watched.top_id, pod.name, answer.status)
             continue
-        made = answer.json.get(SERVER.member) if answer.is_ok and isinstance(answer.json, dict) else None
-        if not isinstance(made, dict) or not isinstance(made.get('id'), str):
-            LOG.warning('server %s is not made anew: pod %s answered %d', watch.top_id, pod.name, answer.status)
+        server = answer.json.get(SERVER.member) if answer.is_ok and isinstance(answer.json, dict) else None
+        if not isinstance(server, dict) or not isinstance(server.get('id'), str):
+            LOG.warning('server %s is not rescheduled: pod %s answered %d', watched.top_id, pod.name, answer.status)
             return
-        _moved(watch, replace(watch, pod=pod, bottom_id=made['id'], tried=tried, seconds=FIRST_SECONDS))
+        _moved(watched, replace(watched, pod=pod, bottom_id=server['id'], tried=tried, seconds=FIRST_SECONDS))
         runtime.scheduler.placed(request, pod)
         runtime.scheduler.moved(request, pod)
         return
 
 
 def _moved(old: Watch, new: Watch) -> None:
-    """Let the new one be the server, and delete the old one; or the new one, if the old one was deleted meanwhile."""
+    """Let the routing lead to the new server and delete the old one; if that was deleted meanwhile, delete the new."""
     runtime = new.call.runtime
     server = _server(old)
-    is_wanted = server is not None and (not server or _had_no_host(server))
+    is_wanted = server is not None and (not server or _had_no_valid_host(server))
     if not is_wanted or not moved_resources.move(runtime.db, SERVER.type, new.top_id, new.pod.id, new.bottom_id):
-        LOG.info('server %s was deleted while it was made anew', new.top_id)
+        LOG.info('server %s was deleted while it was rescheduled', new.top_id)
         _delete(new)
         return
     runtime.registry.refresh()
     runtime.locator.forget(SERVER.type, new.top_id)
     runtime.locator.forget(SERVER.type, new.bottom_id)
     LOG.info('server %s is in pod %s now, as %s', new.top_id, new.pod.name, new.bottom_id)
-    _again(new)
-    # Not before every process knows where it is: a 404 of the old pod would mean to them that it is gone.
-    CLOCKWORK.after(2 * runtime.conf.pods.refresh_seconds + 1, old.call, lambda: _delete(old))
+    _look_later(new)
+    # Processes that do not know of the move yet would take a 404 of the old pod for the end of the server.
+    _later(2 * runtime.conf.pods.refresh_seconds + 1, old, lambda: _delete(old))
 
 
-def _delete(watch: Watch, left: int = DELETES) -> None:
-    """Delete what must not be there."""
+def _delete(watched: Watch, attempts: int = MAX_DELETES) -> None:
+    """Delete a server that must not stay in its pod; try again later if the pod does not answer."""
     try:
         answer = send(
-            watch.call, watch.pod, method='DELETE', path=f'{SERVER.path}/{watch.bottom_id}', query='', body=b''
+            watched.call, watched.pod, method='DELETE', path=f'{SERVER.path}/{watched.bottom_id}', query='', body=b''
         )
         is_done = answer.status < 500
-        why = f'answered {answer.status}'
+        reason = f'answered {answer.status}'
         if is_done and not answer.is_ok and answer.status != 404:
-            LOG.warning('server %s of pod %s should be deleted: it %s', watch.bottom_id, watch.pod.name, why)
+            LOG.warning('server %s should be deleted, but pod %s %s', watched.bottom_id, watched.pod.name, reason)
     except exception.PodError as error:
-        is_done, why = False, error.reason
+        is_done, reason = False, error.reason
     if is_done:
         return
-    if left <= 1:
-        LOG.warning('server %s of pod %s should be deleted: it %s', watch.bottom_id, watch.pod.name, why)
+    if attempts <= 1:
+        LOG.warning('server %s should be deleted, but pod %s %s', watched.bottom_id, watched.pod.name, reason)
         return
-    CLOCKWORK.after(LONGEST_SECONDS, watch.call, lambda: _delete(watch, left - 1))
+    _later(LONGEST_SECONDS, watched, lambda: _delete(watched, attempts - 1))

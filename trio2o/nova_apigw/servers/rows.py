@@ -3,38 +3,34 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import AskAny, Forward, named
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, BodyRef, Forward
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
-from trio2o.nova_apigw.servers.create import CREATE
-from trio2o.nova_apigw.servers.forward import DELETE, FORWARD, groups_up
+from trio2o.nova_apigw.servers.create import CreateServer
+from trio2o.nova_apigw.servers.forward import ForwardServer, UpdateServer
 from trio2o.nova_apigw.servers.list import server_list
-from trio2o.resources import SERVER, VOLUME
+from trio2o.resources import VOLUME
 from trio2o.web.operations import Operation
+
+_FORWARD = ForwardServer()
+_ATTACH = ForwardServer(other=BodyRef(VOLUME, ('volumeAttachment', 'volumeId')))
 
 
 def below(
-    name: str, method: str, path: str, handler: Forward = FORWARD, min_version: Version | None = None
+    name: str, method: str, path: str, handler: Forward = _FORWARD, min_version: Version | None = None
 ) -> Operation:
-    """A row for something below a server."""
+    """Return a row for something below a server."""
     return Operation(name, method, '/servers/{server_id}' + path, handler, min_version=min_version)
 
-
-ATTACH = Forward(SERVER, others=named(VOLUME, 'volumeAttachment', 'volumeId'))
 
 OPERATIONS = [
     Operation('servers.list', 'GET', '/servers', server_list('/servers', is_detailed=False)),
     Operation('servers.list_detail', 'GET', '/servers/detail', server_list('/servers/detail', is_detailed=True)),
-    Operation('servers.create', 'POST', '/servers', CREATE),
-    Operation('servers.show', 'GET', '/servers/{id}', FORWARD),
-    Operation(
-        'servers.update',
-        'PUT',
-        '/servers/{id}',
-        Forward(SERVER, ('server', 'pinned_availability_zone'), rename=groups_up),
-    ),
-    Operation('servers.delete', 'DELETE', '/servers/{id}', DELETE),
+    Operation('servers.create', 'POST', '/servers', CreateServer()),
+    Operation('servers.show', 'GET', '/servers/{id}', _FORWARD),
+    Operation('servers.update', 'PUT', '/servers/{id}', UpdateServer()),
+    Operation('servers.delete', 'DELETE', '/servers/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
     *(action(key) for key in ACTIONS),
-    # What no row knows is refused by a pod in Nova's words.
+    # An unknown action is refused by a pod in Nova's words.
     Operation('servers.action', 'POST', '/servers/{id}/action', AskAny()),
     below('server_diagnostics.show', 'GET', '/diagnostics'),
     below('server_ips.list', 'GET', '/ips'),
@@ -54,9 +50,9 @@ OPERATIONS = [
     below('server_password.show', 'GET', '/os-server-password'),
     below('server_password.clear', 'DELETE', '/os-server-password'),
     below('volume_attachments.list', 'GET', '/os-volume_attachments'),
-    below('volume_attachments.create', 'POST', '/os-volume_attachments', ATTACH),
+    below('volume_attachments.create', 'POST', '/os-volume_attachments', _ATTACH),
     below('volume_attachments.show', 'GET', '/os-volume_attachments/{id}'),
-    below('volume_attachments.update', 'PUT', '/os-volume_attachments/{id}', ATTACH),
+    below('volume_attachments.update', 'PUT', '/os-volume_attachments/{id}', _ATTACH),
     below('volume_attachments.delete', 'DELETE', '/os-volume_attachments/{id}'),
     below('remote_consoles.create', 'POST', '/remote-consoles', min_version=(2, 6)),
     below('server_security_groups.list', 'GET', '/os-security-groups'),

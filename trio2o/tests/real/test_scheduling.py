@@ -164,7 +164,7 @@ class RealLateFailureTest(TwoPodsInAZone):
 
     options = """
 [scheduler]
-rebuild_on_no_valid_host = true
+reschedule_on_no_valid_host = true
 
 [xjob]
 usage_interval = 0

@@ -4,7 +4,6 @@
 import datetime
 
 from trio2o.lab.emulated.faults import Refuse
-from trio2o.nova_apigw import hypervisors
 from trio2o.tests.functional.conversations.base import ConversationTest
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -101,7 +100,7 @@ class TestServices(InfraTest):
     def test_a_process_that_never_saw_the_pod(self):
         self.get('/os-services')
         self.break_pod('Pod2', Refuse())
-        hypervisors._recorded.clear()
+        self.cloud.runtime.compute_hosts._recorded.clear()
         services = self.get('/os-services', '2.69')['services']
         self.assertEqual({'binary': 'nova-compute', 'host': 'pod2-compute-1', 'status': 'UNKNOWN'}, services[-1])
         self.cloud.pod('Pod2').nova.faults.clear()

@@ -5,10 +5,10 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio2o.cinder_apigw.quota_errors import over
+from trio2o.cinder_apigw import quota_errors as volume_errors
 from trio2o.conf.quota import DEFAULTS
 from trio2o.db.quotas import OF_USERS, Bound, Exceeded
-from trio2o.nova_apigw.refusals import too_many
+from trio2o.nova_apigw import quota_errors as compute_errors
 from trio2o.quota import amounts
 from trio2o.quota.claims import Asked, Refused
 
@@ -70,10 +70,10 @@ def refused(*exceeded, count=1, least=1, **once):
 
 class TestWords(testtools.TestCase):
     def test_compute(self):
-        error = too_many(refused(('instances', 1, 3, 3)))
+        error = compute_errors.over_quota_error(refused(('instances', 1, 3, 3)))
         self.assertEqual(403, error.code)
         self.assertEqual('Quota exceeded for instances: Requested 1, but already used 3 of 3 instances', error.message)
-        error = too_many(refused(('cores', 8, 1, 4), ('instances', 4, 0, 3), count=4, least=2))
+        error = compute_errors.over_quota_error(refused(('cores', 8, 1, 4), ('instances', 4, 0, 3), count=4, least=2))
         self.assertEqual(
             'Quota exceeded for cores, instances: Requested 8, 2-4, but already used 1, 0 of 4, 3 cores, instances',
             error.message,
@@ -97,7 +97,7 @@ class TestWords(testtools.TestCase):
             'groups': (('groups', 1, 3, 3), 'GroupLimitExceeded: Maximum number of groups allowed (3) exceeded'),
         }
         for kind, (exceeded, text) in words.items():
-            error = over(kind)(refused(exceeded))
+            error = volume_errors.over_quota_error(kind, refused(exceeded))
             self.assertEqual((413, text, '0'), (error.code, error.message, error.headers['Retry-After']))
-        error = over('volumes')(refused(('gigabytes_a', 5, 6, 10), ('volumes', 1, 1, 1)))
+        error = volume_errors.over_quota_error('volumes', refused(('gigabytes_a', 5, 6, 10), ('volumes', 1, 1, 1)))
         self.assertIn('exceeds allowed gigabytes_a quota. Requested 5G, quota is 10G and 6G', error.message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Nova refuses what is over the quota: 403, in its own words."""
+"""The error of Nova for a request that the quota does not allow: 403, in Nova's words."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from trio2o import exception
 from trio2o.quota.claims import Refused
 
 
-def too_many(refused: Refused) -> exception.Forbidden:
-    """For servers, whatever is done to them."""
+def over_quota_error(refused: Refused) -> exception.Forbidden:
+    """Return the error for servers, whatever is done to them."""
     asked = refused.asked
     count = f'{asked.least}-{asked.count}' if asked.least != asked.count else str(asked.count)
     names = [each.bound.resource for each in refused.exceeded]
@@ -20,7 +20,3 @@ def too_many(refused: Refused) -> exception.Forbidden:
         f'Quota exceeded for {overs}: Requested {", ".join(requested)}, but already used {", ".join(used)} of '
         f'{", ".join(allowed)} {overs}'
     )
-
-
-def too_many_groups(refused: Refused) -> exception.Forbidden:
-    return exception.Forbidden('Quota exceeded, too many server groups.')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers that a pod accepts and has no host for."""
+"""Servers that a pod accepts and has no host for are rescheduled to the next pod."""
 
 import time
 
@@ -7,20 +7,18 @@ from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.nova_apigw import SERVICE
-from trio2o.nova_apigw.servers import reschedule
 from trio2o.runtime import build_runtime
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
-class RebuildTest(SchedulingTest):
+class RescheduleTest(SchedulingTest):
     """Pod1 has no host, and nobody has read that."""
 
-    options = {'scheduler': {'rebuild_on_no_valid_host': True}}
+    options = {'scheduler': {'reschedule_on_no_valid_host': True}}
 
     def setUp(self):
         super().setUp()
         self.capacity('Pod1', 0)
-        self.addCleanup(reschedule.CLOCKWORK._later.clear)
 
     def wait_for(self, is_so, seconds=30.0):
         deadline = time.monotonic() + seconds
@@ -38,8 +36,8 @@ class RebuildTest(SchedulingTest):
         return answer['server']['status'] if answer.status == 200 else answer.status
 
     def wait_until_quiet(self):
-        """Until nothing more is watched or deleted."""
-        self.wait_for(lambda: not len(reschedule.CLOCKWORK))
+        """Wait until no server is watched or has still to be deleted."""
+        self.wait_for(lambda: not self.cloud.runtime.executor.delayed)
 
     def boot_moved(self, **server):
         """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
@@ -50,8 +48,8 @@ class RebuildTest(SchedulingTest):
         return top_id, made['id']
 
 
-class TestNoValidHost(RebuildTest):
-    def test_made_anew_under_the_same_id(self):
+class TestNoValidHost(RescheduleTest):
+    def test_failed_server_is_created_in_next_pod_and_keeps_its_id(self):
         answer = self.boot(adminPass='given', metadata={'a': 'b'})
         top_id = answer['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
@@ -66,7 +64,7 @@ class TestNoValidHost(RebuildTest):
         self.wait_until_quiet()
         self.assertEqual('ACTIVE', self.status(top_id))
 
-    def test_password_is_the_one_the_user_was_given(self):
+    def test_rescheduled_server_has_the_password_of_the_first_answer(self):
         answer = self.boot()
         self.wait_for(lambda: self.status(answer['server']['id']) == 'ACTIVE')
         (sent,) = [
@@ -76,7 +74,7 @@ class TestNoValidHost(RebuildTest):
         ]
         self.assertEqual(answer['server']['adminPass'], sent['adminPass'])
 
-    def test_its_id_in_the_pod_is_never_seen(self):
+    def test_id_in_the_pod_is_translated_in_every_answer(self):
         top_id, bottom_id = self.boot_moved(name='moved')
         self.boot(name='other')
         self.wait_for(lambda: not self.in_pod('Pod1'))
@@ -97,7 +95,7 @@ class TestNoValidHost(RebuildTest):
         found = [server['id'] for server in pages[0]['servers']]
         self.assertEqual((2, 1), (len(found), found.count(top_id)))
 
-    def test_volumes_know_it_by_its_id(self):
+    def test_attachment_of_rescheduled_server_shows_the_id_of_the_tenant(self):
         top_id, bottom_id = self.boot_moved()
         volume = self.volume()['volume']['id']
         self.cloud.pod('Pod2').cinder.settle(everything=True)
@@ -113,7 +111,7 @@ class TestNoValidHost(RebuildTest):
         stored = self.cloud.pod('Pod2').cinder.attachments.values()
         self.assertEqual([bottom_id], [each['instance'] for each in stored])
 
-    def test_another_process_finds_it(self):
+    def test_other_process_finds_rescheduled_server(self):
         other = build_runtime(self.cloud.conf, transport=self.cloud.transport, http_adapter=self.cloud.lab.adapter())
         self.addCleanup(other.db.dispose)
         self.addCleanup(other.executor.shutdown)
@@ -127,7 +125,7 @@ class TestNoValidHost(RebuildTest):
         self.assertEqual('ACTIVE', client.get(f'/servers/{top_id}')['server']['status'])
         self.assertEqual([top_id], [server['id'] for server in client.get('/servers')['servers']])
 
-    def test_found_by_its_id_in_the_pod(self):
+    def test_rescheduled_server_is_found_by_its_id_in_the_pod(self):
         # As Neutron knows it, of ports: device_id.
         top_id, bottom_id = self.boot_moved()
         self.assertEqual(top_id, self.nova.get(f'/servers/{bottom_id}')['server']['id'])
@@ -135,7 +133,7 @@ class TestNoValidHost(RebuildTest):
         answer = self.nova.post('/os-server-external-events', events, as_='nova')
         self.assertEqual(200, answer.status, answer.text)
 
-    def test_jobs_take_it_for_the_same(self):
+    def test_reconcile_job_keeps_one_routing_of_rescheduled_server(self):
         top_id, _bottom_id = self.boot_moved()
         self.wait_for(lambda: not self.in_pod('Pod1'))
         for pod in ('Pod1', 'Pod2'):
@@ -145,7 +143,7 @@ class TestNoValidHost(RebuildTest):
         (routing,) = routings.list_(self.cloud.runtime.db, filters={'resource_type': 'server', 'state': 'active'})
         self.assertEqual((top_id, self.cloud.pod_ids['Pod2']), (routing.top_id, routing.pod_id))
 
-    def test_delete(self):
+    def test_delete_of_rescheduled_server_leaves_nothing(self):
         top_id, bottom_id = self.boot_moved()
         self.wait_for(lambda: not self.in_pod('Pod1'))
         self.assertEqual(204, self.nova.delete(f'/servers/{top_id}').status)
@@ -156,7 +154,7 @@ class TestNoValidHost(RebuildTest):
         moved_resources.purge(self.cloud.runtime.db, utcnow())
         self.assertEqual([], list(moved_resources.list_all(self.cloud.runtime.db)))
 
-    def test_on_to_a_third_pod(self):
+    def test_second_pod_without_host_reschedules_to_third(self):
         self.capacity('Pod2', 0)
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
@@ -165,7 +163,7 @@ class TestNoValidHost(RebuildTest):
         self.wait_until_quiet()
         self.assertEqual([top_id], [server['id'] for server in self.nova.get('/servers')['servers']])
 
-    def test_none_left(self):
+    def test_no_pod_left_keeps_server_in_error(self):
         for pod in ('Pod2', 'Pod3'):
             self.capacity(pod, 0)
         self.collect()
@@ -178,19 +176,19 @@ class TestNoValidHost(RebuildTest):
         self.assertEqual('ERROR', self.status(top_id))
         self.assertEqual(0, len(self.in_pod('Pod2')) + len(self.in_pod('Pod3')))
 
-    def test_deleted_meanwhile(self):
+    def test_server_deleted_meanwhile_is_not_rescheduled(self):
         top_id = self.boot()['server']['id']
         self.nova.delete(f'/servers/{top_id}')
         self.wait_until_quiet()
         self.assertEqual([], self.in_pod('Pod2'))
 
-    def test_next_pod_is_away(self):
+    def test_unreachable_next_pod_is_skipped(self):
         self.cloud.pod('Pod2').nova.faults.add(Refuse())
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
         self.assertEqual(1, len(self.in_pod('Pod3')))
 
-    def test_what_cannot_be_made_anew(self):
+    def test_several_servers_or_a_named_host_are_not_rescheduled(self):
         several = self.boot(min_count=2)['server']['id']
         in_host = self.boot('az1:pod1-compute-1', as_=('admin', 'demo'))['server']['id']
         for server_id in (several, in_host):
@@ -199,10 +197,10 @@ class TestNoValidHost(RebuildTest):
         self.assertEqual([], self.in_pod('Pod2'))
 
 
-class TestSwitchedOff(RebuildTest):
+class TestSwitchedOff(RescheduleTest):
     options = {}
 
-    def test_stays_as_the_pod_left_it(self):
+    def test_option_off_keeps_server_in_error(self):
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ERROR')
-        self.assertEqual(0, len(reschedule.CLOCKWORK))
+        self.assertEqual(0, self.cloud.runtime.executor.delayed)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resources that a create of servers requests: for the servers, and for the volumes made for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from trio2o.gateway.requested import Requested, default_type, flavor, volume_type, whole
+from trio2o.quota.amounts import typed
+from trio2o.quota.recorded import Flavor
+from trio2o.resources import Item
+from trio2o.web.call import Call
+
+#: Sources of a block device that Nova makes a new volume for.
+_VOLUME_SOURCES = ('image', 'blank', 'snapshot')
+
+
+def requested_servers(call: Call, server: Item) -> Requested:
+    """Return what the servers of a create take, with the volumes that Nova makes for them."""
+    found = flavor(call, server.get('flavorRef'))
+    if found is None:
+        return Requested()
+    min_count, max_count = counts(server)
+    once = Counter(flavor_amounts(found))
+    for size, type_name in _new_volumes(server):
+        named = volume_type(call, type_name) or default_type(call)
+        once.update(typed({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
+    disk = found.disk if _boots_from_volume(server) else found.root + found.disk
+    resources = {'VCPU': found.vcpus, 'MEMORY_MB': found.ram, 'DISK_GB': disk}
+    return Requested(
+        quota=once,
+        resources={name: amount * max_count for name, amount in resources.items()},
+        extra_specs=found.extra_specs,
+        count=max_count,
+        min_count=min_count,
+    )
+
+
+def counts(server: Item) -> tuple[int, int]:
+    """Return the least and the highest number of servers that a create asks for."""
+    min_count = whole(server.get('min_count'), 1) or 1
+    max_count = whole(server.get('max_count'), min_count) or min_count
+    return min(min_count, max_count), max_count
+
+
+def flavor_amounts(found: Flavor) -> dict[str, int]:
+    """Return what one server of a flavor takes of the quota."""
+    return {'instances': 1, 'cores': found.vcpus, 'ram': found.ram}
+
+
+def block_devices(server: Item, key: str = 'block_device_mapping_v2') -> list[Item]:
+    """Return the block devices that a create describes under a key, without those that are no objects."""
+    mappings = server.get(key)
+    return [mapping for mapping in mappings if isinstance(mapping, dict)] if isinstance(mappings, list) else []
+
+
+def _new_volumes(server: Item) -> Iterator[tuple[int, Any]]:
+    """Return size and type of each volume that Nova makes for one server; size 0 if only the source has it."""
+    for mapping in block_devices(server):
+        if mapping.get('destination_type') == 'volume' and mapping.get('source_type') in _VOLUME_SOURCES:
+            yield whole(mapping.get('volume_size')), mapping.get('volume_type')
+    for mapping in block_devices(server, 'block_device_mapping'):
+        if mapping.get('snapshot_id') and not mapping.get('volume_id'):
+            yield whole(mapping.get('volume_size')), None
+
+
+def _boots_from_volume(server: Item) -> bool:
+    """Return whether the first disk is a volume, so that the flavor's root disk is not used."""
+    if block_devices(server, 'block_device_mapping') and not server.get('imageRef'):
+        return True
+    return any(
+        whole(mapping.get('boot_index'), 1) == 0
+        and 'volume' in (mapping.get('destination_type'), mapping.get('source_type'))
+        for mapping in block_devices(server)
+    )
