@@ -8,56 +8,55 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import changes, needs, paging
+from trio2o.cinder_apigw import changes, needs
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
 from trio2o.gateway.claiming import SHRINKS
 from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
-from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.forward import AskAny, Forward, named
 from trio2o.gateway.requested import Needs, whole
 from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
+from trio2o.web import json_body
 from trio2o.web.call import Call, parse_json
 from trio2o.web.operations import Operation, actions
 
-SORT_KEYS = paging.sort_keys(
-    'availability_zone',
-    'container',
-    'created_at',
-    'data_timestamp',
-    'fail_reason',
-    'id',
-    'name',
-    'object_count',
-    'size',
-    'snapshot_id',
-    'status',
-    'updated_at',
-    'user_id',
-    'volume_id',
-    'host',
-    'parent_id',
-    'service',
-    'temp_volume_id',
-    'temp_snapshot_id',
-    display_name='name',
-    display_description='description',
-    project_id='os-backup-project-attr:project_id',
-)
 
+class BackupList(CinderList):
+    """``GET /backups`` and ``GET /backups/detail``."""
 
-def backup_list(path: str, *, is_detailed: bool) -> Gather:
-    return Gather(
-        BACKUP,
-        paging.paging(BACKUP, 'backups_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path='/backups/detail',
-        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME),),
+    resource = BACKUP
+    sort_keys = shown_keys(
+        'availability_zone',
+        'container',
+        'created_at',
+        'data_timestamp',
+        'fail_reason',
+        'id',
+        'name',
+        'object_count',
+        'size',
+        'snapshot_id',
+        'status',
+        'updated_at',
+        'user_id',
+        'volume_id',
+        'host',
+        'parent_id',
+        'service',
+        'temp_volume_id',
+        'temp_snapshot_id',
+        display_name='name',
+        display_description='description',
+        project_id='os-backup-project-attr:project_id',
     )
+    links_key = 'backups_links'
+    related = {'volume_id': VOLUME}
+    summary_fields = ('id', 'name', 'links')
+
+    @property
+    def pod_path(self) -> str:
+        return '/backups/detail'
 
 
 def pins(document: Any) -> Iterable[tuple[Resource, str]]:
@@ -67,7 +66,7 @@ def pins(document: Any) -> Iterable[tuple[Resource, str]]:
 
 def _record(document: Any) -> dict[str, Any]:
     """What an exported record says."""
-    text = at('backup-record', 'backup_url')(document)
+    text = json_body.at(document, 'backup-record', 'backup_url')
     try:
         record = parse_json(base64.b64decode(text)) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
@@ -88,7 +87,7 @@ def record_pins(document: Any) -> Iterable[tuple[Resource, str]]:
 
 def restored(document: Any) -> Iterable[tuple[Resource, str]]:
     """The volume that a restore goes to, which may have been made for it."""
-    return pin_if(VOLUME, at('restore', 'volume_id')(document))
+    return pin_if(VOLUME, json_body.at(document, 'restore', 'volume_id'))
 
 
 _UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
@@ -116,8 +115,8 @@ FORWARD = Forward(BACKUP)
 DELETE = Forward(BACKUP, change=SHRINKS)
 
 OPERATIONS = [
-    Operation('backups.list', 'GET', '/backups', backup_list('/backups', is_detailed=False)),
-    Operation('backups.list_detail', 'GET', '/backups/detail', backup_list('/backups/detail', is_detailed=True)),
+    Operation('backups.list', 'GET', '/backups', BackupList('/backups', is_detailed=False)),
+    Operation('backups.list_detail', 'GET', '/backups/detail', BackupList('/backups/detail', is_detailed=True)),
     Operation('backups.create', 'POST', '/backups', CREATE),
     Operation('backups.import_record', 'POST', '/backups/import_record', IMPORT),
     Operation('backups.show', 'GET', '/backups/{id}', FORWARD),

@@ -7,21 +7,21 @@ from collections.abc import Mapping
 
 from trio2o.cinder_apigw.quota_errors import over
 from trio2o.gateway.claiming import SHRINKS, Change
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.requested import default_type, volume_type, whole
 from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Call
 
 
 def extend(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
-    size = whole(at('os-extend', 'new_size')(call.json))
+    size = whole(json_body.at(call.json, 'os-extend', 'new_size'))
     return growth(known, typed({'gigabytes': size}, type_in(known))) if known else {}
 
 
 def retype(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
     """The same of another type; snapshots that it has go along, and are seen when it is done."""
-    found = volume_type(call, at('os-retype', 'new_type')(call.json))
+    found = volume_type(call, json_body.at(call.json, 'os-retype', 'new_type'))
     if found is None:
         return {}
     plain = {name: known[name] for name in TYPED if name in known}
@@ -30,7 +30,7 @@ def retype(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
 
 def restore(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
     """Without a volume to restore to, one is made."""
-    if at('restore', 'volume_id')(call.json):
+    if json_body.at(call.json, 'restore', 'volume_id'):
         return {}
     found = default_type(call)
     size = known.get('backup_gigabytes', 0)

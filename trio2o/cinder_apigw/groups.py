@@ -7,76 +7,103 @@ snapshot) is not named in any answer, and found where it is asked for first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from trio2o.cinder_apigw import needs, paging
+from trio2o.cinder_apigw import needs
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
 from trio2o.gateway.claiming import SHRINKS
 from trio2o.gateway.handlers.create import Pins, Place, References, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, Others, at
-from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.forward import AskAny, Forward, Others
 from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, VOLUME, Resource
+from trio2o.web import json_body
 from trio2o.web.operations import Operation
 
 _UNKNOWN_ZONE = "Invalid input received: Availability zone '{zone}' is invalid."
 
-GROUP_KEYS = paging.sort_keys(
-    'availability_zone',
-    'cluster_name',
-    'created_at',
-    'description',
-    'group_snapshot_id',
-    'host',
-    'id',
-    'name',
-    'project_id',
-    'replication_status',
-    'source_group_id',
-    'status',
-    'updated_at',
-    'user_id',
-    group_type_id='group_type',
-)
-SNAPSHOT_KEYS = paging.sort_keys(
-    'created_at',
-    'description',
-    'group_id',
-    'group_type_id',
-    'id',
-    'name',
-    'project_id',
-    'status',
-    'updated_at',
-    'user_id',
-)
+
+class _GroupsList(CinderList):
+    """A list of groups or of their snapshots, whose brief form has names and ids."""
+
+    summary_fields = ('id', 'name')
+
+    @property
+    def pod_path(self) -> str:
+        return f'{self.resource.path}/detail'
+
+    @property
+    def link_path(self) -> str:
+        return self.resource.path
 
 
-def listing(
-    resource: Resource, links_key: str, path: str, is_detailed: bool, since: tuple[int, int] | None = None
-) -> Gather:
-    """A list of either kind, whose brief form has a name and an id."""
-    return Gather(
-        resource,
-        paging.paging(resource, links_key, since),
-        GROUP_KEYS if resource in (GROUP, CONSISTENCYGROUP) else SNAPSHOT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path=f'{resource.path}/detail',
-        brief=None if is_detailed else paging.brief('id', 'name'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('group_id', GROUP),) if resource is GROUP_SNAPSHOT else (),
-        link_path=resource.path,
+class GroupList(_GroupsList):
+    """``GET /groups`` and ``GET /groups/detail``."""
+
+    resource = GROUP
+    sort_keys = shown_keys(
+        'availability_zone',
+        'cluster_name',
+        'created_at',
+        'description',
+        'group_snapshot_id',
+        'host',
+        'id',
+        'name',
+        'project_id',
+        'replication_status',
+        'source_group_id',
+        'status',
+        'updated_at',
+        'user_id',
+        group_type_id='group_type',
     )
+    links_key = 'group_links'
+
+
+class ConsistencyGroupList(GroupList):
+    """``GET /consistencygroups`` and ``GET /consistencygroups/detail``."""
+
+    resource = CONSISTENCYGROUP
+    links_key = 'consistencygroup_links'
+
+
+class GroupSnapshotList(_GroupsList):
+    """``GET /group_snapshots`` and ``GET /group_snapshots/detail``."""
+
+    resource = GROUP_SNAPSHOT
+    sort_keys = shown_keys(
+        'created_at',
+        'description',
+        'group_id',
+        'group_type_id',
+        'id',
+        'name',
+        'project_id',
+        'status',
+        'updated_at',
+        'user_id',
+    )
+    links_key = 'group_snapshot_links'
+    paged_since: ClassVar[tuple[int, int] | None] = (3, 29)
+    related: ClassVar[Mapping[str, Resource]] = {'group_id': GROUP}
+
+
+class CgsnapshotList(GroupSnapshotList):
+    """``GET /cgsnapshots`` and ``GET /cgsnapshots/detail``."""
+
+    resource = CGSNAPSHOT
+    links_key = ''
+    paged_since = None
+    related = {}
 
 
 def source(key: str, **kinds: Resource) -> Pins:
     """What a new one is made from, by the name of the field."""
-    read = at(key)
 
     def pins(document: Any) -> Iterable[tuple[Resource, str]]:
-        inner = read(document) or {}
+        inner = json_body.at(document, key) or {}
         return [pin for name, resource in kinds.items() for pin in pin_if(resource, inner.get(name))]
 
     return pins
@@ -84,11 +111,9 @@ def source(key: str, **kinds: Resource) -> Pins:
 
 def members(key: str) -> Others:
     """The volumes that an update puts in or takes out."""
-    read = at(key)
 
     def others(document: Any) -> Iterable[tuple[Resource, str]]:
-        inner = read(document)
-        texts = [inner.get(name) for name in ('add_volumes', 'remove_volumes')] if isinstance(inner, dict) else []
+        texts = [json_body.at(document, key, name) for name in ('add_volumes', 'remove_volumes')]
         ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
         return [pin for volume_id in ids for pin in pin_if(VOLUME, volume_id)]
 
@@ -143,12 +168,12 @@ _CGSNAPSHOT = Forward(CGSNAPSHOT)
 _DELETE = {kind: Forward(kind, change=SHRINKS) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
 
 GROUPS = [
-    Operation('groups.list', 'GET', '/groups', listing(GROUP, 'group_links', '/groups', False), None, (3, 13)),
+    Operation('groups.list', 'GET', '/groups', GroupList('/groups', is_detailed=False), None, (3, 13)),
     Operation(
         'groups.list_detail',
         'GET',
         '/groups/detail',
-        listing(GROUP, 'group_links', '/groups/detail', True),
+        GroupList('/groups/detail', is_detailed=True),
         None,
         (3, 13),
     ),
@@ -194,7 +219,7 @@ GROUP_SNAPSHOTS = [
         'group_snapshots.list',
         'GET',
         '/group_snapshots',
-        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots', False, (3, 29)),
+        GroupSnapshotList('/group_snapshots', is_detailed=False),
         None,
         (3, 14),
     ),
@@ -202,7 +227,7 @@ GROUP_SNAPSHOTS = [
         'group_snapshots.list_detail',
         'GET',
         '/group_snapshots/detail',
-        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots/detail', True, (3, 29)),
+        GroupSnapshotList('/group_snapshots/detail', is_detailed=True),
         None,
         (3, 14),
     ),
@@ -232,13 +257,13 @@ CONSISTENCYGROUPS = [
         'consistencygroups.list',
         'GET',
         '/consistencygroups',
-        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups', False),
+        ConsistencyGroupList('/consistencygroups', is_detailed=False),
     ),
     Operation(
         'consistencygroups.list_detail',
         'GET',
         '/consistencygroups/detail',
-        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups/detail', True),
+        ConsistencyGroupList('/consistencygroups/detail', is_detailed=True),
     ),
     Operation(
         'consistencygroups.create',
@@ -265,9 +290,12 @@ CONSISTENCYGROUPS = [
             ('consistencygroups.update_action', '/consistencygroups/{id}/update'),
         )
     ),
-    Operation('cgsnapshots.list', 'GET', '/cgsnapshots', listing(CGSNAPSHOT, '', '/cgsnapshots', False)),
+    Operation('cgsnapshots.list', 'GET', '/cgsnapshots', CgsnapshotList('/cgsnapshots', is_detailed=False)),
     Operation(
-        'cgsnapshots.list_detail', 'GET', '/cgsnapshots/detail', listing(CGSNAPSHOT, '', '/cgsnapshots/detail', True)
+        'cgsnapshots.list_detail',
+        'GET',
+        '/cgsnapshots/detail',
+        CgsnapshotList('/cgsnapshots/detail', is_detailed=True),
     ),
     Operation(
         'cgsnapshots.create',

@@ -9,13 +9,13 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.claiming import amounts_of
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.requested import Needs, default_type, volume_type, whole
 from trio2o.pods.podapi import Refused
 from trio2o.quota.amounts import Amounts, total, type_in, typed
 from trio2o.quota.settle import NotNow, Settler, Where
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Resource
+from trio2o.web import json_body
 from trio2o.web.call import Call
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def of_group(call: Call, document: Any) -> Needs:
 
 def of_copied_group(call: Call, document: Any) -> Needs:
     """A group, and a volume for each of those that it is made from."""
-    inner = at('create-from-src')(document) or at('consistencygroup-from-src')(document) or {}
+    inner = json_body.at(document, 'create-from-src') or json_body.at(document, 'consistencygroup-from-src') or {}
     group_id = inner.get('source_group_id') or inner.get('source_cgid')
     if group_id:
         parts = _volumes_of(call, group_id)
@@ -74,7 +74,7 @@ def of_copied_group(call: Call, document: Any) -> Needs:
 
 def of_group_snapshot(call: Call, document: Any) -> Needs:
     """A snapshot of each volume of a group."""
-    inner = at('group_snapshot')(document) or at('cgsnapshot')(document) or {}
+    inner = json_body.at(document, 'group_snapshot') or json_body.at(document, 'cgsnapshot') or {}
     volumes = _volumes_of(call, inner.get('group_id') or inner.get('consistencygroup_id'))
     return Needs(quota=total(_snapshot_of(volume) for volume in volumes))
 

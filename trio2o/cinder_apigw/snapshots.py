@@ -6,39 +6,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trio2o.cinder_apigw import needs, paging
+from trio2o.cinder_apigw import needs
+from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over
 from trio2o.cinder_apigw.volumes import is_full
 from trio2o.gateway.claiming import SHRINKS
 from trio2o.gateway.handlers.create import Place, pin_if
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
 from trio2o.resources import SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.web.operations import Operation, actions
 
-SORT_KEYS = {
-    'created_at': SortKey('created_at'),
-    'display_name': SortKey('name'),
-    'id': SortKey('id'),
-    'name': SortKey('name'),
-    'project_id': SortKey('os-extended-snapshot-attributes:project_id'),
-    'status': SortKey('status'),
-    'updated_at': SortKey('updated_at'),
-    'volume_id': SortKey('volume_id'),
-    'volume_size': SortKey('size'),
-}
 
+class SnapshotList(CinderList):
+    """``GET /snapshots`` and ``GET /snapshots/detail``."""
 
-def snapshot_list(path: str) -> Gather:
-    return Gather(
-        SNAPSHOT,
-        paging.paging(SNAPSHOT, 'snapshots_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME),),
-    )
+    resource = SNAPSHOT
+    sort_keys = {
+        'created_at': SortKey('created_at'),
+        'display_name': SortKey('name'),
+        'id': SortKey('id'),
+        'name': SortKey('name'),
+        'project_id': SortKey('os-extended-snapshot-attributes:project_id'),
+        'status': SortKey('status'),
+        'updated_at': SortKey('updated_at'),
+        'volume_id': SortKey('volume_id'),
+        'volume_size': SortKey('size'),
+    }
+    links_key = 'snapshots_links'
+    related = {'volume_id': VOLUME}
 
 
 def pins(document: Any) -> Iterable[tuple[Resource, str]]:
@@ -59,8 +54,8 @@ FORWARD = Forward(SNAPSHOT)
 DELETE = Forward(SNAPSHOT, change=SHRINKS)
 
 OPERATIONS = [
-    Operation('snapshots.list', 'GET', '/snapshots', snapshot_list('/snapshots')),
-    Operation('snapshots.list_detail', 'GET', '/snapshots/detail', snapshot_list('/snapshots/detail')),
+    Operation('snapshots.list', 'GET', '/snapshots', SnapshotList('/snapshots')),
+    Operation('snapshots.list_detail', 'GET', '/snapshots/detail', SnapshotList('/snapshots/detail')),
     Operation('snapshots.create', 'POST', '/snapshots', CREATE),
     Operation('snapshots.show', 'GET', '/snapshots/{id}', FORWARD),
     Operation('snapshots.update', 'PUT', '/snapshots/{id}', FORWARD),

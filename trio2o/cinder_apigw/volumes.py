@@ -7,52 +7,51 @@ from collections.abc import Iterable
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import changes, needs, paging
+from trio2o.cinder_apigw import changes, needs
+from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over
 from trio2o.gateway import image_snapshots
 from trio2o.gateway.claiming import SHRINKS, is_over_quota
 from trio2o.gateway.handlers.create import Place, pin_if
-from trio2o.gateway.handlers.forward import AskAny, Forward, at, named
-from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.forward import AskAny, Forward, named
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.pods.registry import PodView
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation, actions
-
-#: What a list may be sorted by, as it shows in a volume; where it does not show, pods are merged by time alone.
-SORT_KEYS = {
-    'availability_zone': SortKey('availability_zone'),
-    'bootable': SortKey('bootable'),
-    'created_at': SortKey('created_at'),
-    'display_description': SortKey('description'),
-    'display_name': SortKey('name'),
-    'host': SortKey('os-vol-host-attr:host'),
-    'id': SortKey('id'),
-    'name': SortKey('name'),
-    'project_id': SortKey('os-vol-tenant-attr:tenant_id'),
-    'size': SortKey('size'),
-    'status': SortKey('status'),
-    'updated_at': SortKey('updated_at'),
-    'user_id': SortKey('user_id'),
-    'volume_type_id': SortKey('volume_type_id'),
-}
 
 DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 
-def volume_list(path: str, *, is_detailed: bool) -> Gather:
-    return Gather(
-        VOLUME,
-        paging.paging(VOLUME, 'volumes_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path='/volumes/detail',
-        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
-        all_projects=paging.all_projects,
-    )
+class VolumeList(CinderList):
+    """``GET /volumes`` and ``GET /volumes/detail``."""
+
+    resource = VOLUME
+    #: cinder/db/sqlalchemy/models.py: the columns that volumes may be sorted by, as they show in a volume.
+    sort_keys = {
+        'availability_zone': SortKey('availability_zone'),
+        'bootable': SortKey('bootable'),
+        'created_at': SortKey('created_at'),
+        'display_description': SortKey('description'),
+        'display_name': SortKey('name'),
+        'host': SortKey('os-vol-host-attr:host'),
+        'id': SortKey('id'),
+        'name': SortKey('name'),
+        'project_id': SortKey('os-vol-tenant-attr:tenant_id'),
+        'size': SortKey('size'),
+        'status': SortKey('status'),
+        'updated_at': SortKey('updated_at'),
+        'user_id': SortKey('user_id'),
+        'volume_type_id': SortKey('volume_type_id'),
+    }
+    links_key = 'volumes_links'
+    summary_fields = ('id', 'name', 'links')
+
+    @property
+    def pod_path(self) -> str:
+        return '/volumes/detail'
 
 
 def pins(document: Any) -> Iterable[tuple[Resource, str]]:
@@ -116,7 +115,7 @@ def pod_of_image(call: Call, document: Any) -> tuple[Any, tuple[str, PodView] | 
     """The body of a create, and the image it names with the pod that its snapshots are in, if it has any."""
     if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
         return document, None
-    image_id = at('volume', 'imageRef')(document) or at('volume', 'image_id')(document)
+    image_id = json_body.at(document, 'volume', 'imageRef') or json_body.at(document, 'volume', 'image_id')
     for snapshot_id in image_snapshots.snapshots_of(call, image_id):
         try:
             route: Route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
@@ -166,8 +165,8 @@ def action(key: str, handler: Forward, since: tuple[int, int] | None = None) -> 
 
 
 OPERATIONS = [
-    Operation('volumes.list', 'GET', '/volumes', volume_list('/volumes', is_detailed=False)),
-    Operation('volumes.list_detail', 'GET', '/volumes/detail', volume_list('/volumes/detail', is_detailed=True)),
+    Operation('volumes.list', 'GET', '/volumes', VolumeList('/volumes', is_detailed=False)),
+    Operation('volumes.list_detail', 'GET', '/volumes/detail', VolumeList('/volumes/detail', is_detailed=True)),
     Operation('volumes.summary', 'GET', '/volumes/summary', Sum(join_summaries), min_version=(3, 12)),
     Operation('volumes.create', 'POST', '/volumes', CREATE),
     Operation('volumes.show', 'GET', '/volumes/{id}', FORWARD),

@@ -6,21 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trio2o.gateway.call_pod import peek
 from trio2o.gateway.claiming import SHRINKS, Change, amounts_of
-from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.read_object import read_object
 from trio2o.gateway.requested import flavor
 from trio2o.nova_apigw.needs import amounts
 from trio2o.nova_apigw.refusals import too_many
 from trio2o.quota.amounts import Amounts, growth, total, type_in, typed
 from trio2o.resources import SERVER, VOLUME
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Call
 
 
 def resize(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
     """What the new flavor has more of; while it can be taken back, the larger of both counts."""
-    found = flavor(call, at('resize', 'flavorRef')(call.json))
+    found = flavor(call, json_body.at(call.json, 'resize', 'flavorRef'))
     if found is None or not known:
         return {}
     return {name: more for name, more in growth(known, amounts(found)).items() if name != 'instances'}
@@ -31,7 +31,7 @@ def restore(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
     if known:
         return {}
     shown = _server(call, route)
-    found = flavor(call, at('flavor', 'id')(shown))
+    found = flavor(call, json_body.at(shown, 'flavor', 'id'))
     return amounts(found) if found is not None else {'instances': 1}
 
 
@@ -49,7 +49,7 @@ def snapshots(call: Call, route: Route, known: Amounts) -> Mapping[str, int]:
 
 
 def _server(call: Call, route: Route) -> dict[str, Any] | None:
-    return peek(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+    return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
 
 
 CHANGES: Mapping[str, Change] = {

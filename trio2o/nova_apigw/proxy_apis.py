@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.call_pod import ask_any, names_of, send
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.handlers.create import Place, pin_if
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw import needs
 from trio2o.nova_apigw.refusals import too_many
@@ -37,7 +38,7 @@ class AskUntilFound:
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)
         if len(pods) < 2:
-            return ask_any(call)
+            return call_any_pod(call)
         breakers, service = call.runtime.client.breakers, call.service.service_type
         missing: Answer | None = None
         for pod in sorted(pods, key=lambda view: breakers.is_open((view.id, service))):
@@ -49,7 +50,7 @@ class AskUntilFound:
             if answer.status != 404:
                 return answer
             missing = missing or answer
-        return missing or ask_any(call)
+        return missing or call_any_pod(call)
 
 
 _ANY = AskAny()
@@ -117,7 +118,7 @@ OPERATIONS = [
     *_rows('security_groups', '/os-security-groups', _ANY, _LIST, _CREATE),
     *_rows('security_groups', '/os-security-groups', _FOUND, _SHOW, _UPDATE, _DELETE),
     *_rows('security_group_rules', '/os-security-group-rules', _FOUND, _CREATE, _DELETE),
-    *_rows('volumes', '/os-volumes', Slices(PROXIED_VOLUME, newest_first=True), _LIST, _DETAIL),
+    *_rows('volumes', '/os-volumes', OffsetList(PROXIED_VOLUME, newest_first=True), _LIST, _DETAIL),
     *_rows('volumes', '/os-volumes', Forward(PROXIED_VOLUME), _SHOW, _DELETE),
     *_rows(
         'volumes',
@@ -132,7 +133,7 @@ OPERATIONS = [
         ),
         _CREATE,
     ),
-    *_rows('snapshots', '/os-snapshots', Slices(PROXIED_SNAPSHOT, newest_first=True), _LIST, _DETAIL),
+    *_rows('snapshots', '/os-snapshots', OffsetList(PROXIED_SNAPSHOT, newest_first=True), _LIST, _DETAIL),
     *_rows('snapshots', '/os-snapshots', Forward(PROXIED_SNAPSHOT), _SHOW, _DELETE),
     *_rows(
         'snapshots',

@@ -28,6 +28,7 @@ from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView, Registry
 from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -92,10 +93,7 @@ class Locator:
             # Of what is another project's the pods tell, or do not, as of what nobody has recorded.
             route = self._probe(call, resource, top_id)
         if not route.pod.is_asked:
-            raise exception.ServiceUnavailable(
-                f'{resource.title} {top_id} is in availability zone {route.pod.zone}, '
-                'in a part of it that is under maintenance.'
-            )
+            raise pod_failures.in_maintenance(f'{resource.title} {top_id}', route.pod.zone)
         return route
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
@@ -261,11 +259,10 @@ class Locator:
         for pod, answer in ask_all(self._executor, pods, ask, Deadline(timeout), _has_it).items():
             item = None
             if isinstance(answer, Answer) and answer.status == 200:
-                document = answer.json
-                item = document.get(resource.member) if isinstance(document, dict) else None
+                item = json_body.member(answer, resource)
             elif isinstance(answer, Answer) and answer.status < 500 and answer.status != 429:
                 continue
-            if not isinstance(item, dict):
+            if item is None:
                 # No answer, or none that tells. A pod whose resources are all recorded cannot have one that is not.
                 is_certain = is_certain and pod.record.is_reconciled
             else:
@@ -279,11 +276,7 @@ class Locator:
                 assert isinstance(answer, Answer)
                 return Route(pod, top_id, top_id, project_id, True, created_at, answer)
         if not is_certain:
-            raise exception.ServiceUnavailable(
-                f'{resource.title} {top_id} cannot be looked for everywhere now, '
-                'as a part of this cloud does not answer.',
-                retry_after=5,
-            )
+            raise pod_failures.maybe_elsewhere(f'{resource.title} {top_id}')
         raise exception.NotFound(resource.missing.format(id=top_id))
 
 

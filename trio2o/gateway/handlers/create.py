@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception, job_types
-from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of, send
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.claiming import Claiming, Refuse, asked_by
 from trio2o.gateway.handlers.forward import disagreement
 from trio2o.gateway.requested import NOTHING, Needs, ReadNeeds
@@ -19,6 +20,7 @@ from trio2o.pods.registry import PodView
 from trio2o.resources import Item, Resource
 from trio2o.routing.locator import Route
 from trio2o.scheduler.spec import PodRequest
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -91,8 +93,8 @@ class Place:
 
     def __call__(self, call: Call) -> Answer:
         document = call.json
-        inner = document.get(self.body_key or self.resource.member) if isinstance(document, dict) else None
-        if not isinstance(inner, dict) or not self._has_readable_zone(inner):
+        inner = json_body.object_at(document, self.body_key or self.resource.member)
+        if inner is None or not self._has_readable_zone(inner):
             return self._as_a_pod_says(call)
         named = None
         if self.by_name is not None:
@@ -132,7 +134,7 @@ class Place:
             only = [pod]
             return self._create_in(call, lambda request: only, document, rest, request, needs)
         if self.needs_pin:
-            return ask_any(call)
+            return call_any_pod(call)
         near = self._near(call, document)
 
         def choose(request: PodRequest) -> list[PodView]:
@@ -157,7 +159,7 @@ class Place:
         return send(call, pod, names=names, body=body)
 
     def _as_a_pod_says(self, call: Call) -> Answer:
-        answer = ask_any(call)
+        answer = call_any_pod(call)
         if answer.status == 500 and not call.body.strip():
             # Cinder takes no body at all for a fault of its own.
             key = self.body_key or self.resource.member
@@ -354,25 +356,17 @@ class Place:
         except exception.PodError as error:
             LOG.warning('what was created with a %s is not recorded yet: %s', self.resource.type, error)
             return
-        document = answer.json if answer.is_ok else None
-        items = document.get(self.resource.collection) if isinstance(document, dict) else None
-        found = [(pod, item) for item in items or [] if isinstance(item, dict)]
+        found = [(pod, item) for item in json_body.objects_at(answer.json, self.resource.collection) if answer.is_ok]
         call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
 
     def _unknown(self, call: Call, pod: PodView, inner: Item) -> exception.OutcomeUnknown:
         """The pod may have made it: look there soon, so that what it made is known."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
         call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
-        return exception.OutcomeUnknown(
-            f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
-            'created; look at the list before trying again.'
-        )
+        return pod_failures.create_outcome_unknown(self.resource.type, pod.zone)
 
     def _none_left(self, zone: str) -> exception.ServiceUnavailable:
-        where = f'availability zone {zone}' if zone else 'any availability zone'
-        return exception.ServiceUnavailable(
-            f'No part of {where} can take a new {self.resource.type} now.', retry_after=RETRY_AFTER
-        )
+        return pod_failures.cannot_create(self.resource.type, zone)
 
 
 def pin_if(resource: Resource, value: Any) -> list[tuple[Resource, str]]:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.call_pod import ask_any, names_of, send_to_route
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import Change, Claiming, is_over_quota
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
 #: Gives what else a body names that has to be in the same pod: (resource, id).
@@ -80,7 +82,7 @@ class Forward:
                 raise
             # A pod looks at the body first; what is wrong with that is said before what is missing. Of what is
             # another project's its own pod does not say quite the same as others.
-            return ask_any(call, first=known.pod if known is not None else None)
+            return call_any_pod(call, first=known.pod if known is not None else None)
         if self.others is not None:
             self._check_others(call, route)
         if route.answer is not None and self._is_show(call):
@@ -132,12 +134,8 @@ class Forward:
     def _body(self, call: Call, route: Route) -> bytes | None:
         if not self.zone_in:
             return None
-        *keys, last = self.zone_in
         document = call.json
-        inner = document
-        for key in keys:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or inner.get(last) != route.pod.zone:
+        if json_body.at(document, *self.zone_in) != route.pod.zone:
             return None
         return call.with_body(self._in_pod_zone(document, names_of(call, route.pod))).body
 
@@ -185,23 +183,11 @@ def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> e
     )
 
 
-def at(*path: str) -> Callable[[Any], Any]:
-    """A reader of what stands at a place in a parsed body, or None."""
-
-    def read(document: Any) -> Any:
-        for key in path:
-            document = document.get(key) if isinstance(document, dict) else None
-        return document
-
-    return read
-
-
 def named(resource: Resource, *path: str) -> Others:
     """The one resource whose id stands at a place in the body."""
-    read = at(*path)
 
     def others(document: Any) -> Iterable[tuple[Resource, str]]:
-        value = read(document)
+        value = json_body.at(document, *path)
         return [(resource, value)] if isinstance(value, str) and value else []
 
     return others
@@ -212,4 +198,4 @@ class AskAny:
     """Any pod will do."""
 
     def __call__(self, call: Call) -> Answer:
-        return ask_any(call)
+        return call_any_pod(call)

@@ -6,14 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trio2o import exception
-from trio2o.gateway.admin.by_name import replaced
 from trio2o.gateway.admin.ids import split_name
-from trio2o.gateway.handlers.forward import Forward, at
+from trio2o.gateway.handlers.forward import Forward
 from trio2o.nova_apigw.changes import CHANGES
 from trio2o.nova_apigw.servers.forward import FORWARD
 from trio2o.resources import SERVER
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
+from trio2o.web.json_body import replaced
 from trio2o.web.operations import Handler, Operation
 
 Version = tuple[int, int]
@@ -72,7 +73,7 @@ class ForwardToHost:
     place: tuple[str, str]
 
     def __call__(self, call: Call) -> Answer:
-        name = at(*self.place)(call.json)
+        name = json_body.at(call.json, *self.place)
         pod, bare = split_name(call, name) if isinstance(name, str) else (None, '')
         if pod is not None:
             route: Route = call.runtime.locator.find(call, SERVER, call.id)

@@ -7,7 +7,7 @@ from trio2o.gateway.handlers.forward import AskAny, Forward, named
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
 from trio2o.nova_apigw.servers.create import CREATE
 from trio2o.nova_apigw.servers.forward import DELETE, FORWARD, groups_up
-from trio2o.nova_apigw.servers.list import server_list
+from trio2o.nova_apigw.servers.list import ServerList
 from trio2o.resources import SERVER, VOLUME
 from trio2o.web.operations import Operation
 
@@ -22,8 +22,8 @@ def below(
 ATTACH = Forward(SERVER, others=named(VOLUME, 'volumeAttachment', 'volumeId'))
 
 OPERATIONS = [
-    Operation('servers.list', 'GET', '/servers', server_list('/servers', is_detailed=False)),
-    Operation('servers.list_detail', 'GET', '/servers/detail', server_list('/servers/detail', is_detailed=True)),
+    Operation('servers.list', 'GET', '/servers', ServerList('/servers', is_detailed=False)),
+    Operation('servers.list_detail', 'GET', '/servers/detail', ServerList('/servers/detail', is_detailed=True)),
     Operation('servers.create', 'POST', '/servers', CREATE),
     Operation('servers.show', 'GET', '/servers/{id}', FORWARD),
     Operation(
