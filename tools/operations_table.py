@@ -16,13 +16,13 @@ from trio2o import cinder_apigw
 from trio2o.cinder_apigw import admin as volume_infra
 from trio2o.cinder_apigw import transfers
 from trio2o.cinder_apigw import versions as volume_versions
-from trio2o.gateway.admin.by_id import AskEverybody, ForwardInfra
-from trio2o.gateway.admin.by_name import ForwardNamed
-from trio2o.gateway.admin.lists import InfraList
+from trio2o.gateway.admin.by_id import ForwardById, ForwardToHolder
+from trio2o.gateway.admin.by_name import ForwardByName
+from trio2o.gateway.admin.lists import AdminList
 from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
-from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.handlers.list import List
+from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.handlers.quota_sets import LimitsRead, LimitsWrite, QuotaRead
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
@@ -60,7 +60,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
         'is left out; see :doc:`index` for servers from 2.69.',
-        (Gather, Slices),
+        (List, OffsetList),
     ),
     'Numbers': (
         'What is used adds up over all clouds. Limits are those of the whole.',
@@ -77,10 +77,10 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'done: in paths, in bodies, in ``--host`` and after the colon of an availability zone. Unqualified it is a '
         '409 that names the qualified forms.',
         (
-            InfraList,
-            ForwardInfra,
-            ForwardNamed,
-            AskEverybody,
+            AdminList,
+            ForwardById,
+            ForwardByName,
+            ForwardToHolder,
             aggregates.OnAggregate,
             aggregates.list_aggregates,
             aggregates.create,
@@ -157,7 +157,7 @@ VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
         'is left out, as Cinder has no way to say so; with ``list_records_by_skipping_down_pods = false`` such a list '
         'is a 503 instead.',
-        (Gather,),
+        (List,),
     ),
     'Numbers': SECTIONS['Numbers'],
     'The same everywhere': (
@@ -170,8 +170,8 @@ VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'several pods has to be qualified with its pod, as in ``Pod1@control``, which may always be done: in paths, '
         'queries and bodies. Unqualified it is a 409 that names the qualified forms.',
         (
-            InfraList,
-            ForwardNamed,
+            AdminList,
+            ForwardByName,
             volume_infra.ForwardBackend,
             volume_infra.ListManageable,
             volume_infra.Broadcast,

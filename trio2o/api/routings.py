@@ -17,6 +17,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import routings as db_routings
 from trio2o.db.records import Routing
 from trio2o.web.call import Answer, Call
+from trio2o.web.numbers import parse_number
 
 _MOST_DIGITS = 18
 
@@ -92,8 +93,9 @@ def delete_routing(call: Call) -> Answer:
 def _existing(call: Call, resource_type: str | None) -> Routing:
     """By number, else by top id; a live one before one that ended, of two types the older routing."""
     tries: list[dict[str, Any]] = [{'top_id': call.id}]
-    if call.id.isdecimal() and len(call.id) <= _MOST_DIGITS:
-        tries.insert(0, {'id': int(call.id)})
+    number = parse_number(call.id, _MOST_DIGITS)
+    if number is not None:
+        tries.insert(0, {'id': number})
     for filters in tries:
         if resource_type is not None:
             filters['resource_type'] = resource_type

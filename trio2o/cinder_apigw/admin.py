@@ -1,32 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pods have of their own, for admins: services, hosts, clusters, pools, and volumes not managed yet."""
+"""Admin resources of Cinder: services, hosts, clusters, pools, and volumes that are not managed yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from trio2o import exception
 from trio2o.cinder_apigw.snapshots import CreateSnapshot
 from trio2o.concurrency import Deadline
-from trio2o.gateway.admin.by_name import ForwardNamed, NameSource, find_named, replaced
-from trio2o.gateway.admin.ids import Kind, split_name, top_number
-from trio2o.gateway.admin.lists import InfraList
-from trio2o.gateway.call_pod import ask_any, names_of, send
-from trio2o.gateway.call_pods import Asked as Told
-from trio2o.gateway.call_pods import must_be_complete, pods_of, send_in
+from trio2o.gateway.admin.by_name import ForwardByName, NameSource, find_named
+from trio2o.gateway.admin.ids import AdminResource, split_name, top_number
+from trio2o.gateway.admin.lists import AdminList
+from trio2o.gateway.admin.send import send_to_pod
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of
+from trio2o.gateway.call_pods import call_pods, merged_headers, pods_of, refusal_or_none
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import at
-from trio2o.gateway.handlers.list import headers_of_many
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod
 from trio2o.gateway.translate import PodNames, body_up, zone_up
-from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.resources import VOLUME, Item
-from trio2o.web.call import Answer, Call, dump_json, parse_json
+from trio2o.web import json_body
+from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.json_body import replaced
 from trio2o.web.operations import Operation
 
 
@@ -35,11 +33,11 @@ def rename(item: Item, names: PodNames) -> None:
         item['zone'] = zone_up(item['zone'], names)
 
 
-SERVICE = Kind('Service', 'service', 'services', 'Service {id} could not be found.', (), rename=rename)
-HOST = Kind('Host', 'host', 'hosts', 'Host {id} could not be found.', (), rename=rename)
-CLUSTER = Kind('Cluster', 'cluster', 'clusters', 'Cluster {id} could not be found.', ())
-POOL = Kind('Pool', 'pool', 'pools', 'Pool {id} could not be found.', ())
-CAPABILITY = Kind('Backend', '', '', "Can't find service: {id}", ())
+SERVICE = AdminResource('Service', 'service', 'services', 'Service {id} could not be found.', (), rename=rename)
+HOST = AdminResource('Host', 'host', 'hosts', 'Host {id} could not be found.', (), rename=rename)
+CLUSTER = AdminResource('Cluster', 'cluster', 'clusters', 'Cluster {id} could not be found.', ())
+POOL = AdminResource('Pool', 'pool', 'pools', 'Pool {id} could not be found.', ())
+CAPABILITY = AdminResource('Backend', '', '', "Can't find service: {id}", ())
 
 BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
 BY_CLUSTER = NameSource('Cluster', '/clusters', 'clusters', 'name', lambda name: [('name', name)])
@@ -49,29 +47,29 @@ BY_CLUSTER = NameSource('Cluster', '/clusters', 'clusters', 'name', lambda name:
 class ForwardBackend:
     """Send the call to the pod of the host or cluster that the body names.
 
-    :ivar places: where they may stand in the body, a cluster last
+    :ivar host: keys that lead to a host in the body; ``cluster``: to a cluster
     """
 
     host: tuple[str, ...]
     cluster: tuple[str, ...]
-    kind: Kind = SERVICE
+    kind: AdminResource = SERVICE
 
     def __call__(self, call: Call) -> Answer:
         found = locate(call, self.host, self.cluster, call.json)
         if found is None:
-            return ask_any(call)
+            return call_any_pod(call)
         pod, place, name, bare = found
         body = None if bare == name else dump_json(replaced(call.json, place, bare))
-        answer = send_in(call, pod, f'{BY_HOST.title} {name}', body=body)
+        answer = send_to_pod(call, pod, f'{BY_HOST.title} {name}', body=body)
         return self.kind.answer_up(call, pod, answer)
 
 
 def locate(
     call: Call, host: tuple[str, ...], cluster: tuple[str, ...], document: Any
 ) -> tuple[PodView, tuple[str, ...], str, str] | None:
-    """The pod of the backend a document names: pod, where the name stands, the name, and the name in the pod."""
+    """Find the backend that a document names: its pod, the path of the name, the name, and the name in the pod."""
     for place, source in ((cluster, BY_CLUSTER), (host, BY_HOST)):
-        name = at(*place)(document) if place else None
+        name = json_body.at(document, *place) if place else None
         if not isinstance(name, str) or not name:
             continue
         pod, bare = split_name(call, name)
@@ -87,16 +85,16 @@ def locate(
 
 @dataclass(frozen=True)
 class ListManageable:
-    """What a backend has that Cinder does not manage: the query names host or cluster."""
+    """List what a backend has that Cinder does not manage: the query names the host or the cluster."""
 
     def __call__(self, call: Call) -> Answer:
         query = dict(call.query)
         found = locate(call, ('host',), ('cluster',), query)
         if found is None:
-            return ask_any(call)
+            return call_any_pod(call)
         pod, place, _name, bare = found
         query[place[0]] = bare
-        answer = send_in(call, pod, f'{BY_HOST.title} {bare}', query=urlencode(query))
+        answer = send_to_pod(call, pod, f'{BY_HOST.title} {bare}', query=urlencode(query))
         return replace(answer, body=body_up(answer.body, names_of(call, pod)))
 
 
@@ -125,10 +123,10 @@ class ManageVolume(Create):
 
 @dataclass(frozen=True)
 class Broadcast:
-    """Tell every pod, or the one that the body names, and put together what they say.
+    """Send the call to every pod, or to the one of the backend that the body names, and join what they answer.
 
     :ivar lists: keys of the lists in an answer
-    :ivar host: where a host may stand in the body; ``cluster``: and a cluster
+    :ivar host: keys that lead to a host in the body; ``cluster``: to a cluster
     """
 
     lists: tuple[str, ...]
@@ -136,38 +134,36 @@ class Broadcast:
     cluster: tuple[str, ...] = ()
 
     def __call__(self, call: Call) -> Answer:
-        found = locate(call, self.host, self.cluster, call.json) if call.json else None
+        backend = locate(call, self.host, self.cluster, call.json) if call.json else None
         bodies = {pod: call.body for pod in pods_of(call)}
-        if found is not None:
-            pod, place, _name, bare = found
-            bodies = {pod: dump_json(replaced(call.json, place, bare))}
-        deadline = Deadline(call.runtime.conf.pods.read_timeout)
-        told, first = Told(), None
-
-        def ask(pod: PodView) -> Answer:
-            return send(call, pod, body=bodies[pod], timeout=deadline.remaining())
-
-        joined: dict[str, list[Item]] = {name: [] for name in self.lists}
-        for pod, answer in ask_all(call.runtime.executor, list(bodies), ask, deadline).items():
-            if isinstance(answer, exception.PodError) or answer.status >= 500:
-                told.silent.append(pod)
-            elif not answer.is_ok:
-                told.refusals[pod] = answer
-            else:
-                first = first or answer
-                document = parse_json(answer.body)
-                told.documents[pod] = document if isinstance(document, dict) else {}
-                for name in self.lists:
-                    joined[name] += self._rows(pod, told.documents[pod].get(name) or [])
-        must_be_complete(call, told)
+        if backend is not None:
+            pod, path, _name, bare = backend
+            bodies = {pod: dump_json(replaced(call.json, path, bare))}
+        found = call_pods(
+            call,
+            bodies,
+            method=call.method,
+            body=bodies.__getitem__,
+            may_be_empty=True,
+            deadline=Deadline(call.runtime.conf.pods.read_timeout),
+        )
+        refusal = refusal_or_none(call, found)
+        if refusal is not None:
+            return refusal
+        first = next(iter(found.answers.values()), None)
         if first is None:
-            return told.refusal or ask_any(call)
+            return call_any_pod(call)
         if not self.lists:
             return first
-        return Answer(first.status, headers_of_many(call, first), dump_json(joined))
+        joined = {
+            name: [_up(row, pod) for pod, document in found.documents.items() for row in document.get(name) or []]
+            for name in self.lists
+        }
+        return Answer(first.status, merged_headers(call, first), dump_json(joined))
 
-    def _rows(self, pod: PodView, rows: Iterable[Item]) -> list[Item]:
-        return [{**row, 'id': top_number(row['id'], pod)} if isinstance(row.get('id'), int) else row for row in rows]
+
+def _up(row: Item, pod: PodView) -> Item:
+    return {**row, 'id': top_number(row['id'], pod)} if isinstance(row.get('id'), int) else row
 
 
 def join_filters(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -187,8 +183,8 @@ def join_filters(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 _BY_HOST = ForwardBackend(('host',), ())
 _BY_EITHER = ForwardBackend(('host',), ('cluster',))
-_HOST = ForwardNamed(HOST, BY_HOST)
-_CLUSTERS = InfraList(CLUSTER, named=('name',))
+_HOST = ForwardByName(HOST, BY_HOST)
+_CLUSTERS = AdminList(CLUSTER, named=('name',))
 _MANAGEABLE = ListManageable()
 _LOG = (3, 32)
 
@@ -202,7 +198,7 @@ def manage(name: str, path: str, handler: Create, since: tuple[int, int] | None)
 
 
 OPERATIONS = [
-    Operation('services.list', 'GET', '/os-services', InfraList(SERVICE, named=('host',))),
+    Operation('services.list', 'GET', '/os-services', AdminList(SERVICE, named=('host',))),
     Operation('services.enable', 'PUT', '/os-services/enable', _BY_HOST),
     Operation('services.disable', 'PUT', '/os-services/disable', _BY_HOST),
     Operation('services.disable_log_reason', 'PUT', '/os-services/disable-log-reason', _BY_HOST),
@@ -211,17 +207,17 @@ OPERATIONS = [
     Operation('services.failover_host', 'PUT', '/os-services/failover_host', _BY_EITHER),
     Operation('services.get_log', 'PUT', '/os-services/get-log', Broadcast(('log_levels',), ('server',)), None, _LOG),
     Operation('services.set_log', 'PUT', '/os-services/set-log', Broadcast((), ('server',)), None, _LOG),
-    Operation('hosts.list', 'GET', '/os-hosts', InfraList(HOST, zoned=('zone',))),
+    Operation('hosts.list', 'GET', '/os-hosts', AdminList(HOST, zoned=('zone',))),
     Operation('hosts.show', 'GET', '/os-hosts/{id}', _HOST),
     Operation('hosts.update', 'PUT', '/os-hosts/{id}', _HOST),
     Operation('clusters.list', 'GET', '/clusters', _CLUSTERS, None, (3, 7)),
     Operation('clusters.list_detail', 'GET', '/clusters/detail', _CLUSTERS, None, (3, 7)),
-    Operation('clusters.show', 'GET', '/clusters/{id}', ForwardNamed(CLUSTER, BY_CLUSTER), None, (3, 7)),
+    Operation('clusters.show', 'GET', '/clusters/{id}', ForwardByName(CLUSTER, BY_CLUSTER), None, (3, 7)),
     Operation(
-        'clusters.enable', 'PUT', '/clusters/enable', ForwardNamed(CLUSTER, BY_CLUSTER, ('name',)), None, (3, 7)
+        'clusters.enable', 'PUT', '/clusters/enable', ForwardByName(CLUSTER, BY_CLUSTER, ('name',)), None, (3, 7)
     ),
     Operation(
-        'clusters.disable', 'PUT', '/clusters/disable', ForwardNamed(CLUSTER, BY_CLUSTER, ('name',)), None, (3, 7)
+        'clusters.disable', 'PUT', '/clusters/disable', ForwardByName(CLUSTER, BY_CLUSTER, ('name',)), None, (3, 7)
     ),
     Operation(
         'workers.cleanup',
@@ -231,8 +227,8 @@ OPERATIONS = [
         None,
         (3, 24),
     ),
-    Operation('scheduler_stats.get_pools', 'GET', '/scheduler-stats/get_pools', InfraList(POOL, named=('name',))),
-    Operation('capabilities.show', 'GET', '/capabilities/{id}', ForwardNamed(CAPABILITY, BY_HOST)),
+    Operation('scheduler_stats.get_pools', 'GET', '/scheduler-stats/get_pools', AdminList(POOL, named=('name',))),
+    Operation('capabilities.show', 'GET', '/capabilities/{id}', ForwardByName(CAPABILITY, BY_HOST)),
     Operation('resource_filters.list', 'GET', '/resource_filters', Sum(join_filters), None, (3, 33)),
     *manage('manageable_volumes', '/manageable_volumes', ManageVolume(), (3, 8)),
     *manage('manageable_snapshots', '/manageable_snapshots', CreateSnapshot(), (3, 8)),

@@ -3,46 +3,42 @@
 
 from __future__ import annotations
 
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.refs import Ref, refs
 from trio2o.resources import ATTACHMENT, SERVER, VOLUME
 from trio2o.web.operations import Operation
 
-#: When one was made does not show; when it was attached is the nearest to it.
-SORT_KEYS = paging.sort_keys(
-    'id',
-    'volume_id',
-    'updated_at',
-    'attached_host',
-    'mountpoint',
-    'attach_mode',
-    'project_id',
-    'attach_time',
-    'detach_time',
-    'connector',
-    'connection_info',
-    created_at='attached_at',
-    attach_status='status',
-    instance_uuid='instance',
-)
 
+class AttachmentList(CinderList):
+    """``GET /attachments`` and ``GET /attachments/detail``."""
 
-def attachment_list(path: str, *, is_detailed: bool) -> Gather:
-    return Gather(
-        ATTACHMENT,
-        paging.paging(ATTACHMENT, ''),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path='/attachments/detail',
-        brief=None if is_detailed else paging.brief('id', 'status', 'instance', 'volume_id'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME), ('instance_id', SERVER)),
-        is_order_hidden=True,
+    resource = ATTACHMENT
+    #: The time of creation does not show. The time of attachment comes close to it.
+    sort_keys = shown_keys(
+        'id',
+        'volume_id',
+        'updated_at',
+        'attached_host',
+        'mountpoint',
+        'attach_mode',
+        'project_id',
+        'attach_time',
+        'detach_time',
+        'connector',
+        'connection_info',
+        created_at='attached_at',
+        attach_status='status',
+        instance_uuid='instance',
     )
+    is_sort_hidden = True
+    related = {'volume_id': VOLUME, 'instance_id': SERVER}
+    summary_fields = ('id', 'status', 'instance', 'volume_id')
+
+    @property
+    def pod_path(self) -> str:
+        return '/attachments/detail'
 
 
 class CreateAttachment(Create):
@@ -65,13 +61,13 @@ _SINCE = (3, 27)
 
 OPERATIONS = [
     Operation(
-        'attachments.list', 'GET', '/attachments', attachment_list('/attachments', is_detailed=False), None, _SINCE
+        'attachments.list', 'GET', '/attachments', AttachmentList('/attachments', is_detailed=False), None, _SINCE
     ),
     Operation(
         'attachments.list_detail',
         'GET',
         '/attachments/detail',
-        attachment_list('/attachments/detail', is_detailed=True),
+        AttachmentList('/attachments/detail', is_detailed=True),
         None,
         _SINCE,
     ),

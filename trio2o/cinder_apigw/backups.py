@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
@@ -21,56 +21,53 @@ from trio2o.gateway.handlers.forward import (
     BodyRef,
     Forward,
     QuotaEffect,
-    at,
 )
-from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, whole
 from trio2o.quota.amounts import Amounts, typed
 from trio2o.quota.claims import Refused
 from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, parse_json
 from trio2o.web.operations import Operation, actions
 
-SORT_KEYS = paging.sort_keys(
-    'availability_zone',
-    'container',
-    'created_at',
-    'data_timestamp',
-    'fail_reason',
-    'id',
-    'name',
-    'object_count',
-    'size',
-    'snapshot_id',
-    'status',
-    'updated_at',
-    'user_id',
-    'volume_id',
-    'host',
-    'parent_id',
-    'service',
-    'temp_volume_id',
-    'temp_snapshot_id',
-    display_name='name',
-    display_description='description',
-    project_id='os-backup-project-attr:project_id',
-)
 
+class BackupList(CinderList):
+    """``GET /backups`` and ``GET /backups/detail``."""
 
-def backup_list(path: str, *, is_detailed: bool) -> Gather:
-    return Gather(
-        BACKUP,
-        paging.paging(BACKUP, 'backups_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path='/backups/detail',
-        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME),),
+    resource = BACKUP
+    sort_keys = shown_keys(
+        'availability_zone',
+        'container',
+        'created_at',
+        'data_timestamp',
+        'fail_reason',
+        'id',
+        'name',
+        'object_count',
+        'size',
+        'snapshot_id',
+        'status',
+        'updated_at',
+        'user_id',
+        'volume_id',
+        'host',
+        'parent_id',
+        'service',
+        'temp_volume_id',
+        'temp_snapshot_id',
+        display_name='name',
+        display_description='description',
+        project_id='os-backup-project-attr:project_id',
     )
+    links_key = 'backups_links'
+    related = {'volume_id': VOLUME}
+    summary_fields = ('id', 'name', 'links')
+
+    @property
+    def pod_path(self) -> str:
+        return '/backups/detail'
 
 
 class CreateBackup(Create):
@@ -112,7 +109,7 @@ class ImportBackup(Create):
 
 def _record(document: Any) -> dict[str, Any]:
     """Return the contents of an exported record."""
-    text = at('backup-record', 'backup_url')(document)
+    text = json_body.at(document, 'backup-record', 'backup_url')
     try:
         record = parse_json(base64.b64decode(text)) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
@@ -129,7 +126,7 @@ class RestoreBackup(Forward):
     other: BodyRef | None = BodyRef(VOLUME, ('restore', 'volume_id'))
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        if at('restore', 'volume_id')(call.json):
+        if json_body.at(call.json, 'restore', 'volume_id'):
             return {}
         found = default_type(call)
         amounts = {'volumes': 1, 'gigabytes': counted.get('backup_gigabytes', 0)}
@@ -139,15 +136,15 @@ class RestoreBackup(Forward):
         return over_quota_error('volumes', refused)
 
     def new_refs(self, answer: Answer) -> list[Ref]:
-        return refs(VOLUME, at('restore', 'volume_id')(answer.json))
+        return refs(VOLUME, json_body.at(answer.json, 'restore', 'volume_id'))
 
 
 _FORWARD = Forward(BACKUP)
 _RELEASE = Forward(BACKUP, RELEASES_QUOTA)
 
 OPERATIONS = [
-    Operation('backups.list', 'GET', '/backups', backup_list('/backups', is_detailed=False)),
-    Operation('backups.list_detail', 'GET', '/backups/detail', backup_list('/backups/detail', is_detailed=True)),
+    Operation('backups.list', 'GET', '/backups', BackupList('/backups', is_detailed=False)),
+    Operation('backups.list_detail', 'GET', '/backups/detail', BackupList('/backups/detail', is_detailed=True)),
     Operation('backups.create', 'POST', '/backups', CreateBackup()),
     Operation('backups.import_record', 'POST', '/backups/import_record', ImportBackup()),
     Operation('backups.show', 'GET', '/backups/{id}', _FORWARD),

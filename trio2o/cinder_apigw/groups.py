@@ -8,18 +8,17 @@ snapshot) is not named in any answer, and found where it is asked for first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trio2o import exception
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.cinder_apigw.snapshots import snapshot_amounts
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested
 from trio2o.pods import podapi
@@ -33,53 +32,80 @@ from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
 
-GROUP_KEYS = paging.sort_keys(
-    'availability_zone',
-    'cluster_name',
-    'created_at',
-    'description',
-    'group_snapshot_id',
-    'host',
-    'id',
-    'name',
-    'project_id',
-    'replication_status',
-    'source_group_id',
-    'status',
-    'updated_at',
-    'user_id',
-    group_type_id='group_type',
-)
-SNAPSHOT_KEYS = paging.sort_keys(
-    'created_at',
-    'description',
-    'group_id',
-    'group_type_id',
-    'id',
-    'name',
-    'project_id',
-    'status',
-    'updated_at',
-    'user_id',
-)
+
+class _GroupsList(CinderList):
+    """A list of groups or of their snapshots, whose brief form has names and ids."""
+
+    summary_fields = ('id', 'name')
+
+    @property
+    def pod_path(self) -> str:
+        return f'{self.resource.path}/detail'
+
+    @property
+    def link_path(self) -> str:
+        return self.resource.path
 
 
-def listing(
-    resource: Resource, links_key: str, path: str, is_detailed: bool, since: tuple[int, int] | None = None
-) -> Gather:
-    """A list of either kind, whose brief form has a name and an id."""
-    return Gather(
-        resource,
-        paging.paging(resource, links_key, since),
-        GROUP_KEYS if resource in (GROUP, CONSISTENCYGROUP) else SNAPSHOT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path=f'{resource.path}/detail',
-        brief=None if is_detailed else paging.brief('id', 'name'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('group_id', GROUP),) if resource is GROUP_SNAPSHOT else (),
-        link_path=resource.path,
+class GroupList(_GroupsList):
+    """``GET /groups`` and ``GET /groups/detail``."""
+
+    resource = GROUP
+    sort_keys = shown_keys(
+        'availability_zone',
+        'cluster_name',
+        'created_at',
+        'description',
+        'group_snapshot_id',
+        'host',
+        'id',
+        'name',
+        'project_id',
+        'replication_status',
+        'source_group_id',
+        'status',
+        'updated_at',
+        'user_id',
+        group_type_id='group_type',
     )
+    links_key = 'group_links'
+
+
+class ConsistencyGroupList(GroupList):
+    """``GET /consistencygroups`` and ``GET /consistencygroups/detail``."""
+
+    resource = CONSISTENCYGROUP
+    links_key = 'consistencygroup_links'
+
+
+class GroupSnapshotList(_GroupsList):
+    """``GET /group_snapshots`` and ``GET /group_snapshots/detail``."""
+
+    resource = GROUP_SNAPSHOT
+    sort_keys = shown_keys(
+        'created_at',
+        'description',
+        'group_id',
+        'group_type_id',
+        'id',
+        'name',
+        'project_id',
+        'status',
+        'updated_at',
+        'user_id',
+    )
+    links_key = 'group_snapshot_links'
+    paged_since: ClassVar[tuple[int, int] | None] = (3, 29)
+    related: ClassVar[Mapping[str, Resource]] = {'group_id': GROUP}
+
+
+class CgsnapshotList(GroupSnapshotList):
+    """``GET /cgsnapshots`` and ``GET /cgsnapshots/detail``."""
+
+    resource = CGSNAPSHOT
+    links_key = ''
+    paged_since = None
+    related = {}
 
 
 class _CreateGroup(Create):
@@ -242,12 +268,12 @@ _CGSNAPSHOT = Forward(CGSNAPSHOT)
 _DELETE = {kind: Forward(kind, RELEASES_QUOTA) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
 
 GROUPS = [
-    Operation('groups.list', 'GET', '/groups', listing(GROUP, 'group_links', '/groups', False), None, (3, 13)),
+    Operation('groups.list', 'GET', '/groups', GroupList('/groups', is_detailed=False), None, (3, 13)),
     Operation(
         'groups.list_detail',
         'GET',
         '/groups/detail',
-        listing(GROUP, 'group_links', '/groups/detail', True),
+        GroupList('/groups/detail', is_detailed=True),
         None,
         (3, 13),
     ),
@@ -289,7 +315,7 @@ GROUP_SNAPSHOTS = [
         'group_snapshots.list',
         'GET',
         '/group_snapshots',
-        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots', False, (3, 29)),
+        GroupSnapshotList('/group_snapshots', is_detailed=False),
         None,
         (3, 14),
     ),
@@ -297,7 +323,7 @@ GROUP_SNAPSHOTS = [
         'group_snapshots.list_detail',
         'GET',
         '/group_snapshots/detail',
-        listing(GROUP_SNAPSHOT, 'group_snapshot_links', '/group_snapshots/detail', True, (3, 29)),
+        GroupSnapshotList('/group_snapshots/detail', is_detailed=True),
         None,
         (3, 14),
     ),
@@ -327,13 +353,13 @@ CONSISTENCYGROUPS = [
         'consistencygroups.list',
         'GET',
         '/consistencygroups',
-        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups', False),
+        ConsistencyGroupList('/consistencygroups', is_detailed=False),
     ),
     Operation(
         'consistencygroups.list_detail',
         'GET',
         '/consistencygroups/detail',
-        listing(CONSISTENCYGROUP, 'consistencygroup_links', '/consistencygroups/detail', True),
+        ConsistencyGroupList('/consistencygroups/detail', is_detailed=True),
     ),
     Operation(
         'consistencygroups.create',
@@ -356,9 +382,12 @@ CONSISTENCYGROUPS = [
             ('consistencygroups.update_action', '/consistencygroups/{id}/update'),
         )
     ),
-    Operation('cgsnapshots.list', 'GET', '/cgsnapshots', listing(CGSNAPSHOT, '', '/cgsnapshots', False)),
+    Operation('cgsnapshots.list', 'GET', '/cgsnapshots', CgsnapshotList('/cgsnapshots', is_detailed=False)),
     Operation(
-        'cgsnapshots.list_detail', 'GET', '/cgsnapshots/detail', listing(CGSNAPSHOT, '', '/cgsnapshots/detail', True)
+        'cgsnapshots.list_detail',
+        'GET',
+        '/cgsnapshots/detail',
+        CgsnapshotList('/cgsnapshots/detail', is_detailed=True),
     ),
     Operation(
         'cgsnapshots.create',

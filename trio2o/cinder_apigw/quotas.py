@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.handlers.quota_sets import (
     QuotaClassRead,
     QuotaClassWrite,
@@ -14,6 +13,7 @@ from trio2o.gateway.handlers.quota_sets import (
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import DEFAULT_TYPE, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
 from trio2o.replication.replicator import Ref
+from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -26,7 +26,7 @@ _BELOW_USAGE = (
 
 class DefaultTypeWrite(ReplicatedWrite):
     def references(self, call: Call) -> list[Ref]:
-        name = at('default_type', 'volume_type')(call.json)
+        name = json_body.at(call.json, 'default_type', 'volume_type')
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 
 

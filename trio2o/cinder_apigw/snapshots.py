@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from trio2o import exception
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested
 from trio2o.quota.amounts import Amounts, type_in, typed
@@ -17,29 +16,24 @@ from trio2o.quota.claims import Refused
 from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
 
-SORT_KEYS = {
-    'created_at': SortKey('created_at'),
-    'display_name': SortKey('name'),
-    'id': SortKey('id'),
-    'name': SortKey('name'),
-    'project_id': SortKey('os-extended-snapshot-attributes:project_id'),
-    'status': SortKey('status'),
-    'updated_at': SortKey('updated_at'),
-    'volume_id': SortKey('volume_id'),
-    'volume_size': SortKey('size'),
-}
 
+class SnapshotList(CinderList):
+    """``GET /snapshots`` and ``GET /snapshots/detail``."""
 
-def snapshot_list(path: str) -> Gather:
-    return Gather(
-        SNAPSHOT,
-        paging.paging(SNAPSHOT, 'snapshots_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME),),
-    )
+    resource = SNAPSHOT
+    sort_keys = {
+        'created_at': SortKey('created_at'),
+        'display_name': SortKey('name'),
+        'id': SortKey('id'),
+        'name': SortKey('name'),
+        'project_id': SortKey('os-extended-snapshot-attributes:project_id'),
+        'status': SortKey('status'),
+        'updated_at': SortKey('updated_at'),
+        'volume_id': SortKey('volume_id'),
+        'volume_size': SortKey('size'),
+    }
+    links_key = 'snapshots_links'
+    related = {'volume_id': VOLUME}
 
 
 def snapshot_amounts(volume: Amounts) -> dict[str, int]:
@@ -69,8 +63,8 @@ _FORWARD = Forward(SNAPSHOT)
 _RELEASE = Forward(SNAPSHOT, RELEASES_QUOTA)
 
 OPERATIONS = [
-    Operation('snapshots.list', 'GET', '/snapshots', snapshot_list('/snapshots')),
-    Operation('snapshots.list_detail', 'GET', '/snapshots/detail', snapshot_list('/snapshots/detail')),
+    Operation('snapshots.list', 'GET', '/snapshots', SnapshotList('/snapshots')),
+    Operation('snapshots.list_detail', 'GET', '/snapshots/detail', SnapshotList('/snapshots/detail')),
     Operation('snapshots.create', 'POST', '/snapshots', CreateSnapshot()),
     Operation('snapshots.show', 'GET', '/snapshots/{id}', _FORWARD),
     Operation('snapshots.update', 'PUT', '/snapshots/{id}', _FORWARD),

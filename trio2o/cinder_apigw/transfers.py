@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from trio2o import exception
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
-from trio2o.gateway.call_pod import ask_any, names_of, send, send_to_route, unreachable
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, route_error, send, send_to_route
 from trio2o.gateway.claiming import quota_claim
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import Forward, at
-from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.podapi import Refused
@@ -29,45 +29,48 @@ from trio2o.quota.usage import deltas_of
 from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME
 from trio2o.routing.inventory import Inventory
 from trio2o.routing.locator import Route
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
 
-SORT_KEYS = paging.sort_keys(
-    'accepted',
-    'created_at',
-    'destination_project_id',
-    'id',
-    'no_snapshots',
-    'source_project_id',
-    'updated_at',
-    'volume_id',
-    display_name='name',
-)
-_NEVER = (1 << 10, 0)
-#: First version of the newer path with pages, and with the newest first.
-_PAGED = (3, 59)
 _PAGE = 1000
+_OLD_PATH = '/os-volume-transfer'
 
 
-def transfer_list(path: str, *, is_detailed: bool) -> Gather:
-    """A list; the older path never has pages."""
-    base = path.removesuffix('/detail')
-    is_old = base == '/os-volume-transfer'
-    return Gather(
-        TRANSFER,
-        paging.paging(TRANSFER, 'transfers_links', since=_NEVER if is_old else _PAGED),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path=f'{base}/detail',
-        brief=None if is_detailed else paging.brief('id', 'volume_id', 'name', 'links'),
-        all_projects=paging.all_projects,
-        narrowed_by=(('volume_id', VOLUME),),
-        link_path='/os-volume-transfer',
-        unpaged_sort=('created_at', False),
+class TransferList(CinderList):
+    """``GET /volume-transfers``, and the list of the older path, which never has pages."""
+
+    resource = TRANSFER
+    sort_keys = shown_keys(
+        'accepted',
+        'created_at',
+        'destination_project_id',
+        'id',
+        'no_snapshots',
+        'source_project_id',
+        'updated_at',
+        'volume_id',
+        display_name='name',
     )
+    unpaged_sort = ('created_at', False)
+    links_key = 'transfers_links'
+    #: First version of the newer path with pages, and with the newest first.
+    paged_since = (3, 59)
+    related = {'volume_id': VOLUME}
+    summary_fields = ('id', 'volume_id', 'name', 'links')
+
+    def is_paged(self, call: Call) -> bool:
+        return not self.path.startswith(_OLD_PATH) and super().is_paged(call)
+
+    @property
+    def pod_path(self) -> str:
+        return f'{self.path.removesuffix("/detail")}/detail'
+
+    @property
+    def link_path(self) -> str:
+        return _OLD_PATH
 
 
 class CreateTransfer(Create):
@@ -139,10 +142,7 @@ class Accept:
         if route is None or not route.is_live:
             return self._accept_anywhere(call)
         if not route.pod.is_asked:
-            raise exception.ServiceUnavailable(
-                f'Transfer {call.id} is in availability zone {route.pod.zone}, in a part of it that is under '
-                'maintenance.'
-            )
+            raise pod_failures.in_maintenance(f'Transfer {call.id}', route.pod.zone)
         answer = send_to_route(call, route, TRANSFER)
         self._follow(call, route.pod, answer)
         return answer
@@ -160,7 +160,7 @@ class Accept:
                 answer = answer_up(send(call, pod, names=names), names, TRANSFER)
             except exception.PodNoAnswer as error:
                 route = Route(pod, call.id, call.id, call.context.project_id or '')
-                raise unreachable(call, route, TRANSFER, error) from error
+                raise route_error(call, route, TRANSFER, error) from error
             except exception.PodNotReached:
                 silent = pod
                 continue
@@ -169,15 +169,12 @@ class Accept:
                 return answer
             refusal = answer
         if silent is not None:
-            raise exception.ServiceUnavailable(
-                f'Transfer {call.id} cannot be looked for everywhere now, as a part of this cloud does not answer.',
-                retry_after=5,
-            )
-        return refusal or ask_any(call)
+            raise pod_failures.maybe_elsewhere(f'Transfer {call.id}')
+        return refusal or call_any_pod(call)
 
     def _follow(self, call: Call, pod: PodView, answer: Answer) -> None:
         """Note the new owner of what a transfer took along."""
-        volume_id = at('transfer', 'volume_id')(answer.json) if answer.is_ok else None
+        volume_id = json_body.at(answer.json, 'transfer', 'volume_id') if answer.is_ok else None
         if not isinstance(volume_id, str):
             return
         locator = call.runtime.locator
@@ -197,9 +194,7 @@ class Accept:
             # They are found and noted again by whoever lists them.
             LOG.warning('snapshots of volume %s after its transfer: %s', volume_id, error)
             return []
-        document = answer.json
-        items = document.get('snapshots') if answer.is_ok and isinstance(document, dict) else None
-        return [item['id'] for item in items or []]
+        return [item['id'] for item in json_body.items(answer.json, SNAPSHOT) or []] if answer.is_ok else []
 
 
 _FORWARD = Forward(TRANSFER)
@@ -207,8 +202,8 @@ _FORWARD = Forward(TRANSFER)
 
 def rows(name: str, path: str) -> list[Operation]:
     return [
-        Operation(f'{name}.list', 'GET', path, transfer_list(path, is_detailed=False)),
-        Operation(f'{name}.list_detail', 'GET', f'{path}/detail', transfer_list(f'{path}/detail', is_detailed=True)),
+        Operation(f'{name}.list', 'GET', path, TransferList(path, is_detailed=False)),
+        Operation(f'{name}.list_detail', 'GET', f'{path}/detail', TransferList(f'{path}/detail', is_detailed=True)),
         Operation(f'{name}.create', 'POST', path, CreateTransfer()),
         Operation(f'{name}.show', 'GET', path + '/{id}', _FORWARD),
         Operation(f'{name}.delete', 'DELETE', path + '/{id}', _FORWARD),
@@ -218,5 +213,5 @@ def rows(name: str, path: str) -> list[Operation]:
 
 OPERATIONS = [
     *rows('volume_transfers', '/volume-transfers'),
-    *rows('os_volume_transfer', '/os-volume-transfer'),
+    *rows('os_volume_transfer', _OLD_PATH),
 ]

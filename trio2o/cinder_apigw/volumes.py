@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.cinder_apigw import paging
+from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
@@ -19,9 +19,7 @@ from trio2o.gateway.handlers.forward import (
     BodyRef,
     Forward,
     QuotaEffect,
-    at,
 )
-from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
@@ -29,26 +27,9 @@ from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
 from trio2o.quota.claims import Refused
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation, actions
-
-#: What a list may be sorted by, as it shows in a volume; where it does not show, pods are merged by time alone.
-SORT_KEYS = {
-    'availability_zone': SortKey('availability_zone'),
-    'bootable': SortKey('bootable'),
-    'created_at': SortKey('created_at'),
-    'display_description': SortKey('description'),
-    'display_name': SortKey('name'),
-    'host': SortKey('os-vol-host-attr:host'),
-    'id': SortKey('id'),
-    'name': SortKey('name'),
-    'project_id': SortKey('os-vol-tenant-attr:tenant_id'),
-    'size': SortKey('size'),
-    'status': SortKey('status'),
-    'updated_at': SortKey('updated_at'),
-    'user_id': SortKey('user_id'),
-    'volume_type_id': SortKey('volume_type_id'),
-}
 
 #: The volume type that Cinder's own database begins with.
 DEFAULT_TYPE_NAME = '__DEFAULT__'
@@ -58,17 +39,33 @@ IMAGE_OF_SNAPSHOTS = (3, 46)
 _SOURCES = {'snapshot_id': SNAPSHOT, 'source_volid': VOLUME, 'backup_id': BACKUP}
 
 
-def volume_list(path: str, *, is_detailed: bool) -> Gather:
-    return Gather(
-        VOLUME,
-        paging.paging(VOLUME, 'volumes_links'),
-        SORT_KEYS,
-        ('created_at', True),
-        path,
-        detail_path='/volumes/detail',
-        brief=None if is_detailed else paging.brief('id', 'name', 'links'),
-        all_projects=paging.all_projects,
-    )
+class VolumeList(CinderList):
+    """``GET /volumes`` and ``GET /volumes/detail``."""
+
+    resource = VOLUME
+    #: cinder/db/sqlalchemy/models.py: the columns that volumes may be sorted by, as they show in a volume.
+    sort_keys = {
+        'availability_zone': SortKey('availability_zone'),
+        'bootable': SortKey('bootable'),
+        'created_at': SortKey('created_at'),
+        'display_description': SortKey('description'),
+        'display_name': SortKey('name'),
+        'host': SortKey('os-vol-host-attr:host'),
+        'id': SortKey('id'),
+        'name': SortKey('name'),
+        'project_id': SortKey('os-vol-tenant-attr:tenant_id'),
+        'size': SortKey('size'),
+        'status': SortKey('status'),
+        'updated_at': SortKey('updated_at'),
+        'user_id': SortKey('user_id'),
+        'volume_type_id': SortKey('volume_type_id'),
+    }
+    links_key = 'volumes_links'
+    summary_fields = ('id', 'name', 'links')
+
+    @property
+    def pod_path(self) -> str:
+        return '/volumes/detail'
 
 
 def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
@@ -154,7 +151,7 @@ class ExtendVolume(GrowVolume):
     """Extend a volume."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        size = whole(at('os-extend', 'new_size')(call.json))
+        size = whole(json_body.at(call.json, 'os-extend', 'new_size'))
         return growth(counted, typed({'gigabytes': size}, type_in(counted))) if counted else {}
 
 
@@ -162,7 +159,7 @@ class RetypeVolume(GrowVolume):
     """Change the type of a volume: the same amounts, of another type. Its snapshots are counted when it is done."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        found = volume_type(call, at('os-retype', 'new_type')(call.json))
+        found = volume_type(call, json_body.at(call.json, 'os-retype', 'new_type'))
         if found is None:
             return {}
         plain = {name: counted[name] for name in TYPED if name in counted}
@@ -197,8 +194,8 @@ def action(key: str, handler: Forward, since: tuple[int, int] | None = None) -> 
 
 
 OPERATIONS = [
-    Operation('volumes.list', 'GET', '/volumes', volume_list('/volumes', is_detailed=False)),
-    Operation('volumes.list_detail', 'GET', '/volumes/detail', volume_list('/volumes/detail', is_detailed=True)),
+    Operation('volumes.list', 'GET', '/volumes', VolumeList('/volumes', is_detailed=False)),
+    Operation('volumes.list_detail', 'GET', '/volumes/detail', VolumeList('/volumes/detail', is_detailed=True)),
     Operation('volumes.summary', 'GET', '/volumes/summary', Sum(join_summaries), min_version=(3, 12)),
     Operation('volumes.create', 'POST', '/volumes', CreateVolume()),
     Operation('volumes.show', 'GET', '/volumes/{id}', _FORWARD),

@@ -21,6 +21,7 @@ from trio2o.dashboard.source import Denied, NotSignedIn, NotThere, Refused, Sour
 from trio2o.db.session import utcnow
 from trio2o.pods.health_check import Limits, PodHealth, Watch, look
 from trio2o.pods.identity import Login
+from trio2o.web.numbers import parse_number
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -391,11 +392,11 @@ def _login_of(form: Mapping[str, str]) -> Login:
 def _form(environ: Mapping[str, Any]) -> dict[str, str] | None:
     """The fields of a form; None for what is none."""
     kind = environ.get('CONTENT_TYPE', '').partition(';')[0].strip().lower()
-    length = environ.get('CONTENT_LENGTH') or ''
-    if kind != 'application/x-www-form-urlencoded' or not length.isdecimal() or int(length) > _MOST_FORM:
+    length = parse_number(environ.get('CONTENT_LENGTH') or '')
+    if kind != 'application/x-www-form-urlencoded' or length is None or length > _MOST_FORM:
         return None
     try:
-        body = environ['wsgi.input'].read(int(length)).decode()
+        body = environ['wsgi.input'].read(length).decode()
         return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=20))
     except (OSError, ValueError):
         return None

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every handler does with one pod: send the call down in its terms, bring the answer up in ours."""
+"""Calling one pod.
+
+A call goes down with the ids, the zone and the headers that the pod knows, and the answer comes back with those
+that tenants know.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.translate import PodNames, answer_up, ids_down, replace_segment
@@ -13,13 +14,12 @@ from trio2o.pods.paths import project_prefix, quoted
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
-
-RETRY_AFTER = 5
 
 
 def names_of(call: Call, pod: PodView) -> PodNames:
-    """What the pod and the top call the same things, for this request's links."""
+    """Return the names by which the pod and the top know the same things, for the links of this request."""
     return PodNames(
         roots=pod.endpoints[call.service.service_type].roots,
         base_url=call.base_url,
@@ -42,12 +42,16 @@ def send(
     is_repeated: bool = True,
     is_read: bool = False,
 ) -> Answer:
-    """Send a call to a pod as it came, but for what is given here.
+    """Send a call to a pod. Parameters that are not given are those of the call.
 
-    :param path: below the version, as text: nothing in it is escaped yet
-    :param is_repeated: whether a read may be sent twice; :param is_read: whether it reads whatever its method
-    :returns: the pod's answer with the headers a client may see, its body untouched
-    :raises PodError: the pod was not reached, or gave no answer
+    :param names: ids in the path, the query and the body are replaced by those the pod knows
+    :param path: below the version, not escaped
+    :param timeout: seconds; ``[pods] read_timeout`` if None
+    :param is_repeated: whether a read may be sent twice, when the pod closed the connection
+    :param is_read: whether the call only reads, although its method is not GET or HEAD
+    :returns: the pod's answer with the headers that a client may see, and its body as it is
+    :raises PodNotReached: nothing was sent
+    :raises PodNoAnswer: the request was sent and no complete answer came
     """
     names = names or names_of(call, pod)
     path = project_prefix(call) + quoted(call.path if path is None else path)
@@ -80,91 +84,27 @@ def send_to_route(
     path_id: str | None = None,
     is_read: bool = False,
 ) -> Answer:
-    """Send a call about one resource to its pod and translate what comes back.
+    """Send a call about one resource to its pod and translate the answer.
 
-    :param is_read: whether it reads whatever its method
-    :raises ServiceUnavailable: its pod is not reached
-    :raises OutcomeUnknown: a write was sent and nothing came back
+    :param path_id: the id in the path that is replaced by the pod's, if it is not the top id
+    :param is_read: whether the call only reads, although its method is not GET or HEAD
+    :raises ServiceUnavailable: the pod is unreachable
+    :raises OutcomeUnknown: a write was sent and not answered
     """
     names = names_of(call, route.pod).with_id(route.bottom_id, route.top_id)
     path = replace_segment(call.path, path_id or route.top_id, route.bottom_id)
     try:
         answer = send(call, route.pod, names=names, path=path, body=body, is_read=is_read)
     except exception.PodError as error:
-        raise unreachable(call, route, resource, error, is_read) from error
+        raise route_error(call, route, resource, error, is_read) from error
     return answer_up(answer, names, resource)
 
 
-def unreachable(
+def route_error(
     call: Call, route: Route, resource: Resource, error: exception.PodError, is_read: bool = False
 ) -> exception.Trio2oException:
-    """What a tenant is told when the pod of a resource fails: the zone, not the pod."""
-    what = f'{resource.title} {route.top_id} is in availability zone {route.pod.zone}'
+    """Return the error for a client when the pod of a resource failed. It names the zone, not the pod."""
+    name = f'{resource.title} {route.top_id}'
     if isinstance(error, exception.PodNoAnswer) and not is_read and call.method not in ('GET', 'HEAD'):
-        return exception.OutcomeUnknown(
-            f'{what}, which did not answer in time. The request may or may not have been carried out; '
-            'look at the resource before trying again.'
-        )
-    return exception.ServiceUnavailable(f'{what}, of which a part cannot be reached now.', retry_after=RETRY_AFTER)
-
-
-def peek(
-    call: Call, service: str, path: str, member: str, pods: Iterable[PodView] | None = None
-) -> dict[str, Any] | None:
-    """Look at something beside the call, with the caller's own token and at the oldest version.
-
-    :param pods: to ask one after another; all that are asked if None
-    :returns: what the first pod that has it shows; None: none has it, or none answers
-    """
-    headers = pod_headers.for_lookup(call, has_version=False)
-    where = f'/{call.context.project_id}{path}'
-    timeout = call.runtime.conf.pods.probe_timeout
-    for pod in call.runtime.registry.snapshot().asked(service) if pods is None else pods:
-        try:
-            answer: Answer = call.runtime.client.send(pod, service, 'GET', where, headers, timeout=timeout)
-        except exception.PodError:
-            continue
-        document = answer.json if answer.is_ok else None
-        found = document.get(member) if isinstance(document, dict) else None
-        if isinstance(found, dict):
-            return found
-    return None
-
-
-def patience(call: Call, pods: Sequence[PodView]) -> Iterator[tuple[PodView, float | None]]:
-    """Pods with the seconds to wait for each, where any will do: as long as another is left, not for long."""
-    for number, pod in enumerate(pods, 1):
-        yield pod, None if number == len(pods) else call.runtime.conf.pods.probe_timeout
-
-
-def ask_any(call: Call, first: PodView | None = None) -> Answer:
-    """Let one pod say what it has to say: for requests that are the same anywhere, or wrong everywhere.
-
-    :param first: the pod to ask before others, if it is well
-    :raises ServiceUnavailable: no pod can be reached
-    """
-    is_read = call.method in ('GET', 'HEAD')
-    unwell: Answer | None = None
-    service = call.service.service_type
-    runtime = call.runtime
-    pods = runtime.registry.snapshot().asked(service)
-    # Those whose breaker is open come last, not never.
-    is_open = runtime.client.breakers.is_open
-    pods = sorted(pods, key=lambda view: (is_open((view.id, service)), view != first))
-    for pod, seconds in patience(call, pods):
-        names = names_of(call, pod)
-        try:
-            answer = answer_up(send(call, pod, names=names, timeout=seconds if is_read else None), names, None)
-        except exception.PodNotReached:
-            continue
-        except exception.PodNoAnswer:
-            if is_read:
-                continue
-            raise
-        if answer.status == 503 or (is_read and answer.status >= 500):
-            unwell = unwell or answer
-            continue
-        return answer
-    if unwell is not None:
-        return unwell
-    raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=RETRY_AFTER)
+        return pod_failures.outcome_unknown(name, route.pod.zone)
+    return pod_failures.unreachable(name, route.pod.zone)

@@ -1,136 +1,163 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking pods: all of them the same, or one that a call is for."""
+"""Calling several pods at once within one deadline, and answering with what they gave together."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
-from trio2o.gateway.call_pod import RETRY_AFTER, names_of, send
-from trio2o.gateway.translate import body_up
+from trio2o.gateway.call_pod import names_of, send
+from trio2o.gateway.translate import answer_up, body_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call, parse_json
+from trio2o.web import pod_failures
+from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
+from trio2o.web.microversion import response_headers
 
 LOG = logging.getLogger(__name__)
 
+#: Headers of one pod's answer that do not apply to the answer of several pods.
+_OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag', 'location'})
+
 
 @dataclass
-class Asked:
-    """What pods said when all were asked the same.
+class PodAnswers:
+    """What several pods answered to the same call. Each pod called is in one of the three.
 
-    :ivar documents: of those that had something to say, in the order of their numbers
-    :ivar refusals: answers of those that had not
-    :ivar silent: those that gave no answer
+    :ivar answers: successful answers, by pod in the order of the calls; ``documents``: their parsed bodies
+    :ivar refusals: answers with a status from 300 to 499, their links in the top's terms
+    :ivar unreachable: pods that gave no usable answer: none at all, an error of their own, or no JSON object
     """
 
-    documents: dict[PodView, dict[str, Any]] = field(default_factory=dict)
     answers: dict[PodView, Answer] = field(default_factory=dict)
+    documents: dict[PodView, dict[str, Any]] = field(default_factory=dict)
     refusals: dict[PodView, Answer] = field(default_factory=dict)
-    silent: list[PodView] = field(default_factory=list)
+    unreachable: list[PodView] = field(default_factory=list)
 
     @property
     def refusal(self) -> Answer | None:
-        """The refusal that tells most: one that is not a mere 404, if there is one."""
+        """The refusal to show to the client: one that is not a mere 404, if there is one."""
         return min(self.refusals.values(), key=lambda answer: answer.status == 404, default=None)
+
+    def add(self, more: PodAnswers) -> None:
+        """Add what the pods answered when they were asked for more; of the answers the first is kept."""
+        for pod, document in more.documents.items():
+            self.documents.setdefault(pod, document)
+            self.answers.setdefault(pod, more.answers[pod])
+        self.refusals.update(more.refusals)
+        self.unreachable += more.unreachable
+
+    def reject(self, call: Call, pod: PodView, reason: str) -> None:
+        """Count a pod whose answer is of no use among those that are unreachable."""
+        del self.answers[pod], self.documents[pod]
+        self._leave_out(call, pod, reason)
+
+    def take(self, call: Call, pod: PodView, answer: Answer | exception.PodError, *, may_be_empty: bool) -> None:
+        """Add the answer of one pod."""
+        if isinstance(answer, exception.PodError):
+            self._leave_out(call, pod, answer.reason)
+        elif answer.is_ok:
+            document = parse_json(body_up(answer.body, names_of(call, pod)))
+            if not answer.body and may_be_empty:
+                document = {}
+            if isinstance(document, dict):
+                self.documents[pod] = document
+                self.answers[pod] = answer
+            else:
+                self._leave_out(call, pod, 'answered without a JSON object')
+        elif answer.status >= 500:
+            self._leave_out(call, pod, f'answered {answer.status}')
+        else:
+            self.refusals[pod] = answer_up(answer, names_of(call, pod), None)
+
+    def _leave_out(self, call: Call, pod: PodView, reason: str) -> None:
+        LOG.warning('%s: answering without pod %s: %s', call.operation.name, pod.name, reason)
+        self.unreachable.append(pod)
 
 
 def pods_of(call: Call) -> list[PodView]:
+    """Return the pods that have the service and may be called."""
     pods: list[PodView] = call.runtime.registry.snapshot().asked(call.service.service_type)
     return pods
 
 
-def ask_pods(
+def call_pods(
     call: Call,
-    pods: Sequence[PodView],
+    pods: Iterable[PodView],
     *,
+    method: str = 'GET',
     path: str | None = None,
     query: Callable[[PodView], str] | None = None,
+    body: Callable[[PodView], bytes] | None = None,
+    may_be_empty: bool = False,
     deadline: Deadline | None = None,
-) -> Asked:
-    """Ask pods for the same, all at once; links in what they tell are the top's."""
+) -> PodAnswers:
+    """Call several pods at once.
+
+    :param path: below the version, if not that of the call
+    :param query: of each pod, if not that of the call
+    :param body: of each pod, if they get any
+    :param may_be_empty: whether an answer without a body is as good as an empty JSON object
+    :param deadline: shared by all of these calls; ``[pods] gather_timeout`` from now if None
+    """
     deadline = deadline or Deadline(call.runtime.conf.pods.gather_timeout)
+    timeout = deadline.remaining()
 
     def ask(pod: PodView) -> Answer:
         return send(
             call,
             pod,
-            method='GET',
+            method=method,
             path=path,
             query=None if query is None else query(pod),
-            body=b'',
-            timeout=deadline.remaining(),
+            body=b'' if body is None else body(pod),
+            timeout=timeout,
         )
 
-    asked = Asked()
-    for pod, answer in sorted(
-        ask_all(call.runtime.executor, pods, ask, deadline).items(), key=lambda row: row[0].record.number
-    ):
-        if isinstance(answer, Answer) and answer.is_ok:
-            document = parse_json(body_up(answer.body, names_of(call, pod)))
-            if isinstance(document, dict):
-                asked.documents[pod] = document
-                asked.answers[pod] = answer
-                continue
-        elif isinstance(answer, Answer) and answer.status < 500:
-            asked.refusals[pod] = answer
-            continue
-        LOG.warning('%s without pod %s', call.operation.name, pod.name)
-        asked.silent.append(pod)
-    return asked
+    found = PodAnswers()
+    results: dict[PodView, Answer | exception.PodError]
+    if timeout:
+        results = ask_all(call.runtime.executor, pods, ask, deadline)
+    else:
+        results = {pod: exception.PodNoAnswer(pod.name, 'no time left') for pod in pods}
+    for pod, answer in results.items():
+        found.take(call, pod, answer, may_be_empty=may_be_empty)
+    return found
 
 
-def must_be_complete(call: Call, asked: Asked) -> None:
-    """:raises ServiceUnavailable: nobody answered, or not everybody did and everybody has to"""
-    if not asked.silent:
-        return
-    if not asked.documents and not asked.refusals:
-        raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=RETRY_AFTER)
-    if not call.runtime.conf[call.service.name].list_records_by_skipping_down_pods:
-        raise exception.ServiceUnavailable(
-            'A part of this cloud does not answer, and the answer would not be complete.', retry_after=RETRY_AFTER
-        )
+def refusal_or_none(call: Call, found: PodAnswers) -> Answer | None:
+    """Return the pods' refusal if no pod answered otherwise, and None if there are answers to merge.
 
-
-def send_in(
-    call: Call,
-    pod: PodView,
-    what: str,
-    *,
-    path: str | None = None,
-    query: str | None = None,
-    body: bytes | None = None,
-    method: str | None = None,
-    is_repeated: bool = True,
-) -> Answer:
-    """Send a call to the one pod it is for.
-
-    :param what: what it is about, for the error
-    :param is_repeated: whether a read may be sent twice
-    :raises ServiceUnavailable: the pod is not reached, or in maintenance
-    :raises OutcomeUnknown: a write was sent and nothing came back
+    :raises ServiceUnavailable: no pod answered; or some did not, and the configuration requires complete answers
     """
-    if not pod.is_asked:
-        raise exception.ServiceUnavailable(f'{what} is in pod {pod.name}, which is under maintenance.')
-    try:
-        return send(call, pod, path=path, query=query, body=body, method=method, is_repeated=is_repeated)
-    except exception.PodError as error:
-        if isinstance(error, exception.PodNoAnswer) and (method or call.method) not in ('GET', 'HEAD'):
-            raise exception.OutcomeUnknown(
-                f'{what} is in pod {pod.name}, which did not answer in time. The request may or may not have been '
-                'carried out.'
-            ) from error
-        raise exception.ServiceUnavailable(
-            f'{what} is in pod {pod.name}, which cannot be reached now.', retry_after=RETRY_AFTER
-        ) from error
+    if found.documents:
+        if found.unreachable and not may_be_incomplete(call):
+            raise pod_failures.incomplete()
+        return None
+    if found.refusal is None and found.unreachable:
+        raise pod_failures.cloud_unreachable()
+    return found.refusal
 
 
-def with_id(call: Call, bottom_id: str) -> str:
-    """The path with what stands for its first id put in its place."""
-    segments = call.operation.path.split('/')
-    values = iter([bottom_id, *list(call.params.values())[1:]])
-    return '/'.join(next(values) if part.startswith('{') else part for part in segments)
+def may_be_incomplete(call: Call) -> bool:
+    """Whether lists and sums may lack the part of an unreachable pod, by the service's configuration."""
+    return bool(call.runtime.conf[call.service.name].list_records_by_skipping_down_pods)
+
+
+def merged_answer(call: Call, document: Any, first: Answer | None) -> Answer:
+    """Return the answer that was made of those of several pods.
+
+    :param first: an answer of a pod, whose headers apply unless they are about that pod alone
+    """
+    return Answer(200, merged_headers(call, first), dump_json(document))
+
+
+def merged_headers(call: Call, first: Answer | None) -> list[tuple[str, str]]:
+    """Return the headers for an answer that was made of those of several pods, or of none."""
+    if first is None:
+        return [JSON, *(response_headers(call.service, call.version) if call.version else [])]
+    return [(name, value) for name, value in first.headers if name.lower() not in _OF_ONE_POD]

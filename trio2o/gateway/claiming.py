@@ -17,7 +17,7 @@ from oslo_utils import uuidutils
 from trio2o import exception, job_types
 from trio2o.db import quotas, routings
 from trio2o.db.session import utcnow
-from trio2o.gateway.call_pod import peek
+from trio2o.gateway.read_object import read_object
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, part_of
 from trio2o.quota.claims import Asked, Claim, Refused
@@ -144,7 +144,7 @@ def _schedule_recount(call: Call, project_id: str) -> None:
 
 def shown_amounts(call: Call, resource: Resource, route: Route) -> Amounts:
     """Return what a resource counts for as its pod shows it to the caller; nothing if the pod does not show it."""
-    item = peek(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
+    item = read_object(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
     return (deltas_of(call.runtime.db, resource.type, item) if item is not None else None) or {}
 
 

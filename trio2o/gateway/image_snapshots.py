@@ -14,10 +14,10 @@ from cachetools import LRUCache
 from oslo_utils import uuidutils
 
 from trio2o import exception
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.refs import NamedPod
 from trio2o.pods import headers as pod_headers
 from trio2o.resources import SERVER, SNAPSHOT
+from trio2o.web import json_body
 from trio2o.web.call import Call
 
 
@@ -70,11 +70,10 @@ def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
             )
         except exception.PodError:
             continue
-        metadata = at('image', 'metadata')(answer.json) if answer.is_ok else None
+        metadata = json_body.at(answer.json, 'image', 'metadata') if answer.is_ok else None
         if isinstance(metadata, dict):
-            mapping = metadata.get('block_device_mapping')
-            devices = mapping if isinstance(mapping, list) else []
-            found = [device.get('snapshot_id') for device in devices if isinstance(device, dict)]
+            devices = json_body.objects_at(metadata, 'block_device_mapping')
+            found = [device.get('snapshot_id') for device in devices]
             return tuple(each for each in found if isinstance(each, str))
         if answer.status < 500:
             return None

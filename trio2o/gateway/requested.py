@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 from trio2o.db import replicas
-from trio2o.gateway.call_pod import peek
+from trio2o.gateway.read_object import read_object
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.quota.recorded import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.web.call import Call
+from trio2o.web.numbers import parse_number
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def flavor(call: Call, reference: Any) -> Flavor | None:
     found = recorded_flavor(call.runtime.db, flavor_id)
     if found is not None:
         return found
-    shown = peek(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor')
+    shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor')
     try:
         return None if shown is None else Flavor.of({**shown, 'ephemeral': shown.get('OS-FLV-EXT-DATA:ephemeral')})
     except (LookupError, TypeError, ValueError):
@@ -64,7 +65,7 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     found = recorded_type(call.runtime.db, reference)
     if found is not None:
         return found
-    shown = peek(call, VOLUME, f'/types/{quote(reference, safe="")}', 'volume_type')
+    shown = read_object(call, VOLUME, f'/types/{quote(reference, safe="")}', 'volume_type')
     if shown is None or not isinstance(shown.get('name'), str):
         return None
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
@@ -78,6 +79,7 @@ def _is_readable(text: str) -> bool:
 _MAX_LENGTH = 512
 #: More than any pod accepts, and far less than the counters hold.
 _MAX_NUMBER = 0x7FFFFFFF
+_MAX_DIGITS = 29
 
 
 def default_type(call: Call) -> VolumeType | None:
@@ -91,5 +93,5 @@ def whole(value: Any, default: int = 0) -> int:
     if isinstance(value, bool):
         return default
     if isinstance(value, str):
-        value = int(value) if value.strip().isdecimal() and len(value) < 30 else default
+        value = parse_number(value.strip(), _MAX_DIGITS)
     return min(value, _MAX_NUMBER) if isinstance(value, int) and value >= 0 else default

@@ -15,18 +15,22 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.db import routings
-from trio2o.gateway.admin.by_id import refused_or
-from trio2o.gateway.admin.by_name import find_named, replaced
-from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, Kind, bottom_number, split_name
-from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of
-from trio2o.gateway.call_pods import ask_pods, must_be_complete, pods_of, send_in, with_id
-from trio2o.gateway.handlers.list import headers_of_many
+from trio2o.gateway.admin.by_id import refusal_or_raise
+from trio2o.gateway.admin.by_name import find_named
+from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, split_name
+from trio2o.gateway.admin.send import path_with_id, send_to_pod
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of
+from trio2o.gateway.call_pods import call_pods, merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.translate import PodNames, zone_up
 from trio2o.nova_apigw.hypervisors import BY_HOST, remember
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.json_body import replaced
 from trio2o.web.microversion import response_headers
+from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
 
 PATH = '/os-aggregates'
@@ -46,7 +50,7 @@ def rename(item: Item, names: PodNames) -> None:
             fields[ZONE] = zone_up(fields[ZONE], names)
 
 
-AGGREGATE = Kind('Aggregate', 'aggregate', 'aggregates', 'Aggregate {id} could not be found.', rename=rename)
+AGGREGATE = AdminResource('Aggregate', 'aggregate', 'aggregates', 'Aggregate {id} could not be found.', rename=rename)
 
 
 # -- the one that stands for a pod --
@@ -82,8 +86,8 @@ def _pod_itself(call: Call) -> PodView | None:
 
 def _read_hosts(call: Call, pods: list[PodView]) -> None:
     """Look which compute hosts the pods have."""
-    asked = ask_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
-    for pod, document in asked.documents.items():
+    found = call_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
+    for pod, document in found.documents.items():
         remember(call, pod, document.get('services') or [])
 
 
@@ -102,7 +106,7 @@ class Place:
 
 def find(call: Call) -> Place | None:
     """Where the aggregate in the path is; None if its id is none."""
-    if not (call.id.isascii() and call.id.isdecimal()) or len(call.id) > MAX_DIGITS:
+    if parse_number(call.id, MAX_DIGITS) is None:
         return None
     moved = routings.get(call.runtime.db, TYPE, call.id)
     if moved is not None and moved.is_live:
@@ -131,8 +135,8 @@ def _up(call: Call, pod: PodView, item: Item, moved: Mapping[int, str]) -> Item:
 
 def _answer_up(call: Call, pod: PodView, answer: Answer) -> Answer:
     document = answer.json if answer.is_ok else None
-    item = document.get('aggregate') if isinstance(document, dict) else None
-    if not isinstance(item, dict):
+    item = json_body.object_at(document, 'aggregate')
+    if item is None:
         return answer
     _up(call, pod, item, _moved_in(call, pod))
     return replace(answer, body=dump_json(document))
@@ -143,10 +147,7 @@ def _zone_down(call: Call, document: Any, place: tuple[str, ...], pod: PodView) 
 
     :raises Conflict: it names the zone of other pods
     """
-    inner = document
-    for key in place[:-1]:
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    zone = inner.get(place[-1]) if isinstance(inner, dict) else None
+    zone = json_body.at(document, *place)
     if not isinstance(zone, str):
         return document
     if zone != pod.zone and zone in call.runtime.registry.snapshot().zones:
@@ -168,10 +169,10 @@ def _makes_zone(call: Call, pod: PodView) -> bool:
 
     Of a zone that any aggregate names, Nova (``map_az_to_placement_aggregate``) takes hosts of such aggregates alone.
     """
-    asked = ask_pods(call, [pod], path=PATH, query=lambda pod: '')
-    if pod not in asked.documents:
+    found = call_pods(call, [pod], path=PATH, query=lambda pod: '')
+    if pod not in found.documents:
         return True  # what it says to the request itself is the answer
-    zones = [item.get(ZONE) for item in asked.documents[pod].get('aggregates') or []]
+    zones = [item.get(ZONE) for item in found.documents[pod].get('aggregates') or []]
     return pod.record.pod_az_name in zones
 
 
@@ -181,32 +182,31 @@ def _makes_zone(call: Call, pod: PodView) -> bool:
 def list_aggregates(call: Call) -> Answer:
     pods = pods_of(call)
     if not pods:
-        return ask_any(call)
-    asked = ask_pods(call, pods)
-    if asked.refusal is not None and not asked.documents:
-        return asked.refusal
-    must_be_complete(call, asked)
+        return call_any_pod(call)
+    found = call_pods(call, pods)
+    refusal = refusal_or_none(call, found)
+    if refusal is not None:
+        return refusal
     _read_hosts(call, pods)
     items = [of_pod(call, pod) for pod in call.runtime.registry.snapshot().pods]
-    for pod, document in asked.documents.items():
+    for pod, document in found.documents.items():
         moved = _moved_in(call, pod)
         items += [_up(call, pod, item, moved) for item in document.get('aggregates') or []]
-    first = next(iter(asked.answers.values()), None)
-    return Answer(200, headers_of_many(call, first), dump_json({'aggregates': items}))
+    return merged_answer(call, {'aggregates': items}, next(iter(found.answers.values()), None))
 
 
 def create(call: Call) -> Answer:
     document = call.json
-    body = document.get('aggregate') if isinstance(document, dict) else None
-    if not isinstance(body, dict) or not isinstance(body.get('name'), str):
-        return ask_any(call)
+    body = json_body.object_at(document, 'aggregate')
+    if body is None or not isinstance(body.get('name'), str):
+        return call_any_pod(call)
     pod, name = split_name(call, body['name'])
     if pod is None and _is_taken(call, name):
         raise exception.Conflict(f'Aggregate {name} already exists.')
     zone = body.get(ZONE)
     pod = pod or _pod_for(call, zone)
     document = _zone_down(call, replaced(document, ('aggregate', 'name'), name), ('aggregate', ZONE), pod)
-    answer = send_in(call, pod, f'Aggregate {name}', body=dump_json(document))
+    answer = send_to_pod(call, pod, f'Aggregate {name}', body=dump_json(document))
     made = _made(answer)
     if made is None:
         return answer
@@ -216,10 +216,10 @@ def create(call: Call) -> Answer:
 
 def _is_taken(call: Call, name: str) -> bool:
     """Whether an aggregate has a name: of one cloud, they are unique. Who says the pod's name too may have it."""
-    asked = ask_pods(call, pods_of(call), query=lambda pod: '')
-    named = {item.get('name') for document in asked.documents.values() for item in document.get('aggregates') or []}
+    found = call_pods(call, pods_of(call), query=lambda pod: '')
+    named = {item.get('name') for document in found.documents.values() for item in document.get('aggregates') or []}
     pods = call.runtime.registry.snapshot().pods
-    return bool(asked.documents) and (name in named or any(name == of_pod(call, pod)['name'] for pod in pods))
+    return bool(found.documents) and (name in named or any(name == of_pod(call, pod)['name'] for pod in pods))
 
 
 def _pod_for(call: Call, zone: Any) -> PodView:
@@ -231,15 +231,12 @@ def _pod_for(call: Call, zone: Any) -> PodView:
     if zone in call.runtime.registry.snapshot().zones:
         pods = [pod for pod in pods if pod.zone == zone]
     if not pods:
-        where = f'availability zone {zone}' if zone else 'any availability zone'
-        raise exception.ServiceUnavailable(f'No part of {where} takes a new aggregate now.', retry_after=RETRY_AFTER)
+        raise pod_failures.cannot_create('aggregate', zone if isinstance(zone, str) else '')
     return pods[0]
 
 
 def _made(answer: Answer) -> int | None:
-    document = answer.json if answer.is_ok else None
-    item = document.get('aggregate') if isinstance(document, dict) else None
-    number = item.get('id') if isinstance(item, dict) else None
+    number = json_body.at(answer.json, 'aggregate', 'id') if answer.is_ok else None
     return number if isinstance(number, int) else None
 
 
@@ -289,9 +286,9 @@ class OnAggregate:
                 return self._on_pod(call, itself)
             place = find(call)
         except exception.NotFound as error:
-            return refused_or(call, PATH, error)
+            return refusal_or_raise(call, PATH, error)
         if place is None:
-            return ask_any(call)
+            return call_any_pod(call)
         document = call.json
         if self.zone_at:
             document = _zone_down(call, document, self.zone_at, place.pod)
@@ -308,7 +305,7 @@ class OnAggregate:
     def _on_pod(self, call: Call, pod: PodView) -> Answer:
         """What concerns a pod as a whole is the Admin API's."""
         if not call.context.may_see_all:
-            return ask_any(call)
+            return call_any_pod(call)
         if call.method != 'GET':
             raise exception.Conflict(
                 f'{PREFIX}{pod.name} stands for the pod {pod.name} and changes with it, through the Admin API.'
@@ -318,7 +315,9 @@ class OnAggregate:
         return Answer.of({'aggregate': of_pod(call, pod)}, headers=_version_headers(call))
 
     def _send(self, call: Call, place: Place, body: bytes) -> Answer:
-        answer = send_in(call, place.pod, f'Aggregate {call.id}', path=with_id(call, str(place.bottom)), body=body)
+        answer = send_to_pod(
+            call, place.pod, f'Aggregate {call.id}', path=path_with_id(call, str(place.bottom)), body=body
+        )
         if answer.status == 404 and b'ggregate' in answer.body:
             raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
         if answer.is_ok and call.method == 'DELETE' and place.is_moved:
@@ -326,17 +325,17 @@ class OnAggregate:
         return _answer_up(call, place.pod, answer)
 
     def _host(self, call: Call) -> tuple[PodView, str] | None:
-        inner = call.json
-        for key in self.host_at:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        return find_named(call, BY_HOST, inner) if self.host_at and isinstance(inner, str) else None
+        host = json_body.at(call.json, *self.host_at) if self.host_at else None
+        return find_named(call, BY_HOST, host) if isinstance(host, str) else None
 
     def _follow(self, call: Call, place: Place, pod: PodView, document: Any) -> Answer:
         """Move an aggregate that has no host to the pod of its first.
 
         :raises Conflict: it has hosts, or a zone, where it is
         """
-        shown = send_in(call, place.pod, f'Aggregate {call.id}', path=f'{PATH}/{place.bottom}', method='GET', body=b'')
+        shown = send_to_pod(
+            call, place.pod, f'Aggregate {call.id}', path=f'{PATH}/{place.bottom}', method='GET', body=b''
+        )
         if not shown.is_ok:
             return self._send(call, place, dump_json(document))
         aggregate = shown.json['aggregate']
@@ -349,10 +348,12 @@ class OnAggregate:
         moved = self._copy(call, aggregate, zone, pod)
         if isinstance(moved, Answer):
             return moved
-        answer = send_in(call, pod, f'Aggregate {call.id}', path=f'{PATH}/{moved}/action', body=dump_json(document))
+        answer = send_to_pod(
+            call, pod, f'Aggregate {call.id}', path=f'{PATH}/{moved}/action', body=dump_json(document)
+        )
         is_added = answer.is_ok
         here, bottom = (place.pod, place.bottom) if is_added else (pod, moved)
-        send_in(call, here, f'Aggregate {call.id}', path=f'{PATH}/{bottom}', method='DELETE', body=b'')
+        send_to_pod(call, here, f'Aggregate {call.id}', path=f'{PATH}/{bottom}', method='DELETE', body=b'')
         if not is_added:
             return answer
         if place.is_moved:
@@ -368,14 +369,14 @@ class OnAggregate:
         elif zone and _makes_zone(call, pod):
             body[ZONE] = pod.record.pod_az_name
         what = f'Aggregate {aggregate["name"]}'
-        answer = send_in(call, pod, what, path=PATH, method='POST', body=dump_json({'aggregate': body}))
+        answer = send_to_pod(call, pod, what, path=PATH, method='POST', body=dump_json({'aggregate': body}))
         number = _made(answer)
         if number is None:
             return answer
         metadata = {key: value for key, value in (aggregate.get('metadata') or {}).items() if key != ZONE}
         if metadata:
             action = dump_json({'set_metadata': {'metadata': metadata}})
-            send_in(call, pod, what, path=f'{PATH}/{number}/action', method='POST', body=action)
+            send_to_pod(call, pod, what, path=f'{PATH}/{number}/action', method='POST', body=action)
         return number
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o.concurrency import Deadline
-from trio2o.gateway.call_pod import ask_any, names_of, send
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
@@ -35,11 +36,11 @@ class SplitEvents:
     def __call__(self, call: Call) -> Answer:
         events = call.json.get('events') if isinstance(call.json, dict) else None
         if not isinstance(events, list) or not events or not all(_is_event(event) for event in events):
-            return ask_any(call)
+            return call_any_pod(call)
         pods = call.runtime.registry.snapshot().asked(call.service.service_type)
         wanted = self._share(call, events, pods)
         if not wanted:
-            return ask_any(call)
+            return call_any_pod(call)
         deadline = Deadline(call.runtime.conf.pods.read_timeout)
 
         def ask(pod: PodView) -> Answer:

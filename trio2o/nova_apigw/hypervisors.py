@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from trio2o.gateway.admin.by_id import ForwardInfra
-from trio2o.gateway.admin.by_name import ForwardNamed, NameSource
-from trio2o.gateway.admin.ids import Kind, split_name
-from trio2o.gateway.admin.lists import InfraList, InfraPaging
+from trio2o.gateway.admin.by_id import ForwardById
+from trio2o.gateway.admin.by_name import ForwardByName, NameSource
+from trio2o.gateway.admin.ids import AdminResource, split_name
+from trio2o.gateway.admin.lists import AdminList, AdminPaging
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.translate import PodNames, zone_up
 from trio2o.nova_apigw.availability_zones import INTERNAL
@@ -25,8 +25,8 @@ def rename(item: Item, names: PodNames) -> None:
         item['zone'] = zone_up(item.get('zone'), names)
 
 
-HOST = Kind('Host', 'host', 'hosts', 'Compute host {id} could not be found.', rename=rename)
-HYPERVISOR = Kind(
+HOST = AdminResource('Host', 'host', 'hosts', 'Compute host {id} could not be found.', rename=rename)
+HYPERVISOR = AdminResource(
     'Hypervisor',
     'hypervisor',
     'hypervisors',
@@ -34,7 +34,9 @@ HYPERVISOR = Kind(
     numbers=(('id',), ('service', 'id')),
     uuids_from=(2, 53),
 )
-SERVICE = Kind('Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=rename)
+SERVICE = AdminResource(
+    'Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=rename
+)
 
 #: Hosts are known by the services on them.
 BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
@@ -51,26 +53,28 @@ def remember(call: Call, pod: PodView, services: list[Item]) -> None:
     call.runtime.compute_hosts.record(pod, hosts)
 
 
-def remember_listed(call: Call, pod: PodView, services: list[Item]) -> None:
-    """Record them from a list of services, unless the query narrows that."""
-    if all(name == 'binary' and value == COMPUTE for name, value in call.query):
-        remember(call, pod, services)
+class ServiceList(AdminList):
+    """``GET /os-services``."""
 
+    def items_read(self, call: Call, pod: PodView, items: list[Item]) -> None:
+        """Record the compute hosts of a pod, unless the list may lack some of them."""
+        if all(name == 'binary' and value == COMPUTE for name, value in call.query):
+            remember(call, pod, items)
 
-def unknown_services(call: Call, pods: list[PodView]) -> list[Item]:
-    """Records for the compute services of pods that do not answer, as Nova gives them for a cell that is down."""
-    if call.version is None or call.version < UNKNOWN_FROM:
-        return []
-    query = dict(call.query)
-    if query.get('binary', COMPUTE) != COMPUTE:
-        return []
-    only, host = split_name(call, query['host']) if 'host' in query else (None, None)
-    return [
-        {'binary': COMPUTE, 'host': name, 'status': 'UNKNOWN'}
-        for pod in pods
-        for name in call.runtime.compute_hosts.of(pod)
-        if (only is None or only.id == pod.id) and host in (None, name)
-    ]
+    def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item]:
+        """Return records of the compute services of these pods, as Nova has them for a cell that is down."""
+        if call.version is None or call.version < UNKNOWN_FROM:
+            return []
+        query = dict(call.query)
+        if query.get('binary', COMPUTE) != COMPUTE:
+            return []
+        only, host = split_name(call, query['host']) if 'host' in query else (None, None)
+        return [
+            {'binary': COMPUTE, 'host': name, 'status': 'UNKNOWN'}
+            for pod in pods
+            for name in call.runtime.compute_hosts.of(pod)
+            if (only is None or only.id == pod.id) and host in (None, name)
+        ]
 
 
 def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
@@ -87,16 +91,16 @@ def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
     return combine
 
 
-_PAGES = InfraPaging((2, 33), 'hypervisors_links', whole_with=frozenset({'hypervisor_hostname_pattern'}))
-_HYPERVISORS = InfraList(HYPERVISOR, _PAGES, named=('hypervisor_hostname_pattern',))
-_HYPERVISOR = ForwardInfra(HYPERVISOR, '/os-hypervisors')
-_PATTERN = InfraList(HYPERVISOR)
+_PAGES = AdminPaging((2, 33), 'hypervisors_links', whole_with=frozenset({'hypervisor_hostname_pattern'}))
+_HYPERVISORS = AdminList(HYPERVISOR, _PAGES, named=('hypervisor_hostname_pattern',))
+_HYPERVISOR = ForwardById(HYPERVISOR, '/os-hypervisors')
+_PATTERN = AdminList(HYPERVISOR)
 
-_HOST = ForwardNamed(HOST, BY_HOST)
+_HOST = ForwardByName(HOST, BY_HOST)
 #: GETs by which a host changes.
-_POWER = ForwardNamed(HOST, BY_HOST, is_repeated=False)
-_SERVICE = ForwardInfra(SERVICE, '/os-services', is_shown=False)
-_SERVICE_BY_HOST = ForwardNamed(SERVICE, BY_HOST, ('host',))
+_POWER = ForwardByName(HOST, BY_HOST, is_repeated=False)
+_SERVICE = ForwardById(SERVICE, '/os-services', is_shown=False)
+_SERVICE_BY_HOST = ForwardByName(SERVICE, BY_HOST, ('host',))
 
 
 def _host(name: str, path: str = '', method: str = 'GET') -> Operation:
@@ -115,7 +119,7 @@ def _service(name: str, path: str, min_version: tuple[int, int] | None = None) -
 
 
 OPERATIONS = [
-    Operation('hosts.list', 'GET', '/os-hosts', InfraList(HOST, zoned=('zone',)), max_version=(2, 42)),
+    Operation('hosts.list', 'GET', '/os-hosts', AdminList(HOST, zoned=('zone',)), max_version=(2, 42)),
     _host('show'),
     _host('update', method='PUT'),
     _host('reboot', '/reboot'),
@@ -138,7 +142,7 @@ OPERATIONS = [
         'services.list',
         'GET',
         '/os-services',
-        InfraList(SERVICE, named=('host',), stand_ins=unknown_services, seen=remember_listed),
+        ServiceList(SERVICE, named=('host',)),
     ),
     _service('disable', 'disable'),
     _service('disable_log_reason', 'disable-log-reason'),

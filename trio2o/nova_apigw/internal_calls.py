@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.admin.by_id import AskEverybody
-from trio2o.gateway.call_pod import ask_any, send_to_route
-from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.admin.by_id import ForwardToHolder
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import send_to_route
 from trio2o.resources import VOLUME
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 
@@ -27,16 +28,16 @@ class ForwardToVolume:
     def __call__(self, call: Call) -> Answer:
         volume_id = self.volume_of(call)
         if not isinstance(volume_id, str):
-            return ask_any(call)
+            return call_any_pod(call)
         try:
             route: Route = call.runtime.locator.find(call, VOLUME, volume_id)
         except exception.NotFound:
-            return ask_any(call)
+            return call_any_pod(call)
         return send_to_route(call, route, VOLUME)
 
 
 def in_body(call: Call) -> Any:
-    return at('snapshot', 'volume_id')(call.json)
+    return json_body.at(call.json, 'snapshot', 'volume_id')
 
 
 def in_query(call: Call) -> Any:
@@ -46,7 +47,7 @@ def in_query(call: Call) -> Any:
         document = json.loads(text)
     except ValueError:
         return None
-    return document.get('volume_id') if isinstance(document, dict) else None
+    return json_body.at(document, 'volume_id')
 
 
 _PATH = '/os-assisted-volume-snapshots'
@@ -59,6 +60,6 @@ OPERATIONS = [
         'GET',
         '/os-console-auth-tokens/{id}',
         # A token is in no routing: only who gave it knows it.
-        AskEverybody('Token not found'),
+        ForwardToHolder('Token not found'),
     ),
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import KEYPAIR, keypair_key
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
 
@@ -19,7 +19,7 @@ def user_of(call: Call) -> str:
     """Return the user whose key pair a request is about."""
     given = None
     if call.version is not None and call.version >= _OTHER_USER:
-        in_body = at('keypair', 'user_id')(call.json)
+        in_body = json_body.at(call.json, 'keypair', 'user_id')
         given = in_body or next((value for name, value in call.query if name == 'user_id'), None)
     return str(given or call.context.user_id)
 
@@ -32,7 +32,7 @@ class CreateKeypair(ReplicatedCreate):
         return self._key(call, answer.json)
 
     def _key(self, call: Call, document: Any) -> str | None:
-        name = at('keypair', 'name')(document)
+        name = json_body.at(document, 'keypair', 'name')
         return keypair_key(user_of(call), name.strip()) if isinstance(name, str) else None
 
 

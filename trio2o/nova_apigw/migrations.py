@@ -6,26 +6,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trio2o import exception
-from trio2o.gateway.admin.ids import Kind, bottom_number, top_number
-from trio2o.gateway.admin.lists import InfraList, InfraPaging
+from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, top_number
+from trio2o.gateway.admin.lists import AdminList, AdminPaging
 from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.handlers.forward import AskAny
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
 
 
-class MigrationKind(Kind):
+class MigrationKind(AdminResource):
     """Its links end with its number."""
 
     def up(self, item: Item, pod: PodView, names: PodNames) -> None:
         for link in item.get('links') or []:
             head, slash, number = str(link.get('href')).rpartition('/')
-            if number.isdecimal():
-                link['href'] = f'{head}{slash}{top_number(int(number), pod)}'
+            bottom = parse_number(number, MAX_DIGITS)
+            if bottom is not None:
+                link['href'] = f'{head}{slash}{top_number(bottom, pod)}'
         super().up(item, pod, names)
 
 
@@ -48,11 +51,9 @@ class ForwardMigration:
         document = answer.json if answer.is_ok else None
         if not isinstance(document, dict):
             return answer
-        items = document.get('migrations')
         names = names_of(call, route.pod)
-        for item in items if isinstance(items, list) else [document.get('migration')]:
-            if isinstance(item, dict):
-                MIGRATION.up(item, route.pod, names)
+        for item in json_body.objects(document.get('migrations') or [document.get('migration')]):
+            MIGRATION.up(item, route.pod, names)
         return replace(answer, body=dump_json(document))
 
 
@@ -69,9 +70,9 @@ OPERATIONS = [
         'migrations.list',
         'GET',
         '/os-migrations',
-        InfraList(
+        AdminList(
             MIGRATION,
-            InfraPaging((2, 59), 'migrations_links', marker='uuid', newest_first='created_at'),
+            AdminPaging((2, 59), 'migrations_links', marker='uuid', newest_first='created_at'),
             named=('host',),
         ),
     ),

@@ -7,7 +7,7 @@ from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny
 from trio2o.nova_apigw.servers.actions import handler_of
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer
-from trio2o.nova_apigw.servers.list import server_list
+from trio2o.nova_apigw.servers.list import ServerList
 from trio2o.web.operations import Handler, Operation
 
 _PATH = '/os-volumes_boot'
@@ -30,8 +30,8 @@ def _row(name: str, method: str, path: str, handler: Handler) -> Operation:
 
 
 OPERATIONS = [
-    _row('list', 'GET', '', server_list('/servers', is_detailed=False)),
-    _row('list_detail', 'GET', '/detail', server_list('/servers', is_detailed=True)),
+    _row('list', 'GET', '', ServerList('/servers', is_detailed=False)),
+    _row('list_detail', 'GET', '/detail', ServerList('/servers', is_detailed=True)),
     _row('create', 'POST', '', CreateServer()),
     _row('show', 'GET', '/{id}', ForwardServer()),
     _row('update', 'PUT', '/{id}', ForwardServer()),

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trio2o import exception
-from trio2o.gateway.call_pod import ask_any, names_of, send
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
 from trio2o.gateway.translate import answer_up
@@ -38,7 +39,7 @@ class AskUntilFound:
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)
         if len(pods) < 2:
-            return ask_any(call)
+            return call_any_pod(call)
         breakers, service = call.runtime.client.breakers, call.service.service_type
         missing: Answer | None = None
         for pod in sorted(pods, key=lambda view: breakers.is_open((view.id, service))):
@@ -50,7 +51,7 @@ class AskUntilFound:
             if answer.status != 404:
                 return answer
             missing = missing or answer
-        return missing or ask_any(call)
+        return missing or call_any_pod(call)
 
 
 class CreateProxiedVolume(Create):
@@ -147,10 +148,10 @@ OPERATIONS = [
     *_rows('security_groups', '/os-security-groups', _ANY, _LIST, _CREATE),
     *_rows('security_groups', '/os-security-groups', _FOUND, _SHOW, _UPDATE, _DELETE),
     *_rows('security_group_rules', '/os-security-group-rules', _FOUND, _CREATE, _DELETE),
-    *_rows('volumes', '/os-volumes', Slices(PROXIED_VOLUME, newest_first=True), _LIST, _DETAIL),
+    *_rows('volumes', '/os-volumes', OffsetList(PROXIED_VOLUME, newest_first=True), _LIST, _DETAIL),
     *_rows('volumes', '/os-volumes', Forward(PROXIED_VOLUME), _SHOW, _DELETE),
     *_rows('volumes', '/os-volumes', CreateProxiedVolume(), _CREATE),
-    *_rows('snapshots', '/os-snapshots', Slices(PROXIED_SNAPSHOT, newest_first=True), _LIST, _DETAIL),
+    *_rows('snapshots', '/os-snapshots', OffsetList(PROXIED_SNAPSHOT, newest_first=True), _LIST, _DETAIL),
     *_rows('snapshots', '/os-snapshots', Forward(PROXIED_SNAPSHOT), _SHOW, _DELETE),
     *_rows('snapshots', '/os-snapshots', CreateProxiedSnapshot(), _CREATE),
 ]

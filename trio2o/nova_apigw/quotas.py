@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from trio2o.gateway.handlers.forward import at
+from oslo_utils import strutils
+
 from trio2o.gateway.handlers.quota_sets import (
     LimitsWrite,
     QuotaClassRead,
@@ -16,12 +17,12 @@ from trio2o.gateway.handlers.quota_sets import (
     query_value,
 )
 from trio2o.replication.kinds import QUOTA_CLASS, QUOTA_SET
+from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
 #: Nova's words, in QuotaSetsController.
 _BELOW_USAGE = 'Quota limit {limit} for {name} must be greater than or equal to already used and reserved {used}.'
-_TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 
 
 class ComputeLimitsWrite(LimitsWrite):
@@ -38,7 +39,7 @@ class ComputeQuotaSetWrite(ComputeLimitsWrite, QuotaSetWrite):
         return query_value(call, 'user_id') or ''
 
     def is_forced(self, call: Call) -> bool:
-        return str(at('quota_set', 'force')(call.json)).lower() in _TRUE
+        return strutils.bool_from_string(json_body.at(call.json, 'quota_set', 'force'))
 
 
 class ComputeQuotaClassWrite(ComputeLimitsWrite, QuotaClassWrite):

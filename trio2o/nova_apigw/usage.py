@@ -6,22 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from oslo_utils import timeutils
 
 from trio2o import exception
-from trio2o.concurrency import Deadline
-from trio2o.gateway.admin.ids import Query
-from trio2o.gateway.admin.lists import MAX_PAGES
-from trio2o.gateway.call_pod import ask_any
-from trio2o.gateway.call_pods import Asked, ask_pods, must_be_complete, pods_of
-from trio2o.gateway.handlers.list import headers_of_many
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pods import merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
+from trio2o.gateway.lists.paging import Document, Paging, Query
 from trio2o.gateway.translate import next_link
-from trio2o.pods.registry import PodView
 from trio2o.resources import Item
-from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.call import Answer, Call
+from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
 
 #: From here on a page is so many servers, whatever projects they are of.
@@ -49,74 +46,66 @@ class TenantUsage:
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)
         if not pods:
-            return ask_any(call)
+            return call_any_pod(call)
         values = dict(call.query)
-        limit = values.get('limit', '')
-        if limit and not (limit.isascii() and limit.isdecimal() and len(limit) < 10):
-            return ask_any(call)
+        limit = parse_number(values['limit']) if values.get('limit') else _PAGE
+        if limit is None:
+            return call_any_pod(call)
         has_pages = call.version is not None and call.version >= _PAGED_FROM
-        asked, periods = self._read(call, pods, has_pages)
-        if asked.refusal is not None and not asked.documents:
-            return asked.refusal
-        must_be_complete(call, asked)
+        filters = _query(call, has_pages, self.is_of_one)
+        cursors = [PodCursor(pod) for pod in pods]
+        found = read_all_pages(
+            call, cursors, UsagePaging('tenant_usages'), lambda pod: filters, lambda pod, rows: rows
+        )
+        refusal = refusal_or_none(call, found)
+        if refusal is not None:
+            return refusal
+        periods = _periods(cursors)
         servers = sorted(
             (server for rows in periods.values() for server in rows['server_usages']),
             key=lambda server: (server['tenant_id'], server['instance_id']),
         )
         link = ''
         if has_pages:
-            most = min(int(limit or _PAGE), _PAGE)
+            most = min(limit, _PAGE)
             servers = _page(servers, values.get('marker'), most)
             if servers and len(servers) == most:
                 link = next_link(call.base_url, call.prefix, call.path, call.query, servers[-1]['instance_id'])
         is_detailed = self.is_of_one or values.get('detailed') == '1'
         usages = _by_project(servers, periods, is_detailed)
-        return self._answer(call, usages, link, next(iter(asked.answers.values()), None))
+        return self._answer(call, usages, link, next(iter(found.answers.values()), None))
 
     def _answer(self, call: Call, usages: list[Item], link: str, first: Answer | None) -> Answer:
-        key, links_key = (
-            ('tenant_usage', 'tenant_usage_links')
-            if self.is_of_one
-            else (
-                'tenant_usages',
-                'tenant_usages_links',
-            )
-        )
+        key = 'tenant_usage' if self.is_of_one else 'tenant_usages'
         document: dict[str, Any] = {key: (usages[0] if usages else {}) if self.is_of_one else usages}
         if link:
-            document[links_key] = [{'rel': 'next', 'href': link}]
-        return Answer(200, headers_of_many(call, first), dump_json(document))
+            document[f'{key}_links'] = [{'rel': 'next', 'href': link}]
+        return merged_answer(call, document, first)
 
-    def _read(self, call: Call, pods: list[PodView], has_pages: bool) -> tuple[Asked, dict[str, Item]]:
-        """All usages in detail: by project, with the servers of all pods."""
-        deadline = Deadline(call.runtime.conf.pods.gather_timeout)
-        query = _query(call, has_pages, self.is_of_one)
-        whole = Asked()
-        periods: dict[str, Item] = {}
-        left: dict[PodView, str] = dict.fromkeys(pods, '')
-        for _number in range(MAX_PAGES):
-            markers = dict(left)
 
-            def of(pod: PodView, markers: dict[PodView, str] = markers) -> str:
-                rows = [*query, ('marker', markers[pod])] if markers[pod] else query
-                return urlencode(rows, quote_via=quote)
+class UsagePaging(Paging):
+    """Pages of usages; the marker is the last server of the last usage."""
 
-            asked = ask_pods(call, list(left), query=of, deadline=deadline)
-            whole.silent += asked.silent
-            whole.refusals.update(asked.refusals)
-            left = {}
-            for pod, document in asked.documents.items():
-                whole.documents.setdefault(pod, document)
-                whole.answers.setdefault(pod, asked.answers[pod])
-                usages = _usages(document)
-                for usage in usages:
-                    known = periods.setdefault(usage['tenant_id'], {**usage, 'server_usages': []})
-                    known['server_usages'] += usage.get('server_usages') or []
-                if any(name.endswith('_links') for name in document) and usages:
-                    left[pod] = usages[-1]['server_usages'][-1]['instance_id']
-            if not left:
-                break
-        return whole, periods
+    def query(self, cursor: PodCursor) -> Query:
+        return [] if cursor.marker is None else [('marker', cursor.marker)]
+
+    def items(self, document: Document) -> list[Item]:
+        usage = document.get('tenant_usage')
+        return super().items(document) or ([usage] if usage else [])
+
+    def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
+        cursor.read.is_done = not items or not any(name.endswith('_links') for name in document)
+        if not cursor.read.is_done:
+            cursor.marker = items[-1]['server_usages'][-1]['instance_id']
+
+
+def _periods(cursors: list[PodCursor]) -> dict[str, Item]:
+    """Return the usage of each project, with the servers of all pods."""
+    periods: dict[str, Item] = {}
+    for usage in (usage for cursor in cursors for usage in cursor.read.items):
+        known = periods.setdefault(usage['tenant_id'], {**usage, 'server_usages': []})
+        known['server_usages'] += usage.get('server_usages') or []
+    return periods
 
 
 def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
@@ -136,13 +125,6 @@ def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
     if has_pages:
         rows.append(('limit', str(_PAGE)))
     return rows
-
-
-def _usages(document: Item) -> list[Item]:
-    if 'tenant_usages' in document:
-        return list(document['tenant_usages'])
-    usage = document.get('tenant_usage')
-    return [usage] if usage else []
 
 
 def _page(servers: list[Item], marker: str | None, most: int) -> list[Item]:

@@ -23,6 +23,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of
 from trio2o.resources import Item, Resource
 from trio2o.routing import pod_lists
+from trio2o.web import json_body
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -162,8 +163,8 @@ class Inventory:
         document = self._api(pod).get(path, VERSIONS[self.resource.service])
         if document is None:
             return None
-        item = document.get(self.resource.member) if isinstance(document, dict) else None
-        if not isinstance(item, dict):
+        item = json_body.object_at(document, self.resource.member)
+        if item is None:
             raise exception.PodNoAnswer(pod.name, f'answered what is no {self.resource.type}')
         return item
 

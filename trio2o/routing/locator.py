@@ -16,7 +16,6 @@ from cachetools import TTLCache
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
-from trio2o import exception
 from trio2o.concurrency import Executor
 from trio2o.db import routings
 from trio2o.db.records import Routing
@@ -27,6 +26,7 @@ from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.probe import Prober
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -99,10 +99,7 @@ class Locator:
             # may see. So an answer never reveals whether Trio2o has a routing.
             route, answer = self._probe(call, resource, top_id)
         if not route.pod.is_asked:
-            raise exception.ServiceUnavailable(
-                f'{resource.title} {top_id} is in availability zone {route.pod.zone}, '
-                'in a part of it that is under maintenance.'
-            )
+            raise pod_failures.in_maintenance(f'{resource.title} {top_id}', route.pod.zone)
         return route, answer
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:

@@ -17,9 +17,8 @@ from trio2o.pods.fanout import ask_all
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
 from trio2o.resources import Item, Resource
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
-
-RETRY_AFTER = 5
 
 
 @dataclass(frozen=True)
@@ -53,19 +52,14 @@ class Prober:
         is_certain = all(pod.is_asked or pod.record.is_reconciled for pod in snapshot.pods)
         for pod, answer in self._ask_all(call, resource, top_id, snapshot.asked(resource.service)).items():
             if isinstance(answer, Answer) and answer.status == 200:
-                document = answer.json
-                item = document.get(resource.member) if isinstance(document, dict) else None
-                if isinstance(item, dict):
+                item = json_body.member(answer, resource)
+                if item is not None:
                     return Found(pod, item, answer)
             elif isinstance(answer, Answer) and answer.status < 500 and answer.status != 429:
                 continue
             is_certain = is_certain and pod.record.is_reconciled
         if not is_certain:
-            raise exception.ServiceUnavailable(
-                f'{resource.title} {top_id} cannot be looked for everywhere now, '
-                'as a part of this cloud does not answer.',
-                retry_after=RETRY_AFTER,
-            )
+            raise pod_failures.maybe_elsewhere(f'{resource.title} {top_id}')
         raise exception.NotFound(resource.missing.format(id=top_id))
 
     def _ask_all(

@@ -22,14 +22,13 @@ from trio2o.scheduler.base import BaseFilter, BaseWeigher
 from trio2o.scheduler.capacity import BadOption, Room
 from trio2o.scheduler.decision import Decision, Dropped, Weighed
 from trio2o.scheduler.spec import PodRequest
+from trio2o.web import pod_failures
 
 LOG = logging.getLogger(__name__)
 
 FILTERS = 'trio2o.scheduler.filters'
 WEIGHERS = 'trio2o.scheduler.weighers'
 
-#: Seconds after which a pod that did not answer may be back.
-RETRY_AFTER = 5
 
 #: What Nova and Cinder say when nothing fits, and what carries the extra specs.
 _NO_FIT = {
@@ -140,12 +139,8 @@ class Scheduler:
                 )
             wanted = ', '.join(f'{key}={value}' for key, value in sorted(request.affinity.items()))
             return exception.BadRequest(f'{no_fit} No part of {where} has what the {carrier} asks for: {wanted}.')
-        where = f'availability zone {request.zone}' if request.zone else 'any availability zone'
-        what = request.resource_type or 'resource'
-        return exception.ServiceUnavailable(
-            f'No part of {where} can take a new {what} now.',
-            retry_after=RETRY_AFTER if decision.dropped_by('breaker') else None,
-        )
+        kind = request.resource_type or 'resource'
+        return pod_failures.cannot_create(kind, request.zone or '', is_temporary=decision.dropped_by('breaker'))
 
     def _is_unheard_of(self, decision: Decision) -> bool:
         """Whether no pod of the zone, whatever its state, is for what the request asks."""

@@ -20,7 +20,7 @@ from pecan.core import ExplicitPecan
 
 from trio2o import exception
 from trio2o.context import RequestContext
-from trio2o.web import faults, microversion
+from trio2o.web import faults, microversion, pod_failures
 from trio2o.web.call import Answer, Call, parse_json
 from trio2o.web.middleware import request_metrics
 
@@ -151,7 +151,7 @@ class Dispatcher:
             return None
         supported = self._versions()
         if supported is None:
-            raise exception.ServiceUnavailable('No part of this cloud can be reached now.', retry_after=5)
+            raise pod_failures.cloud_unreachable()
         return microversion.negotiate(self._service, _headers(request.environ), supported)
 
     def _malformed_url(self, project_id: str, context: RequestContext) -> str:

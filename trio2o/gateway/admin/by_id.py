@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One thing of some pod, by its id."""
+"""Calls about one admin resource, by its id."""
 
 from __future__ import annotations
 
@@ -8,103 +8,100 @@ from dataclasses import dataclass
 from oslo_utils import uuidutils
 
 from trio2o import exception
-from trio2o.gateway.admin.ids import Kind, bottom_number
-from trio2o.gateway.call_pod import RETRY_AFTER, ask_any
-from trio2o.gateway.call_pods import ask_pods, pods_of, send_in, with_id
+from trio2o.gateway.admin.ids import AdminResource, bottom_number
+from trio2o.gateway.admin.send import path_with_id, send_to_pod
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pods import call_pods, pods_of
 from trio2o.pods.registry import PodView
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
 
 @dataclass(frozen=True)
-class ForwardInfra:
-    """Send the call to the pod of the thing whose id is the first in the path.
+class ForwardById:
+    """Send the call to the pod of the resource whose id is the first in the path.
 
-    :ivar kind: what it is
-    :ivar is_shown: whether ``GET path/{id}`` shows one; otherwise it is looked for in the list at ``path``
+    :ivar path: of the list of such resources
+    :ivar is_shown: whether ``GET path/{id}`` shows one; otherwise it is looked up in the list
     """
 
-    kind: Kind
+    kind: AdminResource
     path: str
     is_shown: bool = True
 
     def __call__(self, call: Call) -> Answer:
         if self.kind.has_uuids(call):
             if not uuidutils.is_uuid_like(call.id):
-                return ask_any(call)
+                return call_any_pod(call)
             pod, bottom_id = self._holder(call), call.id
         else:
             if not call.id.lstrip('-').isdecimal():
-                return ask_any(call)
+                return call_any_pod(call)
             found = bottom_number(call, call.id)
             if found is None or found[1] == 0:
-                return refused_or(call, self.path, exception.NotFound(self.kind.missing.format(id=call.id)))
+                return refusal_or_raise(call, self.path, exception.NotFound(self.kind.missing.format(id=call.id)))
             pod, bottom_id = found[0], str(found[1])
-        answer = send_in(call, pod, f'{self.kind.title} {call.id}', path=with_id(call, bottom_id))
+        answer = send_to_pod(call, pod, f'{self.kind.title} {call.id}', path=path_with_id(call, bottom_id))
         answer = self.kind.answer_up(call, pod, answer)
         if answer.status == 404 and bottom_id != call.id:
             raise exception.NotFound(self.kind.missing.format(id=call.id))
         return answer
 
     def _holder(self, call: Call) -> PodView:
-        """The pod that has a UUID.
+        """Return the pod that has a UUID.
 
-        :raises NotFound: none has it
-        :raises ServiceUnavailable: none of those that answer has it
+        :raises NotFound: no pod has it
+        :raises ServiceUnavailable: no pod that answers has it, and some do not answer
         """
         path = f'{self.path}/{call.id}' if self.is_shown else self.path
-        asked = ask_pods(call, pods_of(call), path=path, query=lambda pod: '')
-        for pod, document in asked.documents.items():
+        found = call_pods(call, pods_of(call), path=path, query=lambda pod: '')
+        for pod, document in found.documents.items():
             if self.is_shown or any(item.get('id') == call.id for item in document.get(self.kind.collection, [])):
                 return pod
-        if asked.silent:
-            raise exception.ServiceUnavailable(
-                f'{self.kind.title} {call.id} cannot be looked for everywhere now, as a part of this cloud does not '
-                'answer.',
-                retry_after=RETRY_AFTER,
-            )
-        refusal = asked.refusal
-        if refusal is not None and refusal.status != 404:
-            raise Refusal(refusal)
+        if found.unreachable:
+            raise pod_failures.maybe_elsewhere(f'{self.kind.title} {call.id}')
+        if found.refusal is not None and found.refusal.status != 404:
+            raise RefusedByPod(found.refusal)
         raise exception.NotFound(self.kind.missing.format(id=call.id))
 
 
-class Refusal(exception.Trio2oException):
-    """What a pod said, where a search for something meets a refusal."""
+class RefusedByPod(exception.Trio2oException):
+    """A pod refused a call that was made to find something; the client gets the same status and text."""
 
     def __init__(self, answer: Answer) -> None:
         document = answer.json
-        inner = next(iter(document.values()), None) if isinstance(document, dict) else None
-        super().__init__(str(inner.get('message', '')) if isinstance(inner, dict) else '')
+        error = next(iter(document.values()), None) if isinstance(document, dict) else None
+        super().__init__(str(json_body.at(error, 'message') or ''))
         self.code = answer.status
 
 
-def refused_or(call: Call, path: str, error: exception.Trio2oException) -> Answer:
-    """The refusal of a caller who may not see the list at ``path``; else the error.
+def refusal_or_raise(call: Call, path: str, error: exception.Trio2oException) -> Answer:
+    """Return a pod's refusal if the caller may not see the list at ``path``, else raise the error.
 
-    Pods check who is asking before they look whether there is what was asked for.
+    Nova and Cinder check who the caller is before they check whether the id exists.
     """
-    asked = ask_pods(call, pods_of(call)[:1], path=path, query=lambda pod: '')
-    refusal = asked.refusal
+    refusal = call_pods(call, pods_of(call)[:1], path=path, query=lambda pod: '').refusal
     if refusal is not None and refusal.status in (401, 403):
         return refusal
     raise error
 
 
 @dataclass(frozen=True)
-class AskEverybody:
-    """Ask all pods for one thing that only one can have; the first that has it answers."""
+class ForwardToHolder:
+    """Send the call to all pods and answer with the answer of the only pod that has the id.
+
+    :ivar missing: text of the 404, with ``{id}``
+    """
 
     missing: str
 
     def __call__(self, call: Call) -> Answer:
-        asked = ask_pods(call, pods_of(call), path=with_id(call, call.id))
-        for answer in asked.answers.values():
+        found = call_pods(call, pods_of(call), path=path_with_id(call, call.id))
+        for answer in found.answers.values():
             return answer
-        if asked.silent:
-            raise exception.ServiceUnavailable(
-                'A part of this cloud, which may have what is asked for, does not answer.', retry_after=RETRY_AFTER
-            )
-        refusal = asked.refusal
+        if found.unreachable:
+            raise pod_failures.incomplete()
+        refusal = found.refusal
         if refusal is None or refusal.status == 404:
             raise exception.NotFound(self.missing.format(id=call.id))
         return refusal

@@ -9,13 +9,14 @@ is constant, its methods are the hooks below, which are listed in the order in w
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from trio2o import exception, job_types
-from trio2o.gateway.call_pod import RETRY_AFTER, ask_any, names_of, send
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.claiming import RequestClaim, quota_claim
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import NamedPod, Ref, disagreement
@@ -26,6 +27,7 @@ from trio2o.quota.claims import Asked, Refused
 from trio2o.resources import Item, Resource
 from trio2o.routing.locator import Route
 from trio2o.scheduler.spec import PodRequest
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -174,8 +176,8 @@ class Create:
 
     def __call__(self, call: Call) -> Answer:
         document, key = call.json, self.body_key or self.resource.member
-        inner = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(inner, dict) or not self._has_readable_zone(inner):
+        inner = json_body.object_at(document, key)
+        if inner is None or not self._has_readable_zone(inner):
             return self._refused_by_any_pod(call, key)
         creation = Creation(call, document, key)
         named = self.resolve(creation)
@@ -188,7 +190,7 @@ class Create:
         if creation.pod is not None:
             self._check_usable(creation, creation.pod)
         elif self.is_dependent:
-            return ask_any(creation.call)
+            return call_any_pod(creation.call)
         else:
             creation.soft_pods = self._soft_pods(creation)
         # Like Nova, claim before scheduling: the scheduler only sees what the quota allows.
@@ -218,7 +220,7 @@ class Create:
 
     def _refused_by_any_pod(self, call: Call, key: str) -> Answer:
         """Let a pod say in its service's words what is wrong with a body that cannot be read."""
-        answer = ask_any(call)
+        answer = call_any_pod(call)
         if answer.status == 500 and not call.body.strip():
             # Cinder answers a missing body with an internal error.
             raise exception.BadRequest(f"Missing required element '{key}' in request body.")
@@ -441,9 +443,8 @@ class Create:
         return creation.call.with_body({**creation.document, key: changed}).body
 
     def _record(self, creation: Creation, pod: PodView, answer: Answer) -> None:
-        document = answer.json
-        item = document.get(self.resource.member) if isinstance(document, Mapping) else None
-        if isinstance(item, Mapping) and isinstance(item.get('id'), str):
+        item = json_body.member(answer, self.resource)
+        if item is not None and isinstance(item.get('id'), str):
             creation.claim.commit(pod, self.resource, item, creation.call.context.project_id or '')
         else:
             creation.claim.keep_open(pod, self.resource.type)
@@ -462,22 +463,14 @@ class Create:
         except exception.PodError as error:
             LOG.warning('further resources created with a %s are not recorded yet: %s', self.resource.type, error)
             return
-        document = answer.json if answer.is_ok else None
-        items = document.get(self.resource.collection) if isinstance(document, dict) else None
-        found = [(pod, item) for item in items or [] if isinstance(item, dict)]
+        found = [(pod, item) for item in json_body.objects_at(answer.json, self.resource.collection) if answer.is_ok]
         call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
 
     def _outcome_unknown(self, call: Call, pod: PodView) -> exception.OutcomeUnknown:
         """Submit a job that looks into a pod which may have created the resource, and return the error."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
         call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
-        return exception.OutcomeUnknown(
-            f'Availability zone {pod.zone} did not answer in time. The {self.resource.type} may or may not have been '
-            'created; look at the list before trying again.'
-        )
+        return pod_failures.create_outcome_unknown(self.resource.type, pod.zone)
 
     def _none_left(self, zone: str) -> exception.ServiceUnavailable:
-        where = f'availability zone {zone}' if zone else 'any availability zone'
-        return exception.ServiceUnavailable(
-            f'No part of {where} can take a new {self.resource.type} now.', retry_after=RETRY_AFTER
-        )
+        return pod_failures.cannot_create(self.resource.type, zone)

@@ -9,14 +9,15 @@ constant, its methods are the hooks below, which are listed in the order in whic
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
 from trio2o import exception
 from trio2o.db import routings
-from trio2o.gateway.call_pod import ask_any, names_of, send_to_route
+from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
@@ -27,6 +28,7 @@ from trio2o.quota.amounts import Amounts
 from trio2o.quota.claims import Asked, Refused
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
 #: Statuses of a pod, or of a proxy before it, that say nothing about the resource.
@@ -52,17 +54,6 @@ RELEASES_QUOTA = QuotaEffect.RELEASES
 GROWS_QUOTA = QuotaEffect.GROWS
 
 
-def at(*path: str) -> Callable[[Any], Any]:
-    """Return a reader of the value at a path in a parsed body; it returns None if there is none."""
-
-    def read(document: Any) -> Any:
-        for key in path:
-            document = document.get(key) if isinstance(document, dict) else None
-        return document
-
-    return read
-
-
 @dataclass(frozen=True)
 class BodyRef:
     """A place in a body where the id of another resource stands: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
@@ -72,7 +63,7 @@ class BodyRef:
 
     def read(self, document: Any) -> list[Ref]:
         """Return the resource, if the body names it."""
-        return refs(self.resource, at(*self.path)(document))
+        return refs(self.resource, json_body.at(document, *self.path))
 
 
 @dataclass(frozen=True)
@@ -155,7 +146,7 @@ class Forward:
                 raise
             # A pod checks the body first, and refuses what is wrong with it before it says that the id is unknown.
             # About a resource of another project its own pod does not answer quite the same as others.
-            return ask_any(call, first=known.pod if known is not None else None)
+            return call_any_pod(call, first=known.pod if known is not None else None)
         self._check_same_pod(call, route)
         if shown is not None and self._is_show(call):
             # The pod has just been asked whether it has the resource, with the same request.
@@ -218,7 +209,7 @@ class Forward:
 
     def _body(self, call: Call, route: Route) -> bytes | None:
         """Return the body with the pod's name for its zone; None if the body can go down as it came."""
-        if not self.zone_path or at(*self.zone_path)(call.json) != route.pod.zone:
+        if not self.zone_path or json_body.at(call.json, *self.zone_path) != route.pod.zone:
             return None
         return call.with_body(self._in_pod_zone(call.json, names_of(call, route.pod))).body
 
@@ -226,7 +217,7 @@ class Forward:
         document = copy.deepcopy(document)
         if names.pod_zone:
             *keys, last = self.zone_path
-            at(*keys)(document)[last] = names.pod_zone
+            json_body.at(document, *keys)[last] = names.pod_zone
         else:
             self.drop_zone(document)
         return document
@@ -253,4 +244,4 @@ class AskAny:
     """Send the call to any one pod."""
 
     def __call__(self, call: Call) -> Answer:
-        return ask_any(call)
+        return call_any_pod(call)

@@ -17,15 +17,16 @@ from typing import Any, ClassVar
 from trio2o import exception
 from trio2o.db import quotas
 from trio2o.db.records import QuotaUsage
-from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import COUNTED, UNLIMITED, Amounts, is_counted
 from trio2o.replication.reconcile import PodObject
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.numbers import parse_number
 
 MAX_LIMIT = 0x7FFFFFFF
-MAX_DIGITS = 18
+MAX_DIGITS = 17
 _NO_LIMITS = frozenset({'id', 'tenant_id', 'project_id'})
 
 
@@ -49,7 +50,7 @@ class LimitsWrite(ReplicatedWrite, abc.ABC):
 
     def given_limits(self, call: Call) -> dict[str, int]:
         """Return the limits in the body."""
-        limits = at(self.member)(call.json)
+        limits = json_body.at(call.json, self.member)
         return parse_limits(limits) if isinstance(limits, dict) else {}
 
     def check(self, call: Call, counted: Amounts) -> None:  # noqa: B027 (a class has nothing to check)
@@ -251,8 +252,8 @@ class LimitsRead:
     def __call__(self, call: Call) -> Answer:
         answer = ReplicatedRead(self.kind)(call)
         document = answer.json
-        absolute = at('limits', 'absolute')(document)
-        if not answer.is_ok or not isinstance(absolute, dict):
+        absolute = json_body.object_at(document, 'limits', 'absolute')
+        if not answer.is_ok or absolute is None:
             return answer
         project_id = self.project_id(call)
         limits = call.runtime.quota.driver.limits(project_id)
@@ -272,8 +273,9 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, int]:
     for name, value in given.items():
         if isinstance(value, str) and name not in _NO_LIMITS:
             text = value.strip()
-            if text.removeprefix('-').isdecimal() and len(text) < MAX_DIGITS:
-                limits[name] = int(text)
+            number = parse_number(text.removeprefix('-'), MAX_DIGITS)
+            if number is not None:
+                limits[name] = -number if text.startswith('-') else number
         elif type(value) is int:
             limits[name] = value
     return limits
@@ -287,7 +289,7 @@ def with_limits(
     :param member: key of the limits in the answer
     """
     document = answer.json
-    shown = at(member)(document)
+    shown = json_body.at(document, member)
     if not isinstance(shown, dict):
         return answer
     for name, value in shown.items():

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trio2o import exception
-from trio2o.gateway.call_pod import RETRY_AFTER, names_of, patience, send
-from trio2o.gateway.handlers.forward import at
+from trio2o.gateway.call_any_pod import with_timeouts
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.registry import PodView
 from trio2o.replication.reconcile import PodObject
 from trio2o.replication.replicator import Ref
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
-
-_UNREACHABLE = 'No part of this cloud can be reached now.'
 
 
 @dataclass(frozen=True)
@@ -100,17 +99,14 @@ class ReplicatedWrite:
                 continue
             except exception.PodNoAnswer as error:
                 writes.record_later(self.kind, key, pod, call.context.request_id)
-                raise exception.OutcomeUnknown(
-                    'The request was sent on and not answered in time. It may or may not have '
-                    'been carried out; look before trying again.'
-                ) from error
+                raise pod_failures.write_outcome_unknown() from error
             if answer.status == 503:
                 unavailable = answer
                 continue
             return answer, pod, self.record_answer(call, pod, key, answer, before)
         if unavailable is not None:
             return unavailable, None, None
-        raise exception.ServiceUnavailable(_UNREACHABLE, retry_after=RETRY_AFTER)
+        raise pod_failures.cloud_unreachable()
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         replicator = call.runtime.replicator
@@ -141,7 +137,7 @@ class ReplicatedCreate(ReplicatedWrite):
         return self._id_in(answer.json)
 
     def _id_in(self, document: Any) -> str | None:
-        found = at(*self.id_path)(document)
+        found = json_body.at(document, *self.id_path)
         return str(found) if isinstance(found, str | int) and found != '' else None
 
 
@@ -153,7 +149,7 @@ class ReplicatedRead:
 
     def __call__(self, call: Call) -> Answer:
         error_answer: Answer | None = None
-        for pod, seconds in patience(call, pods_by_preference(call)):
+        for pod, seconds in with_timeouts(call, pods_by_preference(call)):
             names = names_of(call, pod)
             try:
                 answer = answer_up(send(call, pod, names=names, timeout=seconds), names, None)
@@ -164,7 +160,7 @@ class ReplicatedRead:
             error_answer = error_answer or answer
         if error_answer is not None:
             return error_answer
-        raise exception.ServiceUnavailable(_UNREACHABLE, retry_after=RETRY_AFTER)
+        raise pod_failures.cloud_unreachable()
 
 
 def pods_by_preference(call: Call) -> list[PodView]:

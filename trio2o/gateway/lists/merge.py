@@ -4,7 +4,7 @@
 Pods sort by what they store, which may be finer than what they show (a server's ``created`` has seconds, the
 database may have microseconds). So the items of one pod that look equal may come in any order, and only once
 all of them are here may they be put into the order of the whole. Hence the horizon: while a pod may have more,
-its last items that look alike are not given out, and whoever holds the list up is asked for more.
+its last items that look alike are not given out, and the pods that hold the list up are asked for more.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Keys = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Order:
-    """A list's order.
+    """The order of a list.
 
-    :ivar read: each sort value of an item, in order; the id is added last
-    :ivar descending: for each of them and for the id
+    :ivar read: functions that return the sort values of an item, in order; the id is added last
+    :ivar descending: the direction of each of them and of the id
     """
 
     read: tuple[Callable[[Item], Any], ...]
@@ -34,7 +34,7 @@ class Order:
         return (*[_comparable(read(item)) for read in self.read], str(item.get(self.id_field)))
 
     def compare(self, left: Keys, right: Keys) -> int:
-        """-1, 0 or 1: where ``left`` stands to ``right`` in the list. A shorter one is compared as far as it goes."""
+        """Return -1, 0 or 1: ``left`` comes before, at or after ``right``. A shorter one is compared by its length."""
         for a, b, descending in zip(left, right, self.descending, strict=False):
             if a != b:
                 return -1 if (a < b) != descending else 1
@@ -42,8 +42,11 @@ class Order:
 
 
 @dataclass
-class Part:
-    """What one pod has told so far, in its own order."""
+class PodItems:
+    """The items that one pod has listed so far, in its own order.
+
+    :ivar is_done: whether there are no more
+    """
 
     items: list[Item] = field(default_factory=list)
     is_done: bool = False
@@ -51,86 +54,137 @@ class Part:
 
 @dataclass(frozen=True)
 class Merged:
-    """:ivar items: the list as far as it is certain; :ivar wanting: parts that have to tell more first"""
+    """What can be given out of the merged list.
+
+    :ivar items: the list as far as it is certain
+    :ivar to_read: indexes of the pods that have to list more first
+    """
 
     items: list[Item]
-    wanting: list[int]
+    to_read: list[int]
     is_more: bool
 
 
 @dataclass(frozen=True)
 class After:
-    """The marker a page starts behind.
+    """The marker of a page: the page has the items after it.
 
     :ivar keys: its own sort values
-    :ivar part: which part has it, if that part is told from its start; then its place there counts
+    :ivar index: of the pod that lists it, if that pod is read from before the marker on; then its place in that
+        pod's order counts
     """
 
     keys: Keys
-    part: int | None = None
+    index: int | None = None
 
 
-def merge(parts: Sequence[Part], order: Order, limit: int, after: After | None = None) -> Merged:
-    """Merge what is here.
+@dataclass(frozen=True)
+class _Horizon:
+    """How far the merged order is certain.
+
+    :ivar last: sort values, without the id, of the last item of each pod that may have more; () if it has none yet
+    :ivar keys: the first of these in the order; None if all pods are done
+    """
+
+    last: dict[int, Keys]
+    keys: Keys | None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a pod that may have items has listed none yet, so that nothing is certain."""
+        return self.keys == ()
+
+    def pods(self, order: Order) -> list[int]:
+        """The pods that have to list more to move the horizon."""
+        if self.keys is None:
+            return []
+        return [
+            index
+            for index, keys in self.last.items()
+            if (not keys if self.is_unknown else order.compare(keys, self.keys) == 0)
+        ]
+
+
+def merge(pods: Sequence[PodItems], order: Order, limit: int, after: After | None = None) -> Merged:
+    """Merge what the pods have listed so far.
 
     :param limit: how many items are wanted
-    :param after: give only what comes after this
+    :param after: leave out the marker and everything before it
     """
-    horizon: Keys | None = None
-    is_blind = False
-    bounds: dict[int, Keys] = {}
-    placed: list[list[Keys]] = []
-    for index, part in enumerate(parts):
-        placed.append(_placed(part, order))
-        if part.is_done:
-            continue
-        if not part.items:
-            is_blind = True
-            bounds[index] = ()
-            continue
-        bounds[index] = placed[-1][-1][:-1]
-        if horizon is None or order.compare(bounds[index], horizon) < 0:
-            horizon = bounds[index]
-    behind = after.keys if after is not None else None
-    if after is not None and after.part is not None:
-        found = next((keys for keys in placed[after.part] if keys[-1] == after.keys[-1]), None)
-        if found is None and not parts[after.part].is_done:
-            return Merged([], [after.part], True)
-        behind = found or behind
+    placed = [_placed(pod, order) for pod in pods]
+    start = _start(pods, placed, after)
+    if start is None and after is not None and after.index is not None:
+        return Merged([], [after.index], True)
+    horizon = _horizon(pods, placed, order)
+    rows = _sorted_rows(pods, placed, order, start)
+    certain = _certain(rows, horizon, order)
+    items = [item for _keys, item in rows[: min(certain, limit)]]
+    is_more = len(rows) > len(items) or bool(horizon.last)
+    return Merged(items, [] if certain >= limit else horizon.pods(order), is_more)
+
+
+def _start(pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], after: After | None) -> Keys | None:
+    """Return the sort values after which the page starts; None if it starts at the beginning, or if it is not known.
+
+    The marker's place in the order of its own pod counts, once that pod has listed it.
+    """
+    if after is None or after.index is None:
+        return after.keys if after is not None else None
+    found = next((keys for keys in placed[after.index] if keys[-1] == after.keys[-1]), None)
+    if found is None and pods[after.index].is_done:
+        return after.keys
+    return found
+
+
+def _horizon(pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], order: Order) -> _Horizon:
+    last = {
+        index: placed[index][-1][:-1] if placed[index] else () for index, pod in enumerate(pods) if not pod.is_done
+    }
+    first: Keys | None = None
+    for keys in last.values():
+        if not keys:
+            return _Horizon(last, ())
+        if first is None or order.compare(keys, first) < 0:
+            first = keys
+    return _Horizon(last, first)
+
+
+def _sorted_rows(
+    pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], order: Order, start: Keys | None
+) -> list[tuple[Keys, Item]]:
+    """Return the items of all pods after the start in one order, each id once."""
     seen: set[str] = set()
     rows: list[tuple[Keys, Item]] = []
-    for part, part_keys in zip(parts, placed, strict=True):
-        for item, keys in zip(part.items, part_keys, strict=True):
-            if keys[-1] in seen or (behind is not None and order.compare(keys, behind) <= 0):
+    for pod, pod_keys in zip(pods, placed, strict=True):
+        for item, keys in zip(pod.items, pod_keys, strict=True):
+            if keys[-1] in seen or (start is not None and order.compare(keys, start) <= 0):
                 continue
             seen.add(keys[-1])
             rows.append((keys, item))
-    # Stable sorts from the last value to the first: each may have its own direction.
+    # Stable sorts from the last value to the first, as each may have its own direction.
     for position in reversed(range(len(order.descending))):
         rows.sort(key=lambda row: row[0][position], reverse=order.descending[position])
-    certain = 0 if is_blind else len(rows)
-    if horizon is not None and not is_blind:
-        certain = next((i for i, row in enumerate(rows) if order.compare(row[0][:-1], horizon) >= 0), len(rows))
-    items = [item for _keys, item in rows[: min(certain, limit)]]
-    is_more = len(rows) > len(items) or bool(bounds)
-    if certain >= limit or not bounds:
-        return Merged(items, [], is_more)
-    if is_blind:
-        wanting = [index for index, keys in bounds.items() if not keys]
-    else:
-        wanting = [index for index, keys in bounds.items() if order.compare(keys, horizon or ()) == 0]
-    return Merged(items, wanting, is_more)
+    return rows
 
 
-def _placed(part: Part, order: Order) -> list[Keys]:
-    """The keys of a pod's items, never before those of the item above.
+def _certain(rows: Sequence[tuple[Keys, Item]], horizon: _Horizon, order: Order) -> int:
+    """Return how many rows come before the horizon."""
+    if horizon.keys is None:
+        return len(rows)
+    if horizon.is_unknown:
+        return 0
+    return next((i for i, row in enumerate(rows) if order.compare(row[0][:-1], horizon.keys) >= 0), len(rows))
 
-    A database may sort names in a way of its own, such as without regard to case. What then looks too early here
-    goes where its pod has it: behind the item above it.
+
+def _placed(pod: PodItems, order: Order) -> list[Keys]:
+    """Return the keys of a pod's items, each at least those of the item before it.
+
+    A database may sort names in its own way, such as without regard to case. An item that would come too early by
+    its own keys gets the keys of the item before it, and so stays where its pod has it.
     """
     placed: list[Keys] = []
     last: Keys = ()
-    for item in part.items:
+    for item in pod.items:
         keys = order.keys(item)
         if last and order.compare(keys[:-1], last) < 0:
             keys = (*last, keys[-1])
@@ -141,7 +195,7 @@ def _placed(part: Part, order: Order) -> list[Keys]:
 
 
 def _comparable(value: Any) -> tuple[int, Any]:
-    """Values of one field may be missing, or numbers here and text there; nothing may fail to compare."""
+    """Make values of one field comparable: some may be missing, and some numbers where others are text."""
     if type(value) is str:
         return (2, value)
     if value is None:

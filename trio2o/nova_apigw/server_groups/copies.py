@@ -21,7 +21,7 @@ from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.gateway.call_pod import names_of, send
-from trio2o.gateway.call_pods import Asked
+from trio2o.gateway.call_pods import PodAnswers
 from trio2o.gateway.handlers.create import Create, PodRefused
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import PodNames, answer_up
@@ -30,6 +30,7 @@ from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item, Resource
 from trio2o.routing.locator import Route
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.microversion import Version
 
@@ -158,10 +159,7 @@ class Twinned:
         except exception.PodError:
             answer = Answer(503)
         if answer.status >= 500:
-            raise exception.ServiceUnavailable(
-                f'{self.resource.title} {bottom_id} is in availability zone {pod.zone}, of which a part cannot be '
-                'reached now.'
-            )
+            raise pod_failures.unreachable(f'{self.resource.title} {bottom_id}', pod.zone)
         return self._item(answer)
 
     def _item(self, answer: Answer) -> Item | None:
@@ -392,7 +390,9 @@ class Twinned:
             return False
         return answer.is_ok or answer.status == 404
 
-    def merged(self, call: Call, asked: Asked, found: Sequence[tuple[PodView, Item]]) -> list[tuple[PodView, Item]]:
+    def merged(
+        self, call: Call, asked: PodAnswers, found: Sequence[tuple[PodView, Item]]
+    ) -> list[tuple[PodView, Item]]:
         """Items of all pods, each with the members of its twins; of one whose pod does not answer, a twin."""
         twin_of = self._twins_in(call, found)
         shown = {item.get('id'): item for pod, item in found if (pod, item.get('id')) not in twin_of}
@@ -426,7 +426,7 @@ class Twinned:
             ).items()
         }
 
-    def _is_away(self, call: Call, asked: Asked, top_id: str) -> bool:
+    def _is_away(self, call: Call, asked: PodAnswers, top_id: str) -> bool:
         route = call.runtime.locator.look_up(self.resource.type, top_id)
         return route is not None and route.is_live and route.pod not in asked.documents
 

@@ -3,16 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trio2o import exception
+from trio2o.gateway.call_pods import PodAnswers
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
-from trio2o.gateway.handlers.offset_list import Slices
+from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
 from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.nova_apigw.server_groups.limits import TWINNED
 from trio2o.quota.claims import Refused
 from trio2o.resources import SERVER_GROUP
+from trio2o.web.call import Call
 from trio2o.web.operations import Operation
+
+
+class ServerGroupList(OffsetList):
+    """``GET /os-server-groups``."""
+
+    def merge_items(self, call: Call, answers: PodAnswers, found: Sequence[Found]) -> Sequence[Found]:
+        """Make one group of a group and its copies."""
+        return TWINNED.merged(call, answers, found)
+
 
 _FORWARD = Forward(SERVER_GROUP)
 
@@ -31,7 +44,7 @@ class CreateServerGroup(Create):
 
 
 OPERATIONS = [
-    Operation('server_groups.list', 'GET', '/os-server-groups', Slices(SERVER_GROUP, merged=TWINNED.merged)),
+    Operation('server_groups.list', 'GET', '/os-server-groups', ServerGroupList(SERVER_GROUP)),
     Operation('server_groups.create', 'POST', '/os-server-groups', TwinnedCreate(TWINNED, CreateServerGroup())),
     Operation('server_groups.show', 'GET', '/os-server-groups/{id}', TwinnedShow(TWINNED, _FORWARD)),
     Operation('server_groups.delete', 'DELETE', '/os-server-groups/{id}', TwinnedDelete(TWINNED, _FORWARD)),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.admin.by_name import replaced
 from trio2o.gateway.admin.ids import split_name
-from trio2o.gateway.call_pod import peek
 from trio2o.gateway.claiming import amounts_of
-from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, QuotaEffect, at
+from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, QuotaEffect
+from trio2o.gateway.read_object import read_object
 from trio2o.gateway.requested import flavor
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.nova_apigw.servers.forward import ForwardServer
@@ -21,7 +20,9 @@ from trio2o.quota.amounts import Amounts, growth, total, type_in, typed
 from trio2o.quota.claims import Refused
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
+from trio2o.web.json_body import replaced
 from trio2o.web.operations import Handler, Operation
 
 Version = tuple[int, int]
@@ -83,7 +84,7 @@ class ResizeServer(GrowServer):
     """Resize a server: until that is confirmed or reverted, the larger of both flavors counts."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        found = flavor(call, at('resize', 'flavorRef')(call.json))
+        found = flavor(call, json_body.at(call.json, 'resize', 'flavorRef'))
         if found is None or not counted:
             return {}
         grown = growth(counted, flavor_amounts(found))
@@ -96,7 +97,7 @@ class RestoreServer(GrowServer):
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         if counted:
             return {}
-        found = flavor(call, at('flavor', 'id')(_shown(call, route)))
+        found = flavor(call, json_body.at(_shown(call, route), 'flavor', 'id'))
         return flavor_amounts(found) if found is not None else {'instances': 1}
 
 
@@ -116,7 +117,7 @@ class SnapshotServer(GrowServer):
 
 
 def _shown(call: Call, route: Route) -> Item | None:
-    return peek(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+    return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
 
 
 class UnshelveServer(ForwardServer):
@@ -141,7 +142,7 @@ class ForwardToHost:
     host_path: tuple[str, ...]
 
     def __call__(self, call: Call) -> Answer:
-        name = at(*self.host_path)(call.json)
+        name = json_body.at(call.json, *self.host_path)
         pod, bare_name = split_name(call, name) if isinstance(name, str) else (None, '')
         if pod is not None:
             route = call.runtime.locator.find(call, SERVER, call.id)

@@ -22,6 +22,7 @@ from trio2o.nova_apigw.servers.requested import block_devices, requested_servers
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import Refused
 from trio2o.resources import SERVER, SNAPSHOT, VOLUME
+from trio2o.web import json_body
 from trio2o.web.call import Answer
 
 _SOURCES = {'volume': VOLUME, 'snapshot': SNAPSHOT}
@@ -110,8 +111,7 @@ class CreateServer(Create):
         return TWINNED.prepared_in(creation.call, creation.document, pod, names)
 
     def batch_query(self, creation: Creation, answer: Answer) -> str | None:
-        document = answer.json
-        reservation = document.get('reservation_id') if isinstance(document, dict) else None
+        reservation = json_body.at(answer.json, 'reservation_id')
         if isinstance(reservation, str):
             return urlencode({'reservation_id': reservation})
         values = [str(creation.inner.get(name)) for name in ('min_count', 'max_count')]

@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trio2o.gateway.handlers.forward import Forward, at
+from trio2o.gateway.handlers.forward import Forward
 from trio2o.nova_apigw.server_groups.limits import TWINNED
 from trio2o.nova_apigw.servers.unknown import unknown_server
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Resource
 from trio2o.routing.locator import Route
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
 #: Where a server names its groups: shown from 2.71 on, mostly empty.
@@ -29,7 +30,7 @@ class ForwardServer(Forward):
         """Give the groups of a server the ids that tenants know."""
         if not _GROUPS.search(answer.body):
             return answer
-        group_ids = at('server', 'server_groups')(answer.json)
+        group_ids = json_body.at(answer.json, 'server', 'server_groups')
         body = answer.body
         for bottom_id, top_id in TWINNED.ids_up(call, pod, [str(group_id) for group_id in group_ids or []]).items():
             body = body.replace(bottom_id.encode(), top_id.encode())

@@ -25,6 +25,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import scheduler_hints
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
@@ -134,9 +135,7 @@ def _server(watched: Watch) -> dict[str, Any] | None:
         return {}
     if answer.status >= 500 or answer.status == 429:
         return {}
-    document = answer.json if answer.is_ok else None
-    server = document.get(SERVER.member) if isinstance(document, dict) else None
-    return server if isinstance(server, dict) else None
+    return json_body.member(answer, SERVER)
 
 
 def _had_no_valid_host(server: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, BodyRef, For
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer, UpdateServer
-from trio2o.nova_apigw.servers.list import server_list
+from trio2o.nova_apigw.servers.list import ServerList
 from trio2o.resources import VOLUME
 from trio2o.web.operations import Operation
 
@@ -23,8 +23,8 @@ def below(
 
 
 OPERATIONS = [
-    Operation('servers.list', 'GET', '/servers', server_list('/servers', is_detailed=False)),
-    Operation('servers.list_detail', 'GET', '/servers/detail', server_list('/servers/detail', is_detailed=True)),
+    Operation('servers.list', 'GET', '/servers', ServerList('/servers', is_detailed=False)),
+    Operation('servers.list_detail', 'GET', '/servers/detail', ServerList('/servers/detail', is_detailed=True)),
     Operation('servers.create', 'POST', '/servers', CreateServer()),
     Operation('servers.show', 'GET', '/servers/{id}', _FORWARD),
     Operation('servers.update', 'PUT', '/servers/{id}', UpdateServer()),

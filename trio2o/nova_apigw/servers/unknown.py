@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o.db import routings
-from trio2o.gateway.handlers.list import headers_of_many
+from trio2o.gateway.call_pods import merged_headers
 from trio2o.nova_apigw.hypervisors import UNKNOWN_FROM
 from trio2o.resources import SERVER, Item
 from trio2o.routing.locator import Route
@@ -56,4 +56,4 @@ def unknown_server(call: Call, route: Route) -> Answer | None:
         'OS-EXT-STS:power_state': 0,
         'user_id': (routing and routing.user_id) or UNKNOWN,
     }
-    return Answer(200, headers_of_many(call, None), dump_json({'server': server}))
+    return Answer(200, merged_headers(call, None), dump_json({'server': server}))

@@ -28,6 +28,7 @@ from trio2o.pods.identity import FAILURES, Identity
 from trio2o.quota.amounts import COUNTED, Amounts, is_counted
 from trio2o.quota.base import Driver, bounds_of
 from trio2o.quota.tree import Tree
+from trio2o.web.pod_failures import RETRY_AFTER
 
 #: Names of resources in Keystone where they are not ours.
 NAMES = {'instances': 'servers', 'cores': 'class:VCPU', 'ram': 'class:MEMORY_MB'}
@@ -104,7 +105,7 @@ class UnifiedDriver(Driver):
             return dict(pairs)
         except _FAILED as error:
             raise exception.ServiceUnavailable(
-                f'Limits cannot be read from Keystone now: {type(error).__name__}', retry_after=5
+                f'Limits cannot be read from Keystone now: {type(error).__name__}', retry_after=RETRY_AFTER
             ) from error
 
     def _limits(self, service: str) -> Limits:

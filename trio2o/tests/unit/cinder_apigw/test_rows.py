@@ -10,7 +10,7 @@ import trio2o.tests
 from trio2o.cinder_apigw import SERVICE
 from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import AskAny, Forward
-from trio2o.gateway.handlers.list import Gather
+from trio2o.gateway.handlers.list import List
 from trio2o.gateway.handlers.quota_sets import LimitsRead, QuotaRead
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
@@ -23,7 +23,7 @@ HANDLERS = {
     'by_id': (Forward,),
     'cross_pod_check': (Forward,),
     'create': (Create,),
-    'fanout_list': (Gather,),
+    'fanout_list': (List,),
     'fanout_sum': (Sum, LimitsRead),
     'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
 }

@@ -11,7 +11,7 @@ import testtools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio2o.gateway.lists.merge import After, Order, Part, merge
+from trio2o.gateway.lists.merge import After, Order, PodItems, merge
 
 SPARE = 4
 
@@ -112,7 +112,7 @@ def holder(pods, markers, marker):
 
 def one_page(pods, sorting, limit, marker):
     """What gather does for one request."""
-    parts = [Part() for _ in pods]
+    parts = [PodItems() for _ in pods]
     markers = starts(pods, sorting, marker)
     wanting = list(range(len(pods)))
     after = After(sorting.order.keys(marker), holder(pods, markers, marker)) if marker else None
@@ -124,9 +124,9 @@ def one_page(pods, sorting, limit, marker):
             if items:
                 markers[index] = items[-1]['id']
         merged = merge(parts, sorting.order, limit, after)
-        if not merged.wanting:
+        if not merged.to_read:
             return merged
-        wanting = merged.wanting
+        wanting = merged.to_read
     raise AssertionError('no end')
 
 
@@ -214,7 +214,7 @@ class TestMerge(testtools.TestCase):
         ]
         found, after = [], None
         while True:
-            parts = [Part() for _ in pods]
+            parts = [PodItems() for _ in pods]
             wanting = list(range(len(pods)))
             while wanting:
                 for index in wanting:
@@ -222,7 +222,7 @@ class TestMerge(testtools.TestCase):
                     parts[index].items = pods[index][: have + limit]
                     parts[index].is_done = have + limit >= len(pods[index])
                 merged = merge(parts, order, limit, after)
-                wanting = merged.wanting
+                wanting = merged.to_read
             if not merged.items:
                 break
             found += [item['id'] for item in merged.items]
@@ -242,10 +242,10 @@ class TestMerge(testtools.TestCase):
     def test_values_of_any_kind_compare(self):
         order = Order((lambda item: item.get('v'),), (False, False))
         items = [{'id': str(index), 'v': value} for index, value in enumerate([None, True, 3, 2.5, 'x', [1], {}])]
-        merged = merge([Part([item], True) for item in reversed(items)], order, 100)
+        merged = merge([PodItems([item], True) for item in reversed(items)], order, 100)
         self.assertEqual(['0', '1', '3', '2', '4'], [item['id'] for item in merged.items if item['id'] < '5'])
 
     def test_nothing_is_certain_while_a_part_is_blind(self):
         order = Order((lambda item: item['v'],), (False, False))
-        merged = merge([Part([{'id': 'a', 'v': 1}], True), Part()], order, 10)
-        self.assertEqual(([], [1], True), (merged.items, merged.wanting, merged.is_more))
+        merged = merge([PodItems([{'id': 'a', 'v': 1}], True), PodItems()], order, 10)
+        self.assertEqual(([], [1], True), (merged.items, merged.to_read, merged.is_more))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a list has been read in each pod, and reading the next page of some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from trio2o.concurrency import Deadline
+from trio2o.gateway.call_pods import PodAnswers, call_pods
+from trio2o.gateway.lists.merge import PodItems
+from trio2o.pods.registry import PodView
+from trio2o.resources import Item
+from trio2o.web.call import Answer, Call
+
+if TYPE_CHECKING:
+    from trio2o.gateway.lists.paging import Paging, Query
+
+
+@dataclass
+class PodCursor:
+    """How far one list has been read in one pod.
+
+    :ivar read: the items that the pod has listed so far, as tenants see them, and whether these are all
+    :ivar marker: the pod's own marker of the next page; None for the first page
+    :ivar is_marker_owner: whether the next page begins at the marker that the client sent, so that a refusal by this
+        pod is final
+    :ivar has_failed: whether the pod is unreachable
+    :ivar first: the pod's first successful answer
+    :ivar refusal: the pod's refusal
+    :ivar count: how many items the pod says the whole list has, where the client asked for that
+    """
+
+    pod: PodView
+    read: PodItems = field(default_factory=PodItems)
+    marker: str | None = None
+    is_marker_owner: bool = False
+    has_failed: bool = False
+    first: Answer | None = None
+    refusal: Answer | None = None
+    count: int | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.read.is_done
+
+    def fail(self) -> None:
+        """Expect nothing more from an unreachable pod."""
+        self.has_failed = self.read.is_done = True
+
+    def refuse(self, answer: Answer) -> None:
+        """Expect nothing more from a pod that refused the list."""
+        self.refusal = answer
+        self.read.is_done = True
+
+
+def read_pages(
+    call: Call,
+    cursors: Sequence[PodCursor],
+    paging: Paging,
+    filters: Callable[[PodView], Query],
+    translate: Callable[[PodView, list[Item]], list[Item]],
+    *,
+    path: str | None = None,
+    deadline: Deadline | None = None,
+) -> PodAnswers:
+    """Read the next page of each cursor, all at once.
+
+    :param filters: query parameters of each pod beside those of paging
+    :param translate: puts the items of a pod into the top's terms, in place, and returns those that are to be kept
+    """
+    by_pod = {cursor.pod: cursor for cursor in cursors}
+
+    def query(pod: PodView) -> str:
+        return urlencode([*filters(pod), *paging.query(by_pod[pod])], quote_via=quote)
+
+    found = call_pods(call, by_pod, path=path, query=query, deadline=deadline)
+    for pod, document in list(found.documents.items()):
+        items = paging.items(document)
+        if items is None:
+            found.reject(call, pod, 'answered without a list')
+            continue
+        cursor = by_pod[pod]
+        # Ids are the pod's own until they are translated, and so are markers.
+        paging.advance(cursor, document, items)
+        cursor.first = cursor.first or found.answers[pod]
+        cursor.read.items += translate(pod, items)
+    for pod in found.unreachable:
+        by_pod[pod].fail()
+    for pod, answer in found.refusals.items():
+        by_pod[pod].refuse(answer)
+    return found
+
+
+def read_all_pages(
+    call: Call,
+    cursors: Sequence[PodCursor],
+    paging: Paging,
+    filters: Callable[[PodView], Query],
+    translate: Callable[[PodView, list[Item]], list[Item]],
+    *,
+    is_enough: Callable[[Sequence[PodCursor]], bool] | None = None,
+) -> PodAnswers:
+    """Read page after page until every pod has listed all it has, or until it is enough.
+
+    :param is_enough: says of the cursors that are not done whether they need not be
+    """
+    deadline = Deadline(call.runtime.conf.pods.gather_timeout)
+    whole = PodAnswers()
+    for _page in range(paging.max_pages):
+        left = [cursor for cursor in cursors if not cursor.is_done]
+        if not left or (whole.answers and is_enough is not None and is_enough(left)):
+            break
+        whole.add(read_pages(call, left, paging, filters, translate, deadline=deadline))
+    return whole

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a list of a pod is read in pages: by markers, by offsets, or in pages that grow while lists are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trio2o.resources import Item
+from trio2o.web import json_body
+
+if TYPE_CHECKING:
+    from trio2o.gateway.handlers.list import List
+    from trio2o.gateway.lists.cursor import PodCursor
+    from trio2o.gateway.lists.query import PageQuery
+    from trio2o.web.call import Call
+
+Query = list[tuple[str, str]]
+Document = Mapping[str, Any]
+
+#: Items beyond the limit to ask a pod for, so that the order is mostly certain after one page.
+SPARE = 4
+#: Each further page is so many times longer: a list that needs a second page often needs all that there is.
+GROWTH = 4
+
+
+class Paging:
+    """A list without pages. The base of those with pages.
+
+    :param collection: key of the items in a pod's answer
+    """
+
+    #: Pages after which a list is taken to have no end.
+    max_pages = 1000
+
+    def __init__(self, collection: str) -> None:
+        self.collection = collection
+
+    def query(self, cursor: PodCursor) -> Query:
+        """Return the query parameters that ask for the next page."""
+        return []
+
+    def items(self, document: Document) -> list[Item] | None:
+        """Return the items of a page as the pod gave them; None if the document has no list where one is needed."""
+        return json_body.objects_at(document, self.collection)
+
+    def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
+        """Move the cursor behind a page, and mark it as done after the last one."""
+        cursor.read.is_done = True
+
+
+class MarkerPaging(Paging):
+    """Pages of one size; each starts after the last item of the one before, and a link says that there are more.
+
+    :param links_key: key of the links in a pod's answer
+    :param marker: field of an item that is its marker
+    """
+
+    def __init__(self, collection: str, links_key: str, page_size: int, marker: str = 'id') -> None:
+        super().__init__(collection)
+        self.links_key, self.page_size, self.marker = links_key, page_size, marker
+
+    def query(self, cursor: PodCursor) -> Query:
+        query = [('limit', str(self.page_size))]
+        return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
+
+    def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
+        cursor.read.is_done = not items or not document.get(self.links_key)
+        if items:
+            cursor.marker = str(items[-1].get(self.marker))
+
+
+class OffsetPaging(Paging):
+    """Pages of the pod's own size; each starts after so many items, and a short one is the last."""
+
+    max_pages = 100
+    #: A page with fewer items is the last one: no pod is configured to have shorter pages.
+    SMALLEST_PAGE = 100
+
+    def query(self, cursor: PodCursor) -> Query:
+        return [('offset', str(len(cursor.read.items)))] if cursor.read.items else []
+
+    def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
+        cursor.read.is_done = len(items) < self.SMALLEST_PAGE
+
+
+class GrowingPaging(Paging):
+    """Pages for a merge: each pod lists a little more than the page of the client, and more each time it has to.
+
+    :param is_merged: whether the items of a pod have to be put into another order than the pod's
+    """
+
+    max_pages = 200
+
+    def __init__(self, listing: List, call: Call, query: PageQuery, *, is_merged: bool) -> None:
+        super().__init__(listing.resource.collection)
+        self._links_key = listing.links_key
+        self._max_limit = listing.max_limit
+        self._is_paged = listing.is_paged(call)
+        self._is_limited = query.is_limited
+        self._has_marker = query.marker is not None
+        self._size = max(query.needed, 1) + (SPARE if is_merged else 0)
+        #: Whether nothing can be merged before all is read.
+        self.reads_all = is_merged and listing.is_sort_hidden
+
+    def grow(self) -> None:
+        """Make the next pages longer than those read so far."""
+        self._size *= GROWTH
+
+    def query(self, cursor: PodCursor) -> Query:
+        query = [('limit', str(self._page_size(cursor)))] if self._is_limited else []
+        return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
+
+    def items(self, document: Document) -> list[Item] | None:
+        found = document.get(self.collection)
+        return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else None
+
+    def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
+        if not cursor.read.items and isinstance(document.get('count'), int):
+            cursor.count = document['count']
+        cursor.read.is_done = not items or not self._has_more(cursor, document, items)
+        if items:
+            cursor.marker = str(items[-1].get('id'))
+            cursor.is_marker_owner = False
+
+    def _has_more(self, cursor: PodCursor, document: Document, items: list[Item]) -> bool:
+        if not self._is_paged:
+            return False
+        if not self._links_key:
+            return len(items) >= (self._page_size(cursor) if self._is_limited else self._max_limit)
+        return any(link.get('rel') == 'next' for link in json_body.objects_at(document, self._links_key))
+
+    def _page_size(self, cursor: PodCursor) -> int:
+        # Without a marker of its own in a pod, the client's marker is anywhere in the pod's list.
+        if self.reads_all or (self._has_marker and cursor.marker is None):
+            return self._max_limit
+        return min(self._size, self._max_limit)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request for a list asks for: the page, the filters and the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trio2o.gateway.lists.merge import Order
+from trio2o.gateway.lists.paging import Query
+from trio2o.resources import SortKey
+from trio2o.web.numbers import parse_number
+
+if TYPE_CHECKING:
+    from trio2o.gateway.handlers.list import List
+
+#: Sort keys of a list, each with whether it descends.
+Sorts = list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """The page that a query asks for, and the rest of the query.
+
+    :ivar is_limited: whether pods have to be given a limit
+    :ivar filters: query parameters that are not about the page
+    :ivar link_limit: how many items a page needs to have a next link
+    """
+
+    limit: int
+    marker: str | None
+    offset: int
+    is_limited: bool
+    filters: Query
+    link_limit: int
+
+    @property
+    def needed(self) -> int:
+        """How many items of the merged list are needed."""
+        return self.offset + self.limit
+
+    @classmethod
+    def unpaged(cls, query: Query, listing: List) -> PageQuery:
+        """Of a list without pages: pods get the whole query."""
+        limit = parse_number(dict(query).get('limit', ''))
+        return cls(listing.max_limit, None, 0, False, query, listing.max_limit if limit is None else limit)
+
+    @classmethod
+    def parse(cls, query: Query, listing: List) -> PageQuery | None:
+        """Return None if the query is wrong, so that a pod has to say what is wrong with it."""
+        values: dict[str, str] = {}
+        filters = []
+        for name, value in query:
+            if name in ('limit', 'marker') or (name == 'offset' and listing.has_offset):
+                if name in values:
+                    return None
+                values[name] = value
+            else:
+                filters.append((name, value))
+        if not values.get('marker') and listing.may_marker_be_empty:
+            values.pop('marker', None)
+        offset = parse_number(values.get('offset', '0'))
+        size = _limit(values.get('limit'), listing.max_limit)
+        if offset is None or size is None:
+            return None
+        return cls(size, values.get('marker'), offset, 'limit' in values or offset > 0, filters, size)
+
+
+def _limit(text: str | None, most: int) -> int | None:
+    """Return the page size that a limit asks for, at most the most; None if it is not a number."""
+    if text is None:
+        return most
+    limit = parse_number(text)
+    if limit is None and text.isascii() and text.isdecimal():
+        return most  # a number that is too long to be read
+    return None if limit is None else min(limit, most)
+
+
+@dataclass(frozen=True)
+class ListOrder:
+    """The order of one list.
+
+    :ivar is_by_time: whether it goes by the time of creation first
+    :ivar is_descending: whether its first key descends
+    """
+
+    order: Order
+    is_by_time: bool
+    is_descending: bool
+
+    @classmethod
+    def of(cls, listing: List, sorts: Sorts) -> ListOrder:
+        """Make the order total: the time of creation settles what other keys leave open, the id what that leaves."""
+        first, is_descending = sorts[0]
+        time_key = listing.default_sort[0]
+        if listing.has_offset and time_key not in [name for name, _descends in sorts]:
+            sorts = [*sorts, (time_key, is_descending)]
+        order = Order(
+            tuple(listing.sort_keys.get(name, SortKey(name)).of for name, _descends in sorts),
+            (*(descends for _name, descends in sorts), listing.is_id_descending(is_descending)),
+        )
+        return cls(order, first == time_key, is_descending)

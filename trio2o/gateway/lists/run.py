@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading one list from the pods until the page that a client asked for is certain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.gateway.call_pod import names_of
+from trio2o.gateway.lists.cursor import PodCursor, read_pages
+from trio2o.gateway.lists.marker_plan import MarkerPlan
+from trio2o.gateway.lists.merge import Merged, Order, merge
+from trio2o.gateway.lists.paging import GrowingPaging, Query
+from trio2o.gateway.lists.query import PageQuery
+from trio2o.gateway.translate import items_up
+from trio2o.pods.registry import PodView
+from trio2o.resources import Item
+from trio2o.web.call import Answer, Call
+
+if TYPE_CHECKING:
+    from trio2o.gateway.handlers.list import List
+
+
+class ListRun:
+    """One list request under way: the cursors of the pods, and the deadline that all calls share."""
+
+    def __init__(
+        self,
+        listing: List,
+        call: Call,
+        query: PageQuery,
+        plan: MarkerPlan,
+        pods: Sequence[PodView],
+        project_id: str | None,
+    ) -> None:
+        self._listing, self._call, self._query, self._project_id = listing, call, query, project_id
+        self._after = plan.after
+        self.cursors = [
+            PodCursor(pod, marker=plan.starts.get(pod.id), is_marker_owner=pod.id == plan.owner_id) for pod in pods
+        ]
+        self._deadline = Deadline(call.runtime.conf.pods.gather_timeout)
+
+    @property
+    def first(self) -> Answer | None:
+        """A successful answer of a pod, if there is one."""
+        return next((cursor.first for cursor in self.cursors if cursor.first is not None), None)
+
+    @property
+    def refusal(self) -> Answer | None:
+        """The refusal to answer with instead of a list, if there is one.
+
+        A filter may have a value that only one pod knows, so others may refuse it. Only when no pod lists anything,
+        or when the pod of the client's marker refuses the marker, a refusal is the answer.
+        """
+        refused = [cursor for cursor in self.cursors if cursor.refusal is not None]
+        by_owner = next((cursor for cursor in refused if cursor.is_marker_owner), None)
+        if by_owner is not None:
+            return by_owner.refusal
+        return refused[0].refusal if refused and self.first is None else None
+
+    @property
+    def count(self) -> int | None:
+        """How many items the whole list has, if the client asked for that."""
+        counts = [cursor.count for cursor in self.cursors if cursor.count is not None]
+        return sum(counts) if counts else None
+
+    def merged(self, order: Order) -> Merged:
+        """Read until the page is certain, and return all items up to its end.
+
+        :raises ServiceUnavailable: the list does not end
+        """
+        # A single pod that leaves out what is before the marker has the page in its own order already.
+        is_merged = len(self.cursors) > 1 or self._after is not None
+        paging = GrowingPaging(self._listing, self._call, self._query, is_merged=is_merged)
+        to_read: Sequence[PodCursor] = self.cursors
+        for _page in range(paging.max_pages):
+            self._read(to_read, paging)
+            paging.grow()
+            to_read = [cursor for cursor in self.cursors if not cursor.is_done] if paging.reads_all else []
+            if to_read:
+                continue
+            merged = self._merge(order) if is_merged else self._single()
+            if not merged.to_read:
+                return merged
+            to_read = [self.cursors[index] for index in merged.to_read]
+        raise exception.ServiceUnavailable('The list is too long to be sorted.')
+
+    def _merge(self, order: Order) -> Merged:
+        return merge([cursor.read for cursor in self.cursors], order, self._query.needed, self._after)
+
+    def _single(self) -> Merged:
+        """The page of the only pod, in the order of that pod, whatever it goes by."""
+        read = self.cursors[0].read
+        items = read.items[: self._query.needed]
+        is_enough = read.is_done or len(items) == self._query.needed
+        return Merged(items, [] if is_enough else [0], not read.is_done or len(read.items) > len(items))
+
+    def _read(self, cursors: Sequence[PodCursor], paging: GrowingPaging) -> None:
+        """Read the next page of these pods, and record the resources that it shows."""
+        learned: list[tuple[PodView, Item]] = []
+
+        def translate(pod: PodView, items: list[Item]) -> list[Item]:
+            shown = self._translate(pod, items)
+            learned.extend((pod, item) for item in shown)
+            return shown
+
+        read_pages(
+            self._call,
+            cursors,
+            paging,
+            self._filters,
+            translate,
+            path=self._listing.pod_path,
+            deadline=self._deadline,
+        )
+        for cursor in cursors:
+            refusal = cursor.refusal
+            if refusal is None or refusal.status not in (400, 404) or cursor.is_marker_owner:
+                continue
+            if cursor.marker is not None:
+                # The pod does not know the marker that the routings suggested: read it from its beginning.
+                cursor.marker, cursor.refusal, cursor.read.is_done = None, None, False
+        if learned:
+            self._call.runtime.locator.learn(self._listing.resource, learned, self._project_id or '')
+
+    def _translate(self, pod: PodView, items: list[Item]) -> list[Item]:
+        items_up(items, self._listing.resource.zones, names_of(self._call, pod))
+        # A pod may still show resources that were moved to another pod.
+        moved = self._call.runtime.registry.snapshot().moved
+        return [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id] if moved else items
+
+    def _filters(self, pod: PodView) -> Query:
+        """The query parameters that are not about the page, with the pod's name for its zone."""
+        return [
+            (name, pod.record.pod_az_name if name == 'availability_zone' else value)
+            for name, value in self._query.filters
+            if name != 'availability_zone' or pod.record.pod_az_name
+        ]
