@@ -10,16 +10,17 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
 from trio2o.db.errors import Duplicate, NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Binding
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_BINDINGS = Columns(Binding, models.PodBinding)
-_CURRENT = _BINDINGS.select.where(
-    models.PodBinding.tenant_id == sqlalchemy.bindparam('tenant_id'), models.PodBinding.ended_at.is_(None)
-).order_by(models.PodBinding.is_pinned.desc(), models.PodBinding.started_at, models.PodBinding.id)
+_BINDINGS = Columns(Binding)
+_TABLE = _BINDINGS.table
+_B = _TABLE.c
+_CURRENT = _BINDINGS.select.where(_B.tenant_id == sqlalchemy.bindparam('tenant_id'), _B.ended_at.is_(None)).order_by(
+    _B.is_pinned.desc(), _B.started_at, _B.id
+)
 
 
 def _current_key(*parts: str) -> str:
@@ -57,7 +58,7 @@ def _row(
 
 
 def _by_id(session: Session, binding_id: str) -> Binding:
-    binding = _BINDINGS.one(session, models.PodBinding.id == binding_id)
+    binding = _BINDINGS.one(session, _B.id == binding_id)
     if binding is None:
         raise NotFound('binding', binding_id)
     return binding
@@ -83,7 +84,7 @@ def list_(
 
 def get(db: Database, binding_id: str) -> Binding | None:
     with db.reader() as session:
-        return _BINDINGS.one(session, models.PodBinding.id == binding_id)
+        return _BINDINGS.one(session, _B.id == binding_id)
 
 
 @retry_on_deadlock
@@ -104,7 +105,7 @@ def create(
     row = _row(tenant_id, pod_id, az_name, affinity_group, True, is_exclusive)
     try:
         with db.writer() as session:
-            session.execute(sqlalchemy.insert(models.PodBinding), row)
+            session.execute(sqlalchemy.insert(_TABLE), row)
             return _by_id(session, row['id'])
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('pod_id', pod_id) from error
@@ -122,10 +123,10 @@ def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id
     row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=False)
     with db.writer() as session:
         try:
-            insert_or_ignore(session, models.PodBinding, [row])
+            insert_or_ignore(session, _TABLE, [row])
         except db_exc.DBReferenceError as error:
             raise NotFound('pod', pod_id) from error
-        binding = _BINDINGS.one(session, models.PodBinding.current_key == row['current_key'])
+        binding = _BINDINGS.one(session, _B.current_key == row['current_key'])
         if binding is None:
             raise NotFound('pod', pod_id)
         return binding
@@ -147,10 +148,10 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
                 return old
             if _end(session, binding_id):
                 row = _row(old.tenant_id, pod_id, old.az_name, old.affinity_group, old.is_pinned, old.is_exclusive)
-                session.execute(sqlalchemy.insert(models.PodBinding), row)
+                session.execute(sqlalchemy.insert(_TABLE), row)
                 return _by_id(session, row['id'])
             key = _automatic_key(old.tenant_id, old.az_name, old.affinity_group)
-            winner = _BINDINGS.one(session, models.PodBinding.current_key == key)
+            winner = _BINDINGS.one(session, _B.current_key == key)
             if winner is None or old.is_pinned:
                 raise NotFound('current binding', binding_id)
             return winner
@@ -164,8 +165,8 @@ def _end(session: Session, binding_id: str) -> bool:
     now = utcnow()
     ended = changed(
         session,
-        sqlalchemy.update(models.PodBinding)
-        .where(models.PodBinding.id == binding_id, models.PodBinding.ended_at.is_(None))
+        sqlalchemy.update(_TABLE)
+        .where(_B.id == binding_id, _B.ended_at.is_(None))
         .values(ended_at=now, updated_at=now, current_key=None),
     )
     return ended > 0
@@ -174,16 +175,15 @@ def _end(session: Session, binding_id: str) -> bool:
 @retry_on_deadlock
 def follow(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None:
     """A pod is in another zone or group now: bindings by hand go along, the others end."""
-    table = models.PodBinding
     with db.writer() as session:
-        current = sqlalchemy.and_(table.pod_id == pod_id, table.ended_at.is_(None))
-        elsewhere = sqlalchemy.or_(table.az_name != az_name, table.affinity_group != affinity_group)
+        current = sqlalchemy.and_(_B.pod_id == pod_id, _B.ended_at.is_(None))
+        elsewhere = sqlalchemy.or_(_B.az_name != az_name, _B.affinity_group != affinity_group)
         session.execute(
-            sqlalchemy.update(table)
-            .where(current, table.is_pinned)
+            sqlalchemy.update(_TABLE)
+            .where(current, _B.is_pinned)
             .values(az_name=az_name, affinity_group=affinity_group, updated_at=utcnow())
         )
-        for binding_id in list(session.scalars(sqlalchemy.select(table.id).where(current, elsewhere))):
+        for binding_id in list(session.scalars(sqlalchemy.select(_B.id).where(current, elsewhere))):
             _end(session, binding_id)
 
 
@@ -199,8 +199,8 @@ def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool
             old = _by_id(session, binding_id)
             key = _key(old.tenant_id, old.pod_id, old.az_name, old.affinity_group, is_pinned)
             statement = (
-                sqlalchemy.update(models.PodBinding)
-                .where(models.PodBinding.id == binding_id, models.PodBinding.ended_at.is_(None))
+                sqlalchemy.update(_TABLE)
+                .where(_B.id == binding_id, _B.ended_at.is_(None))
                 .values(is_pinned=is_pinned, is_exclusive=is_exclusive, current_key=key, updated_at=utcnow())
             )
             if not changed(session, statement):
@@ -223,6 +223,6 @@ def delete(db: Database, binding_id: str) -> bool:
     with db.writer() as session:
         gone = changed(
             session,
-            sqlalchemy.delete(models.PodBinding).where(models.PodBinding.id == binding_id),
+            sqlalchemy.delete(_TABLE).where(_B.id == binding_id),
         )
         return gone > 0

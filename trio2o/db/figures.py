@@ -5,11 +5,11 @@ from datetime import datetime
 
 import sqlalchemy
 
-from trio2o.db import models
+from trio2o.db.records import Job, QuotaClaim
 from trio2o.db.session import Database
 
-_CLAIM = models.QuotaClaim
-_JOB = models.Job
+_CLAIM = QuotaClaim.__table__.c
+_JOB = Job.__table__.c
 
 
 def claims_by_state(db: Database) -> dict[str, int]:

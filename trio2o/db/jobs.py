@@ -19,14 +19,16 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, JobEvent
+from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, JobEvent, Pod
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_JOBS = Columns(Job, models.Job)
-_EVENTS = Columns(JobEvent, models.JobEvent)
-_J = models.Job
+_JOBS = Columns(Job)
+_EVENTS = Columns(JobEvent)
+_TABLE = _JOBS.table
+_J = _TABLE.c
+_E = _EVENTS.table.c
+_POD = Pod.__table__.c
 
 DEFAULT_MAX_ATTEMPTS = 10
 _CANDIDATES = 10
@@ -93,12 +95,12 @@ def _locked(session: Session, job_id: str) -> Job | None:
 
 
 def _set(session: Session, *criteria: Any, **values: Any) -> bool:
-    return changed(session, sqlalchemy.update(_J).where(*criteria).values(**values)) > 0
+    return changed(session, sqlalchemy.update(_TABLE).where(*criteria).values(**values)) > 0
 
 
 def _remember(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
     session.execute(
-        sqlalchemy.insert(models.JobEvent),
+        sqlalchemy.insert(_EVENTS.table),
         {
             'job_id': job.id,
             'at': at,
@@ -138,7 +140,7 @@ def submit(
 def _submit_once(db: Database, row: Mapping[str, Any]) -> Job | None:
     """:returns: None when the job that was in the way ended meanwhile."""
     with db.writer() as session:
-        insert_or_ignore(session, _J, [row])
+        insert_or_ignore(session, _TABLE, [row])
         job = _JOBS.one(session, _J.active_key == row['active_key'])
         if job is None or job.id == row['id']:
             return job
@@ -278,7 +280,7 @@ def _is_busy(session: Session, job: Job, most: int, now: datetime) -> bool:
 
     The lock on the pod's row lets claims for one pod happen one after another, or two would both find room.
     """
-    pod = sqlalchemy.select(models.Pod.pod_id).where(models.Pod.pod_id == job.pod_id)
+    pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == job.pod_id)
     session.execute(pod.with_for_update(key_share=True))
     others = sqlalchemy.select(sqlalchemy.func.count()).where(
         _J.state == 'running', _J.lease_until > now, _J.pod_id == job.pod_id, _J.id != job.id
@@ -365,7 +367,7 @@ def _end(session: Session, job: Job, state: str, error: str | None, now: datetim
         row = _new_row(
             job.type, job.resource_key, again.payload, again.run_after, job.max_attempts, job.request_id, now
         )
-        insert_or_ignore(session, _J, [row])
+        insert_or_ignore(session, _TABLE, [row])
 
 
 def _repeats_success(session: Session, job: Job, now: datetime) -> bool:
@@ -373,14 +375,13 @@ def _repeats_success(session: Session, job: Job, now: datetime) -> bool:
 
     What is done every few minutes and never fails needs no line for each time.
     """
-    event = models.JobEvent
     last = session.execute(
-        sqlalchemy.select(event.id, event.state).where(event.job_id == job.id).order_by(event.id.desc()).limit(1)
+        sqlalchemy.select(_E.id, _E.state).where(_E.job_id == job.id).order_by(_E.id.desc()).limit(1)
     ).first()
     if last is None or last.state != 'success':
         return False
     values = {'at': now, 'attempt': job.attempts, 'owner': job.lease_owner}
-    return changed(session, sqlalchemy.update(event).where(event.id == last.id).values(**values)) > 0
+    return changed(session, sqlalchemy.update(_EVENTS.table).where(_E.id == last.id).values(**values)) > 0
 
 
 @retry_on_deadlock
@@ -445,7 +446,7 @@ def history(db: Database, job_id: str) -> list[JobEvent]:
     with db.reader() as session:
         return _EVENTS.all(
             session,
-            _EVENTS.select.where(models.JobEvent.job_id == job_id).order_by(models.JobEvent.id),
+            _EVENTS.select.where(_E.job_id == job_id).order_by(_E.id),
         )
 
 
@@ -572,8 +573,8 @@ def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
             )
         )
         if ids:
-            session.execute(sqlalchemy.delete(models.JobEvent).where(models.JobEvent.job_id.in_(ids)))
-            session.execute(sqlalchemy.delete(_J).where(_J.id.in_(ids)))
+            session.execute(sqlalchemy.delete(_EVENTS.table).where(_E.job_id.in_(ids)))
+            session.execute(sqlalchemy.delete(_TABLE).where(_J.id.in_(ids)))
         return len(ids)
 
 

@@ -1,28 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resources that are in a pod under another id than tenants know: few, and known to every process."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import sqlalchemy
 
-from trio2o.db import models, routings
-from trio2o.db.query import changed, insert_or_ignore
+from trio2o.db import routings
+from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.records import MovedResource, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_M = models.MovedResource
-_ALL = sqlalchemy.select(_M.pod_id, _M.bottom_id, _M.top_id).order_by(_M.id)
+_MOVED = Columns(MovedResource)
+_TABLE = _MOVED.table
+_M = _TABLE.c
+_ALL = _MOVED.select.order_by(_M.id)
 
 
-class Move(NamedTuple):
-    pod_id: str
-    bottom_id: str
-    top_id: str
-
-
-def list_all(db: Database) -> Sequence[Move]:
-    return [Move(*row) for row in db.rows(_ALL, {})]
+def list_all(db: Database) -> list[MovedResource]:
+    return [MovedResource(*row) for row in db.rows(_ALL, {})]
 
 
 def move(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
@@ -47,19 +42,19 @@ def _record(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_i
     values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
     with db.writer() as session:
         row = {'resource_type': resource_type, 'top_id': top_id, **values}
-        if not insert_or_ignore(session, _M, [row]):
+        if not insert_or_ignore(session, _TABLE, [row]):
             one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
-            changed(session, sqlalchemy.update(_M).where(one).values(**values))
+            changed(session, sqlalchemy.update(_TABLE).where(one).values(**values))
 
 
 @retry_on_deadlock
 def purge(db: Database, before: datetime) -> int:
     """Forget what was deleted before a time. :returns: how many"""
-    routing = models.Routing
+    routing = Routing.__table__.c
     is_there = sqlalchemy.exists().where(
         routing.top_id == _M.top_id,
         routing.resource_type == _M.resource_type,
         sqlalchemy.or_(routing.deleted_at.is_(None), routing.deleted_at >= before),
     )
     with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_M).where(_M.created_at < before, ~is_there))
+        return changed(session, sqlalchemy.delete(_TABLE).where(_M.created_at < before, ~is_there))

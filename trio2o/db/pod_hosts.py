@@ -5,11 +5,12 @@ from collections.abc import Collection
 
 import sqlalchemy
 
-from trio2o.db import models
 from trio2o.db.query import changed, insert_or_ignore
+from trio2o.db.records import PodHost
 from trio2o.db.session import Database, retry_on_deadlock
 
-_H = models.PodHost
+_TABLE = PodHost.__table__
+_H = _TABLE.c
 _OF_POD = sqlalchemy.select(_H.host).where(_H.pod_id == sqlalchemy.bindparam('pod_id')).order_by(_H.host)
 
 
@@ -29,5 +30,5 @@ def set_(db: Database, pod_id: str, hosts: Collection[str]) -> None:
         return
     with db.writer() as session:
         for host in sorted(gone):
-            changed(session, sqlalchemy.delete(_H).where(_H.pod_id == pod_id, _H.host == host))
-        insert_or_ignore(session, _H, [{'pod_id': pod_id, 'host': host} for host in new])
+            changed(session, sqlalchemy.delete(_TABLE).where(_H.pod_id == pod_id, _H.host == host))
+        insert_or_ignore(session, _TABLE, [{'pod_id': pod_id, 'host': host} for host in new])

@@ -7,14 +7,13 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
-from trio2o.db import models
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, insert_or_ignore
 from trio2o.db.records import PodUsage
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_USAGES = Columns(PodUsage, models.PodUsage)
-_U = models.PodUsage
+_USAGES = Columns(PodUsage)
+_U = _USAGES.table.c
 _TIMES = sqlalchemy.select(_U.pod_id, _U.service, _U.collected_at).order_by(_U.pod_id, _U.service)
 
 
@@ -40,10 +39,10 @@ def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datet
     :raises NotFound: there is no such pod
     """
     values = {'data': data, 'collected_at': collected_at or utcnow()}
-    change = sqlalchemy.update(_U).where(_U.pod_id == pod_id, _U.service == service)
+    change = sqlalchemy.update(_USAGES.table).where(_U.pod_id == pod_id, _U.service == service)
     try:
         with db.writer() as session:
-            if not insert_or_ignore(session, _U, [{'pod_id': pod_id, 'service': service, **values}]):
+            if not insert_or_ignore(session, _USAGES.table, [{'pod_id': pod_id, 'service': service, **values}]):
                 session.execute(change.values(**values))
             usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
     except db_exc.DBReferenceError as error:

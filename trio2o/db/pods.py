@@ -10,23 +10,27 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
 from trio2o.db.errors import Duplicate, Full
 from trio2o.db.query import Columns, changed
-from trio2o.db.records import Pod, PodStateChange
+from trio2o.db.records import (
+    Binding,
+    MovedResource,
+    Pod,
+    PodHost,
+    PodStateChange,
+    PodUsage,
+    Replica,
+    Routing,
+    ServerGroupCopy,
+)
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_PODS = Columns(Pod, models.Pod)
-_CHANGES = Columns(PodStateChange, models.PodStateChange)
-_BELONGINGS = (
-    models.PodBinding,
-    models.Routing,
-    models.Replica,
-    models.PodUsage,
-    models.MovedResource,
-    models.ServerGroupCopy,
-    models.PodHost,
-)
+_PODS = Columns(Pod)
+_CHANGES = Columns(PodStateChange)
+_TABLE = _PODS.table
+_P = _TABLE.c
+# Tables whose rows are deleted with their pod.
+_OF_POD = (Binding, Routing, Replica, PodUsage, MovedResource, ServerGroupCopy, PodHost)
 
 # The last three digits of the integer ids that admins see (gateway/infra).
 MAX_NUMBER = 999
@@ -35,17 +39,17 @@ MAX_NUMBER = 999
 def list_all(db: Database) -> list[Pod]:
     """All pods, the top region included, by name."""
     with db.reader() as session:
-        return _PODS.all(session, _PODS.select.order_by(models.Pod.pod_name))
+        return _PODS.all(session, _PODS.select.order_by(_P.pod_name))
 
 
 def get(db: Database, pod_id: str) -> Pod | None:
     with db.reader() as session:
-        return _PODS.one(session, models.Pod.pod_id == pod_id)
+        return _PODS.one(session, _P.pod_id == pod_id)
 
 
 def get_by_name(db: Database, pod_name: str) -> Pod | None:
     with db.reader() as session:
-        return _PODS.one(session, models.Pod.pod_name == pod_name)
+        return _PODS.one(session, _P.pod_name == pod_name)
 
 
 @retry_on_deadlock
@@ -70,24 +74,23 @@ def create(
     while True:
         try:
             with db.writer() as session:
-                if _PODS.one(session, models.Pod.pod_name == pod_name):
+                if _PODS.one(session, _P.pod_name == pod_name):
                     raise Duplicate('pod_name', pod_name)
-                session.add(
-                    models.Pod(
-                        pod_id=pod_id,
-                        pod_name=pod_name,
-                        az_name=az_name,
-                        pod_az_name=pod_az_name,
-                        dc_name=dc_name,
-                        number=_free_number(session),
-                        state=state,
-                        state_reason=state_reason,
-                        resource_affinity_tag=resource_affinity_tag,
-                        headroom=headroom,
-                        created_at=utcnow(),
-                    )
-                )
-                session.flush()
+                row = {
+                    'pod_id': pod_id,
+                    'pod_name': pod_name,
+                    'az_name': az_name,
+                    'pod_az_name': pod_az_name,
+                    'dc_name': dc_name,
+                    'number': _free_number(session),
+                    'state': state,
+                    'state_reason': state_reason,
+                    'resource_affinity_tag': resource_affinity_tag,
+                    'headroom': headroom,
+                    'is_reconciled': False,
+                    'created_at': utcnow(),
+                }
+                session.execute(sqlalchemy.insert(_TABLE), row)
                 return _existing(session, pod_id)
         except db_exc.DBDuplicateEntry:
             # Somebody took the name or the number; the next round tells which.
@@ -95,7 +98,7 @@ def create(
 
 
 def _free_number(session: Session) -> int:
-    taken = set(session.scalars(sqlalchemy.select(models.Pod.number)))
+    taken = set(session.scalars(sqlalchemy.select(_P.number)))
     for number in range(1, MAX_NUMBER + 1):
         if number not in taken:
             return number
@@ -103,7 +106,7 @@ def _free_number(session: Session) -> int:
 
 
 def _existing(session: Session, pod_id: str) -> Pod:
-    pod = _PODS.one(session, models.Pod.pod_id == pod_id)
+    pod = _PODS.one(session, _P.pod_id == pod_id)
     assert pod is not None
     return pod
 
@@ -118,29 +121,27 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
     """
     try:
         with db.writer() as session:
-            pod = session.get(models.Pod, pod_id, with_for_update=True)
+            pod = _PODS.first(session, _PODS.select.where(_P.pod_id == pod_id).with_for_update())
             if pod is None:
                 return None
+            unknown = values.keys() - set(_PODS.names)
+            if unknown:
+                raise ValueError(f'pods has no {", ".join(sorted(unknown))}')
             state = values.get('state', pod.state)
             if state != pod.state:
-                session.add(
-                    models.PodStateChange(
-                        pod_id=pod_id,
-                        from_state=pod.state,
-                        to_state=state,
-                        reason=reason or '',
-                        user_id=user_id,
-                        at=utcnow(),
-                    )
-                )
+                change = {
+                    'pod_id': pod_id,
+                    'from_state': pod.state,
+                    'to_state': state,
+                    'reason': reason or '',
+                    'user_id': user_id,
+                    'at': utcnow(),
+                }
+                session.execute(sqlalchemy.insert(_CHANGES.table), change)
             if reason is not None or state != pod.state:
                 values.setdefault('state_reason', reason or '')
-            for name, value in values.items():
-                if name not in _PODS.names:
-                    raise ValueError(f'pods has no {name}')
-                setattr(pod, name, value)
-            pod.updated_at = utcnow()
-            session.flush()
+            values['updated_at'] = utcnow()
+            session.execute(sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id).values(**values))
             return _existing(session, pod_id)
     except db_exc.DBDuplicateEntry as error:
         field = 'number' if any('number' in column for column in error.columns) else 'pod_name'
@@ -151,9 +152,10 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
 def delete(db: Database, pod_id: str) -> bool:
     """Remove a pod and everything recorded of it, except its state changes."""
     with db.writer() as session:
-        for model in _BELONGINGS:
-            changed(session, sqlalchemy.delete(model).where(model.pod_id == pod_id))
-        gone = sqlalchemy.delete(models.Pod).where(models.Pod.pod_id == pod_id)
+        for record in _OF_POD:
+            table = record.__table__
+            changed(session, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
+        gone = sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)
         return changed(session, gone) > 0
 
 
@@ -175,7 +177,7 @@ def set_followed(db: Database, pod_id: str, at: datetime) -> bool:
 @retry_on_deadlock
 def _set(db: Database, pod_id: str, **values: Any) -> bool:
     with db.writer() as session:
-        statement = sqlalchemy.update(models.Pod).where(models.Pod.pod_id == pod_id)
+        statement = sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id)
         return changed(session, statement.values(**values)) > 0
 
 
@@ -184,7 +186,5 @@ def state_changes(db: Database, pod_id: str, limit: int = 100) -> list[PodStateC
     with db.reader() as session:
         return _CHANGES.all(
             session,
-            _CHANGES.select.where(models.PodStateChange.pod_id == pod_id)
-            .order_by(models.PodStateChange.id.desc())
-            .limit(limit),
+            _CHANGES.select.where(_CHANGES.table.c.pod_id == pod_id).order_by(_CHANGES.table.c.id.desc()).limit(limit),
         )

@@ -1,37 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements that every table needs: select records, page, and insert unless it exists.
+"""Statements on any table: select records, select a page, and insert unless it exists.
 
 Only the modules of this package use it; the session is the caller's.
 """
 
-import dataclasses
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import sqlalchemy
 from oslo_db.sqlalchemy import utils as oslo_db_paging
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, registry
 from sqlalchemy.sql import Executable
 
-from trio2o.db import models
+from trio2o.db.table import Record
 
-R = TypeVar('R')
+R = TypeVar('R', bound=Record)
 
 # SQLite takes 32766 parameters a statement; a row has about a dozen.
 _ROWS_A_STATEMENT = 500
 
 
 class Columns(Generic[R]):
-    """How rows of a model become records: the columns a record names, and no ORM objects."""
+    """Selects rows of a table as records."""
 
-    def __init__(self, record: type[R], model: type[models.Base]) -> None:
+    def __init__(self, record: type[R]) -> None:
         self.record = record
-        self.model = model
-        self.table = cast(sqlalchemy.Table, model.__table__)
-        self.key = tuple(self.table.primary_key.columns)
-        self.names = tuple(field.name for field in dataclasses.fields(record))  # type: ignore
-        self.select = sqlalchemy.select(*(self.table.c[name] for name in self.names))
+        self.table = record.__table__
+        self.names = tuple(self.table.c.keys())
+        self.select = sqlalchemy.select(*self.table.c)
 
     def all(self, session: Session, statement: Executable, params: Mapping[str, Any] | None = None) -> list[R]:
         record = self.record
@@ -60,25 +58,32 @@ class Columns(Generic[R]):
         :param sort: pairs of column and direction; the key is added to make the order total
         :raises ValueError: for a filter, column or marker that does not exist
         """
-        (key,) = self.key
+        (key,) = self.table.primary_key.columns
         statement = self.select.where(*self._criteria(filters))
         directions = dict(sort)
         directions.setdefault(key.name, sort[-1][1] if sort else 'asc')
         self._check(directions)
         at = None
         if marker is not None:
-            at = session.get(self.model, marker)
+            at = self.one(session, key == marker)
             if at is None:
                 raise ValueError(f'marker {marker!r} does not exist')
         paged: Executable = oslo_db_paging.paginate_query(
             statement,
-            self.model,
+            self._mapped,
             limit,
             list(directions),
             marker=at,
             sort_dirs=list(directions.values()),
         )
         return self.all(session, paged)
+
+    @functools.cached_property
+    def _mapped(self) -> type:
+        """The table as a class of SQLAlchemy's ORM, as oslo.db pages through those only."""
+        mapped = type(self.record.__name__, (), {})
+        registry().map_imperatively(mapped, self.table)
+        return mapped
 
     def _check(self, names: Collection[str]) -> None:
         unknown = set(names) - set(self.names)
@@ -101,28 +106,21 @@ def _matches(column: Any, value: Any) -> Any:
 def changed(session: Session, statement: Executable, params: Any = None) -> int:
     """Execute an update, delete or insert.
 
-    Objects the session holds are not told.
-
     :returns: how many rows it found
     """
-    result = session.execute(
-        statement,
-        params,
-        execution_options={'synchronize_session': False, 'preserve_rowcount': True},
-    )
+    result = session.execute(statement, params, execution_options={'preserve_rowcount': True})
     return cast('sqlalchemy.CursorResult[Any]', result).rowcount
 
 
-def insert_or_ignore(session: Session, model: type[models.Base], rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert the rows that clash with no unique constraint.
+def insert_or_ignore(session: Session, table: sqlalchemy.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert the rows that violate no unique constraint.
 
-    MySQL also swallows a broken foreign key here: who must know reads the row back.
+    MySQL also ignores rows that violate a foreign key. A caller that must know reads the row back.
 
     :returns: how many were inserted
     :raises ValueError: a string is longer than its column, which MySQL would cut off
     """
     dialect = session.get_bind().dialect.name
-    table = cast(sqlalchemy.Table, model.__table__)
     for row in rows:
         _check_lengths(table, row)
     statement: Any

@@ -17,15 +17,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import QuotaClaim, QuotaUsage
+from trio2o.db.records import Quota, QuotaClaim, QuotaClass, QuotaUsage, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 #: What users have counters of their own for, beside those of the project.
@@ -35,17 +34,16 @@ OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})
 Key = tuple[str, str, str]
 Amounts = Mapping[str, int]
 
-# Tables rather than models: a statement on a model costs the session more than the database.
-_USAGE = cast(sqlalchemy.Table, models.QuotaUsage.__table__)
-_CLAIM = cast(sqlalchemy.Table, models.QuotaClaim.__table__)
+_CLAIMS = Columns(QuotaClaim)
+_USAGES = Columns(QuotaUsage)
+_USAGE = QuotaUsage.__table__
+_CLAIM = QuotaClaim.__table__
 _U = _USAGE.c
 _C = _CLAIM.c
-_Q = models.Quota
-_K = models.QuotaClass
-_R = models.Routing
-_CLAIMS = Columns(QuotaClaim, models.QuotaClaim)
+_Q = Quota.__table__.c
+_K = QuotaClass.__table__.c
+_R = Routing.__table__.c
 _ROWS_A_STATEMENT = 50
-_USAGES = Columns(QuotaUsage, models.QuotaUsage)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def _locked(session: Session, keys: Collection[Key]) -> dict[Key, _Row]:
         rows = [
             {'project_id': key[0], 'user_id': key[1], 'resource': key[2], 'in_use': 0, 'claimed': 0} for key in missing
         ]
-        insert_or_ignore(session, models.QuotaUsage, rows)
+        insert_or_ignore(session, _USAGE, rows)
 
 
 @functools.cache
@@ -205,7 +203,7 @@ def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
     """
     wanted = counters(row.project_id, row.user_id, row.resources)
     with db.writer() as session:
-        if not insert_or_ignore(session, models.QuotaClaim, [{name: getattr(row, name) for name in _CLAIMS.names}]):
+        if not insert_or_ignore(session, _CLAIM, [{name: getattr(row, name) for name in _CLAIMS.names}]):
             return  # it was done before, and the answer of the database got lost
         rows = _locked(session, {*wanted, *(bound.key for bound in bounds)})
         used = [_used(session, bound, rows) for bound in bounds]
@@ -230,7 +228,7 @@ def queue(db: Database, row: QuotaClaim) -> int:
     wanted = counters(row.project_id, row.user_id, row.resources)
     ((key, amount),) = wanted.items()
     with db.writer() as session:
-        is_new = insert_or_ignore(session, models.QuotaClaim, [{name: getattr(row, name) for name in _CLAIMS.names}])
+        is_new = insert_or_ignore(session, _CLAIM, [{name: getattr(row, name) for name in _CLAIMS.names}])
         counter = _locked(session, wanted)[key]
         if is_new:
             counter.claimed += amount
@@ -304,7 +302,7 @@ def keep(db: Database, claim_id: str, **values: Any) -> None:
 def watch(db: Database, row: QuotaClaim) -> None:
     """Note that something has to be looked at; nothing is claimed for it."""
     with db.writer() as session:
-        insert_or_ignore(session, models.QuotaClaim, [{name: getattr(row, name) for name in _CLAIMS.names}])
+        insert_or_ignore(session, _CLAIM, [{name: getattr(row, name) for name in _CLAIMS.names}])
 
 
 def claims(
@@ -434,14 +432,14 @@ def limits_of_users(db: Database, project_id: str) -> dict[str, dict[str, int]]:
     return found
 
 
-def _set(session: Session, model: Any, owner: Mapping[str, str], given: Amounts) -> None:
+def _set(session: Session, table: sqlalchemy.Table, owner: Mapping[str, str], given: Amounts) -> None:
     now = utcnow()
-    criteria = [getattr(model, name) == value for name, value in owner.items()]
+    criteria = [table.c[name] == value for name, value in owner.items()]
     for resource, limit in sorted(given.items()):
-        change = sqlalchemy.update(model).where(*criteria, model.resource == resource)
+        change = sqlalchemy.update(table).where(*criteria, table.c.resource == resource)
         change = change.values(hard_limit=limit, updated_at=now)
         row = {**owner, 'resource': resource, 'hard_limit': limit, 'created_at': now, 'updated_at': None}
-        if not changed(session, change) and not insert_or_ignore(session, model, [row]):
+        if not changed(session, change) and not insert_or_ignore(session, table, [row]):
             changed(session, change)
 
 
@@ -449,13 +447,13 @@ def _set(session: Session, model: Any, owner: Mapping[str, str], given: Amounts)
 def set_limits(db: Database, project_id: str, user_id: str, given: Amounts) -> None:
     """Set limits of a project, or of a user in it."""
     with db.writer() as session:
-        _set(session, _Q, {'project_id': project_id, 'user_id': user_id}, given)
+        _set(session, Quota.__table__, {'project_id': project_id, 'user_id': user_id}, given)
 
 
 @retry_on_deadlock
 def set_class_limits(db: Database, class_name: str, given: Amounts) -> None:
     with db.writer() as session:
-        _set(session, _K, {'class_name': class_name}, given)
+        _set(session, QuotaClass.__table__, {'class_name': class_name}, given)
 
 
 @retry_on_deadlock
@@ -464,7 +462,7 @@ def forget_limits(db: Database, project_id: str, user_id: str, names: Iterable[s
 
     :param names: only limits whose names are, or begin so with an underscore; None: all
     """
-    statement = sqlalchemy.delete(_Q).where(_Q.project_id == project_id)
+    statement = sqlalchemy.delete(Quota.__table__).where(_Q.project_id == project_id)
     if user_id:
         statement = statement.where(_Q.user_id == user_id)
     if names is not None:
@@ -489,6 +487,6 @@ def rename(db: Database, old: Mapping[str, str]) -> None:
     """
     with db.writer() as session:
         for before, after in sorted(old.items()):
-            for model in (_Q, _K):
-                changed(session, sqlalchemy.delete(model).where(model.resource == after))
-                changed(session, sqlalchemy.update(model).where(model.resource == before).values(resource=after))
+            for table in (Quota.__table__, QuotaClass.__table__):
+                changed(session, sqlalchemy.delete(table).where(table.c.resource == after))
+                changed(session, sqlalchemy.update(table).where(table.c.resource == before).values(resource=after))

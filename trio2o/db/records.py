@@ -1,13 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the rest of the program sees of the tables: frozen, and no session behind it.
+"""The tables, and the records that the rest of the program gets of their rows.
 
-Fields have the names of the columns. Times are UTC without a zone.
+A change here needs a migration; a test compares the two.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated
+
+from sqlalchemy import Index, String, UniqueConstraint
+
+from trio2o.db.table import (
+    BigInt,
+    Bool,
+    Int,
+    JobId,
+    Json,
+    JsonAmounts,
+    JsonObject,
+    LongStr,
+    NullableJson,
+    NumberKey,
+    ObjectKey,
+    PodId,
+    PodKey,
+    Record,
+    SmallInt,
+    Spec,
+    Str16,
+    Str32,
+    Str64,
+    Str255,
+    Str320,
+    Str512,
+    Str1024,
+    Time,
+    Uuid,
+    UuidKey,
+    table,
+)
 
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
@@ -16,81 +48,149 @@ REPLICA_STATES = ('in_sync', 'behind', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 
+#: All tables, for migrations.
+METADATA = Record.metadata
 
+
+@table(
+    'pods',
+    UniqueConstraint('pod_name', name='uniq_pods0pod_name'),
+    UniqueConstraint('number', name='uniq_pods0number'),
+)
 @dataclass(frozen=True, slots=True)
-class Pod:
-    """A bottom cloud; `is_top` when it is the top region itself, which nothing is placed in."""
+class Pod(Record):
+    """A bottom cloud. With an empty `az_name` it is the top region itself, in which nothing is created."""
 
-    pod_id: str
-    pod_name: str
-    az_name: str
-    pod_az_name: str
-    dc_name: str
-    number: int
-    state: str
-    state_reason: str
-    resource_affinity_tag: Mapping[str, Any] | None
-    headroom: Mapping[str, Any] | None
-    endpoints: Mapping[str, Any] | None
-    is_reconciled: bool
-    reconciled_at: datetime | None
-    followed_at: datetime | None
-    created_at: datetime
-    updated_at: datetime | None
+    pod_id: UuidKey
+    pod_name: Str255
+    az_name: Str255
+    pod_az_name: Str255
+    dc_name: Str255
+    number: SmallInt
+    state: Str16
+    state_reason: Str1024
+    resource_affinity_tag: JsonObject | None
+    headroom: JsonObject | None
+    endpoints: JsonObject | None
+    is_reconciled: Bool
+    reconciled_at: Time | None
+    followed_at: Time | None
+    created_at: Time
+    updated_at: Time | None
 
     @property
     def is_top(self) -> bool:
         return not self.az_name
 
 
+@table('pod_state_changes', Index('ix_pod_state_changes_pod_id', 'pod_id'))
 @dataclass(frozen=True, slots=True)
-class PodStateChange:
-    id: int
-    pod_id: str
-    from_state: str
-    to_state: str
-    reason: str
-    user_id: str
-    at: datetime
+class PodStateChange(Record):
+    """Who put a pod into which state, and why. It outlives the pod, so it has no foreign key."""
+
+    id: NumberKey
+    pod_id: Uuid
+    from_state: Str16
+    to_state: Str16
+    reason: Str1024
+    user_id: Str64
+    at: Time
 
 
+@table('pod_hosts')
 @dataclass(frozen=True, slots=True)
-class Binding:
-    """A project's binding to a pod; `is_pinned` when an operator made it, who may have made it `is_exclusive`."""
+class PodHost(Record):
+    """A compute host of a pod, as last seen."""
 
-    id: str
-    tenant_id: str
-    pod_id: str
-    az_name: str
-    affinity_group: str
-    is_pinned: bool
-    is_exclusive: bool
-    started_at: datetime
-    ended_at: datetime | None
-    created_at: datetime
-    updated_at: datetime | None
+    pod_id: PodKey
+    host: Annotated[str, Spec(String(255), primary_key=True)]
+
+
+@table('pod_usages')
+@dataclass(frozen=True, slots=True)
+class PodUsage(Record):
+    """Capacity and use of one service of a pod, as last read."""
+
+    pod_id: PodKey
+    service: Annotated[str, Spec(String(32), primary_key=True)]
+    data: Json
+    collected_at: Time
+
+
+@table(
+    'pod_bindings',
+    UniqueConstraint('current_key', name='uniq_pod_bindings0current_key'),
+    Index('ix_pod_bindings_tenant_id_ended_at', 'tenant_id', 'ended_at'),
+    Index('ix_pod_bindings_pod_id', 'pod_id'),
+)
+@dataclass(frozen=True, slots=True)
+class Binding(Record):
+    """A project's binding to a pod, current or ended.
+
+    `is_pinned` if an operator made it; such a one may be `is_exclusive`, which keeps the project off the other pods
+    of the same zone and affinity group.
+
+    `current_key` is null once the binding has ended. While current, all automatic bindings of one project, zone and
+    affinity group have the same key, so that of two that race one is refused; the key of a pinned binding is made of
+    its project and pod.
+    """
+
+    id: UuidKey
+    tenant_id: Str64
+    pod_id: PodId
+    az_name: Str255
+    affinity_group: Str255
+    is_pinned: Bool
+    is_exclusive: Bool
+    current_key: Str64 | None
+    started_at: Time
+    ended_at: Time | None
+    created_at: Time
+    updated_at: Time | None
 
     @property
     def is_current(self) -> bool:
         return self.ended_at is None
 
 
+# `state` is the last column of the two indexes that begin with the type, so that the rows of deleted
+# resources are skipped without being read.
+@table(
+    'routings',
+    UniqueConstraint('top_id', 'resource_type', name='uniq_routings0top_id0resource_type'),
+    Index(
+        'ix_routings_type_project_pod_created',
+        'resource_type',
+        'project_id',
+        'pod_id',
+        'created_at',
+        'state',
+    ),
+    Index('ix_routings_type_pod_created', 'resource_type', 'pod_id', 'created_at', 'state'),
+    Index('ix_routings_bottom_id', 'bottom_id', 'resource_type'),
+    Index('ix_routings_pod_id', 'pod_id'),
+    Index('ix_routings_state_deleted_at', 'state', 'deleted_at'),
+)
 @dataclass(frozen=True, slots=True)
-class Routing:
-    """Where a resource is. `created_at` is the resource's own time, when it is known."""
+class Routing(Record):
+    """Which pod holds a resource.
 
-    id: int
-    top_id: str
-    bottom_id: str
-    pod_id: str
-    project_id: str
-    resource_type: str
-    created_at: datetime | None
-    deltas: Mapping[str, int] | None
-    state: str
-    recorded_at: datetime
-    deleted_at: datetime | None
-    user_id: str = ''
+    `created_at` is the resource's own creation time, where it is known. `deltas` is what the resource counts for in
+    the quota of its project, and of its user where that is known; null if not known yet.
+    """
+
+    id: NumberKey
+    top_id: Str64
+    bottom_id: Str64
+    pod_id: PodId
+    project_id: Str64
+    resource_type: Str32
+    created_at: Time | None
+    deltas: JsonAmounts | None
+    state: Str16
+    recorded_at: Time
+    deleted_at: Time | None
+    user_id: Str64 = ''
 
     @property
     def is_live(self) -> bool:
@@ -112,122 +212,226 @@ class NewRouting:
     user_id: str = ''
 
 
+@table(
+    'moved_resources',
+    UniqueConstraint('top_id', 'resource_type', name='uniq_moved_resources0top_id0resource_type'),
+)
 @dataclass(frozen=True, slots=True)
-class ReplicatedObject:
-    id: int
-    kind: str
-    key: str
-    top_id: str | None
-    wanted: Any
-    generation: int
-    is_deleted: bool
-    created_at: datetime
-    updated_at: datetime | None
+class MovedResource(Record):
+    """A resource whose pod has it under another id than tenants use. Its routing has both ids, too."""
+
+    id: NumberKey
+    resource_type: Str32
+    top_id: Str64
+    bottom_id: Str64
+    pod_id: PodId
+    created_at: Time
 
 
+@table(
+    'quotas',
+    UniqueConstraint('project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource'),
+)
 @dataclass(frozen=True, slots=True)
-class Replica:
-    object_id: int
-    pod_id: str
-    bottom_id: str | None
-    generation: int
-    state: str
-    error: str | None
-    attempts: int
-    updated_at: datetime
+class Quota(Record):
+    """A limit of a project, or of a user in it."""
+
+    id: NumberKey
+    project_id: Str64
+    user_id: Str64
+    resource: Str255
+    hard_limit: BigInt
+    created_at: Time
+    updated_at: Time | None
 
 
+@table(
+    'quota_classes',
+    UniqueConstraint('class_name', 'resource', name='uniq_quota_classes0class_name0resource'),
+)
 @dataclass(frozen=True, slots=True)
-class ServerGroupCopy:
-    """A resource of one pod as it stands in a pod; `is_origin` in its own."""
+class QuotaClass(Record):
+    """A limit of the projects that have none of their own."""
 
-    id: int
-    resource_type: str
-    top_id: str
-    pod_id: str
-    project_id: str
-    bottom_id: str | None
-    definition: Any
-    state: str
-    busy_until: datetime | None
-    used_in: str | None
-    users: int
+    id: NumberKey
+    class_name: Str255
+    resource: Str255
+    hard_limit: BigInt
+    created_at: Time
+    updated_at: Time | None
+
+
+@table(
+    'quota_usages',
+    UniqueConstraint('project_id', 'user_id', 'resource', name='uniq_quota_usages0project_id0user_id0resource'),
+)
+@dataclass(frozen=True, slots=True)
+class QuotaUsage(Record):
+    """A counter: the amount in use, and the amount that open claims hold on top of it."""
+
+    id: NumberKey
+    project_id: Str64
+    user_id: Str64
+    resource: Str255
+    in_use: BigInt
+    claimed: BigInt
+    recounted_at: Time | None
+    updated_at: Time | None
+
+
+@table(
+    'quota_claims',
+    Index('ix_quota_claims_state_expires_at', 'state', 'expires_at'),
+    Index('ix_quota_claims_project_id', 'project_id'),
+    Index('ix_quota_claims_resource_id', 'resource_id'),
+)
+@dataclass(frozen=True, slots=True)
+class QuotaClaim(Record):
+    """An open claim: the amounts a request took of the quota, until its outcome is known and seen in the pod.
+
+    `state` is `open` while the request is served, `unknown` when its pod did not answer, and `watch` when the pod
+    accepted the request and has not completed it. `resource_id` is the id of the resource that the request changes;
+    empty for a create. At `expires_at` a job looks into the claim.
+    """
+
+    id: UuidKey
+    project_id: Str64
+    user_id: Str64
+    resources: JsonAmounts
+    request_id: Str64
+    pod_id: Uuid | None
+    resource_type: Str32
+    state: Str16
+    created_at: Time
+    expires_at: Time | None
+    resource_id: Str64 = ''
+
+
+@table(
+    'replicated_objects',
+    UniqueConstraint('kind', 'key', name='uniq_replicated_objects0kind0key'),
+    Index('ix_replicated_objects_kind_top_id', 'kind', 'top_id'),
+)
+@dataclass(frozen=True, slots=True)
+class ReplicatedObject(Record):
+    """An object that must exist in every pod; `generation` grows with every change of `wanted`."""
+
+    id: NumberKey
+    kind: Str64
+    key: Str512
+    top_id: Str255 | None
+    wanted: NullableJson
+    generation: Int
+    is_deleted: Bool
+    created_at: Time
+    updated_at: Time | None
+
+
+@table(
+    'replicas',
+    Index('ix_replicas_pod_id_state', 'pod_id', 'state'),
+    Index('ix_replicas_bottom_id', 'bottom_id'),
+)
+@dataclass(frozen=True, slots=True)
+class Replica(Record):
+    """A replicated object in one pod, and the generation that was last written there."""
+
+    object_id: ObjectKey
+    pod_id: PodKey
+    bottom_id: Str255 | None
+    generation: Int
+    state: Str16
+    error: LongStr | None
+    attempts: Int
+    updated_at: Time
+
+
+@table(
+    'server_group_copies',
+    UniqueConstraint('top_id', 'resource_type', 'pod_id', name='uniq_server_group_copies0top_id0resource_type0pod_id'),
+    Index('ix_server_group_copies_pod_id_bottom_id', 'pod_id', 'bottom_id'),
+)
+@dataclass(frozen=True, slots=True)
+class ServerGroupCopy(Record):
+    """A server group in one pod, under an id that the pod chose.
+
+    The first row of a group is that of its own pod, where `bottom_id` is `top_id` (`is_origin`). It has the
+    definition of the group, and the pod whose members use the group now, if its policy allows only one pod.
+    `bottom_id` is null while the copy is being created.
+    """
+
+    id: NumberKey
+    resource_type: Str32
+    top_id: Str64
+    pod_id: PodId
+    project_id: Str64
+    bottom_id: Str64 | None
+    definition: NullableJson
+    state: Str16
+    busy_until: Time | None
+    used_in: Uuid | None
+    users: Int
+    created_at: Time
 
     @property
     def is_origin(self) -> bool:
         return self.bottom_id == self.top_id
 
 
+@table(
+    'jobs',
+    UniqueConstraint('active_key', name='uniq_jobs0active_key'),
+    Index('ix_jobs_state_run_after', 'state', 'run_after'),
+    Index('ix_jobs_type_state', 'type', 'state'),
+    Index('ix_jobs_type_resource_key', 'type', 'resource_key'),
+    Index('ix_jobs_created_at', 'created_at'),
+    Index('ix_jobs_finished_at', 'finished_at'),
+)
 @dataclass(frozen=True, slots=True)
-class PodUsage:
-    pod_id: str
-    service: str
-    data: Any
-    collected_at: datetime
+class Job(Record):
+    """Work that outlives a request.
 
+    `active_key` is made of type and resource while the job is new or running and null afterwards, which allows one
+    active job a resource. `pod_id` is the pod that the job keeps busy; no foreign key, for the job may outlive it.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    id: str
-    type: str
-    resource_key: str
-    pod_id: str | None
-    payload: Any
-    state: str
-    attempts: int
-    max_attempts: int
-    run_after: datetime
-    lease_owner: str | None
-    lease_until: datetime | None
-    is_rerun_wanted: bool
-    is_cancel_wanted: bool
-    progress: Any
-    result: Any
-    error: str | None
-    request_id: str | None
-    created_at: datetime
-    updated_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
+    id: UuidKey
+    type: Str64
+    resource_key: Str255
+    active_key: Str320 | None
+    pod_id: Uuid | None
+    payload: NullableJson
+    state: Str16
+    attempts: Int
+    max_attempts: Int
+    run_after: Time
+    lease_owner: Str255 | None
+    lease_until: Time | None
+    is_rerun_wanted: Bool
+    is_cancel_wanted: Bool
+    progress: NullableJson
+    result: NullableJson
+    error: LongStr | None
+    request_id: Str64 | None
+    created_at: Time
+    updated_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
 
     @property
     def is_active(self) -> bool:
         return self.state in JOB_ACTIVE_STATES
 
 
+@table('job_history', Index('ix_job_history_job_id', 'job_id'))
 @dataclass(frozen=True, slots=True)
-class JobEvent:
-    id: int
-    job_id: str
-    at: datetime
-    state: str
-    attempt: int
-    owner: str | None
-    error: str | None
+class JobEvent(Record):
+    """One step in the life of a job."""
 
-
-@dataclass(frozen=True, slots=True)
-class QuotaClaim:
-    id: str
-    project_id: str
-    user_id: str
-    resources: Mapping[str, int]
-    request_id: str
-    pod_id: str | None
-    resource_type: str
-    state: str
-    created_at: datetime
-    expires_at: datetime | None
-    resource_id: str = ''
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaUsage:
-    id: int
-    project_id: str
-    user_id: str
-    resource: str
-    in_use: int
-    claimed: int
-    recounted_at: datetime | None
-    updated_at: datetime | None
+    id: NumberKey
+    job_id: JobId
+    at: Time
+    state: Str16
+    attempt: Int
+    owner: Str255 | None
+    error: LongStr | None

@@ -9,16 +9,16 @@ from oslo_db import exception as db_exc
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import models
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_OBJECTS = Columns(ReplicatedObject, models.ReplicatedObject)
-_REPLICAS = Columns(Replica, models.Replica)
-_O = models.ReplicatedObject
-_R = models.Replica
+_OBJECTS = Columns(ReplicatedObject)
+_REPLICAS = Columns(Replica)
+_O = _OBJECTS.table.c
+_R = _REPLICAS.table.c
+_POD = Pod.__table__.c
 
 # An object is behind in a pod where nothing is known of it, or an older generation, or a try
 # failed. What was deleted before the pod knew of it need not be deleted there.
@@ -38,7 +38,7 @@ def _one(session: Session, kind: str, key: str) -> ReplicatedObject | None:
 
 def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
     statement = (
-        sqlalchemy.update(_O)
+        sqlalchemy.update(_OBJECTS.table)
         .where(_O.kind == kind, _O.key == key)
         .values(generation=_O.generation + 1, updated_at=utcnow(), **values)
     )
@@ -67,7 +67,7 @@ def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | 
                 'created_at': utcnow(),
                 'updated_at': None,
             }
-            if not insert_or_ignore(session, _O, [row]):
+            if not insert_or_ignore(session, _OBJECTS.table, [row]):
                 _change(session, kind, key, **values)
         found = _one(session, kind, key)
         assert found is not None
@@ -125,8 +125,8 @@ def mark_object_deleted(db: Database, kind: str, key: str) -> ReplicatedObject |
 def drop_object(db: Database, object_id: int) -> bool:
     """Forget an object that is gone in all pods, and its replicas."""
     with db.writer() as session:
-        changed(session, sqlalchemy.delete(_R).where(_R.object_id == object_id))
-        return changed(session, sqlalchemy.delete(_O).where(_O.id == object_id)) > 0
+        changed(session, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == object_id))
+        return changed(session, sqlalchemy.delete(_OBJECTS.table).where(_O.id == object_id)) > 0
 
 
 @retry_on_deadlock
@@ -162,13 +162,13 @@ def set_replica(
         **values,
     }
     change = (
-        sqlalchemy.update(_R)
+        sqlalchemy.update(_REPLICAS.table)
         .where(_R.object_id == object_id, _R.pod_id == pod_id)
         .values(**values, attempts=0 if is_done else _R.attempts + 1)
     )
     try:
         with db.writer() as session:
-            if not changed(session, change) and not insert_or_ignore(session, _R, [row]):
+            if not changed(session, change) and not insert_or_ignore(session, _REPLICAS.table, [row]):
                 changed(session, change)
             replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
     except db_exc.DBReferenceError as error_:
@@ -189,7 +189,7 @@ def list_replicas(
     """Replicas, narrowed as asked."""
     statement = _REPLICAS.select.order_by(_R.object_id, _R.pod_id)
     if kind is not None:
-        statement = statement.join(_O, _O.id == _R.object_id).where(_O.kind == kind)
+        statement = statement.join(_OBJECTS.table, _O.id == _R.object_id).where(_O.kind == kind)
     for column, value in ((_R.pod_id, pod_id), (_R.state, state), (_R.object_id, object_id)):
         if value is not None:
             statement = statement.where(column == value)
@@ -201,8 +201,8 @@ def behind(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | 
     """The objects this pod does not have as they are wanted, in the order they came."""
     statement = (
         sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
-        .select_from(_O)
-        .outerjoin(_R, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == pod_id))
+        .select_from(_OBJECTS.table)
+        .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == pod_id))
         .where(_IS_BEHIND)
         .order_by(_O.id)
     )
@@ -218,7 +218,7 @@ def signature(db: Database) -> tuple[Any, ...]:
     """What changes whenever ``count_behind`` may, and is read from an index."""
     objects = sqlalchemy.select(
         sqlalchemy.func.count(), sqlalchemy.func.max(_O.id), sqlalchemy.func.sum(_O.generation)
-    ).select_from(_O)
+    ).select_from(_OBJECTS.table)
     rows = sqlalchemy.select(_R.pod_id, _R.state, sqlalchemy.func.count()).group_by(_R.pod_id, _R.state)
     with db.reader() as session:
         return (*session.execute(objects).one(), *sorted(map(tuple, session.execute(rows))))
@@ -227,15 +227,15 @@ def signature(db: Database) -> tuple[Any, ...]:
 def count_behind(db: Database) -> dict[str, int]:
     """How many objects each pod is behind with; the top region is no pod here."""
     counted = (
-        sqlalchemy.select(models.Pod.pod_id, sqlalchemy.func.count())
-        .select_from(models.Pod)
-        .join(_O, sqlalchemy.true())
-        .outerjoin(_R, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == models.Pod.pod_id))
-        .where(_IS_BEHIND, models.Pod.az_name != '')
-        .group_by(models.Pod.pod_id)
+        sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())
+        .select_from(Pod.__table__)
+        .join(_OBJECTS.table, sqlalchemy.true())
+        .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == _POD.pod_id))
+        .where(_IS_BEHIND, _POD.az_name != '')
+        .group_by(_POD.pod_id)
     )
     with db.reader() as session:
-        pods = session.scalars(sqlalchemy.select(models.Pod.pod_id).where(models.Pod.az_name != ''))
+        pods = session.scalars(sqlalchemy.select(_POD.pod_id).where(_POD.az_name != ''))
         counts: dict[str, int] = dict.fromkeys(pods, 0)
         counts.update((pod_id, count) for pod_id, count in session.execute(counted))
         return counts
@@ -245,7 +245,7 @@ def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, s
     """For each pod the ids it picked itself: bottom id to top id, where they differ; of every kind or of one."""
     statement: Any = (
         sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
-        .join(_O, _O.id == _R.object_id)
+        .join(_OBJECTS.table, _O.id == _R.object_id)
         .where(_R.state != 'gone', _R.bottom_id != _O.top_id)
     )
     if kind is not None:

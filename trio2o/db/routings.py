@@ -19,14 +19,16 @@ from oslo_db import exception as db_exc
 from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import models, quotas
+from trio2o.db import quotas
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import NewRouting, QuotaClaim, Routing
+from trio2o.db.records import NewRouting, Pod, QuotaClaim, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_ROUTINGS = Columns(Routing, models.Routing)
-_R = models.Routing
+_ROUTINGS = Columns(Routing)
+_TABLE = _ROUTINGS.table
+_R = _TABLE.c
+_POD = Pod.__table__.c
 _IDS_A_QUERY = 1000
 #: Columns that decide what is counted, and for whom.
 _COUNTED = frozenset({'deltas', 'project_id', 'user_id', 'state'})
@@ -40,12 +42,12 @@ _GET_MANY = _ROUTINGS.select.where(
 # server from reading all rows of the project. The order is what leads PostgreSQL to the index;
 # without it, it may read the table and hope for an early hit.
 _POD_HAS = sqlalchemy.select(
-    models.Pod.pod_id,
+    _POD.pod_id,
     sqlalchemy.select(_R.id)
     .where(
         _R.resource_type == bindparam('resource_type'),
         _R.project_id == bindparam('project_id'),
-        _R.pod_id == models.Pod.pod_id,
+        _R.pod_id == _POD.pod_id,
         _R.state != 'deleted',
     )
     .order_by(_R.created_at)
@@ -120,7 +122,7 @@ def record(
     row = _row(new, utcnow())
     try:
         with db.writer() as session:
-            is_new = insert_or_ignore(session, _R, [row])
+            is_new = insert_or_ignore(session, _TABLE, [row])
             known = _ROUTINGS.first(
                 session,
                 _GET if is_new else _GET.with_for_update(),
@@ -186,7 +188,7 @@ def _by_id(session: Session, routing_id: int) -> Routing:
 
 
 def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> bool:
-    statement = sqlalchemy.update(_R).where(_R.id == routing_id).values(**values)
+    statement = sqlalchemy.update(_TABLE).where(_R.id == routing_id).values(**values)
     return changed(session, statement) > 0
 
 
@@ -205,7 +207,7 @@ def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]], cl
     given.sort(key=lambda row: (row.resource_type, row.top_id))
     with db.writer() as session:
         # Which of them were new does not show, so what they count for is filled in like that of the others.
-        new = insert_or_ignore(session, _R, [_row(row, now) | {'deltas': None} for row in given])
+        new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
         counted = _fill(session, [row for row in given if row.deltas is not None and row.state != 'deleted'])
         in_use: Counter[quotas.Key] = Counter()
         amounts: Counter[str] = Counter()
@@ -356,7 +358,7 @@ def delete(db: Database, routing_id: int) -> bool:
         known = _ROUTINGS.first(session, _ROUTINGS.select.where(_R.id == routing_id).with_for_update())
         if known is None:
             return False
-        changed(session, sqlalchemy.delete(_R).where(_R.id == routing_id))
+        changed(session, sqlalchemy.delete(_TABLE).where(_R.id == routing_id))
         quotas.add(session, _difference(known, None))
         return True
 
@@ -440,7 +442,7 @@ def _purge(db: Database, which: Select[Any]) -> int:
     with db.writer() as session:
         ids = list(session.scalars(which))
         for start in range(0, len(ids), _IDS_A_QUERY):
-            session.execute(sqlalchemy.delete(_R).where(_R.id.in_(ids[start : start + _IDS_A_QUERY])))
+            session.execute(sqlalchemy.delete(_TABLE).where(_R.id.in_(ids[start : start + _IDS_A_QUERY])))
         return len(ids)
 
 

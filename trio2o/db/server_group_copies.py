@@ -12,29 +12,29 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
-from trio2o.db import models
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_TWINS = Columns(ServerGroupCopy, models.ServerGroupCopy)
-_T = models.ServerGroupCopy
+_COPIES = Columns(ServerGroupCopy)
+_TABLE = _COPIES.table
+_C = _TABLE.c
 _IDS_A_QUERY = 1000
 
-_UP = sqlalchemy.select(_T.bottom_id, _T.top_id, _T.state).where(
-    _T.pod_id == sqlalchemy.bindparam('pod_id'),
-    _T.bottom_id.in_(sqlalchemy.bindparam('bottom_ids', expanding=True)),
-    _T.resource_type == sqlalchemy.bindparam('resource_type'),
-    _T.bottom_id != _T.top_id,
+_UP = sqlalchemy.select(_C.bottom_id, _C.top_id, _C.state).where(
+    _C.pod_id == sqlalchemy.bindparam('pod_id'),
+    _C.bottom_id.in_(sqlalchemy.bindparam('bottom_ids', expanding=True)),
+    _C.resource_type == sqlalchemy.bindparam('resource_type'),
+    _C.bottom_id != _C.top_id,
 )
 
 
 def of(db: Database, resource_type: str, top_id: str) -> list[ServerGroupCopy]:
     """Where a resource stands, its own pod first."""
     with db.reader() as session:
-        statement = _TWINS.select.where(_T.top_id == top_id, _T.resource_type == resource_type).order_by(_T.id)
-        return sorted(_TWINS.all(session, statement), key=lambda twin: not twin.is_origin)
+        statement = _COPIES.select.where(_C.top_id == top_id, _C.resource_type == resource_type).order_by(_C.id)
+        return sorted(_COPIES.all(session, statement), key=lambda twin: not twin.is_origin)
 
 
 def top_ids(db: Database, resource_type: str, pod_id: str, bottom_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -51,8 +51,8 @@ def top_ids(db: Database, resource_type: str, pod_id: str, bottom_ids: Collectio
 def being_made(db: Database, resource_type: str, pod_id: str, now: datetime) -> set[str]:
     """Projects of which a twin is being made in a pod, whose id there is not known yet."""
     with db.reader() as session:
-        statement = sqlalchemy.select(_T.project_id).where(
-            _T.pod_id == pod_id, _T.resource_type == resource_type, _T.state == 'making', _T.busy_until > now
+        statement = sqlalchemy.select(_C.project_id).where(
+            _C.pod_id == pod_id, _C.resource_type == resource_type, _C.state == 'making', _C.busy_until > now
         )
         return set(session.scalars(statement))
 
@@ -61,10 +61,10 @@ def count(db: Database, resource_type: str, project_id: str) -> int:
     """How many twins a project has beside what they are twins of."""
     with db.reader() as session:
         statement = sqlalchemy.select(sqlalchemy.func.count()).where(
-            _T.project_id == project_id,
-            _T.resource_type == resource_type,
-            _T.bottom_id.is_not(None),
-            _T.bottom_id != _T.top_id,
+            _C.project_id == project_id,
+            _C.resource_type == resource_type,
+            _C.bottom_id.is_not(None),
+            _C.bottom_id != _C.top_id,
         )
         return session.execute(statement).scalar_one()
 
@@ -100,8 +100,8 @@ def begin(
         return twin, is_new
     # Whoever began has died: one of those that see it takes over.
     with db.writer() as session:
-        statement = sqlalchemy.update(_T).where(
-            _T.id == twin.id, _T.state == 'making', _T.busy_until == twin.busy_until
+        statement = sqlalchemy.update(_TABLE).where(
+            _C.id == twin.id, _C.state == 'making', _C.busy_until == twin.busy_until
         )
         is_mine = changed(session, statement.values(busy_until=row['busy_until'])) > 0
     return twin, is_mine
@@ -126,12 +126,12 @@ def _row(resource_type: str, top_id: str, pod_id: str, project_id: str) -> dict[
 def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]:
     try:
         with db.writer() as session:
-            is_new = insert_or_ignore(session, _T, [row]) > 0
-            twin = _TWINS.one(
+            is_new = insert_or_ignore(session, _TABLE, [row]) > 0
+            twin = _COPIES.one(
                 session,
-                _T.top_id == row['top_id'],
-                _T.resource_type == row['resource_type'],
-                _T.pod_id == row['pod_id'],
+                _C.top_id == row['top_id'],
+                _C.resource_type == row['resource_type'],
+                _C.pod_id == row['pod_id'],
             )
     except db_exc.DBReferenceError as error:
         raise NotFound('pod', row['pod_id']) from error
@@ -144,7 +144,7 @@ def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]
 def made(db: Database, twin_id: int, bottom_id: str) -> bool:
     """Record the id a pod gave a twin; false when it has to go already."""
     with db.writer() as session:
-        statement = sqlalchemy.update(_T).where(_T.id == twin_id, _T.state == 'making')
+        statement = sqlalchemy.update(_TABLE).where(_C.id == twin_id, _C.state == 'making')
         return changed(session, statement.values(bottom_id=bottom_id, state='made', busy_until=None)) > 0
 
 
@@ -152,7 +152,7 @@ def made(db: Database, twin_id: int, bottom_id: str) -> bool:
 def drop(db: Database, twin_id: int) -> bool:
     """Forget a twin that is gone."""
     with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_T).where(_T.id == twin_id)) > 0
+        return changed(session, sqlalchemy.delete(_TABLE).where(_C.id == twin_id)) > 0
 
 
 @retry_on_deadlock
@@ -162,17 +162,17 @@ def end(db: Database, resource_type: str, top_id: str) -> list[ServerGroupCopy]:
     :returns: those that a pod may still have
     """
     with db.writer() as session:
-        mine = (_T.top_id == top_id, _T.resource_type == resource_type)
-        changed(session, sqlalchemy.delete(_T).where(*mine, _T.bottom_id == _T.top_id))
-        changed(session, sqlalchemy.update(_T).where(*mine).values(state='ending'))
-        return [twin for twin in _TWINS.all(session, _TWINS.select.where(*mine)) if twin.bottom_id]
+        mine = (_C.top_id == top_id, _C.resource_type == resource_type)
+        changed(session, sqlalchemy.delete(_TABLE).where(*mine, _C.bottom_id == _C.top_id))
+        changed(session, sqlalchemy.update(_TABLE).where(*mine).values(state='ending'))
+        return [twin for twin in _COPIES.all(session, _COPIES.select.where(*mine)) if twin.bottom_id]
 
 
 def ending(db: Database, pod_id: str, limit: int = 1000) -> list[ServerGroupCopy]:
     """Twins that a pod has to lose."""
     with db.reader() as session:
-        statement = _TWINS.select.where(_T.pod_id == pod_id, _T.state == 'ending').order_by(_T.id).limit(limit)
-        return _TWINS.all(session, statement)
+        statement = _COPIES.select.where(_C.pod_id == pod_id, _C.state == 'ending').order_by(_C.id).limit(limit)
+        return _COPIES.all(session, statement)
 
 
 @retry_on_deadlock
@@ -184,22 +184,22 @@ def hold(db: Database, twin_id: int, pod_id: str, seconds: float) -> tuple[bool,
     """
     now = utcnow()
     with db.writer() as session:
-        before = session.execute(sqlalchemy.select(_T.used_in).where(_T.id == twin_id)).scalar_one_or_none()
-        is_in_use = sqlalchemy.and_(_T.used_in == pod_id, _T.users > 0, _T.busy_until > now)
+        before = session.execute(sqlalchemy.select(_C.used_in).where(_C.id == twin_id)).scalar_one_or_none()
+        is_in_use = sqlalchemy.and_(_C.used_in == pod_id, _C.users > 0, _C.busy_until > now)
         statement = (
-            sqlalchemy.update(_T)
+            sqlalchemy.update(_TABLE)
             .where(
-                _T.id == twin_id,
+                _C.id == twin_id,
                 sqlalchemy.or_(
-                    _T.used_in == pod_id, _T.used_in.is_(None), _T.users <= 0, _T.busy_until.is_(None),
-                    _T.busy_until <= now,
+                    _C.used_in == pod_id, _C.used_in.is_(None), _C.users <= 0, _C.busy_until.is_(None),
+                    _C.busy_until <= now,
                 ),
             )
             # MySQL sets one after the other and sees what it set: the count first.
             .ordered_values(
-                (_T.users, sqlalchemy.case((is_in_use, _T.users + 1), else_=1)),
-                (_T.used_in, pod_id),
-                (_T.busy_until, now + timedelta(seconds=seconds)),
+                (_C.users, sqlalchemy.case((is_in_use, _C.users + 1), else_=1)),
+                (_C.used_in, pod_id),
+                (_C.busy_until, now + timedelta(seconds=seconds)),
             )
         )  # fmt: skip
         return changed(session, statement) > 0, before
@@ -212,6 +212,6 @@ def release(db: Database, twin_id: int, pod_id: str, back_to: str | None = None)
     :param back_to: the pod it was used in before, if it turned out to be in use there still
     """
     with db.writer() as session:
-        last = sqlalchemy.case((_T.users <= 1, back_to), else_=_T.used_in) if back_to is not None else _T.used_in
-        statement = sqlalchemy.update(_T).where(_T.id == twin_id, _T.used_in == pod_id, _T.users > 0)
-        changed(session, statement.ordered_values((_T.used_in, last), (_T.users, _T.users - 1)))
+        last = sqlalchemy.case((_C.users <= 1, back_to), else_=_C.used_in) if back_to is not None else _C.used_in
+        statement = sqlalchemy.update(_TABLE).where(_C.id == twin_id, _C.used_in == pod_id, _C.users > 0)
+        changed(session, statement.ordered_values((_C.used_in, last), (_C.users, _C.users - 1)))

@@ -3,7 +3,7 @@
 
 from alembic import context
 
-from trio2o.db import models
+from trio2o.db import records
 
 connection = context.config.attributes.get('connection')
 if connection is None:
@@ -13,7 +13,7 @@ if connection is None:
     connection = Database(conf.new_config()).engine.connect()
 
 # Batches, because SQLite cannot alter a column in place.
-context.configure(connection=connection, target_metadata=models.Base.metadata, render_as_batch=True)
+context.configure(connection=connection, target_metadata=records.METADATA, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()
 connection.commit()

@@ -74,7 +74,7 @@ IMPORTERS = {
     'jinja2': ('dashboard/',),
 }
 
-# Where -> what it must not import, beyond the layers. (json in db/models.py is a column's type.)
+# Where -> what it must not import, beyond the layers. (json in db/table.py is a type of column.)
 FORBIDDEN = {
     'db/': ('orjson', 'jsonschema', 'http', 'keystonemiddleware'),
     'gateway/lists/merge.py': ('time', 'socket', 'threading'),

@@ -4,7 +4,7 @@
 import fixtures
 import testtools
 
-from trio2o.db import models
+from trio2o.db import records
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
@@ -14,7 +14,7 @@ class TestNoTables(testtools.TestCase):
         self.log = self.useFixture(fixtures.FakeLogger())
         self.cloud = self.useFixture(GatewayFixture(pods=2))
         with self.cloud.runtime.db.writer() as session:
-            models.Base.metadata.drop_all(session.connection())
+            records.METADATA.drop_all(session.connection())
 
     def test_is_an_answer(self):
         server = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id']}

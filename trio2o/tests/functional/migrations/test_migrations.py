@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every revision upwards, on every server, and the result is what the models say."""
+"""Every revision upwards, on every server, and the result is what the records declare."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from alembic import autogenerate
 from alembic.runtime import migration as alembic_migration
 
 from trio2o.cmd import manage
-from trio2o.db import migration, models, pods
+from trio2o.db import migration, pods, records
 from trio2o.db.session import Database
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 
@@ -32,13 +32,13 @@ class TestMigrations(testtools.TestCase):
             self.assertEqual(revision, migration.version(self.db))
         self.assertEqual(migration.head(), migration.version(self.db))
 
-    def test_result_is_what_the_models_say(self):
+    def test_result_is_what_the_records_declare(self):
         migration.upgrade(self.db)
         with self.db.engine.connect() as connection:
             context = alembic_migration.MigrationContext.configure(connection, opts={'compare_type': True})
-            self.assertEqual([], autogenerate.compare_metadata(context, models.Base.metadata))
+            self.assertEqual([], autogenerate.compare_metadata(context, records.METADATA))
 
-    def test_types_are_what_the_models_say(self):
+    def test_types_are_what_the_records_declare(self):
         """Alembic takes DATETIME and DATETIME(6) for the same."""
         migration.upgrade(self.db)
         inspector = sqlalchemy.inspect(self.db.engine)
@@ -49,7 +49,7 @@ class TestMigrations(testtools.TestCase):
     def _types(self, inspector):
         return {
             (table, column['name']): (repr(column['type']), column['nullable'])
-            for table in models.Base.metadata.tables
+            for table in records.METADATA.tables
             for column in inspector.get_columns(table)
         }
 

@@ -13,7 +13,8 @@ from datetime import timedelta
 import sqlalchemy
 import testtools
 
-from trio2o.db import jobs, models, pods, quotas
+from trio2o.db import jobs, pods, quotas
+from trio2o.db.records import Pod, PodStateChange, QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
@@ -89,7 +90,7 @@ class CrashCase(testtools.TestCase):
         """Let what a dead process left be old enough to be looked into."""
         long_ago = utcnow() - timedelta(hours=1)
         with self.db.writer() as session:
-            session.execute(sqlalchemy.update(models.QuotaClaim).values(created_at=long_ago, expires_at=long_ago))
+            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
 
     def settle(self):
         self.runtime.jobs.submit('settle_claims', 'all')
@@ -147,7 +148,7 @@ class TestAGateway(CrashCase):
     def expire_not_created(self):
         """As ``expire``; when the claim was made tells what may have come of it."""
         with self.db.writer() as session:
-            session.execute(sqlalchemy.update(models.QuotaClaim).values(expires_at=utcnow() - timedelta(hours=1)))
+            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1)))
 
     def test_in_a_delete(self):
         gateway = self.process('trio2o-nova-apigw', [self.port])
@@ -263,11 +264,11 @@ class TestPodsThatCannotTell(QuotaCase):
         with self.db.writer() as session:
             later = utcnow() + timedelta(seconds=1)
             session.execute(
-                sqlalchemy.update(models.Pod)
-                .where(models.Pod.pod_id == self.cloud.pod_ids['Pod2'])
+                sqlalchemy.update(Pod.__table__)
+                .where(Pod.__table__.c.pod_id == self.cloud.pod_ids['Pod2'])
                 .values(created_at=later)
             )
-            session.execute(sqlalchemy.delete(models.PodStateChange))
+            session.execute(sqlalchemy.delete(PodStateChange.__table__))
         self.cloud.runtime.registry.refresh()
         self.assertTrue(self.is_settled(claim))
         self.assertEqual({}, self.used())

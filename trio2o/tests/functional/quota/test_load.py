@@ -10,7 +10,8 @@ from datetime import timedelta
 import sqlalchemy
 import testtools
 
-from trio2o.db import migration, models, pods, quotas
+from trio2o.db import migration, pods, quotas
+from trio2o.db.records import QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.lab import servers
 from trio2o.lab.emulated.server import CloudServer
@@ -144,4 +145,4 @@ class TestLoad(testtools.TestCase):
         """Let what the dead one left be old enough to be looked into."""
         long_ago = utcnow() - timedelta(hours=1)
         with self.runtime.db.writer() as session:
-            session.execute(sqlalchemy.update(models.QuotaClaim).values(created_at=long_ago, expires_at=long_ago))
+            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))

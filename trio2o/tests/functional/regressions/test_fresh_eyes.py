@@ -6,7 +6,8 @@ import datetime
 import sqlalchemy
 import testtools
 
-from trio2o.db import models, replicas, routings
+from trio2o.db import replicas, routings
+from trio2o.db.records import Routing
 from trio2o.lab.emulated.faults import Status
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
@@ -56,7 +57,7 @@ class TestFreshEyes(testtools.TestCase):
         for kind in ('attachment', 'server', 'aggregate'):
             routings.record(db, resource_type=kind, top_id='1', pod_id=pod_id, project_id='p')
         with db.writer() as session:
-            session.execute(sqlalchemy.update(models.Routing).values(recorded_at=datetime.datetime(2020, 1, 1)))
+            session.execute(sqlalchemy.update(Routing.__table__).values(recorded_at=datetime.datetime(2020, 1, 1)))
         self.cloud.runtime.jobs.submit('purge_history', 'all')
         self.cloud.run_jobs()
         self.assertEqual({'server', 'aggregate'}, {row.resource_type for row in routings.list_(db)})

@@ -3,7 +3,10 @@
 
 import threading
 
-from trio2o.db import bindings, models
+import sqlalchemy
+
+from trio2o.db import bindings
+from trio2o.db.records import PodUsage
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
@@ -77,7 +80,7 @@ class TestFull(SchedulingTest):
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.boot()), 'the last reading counts')
         with self.cloud.runtime.db.writer() as session:
-            session.query(models.PodUsage).delete()
+            session.execute(sqlalchemy.delete(PodUsage.__table__))
         self.cloud.runtime.registry.refresh()
         self.assertEqual('Pod1', self.pod_of(self.boot()))
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each state of a pod means, cell by cell of the table in doc/source/admin/scheduling.rst."""
 
-from trio2o.db import jobs, models
-from trio2o.db.records import POD_STATES
+import sqlalchemy
+
+from trio2o.db import jobs
+from trio2o.db.records import POD_STATES, Job, JobEvent
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 from trio2o.xjob.periodic import Periodic
@@ -109,8 +111,8 @@ class TestStates(StatesTest):
     def test_periodic_jobs(self):
         for state in self.each():
             with self.cloud.runtime.db.writer() as session:
-                session.query(models.JobEvent).delete()
-                session.query(models.Job).delete()
+                session.execute(sqlalchemy.delete(JobEvent.__table__))
+                session.execute(sqlalchemy.delete(Job.__table__))
             self.cloud.lab.quiet()
             Periodic(self.cloud.conf, self.cloud.runtime).tick()
             keys = {job.resource_key for job in jobs.list_(self.cloud.runtime.db)}

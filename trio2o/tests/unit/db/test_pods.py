@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods: numbers, uniqueness, the audit of states, and that nothing of a deleted one stays."""
 
+import dataclasses
 from concurrent import futures
 
 import sqlalchemy
 
-from trio2o.db import bindings, errors, models, pod_usages, pods, replicas, routings
+from trio2o.db import bindings, errors, pod_usages, pods, replicas, routings
+from trio2o.db.records import Pod
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -38,10 +40,14 @@ class TestPods(DatabaseTest):
 
     def test_numbers_have_three_digits(self):
         with self.db.writer() as session:
-            statement = sqlalchemy.update(models.Pod).where(models.Pod.pod_id == self.pod2)
+            statement = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == self.pod2)
             session.execute(statement.values(number=pods.MAX_NUMBER))
-            for number in range(2, pods.MAX_NUMBER - 1):
-                session.add(models.Pod(pod_id=f'id-{number}', pod_name=f'x{number}', number=number, created_at=NOON))
+            like = dataclasses.asdict(pods.get(self.db, self.pod1))
+            rows = [
+                {**like, 'pod_id': f'id-{number}', 'pod_name': f'x{number}', 'number': number}
+                for number in range(2, pods.MAX_NUMBER - 1)
+            ]
+            session.execute(sqlalchemy.insert(Pod.__table__), rows)
         self.assertEqual(pods.MAX_NUMBER - 1, pods.create(self.db, pod_name='Pod3').number)
         self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod4')
 

@@ -9,40 +9,44 @@ import sqlalchemy
 import testtools
 from oslo_db import exception as db_exc
 
-from trio2o.db import models, pods, routings
+from trio2o.db import pods, routings
+from trio2o.db.records import Pod, PodUsage
 from trio2o.db.session import Database, retry_on_deadlock
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
-from trio2o.tests.unit.db.base import DatabaseTest
+from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
-_WRITER = """
-import sys
+_OPEN = """
+import sys, time
+import sqlalchemy
 from trio2o.db import pods
+from trio2o.db.records import Pod
 from trio2o.db.session import Database
 from trio2o.tests.fixtures.database import config
+endpoints = sqlalchemy.select(Pod.__table__.c.endpoints).where(Pod.__table__.c.pod_id == sys.argv[2])
+change = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == sys.argv[2])
 db = Database(config(sys.argv[1], '.'))
-for i in range(200):
-    with db.writer() as session:
-        pod = session.get(pods.models.Pod, sys.argv[2], with_for_update=True)
-        pod.endpoints = {'count': pod.endpoints['count'] + 1}
 """
 
-_GREEN = """
+_WRITER = f"""
+{_OPEN}
+for i in range(200):
+    with db.writer() as session:
+        count = session.scalar(endpoints.with_for_update())['count']
+        session.execute(change.values(endpoints={{'count': count + 1}}))
+"""
+
+_GREEN = f"""
 import eventlet
 eventlet.monkey_patch()
-import sys, time
-from trio2o.db import pods
-from trio2o.db.session import Database
-from trio2o.tests.fixtures.database import config
-db = Database(config(sys.argv[1], '.'))
+{_OPEN}
 other = Database(config(sys.argv[1], '.'))
 
 def write(db):
     for i in range(20):
         with db.writer() as session:
-            pod = session.get(pods.models.Pod, sys.argv[2])
-            count = pod.endpoints['count']
+            count = session.scalar(endpoints)['count']
             eventlet.sleep(0)
-            pod.endpoints = {'count': count + 1}
+            session.execute(change.values(endpoints={{'count': count + 1}}))
         pods.get(db, sys.argv[2])
 
 began = time.monotonic()
@@ -89,14 +93,8 @@ class TestSqlite(DatabaseTest):
     def test_foreign_keys_hold(self):
         def insert():
             with self.db.writer() as session:
-                session.add(
-                    models.PodUsage(
-                        pod_id='nowhere',
-                        service='compute',
-                        data={},
-                        collected_at=models.datetime(2026, 1, 1),
-                    )
-                )
+                row = {'pod_id': 'nowhere', 'service': 'compute', 'data': {}, 'collected_at': NOON}
+                session.execute(sqlalchemy.insert(PodUsage.__table__), row)
 
         self.assertRaises(db_exc.DBReferenceError, insert)
 
@@ -108,9 +106,12 @@ class TestTransactions(DatabaseTest):
 
         @retry_on_deadlock
         def add(_):
+            is_pod1 = Pod.__table__.c.pod_id == self.pod1
             with self.db.writer() as session:
-                pod = session.get(models.Pod, self.pod1, with_for_update=True)
-                pod.endpoints = {'count': pod.endpoints['count'] + 1}
+                endpoints = sqlalchemy.select(Pod.__table__.c.endpoints).where(is_pod1)
+                count = session.scalar(endpoints.with_for_update())['count']
+                change = sqlalchemy.update(Pod.__table__).where(is_pod1)
+                session.execute(change.values(endpoints={'count': count + 1}))
 
         with futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(add, range(80)))
@@ -119,7 +120,7 @@ class TestTransactions(DatabaseTest):
     def test_an_exception_rolls_back(self):
         def fail():
             with self.db.writer() as session:
-                session.execute(sqlalchemy.delete(models.Pod))
+                session.execute(sqlalchemy.delete(Pod.__table__))
                 raise KeyError
 
         self.assertRaises(KeyError, fail)
