@@ -20,6 +20,8 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
+from trio2o import compat
+
 if TYPE_CHECKING:
     from oslo_context import context
 
@@ -111,15 +113,13 @@ class Executor:
 
 def _as_part_of(request: context.RequestContext | None, function: Callable[..., Any], *args: Any) -> Any:
     """Run a function in a thread whose log lines then carry the id of the request it is for."""
-    from oslo_context import context
-
     if request is None:
         return function(*args)
     request.update_store()
     try:
         return function(*args)
     finally:
-        del context._request_store.context
+        compat.clear_current_context()
 
 
 class Deadline:

@@ -9,6 +9,8 @@ from typing import Any
 
 from oslo_context import context
 
+from trio2o import compat
+
 
 class RequestContext(context.RequestContext):
     """The caller of one request, with the tokens that travel on to the pods.
@@ -57,16 +59,10 @@ def working_for(request_id: str | None) -> Iterator[RequestContext]:
     try:
         yield RequestContext(request_id=request_id)
     finally:
-        forget()
+        compat.clear_current_context()
 
 
 def current_request_id() -> str | None:
     """The id of the request that this thread works for, if it does for one."""
     current = context.get_current()
     return current.request_id if current is not None else None
-
-
-def forget() -> None:
-    """Have this thread work for no request."""
-    if context.get_current() is not None:
-        del context._request_store.context

@@ -7,7 +7,6 @@ so neither a broker that is away nor one that is slow holds anybody up.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import queue
 import threading
@@ -16,6 +15,8 @@ from typing import Any, Protocol
 import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import opts as messaging_opts
+
+from trio2o import compat
 
 LOG = logging.getLogger(__name__)
 
@@ -26,9 +27,6 @@ VERSION = '1.0'
 IN_PROCESS = 'fake://'
 
 _PENDING = 1000
-
-#: Module of oslo.messaging -> its group of options, in a list of the same name.
-_GLOBAL = {'_metrics': 'oslo_messaging_metrics', '_tracing': 'oslo_messaging_tracing'}
 
 
 class HasId(Protocol):
@@ -49,22 +47,13 @@ def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
     for group, options in messaging_opts.list_opts():
         if group is None:
             conf.register_opts(options)
-    _register_global(conf)
+    for group, options in compat.messaging_options():
+        conf.register_opts(options, group=group)
     default = next(
         opt.default for _group, options in messaging_opts.list_opts() for opt in options if opt.dest == 'transport_url'
     )
     url = conf.transport_url
     return oslo_messaging.get_rpc_transport(conf, IN_PROCESS if url == default else None)
-
-
-def _register_global(conf: cfg.ConfigOpts) -> None:
-    """Register what oslo.messaging registers with the global configuration alone, and reads from ours."""
-    for module, group in _GLOBAL.items():
-        try:
-            options = getattr(importlib.import_module(f'oslo_messaging.{module}.client'), group)
-        except (ImportError, AttributeError):
-            continue  # not in this release
-        conf.register_opts(options, group=group)
 
 
 def get_server(conf: cfg.ConfigOpts, name: str, endpoint: Endpoint) -> Any:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What handlers work with: made once when a service starts, carried by every call; and a service made of it."""
+"""What handlers work with: made once when a service starts, and carried by every call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +23,18 @@ from trio2o.quota.claims import Quota
 from trio2o.replication.replicator import Replicator
 from trio2o.routing.locator import Locator
 from trio2o.scheduler.manager import Scheduler
-from trio2o.web.app import build_app
 from trio2o.web.microversion import VersionRange
 from trio2o.web.service import Service
 
 
 @dataclass(frozen=True)
 class Runtime:
+    """Everything that is made once and shared by all requests of a process.
+
+    :ivar identity_transport: a ``requests`` adapter that all requests to Keystone go through; None: the network.
+        Only tests give one
+    """
+
     conf: cfg.ConfigOpts
     db: Database
     identity: Identity
@@ -45,6 +49,7 @@ class Runtime:
     figures: Figures
     image_snapshots: ImageSnapshots
     compute_hosts: ComputeHosts
+    identity_transport: Any = None
 
     def versions(self, service: Service) -> VersionRange | None:
         """The microversions a service can promise now, over all pods; None for a service without microversions."""
@@ -58,20 +63,21 @@ def build_runtime(
     *,
     db: Database | None = None,
     transport: Transport | None = None,
-    http_adapter: Any = None,
+    identity_transport: Any = None,
     notify: Any = None,
 ) -> Runtime:
-    """Make everything that a service needs beyond HTTP.
+    """Make what a process needs beside its HTTP services.
 
-    :param transport: stands in for the network towards pods; :param http_adapter: for keystoneauth
-    :param notify: tells the workers of a new job; None: they find it by themselves
+    :param transport: used for calls to pods; None: connection pools
+    :param identity_transport: see ``Runtime``
+    :param notify: notifies the workers of a new job; None: they find it with their next scan
     """
     db = db or Database(conf)
     registry = Registry(conf, db)
     breakers = Breakers(conf.pods.breaker_failures, conf.pods.breaker_seconds)
     client = PodClient(conf, transport or PooledTransport(conf), breakers)
     executor = Executor(conf.pods.fanout_size)
-    identity = Identity(conf, http_adapter)
+    identity = Identity(conf, identity_transport)
     jobs = JobQueue(conf, db, notify)
     return Runtime(
         conf=conf,
@@ -88,14 +94,5 @@ def build_runtime(
         figures=Figures(conf, db, registry),
         image_snapshots=ImageSnapshots(),
         compute_hosts=ComputeHosts(db),
+        identity_transport=identity_transport,
     )
-
-
-def build_service(
-    service: Service, conf: cfg.ConfigOpts, runtime: Runtime, http_adapter: Any = None
-) -> Callable[..., Any]:
-    """Build the application.
-
-    :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
-    """
-    return build_app(service, conf, runtime, lambda: runtime.versions(service), http_adapter)

@@ -30,7 +30,8 @@ from trio2o.db.records import NewRouting
 from trio2o.db.session import Database, utcnow
 from trio2o.lab.emulated.transport import WSGITransport
 from trio2o.lab.ports import free_ports
-from trio2o.runtime import build_runtime, build_service
+from trio2o.runtime import build_runtime
+from trio2o.web.app import build_app
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -107,7 +108,7 @@ class Gateway:
     def _register(self, conf: Any) -> dict[str, str]:
         """Register the pods as an operator does, and say that what they held is known."""
         runtime = build_runtime(conf, db=self.db)
-        admin = WSGITransport({'api.bench': build_service(api.SERVICE, conf, runtime)})
+        admin = WSGITransport({'api.bench': build_app(api.SERVICE, runtime)})
         headers = [('X-Auth-Token', self._cloud['tokens']['admin']), ('Content-Type', 'application/json')]
         found = {}
         for number, name in enumerate(self._cloud['pods'], 1):
@@ -131,7 +132,7 @@ class Gateway:
     def statements(self, case: Case) -> int:
         """How many statements the database gets for one request, when everything else is warm."""
         runtime = build_runtime(trio2o_conf.new_config(files=[self.config]), db=self.db)
-        app = WSGITransport({'compute.bench': build_service(nova_apigw.SERVICE, runtime.conf, runtime)})
+        app = WSGITransport({'compute.bench': build_app(nova_apigw.SERVICE, runtime)})
         headers = [('X-Auth-Token', self._cloud['tokens'][case.token]), ('Content-Type', 'application/json')]
         seen: list[str] = []
 

@@ -29,7 +29,8 @@ from oslo_service import systemd
 from trio2o import concurrency, gc_tuning, metrics, version
 from trio2o import conf as trio2o_conf
 from trio2o.conf import files as conf_files
-from trio2o.runtime import Runtime, build_service
+from trio2o.runtime import Runtime
+from trio2o.web.app import build_app
 from trio2o.web.middleware.access_log import AccessLog
 
 LOG = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Listener:
         options = conf[self.name]
         return concurrency.WSGIServer(
             self.sock,
-            AccessLog(build_service(service, conf, runtime)),
+            AccessLog(build_app(service, runtime)),
             threads=options.threads,
             keepalive=options.keepalive_timeout,
             timeout=GRACE_SECONDS,

@@ -22,6 +22,7 @@ from trio2o.db.session import utcnow
 from trio2o.pods.health_check import Limits, PodHealth, Watch, look
 from trio2o.pods.identity import Login
 from trio2o.web.numbers import parse_number
+from trio2o.web.request_state import RequestState
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -70,11 +71,11 @@ class Visit:
 
     @property
     def is_secure(self) -> bool:
-        return str(self.environ['trio2o.base_url']).startswith('https:')
+        return RequestState.of(self.environ).base_url.startswith('https:')
 
     @property
     def root(self) -> str:
-        return urlsplit(self.environ['trio2o.base_url']).path.rstrip('/') + PREFIX
+        return urlsplit(RequestState.of(self.environ).base_url).path.rstrip('/') + PREFIX
 
     def cookie(self, name: str, value: str) -> tuple[str, str]:
         return session.cookie(name, value, self.root, self.is_secure)
@@ -402,7 +403,7 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str] | None:
         return None
 
 
-def _is_from_here(environ: Mapping[str, Any]) -> bool:
+def _is_from_here(environ: dict[str, Any]) -> bool:
     """Whether a form was on one of our pages, as far as the browser tells; older ones name but the origin."""
     site = environ.get('HTTP_SEC_FETCH_SITE')
     if site is not None:
@@ -411,7 +412,7 @@ def _is_from_here(environ: Mapping[str, Any]) -> bool:
     if origin is None:
         return True
     # Proxies may ask us under another name than browsers ask them.
-    ours = {environ.get('HTTP_HOST', ''), urlsplit(environ['trio2o.base_url']).netloc} - {''}
+    ours = {environ.get('HTTP_HOST', ''), urlsplit(RequestState.of(environ).base_url).netloc} - {''}
     try:
         return urlsplit(origin).netloc in ours
     except ValueError:

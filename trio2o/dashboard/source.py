@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from trio2o.web.call import parse_json
+from trio2o.web.request_state import KEY, RequestState
 
 Json = dict[str, Any]
 
@@ -21,7 +22,6 @@ _KEPT = (
     'SERVER_PORT',
     'SERVER_PROTOCOL',
     'openstack.request_id',
-    'trio2o.base_url',
     'wsgi.errors',
     'wsgi.multiprocess',
     'wsgi.multithread',
@@ -57,9 +57,10 @@ class Source:
     :ivar user: name of the user, once something was asked for; ``project`` likewise
     """
 
-    def __init__(self, api: Callable[..., Any], environ: Mapping[str, Any], token: str) -> None:
+    def __init__(self, api: Callable[..., Any], environ: dict[str, Any], token: str) -> None:
         self._api = api
         self._environ = {name: environ[name] for name in _KEPT if name in environ}
+        self._base_url = RequestState.of(environ).base_url
         self._token = token
         self.user = ''
         self.project = ''
@@ -77,6 +78,7 @@ class Source:
             'HTTP_ACCEPT': 'application/json',
             'HTTP_X_AUTH_TOKEN': self._token,
             'wsgi.input': io.BytesIO(),
+            KEY: RequestState(base_url=self._base_url),
         }
         status: list[int] = []
 

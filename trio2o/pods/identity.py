@@ -43,10 +43,10 @@ class Login:
 class Identity:
     """The service user of ``[service_auth]``."""
 
-    def __init__(self, conf: cfg.ConfigOpts, http_adapter: Any = None) -> None:
-        """:param http_adapter: a ``requests`` adapter that stands in for the network"""
+    def __init__(self, conf: cfg.ConfigOpts, transport: Any = None) -> None:
+        """:param transport: a ``requests`` adapter used in place of the network"""
         self._conf = conf
-        self._http_adapter = http_adapter
+        self._transport = transport
         self._session: ks_session.Session | None = None
 
     @property
@@ -57,8 +57,8 @@ class Identity:
             session = loading.load_session_from_conf_options(self._conf, group, auth=auth)
             if session.timeout is None:
                 session.timeout = self._conf.pods.read_timeout
-            if self._http_adapter is not None:
-                session.mount('http://', self._http_adapter)
+            if self._transport is not None:
+                session.mount('http://', self._transport)
             self._session = session
         return self._session
 
@@ -94,8 +94,8 @@ class Identity:
             **scope,
         )
         theirs = ks_session.Session(verify=ours.verify, cert=ours.cert, timeout=ours.timeout)
-        if self._http_adapter is not None:
-            theirs.mount('http://', self._http_adapter)
+        if self._transport is not None:
+            theirs.mount('http://', self._transport)
         try:
             return str(auth.get_access(theirs).auth_token)
         except (exceptions.Unauthorized, exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound) as error:

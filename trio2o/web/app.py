@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTTP service as a WSGI application.
 
-The way in, outermost first, and why in this order:
+The layers a request passes, outermost first, and why in this order (``AccessLog``, the very first, is added by what
+serves the application):
 
-1. ``Counted``: so that every answer counts, those of the layers below as well.
-2. ``FaultWrapper``: so that nothing, not even a fault in the layers below, reaches a client as a traceback.
-3. oslo.middleware's ``HTTPProxyToWSGI``: before anybody reads scheme or host, which links are made of.
-4. ``RequestId``: so that every answer, refusals included, carries an id.
-5. ``Front``: version documents, health and metrics need no token; monitoring must work without Keystone.
-6. ``BodyLimit``: before anybody reads a body.
+1. ``RequestMetrics``: so that every answer counts, whichever layer gives it.
+2. ``RequestId``: so that every answer carries an id, those to faults included.
+3. ``FaultWrapper``: makes the answer of whatever the layers below raise; nothing else does.
+4. oslo.middleware's ``HTTPProxyToWSGI``: before any layer reads scheme or host, which links are made of.
+5. ``PublicPaths``: version documents, health and metrics need no token; monitoring must work without Keystone.
+6. ``BodyLimit``: before any layer reads a body.
 7. ``AuthToken``: keystonemiddleware.
-8. pecan and the operation table.
+8. pecan with ``Dispatcher``: the operation table, microversions, policy, and then the handler of the row.
+
+What a layer finds out for another one is in ``RequestState``.
 """
 
 from __future__ import annotations
@@ -18,31 +21,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from oslo_config import cfg
+from oslo_middleware.http_proxy_to_wsgi import HTTPProxyToWSGI
 
-from trio2o.web import dispatch, faults, policies
-from trio2o.web.middleware import auth_token, layers, public_paths, request_metrics
+from trio2o.web import dispatch
+from trio2o.web.middleware.auth_token import AuthToken
+from trio2o.web.middleware.body_limit import BodyLimit
+from trio2o.web.middleware.fault_wrapper import FaultWrapper
+from trio2o.web.middleware.public_paths import PublicPaths
+from trio2o.web.middleware.request_id import RequestId
+from trio2o.web.middleware.request_metrics import RequestMetrics
+from trio2o.web.policies import Policies
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
-    from trio2o.web.dispatch import Versions
     from trio2o.web.service import Service
 
 
-def build_app(
-    service: Service, conf: cfg.ConfigOpts, runtime: Runtime, versions: Versions, http_adapter: Any = None
-) -> Callable[..., Any]:
-    """Build the service's application.
-
-    :param runtime: what the service's handlers need; handed to them with every call; here only for its figures
-    :param versions: gives the microversions that can be promised now
-    :param http_adapter: a ``requests`` adapter that stands in for the network towards Keystone
-    """
-    dispatcher = dispatch.Dispatcher(service, policies.Policies(conf, service), versions, runtime)
-    app: Any = dispatch.make_app(dispatcher)
-    app = auth_token.AuthToken(app, conf, http_adapter)
-    app = layers.BodyLimit(app, conf)
-    app = public_paths.Front(app, service, conf, versions, runtime)
-    app = layers.RequestId(app, service.compat_request_id)
-    app = layers.proxy_headers(app, conf)
-    return request_metrics.Counted(faults.FaultWrapper(app, service), service.name)
+def build_app(service: Service, runtime: Runtime) -> Callable[..., Any]:
+    """Build the WSGI application of a service."""
+    conf = runtime.conf
+    app: Any = dispatch.make_app(dispatch.Dispatcher(service, Policies(conf, service), runtime))
+    app = AuthToken(app, conf, runtime.identity_transport)
+    app = BodyLimit(app, conf)
+    app = PublicPaths(app, service, runtime)
+    proxied = HTTPProxyToWSGI(app, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        # Otherwise it changes nothing, and makes a webob request and response for that.
+        app = proxied
+    app = FaultWrapper(app, service)
+    app = RequestId(app, service.compat_request_id)
+    return RequestMetrics(app, service.name)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from http.client import responses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -93,6 +95,27 @@ class Answer:
     @classmethod
     def of(cls, document: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> Answer:
         return cls(status, [JSON, *(headers or [])], dump_json(document))
+
+    @property
+    def status_line(self) -> str:
+        return f'{self.status} {responses.get(self.status, "Unknown")}'
+
+    @property
+    def headers_to_send(self) -> list[tuple[str, str]]:
+        """The headers with the length of the body, which an answer 204 without a body does not have."""
+        headers = [(name, value) for name, value in self.headers if name.lower() != 'content-length']
+        if self.status != 204 or self.body:
+            headers.append(('Content-Length', str(len(self.body))))
+        return headers
+
+    def body_to_send(self, environ: dict[str, Any]) -> list[bytes]:
+        """The body as WSGI wants it; a HEAD request gets none."""
+        return [] if environ['REQUEST_METHOD'] == 'HEAD' else [self.body]
+
+    def send(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer a WSGI request."""
+        start_response(self.status_line, self.headers_to_send)
+        return self.body_to_send(environ)
 
     @property
     def is_ok(self) -> bool:

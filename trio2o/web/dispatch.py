@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from http.client import responses
 from typing import TYPE_CHECKING, Any
 
 import pecan
@@ -20,13 +19,13 @@ from pecan.core import ExplicitPecan
 
 from trio2o import exception
 from trio2o.context import RequestContext
-from trio2o.web import faults, microversion, pod_failures
+from trio2o.web import microversion, pod_failures
 from trio2o.web.call import Answer, Call, parse_json
-from trio2o.web.middleware import request_metrics
+from trio2o.web.request_state import RequestState
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
-    from trio2o.web.microversion import Version, VersionRange
+    from trio2o.web.microversion import Version
     from trio2o.web.operations import Operation
     from trio2o.web.policies import Policies
     from trio2o.web.service import Service
@@ -38,34 +37,39 @@ _PIECE = 65536
 
 _CUT_SHORT = 'The request body could not be read to its end.'
 
-Versions = Callable[[], 'VersionRange | None']
-
 
 class Dispatcher:
     """Turns a request into a ``Call``, runs its row, and turns what comes back into a response."""
 
-    def __init__(self, service: Service, policies: Policies, versions: Versions, runtime: Runtime) -> None:
-        """:param versions: gives the range the service can promise now, over all pods"""
+    def __init__(self, service: Service, policies: Policies, runtime: Runtime) -> None:
         self._service = service
         self._policies = policies
-        self._versions = versions
         self._runtime = runtime
 
     def __call__(self, request: webob.Request) -> webob.Response:
-        accept = request.headers.get('Accept', '')
-        answer = faults.guarded(self._service, accept, lambda seen: self._answer(request, seen))
-        return _response(answer, has_body=request.environ['REQUEST_METHOD'] != 'HEAD')
+        """Answer a request.
 
-    def _answer(self, request: webob.Request, seen: faults.Seen) -> Answer:
+        :raises Trio2oException: ``FaultWrapper`` makes an answer of it
+        """
+        answer = self._answer(request)
+        return webob.Response(
+            status=answer.status_line,
+            headerlist=answer.headers_to_send,
+            app_iter=answer.body_to_send(request.environ),
+        )
+
+    def _answer(self, request: webob.Request) -> Answer:
         if request.environ['REQUEST_METHOD'] == 'OPTIONS' and self._service.follows_http:
             return self._options(request)
-        call = self._call(request, seen)
+        call = self._call(request)
         self._policies.check(call.operation, call.context)
         return call.operation.handler(call)
 
-    def _call(self, request: webob.Request, seen: faults.Seen) -> Call:
+    def _call(self, request: webob.Request) -> Call:
         service = self._service
         environ = request.environ
+        state = RequestState.of(environ)
+        headers = _headers(environ)
         prefix, path, ignores_versions = self._split_prefix(_raw_path(environ))
         if service.has_json_suffix:
             path = path.removesuffix('.json')
@@ -73,8 +77,8 @@ class Dispatcher:
         body = _read_body(request)
         method = environ['REQUEST_METHOD']
         operation, params = self._match(method, rest, body)
-        environ[request_metrics.OPERATION] = operation.name
-        version = seen.version = None if ignores_versions else self._negotiate(request)
+        state.operation = operation.name
+        version = state.version = None if ignores_versions else self._negotiate(headers)
         context = RequestContext.from_wsgi(environ)
         if project_id is not None:
             if project_id != context.project_id:
@@ -91,9 +95,9 @@ class Dispatcher:
             method=method,
             path=rest,
             prefix=prefix,
-            base_url=environ['trio2o.base_url'],
+            base_url=state.base_url,
             query_string=environ.get('QUERY_STRING', ''),
-            headers=_headers(environ),
+            headers=headers,
             body=body,
             version=version,
             params=params,
@@ -146,13 +150,13 @@ class Dispatcher:
                 return first, '/' + rest
         return None, path
 
-    def _negotiate(self, request: webob.Request) -> Version | None:
+    def _negotiate(self, headers: dict[str, str]) -> Version | None:
         if not self._service.version_name:
             return None
-        supported = self._versions()
+        supported = self._runtime.versions(self._service)
         if supported is None:
             raise pod_failures.cloud_unreachable()
-        return microversion.negotiate(self._service, _headers(request.environ), supported)
+        return microversion.negotiate(self._service, headers, supported)
 
     def _malformed_url(self, project_id: str, context: RequestContext) -> str:
         return self._service.malformed_url.format(url=project_id, token=context.project_id)
@@ -208,16 +212,13 @@ def _raw_path(environ: dict[str, Any]) -> str:
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
     """Request headers by lower-case name."""
-    headers: dict[str, str] | None = environ.get('trio2o.headers')
-    if headers is None:
-        headers = {
-            key[5:].replace('_', '-').lower(): value
-            for key, value in environ.items()
-            if key.startswith('HTTP_') and isinstance(value, str)
-        }
-        if environ.get('CONTENT_TYPE'):
-            headers['content-type'] = environ['CONTENT_TYPE']
-        environ['trio2o.headers'] = headers
+    headers = {
+        key[5:].replace('_', '-').lower(): value
+        for key, value in environ.items()
+        if key.startswith('HTTP_') and isinstance(value, str)
+    }
+    if environ.get('CONTENT_TYPE'):
+        headers['content-type'] = environ['CONTENT_TYPE']
     return headers
 
 
@@ -251,15 +252,3 @@ def _action_of(body: bytes) -> str | None:
     if isinstance(document, dict) and len(document) == 1:
         return str(next(iter(document)))
     return None
-
-
-def _response(answer: Answer, has_body: bool = True) -> webob.Response:
-    headers = [(name, value) for name, value in answer.headers if name.lower() != 'content-length']
-    if answer.status != 204 or answer.body:
-        headers.append(('Content-Length', str(len(answer.body))))
-    response = webob.Response(
-        status=f'{answer.status} {responses.get(answer.status, "Unknown")}',
-        headerlist=headers,
-        app_iter=[answer.body] if has_body else [],
-    )
-    return response

@@ -8,8 +8,6 @@ webob's own 404 as in both.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import webob
@@ -27,27 +25,13 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-SURPRISE = 'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
+UNEXPECTED = (
+    'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
+)
 POD_FAILED = 'The service is temporarily unavailable for this resource. Please try again later.'
 
 
-@dataclass
-class Seen:
-    """What is known of a request when it fails: its answer names the version it was for."""
-
-    version: Version | None = None
-
-
-def guarded(service: Service, accept: str, work: Callable[[Seen], Answer]) -> Answer:
-    """Do the work of a request; what it raises becomes the answer."""
-    seen = Seen()
-    try:
-        return work(seen)
-    except Exception as error:
-        return answer(service, error, seen.version, accept)
-
-
-AWAY = 'The service is temporarily unavailable. Please try again later.'
+DATABASE_AWAY = 'The service is temporarily unavailable. Please try again later.'
 
 
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
@@ -61,11 +45,11 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBConnectionError):
         LOG.error('the database does not answer: %s', error)
-        code, message = 503, AWAY
+        code, message = 503, DATABASE_AWAY
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBNonExistentTable):
         LOG.error('the database has no table %s: run trio2o-db-manage db_sync', error.table)
-        code, message = 503, AWAY
+        code, message = 503, DATABASE_AWAY
         headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
         code, message = error.code, error.message
@@ -74,7 +58,7 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
             headers += [('Vary', name) for name in error.headers if name != 'Vary']
     else:
         LOG.exception('Unexpected error')
-        code, message = 500, SURPRISE
+        code, message = 500, UNEXPECTED
     if version is not None and not isinstance(error, exception.NotAcceptable):
         headers += microversion.response_headers(service, version)
     return fault(code, message, headers)
@@ -96,22 +80,3 @@ def _webob_not_found(error: exception.RouteNotFound, accept: str) -> Answer:
     request = webob.Request.blank('/', environ={'HTTP_ACCEPT': accept})
     found = request.get_response(webob.exc.HTTPNotFound(explanation=error.message))
     return Answer(404, [('Content-Type', found.headers['Content-Type'])], found.body)
-
-
-class FaultWrapper:
-    """Outermost guard: whatever escapes the layers below is a 500 in the service's form."""
-
-    def __init__(self, app: Callable[..., Any], service: Service) -> None:
-        self._app = app
-        self._service = service
-
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        try:
-            return self._app(environ, start_response)
-        except Exception as error:
-            result = answer(self._service, error, None)
-            start_response(
-                f'{result.status} Internal Server Error',
-                [*result.headers, ('Content-Length', str(len(result.body)))],
-            )
-            return [result.body]

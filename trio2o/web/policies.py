@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterable
 
 from oslo_config import cfg
-from oslo_policy import _checks, policy
+from oslo_policy import policy
 
-from trio2o import exception
+from trio2o import compat, exception
 from trio2o.context import RequestContext
 from trio2o.web.operations import ADMIN, ANY, READER, Operation
 from trio2o.web.service import Service
@@ -59,7 +59,7 @@ class Policies:
             self._enforcer.load_rules()
             self._loaded_at = now
         name = self._names[operation.name]
-        if isinstance(self._enforcer.rules[name], _checks.TrueCheck):
+        if compat.allows_everybody(self._enforcer.rules[name]):
             return
         target = {'project_id': context.project_id, 'user_id': context.user_id}
         if not self._enforcer.enforce(name, target, context.to_policy_values()):

@@ -27,7 +27,8 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     from trio2o import conf as trio2o_conf
     from trio2o import rpc, version
     from trio2o.conf import files
-    from trio2o.runtime import build_runtime, build_service
+    from trio2o.runtime import build_runtime
+    from trio2o.web.app import build_app
     from trio2o.web.middleware.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
@@ -37,7 +38,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
         conf.set_default('log_file', f'{prog}.log')
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
-    application = AccessLog(build_service(service, conf, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
+    application = AccessLog(build_app(service, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
     gc_tuning.settle()
     return application
 

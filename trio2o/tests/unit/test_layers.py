@@ -20,6 +20,7 @@ PACKAGE = 'trio2o'
 # Lowest first. A module may import modules of the layers before its own. A module of a package that needs a layer
 # of its own is named with its path.
 LAYERS = (
+    {'compat'},
     {
         'context',
         'exception',
@@ -83,7 +84,7 @@ FORBIDDEN = {
 }
 
 # Where a surprise may be caught whole: the fault wrapper, the job runner, the fan-out.
-CATCH_ALL = ('web/faults.py', 'xjob/manager.py', 'pods/fanout.py')
+CATCH_ALL = ('web/middleware/fault_wrapper.py', 'xjob/manager.py', 'pods/fanout.py')
 
 OPTION_CLASS = re.compile(r'^\w*Opt$')
 SERVICE_NAME = re.compile(r'nova|cinder', re.IGNORECASE)

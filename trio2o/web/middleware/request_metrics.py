@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what a service answers and how long it takes, by the row that was matched."""
+"""Metrics of requests: how many were answered and how long that took, by operation."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from trio2o import metrics
-
-#: Where the controller, and who else answers, leaves the operation's name. Empty: not to be counted.
-OPERATION = 'trio2o.operation'
-
-#: What was refused before a row was looked for, or has none.
-NONE = 'none'
+from trio2o.web.request_state import RequestState
 
 
-class Counted:
-    """WSGI middleware, the outermost: what the others answer counts as well."""
+class RequestMetrics:
+    """WSGI middleware, the outermost one, so that answers of all the others count as well."""
 
     def __init__(self, app: Callable[..., Any], service: str) -> None:
         self._app = app
@@ -32,8 +27,8 @@ class Counted:
             return start_response(line, headers, *args)
 
         started = time.perf_counter()
+        state = RequestState.of(environ)
         result = self._app(environ, note)
-        operation = environ.get(OPERATION, NONE)
-        if operation:
-            metrics.request_answered(self._service, operation, status, time.perf_counter() - started)
+        if state.operation is not None:
+            metrics.request_answered(self._service, state.operation, status, time.perf_counter() - started)
         return result

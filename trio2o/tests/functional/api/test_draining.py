@@ -118,7 +118,7 @@ class TestOtherProcesses(DrainingCase):
         from trio2o.nova_apigw import SERVICE
 
         runtime = build_runtime(
-            self.cloud.conf, transport=self.cloud.lab.transport(), http_adapter=self.cloud.lab.adapter()
+            self.cloud.conf, transport=self.cloud.lab.transport(), identity_transport=self.cloud.lab.adapter()
         )
         self.addCleanup(runtime.db.dispose)
         self.addCleanup(runtime.executor.shutdown)

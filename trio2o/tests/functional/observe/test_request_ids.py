@@ -8,6 +8,7 @@ import fixtures
 import testtools
 from oslo_log import formatters
 
+from trio2o import compat
 from trio2o import context as trio2o_context
 from trio2o.concurrency import Executor
 from trio2o.context import RequestContext
@@ -64,7 +65,7 @@ class RequestIdTestCase(testtools.TestCase):
         self.cloud.run_jobs()
         self.cloud.lab.quiet()
         self.log = self.useFixture(Log(self.cloud.conf))
-        self.addCleanup(trio2o_context.forget)
+        self.addCleanup(compat.clear_current_context)
 
     def told(self, name, service='nova'):
         """The ids that a pod was told, by path."""
@@ -108,7 +109,7 @@ class TestInLogs(RequestIdTestCase):
         self.addCleanup(executor.shutdown)
         RequestContext(request_id='req-one')
         self.assertEqual('req-one', executor.submit(trio2o_context.current_request_id).result())
-        trio2o_context.forget()
+        compat.clear_current_context()
         self.assertIsNone(executor.submit(trio2o_context.current_request_id).result())
 
     def test_a_thread_forgets_its_last_request(self):

@@ -112,7 +112,9 @@ class TestNoValidHost(RescheduleTest):
         self.assertEqual([bottom_id], [each['instance'] for each in stored])
 
     def test_other_process_finds_rescheduled_server(self):
-        other = build_runtime(self.cloud.conf, transport=self.cloud.transport, http_adapter=self.cloud.lab.adapter())
+        other = build_runtime(
+            self.cloud.conf, transport=self.cloud.transport, identity_transport=self.cloud.lab.adapter()
+        )
         self.addCleanup(other.db.dispose)
         self.addCleanup(other.executor.shutdown)
         app = self.cloud.build(SERVICE, other)

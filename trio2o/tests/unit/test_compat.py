@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The private parts of libraries that Trio2o uses are in the installed releases, and do what they are used for."""
+
+import testtools
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_context import context
+from oslo_policy import policy
+
+from trio2o import compat
+from trio2o.conf import new_config
+
+
+class TestContext(testtools.TestCase):
+    def test_cleared_context_is_none(self):
+        context.RequestContext(request_id='req-one')
+        compat.clear_current_context()
+        self.assertIsNone(context.get_current())
+
+    def test_clearing_twice_is_no_error(self):
+        compat.clear_current_context()
+        compat.clear_current_context()
+
+
+class TestIdentityHeaders(testtools.TestCase):
+    def test_headers_that_policies_read_are_named(self):
+        names = compat.identity_headers()
+        for name in ('X-User-Id', 'X-Project-Id', 'X-Roles', 'X-Service-Roles', 'X-Identity-Status'):
+            self.assertIn(name, names)
+        self.assertIn('openstack-system-scope', [name.lower() for name in names])
+
+
+class TestAuthProtocol(testtools.TestCase):
+    def test_adapter_serves_both_schemes(self):
+        middleware = auth_token.AuthProtocol(None, {'oslo_config_config': new_config(files=[])})
+        adapter = object()
+        compat.mount_on_auth_protocol(middleware, adapter)
+        for url in ('http://keystone', 'https://keystone'):
+            self.assertIs(adapter, middleware._session.session.get_adapter(url))
+
+
+class TestPolicy(testtools.TestCase):
+    def test_only_the_rule_that_is_always_true_allows_everybody(self):
+        enforcer = policy.Enforcer(new_config(files=[]))
+        for name, check in (('open', '@'), ('closed', '!'), ('admin', 'role:admin')):
+            enforcer.register_default(policy.RuleDefault(name, check))
+        enforcer.load_rules()
+        found = {name: compat.allows_everybody(enforcer.rules[name]) for name in ('open', 'closed', 'admin')}
+        self.assertEqual({'open': True, 'closed': False, 'admin': False}, found)
+
+
+class TestMessaging(testtools.TestCase):
+    def test_options_can_be_registered_with_a_configuration_of_ones_own(self):
+        found = dict(compat.messaging_options())
+        self.assertIn('oslo_messaging_metrics', found)
+        conf = cfg.ConfigOpts()
+        for group, options in found.items():
+            conf.register_opts(options, group=group)
+        self.assertFalse(conf.oslo_messaging_metrics.metrics_enabled)

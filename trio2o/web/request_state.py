@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the layers of the WSGI pipeline know of one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trio2o.web.microversion import Version
+
+#: The one key of Trio2o in a WSGI environ.
+KEY = 'trio2o.request'
+
+#: Name in metrics of what was refused before an operation was found, or is none.
+NO_OPERATION = 'none'
+
+
+@dataclass(slots=True)
+class RequestState:
+    """State of one request.
+
+    :ivar base_url: scheme and authority under which the client reaches this service; set by ``PublicPaths``
+    :ivar operation: name for metrics; None: the request is not counted. Set by ``PublicPaths`` for what it answers
+        itself, and by the dispatcher
+    :ivar version: the negotiated microversion, which error answers name too; set by the dispatcher
+    """
+
+    base_url: str = ''
+    operation: str | None = NO_OPERATION
+    version: Version | None = None
+
+    @classmethod
+    def of(cls, environ: dict[str, Any]) -> RequestState:
+        """The state of a request; made when it is first asked for."""
+        state: RequestState | None = environ.get(KEY)
+        if state is None:
+            state = environ[KEY] = cls()
+        return state
