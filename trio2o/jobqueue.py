@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking for work that outlives the request: a row first, a message second.
+"""Submit jobs, for work that takes longer than a request.
 
-The row is what counts. The message only wakes a worker; should it get lost, the next scan finds
-the row.
+A job is a row in the database. The message that follows only wakes a worker; if it is lost, the next scan of a worker
+finds the row.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from trio2o.db.session import Database, utcnow
 
 LOG = logging.getLogger(__name__)
 
-#: Tells the workers of a job; must not take long, and may fail with ``OSError``.
+#: Sends the workers a message about a job. Must return quickly, and may raise ``OSError``.
 Notify = Callable[[Job], None]
 
 
 class JobQueue:
-    """Where jobs are submitted."""
+    """Submits jobs to the workers."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, notify: Notify | None = None) -> None:
-        """:param notify: None: the workers find the job by themselves, within a scan"""
+        """:param notify: None: send no messages, so that workers find jobs by their scans"""
         self._max_attempts = conf.xjob.max_attempts
         self._db = db
         self._notify = notify
@@ -43,12 +43,12 @@ class JobQueue:
         delay_seconds: float = 0.0,
         request_id: str | None = None,
     ) -> Job:
-        """Ask for a job on a resource.
+        """Submit a job of a type for a resource.
 
-        :param resource_key: one job of a type runs for one key at a time; one that waits already
-            is the answer
-        :param delay_seconds: how long it should wait at least
-        :param request_id: of the request that wants it, for the logs; None: of what this thread works for
+        :param resource_key: only one job of a type is active for a key; a job that is waiting is returned as it is
+        :param delay_seconds: earliest start, from now
+        :param request_id: for the logs; None: the id of the request or job that this thread works for
+        :returns: the job that will run
         """
         now = utcnow()
         job = jobs.submit(
@@ -62,23 +62,25 @@ class JobQueue:
             now=now,
         )
         if self._notify is not None and not delay_seconds:
-            self._tell(job)
+            self._send(job)
         return job
 
     def redo(self, job_id: str) -> Job | None:
-        """Run a job that ended once more.
+        """Run a job again that has ended.
 
-        :returns: the job that will run, which is another one when the resource has one already; None when there is
-            no such job
+        :returns: the job that will run, which may be another one that is active for the resource; None if there is no
+            job of this id
         """
         job = jobs.redo(self._db, job_id)
         if job is not None and self._notify is not None:
-            self._tell(job)
+            self._send(job)
         return job
 
-    def _tell(self, job: Job) -> None:
+    def _send(self, job: Job) -> None:
         assert self._notify is not None
         try:
             self._notify(job)
         except OSError as error:
-            LOG.info('job %s: no worker was told (%s); a scan finds it', job.id, error)
+            LOG.info(
+                'Could not notify workers of job %s (%s); it will be picked up by the periodic scan', job.id, error
+            )

@@ -78,7 +78,7 @@ class _Versioned:
 
 
 class Notifier:
-    """Tells the workers of jobs, from a thread of its own, which may wait for a broker at leisure."""
+    """Sends messages about jobs to the workers, from a thread of its own that may wait for a broker."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -87,11 +87,14 @@ class Notifier:
         self._thread: threading.Thread | None = None
 
     def notify(self, job: HasId) -> None:
-        """Have a worker told; returns at once."""
+        """Queue the message about a job; returns at once."""
         try:
             self._waiting.put_nowait(job.id)
         except queue.Full:
-            LOG.info('job %s: the broker is away, no worker is told; a scan finds it', job.id)
+            LOG.info(
+                'Could not notify workers of job %s (message queue full); it will be picked up by the periodic scan',
+                job.id,
+            )
         self._start()
 
     def _start(self) -> None:
@@ -109,4 +112,6 @@ class Notifier:
             try:
                 client.cast({}, 'run_job', job_id=job_id)
             except (oslo_messaging.MessagingException, OSError) as error:
-                LOG.info('job %s: no worker was told (%s); a scan finds it', job_id, error)
+                LOG.info(
+                    'Could not notify workers of job %s (%s); it will be picked up by the periodic scan', job_id, error
+                )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims jobs, runs them, keeps their leases alive, and ends or retries them.
+"""Claim jobs, run them, prolong their leases, and finish or retry them.
 
-Any number of managers work on one table. What they may rely on is the claim (``db.jobs``): a job is run by
-one of them at a time, and one that dies loses its jobs when their leases run out.
+Any number of managers work on one table. The claim (``db.jobs``) guarantees that only one of them runs a job at a
+time. A manager that dies loses its jobs when their leases expire.
 """
 
 from __future__ import annotations
@@ -34,31 +34,32 @@ LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'trio2o.jobs'
 
-#: However often it failed, it is tried again within ten minutes.
+#: Longest pause before a job is tried again.
 MAX_RETRY_SECONDS = 600.0
 
-_BEATS_A_LEASE = 3
+#: Heartbeats in the time of one lease.
+_HEARTBEATS = 3
 
 TOO_LONG = 'it took too long'
 
 
 def load_jobs() -> dict[str, Job]:
-    """One of each job that is installed, by type."""
-    found: ExtensionManager[Any] = ExtensionManager(NAMESPACE, invoke_on_load=True, on_load_failure_callback=_refuse)
+    """Return an instance of each installed job, by type."""
+    found: ExtensionManager[Any] = ExtensionManager(NAMESPACE, invoke_on_load=True, on_load_failure_callback=_raise)
     return {extension.name: extension.obj for extension in found if extension.obj is not None}
 
 
-def _refuse(_manager: Any, _entry_point: Any, error: BaseException) -> None:
+def _raise(_manager: Any, _entry_point: Any, error: BaseException) -> None:
     raise error
 
 
 def owner_name() -> str:
-    """A name no other worker has."""
+    """Return a name that is unique to this worker."""
     return f'{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}'
 
 
 class RunningTask:
-    """One run of one job, as ``jobs.base.Task`` describes it."""
+    """One run of a job; implements ``jobs.base.Task``."""
 
     def __init__(self, manager: JobManager, job: JobRecord, deadline: datetime) -> None:
         self.job = job
@@ -79,14 +80,14 @@ class RunningTask:
 
     @property
     def interrupted(self) -> str | None:
-        """Why the run has to end, if it has to."""
+        """Why the run must end; None if it may go on."""
         return self._interrupted
 
     def check(self) -> None:
         self._check_time()
         if self._interrupted is None and self._manager.is_late(self._held_until):
-            # On a machine that hardly gets on, the heartbeats may be late, and the job another's by now.
-            self.beat()
+            # On an overloaded host the heartbeats may be late, and another worker may have claimed the job.
+            self.heartbeat()
         if self._interrupted is not None:
             raise Interrupted(self._interrupted)
 
@@ -100,20 +101,20 @@ class RunningTask:
         self._woken.wait(seconds)
         self.check()
 
-    def progress(self, **what: Any) -> None:
+    def progress(self, **values: Any) -> None:
         self.check()
-        if not self._manager.remember_progress(self.job, what):
+        if not self._manager.save_progress(self.job, values):
             self.interrupt('another worker has taken it over')
             self.check()
 
-    def result(self, what: Any) -> None:
-        self.outcome = what
+    def result(self, value: Any) -> None:
+        self.outcome = value
 
-    def again(self, payload: Any, delay_seconds: float) -> None:
+    def run_again(self, payload: Any, delay_seconds: float) -> None:
         self.next_run = payload, delay_seconds
 
-    def beat(self) -> None:
-        """Prolong the lease, unless the run should have ended by now."""
+    def heartbeat(self) -> None:
+        """Prolong the lease, unless the run has exceeded its time."""
         self._check_time()
         if self.is_overdue:
             return
@@ -125,19 +126,19 @@ class RunningTask:
         if job.is_cancel_wanted:
             self.interrupt('it was cancelled')
 
-    def beat_until_ended(self, seconds: float) -> None:
+    def heartbeat_until_ended(self, seconds: float) -> None:
         while not self._ended.wait(seconds):
             try:
-                self.beat()
+                self.heartbeat()
             except db_exc.DBError:
-                LOG.exception('job %s: its lease could not be prolonged', self.job.id)
+                LOG.exception('Failed to prolong the lease of job %s', self.job.id)
 
     def end(self) -> None:
         self._ended.set()
 
 
 class JobManager:
-    """Runs jobs, one for each call of ``run_one``; any number of threads may call it."""
+    """Runs one job for each call of ``run_one``, which any number of threads may call."""
 
     def __init__(
         self,
@@ -149,9 +150,10 @@ class JobManager:
         clock: Callable[[], datetime] = utcnow,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """:param jobs: by type; those installed if None
-        :param clock: the time leases and retries are reckoned by
-        :param jitter: a number from 0 to 1, so that what failed together is not retried together
+        """
+        :param jobs: by type; None: the installed jobs
+        :param clock: the time that leases and retries are computed from
+        :param jitter: a number from 0 to 1, so that jobs that failed together are not retried together
         """
         self.runtime = runtime
         self.owner = owner or owner_name()
@@ -160,15 +162,15 @@ class JobManager:
         self._jitter = jitter
         self._lease_seconds = conf.xjob.lease_seconds
         self._retry_seconds = conf.xjob.retry_seconds
-        self._most_of_pod = conf.xjob.pod_concurrency
+        self._pod_concurrency = conf.xjob.pod_concurrency
         self._running: dict[str, RunningTask] = {}
         self._is_stopping = False
 
     def run_one(self, job_id: str | None = None) -> JobRecord | None:
         """Claim and run a job.
 
-        :param job_id: this one, if it is due; any if None
-        :returns: the job after its run; None if there was none to run
+        :param job_id: run this job, if it is due; None: any job that is due
+        :returns: the job after its run; None if no job was due
         """
         job = self._claim(job_id)
         if job is None:
@@ -181,59 +183,59 @@ class JobManager:
 
     def _run_claimed(self, job: JobRecord) -> JobRecord | None:
         """:returns: the job after its run; None if another worker has taken it over"""
-        kind = self._jobs[job.type]
-        deadline = self.clock() + timedelta(seconds=kind.max_seconds)
+        runner = self._jobs[job.type]
+        deadline = self.clock() + timedelta(seconds=runner.max_seconds)
         task = RunningTask(self, job, deadline)
         self._running[job.id] = task
-        beats = threading.Thread(
-            target=task.beat_until_ended,
-            args=(self._lease_seconds / _BEATS_A_LEASE,),
+        heartbeats = threading.Thread(
+            target=task.heartbeat_until_ended,
+            args=(self._lease_seconds / _HEARTBEATS,),
             daemon=True,
         )
-        beats.start()
-        LOG.info('job %s: %s of %s starts', job.id, job.type, job.resource_key)
+        heartbeats.start()
+        LOG.info('Job %s: starting %s of %s', job.id, job.type, job.resource_key)
         try:
-            ended = self._run(kind, task)
+            ended = self._run(runner, task)
         finally:
             task.end()
             self._running.pop(job.id, None)
         if ended is None:
-            LOG.warning('job %s: another worker has taken it over', job.id)
+            LOG.warning('Job %s: another worker has claimed it', job.id)
             return None
-        LOG.info('job %s: %s of %s is %s', job.id, job.type, job.resource_key, ended.state)
+        LOG.info('Job %s: %s of %s ended with state %s', job.id, job.type, job.resource_key, ended.state)
         return ended
 
     def stop(self) -> None:
-        """Have the running jobs end at their next step, to be taken up by another worker."""
+        """Interrupt the running jobs at their next step, so that another worker continues them."""
         self._is_stopping = True
         for task in list(self._running.values()):
             task.interrupt('its worker is stopping')
 
     def is_late(self, held_until: datetime) -> bool:
-        """Whether a lease should have been prolonged by now."""
+        """Whether the next heartbeat is overdue."""
         return self.clock() >= held_until - timedelta(seconds=self._lease_seconds / 2)
 
     def prolong(self, job: JobRecord) -> JobRecord | None:
         return db_jobs.heartbeat(self.runtime.db, job.id, self.owner, self._lease_seconds, self.clock())
 
-    def remember_progress(self, job: JobRecord, what: Mapping[str, Any]) -> bool:
-        return db_jobs.progress(self.runtime.db, job.id, self.owner, dict(what), self.clock())
+    def save_progress(self, job: JobRecord, values: Mapping[str, Any]) -> bool:
+        return db_jobs.progress(self.runtime.db, job.id, self.owner, dict(values), self.clock())
 
     def _claim(self, job_id: str | None) -> JobRecord | None:
         if self._is_stopping:
             return None
         db, now, lease = self.runtime.db, self.clock(), self._lease_seconds
         if job_id is None:
-            return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._most_of_pod)
+            return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._pod_concurrency)
         job = db_jobs.get(db, job_id)
         if job is None or job.type not in self._jobs or not job.is_active:
-            return None  # mostly: a scan was faster than the message
-        return db_jobs.claim_id(db, job_id, self.owner, lease, now, self._most_of_pod)
+            return None  # mostly as a scan found the job before the message arrived
+        return db_jobs.claim_id(db, job_id, self.owner, lease, now, self._pod_concurrency)
 
-    def _run(self, kind: Job, task: RunningTask) -> JobRecord | None:
+    def _run(self, runner: Job, task: RunningTask) -> JobRecord | None:
         job = task.job
         try:
-            kind.run(task)
+            runner.run(task)
         except Interrupted:
             return self._interrupted(task)
         except GiveUp as error:
@@ -241,7 +243,7 @@ class JobManager:
         except (TryAgain, exception.Trio2oException) as error:
             return self._failed(task, str(error))
         except Exception as error:
-            LOG.exception('job %s: %s of %s failed', job.id, job.type, job.resource_key)
+            LOG.exception('Job %s: %s of %s failed', job.id, job.type, job.resource_key)
             return self._failed(task, f'{type(error).__name__}: {error}')
         return self._finish(task, 'success', None)
 
@@ -250,7 +252,7 @@ class JobManager:
         if task.is_overdue:
             return self._failed(task, f'{reason}: it is given {self._jobs[job.type].max_seconds:.0f} seconds')
         now = self.clock()
-        # One that was cancelled meanwhile ends here, too.
+        # This also ends a job that was cancelled meanwhile.
         return db_jobs.retry_later(self.runtime.db, job.id, self.owner, now, reason, now, is_counted=False)
 
     def _failed(self, task: RunningTask, error: str) -> JobRecord | None:
@@ -260,7 +262,7 @@ class JobManager:
         now = self.clock()
         run_after = now + timedelta(seconds=self._pause(job.attempts))
         LOG.warning(
-            'job %s: %s of %s is tried again at %s: %s',
+            'Job %s: %s of %s failed and will be retried at %s: %s',
             job.id,
             job.type,
             job.resource_key,
@@ -270,15 +272,15 @@ class JobManager:
         return db_jobs.retry_later(self.runtime.db, job.id, self.owner, run_after, error, now)
 
     def _pause(self, attempts: int) -> float:
-        """Seconds before the next attempt: twice as long each time, half to one and a half of it."""
+        """Return the seconds before the next attempt: twice as long each time, then times 0.5 to 1.5 at random."""
         seconds = min(MAX_RETRY_SECONDS, self._retry_seconds * 2.0 ** min(attempts - 1, 30))
         return float(min(MAX_RETRY_SECONDS, seconds * (0.5 + self._jitter())))
 
     def _finish(self, task: RunningTask, state: str, error: str | None) -> JobRecord | None:
-        now, again = self.clock(), None
+        now, next_run = self.clock(), None
         if task.next_run is not None:
             payload, seconds = task.next_run
-            again = db_jobs.Again(now + timedelta(seconds=seconds), payload)
+            next_run = db_jobs.Again(now + timedelta(seconds=seconds), payload)
         return db_jobs.finish(
-            self.runtime.db, task.job.id, self.owner, state, error, now, result=task.outcome, again=again
+            self.runtime.db, task.job.id, self.owner, state, error, now, result=task.outcome, again=next_run
         )

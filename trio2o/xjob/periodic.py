@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to be done again and again: submitted as jobs when it was last asked for long enough ago.
+"""Submit the jobs that run at intervals.
 
-Every worker does this, and none minds the others: the table tells when it ended last, and takes a job for one
-resource only once. Such a job is one row that is run again and again.
+Every worker does this without coordination: the table of jobs holds when a job ended last, and only one active job of
+a type for a resource. Each such job is one row that is run again.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db.session import utcnow
 from trio2o.runtime import Runtime
 
-#: Key of a job that is about all pods.
+#: Resource key of a job that is about all pods.
 ALL = 'all'
 
 PURGE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Due:
-    """A job to be submitted every so many seconds."""
+class PeriodicJob:
+    """A job and its interval in seconds; 0 switches it off."""
 
     type: str
     resource_key: str
@@ -36,7 +36,7 @@ class Due:
 
 
 class Periodic:
-    """Submits what is due."""
+    """Submits the jobs that are due."""
 
     def __init__(
         self,
@@ -50,28 +50,28 @@ class Periodic:
         self._clock = clock
 
     def tick(self) -> int:
-        """Submit what is due now. :returns: how many jobs that were"""
+        """Submit the jobs that are due now. :returns: number of jobs submitted"""
         submitted = 0
         for due in self._all():
             if due.seconds > 0 and self._submit(due):
                 submitted += 1
         return submitted
 
-    def _all(self) -> Iterator[Due]:
+    def _all(self) -> Iterator[PeriodicJob]:
         options = self._options
-        yield Due(job_types.REFRESH_ENDPOINTS, ALL, None, options.endpoint_interval)
-        yield Due(job_types.COLLECT_USAGE, ALL, None, options.usage_interval)
-        yield Due(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
-        yield Due(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
-        yield Due(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
+        yield PeriodicJob(job_types.REFRESH_ENDPOINTS, ALL, None, options.endpoint_interval)
+        yield PeriodicJob(job_types.COLLECT_USAGE, ALL, None, options.usage_interval)
+        yield PeriodicJob(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
+        yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
+        yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
         for pod in self._runtime.registry.snapshot().pods:
             if pod.is_asked:
                 payload = {'pod_id': pod.id}
-                yield Due(job_types.REPAIR_REPLICAS, pod.id, payload, options.repair_interval)
-                yield Due(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)
-                yield Due(job_types.RAISE_POD_LIMITS, pod.id, payload, self._quota.raise_limits_interval)
+                yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, payload, options.repair_interval)
+                yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)
+                yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, payload, self._quota.raise_limits_interval)
 
-    def _submit(self, due: Due) -> bool:
+    def _submit(self, due: PeriodicJob) -> bool:
         job = db_jobs.submit_again(
             self._runtime.db,
             due.type,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a service: threads that run jobs, told of them by messages or finding them by scans.
+"""The worker as a service: threads that run jobs, which they learn of from messages and from scans of the table.
 
-Messages only make it faster. Without a broker everything goes on, at the pace of the scans; the connection
-is made in the background whenever there is one.
+Messages only start a job sooner. Without a message broker the scans find all jobs, and the service connects in the
+background as soon as there is a broker.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from trio2o.xjob.periodic import Periodic
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds that jobs have to come to a step's end when the service stops.
+#: Seconds that jobs have to finish a step when the service stops.
 STOP_SECONDS = 20.0
 
 _HINTS = 1000
 
 
 class XJobService:
-    """Start, stop, wait: one a process."""
+    """One per process."""
 
     def __init__(self, conf: cfg.ConfigOpts, runtime: Runtime, manager: JobManager | None = None) -> None:
         self._conf = conf
@@ -51,7 +51,7 @@ class XJobService:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Take no more jobs; those that run end at their next step."""
+        """Stop claiming jobs, and interrupt the running ones at their next step."""
         self._stopping.set()
         self.manager.stop()
         for _ in range(self._conf.xjob.concurrency):
@@ -64,25 +64,25 @@ class XJobService:
 
     @property
     def is_connected(self) -> bool:
-        """Whether messages arrive."""
+        """Whether the service is connected to a message broker."""
         return self._server is not None
 
     def wait(self) -> None:
-        """Wait until it has been told to stop."""
+        """Wait until ``stop`` is called."""
         self._stopping.wait()
 
     def run_job(self, context: Any, job_id: str) -> None:
-        """The message: somebody submitted a job."""
+        """Receive the message that a job was submitted."""
         self._hint(job_id)
 
     def _hint(self, job_id: str | None) -> None:
         try:
             self._hints.put_nowait(job_id)
         except queue.Full:
-            pass  # there is enough to do, and what to do next the table says
+            pass  # the threads are busy, and then scan the table for the next job
 
     def _work(self) -> None:
-        """One of the threads that run jobs."""
+        """Run jobs until the service stops; the work of each of its threads."""
         hint: str | None = None
         while not self._stopping.is_set():
             try:
@@ -91,24 +91,24 @@ class XJobService:
                 while not self._stopping.is_set() and self.manager.run_one() is not None:
                     pass
             except db_exc.DBError:
-                LOG.exception('jobs could not be read')
+                LOG.exception('Failed to read jobs from the database')
             try:
                 hint = self._hints.get(timeout=self._scan_interval)
             except queue.Empty:
                 hint = None
 
     def _tick(self) -> None:
-        """The thread that does what has to be done again and again."""
+        """Submit periodic jobs until the service stops; the work of one thread."""
         while not self._stopping.is_set():
             try:
                 self._periodic.tick()
             except db_exc.DBError:
-                LOG.exception('periodic jobs could not be submitted')
+                LOG.exception('Failed to submit periodic jobs')
             self._stopping.wait(self._scan_interval)
             self._connect()
 
     def _connect(self) -> None:
-        """Connect to the broker, which may take as long as it likes; again, if that failed."""
+        """Connect to the broker in the background, unless connected or about to be."""
         if self.is_connected or (self._connecting and self._connecting.is_alive()):
             return
         server = rpc.get_server(self._conf, self.manager.owner, self)
@@ -119,6 +119,6 @@ class XJobService:
         try:
             server.start()
         except (oslo_messaging.MessagingException, OSError) as error:
-            LOG.warning('no broker (%s); jobs are found by scans', error)
+            LOG.warning('Failed to connect to the message broker (%s); jobs are found by scans', error)
         else:
             self._server = server

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The jobs, one a module, loaded by name from the entry points ``trio2o.jobs``."""
+"""One module for each job type, loaded by name from the entry points ``trio2o.jobs``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job is to its runner, and the runner to a job."""
+"""The interface between a job and the manager that runs it."""
 
 from __future__ import annotations
 
@@ -13,70 +13,68 @@ if TYPE_CHECKING:
 
 
 class TryAgain(Exception):
-    """It could not be done now; the text tells an operator why."""
+    """The job cannot be done now and is to be retried. The text is shown to operators as the job's error."""
 
 
 class GiveUp(Exception):
-    """It can never be done; the text tells an operator why."""
+    """The job can never be done. The text is shown to operators as the job's error."""
 
 
 class Interrupted(Exception):
-    """The run has to end here: it was cancelled, another worker has it, or this one stops."""
+    """The run must end: the job is cancelled, another worker has claimed it, or this worker is stopping."""
 
 
 class Task(Protocol):
-    """One run of a job."""
+    """One run of a job, as the job sees it."""
 
     job: JobRecord
     runtime: Runtime
 
     def check(self) -> None:
-        """Call between steps.
+        """Check that the run may go on. Jobs call it between steps.
 
-        :raises Interrupted: the job must not go on
+        :raises Interrupted: the run must end
         """
         ...
 
     def wait(self, seconds: float) -> None:
-        """Let time pass; also a ``check``, and shorter where the job must not go on."""
+        """Sleep, then ``check``. Returns early if the run must end."""
         ...
 
-    def progress(self, **what: Any) -> None:
-        """Tell operators how far it is, and the next run of this job where to go on (``job.progress``); also a
-        ``check``.
-        """
+    def progress(self, **values: Any) -> None:
+        """Save the progress, for operators and for the next run of this job (``job.progress``), then ``check``."""
         ...
 
-    def result(self, what: Any) -> None:
-        """Say what it came to; kept with the job when it ends."""
+    def result(self, value: Any) -> None:
+        """Set the result that is stored with the job when it ends."""
         ...
 
-    def again(self, payload: Any, delay_seconds: float) -> None:
-        """Have another run of this job follow when this one has ended."""
+    def run_again(self, payload: Any, delay_seconds: float) -> None:
+        """Run this job once more after this run has ended."""
         ...
 
 
 class Job(Protocol):
-    """One type of job. Steps must bear being done twice: a worker may die at any of them.
+    """A job type. Its steps must be idempotent, as a worker may die after any of them and another repeats it.
 
-    :ivar max_seconds: a run that takes longer is taken for hung, and the job is given to another
+    :ivar max_seconds: a run that takes longer is interrupted, and the job is retried
     """
 
     max_seconds: float
 
     def run(self, task: Task) -> None:
-        """Do it.
+        """Do the work of the job.
 
-        :raises TryAgain: later, please
-        :raises GiveUp: never
+        :raises TryAgain: it cannot be done now
+        :raises GiveUp: it can never be done
         """
         ...
 
 
 def pod_of(task: Task) -> PodView:
-    """The pod the payload names, as it is now.
+    """Return the current record of the pod that the payload names.
 
-    :raises GiveUp: there is none any more
+    :raises GiveUp: the pod was deleted
     """
     pod_id = (task.job.payload or {}).get('pod_id', '')
     pod = task.runtime.registry.refresh().by_id.get(pod_id)

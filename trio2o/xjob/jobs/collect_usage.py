@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read what each pod has and uses, for the scheduler and ``GET /v1.0/usages``.
+"""Read the capacity and usage of each pod, for the scheduler and ``GET /v1.0/usages``.
 
-From Placement what the hosts have, from Cinder what its pools have. A service that cannot be read keeps what was
-read of it before, until that is too old to count.
+Placement provides the inventories of hosts, Cinder the capacities of its storage pools. While a service cannot be
+read, its last usage stays valid for ``[scheduler] usage_max_age`` seconds.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from trio2o.xjob.jobs.base import Task
 
 LOG = logging.getLogger(__name__)
 
-#: First version that can leave out hosts whose nova-compute is switched off.
+#: First microversion that can leave out hosts with a disabled nova-compute.
 _PLACEMENT_VERSION = '1.22'
 _VOLUME_VERSION = '3.0'
-_SWITCHED_ON = '/resource_providers?required=!COMPUTE_STATUS_DISABLED'
+_ENABLED_HOSTS = '/resource_providers?required=!COMPUTE_STATUS_DISABLED'
 
-#: Seconds for one request. A pod with a thousand hosts is asked two thousand times.
+#: Seconds for one request. A pod with a thousand hosts gets two thousand requests.
 _TIMEOUT = 20.0
 
 
@@ -44,57 +44,57 @@ class CollectUsage:
         results = ask_all(
             runtime.executor, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
         )
-        told = [service for result in results.values() if isinstance(result, list) for service in result]
+        services = [service for result in results.values() if isinstance(result, list) for service in result]
         runtime.registry.refresh()
-        task.progress(pods=len(pods), services=len(told))
+        task.progress(pods=len(pods), services=len(services))
 
 
 def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: None) -> list[str]:
-    """Read and record one pod's usage.
+    """Read and record the usage of one pod.
 
-    :param check: called between requests; may raise to end it
-    :returns: the services that told
+    :param check: called between requests; may raise to interrupt the work
+    :returns: the services that were read
     """
-    told = []
-    for service, asked, read in ((COMPUTE, PLACEMENT, _compute), (VOLUME, VOLUME, _volume)):
-        if asked not in pod.endpoints:
+    services = []
+    for service, source, read in ((COMPUTE, PLACEMENT, _compute), (VOLUME, VOLUME, _volume)):
+        if source not in pod.endpoints:
             continue
-        api = PodApi(runtime.client, runtime.identity, pod, asked, _TIMEOUT)
+        api = PodApi(runtime.client, runtime.identity, pod, source, _TIMEOUT)
         try:
             found = read(api, check)
             if found is not None:
                 pod_usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
-                told.append(service)
+                services.append(service)
         except (exception.PodError, exception.ServiceUnavailable, Refused) as error:
-            LOG.warning('%s of pod %s tells no usage: %s', service, pod.name, error)
+            LOG.warning('Failed to read %s usage of pod %s: %s', service, pod.name, error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            LOG.warning('%s of pod %s tells its usage in another form: %r', service, pod.name, error)
+            LOG.warning('Failed to parse %s usage of pod %s: %r', service, pod.name, error)
         except errors.NotFound:
             break  # the pod was deleted meanwhile
-    return told
+    return services
 
 
 def _compute(api: PodApi, check: Callable[[], None]) -> Usage:
-    # What happens while it is read may be in it or not: so it is of the time before.
+    # Changes during the read may be missing, so the usage is dated before it.
     now = utcnow()
     return usage.of_providers(now, list(_providers(api, check)))
 
 
 def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
-    """Inventories and usages of each resource provider."""
+    """Yield inventories and usages of each resource provider."""
     try:
-        document = api.get(_SWITCHED_ON, _PLACEMENT_VERSION)
+        document = api.get(_ENABLED_HOSTS, _PLACEMENT_VERSION)
     except Refused as error:
         if error.status != 400:
             raise
-        # It has never heard of that trait.
+        # The pod is too old for that trait.
         document = api.get('/resource_providers', _PLACEMENT_VERSION)
     for provider in document['resource_providers']:
         check()
         path = f'/resource_providers/{provider["uuid"]}'
         inventories = api.get(f'{path}/inventories', _PLACEMENT_VERSION)
         used = api.get(f'{path}/usages', _PLACEMENT_VERSION)
-        if inventories is not None and used is not None:  # else it is gone just now
+        if inventories is not None and used is not None:  # else the provider was just deleted
             yield inventories['inventories'], used['usages']
 
 

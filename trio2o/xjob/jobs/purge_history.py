@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove what is kept only for a while: ended jobs, deleted objects, routings of what has gone."""
+"""Remove old records: ended jobs, deleted objects, and routings of deleted resources."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from trio2o.db.session import utcnow
 from trio2o.resources import UNFOLLOWED
 from trio2o.xjob.jobs.base import Task
 
-#: Deleted flavors, keypairs and types are remembered this long: a pod's list that was read before the
-#: deletion must not bring them back.
-GONE_HOURS = 24
+#: Hours that deleted flavors, key pairs and types stay recorded, so that a pod's list read before the deletion does
+#: not bring them back.
+DELETED_HOURS = 24
 
 
 class PurgeHistory:
@@ -35,6 +35,6 @@ class PurgeHistory:
                 task.check()
                 if not gone:
                     break
-        moved_resources.purge(runtime.db, now - timedelta(hours=GONE_HOURS))
-        objects = runtime.replicator.desired.purge_deleted(now - timedelta(hours=GONE_HOURS))
+        moved_resources.purge(runtime.db, now - timedelta(hours=DELETED_HOURS))
+        objects = runtime.replicator.desired.purge_deleted(now - timedelta(hours=DELETED_HOURS))
         task.progress(objects=objects, **removed)

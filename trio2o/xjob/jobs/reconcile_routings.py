@@ -61,7 +61,7 @@ class ReconcileRoutings:
         task.runtime.registry.refresh()
         looks = task.job.payload.get('looks')
         if looks:
-            task.again({'pod_id': pod.id, 'looks': looks[1:]}, looks[0])
+            task.run_again({'pod_id': pod.id, 'looks': looks[1:]}, looks[0])
 
     def _since(self, task: Task, pod: PodView, now: datetime) -> datetime | None:
         """Return the time since which changes are to be read; None to compare all resources."""

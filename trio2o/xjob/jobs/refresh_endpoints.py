@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look up where the pods' APIs are and what they can do."""
+"""Look up the endpoints of the pods in Keystone, and the microversions they support."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class RefreshEndpoints:
 
 
 def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
-    """Record the endpoints and versions of pods as they are now.
+    """Record the current endpoints and microversions of pods.
 
     :raises ServiceUnavailable: Keystone does not answer
     """
     conf, identity = runtime.conf, runtime.identity
 
-    def look(pod: PodView) -> bool:
+    def update(pod: PodView) -> bool:
         found = endpoints.find(conf, identity, pod.name)
         if not found and pod.endpoints:
-            LOG.warning('pod %s has no endpoints in Keystone any more', pod.name)
+            LOG.warning('Keystone has no endpoints of pod %s any more; keeping the known ones', pod.name)
             return False
         now = {
             service: endpoints.with_versions(identity, service, _known(pod, service, endpoint))
@@ -45,16 +45,16 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
         }
         if now == dict(pod.endpoints):
             return False
-        LOG.info('pod %s has other endpoints or versions than before', pod.name)
+        LOG.info('Endpoints or microversions of pod %s changed', pod.name)
         as_json = {service: endpoint.to_json() for service, endpoint in now.items()}
         return db_pods.set_endpoints(runtime.db, pod.id, as_json)
 
-    results = ask_all(runtime.executor, pods, look, Deadline(conf.pods.read_timeout))
+    results = ask_all(runtime.executor, pods, update, Deadline(conf.pods.read_timeout))
     if any(result is True for result in results.values()):
         runtime.registry.refresh()
 
 
 def _known(pod: PodView, service: str, found: Endpoint) -> Endpoint:
-    """With the versions known so far: a pod that is away keeps them."""
+    """Return the known endpoint if its URL is the same, so that an unreachable pod keeps its microversions."""
     known = pod.endpoints.get(service)
     return known if known is not None and known.url == found.url else found

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find out in the pods what became of claims on the quota: of what is deleted, resized or extended, of requests that
-no pod answered, and of those whose process died."""
+"""Settle the quota claims that are due.
+
+These are of resources being deleted, resized or extended, of requests that a pod did not answer, and of requests whose
+process died.
+"""
 
 from __future__ import annotations
 
 from trio2o.quota.settle import Settler
 from trio2o.xjob.jobs.base import Task
 
-_AT_ONCE = 100
+_BATCH = 100
 
 
 class SettleClaims:
@@ -16,8 +19,8 @@ class SettleClaims:
     def run(self, task: Task) -> None:
         settled = 0
         while True:
-            some = Settler(task.runtime).settle_due(_AT_ONCE)
-            settled += some
+            batch = Settler(task.runtime).settle_due(_BATCH)
+            settled += batch
             task.progress(settled=settled)
-            if some < _AT_ONCE:
+            if batch < _BATCH:
                 return

@@ -290,16 +290,16 @@ class TestResuming(AdoptionCase):
     def run_until(self, step, taken):
         """Run the job until so many of a kind are taken, and kill its worker there."""
         manager = JobManager(self.cloud.conf, self.cloud.runtime, owner='dead')
-        remember = manager.remember_progress
+        save = manager.save_progress
 
         def die(job, what):
-            is_ours = remember(job, what)
+            is_ours = save(job, what)
             counts = what['report']['resources'].get(step, {})
             if what['step'] == step and counts.get('total', 0) >= taken:
                 raise Killed
             return is_ours
 
-        manager.remember_progress = die
+        manager.save_progress = die
         self.assertRaises(Killed, manager.run_one)
 
     def lose(self, job_id):

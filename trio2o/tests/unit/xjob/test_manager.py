@@ -202,7 +202,7 @@ class TestLeases(ManagerCase):
         def hang(task):
             self.clock.advance(61)
             seen.append(other.run_one().state)
-            task.beat()
+            task.heartbeat()
             task.check()
 
         slow = self.manager(Scripted(hang), 'slow')
@@ -244,7 +244,7 @@ class TestLeases(ManagerCase):
         def work(task):
             for _ in range(5):
                 self.clock.advance(50)
-                task.beat()
+                task.heartbeat()
                 taken.append(other.run_one())
 
         self.assertEqual('success', self.manager(Scripted(work)).run_one().state)
@@ -258,7 +258,7 @@ class TestLeases(ManagerCase):
         def hang(task):
             for _ in range(30):
                 self.clock.advance(50)
-                task.beat()
+                task.heartbeat()
                 taken.append(other.run_one())
 
         slow = self.manager(Scripted(hang), 'slow')
@@ -281,7 +281,7 @@ class TestLeases(ManagerCase):
 
         def work(task):
             db_jobs.cancel(self.db, job.id, self.clock())
-            task.beat()
+            task.heartbeat()
             task.check()
             self.fail('it went on')
 
@@ -370,7 +370,7 @@ class TestWhatIsTold(ManagerCase):
 
     def test_another_run_that_follows(self):
         self.submit(payload={'looks': 2}, request_id='req-1')
-        scripted = Scripted(lambda task: task.again({'looks': 1}, 30))
+        scripted = Scripted(lambda task: task.run_again({'looks': 1}, 30))
         manager = self.manager(scripted)
         manager.run_one()
         self.assertIsNone(manager.run_one())
