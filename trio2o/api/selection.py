@@ -10,6 +10,7 @@ from trio2o.api import response_schemas
 from trio2o.api.schemas import selection as schemas
 from trio2o.db import replicas
 from trio2o.pods.registry import PodView
+from trio2o.quota.usage import Flavor
 from trio2o.replication.kinds import FLAVOR, VOLUME_TYPE
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web.call import Answer, Call
@@ -82,7 +83,7 @@ def _request(call: Call, wanted: Json) -> PodRequest:
     references = [(kind, wanted[field]) for field, kind in kinds.items() if field in wanted]
     if 'flavor' in wanted:
         flavor = _recorded(call, 'flavor', FLAVOR, wanted['flavor'])
-        resources = _resources(flavor, count)
+        resources = Flavor.from_json(flavor).placement_resources(count)
         specs = flavor.get('extra_specs') or {}
     elif 'volume_type' in wanted:
         specs = _recorded(call, 'volume_type', VOLUME_TYPE, wanted['volume_type']).get('extra_specs') or {}
@@ -106,14 +107,6 @@ def _recorded(call: Call, field: str, kind: str, name: str) -> Json:
     if found is None:
         raise _refused(field, f"there is no {field.replace('_', ' ')} '{name}'")
     return found
-
-
-def _resources(flavor: Json, count: int) -> Json:
-    """What servers of a flavor take, as a pod's Placement will count it."""
-    swap = -(-int(flavor.get('swap') or 0) // 1024)
-    disk = int(flavor.get('disk') or 0) + int(flavor.get('ephemeral') or 0) + swap
-    one = {'VCPU': int(flavor['vcpus']), 'MEMORY_MB': int(flavor['ram']), 'DISK_GB': disk}
-    return {name: amount * count for name, amount in one.items()}
 
 
 def _refused(field: str, reason: str) -> exception.Unprocessable:

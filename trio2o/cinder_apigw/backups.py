@@ -24,8 +24,8 @@ from trio2o.gateway.handlers.forward import (
 )
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, whole
-from trio2o.quota.amounts import Amounts, typed
-from trio2o.quota.claims import Refused
+from trio2o.quota.amounts import Amounts, with_volume_type
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
@@ -84,7 +84,7 @@ class CreateBackup(Create):
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
         return Requested(quota={'backups': 1, 'backup_gigabytes': volume.get('gigabytes', 0)})
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('backups', refused)
 
 
@@ -103,7 +103,7 @@ class ImportBackup(Create):
         size = whole(_record(creation.document).get('size'))
         return Requested(quota={'backups': 1, 'backup_gigabytes': size})
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('backups', refused)
 
 
@@ -130,9 +130,9 @@ class RestoreBackup(Forward):
             return {}
         found = default_type(call)
         amounts = {'volumes': 1, 'gigabytes': counted.get('backup_gigabytes', 0)}
-        return typed(amounts, found.name if found is not None else None)
+        return with_volume_type(amounts, found.name if found is not None else None)
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', refused)
 
     def new_refs(self, answer: Answer) -> list[Ref]:

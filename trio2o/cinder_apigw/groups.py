@@ -23,7 +23,7 @@ from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested
 from trio2o.pods import podapi
 from trio2o.quota.amounts import Amounts, total
-from trio2o.quota.claims import Refused
+from trio2o.quota.claims import OverQuota
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Item, Resource
 from trio2o.routing.inventory import Inventory
@@ -116,7 +116,7 @@ class _CreateGroup(Create):
     def requested(self, creation: Creation) -> Requested:
         return Requested(quota={'groups': 1})
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('groups', refused)
 
 
@@ -170,7 +170,7 @@ class _CopyGroup(_CreateFromSource):
             volumes = _volumes_in(call, inner.get('group_snapshot_id') or inner.get('cgsnapshot_id'))
         return Requested(quota=total([{'groups': 1}, *volumes]))
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('groups', refused)
 
 
@@ -199,7 +199,7 @@ class _SnapshotGroup(_CreateFromSource):
         volumes = _volumes_of(creation.call, inner.get('group_id') or inner.get('consistencygroup_id'))
         return Requested(quota=total(snapshot_amounts(volume) for volume in volumes))
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('snapshots', refused)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o import exception
-from trio2o.quota.claims import Refused
+from trio2o.quota.claims import OverQuota
 
 _CLASSES = {
     'volumes': ('VolumeLimitExceeded', " for quota '{name}'."),
@@ -14,7 +14,7 @@ _CLASSES = {
 }
 
 
-def over_quota_error(kind: str, refused: Refused) -> exception.TooLarge:
+def over_quota_error(kind: str, refused: OverQuota) -> exception.TooLarge:
     """Return the error for the first limit that does not allow a request.
 
     :param kind: what the request creates or changes, as ``volumes``

@@ -11,8 +11,8 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested
-from trio2o.quota.amounts import Amounts, type_in, typed
-from trio2o.quota.claims import Refused
+from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
 
@@ -38,7 +38,7 @@ class SnapshotList(CinderList):
 
 def snapshot_amounts(volume: Amounts) -> dict[str, int]:
     """Return what a snapshot takes of the quota: the size of its volume, which also gives it its type."""
-    return typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume))
+    return with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
 
 
 class CreateSnapshot(Create):
@@ -55,7 +55,7 @@ class CreateSnapshot(Create):
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
         return Requested(quota=snapshot_amounts(volume))
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('snapshots', refused)
 
 

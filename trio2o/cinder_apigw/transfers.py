@@ -23,8 +23,7 @@ from trio2o.gateway.translate import answer_up
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
-from trio2o.quota.claims import Asked
-from trio2o.quota.claims import Refused as OverQuota
+from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME
 from trio2o.routing.inventory import Inventory
@@ -96,7 +95,7 @@ class Accept:
     def _over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', refused)
 
-    def _asked(self, call: Call) -> Asked:
+    def _asked(self, call: Call) -> ClaimRequest:
         amounts: Amounts = {}
         for pod in self._pods(call):
             try:
@@ -105,7 +104,7 @@ class Accept:
                 LOG.info('what transfer %s takes is counted when it is accepted: %s', call.id, error)
             if amounts:
                 break
-        return Asked(
+        return ClaimRequest(
             call.context.project_id or '',
             '',
             amounts,

@@ -23,8 +23,8 @@ from trio2o.gateway.handlers.forward import (
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
-from trio2o.quota.amounts import TYPED, Amounts, growth, type_in, typed
-from trio2o.quota.claims import Refused
+from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
@@ -109,9 +109,9 @@ class CreateVolume(Create):
         call, volume = creation.call, creation.inner
         source = self._source_amounts(creation)
         size = whole(volume.get('size')) or source.get('gigabytes') or source.get('backup_gigabytes') or 0
-        found = volume_type(call, volume.get('volume_type') or type_in(source)) or default_type(call)
+        found = volume_type(call, volume.get('volume_type') or volume_type_of(source)) or default_type(call)
         return Requested(
-            quota=typed({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
+            quota=with_volume_type({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
             resources={'gigabytes': size},
             extra_specs=found.extra_specs if found is not None else {},
         )
@@ -132,7 +132,7 @@ class CreateVolume(Create):
         """The volumes of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
         return hinted_refs(creation.document, 'different_host', VOLUME)
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', refused)
 
 
@@ -143,7 +143,7 @@ class GrowVolume(Forward):
     resource: Resource = VOLUME
     quota_effect: QuotaEffect = GROWS_QUOTA
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', refused)
 
 
@@ -152,7 +152,7 @@ class ExtendVolume(GrowVolume):
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         size = whole(json_body.at(call.json, 'os-extend', 'new_size'))
-        return growth(counted, typed({'gigabytes': size}, type_in(counted))) if counted else {}
+        return growth(counted, with_volume_type({'gigabytes': size}, volume_type_of(counted))) if counted else {}
 
 
 class RetypeVolume(GrowVolume):
@@ -162,8 +162,8 @@ class RetypeVolume(GrowVolume):
         found = volume_type(call, json_body.at(call.json, 'os-retype', 'new_type'))
         if found is None:
             return {}
-        plain = {name: counted[name] for name in TYPED if name in counted}
-        return growth(counted, typed(plain, found.name))
+        plain = {name: counted[name] for name in PER_VOLUME_TYPE if name in counted}
+        return growth(counted, with_volume_type(plain, found.name))
 
 
 _FORWARD = Forward(VOLUME)

@@ -73,7 +73,7 @@ class Exceeded:
     used: int
 
 
-class OverQuota(Exception):
+class BoundsExceeded(Exception):
     """A claim was refused; nothing is changed."""
 
     def __init__(self, exceeded: Sequence[Exceeded]) -> None:
@@ -199,7 +199,7 @@ def projects(db: Database, marker: str = '', limit: int = 1000) -> list[str]:
 def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
     """Claim what a row says, if all bounds are kept with it.
 
-    :raises OverQuota: one is not
+    :raises BoundsExceeded: one is not
     """
     wanted = counters(row.project_id, row.user_id, row.resources)
     with db.writer() as session:
@@ -213,7 +213,7 @@ def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
             if already + row.resources[bound.resource] > bound.limit
         ]
         if over:
-            raise OverQuota(over)
+            raise BoundsExceeded(over)
         for key, amount in wanted.items():
             rows[key].claimed += amount
         _write(session, [rows[key] for key in wanted])

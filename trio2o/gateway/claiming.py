@@ -19,8 +19,8 @@ from trio2o.db import quotas, routings
 from trio2o.db.session import utcnow
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.registry import PodView
-from trio2o.quota.amounts import Amounts, part_of
-from trio2o.quota.claims import Asked, Claim, Refused
+from trio2o.quota.amounts import Amounts, charged_to
+from trio2o.quota.claims import Claim, ClaimRequest, OverQuota
 from trio2o.quota.settle import Settler
 from trio2o.quota.usage import deltas_of, measure
 from trio2o.resources import Resource
@@ -28,7 +28,7 @@ from trio2o.routing.locator import Route
 from trio2o.web.call import Call
 
 #: How a service words that a limit does not allow a request.
-OverQuotaError = Callable[[Refused], exception.Trio2oException]
+OverQuotaError = Callable[[OverQuota], exception.Trio2oException]
 
 #: Seconds a request waits for pods to confirm recent deletions before it is refused.
 SETTLE_SECONDS = 5.0
@@ -55,13 +55,13 @@ class RequestClaim:
     @property
     def project_id(self) -> str:
         """The project whose quota the claim is on."""
-        return self._claim.asked.project_id
+        return self._claim.request.project_id
 
     def keep_open(self, pod: PodView, resource_type: str) -> None:
         """Keep the claim because the pod did not answer: a job finds out whether the resource exists."""
         self._is_decided = True
         if self._claim.id is not None:
-            self._runtime.quota.leave_open(self._claim, pod.id, resource_type)
+            self._runtime.quota.keep_open(self._claim, pod.id, resource_type)
 
     def watch(self, pod: PodView, resource_type: str, resource_id: str) -> None:
         """Keep the claim until a job sees that the pod has finished a change it accepted."""
@@ -74,12 +74,12 @@ class RequestClaim:
         If the request also makes other resources (volumes of a server, further servers), the rest of the claim stays
         and is watched.
         """
-        runtime, asked = self._runtime, self._claim.asked
+        runtime, request = self._runtime, self._claim.request
         self._is_decided = True
-        own = part_of(resource.type, asked.once)
+        own = charged_to(resource.type, request.amounts)
         measured = measure(runtime.db, resource.type, item)
         deltas = (measured.deltas if measured is not None else None) or own or None
-        has_rest = self._claim.count > 1 or len(own) < len(asked.once)
+        has_rest = self._claim.count > 1 or len(own) < len(request.amounts)
         runtime.locator.record(
             resource,
             pod,
@@ -87,9 +87,9 @@ class RequestClaim:
             project_id,
             resource.created_at(item),
             deltas=deltas,
-            user_id=asked.user_id if resource.service == 'compute' else '',
+            user_id=request.user_id if resource.service == 'compute' else '',
             claim=self._claim.row,
-            keep=runtime.quota.rest(pod.id, resource.type, item['id']) if has_rest else None,
+            keep=runtime.quota.columns_of_rest(pod.id, resource.type, item['id']) if has_rest else None,
         )
         if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:
             # The pod shows the size only when it has read the source of the resource.
@@ -102,7 +102,7 @@ class RequestClaim:
 
 
 @contextmanager
-def quota_claim(call: Call, asked: Asked, over_quota_error: OverQuotaError) -> Iterator[RequestClaim]:
+def quota_claim(call: Call, asked: ClaimRequest, over_quota_error: OverQuotaError) -> Iterator[RequestClaim]:
     """Claim amounts on the quota, and give them back at the end unless the claim was committed or kept.
 
     :param asked: the amounts and whose quota they are claimed on
@@ -116,17 +116,17 @@ def quota_claim(call: Call, asked: Asked, over_quota_error: OverQuotaError) -> I
         claim.close()
 
 
-def _claim(call: Call, asked: Asked, over_quota_error: OverQuotaError) -> Claim:
+def _claim(call: Call, asked: ClaimRequest, over_quota_error: OverQuotaError) -> Claim:
     quota = call.runtime.quota
     try:
         return quota.claim(asked)
-    except Refused as error:
+    except OverQuota as error:
         refused = error
     # Pods may have finished deletions since. What those free is counted now, so that they do not stand in the way.
     if Settler(call.runtime).settle_project(asked.project_id, SETTLE_SECONDS):
         try:
             return quota.claim(asked)
-        except Refused as error:
+        except OverQuota as error:
             refused = error
     _schedule_recount(call, asked.project_id)
     raise over_quota_error(refused) from None

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.endpoints import COMPUTE, VOLUME
-from trio2o.quota.recorded import Flavor, VolumeType, recorded_flavor, recorded_type
+from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.web.call import Call
 from trio2o.web.numbers import parse_number
 
@@ -53,7 +53,7 @@ def flavor(call: Call, reference: Any) -> Flavor | None:
         return found
     shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor')
     try:
-        return None if shown is None else Flavor.of({**shown, 'ephemeral': shown.get('OS-FLV-EXT-DATA:ephemeral')})
+        return None if shown is None else Flavor.from_json(shown)
     except (LookupError, TypeError, ValueError):
         return None
 

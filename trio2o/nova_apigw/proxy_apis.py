@@ -22,8 +22,8 @@ from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.quota_errors import over_quota_error
-from trio2o.quota.amounts import type_in, typed
-from trio2o.quota.claims import Refused
+from trio2o.quota.amounts import volume_type_of, with_volume_type
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
@@ -67,9 +67,9 @@ class CreateProxiedVolume(Create):
         volume = creation.inner
         found = volume_type(creation.call, volume.get('volume_type')) or default_type(creation.call)
         amounts = {'volumes': 1, 'gigabytes': whole(volume.get('size'))}
-        return Requested(quota=typed(amounts, found.name if found is not None else None))
+        return Requested(quota=with_volume_type(amounts, found.name if found is not None else None))
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error(refused)
 
 
@@ -85,9 +85,11 @@ class CreateProxiedSnapshot(Create):
 
     def requested(self, creation: Creation) -> Requested:
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
-        return Requested(quota=typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume)))
+        return Requested(
+            quota=with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
+        )
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error(refused)
 
 

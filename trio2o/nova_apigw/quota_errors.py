@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from trio2o import exception
-from trio2o.quota.claims import Refused
+from trio2o.quota.claims import OverQuota
 
 
-def over_quota_error(refused: Refused) -> exception.Forbidden:
+def over_quota_error(refused: OverQuota) -> exception.Forbidden:
     """Return the error for servers, whatever is done to them."""
-    asked = refused.asked
-    count = f'{asked.least}-{asked.count}' if asked.least != asked.count else str(asked.count)
+    asked = refused.request
+    count = f'{asked.min_count}-{asked.count}' if asked.min_count != asked.count else str(asked.count)
     names = [each.bound.resource for each in refused.exceeded]
     requested = [count if each.bound.resource == 'instances' else str(each.requested) for each in refused.exceeded]
     used = [str(each.used) for each in refused.exceeded]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One quota over all pods: what is counted, who bounds it, and claims on it.
+"""One quota over all pods.
 
-Nothing here knows of requests or of pods' answers; ``gateway`` says what is claimed and what became of it.
+``amounts`` names the quota resources, ``drivers`` know the limits, ``claims`` reserves amounts for a request,
+``usage`` reads from a pod's answer how much a resource uses, and ``settle`` finds out in the pods what became of
+claims.
 """

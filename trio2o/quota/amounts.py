@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: amounts of quota resources, and which of them are counted over all pods.
+"""Arithmetic with amounts of quota resources, and the names of those that Trio2o counts over all pods.
 
-What is not counted here, as metadata items or the size of a single volume, each pod checks by itself against the same
-limit everywhere.
+Each pod checks the other limits itself, such as the number of metadata items or the size of one volume: Trio2o
+replicates them, and they concern one resource in one pod.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Iterable, Mapping
 
 from trio2o.conf.quota import DEFAULTS
 
+#: Quota resource -> amount, such as ``{'volumes': 1, 'gigabytes': 10, 'gigabytes_fast': 10}``.
 Amounts = Mapping[str, int]
 
 UNLIMITED = -1
 
-#: Counted over all pods, by service; members for each server group, by asking the pods
-#: (``nova_apigw.server_groups.members``).
+#: Quota resources that Trio2o counts over all pods, by service. Members of a server group are counted for each group,
+#: by asking the pods (``nova_apigw.server_groups.members``).
 COUNTED = {
     'compute': ('instances', 'cores', 'ram', 'server_groups', 'server_group_members'),
     'volume': ('volumes', 'gigabytes', 'snapshots', 'backups', 'backup_gigabytes', 'groups'),
 }
-#: Counted for each volume type too, under the name with the type's behind it.
-TYPED = ('volumes', 'gigabytes', 'snapshots')
+#: Quota resources that are also counted for each volume type, under a name like ``gigabytes_fast``.
+PER_VOLUME_TYPE = ('volumes', 'gigabytes', 'snapshots')
 
-#: Type of a resource with a routing -> what it counts for, its number first.
-COUNTS = {
+#: Type of a resource with a routing -> quota resources that it uses, the number of such resources first.
+USED_BY = {
     'server': ('instances', 'cores', 'ram'),
     'server_group': ('server_groups',),
     'volume': ('volumes', 'gigabytes'),
@@ -36,49 +37,51 @@ COUNTS = {
 }
 
 
-def base_of(name: str) -> str:
-    """``gigabytes`` of ``gigabytes_fast``; the name itself if it is of no volume type."""
+def base_name(name: str) -> str:
+    """Return a quota resource's name without a volume type: ``gigabytes`` for ``gigabytes_fast``."""
     if name in DEFAULTS:
         return name
     stem = name.partition('_')[0]
-    return stem if stem in TYPED and name != stem else name
+    return stem if stem in PER_VOLUME_TYPE and name != stem else name
 
 
 def is_counted(name: str, service: str) -> bool:
-    return base_of(name) in COUNTED.get(service, ())
+    """Whether Trio2o counts a quota resource of a service over all pods."""
+    return base_name(name) in COUNTED.get(service, ())
 
 
-def default_of(name: str, defaults: Amounts) -> int:
-    """The limit of a resource for which none was set; types have none of their own."""
-    return defaults.get(name, UNLIMITED)
+def with_volume_type(amounts: Amounts, type_name: str | None) -> dict[str, int]:
+    """Add the amounts that are counted for a volume type too; none if it is None."""
+    of_type = (
+        {f'{name}_{type_name}': amounts[name] for name in PER_VOLUME_TYPE if name in amounts} if type_name else {}
+    )
+    return {**amounts, **of_type}
 
 
-def typed(amounts: Amounts, type_name: str | None) -> dict[str, int]:
-    """Amounts with those of their volume type."""
-    own = {f'{name}_{type_name}': amounts[name] for name in TYPED if name in amounts} if type_name else {}
-    return {**amounts, **own}
-
-
-def type_in(amounts: Amounts) -> str | None:
-    """The volume type that amounts are of, if they are of one."""
+def volume_type_of(amounts: Amounts) -> str | None:
+    """Return the volume type that amounts are counted for, if any."""
     for name in amounts:
-        if name not in DEFAULTS and base_of(name) != name:
+        if name not in DEFAULTS and base_name(name) != name:
             return name.partition('_')[2]
     return None
 
 
-def part_of(resource_type: str, amounts: Amounts) -> dict[str, int]:
-    """Of what a request takes, that which a resource of a type counts for; the rest is of what comes along."""
-    own = COUNTS.get(resource_type, ())
-    return {name: amount for name, amount in amounts.items() if base_of(name) in own}
+def charged_to(resource_type: str, amounts: Amounts) -> dict[str, int]:
+    """Return the subset of requested amounts that a resource of this type uses.
+
+    The other amounts are for resources created along with it, such as the volumes of a server.
+    """
+    used = USED_BY.get(resource_type, ())
+    return {name: amount for name, amount in amounts.items() if base_name(name) in used}
 
 
 def growth(old: Amounts, new: Amounts) -> dict[str, int]:
-    """What has to be had on top of the old to have the new."""
+    """Return by how much each new amount is larger than the old one; smaller ones are left out."""
     return {name: amount - old.get(name, 0) for name, amount in new.items() if amount > old.get(name, 0)}
 
 
 def total(parts: Iterable[Amounts]) -> dict[str, int]:
+    """Add up amounts."""
     found: dict[str, int] = {}
     for part in parts:
         for name, amount in part.items():
@@ -86,11 +89,15 @@ def total(parts: Iterable[Amounts]) -> dict[str, int]:
     return found
 
 
-def times(amounts: Amounts, count: int) -> dict[str, int]:
+def multiply(amounts: Amounts, count: int) -> dict[str, int]:
+    """Return the amounts of several alike."""
     return {name: amount * count for name, amount in amounts.items()}
 
 
-def affordable(once: Amounts, room: Mapping[str, int]) -> int | None:
-    """How many times amounts fit into what room there is; None: any number of times."""
-    fits = [max(0, room[name]) // amount for name, amount in once.items() if amount > 0 and name in room]
+def max_count(amounts: Amounts, free: Mapping[str, int]) -> int | None:
+    """Return how many times amounts fit into what is free; None if nothing bounds it.
+
+    :param free: limit minus usage of each limited quota resource; may be negative
+    """
+    fits = [max(0, free[name]) // amount for name, amount in amounts.items() if amount > 0 and name in free]
     return min(fits) if fits else None

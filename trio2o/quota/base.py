@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a driver is: it says how much a project may have. Claims are the engine's."""
+"""The interface of quota drivers. A driver knows the limits; ``claims`` compares usage with them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from trio2o.quota.amounts import UNLIMITED, Amounts
 
 
 class Driver(abc.ABC):
-    """Drivers of operators derive from this and are named by an entry point in ``trio2o.quota.drivers``.
+    """Base class of quota drivers, which are entry points of ``trio2o.quota.drivers``.
 
-    One object serves all requests at once. -1 is no limit.
+    One object serves all requests of a process, from several threads. A limit of -1 means unlimited.
     """
 
     #: Whether limits can be set through the quota APIs.
@@ -30,27 +30,30 @@ class Driver(abc.ABC):
 
     @abc.abstractmethod
     def defaults(self, class_name: str = 'default') -> Amounts:
-        """The limits of whoever has none of his own; what is not named is not limited."""
+        """Return the limits of projects without limits of their own. A quota resource without a limit is unlimited."""
 
     @abc.abstractmethod
     def limits(self, project_id: str, user_id: str = '') -> Amounts:
-        """The limits of a project, or of a user in it, defaults among them."""
+        """Return the limits of a project, or of a user in it, with the defaults for those not set."""
 
     def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
-        """All limits that a claim on these resources has to keep."""
+        """Return all limits that apply to a claim on these quota resources."""
         return bounds_of(project_id, '', self.limits(project_id), names)
 
-    def check(self, project_id: str, user_id: str, given: Amounts) -> None:  # noqa: B027 (most have nothing to check)
-        """Called before limits are set.
+    def check(self, project_id: str, user_id: str, given: Amounts) -> None:  # noqa: B027 (optional)
+        """Check limits before they are set.
 
-        :raises BadRequest: they contradict others
+        :raises BadRequest: they contradict other limits
         """
 
 
 def bounds_of(
     project_id: str, user_id: str, limits: Mapping[str, int], names: Collection[str], members: tuple[str, ...] = ()
 ) -> list[Bound]:
-    """The limits there are, as bounds on these resources."""
+    """Return those limits as bounds that limit these quota resources.
+
+    :param members: projects whose usage is counted together; empty: only that of the project
+    """
     return [
         Bound(project_id, user_id, name, limits[name], members) for name in names if limits.get(name, UNLIMITED) >= 0
     ]

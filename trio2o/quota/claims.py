@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims on the quota, and what became of them.
+"""Claims on the quota.
 
-A claim is a row in the database from before the first pod is asked until it is known what came of the request: it
-turns into the deltas of a routing in the transaction that records it, or is given back, or stays open for a job to
-find out (``settle``). Where no limit applies nothing is claimed; what is in use is counted all the same.
+A claim is a row in the database, made before the request is sent to a pod, that holds the requested amounts until the
+outcome is known. Then it turns into usage, in the transaction that records the routing; or it is given back; or it
+stays open until ``settle`` finds out the outcome in the pod. A request that no limit applies to makes no claim, but
+its usage is counted all the same.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,11 +22,11 @@ from stevedore import DriverManager, ExtensionManager
 from stevedore.exception import NoMatches
 
 from trio2o.db import quotas
-from trio2o.db.quotas import Exceeded, OverQuota
+from trio2o.db.quotas import BoundsExceeded, Exceeded
 from trio2o.db.records import QuotaClaim
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.identity import Identity
-from trio2o.quota.amounts import Amounts, affordable, times
+from trio2o.quota.amounts import Amounts, max_count, multiply
 from trio2o.quota.base import Driver
 
 LOG = logging.getLogger(__name__)
@@ -34,17 +35,20 @@ NAMESPACE = 'trio2o.quota.drivers'
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a request asks of the quota.
+class ClaimRequest:
+    """The amounts that a request needs from the quota.
 
-    :ivar once: amounts for one of what it makes; ``count``: how many it makes; ``least``: how many will do
+    :ivar amounts: for one of the resources that the request creates
+    :ivar count: number of resources that it creates
+    :ivar min_count: smallest number that the client accepts
+    :ivar resource_id: the resource that the request changes; empty if it creates resources
     """
 
     project_id: str
     user_id: str
-    once: Amounts
+    amounts: Amounts
     count: int = 1
-    least: int = 1
+    min_count: int = 1
     resource_type: str = ''
     resource_id: str = ''
     request_id: str = ''
@@ -52,14 +56,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Claim:
-    """What was granted.
+    """A granted request.
 
-    :ivar row: None: no limit applies, and nothing was claimed
-    :ivar count: how many of those asked for
+    :ivar row: None if no limit applies, and so nothing is claimed
+    :ivar count: number of resources granted
     """
 
     row: QuotaClaim | None
-    asked: Asked
+    request: ClaimRequest
     count: int = 1
 
     @property
@@ -67,77 +71,77 @@ class Claim:
         return self.row.id if self.row is not None else None
 
 
-class Refused(Exception):
-    """A limit does not allow it.
+class OverQuota(Exception):
+    """Limits do not allow a request.
 
-    :ivar exceeded: the bounds that would be broken, in the order of their resources
+    :ivar exceeded: the limits, one for each quota resource, sorted by name
     """
 
-    def __init__(self, asked: Asked, exceeded: tuple[Exceeded, ...]) -> None:
+    def __init__(self, request: ClaimRequest, exceeded: tuple[Exceeded, ...]) -> None:
         super().__init__(', '.join(each.bound.resource for each in exceeded))
-        self.asked = asked
+        self.request = request
         self.exceeded = exceeded
 
 
 class Quota:
-    """One a process."""
+    """Makes claims and records their outcome. One per process."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, identity: Identity, driver: Driver | None = None) -> None:
-        """:param driver: instead of the one the configuration names"""
+        """:param driver: instead of the driver that the configuration names"""
         self._db = db
         self._claim_seconds = conf.quota.claim_seconds
         self._watch_seconds = conf.quota.watch_seconds
         self.driver = driver or load_driver(conf, db, identity)
 
-    def claim(self, asked: Asked) -> Claim:
-        """Claim what is asked for, or as much of it as will do.
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Claim the amounts for as many of the resources as the limits allow, ``min_count`` at least.
 
-        :raises Refused: a limit does not allow it; nothing is claimed
+        :raises OverQuota: the limits do not allow that many; nothing is claimed
         """
-        names = sorted(name for name, amount in asked.once.items() if amount > 0)
-        bounds = self.driver.bounds(asked.project_id, asked.user_id, names) if names else []
+        names = sorted(name for name, amount in request.amounts.items() if amount > 0)
+        bounds = self.driver.bounds(request.project_id, request.user_id, names) if names else []
         if not bounds:
-            return Claim(None, asked, asked.count)
-        count = asked.count
+            return Claim(None, request, request.count)
+        count = request.count
         while True:
-            row = self._row(asked, times(asked.once, count), 'open', self._claim_seconds)
+            row = self._row(request, multiply(request.amounts, count), 'open', self._claim_seconds)
             try:
                 quotas.claim(self._db, row, bounds)
-                return Claim(row, asked, count)
-            except OverQuota as error:
-                fewer = _fewer(asked, error.exceeded)
-                if fewer is None or not asked.least <= fewer < count:
-                    raise Refused(asked, _in_order(asked, error.exceeded)) from None
-                count = fewer
+                return Claim(row, request, count)
+            except BoundsExceeded as error:
+                allowed = _allowed_count(request, error.exceeded)
+                if allowed is None or not request.min_count <= allowed < count:
+                    raise OverQuota(request, _narrowest(request, error.exceeded)) from None
+                count = allowed
 
-    def queue(self, asked: Asked) -> tuple[Claim, int]:
-        """Claim what is asked for of one resource, whatever the limit.
+    def queue(self, request: ClaimRequest) -> tuple[Claim, int]:
+        """Claim an amount of one quota resource without comparing it with a limit.
 
-        :returns: the claim, and how much is claimed of it: by this one and by those that came before it
+        :returns: the claim, and the sum of this and all earlier open claims of the quota resource
         """
-        row = self._row(asked, asked.once, 'open', self._claim_seconds)
-        return Claim(row, asked), quotas.queue(self._db, row)
+        row = self._row(request, request.amounts, 'open', self._claim_seconds)
+        return Claim(row, request), quotas.queue(self._db, row)
 
     def give_back(self, claim: Claim) -> None:
-        """Nothing came of it. Should that fail, a job gives it back later."""
+        """Release a claim whose request created nothing. If that fails, the claim expires."""
         if claim.id is None:
             return
         try:
             quotas.give_back(self._db, claim.id)
         except db_exc.DBError:
-            LOG.exception('claim %s could not be given back; it expires', claim.id)
+            LOG.exception('Failed to give back claim %s; it will be settled when it expires', claim.id)
 
-    def leave_open(self, claim: Claim, pod_id: str, resource_type: str) -> None:
-        """Nobody knows what came of it in that pod."""
+    def keep_open(self, claim: Claim, pod_id: str, resource_type: str) -> None:
+        """Keep the claim of a create that the pod did not answer, until it is settled."""
         self._keep(claim, 'unknown', pod_id, resource_type, '')
 
     def watch(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
-        """The pod said yes to a change of a resource, and has to be looked at until it is done."""
+        """Keep the claim on a change of a resource until the pod has finished the change."""
         self._keep(claim, 'watch', pod_id, resource_type, resource_id)
 
     def watch_again(self, project_id: str, pod_id: str, resource_type: str, resource_id: str) -> None:
-        """Something was seen to change without a claim."""
-        self.watch(Claim(None, Asked(project_id, '', {})), pod_id, resource_type, resource_id)
+        """Have a resource measured again that is being changed and has no claim."""
+        self.watch(Claim(None, ClaimRequest(project_id, '', {})), pod_id, resource_type, resource_id)
 
     def _keep(self, claim: Claim, state: str, pod_id: str, resource_type: str, resource_id: str) -> None:
         due = utcnow() + timedelta(seconds=self._watch_seconds)
@@ -153,14 +157,19 @@ class Quota:
                     expires_at=due,
                 )
             else:
-                row = self._row(claim.asked, {}, state, self._watch_seconds)
-                values = {'pod_id': pod_id, 'resource_type': resource_type, 'resource_id': resource_id}
-                quotas.watch(self._db, _with(row, values))
+                row = self._row(claim.request, {}, state, self._watch_seconds)
+                row = replace(row, pod_id=pod_id, resource_type=resource_type, resource_id=resource_id)
+                quotas.watch(self._db, row)
         except db_exc.DBError:
-            LOG.exception('what became of %s %s will show only when it is recounted', resource_type, resource_id)
+            LOG.exception(
+                'Failed to record claim for %s %s; the next recount will correct usage', resource_type, resource_id
+            )
 
-    def rest(self, pod_id: str, resource_type: str, resource_id: str) -> Mapping[str, object]:
-        """Columns of a claim of which a part has come true, and whose rest has still to be seen in the pod."""
+    def columns_of_rest(self, pod_id: str, resource_type: str, resource_id: str) -> Mapping[str, object]:
+        """Return column values for a partially committed claim.
+
+        What is left of it covers resources created along with this one, and stays open until the pod is done.
+        """
         return {
             'state': 'watch',
             'pod_id': pod_id,
@@ -169,59 +178,59 @@ class Quota:
             'expires_at': utcnow() + timedelta(seconds=self._watch_seconds),
         }
 
-    def _row(self, asked: Asked, amounts: Amounts, state: str, seconds: float) -> QuotaClaim:
+    def _row(self, request: ClaimRequest, amounts: Amounts, state: str, seconds: float) -> QuotaClaim:
         now = utcnow()
         return QuotaClaim(
             id=str(uuid.uuid4()),
-            project_id=asked.project_id,
-            user_id=asked.user_id,
+            project_id=request.project_id,
+            user_id=request.user_id,
             resources={name: amount for name, amount in amounts.items() if amount > 0},
-            request_id=asked.request_id,
+            request_id=request.request_id,
             pod_id=None,
-            resource_type=asked.resource_type,
+            resource_type=request.resource_type,
             state=state,
             created_at=now,
             expires_at=now + timedelta(seconds=seconds),
-            resource_id=asked.resource_id,
+            resource_id=request.resource_id,
         )
 
 
-def _with(row: QuotaClaim, values: Mapping[str, str]) -> QuotaClaim:
-    return QuotaClaim(**{name: values.get(name, getattr(row, name)) for name in QuotaClaim.__slots__})
-
-
-def _fewer(asked: Asked, exceeded: tuple[Exceeded, ...]) -> int | None:
-    """How many there is room for."""
-    room: dict[str, int] = {}
+def _allowed_count(request: ClaimRequest, exceeded: tuple[Exceeded, ...]) -> int | None:
+    """Return how many of the requested resources the exceeded limits allow."""
+    free: dict[str, int] = {}
     for each in exceeded:
         left = each.bound.limit - each.used
-        room[each.bound.resource] = min(left, room.get(each.bound.resource, left))
-    return affordable(asked.once, room)
+        free[each.bound.resource] = min(left, free.get(each.bound.resource, left))
+    return max_count(request.amounts, free)
 
 
-def _in_order(asked: Asked, exceeded: tuple[Exceeded, ...]) -> tuple[Exceeded, ...]:
-    """One bound for each resource, the narrowest, with what was asked for in the first place."""
+def _narrowest(request: ClaimRequest, exceeded: tuple[Exceeded, ...]) -> tuple[Exceeded, ...]:
+    """Return the narrowest limit of each quota resource, with the amount of the whole request."""
     narrowest: dict[str, Exceeded] = {}
     for each in exceeded:
         known = narrowest.get(each.bound.resource)
         if known is None or each.bound.limit - each.used < known.bound.limit - known.used:
             narrowest[each.bound.resource] = each
     return tuple(
-        Exceeded(each.bound, asked.once[name] * asked.count, each.used) for name, each in sorted(narrowest.items())
+        Exceeded(each.bound, request.amounts[name] * request.count, each.used)
+        for name, each in sorted(narrowest.items())
     )
 
 
-class BadOption(cfg.Error):
-    """What ``[quota]`` says will not do; it keeps a service from starting."""
+class UnknownDriver(cfg.Error):
+    """``[quota] driver`` names a driver that is not installed; the service does not start."""
 
 
 def load_driver(conf: cfg.ConfigOpts, db: Database, identity: Identity) -> Driver:
-    """:raises BadOption: there is no driver of the name in the configuration"""
+    """Load the driver that ``[quota] driver`` names.
+
+    :raises UnknownDriver: it is not installed
+    """
     name = conf.quota.driver
     try:
         plugin: Any = DriverManager(NAMESPACE, name).driver
     except NoMatches as error:
         known = ', '.join(sorted(ExtensionManager(NAMESPACE).entry_points_names()))
-        raise BadOption(f'[quota] driver: there is no {name}; installed are {known}') from error
+        raise UnknownDriver(f'[quota] driver: there is no {name}; installed are {known}') from error
     driver: Driver = plugin(conf, db, identity)
     return driver

@@ -22,8 +22,8 @@ from trio2o.db.records import QuotaClaim
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.podapi import Refused
 from trio2o.pods.registry import PodView
-from trio2o.quota.amounts import COUNTS, base_of
-from trio2o.quota.usage import Measured, is_at_rest, measure
+from trio2o.quota.amounts import USED_BY, base_name
+from trio2o.quota.usage import Measured, is_idle, measure
 from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP_SNAPSHOT, ROUTED, Resource
 from trio2o.routing.inventory import Inventory
 
@@ -138,12 +138,12 @@ class Settler:
                 inventory.end(routing)
             else:
                 measured = measure(self._db, claim.resource_type, item)
-                if not (measured.is_settled if measured is not None else is_at_rest(item)):
+                if not (measured.is_settled if measured is not None else is_idle(item)):
                     return False
         for resource_type in _claimed_types(claim):
             self.recount(Recount(pod, resource_type, claim.project_id))
         if routing is not None and measured is not None:
-            deltas = measured.over(routing.deltas)
+            deltas = measured.counted_after(routing.deltas)
             routings.set_deltas(self._db, routing.resource_type, routing.top_id, deltas, claim_id=claim.id)
         else:
             quotas.give_back(self._db, claim.id)
@@ -236,5 +236,5 @@ class Settler:
 
 def _claimed_types(claim: QuotaClaim) -> set[str]:
     """Return the types of the resources that a claim is for, as far as pods list them."""
-    names = {base_of(name) for name, amount in claim.resources.items() if amount}
-    return {resource_type for resource_type in ROUTED if COUNTS[resource_type][0] in names}
+    names = {base_name(name) for name, amount in claim.resources.items() if amount}
+    return {resource_type for resource_type in ROUTED if USED_BY[resource_type][0] in names}

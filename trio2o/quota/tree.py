@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone's project tree, read with Trio2o's own identity and remembered for a while.
+"""Keystone's project tree, read with Trio2o's own identity and cached for ``[quota] tree_seconds``.
 
-Projects never move in it; so what is remembered can only lack what is new.
+Keystone never moves a project in its tree, so a cached answer can only lack projects that are new.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
+from cachetools import LRUCache, TTLCache
 from oslo_config import cfg
 
 from trio2o import exception
@@ -19,43 +18,70 @@ from trio2o.pods.identity import Identity
 
 LOG = logging.getLogger(__name__)
 
+#: Projects whose relatives are cached.
+_CACHE_SIZE = 10000
 
-class Tree:
-    def __init__(self, conf: cfg.ConfigOpts, identity: Identity) -> None:
-        self._identity = identity
-        self._seconds = conf.quota.tree_seconds
-        self._above: dict[str, tuple[float, tuple[str, ...]]] = {}
-        self._below: dict[str, tuple[float, tuple[str, ...]]] = {}
+Projects = tuple[str, ...]
+
+
+class _Cache:
+    """The relatives of projects, with the last known ones for when Keystone does not answer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._fresh: TTLCache[str, Projects] = TTLCache(_CACHE_SIZE, seconds)
+        self._last: LRUCache[str, Projects] = LRUCache(_CACHE_SIZE)
         self._lock = threading.Lock()
 
-    def ancestors(self, project_id: str) -> tuple[str, ...]:
-        """The projects above, nearest first; domains are none.
+    def fresh(self, project_id: str) -> Projects | None:
+        with self._lock:
+            return self._fresh.get(project_id)
 
-        :raises ServiceUnavailable: Keystone does not answer, and nothing is remembered
+    def last(self, project_id: str) -> Projects | None:
+        with self._lock:
+            return self._last.get(project_id)
+
+    def set(self, project_id: str, found: Projects) -> None:
+        with self._lock:
+            self._fresh[project_id] = self._last[project_id] = found
+
+    def drop(self, project_id: str) -> None:
+        with self._lock:
+            self._fresh.pop(project_id, None)
+            self._last.pop(project_id, None)
+
+
+class ProjectTree:
+    def __init__(self, conf: cfg.ConfigOpts, identity: Identity) -> None:
+        self._identity = identity
+        self._above = _Cache(conf.quota.tree_seconds)
+        self._below = _Cache(conf.quota.tree_seconds)
+
+    def ancestors(self, project_id: str) -> Projects:
+        """Return the projects above a project, the nearest first; domains are left out.
+
+        :raises ServiceUnavailable: Keystone does not answer, and no earlier answer is cached
         """
-        return self._remembered(self._above, project_id, self._read_above)
+        return self._cached(self._above, project_id, self._read_above)
 
-    def descendants(self, project_id: str) -> tuple[str, ...]:
-        """All projects below, in no order.
+    def descendants(self, project_id: str) -> Projects:
+        """Return all projects below a project, in no order.
 
-        :raises ServiceUnavailable: Keystone does not answer, and nothing is remembered
+        :raises ServiceUnavailable: Keystone does not answer, and no earlier answer is cached
         """
-        return self._remembered(self._below, project_id, self._read_below)
+        return self._cached(self._below, project_id, self._read_below)
 
-    def _remembered(self, cache: dict[str, Any], project_id: str, read: Any) -> tuple[str, ...]:
-        now = time.monotonic()
-        known = cache.get(project_id)
-        if known is not None and known[0] > now:
-            return tuple(known[1])
+    def _cached(self, cache: _Cache, project_id: str, read: Callable[[str], Iterable[str]]) -> Projects:
+        found = cache.fresh(project_id)
+        if found is not None:
+            return found
         try:
             found = tuple(read(project_id))
         except exception.ServiceUnavailable as error:
-            if known is None:
+            found = cache.last(project_id)
+            if found is None:
                 raise
-            LOG.warning('going on with the projects that are known: %s', error)
-            found = known[1]
-        with self._lock:
-            cache[project_id] = now + self._seconds, found
+            LOG.warning('Failed to read the project tree, using the last known one: %s', error)
+        cache.set(project_id, found)
         return found
 
     def _read_above(self, project_id: str) -> Iterable[str]:
@@ -66,13 +92,9 @@ class Tree:
             (parent, parents) = next(iter(parents.items()))
             if parent != domain:
                 yield parent
-            # What is new below is not among what is remembered of those above.
-            if project_id not in self.known_below(parent):
-                self._below.pop(parent, None)
-
-    def known_below(self, project_id: str) -> tuple[str, ...]:
-        known = self._below.get(project_id)
-        return known[1] if known is not None else ()
+            # This project is new if the cached projects below its parent lack it.
+            if project_id not in (self._below.last(parent) or ()):
+                self._below.drop(parent)
 
     def _read_below(self, project_id: str) -> Iterable[str]:
         project = self._identity.project(project_id, 'subtree_as_ids')

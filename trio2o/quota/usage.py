@@ -1,55 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a resource counts for in the quota, as its pod shows it."""
+"""How much of the quota a resource uses, read from the resource as a pod shows it.
+
+Older pods do not show sizes of a server's flavor; those come from the flavors in the database.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from trio2o.db import routings
+from trio2o.db import replicas, routings
 from trio2o.db.session import Database
-from trio2o.quota.amounts import Amounts, type_in, typed
-from trio2o.quota.recorded import recorded_flavor
+from trio2o.quota.amounts import Amounts, multiply, volume_type_of, with_volume_type
 
 Item = Mapping[str, Any]
 
-
-@dataclass(frozen=True)
-class Measured:
-    """:ivar is_settled: whether it will stay so by itself
-    :ivar may_shrink: whether what it counted for before may come back, so that the larger of both counts
-    """
-
-    deltas: Amounts
-    is_settled: bool = True
-    may_shrink: bool = False
-
-    def over(self, known: Amounts | None) -> dict[str, int]:
-        """What it counts for, given what it counted for so far."""
-        if not self.may_shrink or not known:
-            return dict(self.deltas)
-        return {name: max(self.deltas.get(name, 0), known.get(name, 0)) for name in self.deltas.keys() | known.keys()}
-
-
-#: Versions whose lists show what is measured; older pods show less, and flavors and the like are looked up.
+#: Microversions whose lists show everything measured here. An older pod gets its newest microversion.
 VERSIONS = {'compute': '2.47', 'volume': '3.65'}
 
-#: Not counted while they can still be had back, or only seem to be there.
-_AWAY = frozenset({'SOFT_DELETED', 'DELETED'})
+#: Nova does not count these servers. A soft-deleted one counts again if it is restored.
+_UNCOUNTED = frozenset({'SOFT_DELETED', 'DELETED'})
 _BETWEEN_FLAVORS = frozenset({'RESIZE', 'VERIFY_RESIZE', 'REVERT_RESIZE'})
 _BUSY = frozenset(
     {'creating', 'deleting', 'downloading', 'extending', 'managing', 'restoring', 'restoring-backup', 'retyping'}
 )
 
 
-def is_at_rest(item: Item) -> bool:
-    """Whether nothing is done to it just now, as its status says."""
+@dataclass(frozen=True)
+class Flavor:
+    """The sizes of a flavor.
+
+    :ivar ram: MiB
+    :ivar root: GiB of the root disk
+    :ivar disk: GiB of ephemeral disk and swap, swap rounded up as Placement does
+    """
+
+    vcpus: int
+    ram: int
+    root: int = 0
+    disk: int = 0
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, shown: Mapping[str, Any]) -> Flavor:
+        """Read a flavor of the database or of a pod, or the flavor embedded in a server.
+
+        :raises KeyError: the sizes are missing
+        """
+        swap = int(shown.get('swap') or 0)
+        ephemeral = int(shown.get('ephemeral') or shown.get('OS-FLV-EXT-DATA:ephemeral') or 0)
+        return cls(
+            int(shown['vcpus']),
+            int(shown['ram']),
+            int(shown.get('disk') or 0),
+            ephemeral + -(-swap // 1024),
+            shown.get('extra_specs') or {},
+        )
+
+    def placement_resources(self, count: int = 1, *, has_root_disk: bool = True) -> dict[str, int]:
+        """Return what servers of this flavor use in a pod's Placement, by resource class.
+
+        :param has_root_disk: False if the servers boot from a volume
+        """
+        disk = self.root + self.disk if has_root_disk else self.disk
+        return multiply({'VCPU': self.vcpus, 'MEMORY_MB': self.ram, 'DISK_GB': disk}, count)
+
+
+@dataclass(frozen=True)
+class VolumeType:
+    name: str
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+
+
+def recorded_flavor(db: Database, flavor_id: str) -> Flavor | None:
+    """Return a replicated flavor by its id."""
+    found = replicas.find_wanted(db, 'flavor', flavor_id)
+    return None if found is None else Flavor.from_json(found)
+
+
+def recorded_type(db: Database, name: str) -> VolumeType | None:
+    """Return a replicated volume type by its id or its name."""
+    found = replicas.find_wanted(db, 'volume_type', name, by_name=True)
+    return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The quota usage of one resource.
+
+    :ivar deltas: amounts that the resource uses
+    :ivar is_settled: False while an operation in the pod is going to change them
+    :ivar may_shrink: whether an operation may be reverted to the amounts of before, so that the larger of both count
+    """
+
+    deltas: Amounts
+    is_settled: bool = True
+    may_shrink: bool = False
+
+    def counted_after(self, known: Amounts | None) -> dict[str, int]:
+        """Return the amounts to count for a resource whose routing has these amounts so far."""
+        if not self.may_shrink or not known:
+            return dict(self.deltas)
+        return {name: max(self.deltas.get(name, 0), known.get(name, 0)) for name in self.deltas.keys() | known.keys()}
+
+
+def measure(db: Database, resource_type: str, item: Item) -> Measured | None:
+    """Return the quota usage of a resource; None if the item does not show it."""
+    read = _READERS.get(resource_type)
+    try:
+        return read(db, item) if read is not None else None
+    except (TypeError, ValueError):
+        return None
+
+
+def deltas_of(db: Database, resource_type: str, item: Item) -> Amounts | None:
+    """Return the amounts that a resource uses; None if the item does not show them."""
+    measured = measure(db, resource_type, item)
+    return None if measured is None else measured.deltas
+
+
+def user_of(item: Item) -> str:
+    """Return the user whose quota a resource counts in beside the project's; empty if the item shows none."""
+    user_id = item.get('user_id')
+    return user_id if isinstance(user_id, str) else ''
+
+
+def is_idle(item: Item) -> bool:
+    """Whether the status of a resource shows no operation that changes its usage."""
     return item.get('status') not in _BUSY
 
 
 def _server(db: Database, item: Item) -> Measured | None:
-    if item.get('status') in _AWAY:
+    if item.get('status') in _UNCOUNTED:
         return Measured({})
     flavor = item.get('flavor')
     if not isinstance(flavor, Mapping):
@@ -67,35 +150,34 @@ def _server(db: Database, item: Item) -> Measured | None:
 
 
 def _volume(db: Database, item: Item) -> Measured | None:
-    is_settled = is_at_rest(item)
+    is_settled = is_idle(item)
     if item.get('consumes_quota') is False:
         return Measured({}, is_settled)
     size = _size(item)
     if size is None:
         return None
-    return Measured(typed({'volumes': 1, 'gigabytes': size}, item.get('volume_type')), is_settled)
+    return Measured(with_volume_type({'volumes': 1, 'gigabytes': size}, item.get('volume_type')), is_settled)
 
 
 def _snapshot(db: Database, item: Item) -> Measured | None:
-    is_settled = is_at_rest(item)
+    is_settled = is_idle(item)
     if item.get('consumes_quota') is False:
         return Measured({}, is_settled)
     size = _size(item)
     if size is None:
         return None
     volume = routings.get(db, 'volume', str(item.get('volume_id')))
-    type_name = type_in(volume.deltas) if volume is not None and volume.deltas else None
-    return Measured(typed({'snapshots': 1, 'gigabytes': size}, type_name), is_settled)
+    type_name = volume_type_of(volume.deltas) if volume is not None and volume.deltas else None
+    return Measured(with_volume_type({'snapshots': 1, 'gigabytes': size}, type_name), is_settled)
 
 
 def _backup(db: Database, item: Item) -> Measured | None:
     size = _size(item)
-    is_settled = is_at_rest(item)
-    return None if size is None else Measured({'backups': 1, 'backup_gigabytes': size}, is_settled)
+    return None if size is None else Measured({'backups': 1, 'backup_gigabytes': size}, is_idle(item))
 
 
 def _group(db: Database, item: Item) -> Measured | None:
-    return Measured({'groups': 1}, is_at_rest(item))
+    return Measured({'groups': 1}, is_idle(item))
 
 
 def _server_group(db: Database, item: Item) -> Measured | None:
@@ -107,7 +189,7 @@ def _size(item: Item) -> int | None:
     return size if isinstance(size, int) else None
 
 
-_KINDS: Mapping[str, Callable[[Database, Item], Measured | None]] = {
+_READERS: Mapping[str, Callable[[Database, Item], Measured | None]] = {
     'server': _server,
     'server_group': _server_group,
     'volume': _volume,
@@ -116,23 +198,3 @@ _KINDS: Mapping[str, Callable[[Database, Item], Measured | None]] = {
     'group': _group,
     'consistencygroup': _group,
 }
-
-
-def measure(db: Database, resource_type: str, item: Item) -> Measured | None:
-    """What a resource counts for; None if what a pod shows does not tell."""
-    kind = _KINDS.get(resource_type)
-    try:
-        return kind(db, item) if kind is not None else None
-    except (TypeError, ValueError):
-        return None
-
-
-def deltas_of(db: Database, resource_type: str, item: Item) -> Amounts | None:
-    found = measure(db, resource_type, item)
-    return None if found is None else found.deltas
-
-
-def user_of(item: Item) -> str:
-    """The user whose quota it counts in beside the project's, if the item shows one."""
-    user_id = item.get('user_id')
-    return user_id if isinstance(user_id, str) else ''

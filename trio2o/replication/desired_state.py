@@ -13,7 +13,7 @@ from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas
 from trio2o.db.records import ReplicatedObject
 from trio2o.pods.registry import PodView
-from trio2o.quota.amounts import TYPED
+from trio2o.quota.amounts import PER_VOLUME_TYPE
 from trio2o.replication import reconcile
 from trio2o.replication.kinds import (
     DEFAULT_TYPE,
@@ -119,7 +119,7 @@ class DesiredState:
 
     def _rename_volume_type(self, old: str, new: str) -> None:
         """Rename the limits of a volume type, which have its name, as pods do."""
-        db_quotas.rename(self._db, {f'{name}_{old}': f'{name}_{new}' for name in TYPED})
+        db_quotas.rename(self._db, {f'{name}_{old}': f'{name}_{new}' for name in PER_VOLUME_TYPE})
         for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
             for obj in replicas.list_objects(self._db, kind):
                 limits = {

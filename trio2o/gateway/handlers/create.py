@@ -23,7 +23,7 @@ from trio2o.gateway.refs import NamedPod, Ref, disagreement
 from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
 from trio2o.pods.registry import PodView
-from trio2o.quota.claims import Asked, Refused
+from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.resources import Item, Resource
 from trio2o.routing.locator import Route
 from trio2o.scheduler.spec import PodRequest
@@ -143,7 +143,7 @@ class Create:
         """Return resources whose pods are preferred, but not required."""
         return ()
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         """Return the error of the service for a request that the quota does not allow."""
         return exception.Forbidden(f'Quota exceeded for {refused}')
 
@@ -348,9 +348,9 @@ class Create:
                 continue
         return frozenset(found)
 
-    def _asked(self, creation: Creation) -> Asked:
+    def _asked(self, creation: Creation) -> ClaimRequest:
         context, requested = creation.call.context, creation.requested
-        return Asked(
+        return ClaimRequest(
             context.project_id or '',
             context.user_id or '',
             requested.quota,

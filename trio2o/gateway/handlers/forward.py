@@ -25,7 +25,7 @@ from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts
-from trio2o.quota.claims import Asked, Refused
+from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
@@ -100,7 +100,7 @@ class Forward:
         """
         return {}
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         """Return the error of the service for a change that the quota does not allow."""
         return exception.Forbidden(f'Quota exceeded for {refused}')
 
@@ -189,7 +189,7 @@ class Forward:
                 report_limit(call, route.pod, claim.project_id)
             return answer
 
-    def _asked(self, call: Call, route: Route) -> Asked:
+    def _asked(self, call: Call, route: Route) -> ClaimRequest:
         """Return the claim, on the quota of the project that owns the resource."""
         record = routings.get(call.runtime.db, self.resource.type, route.top_id)
         growth: Mapping[str, int] = {}
@@ -198,7 +198,7 @@ class Forward:
             growth = self.quota_growth(
                 call, route, shown_amounts(call, self.resource, route) if counted is None else counted
             )
-        return Asked(
+        return ClaimRequest(
             route.project_id,
             record.user_id if record is not None else '',
             growth,

@@ -17,7 +17,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.quota.amounts import UNLIMITED
-from trio2o.quota.claims import Asked, Claim, Quota
+from trio2o.quota.claims import Claim, ClaimRequest, Quota
 from trio2o.web.call import Call
 
 #: How long those that are about to become members are waited for.
@@ -52,7 +52,7 @@ class MemberLimit:
             yield
             return
         amounts = {f'{self.name}:{top_id}': self.joining(document)}
-        asked = Asked(owner, '', amounts, request_id=call.context.request_id or '')
+        asked = ClaimRequest(owner, '', amounts, request_id=call.context.request_id or '')
         claim = self._claimed(quota, asked, limit, count)
         is_known = True
         try:
@@ -64,8 +64,8 @@ class MemberLimit:
             if is_known:
                 quota.give_back(claim)
 
-    def _claimed(self, quota: Quota, asked: Asked, limit: int, count: Callable[[], int]) -> Claim:
-        (mine,) = asked.once.values()
+    def _claimed(self, quota: Quota, asked: ClaimRequest, limit: int, count: Callable[[], int]) -> Claim:
+        (mine,) = asked.amounts.values()
         deadline = Deadline(_WAIT_SECONDS)
         while mine <= limit:
             claim, claimed = quota.queue(asked)

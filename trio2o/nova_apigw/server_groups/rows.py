@@ -13,7 +13,7 @@ from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
 from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.nova_apigw.server_groups.limits import TWINNED
-from trio2o.quota.claims import Refused
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER_GROUP
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
@@ -39,7 +39,7 @@ class CreateServerGroup(Create):
     def requested(self, creation: Creation) -> Requested:
         return Requested(quota={'server_groups': 1})
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return exception.Forbidden('Quota exceeded, too many server groups.')
 
 

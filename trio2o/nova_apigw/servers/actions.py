@@ -16,8 +16,8 @@ from trio2o.gateway.requested import flavor
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.nova_apigw.servers.forward import ForwardServer
 from trio2o.nova_apigw.servers.requested import flavor_amounts
-from trio2o.quota.amounts import Amounts, growth, total, type_in, typed
-from trio2o.quota.claims import Refused
+from trio2o.quota.amounts import Amounts, growth, total, volume_type_of, with_volume_type
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
@@ -76,7 +76,7 @@ class GrowServer(ForwardServer):
 
     quota_effect: QuotaEffect = GROWS_QUOTA
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error(refused)
 
 
@@ -112,7 +112,9 @@ class SnapshotServer(GrowServer):
         parts = []
         for each in attached:
             volume = amounts_of(call, VOLUME, each.get('id'))
-            parts.append(typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume)))
+            parts.append(
+                with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
+            )
         return total(parts)
 
 

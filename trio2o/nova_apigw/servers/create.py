@@ -20,7 +20,7 @@ from trio2o.nova_apigw.server_groups.limits import TWINNED
 from trio2o.nova_apigw.servers import reschedule
 from trio2o.nova_apigw.servers.requested import block_devices, requested_servers
 from trio2o.pods.registry import PodView
-from trio2o.quota.claims import Refused
+from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, SNAPSHOT, VOLUME
 from trio2o.web import json_body
 from trio2o.web.call import Answer
@@ -100,7 +100,7 @@ class CreateServer(Create):
         """The servers of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
         return hinted_refs(creation.document, 'different_host', SERVER)
 
-    def over_quota_error(self, refused: Refused) -> exception.Trio2oException:
+    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error(refused)
 
     def with_count(self, creation: Creation, count: int) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from trio2o.gateway.requested import Requested, default_type, flavor, volume_type, whole
-from trio2o.quota.amounts import typed
-from trio2o.quota.recorded import Flavor
+from trio2o.quota.amounts import with_volume_type
+from trio2o.quota.usage import Flavor
 from trio2o.resources import Item
 from trio2o.web.call import Call
 
@@ -26,12 +26,10 @@ def requested_servers(call: Call, server: Item) -> Requested:
     once = Counter(flavor_amounts(found))
     for size, type_name in _new_volumes(server):
         named = volume_type(call, type_name) or default_type(call)
-        once.update(typed({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
-    disk = found.disk if _boots_from_volume(server) else found.root + found.disk
-    resources = {'VCPU': found.vcpus, 'MEMORY_MB': found.ram, 'DISK_GB': disk}
+        once.update(with_volume_type({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
     return Requested(
         quota=once,
-        resources={name: amount * max_count for name, amount in resources.items()},
+        resources=found.placement_resources(max_count, has_root_disk=not _boots_from_volume(server)),
         extra_specs=found.extra_specs,
         count=max_count,
         min_count=min_count,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drivers that come with Trio2o, one a file."""
+"""Quota drivers that come with Trio2o."""

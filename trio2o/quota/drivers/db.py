@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits in Trio2o's own tables: of a user, of a project, of the default class, of the configuration, in this order.
+"""Limits in Trio2o's own tables.
 
-Nothing is remembered: a limit holds for every process as soon as it is set.
+A limit of a user comes before that of the project, then follow the default quota class and the configuration. Nothing
+is cached, so a limit applies in every process as soon as it is set.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class DbDriver(Driver):
         return bounds + bounds_of(project_id, user_id, own, [name for name in names if name in OF_USERS])
 
     def check(self, project_id: str, user_id: str, given: Amounts) -> None:
-        """A user's limit may not be more than what other users' limits leave of the project's."""
+        """Refuse a user's limit beyond what the limits of other users leave of the project's limit."""
         if not user_id:
             return
         limits = self.limits(project_id)

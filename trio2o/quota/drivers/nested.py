@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits in Trio2o's own tables, and what is set for a project bounds all the projects below it too.
+"""Limits in Trio2o's own tables that also limit the projects below a project.
 
-A limit that was set for a project holds for what it and everything below it in Keystone's tree use together, as in
-Keystone's strict two-level model, to any depth. A limit of the default class, or of the configuration, bounds only
-what is the project's own: a parent of which nobody said anything bounds nobody.
+A limit set for a project applies to the usage of the project and of all projects below it in Keystone's tree together,
+as in Keystone's strict two-level model, but to any depth. A limit of the default quota class or of the configuration
+applies to the project's own usage only, so a parent without limits of its own does not limit its children.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from trio2o.db.quotas import Bound
 from trio2o.quota.amounts import Amounts
 from trio2o.quota.base import bounds_of
 from trio2o.quota.drivers.db import DbDriver
-from trio2o.quota.tree import Tree
+from trio2o.quota.tree import ProjectTree
 
 
 class NestedDriver(DbDriver):
-    _kept: Tree | None = None
+    _kept: ProjectTree | None = None
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ProjectTree:
         if self._kept is None:
-            self._kept = Tree(self.conf, self.identity)
+            self._kept = ProjectTree(self.conf, self.identity)
         return self._kept
 
     def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
@@ -41,7 +41,7 @@ class NestedDriver(DbDriver):
         return bounds
 
     def check(self, project_id: str, user_id: str, given: Amounts) -> None:
-        """A child's limit may not be more than its parent's, nor a parent's less than a child's or their use."""
+        """Refuse a limit above a parent's, below a child's, or below the usage of the project and its children."""
         super().check(project_id, user_id, given)
         if user_id:
             return
@@ -77,6 +77,6 @@ class NestedDriver(DbDriver):
 
 
 def _set(of: Mapping[tuple[str, str], Amounts], project_id: str, name: str) -> int | None:
-    """A limit that was set, if it is one."""
+    """Return the limit that is set for a project, or None if there is none or it is unlimited."""
     limit = of.get((project_id, ''), {}).get(name, -1)
     return limit if limit >= 0 else None

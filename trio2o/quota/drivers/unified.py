@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone's unified limits, read through oslo.limit; the counters, and the claims on them, are Trio2o's own.
+"""Keystone's unified limits, read through oslo.limit. Usage and claims stay in Trio2o's own tables.
 
-Limits are those of Trio2o's region and of the service that the resource is of. Servers, cores and memory have the
-names that Nova gives them there. As for oslo.limit, what has no registered limit may not be had at all; only the
-limits of volume types are there if somebody registered them. Under Keystone's strict two-level model the limit of a
-project bounds also what it and the projects below it have together.
+The limits are those of Trio2o's region and of the service of the quota resource. Servers, cores and memory have the
+names that Nova uses there. As in oslo.limit, a quota resource without a registered limit has a limit of 0; only limits
+of volume types are optional. Under Keystone's strict two-level model the limit of a project also applies to the usage
+of the project and the projects below it together.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from cachetools import TTLCache
 from openstack import connection
 from openstack import exceptions as sdk_exceptions
 from oslo_config import cfg
@@ -27,22 +27,22 @@ from trio2o.db.session import Database
 from trio2o.pods.identity import FAILURES, Identity
 from trio2o.quota.amounts import COUNTED, Amounts, is_counted
 from trio2o.quota.base import Driver, bounds_of
-from trio2o.quota.tree import Tree
+from trio2o.quota.tree import ProjectTree
 from trio2o.web.pod_failures import RETRY_AFTER
 
-#: Names of resources in Keystone where they are not ours.
+#: Quota resource -> its name in Keystone, where they differ.
 NAMES = {'instances': 'servers', 'cores': 'class:VCPU', 'ram': 'class:MEMORY_MB'}
-#: Types under which Keystone may know a service, best first.
+#: Service types under which Keystone may have registered limits, the preferred one first.
 _TYPES = {'compute': ('compute',), 'volume': ('block-storage', 'volumev3')}
 _TWO_LEVELS = 'strict-two-level'
 _FAILED = (*FAILURES, sdk_exceptions.SDKException, limit_exceptions.SessionInitError, ValueError)
 
-# oslo.limit reads the configuration of the process; what is put there has to stay while it reads.
+# oslo.limit reads options of the global configuration, so these must not change while another thread reads them.
 _lock = threading.Lock()
 
 
-class Limits(oslo_limit.Enforcer):
-    """The limits of one service, whatever the model that enforces them: enforcing them is done here."""
+class ServiceLimits(oslo_limit.Enforcer):
+    """Reads the limits of one service under any enforcement model. Trio2o itself enforces them."""
 
     def __init__(self) -> None:
         super().__init__(_no_usage)
@@ -61,9 +61,9 @@ class UnifiedDriver(Driver):
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, identity: Identity) -> None:
         super().__init__(conf, db, identity)
-        self._seconds = conf.quota.tree_seconds
-        self._tree = Tree(conf, identity)
-        self._read: dict[str, tuple[float, Limits]] = {}
+        self._tree = ProjectTree(conf, identity)
+        self._cache: TTLCache[str, ServiceLimits] = TTLCache(len(COUNTED), conf.quota.tree_seconds)
+        self._cache_lock = threading.Lock()
 
     def defaults(self, class_name: str = 'default') -> Amounts:
         return self._named({service: self._registered(service) for service in COUNTED})
@@ -83,7 +83,7 @@ class UnifiedDriver(Driver):
         return bounds
 
     def _named(self, found: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
-        """Limits by our names; what has none may not be had."""
+        """Return limits by Trio2o's names of the quota resources; 0 for those without a limit."""
         ours = {theirs: name for name, theirs in NAMES.items()}
         limits = dict.fromkeys(DEFAULTS, 0)
         for service, of_service in found.items():
@@ -108,18 +108,18 @@ class UnifiedDriver(Driver):
                 f'Limits cannot be read from Keystone now: {type(error).__name__}', retry_after=RETRY_AFTER
             ) from error
 
-    def _limits(self, service: str) -> Limits:
-        """:raises ValueError: Keystone knows no such service in this region"""
-        now = time.monotonic()
-        known = self._read.get(service)
-        if known is not None and known[0] > now:
-            return known[1]
-        with _lock:
-            found = self._open(service)
-        self._read[service] = now + self._seconds, found
+    def _limits(self, service: str) -> ServiceLimits:
+        """:raises ValueError: Keystone has no such service in this region"""
+        with self._cache_lock:
+            found = self._cache.get(service)
+        if found is None:
+            with _lock:
+                found = self._open(service)
+            with self._cache_lock:
+                self._cache[service] = found
         return found
 
-    def _open(self, service: str) -> Limits:
+    def _open(self, service: str) -> ServiceLimits:
         identity: Any = connection.Connection(session=self.identity.session).identity
         oslo_limit._SDK_CONNECTION = identity
         of_process = oslo_limit.CONF
@@ -128,8 +128,8 @@ class UnifiedDriver(Driver):
         for name in others:
             of_process.set_override('endpoint_service_type', name, 'oslo_limit')
             try:
-                return Limits()
+                return ServiceLimits()
             except ValueError:
                 continue
         of_process.set_override('endpoint_service_type', last, 'oslo_limit')
-        return Limits()
+        return ServiceLimits()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything is allowed: for measurements, and where somebody else bounds what tenants use."""
+"""No limits: for benchmarks, and for clouds that limit tenants by other means."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import logging
 from trio2o import exception
 from trio2o.db import quotas
 from trio2o.pods.podapi import Refused
-from trio2o.quota.amounts import COUNTS
+from trio2o.quota.amounts import USED_BY
 from trio2o.quota.settle import Recount, Settler
 from trio2o.resources import ROUTED
 from trio2o.xjob.jobs.base import Task, TryAgain
@@ -44,7 +44,7 @@ class RecountQuota:
 
     def _correct(self, task: Task, project_id: str) -> int:
         """Set the counters of a project to the sums of its routings. :returns: number of counters that were wrong"""
-        corrected = quotas.recount(task.runtime.db, project_id, sorted(COUNTS))
+        corrected = quotas.recount(task.runtime.db, project_id, sorted(USED_BY))
         for name, (before, now) in sorted(corrected.items()):
             LOG.warning('Corrected usage of %s in project %s from %d to %d', name, project_id, before, now)
         return len(corrected)

@@ -19,7 +19,7 @@ from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
-from trio2o.quota.claims import Asked
+from trio2o.quota.claims import ClaimRequest
 from trio2o.quota.settle import Settler
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures import launch
@@ -233,7 +233,7 @@ class TestPodsThatCannotTell(QuotaCase):
 
     def left_behind(self):
         """What a gateway leaves that dies before it has chosen a pod."""
-        self.cloud.runtime.quota.claim(Asked(self.project, '', {'instances': 1}, resource_type='server'))
+        self.cloud.runtime.quota.claim(ClaimRequest(self.project, '', {'instances': 1}, resource_type='server'))
         self.assertEqual({'instances': (0, 1)}, self.used())
         (claim,) = self.claims()
         return claim

@@ -2,7 +2,7 @@
 """Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
 
 from trio2o.lab.emulated.faults import DropAfter
-from trio2o.quota.claims import BadOption, load_driver
+from trio2o.quota.claims import UnknownDriver, load_driver
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -350,4 +350,6 @@ class TestAdminApi(QuotaCase):
 class TestPlugIns(QuotaCase):
     def test_one_that_is_not_there(self):
         conf = self.useFixture(ConfFixture(quota={'driver': 'no-such'})).conf
-        self.assertRaisesRegex(BadOption, 'there is no no-such; installed are db', load_driver, conf, self.db, None)
+        self.assertRaisesRegex(
+            UnknownDriver, 'there is no no-such; installed are db', load_driver, conf, self.db, None
+        )

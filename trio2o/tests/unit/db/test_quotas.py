@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
-from trio2o.db.quotas import Bound, OverQuota
+from trio2o.db.quotas import Bound, BoundsExceeded
 from trio2o.db.records import NewRouting, QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
@@ -77,7 +77,7 @@ class TestClaims(QuotasTest):
     def test_refused(self):
         self.record('a', SERVER)
         self.claim(SERVER, 2)
-        error = self.assertRaises(OverQuota, self.claim, SERVER, 2)
+        error = self.assertRaises(BoundsExceeded, self.claim, SERVER, 2)
         self.assertEqual([(1, 2, 2)], [(each.requested, each.used, each.bound.limit) for each in error.exceeded])
         self.assertEqual({'instances': (1, 1), 'cores': (2, 2)}, self.used())
         self.assertEqual(1, len(quotas.claims(self.db, project_id='p')))
@@ -85,7 +85,7 @@ class TestClaims(QuotasTest):
     def test_a_limit_over_several_projects(self):
         self.record('a', SERVER, project='child')
         self.claim(SERVER, 2, members=('p', 'child'))
-        self.assertRaises(OverQuota, self.claim, SERVER, 2, members=('p', 'child'))
+        self.assertRaises(BoundsExceeded, self.claim, SERVER, 2, members=('p', 'child'))
 
     def test_a_part_comes_true(self):
         claim_id = self.claim({'instances': 3, 'cores': 6})
@@ -137,7 +137,7 @@ class TestClaims(QuotasTest):
         def take(number):
             try:
                 claim_id = self.claim(SERVER, 7, user=f'u{number % 3}')
-            except OverQuota:
+            except BoundsExceeded:
                 return 0
             self.record(f's{number}', SERVER, claim_id)
             return 1

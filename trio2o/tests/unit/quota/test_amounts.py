@@ -10,7 +10,7 @@ from trio2o.conf.quota import DEFAULTS
 from trio2o.db.quotas import OF_USERS, Bound, Exceeded
 from trio2o.nova_apigw import quota_errors as compute_errors
 from trio2o.quota import amounts
-from trio2o.quota.claims import Asked, Refused
+from trio2o.quota.claims import ClaimRequest, OverQuota
 
 NAMES = st.sampled_from(sorted(DEFAULTS))
 AMOUNTS = st.dictionaries(NAMES, st.integers(0, 1000), max_size=5)
@@ -22,17 +22,17 @@ class TestAmounts(testtools.TestCase):
         counted = [name for names in amounts.COUNTED.values() for name in names]
         self.assertEqual(sorted(DEFAULTS), sorted(counted))
         self.assertEqual(set(), OF_USERS - set(amounts.COUNTED['compute']))
-        for names in amounts.COUNTS.values():
+        for names in amounts.USED_BY.values():
             self.assertEqual(set(), set(names) - set(counted))
 
     @given(AMOUNTS, TYPES)
     def test_types_are_found_again(self, plain, name):
-        found = amounts.typed(plain, name)
+        found = amounts.with_volume_type(plain, name)
         self.assertEqual(plain, {key: value for key, value in found.items() if key in plain})
-        wanted = name if any(key in amounts.TYPED for key in plain) else None
-        self.assertEqual(wanted, amounts.type_in(found))
+        wanted = name if any(key in amounts.PER_VOLUME_TYPE for key in plain) else None
+        self.assertEqual(wanted, amounts.volume_type_of(found))
         for key in found:
-            self.assertIn(amounts.base_of(key), DEFAULTS)
+            self.assertIn(amounts.base_name(key), DEFAULTS)
             services = [service for service in amounts.COUNTED if amounts.is_counted(key, service)]
             self.assertEqual(1, len(services))
 
@@ -45,8 +45,8 @@ class TestAmounts(testtools.TestCase):
         self.assertTrue(all(after[name] == new[name] for name in grown))
 
     @given(AMOUNTS, st.dictionaries(NAMES, st.integers(-100, 5000)))
-    def test_affordable_is_the_most_that_fits(self, once, room):
-        count = amounts.affordable(once, room)
+    def test_max_count_is_the_most_that_fits(self, once, room):
+        count = amounts.max_count(once, room)
         bounding = [name for name, amount in once.items() if amount > 0 and name in room]
         if count is None:
             self.assertEqual([], bounding)
@@ -62,9 +62,9 @@ class TestAmounts(testtools.TestCase):
 
 
 def refused(*exceeded, count=1, least=1, **once):
-    asked = Asked('p', 'u', once, count, least)
-    return Refused(
-        asked, tuple(Exceeded(Bound('p', '', name, limit), more, used) for name, more, used, limit in exceeded)
+    request = ClaimRequest('p', 'u', once, count, least)
+    return OverQuota(
+        request, tuple(Exceeded(Bound('p', '', name, limit), more, used) for name, more, used, limit in exceeded)
     )
 
 
