@@ -13,7 +13,7 @@ from trio2o.gateway.handlers.quota_sets import (
 )
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import DEFAULT_TYPE, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
-from trio2o.replication.replicator import Ref
+from trio2o.replication.replicator import ObjectRef
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -25,7 +25,7 @@ _BELOW_USAGE = (
 
 
 class DefaultTypeWrite(ReplicatedWrite):
-    def references(self, call: Call) -> list[Ref]:
+    def references(self, call: Call) -> list[ObjectRef]:
         name = at('default_type', 'volume_type')(call.json)
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 
