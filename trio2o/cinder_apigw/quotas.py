@@ -25,7 +25,7 @@ _BELOW_USAGE = (
 
 
 class DefaultTypeWrite(ReplicatedWrite):
-    def references(self, call: Call) -> list[ObjectRef]:
+    def replicated_refs(self, call: Call) -> list[ObjectRef]:
         name = at('default_type', 'volume_type')(call.json)
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 
