@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of volumes and their snapshots, under the names of today and as consistency groups.
 
-A group is in one pod with all its volumes. What is born with it (volumes of a copy, snapshots of a group
-snapshot) is not named in any answer, and found where it is asked for first.
+A group is in one pod with all its volumes. No answer names the resources that are created together with it (volumes
+of a copy, snapshots of a group snapshot); they are found in the pod when a request first names them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import Any, ClassVar
 from trio2o import exception
 from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
-from trio2o.cinder_apigw.snapshots import snapshot_amounts
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested
+from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.pods import podapi
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import Refused

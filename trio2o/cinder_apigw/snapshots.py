@@ -10,8 +10,7 @@ from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested
-from trio2o.quota.amounts import Amounts, type_in, typed
+from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.quota.claims import Refused
 from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
@@ -34,11 +33,6 @@ class SnapshotList(CinderList):
     }
     links_key = 'snapshots_links'
     related = {'volume_id': VOLUME}
-
-
-def snapshot_amounts(volume: Amounts) -> dict[str, int]:
-    """Return what a snapshot takes of the quota: the size of its volume, which also gives it its type."""
-    return typed({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, type_in(volume))
 
 
 class CreateSnapshot(Create):

@@ -36,14 +36,14 @@ def hinted_refs(document: Mapping[str, Any], name: str, resource: Resource) -> l
     return refs(resource, *(value if isinstance(value, list) else [value]))
 
 
-def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.PinsDisagree:
+def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.RefsDisagree:
     """Return the error for two resources, each (title, id, zone), that would have to be in one pod and are not."""
     if first[2] != second[2]:
-        return exception.PinsDisagree(
+        return exception.RefsDisagree(
             f'{first[0]} {first[1]} is in availability zone {first[2]} and {second[0].lower()} {second[1]} in '
             f'{second[2]}; they cannot be used together.'
         )
-    return exception.PinsDisagree(
+    return exception.RefsDisagree(
         f'{first[0]} {first[1]} and {second[0].lower()} {second[1]} are in different parts of availability zone '
         f'{first[2]}; they cannot be used together.'
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``os-volumes_boot``: servers by another name, up to 2.102, with the actions of servers themselves alone."""
+"""``os-volumes_boot``: servers under another path, up to 2.102, with some of their actions."""
 
 from __future__ import annotations
 
