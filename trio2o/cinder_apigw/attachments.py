@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachments: in the pod of their volume. Most are made by the pod's own Nova, and met here first."""
+"""Attachments, which are in the pod of their volume. The pod's own Nova makes most of them."""
 
 from __future__ import annotations
 

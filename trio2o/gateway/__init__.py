@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Nova and the Cinder API-GW have in common: how a call is served by one pod, by several, or by all.
+"""The handlers that the Nova and the Cinder API-GW share: how one pod, several or all pods serve a call.
 
 An operation is a row ``Operation(name, method, path, handler)``. ``web`` finds the row of a request and calls its
 handler with a ``Call``; the handler returns an ``Answer`` or raises. The rows are in ``nova_apigw`` and

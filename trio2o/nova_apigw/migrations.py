@@ -13,7 +13,6 @@ from trio2o.gateway.handlers.forward import AskAny
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
-from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.numbers import parse_number
@@ -40,7 +39,7 @@ class ForwardMigration:
     """Send the call to the pod of the server, whose migrations have the pod's numbers there."""
 
     def __call__(self, call: Call) -> Answer:
-        route: Route = call.runtime.locator.find(call, SERVER, call.id)
+        route = call.runtime.locator.find(call, SERVER, call.id)
         migration_id = call.params.get('id')
         if migration_id is not None and migration_id.isdecimal():
             found = bottom_number(call, migration_id)

@@ -334,7 +334,7 @@ class Create:
             )
         if not pod.takes_new and not self.is_dependent:
             raise exception.ServiceUnavailable(
-                f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
+                f'The source of the {self.resource.type} is in a part of availability zone {pod.zone} '
                 'that takes no new resources.'
             )
 
