@@ -40,7 +40,7 @@ LOOKS_AGAIN = [10, 60]
 
 
 class PodRefused(Exception):
-    """A pod refused what has to be there before it can create the resource.
+    """A pod refused an object that it needs before it can create the resource, as a copy of a server group.
 
     :ivar answer: the pod's answer, which is treated like one to the create itself
     """
@@ -58,12 +58,12 @@ class Creation:
     :ivar document: the parsed body
     :ivar key: key of the object in the document that describes the new resource
     :ivar zone: the availability zone it has to be in; empty: any
-    :ivar host: what follows the zone in the body, for services that let an admin write ``zone:host:node``
+    :ivar host: the text after the zone in the body, for a service that lets an admin write ``zone:host:node``
     :ivar pod: the one pod that will do, as it holds something that the body refers to; None: any pod of the zone
     :ivar soft_pods: ids of the pods that are preferred, if the scheduler lets them
     :ivar requested: the resources that the request takes
-    :ivar request: what the scheduler selects pods by
-    :ivar claim: what the quota grants
+    :ivar request: the criteria by which the scheduler selects pods
+    :ivar claim: the claim on the quota
     """
 
     call: Call
