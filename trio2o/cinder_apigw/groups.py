@@ -17,7 +17,7 @@ from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.pods import podapi
@@ -26,6 +26,7 @@ from trio2o.quota.claims import Refused
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Item, Resource
 from trio2o.routing.inventory import Inventory
+from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -254,8 +255,7 @@ class UpdateGroup(Forward):
     """Update a group; the volumes that it gets or loses have to be in its pod."""
 
     def same_pod_refs(self, call: Call) -> Iterable[Ref]:
-        inner = call.json.get(self.resource.member) if isinstance(call.json, dict) else None
-        texts = [inner.get(name) for name in ('add_volumes', 'remove_volumes')] if isinstance(inner, dict) else []
+        texts = [json_body.at(call.json, self.resource.member, name) for name in ('add_volumes', 'remove_volumes')]
         ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
         return refs(VOLUME, *ids)
 
@@ -285,7 +285,7 @@ GROUPS = [
         'create-from-src',
         (3, 14),
     ),
-    Operation('groups.action.unknown', 'POST', '/groups/action', AskAny(), None, (3, 13)),
+    Operation('groups.action.unknown', 'POST', '/groups/action', ForwardToAny(), None, (3, 13)),
     Operation('groups.show', 'GET', '/groups/{id}', _GROUP, None, (3, 13)),
     Operation('groups.update', 'PUT', '/groups/{id}', UpdateGroup(GROUP), None, (3, 13)),
     Operation('groups.action.delete', 'POST', '/groups/{id}/action', _DELETE[GROUP], 'delete', (3, 13)),
@@ -306,7 +306,7 @@ GROUPS = [
         'list_replication_targets',
         (3, 38),
     ),
-    Operation('groups.action', 'POST', '/groups/{id}/action', AskAny(), None, (3, 13)),
+    Operation('groups.action', 'POST', '/groups/{id}/action', ForwardToAny(), None, (3, 13)),
 ]
 
 GROUP_SNAPSHOTS = [
@@ -344,7 +344,7 @@ GROUP_SNAPSHOTS = [
         'reset_status',
         (3, 19),
     ),
-    Operation('group_snapshots.action', 'POST', '/group_snapshots/{id}/action', AskAny(), None, (3, 14)),
+    Operation('group_snapshots.action', 'POST', '/group_snapshots/{id}/action', ForwardToAny(), None, (3, 14)),
 ]
 
 CONSISTENCYGROUPS = [

@@ -8,7 +8,7 @@ from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.quota.claims import Refused
@@ -71,7 +71,7 @@ OPERATIONS = [
         'os-update_snapshot_status',
     ),
     *actions('snapshots.action', '/snapshots/{id}/action', _RELEASE, 'os-force_delete', 'os-unmanage'),
-    Operation('snapshots.action', 'POST', '/snapshots/{id}/action', AskAny()),
+    Operation('snapshots.action', 'POST', '/snapshots/{id}/action', ForwardToAny()),
     Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', _FORWARD),
     Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', _FORWARD),
     Operation('snapshot_metadata.replace', 'PUT', '/snapshots/{snapshot_id}/metadata', _FORWARD),

@@ -10,11 +10,12 @@ Handlers (``gateway/handlers``), with their hooks in calling order:
 
 - ``forward.Forward``: a call about one resource, sent to its pod. Hooks: ``same_pod_refs``, ``drop_zone``,
   ``quota_growth`` and ``over_quota_error`` (if ``quota_effect`` says so), ``new_refs``, ``translate``,
-  ``fallback_answer``. ``forward.AskAny``: any pod can answer.
+  ``fallback_answer``. ``forward.ForwardToAny``: any pod can answer.
 - ``create.Create``: a new resource in the best pod. Hooks: ``resolve``, ``split_zone``, ``affinity_refs``,
   ``known_affinity_refs``, ``requested``, ``replicated_refs``, ``soft_affinity_refs``, ``over_quota_error``,
   ``with_count``, ``prepared_in``, ``is_out_of_capacity``, ``batch_query``, ``created``.
-- ``list`` and ``offset_list``: one list of what all pods list, by markers or by offsets; ``sum``: numbers added up.
+- ``list.List`` and ``offset_list.OffsetList``: the lists of all pods as one list, paged by markers or by offsets;
+  ``sum``: numbers added up.
 - ``replicate``: objects that are the same in every pod; ``quota_sets``: limits and usage; ``zones``.
 - ``admin``: infrastructure that each pod numbers and names by itself, by id, by name and in lists.
 
@@ -27,5 +28,6 @@ A create, as an example: ``Create`` reads the body (``requested``: amounts; ``re
 sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is given
 back. A pod that refuses for a quota of its own is reported (``pod_quota``).
 
-``call_pod`` and ``call_pods`` are the only ways to a pod. ``lists`` merges sorted pages and knows no pods.
+``call_pod``, ``call_any_pod`` and ``call_pods`` are the ways of a call to pods; ``read_object`` reads something beside
+the call. ``lists`` reads pages of pods, one cursor for each pod, and merges them.
 """

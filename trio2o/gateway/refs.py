@@ -9,6 +9,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
+from trio2o.web import json_body
 
 #: A resource that a body refers to: its kind and its id.
 Ref = tuple[Resource, str]
@@ -31,8 +32,7 @@ def scheduler_hints(document: Mapping[str, Any]) -> Any:
 
 def hinted_refs(document: Mapping[str, Any], name: str, resource: Resource) -> list[Ref]:
     """Return the resources that one scheduler hint names: one id or a list of them."""
-    hints = scheduler_hints(document)
-    value = hints.get(name) if isinstance(hints, dict) else None
+    value = json_body.at(scheduler_hints(document), name)
     return refs(resource, *(value if isinstance(value, list) else [value]))
 
 

@@ -9,7 +9,7 @@ from trio2o import exception
 from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, top_number
 from trio2o.gateway.admin.lists import AdminList, AdminPaging
 from trio2o.gateway.call_pod import names_of, send_to_route
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
@@ -86,5 +86,5 @@ OPERATIONS = [
         action='force_complete',
         min_version=(2, 22),
     ),
-    Operation('server_migrations.action', 'POST', _PATH + '/{id}/action', AskAny()),
+    Operation('server_migrations.action', 'POST', _PATH + '/{id}/action', ForwardToAny()),
 ]

@@ -16,7 +16,7 @@ from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, snapshot_amounts, volume_type, whole
@@ -33,7 +33,7 @@ LAST_IMAGE_METADATA = (2, 38)
 
 
 @dataclass(frozen=True)
-class AskUntilFound:
+class ForwardUntilFound:
     """Send the call to one pod, and to the next if that does not have what the path names."""
 
     def __call__(self, call: Call) -> Answer:
@@ -91,8 +91,8 @@ class CreateProxiedSnapshot(Create):
         return over_quota_error(refused)
 
 
-_ANY = AskAny()
-_FOUND = AskUntilFound()
+_ANY = ForwardToAny()
+_FOUND = ForwardUntilFound()
 
 
 def _rows(

@@ -240,7 +240,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class AskAny:
+class ForwardToAny:
     """Send the call to any one pod."""
 
     def __call__(self, call: Call) -> Answer:
