@@ -20,7 +20,7 @@ from trio2o.gateway.admin.by_id import ForwardById, ForwardToHolder
 from trio2o.gateway.admin.by_name import ForwardByName
 from trio2o.gateway.admin.lists import AdminList
 from trio2o.gateway.handlers.create import Create
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.list import List
 from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.handlers.quota_sets import LimitsRead, LimitsWrite, QuotaRead
@@ -31,7 +31,7 @@ from trio2o.nova_apigw import SERVICE, aggregates, versions
 from trio2o.nova_apigw.external_events import SplitEvents
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
-from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
+from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, ForwardUntilFound
 from trio2o.nova_apigw.removed_apis import Gone
 from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.nova_apigw.servers.actions import ForwardToHost
@@ -92,12 +92,12 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Answered here': (
         'What is the same for every cloud, or known without asking one.',
-        (ListZones, AskAny, versions.show, versions.show_by_id),
+        (ListZones, ForwardToAny, versions.show, versions.show_by_id),
     ),
     'Passed on to other services': (
         'What Nova passed on to Glance, Neutron and Cinder in its early versions. Volumes and snapshots are found as '
         'in the Block Storage API; the rest is one and the same for all clouds that share Glance and Neutron.',
-        (AskUntilFound,),
+        (ForwardUntilFound,),
     ),
     'Gone': (
         'Nova answers these at every version as below, and so does Trio2o.',
@@ -179,7 +179,7 @@ VOLUME_SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Answered here': (
         'What is the same for every cloud, or known without asking one.',
-        (ListZones, AskAny, volume_versions.show),
+        (ListZones, ForwardToAny, volume_versions.show),
     ),
 }
 

@@ -5,7 +5,7 @@
 
     Trio2oException
     ├── BadRequest 400
-    │   └── PinsDisagree
+    │   └── RefsDisagree
     ├── Unauthorized 401             the operator's page: Keystone refused
     ├── Forbidden 403
     ├── NotFound 404
@@ -43,8 +43,8 @@ class BadRequest(Trio2oException):
     code = 400
 
 
-class PinsDisagree(BadRequest):
-    """Two things a request refers to live in different pods."""
+class RefsDisagree(BadRequest):
+    """Resources that a request refers to are in different pods, or in another zone than the requested one."""
 
 
 class Unauthorized(Trio2oException):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachments: in the pod of their volume. Most are made by the pod's own Nova, and met here first."""
+"""Attachments, which are in the pod of their volume. The pod's own Nova makes most of them."""
 
 from __future__ import annotations
 
 from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.refs import Ref, refs
 from trio2o.resources import ATTACHMENT, SERVER, VOLUME
 from trio2o.web.operations import Operation
@@ -76,5 +76,5 @@ OPERATIONS = [
     Operation('attachments.update', 'PUT', '/attachments/{id}', _FORWARD, None, _SINCE),
     Operation('attachments.delete', 'DELETE', '/attachments/{id}', _FORWARD, None, _SINCE),
     Operation('attachments.action.os-complete', 'POST', '/attachments/{id}/action', _FORWARD, 'os-complete', (3, 44)),
-    Operation('attachments.action', 'POST', '/attachments/{id}/action', AskAny(), None, _SINCE),
+    Operation('attachments.action', 'POST', '/attachments/{id}/action', ForwardToAny(), None, _SINCE),
 ]

@@ -17,9 +17,9 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import (
     GROWS_QUOTA,
     RELEASES_QUOTA,
-    AskAny,
     BodyRef,
     Forward,
+    ForwardToAny,
     QuotaEffect,
 )
 from trio2o.gateway.refs import Ref, refs
@@ -154,5 +154,5 @@ OPERATIONS = [
     Operation('backups.export_record', 'GET', '/backups/{id}/export_record', _FORWARD),
     *actions('backups.action', '/backups/{id}/action', _FORWARD, 'os-reset_status'),
     *actions('backups.action', '/backups/{id}/action', _RELEASE, 'os-force_delete'),
-    Operation('backups.action', 'POST', '/backups/{id}/action', AskAny()),
+    Operation('backups.action', 'POST', '/backups/{id}/action', ForwardToAny()),
 ]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of volumes and their snapshots, under the names of today and as consistency groups.
 
-A group is in one pod with all its volumes. What is born with it (volumes of a copy, snapshots of a group
-snapshot) is not named in any answer, and found where it is asked for first.
+A group is in one pod with all its volumes. No answer names the resources that are created together with it (volumes
+of a copy, snapshots of a group snapshot); they are found in the pod when a request first names them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any, ClassVar
 from trio2o import exception
 from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
-from trio2o.cinder_apigw.snapshots import snapshot_amounts
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested
+from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.pods import podapi
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import OverQuota
 from trio2o.quota.usage import deltas_of
 from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Item, Resource
 from trio2o.routing.inventory import Inventory
+from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -255,8 +255,7 @@ class UpdateGroup(Forward):
     """Update a group; the volumes that it gets or loses have to be in its pod."""
 
     def same_pod_refs(self, call: Call) -> Iterable[Ref]:
-        inner = call.json.get(self.resource.member) if isinstance(call.json, dict) else None
-        texts = [inner.get(name) for name in ('add_volumes', 'remove_volumes')] if isinstance(inner, dict) else []
+        texts = [json_body.at(call.json, self.resource.member, name) for name in ('add_volumes', 'remove_volumes')]
         ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
         return refs(VOLUME, *ids)
 
@@ -286,7 +285,7 @@ GROUPS = [
         'create-from-src',
         (3, 14),
     ),
-    Operation('groups.action.unknown', 'POST', '/groups/action', AskAny(), None, (3, 13)),
+    Operation('groups.action.unknown', 'POST', '/groups/action', ForwardToAny(), None, (3, 13)),
     Operation('groups.show', 'GET', '/groups/{id}', _GROUP, None, (3, 13)),
     Operation('groups.update', 'PUT', '/groups/{id}', UpdateGroup(GROUP), None, (3, 13)),
     Operation('groups.action.delete', 'POST', '/groups/{id}/action', _DELETE[GROUP], 'delete', (3, 13)),
@@ -307,7 +306,7 @@ GROUPS = [
         'list_replication_targets',
         (3, 38),
     ),
-    Operation('groups.action', 'POST', '/groups/{id}/action', AskAny(), None, (3, 13)),
+    Operation('groups.action', 'POST', '/groups/{id}/action', ForwardToAny(), None, (3, 13)),
 ]
 
 GROUP_SNAPSHOTS = [
@@ -345,7 +344,7 @@ GROUP_SNAPSHOTS = [
         'reset_status',
         (3, 19),
     ),
-    Operation('group_snapshots.action', 'POST', '/group_snapshots/{id}/action', AskAny(), None, (3, 14)),
+    Operation('group_snapshots.action', 'POST', '/group_snapshots/{id}/action', ForwardToAny(), None, (3, 14)),
 ]
 
 CONSISTENCYGROUPS = [

@@ -31,11 +31,11 @@ class MessageList(CinderList):
     paged_since = (3, 5)
 
 
-FORWARD = Forward(MESSAGE)
+_FORWARD = Forward(MESSAGE)
 _SINCE = (3, 3)
 
 OPERATIONS = [
     Operation('messages.list', 'GET', '/messages', MessageList('/messages'), None, _SINCE),
-    Operation('messages.show', 'GET', '/messages/{id}', FORWARD, None, _SINCE),
-    Operation('messages.delete', 'DELETE', '/messages/{id}', FORWARD, None, _SINCE),
+    Operation('messages.show', 'GET', '/messages/{id}', _FORWARD, None, _SINCE),
+    Operation('messages.delete', 'DELETE', '/messages/{id}', _FORWARD, None, _SINCE),
 ]

@@ -8,10 +8,9 @@ from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, Forward
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested
-from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
+from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
@@ -34,11 +33,6 @@ class SnapshotList(CinderList):
     }
     links_key = 'snapshots_links'
     related = {'volume_id': VOLUME}
-
-
-def snapshot_amounts(volume: Amounts) -> dict[str, int]:
-    """Return what a snapshot takes of the quota: the size of its volume, which also gives it its type."""
-    return with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
 
 
 class CreateSnapshot(Create):
@@ -77,7 +71,7 @@ OPERATIONS = [
         'os-update_snapshot_status',
     ),
     *actions('snapshots.action', '/snapshots/{id}/action', _RELEASE, 'os-force_delete', 'os-unmanage'),
-    Operation('snapshots.action', 'POST', '/snapshots/{id}/action', AskAny()),
+    Operation('snapshots.action', 'POST', '/snapshots/{id}/action', ForwardToAny()),
     Operation('snapshot_metadata.list', 'GET', '/snapshots/{snapshot_id}/metadata', _FORWARD),
     Operation('snapshot_metadata.create', 'POST', '/snapshots/{snapshot_id}/metadata', _FORWARD),
     Operation('snapshot_metadata.replace', 'PUT', '/snapshots/{snapshot_id}/metadata', _FORWARD),

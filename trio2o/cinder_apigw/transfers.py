@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers of volumes between projects, under both of their paths.
 
-A transfer is in the pod of its volume. Whoever accepts it is of another project, and cannot see it before.
+A transfer is in the pod of its volume. The project that accepts it cannot see it before.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class CreateTransfer(Create):
 
 @dataclass(frozen=True)
 class Accept:
-    """Accept a transfer, and let the volume and its snapshots be the new owner's, and count for his project."""
+    """Accept a transfer: the volume and its snapshots then belong to, and count for, the caller's project."""
 
     def __call__(self, call: Call) -> Answer:
         # The claim only checks that the quota has room: the amounts move with the routings.
@@ -101,7 +101,7 @@ class Accept:
             try:
                 amounts = self._amounts(call, pod)
             except (exception.Trio2oException, Refused) as error:
-                LOG.info('what transfer %s takes is counted when it is accepted: %s', call.id, error)
+                LOG.info('the quota is not checked for transfer %s: %s', call.id, error)
             if amounts:
                 break
         return ClaimRequest(
@@ -113,12 +113,12 @@ class Accept:
         )
 
     def _pods(self, call: Call) -> list[PodView]:
-        route: Route | None = call.runtime.locator.look_up(TRANSFER.type, call.id)
-        pods: list[PodView] = call.runtime.registry.snapshot().asked(TRANSFER.service)
+        route = call.runtime.locator.look_up(TRANSFER.type, call.id)
+        pods = call.runtime.registry.snapshot().asked(TRANSFER.service)
         return [pod for pod in pods if route is None or pod.id == route.pod.id]
 
     def _amounts(self, call: Call, pod: PodView) -> Amounts:
-        """What the volume of a transfer counts for, with its snapshots where they go along."""
+        """Return what the volume of a transfer counts for, with its snapshots if the transfer includes them."""
         runtime = call.runtime
         transfer = Inventory(runtime, pod, TRANSFER).show(call.id)
         volume_id = (transfer or {}).get('volume_id')
@@ -137,22 +137,22 @@ class Accept:
         return total(parts)
 
     def _accept(self, call: Call) -> Answer:
-        route: Route | None = call.runtime.locator.look_up(TRANSFER.type, call.id)
+        route = call.runtime.locator.look_up(TRANSFER.type, call.id)
         if route is None or not route.is_live:
             return self._accept_anywhere(call)
         if not route.pod.is_asked:
             raise pod_failures.in_maintenance(f'Transfer {call.id}', route.pod.zone)
         answer = send_to_route(call, route, TRANSFER)
-        self._follow(call, route.pod, answer)
+        self._record_owner(call, route.pod, answer)
         return answer
 
     def _accept_anywhere(self, call: Call) -> Answer:
-        """Offer it to one pod after the other: those that have it not say so, and nothing is done.
+        """Send the call to one pod after another until one has the transfer: all others answer 404 and do nothing.
 
-        :raises ServiceUnavailable: none has it, and one does not answer
+        :raises ServiceUnavailable: no pod that answers has it, and one cannot be reached
         """
         refusal: Answer | None = None
-        silent: PodView | None = None
+        is_complete = True
         for pod in call.runtime.registry.snapshot().asked(TRANSFER.service):
             names = names_of(call, pod)
             try:
@@ -161,18 +161,18 @@ class Accept:
                 route = Route(pod, call.id, call.id, call.context.project_id or '')
                 raise route_error(call, route, TRANSFER, error) from error
             except exception.PodNotReached:
-                silent = pod
+                is_complete = False
                 continue
             if answer.status != 404:
-                self._follow(call, pod, answer)
+                self._record_owner(call, pod, answer)
                 return answer
             refusal = answer
-        if silent is not None:
+        if not is_complete:
             raise pod_failures.maybe_elsewhere(f'Transfer {call.id}')
         return refusal or call_any_pod(call)
 
-    def _follow(self, call: Call, pod: PodView, answer: Answer) -> None:
-        """Note the new owner of what a transfer took along."""
+    def _record_owner(self, call: Call, pod: PodView, answer: Answer) -> None:
+        """Record the new owner of the volume and the snapshots of an accepted transfer."""
         volume_id = json_body.at(answer.json, 'transfer', 'volume_id') if answer.is_ok else None
         if not isinstance(volume_id, str):
             return
@@ -185,13 +185,13 @@ class Accept:
         locator.change_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
 
     def _snapshots(self, call: Call, pod: PodView, volume_id: str) -> list[str]:
-        """The snapshots that came along: what the new owner sees of the volume's."""
+        """Return the ids of the snapshots that the transfer included: those the new owner sees of the volume."""
         query = urlencode({'volume_id': volume_id, 'limit': _PAGE})
         try:
             answer = send(replace(call, headers={}), pod, method='GET', path='/snapshots', query=query, body=b'')
         except exception.PodError as error:
-            # They are found and noted again by whoever lists them.
-            LOG.warning('snapshots of volume %s after its transfer: %s', volume_id, error)
+            # Their owner is corrected when they are listed next.
+            LOG.warning('snapshots of transferred volume %s could not be listed: %s', volume_id, error)
             return []
         return [item['id'] for item in json_body.items(answer.json, SNAPSHOT) or []] if answer.is_ok else []
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import VOLUME_TYPE
 from trio2o.web.operations import Operation, actions
@@ -30,7 +30,7 @@ OPERATIONS = [
         'removeProjectAccess',
     ),
     # Any other action goes to a pod, which refuses it in Cinder's words.
-    Operation('volume_types.action', 'POST', '/types/{id}/action', AskAny()),
+    Operation('volume_types.action', 'POST', '/types/{id}/action', ForwardToAny()),
     Operation('volume_types.update', 'PUT', '/types/{id}', _WRITE),
     Operation('volume_types.delete', 'DELETE', '/types/{id}', _WRITE_UNUSED),
     Operation('volume_types.show', 'GET', '/types/{id}', _READ),

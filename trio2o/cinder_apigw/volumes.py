@@ -15,9 +15,9 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import (
     GROWS_QUOTA,
     RELEASES_QUOTA,
-    AskAny,
     BodyRef,
     Forward,
+    ForwardToAny,
     QuotaEffect,
 )
 from trio2o.gateway.handlers.sum import Sum
@@ -215,7 +215,7 @@ OPERATIONS = [
         Forward(VOLUME, other=BodyRef(VOLUME, ('os-migrate_volume_completion', 'new_volume'))),
     ),
     # An unknown action is refused by a pod in Cinder's words.
-    Operation('volumes.action', 'POST', '/volumes/{id}/action', AskAny()),
+    Operation('volumes.action', 'POST', '/volumes/{id}/action', ForwardToAny()),
     Operation('volume_metadata.list', 'GET', '/volumes/{volume_id}/metadata', _FORWARD),
     Operation('volume_metadata.create', 'POST', '/volumes/{volume_id}/metadata', _FORWARD),
     Operation('volume_metadata.replace', 'PUT', '/volumes/{volume_id}/metadata', _FORWARD),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.gateway.handlers.zones import ListZones
 from trio2o.web.operations import Operation
 
@@ -16,6 +16,6 @@ def _zone(name: str, is_available: bool) -> dict[str, Any]:
 
 OPERATIONS = [
     Operation('availability_zones.list', 'GET', '/os-availability-zone', ListZones(_zone)),
-    Operation('extensions.list', 'GET', '/extensions', AskAny()),
-    Operation('extensions.show', 'GET', '/extensions/{id}', AskAny()),
+    Operation('extensions.list', 'GET', '/extensions', ForwardToAny()),
+    Operation('extensions.show', 'GET', '/extensions/{id}', ForwardToAny()),
 ]

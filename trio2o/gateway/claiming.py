@@ -122,7 +122,7 @@ def _claim(call: Call, asked: ClaimRequest, over_quota_error: OverQuotaError) ->
         return quota.claim(asked)
     except OverQuota as error:
         refused = error
-    # Pods may have finished deletions since. What those free is counted now, so that they do not stand in the way.
+    # Pods may have finished deletions that still count. Count again what is known to be in progress, then try again.
     if Settler(call.runtime).settle_project(asked.project_id, SETTLE_SECONDS):
         try:
             return quota.claim(asked)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images that are made of volume snapshots: what is created from one has to be in the pod of the snapshots.
 
-Such an image has no bytes, only a block device mapping, which never changes; so it is read once. The first version of
-Nova's API shows images, so a pod's Nova is asked.
+Such an image has no bytes, only a block device mapping, which never changes; so it is read once. It is read from
+Nova's own image API, which the first microversion still has.
 """
 
 from __future__ import annotations

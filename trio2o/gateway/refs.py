@@ -9,6 +9,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
+from trio2o.web import json_body
 
 #: A resource that a body refers to: its kind and its id.
 Ref = tuple[Resource, str]
@@ -31,19 +32,18 @@ def scheduler_hints(document: Mapping[str, Any]) -> Any:
 
 def hinted_refs(document: Mapping[str, Any], name: str, resource: Resource) -> list[Ref]:
     """Return the resources that one scheduler hint names: one id or a list of them."""
-    hints = scheduler_hints(document)
-    value = hints.get(name) if isinstance(hints, dict) else None
+    value = json_body.at(scheduler_hints(document), name)
     return refs(resource, *(value if isinstance(value, list) else [value]))
 
 
-def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.PinsDisagree:
+def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.RefsDisagree:
     """Return the error for two resources, each (title, id, zone), that would have to be in one pod and are not."""
     if first[2] != second[2]:
-        return exception.PinsDisagree(
+        return exception.RefsDisagree(
             f'{first[0]} {first[1]} is in availability zone {first[2]} and {second[0].lower()} {second[1]} in '
             f'{second[2]}; they cannot be used together.'
         )
-    return exception.PinsDisagree(
+    return exception.RefsDisagree(
         f'{first[0]} {first[1]} and {second[0].lower()} {second[1]} are in different parts of availability zone '
         f'{first[2]}; they cannot be used together.'
     )

@@ -2,8 +2,8 @@
 """The resources that a create requests: of the tenant's quota, and of the pod that it goes to.
 
 The nouns read them from a request's body with the functions here. Flavors and volume types are those of the database,
-as Trio2o replicates them. A pod is called for one that the database does not have, because it was made in the pod
-before that joined.
+as Trio2o replicates them. One that the database does not have, as it was made in a pod before that was registered, is
+read from the pod.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import quote
 from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
 from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.web.call import Call
 from trio2o.web.numbers import parse_number
@@ -86,6 +87,11 @@ def default_type(call: Call) -> VolumeType | None:
     """Return the type that a new volume of the project gets if its body names none."""
     own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
     return volume_type(call, own['volume_type'] if own else _DEFAULT)
+
+
+def snapshot_amounts(volume: Amounts) -> dict[str, int]:
+    """Return what a volume snapshot takes of the quota: the size of its volume, whose type it also has."""
+    return with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
 
 
 def whole(value: Any, default: int = 0) -> int:

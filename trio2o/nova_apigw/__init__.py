@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Nova API-GW: Compute API v2.1 over all pods."""
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.nova_apigw import (
     aggregates,
     availability_zones,
@@ -25,8 +25,8 @@ from trio2o.web.operations import Operation, OperationTable
 from trio2o.web.service import Service, parse_range
 
 EXTENSIONS = [
-    Operation('extensions.list', 'GET', '/extensions', AskAny()),
-    Operation('extensions.show', 'GET', '/extensions/{id}', AskAny()),
+    Operation('extensions.list', 'GET', '/extensions', ForwardToAny()),
+    Operation('extensions.show', 'GET', '/extensions/{id}', ForwardToAny()),
 ]
 
 SERVICE = Service(

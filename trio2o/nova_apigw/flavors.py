@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import FLAVOR
 from trio2o.web.operations import Operation, actions
@@ -30,7 +30,7 @@ OPERATIONS = [
         'removeTenantAccess',
     ),
     # Any other action goes to a pod, which refuses it in Nova's words.
-    Operation('flavors.action', 'POST', '/flavors/{id}/action', AskAny()),
+    Operation('flavors.action', 'POST', '/flavors/{id}/action', ForwardToAny()),
     Operation('flavor_extra_specs.list', 'GET', _SPECS, _READ),
     Operation('flavor_extra_specs.create', 'POST', _SPECS, _WRITE),
     Operation('flavor_extra_specs.show', 'GET', _SPEC, _READ),

@@ -13,7 +13,6 @@ from trio2o.gateway.admin.by_id import ForwardToHolder
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import send_to_route
 from trio2o.resources import VOLUME
-from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Operation
@@ -30,7 +29,7 @@ class ForwardToVolume:
         if not isinstance(volume_id, str):
             return call_any_pod(call)
         try:
-            route: Route = call.runtime.locator.find(call, VOLUME, volume_id)
+            route = call.runtime.locator.find(call, VOLUME, volume_id)
         except exception.NotFound:
             return call_any_pod(call)
         return send_to_route(call, route, VOLUME)

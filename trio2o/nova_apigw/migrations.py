@@ -9,11 +9,10 @@ from trio2o import exception
 from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, top_number
 from trio2o.gateway.admin.lists import AdminList, AdminPaging
 from trio2o.gateway.call_pod import names_of, send_to_route
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
-from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.numbers import parse_number
@@ -40,7 +39,7 @@ class ForwardMigration:
     """Send the call to the pod of the server, whose migrations have the pod's numbers there."""
 
     def __call__(self, call: Call) -> Answer:
-        route: Route = call.runtime.locator.find(call, SERVER, call.id)
+        route = call.runtime.locator.find(call, SERVER, call.id)
         migration_id = call.params.get('id')
         if migration_id is not None and migration_id.isdecimal():
             found = bottom_number(call, migration_id)
@@ -87,5 +86,5 @@ OPERATIONS = [
         action='force_complete',
         min_version=(2, 22),
     ),
-    Operation('server_migrations.action', 'POST', _PATH + '/{id}/action', AskAny()),
+    Operation('server_migrations.action', 'POST', _PATH + '/{id}/action', ForwardToAny()),
 ]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``os-volumes_boot``: servers by another name, up to 2.102, with the actions of servers themselves alone."""
+"""``os-volumes_boot``: servers under another path, up to 2.102, with some of their actions."""
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, ForwardToAny
 from trio2o.nova_apigw.servers.actions import handler_of
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer
@@ -36,7 +36,7 @@ OPERATIONS = [
     _row('show', 'GET', '/{id}', ForwardServer()),
     _row('update', 'PUT', '/{id}', ForwardServer()),
     _row('delete', 'DELETE', '/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
-    _row('action', 'POST', '/{id}/action', AskAny()),
+    _row('action', 'POST', '/{id}/action', ForwardToAny()),
     *(
         Operation(
             f'volumes_boot.action.{key}',

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova passed on to other services in its early versions: images, networks, volumes and the like.
+"""Proxy APIs of Nova's early versions: images, networks, volumes and the like, which other services hold.
 
-Images, networks and what belongs to them are one and the same for all pods that share a Glance and a Neutron,
-so any pod will do; where they do not, what has an id is looked for in one after another. Volumes and
-snapshots are where their routings say.
+Images, networks and their parts are the same for all pods that share a Glance and a Neutron, so any pod can serve
+them. For pods that share neither, an id is looked for in one pod after another. Volumes and snapshots are in the pods
+that their routings name.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested, default_type, volume_type, whole
+from trio2o.gateway.requested import Requested, default_type, snapshot_amounts, volume_type, whole
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.quota_errors import over_quota_error
-from trio2o.quota.amounts import volume_type_of, with_volume_type
+from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME
 from trio2o.web.call import Answer, Call
@@ -33,8 +33,8 @@ LAST_IMAGE_METADATA = (2, 38)
 
 
 @dataclass(frozen=True)
-class AskUntilFound:
-    """Ask one pod, and the next where that one has not what the path names."""
+class ForwardUntilFound:
+    """Send the call to one pod, and to the next if that does not have what the path names."""
 
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)
@@ -85,22 +85,23 @@ class CreateProxiedSnapshot(Create):
 
     def requested(self, creation: Creation) -> Requested:
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
-        return Requested(
-            quota=with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
-        )
+        return Requested(quota=snapshot_amounts(volume))
 
     def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
         return over_quota_error(refused)
 
 
-_ANY = AskAny()
-_FOUND = AskUntilFound()
+_ANY = ForwardToAny()
+_FOUND = ForwardUntilFound()
 
 
 def _rows(
     noun: str, path: str, handler: Handler, *rows: tuple[str, str, str], last: tuple[int, int] = LAST
 ) -> list[Operation]:
-    """:param rows: name, method, and what follows the path"""
+    """Return rows under one path.
+
+    :param rows: name, method, and what follows the path
+    """
     return [Operation(f'{noun}.{name}', method, path + rest, handler, max_version=last) for name, method, rest in rows]
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova had once and knows no more at any version; it says so itself, and so do we, without asking a pod."""
+"""APIs that Nova has removed at every version: answered like Nova does, without calling a pod."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trio2o.gateway.handlers.forward import AskAny
+from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.web import faults
 from trio2o.web.call import Answer, Call
 from trio2o.web.microversion import response_headers
@@ -19,6 +19,8 @@ _MESSAGES = {
 
 @dataclass(frozen=True)
 class Gone:
+    """Answer that an API is gone."""
+
     status: int = 410
 
     def __call__(self, call: Call) -> Answer:
@@ -93,8 +95,12 @@ OPERATIONS = [
         for noun, path, keys in _ACTIONS
         for key in keys
     ),
-    # What no row knows is refused by a pod in Nova's words.
-    *(Operation(f'{noun}.action', 'POST', path, AskAny()) for noun, path, _keys in _ACTIONS if noun != 'servers'),
+    # An unknown action is refused by a pod in Nova's words.
+    *(
+        Operation(f'{noun}.action', 'POST', path, ForwardToAny())
+        for noun, path, _keys in _ACTIONS
+        if noun != 'servers'
+    ),
     Operation(
         'servers.action.os-getRDPConsole',
         'POST',

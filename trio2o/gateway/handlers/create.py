@@ -40,7 +40,7 @@ LOOKS_AGAIN = [10, 60]
 
 
 class PodRefused(Exception):
-    """A pod refused what has to be there before it can create the resource.
+    """A pod refused an object that it needs before it can create the resource, as a copy of a server group.
 
     :ivar answer: the pod's answer, which is treated like one to the create itself
     """
@@ -58,12 +58,12 @@ class Creation:
     :ivar document: the parsed body
     :ivar key: key of the object in the document that describes the new resource
     :ivar zone: the availability zone it has to be in; empty: any
-    :ivar host: what follows the zone in the body, for services that let an admin write ``zone:host:node``
+    :ivar host: the text after the zone in the body, for a service that lets an admin write ``zone:host:node``
     :ivar pod: the one pod that will do, as it holds something that the body refers to; None: any pod of the zone
     :ivar soft_pods: ids of the pods that are preferred, if the scheduler lets them
     :ivar requested: the resources that the request takes
-    :ivar request: what the scheduler selects pods by
-    :ivar claim: what the quota grants
+    :ivar request: the criteria by which the scheduler selects pods
+    :ivar claim: the claim on the quota
     """
 
     call: Call
@@ -115,7 +115,7 @@ class Create:
 
         May change the body, as from a qualified host name to that of the pod.
 
-        :raises PinsDisagree: the body names such things of different pods
+        :raises RefsDisagree: the body names such things of different pods
         """
         return None
 
@@ -255,17 +255,17 @@ class Create:
     def _pod(self, creation: Creation, named: NamedPod | None) -> PodView | None:
         """Return the pod that holds what the body refers to, by id or by name.
 
-        :raises PinsDisagree: the references lead to two pods, or to another zone than the requested one
+        :raises RefsDisagree: the references lead to two pods, or to another zone than the requested one
         """
         first = self._first_affinity(creation)
         if named is None:
             return first[1].pod if first is not None else None
         title, pod = named
         if creation.zone and pod.zone != creation.zone:
-            raise exception.PinsDisagree(f'{title} is in availability zone {pod.zone}, not in {creation.zone}.')
+            raise exception.RefsDisagree(f'{title} is in availability zone {pod.zone}, not in {creation.zone}.')
         if first is not None and first[1].pod.id != pod.id:
             resource, route = first
-            raise exception.PinsDisagree(
+            raise exception.RefsDisagree(
                 f'{title} and {resource.title.lower()} {route.top_id} are in different parts of this cloud; they '
                 'cannot be used together.'
             )
@@ -274,12 +274,12 @@ class Create:
     def _first_affinity(self, creation: Creation) -> tuple[Resource, Route] | None:
         """Return the first affinity ref with its routing, after checking that all others are in the same pod.
 
-        :raises PinsDisagree: the refs are in two pods, or in another zone than the requested one
+        :raises RefsDisagree: the refs are in two pods, or in another zone than the requested one
         """
         first: tuple[Resource, Route] | None = None
         for resource, ref_id, route in self._affinity_routes(creation):
             if creation.zone and route.pod.zone != creation.zone:
-                raise exception.PinsDisagree(
+                raise exception.RefsDisagree(
                     f'{resource.title} {ref_id} is in availability zone {route.pod.zone}, not in {creation.zone}.'
                 )
             if first is not None and first[1].pod.id != route.pod.id:
@@ -334,7 +334,7 @@ class Create:
             )
         if not pod.takes_new and not self.is_dependent:
             raise exception.ServiceUnavailable(
-                f'What the {self.resource.type} is made from is in a part of availability zone {pod.zone} '
+                f'The source of the {self.resource.type} is in a part of availability zone {pod.zone} '
                 'that takes no new resources.'
             )
 

@@ -56,7 +56,7 @@ GROWS_QUOTA = QuotaEffect.GROWS
 
 @dataclass(frozen=True)
 class BodyRef:
-    """A place in a body where the id of another resource stands: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
+    """The place of another resource's id in a body: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
 
     resource: Resource
     path: tuple[str, ...]
@@ -149,7 +149,7 @@ class Forward:
             return call_any_pod(call, first=known.pod if known is not None else None)
         self._check_same_pod(call, route)
         if shown is not None and self._is_show(call):
-            # The pod has just been asked whether it has the resource, with the same request.
+            # The locator has just sent the same request to the pod, to find out whether it has the resource.
             names = names_of(call, route.pod)
             answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._translated(call, route, answer_up(answer, names, self.resource))
@@ -161,7 +161,7 @@ class Forward:
         return self._translated(call, route, answer)
 
     def _check_same_pod(self, call: Call, route: Route) -> None:
-        """:raises PinsDisagree: a resource that the body names is in another pod"""
+        """:raises RefsDisagree: a resource that the body names is in another pod"""
         for resource, other_id in self.same_pod_refs(call):
             try:
                 other = call.runtime.locator.find(call, resource, other_id)
@@ -240,7 +240,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class AskAny:
+class ForwardToAny:
     """Send the call to any one pod."""
 
     def __call__(self, call: Call) -> Answer:

@@ -92,7 +92,7 @@ class Twinned:
         :returns: names with its id in that pod
         :raises PodRefused: the pod refuses to have it
         :raises PodNotReached: it is not there and cannot be made now
-        :raises PinsDisagree: it is in use in another pod
+        :raises RefsDisagree: it is in use in another pod
         :raises Forbidden: it has as many members as it may have
         """
         top_id = self.named_in(document)
@@ -257,7 +257,7 @@ class Twinned:
         return ask_all(call.runtime.executor, ids, ask, Deadline(call.runtime.conf.pods.gather_timeout))
 
     def _hold(self, call: Call, rows: Sequence[ServerGroupCopy], pod: PodView) -> None:
-        """:raises PinsDisagree: it is in use elsewhere"""
+        """:raises RefsDisagree: it is in use elsewhere"""
         db, origin = call.runtime.db, rows[0]
         deadline = Deadline(_HOLD_SECONDS)
         while True:
@@ -270,7 +270,7 @@ class Twinned:
                 server_group_copies.release(db, origin.id, pod.id, back_to=before)
             if other is not None or deadline.is_over():
                 where = f'is in availability zone {other.zone}' if other is not None else 'is in use in another zone'
-                raise exception.PinsDisagree(f'{self.resource.title} {origin.top_id} {where}, not in {pod.zone}.')
+                raise exception.RefsDisagree(f'{self.resource.title} {origin.top_id} {where}, not in {pod.zone}.')
             # Somebody holds it elsewhere, perhaps only to find that it is in use here.
             time.sleep(_LOOK_AGAIN_SECONDS)
 

@@ -12,11 +12,11 @@ from trio2o.gateway.admin.ids import split_name
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, QuotaEffect
 from trio2o.gateway.read_object import read_object
-from trio2o.gateway.requested import flavor
+from trio2o.gateway.requested import flavor, snapshot_amounts
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.nova_apigw.servers.forward import ForwardServer
 from trio2o.nova_apigw.servers.requested import flavor_amounts
-from trio2o.quota.amounts import Amounts, growth, total, volume_type_of, with_volume_type
+from trio2o.quota.amounts import Amounts, growth, total
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
@@ -109,13 +109,7 @@ class SnapshotServer(GrowServer):
         attached = (server or {}).get('os-extended-volumes:volumes_attached')
         if server is None or server.get('image') or not isinstance(attached, list):
             return {}
-        parts = []
-        for each in attached:
-            volume = amounts_of(call, VOLUME, each.get('id'))
-            parts.append(
-                with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
-            )
-        return total(parts)
+        return total(snapshot_amounts(amounts_of(call, VOLUME, each.get('id'))) for each in attached)
 
 
 def _shown(call: Call, route: Route) -> Item | None:
@@ -149,12 +143,12 @@ class ForwardToHost:
         if pod is not None:
             route = call.runtime.locator.find(call, SERVER, call.id)
             if route.pod.id != pod.id:
-                raise exception.PinsDisagree(f'Host {name} is not in the pod of server {call.id}.')
+                raise exception.RefsDisagree(f'Host {name} is not in the pod of server {call.id}.')
             call = call.with_body(replaced(call.json, self.host_path, bare_name))
         return self.forward(call)
 
 
-#: Actions that did not always exist, or do not any more: first and last version.
+#: First and last version of the actions that some versions do not have.
 _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
     'addFixedIp': (None, (2, 43)),
     'addFloatingIp': (None, (2, 43)),

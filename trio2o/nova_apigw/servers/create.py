@@ -126,8 +126,8 @@ class CreateServer(Create):
 
 
 def _agreed(first: NamedPod | None, second: NamedPod | None) -> NamedPod | None:
-    """:raises PinsDisagree: both name a pod, and not the same one"""
+    """:raises RefsDisagree: both name a pod, and not the same one"""
     if first is not None and second is not None and first[1].id != second[1].id:
         title = second[0][:1].lower() + second[0][1:]
-        raise exception.PinsDisagree(f'{first[0]} and {title} are in different pods.')
+        raise exception.RefsDisagree(f'{first[0]} and {title} are in different pods.')
     return second or first

@@ -49,5 +49,5 @@ class UpdateServer(ForwardServer):
         if len(document['server']) > 1:
             del document['server']['pinned_availability_zone']
         else:
-            # An update of nothing is refused; without a pin it changes nothing.
+            # Nova refuses an update of nothing. In the pod there is no zone to pin the server to.
             document['server']['pinned_availability_zone'] = None

@@ -11,6 +11,7 @@ from trio2o.gateway.requested import Requested, default_type, flavor, volume_typ
 from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.usage import Flavor
 from trio2o.resources import Item
+from trio2o.web import json_body
 from trio2o.web.call import Call
 
 #: Sources of a block device that Nova makes a new volume for.
@@ -50,8 +51,7 @@ def flavor_amounts(found: Flavor) -> dict[str, int]:
 
 def block_devices(server: Item, key: str = 'block_device_mapping_v2') -> list[Item]:
     """Return the block devices that a create describes under a key, without those that are no objects."""
-    mappings = server.get(key)
-    return [mapping for mapping in mappings if isinstance(mapping, dict)] if isinstance(mappings, list) else []
+    return json_body.objects_at(server, key)
 
 
 def _new_volumes(server: Item) -> Iterator[tuple[int, Any]]:

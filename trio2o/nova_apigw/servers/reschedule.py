@@ -78,8 +78,8 @@ def watch(create: Create, creation: Creation, answer: Answer) -> None:
     runtime, options = call.runtime, call.runtime.conf.scheduler
     if not options.reschedule_on_no_valid_host or creation.requested.count != 1:
         return
-    server = answer.json.get(SERVER.member) if isinstance(answer.json, dict) else None
-    if scheduler_hints(creation.document) or not isinstance(server, dict) or not isinstance(server.get('id'), str):
+    server = json_body.member(answer, SERVER)
+    if scheduler_hints(creation.document) or server is None or not isinstance(server.get('id'), str):
         return
     route = runtime.locator.look_up(SERVER.type, server['id'])
     if route is None:
@@ -140,8 +140,7 @@ def _server(watched: Watch) -> dict[str, Any] | None:
 
 def _had_no_valid_host(server: dict[str, Any]) -> bool:
     """Return whether a server failed for want of a host, never ran, and is not being deleted."""
-    fault = server.get('fault')
-    message = str(fault.get('message', '')) if isinstance(fault, dict) else ''
+    message = str(json_body.at(server, 'fault', 'message') or '')
     never_ran = not server.get('OS-SRV-USG:launched_at') and not server.get('OS-EXT-STS:task_state')
     return server.get('status') == 'ERROR' and never_ran and any(text in message for text in _NO_VALID_HOST)
 
@@ -164,8 +163,8 @@ def _reschedule(watched: Watch) -> None:
         if answer.status >= 500 or watched.create.is_out_of_capacity(answer):
             LOG.warning('server %s cannot be rescheduled to pod %s: %d', watched.top_id, pod.name, answer.status)
             continue
-        server = answer.json.get(SERVER.member) if answer.is_ok and isinstance(answer.json, dict) else None
-        if not isinstance(server, dict) or not isinstance(server.get('id'), str):
+        server = json_body.member(answer, SERVER)
+        if server is None or not isinstance(server.get('id'), str):
             LOG.warning('server %s is not rescheduled: pod %s answered %d', watched.top_id, pod.name, answer.status)
             return
         _moved(watched, replace(watched, pod=pod, bottom_id=server['id'], tried=tried, seconds=FIRST_SECONDS))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, AskAny, BodyRef, Forward
+from trio2o.gateway.handlers.forward import RELEASES_QUOTA, BodyRef, Forward, ForwardToAny
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer, UpdateServer
@@ -31,7 +31,7 @@ OPERATIONS = [
     Operation('servers.delete', 'DELETE', '/servers/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
     *(action(key) for key in ACTIONS),
     # An unknown action is refused by a pod in Nova's words.
-    Operation('servers.action', 'POST', '/servers/{id}/action', AskAny()),
+    Operation('servers.action', 'POST', '/servers/{id}/action', ForwardToAny()),
     below('server_diagnostics.show', 'GET', '/diagnostics'),
     below('server_ips.list', 'GET', '/ips'),
     below('server_ips.show', 'GET', '/ips/{id}'),

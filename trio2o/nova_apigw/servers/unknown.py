@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown of servers whose pod does not answer, as Nova shows those of a cell that is down (2.69)."""
+"""Partial records of servers whose pod does not answer, as Nova shows servers of a cell that is down (from 2.69)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio2o.resources import SERVER, Item
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call, dump_json
 
-#: What Nova says where it does not know.
+#: What Nova shows instead of values that it does not know.
 UNKNOWN = 'UNKNOWN'
 
 
@@ -23,11 +23,12 @@ def _links(call: Call, server_id: str) -> list[dict[str, str]]:
 
 
 def unknown_brief(call: Call, route: Route) -> Item:
-    """A server in a pod that does not answer, as Nova lists one in a cell that is down (2.69)."""
+    """Return the record of a server in a list without details."""
     return {'id': route.top_id, 'status': UNKNOWN, 'links': _links(call, route.top_id)}
 
 
 def unknown_detail(call: Call, route: Route) -> Item:
+    """Return the record of a server in a list with details."""
     created = route.created_at.strftime('%Y-%m-%dT%H:%M:%SZ') if route.created_at else None
     return {
         'id': route.top_id,
@@ -39,9 +40,9 @@ def unknown_detail(call: Call, route: Route) -> Item:
 
 
 def unknown_server(call: Call, route: Route) -> Answer | None:
-    """What is known of a server whose pod does not answer, as Nova shows one in a cell that is down (2.69).
+    """Return the record of one server; None in versions in which Nova shows none.
 
-    Its flavor and image are not: Nova has them in a database of its own. They have the form that clients read.
+    Flavor and image are only in the pod. They have the form that clients expect, with what the quota knows of them.
     """
     if call.version is None or call.version < UNKNOWN_FROM:
         return None

@@ -160,7 +160,7 @@ class RealSchedulingTest(TwoPodsInAZone):
 
 
 class RealLateFailureTest(TwoPodsInAZone):
-    """Nobody has read that the first pod is full: it accepts a server, and has no host for it."""
+    """The usage of the full first pod is not known: it accepts a server, and finds no valid host for it."""
 
     options = """
 [scheduler]
@@ -171,7 +171,7 @@ usage_interval = 0
 scan_interval = 0.5
 """
 
-    def test_made_anew_in_the_other_pod(self):
+    def test_server_is_rescheduled_to_the_other_pod(self):
         topology = self.lab.topology
         tenant = rest.Client(topology.auth_url, 'demo', topology.password, 'demo')
         url = topology.gateway.compute_url
@@ -194,7 +194,7 @@ scan_interval = 0.5
         self.addCleanup(self.cloud.do, 'server', 'delete', '--wait', top_id)
         server = f'{url}/servers/{top_id}'
         self.until(lambda: tenant.call('GET', server)['server']['status'] == 'ACTIVE', 240)
-        # What failed is deleted after the other is there.
+        # The failed server is deleted once the other exists.
         self.until(lambda: name not in [row['Name'] for row in self.pods['Pod1'].openstack('server', 'list')], 120)
         self.assertEqual('Pod2', self.pod_of('server', name))
         (there,) = [row for row in self.pods['Pod2'].openstack('server', 'list') if row['Name'] == name]

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What eventlet patches has to be imported after it did; seen in a process of its own."""
+"""Delayed functions; and that what eventlet patches is imported after that, seen in a process of its own."""
 
+import queue
 import subprocess
 import sys
 
 import testtools
+
+from trio2o.concurrency import Executor
 
 _LOOK = """
 import threading
@@ -13,6 +16,50 @@ concurrency.init('eventlet')
 from oslo_context import context
 assert isinstance(context._request_store, threading.local), type(context._request_store)
 """
+
+_DELAY = """
+from trio2o import concurrency
+concurrency.init('eventlet')
+import queue
+results = queue.Queue()
+executor = concurrency.Executor(2)
+executor.submit_after(0.2, results.put, 'second')
+executor.submit_after(0.01, results.put, 'first')
+assert [results.get(timeout=30), results.get(timeout=30)] == ['first', 'second']
+executor.shutdown()
+"""
+
+
+class TestDelayedFunctions(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.results = queue.Queue()
+        self.executor = Executor(2)
+        self.addCleanup(self.executor.shutdown)
+
+    def test_functions_run_in_the_order_in_which_they_are_due(self):
+        for seconds in (0.2, 0.01, 0.1):
+            self.executor.submit_after(seconds, self.results.put, seconds)
+        self.assertEqual([0.01, 0.1, 0.2], [self.results.get(timeout=30) for _ in range(3)])
+        self.assertEqual(0, self.executor.delayed)
+
+    def test_a_function_that_fails_does_not_keep_the_next_from_running(self):
+        self.executor.submit_after(0.01, self.results.get_nowait)
+        self.executor.submit_after(0.02, self.results.put, 'next')
+        self.assertEqual('next', self.results.get(timeout=30))
+
+    def test_shutdown_drops_what_is_not_due(self):
+        self.executor.submit_after(60, self.results.put, 'never')
+        self.assertEqual(1, self.executor.delayed)
+        self.executor.shutdown()
+        self.executor.submit_after(60, self.results.put, 'never')
+        self.assertEqual(0, self.executor.delayed)
+        self.executor._timer.join(30)
+        self.assertFalse(self.executor._timer.is_alive())
+
+    def test_eventlet_backend_runs_delayed_functions(self):
+        done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _DELAY], capture_output=True, text=True)
+        self.assertEqual(0, done.returncode, done.stderr)
 
 
 class TestPatching(testtools.TestCase):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trio2o import cinder_apigw, nova_apigw
 from trio2o.gateway.handlers.create import Create
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.lab.emulated.cinder import records
 from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
 
@@ -20,7 +20,7 @@ SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
 #: Rows where a pod reads the same request as it came; others are first of all the gateway's.
-PODS_JUDGE = (AskAny, Create, Forward)
+PODS_JUDGE = (ForwardToAny, Create, Forward)
 
 DEEP = b'[' * 3000 + b']' * 3000
 #: Values as they stand in JSON.

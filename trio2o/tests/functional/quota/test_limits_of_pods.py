@@ -274,5 +274,5 @@ class TestLargestVolume(LimitsOfPodsCase):
         self.assertEqual((413, self.TEXT), (answer.status, answer.fault))
         # That is no limit of a pod's own, and nothing that another pod would take.
         self.assertNotIn('limit of its own', self.log.output)
-        self.assertNotIn('passes over', self.log.output)
+        self.assertNotIn('trying the next pod', self.log.output)
         self.assertUsed(volumes=1, gigabytes=4)

@@ -12,7 +12,7 @@ from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
 class RescheduleTest(SchedulingTest):
-    """Pod1 has no host, and nobody has read that."""
+    """Pod1 has no host, and its usage has not been read."""
 
     options = {'scheduler': {'reschedule_on_no_valid_host': True}}
 
@@ -59,7 +59,7 @@ class TestNoValidHost(RescheduleTest):
         self.assertEqual((made['id'], self.cloud.pod_ids['Pod2']), (routing.bottom_id, routing.pod_id))
         self.assertEqual([('Pod1', '', False), ('Pod2', '', True)], self.bindings(history=True))
         self.assertEqual('Pod2', self.pod_of(self.volume()))
-        # The one that failed is deleted, once every process knows.
+        # The failed server is deleted once every process knows of the move.
         self.wait_for(lambda: not self.in_pod('Pod1'))
         self.wait_until_quiet()
         self.assertEqual('ACTIVE', self.status(top_id))

@@ -9,7 +9,7 @@ import yaml
 import trio2o.tests
 from trio2o.cinder_apigw import SERVICE
 from trio2o.gateway.handlers.create import Create
-from trio2o.gateway.handlers.forward import AskAny, Forward
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.list import List
 from trio2o.gateway.handlers.quota_sets import LimitsRead, QuotaRead
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
@@ -54,7 +54,9 @@ class TestRows(testtools.TestCase):
     def test_none_is_invented(self):
         """But for those that let a pod refuse an action no row knows."""
         invented = set(self.rows) - set(facts())
-        self.assertEqual([], sorted(name for name in invented if not isinstance(self.rows[name].handler, AskAny)))
+        self.assertEqual(
+            [], sorted(name for name in invented if not isinstance(self.rows[name].handler, ForwardToAny))
+        )
 
     def test_each_is_as_the_api_has_it(self):
         for name, (_kind, method, path, first, last, action) in facts().items():
