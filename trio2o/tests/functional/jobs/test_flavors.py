@@ -384,7 +384,7 @@ class TestBeforeAnybodyJoined(JobsCase):
 
     def setUp(self):
         super().setUp()
-        self.cloud = self.gateway()
+        self.cloud = self.gateway(run_jobs=False)
 
     def test_a_delete_reaches_all(self):
         self.assertEqual(202, self.cloud.nova.delete('/flavors/1', as_='admin').status)
