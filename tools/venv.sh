@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by tools/demo and tools/test: builds the virtual environment both work in, once.
+# Sourced by tools/demo, tools/test and tools/with-real-pods: builds the virtual environment both work in, once.
 #
 # Sets TOP (the checkout) and VENV (.venv, or $TRIO2O_VENV). `ensure_venv` makes VENV hold what the
 # requirement files and tools/constraints.txt say; a stamp with their hash makes the next call free.
@@ -36,6 +36,17 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >>"$APT_LOG" 2>&1
 }
 
+# quiet COMMAND...: what pip prints are warnings about mirrors and build tools, which go to a log. When it fails, all
+# of it is shown.
+PIP_LOG=$TOP/build/pip.log
+quiet() {
+    mkdir -p "$(dirname "$PIP_LOG")"
+    if ! "$@" >"$PIP_LOG" 2>&1; then
+        cat "$PIP_LOG" >&2
+        return 1
+    fi
+}
+
 find_python() {
     local candidate
     for candidate in ${TRIO2O_PYTHON:-} python3.11 python3.12 python3.13 python3.14 python3; do
@@ -59,7 +70,7 @@ create_venv() {
         "$python" -m virtualenv -q "$VENV"
     elif "$python" -m pip --version >/dev/null 2>&1; then
         "$python" -m venv --without-pip "$VENV" &&
-            "$python" -m pip -q --python "$VENV/bin/python" install pip
+            quiet "$python" -m pip -q --python "$VENV/bin/python" install pip
     else
         die "$python has neither ensurepip, virtualenv nor pip: install python3-venv and try again"
     fi
@@ -71,7 +82,7 @@ venv_stamp() {
 }
 
 venv_pip() {
-    "$VENV/bin/python" -m pip --disable-pip-version-check --no-input -q install \
+    quiet "$VENV/bin/python" -m pip --disable-pip-version-check --no-input -q install \
         --no-warn-script-location -c "$TOP/tools/constraints.txt" "$@"
 }
 
@@ -116,7 +127,7 @@ ensure_older_venv() {
     "$VENV/bin/python" -m venv --without-pip "$OLDER_VENV" || return 1
     site=$("$OLDER_VENV/bin/python" -c "$site_of") || return 1
     "$VENV/bin/python" -c "$site_of" >"$site/rest.pth"
-    "$VENV/bin/python" -m pip --python "$OLDER_VENV/bin/python" --disable-pip-version-check --no-input -q install \
-        --no-warn-script-location --no-deps --ignore-installed -r "$OLDER_INPUT" || return 1
+    quiet "$VENV/bin/python" -m pip --python "$OLDER_VENV/bin/python" --disable-pip-version-check --no-input -q \
+        install --no-warn-script-location --no-deps --ignore-installed -r "$OLDER_INPUT" || return 1
     echo "$stamp" >"$stamp_file"
 }

@@ -11,3 +11,8 @@ from trio2o import concurrency
 
 if os.environ.get('TRIO2O_TEST_BACKEND'):
     concurrency.init(os.environ['TRIO2O_TEST_BACKEND'])
+
+if os.environ.get('TRIO2O_TEST_USES'):
+    from trio2o.tests.functional import backends
+
+    backends.record(os.environ['TRIO2O_TEST_USES'])

@@ -32,7 +32,14 @@ class ConversationTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.cloud = self.useFixture(GatewayFixture(pods=self.pods, **self.options))
-        self.nova, self.cinder = self.cloud.nova, self.cloud.cinder
+
+    @property
+    def nova(self):
+        return self.cloud.nova
+
+    @property
+    def cinder(self):
+        return self.cloud.cinder
 
     def wait_for(self, is_true, seconds=5.0):
         """Until what is done in the background is done."""

@@ -20,10 +20,9 @@ class JobsCase(testtools.TestCase):
         super().setUp()
         self.slept = []
         self.cloud = self.gateway()
-        self.cloud.run_jobs()
         self.cloud.lab.quiet()
 
-    def gateway(self, **options):
+    def gateway(self, run_jobs=True, **options):
         # Nothing waits for a breaker: who is away is scripted.
         settings = {
             'xjob': {'retry_seconds': 0, 'max_attempts': 3},
@@ -31,7 +30,7 @@ class JobsCase(testtools.TestCase):
             'pods.breaker_failures': 1000,
             'pods.replicate_timeout': 2,
         }
-        cloud = self.useFixture(GatewayFixture(self.pods, **(settings | options)))
+        cloud = self.useFixture(GatewayFixture(self.pods, run_jobs=run_jobs, **(settings | options)))
         runtime = cloud.runtime
         replicator = Replicator(
             cloud.conf,

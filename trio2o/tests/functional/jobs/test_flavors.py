@@ -386,7 +386,7 @@ class TestBeforeAnyPodJoined(JobsCase):
 
     def setUp(self):
         super().setUp()
-        self.cloud = self.gateway()
+        self.cloud = self.gateway(run_jobs=False)
 
     def test_delete_of_unrecorded_flavor_is_replicated(self):
         self.assertEqual(202, self.cloud.nova.delete('/flavors/1', as_='admin').status)

@@ -14,9 +14,19 @@ class SchedulingTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, **self.options))
-        self.nova, self.cinder, self.api = self.cloud.nova, self.cloud.cinder, self.cloud.api
-        self.cloud.run_jobs()
+        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, run_jobs=True, **self.options))
+
+    @property
+    def nova(self):
+        return self.cloud.nova
+
+    @property
+    def cinder(self):
+        return self.cloud.cinder
+
+    @property
+    def api(self):
+        return self.cloud.api
 
     def capacity(self, pod, vcpus, ram=100000, disk=100000):
         placement = self.cloud.pod(pod).placement

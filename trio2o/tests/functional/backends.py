@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tests run on the second concurrency backend too, and whether that is enough.
+
+All tests run on eventlet. On native threads run the modules that ``on_both`` names: those that start processes or
+threads, open sockets or time something, which their imports show, and a slice of the others. While tests run,
+``record`` notes each place of the product that hands work to threads, waits or sleeps. ``compare`` fails where tests
+on one backend alone pass such a place: the slice then lacks a module.
+
+    python -m trio2o.tests.functional.backends list            the modules, as regular expressions for stestr
+    python -m trio2o.tests.functional.backends compare FOLDER
+"""
+
+import ast
+import atexit
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+import unittest
+from concurrent import futures
+
+from trio2o import concurrency
+
+HERE = pathlib.Path(__file__).parent
+BACKENDS = ('eventlet', 'threading')
+
+#: What a module imports that depends on the backend.
+DEPENDS = {
+    'concurrent',
+    'socket',
+    'threading',
+    'trio2o.concurrency',
+    'trio2o.lab.emulated.faults.Blackhole',
+    'trio2o.lab.emulated.faults.Hang',
+    'trio2o.lab.emulated.faults.Slow',
+    'trio2o.lab.emulated.server',
+    'trio2o.tests.fixtures.launch',
+}
+
+#: The slice: conversations, and tests that pass places which no module above passes.
+SLICE = {
+    'conversations.test_creates',
+    'conversations.test_lists',
+}
+
+#: These choose their backends themselves, or nothing of them depends on it.
+ONCE = {
+    'api.test_schemathesis',
+    'ha.test_ha',
+    'jobs.test_thousand_jobs',
+    'migrations.test_migrations',
+    'migrations.test_upgrade',
+    'page.test_browser',
+    'quota.test_load',
+    'test_package',
+    'test_samples',
+}
+
+#: How many frames of the product make a place: one alone may be a helper of many.
+_FRAMES = 3
+
+
+def modules():
+    """{name below this package: path} of the modules with tests."""
+    found = {}
+    for path in sorted(HERE.rglob('test_*.py')):
+        found['.'.join(path.relative_to(HERE).with_suffix('').parts)] = path
+    return found
+
+
+def imports(path):
+    """Full names of what a module imports, and of the packages they are in."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f'{node.module}.{alias.name}' for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'faults':
+            names.add(f'trio2o.lab.emulated.faults.{node.attr}')
+    parts = {name: name.split('.') for name in names}
+    return {'.'.join(words[:end]) for words in parts.values() for end in range(1, len(words) + 1)}
+
+
+def on_both():
+    """Names of the modules that run on both backends."""
+    depend = {name for name, path in modules().items() if imports(path) & DEPENDS}
+    return sorted((depend | SLICE) - ONCE)
+
+
+# -- recording --
+
+
+def record(folder):
+    """Note from now on which places of the product use the backend, in a file in the folder."""
+    places: dict[str, str] = {}
+    for owner, name in (
+        (concurrency.Executor, 'submit'),
+        (concurrency, 'listen'),
+        (concurrency.Signals, '__init__'),
+        (concurrency.WSGIServer, '__init__'),
+        (threading.Thread, 'start'),
+        (threading.Event, 'wait'),
+        (threading.Condition, 'wait'),
+        (futures, 'wait'),
+        (time, 'sleep'),
+    ):
+        setattr(owner, name, _noting(getattr(owner, name), places))
+    path = pathlib.Path(folder) / concurrency.backend() / f'{os.getpid()}.json'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atexit.register(lambda: path.write_text(json.dumps(places)))
+
+
+def _noting(function, places):
+    def noting(*args, **kwargs):
+        place = _place(sys._getframe(1))
+        if place and place not in places:
+            places[place] = _test(sys._getframe(1))
+        return function(*args, **kwargs)
+
+    return noting
+
+
+def _place(frame):
+    """The nearest functions of the product, if it is the product that calls."""
+    found = []
+    module = frame.f_globals.get('__name__', '')
+    if not _is_product(module):
+        return None
+    while frame is not None and len(found) < _FRAMES:
+        module = frame.f_globals.get('__name__', '')
+        if _is_product(module):
+            found.append(f'{module}:{frame.f_code.co_qualname}')
+        frame = frame.f_back
+    return ' < '.join(found)
+
+
+def _is_product(module):
+    return module.startswith('trio2o.') and not module.startswith(('trio2o.tests.', 'trio2o.lab.', 'trio2o.osc.'))
+
+
+def _test(frame):
+    """The test that runs; nothing in a thread."""
+    while frame is not None:
+        case = frame.f_locals.get('self')
+        if isinstance(case, unittest.TestCase):
+            return case.id()
+        frame = frame.f_back
+    return ''
+
+
+def recorded(folder, backend):
+    """{place: a test that passes it} of all processes."""
+    found: dict[str, str] = {}
+    for path in sorted((pathlib.Path(folder) / backend).glob('*.json')):
+        for place, test in json.loads(path.read_text()).items():
+            found[place] = found.get(place) or test
+    return found
+
+
+def compare(folder):
+    """Say which places were passed on one backend alone. :returns: exit status"""
+    first, second = (recorded(folder, backend) for backend in BACKENDS)
+    for place in sorted(set(first) - set(second)):
+        print(f'on {BACKENDS[0]} alone: {place}  ({first[place] or "in a thread"})')
+    print(f'{len(first)} places use the backend, {len(set(first) & set(second))} of them on both')
+    return int(not first or bool(set(first) - set(second)))
+
+
+def main(argv):
+    if argv[0] == 'list':
+        print('\n'.join(rf'^trio2o\.tests\.functional\.{name.replace(".", chr(92) + ".")}\.' for name in on_both()))
+        return 0
+    return compare(argv[1])
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
