@@ -27,6 +27,7 @@ from trio2o.quota.amounts import COUNTS, base_of
 from trio2o.quota.usage import VERSIONS, Measured, is_at_rest, measure, user_of
 from trio2o.resources import Resource
 from trio2o.routing.pod_lists import pages
+from trio2o.web import json_body
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -274,8 +275,8 @@ class Settler:
         """
         path = f'{resource.path}/{quote(bottom_id, safe="")}'
         document = self._api(pod, resource.service).get(path, VERSIONS[resource.service])
-        item = document.get(resource.member) if isinstance(document, dict) else None
-        if document is not None and not isinstance(item, dict):
+        item = json_body.object_at(document, resource.member)
+        if document is not None and item is None:
             raise NotNow(f'pod {pod.name} answered what is not understood')
         return item
 
