@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from trio2o.web import json_body
 from trio2o.web.call import parse_json
 from trio2o.web.request_state import KEY, RequestState
 
@@ -95,17 +96,12 @@ def _checked(status: int, document: Any) -> Json:
     if status == 401:
         raise NotSignedIn()
     if status == 403:
-        raise Denied(_message(document))
+        raise Denied(json_body.error_message(document))
     if status == 404:
-        raise NotThere(_message(document))
+        raise NotThere(json_body.error_message(document))
     if status >= 400 or not isinstance(document, dict):
-        raise Refused(status, _message(document))
+        raise Refused(status, json_body.error_message(document))
     return document
-
-
-def _message(document: Any) -> str:
-    inner = next(iter(document.values()), None) if isinstance(document, dict) else None
-    return str(inner.get('message', '')) if isinstance(inner, dict) else ''
 
 
 def next_marker(document: Json, collection: str) -> str:

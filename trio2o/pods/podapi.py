@@ -16,6 +16,7 @@ from trio2o.pods.client import PodClient
 from trio2o.pods.endpoints import VOLUME
 from trio2o.pods.identity import FAILURES, Identity
 from trio2o.pods.registry import PodView
+from trio2o.web import json_body
 from trio2o.web.call import Answer
 
 
@@ -154,10 +155,5 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _message(answer: Answer) -> str:
-    """What a fault body says, or the first of what else there is."""
-    document = answer.json
-    if isinstance(document, dict) and document:
-        inner = next(iter(document.values()))
-        if isinstance(inner, dict) and inner.get('message'):
-            return str(inner['message'])
-    return answer.body[:200].decode(errors='replace')
+    """Return the message of an error answer, or the beginning of its body if it has none."""
+    return json_body.error_message(answer.json) or answer.body[:200].decode(errors='replace')

@@ -49,6 +49,12 @@ def items(document: Any, resource: Resource) -> list[Item] | None:
     return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else None
 
 
+def error_message(document: Any) -> str:
+    """Return the message in an error body, as in ``{"itemNotFound": {"message": ...}}``; empty if there is none."""
+    error = next(iter(document.values()), None) if isinstance(document, dict) else None
+    return str(at(error, 'message') or '')
+
+
 def replaced(document: Any, path: Sequence[str], value: Any) -> Any:
     """Return a copy of a document with another value at a path of keys, all of which exist."""
     if not path:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pod_infra: what every pod has of its own, seen by admins as if it were one cloud's.
+"""pod_infra: hosts, services, aggregates and other admin resources that every pod has of its own.
 
-Whole numbers serve as ids in every pod, so the top's are made of the pod's and of the pod's number, which
-never changes: ``top = bottom * 1000 + number``. Names (of hosts) stay as they are. One that is in several
-pods has to be qualified with the pod's name, ``Pod1@compute-1``, and may always be.
+Admins see those of all pods as if they were in one cloud. Where ids are whole numbers, the same number exists in
+every pod, so a top id is made of the pod's id and of the number of the pod, which never changes:
+``top = bottom * 1000 + number``. Names, such as those of hosts, are the same at the top. A name that is in several
+pods has to be qualified with the pod's name, as in ``Pod1@compute-1``; any name may be.
 
-Who may ask is for the pods to decide: they are asked with the caller's token, and their refusal is the answer.
+Pods decide who may see and change these: they get the caller's token, and their refusal is the answer.
 """

@@ -69,9 +69,7 @@ class RefusedByPod(exception.Trio2oException):
     """A pod refused a call that was made to find something; the client gets the same status and text."""
 
     def __init__(self, answer: Answer) -> None:
-        document = answer.json
-        error = next(iter(document.values()), None) if isinstance(document, dict) else None
-        super().__init__(str(json_body.at(error, 'message') or ''))
+        super().__init__(json_body.error_message(answer.json))
         self.code = answer.status
 
 

@@ -78,15 +78,15 @@ class TestSelection(SchedulerTest):
         error = self.assertRaises(exception.Trio2oException, self.select, zone, **kwargs)
         return error.code, error.headers.get('Retry-After'), error.message
 
-    def test_what_is_said_where_none_will_do(self):
+    def test_no_pod_fits_and_error_names_reason(self):
         text = 'No part of availability zone az1 can take a new server now.'
         for name in 'ABD':
             self.set(name, state='disabled')
         self.assertEqual((503, None, text), self.refusal(resource_type='server'))
-        # One that just does not answer may be back in a moment.
+        # A pod whose breaker is open may be back in a moment.
         self.set('D', state='enabled')
         self.breakers.failed((self.ids['D'], 'compute'))
-        self.assertEqual((503, '5', text), self.refusal(resource_type='server'))
+        self.assertEqual((503, '5', f'{text} Please retry later.'), self.refusal(resource_type='server'))
         code, _retry, message = self.refusal('', extra_specs={'trio2o:gpu': 'yes', 'trio2o:disk': 'ssd'})
         self.assertEqual(
             (400, 'No valid host was found. No part of this cloud has what the flavor asks for: disk=ssd, gpu=yes.'),
