@@ -19,9 +19,10 @@ from oslo_db import exception as db_exc
 from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import quotas
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.quotas import claims, counters
+from trio2o.db.quotas.counters import Key
 from trio2o.db.records import NewRouting, Pod, QuotaClaim, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
@@ -135,7 +136,7 @@ def record(
                 _update(session, known.id, changes)
             now = _by_id(session, known.id) if changes else known
             in_use = _counted(now) if is_new else _difference(known, now)
-            quotas.add(session, in_use, _taken(session, claim, deltas, keep))
+            counters.add(session, in_use, _taken(session, claim, deltas, keep))
             return now
     except db_exc.DBReferenceError as error:
         raise NotFound('pod', pod_id) from error
@@ -143,22 +144,22 @@ def record(
 
 def _taken(
     session: Session, claim: QuotaClaim | None, deltas: Mapping[str, int] | None, keep: Mapping[str, Any] | None
-) -> dict[quotas.Key, int]:
+) -> dict[Key, int]:
     if claim is None:
         return {}
     if keep is None:
-        return quotas.end(session, claim)
-    return quotas.consume(session, claim.id, deltas or {}, **keep)
+        return claims.end(session, claim)
+    return claims.consume(session, claim.id, deltas or {}, **keep)
 
 
-def _counted(routing: Routing | None) -> dict[quotas.Key, int]:
+def _counted(routing: Routing | None) -> dict[Key, int]:
     """The counters that a routing's deltas are counted in."""
     if routing is None or not routing.is_live or not routing.deltas:
         return {}
-    return quotas.counters(routing.project_id, routing.user_id, routing.deltas)
+    return counters.by_counter(routing.project_id, routing.user_id, routing.deltas)
 
 
-def _difference(before: Routing | None, after: Routing | None) -> dict[quotas.Key, int]:
+def _difference(before: Routing | None, after: Routing | None) -> dict[Key, int]:
     """What a change of a routing changes in the counters."""
     old, new = _counted(before), _counted(after)
     return {key: new.get(key, 0) - old.get(key, 0) for key in old.keys() | new.keys()}
@@ -209,13 +210,13 @@ def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]], cl
         # Which of them were new does not show, so what they count for is filled in like that of the others.
         new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
         counted = _fill(session, [row for row in given if row.deltas is not None and row.state != 'deleted'])
-        in_use: Counter[quotas.Key] = Counter()
+        in_use: Counter[Key] = Counter()
         amounts: Counter[str] = Counter()
         for routing in counted:
             in_use.update(_counted(routing))
             amounts.update(routing.deltas or {})
-        claimed = quotas.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
-        quotas.add(session, in_use, claimed)
+        claimed = claims.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
+        counters.add(session, in_use, claimed)
         return new
 
 
@@ -250,7 +251,7 @@ def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
         if known is None or not known.is_live:
             return False
         _update(session, known.id, {'state': 'deleted', 'deleted_at': utcnow()})
-        quotas.add(session, _difference(known, None))
+        counters.add(session, _difference(known, None))
         return True
 
 
@@ -280,7 +281,7 @@ def set_deltas(
             _update(session, known.id, values)
             now = dataclasses.replace(known, **values)
         in_use = _difference(known, now) if now is not None else {}
-        quotas.add(session, in_use, quotas.consume(session, claim_id, None) if claim_id is not None else {})
+        counters.add(session, in_use, claims.consume(session, claim_id, None) if claim_id is not None else {})
         return now
 
 
@@ -347,7 +348,7 @@ def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
             return known
         _update(session, routing_id, values)
         now = dataclasses.replace(known, **values)
-        quotas.add(session, _difference(known, now))
+        counters.add(session, _difference(known, now))
         return now
 
 
@@ -359,7 +360,7 @@ def delete(db: Database, routing_id: int) -> bool:
         if known is None:
             return False
         changed(session, sqlalchemy.delete(_TABLE).where(_R.id == routing_id))
-        quotas.add(session, _difference(known, None))
+        counters.add(session, _difference(known, None))
         return True
 
 

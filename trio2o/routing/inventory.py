@@ -229,7 +229,7 @@ class Inventory:
         if measured is None or routing.deltas is None or not measured.is_settled:
             return None
         deltas = measured.over(routing.deltas)
-        if deltas == routing.deltas or quotas.claims_on(self._db, [routing.top_id]):
+        if deltas == routing.deltas or quotas.list_claims_on(self._db, [routing.top_id]):
             return None
         return deltas
 

@@ -66,7 +66,7 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used(user='u'))
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
-        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+        self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
     def test_a_claim_is_given_back_once(self):
         claim_id = self.claim(SERVER)
@@ -80,7 +80,7 @@ class TestClaims(QuotasTest):
         error = self.assertRaises(OverQuota, self.claim, SERVER, 2)
         self.assertEqual([(1, 2, 2)], [(each.requested, each.used, each.bound.limit) for each in error.exceeded])
         self.assertEqual({'instances': (1, 1), 'cores': (2, 2)}, self.used())
-        self.assertEqual(1, len(quotas.claims(self.db, project_id='p')))
+        self.assertEqual(1, len(quotas.list_claims(self.db, project_id='p')))
 
     def test_a_limit_over_several_projects(self):
         self.record('a', SERVER, project='child')
@@ -94,7 +94,7 @@ class TestClaims(QuotasTest):
         new = [NewRouting('server', name, self.pod1, 'p', deltas=SERVER, user_id='u') for name in 'bc']
         routings.record_many(self.db, new, claim_id)
         self.assertEqual({'instances': (3, 0), 'cores': (6, 0)}, self.used())
-        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+        self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
     def test_settled_by_another(self):
         """What was learned from the pod already is not counted twice when the request comes back."""
@@ -181,9 +181,9 @@ class TestDeltas(QuotasTest):
         self.claim({'cores': 3})
         with self.db.writer() as session:
             quotas.add(session, {('p', '', 'instances'): 5, ('p', '', 'ram'): 7}, {('p', '', 'cores'): 1})
-        self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount(self.db, 'p', ['server']))
+        self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount_project(self.db, 'p', ['server']))
         self.assertEqual({'instances': (1, 0), 'cores': (2, 3)}, self.used())
-        self.assertEqual({}, quotas.recount(self.db, 'p', ['server']))
+        self.assertEqual({}, quotas.recount_project(self.db, 'p', ['server']))
 
 
 @on_every_server
@@ -193,20 +193,20 @@ class TestLimits(QuotasTest):
         quotas.set_limits(self.db, 'p', '', {'cores': 6})
         quotas.set_limits(self.db, 'p', 'u', {'cores': 2})
         quotas.set_class_limits(self.db, 'default', {'ram': 9})
-        found = quotas.limits(self.db, ('p', 'q'), 'u')
+        found = quotas.get_limits(self.db, ('p', 'q'), 'u')
         self.assertEqual({'ram': 9}, found.defaults)
         wanted = {('p', ''): {'cores': 6, 'gigabytes_a': 1, 'volumes': 3}, ('p', 'u'): {'cores': 2}}
         self.assertEqual(wanted, found.of)
-        self.assertEqual({'u': {'cores': 2}}, quotas.limits_of_users(self.db, 'p'))
-        quotas.forget_limits(self.db, 'p', '', ['gigabytes', 'volumes'])
-        self.assertEqual({'cores': 6}, quotas.limits(self.db, ('p',)).of['p', ''])
-        quotas.forget_limits(self.db, 'p', '', ['cores'])
-        self.assertEqual({}, quotas.limits(self.db, ('p',), 'u').of)
+        self.assertEqual({'u': {'cores': 2}}, quotas.get_limits_of_users(self.db, 'p'))
+        quotas.delete_limits(self.db, 'p', '', ['gigabytes', 'volumes'])
+        self.assertEqual({'cores': 6}, quotas.get_limits(self.db, ('p',)).of['p', ''])
+        quotas.delete_limits(self.db, 'p', '', ['cores'])
+        self.assertEqual({}, quotas.get_limits(self.db, ('p',), 'u').of)
 
     def test_renamed(self):
         quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
-        quotas.rename(self.db, {'gigabytes_a': 'gigabytes_b'})
-        self.assertEqual({'gigabytes_b': 1}, quotas.limits(self.db, ('p',)).of['p', ''])
+        quotas.rename_limits(self.db, {'gigabytes_a': 'gigabytes_b'})
+        self.assertEqual({'gigabytes_b': 1}, quotas.get_limits(self.db, ('p',)).of['p', ''])
 
 
 STEPS = st.lists(
@@ -232,7 +232,7 @@ class TestTheyAddUp(QuotasTest):
             self.step(kind, f'{run}-{number}', number, {'instances': 1, 'cores': amount}, projects, claims)
         for project in projects:
             before = self.used(project)
-            quotas.recount(self.db, project, ['server'])
+            quotas.recount_project(self.db, project, ['server'])
             self.assertEqual(before, self.used(project))
             self.assertTrue(all(number >= 0 for both in before.values() for number in both))
 
