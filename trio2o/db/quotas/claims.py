@@ -41,6 +41,19 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """A claim that becomes the deltas of a routing.
+
+    :ivar claim: as it was made
+    :ivar rest: new values of columns of the claim, which stays open with the amounts that are not among the deltas;
+        None: it ends, and gives these amounts back
+    """
+
+    claim: QuotaClaim
+    rest: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Exceeded:
     """A bound that would not be kept."""
 
@@ -109,22 +122,29 @@ def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
     return int(session.scalar(statement) or 0)
 
 
-def end(session: Session, row: QuotaClaim) -> dict[Key, int]:
-    """End a claim as it was made; with one statement less than ``consume``, if nobody touched it.
+def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Key, int]:
+    """Settle a claim by the deltas of a routing.
 
     :returns: as ``consume``
     """
-    if not changed(session, _END, {'claim_id': row.id, 'as_made': row.resources}):
-        return consume(session, row.id, None)
-    return {key: -amount for key, amount in counters.by_counter(row.project_id, row.user_id, row.resources).items()}
+    claimed = settlement.claim
+    if settlement.rest is not None:
+        return consume(session, claimed.id, deltas, settlement.rest)
+    # One statement less than `consume`, unless the claim was changed since it was made.
+    if not changed(session, _END, {'claim_id': claimed.id, 'as_made': claimed.resources}):
+        return consume(session, claimed.id, None)
+    amounts = counters.by_counter(claimed.project_id, claimed.user_id, claimed.resources)
+    return {key: -amount for key, amount in amounts.items()}
 
 
-def consume(session: Session, claim_id: str, amounts: Amounts | None, **keep: Any) -> dict[Key, int]:
-    """Take what has come true, or will not, out of a claim; what is left of it stays open.
+def consume(
+    session: Session, claim_id: str, amounts: Amounts | None, rest: Mapping[str, Any] | None = None
+) -> dict[Key, int]:
+    """Take amounts out of a claim. It stays open with those that are left, and ends if none are.
 
     :param amounts: None takes all of it
-    :param keep: columns of what stays open
-    :returns: what is to be taken from the counters of what is claimed; nothing if the claim is settled already
+    :param rest: new values of columns of the claim, which then stays open even if nothing is left
+    :returns: changes to the counters of claimed amounts, for ``counters.add``; empty if the claim has ended already
     """
     found = _CLAIMS.first(session, _CLAIMS.select.where(_C.id == claim_id).with_for_update())
     if found is None:
@@ -133,9 +153,9 @@ def consume(session: Session, claim_id: str, amounts: Amounts | None, **keep: An
         name: amount if amounts is None else min(amount, max(0, amounts.get(name, 0)))
         for name, amount in found.resources.items()
     }
-    rest = {name: amount - taken[name] for name, amount in found.resources.items() if amount > taken[name]}
-    if rest or (keep and amounts is not None):
-        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(resources=rest, **keep))
+    left = {name: amount - taken[name] for name, amount in found.resources.items() if amount > taken[name]}
+    if left or (rest and amounts is not None):
+        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(resources=left, **(rest or {})))
     else:
         changed(session, sqlalchemy.delete(_TABLE).where(_C.id == claim_id))
     return {key: -amount for key, amount in counters.by_counter(found.project_id, found.user_id, taken).items()}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
-from trio2o.db.quotas import Bound, OverQuota
+from trio2o.db.quotas import Bound, OverQuota, Settlement
 from trio2o.db.records import NewRouting, QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
@@ -40,18 +40,17 @@ class QuotasTest(DatabaseTest):
         self.rows[row.id] = row
         return row.id
 
-    def record(self, top_id, deltas=None, claim_id=None, project='p', **more):
-        return routings.record(
-            self.db,
+    def record(self, top_id, deltas=None, claim_id=None, project='p', rest=None):
+        new = NewRouting(
             resource_type='server',
             top_id=top_id,
             pod_id=self.pod1,
             project_id=project,
             user_id='u',
             deltas=deltas,
-            claim=self.rows.get(claim_id),
-            **more,
         )
+        claim = self.rows.get(claim_id)
+        return routings.record(self.db, new, Settlement(claim, rest) if claim is not None else None)
 
     def used(self, project='p', user=''):
         rows = quotas.usage(self.db, project, user)
@@ -89,7 +88,7 @@ class TestClaims(QuotasTest):
 
     def test_a_part_comes_true(self):
         claim_id = self.claim({'instances': 3, 'cores': 6})
-        self.record('a', SERVER, claim_id, keep={'state': 'watch', 'resource_id': 'a'})
+        self.record('a', SERVER, claim_id, rest={'state': 'watch', 'resource_id': 'a'})
         self.assertEqual({'instances': (1, 2), 'cores': (2, 4)}, self.used())
         new = [NewRouting('server', name, self.pod1, 'p', deltas=SERVER, user_id='u') for name in 'bc']
         routings.record_many(self.db, new, claim_id)
