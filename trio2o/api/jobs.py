@@ -41,7 +41,7 @@ def show_job(call: Call) -> Answer:
     job = db_jobs.get(call.runtime.db, call.id)
     if job is None:
         raise _not_found(call.id)
-    history = [asdict(event) for event in db_jobs.history(call.runtime.db, job.id)]
+    history = [asdict(event) for event in db_jobs.list_events(call.runtime.db, job.id)]
     return Answer.of({'job': {**view(job), 'history': history}})
 
 

@@ -15,7 +15,7 @@ from trio2o.api.schemas import routings as schemas
 from trio2o.db import errors
 from trio2o.db import pods as db_pods
 from trio2o.db import routings as db_routings
-from trio2o.db.records import Routing
+from trio2o.db.records import NewRouting, Routing
 from trio2o.web.call import Answer, Call
 from trio2o.web.numbers import parse_number
 
@@ -61,7 +61,7 @@ def create_routing(call: Call) -> Answer:
             f'There is a routing of {wanted["resource_type"]} {wanted["top_id"]} already: {known.id}.'
         )
     try:
-        routing = db_routings.record(db, **wanted)
+        routing = db_routings.record(db, NewRouting(**wanted))
     except errors.NotFound as error:
         raise _no_pod(wanted['pod_id']) from error
     _forget(call, routing)

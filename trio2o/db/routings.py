@@ -19,10 +19,11 @@ from oslo_db import exception as db_exc
 from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db import quotas
 from trio2o.db.errors import NotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import NewRouting, Pod, QuotaClaim, Routing
+from trio2o.db.quotas import Settlement, claims, counters
+from trio2o.db.quotas.counters import Key
+from trio2o.db.records import NewRouting, Pod, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _ROUTINGS = Columns(Routing)
@@ -92,73 +93,49 @@ def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
 
 
 @retry_on_deadlock
-def record(
-    db: Database,
-    *,
-    resource_type: str,
-    top_id: str,
-    pod_id: str,
-    project_id: str,
-    bottom_id: str | None = None,
-    created_at: datetime | None = None,
-    deltas: Mapping[str, int] | None = None,
-    state: str = 'active',
-    user_id: str = '',
-    claim: QuotaClaim | None = None,
-    keep: Mapping[str, Any] | None = None,
-) -> Routing:
-    """Record where a resource is.
+def record(db: Database, new: NewRouting, settlement: Settlement | None = None) -> Routing:
+    """Record in which pod a resource is.
 
-    What is recorded already stays, except that a missing creation time, user or deltas are filled in
-    and the state follows. One that was deleted is taken over as it is now: the resource is there
-    again, perhaps in another pod. Deltas that are new are counted as in use.
+    A live routing of the resource stays; only its state is set, and its creation time, user or deltas if it has
+    none. A deleted routing becomes the new one: the resource exists again, perhaps in another pod. New deltas are
+    counted as in use.
 
-    :param claim: the claim that the deltas come true of; what is left of it is given back
-    :param keep: columns of what is left of it, which then stays open
-    :returns: the routing as it is now: another pod's, when that was first and is live
+    :param settlement: the claim that becomes the deltas
+    :returns: the routing as it is now; that of another pod if that one was first and is live
     :raises NotFound: there is no such pod
     """
-    new = NewRouting(resource_type, top_id, pod_id, project_id, bottom_id, created_at, deltas, state, user_id)
     row = _row(new, utcnow())
+    key = {'top_id': new.top_id, 'resource_type': new.resource_type}
     try:
         with db.writer() as session:
             is_new = insert_or_ignore(session, _TABLE, [row])
             known = _ROUTINGS.first(
                 session,
                 _GET if is_new else _GET.with_for_update(),
-                {'top_id': top_id, 'resource_type': resource_type},
+                key,
             )
             if known is None:
-                raise NotFound('pod', pod_id)
+                raise NotFound('pod', new.pod_id)
             changes = {} if is_new else _changes(known, row)
             if changes:
                 _update(session, known.id, changes)
             now = _by_id(session, known.id) if changes else known
             in_use = _counted(now) if is_new else _difference(known, now)
-            quotas.add(session, in_use, _taken(session, claim, deltas, keep))
+            claimed = claims.settle(session, settlement, new.deltas or {}) if settlement is not None else None
+            counters.add(session, in_use, claimed)
             return now
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', pod_id) from error
+        raise NotFound('pod', new.pod_id) from error
 
 
-def _taken(
-    session: Session, claim: QuotaClaim | None, deltas: Mapping[str, int] | None, keep: Mapping[str, Any] | None
-) -> dict[quotas.Key, int]:
-    if claim is None:
-        return {}
-    if keep is None:
-        return quotas.end(session, claim)
-    return quotas.consume(session, claim.id, deltas or {}, **keep)
-
-
-def _counted(routing: Routing | None) -> dict[quotas.Key, int]:
+def _counted(routing: Routing | None) -> dict[Key, int]:
     """The counters that a routing's deltas are counted in."""
     if routing is None or not routing.is_live or not routing.deltas:
         return {}
-    return quotas.counters(routing.project_id, routing.user_id, routing.deltas)
+    return counters.by_counter(routing.project_id, routing.user_id, routing.deltas)
 
 
-def _difference(before: Routing | None, after: Routing | None) -> dict[quotas.Key, int]:
+def _difference(before: Routing | None, after: Routing | None) -> dict[Key, int]:
     """What a change of a routing changes in the counters."""
     old, new = _counted(before), _counted(after)
     return {key: new.get(key, 0) - old.get(key, 0) for key in old.keys() | new.keys()}
@@ -193,29 +170,28 @@ def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> boo
 
 
 @retry_on_deadlock
-def record_many(db: Database, rows: Iterable[NewRouting | Mapping[str, Any]], claim_id: str | None = None) -> int:
+def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None = None) -> int:
     """Record those that were never seen; what is known stays as it is, but for deltas that are missing.
 
     :param claim_id: a claim that the deltas may come true of; what is left of it stays open
     :returns: how many were new
     """
     now = utcnow()
-    given = [row if isinstance(row, NewRouting) else NewRouting(**row) for row in rows]
+    # One order for all writers, or two that record the same resources deadlock.
+    given = sorted(rows, key=lambda row: (row.resource_type, row.top_id))
     if not given:
         return 0
-    # One order for all writers, or two that bring the same resources deadlock.
-    given.sort(key=lambda row: (row.resource_type, row.top_id))
     with db.writer() as session:
         # Which of them were new does not show, so what they count for is filled in like that of the others.
         new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
         counted = _fill(session, [row for row in given if row.deltas is not None and row.state != 'deleted'])
-        in_use: Counter[quotas.Key] = Counter()
+        in_use: Counter[Key] = Counter()
         amounts: Counter[str] = Counter()
         for routing in counted:
             in_use.update(_counted(routing))
             amounts.update(routing.deltas or {})
-        claimed = quotas.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
-        quotas.add(session, in_use, claimed)
+        claimed = claims.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
+        counters.add(session, in_use, claimed)
         return new
 
 
@@ -250,7 +226,7 @@ def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
         if known is None or not known.is_live:
             return False
         _update(session, known.id, {'state': 'deleted', 'deleted_at': utcnow()})
-        quotas.add(session, _difference(known, None))
+        counters.add(session, _difference(known, None))
         return True
 
 
@@ -280,7 +256,7 @@ def set_deltas(
             _update(session, known.id, values)
             now = dataclasses.replace(known, **values)
         in_use = _difference(known, now) if now is not None else {}
-        quotas.add(session, in_use, quotas.consume(session, claim_id, None) if claim_id is not None else {})
+        counters.add(session, in_use, claims.consume(session, claim_id, None) if claim_id is not None else {})
         return now
 
 
@@ -347,7 +323,7 @@ def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
             return known
         _update(session, routing_id, values)
         now = dataclasses.replace(known, **values)
-        quotas.add(session, _difference(known, now))
+        counters.add(session, _difference(known, now))
         return now
 
 
@@ -359,7 +335,7 @@ def delete(db: Database, routing_id: int) -> bool:
         if known is None:
             return False
         changed(session, sqlalchemy.delete(_TABLE).where(_R.id == routing_id))
-        quotas.add(session, _difference(known, None))
+        counters.add(session, _difference(known, None))
         return True
 
 

@@ -16,6 +16,8 @@ from oslo_utils import uuidutils
 
 from trio2o import exception, job_types
 from trio2o.db import quotas, routings
+from trio2o.db.quotas import Settlement
+from trio2o.db.records import NewRouting
 from trio2o.db.session import utcnow
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.registry import PodView
@@ -80,17 +82,20 @@ class RequestClaim:
         measured = measure(runtime.db, resource.type, item)
         deltas = (measured.deltas if measured is not None else None) or own or None
         has_rest = self._claim.count > 1 or len(own) < len(request.amounts)
-        runtime.locator.record(
-            resource,
-            pod,
+        new = NewRouting(
+            resource.type,
             item['id'],
+            pod.id,
             project_id,
-            resource.created_at(item),
+            created_at=resource.created_at(item),
             deltas=deltas,
             user_id=request.user_id if resource.service == 'compute' else '',
-            claim=self._claim.row,
-            keep=runtime.quota.columns_of_rest(pod.id, resource.type, item['id']) if has_rest else None,
         )
+        settlement = None
+        if self._claim.row is not None:
+            rest = runtime.quota.columns_of_rest(pod.id, resource.type, item['id']) if has_rest else None
+            settlement = Settlement(self._claim.row, rest)
+        runtime.locator.record(new, settlement)
         if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:
             # The pod shows the size only when it has read the source of the resource.
             runtime.quota.watch_again(project_id, pod.id, resource.type, item['id'])

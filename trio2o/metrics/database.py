@@ -19,7 +19,7 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from trio2o.db import figures, jobs
+from trio2o.db import jobs, quotas
 from trio2o.db.errors import DatabaseLayerError
 from trio2o.db.records import JOB_STATES
 from trio2o.db.session import Database, utcnow
@@ -108,11 +108,11 @@ class Figures:
             ready.set()
 
     def _read_all(self) -> _Read:
-        due = figures.longest_due(self._db)
+        due = jobs.longest_due(self._db)
         return _Read(
             jobs=jobs.count_by_state(self._db),
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
-            claims=figures.claims_by_state(self._db),
+            claims=quotas.count_claims_by_state(self._db),
             # Read anew: the picture that requests use outlives the database.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),

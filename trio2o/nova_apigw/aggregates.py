@@ -15,6 +15,7 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.db import routings
+from trio2o.db.records import NewRouting
 from trio2o.gateway.admin.by_id import refusal_or_raise
 from trio2o.gateway.admin.by_name import find_named
 from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, split_name
@@ -259,14 +260,8 @@ def _give_free_id(call: Call, pod: PodView, bottom: int) -> None:
 
 
 def _record(call: Call, top: str, pod: PodView, bottom: int) -> None:
-    routings.record(
-        call.runtime.db,
-        resource_type=TYPE,
-        top_id=top,
-        bottom_id=str(bottom),
-        pod_id=pod.id,
-        project_id=call.context.project_id or '',
-    )
+    new = NewRouting(TYPE, top, pod.id, call.context.project_id or '', bottom_id=str(bottom))
+    routings.record(call.runtime.db, new)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Settler:
     def settle_due(self, limit: int = 200) -> int:
         """Settle the claims that are due. :returns: number of claims settled"""
         settled = 0
-        for claim in quotas.claims(self._db, due=utcnow(), limit=limit):
+        for claim in quotas.list_claims(self._db, due=utcnow(), limit=limit):
             later = utcnow() + timedelta(seconds=max(self._watch_seconds, 1.0))
             if quotas.take_up(self._db, claim.id, claim.expires_at, later):
                 settled += self.settle(claim)
@@ -95,7 +95,7 @@ class Settler:
         :param seconds: return after this time, even if claims are still being settled
         :returns: whether any claim was settled
         """
-        changes = [claim for claim in quotas.claims(self._db, project_id=project_id) if claim.state == 'watch']
+        changes = [claim for claim in quotas.list_claims(self._db, project_id=project_id) if claim.state == 'watch']
         if not changes:
             return False
         deadline = Deadline(seconds)
@@ -163,12 +163,14 @@ class Settler:
         else:
             pods = self._pods_asked_since(self._runtime.registry.snapshot().pods, claim)
         # With several claims open, a new resource may be of any of them, and a recount cannot tell of which.
-        is_only_claim = len(quotas.claims(self._db, project_id=claim.project_id, limit=2)) < 2
+        is_only_claim = len(quotas.list_claims(self._db, project_id=claim.project_id, limit=2)) < 2
         for resource_type in _claimed_types(claim):
             for pod in pods:
                 recount = Recount(self._pod(pod.id), resource_type, claim.project_id)
                 self.recount(recount, claim if is_only_claim else None)
-        if not any(each.id == claim.id for each in quotas.claims(self._db, project_id=claim.project_id, limit=1000)):
+        if not any(
+            each.id == claim.id for each in quotas.list_claims(self._db, project_id=claim.project_id, limit=1000)
+        ):
             return True  # all of it turned into usage
         if utcnow() < claim.created_at + timedelta(seconds=self._claim_seconds):
             return False  # the pod may still be creating it
@@ -222,7 +224,7 @@ class Settler:
             inventory.record_new(found, claim)
             inventory.record_changes(found)
             for routing in found.unsettled:
-                if not quotas.claims_on(self._db, [routing.top_id]):
+                if not quotas.list_claims_on(self._db, [routing.top_id]):
                     self._runtime.quota.watch_again(recount.project_id, recount.pod.id, resource.type, routing.top_id)
         inventory.end_missing(seen, started)
 

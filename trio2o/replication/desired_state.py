@@ -119,7 +119,7 @@ class DesiredState:
 
     def _rename_volume_type(self, old: str, new: str) -> None:
         """Rename the limits of a volume type, which have its name, as pods do."""
-        db_quotas.rename(self._db, {f'{name}_{old}': f'{name}_{new}' for name in PER_VOLUME_TYPE})
+        db_quotas.rename_limits(self._db, {f'{name}_{old}': f'{name}_{new}' for name in PER_VOLUME_TYPE})
         for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
             for obj in replicas.list_objects(self._db, kind):
                 limits = {

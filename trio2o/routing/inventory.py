@@ -230,7 +230,7 @@ class Inventory:
         if measured is None or routing.deltas is None or not measured.is_settled:
             return None
         deltas = measured.counted_after(routing.deltas)
-        if deltas == routing.deltas or quotas.claims_on(self._db, [routing.top_id]):
+        if deltas == routing.deltas or quotas.list_claims_on(self._db, [routing.top_id]):
             return None
         return deltas
 
@@ -280,17 +280,17 @@ class Inventory:
 
     def _restore(self, routing: Routing, item: Item) -> None:
         """Record a resource again that was recorded as deleted, as after a restore of the pod's database."""
-        routings.record(
-            self._db,
-            resource_type=self.resource.type,
-            top_id=routing.top_id,
-            bottom_id=item['id'],
-            pod_id=self.pod.id,
-            project_id=self.resource.owner_of(item, routing.project_id),
-            created_at=self.resource.created_at(item),
-            deltas=deltas_of(self._db, self.resource.type, item),
+        new = NewRouting(
+            self.resource.type,
+            routing.top_id,
+            self.pod.id,
+            self.resource.owner_of(item, routing.project_id),
+            item['id'],
+            self.resource.created_at(item),
+            deltas_of(self._db, self.resource.type, item),
             user_id=user_of(item),
         )
+        routings.record(self._db, new)
         self._forget(routing)
 
     def _move(self, each: Misplaced, recorded: Recorded) -> None:

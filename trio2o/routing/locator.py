@@ -18,7 +18,8 @@ from oslo_db import exception as db_exc
 
 from trio2o.concurrency import Executor
 from trio2o.db import routings
-from trio2o.db.records import Routing
+from trio2o.db.quotas import Settlement
+from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database
 from trio2o.pods.client import PodClient
 from trio2o.pods.registry import PodView, Registry
@@ -133,47 +134,31 @@ class Locator:
         created_at = resource.created_at(found.item)
         if owner:
             self.record(
-                resource,
-                found.pod,
-                top_id,
-                owner,
-                created_at,
-                deltas=deltas_of(self._db, resource.type, found.item),
-                user_id=user_of(found.item),
+                NewRouting(
+                    resource.type,
+                    top_id,
+                    found.pod.id,
+                    owner,
+                    created_at=created_at,
+                    deltas=deltas_of(self._db, resource.type, found.item),
+                    user_id=user_of(found.item),
+                )
             )
         return Route(found.pod, top_id, top_id, owner, True, created_at), found.answer
 
     # -- record --
 
-    def record(
-        self,
-        resource: Resource,
-        pod: PodView,
-        top_id: str,
-        project_id: str,
-        created_at: datetime | None = None,
-        bottom_id: str | None = None,
-        **counted: Any,
-    ) -> None:
+    def record(self, new: NewRouting, settlement: Settlement | None = None) -> None:
         """Record the routing of a resource.
 
         A failure is only logged, as a later request for the resource asks the pods and records it then.
 
-        :param counted: its quota usage, as keyword arguments of ``routings.record``
+        :param settlement: the quota claim of the request that created it
         """
         try:
-            record = routings.record(
-                self._db,
-                resource_type=resource.type,
-                top_id=top_id,
-                bottom_id=bottom_id,
-                pod_id=pod.id,
-                project_id=project_id,
-                created_at=created_at,
-                **counted,
-            )
+            record = routings.record(self._db, new, settlement)
         except (db_exc.DBError, ValueError, LookupError):
-            LOG.exception('Failed to record that %s %s is in pod %s', resource.type, top_id, pod.name)
+            LOG.exception('Failed to record that %s %s is in pod %s', new.resource_type, new.top_id, new.pod_id)
             return
         self._remember(record)
 
@@ -240,7 +225,7 @@ class Locator:
     def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
         """Record that resources belong to another project now."""
         for top_id in top_ids:
-            self.record(resource, pod, top_id, project_id)
+            self.record(NewRouting(resource.type, top_id, pod.id, project_id))
             record = routings.get(self._db, resource.type, top_id)
             if record is not None and record.project_id != project_id:
                 record = routings.update(self._db, record.id, project_id=project_id)

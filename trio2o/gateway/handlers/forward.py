@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from trio2o import exception
 from trio2o.db import routings
+from trio2o.db.records import NewRouting
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
@@ -157,7 +158,7 @@ class Forward:
         if self._is_about_itself(call) and self._is_end(call, route, answer):
             locator.mark_deleted(self.resource.type, route)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
-            locator.record(resource, route.pod, ref_id, call.context.project_id or '')
+            locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
         return self._translated(call, route, answer)
 
     def _check_same_pod(self, call: Call, route: Route) -> None:

@@ -156,7 +156,7 @@ class QuotaSetWrite(LimitsWrite):
     def set_limits(self, call: Call, counted: Amounts) -> None:
         db, user_id = call.runtime.db, self.user_id(call)
         if call.method == 'DELETE':
-            quotas.forget_limits(db, call.id, user_id, COUNTED[call.service.service_type])
+            quotas.delete_limits(db, call.id, user_id, COUNTED[call.service.service_type])
         else:
             quotas.set_limits(db, call.id, user_id, counted)
 

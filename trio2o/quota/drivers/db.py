@@ -24,18 +24,18 @@ class DbDriver(Driver):
         return {name: self.conf.quota[name] for name in DEFAULTS}
 
     def defaults(self, class_name: str = DEFAULT_CLASS) -> Amounts:
-        found = {**self.configured(), **quotas.limits(self.db, ()).defaults}
+        found = {**self.configured(), **quotas.get_limits(self.db, ()).defaults}
         if class_name != DEFAULT_CLASS:
-            found |= quotas.limits(self.db, (), class_name=class_name).defaults
+            found |= quotas.get_limits(self.db, (), class_name=class_name).defaults
         return found
 
     def limits(self, project_id: str, user_id: str = '') -> Amounts:
-        found = quotas.limits(self.db, (project_id,), user_id)
+        found = quotas.get_limits(self.db, (project_id,), user_id)
         own = found.of.get((project_id, user_id), {}) if user_id else {}
         return {**self.configured(), **found.defaults, **found.of.get((project_id, ''), {}), **own}
 
     def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
-        return self._bounds(quotas.limits(self.db, (project_id,), user_id), project_id, user_id, names)
+        return self._bounds(quotas.get_limits(self.db, (project_id,), user_id), project_id, user_id, names)
 
     def _bounds(self, found: quotas.Limits, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
         limits = {**self.configured(), **found.defaults, **found.of.get((project_id, ''), {})}
@@ -48,7 +48,7 @@ class DbDriver(Driver):
         if not user_id:
             return
         limits = self.limits(project_id)
-        others = quotas.limits_of_users(self.db, project_id)
+        others = quotas.get_limits_of_users(self.db, project_id)
         for name, limit in given.items():
             project = limits.get(name, UNLIMITED)
             if project < 0:

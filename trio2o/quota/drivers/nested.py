@@ -30,7 +30,7 @@ class NestedDriver(DbDriver):
 
     def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
         above = self.tree.ancestors(project_id)
-        found = quotas.limits(self.db, (project_id, *above), user_id)
+        found = quotas.get_limits(self.db, (project_id, *above), user_id)
         bounds = self._bounds(found, project_id, user_id, names)
         for owner in (project_id, *above):
             own = found.of.get((owner, ''), {})
@@ -46,7 +46,7 @@ class NestedDriver(DbDriver):
         if user_id:
             return
         above, below = self.tree.ancestors(project_id), self.tree.descendants(project_id)
-        of = quotas.limits(self.db, (*above, *below)).of
+        of = quotas.get_limits(self.db, (*above, *below)).of
         for name, limit in given.items():
             for parent in above:
                 bound = _set(of, parent, name)

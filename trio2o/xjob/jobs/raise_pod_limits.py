@@ -55,4 +55,4 @@ def _projects(task: Task, pod: PodView) -> list[str]:
 
 def _users(task: Task, pod: PodView, project_id: str) -> set[str]:
     db = task.runtime.db
-    return routings.users_of_project(db, pod.id, project_id) | set(quotas.limits_of_users(db, project_id))
+    return routings.users_of_project(db, pod.id, project_id) | set(quotas.get_limits_of_users(db, project_id))

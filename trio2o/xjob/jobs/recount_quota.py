@@ -44,7 +44,7 @@ class RecountQuota:
 
     def _correct(self, task: Task, project_id: str) -> int:
         """Set the counters of a project to the sums of its routings. :returns: number of counters that were wrong"""
-        corrected = quotas.recount(task.runtime.db, project_id, sorted(USED_BY))
+        corrected = quotas.recount_project(task.runtime.db, project_id, sorted(USED_BY))
         for name, (before, now) in sorted(corrected.items()):
             LOG.warning('Corrected usage of %s in project %s from %d to %d', name, project_id, before, now)
         return len(corrected)
@@ -62,7 +62,7 @@ class RecountQuota:
                     settler.recount(Recount(pod, resource_type, project_id))
             except (exception.PodError, Refused) as error:
                 failures.append(str(error))
-        for claim in quotas.claims(task.runtime.db, project_id=project_id, limit=1000):
+        for claim in quotas.list_claims(task.runtime.db, project_id=project_id, limit=1000):
             if claim.state != 'open':
                 settler.settle(claim)
         if failures:

@@ -2,6 +2,7 @@
 """/v1.0/pods, as reference promises of the first Trio2o have it, and what came since."""
 
 from trio2o.db import routings
+from trio2o.db.records import NewRouting
 from trio2o.lab.emulated import faults
 from trio2o.tests.functional.api.base import AdminApiTestCase
 
@@ -188,9 +189,5 @@ class TestExisting(AdminApiTestCase):
 
     def record(self, pod):
         routings.record(
-            self.db,
-            resource_type='server',
-            top_id='s1',
-            pod_id=self.cloud.pod_ids[pod],
-            project_id='p',
+            self.db, NewRouting(resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids[pod], project_id='p')
         )

@@ -2,6 +2,7 @@
 """/v1.0/routings."""
 
 from trio2o.db import routings
+from trio2o.db.records import NewRouting
 from trio2o.tests.functional.api.base import AdminApiTestCase
 
 
@@ -9,11 +10,13 @@ class TestRoutings(AdminApiTestCase):
     def record(self, top_id, pod='Pod1', resource_type='server', project_id='p1', **more):
         return routings.record(
             self.db,
-            resource_type=resource_type,
-            top_id=top_id,
-            pod_id=self.cloud.pod_ids[pod],
-            project_id=project_id,
-            **more,
+            NewRouting(
+                resource_type=resource_type,
+                top_id=top_id,
+                pod_id=self.cloud.pod_ids[pod],
+                project_id=project_id,
+                **more,
+            ),
         )
 
     def create(self, **changes):

@@ -2,6 +2,7 @@
 """Lists in an order asked for, page by page."""
 
 from trio2o.db import jobs, replicas, routings
+from trio2o.db.records import NewRouting
 from trio2o.tests.functional.api.base import AdminApiTestCase
 
 
@@ -29,10 +30,12 @@ class TestSort(AdminApiTestCase):
         for number in range(7):
             routings.record(
                 self.db,
-                resource_type='server' if number % 2 else 'volume',
-                top_id=f'r{number}',
-                pod_id=self.cloud.pod_ids['Pod1'],
-                project_id='p',
+                NewRouting(
+                    resource_type='server' if number % 2 else 'volume',
+                    top_id=f'r{number}',
+                    pod_id=self.cloud.pod_ids['Pod1'],
+                    project_id='p',
+                ),
             )
         expected = ['r5', 'r3', 'r1', 'r6', 'r4', 'r2', 'r0']
         for limit in (1, 2, 3, 7, 9):

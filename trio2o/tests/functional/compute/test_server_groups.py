@@ -201,7 +201,7 @@ class TestMembers(GroupsTest):
         self.assertEqual(sorted(members), sorted(self.show(group)['members']))
         # What is refused takes nothing.
         self.assertEqual(3, self.nova.get('/limits')['limits']['absolute']['totalInstancesUsed'])
-        self.assertEqual([], quotas.claims(self.cloud.runtime.db, project_id=self.cloud.project_id()))
+        self.assertEqual([], quotas.list_claims(self.cloud.runtime.db, project_id=self.cloud.project_id()))
         self.assertEqual(204, self.nova.delete(f'/servers/{members[0]}').status)
         self.booted(group, 'az2')
         # Each group has its own.

@@ -6,6 +6,7 @@ import datetime
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import routings
+from trio2o.db.records import NewRouting
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
@@ -78,11 +79,13 @@ class TestRoutings(RoutingsCase):
     def test_what_came_while_it_looked_stays(self):
         routings.record(
             self.cloud.runtime.db,
-            resource_type='server',
-            top_id='new',
-            pod_id=self.cloud.pod_ids['Pod1'],
-            project_id='p',
-            state='creating',
+            NewRouting(
+                resource_type='server',
+                top_id='new',
+                pod_id=self.cloud.pod_ids['Pod1'],
+                project_id='p',
+                state='creating',
+            ),
         )
         found = self.get('server', 'new')
         routings.update(
@@ -104,11 +107,13 @@ class TestRoutings(RoutingsCase):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         routings.record(
             self.cloud.runtime.db,
-            resource_type='server',
-            top_id='top',
-            bottom_id=server['id'],
-            pod_id=self.cloud.pod_ids['Pod1'],
-            project_id='p',
+            NewRouting(
+                resource_type='server',
+                top_id='top',
+                bottom_id=server['id'],
+                pod_id=self.cloud.pod_ids['Pod1'],
+                project_id='p',
+            ),
         )
         self.assertEqual(0, self.reconcile()['new_servers'])
         self.assertIsNone(self.get('server', server['id']))

@@ -2,6 +2,7 @@
 """``openstack trio2o binding`` and ``routing``."""
 
 from trio2o.db import bindings, routings
+from trio2o.db.records import NewRouting
 from trio2o.tests.functional.osc.base import CommandTestCase
 
 
@@ -50,7 +51,7 @@ class TestBindings(CommandTestCase):
 class TestRoutings(CommandTestCase):
     def record(self, top_id, pod='Pod1', **more):
         values = {'resource_type': 'server', 'project_id': self.cloud.project_id('demo'), **more}
-        return routings.record(self.db, top_id=top_id, pod_id=self.cloud.pod_ids[pod], **values)
+        return routings.record(self.db, NewRouting(top_id=top_id, pod_id=self.cloud.pod_ids[pod], **values))
 
     def resources(self, options=''):
         return self.names(f'routing list {options}', 'Resource')
@@ -73,15 +74,7 @@ class TestRoutings(CommandTestCase):
     def test_more_than_a_page(self):
         routings.record_many(
             self.db,
-            [
-                {
-                    'top_id': f's{n:04}',
-                    'pod_id': self.cloud.pod_ids['Pod1'],
-                    'project_id': 'p',
-                    'resource_type': 'server',
-                }
-                for n in range(1203)
-            ],
+            [NewRouting('server', f's{n:04}', self.cloud.pod_ids['Pod1'], 'p') for n in range(1203)],
         )
         self.assertEqual(1203, len(set(self.resources())))
         self.assertEqual(1100, len(self.resources('--limit 1100')))

@@ -6,6 +6,7 @@ import json
 import fixtures
 
 from trio2o.db import jobs, replicas, routings
+from trio2o.db.records import NewRouting
 from trio2o.osc.v1.report import shown
 from trio2o.tests.functional.osc.base import CommandTestCase
 
@@ -68,7 +69,7 @@ class TestPods(CommandTestCase):
 
     def test_delete(self):
         routings.record(
-            self.db, resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids['Pod1'], project_id='p'
+            self.db, NewRouting(resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids['Pod1'], project_id='p')
         )
         self.refused(['1 of 3 done', 'Pod1: ', '(409)', 'Pod9: '], 'pod delete Pod1 Pod2 Pod9')
         self.assertEqual(['Pod1'], self.names('pod list'))

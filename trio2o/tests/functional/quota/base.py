@@ -70,7 +70,7 @@ class QuotaCase(testtools.TestCase):
         self.assertEqual({}, {name: both[1] for name, both in used.items() if both[1]})
 
     def claims(self, project=None):
-        return quotas.claims(self.db, project_id=project or self.project)
+        return quotas.list_claims(self.db, project_id=project or self.project)
 
     def settle(self):
         """Look into all that is open now."""

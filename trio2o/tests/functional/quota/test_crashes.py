@@ -128,7 +128,7 @@ class TestAGateway(CrashCase):
         self.settle()
         self.assertEqual((0, 0), self.used())
         self.assertEqual(0, self.in_pods())
-        self.assertEqual([], quotas.claims(self.db, project_id=self.project))
+        self.assertEqual([], quotas.list_claims(self.db, project_id=self.project))
 
     def test_after_it_was_sent_before_it_is_recorded(self):
         self.cloud.pod('Pod1').nova.faults.add(Hang(path='/servers$', method='POST'))
@@ -137,7 +137,7 @@ class TestAGateway(CrashCase):
         self.expire_not_created()
         self.settle()
         self.assertEqual((1, 0), self.used())
-        self.assertEqual([], quotas.claims(self.db, project_id=self.project))
+        self.assertEqual([], quotas.list_claims(self.db, project_id=self.project))
         # What is left can be had, and no more.
         gateway.start()
         statuses = [self.ask('POST', '/servers', {'server': self.body}).status for _ in range(3)]

@@ -7,7 +7,7 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import replicas, routings
-from trio2o.db.records import Routing
+from trio2o.db.records import NewRouting, Routing
 from trio2o.lab.emulated.faults import Status
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
@@ -55,7 +55,7 @@ class TestFreshEyes(testtools.TestCase):
     def test_only_what_is_found_again_is_forgotten_with_the_history(self):
         db, pod_id = self.cloud.runtime.db, self.cloud.pod_ids['Pod1']
         for kind in ('attachment', 'server', 'aggregate'):
-            routings.record(db, resource_type=kind, top_id='1', pod_id=pod_id, project_id='p')
+            routings.record(db, NewRouting(resource_type=kind, top_id='1', pod_id=pod_id, project_id='p'))
         with db.writer() as session:
             session.execute(sqlalchemy.update(Routing.__table__).values(recorded_at=datetime.datetime(2020, 1, 1)))
         self.cloud.runtime.jobs.submit('purge_history', 'all')

@@ -69,7 +69,7 @@ class TestJobs(DatabaseTest):
         self.assertIsNone(self.claim(at=1000))
         self.assertEqual(
             [('success', 1, 'w1')],
-            [(event.state, event.attempt, event.owner) for event in jobs.history(self.db, job.id)],
+            [(event.state, event.attempt, event.owner) for event in jobs.list_events(self.db, job.id)],
         )
 
     def test_one_waits_for_a_resource(self):
@@ -199,7 +199,7 @@ class TestJobs(DatabaseTest):
         ask(110)
         run(111)
         self.assertEqual(1, len(jobs.list_(self.db)))
-        told = [(event.state, event.error, event.at) for event in jobs.history(self.db, first.id)]
+        told = [(event.state, event.error, event.at) for event in jobs.list_events(self.db, first.id)]
         self.assertEqual(
             [
                 ('success', None, NOON + seconds(33)),
@@ -277,7 +277,7 @@ class TestJobs(DatabaseTest):
         )
         self.assertIsNone(self.claim(at=29))
         self.assertEqual(2, self.claim(at=30).attempts)
-        self.assertEqual(['pod is down'], [e.error for e in jobs.history(self.db, job.id)])
+        self.assertEqual(['pod is down'], [e.error for e in jobs.list_events(self.db, job.id)])
 
     def test_finish_needs_an_end(self):
         self.submit()
@@ -315,7 +315,7 @@ class TestJobs(DatabaseTest):
             (job.id, 'new', 0, None, None),
             (again.id, again.state, again.attempts, again.error, again.finished_at),
         )
-        self.assertEqual(['fail', 'new'], [e.state for e in jobs.history(self.db, job.id)])
+        self.assertEqual(['fail', 'new'], [e.state for e in jobs.list_events(self.db, job.id)])
         self.assertEqual(job.id, jobs.redo(self.db, job.id, NOON).id)
         self.assertIsNone(jobs.redo(self.db, 'nothing', NOON))
         jobs.cancel(self.db, job.id, NOON)

@@ -7,7 +7,7 @@ from concurrent import futures
 import sqlalchemy
 
 from trio2o.db import bindings, errors, pod_usages, pods, replicas, routings
-from trio2o.db.records import Pod
+from trio2o.db.records import NewRouting, Pod
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -90,7 +90,9 @@ class TestPods(DatabaseTest):
 
     def test_delete_takes_everything_along(self):
         bindings.bind(self.db, 'project', 'az1', '', self.pod1)
-        routings.record(self.db, resource_type='server', top_id='a', pod_id=self.pod1, project_id='project')
+        routings.record(
+            self.db, NewRouting(resource_type='server', top_id='a', pod_id=self.pod1, project_id='project')
+        )
         flavor = replicas.upsert_object(self.db, 'flavor', '1', {})
         replicas.set_replica(self.db, flavor.id, self.pod1, generation=1, state='in_sync')
         pod_usages.set_(self.db, self.pod1, 'compute', {})

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
-from trio2o.db.quotas import Bound, BoundsExceeded
+from trio2o.db.quotas import Bound, BoundsExceeded, Settlement
 from trio2o.db.records import NewRouting, QuotaClaim
 from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
@@ -40,18 +40,17 @@ class QuotasTest(DatabaseTest):
         self.rows[row.id] = row
         return row.id
 
-    def record(self, top_id, deltas=None, claim_id=None, project='p', **more):
-        return routings.record(
-            self.db,
+    def record(self, top_id, deltas=None, claim_id=None, project='p', rest=None):
+        new = NewRouting(
             resource_type='server',
             top_id=top_id,
             pod_id=self.pod1,
             project_id=project,
             user_id='u',
             deltas=deltas,
-            claim=self.rows.get(claim_id),
-            **more,
         )
+        claim = self.rows.get(claim_id)
+        return routings.record(self.db, new, Settlement(claim, rest) if claim is not None else None)
 
     def used(self, project='p', user=''):
         rows = quotas.usage(self.db, project, user)
@@ -66,7 +65,7 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used(user='u'))
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
-        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+        self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
     def test_a_claim_is_given_back_once(self):
         claim_id = self.claim(SERVER)
@@ -80,7 +79,7 @@ class TestClaims(QuotasTest):
         error = self.assertRaises(BoundsExceeded, self.claim, SERVER, 2)
         self.assertEqual([(1, 2, 2)], [(each.requested, each.used, each.bound.limit) for each in error.exceeded])
         self.assertEqual({'instances': (1, 1), 'cores': (2, 2)}, self.used())
-        self.assertEqual(1, len(quotas.claims(self.db, project_id='p')))
+        self.assertEqual(1, len(quotas.list_claims(self.db, project_id='p')))
 
     def test_a_limit_over_several_projects(self):
         self.record('a', SERVER, project='child')
@@ -89,12 +88,12 @@ class TestClaims(QuotasTest):
 
     def test_a_part_comes_true(self):
         claim_id = self.claim({'instances': 3, 'cores': 6})
-        self.record('a', SERVER, claim_id, keep={'state': 'watch', 'resource_id': 'a'})
+        self.record('a', SERVER, claim_id, rest={'state': 'watch', 'resource_id': 'a'})
         self.assertEqual({'instances': (1, 2), 'cores': (2, 4)}, self.used())
         new = [NewRouting('server', name, self.pod1, 'p', deltas=SERVER, user_id='u') for name in 'bc']
         routings.record_many(self.db, new, claim_id)
         self.assertEqual({'instances': (3, 0), 'cores': (6, 0)}, self.used())
-        self.assertEqual([], quotas.claims(self.db, project_id='p'))
+        self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
     def test_settled_by_another(self):
         """What was learned from the pod already is not counted twice when the request comes back."""
@@ -181,9 +180,9 @@ class TestDeltas(QuotasTest):
         self.claim({'cores': 3})
         with self.db.writer() as session:
             quotas.add(session, {('p', '', 'instances'): 5, ('p', '', 'ram'): 7}, {('p', '', 'cores'): 1})
-        self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount(self.db, 'p', ['server']))
+        self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount_project(self.db, 'p', ['server']))
         self.assertEqual({'instances': (1, 0), 'cores': (2, 3)}, self.used())
-        self.assertEqual({}, quotas.recount(self.db, 'p', ['server']))
+        self.assertEqual({}, quotas.recount_project(self.db, 'p', ['server']))
 
 
 @on_every_server
@@ -193,20 +192,20 @@ class TestLimits(QuotasTest):
         quotas.set_limits(self.db, 'p', '', {'cores': 6})
         quotas.set_limits(self.db, 'p', 'u', {'cores': 2})
         quotas.set_class_limits(self.db, 'default', {'ram': 9})
-        found = quotas.limits(self.db, ('p', 'q'), 'u')
+        found = quotas.get_limits(self.db, ('p', 'q'), 'u')
         self.assertEqual({'ram': 9}, found.defaults)
         wanted = {('p', ''): {'cores': 6, 'gigabytes_a': 1, 'volumes': 3}, ('p', 'u'): {'cores': 2}}
         self.assertEqual(wanted, found.of)
-        self.assertEqual({'u': {'cores': 2}}, quotas.limits_of_users(self.db, 'p'))
-        quotas.forget_limits(self.db, 'p', '', ['gigabytes', 'volumes'])
-        self.assertEqual({'cores': 6}, quotas.limits(self.db, ('p',)).of['p', ''])
-        quotas.forget_limits(self.db, 'p', '', ['cores'])
-        self.assertEqual({}, quotas.limits(self.db, ('p',), 'u').of)
+        self.assertEqual({'u': {'cores': 2}}, quotas.get_limits_of_users(self.db, 'p'))
+        quotas.delete_limits(self.db, 'p', '', ['gigabytes', 'volumes'])
+        self.assertEqual({'cores': 6}, quotas.get_limits(self.db, ('p',)).of['p', ''])
+        quotas.delete_limits(self.db, 'p', '', ['cores'])
+        self.assertEqual({}, quotas.get_limits(self.db, ('p',), 'u').of)
 
     def test_renamed(self):
         quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
-        quotas.rename(self.db, {'gigabytes_a': 'gigabytes_b'})
-        self.assertEqual({'gigabytes_b': 1}, quotas.limits(self.db, ('p',)).of['p', ''])
+        quotas.rename_limits(self.db, {'gigabytes_a': 'gigabytes_b'})
+        self.assertEqual({'gigabytes_b': 1}, quotas.get_limits(self.db, ('p',)).of['p', ''])
 
 
 STEPS = st.lists(
@@ -232,7 +231,7 @@ class TestTheyAddUp(QuotasTest):
             self.step(kind, f'{run}-{number}', number, {'instances': 1, 'cores': amount}, projects, claims)
         for project in projects:
             before = self.used(project)
-            quotas.recount(self.db, project, ['server'])
+            quotas.recount_project(self.db, project, ['server'])
             self.assertEqual(before, self.used(project))
             self.assertTrue(all(number >= 0 for both in before.values() for number in both))
 

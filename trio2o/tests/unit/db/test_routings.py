@@ -17,12 +17,14 @@ class TestRoutings(DatabaseTest):
     def record(self, top_id, pod_id=None, at=None, project_id='project', **values):
         return routings.record(
             self.db,
-            resource_type='server',
-            top_id=top_id,
-            pod_id=pod_id or self.pod1,
-            project_id=project_id,
-            created_at=None if at is None else NOON + seconds(at),
-            **values,
+            NewRouting(
+                resource_type='server',
+                top_id=top_id,
+                pod_id=pod_id or self.pod1,
+                project_id=project_id,
+                created_at=None if at is None else NOON + seconds(at),
+                **values,
+            ),
         )
 
     def test_record_and_get(self):
@@ -40,11 +42,13 @@ class TestRoutings(DatabaseTest):
         zone = datetime.timezone(datetime.timedelta(hours=2))
         made = routings.record(
             self.db,
-            resource_type='server',
-            top_id='a',
-            pod_id=self.pod1,
-            project_id='p',
-            created_at=datetime.datetime(2026, 3, 1, 14, tzinfo=zone),
+            NewRouting(
+                resource_type='server',
+                top_id='a',
+                pod_id=self.pod1,
+                project_id='p',
+                created_at=datetime.datetime(2026, 3, 1, 14, tzinfo=zone),
+            ),
         )
         self.assertEqual(NOON, made.created_at)
 
@@ -91,14 +95,7 @@ class TestRoutings(DatabaseTest):
             1,
             routings.record_many(
                 self.db,
-                [
-                    {
-                        'resource_type': 'volume',
-                        'top_id': '3',
-                        'pod_id': self.pod1,
-                        'project_id': 'p',
-                    }
-                ],
+                [NewRouting('volume', '3', self.pod1, 'p')],
             ),
         )
         self.assertEqual(known, routings.get(self.db, 'server', '3'))
@@ -213,7 +210,9 @@ class TestRoutings(DatabaseTest):
 
     def test_purge_what_nobody_follows(self):
         self.record('a')
-        routings.record(self.db, resource_type='attachment', top_id='b', pod_id=self.pod1, project_id='project')
+        routings.record(
+            self.db, NewRouting(resource_type='attachment', top_id='b', pod_id=self.pod1, project_id='project')
+        )
         far = NOON + datetime.timedelta(days=9999)
         self.assertEqual(1, routings.count_by_pod(self.db, self.pod1, ['server']))
         self.assertEqual(0, routings.purge_types(self.db, ['attachment'], NOON - datetime.timedelta(days=9999)))

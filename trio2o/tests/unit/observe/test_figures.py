@@ -8,10 +8,10 @@ import testtools
 from sqlalchemy import event
 
 from trio2o import metrics
-from trio2o.db import figures as db_figures
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
+from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas as db_replicas
 from trio2o.db.session import Database
 from trio2o.metrics.database import Figures
@@ -160,10 +160,10 @@ class TestDatabaseAway(FiguresTestCase):
 
 class TestQueries(FiguresTestCase):
     def test_nothing_waits(self):
-        self.assertIsNone(db_figures.longest_due(self.db))
-        self.assertEqual({}, db_figures.claims_by_state(self.db))
+        self.assertIsNone(db_jobs.longest_due(self.db))
+        self.assertEqual({}, db_quotas.count_claims_by_state(self.db))
 
     def test_longest_due(self):
         first = db_jobs.submit(self.db, 'sync_pod', 'Pod1')
         db_jobs.submit(self.db, 'sync_pod', 'Pod2')
-        self.assertEqual(first.run_after, db_figures.longest_due(self.db))
+        self.assertEqual(first.run_after, db_jobs.longest_due(self.db))

@@ -158,7 +158,7 @@ class TestRetries(ManagerCase):
             self.clock.advance(100)
         ended = self.get(job)
         self.assertEqual(('fail', 'try 2', 3), (ended.state, ended.error, ended.attempts))
-        events = db_jobs.history(self.db, job.id)
+        events = db_jobs.list_events(self.db, job.id)
         self.assertEqual(['try 0', 'try 1', 'try 2'], [event.error for event in events])
 
     def test_what_can_never_be_done(self):
@@ -209,7 +209,7 @@ class TestLeases(ManagerCase):
         result = slow.run_one()
         self.assertEqual(['success'], seen)
         self.assertEqual('success', result.state)
-        events = db_jobs.history(self.db, job.id)
+        events = db_jobs.list_events(self.db, job.id)
         self.assertEqual([('other', 'success')], [(each.owner, each.state) for each in events])
 
     def test_a_worker_that_was_slow_looks_before_it_goes_on(self):

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims of jobs by workers: take a job, keep its lease, and say how it ended."""
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.orm import Session
+
+from trio2o.db.jobs.rows import JOBS, Again, by_id, end, locked, remember, set_
+from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, Pod
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+
+_J = JOBS.table.c
+_POD = Pod.__table__.c
+
+_CANDIDATES = 10
+#: Due jobs, the oldest first, among which pods and types are compared for who has waited longest.
+_DUE = 2000
+LOST_WORKER = 'the worker stopped before the job ended'
+
+
+def claim(
+    db: Database,
+    owner: str,
+    lease_seconds: float,
+    now: datetime | None = None,
+    types: Collection[str] | None = None,
+    most_of_pod: int | None = None,
+) -> Job | None:
+    """Take a job whose worker let its lease run out, or one that is due.
+
+    Of those due, one of the pod and type that fewest run of comes first, and then the one due longest: neither a
+    type nor a pod with thousands of jobs keeps the others waiting.
+
+    :param most_of_pod: jobs that may run at once for one pod
+    :returns: None when nothing is due
+    """
+    now = now or utcnow()
+    while True:
+        candidates = _due(db, now, types, most_of_pod)
+        if not candidates:
+            return None
+        for job_id in candidates:
+            job = claim_id(db, job_id, owner, lease_seconds, now, most_of_pod)
+            if job is not None:
+                return job
+
+
+def _due(db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None) -> list[str]:
+    """Ids that may be claimable, in the order they should be."""
+    of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
+    with db.reader() as session:
+        counted = session.execute(
+            sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.count())
+            .where(_J.state == 'running', _J.lease_until > now)
+            .group_by(_J.type, _J.pod_id)
+        )
+        by_type: Counter[str] = Counter()
+        by_pod: Counter[str | None] = Counter()
+        for type_, pod_id, count in counted:
+            by_type[type_] += count
+            by_pod[pod_id] += count if pod_id is not None else 0
+        full = [pod_id for pod_id in by_pod if most_of_pod and by_pod[pod_id] >= most_of_pod]
+        if full:
+            of_type.append(sqlalchemy.or_(_J.pod_id.is_(None), _J.pod_id.not_in(full)))
+        lost = session.scalars(
+            sqlalchemy.select(_J.id).where(*of_type, _J.state == 'running', _J.lease_until <= now).limit(_CANDIDATES)
+        )
+        candidates = list(lost)
+        due = [*of_type, _J.state == 'new', _J.run_after <= now]
+        oldest = (
+            sqlalchemy.select(_J.type, _J.pod_id, _J.run_after).where(*due).order_by(_J.run_after).limit(_DUE)
+        ).subquery()
+        groups = session.execute(
+            sqlalchemy.select(oldest.c.type, oldest.c.pod_id, sqlalchemy.func.min(oldest.c.run_after)).group_by(
+                oldest.c.type, oldest.c.pod_id
+            )
+        ).all()
+        for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
+            if len(candidates) >= _CANDIDATES:
+                break
+            found = session.scalars(
+                sqlalchemy.select(_J.id)
+                .where(*due, _J.type == type_, _J.pod_id.is_(None) if pod_id is None else _J.pod_id == pod_id)
+                .order_by(_J.run_after)
+                .limit(_CANDIDATES)
+            )
+            candidates += found
+        return candidates
+
+
+def _claimable(now: datetime) -> Any:
+    return sqlalchemy.or_(
+        sqlalchemy.and_(_J.state == 'new', _J.run_after <= now),
+        sqlalchemy.and_(_J.state == 'running', _J.lease_until <= now),
+    )
+
+
+@retry_on_deadlock
+def claim_id(
+    db: Database,
+    job_id: str,
+    owner: str,
+    lease_seconds: float,
+    now: datetime | None = None,
+    most_of_pod: int | None = None,
+) -> Job | None:
+    """Take this job if it is due and nobody has it, and its pod is not kept busy enough.
+
+    One that lost its worker as often as it may be tried, or that was to be cancelled, ends here.
+    """
+    now = now or utcnow()
+    with db.writer() as session:
+        job = by_id(session, job_id)
+        if job is None or not job.is_active:
+            return None
+        if job.state == 'running' and (job.attempts >= job.max_attempts or job.is_cancel_wanted):
+            if set_(session, _J.id == job_id, _claimable(now), lease_owner=owner):
+                state = 'cancelled' if job.is_cancel_wanted else 'fail'
+                end(session, job, state, LOST_WORKER, now)
+            return None
+        if most_of_pod and job.pod_id is not None and _is_busy(session, job, most_of_pod, now):
+            return None
+        taken = set_(
+            session,
+            _J.id == job_id,
+            _claimable(now),
+            state='running',
+            lease_owner=owner,
+            lease_until=now + timedelta(seconds=lease_seconds),
+            attempts=_J.attempts + 1,
+            started_at=sqlalchemy.func.coalesce(_J.started_at, now),
+            updated_at=now,
+        )
+        return by_id(session, job_id) if taken else None
+
+
+def _is_busy(session: Session, job: Job, most: int, now: datetime) -> bool:
+    """Whether as many jobs as may run for the pod of this one.
+
+    The lock on the pod's row lets claims for one pod happen one after another, or two would both find room.
+    """
+    pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == job.pod_id)
+    session.execute(pod.with_for_update(key_share=True))
+    others = sqlalchemy.select(sqlalchemy.func.count()).where(
+        _J.state == 'running', _J.lease_until > now, _J.pod_id == job.pod_id, _J.id != job.id
+    )
+    return session.execute(others).scalar_one() >= most
+
+
+def _held(job_id: str, owner: str) -> tuple[Any, ...]:
+    return (_J.id == job_id, _J.state == 'running', _J.lease_owner == owner)
+
+
+@retry_on_deadlock
+def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
+    """Prolong a lease.
+
+    :returns: the job, which tells whether it is to be cancelled; None when the lease is lost
+    """
+    now = now or utcnow()
+    with db.writer() as session:
+        held = set_(
+            session,
+            *_held(job_id, owner),
+            updated_at=now,
+            lease_until=now + timedelta(seconds=lease_seconds),
+        )
+        return by_id(session, job_id) if held else None
+
+
+@retry_on_deadlock
+def progress(db: Database, job_id: str, owner: str, progress: Any, now: datetime | None = None) -> bool:
+    """Record how far a job is; false when the lease is lost."""
+    with db.writer() as session:
+        return set_(session, *_held(job_id, owner), progress=progress, updated_at=now or utcnow())
+
+
+@retry_on_deadlock
+def finish(
+    db: Database,
+    job_id: str,
+    owner: str,
+    state: str,
+    error: str | None = None,
+    now: datetime | None = None,
+    *,
+    result: Any = None,
+    again: Again | None = None,
+) -> Job | None:
+    """End a job as `success`, `fail` or `cancelled`; a run that was asked for meanwhile follows.
+
+    :param result: what it came to; None keeps what was said of it before
+    :param again: another run that is to follow, unless one is to follow anyway
+    :returns: the job as it ended; None when the lease is lost
+    """
+    if state not in JOB_STATES or state in JOB_ACTIVE_STATES:
+        raise ValueError(f'a job does not end as {state!r}')
+    with db.writer() as session:
+        job = locked(session, job_id)
+        if job is None or job.state != 'running' or job.lease_owner != owner:
+            return None
+        if result is not None:
+            set_(session, _J.id == job_id, result=result)
+        end(session, job, state, error, now or utcnow(), again)
+        return by_id(session, job_id)
+
+
+@retry_on_deadlock
+def retry_later(
+    db: Database,
+    job_id: str,
+    owner: str,
+    run_after: datetime,
+    error: str | None = None,
+    now: datetime | None = None,
+    is_counted: bool = True,
+) -> Job | None:
+    """Give a job back to be tried again; whoever has it decides whether it may.
+
+    :param is_counted: whether this was one of the attempts it has
+    :returns: the job; None when the lease is lost
+    """
+    now = now or utcnow()
+    with db.writer() as session:
+        job = locked(session, job_id)
+        if job is None or job.state != 'running' or job.lease_owner != owner:
+            return None
+        if job.is_cancel_wanted:
+            end(session, job, 'cancelled', error, now)
+        else:
+            set_(
+                session,
+                _J.id == job_id,
+                state='new',
+                run_after=run_after,
+                attempts=job.attempts if is_counted else max(0, job.attempts - 1),
+                error=error,
+                lease_owner=None,
+                lease_until=None,
+                is_rerun_wanted=False,
+                updated_at=now,
+            )
+            remember(session, job, 'new', now, error)
+        return by_id(session, job_id)

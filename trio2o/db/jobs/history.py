@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read jobs and their events, count them, and remove old ones."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+
+from trio2o.db.jobs.rows import EVENTS, JOBS, by_id
+from trio2o.db.records import Job, JobEvent
+from trio2o.db.session import Database, retry_on_deadlock
+
+_TABLE = JOBS.table
+_J = _TABLE.c
+_E = EVENTS.table.c
+
+
+def get(db: Database, job_id: str) -> Job | None:
+    with db.reader() as session:
+        return by_id(session, job_id)
+
+
+def list_(
+    db: Database,
+    *,
+    filters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),),
+) -> list[Job]:
+    """A page of jobs, the newest first."""
+    with db.reader() as session:
+        return JOBS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+
+
+def list_events(db: Database, job_id: str) -> list[JobEvent]:
+    """What happened to a job, from the beginning: every try that ended, redone, cancelled."""
+    with db.reader() as session:
+        return EVENTS.all(
+            session,
+            EVENTS.select.where(_E.job_id == job_id).order_by(_E.id),
+        )
+
+
+@retry_on_deadlock
+def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
+    """Remove jobs that ended before a time, at most `limit` in one transaction.
+
+    :returns: how many went
+    """
+    with db.writer() as session:
+        ids = list(
+            session.scalars(
+                sqlalchemy.select(_J.id).where(_J.finished_at < older_than, _J.active_key.is_(None)).limit(limit)
+            )
+        )
+        if ids:
+            session.execute(sqlalchemy.delete(EVENTS.table).where(_E.job_id.in_(ids)))
+            session.execute(sqlalchemy.delete(_TABLE).where(_J.id.in_(ids)))
+        return len(ids)
+
+
+def count_by_state(db: Database) -> dict[str, int]:
+    """How many jobs are in each state."""
+    with db.reader() as session:
+        rows = session.execute(sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state))
+        return {state: count for state, count in rows}
+
+
+def longest_due(db: Database) -> datetime | None:
+    """Since when the job that waits longest could have run; None when none waits."""
+    with db.reader() as session:
+        return session.scalar(sqlalchemy.select(sqlalchemy.func.min(_J.run_after)).where(_J.state == 'new'))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Submit jobs, run them again, and cancel them."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+
+from trio2o.db.jobs.history import get, list_
+from trio2o.db.jobs.rows import JOBS, by_id, end, locked, new_row, remember, set_
+from trio2o.db.query import insert_or_ignore
+from trio2o.db.records import Job
+from trio2o.db.session import Database, retry_on_deadlock, utcnow
+
+_TABLE = JOBS.table
+_J = _TABLE.c
+
+DEFAULT_MAX_ATTEMPTS = 10
+
+
+def submit(
+    db: Database,
+    type: str,
+    resource_key: str,
+    payload: Any = None,
+    run_after: datetime | None = None,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    request_id: str | None = None,
+    now: datetime | None = None,
+) -> Job:
+    """Ask for a job on a resource.
+
+    While one waits, that one is the answer, brought forward if it was to run later, and its
+    payload stays: what tells two jobs apart belongs into the resource key. While one runs, it may
+    have passed what the caller changed, so another run with this payload follows it.
+    """
+    now = now or utcnow()
+    row = new_row(type, resource_key, payload, run_after or now, max_attempts, request_id, now)
+    while True:
+        job = _submit_once(db, row)
+        if job is not None:
+            return job
+
+
+@retry_on_deadlock
+def _submit_once(db: Database, row: Mapping[str, Any]) -> Job | None:
+    """:returns: None when the job that was in the way ended meanwhile."""
+    with db.writer() as session:
+        insert_or_ignore(session, _TABLE, [row])
+        job = JOBS.one(session, _J.active_key == row['active_key'])
+        if job is None or job.id == row['id']:
+            return job
+        if job.state == 'running':
+            wanted = set_(
+                session,
+                _J.id == job.id,
+                _J.state == 'running',
+                is_rerun_wanted=True,
+                payload=row['payload'],
+            )
+        elif row['run_after'] < job.run_after:
+            wanted = set_(session, _J.id == job.id, _J.state == 'new', run_after=row['run_after'])
+        else:
+            wanted = True
+        return by_id(session, job.id) if wanted else None
+
+
+def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
+    """Run a job that ended once more; one that waits runs now. One that did not succeed goes on where it was.
+
+    :returns: the job that will run, which is another one when the resource has one already;
+        None when there is no such job
+    """
+    now = now or utcnow()
+    while True:
+        job = get(db, job_id)
+        if job is None:
+            return None
+        if job.is_active:
+            return submit(db, job.type, job.resource_key, job.payload, now=now)
+        other = _reopen(db, job, now)
+        if other is not None:
+            return other
+
+
+def _last(db: Database, type_: str, resource_key: str) -> tuple[bool, datetime | None]:
+    """Whether a job is under way, and when the last one ended."""
+    rows = sqlalchemy.select(sqlalchemy.func.count(_J.active_key), sqlalchemy.func.max(_J.finished_at))
+    with db.reader() as session:
+        active, ended = session.execute(rows.where(_J.type == type_, _J.resource_key == resource_key)).one()
+        return bool(active), None if active else ended
+
+
+def submit_again(
+    db: Database,
+    type: str,
+    resource_key: str,
+    payload: Any,
+    seconds: float,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+    now: datetime | None = None,
+) -> Job | None:
+    """Ask for a job that is to run every so many seconds, if none is under way and the last ended that long ago.
+
+    It is the same row each time, so what runs often does not bury the rest: one that no request asked for is run
+    once more.
+
+    :returns: None when it is not due
+    """
+    now = now or utcnow()
+    is_active, ended = _last(db, type, resource_key)
+    if is_active or (ended is not None and ended + timedelta(seconds=seconds) > now):
+        return None
+    filters = {'type': type, 'resource_key': resource_key, 'request_id': None}
+    standing = list_(db, filters=filters, limit=1)
+    if standing:
+        return _reopen(db, standing[0], now, is_told=False)
+    return submit(db, type, resource_key, payload, max_attempts=max_attempts, now=now)
+
+
+@retry_on_deadlock
+def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job | None:
+    """:returns: None when the job, or another of the resource, changed meanwhile."""
+    key = f'{job.type}:{job.resource_key}'
+    try:
+        with db.writer() as session:
+            active = JOBS.one(session, _J.active_key == key)
+            if active is not None:
+                return active
+            reopened = set_(
+                session,
+                _J.id == job.id,
+                _J.state == job.state,
+                _J.finished_at == job.finished_at,
+                state='new',
+                active_key=key,
+                attempts=0,
+                run_after=now,
+                error=None,
+                progress=None if job.state == 'success' else job.progress,
+                result=None,
+                is_cancel_wanted=False,
+                started_at=None,
+                finished_at=None,
+                updated_at=now,
+            )
+            if not reopened:
+                return None
+            if is_told:
+                remember(session, job, 'new', now)
+            return by_id(session, job.id)
+    except db_exc.DBDuplicateEntry:
+        return None
+
+
+@retry_on_deadlock
+def cancel(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
+    """Cancel a job that waits; one that runs is told so at its next heartbeat.
+
+    :returns: the job as it is now: unchanged when it has ended; None when there is none
+    """
+    now = now or utcnow()
+    with db.writer() as session:
+        job = locked(session, job_id)
+        if job is not None and job.state == 'new':
+            end(session, job, 'cancelled', job.error, now)
+        elif job is not None and job.state == 'running':
+            set_(
+                session,
+                _J.id == job_id,
+                is_cancel_wanted=True,
+                is_rerun_wanted=False,
+                updated_at=now,
+            )
+        return by_id(session, job_id)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements on rows of jobs that the modules of this package share. The session is the caller's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from oslo_utils import uuidutils
+from sqlalchemy.orm import Session
+
+from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.records import Job, JobEvent
+
+JOBS = Columns(Job)
+EVENTS = Columns(JobEvent)
+_TABLE = JOBS.table
+_J = _TABLE.c
+_E = EVENTS.table.c
+
+
+@dataclass(frozen=True)
+class Again:
+    """One more run of a job that is ending."""
+
+    run_after: datetime
+    payload: Any
+
+
+def new_row(
+    type_: str,
+    resource_key: str,
+    payload: Any,
+    run_after: datetime,
+    max_attempts: int,
+    request_id: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    return {
+        'id': uuidutils.generate_uuid(),
+        'type': type_,
+        'resource_key': resource_key,
+        'active_key': f'{type_}:{resource_key}',
+        'pod_id': _pod_of(payload),
+        'payload': payload,
+        'state': 'new',
+        'attempts': 0,
+        'max_attempts': max_attempts,
+        'run_after': run_after,
+        'lease_owner': None,
+        'lease_until': None,
+        'is_rerun_wanted': False,
+        'is_cancel_wanted': False,
+        'progress': None,
+        'result': None,
+        'error': None,
+        'request_id': request_id,
+        'created_at': now,
+        'updated_at': None,
+        'started_at': None,
+        'finished_at': None,
+    }
+
+
+def _pod_of(payload: Any) -> str | None:
+    pod_id = payload.get('pod_id') if isinstance(payload, Mapping) else None
+    return pod_id if isinstance(pod_id, str) and len(pod_id) <= 36 else None
+
+
+def by_id(session: Session, job_id: str) -> Job | None:
+    return JOBS.one(session, _J.id == job_id)
+
+
+def locked(session: Session, job_id: str) -> Job | None:
+    return JOBS.first(session, JOBS.select.where(_J.id == job_id).with_for_update())
+
+
+def set_(session: Session, *criteria: Any, **values: Any) -> bool:
+    return changed(session, sqlalchemy.update(_TABLE).where(*criteria).values(**values)) > 0
+
+
+def remember(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
+    session.execute(
+        sqlalchemy.insert(EVENTS.table),
+        {
+            'job_id': job.id,
+            'at': at,
+            'state': state,
+            'attempt': job.attempts,
+            'owner': job.lease_owner,
+            'error': error,
+        },
+    )
+
+
+def end(session: Session, job: Job, state: str, error: str | None, now: datetime, again: Again | None = None) -> None:
+    set_(
+        session,
+        _J.id == job.id,
+        state=state,
+        error=error,
+        active_key=None,
+        lease_until=None,
+        lease_owner=None,
+        is_rerun_wanted=False,
+        finished_at=now,
+        updated_at=now,
+    )
+    if not (state == 'success' and job.request_id is None and _repeats_success(session, job, now)):
+        remember(session, job, state, now, error)
+    if job.is_rerun_wanted:
+        again = Again(now, job.payload)
+    if again is not None:
+        row = new_row(
+            job.type, job.resource_key, again.payload, again.run_after, job.max_attempts, job.request_id, now
+        )
+        insert_or_ignore(session, _TABLE, [row])
+
+
+def _repeats_success(session: Session, job: Job, now: datetime) -> bool:
+    """Whether the last event of a job was a success, too; if so, update that event and add none.
+
+    A job that runs every few minutes and never fails would fill the history with equal rows.
+    """
+    last = session.execute(
+        sqlalchemy.select(_E.id, _E.state).where(_E.job_id == job.id).order_by(_E.id.desc()).limit(1)
+    ).first()
+    if last is None or last.state != 'success':
+        return False
+    values = {'at': now, 'attempt': job.attempts, 'owner': job.lease_owner}
+    return changed(session, sqlalchemy.update(EVENTS.table).where(_E.id == last.id).values(**values)) > 0

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Claims on the quota: amounts that requests hold until their outcome is known."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
+
+from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.quotas import counters
+from trio2o.db.quotas.counters import Amounts, Counter, Key
+from trio2o.db.records import QuotaClaim, QuotaUsage
+from trio2o.db.session import Database, retry_on_deadlock
+
+_CLAIMS = Columns(QuotaClaim)
+_TABLE = _CLAIMS.table
+_C = _TABLE.c
+_U = QuotaUsage.__table__.c
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A limit that a claim must keep.
+
+    :ivar members: projects whose use counts together; empty: only what is the project's own
+    """
+
+    project_id: str
+    user_id: str
+    resource: str
+    limit: int
+    members: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.project_id, self.user_id, self.resource
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """A claim that becomes the deltas of a routing.
+
+    :ivar claim: as it was made
+    :ivar rest: new values of columns of the claim, which stays open with the amounts that are not among the deltas;
+        None: it ends, and gives these amounts back
+    """
+
+    claim: QuotaClaim
+    rest: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Exceeded:
+    """A bound that would not be kept."""
+
+    bound: Bound
+    requested: int
+    used: int
+
+
+class BoundsExceeded(Exception):
+    """A claim was refused; nothing is changed."""
+
+    def __init__(self, exceeded: Sequence[Exceeded]) -> None:
+        super().__init__(', '.join(each.bound.resource for each in exceeded))
+        self.exceeded = tuple(exceeded)
+
+
+@retry_on_deadlock
+def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
+    """Claim what a row says, if all bounds are kept with it.
+
+    :raises BoundsExceeded: one is not
+    """
+    wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
+    with db.writer() as session:
+        if not insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}]):
+            return  # it was done before, and the answer of the database got lost
+        rows = counters.lock(session, {*wanted, *(bound.key for bound in bounds)})
+        used = [_used(session, bound, rows) for bound in bounds]
+        over = [
+            Exceeded(bound, row.resources[bound.resource], already)
+            for bound, already in zip(bounds, used, strict=True)
+            if already + row.resources[bound.resource] > bound.limit
+        ]
+        if over:
+            raise BoundsExceeded(over)
+        for key, amount in wanted.items():
+            rows[key].claimed += amount
+        counters.write(session, [rows[key] for key in wanted])
+
+
+@retry_on_deadlock
+def queue(db: Database, row: QuotaClaim) -> int:
+    """Claim what a row says of its one resource, whatever the limit.
+
+    :returns: how much of that is claimed now: by this one and by those that came before it
+    """
+    wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
+    ((key, amount),) = wanted.items()
+    with db.writer() as session:
+        is_new = insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
+        counter = counters.lock(session, wanted)[key]
+        if is_new:
+            counter.claimed += amount
+            counters.write(session, [counter])
+        return counter.claimed
+
+
+def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
+    if not bound.members:
+        row = rows[bound.key]
+        return row.in_use + row.claimed
+    # The row of the bound is locked by every claim within it, so no other adds to these now.
+    statement = sqlalchemy.select(sqlalchemy.func.sum(_U.in_use + _U.claimed)).where(
+        _U.project_id.in_(bound.members), _U.user_id == '', _U.resource == bound.resource
+    )
+    return int(session.scalar(statement) or 0)
+
+
+def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Key, int]:
+    """Settle a claim by the deltas of a routing.
+
+    :returns: as ``consume``
+    """
+    claimed = settlement.claim
+    if settlement.rest is not None:
+        return consume(session, claimed.id, deltas, settlement.rest)
+    # One statement less than `consume`, unless the claim was changed since it was made.
+    if not changed(session, _END, {'claim_id': claimed.id, 'as_made': claimed.resources}):
+        return consume(session, claimed.id, None)
+    amounts = counters.by_counter(claimed.project_id, claimed.user_id, claimed.resources)
+    return {key: -amount for key, amount in amounts.items()}
+
+
+def consume(
+    session: Session, claim_id: str, amounts: Amounts | None, rest: Mapping[str, Any] | None = None
+) -> dict[Key, int]:
+    """Take amounts out of a claim. It stays open with those that are left, and ends if none are.
+
+    :param amounts: None takes all of it
+    :param rest: new values of columns of the claim, which then stays open even if nothing is left
+    :returns: changes to the counters of claimed amounts, for ``counters.add``; empty if the claim has ended already
+    """
+    found = _CLAIMS.first(session, _CLAIMS.select.where(_C.id == claim_id).with_for_update())
+    if found is None:
+        return {}
+    taken = {
+        name: amount if amounts is None else min(amount, max(0, amounts.get(name, 0)))
+        for name, amount in found.resources.items()
+    }
+    left = {name: amount - taken[name] for name, amount in found.resources.items() if amount > taken[name]}
+    if left or (rest and amounts is not None):
+        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(resources=left, **(rest or {})))
+    else:
+        changed(session, sqlalchemy.delete(_TABLE).where(_C.id == claim_id))
+    return {key: -amount for key, amount in counters.by_counter(found.project_id, found.user_id, taken).items()}
+
+
+_END = sqlalchemy.delete(_TABLE).where(
+    _C.id == bindparam('claim_id'), _C.resources == bindparam('as_made', type_=_C.resources.type)
+)
+
+
+@retry_on_deadlock
+def give_back(db: Database, claim_id: str) -> None:
+    """End a claim of which nothing came."""
+    with db.writer() as session:
+        counters.add(session, {}, consume(session, claim_id, None))
+
+
+@retry_on_deadlock
+def keep(db: Database, claim_id: str, **values: Any) -> None:
+    """Leave a claim open, with what is known of it now."""
+    with db.writer() as session:
+        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(**values))
+
+
+@retry_on_deadlock
+def watch(db: Database, row: QuotaClaim) -> None:
+    """Note that something has to be looked at; nothing is claimed for it."""
+    with db.writer() as session:
+        insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
+
+
+def list_claims(
+    db: Database,
+    *,
+    project_id: str | None = None,
+    due: datetime | None = None,
+    limit: int = 100,
+) -> list[QuotaClaim]:
+    """Open claims: of a project, or those due by a time, those due first."""
+    statement = _CLAIMS.select.order_by(_C.expires_at, _C.id).limit(limit)
+    if project_id is not None:
+        statement = statement.where(_C.project_id == project_id)
+    if due is not None:
+        statement = statement.where(_C.state.in_(CLAIM_STATES), _C.expires_at <= due)
+    with db.reader() as session:
+        return _CLAIMS.all(session, statement)
+
+
+CLAIM_STATES = ('open', 'unknown', 'watch')
+
+_CLAIMS_ON = _CLAIMS.select.where(_C.resource_id.in_(bindparam('ids', expanding=True)))
+
+
+def list_claims_on(db: Database, resource_ids: Collection[str]) -> list[QuotaClaim]:
+    """Open claims on changes of these resources."""
+    if not resource_ids:
+        return []
+    return [QuotaClaim(*row) for row in db.rows(_CLAIMS_ON, {'ids': list(resource_ids)})]
+
+
+@retry_on_deadlock
+def take_up(db: Database, claim_id: str, seen: datetime | None, until: datetime) -> bool:
+    """Put off when a claim is due, so that nobody else looks at it meanwhile; false if somebody does already."""
+    with db.writer() as session:
+        return (
+            changed(
+                session,
+                sqlalchemy.update(_TABLE).where(_C.id == claim_id, _C.expires_at == seen).values(expires_at=until),
+            )
+            > 0
+        )
+
+
+def count_claims_by_state(db: Database) -> dict[str, int]:
+    """How many claims on quotas are in each state."""
+    with db.reader() as session:
+        rows = session.execute(sqlalchemy.select(_C.state, sqlalchemy.func.count()).group_by(_C.state))
+        return {state: count for state, count in rows}

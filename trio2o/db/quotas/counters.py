@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters of the amounts in use and the amounts claimed, of a project or of one user in it."""
+
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import bindparam
+from sqlalchemy.orm import Session
+
+from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.records import QuotaUsage
+from trio2o.db.session import Database, utcnow
+
+#: Resources that users have counters of their own for, beside those of the project.
+OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})
+
+#: Project, user ('' for the whole project), resource.
+Key = tuple[str, str, str]
+Amounts = Mapping[str, int]
+
+_USAGES = Columns(QuotaUsage)
+_TABLE = _USAGES.table
+_U = _TABLE.c
+_ROWS_A_STATEMENT = 50
+
+
+def by_counter(project_id: str, user_id: str, amounts: Amounts) -> dict[Key, int]:
+    """The counters that amounts of resources are counted in, each with its amount."""
+    found = {(project_id, '', name): amount for name, amount in amounts.items() if amount}
+    if user_id:
+        found |= {
+            (project_id, user_id, name): amount for name, amount in amounts.items() if amount and name in OF_USERS
+        }
+    return found
+
+
+_LOCK = (
+    sqlalchemy.select(_U.project_id, _U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
+    .where(
+        _U.project_id.in_(bindparam('projects', expanding=True)),
+        _U.user_id.in_(bindparam('users', expanding=True)),
+        _U.resource.in_(bindparam('resources', expanding=True)),
+    )
+    .order_by(_U.project_id, _U.user_id, _U.resource)
+    .with_for_update()
+)
+
+
+@dataclass(slots=True)
+class Counter:
+    """A row of a counter that is locked; `write` writes its amounts."""
+
+    id: int
+    in_use: int
+    claimed: int
+
+
+def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
+    """Lock counters, making those that are missing."""
+    while True:
+        params = {
+            'projects': sorted({key[0] for key in keys}),
+            'users': sorted({key[1] for key in keys}),
+            'resources': sorted({key[2] for key in keys}),
+        }
+        found = {(row[0], row[1], row[2]): Counter(*row[3:]) for row in session.execute(_LOCK, params)}
+        missing = sorted(key for key in keys if key not in found)
+        if not missing:
+            return found
+        rows = [
+            {'project_id': key[0], 'user_id': key[1], 'resource': key[2], 'in_use': 0, 'claimed': 0} for key in missing
+        ]
+        insert_or_ignore(session, _TABLE, rows)
+
+
+@functools.cache
+def _setting(count: int, is_recount: bool) -> Any:
+    """The statement that updates so many locked counters. Cached, as building it takes longer than executing it."""
+    values: dict[str, Any] = {
+        name: sqlalchemy.case(
+            *((_U.id == bindparam(f'id{at}'), bindparam(f'{name}{at}', type_=_U[name].type)) for at in range(count)),
+            else_=_U[name],
+        )
+        for name in ('in_use', 'claimed')
+    }
+    if is_recount:
+        values['recounted_at'] = bindparam('now', type_=_U.recounted_at.type)
+    ids: list[Any] = [bindparam(f'id{at}') for at in range(count)]
+    return (
+        sqlalchemy.update(_TABLE)
+        .where(_U.id.in_(ids))
+        .values(**values, updated_at=bindparam('now', type_=_U.updated_at.type))
+    )
+
+
+def write(session: Session, rows: Sequence[Counter], is_recount: bool = False) -> None:
+    """Write what was changed of locked counters."""
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[start : start + _ROWS_A_STATEMENT]
+        params: dict[str, Any] = {'now': utcnow()}
+        for at, row in enumerate(some):
+            params |= {f'id{at}': row.id, f'in_use{at}': row.in_use, f'claimed{at}': row.claimed}
+        changed(session, _setting(len(some), is_recount), params)
+
+
+def add(session: Session, in_use: Mapping[Key, int], claimed: Mapping[Key, int] | None = None) -> None:
+    """Add to counters; none falls below zero."""
+    claimed = claimed or {}
+    keys = {key for changes in (in_use, claimed) for key, amount in changes.items() if amount}
+    if not keys:
+        return
+    rows = lock(session, keys)
+    for key in keys:
+        row = rows[key]
+        row.in_use = max(0, row.in_use + in_use.get(key, 0))
+        row.claimed = max(0, row.claimed + claimed.get(key, 0))
+    write(session, [rows[key] for key in keys])
+
+
+_OF_PROJECT = _USAGES.select.where(_U.project_id == bindparam('project_id'), _U.user_id == bindparam('user_id'))
+
+
+def usage(db: Database, project_id: str, user_id: str = '') -> dict[str, QuotaUsage]:
+    """The counters of a project, or of one user in it, by resource."""
+    rows = (QuotaUsage(*row) for row in db.rows(_OF_PROJECT, {'project_id': project_id, 'user_id': user_id}))
+    return {row.resource: row for row in rows}
+
+
+def projects(db: Database, marker: str = '', limit: int = 1000) -> list[str]:
+    """Projects with counters, in order, after a marker."""
+    statement = (
+        sqlalchemy.select(_U.project_id).where(_U.project_id > marker).distinct().order_by(_U.project_id).limit(limit)
+    )
+    with db.reader() as session:
+        return list(session.scalars(statement))

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters made right again from the routings and the open claims of a project."""
+
+import collections
+from collections.abc import Sequence
+
+import sqlalchemy
+from sqlalchemy import bindparam
+
+from trio2o.db.query import Columns
+from trio2o.db.quotas import counters
+from trio2o.db.quotas.counters import Counter, Key
+from trio2o.db.records import QuotaClaim, QuotaUsage, Routing
+from trio2o.db.session import Database, retry_on_deadlock
+
+_CLAIMS = Columns(QuotaClaim)
+_C = _CLAIMS.table.c
+_U = QuotaUsage.__table__.c
+_R = Routing.__table__.c
+
+_DELTAS = sqlalchemy.select(_R.user_id, _R.deltas).where(
+    _R.resource_type.in_(bindparam('types', expanding=True)),
+    _R.project_id == bindparam('project_id'),
+    _R.state != 'deleted',
+)
+
+
+@retry_on_deadlock
+def recount_project(db: Database, project_id: str, types: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Set the counters of a project to what its routings and open claims come to.
+
+    :param types: of resources that count
+    :returns: resource -> what was counted as in use before and is now, where that differs
+    """
+    with db.writer() as session:
+        statement = sqlalchemy.select(_U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
+        statement = statement.where(_U.project_id == project_id).order_by(_U.project_id, _U.user_id, _U.resource)
+        rows = {
+            (project_id, row[0], row[1]): Counter(*row[2:]) for row in session.execute(statement.with_for_update())
+        }
+        in_use: collections.Counter[Key] = collections.Counter()
+        for user_id, deltas in session.execute(_DELTAS, {'types': list(types), 'project_id': project_id}):
+            in_use.update(counters.by_counter(project_id, user_id, deltas or {}))
+        claimed: collections.Counter[Key] = collections.Counter()
+        for open_claim in _CLAIMS.all(session, _CLAIMS.select.where(_C.project_id == project_id)):
+            claimed.update(counters.by_counter(project_id, open_claim.user_id, open_claim.resources))
+        missing = {key for sums in (in_use, claimed) for key in sums if key not in rows}
+        if missing:
+            rows |= counters.lock(session, missing)
+        repaired: dict[str, tuple[int, int]] = {}
+        for key, row in rows.items():
+            if row.in_use != in_use[key] and not key[1]:
+                repaired[key[2]] = (row.in_use, in_use[key])
+            row.in_use, row.claimed = in_use[key], claimed[key]
+        if rows:
+            counters.write(session, list(rows.values()), is_recount=True)
+        return repaired
