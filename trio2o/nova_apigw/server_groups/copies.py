@@ -121,7 +121,7 @@ class Twinned:
         """How many members it has that are the caller's own, or nobody knows whose."""
         db = call.runtime.db
         found: set[str] = set()
-        for answer in self._asked(call, server_group_copies.of(db, origin.resource_type, origin.top_id)).values():
+        for answer in self._asked(call, server_group_copies.list_for_group(db, origin.top_id)).values():
             item = self._item(answer) if isinstance(answer, Answer) else None
             if item is not None:
                 found |= set(item.get(self.members) or ())
@@ -132,9 +132,9 @@ class Twinned:
 
     def _rows(self, call: Call, top_id: str) -> list[ServerGroupCopy]:
         """Where it stands, its own pod first; empty if nobody knows it."""
-        db, kind = call.runtime.db, self.resource.type
-        rows = server_group_copies.of(db, kind, top_id) if len(top_id) <= 64 else []
-        if rows and rows[0].is_origin:
+        db = call.runtime.db
+        rows = server_group_copies.list_for_group(db, top_id) if len(top_id) <= 64 else []
+        if rows and rows[0].is_original:
             return rows
         if self._is_twin(call, top_id):
             return []  # nobody is shown it, and nothing is recorded of it
@@ -146,8 +146,8 @@ class Twinned:
         if item is None:
             return []
         owner = self.resource.owner_of(item, route.project_id)
-        server_group_copies.define(db, kind, top_id, route.pod.id, owner, self.definition(item))
-        return server_group_copies.of(db, kind, top_id)
+        server_group_copies.record_original(db, top_id, route.pod.id, owner, self.definition(item))
+        return server_group_copies.list_for_group(db, top_id)
 
     def _read(self, call: Call, pod: PodView, bottom_id: str) -> Item | None:
         """One as its pod shows it; None if there is none.
@@ -181,17 +181,15 @@ class Twinned:
         db = call.runtime.db
         deadline = Deadline(BUSY_SECONDS / 2)
         while True:
-            twin, is_mine = server_group_copies.begin(
-                db, origin.resource_type, origin.top_id, pod.id, origin.project_id, BUSY_SECONDS
-            )
+            twin, is_mine = server_group_copies.begin(db, origin.top_id, pod.id, origin.project_id, BUSY_SECONDS)
             if is_mine:
                 return self._make(call, origin, twin, pod)
-            if twin.state == 'ending':
+            if twin.state == 'deleting':
                 raise self._is_gone(origin)
             if twin.bottom_id is not None:
                 if self._is_there(call, pod, twin.bottom_id):
                     return twin.bottom_id
-                server_group_copies.drop(db, twin.id)
+                server_group_copies.delete(db, twin.id)
                 continue
             if deadline.is_over():
                 raise exception.PodNotReached(pod.name, f'the twin of {origin.top_id} is being made')
@@ -217,12 +215,12 @@ class Twinned:
             raise exception.PodNotReached(pod.name, f'no twin of {origin.top_id}: {error.reason}') from error
         finally:
             if bottom_id is None:
-                server_group_copies.drop(db, twin.id)
+                server_group_copies.delete(db, twin.id)
         if not isinstance(bottom_id, str):
             if answer.status >= 500 or answer.is_ok:
                 raise exception.PodNotReached(pod.name, f'no twin of {origin.top_id}: answered {answer.status}')
             return answer
-        if not server_group_copies.made(db, twin.id, bottom_id):
+        if not server_group_copies.record_made(db, twin.id, bottom_id):
             # What it is a twin of was deleted meanwhile.
             self._drop_in(call, pod, bottom_id)
             raise self._is_gone(origin)
@@ -267,7 +265,7 @@ class Twinned:
             if is_held and other is None:
                 return
             if is_held:
-                server_group_copies.release(db, origin.id, pod.id, back_to=before)
+                server_group_copies.release(db, origin.id, pod.id, restore=before)
             if other is not None or deadline.is_over():
                 where = f'is in availability zone {other.zone}' if other is not None else 'is in use in another zone'
                 raise exception.PinsDisagree(f'{self.resource.title} {origin.top_id} {where}, not in {pod.zone}.')
@@ -276,7 +274,7 @@ class Twinned:
 
     def _used_elsewhere(self, call: Call, origin: ServerGroupCopy, pod: PodView, last: str | None) -> PodView | None:
         """Another pod in which it has members, or had them last and does not tell."""
-        rows = server_group_copies.of(call.runtime.db, origin.resource_type, origin.top_id)
+        rows = server_group_copies.list_for_group(call.runtime.db, origin.top_id)
         others = [replace(row, used_in=last) for row in rows if row.pod_id != pod.id]
         return self._pod_in_use(call, others) if others else None
 
@@ -289,9 +287,8 @@ class Twinned:
         if item is not None and isinstance(item.get('id'), str):
             route = call.runtime.locator.look_up(self.resource.type, item['id'])
             if route is not None:
-                server_group_copies.define(
+                server_group_copies.record_original(
                     call.runtime.db,
-                    self.resource.type,
                     route.top_id,
                     route.pod.id,
                     route.project_id,
@@ -339,14 +336,12 @@ class Twinned:
         if known is None and self._is_twin(call, call.id):
             raise exception.NotFound(self.resource.missing.format(id=call.id))
         route: Route = known or call.runtime.locator.find(call, self.resource, call.id)
-        rows = server_group_copies.of(db, kind, call.id)
-        return route, [row for row in rows if row.state == 'made' and not row.is_origin]
+        rows = server_group_copies.list_for_group(db, call.id)
+        return route, [row for row in rows if row.state == 'made' and not row.is_original]
 
     def _is_twin(self, call: Call, bottom_id: str) -> bool:
         pods = call.runtime.registry.snapshot().pods
-        return any(
-            server_group_copies.top_ids(call.runtime.db, self.resource.type, pod.id, [bottom_id]) for pod in pods
-        )
+        return any(server_group_copies.find_copies(call.runtime.db, pod.id, [bottom_id]) for pod in pods)
 
     def _replies(self, call: Call, others: Sequence[ServerGroupCopy]) -> dict[PodView, Answer]:
         """What pods answer the call itself about their twins, in the top's terms; those that do not are left out."""
@@ -374,13 +369,15 @@ class Twinned:
         route = runtime.locator.look_up(self.resource.type, call.id)
         if route is not None and route.is_live:
             return
-        for twin in server_group_copies.end(runtime.db, self.resource.type, call.id):
+        for twin in server_group_copies.begin_delete(runtime.db, call.id):
             pod = runtime.registry.snapshot().by_id.get(twin.pod_id)
             if pod is not None and pod.is_asked and self._drop_in(call, pod, str(twin.bottom_id)):
-                server_group_copies.drop(runtime.db, twin.id)
+                server_group_copies.delete(runtime.db, twin.id)
             else:
                 payload = {'pod_id': twin.pod_id}
-                runtime.jobs.submit(job_types.DROP_TWINS, twin.pod_id, payload, request_id=call.context.request_id)
+                runtime.jobs.submit(
+                    'delete_server_group_copies', twin.pod_id, payload, request_id=call.context.request_id
+                )
 
     def _drop_in(self, call: Call, pod: PodView, bottom_id: str) -> bool:
         try:
@@ -421,9 +418,7 @@ class Twinned:
         return {
             (pod, bottom_id): twin
             for pod, bottom_ids in ids.items()
-            for bottom_id, twin in server_group_copies.top_ids(
-                call.runtime.db, self.resource.type, pod.id, bottom_ids
-            ).items()
+            for bottom_id, twin in server_group_copies.find_copies(call.runtime.db, pod.id, bottom_ids).items()
         }
 
     def _is_away(self, call: Call, asked: PodAnswers, top_id: str) -> bool:
@@ -432,7 +427,7 @@ class Twinned:
 
     def ids_up(self, call: Call, pod: PodView, bottom_ids: Sequence[str]) -> dict[str, str]:
         """Of ids that a pod's answer names, those that tenants know by another."""
-        found = server_group_copies.top_ids(call.runtime.db, self.resource.type, pod.id, bottom_ids)
+        found = server_group_copies.find_copies(call.runtime.db, pod.id, bottom_ids)
         return {bottom_id: top_id for bottom_id, (top_id, _state) in found.items()}
 
 
