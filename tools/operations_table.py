@@ -33,7 +33,6 @@ from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
 from trio2o.nova_apigw.removed_apis import Gone
-from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
 from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
@@ -49,13 +48,13 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'Goes to the cloud that has it, whose answer is the answer. Where the request names a second thing by its '
         'id, both have to be in the same cloud; otherwise the answer is a 400 that names both, and nothing has been '
         'touched.',
-        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration, TwinnedShow, TwinnedDelete),
+        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration),
     ),
     'Something new': (
         'Goes to the cloud of what the request refers to (volumes, snapshots, affinity groups, other servers, '
         'hosts), and else to the best one of the availability zone. References that are in different clouds, or in '
         'another zone than the one asked for, are a 400 that names them.',
-        (Create, TwinnedCreate),
+        (Create,),
     ),
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
