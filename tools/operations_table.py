@@ -27,8 +27,7 @@ from trio2o.gateway.handlers.quota_sets import LimitsRead, LimitsWrite, QuotaRea
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.handlers.zones import ListZones
-from trio2o.nova_apigw import SERVICE, aggregates, versions
-from trio2o.nova_apigw.external_events import SplitEvents
+from trio2o.nova_apigw import SERVICE, aggregates, external_events, versions
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
@@ -87,7 +86,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Batches': (
         'Each cloud gets its part, and the answer has the order of the request.',
-        (SplitEvents,),
+        (external_events.create_events,),
     ),
     'Answered here': (
         'What is the same for every cloud, or known without asking one.',
