@@ -31,7 +31,7 @@ from trio2o.nova_apigw import SERVICE, aggregates, external_events, versions
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, AskUntilFound
-from trio2o.nova_apigw.removed_apis import Gone
+from trio2o.nova_apigw.removed_apis import Removed
 from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
@@ -79,7 +79,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
             ForwardById,
             ForwardByName,
             ForwardToHolder,
-            aggregates.OnAggregate,
+            aggregates.ForwardAggregate,
             aggregates.list_aggregates,
             aggregates.create,
         ),
@@ -99,7 +99,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Gone': (
         'Nova answers these at every version as below, and so does Trio2o.',
-        (Gone,),
+        (Removed,),
     ),
 }
 
@@ -251,7 +251,7 @@ def _versions(operation: Operation, book: Book) -> str:
 
 
 def _note(operation: Operation, book: Book) -> str:
-    if isinstance(operation.handler, Gone):
+    if isinstance(operation.handler, Removed):
         return str(operation.handler.status)
     return book.notes.get(operation.name, '')
 

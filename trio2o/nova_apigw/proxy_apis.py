@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova passed on to other services in its early versions: images, networks, volumes and the like.
+"""Proxy APIs: early versions of Nova pass these requests on to Glance, Neutron, Cinder and Ironic.
 
-Images, networks and what belongs to them are one and the same for all pods that share a Glance and a Neutron,
-so any pod will do; where they do not, what has an id is looked for in one after another. Volumes and
-snapshots are where their routings say.
+Pods that share Glance and Neutron have the same images and networks, so any pod can answer. Other pods are asked one
+after another for what the path names. Requests about volumes and snapshots go to the pod that their routing names.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ LAST_IMAGE_METADATA = (2, 38)
 
 @dataclass(frozen=True)
 class AskUntilFound:
-    """Ask one pod, and the next where that one has not what the path names."""
+    """Send the call to one pod after another, until one has what the path names."""
 
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova had once and knows no more at any version; it says so itself, and so do we, without asking a pod."""
+"""Removed APIs: the gateway answers as Nova does at every version, mostly 410, without asking a pod."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _MESSAGES = {
 
 
 @dataclass(frozen=True)
-class Gone:
+class Removed:
+    """Answer that the API was removed.
+
+    :ivar status: what Nova answers
+    """
+
     status: int = 410
 
     def __call__(self, call: Call) -> Answer:
@@ -26,7 +31,7 @@ class Gone:
         return faults.fault(self.status, _MESSAGES[self.status], headers)
 
 
-GONE = Gone()
+_REMOVED = Removed()
 
 _ROWS = (
     ('agents.list', 'GET', '/os-agents'),
@@ -87,19 +92,19 @@ _ACTIONS = (
 )
 
 OPERATIONS = [
-    *(Operation(name, method, path, GONE) for name, method, path in _ROWS),
+    *(Operation(name, method, path, _REMOVED) for name, method, path in _ROWS),
     *(
-        Operation(f'{noun}.action.{key}', 'POST', path, GONE, action=key)
+        Operation(f'{noun}.action.{key}', 'POST', path, _REMOVED, action=key)
         for noun, path, keys in _ACTIONS
         for key in keys
     ),
-    # What no row knows is refused by a pod in Nova's words.
+    # A pod refuses unknown actions in Nova's words.
     *(Operation(f'{noun}.action', 'POST', path, AskAny()) for noun, path, _keys in _ACTIONS if noun != 'servers'),
     Operation(
         'servers.action.os-getRDPConsole',
         'POST',
         '/servers/{id}/action',
-        Gone(400),
+        Removed(400),
         action='os-getRDPConsole',
         max_version=(2, 5),
     ),
