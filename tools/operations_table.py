@@ -27,13 +27,11 @@ from trio2o.gateway.handlers.quota_sets import LimitsRead, LimitsWrite, QuotaRea
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.handlers.zones import ListZones
-from trio2o.nova_apigw import SERVICE, aggregates, versions
-from trio2o.nova_apigw.external_events import SplitEvents
+from trio2o.nova_apigw import SERVICE, aggregates, external_events, versions
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
 from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, ForwardUntilFound
-from trio2o.nova_apigw.removed_apis import Gone
-from trio2o.nova_apigw.server_groups.copies import TwinnedCreate, TwinnedDelete, TwinnedShow
+from trio2o.nova_apigw.removed_apis import Removed
 from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
@@ -49,13 +47,13 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
         'Goes to the cloud that has it, whose answer is the answer. Where the request names a second thing by its '
         'id, both have to be in the same cloud; otherwise the answer is a 400 that names both, and nothing has been '
         'touched.',
-        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration, TwinnedShow, TwinnedDelete),
+        (Forward, ForwardToHost, ForwardToVolume, ForwardMigration),
     ),
     'Something new': (
         'Goes to the cloud of what the request refers to (volumes, snapshots, affinity groups, other servers, '
         'hosts), and else to the best one of the availability zone. References that are in different clouds, or in '
         'another zone than the one asked for, are a 400 that names them.',
-        (Create, TwinnedCreate),
+        (Create,),
     ),
     'Lists': (
         'All clouds are asked at once, and the answer has the order and the pages of one list. What cannot be reached '
@@ -81,14 +79,14 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
             ForwardById,
             ForwardByName,
             ForwardToHolder,
-            aggregates.OnAggregate,
+            aggregates.ForwardAggregate,
             aggregates.list_aggregates,
             aggregates.create,
         ),
     ),
     'Batches': (
         'Each cloud gets its part, and the answer has the order of the request.',
-        (SplitEvents,),
+        (external_events.create_events,),
     ),
     'Answered here': (
         'What is the same for every cloud, or known without asking one.',
@@ -101,7 +99,7 @@ SECTIONS: dict[str, tuple[str, tuple[Any, ...]]] = {
     ),
     'Gone': (
         'Nova answers these at every version as below, and so does Trio2o.',
-        (Gone,),
+        (Removed,),
     ),
 }
 
@@ -253,7 +251,7 @@ def _versions(operation: Operation, book: Book) -> str:
 
 
 def _note(operation: Operation, book: Book) -> str:
-    if isinstance(operation.handler, Gone):
+    if isinstance(operation.handler, Removed):
         return str(operation.handler.status)
     return book.notes.get(operation.name, '')
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 ADOPT_POD = 'adopt_pod'
 COLLECT_USAGE = 'collect_usage'
-DROP_TWINS = 'drop_twins'
+DELETE_SERVER_GROUP_COPIES = 'delete_server_group_copies'
 EMPTY_PROJECT = 'empty_project'
 PURGE_HISTORY = 'purge_history'
 RAISE_POD_LIMITS = 'raise_pod_limits'

@@ -348,20 +348,18 @@ class Replica(Record):
 
 @table(
     'server_group_copies',
-    UniqueConstraint('top_id', 'resource_type', 'pod_id', name='uniq_server_group_copies0top_id0resource_type0pod_id'),
+    UniqueConstraint('top_id', 'pod_id', name='uniq_server_group_copies0top_id0pod_id'),
     Index('ix_server_group_copies_pod_id_bottom_id', 'pod_id', 'bottom_id'),
 )
 @dataclass(frozen=True, slots=True)
 class ServerGroupCopy(Record):
-    """A server group in one pod, under an id that the pod chose.
+    """A server group in one pod: the original, or a copy under an id that the pod chose.
 
-    The first row of a group is that of its own pod, where `bottom_id` is `top_id` (`is_origin`). It has the
-    definition of the group, and the pod whose members use the group now, if its policy allows only one pod.
-    `bottom_id` is null while the copy is being created.
+    The row of the original (`is_original`) has the definition that copies are made from and, for a group with the
+    affinity policy, the pod that may have members now (`used_in`). `bottom_id` is null while a copy is being made.
     """
 
     id: NumberKey
-    resource_type: Str32
     top_id: Str64
     pod_id: PodId
     project_id: Str64
@@ -374,7 +372,7 @@ class ServerGroupCopy(Record):
     created_at: Time
 
     @property
-    def is_origin(self) -> bool:
+    def is_original(self) -> bool:
         return self.bottom_id == self.top_id
 
 

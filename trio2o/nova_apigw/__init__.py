@@ -5,7 +5,7 @@ from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.nova_apigw import (
     aggregates,
     availability_zones,
-    events,
+    external_events,
     flavors,
     hypervisors,
     internal_calls,
@@ -41,7 +41,7 @@ SERVICE = Service(
             *keypairs.OPERATIONS,
             *availability_zones.OPERATIONS,
             *limits.OPERATIONS,
-            *events.OPERATIONS,
+            *external_events.OPERATIONS,
             *aggregates.OPERATIONS,
             *hypervisors.OPERATIONS,
             *migrations.OPERATIONS,

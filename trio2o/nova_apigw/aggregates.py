@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host aggregates of all pods, and one for each pod as a whole: ``ag_<pod name>`` with the pod's zone.
+"""Host aggregates of all pods, and one aggregate for each pod: ``ag_<pod name>`` with the pod's zone.
 
-An aggregate is in one pod, as its hosts are. A new one goes to a pod of its zone; without a zone it may be
-sent to one by its name, ``Pod2@fast``, and else goes to the first pod that takes anything new. One that has
-no host yet moves to the pod of its first host, and keeps its id.
+An aggregate is in one pod, as its hosts are. A new aggregate is created in a pod of its zone. One without a zone may
+name its pod, as in ``Pod2@fast``; otherwise it is created in the first pod that takes new resources. An aggregate
+without hosts moves to the pod of the first host that is added to it, and keeps its id: a routing then records its pod
+and its number there.
 """
 
 from __future__ import annotations
@@ -37,36 +38,42 @@ from trio2o.web.operations import Operation
 PATH = '/os-aggregates'
 PREFIX = 'ag_'
 ZONE = 'availability_zone'
-#: Its routings are of those that are not where their number says.
+#: Type of the routings of aggregates that are not in the pod that their number says.
 TYPE = 'aggregate'
 _UUID_FROM = (2, 41)
-#: More than there can be; a list of routings has to have an end.
-_MOST = 10000
+#: More aggregates than a pod can have; a list of routings needs a limit.
+_MAX_ROUTINGS = 10000
 
 
-def rename(item: Item, names: PodNames) -> None:
+def translate_zones(item: Item, names: PodNames) -> None:
+    """Replace the pod's name of its zone by the one that tenants know, in place."""
     metadata = item.get('metadata')
     for fields in (item, metadata):
         if isinstance(fields, dict) and ZONE in fields:
             fields[ZONE] = zone_up(fields[ZONE], names)
 
 
-AGGREGATE = AdminResource('Aggregate', 'aggregate', 'aggregates', 'Aggregate {id} could not be found.', rename=rename)
+AGGREGATE = AdminResource(
+    'Aggregate', 'aggregate', 'aggregates', 'Aggregate {id} could not be found.', rename=translate_zones
+)
 
 
-# -- the one that stands for a pod --
+# -- the aggregates of whole pods --
 
 
 def of_pod(call: Call, pod: PodView) -> Item:
-    """The aggregate that is the pod. Its id is the pod's number, as no pod has one with the number 0."""
+    """Return the aggregate of a whole pod.
+
+    Its id is the pod's number, which no other aggregate has: those in the pod are numbered from 1.
+    """
     item: Item = {
         'id': pod.record.number,
         'name': f'{PREFIX}{pod.name}',
         ZONE: pod.zone,
         'hosts': call.runtime.compute_hosts.of(pod),
         'metadata': {ZONE: pod.zone},
-        'created_at': _shown(pod.record.created_at),
-        'updated_at': _shown(pod.record.updated_at),
+        'created_at': _format_time(pod.record.created_at),
+        'updated_at': _format_time(pod.record.updated_at),
         'deleted': False,
         'deleted_at': None,
     }
@@ -75,54 +82,62 @@ def of_pod(call: Call, pod: PodView) -> Item:
     return item
 
 
-def _shown(moment: datetime | None) -> str | None:
+def _format_time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec='microseconds')
 
 
-def _pod_itself(call: Call) -> PodView | None:
-    """The pod whose own aggregate the call is about."""
+def _whole_pod(call: Call) -> PodView | None:
+    """Return the pod if the id in the path is that of a whole pod's aggregate."""
     found = bottom_number(call, call.id)
     return found[0] if found is not None and found[1] == 0 else None
 
 
 def _read_hosts(call: Call, pods: list[PodView]) -> None:
-    """Look which compute hosts the pods have."""
+    """Read the compute hosts of pods, and record them."""
     found = call_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
     for pod, document in found.documents.items():
         remember(call, pod, document.get('services') or [])
 
 
-# -- where the others are --
+# -- all other aggregates --
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an aggregate is."""
+class Location:
+    """The pod of an aggregate.
+
+    :ivar bottom_id: number of the aggregate in the pod
+    :ivar is_moved: whether its routing names the pod, and not the id
+    """
 
     pod: PodView
-    bottom: int
-    top: str
+    bottom_id: int
+    top_id: str
     is_moved: bool
 
 
-def find(call: Call) -> Place | None:
-    """Where the aggregate in the path is; None if its id is none."""
+def find(call: Call) -> Location | None:
+    """Find the pod of the aggregate in the path.
+
+    :returns: None if the id in the path is not a number
+    :raises NotFound: no aggregate has this id
+    """
     if parse_number(call.id, MAX_DIGITS) is None:
         return None
     moved = routings.get(call.runtime.db, TYPE, call.id)
     if moved is not None and moved.is_live:
         pod = call.runtime.registry.snapshot().by_id.get(moved.pod_id)
         if pod is not None:
-            return Place(pod, int(moved.bottom_id), call.id, True)
+            return Location(pod, int(moved.bottom_id), call.id, True)
     found = bottom_number(call, call.id)
     if found is None or found[1] == 0 or found[1] in _moved_in(call, found[0]):
         raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
-    return Place(found[0], found[1], call.id, False)
+    return Location(found[0], found[1], call.id, False)
 
 
 def _moved_in(call: Call, pod: PodView) -> dict[int, str]:
-    """Number in the pod -> id, of those that came from elsewhere."""
-    rows = routings.list_for_pod(call.runtime.db, TYPE, pod.id, None, _MOST)
+    """Return the aggregates that moved to a pod: number in the pod -> id."""
+    rows = routings.list_for_pod(call.runtime.db, TYPE, pod.id, None, _MAX_ROUTINGS)
     return {int(row.bottom_id): row.top_id for row in rows}
 
 
@@ -143,12 +158,13 @@ def _answer_up(call: Call, pod: PodView, answer: Answer) -> Answer:
     return replace(answer, body=dump_json(document))
 
 
-def _zone_down(call: Call, document: Any, place: tuple[str, ...], pod: PodView) -> Any:
-    """A body with the pod's name for its zone.
+def _zone_down(call: Call, document: Any, path: tuple[str, ...], pod: PodView) -> Any:
+    """Replace the zone in a body by the pod's name of that zone.
 
-    :raises Conflict: it names the zone of other pods
+    :param path: keys that lead to the zone
+    :raises Conflict: the zone is that of other pods
     """
-    zone = json_body.at(document, *place)
+    zone = json_body.at(document, *path)
     if not isinstance(zone, str):
         return document
     if zone != pod.zone and zone in call.runtime.registry.snapshot().zones:
@@ -157,22 +173,23 @@ def _zone_down(call: Call, document: Any, place: tuple[str, ...], pod: PodView) 
         )
     if zone != pod.zone or not pod.record.pod_az_name:
         return document
-    if not _makes_zone(call, pod):
+    if not _has_zone_from_aggregates(call, pod):
         raise exception.Conflict(
-            f'Hosts of pod {pod.name} are in availability zone {zone} without any aggregate, and one of that zone '
-            'would keep servers off all others: leave its zone out.'
+            f'Hosts of pod {pod.name} are in availability zone {zone} without any aggregate. With an aggregate of '
+            'that zone, Nova would use no other hosts: leave out the zone.'
         )
-    return replaced(document, place, pod.record.pod_az_name)
+    return replaced(document, path, pod.record.pod_az_name)
 
 
-def _makes_zone(call: Call, pod: PodView) -> bool:
-    """Whether the zone of a pod is made by its aggregates, and not the one its hosts are in by default.
+def _has_zone_from_aggregates(call: Call, pod: PodView) -> bool:
+    """Whether aggregates put the pod's hosts in its zone. Otherwise it is the default zone of the hosts.
 
-    Of a zone that any aggregate names, Nova (``map_az_to_placement_aggregate``) takes hosts of such aggregates alone.
+    As soon as one aggregate names a zone, Nova (``map_az_to_placement_aggregate``) uses only hosts of aggregates that
+    name it.
     """
     found = call_pods(call, [pod], path=PATH, query=lambda pod: '')
     if pod not in found.documents:
-        return True  # what it says to the request itself is the answer
+        return True  # The request itself goes to the pod next, which then answers with its error.
     zones = [item.get(ZONE) for item in found.documents[pod].get('aggregates') or []]
     return pod.record.pod_az_name in zones
 
@@ -208,15 +225,18 @@ def create(call: Call) -> Answer:
     pod = pod or _pod_for(call, zone)
     document = _zone_down(call, replaced(document, ('aggregate', 'name'), name), ('aggregate', ZONE), pod)
     answer = send_to_pod(call, pod, f'Aggregate {name}', body=dump_json(document))
-    made = _made(answer)
-    if made is None:
+    bottom_id = _created_id(answer)
+    if bottom_id is None:
         return answer
-    _give_free_id(call, pod, made)
+    _assign_id(call, pod, bottom_id)
     return _answer_up(call, pod, answer)
 
 
 def _is_taken(call: Call, name: str) -> bool:
-    """Whether an aggregate has a name: of one cloud, they are unique. Who says the pod's name too may have it."""
+    """Whether an aggregate in any pod has the name. In one cloud names of aggregates are unique.
+
+    A name qualified with a pod is not checked: different pods may have aggregates of the same name.
+    """
     found = call_pods(call, pods_of(call), query=lambda pod: '')
     named = {item.get('name') for document in found.documents.values() for item in document.get('aggregates') or []}
     pods = call.runtime.registry.snapshot().pods
@@ -224,9 +244,9 @@ def _is_taken(call: Call, name: str) -> bool:
 
 
 def _pod_for(call: Call, zone: Any) -> PodView:
-    """The first pod that takes anything new, of the zone if it is one.
+    """Return the first pod that takes new resources; a pod of the zone if there is such a zone.
 
-    :raises ServiceUnavailable: there is none
+    :raises ServiceUnavailable: no pod takes new resources
     """
     pods = [pod for pod in pods_of(call) if pod.takes_new]
     if zone in call.runtime.registry.snapshot().zones:
@@ -236,39 +256,40 @@ def _pod_for(call: Call, zone: Any) -> PodView:
     return pods[0]
 
 
-def _made(answer: Answer) -> int | None:
+def _created_id(answer: Answer) -> int | None:
     number = json_body.at(answer.json, 'aggregate', 'id') if answer.is_ok else None
     return number if isinstance(number, int) else None
 
 
-def _give_free_id(call: Call, pod: PodView, bottom: int) -> None:
-    """See to it that a new aggregate has an id of its own.
+def _assign_id(call: Call, pod: PodView, bottom_id: int) -> None:
+    """Assign an unused id to a new aggregate, if the id of its pod and number is used by one that moved away.
 
-    Some databases give a number out again once its last owner is gone; one that moved keeps the id made of it.
+    Some databases use the number of a deleted row again. So after an aggregate moved away from the pod, a new one may
+    get its number there.
     """
-    top = bottom * STEP + pod.record.number
+    top = bottom_id * STEP + pod.record.number
     taken = routings.get(call.runtime.db, TYPE, str(top))
     if taken is None or not taken.is_live:
         return
-    # No pod has the number 0.
-    top = bottom * STEP
+    # No pod has the number 0, so no aggregate has such an id unless it was assigned here.
+    top = bottom_id * STEP
     while True:
         top += STEP**2
         known = routings.get(call.runtime.db, TYPE, str(top))
         if known is None or not known.is_live:
-            return _record(call, str(top), pod, bottom)
+            return _record(call, str(top), pod, bottom_id)
 
 
-def _record(call: Call, top: str, pod: PodView, bottom: int) -> None:
-    new = NewRouting(TYPE, top, pod.id, call.context.project_id or '', bottom_id=str(bottom))
+def _record(call: Call, top_id: str, pod: PodView, bottom_id: int) -> None:
+    new = NewRouting(TYPE, top_id, pod.id, call.context.project_id or '', bottom_id=str(bottom_id))
     routings.record(call.runtime.db, new)
 
 
 @dataclass(frozen=True)
-class OnAggregate:
+class ForwardAggregate:
     """Send the call to the pod of the aggregate.
 
-    :ivar zone_at: of the zone in the body; ``host_at``: of the host
+    :ivar zone_at: keys that lead to the zone in the body; ``host_at``: to the host
     """
 
     zone_at: tuple[str, ...] = ()
@@ -276,96 +297,103 @@ class OnAggregate:
 
     def __call__(self, call: Call) -> Answer:
         try:
-            itself = _pod_itself(call)
-            if itself is not None:
-                return self._on_pod(call, itself)
-            place = find(call)
+            whole_pod = _whole_pod(call)
+            if whole_pod is not None:
+                return self._on_whole_pod(call, whole_pod)
+            location = find(call)
         except exception.NotFound as error:
             return refusal_or_raise(call, PATH, error)
-        if place is None:
+        if location is None:
             return call_any_pod(call)
         document = call.json
         if self.zone_at:
-            document = _zone_down(call, document, self.zone_at, place.pod)
+            document = _zone_down(call, document, self.zone_at, location.pod)
         host = self._host(call)
         if host is not None:
             document = replaced(document, self.host_at, host[1])
-            if host[0].id != place.pod.id:
+            if host[0].id != location.pod.id:
                 if call.operation.action != 'add_host':
                     raise exception.NotFound(f'Aggregate {call.id} has no host {host[1]}.')
-                return self._follow(call, place, host[0], document)
+                return self._move(call, location, host[0], document)
         body = call.body if document is call.json else dump_json(document)
-        return self._send(call, place, body)
+        return self._send(call, location, body)
 
-    def _on_pod(self, call: Call, pod: PodView) -> Answer:
-        """What concerns a pod as a whole is the Admin API's."""
+    def _on_whole_pod(self, call: Call, pod: PodView) -> Answer:
+        """Show the aggregate of a whole pod; only the Admin API can change it."""
         if not call.context.may_see_all:
             return call_any_pod(call)
         if call.method != 'GET':
             raise exception.Conflict(
-                f'{PREFIX}{pod.name} stands for the pod {pod.name} and changes with it, through the Admin API.'
+                f'Aggregate {PREFIX}{pod.name} is the pod {pod.name} itself. Use the Admin API to change the pod.'
             )
         if pod.is_asked:
             _read_hosts(call, [pod])
         return Answer.of({'aggregate': of_pod(call, pod)}, headers=_version_headers(call))
 
-    def _send(self, call: Call, place: Place, body: bytes) -> Answer:
+    def _send(self, call: Call, location: Location, body: bytes) -> Answer:
         answer = send_to_pod(
-            call, place.pod, f'Aggregate {call.id}', path=path_with_id(call, str(place.bottom)), body=body
+            call, location.pod, f'Aggregate {call.id}', path=path_with_id(call, str(location.bottom_id)), body=body
         )
         if answer.status == 404 and b'ggregate' in answer.body:
             raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
-        if answer.is_ok and call.method == 'DELETE' and place.is_moved:
-            routings.mark_deleted(call.runtime.db, TYPE, place.top)
-        return _answer_up(call, place.pod, answer)
+        if answer.is_ok and call.method == 'DELETE' and location.is_moved:
+            routings.mark_deleted(call.runtime.db, TYPE, location.top_id)
+        return _answer_up(call, location.pod, answer)
 
     def _host(self, call: Call) -> tuple[PodView, str] | None:
         host = json_body.at(call.json, *self.host_at) if self.host_at else None
         return find_named(call, BY_HOST, host) if isinstance(host, str) else None
 
-    def _follow(self, call: Call, place: Place, pod: PodView, document: Any) -> Answer:
-        """Move an aggregate that has no host to the pod of its first.
+    def _move(self, call: Call, location: Location, pod: PodView, document: Any) -> Answer:
+        """Move an aggregate without hosts to the pod of the host that is to be added.
 
-        :raises Conflict: it has hosts, or a zone, where it is
+        A copy is created there and gets the host; then the original is deleted. If the host cannot be added, the copy
+        is deleted.
+
+        :param document: the request that adds the host
+        :raises Conflict: the aggregate has hosts in its pod, or has the zone of other pods
         """
         shown = send_to_pod(
-            call, place.pod, f'Aggregate {call.id}', path=f'{PATH}/{place.bottom}', method='GET', body=b''
+            call, location.pod, f'Aggregate {call.id}', path=f'{PATH}/{location.bottom_id}', method='GET', body=b''
         )
         if not shown.is_ok:
-            return self._send(call, place, dump_json(document))
+            return self._send(call, location, dump_json(document))
         aggregate = shown.json['aggregate']
-        zone = zone_up(aggregate.get(ZONE), names_of(call, place.pod))
+        zone = zone_up(aggregate.get(ZONE), names_of(call, location.pod))
         if aggregate['hosts'] or (zone in call.runtime.registry.snapshot().zones and zone != pod.zone):
             raise exception.Conflict(
-                f'Aggregate {call.id} is in pod {place.pod.name} and the host in pod {pod.name}; an aggregate has '
+                f'Aggregate {call.id} is in pod {location.pod.name} and the host in pod {pod.name}; an aggregate has '
                 'hosts of one pod only.'
             )
-        moved = self._copy(call, aggregate, zone, pod)
-        if isinstance(moved, Answer):
-            return moved
+        copy_id = self._copy(call, aggregate, zone, pod)
+        if isinstance(copy_id, Answer):
+            return copy_id
         answer = send_to_pod(
-            call, pod, f'Aggregate {call.id}', path=f'{PATH}/{moved}/action', body=dump_json(document)
+            call, pod, f'Aggregate {call.id}', path=f'{PATH}/{copy_id}/action', body=dump_json(document)
         )
         is_added = answer.is_ok
-        here, bottom = (place.pod, place.bottom) if is_added else (pod, moved)
-        send_to_pod(call, here, f'Aggregate {call.id}', path=f'{PATH}/{bottom}', method='DELETE', body=b'')
+        old_pod, old_id = (location.pod, location.bottom_id) if is_added else (pod, copy_id)
+        send_to_pod(call, old_pod, f'Aggregate {call.id}', path=f'{PATH}/{old_id}', method='DELETE', body=b'')
         if not is_added:
             return answer
-        if place.is_moved:
-            routings.mark_deleted(call.runtime.db, TYPE, place.top)
-        _record(call, place.top, pod, moved)
+        if location.is_moved:
+            routings.mark_deleted(call.runtime.db, TYPE, location.top_id)
+        _record(call, location.top_id, pod, copy_id)
         return _answer_up(call, pod, answer)
 
     def _copy(self, call: Call, aggregate: Item, zone: Any, pod: PodView) -> int | Answer:
-        """The same aggregate in another pod: its number, or the refusal."""
+        """Create a copy of an aggregate in another pod.
+
+        :returns: number of the copy; or the pod's answer if it refuses to create it
+        """
         body: Item = {'name': aggregate['name']}
         if zone and (zone != pod.zone or not pod.record.pod_az_name):
             body[ZONE] = zone
-        elif zone and _makes_zone(call, pod):
+        elif zone and _has_zone_from_aggregates(call, pod):
             body[ZONE] = pod.record.pod_az_name
         what = f'Aggregate {aggregate["name"]}'
         answer = send_to_pod(call, pod, what, path=PATH, method='POST', body=dump_json({'aggregate': body}))
-        number = _made(answer)
+        number = _created_id(answer)
         if number is None:
             return answer
         metadata = {key: value for key, value in (aggregate.get('metadata') or {}).items() if key != ZONE}
@@ -379,21 +407,21 @@ def _version_headers(call: Call) -> list[tuple[str, str]]:
     return response_headers(call.service, call.version) if call.version else []
 
 
-def _action(name: str, handler: OnAggregate) -> Operation:
+def _action(name: str, handler: ForwardAggregate) -> Operation:
     return Operation(f'aggregates.action.{name}', 'POST', PATH + '/{id}/action', handler, action=name)
 
 
-_PLAIN = OnAggregate()
+_PLAIN = ForwardAggregate()
 
 OPERATIONS = [
     Operation('aggregates.list', 'GET', PATH, list_aggregates),
     Operation('aggregates.create', 'POST', PATH, create),
     Operation('aggregates.show', 'GET', PATH + '/{id}', _PLAIN),
-    Operation('aggregates.update', 'PUT', PATH + '/{id}', OnAggregate(zone_at=('aggregate', ZONE))),
+    Operation('aggregates.update', 'PUT', PATH + '/{id}', ForwardAggregate(zone_at=('aggregate', ZONE))),
     Operation('aggregates.delete', 'DELETE', PATH + '/{id}', _PLAIN),
-    _action('add_host', OnAggregate(host_at=('add_host', 'host'))),
-    _action('remove_host', OnAggregate(host_at=('remove_host', 'host'))),
-    _action('set_metadata', OnAggregate(zone_at=('set_metadata', 'metadata', ZONE))),
+    _action('add_host', ForwardAggregate(host_at=('add_host', 'host'))),
+    _action('remove_host', ForwardAggregate(host_at=('remove_host', 'host'))),
+    _action('set_metadata', ForwardAggregate(zone_at=('set_metadata', 'metadata', ZONE))),
     Operation('aggregates.action', 'POST', PATH + '/{id}/action', _PLAIN),
     Operation('aggregates.cache_images', 'POST', PATH + '/{id}/images', _PLAIN, min_version=(2, 81)),
 ]

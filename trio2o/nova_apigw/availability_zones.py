@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Availability zones: the pods' zones by name; for admins with the hosts in them."""
+"""Availability zones: those of the pods. The detailed list, for admins, has the hosts of each zone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio2o.gateway.handlers.zones import ListZones
 from trio2o.gateway.translate import PodNames, zone_up
 from trio2o.web.operations import Operation
 
-#: Where Nova shows the services that are in no zone (``[DEFAULT] internal_service_availability_zone``).
+#: The zone that Nova shows for services that serve no zone (``[DEFAULT] internal_service_availability_zone``).
 INTERNAL = 'internal'
 
 
@@ -18,14 +18,15 @@ def _render(name: str, is_available: bool) -> dict[str, Any]:
     return {'zoneName': name, 'zoneState': {'available': is_available}, 'hosts': None}
 
 
-def rename(document: dict[str, Any], names: PodNames) -> None:
+def translate_zones(document: dict[str, Any], names: PodNames) -> None:
+    """Replace the pod's name of its zone by the one that tenants know, in place."""
     for zone in document['availabilityZoneInfo']:
         if zone['zoneName'] != INTERNAL:
             zone['zoneName'] = zone_up(zone['zoneName'], names)
 
 
 def join(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Zones of many pods by name: available if one is, with the hosts of all."""
+    """Merge the zones of several pods: a zone is available if it is in one of them, and has the hosts of all."""
     zones: dict[str, dict[str, Any]] = {}
     for document in documents:
         for zone in document['availabilityZoneInfo']:
@@ -39,5 +40,5 @@ def join(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 OPERATIONS = [
     Operation('availability_zones.list', 'GET', '/os-availability-zone', ListZones(_render)),
-    Operation('availability_zones.list_detail', 'GET', '/os-availability-zone/detail', Sum(join, rename)),
+    Operation('availability_zones.list_detail', 'GET', '/os-availability-zone/detail', Sum(join, translate_zones)),
 ]

@@ -1,101 +1,116 @@
 # SPDX-License-Identifier: Apache-2.0
-"""split_batch: a list in the body, each item about a resource of its own; each pod gets its part."""
+"""Server external events: what Neutron and Cinder report about servers.
+
+One request holds events of many servers. Each pod gets the events of its own servers, and the answer lists the
+events in the order of the request. An event of a server without a routing goes to every pod: it may arrive before
+the create of the server is answered.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 from trio2o.concurrency import Deadline
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import names_of, send
-from trio2o.gateway.translate import answer_up
-from trio2o.pods.fanout import ask_all
+from trio2o.gateway.call_pods import PodAnswers, call_pods, pods_of
 from trio2o.pods.registry import PodView
-from trio2o.resources import Resource
+from trio2o.resources import SERVER, Item
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.microversion import response_headers
+from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
 
-#: Best answer first when several pods speak of one item.
-_RANK = {200: 0, 422: 1, 400: 2, 404: 3}
+#: Codes of an event, best first: if several pods got it, the best of their codes counts.
+_CODES = (200, 422, 400, 404)
+#: Of a whole request that a pod refuses as wrong or forbidden: other pods would refuse it for the same reason.
+_REFUSED = (400, 401, 403)
+
+#: Pod -> indexes of its events in the request.
+_Shares = dict[PodView, list[int]]
 
 
-@dataclass(frozen=True)
-class SplitEvents:
-    """``POST /os-server-external-events``: each pod gets the events of its servers.
+def create_events(call: Call) -> Answer:
+    """Send each pod the events of its servers.
 
-    An event whose server no routing knows goes to every pod: it may have come before the create's own answer.
+    :returns: 200 if every event has the code 200, else 207; or the answer of a pod that refuses the request
     """
-
-    server: Resource
-
-    def __call__(self, call: Call) -> Answer:
-        events = call.json.get('events') if isinstance(call.json, dict) else None
-        if not isinstance(events, list) or not events or not all(_is_event(event) for event in events):
-            return call_any_pod(call)
-        pods = call.runtime.registry.snapshot().asked(call.service.service_type)
-        wanted = self._share(call, events, pods)
-        if not wanted:
-            return call_any_pod(call)
-        deadline = Deadline(call.runtime.conf.pods.read_timeout)
-
-        def ask(pod: PodView) -> Answer:
-            body = call.with_body({**call.json, 'events': [events[index] for index in wanted[pod]]}).body
-            answer = send(call, pod, body=body, timeout=deadline.remaining())
-            return answer_up(answer, names_of(call, pod), None)
-
-        results = ask_all(call.runtime.executor, list(wanted), ask, deadline)
-        refusal = next(
-            (answer for answer in results.values() if isinstance(answer, Answer) and answer.status in (400, 401, 403)),
-            None,
-        )
-        if refusal is not None:
-            return refusal
-        outcome = self._outcome(events, wanted, results)
-        is_all_well = all(event['code'] == 200 for event in outcome)
-        headers = response_headers(call.service, call.version) if call.version else []
-        return Answer.of({'events': outcome}, 200 if is_all_well else 207, headers)
-
-    def _share(self, call: Call, events: list[Any], pods: list[PodView]) -> dict[PodView, list[int]]:
-        wanted: dict[PodView, list[int]] = defaultdict(list)
-        for index, event in enumerate(events):
-            route = call.runtime.locator.look_up(self.server.type, event['server_uuid'])
-            for pod in pods if route is None else [route.pod]:
-                if pod.is_asked:
-                    wanted[pod].append(index)
-        return dict(wanted)
-
-    def _outcome(
-        self, events: list[Any], wanted: dict[PodView, list[int]], results: dict[PodView, Any]
-    ) -> list[dict[str, Any]]:
-        """Each event with the best code any pod gave it."""
-        codes: dict[int, dict[str, Any]] = {}
-        for pod, answer in results.items():
-            document = answer.json if isinstance(answer, Answer) else None
-            told = document.get('events') if isinstance(document, dict) else None
-            if not isinstance(told, list) or len(told) != len(wanted[pod]) or not all(map(_has_code, told)):
-                LOG.warning('events to pod %s: %s', pod.name, getattr(answer, 'reason', 'no list of events'))
-                # Older releases answer 404 for the whole list when they know none of the servers.
-                code = 404 if isinstance(answer, Answer) and answer.status == 404 else 422
-                told = [{**events[index], 'code': code, 'status': 'failed'} for index in wanted[pod]]
-            for index, event in zip(wanted[pod], told, strict=True):
-                known = codes.get(index)
-                if known is None or _rank(event) < _rank(known):
-                    codes[index] = event
-        return [codes.get(index, {**event, 'code': 404, 'status': 'failed'}) for index, event in enumerate(events)]
+    events = call.json.get('events') if isinstance(call.json, dict) else None
+    if not isinstance(events, list) or not events or not all(_has_server(event) for event in events):
+        return call_any_pod(call)
+    shares = _shares(call, events)
+    if not shares:
+        return call_any_pod(call)
+    deadline = Deadline(call.runtime.conf.pods.read_timeout)
+    answers = call_pods(
+        call, shares, method='POST', body=lambda pod: _body(call, events, shares[pod]), deadline=deadline
+    )
+    for answer in answers.refusals.values():
+        if answer.status in _REFUSED:
+            return answer
+    results = _merge(events, shares, answers)
+    status = 200 if all(event['code'] == 200 for event in results) else 207
+    headers = response_headers(call.service, call.version) if call.version else []
+    return Answer.of({'events': results}, status, headers)
 
 
-def _is_event(event: Any) -> bool:
+def _has_server(event: Any) -> bool:
     return isinstance(event, dict) and isinstance(event.get('server_uuid'), str)
 
 
-def _has_code(event: Any) -> bool:
-    return isinstance(event, dict) and isinstance(event.get('code'), int)
+def _shares(call: Call, events: list[Item]) -> _Shares:
+    shares: _Shares = defaultdict(list)
+    pods = pods_of(call)
+    for index, event in enumerate(events):
+        route = call.runtime.locator.look_up(SERVER.type, event['server_uuid'])
+        for pod in pods if route is None else [route.pod]:
+            if pod.is_asked:
+                shares[pod].append(index)
+    return shares
 
 
-def _rank(event: dict[str, Any]) -> int:
-    return _RANK.get(event.get('code', 422), 2)
+def _body(call: Call, events: list[Item], indexes: list[int]) -> bytes:
+    return call.with_body({**call.json, 'events': [events[index] for index in indexes]}).body
+
+
+def _merge(events: list[Item], shares: _Shares, answers: PodAnswers) -> list[Item]:
+    """Return each event with the best code that a pod gave it."""
+    best: dict[int, Item] = {}
+    for pod, indexes in shares.items():
+        results = _results(pod, answers, len(indexes))
+        if results is None:
+            # Older releases of Nova answer 404 for the whole request if they know none of the servers.
+            code = 404 if pod in answers.refusals and answers.refusals[pod].status == 404 else 422
+            results = [_failed(events[index], code) for index in indexes]
+        for index, event in zip(indexes, results, strict=True):
+            if index not in best or _rank(event) < _rank(best[index]):
+                best[index] = event
+    return [best.get(index, _failed(event, 404)) for index, event in enumerate(events)]
+
+
+def _results(pod: PodView, answers: PodAnswers, count: int) -> list[Item] | None:
+    """Return a pod's events with their codes; None if its answer does not have them."""
+    events = json_body.at(answers.documents.get(pod), 'events')
+    results = json_body.objects(events)
+    if results == events and len(results) == count and all(isinstance(event.get('code'), int) for event in results):
+        return results
+    if pod in answers.documents:
+        LOG.warning('Pod %s did not return the server external events it was sent', pod.name)
+    return None
+
+
+def _failed(event: Item, code: int) -> Item:
+    return {**event, 'code': code, 'status': 'failed'}
+
+
+def _rank(event: Item) -> int:
+    code = event.get('code')
+    return _CODES.index(code if code in _CODES else 400)
+
+
+OPERATIONS = [
+    Operation('server_external_events.create', 'POST', '/os-server-external-events', create_events),
+]

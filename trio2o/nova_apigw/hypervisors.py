@@ -19,13 +19,16 @@ from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
 
-def rename(item: Item, names: PodNames) -> None:
-    """Services that serve no zone are in none of the pod's either."""
+def translate_zone(item: Item, names: PodNames) -> None:
+    """Replace the pod's name of its zone by the one that tenants know, in place.
+
+    The zone of services that serve no zone is the same on both sides.
+    """
     if item.get('zone') != INTERNAL:
         item['zone'] = zone_up(item.get('zone'), names)
 
 
-HOST = AdminResource('Host', 'host', 'hosts', 'Compute host {id} could not be found.', rename=rename)
+HOST = AdminResource('Host', 'host', 'hosts', 'Compute host {id} could not be found.', rename=translate_zone)
 HYPERVISOR = AdminResource(
     'Hypervisor',
     'hypervisor',
@@ -35,15 +38,15 @@ HYPERVISOR = AdminResource(
     uuids_from=(2, 53),
 )
 SERVICE = AdminResource(
-    'Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=rename
+    'Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=translate_zone
 )
 
-#: Hosts are known by the services on them.
+#: A host is found by the services on it.
 BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
 BY_NODE = NameSource('Hypervisor', '/os-hypervisors', 'hypervisors', 'hypervisor_hostname', lambda name: [])
 
 COMPUTE = 'nova-compute'
-#: From here on what cannot be reached is listed, with what is known of it.
+#: Since this version lists contain partial records of what is in a pod that does not answer, as of a down cell.
 UNKNOWN_FROM = (2, 69)
 
 
@@ -97,7 +100,7 @@ _HYPERVISOR = ForwardById(HYPERVISOR, '/os-hypervisors')
 _PATTERN = AdminList(HYPERVISOR)
 
 _HOST = ForwardByName(HOST, BY_HOST)
-#: GETs by which a host changes.
+#: These GETs change the state of a host, so they are not sent twice.
 _POWER = ForwardByName(HOST, BY_HOST, is_repeated=False)
 _SERVICE = ForwardById(SERVICE, '/os-services', is_shown=False)
 _SERVICE_BY_HOST = ForwardByName(SERVICE, BY_HOST, ('host',))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What services of a cloud ask each other: snapshots of volumes in use, and who holds a console."""
+"""APIs for other services: Cinder's snapshots of attached volumes, and console tokens for console proxies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from trio2o.web.operations import Operation
 
 @dataclass(frozen=True)
 class ForwardToVolume:
-    """Send the call to the pod of a volume that it names elsewhere than in the path."""
+    """Send the call to the pod of the volume that its body or its query names.
+
+    :ivar volume_of: reads the id of the volume
+    """
 
     volume_of: Callable[[Call], Any]
 
@@ -35,12 +38,12 @@ class ForwardToVolume:
         return send_to_route(call, route, VOLUME)
 
 
-def in_body(call: Call) -> Any:
+def volume_in_body(call: Call) -> Any:
     return json_body.at(call.json, 'snapshot', 'volume_id')
 
 
-def in_query(call: Call) -> Any:
-    """``delete_info`` is a JSON document in the query."""
+def volume_in_query(call: Call) -> Any:
+    """Read the volume in ``delete_info``, a query parameter whose value is JSON."""
     text = next((value for name, value in call.query if name == 'delete_info'), '')
     try:
         document = json.loads(text)
@@ -52,13 +55,13 @@ def in_query(call: Call) -> Any:
 _PATH = '/os-assisted-volume-snapshots'
 
 OPERATIONS = [
-    Operation('assisted_volume_snapshots.create', 'POST', _PATH, ForwardToVolume(in_body)),
-    Operation('assisted_volume_snapshots.delete', 'DELETE', _PATH + '/{id}', ForwardToVolume(in_query)),
+    Operation('assisted_volume_snapshots.create', 'POST', _PATH, ForwardToVolume(volume_in_body)),
+    Operation('assisted_volume_snapshots.delete', 'DELETE', _PATH + '/{id}', ForwardToVolume(volume_in_query)),
     Operation(
         'console_auth_tokens.show',
         'GET',
         '/os-console-auth-tokens/{id}',
-        # A token is in no routing: only who gave it knows it.
+        # Console tokens have no routing: only the pod that issued a token knows it.
         ForwardToHolder('Token not found'),
     ),
 ]

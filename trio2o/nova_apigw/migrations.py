@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Migrations: of all pods for admins, and of one server; either way with the same ids."""
+"""Migrations of all pods, for admins, and migrations of one server. Both show a migration under the same id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trio2o.web.operations import Operation
 
 
 class MigrationKind(AdminResource):
-    """Its links end with its number."""
+    """Migrations, whose links end with their id."""
 
     def up(self, item: Item, pod: PodView, names: PodNames) -> None:
         for link in item.get('links') or []:
@@ -36,7 +36,7 @@ MIGRATION = MigrationKind('Migration', 'migration', 'migrations', 'Migration {id
 
 @dataclass(frozen=True)
 class ForwardMigration:
-    """Send the call to the pod of the server, whose migrations have the pod's numbers there."""
+    """Send the call to the pod of the server, and translate ids of migrations into numbers of that pod and back."""
 
     def __call__(self, call: Call) -> Answer:
         route = call.runtime.locator.find(call, SERVER, call.id)
@@ -45,7 +45,7 @@ class ForwardMigration:
             found = bottom_number(call, migration_id)
             if found is None or found[0].id != route.pod.id:
                 raise exception.NotFound(f'Migration {migration_id} not found for instance {call.id}')
-            call = _with_number(call, migration_id, found[1])
+            call = _with_migration_id(call, migration_id, found[1])
         answer = send_to_route(call, route, SERVER)
         document = answer.json if answer.is_ok else None
         if not isinstance(document, dict):
@@ -56,8 +56,8 @@ class ForwardMigration:
         return replace(answer, body=dump_json(document))
 
 
-def _with_number(call: Call, top: str, bottom: int) -> Call:
-    path = '/'.join(str(bottom) if segment == top else segment for segment in call.path.split('/'))
+def _with_migration_id(call: Call, top_id: str, bottom_id: int) -> Call:
+    path = '/'.join(str(bottom_id) if segment == top_id else segment for segment in call.path.split('/'))
     return replace(call, path=path)
 
 

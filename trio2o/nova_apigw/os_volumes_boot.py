@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``os-volumes_boot``: servers under another path, up to 2.102, with some of their actions."""
+"""``os-volumes_boot``: another path for servers, up to 2.102.
+
+It has only the actions that Nova's own controller of servers defines.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proxy APIs of Nova's early versions: images, networks, volumes and the like, which other services hold.
+"""Proxy APIs: early versions of Nova pass these requests on to Glance, Neutron, Cinder and Ironic.
 
-Images, networks and their parts are the same for all pods that share a Glance and a Neutron, so any pod can serve
-them. For pods that share neither, an id is looked for in one pod after another. Volumes and snapshots are in the pods
-that their routings name.
+Pods that share Glance and Neutron have the same images and networks, so any pod can answer. Other pods are asked one
+after another for what the path names. Requests about volumes and snapshots go to the pod that their routing names.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ LAST_IMAGE_METADATA = (2, 38)
 
 @dataclass(frozen=True)
 class ForwardUntilFound:
-    """Send the call to one pod, and to the next if that does not have what the path names."""
+    """Send the call to one pod after another, until one has what the path names."""
 
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""APIs that Nova has removed at every version: answered like Nova does, without calling a pod."""
+"""Removed APIs: the gateway answers as Nova does at every version, mostly 410, without asking a pod."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _MESSAGES = {
 
 
 @dataclass(frozen=True)
-class Gone:
-    """Answer that an API is gone."""
+class Removed:
+    """Answer that the API was removed.
+
+    :ivar status: what Nova answers
+    """
 
     status: int = 410
 
@@ -28,7 +31,7 @@ class Gone:
         return faults.fault(self.status, _MESSAGES[self.status], headers)
 
 
-GONE = Gone()
+_REMOVED = Removed()
 
 _ROWS = (
     ('agents.list', 'GET', '/os-agents'),
@@ -89,13 +92,13 @@ _ACTIONS = (
 )
 
 OPERATIONS = [
-    *(Operation(name, method, path, GONE) for name, method, path in _ROWS),
+    *(Operation(name, method, path, _REMOVED) for name, method, path in _ROWS),
     *(
-        Operation(f'{noun}.action.{key}', 'POST', path, GONE, action=key)
+        Operation(f'{noun}.action.{key}', 'POST', path, _REMOVED, action=key)
         for noun, path, keys in _ACTIONS
         for key in keys
     ),
-    # An unknown action is refused by a pod in Nova's words.
+    # A pod refuses unknown actions in Nova's words.
     *(
         Operation(f'{noun}.action', 'POST', path, ForwardToAny())
         for noun, path, _keys in _ACTIONS
@@ -105,7 +108,7 @@ OPERATIONS = [
         'servers.action.os-getRDPConsole',
         'POST',
         '/servers/{id}/action',
-        Gone(400),
+        Removed(400),
         action='os-getRDPConsole',
         max_version=(2, 5),
     ),

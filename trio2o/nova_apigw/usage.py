@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What servers used over a time, by project, and the log of the audits of it."""
+"""Usage of projects over a period, and the log of usage audits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from trio2o.web.call import Answer, Call
 from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
 
-#: From here on a page is so many servers, whatever projects they are of.
+#: Since this version the list has pages of servers, regardless of their projects.
 _PAGED_FROM = (2, 40)
 _PAGE = 1000
 
-#: Total of a project -> what each server adds to it.
+#: Total of a project -> the share of one server.
 _TOTALS = {
     'total_hours': lambda server: server['hours'],
     'total_memory_mb_usage': lambda server: server['memory_mb'] * server['hours'],
@@ -36,9 +36,11 @@ _TOTALS = {
 
 @dataclass(frozen=True)
 class TenantUsage:
-    """The usage of all projects, or of one.
+    """Show the usage of all projects, or of the project in the path.
 
-    :ivar is_of_one: whether it is of the project in the path
+    All pods are asked for the servers of each project, and the totals are computed from the servers.
+
+    :ivar is_of_one: whether the path names a project
     """
 
     is_of_one: bool
@@ -109,7 +111,10 @@ def _periods(cursors: list[PodCursor]) -> dict[str, Item]:
 
 
 def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
-    """The same period for every pod, though they look at their clocks at different moments."""
+    """Return the query for the pods.
+
+    It names a period: pods that each took the present as its end would answer for slightly different periods.
+    """
     names = {'limit', 'marker', 'detailed'} if has_pages or not is_of_one else {'detailed'}
     rows = [row for row in call.query if row[0] not in names]
     given = {name for name, _value in rows}
@@ -117,7 +122,7 @@ def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
     if 'end' not in given:
         rows.append(('end', now.isoformat(timespec='microseconds')))
     if 'start' not in given:
-        # Nova takes the present for both; the start is the earlier of the two.
+        # Nova's default for both is the present; the start is taken a moment before the end.
         start = now if 'end' in given else now - timedelta(microseconds=1)
         rows.append(('start', start.isoformat(timespec='microseconds')))
     if not is_of_one:
@@ -128,7 +133,10 @@ def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
 
 
 def _page(servers: list[Item], marker: str | None, most: int) -> list[Item]:
-    """:raises BadRequest: no server in the period is the marker"""
+    """Return the servers after the marker.
+
+    :raises BadRequest: the marker is not a server of the period
+    """
     if marker is not None:
         at = next((i for i, server in enumerate(servers) if server['instance_id'] == marker), None)
         if at is None:
@@ -138,7 +146,7 @@ def _page(servers: list[Item], marker: str | None, most: int) -> list[Item]:
 
 
 def _by_project(servers: list[Item], periods: dict[str, Item], is_detailed: bool) -> list[Item]:
-    """Usages of projects made of those of their servers, as Nova makes them."""
+    """Compute the usage of each project from that of its servers, as Nova does."""
     found: dict[str, Item] = {}
     for server in servers:
         project = server['tenant_id']
@@ -160,7 +168,7 @@ def _by_project(servers: list[Item], periods: dict[str, Item], is_detailed: bool
 
 
 def join_audits(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """The logs of many pods as one; the period is the same where they audit by the same rule."""
+    """Merge the logs of several pods. The period is that of the first: pods should audit the same periods."""
     logs = [next(iter(document.values())) for document in documents]
     key = next(iter(documents[0]))
     total: dict[str, Any] = {}

@@ -81,6 +81,6 @@ def _without_copies(db: Database, pod_id: str, resource: Resource, page: list[It
     yet, so any of them may be the copy.
     """
     # Read in this order: a copy that is finished between the two queries has a recorded id by the second.
-    busy = server_group_copies.being_made(db, resource.type, pod_id, utcnow())
-    known = server_group_copies.top_ids(db, resource.type, pod_id, [item['id'] for item in page])
+    busy = server_group_copies.projects_making_copies(db, pod_id, utcnow())
+    known = server_group_copies.find_copies(db, pod_id, [item['id'] for item in page])
     return [item for item in page if item['id'] not in known and resource.owner_of(item, '') not in busy]

@@ -1,83 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many members something may have that stands in several pods, counted over all of them.
+"""Enforce ``server_group_members`` over all pods.
 
-Who makes members claims them first, and then counts those there are; so of any number that race, each counts the
-ones before it, as members or as claimed, and none gets in beyond the limit. One that was claimed and made in the
-same moment may be counted twice: who is refused while others are at it tries again.
+A create of servers first claims its new members and then counts the existing ones. Of several creates that race,
+each counts the members of the ones before it, as claimed or as existing, so together they never exceed the limit. A
+server that is created between the claim and the count may be counted twice. So a create that is refused while others
+are claiming tries again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
 from trio2o.quota.amounts import UNLIMITED
-from trio2o.quota.claims import Claim, ClaimRequest, Quota
+from trio2o.quota.claims import Claim, ClaimRequest
 from trio2o.web.call import Call
 
-#: How long those that are about to become members are waited for.
+LIMIT = 'server_group_members'
+#: How long to wait for other requests that are claiming members.
 _WAIT_SECONDS = 10.0
-_LOOK_AGAIN_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class MemberLimit:
+@contextmanager
+def claimed(call: Call, group: ServerGroupCopies, count: int) -> Iterator[None]:
+    """Hold a claim on members of a group while servers of the group are created.
+
+    :param count: number of new servers
+    :raises Forbidden: the group would have too many members
     """
-    :ivar name: of the limit, among those of the quota; of a user, if he has one
-    :ivar joining: how many members a body makes
-    :ivar refusal: text of the 403
-    """
+    limits = call.runtime.quota.driver.limits(call.context.project_id or '', call.context.user_id or '')
+    limit = limits.get(LIMIT, UNLIMITED)
+    if limit < 0:
+        yield
+        return
+    claim = _claim(call, group, count, limit)
+    is_outcome_known = True
+    try:
+        yield
+    except exception.PodNoAnswer:
+        # The servers may exist a moment later: the claim stays until it expires.
+        is_outcome_known = False
+        raise
+    finally:
+        if is_outcome_known:
+            call.runtime.quota.give_back(claim)
 
-    name: str
-    joining: Callable[[Any], int]
-    refusal: str
 
-    @contextmanager
-    def kept(self, call: Call, document: Any, owner: str, top_id: str, count: Callable[[], int]) -> Iterator[None]:
-        """For as long as members are made.
-
-        :param owner: project of what they become members of
-        :param count: tells how many there are
-        :raises Forbidden: there would be too many
-        """
-        quota: Quota = call.runtime.quota
-        limits = quota.driver.limits(call.context.project_id or '', call.context.user_id or '')
-        limit = limits.get(self.name, UNLIMITED)
-        if limit < 0:
-            yield
-            return
-        amounts = {f'{self.name}:{top_id}': self.joining(document)}
-        asked = ClaimRequest(owner, '', amounts, request_id=call.context.request_id or '')
-        claim = self._claimed(quota, asked, limit, count)
-        is_known = True
+def _claim(call: Call, group: ServerGroupCopies, count: int, limit: int) -> Claim:
+    quota = call.runtime.quota
+    amounts = {f'{LIMIT}:{group.id}': count}
+    request = ClaimRequest(group.original.project_id, '', amounts, request_id=call.context.request_id or '')
+    deadline = Deadline(_WAIT_SECONDS)
+    while count <= limit:
+        claim, total_claimed = quota.queue(request)
+        is_within_limit = False
         try:
-            yield
-        except exception.PodNoAnswer:
-            is_known = False  # they may be there a moment later
-            raise
+            is_within_limit = group.count_members() + total_claimed <= limit
         finally:
-            if is_known:
+            if not is_within_limit:
                 quota.give_back(claim)
-
-    def _claimed(self, quota: Quota, asked: ClaimRequest, limit: int, count: Callable[[], int]) -> Claim:
-        (mine,) = asked.amounts.values()
-        deadline = Deadline(_WAIT_SECONDS)
-        while mine <= limit:
-            claim, claimed = quota.queue(asked)
-            is_room = False
-            try:
-                is_room = count() + claimed <= limit
-            finally:
-                if not is_room:
-                    quota.give_back(claim)
-            if is_room:
-                return claim
-            if claimed <= mine or deadline.is_over():
-                break
-            time.sleep(_LOOK_AGAIN_SECONDS)
-        raise exception.Forbidden(self.refusal)
+        if is_within_limit:
+            return claim
+        if total_claimed <= count or deadline.is_over():
+            break
+        time.sleep(_POLL_SECONDS)
+    raise exception.Forbidden('Quota exceeded, too many servers in group')

@@ -16,7 +16,7 @@ from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames
 from trio2o.nova_apigw.hypervisors import BY_HOST, BY_NODE
 from trio2o.nova_apigw.quota_errors import over_quota_error
-from trio2o.nova_apigw.server_groups.limits import TWINNED
+from trio2o.nova_apigw.server_groups.hint import group_prepared_in, pod_of_group
 from trio2o.nova_apigw.servers import reschedule
 from trio2o.nova_apigw.servers.requested import block_devices, requested_servers
 from trio2o.pods.registry import PodView
@@ -38,7 +38,7 @@ class CreateServer(Create):
     def resolve(self, creation: Creation) -> NamedPod | None:
         """Find the pod of a server group, of images that are made of snapshots, and of hosts that an admin names."""
         call, server = creation.call, creation.inner
-        found = TWINNED.pod_for(call, creation.document)
+        found = pod_of_group(creation)
         of_devices = [each.get('uuid') for each in block_devices(server) if each.get('source_type') == 'image']
         for image_id in (server.get('imageRef'), *of_devices):
             found = _agreed(call.runtime.image_snapshots.pod_of(call, image_id), found)
@@ -108,7 +108,7 @@ class CreateServer(Create):
 
     def prepared_in(self, creation: Creation, pod: PodView, names: PodNames) -> AbstractContextManager[PodNames]:
         """Keep the server group of a hint in the pod, and its members within their limit."""
-        return TWINNED.prepared_in(creation.call, creation.document, pod, names)
+        return group_prepared_in(creation, pod, names)
 
     def batch_query(self, creation: Creation, answer: Answer) -> str | None:
         reservation = json_body.at(answer.json, 'reservation_id')

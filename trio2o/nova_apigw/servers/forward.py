@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trio2o.gateway.handlers.forward import Forward
-from trio2o.nova_apigw.server_groups.limits import TWINNED
+from trio2o.nova_apigw.server_groups import copies
 from trio2o.nova_apigw.servers.unknown import unknown_server
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Resource
@@ -30,9 +30,9 @@ class ForwardServer(Forward):
         """Give the groups of a server the ids that tenants know."""
         if not _GROUPS.search(answer.body):
             return answer
-        group_ids = json_body.at(answer.json, 'server', 'server_groups')
+        bottom_ids = [str(bottom_id) for bottom_id in json_body.at(answer.json, 'server', 'server_groups') or []]
         body = answer.body
-        for bottom_id, top_id in TWINNED.ids_up(call, pod, [str(group_id) for group_id in group_ids or []]).items():
+        for bottom_id, top_id in copies.group_ids(call, pod, bottom_ids).items():
             body = body.replace(bottom_id.encode(), top_id.encode())
         return replace(answer, body=body)
 

@@ -292,7 +292,6 @@ def upgrade() -> None:
     _create(
         'server_group_copies',
         sa.Column('id', BIG_ID, nullable=False, autoincrement=True),
-        sa.Column('resource_type', sa.String(32), nullable=False),
         sa.Column('top_id', sa.String(64), nullable=False),
         sa.Column('pod_id', sa.String(36), nullable=False),
         sa.Column('project_id', sa.String(64), nullable=False),
@@ -305,8 +304,6 @@ def upgrade() -> None:
         sa.Column('created_at', TIME, nullable=False),
         sa.ForeignKeyConstraint(['pod_id'], ['pods.pod_id']),
         sa.PrimaryKeyConstraint('id'),
-        sa.UniqueConstraint(
-            'top_id', 'resource_type', 'pod_id', name='uniq_server_group_copies0top_id0resource_type0pod_id'
-        ),
+        sa.UniqueConstraint('top_id', 'pod_id', name='uniq_server_group_copies0top_id0pod_id'),
     )
     op.create_index('ix_server_group_copies_pod_id_bottom_id', 'server_group_copies', ['pod_id', 'bottom_id'])

@@ -151,12 +151,12 @@ class TestZoneNames(InfraTest):
         body = {'aggregate': {'name': 'made-here', 'availability_zone': 'nova'}}
         self.assertEqual(200, self.cloud.direct(pod, 'nova').post('/os-aggregates', body, as_='admin').status)
 
-    def test_a_zone_hosts_are_in_by_default_is_closed_by_no_aggregate(self):
+    def test_default_zone_of_hosts_is_refused_for_aggregate(self):
         """Of a zone that an aggregate names, Nova takes hosts of such aggregates alone: this has none."""
         asked = {'aggregate': {'name': 'fast', 'availability_zone': 'az2'}}
         answer = self.admin('POST', '/os-aggregates', asked)
         self.assertEqual(409, answer.status)
-        self.assertIn('leave its zone out', answer.json['conflictingRequest']['message'])
+        self.assertIn('leave out the zone', answer.json['conflictingRequest']['message'])
         self.assertEqual({}, self.cloud.pod('PodB').nova.aggregates)
         made = self.admin('POST', '/os-aggregates', {'aggregate': {'name': 'PodB@fast'}})['aggregate']
         for method, path, body in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server groups with servers in any zone: made in one pod, with twins where servers are."""
+"""Server groups: created in one pod, with copies in the other pods that have servers of the group."""
 
 from concurrent import futures
 
@@ -44,7 +44,7 @@ class GroupsTest(InfraTest):
 
 
 class TestServersInAnyZone(GroupsTest):
-    def test_members_in_all_pods(self):
+    def test_group_shows_members_of_all_pods(self):
         group = self.make(rules={'max_server_per_host': 2})
         first, second = self.booted(group['id'], 'az1'), self.booted(group['id'], 'az2')
         third = self.booted(group['id'], 'az2')
@@ -57,27 +57,27 @@ class TestServersInAnyZone(GroupsTest):
             (['anti-affinity'], [first, second, third], {'id', 'name', 'policies', 'metadata', 'members'}),
             (older['policies'], older['members'], set(older)),
         )
-        (twin,) = self.groups_in('Pod2')
+        (copy,) = self.groups_in('Pod2')
         self.assertEqual(
             (group['name'], group['policy'], group['rules'], group['project_id'], [second, third]),
-            (twin['name'], twin['policy'], twin['rules'], twin['project_id'], twin['members']),
+            (copy['name'], copy['policy'], copy['rules'], copy['project_id'], copy['members']),
         )
 
-    def test_a_twin_is_no_group_by_its_own_id(self):
+    def test_copy_named_in_hint_is_refused_as_unknown_group(self):
         group = self.make()
         self.booted(group['id'], 'az2')
-        (twin,) = self.groups_in('Pod2')
+        (copy,) = self.groups_in('Pod2')
         for zone in ('az1', 'az2', None):
-            answer = self.boot(twin['id'], zone)
-            self.assertEqual((400, f'Instance group {twin["id"]} could not be found.'), (answer.status, answer.fault))
-        self.assertEqual(404, self.nova.delete(f'/os-server-groups/{twin["id"]}').status)
-        self.assertEqual([twin], self.groups_in('Pod2'))
+            answer = self.boot(copy['id'], zone)
+            self.assertEqual((400, f'Instance group {copy["id"]} could not be found.'), (answer.status, answer.fault))
+        self.assertEqual(404, self.nova.delete(f'/os-server-groups/{copy["id"]}').status)
+        self.assertEqual([copy], self.groups_in('Pod2'))
 
-    def test_servers_name_the_group_by_its_id(self):
+    def test_server_shows_id_of_group_instead_of_copy(self):
         group = self.make()
         server_id = self.booted(group['id'], 'az2')
-        (twin,) = self.groups_in('Pod2')
-        self.assertNotEqual(group['id'], twin['id'])
+        (copy,) = self.groups_in('Pod2')
+        self.assertNotEqual(group['id'], copy['id'])
         path = f'/servers/{server_id}'
         answers = [
             self.nova.get(path, version='2.71'),
@@ -86,39 +86,39 @@ class TestServersInAnyZone(GroupsTest):
         ]
         for answer in answers:
             self.assertEqual([group['id']], answer['server']['server_groups'], answer.text)
-            self.assertNotIn(twin['id'], answer.text)
+            self.assertNotIn(copy['id'], answer.text)
         (sent,) = [request for request in self.seen('Pod2', method='POST') if request.path.endswith('/servers')]
-        self.assertIn(twin['id'].encode(), sent.body)
+        self.assertIn(copy['id'].encode(), sent.body)
 
-    def test_a_twin_is_nobody_elses_business(self):
+    def test_copy_is_neither_shown_listed_nor_deleted_by_its_own_id(self):
         group = self.make()
         self.booted(group['id'], 'az2')
-        (twin,) = self.groups_in('Pod2')
+        (copy,) = self.groups_in('Pod2')
         for method in ('GET', 'DELETE'):
-            answer = self.nova.request(method, f'/os-server-groups/{twin["id"]}')
-            message = f'Instance group {twin["id"]} could not be found.'
+            answer = self.nova.request(method, f'/os-server-groups/{copy["id"]}')
+            message = f'Instance group {copy["id"]} could not be found.'
             self.assertEqual((404, message), (answer.status, answer.fault))
-        self.assertEqual([twin['id']], ids(self.groups_in('Pod2')))
-        self.assertIsNone(self.pod_of('server_group', twin['id']))
+        self.assertEqual([copy['id']], ids(self.groups_in('Pod2')))
+        self.assertIsNone(self.pod_of('server_group', copy['id']))
         self.assertEqual([group['id']], ids(self.list()))
         self.assertEqual([], self.list('?offset=1'))
 
-    def test_deleted_with_its_twins(self):
+    def test_deleting_group_deletes_copies(self):
         group = self.make()
         self.booted(group['id'], 'az2')
         self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
         self.assertEqual(([], []), (self.groups_in('Pod1'), self.groups_in('Pod2')))
-        self.assertEqual([], server_group_copies.of(self.cloud.runtime.db, 'server_group', group['id']))
+        self.assertEqual([], server_group_copies.list_for_group(self.cloud.runtime.db, group['id']))
         answer = self.boot(group['id'], 'az2')
         self.assertEqual((400, f'Instance group {group["id"]} could not be found.'), (answer.status, answer.fault))
 
-    def test_made_behind_our_back(self):
+    def test_group_created_directly_in_pod_gets_copy(self):
         body = {'server_group': {'name': 'there', 'policies': ['anti-affinity']}}
         group = self.cloud.direct('Pod2').post('/os-server-groups', body)['server_group']
         server_id = self.booted(group['id'], 'az1')
         self.assertEqual([server_id], self.show(group['id'])['members'])
 
-    def test_a_twin_deleted_behind_our_back(self):
+    def test_copy_deleted_directly_in_pod_is_made_again(self):
         group = self.make()
         self.booted(group['id'], 'az2')
         self.cloud.pod('Pod2').nova.groups.clear()
@@ -126,7 +126,7 @@ class TestServersInAnyZone(GroupsTest):
         self.assertEqual([server_id], self.show(group['id'])['members'])
         self.assertEqual(1, len(self.groups_in('Pod2')))
 
-    def test_the_group_deleted_behind_our_back(self):
+    def test_group_deleted_directly_in_pod_loses_copies_when_shown(self):
         group = self.make()
         self.booted(group['id'], 'az2')
         self.cloud.pod('Pod1').nova.groups.clear()
@@ -134,7 +134,7 @@ class TestServersInAnyZone(GroupsTest):
         self.assertEqual(404, self.nova.get(f'/os-server-groups/{group["id"]}').status)
         self.assertEqual([], self.groups_in('Pod2'))
 
-    def test_racing_creates_make_one_twin(self):
+    def test_racing_creates_make_one_copy(self):
         group = self.make()
         self.cloud.pod('Pod2').nova.faults.add(Slow(seconds=0.2, path='/os-server-groups', method='POST'))
         with futures.ThreadPoolExecutor(6) as pool:
@@ -143,15 +143,15 @@ class TestServersInAnyZone(GroupsTest):
         self.assertEqual(1, len(self.groups_in('Pod2')))
         self.assertEqual(6, len(self.show(group['id'])['members']))
 
-    def test_unknown(self):
+    def test_unknown_group_is_refused(self):
         answer = self.boot(MISSING, 'az2')
         self.assertEqual((400, f'Instance group {MISSING} could not be found.'), (answer.status, answer.fault))
         for odd in (['x'], 'x' * 300, 'a/../b', 7, None, ''):
             answer = self.boot(odd, 'az2')
             self.assertLess(answer.status, 500, (odd, answer.text))
 
-    def test_of_another_project(self):
-        """Nova lets whoever knows its id; what is made for it may not become another's."""
+    def test_group_of_another_project_gets_no_copy(self):
+        """Nova accepts any group whose id the caller knows; a copy would belong to the caller's project."""
         group = self.make()
         self.assertEqual(404, self.nova.get(f'/os-server-groups/{group["id"]}', as_='alt').status)
         answer = self.boot(group['id'], 'az2', as_='alt')
@@ -167,7 +167,7 @@ class TestQuota(GroupsTest):
         detail = self.get(f'/os-quota-sets/{self.cloud.project_id()}/detail')['quota_set']['server_groups']
         return limits, detail['in_use'] + detail['reserved']
 
-    def test_a_group_counts_once(self):
+    def test_group_with_copies_counts_once(self):
         group = self.make()
         self.booted(group['id'], 'az2')
         self.assertEqual((1, 1), self.used())
@@ -175,8 +175,8 @@ class TestQuota(GroupsTest):
         self.assertEqual((0, 0), self.used())
 
 
-class TestMembers(GroupsTest):
-    """How many servers a group may have, over all pods."""
+class TestMemberLimit(GroupsTest):
+    """``server_group_members`` limits the members of a group in all pods together."""
 
     FULL = 'Quota exceeded, too many servers in group'
 
@@ -193,21 +193,21 @@ class TestMembers(GroupsTest):
         self.assertEqual({'forbidden': {'code': 403, 'message': self.FULL}}, answer.json)
         self.assertEqual(403, answer.status)
 
-    def test_over_all_pods(self):
+    def test_limit_applies_to_members_of_all_pods(self):
         group = self.make()['id']
         members = [self.booted(group, zone) for zone in ('az1', 'az2', 'az2')]
         for zone in ('az1', 'az2', None):
             self.assert_full(self.boot(group, zone))
         self.assertEqual(sorted(members), sorted(self.show(group)['members']))
-        # What is refused takes nothing.
+        # Refused creates use no quota.
         self.assertEqual(3, self.nova.get('/limits')['limits']['absolute']['totalInstancesUsed'])
         self.assertEqual([], quotas.list_claims(self.cloud.runtime.db, project_id=self.cloud.project_id()))
         self.assertEqual(204, self.nova.delete(f'/servers/{members[0]}').status)
         self.booted(group, 'az2')
-        # Each group has its own.
+        # Other groups are not affected.
         self.booted(self.make()['id'], 'az1')
 
-    def test_many_at_once(self):
+    def test_max_count_counts_against_limit(self):
         group = self.make()['id']
         self.assert_full(self.boot(group, 'az1', min_count=4))
         self.booted(group, 'az1')
@@ -215,7 +215,7 @@ class TestMembers(GroupsTest):
         self.assertEqual(202, self.boot(group, 'az2', min_count=2).status)
         self.assertEqual(3, len(self.show(group)['members']))
 
-    def test_racing_creates(self):
+    def test_racing_creates_stay_within_limit(self):
         group = self.make()['id']
         for pod in ('Pod1', 'Pod2'):
             self.cloud.pod(pod).nova.faults.add(Slow(seconds=0.1, path='/servers', method='POST'))
@@ -224,14 +224,14 @@ class TestMembers(GroupsTest):
         self.assertEqual([202] * 3 + [403] * 5, sorted(answer.status for answer in answers))
         self.assertEqual(3, len(self.show(group)['members']))
 
-    def test_a_failed_create_takes_no_place(self):
+    def test_failed_create_uses_no_quota(self):
         group = self.make()['id']
         self.booted(group, 'az1')
         self.booted(group, 'az1')
         self.assertEqual(400, self.boot(group, 'az2', flavorRef='missing').status)
         self.booted(group, 'az2')
 
-    def test_one_that_is_not_answered_keeps_its_place(self):
+    def test_create_with_unknown_outcome_uses_quota(self):
         group = self.make()['id']
         self.booted(group, 'az2')
         self.booted(group, 'az2')
@@ -239,8 +239,8 @@ class TestMembers(GroupsTest):
         self.assertEqual(504, self.boot(group, 'az1').status)
         self.assert_full(self.boot(group, 'az2'))
 
-    def test_those_of_users(self):
-        """Nova counts for each user those that are his."""
+    def test_user_limit_counts_members_of_that_user_only(self):
+        """As in Nova, the limit of a user counts the servers of that user."""
         user = self.cloud.lab.user_id('demo')
         self.limit(f'?user_id={user}', server_group_members=1)
         group = self.make()['id']
@@ -249,7 +249,7 @@ class TestMembers(GroupsTest):
         self.cloud.lab.keystone.add_user('second', 'secret', {'demo': ('member',)})
         self.booted(group, 'az2', as_='second')
 
-    def test_without_a_limit(self):
+    def test_unlimited_members_are_accepted(self):
         self.limit(server_group_members=-1)
         group = self.make()['id']
         self.cloud.lab.quiet()
@@ -257,7 +257,7 @@ class TestMembers(GroupsTest):
             self.booted(group, zone)
         self.assertEqual(4, len(self.show(group)['members']))
 
-    def test_shown(self):
+    def test_limit_is_shown_and_unlimited_in_pods(self):
         absolute = self.nova.get('/limits')['limits']['absolute']
         self.assertEqual(3, absolute['maxServerGroupMembers'])
         path = f'/os-quota-sets/{self.cloud.project_id()}'
@@ -265,16 +265,16 @@ class TestMembers(GroupsTest):
         detail = self.get(f'{path}/detail')['quota_set']['server_group_members']
         self.assertEqual({'limit': 3, 'in_use': 0, 'reserved': 0}, detail)
         self.assertEqual(-1, self.get(f'{path}/defaults')['quota_set']['server_group_members'])
-        # No pod refuses what is allowed here.
+        # The limit in the pods is off, so that no pod refuses what the gateway allows.
         for pod in self.cloud.lab.pods.values():
             self.assertEqual(-1, pod.nova.quota_sets[self.cloud.project_id()]['server_group_members'])
 
 
 class TestAffinity(GroupsTest):
-    def test_is_where_its_members_are(self):
+    def test_affinity_group_stays_in_pod_of_its_members_and_moves_when_empty(self):
         group = self.make('affinity')
         server_id = self.booted(group['id'], 'az2')
-        # No zone: not the default one.
+        # Without a zone, the group decides and not the default zone.
         self.booted(group['id'], pod='Pod2')
         answer = self.boot(group['id'], 'az1')
         self.assertIn(group['id'], self.assert_own_words(answer, 400))
@@ -297,12 +297,12 @@ class TestAffinity(GroupsTest):
             if answer.status != 202:
                 self.assert_own_words(answer, 400)
 
-    def test_a_refused_create_leaves_it_free(self):
+    def test_refused_create_does_not_bind_group_to_pod(self):
         group = self.make('affinity')
         self.assertEqual(400, self.boot(group['id'], 'az1', flavorRef='missing').status)
         self.booted(group['id'], 'az2')
 
-    def test_its_pod_is_away(self):
+    def test_affinity_group_with_unreachable_pod_stays_there(self):
         group = self.make('affinity')
         self.booted(group['id'], 'az2')
         self.break_pod('Pod2', Refuse())
@@ -310,8 +310,8 @@ class TestAffinity(GroupsTest):
         self.assert_own_words(self.boot(group['id'], 'az2'), 503)
 
 
-class TestPodsThatAreAway(GroupsTest):
-    def test_its_own(self):
+class TestUnreachablePods(GroupsTest):
+    def test_own_pod_unreachable_copy_is_shown_and_delete_is_refused(self):
         group = self.make()
         first = self.booted(group['id'], 'az2')
         self.break_pod('Pod1', Refuse())
@@ -321,12 +321,12 @@ class TestPodsThatAreAway(GroupsTest):
         self.assert_own_words(self.nova.delete(f'/os-server-groups/{group["id"]}'), 503)
         self.assertEqual(1, len(self.groups_in('Pod2')))
 
-    def test_its_own_before_there_was_a_twin(self):
+    def test_own_pod_unreachable_copy_is_still_made(self):
         group = self.make()
         self.break_pod('Pod1', Refuse())
         self.booted(group['id'], 'az2')
 
-    def test_that_of_a_twin(self):
+    def test_pod_of_copy_unreachable_copy_is_deleted_later(self):
         group = self.make()
         first = self.booted(group['id'], 'az1')
         self.booted(group['id'], 'az2')
@@ -336,12 +336,12 @@ class TestPodsThatAreAway(GroupsTest):
         self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
         self.cloud.pod('Pod2').nova.faults.clear()
         self.cloud.runtime.client.breakers._states.clear()
-        # There it is still, and nobody sees it.
+        # The copy still exists in its pod, but is not listed.
         self.assertEqual((1, []), (len(self.groups_in('Pod2')), self.list()))
         self.cloud.run_jobs()
         self.assertEqual([], self.groups_in('Pod2'))
 
-    def test_that_will_not_have_a_twin(self):
+    def test_copy_refused_no_server_is_created(self):
         group = self.make()
         for fault, status in ((Status(503, path='/os-server-groups'), 503), (Refuse(path='/os-server-groups'), 503)):
             self.break_pod('Pod2', fault, services=('nova',))
@@ -351,7 +351,7 @@ class TestPodsThatAreAway(GroupsTest):
         self.cloud.runtime.client.breakers._states.clear()
         self.booted(group['id'], 'az2')
 
-    def test_that_does_not_say_whether_it_has_one(self):
+    def test_copy_not_answered_is_made_by_next_create(self):
         group = self.make()
         self.break_pod('Pod2', DropAfter(path='/os-server-groups', method='POST', times=1), services=('nova',))
         self.assert_own_words(self.boot(group['id'], 'az2'), 503)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every row that is about one resource: good path, unknown id, wrong project, dead pod.
 
-The rows themselves make the tests. What the pod says directly of the same, or of a twin, is what the gateway has
-to say, with its own links and its own name for the zone.
+The rows themselves make the tests. What the pod says directly of the same resource, or of one like it, is what the
+gateway has to say, with its own links and its own name for the zone.
 """
 
 import json
@@ -139,7 +139,7 @@ def names(headers):
 
 
 def shape(document):
-    """Keys and types: what twins have in common."""
+    """Keys and types: what resources of one kind have in common."""
     if isinstance(document, dict):
         return {key: shape(value) for key, value in document.items()}
     if isinstance(document, list):
@@ -166,7 +166,7 @@ class TestGoodPath(RowTest):
         self.assertGreater(count, 15)
 
     def test_writes(self):
-        """On twins, as most can be done once only."""
+        """On two resources of a kind, as most writes can be done only once."""
         count = 0
         for name, operation in rows():
             if operation.method == 'GET' or not self.is_emulated(name, operation):

@@ -221,15 +221,15 @@ class TestServerGroups(ChangesCase):
         self.recount()
         self.assertUsed(server_groups=5)
 
-    def test_one_whose_twin_is_being_made(self):
-        """Its id in the pod is known a moment later; until then nothing there can be told from it."""
+    def test_copy_being_made_is_not_counted(self):
+        """While the id of the copy is unknown, no group of the project in that pod can be told from it."""
         group = self.make()
         pod_id = self.cloud.pod_ids['Pod2']
-        twin, _is_mine = server_group_copies.begin(self.db, 'server_group', group, pod_id, self.project, 60.0)
+        copy, _is_mine = server_group_copies.begin(self.db, group, pod_id, self.project, 60.0)
         made = self.make(client=self.cloud.direct('Pod2'))
         self.recount()
         self.assertUsed(server_groups=1)
-        server_group_copies.made(self.db, twin.id, made)
+        server_group_copies.record_made(self.db, copy.id, made)
         self.recount()
         self.assertUsed(server_groups=1)
 

@@ -115,7 +115,7 @@ class TestAGateway(CrashCase):
         made = self.ask('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policies': ['anti-affinity']}})
         self.assertEqual(200, made.status, made.body)
         gateway.kill()
-        # Whether the twin is there is asked when all is claimed.
+        # The gateway creates the copy of the group after it has claimed everything.
         self.body['availability_zone'] = 'az2'
         nova = self.cloud.pod('Pod2').nova
         nova.faults.add(Hang(path='/os-server-groups', method='POST'))

@@ -8,7 +8,7 @@ import yaml
 
 import trio2o.tests
 from trio2o.nova_apigw import SERVICE
-from trio2o.nova_apigw.removed_apis import Gone
+from trio2o.nova_apigw.removed_apis import Removed
 
 FILE = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'nova-operations.yaml'
 #: Rows for actions that nobody knows, one for each path that has actions: a pod refuses them in Nova's words.
@@ -47,7 +47,7 @@ class TestOperations(testtools.TestCase):
 
     def test_what_is_gone_says_so(self):
         gone = {name: row[6] for name, row in self.known.items() if row[0] == 'gone'}
-        said = {row.name: row.handler.status for row in SERVICE.operations if isinstance(row.handler, Gone)}
+        said = {row.name: row.handler.status for row in SERVICE.operations if isinstance(row.handler, Removed)}
         self.assertEqual(gone, said)
 
     def test_pages(self):

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups with the affinity policy: active only in the pod that holds their members.
+
+A create of servers holds the group in its pod until the pod has answered. Creates in the same pod hold it together,
+a create in another pod is refused or waits. The pod is remembered after the last hold is released: should it be
+unreachable later, it may have members.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.db import server_group_copies
+from trio2o.db.records import ServerGroupCopy
+from trio2o.nova_apigw.server_groups import pod_groups
+from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
+from trio2o.pods.registry import PodView
+from trio2o.web.call import Answer, Call
+
+#: A hold ends after this time if the request that took it dies.
+_HOLD_SECONDS = 60.0
+#: How long to wait for requests that hold the group in another pod.
+_WAIT_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+
+
+def pod_of_members(group: ServerGroupCopies) -> PodView | None:
+    """Return the pod that holds the members, or may hold them but does not answer; None if there are no members."""
+    return _pod_of_members(group, group.records, group.original.used_in)
+
+
+def _pod_of_members(
+    group: ServerGroupCopies, records: Sequence[ServerGroupCopy], last_pod_id: str | None
+) -> PodView | None:
+    for pod, answer in group.read_groups(records).items():
+        found = pod_groups.group_in(answer) if isinstance(answer, Answer) else None
+        if found is not None and found.get('members'):
+            return pod
+        if found is None and pod.id == last_pod_id:
+            return pod
+    return None
+
+
+@contextmanager
+def held_in(call: Call, group: ServerGroupCopies, pod: PodView) -> Iterator[None]:
+    """Hold a group in a pod while servers of the group are created there.
+
+    :raises RefsDisagree: another pod holds its members, or other requests are creating members there
+    """
+    _hold(call, group, pod)
+    try:
+        yield
+    finally:
+        server_group_copies.release(call.runtime.db, group.original.id, pod.id)
+
+
+def _hold(call: Call, group: ServerGroupCopies, pod: PodView) -> None:
+    db, record_id = call.runtime.db, group.original.id
+    deadline = Deadline(_WAIT_SECONDS)
+    while True:
+        is_held, last_pod_id = server_group_copies.hold(db, record_id, pod.id, _HOLD_SECONDS)
+        # In this order: with the hold no other pod can get members, but one may have got some just before it.
+        others = [record for record in group.read_records() if record.pod_id != pod.id]
+        other = _pod_of_members(group, others, last_pod_id)
+        if is_held and other is None:
+            return
+        if is_held:
+            server_group_copies.release(db, record_id, pod.id, restore=last_pod_id)
+        if other is not None:
+            raise exception.RefsDisagree(f'{group.title} is in availability zone {other.zone}, not in {pod.zone}.')
+        if deadline.is_over():
+            raise exception.RefsDisagree(f'{group.title} is in use in another zone, not in {pod.zone}.')
+        # The request that holds the group in another pod may yet fail, or find that the members are in this pod.
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Server groups in one pod: requests of the gateway itself, with the caller's token.
+
+They use microversion 2.64, in which a group has one policy and its rules.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from trio2o import exception
+from trio2o.gateway.call_pod import send
+from trio2o.pods.registry import PodView
+from trio2o.resources import SERVER_GROUP, Item
+from trio2o.web import json_body
+from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.microversion import Version
+
+LOG = logging.getLogger(__name__)
+
+_VERSION = Version(2, 64)
+
+
+def group_in(answer: Answer) -> Item | None:
+    """Return the group that an answer shows; None if it is an error or shows none."""
+    return json_body.member(answer, SERVER_GROUP)
+
+
+def get(call: Call, pod: PodView, pod_group_id: str) -> Answer:
+    """Read a group.
+
+    :param pod_group_id: id of the group in the pod
+    :raises PodError: the pod did not answer
+    """
+    return _send(call, pod, 'GET', f'/{pod_group_id}')
+
+
+def exists(call: Call, pod: PodView, pod_group_id: str) -> bool:
+    """Ask a pod whether it has a group.
+
+    :raises PodNotReached: the pod did not answer
+    """
+    try:
+        return get(call, pod, pod_group_id).status != 404
+    except exception.PodError as error:
+        raise exception.PodNotReached(pod.name, error.reason) from error
+
+
+def create(call: Call, pod: PodView, definition: Item) -> Answer:
+    """Create a group.
+
+    :param definition: name, policy and rules
+    :raises PodError: the pod did not answer
+    """
+    return _send(call, pod, 'POST', '', {SERVER_GROUP.member: definition})
+
+
+def delete(call: Call, pod: PodView, pod_group_id: str) -> bool:
+    """Delete a group. :returns: False if the pod may still have it"""
+    try:
+        answer = _send(call, pod, 'DELETE', f'/{pod_group_id}')
+    except exception.PodError as error:
+        LOG.warning('Could not delete server group copy %s in pod %s: %s', pod_group_id, pod.name, error.reason)
+        return False
+    return answer.is_ok or answer.status == 404
+
+
+def _send(call: Call, pod: PodView, method: str, path: str, document: Any = None) -> Answer:
+    call = replace(call, version=_VERSION)
+    body = b'' if document is None else dump_json(document)
+    return send(call, pod, method=method, path=f'{SERVER_GROUP.path}{path}', query='', body=body)
