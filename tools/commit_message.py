@@ -10,8 +10,8 @@ release since 2023.
 import re
 import sys
 
-MAX_SUBJECT = 72
-MAX_BODY_LINE = 72
+MAX_SUBJECT = 75
+MAX_BODY_LINE = 80
 #: Past tense, progressive and third person are not imperative; "Embed" and "Process" are.
 _NOT_IMPERATIVE = re.compile(
     r'^(?:[A-Za-z]+ing|(?!Embed|Need|Feed|Shed|Seed|Speed)[A-Za-z]+ed|Fixes|Adds|Removes|Changes)$'
