@@ -165,7 +165,7 @@ class Inventory:
             return None
         item = json_body.object_at(document, self.resource.member)
         if item is None:
-            raise exception.PodNoAnswer(pod.name, f'answered what is no {self.resource.type}')
+            raise exception.PodNoAnswer(pod.name, f'the answer is not a {self.resource.type}')
         return item
 
     # -- compared with the routings --

@@ -70,7 +70,7 @@ def _items(api: PodApi, resource: Resource, document: Any) -> list[Item]:
     """:raises PodNoAnswer: the document is no list of such resources"""
     items = document.get(resource.collection, []) if isinstance(document, dict) else None
     if not isinstance(items, list) or not all(isinstance(each, dict) and each.get('id') for each in items):
-        raise exception.PodNoAnswer(api.pod.name, f'answered what is no list of {resource.collection}')
+        raise exception.PodNoAnswer(api.pod.name, f'the answer is not a list of {resource.collection}')
     return items
 
 

@@ -37,7 +37,7 @@ LAYERS = (
     {'pods'},
     {'scheduler', 'quota', 'jobqueue', 'metrics/database', 'dashboard'},
     {'routing', 'replication'},
-    # Settling a claim compares a pod with the routings, and routings are recorded with what they count for.
+    # Settling a claim uses the inventory of a pod in routing, which uses the rest of quota.
     {'quota/settle'},
     {'gateway'},
     {'runtime'},

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What changes the use of the quota after something was made: each operation, and what was told to nobody."""
 
+import uuid
+
 from trio2o.db import quotas, routings, server_group_copies
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.quota.base import QuotaCase
@@ -143,6 +145,14 @@ class TestServers(ChangesCase):
         self.cloud.lab.add_servers('Pod2', 'demo', 2)
         self.recount()
         self.assertEqual(3, self.used()['instances'][0])
+
+    def test_server_with_another_id_in_its_pod_is_counted_once(self):
+        server = self.server(zone='az1')
+        routing = routings.get(self.db, 'server', server)
+        routings.update(self.db, routing.id, top_id=str(uuid.uuid4()))
+        self.recount()
+        self.assertUsed(instances=1, cores=2, ram=512)
+        self.assertIsNone(routings.get(self.db, 'server', server))
 
     def test_deleted_behind_our_back(self):
         server = self.server(zone='az2')
