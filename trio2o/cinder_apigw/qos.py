@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from trio2o.gateway.handlers.replicate import ReplicatedCreate, ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import QOS_SPEC, VOLUME_TYPE
-from trio2o.replication.replicator import Ref
+from trio2o.replication.replicator import ObjectRef
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
 
 class AssociateQosSpec(ReplicatedWrite):
-    def references(self, call: Call) -> list[Ref]:
+    def references(self, call: Call) -> list[ObjectRef]:
         return [(VOLUME_TYPE, value) for name, value in call.query if name == 'vol_type_id']
 
 

@@ -12,7 +12,7 @@ from trio2o.gateway.handlers.quota_sets import (
 )
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.replication.kinds import DEFAULT_TYPE, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
-from trio2o.replication.replicator import Ref
+from trio2o.replication.replicator import ObjectRef
 from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
@@ -25,7 +25,7 @@ _BELOW_USAGE = (
 
 
 class DefaultTypeWrite(ReplicatedWrite):
-    def references(self, call: Call) -> list[Ref]:
+    def references(self, call: Call) -> list[ObjectRef]:
         name = json_body.at(call.json, 'default_type', 'volume_type')
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 

@@ -27,7 +27,7 @@ from trio2o.replication.replica_store import ReplicaStore, Timing
 from trio2o.replication.request_writes import RequestWrites
 
 #: A kind with a key, an id or a name.
-Ref = tuple[str, str]
+ObjectRef = tuple[str, str]
 
 
 class Replicator:
@@ -63,7 +63,7 @@ class Replicator:
         self.pods = PodSync(access, store, self.timing, self.objects, self.desired, registry, jobs)
         self.limits = PodLimits(access, self.desired, identity)
 
-    def ensure(self, pod: PodView, refs: Collection[Ref]) -> PodView:
+    def ensure(self, pod: PodView, refs: Collection[ObjectRef]) -> PodView:
         """Bring the objects that a request refers to into the pod it will be sent to, if they are out of sync there.
 
         Failures are ignored here: the pod will refuse the request.
@@ -79,7 +79,7 @@ class Replicator:
                 self.objects.sync(obj.kind, obj.key, pod, self.timing.replicate_timeout)
         return self._registry.refresh().by_id.get(pod.id, pod)
 
-    def unusable(self, refs: Collection[Ref], user_id: str) -> dict[str, str]:
+    def unusable(self, refs: Collection[ObjectRef], user_id: str) -> dict[str, str]:
         """Return the pods where an object that a request refers to is in conflict, or was refused.
 
         :param refs: of key pairs, with their names

@@ -18,7 +18,7 @@ from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.registry import PodView
 from trio2o.replication.reconcile import PodObject
-from trio2o.replication.replicator import Ref
+from trio2o.replication.replicator import ObjectRef
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -42,7 +42,7 @@ class ReplicatedWrite:
         """Return the key of the object that a request is about; None if only the pod's answer has it."""
         return call.id
 
-    def references(self, call: Call) -> Sequence[Ref]:
+    def references(self, call: Call) -> Sequence[ObjectRef]:
         """Return other objects that the request names, and that the first pod has to have."""
         return ()
 
