@@ -14,7 +14,7 @@ from trio2o.web.operations import Operation
 
 
 class AssociateQosSpec(ReplicatedWrite):
-    def references(self, call: Call) -> list[ObjectRef]:
+    def replicated_refs(self, call: Call) -> list[ObjectRef]:
         return [(VOLUME_TYPE, value) for name, value in call.query if name == 'vol_type_id']
 
 

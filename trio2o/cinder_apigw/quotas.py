@@ -25,7 +25,7 @@ _BELOW_USAGE = (
 
 
 class DefaultTypeWrite(ReplicatedWrite):
-    def references(self, call: Call) -> list[ObjectRef]:
+    def replicated_refs(self, call: Call) -> list[ObjectRef]:
         name = json_body.at(call.json, 'default_type', 'volume_type')
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []
 

@@ -42,7 +42,7 @@ class ReplicatedWrite:
         """Return the key of the object that a request is about; None if only the pod's answer has it."""
         return call.id
 
-    def references(self, call: Call) -> Sequence[ObjectRef]:
+    def replicated_refs(self, call: Call) -> Sequence[ObjectRef]:
         """Return other objects that the request names, and that the first pod has to have."""
         return ()
 
@@ -110,7 +110,7 @@ class ReplicatedWrite:
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         replicator = call.runtime.replicator
-        pod = replicator.ensure(pod, self.references(call))
+        pod = replicator.ensure(pod, self.replicated_refs(call))
         names = names_of(call, pod)
         # Not repeated, whatever the method: some GET requests of Cinder are writes.
         answer = send(call, pod, names=names, is_repeated=False)
