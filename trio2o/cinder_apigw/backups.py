@@ -84,8 +84,8 @@ class CreateBackup(Create):
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
         return Requested(quota={'backups': 1, 'backup_gigabytes': volume.get('gigabytes', 0)})
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('backups', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('backups', error)
 
 
 class ImportBackup(Create):
@@ -103,8 +103,8 @@ class ImportBackup(Create):
         size = whole(_record(creation.document).get('size'))
         return Requested(quota={'backups': 1, 'backup_gigabytes': size})
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('backups', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('backups', error)
 
 
 def _record(document: Any) -> dict[str, Any]:
@@ -132,8 +132,8 @@ class RestoreBackup(Forward):
         amounts = {'volumes': 1, 'gigabytes': counted.get('backup_gigabytes', 0)}
         return with_volume_type(amounts, found.name if found is not None else None)
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('volumes', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('volumes', error)
 
     def new_refs(self, answer: Answer) -> list[Ref]:
         return refs(VOLUME, json_body.at(answer.json, 'restore', 'volume_id'))

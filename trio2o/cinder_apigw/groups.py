@@ -116,8 +116,8 @@ class _CreateGroup(Create):
     def requested(self, creation: Creation) -> Requested:
         return Requested(quota={'groups': 1})
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('groups', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('groups', error)
 
 
 class CreateGroup(_CreateGroup):
@@ -170,8 +170,8 @@ class _CopyGroup(_CreateFromSource):
             volumes = _volumes_in(call, inner.get('group_snapshot_id') or inner.get('cgsnapshot_id'))
         return Requested(quota=total([{'groups': 1}, *volumes]))
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('groups', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('groups', error)
 
 
 class CopyGroup(_CopyGroup):
@@ -199,8 +199,8 @@ class _SnapshotGroup(_CreateFromSource):
         volumes = _volumes_of(creation.call, inner.get('group_id') or inner.get('consistencygroup_id'))
         return Requested(quota=total(snapshot_amounts(volume) for volume in volumes))
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('snapshots', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('snapshots', error)
 
 
 class CreateGroupSnapshot(_SnapshotGroup):

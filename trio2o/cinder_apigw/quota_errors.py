@@ -14,12 +14,12 @@ _CLASSES = {
 }
 
 
-def over_quota_error(kind: str, refused: OverQuota) -> exception.TooLarge:
+def over_quota_error(kind: str, error: OverQuota) -> exception.TooLarge:
     """Return the error for the first limit that does not allow a request.
 
     :param kind: what the request creates or changes, as ``volumes``
     """
-    for each in refused.exceeded:
+    for each in error.exceeded:
         name = each.bound.resource
         if 'gigabytes' in name:
             return _error(_size(kind, name, each.requested, each.bound.limit, each.used))
@@ -27,7 +27,7 @@ def over_quota_error(kind: str, refused: OverQuota) -> exception.TooLarge:
             title, rest = _CLASSES[kind]
             text = f'Maximum number of {kind} allowed ({each.bound.limit}) exceeded{rest.format(name=name)}'
             return _error(f'{title}: {text}')
-    names = ', '.join(each.bound.resource for each in refused.exceeded)
+    names = ', '.join(each.bound.resource for each in error.exceeded)
     return _error(f'UnexpectedOverQuota: Unexpected over quota on {names}.')
 
 

@@ -49,8 +49,8 @@ class CreateSnapshot(Create):
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
         return Requested(quota=snapshot_amounts(volume))
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('snapshots', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('snapshots', error)
 
 
 _FORWARD = Forward(SNAPSHOT)

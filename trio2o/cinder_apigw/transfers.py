@@ -89,13 +89,13 @@ class Accept:
 
     def __call__(self, call: Call) -> Answer:
         # The claim only checks that the quota has room: the amounts move with the routings.
-        with quota_claim(call, self._asked(call), self._over_quota_error):
+        with quota_claim(call, self._claim_request(call), self._over_quota_error):
             return self._accept(call)
 
-    def _over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('volumes', refused)
+    def _over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('volumes', error)
 
-    def _asked(self, call: Call) -> ClaimRequest:
+    def _claim_request(self, call: Call) -> ClaimRequest:
         amounts: Amounts = {}
         for pod in self._pods(call):
             try:

@@ -132,8 +132,8 @@ class CreateVolume(Create):
         """The volumes of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
         return hinted_refs(creation.document, 'different_host', VOLUME)
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('volumes', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('volumes', error)
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ class GrowVolume(Forward):
     resource: Resource = VOLUME
     quota_effect: QuotaEffect = GROWS_QUOTA
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error('volumes', refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error('volumes', error)
 
 
 class ExtendVolume(GrowVolume):

@@ -29,15 +29,12 @@ from trio2o.resources import Resource
 from trio2o.routing.locator import Route
 from trio2o.web.call import Call
 
-#: How a service words that a limit does not allow a request.
-OverQuotaError = Callable[[OverQuota], exception.Trio2oException]
-
 #: Seconds a request waits for pods to confirm recent deletions before it is refused.
 SETTLE_SECONDS = 5.0
 
 
-class RequestClaim:
-    """The claim of one request. It is given back at the end unless one of the methods decided otherwise."""
+class HeldClaim:
+    """The claim of one request while that is served; it is given back at the end unless a method decided otherwise."""
 
     def __init__(self, call: Call, claim: Claim) -> None:
         self._runtime = call.runtime
@@ -107,33 +104,37 @@ class RequestClaim:
 
 
 @contextmanager
-def quota_claim(call: Call, asked: ClaimRequest, over_quota_error: OverQuotaError) -> Iterator[RequestClaim]:
+def quota_claim(
+    call: Call, request: ClaimRequest, over_quota_error: Callable[[OverQuota], exception.Trio2oException]
+) -> Iterator[HeldClaim]:
     """Claim amounts on the quota, and give them back at the end unless the claim was committed or kept.
 
-    :param asked: the amounts and whose quota they are claimed on
+    :param request: the amounts and whose quota they are claimed on
     :param over_quota_error: how the service words a refusal
     :raises Trio2oException: the over-quota error of the service
     """
-    claim = RequestClaim(call, _claim(call, asked, over_quota_error))
+    claim = HeldClaim(call, _claim(call, request, over_quota_error))
     try:
         yield claim
     finally:
         claim.close()
 
 
-def _claim(call: Call, asked: ClaimRequest, over_quota_error: OverQuotaError) -> Claim:
+def _claim(
+    call: Call, request: ClaimRequest, over_quota_error: Callable[[OverQuota], exception.Trio2oException]
+) -> Claim:
     quota = call.runtime.quota
     try:
-        return quota.claim(asked)
+        return quota.claim(request)
     except OverQuota as error:
         refused = error
     # Pods may have finished deletions that still count. Count again what is known to be in progress, then try again.
-    if Settler(call.runtime).settle_project(asked.project_id, SETTLE_SECONDS):
+    if Settler(call.runtime).settle_project(request.project_id, SETTLE_SECONDS):
         try:
-            return quota.claim(asked)
+            return quota.claim(request)
         except OverQuota as error:
             refused = error
-    _schedule_recount(call, asked.project_id)
+    _schedule_recount(call, request.project_id)
     raise over_quota_error(refused) from None
 
 

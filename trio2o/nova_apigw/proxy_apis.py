@@ -68,8 +68,8 @@ class CreateProxiedVolume(Create):
         amounts = {'volumes': 1, 'gigabytes': whole(volume.get('size'))}
         return Requested(quota=with_volume_type(amounts, found.name if found is not None else None))
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error(refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error(error)
 
 
 class CreateProxiedSnapshot(Create):
@@ -86,8 +86,8 @@ class CreateProxiedSnapshot(Create):
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
         return Requested(quota=snapshot_amounts(volume))
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error(refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error(error)
 
 
 _ANY = ForwardToAny()

@@ -7,14 +7,14 @@ from trio2o import exception
 from trio2o.quota.claims import OverQuota
 
 
-def over_quota_error(refused: OverQuota) -> exception.Forbidden:
+def over_quota_error(error: OverQuota) -> exception.Forbidden:
     """Return the error for servers, whatever is done to them."""
-    asked = refused.request
-    count = f'{asked.min_count}-{asked.count}' if asked.min_count != asked.count else str(asked.count)
-    names = [each.bound.resource for each in refused.exceeded]
-    requested = [count if each.bound.resource == 'instances' else str(each.requested) for each in refused.exceeded]
-    used = [str(each.used) for each in refused.exceeded]
-    allowed = [str(each.bound.limit) for each in refused.exceeded]
+    request = error.request
+    count = f'{request.min_count}-{request.count}' if request.min_count != request.count else str(request.count)
+    names = [each.bound.resource for each in error.exceeded]
+    requested = [count if each.bound.resource == 'instances' else str(each.requested) for each in error.exceeded]
+    used = [str(each.used) for each in error.exceeded]
+    allowed = [str(each.bound.limit) for each in error.exceeded]
     overs = ', '.join(names)
     return exception.Forbidden(
         f'Quota exceeded for {overs}: Requested {", ".join(requested)}, but already used {", ".join(used)} of '

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from trio2o import exception, job_types
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send
-from trio2o.gateway.claiming import RequestClaim, quota_claim
+from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import NamedPod, Ref, disagreement
 from trio2o.gateway.requested import Requested
@@ -75,7 +75,7 @@ class Creation:
     soft_pods: frozenset[str] = frozenset()
     requested: Requested = field(default_factory=Requested)
     request: PodRequest = field(init=False)
-    claim: RequestClaim = field(init=False)
+    claim: HeldClaim = field(init=False)
 
     @property
     def inner(self) -> Item:
@@ -143,9 +143,9 @@ class Create:
         """Return resources whose pods are preferred, but not required."""
         return ()
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         """Return the error of the service for a request that the quota does not allow."""
-        return exception.Forbidden(f'Quota exceeded for {refused}')
+        return exception.Forbidden(f'Quota exceeded for {error}')
 
     def with_count(self, creation: Creation, count: int) -> Any:
         """Return the body for fewer resources than requested, if ``Requested.min_count`` allows fewer."""
@@ -194,7 +194,7 @@ class Create:
         else:
             creation.soft_pods = self._soft_pods(creation)
         # Like Nova, claim before scheduling: the scheduler only sees what the quota allows.
-        with quota_claim(call, self._asked(creation), self.over_quota_error) as creation.claim:
+        with quota_claim(call, self._claim_request(creation), self.over_quota_error) as creation.claim:
             if creation.claim.count < creation.requested.count:
                 creation.change_body(self.with_count(creation, creation.claim.count))
                 creation.request = creation.request.with_count(creation.claim.count)
@@ -348,7 +348,7 @@ class Create:
                 continue
         return frozenset(found)
 
-    def _asked(self, creation: Creation) -> ClaimRequest:
+    def _claim_request(self, creation: Creation) -> ClaimRequest:
         context, requested = creation.call.context, creation.requested
         return ClaimRequest(
             context.project_id or '',
@@ -422,8 +422,8 @@ class Create:
         try:
             with self.prepared_in(creation, pod, names) as names:
                 return send(call, pod, names=names, body=body), names
-        except PodRefused as refused:
-            return refused.answer, names
+        except PodRefused as error:
+            return error.answer, names
 
     def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:
         """Return the body for one pod: as it came, unless the pod has another name for the zone.

@@ -101,9 +101,9 @@ class Forward:
         """
         return {}
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         """Return the error of the service for a change that the quota does not allow."""
-        return exception.Forbidden(f'Quota exceeded for {refused}')
+        return exception.Forbidden(f'Quota exceeded for {error}')
 
     def new_refs(self, answer: Answer) -> Iterable[Ref]:
         """Return the resources that a successful answer names, that are in the same pod and may be new."""
@@ -178,7 +178,7 @@ class Forward:
 
     def _send_claimed(self, call: Call, route: Route) -> Answer:
         """Send a call that changes the use of the quota: claim the growth, and keep the claim until it is done."""
-        with quota_claim(call, self._asked(call, route), self.over_quota_error) as claim:
+        with quota_claim(call, self._claim_request(call, route), self.over_quota_error) as claim:
             try:
                 answer = self._send(call, route)
             except exception.OutcomeUnknown:
@@ -190,7 +190,7 @@ class Forward:
                 report_limit(call, route.pod, claim.project_id)
             return answer
 
-    def _asked(self, call: Call, route: Route) -> ClaimRequest:
+    def _claim_request(self, call: Call, route: Route) -> ClaimRequest:
         """Return the claim, on the quota of the project that owns the resource."""
         record = routings.get(call.runtime.db, self.resource.type, route.top_id)
         growth: Mapping[str, int] = {}

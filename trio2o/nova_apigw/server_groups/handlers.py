@@ -39,7 +39,7 @@ class CreateServerGroup(Create):
     def requested(self, creation: Creation) -> Requested:
         return Requested(quota={'server_groups': 1})
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return exception.Forbidden('Quota exceeded, too many server groups.')
 
     def created(self, creation: Creation, answer: Answer) -> None:

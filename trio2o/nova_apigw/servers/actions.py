@@ -76,8 +76,8 @@ class GrowServer(ForwardServer):
 
     quota_effect: QuotaEffect = GROWS_QUOTA
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error(refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error(error)
 
 
 class ResizeServer(GrowServer):

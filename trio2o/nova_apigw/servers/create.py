@@ -100,8 +100,8 @@ class CreateServer(Create):
         """The servers of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
         return hinted_refs(creation.document, 'different_host', SERVER)
 
-    def over_quota_error(self, refused: OverQuota) -> exception.Trio2oException:
-        return over_quota_error(refused)
+    def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
+        return over_quota_error(error)
 
     def with_count(self, creation: Creation, count: int) -> Any:
         return {**creation.document, creation.key: {**creation.inner, 'max_count': count}}
