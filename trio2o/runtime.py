@@ -12,8 +12,8 @@ from trio2o.concurrency import Executor
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import Figures
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
-from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport

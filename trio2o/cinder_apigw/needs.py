@@ -11,7 +11,7 @@ from trio2o import exception
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.requested import Needs, default_type, volume_type, whole
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.quota.amounts import Amounts, total, type_in, typed
 from trio2o.quota.settle import NotNow, Settler, Where
 from trio2o.quota.usage import deltas_of
@@ -107,6 +107,6 @@ def _members(call: Call, resource: Resource, of: Resource, of_id: Any) -> list[d
             continue
         try:
             return list(Settler(call.runtime).items(Where(route.pod, resource.type, route.project_id)))
-        except (NotNow, exception.Trio2oException, Refused) as error:
+        except (NotNow, exception.Trio2oException, PodRefused) as error:
             LOG.warning('%ss of %s %s are counted when they are there: %s', resource.type, kind.type, of_id, error)
     return []

@@ -22,7 +22,7 @@ from trio2o.gateway.handlers.create import Place, pin_if
 from trio2o.gateway.handlers.forward import Forward, at
 from trio2o.gateway.handlers.list import Gather
 from trio2o.gateway.translate import answer_up
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import Asked
@@ -89,7 +89,7 @@ class Accept:
         for pod in self._pods(call):
             try:
                 amounts = self._amounts(call, pod)
-            except (NotNow, exception.Trio2oException, Refused) as error:
+            except (NotNow, exception.Trio2oException, PodRefused) as error:
                 LOG.info('what transfer %s takes is counted when it is accepted: %s', call.id, error)
             if amounts:
                 break

@@ -39,11 +39,11 @@ def _serve(argv: Sequence[str] | None) -> int:
         migration.upgrade(db)
     db.dispose()
 
-    def parts() -> list[run.Part]:
+    def make_components() -> list[run.Component]:
         runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-        return [*(listener.part(conf, runtime) for listener in listeners), XJobService(conf, runtime)]
+        return [*(listener.component(conf, runtime) for listener in listeners), XJobService(conf, runtime)]
 
-    return run.run(conf, parts)
+    return run.run(conf, make_components)
 
 
 if __name__ == '__main__':

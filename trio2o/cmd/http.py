@@ -21,10 +21,10 @@ def serve(prog: str, name: str, argv: Sequence[str] | None) -> int:
         conf = run.configure(prog, argv)
         listeners = run.listen(conf, name)
 
-        def parts() -> list[run.Part]:
+        def make_components() -> list[run.Component]:
             runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-            return [listener.part(conf, runtime) for listener in listeners]
+            return [listener.component(conf, runtime) for listener in listeners]
 
-        return run.run(conf, parts, conf[name].workers)
+        return run.run(conf, make_components, conf[name].workers)
 
     return run.guarded(prog, start)

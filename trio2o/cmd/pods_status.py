@@ -13,7 +13,7 @@ from oslo_config import cfg
 from trio2o import exception
 from trio2o.db.session import utcnow
 from trio2o.metrics.database import AWAY
-from trio2o.pods.health_check import Level, Limits, PodHealth, Probe, look, range_text
+from trio2o.pods.health_check import Level, PodHealth, Probe, Thresholds, check_health, range_text
 from trio2o.runtime import build_runtime
 
 #: Neither well nor unwell: it could not be looked. What monitoring plug-ins call unknown.
@@ -24,7 +24,7 @@ _NOTE = 'Breaker: what one made of this answer; those of the gateways are told b
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = Limits()
+    default = Thresholds()
     parser.add_argument('--format', choices=['table', 'json'], default='table', help='how to print it (table)')
     parser.add_argument(
         '--timeout', type=_seconds, default=default.timeout, help='seconds a pod has to answer (%(default)g)'
@@ -49,11 +49,11 @@ def _seconds(text: str) -> float:
 
 def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
     """Look, print, and tell by the exit status."""
-    limits = Limits.of(conf, timeout=args.timeout, latency=args.max_latency, skew=args.max_skew)
+    limits = Thresholds.of(conf, timeout=args.timeout, latency=args.max_latency, skew=args.max_skew)
     runtime = build_runtime(conf)
     try:
         pods = runtime.registry.snapshot().pods
-        found = look(runtime.client, runtime.identity, runtime.executor, pods, limits)
+        found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits)
     except exception.ServiceUnavailable as error:
         return _cannot(args.format, f'{error} Look at [service_auth].')
     except AWAY as error:

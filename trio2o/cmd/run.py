@@ -2,7 +2,7 @@
 """Starting, watching and stopping: what every command that serves has in common.
 
 Listening sockets are opened first, so a port that is taken is told at once and in one line. One worker serves in
-the process that was started; more are forked by oslo.service, which starts anew those that die. The parts of a
+the process that was started; more are forked by oslo.service, which starts anew those that die. The components of a
 process (HTTP servers, the job worker) are made after the fork: connections and threads do not survive one.
 
 SIGTERM and SIGINT stop; what runs may end. SIGHUP reads options that may change while running.
@@ -46,7 +46,7 @@ SERVICES = {
 GRACE_SECONDS = 30.0
 
 
-class Part(Protocol):
+class Component(Protocol):
     """Something a process does from start to stop."""
 
     def start(self) -> None: ...
@@ -63,7 +63,7 @@ class Listener:
     name: str
     sock: socket.socket
 
-    def part(self, conf: cfg.ConfigOpts, runtime: Runtime) -> Part:
+    def component(self, conf: cfg.ConfigOpts, runtime: Runtime) -> Component:
         service = importlib.import_module(SERVICES[self.name]).SERVICE
         options = conf[self.name]
         return concurrency.WSGIServer(
@@ -124,17 +124,17 @@ def listen_at(name: str, host: str, port: int) -> socket.socket:
     return sock
 
 
-def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int = 1) -> int:
-    """Do what the parts do until told to stop.
+def run(conf: cfg.ConfigOpts, make_components: Callable[[], list[Component]], workers: int = 1) -> int:
+    """Do what the components do until told to stop.
 
-    :param make_parts: called in each process
+    :param make_components: called in each process
     :returns: the exit status
     """
     if workers == 1:
-        status = _run_here(conf, make_parts)
+        status = _run_here(conf, make_components)
     else:
         launcher = oslo_service.ProcessLauncher(conf, restart_method='mutate')
-        launcher.launch_service(_Worker(make_parts), workers=workers)
+        launcher.launch_service(_Worker(make_components), workers=workers)
         try:
             status = launcher.wait() or 0
         except SystemExit as ended:  # how oslo.service's threading backend ends
@@ -146,12 +146,12 @@ def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int
     os._exit(status)
 
 
-def _run_here(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]]) -> int:
+def _run_here(conf: cfg.ConfigOpts, make_components: Callable[[], list[Component]]) -> int:
     signals = concurrency.Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    parts = make_parts()
-    for part in parts:
-        part.start()
-    gc_tuning.settle()
+    components = make_components()
+    for component in components:
+        component.start()
+    gc_tuning.freeze()
     LOG.info('started with %s', concurrency.backend())
     systemd.notify_once()
     while True:
@@ -162,14 +162,14 @@ def _run_here(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]]) -> int
         conf.mutate_config_files()
     LOG.info('%s: stopping', signal.Signals(number).name)
     signals.restore()
-    stop_all(parts)
+    stop_all(components)
     LOG.info('stopped')
     return 0
 
 
-def stop_all(parts: Sequence[Part]) -> None:
-    """Stop parts at once, not one after another: each may wait for what it is doing."""
-    threads = [threading.Thread(target=part.stop) for part in parts]
+def stop_all(components: Sequence[Component]) -> None:
+    """Stop components at once, not one after another: each may wait for what it is doing."""
+    threads = [threading.Thread(target=component.stop) for component in components]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -179,21 +179,21 @@ def stop_all(parts: Sequence[Part]) -> None:
 class _Worker(oslo_service.ServiceBase):
     """What oslo.service runs in each forked process."""
 
-    def __init__(self, make_parts: Callable[[], list[Part]]) -> None:
-        self._make_parts = make_parts
-        self._parts: list[Part] = []
+    def __init__(self, make_components: Callable[[], list[Component]]) -> None:
+        self._make_components = make_components
+        self._components: list[Component] = []
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        self._parts = self._make_parts()
-        for part in self._parts:
-            part.start()
-        gc_tuning.settle()
+        self._components = self._make_components()
+        for component in self._components:
+            component.start()
+        gc_tuning.freeze()
         LOG.info('worker %s started with %s', os.getpid(), concurrency.backend())
 
     def stop(self) -> None:
-        stop_all(self._parts)
-        self._parts = []
+        stop_all(self._components)
+        self._components = []
         self._stopped.set()
 
     def wait(self) -> None:

@@ -27,15 +27,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = conf.xjob
         sock = run.listen_at('xjob', options.metrics_host, options.metrics_port) if options.metrics_port else None
 
-        def make_parts() -> list[run.Part]:
+        def make_components() -> list[run.Component]:
             runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-            parts: list[run.Part] = [XJobService(conf, runtime)]
+            components: list[run.Component] = [XJobService(conf, runtime)]
             if sock is not None:
                 app = Monitoring(conf, runtime.figures)
-                parts.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
-            return parts
+                components.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
+            return components
 
-        return run.run(conf, make_parts, conf.xjob.workers)
+        return run.run(conf, make_components, conf.xjob.workers)
 
     return run.guarded(PROG, serve)
 

@@ -21,7 +21,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database, utcnow
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import COUNTS, base_of
 from trio2o.quota.usage import VERSIONS, Measured, is_at_rest, measure, user_of
@@ -123,7 +123,7 @@ class Settler:
         """Look into one claim. :returns: whether it is settled"""
         try:
             is_settled = self._watched(claim) if claim.resource_id else self._made(claim)
-        except (NotNow, exception.Trio2oException, Refused) as error:
+        except (NotNow, exception.Trio2oException, PodRefused) as error:
             LOG.info('claim %s of project %s stays open: %s', claim.id, claim.project_id, error)
             is_settled = False
         if not is_settled:
@@ -196,7 +196,7 @@ class Settler:
             if where.pod.id in routings.pods_of_project(self._db, where.kind, where.project_id):
                 try:
                     self.count(where)
-                except (NotNow, exception.Trio2oException, Refused) as error:
+                except (NotNow, exception.Trio2oException, PodRefused) as error:
                     LOG.info('%ss of project %s are counted another time: %s', where.kind, where.project_id, error)
 
     def _ended(self, routing: Routing) -> None:
@@ -258,7 +258,7 @@ class Settler:
         """All that a project has of a kind in a pod.
 
         :raises PodError: it does not tell
-        :raises Refused: it does not want to
+        :raises PodRefused: it does not want to
         """
         resource = LISTED[where.kind]
         api = self._api(where.pod, resource.service)

@@ -25,7 +25,7 @@ from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
 from trio2o.pods.identity import Identity
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView, Registry
 from trio2o.replication import reconcile
 from trio2o.replication.adapters import ADAPTERS, Guarded
@@ -116,12 +116,12 @@ class Converger:
         try:
             try:
                 return self._apply(adapter, api, obj, replica)
-            except Refused as error:
+            except PodRefused as error:
                 if error.status not in (404, 409):
                     raise
                 # Somebody else did the same step at this moment; what is left to do shows now.
                 return self._apply(adapter, api, obj, replica)
-        except Refused as error:
+        except PodRefused as error:
             return Outcome('failed', has, error=error.text)
         except exception.Trio2oException as error:
             return Outcome('behind', has, error=error.message)

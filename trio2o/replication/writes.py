@@ -16,7 +16,7 @@ from trio2o.concurrency import Deadline
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import TYPED
 from trio2o.replication import reconcile
@@ -77,7 +77,7 @@ class Writer(Converger):
             if obj.is_deleted or not adapter.shape.local or not bottom_id:
                 return None
             return adapter.read(api, key, bottom_id)
-        except (exception.Trio2oException, Refused) as error:
+        except (exception.Trio2oException, PodRefused) as error:
             raise exception.PodNotReached(pod.name, str(error)) from error
 
     def alone(self, kind: str, key: str | None) -> AbstractContextManager[Any]:
@@ -114,7 +114,7 @@ class Writer(Converger):
             api = self._api(adapter, pod, self._replicate_timeout)
             try:
                 return adapter.is_used(api, bottom_ids[pod.id] or '')
-            except (exception.Trio2oException, Refused):
+            except (exception.Trio2oException, PodRefused):
                 return False
 
         with_use = {pod.id: self._executor.submit(is_used, pod) for pod in pods}
@@ -139,7 +139,7 @@ class Writer(Converger):
         """
         try:
             self.record(kind, key, pod, before)
-        except (exception.Trio2oException, Refused) as error:
+        except (exception.Trio2oException, PodRefused) as error:
             LOG.warning('%s %s could not be read back from pod %s: %s', kind, key, pod.name, error)
             self._record_later(kind, key, pod, request_id)
             return False

@@ -17,7 +17,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.replication.replicator import CHANGED, CONFLICT, KNOWN, NEW, Meeting
 from trio2o.resources import ROUTED, Item, Resource
@@ -160,7 +160,7 @@ class Adoption:
             if self._is_dry_run:
                 return
             joined = self._runtime.sync.join(self._pod, self._task.check)
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error
         if joined.behind:
             payload = {'pod_id': self._pod.id}
@@ -177,7 +177,7 @@ class Adoption:
                 if page:
                     self._marker = page[-1]['id']
                 self._tell(resource.collection)
-        except Refused as error:
+        except PodRefused as error:
             # What the marker named was deleted meanwhile, for one: this kind is begun anew.
             self._marker = None
             self._report.start(resource)

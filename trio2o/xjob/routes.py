@@ -16,7 +16,7 @@ from urllib.parse import quote
 from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.records import NewRouting, Routing
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, deltas_of, measure, user_of
 from trio2o.resources import Item, Resource
@@ -84,7 +84,7 @@ class Routes:
         """All that it has, the newest first.
 
         :param marker: id of the last of what need not be read
-        :raises Refused: there is no such marker, for one
+        :raises PodRefused: there is no such marker, for one
         """
         seen: set[str] = set()
         for page in pod_lists.pages(self._db, self._api(self.pod), self.resource, marker=marker, **query):
@@ -215,7 +215,7 @@ class Routes:
         name = other.name if other is not None else routing.pod_id
         try:
             is_there = other is None or not other.is_asked or self.has(routing.bottom_id, other)
-        except (exception.PodError, Refused) as error:
+        except (exception.PodError, PodRefused) as error:
             LOG.warning('%s %s: whether it is still in pod %s is not known: %s', kind, routing.top_id, name, error)
             is_there = True
         if is_there:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from trio2o.pods.identity import Identity
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.quota.amounts import COUNTED, UNLIMITED, is_counted
 from trio2o.replication.kinds import QUOTA_CLASS, QUOTA_SET, VOLUME_QUOTA_CLASS
 from trio2o.replication.reconcile import Found, Object, SetItems, Shape, Step
@@ -83,7 +83,7 @@ class Quotas:
     def read(self, api: PodApi, key: str, bottom_id: str) -> Found | None:
         try:
             document = api.get(self._path(key), self.version)
-        except Refused as error:
+        except PodRefused as error:
             if error.status != 400:
                 raise
             document = None  # Nova asks Keystone: a project that is no more, or never was, has no limits

@@ -18,7 +18,7 @@ from trio2o.db.session import utcnow
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
 from trio2o.pods.fanout import ask_all
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.runtime import Runtime
@@ -65,7 +65,7 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
             if found is not None:
                 pod_usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
                 told.append(service)
-        except (exception.PodError, exception.ServiceUnavailable, Refused) as error:
+        except (exception.PodError, exception.ServiceUnavailable, PodRefused) as error:
             LOG.warning('%s of pod %s tells no usage: %s', service, pod.name, error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             LOG.warning('%s of pod %s tells its usage in another form: %r', service, pod.name, error)
@@ -77,14 +77,14 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
 def _compute(api: PodApi, check: Callable[[], None]) -> Usage:
     # What happens while it is read may be in it or not: so it is of the time before.
     now = utcnow()
-    return usage.of_providers(now, list(_providers(api, check)))
+    return usage.from_placement(now, list(_providers(api, check)))
 
 
 def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
     """Inventories and usages of each resource provider."""
     try:
         document = api.get(_SWITCHED_ON, _PLACEMENT_VERSION)
-    except Refused as error:
+    except PodRefused as error:
         if error.status != 400:
             raise
         # It has never heard of that trait.
@@ -101,4 +101,4 @@ def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping
 def _volume(api: PodApi, check: Callable[[], None]) -> Usage | None:
     now = utcnow()
     document = api.get('/scheduler-stats/get_pools?detail=true', _VOLUME_VERSION)
-    return usage.of_pools(now, document['pools'])
+    return usage.from_cinder(now, document['pools'])

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from trio2o.db import bindings, routings
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import (
     BACKUP,
@@ -179,7 +179,7 @@ class _Emptying:
                 api.send('POST', f'{path}/action', version, {'forceDelete': None})
             else:
                 api.send('DELETE', path, version)
-        except Refused as error:
+        except PodRefused as error:
             if error.status == 404:
                 return ''
             LOG.warning('%s %s stays in pod %s: %s', resource.type, item['id'], api.pod.name, error.text)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import ROUTED, Resource
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
@@ -44,7 +44,7 @@ class ReconcileRoutings:
             routes = Routes(task, pod, resource)
             try:
                 counts |= _follow(routes, since) if since else _compare(routes, started)
-            except Refused as error:
+            except PodRefused as error:
                 # A marker that was deleted between two pages, for one: the next run starts anew.
                 raise TryAgain(str(error)) from error
             task.progress(**counts)

@@ -11,7 +11,7 @@ import logging
 
 from trio2o import exception
 from trio2o.db import quotas
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.quota.amounts import COUNTS
 from trio2o.quota.settle import LISTED, NotNow, Settler, Where
 from trio2o.xjob.jobs.base import Task, TryAgain
@@ -58,7 +58,7 @@ class RecountQuota:
                 # Volumes first: snapshots count for the types of theirs.
                 for name in LISTED:
                     settler.count(Where(pod, name, project_id))
-            except (NotNow, exception.PodError, Refused) as error:
+            except (NotNow, exception.PodError, PodRefused) as error:
                 silent.append(str(error))
         for claim in quotas.claims(task.runtime.db, project_id=project_id, limit=1000):
             if claim.state != 'open':

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.replication.adapters.quotas import free_of_limits
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
@@ -21,7 +21,7 @@ class RepairReplicas:
         free_of_limits(task.runtime.sync, task.runtime.identity.project_id())
         try:
             repaired = task.runtime.sync.repair(pod, task.check)
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(
             mended=repaired.mended,

@@ -81,13 +81,15 @@ class TestSigningIn(PageTestCase):
                 self.assertEqual(403, answer.status, path)
                 self.assertNotIn('Pod2', answer.text)
 
-    def test_a_token_that_ends(self):
+    def test_revoked_token_signs_the_user_out(self):
         token = self.cloud.lab.token('admin')
         self.assertEqual(200, self.visitor.use_token(token).status)
         self.cloud.lab.keystone.revoke(token)
-        other = Client(self.cloud, ROOT, '').mount(
-            self.cloud.build(admin_api.SERVICE, build_runtime(self.cloud.conf, transport=self.cloud.transport))
+        # Another process, which has not validated the token before.
+        runtime = build_runtime(
+            self.cloud.conf, transport=self.cloud.transport, identity_transport=self.cloud.lab.adapter()
         )
+        other = Client(self.cloud, ROOT, '').mount(self.cloud.build(admin_api.SERVICE, runtime))
         self.visitor._api = other
         answer = self.visitor.get(follow=False)
         self.assertEqual(303, answer.status)
