@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking for work that outlives the request: a row first, a message second.
+"""Submission of jobs, for work that takes longer than a request: first a row, then a message.
 
-The row is what counts. The message only wakes a worker; should it get lost, the next scan finds
-the row.
+The row is the job. The message only wakes a worker; if it is lost, the periodic scan finds the row.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from trio2o.db.session import Database, utcnow
 
 LOG = logging.getLogger(__name__)
 
-#: Tells the workers of a job; must not take long, and may fail with ``OSError``.
+#: Notifies the workers of a job; must not take long, and may raise ``OSError``.
 Notify = Callable[[Job], None]
 
 
 class JobQueue:
-    """Where jobs are submitted."""
+    """Submits jobs."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, notify: Notify | None = None) -> None:
-        """:param notify: None: the workers find the job by themselves, within a scan"""
+        """:param notify: None: workers find jobs with the periodic scan"""
         self._max_attempts = conf.xjob.max_attempts
         self._db = db
         self._notify = notify
@@ -43,12 +42,12 @@ class JobQueue:
         delay_seconds: float = 0.0,
         request_id: str | None = None,
     ) -> Job:
-        """Ask for a job on a resource.
+        """Submit a job for a resource.
 
-        :param resource_key: one job of a type runs for one key at a time; one that waits already
-            is the answer
-        :param delay_seconds: how long it should wait at least
-        :param request_id: of the request that wants it, for the logs; None: of what this thread works for
+        :param resource_key: jobs of one type and key run one after another; if one is waiting, it is returned and no
+            new job is made
+        :param delay_seconds: earliest start, in seconds from now
+        :param request_id: id of the request that causes the job, for the logs; None: that of this thread
         """
         now = utcnow()
         job = jobs.submit(
@@ -62,23 +61,25 @@ class JobQueue:
             now=now,
         )
         if self._notify is not None and not delay_seconds:
-            self._tell(job)
+            self._send_notification(job)
         return job
 
     def redo(self, job_id: str) -> Job | None:
-        """Run a job that ended once more.
+        """Run a job that has ended once more.
 
-        :returns: the job that will run, which is another one when the resource has one already; None when there is
-            no such job
+        :returns: the job that will run: another one if the resource has a waiting job already; None if the job does
+            not exist
         """
         job = jobs.redo(self._db, job_id)
         if job is not None and self._notify is not None:
-            self._tell(job)
+            self._send_notification(job)
         return job
 
-    def _tell(self, job: Job) -> None:
+    def _send_notification(self, job: Job) -> None:
         assert self._notify is not None
         try:
             self._notify(job)
         except OSError as error:
-            LOG.info('job %s: no worker was told (%s); a scan finds it', job.id, error)
+            LOG.info(
+                'Could not notify workers of job %s (%s); it will be picked up by the periodic scan', job.id, error
+            )
