@@ -11,7 +11,7 @@ from oslo_config import cfg
 from trio2o.concurrency import Executor
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
-from trio2o.metrics.database import Figures
+from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.identity import Identity
@@ -44,7 +44,7 @@ class Runtime:
     jobs: JobQueue
     sync: Engine
     quota: Quota
-    figures: Figures
+    database_metrics: DatabaseMetrics
     identity_transport: Any = None
 
     def versions(self, service: Service) -> VersionRange | None:
@@ -87,6 +87,6 @@ def build_runtime(
         jobs=jobs,
         sync=Engine(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
-        figures=Figures(conf, db, registry),
+        database_metrics=DatabaseMetrics(conf, db, registry),
         identity_transport=identity_transport,
     )

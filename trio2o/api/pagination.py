@@ -8,6 +8,8 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
+from oslo_utils.strutils import bool_from_string
+
 from trio2o import exception
 from trio2o.api.schemas import MAX_LIMIT
 from trio2o.web.call import Answer, Call
@@ -16,7 +18,6 @@ Json = dict[str, Any]
 Sort = Sequence[tuple[str, str]]
 
 _PAGING = ('limit', 'marker', 'sort')
-_TRUE = frozenset({'true', 'True', '1'})
 
 
 def limit_of(query: dict[str, str]) -> int:
@@ -36,7 +37,7 @@ def sort_of(query: dict[str, str], default: Sort) -> Sort:
 
 
 def is_true(query: dict[str, str], name: str) -> bool:
-    return query.get(name, 'false') in _TRUE
+    return bool_from_string(query.get(name))
 
 
 def filters_of(query: dict[str, str], *others: str) -> Json:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oslo_utils.strutils import bool_from_string
+
 from trio2o import exception
 from trio2o.gateway.handlers.list import Paging, Query
 from trio2o.resources import Item, Resource, SortKey
 from trio2o.web.call import Call
-
-_TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 
 
 def sorts(query: Query) -> list[tuple[str, bool]] | None:
@@ -36,7 +36,7 @@ def sorts(query: Query) -> list[tuple[str, bool]] | None:
 def all_projects(call: Call) -> bool:
     """Whether the list is of every project; members may say so and are not heard."""
     return call.context.may_see_all and any(
-        name == 'all_tenants' and value.lower() in _TRUE for name, value in call.query
+        name == 'all_tenants' and bool_from_string(value) for name, value in call.query
     )
 
 

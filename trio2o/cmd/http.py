@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTTP service as a command."""
+"""What the commands of the three HTTP services have in common."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from trio2o.runtime import build_runtime
 
 
 def serve(prog: str, name: str, argv: Sequence[str] | None) -> int:
-    """Serve one service until told to stop.
+    """Serve one service until a signal stops the process.
 
-    :param name: its configuration group
+    :param name: configuration group of the service
     :returns: the exit status
     """
 

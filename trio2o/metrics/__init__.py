@@ -120,16 +120,16 @@ def job_ran(type: str, outcome: str, seconds: float) -> None:
     JOB_RUN_SECONDS.labels(type).observe(seconds)
 
 
-def application(figures: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
+def application(collector: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
     """The WSGI application that answers a scrape.
 
-    :param figures: collector of further metrics
+    :param collector: collector of further metrics
     :param is_asked: whether a pod, by name, is called now; breakers of other pods, or of deleted ones, are left out
     """
     registry = CollectorRegistry()
     registry.register(_ProcessMetrics(is_asked))
-    if figures is not None:
-        registry.register(figures)
+    if collector is not None:
+        registry.register(collector)
     return prometheus_client.make_wsgi_app(registry)
 
 

@@ -48,7 +48,7 @@ class _Read:
     pods: tuple[PodView, ...]
 
 
-class Figures:
+class DatabaseMetrics:
     """A collector for Prometheus."""
 
     def __init__(

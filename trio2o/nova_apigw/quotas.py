@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from oslo_utils.strutils import bool_from_string
+
 from trio2o.gateway.handlers.forward import at
 from trio2o.gateway.handlers.quota_sets import ClassRead, QuotaRead, QuotaWrite, asked_for, no_key
 from trio2o.gateway.handlers.replicate import QUOTA_CLASS, QUOTA_SET
@@ -11,7 +13,6 @@ from trio2o.web.operations import Operation
 
 #: Nova's words, in QuotaSetsController.
 _OVER = 'Quota limit {limit} for {name} must be greater than or equal to already used and reserved {used}.'
-_TRUE = frozenset({'1', 't', 'true', 'on', 'y', 'yes'})
 #: Nova takes them, and nothing comes of it.
 _OF_NETWORKS = frozenset({'fixed_ips', 'floating_ips', 'security_group_rules', 'security_groups'})
 
@@ -22,7 +23,7 @@ def user_of(call: Call) -> str:
 
 
 def is_forced(call: Call) -> bool:
-    return str(at('quota_set', 'force')(call.json)).lower() in _TRUE
+    return bool_from_string(at('quota_set', 'force')(call.json))
 
 
 class WriteLimits(QuotaWrite):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from oslo_utils.strutils import bool_from_string
+
 from trio2o import exception
 from trio2o.db import routings
 from trio2o.gateway import image_snapshots
@@ -79,9 +81,6 @@ DEFAULT_SORT = ('created_at', True)
 
 Version = tuple[int, int]
 
-_TRUE = frozenset({'', '1', 't', 'true', 'on', 'y', 'yes'})
-_FALSE = frozenset({'0', 'f', 'false', 'off', 'n', 'no'})
-
 
 def _inner_id(value: Any) -> Any:
     return value.get('id') if isinstance(value, dict) else value
@@ -108,7 +107,7 @@ def bad_marker(call: Call, marker: str) -> exception.Trio2oException:
 
 def all_projects(call: Call) -> bool:
     """Whether the list is of every project: an empty value counts as yes."""
-    return any(name == 'all_tenants' and value.lower() in _TRUE for name, value in call.query)
+    return any(name == 'all_tenants' and (not value or bool_from_string(value)) for name, value in call.query)
 
 
 PAGING = Paging(
@@ -183,7 +182,10 @@ def has_unknown(call: Call) -> bool:
         return False
     if all_projects(call) and not call.context.may_see_all:
         return False  # every pod would refuse, and none is there to do it
-    return all(name == 'all_tenants' or (name == 'deleted' and value.lower() in _FALSE) for name, value in call.query)
+    return all(
+        name == 'all_tenants' or (name == 'deleted' and not bool_from_string(value, default=True))
+        for name, value in call.query
+    )
 
 
 def is_zone_wanted(call: Call) -> Callable[[str], bool] | None:
