@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one module that knows eventlet: choosing a backend, running things at once, serving WSGI.
+"""The only module that uses eventlet: choice of the backend, thread pools, WSGI servers.
 
-``init`` must run before anything else is imported (the first lines of ``trio2o.cmd.*``). Without it, as under
-uWSGI or gunicorn, everything runs on native threads. Leaving eventlet means changing ``DEFAULT_BACKEND`` and,
-later, deleting the eventlet branches here.
+``init`` must run before any other import (the first lines of ``trio2o.cmd.*``). Without it, as under uWSGI or
+gunicorn, everything runs on native threads. To leave eventlet, change ``DEFAULT_BACKEND`` and, later, delete the
+eventlet branches here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_BACKEND = 'eventlet'
 BACKENDS = ('eventlet', 'threading')
 
-#: Connections the kernel holds until they are accepted.
+#: Number of connections that the kernel holds until the server accepts them.
 BACKLOG = 4096
 
 LOG = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ _backend = 'threading'
 def init(backend: str = DEFAULT_BACKEND) -> None:
     """Choose the backend of this process; with ``eventlet`` the standard library is patched here.
 
-    oslo.service and oslo.messaging fix their own backend on first import, so they are told first.
+    oslo.service and oslo.messaging choose their own backend when they are first imported, so this is set before.
     """
     global _backend
 
-    # It is known here (see above), and a library that merely looks whether eventlet is there says it again.
+    # The warning helps nobody here, and libraries cause it that only check whether eventlet is installed.
     warnings.filterwarnings('ignore', r'\s*Eventlet is deprecated')
     from oslo_service import backend as oslo_backend
 
@@ -74,7 +74,7 @@ class Executor:
         self._is_shut_down = False
 
     def submit(self, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
-        # Not before eventlet has patched: what it keeps for each thread would be one for all green ones.
+        # Not imported before eventlet has patched: its thread-local data would be shared by all green threads.
         from oslo_context import context
 
         return self._pool.submit(_as_part_of, context.get_current(), function, *args)
@@ -112,7 +112,7 @@ class Executor:
 
 
 def _as_part_of(request: context.RequestContext | None, function: Callable[..., Any], *args: Any) -> Any:
-    """Run a function in a thread whose log lines then carry the id of the request it is for."""
+    """Run a function with the context of a request, so that log lines carry its id."""
     if request is None:
         return function(*args)
     request.update_store()
@@ -123,7 +123,7 @@ def _as_part_of(request: context.RequestContext | None, function: Callable[..., 
 
 
 class Deadline:
-    """A moment by which something has to be over, shared by all that works towards it."""
+    """A point in time that several waits share."""
 
     __slots__ = ('_at',)
 
@@ -141,7 +141,7 @@ class Deadline:
 def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
     """Open a listening socket with TCP_NODELAY, which accepted connections inherit.
 
-    Without it a response whose head and body are written apart waits 40 ms for a delayed ACK.
+    Without it a response whose headers and body are written separately waits 40 ms for a delayed ACK.
     """
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -157,16 +157,16 @@ def listen(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
 
 
 class Signals:
-    """Signals to wait for, as a queue; Python itself writes their numbers into a pipe as they come.
+    """A queue of received signals: Python writes their numbers into a pipe.
 
-    A handler in Python would not do under eventlet: it may run in the hub, where nothing may wait.
+    A handler function could not be used under eventlet: it may run in the hub, which must not wait.
     """
 
     def __init__(self, *numbers: int) -> None:
         self._reader, writer = os.pipe()
         os.set_blocking(writer, False)
         if _backend == 'eventlet':
-            # Eventlet's os.read waits in the hub if the descriptor says that it would block.
+            # Only then does eventlet's os.read wait in the hub instead of blocking all green threads.
             os.set_blocking(self._reader, False)
         self._numbers = numbers
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -174,33 +174,35 @@ class Signals:
             signal.signal(number, _take_note)
 
     def wait(self) -> int:
-        """The next signal that came."""
+        """Wait for the next signal and return its number."""
         while True:
             number = os.read(self._reader, 1)[0]
             if number in self._numbers:
                 return number
 
     def restore(self) -> None:
-        """Let signals do again what they do by default, so that an impatient operator is obeyed."""
+        """Restore the default action of the signals, so that a second one ends the process at once."""
         for number in self._numbers:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _take_note(number: int, frame: object) -> None:
-    """Without a handler a signal would not be written to the pipe."""
+    """Handler that does nothing; without one Python does not write to the pipe."""
 
 
 class WSGIServer:
     """Serves one WSGI application on one listening socket until stopped."""
 
-    #: Connections a process keeps at most under eventlet, where an idle one costs next to nothing.
+    #: Highest number of open connections per process under eventlet, where an idle one needs hardly any memory.
     CONNECTIONS = 4096
 
     def __init__(
         self, sock: socket.socket, app: Callable[..., Any], *, threads: int, keepalive: float, timeout: float
     ) -> None:
-        """:param threads: requests served at once; :param keepalive: idle seconds a connection is kept;
-        :param timeout: seconds to wait for running requests when stopping.
+        """
+        :param threads: number of requests served concurrently
+        :param keepalive: seconds after which an idle connection is closed
+        :param timeout: seconds to wait for running requests when the server is stopped
         """
         self._sock = sock
         self._app = app
@@ -218,7 +220,7 @@ class WSGIServer:
             self._start_threads()
 
     def stop(self) -> None:
-        """Take no new connections and let running requests end."""
+        """Accept no new connections and wait for running requests."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -226,14 +228,14 @@ class WSGIServer:
             import eventlet
 
             with eventlet.Timeout(self._timeout, False):
-                # The server's last act is to wait for the requests that run.
+                # When it is killed, the server waits for running requests.
                 server.kill()
                 self._pool.waitall()
         else:
             server.stop()
 
     def wait(self) -> None:
-        """Wait until it has been stopped."""
+        """Wait until the server has stopped."""
         if self._thread is not None:
             self._thread.join()
         elif self._server is not None:
@@ -248,7 +250,7 @@ class WSGIServer:
         self._server = eventlet.spawn(
             eventlet.wsgi.server,
             self._sock,
-            # A slot of the pool is a connection, idle or not; what is limited is requests.
+            # The pool limits connections, idle ones included; the semaphore limits requests.
             _Limited(self._app, eventlet.semaphore.Semaphore(self._threads)),
             log=LOG,
             custom_pool=self._pool,
@@ -275,7 +277,7 @@ class WSGIServer:
         server.error_log = _log_cheroot
         _adopt_socket(server, self._sock)
         server.prepare()
-        # Of several processes that are woken for one connection only one gets it: the others must not wait.
+        # One connection wakes several processes and one gets it; accept() of the others must not block.
         self._sock.setblocking(False)
         self._server = server
         self._thread = threading.Thread(target=server.serve, daemon=True)
@@ -283,16 +285,16 @@ class WSGIServer:
 
 
 class _Limited:
-    """An application under eventlet's server, of which only so many requests run at once."""
+    """WSGI middleware for eventlet's server that limits the number of concurrent requests."""
 
     def __init__(self, app: Callable[..., Any], slots: Any) -> None:
-        """:param slots: eventlet's semaphore, which serves first who came first, as that of ``threading`` does not"""
+        """:param slots: a semaphore of eventlet, which is fair; that of ``threading`` is not"""
         self._app = app
         self._slots = slots
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked':
-            # The server puts the chunks together but does not say so, and webob would see no body.
+            # The server decodes the chunks; without this key webob would take the body for empty.
             environ['wsgi.input_terminated'] = True
         with self._slots:
             return self._app(environ, start_response)
@@ -303,7 +305,7 @@ def _log_cheroot(message: str = '', level: int = logging.INFO, traceback: bool =
 
 
 def _adopt_socket(server: Any, sock: socket.socket) -> None:
-    """Let cheroot serve a socket that is already listening (shared by forked workers)."""
+    """Make cheroot serve a socket that is already listening, which forked workers share."""
 
     def bind(family: int, type_: int, proto: int = 0) -> socket.socket:
         server.socket = sock

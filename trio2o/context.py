@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asking: an oslo.context made from what keystonemiddleware left in the WSGI environment."""
+"""The caller of a request: an oslo.context made of the headers that keystonemiddleware sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trio2o import compat
 
 
 class RequestContext(context.RequestContext):
-    """The caller of one request, with the tokens that travel on to the pods.
+    """The caller of one request, with the tokens that are passed on to pods.
 
     ``global_request_id`` is what the client sent as X-OpenStack-Request-ID; ``request_id`` is ours.
     """
@@ -46,15 +46,15 @@ class RequestContext(context.RequestContext):
 
     @property
     def may_see_all(self) -> bool:
-        """Whether the caller has the admin role (a hint for narrowing; the pods decide what is allowed)."""
+        """Whether the caller has the admin role. Used to narrow a search; pods decide what is allowed."""
         return 'admin' in self.roles
 
 
 @contextlib.contextmanager
 def working_for(request_id: str | None) -> Iterator[RequestContext]:
-    """Do something for a request that has been answered: log lines, and calls to pods, carry its id.
+    """Context manager for work after the answer to a request: log lines and calls to pods carry the request's id.
 
-    :param request_id: None: nobody asked for it, and it gets an id of its own
+    :param request_id: None: the work is for no request, and gets a new id
     """
     try:
         yield RequestContext(request_id=request_id)
@@ -63,6 +63,6 @@ def working_for(request_id: str | None) -> Iterator[RequestContext]:
 
 
 def current_request_id() -> str | None:
-    """The id of the request that this thread works for, if it does for one."""
+    """The id of the request that this thread works for; None if there is none."""
     current = context.get_current()
     return current.request_id if current is not None else None

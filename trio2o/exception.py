@@ -1,37 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, each class with its HTTP code and whether its text is for tenants.
+"""Exceptions, each with its HTTP status.
 
 ::
 
     Trio2oException
     ├── BadRequest 400
     │   └── RefsDisagree
-    ├── Unauthorized 401             the operator's page: Keystone refused
+    ├── Unauthorized 401             the dashboard: Keystone refused the credentials
     ├── Forbidden 403
     ├── NotFound 404
-    │   └── RouteNotFound            no such method and path: answered in webob's own form
+    │   └── RouteNotFound            no such method and path: answered with webob's own page
     ├── MethodNotAllowed 405         the path exists, with other methods: Admin API
     ├── NotAcceptable 406            microversion out of range
     ├── Conflict 409
     ├── TooLarge 413
     ├── UnsupportedMediaType 415     Admin API
     ├── Unprocessable 422            Admin API
-    ├── ServiceUnavailable 503       no pod can do it now; may carry Retry-After
-    ├── OutcomeUnknown 504           sent to a pod, no answer came back
+    ├── ServiceUnavailable 503       no pod can serve the request now; may carry Retry-After
+    ├── OutcomeUnknown 504           a write was sent to a pod and no answer came
     └── PodError                     about one pod; handlers decide what it means for the request
-        ├── PodNotReached            nothing was sent, another pod (or another try) is safe
+        ├── PodNotReached            nothing was sent, so another pod, or another try, is safe
         └── PodNoAnswer              sent, but no complete answer: the outcome is unknown
 
-HTTP is decided in one place only, ``web/faults.py``. Messages of everything but ``PodError`` are safe to
-show to tenants: they name zones and resources, never pods or URLs.
+``web/faults.py`` makes answers of them. Tenants see the messages of all of them except ``PodError``, so these name
+zones and resources, never pods or URLs.
 """
 
 
 class Trio2oException(Exception):
-    """An error with an HTTP code; its text may reach the client."""
+    """An error with an HTTP status; the client may see its message."""
 
     code = 500
-    title = 'computeFault'
 
     def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -100,7 +99,7 @@ class Unprocessable(Trio2oException):
 class ServiceUnavailable(Trio2oException):
     """Nothing can serve this now.
 
-    :param retry_after: seconds after which asking again makes sense; None where waiting will not help.
+    :param retry_after: seconds after which the client should try again; None if waiting will not help
     """
 
     code = 503
@@ -111,7 +110,7 @@ class ServiceUnavailable(Trio2oException):
 
 
 class OutcomeUnknown(Trio2oException):
-    """A write was sent and its answer never came; a job finds out what became of it."""
+    """A write was sent to a pod and no answer came; a job determines the outcome."""
 
     code = 504
 
@@ -128,10 +127,10 @@ class PodError(Trio2oException):
 
 
 class PodNotReached(PodError):
-    """The connection was not made, so nothing was done: trying elsewhere is safe."""
+    """No connection was made, so the pod did nothing: another pod can be tried."""
 
 
 class PodNoAnswer(PodError):
-    """The request went out, and no complete answer came back."""
+    """The request was sent, and no complete answer came back."""
 
     code = 504

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Submit jobs, for work that takes longer than a request.
+"""Submission of jobs, for work that takes longer than a request: first a row, then a message.
 
-A job is a row in the database. The message that follows only wakes a worker; if it is lost, the next scan of a worker
-finds the row.
+The row is the job. The message only wakes a worker; if it is lost, the periodic scan finds the row.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from trio2o.db.session import Database, utcnow
 
 LOG = logging.getLogger(__name__)
 
-#: Sends the workers a message about a job. Must return quickly, and may raise ``OSError``.
+#: Notifies the workers of a job; must not take long, and may raise ``OSError``.
 Notify = Callable[[Job], None]
 
 
 class JobQueue:
-    """Submits jobs to the workers."""
+    """Submits jobs."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, notify: Notify | None = None) -> None:
-        """:param notify: None: send no messages, so that workers find jobs by their scans"""
+        """:param notify: None: workers find jobs with the periodic scan"""
         self._max_attempts = conf.xjob.max_attempts
         self._db = db
         self._notify = notify
@@ -43,12 +42,12 @@ class JobQueue:
         delay_seconds: float = 0.0,
         request_id: str | None = None,
     ) -> Job:
-        """Submit a job of a type for a resource.
+        """Submit a job for a resource.
 
-        :param resource_key: only one job of a type is active for a key; a job that is waiting is returned as it is
-        :param delay_seconds: earliest start, from now
-        :param request_id: for the logs; None: the id of the request or job that this thread works for
-        :returns: the job that will run
+        :param resource_key: jobs of one type and key run one after another; if one is waiting, it is returned and no
+            new job is made
+        :param delay_seconds: earliest start, in seconds from now
+        :param request_id: id of the request that causes the job, for the logs; None: that of this thread
         """
         now = utcnow()
         job = jobs.submit(
@@ -62,21 +61,21 @@ class JobQueue:
             now=now,
         )
         if self._notify is not None and not delay_seconds:
-            self._send(job)
+            self._send_notification(job)
         return job
 
     def redo(self, job_id: str) -> Job | None:
-        """Run a job again that has ended.
+        """Run a job that has ended once more.
 
-        :returns: the job that will run, which may be another one that is active for the resource; None if there is no
-            job of this id
+        :returns: the job that will run: another one if the resource has a waiting job already; None if the job does
+            not exist
         """
         job = jobs.redo(self._db, job_id)
         if job is not None and self._notify is not None:
-            self._send(job)
+            self._send_notification(job)
         return job
 
-    def _send(self, job: Job) -> None:
+    def _send_notification(self, job: Job) -> None:
         assert self._notify is not None
         try:
             self._notify(job)

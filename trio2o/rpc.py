@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between the services and the workers: oslo.messaging, and as little of it as will do.
+"""Messages from the services to the workers, over oslo.messaging.
 
-One cast, ``run_job(job_id)``, a hint that a job waits. Nobody waits for it and nothing is lost with it,
-so neither a broker that is away nor one that is slow holds anybody up.
+There is one cast, ``run_job(job_id)``, a hint that a job is due. No request waits for it, and a lost message loses
+nothing, so an unreachable or slow broker delays no request.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ LOG = logging.getLogger(__name__)
 TOPIC = 'trio2o-xjob'
 VERSION = '1.0'
 
-#: Where messages go when no broker is configured: no further than this process.
+#: Transport without a configured broker: messages stay within this process.
 IN_PROCESS = 'fake://'
 
 _PENDING = 1000
 
 
 class HasId(Protocol):
-    """As much of a job as a message carries."""
+    """The part of a job that a message carries."""
 
     @property
     def id(self) -> str: ...
 
 
-class Endpoint(Protocol):
-    """What answers the messages."""
+class JobHandler(Protocol):
+    """Handler of the messages, in the worker."""
 
     def run_job(self, context: Any, job_id: str) -> None: ...
 
 
 def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
-    """The way to the broker of ``[DEFAULT] transport_url``; without one, within the process."""
+    """The transport to the broker of ``[DEFAULT] transport_url``; without one, within the process."""
     for group, options in messaging_opts.list_opts():
         if group is None:
             conf.register_opts(options)
@@ -56,29 +56,29 @@ def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
     return oslo_messaging.get_rpc_transport(conf, IN_PROCESS if url == default else None)
 
 
-def get_server(conf: cfg.ConfigOpts, name: str, endpoint: Endpoint) -> Any:
-    """A server that hands messages to the endpoint; its ``start`` waits until there is a broker.
+def get_server(conf: cfg.ConfigOpts, name: str, handler: JobHandler) -> Any:
+    """A server that passes messages to the handler; its ``start`` waits until it reaches the broker.
 
-    :param name: of this worker, one of those that share the messages
+    :param name: name of this worker, one of those that share the messages
     """
     target = oslo_messaging.Target(topic=TOPIC, server=name)
-    return oslo_messaging.get_rpc_server(get_transport(conf), target, [_Versioned(endpoint)])
+    return oslo_messaging.get_rpc_server(get_transport(conf), target, [_Versioned(handler)])
 
 
 class _Versioned:
-    """The endpoint as oslo.messaging wants it."""
+    """The handler with the attribute that oslo.messaging requires."""
 
     target = oslo_messaging.Target(version=VERSION)
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, handler: JobHandler) -> None:
+        self._handler = handler
 
     def run_job(self, context: Any, job_id: str) -> None:
-        self._endpoint.run_job(context, job_id)
+        self._handler.run_job(context, job_id)
 
 
 class Notifier:
-    """Sends messages about jobs to the workers, from a thread of its own that may wait for a broker."""
+    """Notifies workers of new jobs from a thread of its own, which may have to wait for the broker."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -87,12 +87,12 @@ class Notifier:
         self._thread: threading.Thread | None = None
 
     def notify(self, job: HasId) -> None:
-        """Queue the message about a job; returns at once."""
+        """Queue a message for the workers; returns at once."""
         try:
             self._waiting.put_nowait(job.id)
         except queue.Full:
             LOG.info(
-                'Could not notify workers of job %s (message queue full); it will be picked up by the periodic scan',
+                'Could not notify workers of job %s (the broker is away); it will be picked up by the periodic scan',
                 job.id,
             )
         self._start()

@@ -12,10 +12,10 @@ from trio2o.concurrency import Executor
 from trio2o.db.session import Database
 from trio2o.gateway.image_snapshots import ImageSnapshots
 from trio2o.jobqueue import JobQueue
-from trio2o.metrics.database import Figures
+from trio2o.metrics.database import DatabaseMetrics
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.compute_hosts import ComputeHosts
-from trio2o.pods.health import Breakers
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
@@ -46,7 +46,7 @@ class Runtime:
     jobs: JobQueue
     replicator: Replicator
     quota: Quota
-    figures: Figures
+    database_metrics: DatabaseMetrics
     image_snapshots: ImageSnapshots
     compute_hosts: ComputeHosts
     identity_transport: Any = None
@@ -91,7 +91,7 @@ def build_runtime(
         jobs=jobs,
         replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
-        figures=Figures(conf, db, registry),
+        database_metrics=DatabaseMetrics(conf, db, registry),
         image_snapshots=ImageSnapshots(),
         compute_hosts=ComputeHosts(db),
         identity_transport=identity_transport,

@@ -25,11 +25,10 @@ from trio2o.api.schemas import routings as routing_schemas
 from trio2o.api.schemas import selection as select_schemas
 from trio2o.api.schemas import taking as taking_schemas
 from trio2o.api.schemas import usages as usage_schemas
-from trio2o.api.strict import strict
 from trio2o.db import records
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
-from trio2o.web.validation import Body, Query
+from trio2o.web.validation import Body, Query, validated
 
 #: What each operation reads; for the OpenAPI document (a test holds it against the handlers).
 ACCEPTS: dict[str, Body | Query] = {
@@ -108,7 +107,7 @@ GIVES: dict[str, response_schemas.Json] = {
 }
 
 OPERATIONS = OperationTable(
-    strict(
+    validated(
         [
             Operation('pods.list', 'GET', '/pods', pods.list_pods, role=READER),
             Operation('pods.show', 'GET', '/pods/{pod_id}', pods.show_pod, role=READER),

@@ -156,7 +156,7 @@ def _create(call: Call, wanted: Json) -> Pod:
         raise exception.Conflict(f'No other pod can be registered: {error}.') from error
 
 
-def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.Endpoint]:
+def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.PodEndpoint]:
     runtime = call.runtime
     found = endpoints.find(runtime.conf, runtime.identity, region)
     if not found:

@@ -245,7 +245,7 @@ def _items_beside(call: Call, resource: Resource, group: Resource, group_id: Any
             continue
         try:
             return list(Inventory(call.runtime, route.pod, resource, route.project_id).items())
-        except (exception.Trio2oException, podapi.Refused) as error:
+        except (exception.Trio2oException, podapi.PodRefused) as error:
             LOG.warning('%ss of %s %s are only counted once they exist: %s', resource.type, kind.type, group_id, error)
     return []
 

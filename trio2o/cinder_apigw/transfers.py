@@ -20,7 +20,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.translate import answer_up
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import ClaimRequest, OverQuota
@@ -100,7 +100,7 @@ class Accept:
         for pod in self._pods(call):
             try:
                 amounts = self._amounts(call, pod)
-            except (exception.Trio2oException, Refused) as error:
+            except (exception.Trio2oException, PodRefused) as error:
                 LOG.info('the quota is not checked for transfer %s: %s', call.id, error)
             if amounts:
                 break

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""trio2o-all: the three APIs and the worker in one process, over one picture of the pods.
+"""trio2o-all: the three APIs and the worker in one process.
 
-Without a ``transport_url`` messages stay within the process, without ``[database] connection`` the database is
-SQLite under ``state_path``, and it is brought up to date at start: nothing else has to be installed.
+It needs no other service: without ``transport_url`` messages stay within the process, and without ``[database]
+connection`` the database is SQLite under ``state_path``, whose schema is upgraded at start.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ PROG = 'trio2o-all'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop. :returns: the exit status"""
+    """Serve until a signal stops the process.
+
+    :returns: the exit status
+    """
     early.init_backend(PROG, argv)
-    # Only now: what this imports must find the backend chosen.
+    # Imported only now, as these modules need the backend to be chosen.
     from trio2o.cmd import run
 
     return run.guarded(PROG, lambda: _serve(argv))
@@ -39,11 +42,11 @@ def _serve(argv: Sequence[str] | None) -> int:
         migration.upgrade(db)
     db.dispose()
 
-    def parts() -> list[run.Part]:
+    def make_components() -> list[run.Component]:
         runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-        return [*(listener.part(conf, runtime) for listener in listeners), XJobService(conf, runtime)]
+        return [*(listener.component(conf, runtime) for listener in listeners), XJobService(conf, runtime)]
 
-    return run.run(conf, parts)
+    return run.run(conf, make_components)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``trio2o-status upgrade check`` looks at."""
+"""The checks of ``trio2o-status upgrade check``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trio2o.db.session import Database
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import Identity
 
-#: What a database that is away, or has no tables yet, is told by.
+#: Exceptions for an unreachable database, or one without tables.
 UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
 
 
 def schema_result(known: Sequence[migration.Revision], revision: str | None) -> Result:
-    """Whether this release can serve with a database at a revision."""
+    """Check whether this release can serve with a database at a revision."""
     try:
         left = migration.pending(known, revision)
     except Unusable as error:
@@ -45,7 +45,7 @@ def schema_result(known: Sequence[migration.Revision], revision: str | None) -> 
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """The checks, each of which touches nothing."""
+    """The checks; none of them changes anything."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Checks(upgradecheck.UpgradeCommands):
                 if not known.get(service, {}).get('max_version')
             ]
         if missing:
-            return Result(Code.WARNING, f'Endpoint or versions not known of: {", ".join(missing)}.')
+            return Result(Code.WARNING, f'Endpoint or versions are not known for: {", ".join(missing)}.')
         return Result(Code.SUCCESS)
 
     _upgrade_checks = (

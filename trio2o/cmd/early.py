@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to happen before anything else is imported: choose the concurrency backend, and share metrics.
+"""Steps before all other imports: choose the concurrency backend, and make the directory of shared metrics.
 
-Only the command line and two options are read here, with as little imported as can be: patching must come
-before ssl, urllib3 and the like. Everything is read again, and checked, by ``trio2o.conf``.
+This module reads the command line and two options and imports as little as possible, as eventlet has to patch before
+ssl, urllib3 and others are imported. ``trio2o.conf`` reads and checks all options later.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from trio2o import concurrency
 OPTION = 'concurrency_backend'
 ENVIRONMENT = f'OS_DEFAULT__{OPTION.upper()}'
 
-#: prometheus_client looks at these when it is imported; see ``trio2o.metrics``.
+#: prometheus_client reads the first one when it is imported; see ``trio2o.metrics``.
 METRICS_DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
 METRICS_OWNER = 'TRIO2O_METRICS_OWNER'
 
 
 def init_backend(prog: str, argv: Sequence[str] | None = None, group: str = '') -> None:
-    """Make the configured backend the one of this process.
+    """Choose the configured backend for this process.
 
-    :param group: whose ``workers`` say how many processes there will be; one if empty
+    :param group: group with the option ``workers``; '' for a command with one process
     """
     args = sys.argv[1:] if argv is None else argv
     name = backend_name(prog, args)
@@ -39,19 +39,19 @@ def init_backend(prog: str, argv: Sequence[str] | None = None, group: str = '') 
 
 
 def _share_metrics() -> None:
-    """Make a directory for the figures of all processes, unless the operator named one."""
+    """Make a directory for the metrics of all processes, unless the operator named one."""
     if not os.environ.get(METRICS_DIRECTORY):
         directory = os.environ[METRICS_DIRECTORY] = tempfile.mkdtemp(prefix='trio2o-metrics-')
         os.environ[METRICS_OWNER] = f'{os.getpid()}:{directory}'
 
 
 def backend_name(prog: str, argv: Sequence[str]) -> str:
-    """What the configuration says, found as oslo.config would find it: the last file decides."""
+    """The backend in the configuration; as with oslo.config the last file wins."""
     return option(prog, argv, 'DEFAULT', OPTION) or concurrency.DEFAULT_BACKEND
 
 
 def option(prog: str, argv: Sequence[str], group: str, name: str) -> str | None:
-    """The text of one option; None where it is not set."""
+    """The text of one option; None if it is not set."""
     value = os.environ.get(f'OS_{group.upper()}__{name.upper()}')
     if value:
         return value
@@ -75,6 +75,6 @@ def _read(path: str, group: str, name: str) -> str | None:
     try:
         cfg.ConfigParser(os.path.expanduser(path), sections).parse()
     except (OSError, cfg.Error, cfg.ParseError, UnicodeDecodeError):
-        return None  # told properly when the configuration is read as a whole
+        return None  # trio2o.conf reports the error
     values = sections.get(group, {}).get(name)
     return values[-1].strip() if values else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One HTTP service as a command."""
+"""What the commands of the three HTTP services have in common."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from trio2o.runtime import build_runtime
 
 
 def serve(prog: str, name: str, argv: Sequence[str] | None) -> int:
-    """Serve one service until told to stop.
+    """Serve one service until a signal stops the process.
 
-    :param name: its configuration group
+    :param name: configuration group of the service
     :returns: the exit status
     """
 
@@ -21,10 +21,10 @@ def serve(prog: str, name: str, argv: Sequence[str] | None) -> int:
         conf = run.configure(prog, argv)
         listeners = run.listen(conf, name)
 
-        def parts() -> list[run.Part]:
+        def make_components() -> list[run.Component]:
             runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-            return [listener.part(conf, runtime) for listener in listeners]
+            return [listener.component(conf, runtime) for listener in listeners]
 
-        return run.run(conf, parts, conf[name].workers)
+        return run.run(conf, make_components, conf[name].workers)
 
     return run.guarded(prog, start)

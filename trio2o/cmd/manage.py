@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""trio2o-db-manage: bring the database up to date.
+"""trio2o-db-manage: upgrade the database.
 
     trio2o-db-manage --config-file /etc/trio2o/trio2o.conf db_sync
 
-`db_sync --expand` does what may be done while services of the release before still run, and
-`db_sync --contract` the rest, when none of them is left. `upgrade [--revision R]` stops at a
-revision, `version` prints where the database is (`current` is the same), `heads` what this program
-knows.
+`db_sync --expand` makes the changes that are safe while services of the previous release run, and
+`db_sync --contract` the others, when none of them runs any more. `upgrade [--revision R]` stops at
+a revision. `version` (or `current`) prints the revision of the database, `heads` the newest one.
 """
 
 import argparse
@@ -24,7 +23,7 @@ COMMANDS = ('db_sync', 'upgrade', 'version', 'current', 'heads')
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='trio2o-db-manage', description='Bring the Trio2o database up to date.')
+    parser = argparse.ArgumentParser(prog='trio2o-db-manage', description='Upgrade the Trio2o database.')
     parser.add_argument(
         '--config-file',
         action='append',
@@ -43,8 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     sync = commands.add_parser('db_sync', help='upgrade to the newest revision')
     phases = sync.add_mutually_exclusive_group()
     for phase, when in (
-        (migration.EXPAND, 'what the release before does not notice, while it still runs'),
-        (migration.CONTRACT, 'what only the release before still needed, when it no longer runs'),
+        (migration.EXPAND, 'the changes that are safe while the previous release runs'),
+        (migration.CONTRACT, 'the changes that must wait until the previous release no longer runs'),
     ):
         phases.add_argument(f'--{phase}', dest='phase', action='store_const', const=phase, help=f'only {when}')
     upgrade = commands.add_parser('upgrade', help='upgrade to a revision')
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; what goes wrong on the server is told in one line.
+    """Run one command; errors of the database are reported in one line.
 
     :returns: the exit status
     """

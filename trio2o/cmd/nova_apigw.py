@@ -12,9 +12,12 @@ PROG = 'trio2o-nova-apigw'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop. :returns: the exit status"""
+    """Serve until a signal stops the process.
+
+    :returns: the exit status
+    """
     early.init_backend(PROG, argv, 'nova_apigw')
-    # Only now: what this imports must find the backend chosen.
+    # Imported only now, as these modules need the backend to be chosen.
     from trio2o.cmd import http
 
     return http.serve(PROG, 'nova_apigw', argv)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``trio2o-status pods``: every pod asked now, as a table for people or JSON for programs."""
+"""``trio2o-status pods``: a health check of all pods, printed as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from oslo_config import cfg
 from trio2o import exception
 from trio2o.db.session import utcnow
 from trio2o.metrics.database import AWAY
-from trio2o.pods.health_check import Level, Limits, PodHealth, Probe, look, range_text
+from trio2o.pods.health_check import Level, PodHealth, Probe, Thresholds, check_health, range_text
 from trio2o.runtime import build_runtime
 
-#: Neither well nor unwell: it could not be looked. What monitoring plug-ins call unknown.
+#: Exit status if pods could not be checked; monitoring plug-ins call it unknown.
 UNKNOWN = 3
 
 _HEAD = ('Pod', 'Zone', 'State', 'Service', 'Versions', 'Latency', 'Breaker', 'Clock', 'Behind', 'Usage', 'Result')
-_NOTE = 'Breaker: what one made of this answer; those of the gateways are told by their /metrics.'
+_NOTE = 'Breaker: state after this one answer. The breakers of the gateways are in their /metrics.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    default = Limits()
+    default = Thresholds()
     parser.add_argument('--format', choices=['table', 'json'], default='table', help='how to print it (table)')
     parser.add_argument(
-        '--timeout', type=_seconds, default=default.timeout, help='seconds a pod has to answer (%(default)g)'
+        '--timeout', type=_seconds, default=default.timeout, help='seconds to wait for a pod (%(default)g)'
     )
     parser.add_argument(
         '--max-latency', type=_seconds, default=default.latency, help='seconds above which to warn (%(default)g)'
@@ -48,12 +48,15 @@ def _seconds(text: str) -> float:
 
 
 def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
-    """Look, print, and tell by the exit status."""
-    limits = Limits.of(conf, timeout=args.timeout, latency=args.max_latency, skew=args.max_skew)
+    """Check all pods and print the results.
+
+    :returns: the exit status
+    """
+    limits = Thresholds.of(conf, timeout=args.timeout, latency=args.max_latency, skew=args.max_skew)
     runtime = build_runtime(conf)
     try:
         pods = runtime.registry.snapshot().pods
-        found = look(runtime.client, runtime.identity, runtime.executor, pods, limits)
+        found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits)
     except exception.ServiceUnavailable as error:
         return _cannot(args.format, f'{error} Look at [service_auth].')
     except AWAY as error:
@@ -82,7 +85,7 @@ def _print_json(document: dict[str, Any]) -> None:
 
 
 def table(found: Sequence[PodHealth]) -> str:
-    """A line for each service of each pod, and what is not well below."""
+    """Format the results: a line for each service of each pod, then all problems."""
     if not found:
         return 'No pod is registered.'
     lines = [_HEAD, *(line for health in found for line in _lines(health))]

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting, watching and stopping: what every command that serves has in common.
+"""Start and stop of all commands that serve.
 
-Listening sockets are opened first, so a port that is taken is told at once and in one line. One worker serves in
-the process that was started; more are forked by oslo.service, which starts anew those that die. The parts of a
-process (HTTP servers, the job worker) are made after the fork: connections and threads do not survive one.
+Listening sockets are opened first, so that a port in use is reported at once and in one line. With one worker the
+process that was started serves itself; several are forked by oslo.service, which replaces those that die. The
+components of a process (HTTP servers, the job worker) are made after the fork, as connections and threads do not
+survive one.
 
-SIGTERM and SIGINT stop; what runs may end. SIGHUP reads options that may change while running.
+SIGTERM and SIGINT stop the process after running requests. SIGHUP reads mutable options again.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ SERVICES = {
     'nova_apigw': 'trio2o.nova_apigw',
 }
 
-#: Seconds a request that runs may take to end once its process has been told to.
+#: Seconds for which a process that is stopped waits for running requests.
 GRACE_SECONDS = 30.0
 
 
-class Part(Protocol):
-    """Something a process does from start to stop."""
+class Component(Protocol):
+    """A part of a process with a start and a stop."""
 
     def start(self) -> None: ...
 
@@ -58,12 +59,12 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Listener:
-    """A service and the socket it is to serve."""
+    """A service and its listening socket."""
 
     name: str
     sock: socket.socket
 
-    def part(self, conf: cfg.ConfigOpts, runtime: Runtime) -> Part:
+    def component(self, conf: cfg.ConfigOpts, runtime: Runtime) -> Component:
         service = importlib.import_module(SERVICES[self.name]).SERVICE
         options = conf[self.name]
         return concurrency.WSGIServer(
@@ -76,11 +77,11 @@ class Listener:
 
 
 class CannotStart(Exception):
-    """A reason an operator can do something about, in one line."""
+    """An error that an operator can correct, described in one line."""
 
 
 def guarded(prog: str, function: Callable[[], int]) -> int:
-    """Run a command; a reason not to start is told in one line.
+    """Run a command; an error at start is reported in one line.
 
     :returns: the exit status
     """
@@ -94,27 +95,27 @@ def guarded(prog: str, function: Callable[[], int]) -> int:
 def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     """Read the configuration and set up logging."""
     conf = trio2o_conf.new_config(sys.argv[1:] if argv is None else argv, prog=prog)
-    # Read here so that a wrong name is told; what it says was taken by trio2o.cmd.early.
+    # trio2o.cmd.early has used this option before; here a wrong name is reported.
     if conf.concurrency_backend != concurrency.backend():
-        raise CannotStart(f'started with {concurrency.backend()}, but configured is {conf.concurrency_backend}')
+        raise CannotStart(f'started with {concurrency.backend()}, but {conf.concurrency_backend} is configured')
     conf_files.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())
     return conf
 
 
 def listen(conf: cfg.ConfigOpts, *names: str) -> list[Listener]:
-    """Open the sockets of services.
+    """Open the listening sockets of services.
 
-    :raises CannotStart: an address cannot be listened on
+    :raises CannotStart: an address cannot be used
     """
     return [Listener(name, listen_at(name, conf[name].bind_host, conf[name].bind_port)) for name in names]
 
 
 def listen_at(name: str, host: str, port: int) -> socket.socket:
-    """Open a socket.
+    """Open a listening socket.
 
-    :param name: configuration group that says where
-    :raises CannotStart: it cannot be listened on
+    :param name: configuration group with the address
+    :raises CannotStart: the address cannot be used
     """
     try:
         sock = concurrency.listen(host, port)
@@ -124,17 +125,17 @@ def listen_at(name: str, host: str, port: int) -> socket.socket:
     return sock
 
 
-def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int = 1) -> int:
-    """Do what the parts do until told to stop.
+def run(conf: cfg.ConfigOpts, make_components: Callable[[], list[Component]], workers: int = 1) -> int:
+    """Run components until a signal stops the process.
 
-    :param make_parts: called in each process
+    :param make_components: called in each process
     :returns: the exit status
     """
     if workers == 1:
-        status = _run_here(conf, make_parts)
+        status = _run_here(conf, make_components)
     else:
         launcher = oslo_service.ProcessLauncher(conf, restart_method='mutate')
-        launcher.launch_service(_Worker(make_parts), workers=workers)
+        launcher.launch_service(_Worker(make_components), workers=workers)
         try:
             status = launcher.wait() or 0
         except SystemExit as ended:  # how oslo.service's threading backend ends
@@ -142,34 +143,34 @@ def run(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]], workers: int
         metrics.clear_away()
     logging.shutdown()
     sys.stdout.flush()
-    # Threads that still wait for a pod must not hold the process.
+    # Do not wait for threads that still wait for a pod.
     os._exit(status)
 
 
-def _run_here(conf: cfg.ConfigOpts, make_parts: Callable[[], list[Part]]) -> int:
+def _run_here(conf: cfg.ConfigOpts, make_components: Callable[[], list[Component]]) -> int:
     signals = concurrency.Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    parts = make_parts()
-    for part in parts:
-        part.start()
-    gc_tuning.settle()
+    components = make_components()
+    for component in components:
+        component.start()
+    gc_tuning.freeze()
     LOG.info('started with %s', concurrency.backend())
     systemd.notify_once()
     while True:
         number = signals.wait()
         if number != signal.SIGHUP:
             break
-        LOG.info('SIGHUP: reading the configuration again')
+        LOG.info('SIGHUP: reading mutable options again')
         conf.mutate_config_files()
     LOG.info('%s: stopping', signal.Signals(number).name)
     signals.restore()
-    stop_all(parts)
+    stop_all(components)
     LOG.info('stopped')
     return 0
 
 
-def stop_all(parts: Sequence[Part]) -> None:
-    """Stop parts at once, not one after another: each may wait for what it is doing."""
-    threads = [threading.Thread(target=part.stop) for part in parts]
+def stop_all(components: Sequence[Component]) -> None:
+    """Stop components concurrently, as each may wait for running requests or jobs."""
+    threads = [threading.Thread(target=component.stop) for component in components]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -179,25 +180,25 @@ def stop_all(parts: Sequence[Part]) -> None:
 class _Worker(oslo_service.ServiceBase):
     """What oslo.service runs in each forked process."""
 
-    def __init__(self, make_parts: Callable[[], list[Part]]) -> None:
-        self._make_parts = make_parts
-        self._parts: list[Part] = []
+    def __init__(self, make_components: Callable[[], list[Component]]) -> None:
+        self._make_components = make_components
+        self._components: list[Component] = []
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        self._parts = self._make_parts()
-        for part in self._parts:
-            part.start()
-        gc_tuning.settle()
+        self._components = self._make_components()
+        for component in self._components:
+            component.start()
+        gc_tuning.freeze()
         LOG.info('worker %s started with %s', os.getpid(), concurrency.backend())
 
     def stop(self) -> None:
-        stop_all(self._parts)
-        self._parts = []
+        stop_all(self._components)
+        self._components = []
         self._stopped.set()
 
     def wait(self) -> None:
         self._stopped.wait()
 
     def reset(self) -> None:
-        """SIGHUP: oslo.service has read the options that may change."""
+        """SIGHUP: oslo.service has already read the mutable options again."""

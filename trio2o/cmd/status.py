@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""trio2o-status: how things are, for operators and monitoring.
+"""trio2o-status: checks for operators and monitoring.
 
-    trio2o-status upgrade check              whether this release can be started over what is there
-    trio2o-status pods [--format json]       every pod asked now
+    trio2o-status upgrade check              check whether this release can be started
+    trio2o-status pods [--format json]       check the health of all pods
 
-Exit status 0: all is well; 1: a warning; 2: it is not well; 3: pods could not be looked at; 255: the upgrade check
-itself failed.
+Exit status 0: success; 1: warning; 2: critical; 3: pods could not be checked; 255: the upgrade check itself failed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     concurrency.init('threading')
     args = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    # What the upgrade check takes is for oslo.upgradecheck to read.
+    # Arguments of the upgrade check are parsed by oslo.upgradecheck.
     chosen, _rest = parser.parse_known_args(args)
     if chosen.command == 'pods':
         return _pods(parser.parse_args(args))
@@ -33,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A mistake in the command line is not a cloud that is unwell: argparse would exit with 2."""
+    """Exits with 3 for an error in the command line; the 2 of argparse means critical here."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -47,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--config-file', action='append', metavar='FILE', default=[], help='may be given repeatedly')
     parser.add_argument('--config-dir', action='append', metavar='DIR', default=[], help='may be given repeatedly')
     commands = parser.add_subparsers(dest='command', required=True)
-    commands.add_parser('upgrade', help='whether this release can be started: upgrade check', add_help=False)
-    pods_status.add_arguments(commands.add_parser('pods', help='ask every pod now, and say what is not well'))
+    commands.add_parser('upgrade', help='check whether this release can be started: upgrade check', add_help=False)
+    pods_status.add_arguments(commands.add_parser('pods', help='check the health of all pods'))
     return parser
 
 
@@ -68,7 +67,7 @@ def _pods(chosen: argparse.Namespace) -> int:
     except cfg.Error as error:
         print(f'{PROG}: {" ".join(str(error).split())}', file=sys.stderr)
         return pods_status.UNKNOWN
-    # The answer goes to standard output; what libraries have to say goes to the log, if there is one.
+    # The result is printed to standard output; messages of libraries go to the log or to standard error.
     oslo_log.set_defaults(default_log_levels=[*_QUIET, 'trio2o=ERROR'])
     conf.set_default('use_stderr', True)
     oslo_log.setup(conf, 'trio2o')

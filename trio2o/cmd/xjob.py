@@ -12,9 +12,12 @@ PROG = 'trio2o-xjob'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run jobs until told to stop. :returns: the exit status"""
+    """Run jobs until a signal stops the process.
+
+    :returns: the exit status
+    """
     early.init_backend(PROG, argv, 'xjob')
-    # Only now: what this imports must find the backend chosen.
+    # Imported only now, as these modules need the backend to be chosen.
     from trio2o import rpc
     from trio2o.cmd import run
     from trio2o.concurrency import WSGIServer
@@ -27,15 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = conf.xjob
         sock = run.listen_at('xjob', options.metrics_host, options.metrics_port) if options.metrics_port else None
 
-        def make_parts() -> list[run.Part]:
+        def make_components() -> list[run.Component]:
             runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-            parts: list[run.Part] = [XJobService(conf, runtime)]
+            components: list[run.Component] = [XJobService(conf, runtime)]
             if sock is not None:
-                app = Monitoring(conf, runtime.figures)
-                parts.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
-            return parts
+                app = Monitoring(conf, runtime.database_metrics)
+                components.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
+            return components
 
-        return run.run(conf, make_parts, conf.xjob.workers)
+        return run.run(conf, make_components, conf.xjob.workers)
 
     return run.guarded(PROG, serve)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options, one group a file. No option is registered anywhere else.
+"""Configuration options, one file per group. No other module registers options.
 
-``new_config`` makes a ``ConfigOpts`` that is handed along, never a global one, so several services with
-different configurations can live in one process.
+``new_config`` makes a ``ConfigOpts`` that is passed as a parameter. There is no global one, so one process can run
+several services with different configurations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trio2o.conf import api, dashboard, default, metrics, pods, quota, scheduler
 
 GROUPS = (default, api, dashboard, metrics, pods, scheduler, quota, xjob)
 
-# Chatty libraries; the request log says what an operator needs.
+# At INFO these libraries log more than an operator needs beside the access log.
 LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')
 
 

@@ -14,32 +14,35 @@ def _server_opts(port: int) -> list[cfg.Opt]:
             'workers',
             default=1,
             min=1,
-            help='Processes to serve with. One serves in the process that was started.',
+            help='Number of worker processes. With 1 the process that was started serves the requests itself.',
         ),
         cfg.IntOpt(
             'threads',
             default=128,
             min=1,
-            help='Requests each process serves at once, on green or native threads.',
+            help='Number of requests that each process serves concurrently, on green or native threads.',
         ),
         cfg.URIOpt(
             'public_endpoint',
             help="""
 URL under which clients reach the service, without version, such as ``https://cloud.example.org:8774``.
 
-Links and version documents carry it. Without it they follow the Host header of the request.
+It is used in links and version documents. Set it if the service is behind a proxy that changes the host or the scheme;
+by default links have the host of the request's Host header.
 """,
         ),
         cfg.BoolOpt(
             'metrics',
             default=True,
             help="""
-Whether the service answers at ``/metrics``, without a token, with counters for Prometheus.
+Whether the service exports metrics for Prometheus at ``/metrics``, which needs no token.
 
-They name the pods: keep that path from the network of tenants, or switch it off here.
+The metrics contain the names of pods. Block the path for the network of tenants, or set this option to False.
 """,
         ),
-        cfg.IntOpt('keepalive_timeout', default=75, min=1, help='Seconds an idle client connection is kept open.'),
+        cfg.IntOpt(
+            'keepalive_timeout', default=75, min=1, help='Seconds after which an idle client connection is closed.'
+        ),
     ]
 
 
@@ -47,10 +50,11 @@ _SKIP_DOWN = cfg.BoolOpt(
     'list_records_by_skipping_down_pods',
     default=True,
     help="""
-Whether a list answers from the pods that can be reached when one cannot.
+Whether a list that cannot reach a pod contains the records of the other pods.
 
-With False such a list is a 503. Where the API has a form for records of a part that is down (compute from
-microversion 2.69, no filter, sort or paging) those are given and this option does not matter.
+With False such a list is answered with 503. The option has no effect on lists of servers from microversion 2.69
+without filter, sort key and paging: they contain a partial record for each server of an unreachable pod, as Nova's do
+for a cell that is down.
 """,
 )
 

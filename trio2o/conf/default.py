@@ -10,25 +10,25 @@ OPTS: list[cfg.Opt] = [
         'region_name',
         default='RegionOne',
         help="""
-Keystone region that tenants see, the one whose compute and volume endpoints point at the gateways.
+Keystone region that tenants use: its compute and volume endpoints are those of the gateways.
 
-A pod may never be registered under this name.
+No pod can have this name.
 """,
     ),
     cfg.StrOpt(
         'state_path',
         default='/var/lib/trio2o',
-        help='Directory for files that Trio2o keeps, such as the SQLite database used when no other is named.',
+        help='Directory for the files of Trio2o, such as the SQLite database that is used by default.',
     ),
     cfg.StrOpt(
         'concurrency_backend',
         default=concurrency.DEFAULT_BACKEND,
         choices=list(concurrency.BACKENDS),
         help="""
-How the commands run things at once.
+Kind of threads that the commands use: ``eventlet`` for green threads, ``threading`` for native ones.
 
-``eventlet`` uses green threads, ``threading`` native ones. The modules under ``trio2o.wsgi`` always run on
-native threads, whatever stands here. OpenStack as a whole is leaving eventlet; both serve the same.
+Behaviour is the same with both. OpenStack is removing eventlet, so ``threading`` is what will remain. The modules
+under ``trio2o.wsgi`` always use native threads and ignore this option.
 """,
     ),
 ]

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that options name, looked at before anything is served: libraries tell of them late, and as something else."""
+"""Check of files that options name, at start: libraries report a missing one late, and as another error."""
 
 from __future__ import annotations
 
 from oslo_config import cfg
 
-#: Of a TLS client: whom to trust, and by what to be known.
+#: Options of a TLS client.
 TLS = ('cafile', 'certfile', 'keyfile')
 
 
@@ -14,15 +14,15 @@ class FileNotReadable(cfg.Error):
 
 
 def check(conf: cfg.ConfigOpts) -> None:
-    """See that the certificates and keys of all who are asked can be read.
+    """Check that the certificates and keys for pods and for Keystone can be read.
 
-    :raises FileNotReadable: one cannot
+    :raises FileNotReadable: one of them cannot
     """
     from keystonemiddleware import opts
 
-    # The middleware registers its options, these among them, when it is made.
-    (of_tokens,) = (options for group, options in opts.list_auth_token_opts() if group == 'keystone_authtoken')
-    conf.register_opts([option for option in of_tokens if option.name in TLS], group='keystone_authtoken')
+    # keystonemiddleware registers its options only when its middleware is made.
+    (auth_token_opts,) = (options for group, options in opts.list_auth_token_opts() if group == 'keystone_authtoken')
+    conf.register_opts([option for option in auth_token_opts if option.name in TLS], group='keystone_authtoken')
     for group in ('pods', 'service_auth', 'keystone_authtoken'):
         for name in TLS:
             path = conf[group][name] if name in conf[group] else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of what is told to Prometheus, in [metrics]."""
+"""Options of the metrics for Prometheus, in [metrics]."""
 
 from oslo_config import cfg
 
@@ -9,17 +9,19 @@ OPTS: list[cfg.Opt] = [
         default=10.0,
         min=0.1,
         help="""
-Seconds for which figures out of the database (jobs, claims on quotas, replicas behind) are kept by a process.
+Seconds for which a process keeps the metrics that it reads from the database (jobs, quota claims, replicas out of
+sync).
 
-However often ``/metrics`` is asked for, each process reads them no more often than this.
+A process does not read them more often than this, however often ``/metrics`` is scraped. Raise the value if there
+are many processes and scrapes load the database.
 """,
     ),
 ]
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
-    # One for each configuration: what is set in one must not be set in another.
-    conf.register_group(cfg.OptGroup('metrics', title='Figures for Prometheus'))
+    # A new group for each configuration, as oslo.config changes the group.
+    conf.register_group(cfg.OptGroup('metrics', title='Metrics for Prometheus'))
     conf.register_opts(OPTS, group='metrics')
 
 

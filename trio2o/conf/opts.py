@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the sample generator reads: every group with its options."""
+"""All groups with their options, for ``oslo-config-generator``."""
 
 from __future__ import annotations
 

@@ -10,73 +10,95 @@ OPTS = [
         'connect_timeout',
         default=3.0,
         min=0.01,
-        help='Seconds to wait for a connection to a pod. Past it the pod counts as not reached.',
+        help='Seconds to wait for a connection to a pod. After that the pod counts as unreachable for this request.',
     ),
     cfg.FloatOpt(
         'read_timeout',
         default=60.0,
         min=0.01,
-        help='Seconds to wait for the answer of one pod to a call that concerns it alone.',
+        help='Seconds to wait for the answer to a request that only one pod can answer.',
     ),
     cfg.FloatOpt(
         'gather_timeout',
         default=15.0,
         min=0.01,
-        help='Seconds within which a list or sum over pods is answered; pods that take longer are left out.',
+        help='Seconds within which all pods have to answer for a list or a sum over pods. A pod that takes '
+        'longer counts as '
+        'unreachable for this request.',
     ),
     cfg.FloatOpt(
         'probe_timeout',
         default=5.0,
         min=0.01,
         help="""
-Seconds within which pods are asked whether they hold an id that has no routing yet.
+Seconds to wait for the answers of pods when the gateway looks for the pod that holds an id without a routing.
 
-So long a pod is waited for, too, where another can answer the same.
+Also used as the per-pod timeout when any pod can answer the request.
 """,
     ),
     cfg.FloatOpt(
         'replicate_timeout',
         default=5.0,
         min=0.01,
-        help='Seconds a write to flavors, keypairs or types waits for the other pods; the rest is a job.',
+        help='Seconds that a write to flavors, key pairs or types waits for the pods after the first. A job '
+        'completes the '
+        'write in the pods that take longer.',
     ),
     cfg.IntOpt(
-        'pool_size', default=64, min=1, help='Connections kept open to each endpoint of each pod, per process.'
+        'pool_size',
+        default=64,
+        min=1,
+        help='Number of connections to each endpoint of each pod that a process keeps open.',
     ),
-    cfg.IntOpt('fanout_size', default=256, min=1, help='Calls to pods under way at once in a process.'),
+    cfg.IntOpt(
+        'fanout_size',
+        default=256,
+        min=1,
+        help='Number of calls to pods that a process makes concurrently for lists, sums and other requests to '
+        'several pods.',
+    ),
     cfg.IntOpt(
         'breaker_failures',
         default=3,
         min=1,
-        help='Failures in a row (not reached, no answer, 502 to 504) after which a pod is left alone for a while.',
+        help='Number of failures in a row (unreachable, no answer, status 502 to 504) after which the breaker '
+        'of a pod opens: '
+        'requests then fail at once, without a call to the pod, for ``breaker_seconds``.',
     ),
     cfg.FloatOpt(
         'breaker_seconds',
         default=5.0,
         min=0.0,
-        help='Seconds a failing pod is left alone before one call tries it again.',
+        help='Seconds for which the breaker of a failing pod stays open before one call tries the pod again.',
     ),
     cfg.FloatOpt(
         'refresh_seconds',
         default=2.0,
         min=0.0,
-        help='Age at which a process reads pods, bindings and what else it keeps in memory from the database again.',
+        help='Seconds after which a process reads pods and other data that it keeps in memory from the database '
+        'again. A '
+        'change made through another process takes effect after this time.',
     ),
-    cfg.IntOpt('routing_cache_size', default=100000, min=0, help='Routings a process keeps in memory.'),
-    cfg.FloatOpt('routing_cache_seconds', default=60.0, min=0.0, help='Seconds a routing is kept in memory.'),
+    cfg.IntOpt('routing_cache_size', default=100000, min=0, help='Number of routings that a process keeps in memory.'),
+    cfg.FloatOpt(
+        'routing_cache_seconds', default=60.0, min=0.0, help='Seconds for which a process keeps a routing in memory.'
+    ),
     cfg.StrOpt(
         'interface',
         default='public',
         choices=['public', 'internal', 'admin'],
-        help="Which of a pod's endpoints in Keystone's catalog to use.",
+        help="Interface of a pod's endpoints in Keystone's catalog that is used.",
     ),
     cfg.ListOpt(
         'volume_service_types',
         default=['block-storage', 'volumev3'],
-        help='Service types under which a pod may list its Block Storage API, best first.',
+        help="Service types of the Block Storage API in Keystone's catalog. The first one that a pod's region "
+        'has is used.',
     ),
-    cfg.StrOpt('cafile', help='CA certificates to verify pods with. Default: those of the system.'),
-    cfg.BoolOpt('insecure', default=False, help='Do not verify the certificates of pods. For tests only.'),
+    cfg.StrOpt(
+        'cafile', help='File with the CA certificates to verify pods with. Default: the CA certificates of the system.'
+    ),
+    cfg.BoolOpt('insecure', default=False, help='Do not verify the certificates of pods. Use this for tests only.'),
 ]
 
 

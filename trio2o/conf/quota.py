@@ -5,8 +5,7 @@ from oslo_config import cfg
 
 GROUP = cfg.OptGroup('quota', title='One quota over all pods')
 
-#: What is counted over all pods, and how much of it a project may have unless somebody says otherwise. The numbers
-#: are those of the services themselves.
+#: Resources counted over all pods, with the default limits of a project, which are those of Nova and Cinder.
 DEFAULTS = {
     'instances': 10,
     'cores': 20,
@@ -39,13 +38,13 @@ OPTS = [
         'driver',
         default='db',
         help="""
-What decides how much a project may have, by the name of an entry point in ``trio2o.quota.drivers``.
+Quota driver: name of an entry point in ``trio2o.quota.drivers``. It decides on the limits of a project.
 
-* ``db``: limits set through the quota APIs, kept in Trio2o's own database;
-* ``nested``: the same, and what is set for a project bounds also what it and all projects below it in Keystone's
-  tree have together;
-* ``unified``: Keystone's unified limits, of the region of Trio2o, read through oslo.limit;
-* ``unlimited``: everything is allowed. What is used is counted all the same.
+* ``db``: limits that are set through the quota APIs and stored in Trio2o's own database;
+* ``nested``: as ``db``, and the limit of a project applies also to the sum over the project and all projects below it
+  in Keystone's project tree;
+* ``unified``: Keystone's unified limits for the region of Trio2o, read through oslo.limit;
+* ``unlimited``: no limits. Usage is still counted.
 """,
     ),
     *(
@@ -53,8 +52,8 @@ What decides how much a project may have, by the name of an entry point in ``tri
             name,
             default=default,
             min=-1,
-            help=f'{_TITLES[name]} a project may have over all pods, unless the default quota class or its own quota '
-            'says otherwise; -1: any number.',
+            help=f'{_TITLES[name]} that a project may have over all pods, if neither the default quota class nor the '
+            'quota of the project has a limit; -1: unlimited.',
         )
         for name, default in DEFAULTS.items()
     ),
@@ -63,31 +62,34 @@ What decides how much a project may have, by the name of an entry point in ``tri
         default=300.0,
         min=1.0,
         help="""
-Seconds after which a request that claimed something is taken for dead with its process.
+Seconds after which an open quota claim is considered abandoned, because the process that made it died.
 
-Only then is it looked up in the pods what came of it, so it has to be longer than any create takes, with all the
-pods it tries. Related options: ``[pods] read_timeout``, ``[scheduler] max_attempts``.
+A job then determines from the pods what the request created. The value must be longer than the longest create,
+including all pods it tries. Related options: ``[pods] read_timeout``, ``[scheduler] max_attempts``.
 """,
     ),
     cfg.FloatOpt(
         'watch_seconds',
         default=5.0,
         min=0.1,
-        help='Seconds between two looks at what a pod has accepted to make, change or delete and has not done yet.',
+        help='Seconds between two checks of a resource whose create, resize or delete a pod has accepted and '
+        'not completed. '
+        'Lower values correct usage sooner and cost more requests to pods.',
     ),
     cfg.FloatOpt(
         'settle_interval',
         default=5.0,
         min=0.0,
-        help='Seconds between two runs of the job that settles open claims; 0: never.',
+        help='Seconds between two runs of the job that settles open quota claims; 0: never.',
     ),
     cfg.FloatOpt(
         'recount_interval',
         default=3600.0,
         min=0.0,
         help="""
-Seconds between two runs of the job that sets the counters of every project to what is recorded of its resources;
-0: never. What is recorded is compared with the pods every ``[xjob] reconcile_interval``.
+Seconds between two runs of the job that recomputes the usage of every project from the recorded resources; 0: never.
+
+The recorded resources are compared with the pods every ``[xjob] reconcile_interval``.
 """,
     ),
     cfg.FloatOpt(
@@ -95,7 +97,9 @@ Seconds between two runs of the job that sets the counters of every project to w
         default=30.0,
         min=0.0,
         help="""
-A refusal has the project's use counted anew in the pods, in the background, unless that was done so many seconds ago.
+Minimum interval in seconds between background recounts of a project triggered by an over-quota refusal.
+
+A recount finds resources that were deleted in a pod directly.
 """,
     ),
     cfg.FloatOpt(
@@ -114,7 +118,7 @@ With 0 the job is switched off and such limits stay.
         'tree_seconds',
         default=60.0,
         min=0.0,
-        help="Seconds for which Keystone's project tree and unified limits are remembered.",
+        help="Seconds for which a process caches Keystone's project tree and unified limits.",
     ),
 ]
 

@@ -20,21 +20,21 @@ OPTS = [
             'pod_group',
         ],
         help="""
-Filters a pod must pass, in this order, by the names of the entry points in ``trio2o.scheduler.filters``.
+Filters that a pod must pass, in this order: names of entry points in ``trio2o.scheduler.filters``.
 
 Possible values:
 
-* ``state``: enabled pods that have the API
-* ``availability_zone``: pods of the zone asked for
-* ``resource_affinity``: pods whose tag has what the ``trio2o:`` extra specs ask for, and no others
-* ``exclusive_binding``: where an operator bound the project exclusively, the pods it is bound to
-* ``replicas``: pods where the flavor, key pair or volume type is what it is everywhere else
-* ``breaker``: pods that have not just failed again and again
-* ``retry``: pods that have not failed this request
-* ``capacity``: pods with room, see ``headroom``
-* ``pod_group``: of several groups of pods that would do the one that offers least beyond what is asked for
-* ``all_pods``: passes everything
-* those of other packages
+* ``state``: enabled pods that have an endpoint of the service
+* ``availability_zone``: pods of the requested availability zone
+* ``resource_affinity``: pods whose tag matches the ``trio2o:`` extra specs; without those, pods without a tag
+* ``exclusive_binding``: if the project has an exclusive binding in the zone, only the pods it is bound to
+* ``replicas``: pods where the flavor, key pair or volume type is not in conflict with that of other pods
+* ``breaker``: pods whose breaker is closed, see ``[pods] breaker_failures``
+* ``retry``: pods that have not failed this request before
+* ``capacity``: pods with enough free capacity, see ``headroom``
+* ``pod_group``: pods of one group, the one whose tag has the fewest keys beside the requested ones
+* ``all_pods``: all pods
+* filters of other packages
 
 A name without an entry point keeps the service from starting.
 """,
@@ -43,18 +43,19 @@ A name without an entry point keeps the service from starting.
         'weighers',
         default=['binding', 'creation_time'],
         help="""
-Weighers that order the pods that are left, by the names of the entry points in ``trio2o.scheduler.weighers``.
+Weighers that order the pods that passed all filters: names of entry points in ``trio2o.scheduler.weighers``.
 
-What each gives is scaled to 0..1 over the pods at hand, multiplied (see ``weight_multipliers``) and summed; of two
-pods with the same sum the one with the lower number is first.
+The weights of each weigher are scaled to 0..1 over these pods and multiplied (see ``weight_multipliers``). The pod
+with the highest sum is first; of pods with equal sums the one with the lower number.
 
 Possible values:
 
-* ``binding``: pods the project is bound to; its multiplier of 1000 keeps the others from outweighing it
-* ``creation_time``: pods that were registered earlier
-* ``idle_capacity``: pods that have room for more such requests
-* ``spread``: pods of which a smaller share is used; ``pack``: the contrary
-* those of other packages
+* ``binding``: prefers pods the project is bound to. Its default multiplier of 1000 outweighs the other weighers
+* ``creation_time``: prefers pods that were registered earlier
+* ``idle_capacity``: prefers pods with capacity for more requests like this one
+* ``spread``: prefers pods with the smallest share of used capacity
+* ``pack``: prefers pods with the largest share of used capacity
+* weighers of other packages
 
 A name without an entry point keeps the service from starting.
 """,
@@ -65,16 +66,18 @@ A name without an entry point keeps the service from starting.
         help="""
 Multipliers by weigher, such as ``creation_time:0.5,spread:2``.
 
-One that is not named counts 1.0, ``binding`` 1000. A negative one turns the order around.
+A weigher that is not named has 1.0, ``binding`` has 1000. A negative multiplier reverses the order.
 """,
     ),
     cfg.DictOpt(
         'headroom',
         default={},
         help="""
-How much of each resource is kept free in every pod: an amount, or a share of the capacity, such as
-``vcpu:5%,memory_mb:10%,disk_gb:500,gigabytes:5%``. Names are those of Placement's resource classes, and ``gigabytes``
-for volumes. A pod's own ``headroom`` (Admin API) overrides it, resource by resource.
+Capacity that is kept free in every pod, for each resource an amount or a percentage of the capacity, such as
+``vcpu:5%,memory_mb:10%,disk_gb:500,gigabytes:5%``.
+
+Names are Placement's resource classes, and ``gigabytes`` for volumes. The ``headroom`` of a pod (Admin API) overrides
+this option for each resource it names.
 """,
     ),
     cfg.FloatOpt(
@@ -82,33 +85,34 @@ for volumes. A pod's own ``headroom`` (Admin API) overrides it, resource by reso
         default=900.0,
         min=0.0,
         help="""
-Seconds after which what was read of a pod's capacity no longer counts: the pod is then taken to have room.
+Seconds after which the capacity read from a pod is ignored. The scheduler then assumes that the pod has enough.
 
-Should be several times ``[xjob] usage_interval``.
+The value should be several times ``[xjob] usage_interval``.
 """,
     ),
     cfg.StrOpt(
         'default_availability_zone',
-        help='Zone for servers and volumes that name none. Default: any zone, the best pod of all.',
+        help='Availability zone for servers and volumes whose request names none. Default: the best pod of all zones.',
     ),
     cfg.BoolOpt(
         'reschedule_on_no_valid_host',
         default=False,
         help="""
-Whether a server that a pod accepted, and then could not build for want of a host, is created in the next suitable pod.
-The tenant keeps the id of the server.
+Whether a server is rescheduled to the next suitable pod if a pod accepted it and then failed with "No valid host was
+found". The server keeps its id for the tenant.
 
-The process that served the request polls the pod with the user's own token until each new server is built. The request
-and the token that this takes are kept in memory alone.
+The process that served the request polls the state of each new server until it is built, with the user's token. It
+keeps the request and the token in memory only, so a server is not rescheduled after that process ended.
 """,
     ),
     cfg.FloatOpt(
         'reschedule_watch_seconds',
         default=300.0,
         min=1.0,
-        help='Seconds after which a new server is no longer polled. Related: ``reschedule_on_no_valid_host``.',
+        help='Seconds after which the state of a new server is no longer polled. Related option: '
+        '``reschedule_on_no_valid_host``.',
     ),
-    cfg.IntOpt('max_attempts', default=3, min=1, help='Pods to try before a create is given up.'),
+    cfg.IntOpt('max_attempts', default=3, min=1, help='Number of pods that a create tries before it fails.'),
 ]
 
 

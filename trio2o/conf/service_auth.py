@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trio2o's own identity towards Keystone and the pods, in [service_auth]: keystoneauth's options."""
+"""Credentials of Trio2o's own user in Keystone, in [service_auth]: keystoneauth's options."""
 
 from keystoneauth1 import loading
 from oslo_config import cfg

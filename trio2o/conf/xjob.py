@@ -6,57 +6,66 @@ from oslo_config import cfg
 GROUP = cfg.OptGroup('xjob', title='Jobs')
 
 OPTS = [
-    cfg.IntOpt('workers', default=1, min=1, help='Worker processes.'),
+    cfg.IntOpt('workers', default=1, min=1, help='Number of worker processes.'),
     cfg.PortOpt(
         'metrics_port',
         help="""
-Port at which the worker answers ``/metrics`` and ``/healthcheck``. Without it there is none.
+Port on which the worker serves ``/metrics`` and ``/healthcheck``. By default it opens no port.
 
-The worker serves nothing else. In ``trio2o-all`` the ports of the APIs tell of its jobs too, and this means nothing.
+``trio2o-all`` ignores this option: there the ports of the APIs export the metrics of jobs too.
 """,
     ),
-    cfg.HostAddressOpt('metrics_host', default='0.0.0.0', help='Address of ``metrics_port``.'),  # nosec
-    cfg.IntOpt('concurrency', default=4, min=1, help='Jobs a worker runs at once.'),
+    cfg.HostAddressOpt(
+        'metrics_host', default='0.0.0.0', help='Address that the worker listens on. Related option: ``metrics_port``.'
+    ),  # nosec
+    cfg.IntOpt('concurrency', default=4, min=1, help='Number of jobs that a worker process runs concurrently.'),
     cfg.IntOpt(
         'pod_concurrency',
         default=4,
         min=1,
-        help='Jobs that run at once for one pod, over all workers on all hosts.',
+        help='Number of jobs that run concurrently for one pod, over all workers on all hosts. Lower it if jobs '
+        'overload pods.',
     ),
     cfg.FloatOpt(
         'scan_interval',
         default=5.0,
         min=0.05,
         help="""
-Seconds between two looks at the jobs table.
+Seconds between two scans of the jobs table for jobs that are due.
 
-A message over oslo.messaging starts a job at once; the scan takes up what no message told of.
+A message over oslo.messaging starts a job at once; the scan finds jobs whose message was lost, and retries.
 """,
     ),
     cfg.FloatOpt(
         'lease_seconds',
         default=60.0,
         min=0.2,
-        help='Seconds after the last heartbeat of its worker at which a running job is taken over by another.',
+        help='Seconds after the last heartbeat of its worker after which another worker takes over a running job.',
     ),
-    cfg.IntOpt('max_attempts', default=10, min=1, help='Times a job is tried before it fails for good.'),
+    cfg.IntOpt('max_attempts', default=10, min=1, help='Number of attempts after which a job fails for good.'),
     cfg.FloatOpt(
         'retry_seconds',
         default=2.0,
         min=0.0,
-        help='Seconds before the second attempt; doubled for each further one, up to ten minutes.',
+        help='Seconds before the second attempt of a job. The time doubles with each further attempt, up to ten '
+        'minutes.',
     ),
     cfg.FloatOpt(
-        'repair_interval', default=300.0, min=0.0, help='Seconds between two checks of what must exist in every pod.'
+        'repair_interval',
+        default=300.0,
+        min=0.0,
+        help='Seconds between two runs of the job that compares replicated objects (flavors, key pairs, types) '
+        'with the pods '
+        'and repairs differences.',
     ),
     cfg.FloatOpt(
         'reconcile_interval',
         default=120.0,
         min=0.0,
         help="""
-Seconds between two looks at what changed in a pod without passing the gateway.
+Seconds between two runs of the job that finds resources that were created, changed or deleted in a pod directly.
 
-Only what is new or changed since the last look is read.
+It reads only what changed since its last run.
 """,
     ),
     cfg.FloatOpt(
@@ -64,10 +73,10 @@ Only what is new or changed since the last look is read.
         default=21600.0,
         min=0.0,
         help="""
-Seconds between two comparisons of all routings with a pod.
+Seconds between two comparisons of all routings with a pod; 0: only once, when the pod is registered.
 
-They find what the Block Storage API does not tell otherwise: what was deleted in the pod directly. With 0 it is done
-once, when the pod joins.
+They find volumes and other Block Storage resources that were deleted in the pod directly, which the list of changes
+does not contain.
 """,
     ),
     cfg.FloatOpt(
@@ -75,18 +84,24 @@ once, when the pod joins.
         default=60.0,
         min=0.0,
         help="""
-Seconds between two readings of what pods have and use, from Placement and Cinder. 0: never, and every pod has room.
+Seconds between two reads of the capacity and use of pods, from Placement and Cinder; 0: never, and the scheduler
+assumes that every pod has enough capacity.
 
-A reading asks a pod's Placement twice for each host. Related: ``[scheduler] usage_max_age``.
+A read sends two requests to a pod's Placement for each host. Related option: ``[scheduler] usage_max_age``.
 """,
     ),
     cfg.FloatOpt(
         'endpoint_interval',
         default=30.0,
         min=0.0,
-        help="Seconds between two looks at a pod's endpoints and versions.",
+        help="Seconds between two reads of a pod's endpoints and microversions.",
     ),
-    cfg.FloatOpt('history_days', default=30.0, min=0.0, help='Days ended jobs and deleted routings are kept.'),
+    cfg.FloatOpt(
+        'history_days',
+        default=30.0,
+        min=0.0,
+        help='Days after which ended jobs and deleted routings are removed from the database.',
+    ),
 ]
 
 

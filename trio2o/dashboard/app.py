@@ -17,9 +17,9 @@ from oslo_config import cfg
 from trio2o import exception
 from trio2o.dashboard import session, source, views
 from trio2o.dashboard.session import Session
-from trio2o.dashboard.source import Denied, NotSignedIn, NotThere, Refused, Source
+from trio2o.dashboard.source import ApiError, Denied, NotSignedIn, NotThere, Source
 from trio2o.db.session import utcnow
-from trio2o.pods.health_check import Limits, PodHealth, Watch, look
+from trio2o.pods.health_check import HealthCache, PodHealth, Thresholds, check_health
 from trio2o.pods.identity import Login
 from trio2o.web.numbers import parse_number
 from trio2o.web.request_state import RequestState
@@ -161,8 +161,8 @@ class Page:
         self._region = conf.region_name
         self._runtime = runtime
         self._api = api
-        self._limits = Limits.of(conf, timeout=conf.dashboard.probe_timeout)
-        self._watch = Watch(self._look, conf.dashboard.probe_seconds)
+        self._limits = Thresholds.of(conf, timeout=conf.dashboard.probe_timeout)
+        self._watch = HealthCache(self._look, conf.dashboard.probe_seconds)
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader('trio2o.dashboard'),
             autoescape=True,
@@ -217,7 +217,7 @@ class Page:
             return self._signed_out(visit)
         except Denied as error:
             return self._message(visit, 403, 'You may not look at this', str(error))
-        except Refused as error:
+        except ApiError as error:
             return self._message(visit, error.status, 'The Admin API cannot tell', str(error))
         except NotThere:
             pass
@@ -287,7 +287,7 @@ class Page:
     def _look(self) -> list[PodHealth]:
         runtime = self._runtime
         pods = runtime.registry.snapshot().pods
-        return look(runtime.client, runtime.identity, runtime.executor, pods, self._limits)
+        return check_health(runtime.client, runtime.identity, runtime.executor, pods, self._limits)
 
     # -- signing in and out --
 
@@ -326,7 +326,7 @@ class Page:
             return self._login(visit, 503, error.message, given)
         except NotSignedIn:
             return self._login(visit, 401, 'This token is not valid, or has expired.', given)
-        except (Denied, NotThere, Refused):
+        except (Denied, NotThere, ApiError):
             pass  # the page itself says so
         made = visit.cookie(session.TOKEN, session.token_value(token, origin))
         # Another secret from now on: who could see the form before need not be who is signed in.

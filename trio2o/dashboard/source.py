@@ -44,7 +44,7 @@ class NotThere(Exception):
     """There is no such thing."""
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """Any other error, in the API's own words."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -67,7 +67,7 @@ class Source:
         self.project = ''
 
     def get(self, path: str, **query: str) -> Json:
-        """:raises NotSignedIn, Denied, NotThere, Refused: the API answered with an error"""
+        """:raises NotSignedIn, Denied, NotThere, ApiError: the API answered with an error"""
         if not self._token:
             raise NotSignedIn()
         environ = {
@@ -100,7 +100,7 @@ def _checked(status: int, document: Any) -> Json:
     if status == 404:
         raise NotThere(json_body.error_message(document))
     if status >= 400 or not isinstance(document, dict):
-        raise Refused(status, json_body.error_message(document))
+        raise ApiError(status, json_body.error_message(document))
     return document
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is counted for Prometheus, every figure of it; and the application that serves them at ``/metrics``.
+"""Metrics that a process counts itself, and the application that serves all metrics at ``/metrics``.
 
-Those who count call a function here and know nothing of Prometheus. Labels take few values: names of operations
-come from the rows, never from a path. What stands in the database is no counter: see ``trio2o.metrics.database``.
+Other modules call a function here and do not use prometheus_client. Labels have few values: names of operations come
+from the operation table, never from a path. Metrics read from the database are in ``trio2o.metrics.database``.
 
-Processes that serve one port share a directory, ``PROMETHEUS_MULTIPROC_DIR``, and each of them answers with the sum
-of all. The commands make one when there are ``workers``; under uWSGI or gunicorn whoever configures those does.
-prometheus_client looks at the variable when it is imported, so it has to be set before.
+Processes that serve one port share a directory, ``PROMETHEUS_MULTIPROC_DIR``, and each of them answers with the sums
+over all. The commands make the directory if there are several ``workers``; under uWSGI or gunicorn the operator
+does. prometheus_client reads the variable when it is imported, so it has to be set before.
 """
 
 from __future__ import annotations
@@ -28,33 +28,35 @@ DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
 if os.environ.get(DIRECTORY):
     os.makedirs(os.environ[DIRECTORY], exist_ok=True)
 
-# When a figure was first counted interests nobody, and is another series for each of them.
+# The time at which a metric was first counted would be one more series for each, of no use.
 prometheus_client.disable_created_metrics()
 
-#: Seconds, for what a client waits for.
+#: Buckets in seconds, for what a client waits for.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 REQUESTS = Counter(
-    'trio2o_http_requests', 'Requests answered, by row of the operation table', ['service', 'operation', 'status']
+    'trio2o_http_requests', 'Requests answered, by operation and status', ['service', 'operation', 'status']
 )
 REQUEST_SECONDS = Histogram(
     'trio2o_http_request_seconds', 'Seconds until a request was answered', ['service', 'operation'], buckets=_SECONDS
 )
-POD_CALLS = Counter('trio2o_pod_calls', 'Calls to pods, by how they went', ['pod', 'service', 'outcome'])
+POD_CALLS = Counter('trio2o_pod_calls', 'Calls to pods, by outcome', ['pod', 'service', 'outcome'])
 POD_CALL_SECONDS = Histogram(
-    'trio2o_pod_call_seconds', 'Seconds until a pod answered or was given up', ['pod', 'service'], buckets=_SECONDS
+    'trio2o_pod_call_seconds', 'Seconds until a pod answered or the call failed', ['pod', 'service'], buckets=_SECONDS
 )
 BREAKER_OPEN = Gauge(
     'trio2o_breaker_open',
-    'Processes that leave a pod alone after failures',
+    'Number of processes whose breaker for a pod and service is open',
     ['pod', 'service'],
     multiprocess_mode='livesum',
 )
-FANOUT_PODS = Histogram('trio2o_fanout_pods', 'Pods asked at once', buckets=(1, 2, 3, 5, 10, 20, 50, 100, 200))
-JOB_RUNS = Counter('trio2o_job_runs', 'Runs of jobs, by how they ended', ['type', 'outcome'])
+FANOUT_PODS = Histogram(
+    'trio2o_fanout_pods', 'Pods called for one request to several pods', buckets=(1, 2, 3, 5, 10, 20, 50, 100, 200)
+)
+JOB_RUNS = Counter('trio2o_job_runs', 'Runs of jobs, by outcome', ['type', 'outcome'])
 JOB_RUN_SECONDS = Histogram(
     'trio2o_job_run_seconds',
-    'Seconds that runs of jobs took',
+    'Seconds that a run of a job took',
     ['type'],
     buckets=(0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
 )
@@ -73,7 +75,7 @@ _OWN = (
 
 
 class Collector(Protocol):
-    """What gives figures when it is asked for them."""
+    """A collector of prometheus_client."""
 
     def collect(self) -> Iterable[Metric]: ...
 
@@ -118,27 +120,27 @@ def job_ran(type: str, outcome: str, seconds: float) -> None:
     JOB_RUN_SECONDS.labels(type).observe(seconds)
 
 
-def application(figures: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
+def application(collector: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
     """The WSGI application that answers a scrape.
 
-    :param figures: what to give besides what is counted here
-    :param is_asked: whether a pod is asked now; nothing tells of the breaker of one that is not, or is gone
+    :param collector: collector of further metrics
+    :param is_asked: whether a pod, by name, is called now; breakers of other pods, or of deleted ones, are left out
     """
     registry = CollectorRegistry()
-    registry.register(_Counted(is_asked))
-    if figures is not None:
-        registry.register(figures)
+    registry.register(_ProcessMetrics(is_asked))
+    if collector is not None:
+        registry.register(collector)
     return prometheus_client.make_wsgi_app(registry)
 
 
-class _Counted:
-    """What this process has counted, or all that share its directory."""
+class _ProcessMetrics:
+    """Collector of what this process has counted, or all processes that share its directory."""
 
     def __init__(self, is_asked: Callable[[str], bool] | None) -> None:
         self._is_asked = is_asked
 
     def describe(self) -> Iterable[Metric]:
-        """So that a scrape may ask for some by name."""
+        """The names of the metrics, so that a scrape can select some by name."""
         return [family for metric in _OWN for family in metric.describe()]
 
     def collect(self) -> Iterable[Metric]:
@@ -159,7 +161,7 @@ def _all_counted() -> Iterable[Metric]:
 
 
 def _forget_dead(directory: str) -> None:
-    """Drop the gauges of processes that have died: nobody tells us of them. What they counted stays."""
+    """Drop the gauges of processes that have died. Their counters stay."""
     for path in glob.glob(os.path.join(directory, 'gauge_live*_*.db')):
         pid = path.rpartition('_')[2].removesuffix('.db')
         if not _is_alive(pid):
@@ -184,11 +186,11 @@ _PAUSE_SECONDS = 0.1
 
 
 def clear_away() -> None:
-    """Remove the directory, if this process made it (``trio2o.cmd.early``)."""
+    """Remove the directory if this process made it (``trio2o.cmd.early``)."""
     pid, _colon, directory = os.environ.get('TRIO2O_METRICS_OWNER', '').partition(':')
     tries = _TRIES if directory and pid == str(os.getpid()) else 0
     while tries and os.path.isdir(directory):
-        # A worker that is still ending may put a file there meanwhile.
+        # A worker that has not ended yet may add a file meanwhile.
         shutil.rmtree(directory, ignore_errors=True)
         tries -= 1
         time.sleep(_PAUSE_SECONDS if os.path.isdir(directory) else 0)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``/metrics`` tells out of the database: jobs, claims on quotas, how far pods are behind, when usage was read.
+"""Metrics read from the database: jobs, quota claims, replicas out of sync, capacity and use of pods.
 
-All processes would tell the same, so take the greatest, not the sum. Read at most once in so many seconds, however
-many ask, and not by those who ask: a database that is slow or away costs them a moment, and they get what was read
-last, or nothing but ``trio2o_database_up 0``.
+All processes export the same values, so a query takes their maximum, not their sum. A thread reads them, at most once
+per ``[metrics] database_seconds``. So a slow or unreachable database delays a scrape only by ``PATIENCE_SECONDS``; the
+scrape then gets the values read last, or only ``trio2o_database_up 0``.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from trio2o.pods.registry import PodView, Registry
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds a scrape waits for figures to be read. They are ready for the next one.
+#: Seconds for which a scrape waits for new values; if they come later, the next scrape gets them.
 PATIENCE_SECONDS = 2.0
 
-#: Figures that are older than so many times the interval at which they are read are told no more.
+#: Values older than this number of intervals between reads are no longer exported.
 _TOO_OLD = 10
 
-#: What a database that is away, or has no tables yet, is told by.
+#: Exceptions for an unreachable database, or one without tables.
 AWAY = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
 
 
@@ -48,7 +48,7 @@ class _Read:
     pods: tuple[PodView, ...]
 
 
-class Figures:
+class DatabaseMetrics:
     """A collector for Prometheus."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Figures:
         self._ready: threading.Event | None = None
 
     def describe(self) -> Iterable[Metric]:
-        """The families with no samples; also keeps Prometheus' registry from collecting when it is made."""
+        """The families without samples; without this method the registry would collect when it is made."""
         return _families().values()
 
     def collect(self) -> Iterable[Metric]:
@@ -77,7 +77,7 @@ class Figures:
         return families.values()
 
     def is_asked(self, pod_name: str) -> bool:
-        """Whether a pod was there, and asked, when the figures were read last; yes while nobody knows."""
+        """Whether a pod existed and was not in maintenance at the last read; True before the first read."""
         last = self._last
         return last is None or any(pod.name == pod_name and pod.is_asked for pod in last.pods)
 
@@ -101,7 +101,7 @@ class Figures:
             self._is_up = True
         except AWAY as error:
             if self._is_up or self._last is None:
-                LOG.warning('figures could not be read from the database: %s', type(error).__name__)
+                LOG.warning('Metrics could not be read from the database: %s', type(error).__name__)
             self._is_up = False
         finally:
             self._ready = None
@@ -113,7 +113,7 @@ class Figures:
             jobs=jobs.count_by_state(self._db),
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
             claims=quotas.count_claims_by_state(self._db),
-            # Read anew: the picture that requests use outlives the database.
+            # Not the snapshot: requests go on using that while the database is away.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),
         )
@@ -123,17 +123,21 @@ def _families() -> dict[str, GaugeMetricFamily]:
     family = GaugeMetricFamily
     pod = ['pod', 'zone']
     return {
-        'up': family('trio2o_database_up', 'Whether the database answered when figures were read last'),
+        'up': family('trio2o_database_up', 'Whether the database answered at the last read'),
         'jobs': family('trio2o_jobs', 'Jobs in the table, by state', labels=['state']),
-        'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds that the job due longest has waited'),
-        'claims': family('trio2o_quota_claims', 'Claims on quotas, by state', labels=['state']),
+        'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds since the oldest waiting job became due'),
+        'claims': family('trio2o_quota_claims', 'Quota claims, by state', labels=['state']),
         'state': family('trio2o_pod_state', 'Always 1; the state is a label', labels=[*pod, 'state']),
-        'behind': family('trio2o_pod_replicas_behind', 'Replicated objects a pod is behind with', labels=pod),
+        'behind': family('trio2o_pod_replicas_behind', 'Replicated objects that are out of sync in a pod', labels=pod),
         'usage': family(
-            'trio2o_pod_usage_timestamp_seconds', 'When usage of a pod was read last', labels=[*pod, 'service']
+            'trio2o_pod_usage_timestamp_seconds',
+            'Unix time at which capacity and use of a pod were read last',
+            labels=[*pod, 'service'],
         ),
-        'capacity': family('trio2o_pod_capacity', 'What a pod can give away', labels=[*pod, 'service', 'resource']),
-        'used': family('trio2o_pod_used', 'What of it is given away', labels=[*pod, 'service', 'resource']),
+        'capacity': family(
+            'trio2o_pod_capacity', 'Capacity of a pod, by resource', labels=[*pod, 'service', 'resource']
+        ),
+        'used': family('trio2o_pod_used', 'Used capacity of a pod, by resource', labels=[*pod, 'service', 'resource']),
     }
 
 

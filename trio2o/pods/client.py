@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request to one pod, one answer back. The only place that waits on a pod for a tenant."""
+"""Requests to pods. The only module that waits for a pod while a tenant waits."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import time
 from oslo_config import cfg
 
 from trio2o import exception, metrics
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView
 from trio2o.pods.transport import Transport
 from trio2o.web.call import Answer
 
 LOG = logging.getLogger(__name__)
 
-#: Answers that count against the pod: something before it, or it itself, cannot serve.
-SICK = frozenset({502, 503, 504})
+#: Statuses that a breaker counts as failures: a proxy in front of the pod, or the pod itself, cannot serve.
+FAILURE_STATUSES = frozenset({502, 503, 504})
 
 
 class PodClient:
-    """Sends requests to pods through a transport, watched by the breakers."""
+    """Sends requests to pods through a transport, unless a breaker is open."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport: Transport, breakers: Breakers) -> None:
         self._transport = transport
@@ -44,17 +44,17 @@ class PodClient:
 
         :param path: below the endpoint's version, with query string
         :param timeout: seconds; the configured read timeout if None
-        :param is_repeated: whether a read may be sent twice; some of Cinder's change what they read
-        :param is_read: whether it reads whatever its method
+        :param is_repeated: whether a read may be sent a second time; some GET requests to Cinder change what they read
+        :param is_read: whether the request is a read although its method is not GET or HEAD
         :raises PodNotReached: nothing was sent
-        :raises PodNoAnswer: sent, and no complete answer came. Reads are sent once more before.
+        :raises PodNoAnswer: the request was sent, and no complete answer came, not even for the second try of a read
         """
         endpoint = pod.endpoints.get(service)
         if endpoint is None:
             raise exception.PodNotReached(pod.name, f'has no {service} endpoint')
         key = (pod.id, service)
         if not self.breakers.may_call(key):
-            raise exception.PodNotReached(pod.name, f'{service} is left alone after failures')
+            raise exception.PodNotReached(pod.name, f'{service} is not called, as its breaker is open after failures')
         started = time.monotonic()
         limit = self._read_timeout if timeout is None else timeout
         url = endpoint.url + path
@@ -64,7 +64,7 @@ class PodClient:
             except ConnectionRefusedError:
                 raise
             except ConnectionError:
-                # Mostly a kept connection that the pod closed at this very moment.
+                # Usually the pod closed a connection from the pool at the moment it was used.
                 left = limit - (time.monotonic() - started)
                 reads = is_read or method in ('GET', 'HEAD')
                 if not (reads and is_repeated) or left <= 0:
@@ -77,7 +77,7 @@ class PodClient:
             self._failed(key, pod, service, 'no_answer', started)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         status = answer[0]
-        if status in SICK:
+        if status in FAILURE_STATUSES:
             self._failed(key, pod, service, 'sick', started)
         else:
             if self.breakers.succeeded(key):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a pod's APIs are and what they can do: from Keystone's catalog and the pods' version documents.
+"""Discovery of a pod's endpoints, from Keystone's catalog, and of their microversions, from version documents.
 
-Found when a pod is registered and by a periodic job, kept in the database; never looked up for a request.
+It runs when a pod is registered and in a periodic job, which store the result in the database; requests never wait
+for it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 COMPUTE = 'compute'
 VOLUME = 'volume'
-#: Where a pod's capacity is read. No tenant's request goes there, and a pod can do without.
+#: Read for a pod's capacity. Requests of tenants do not use it, and a pod need not have it.
 PLACEMENT = 'placement'
 
 #: Service -> last path segment of its versioned endpoint.
@@ -31,12 +32,12 @@ _VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class PodEndpoint:
     """One API of one pod.
 
     :ivar url: with version, without project and trailing slash: ``http://pod1:8774/v2.1``
     :ivar roots: what the pod's links may start with, without version
-    :ivar min_version: lowest microversion, '' while the pod has never told
+    :ivar min_version: lowest microversion; '' as long as the pod's version document was never read
     """
 
     url: str
@@ -51,16 +52,17 @@ class Endpoint:
         return Version.parse(self.min_version), Version.parse(self.max_version)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Endpoint:
+    def from_json(cls, data: dict[str, Any]) -> PodEndpoint:
         return cls(data['url'], tuple(data['roots']), data['min_version'], data['max_version'])
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), 'roots': list(self.roots)}
 
 
-def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, Endpoint]:
-    """The endpoints a region has in Keystone, versions not yet asked for; none if there is nothing for tenants.
+def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, PodEndpoint]:
+    """Find the endpoints of a region in Keystone's catalog.
 
+    :returns: by service, without versions; empty for a region without compute and volume endpoints
     :raises ServiceUnavailable: Keystone does not answer
     """
     catalog = identity.catalog()
@@ -73,24 +75,27 @@ def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, End
                 found[service] = _endpoint(service, url, identity.project_id())
                 break
     if found and (url := _url(catalog, PLACEMENT, region, conf.pods.interface)):
-        found[PLACEMENT] = Endpoint(url.rstrip('/'), (url.rstrip('/'),))
+        found[PLACEMENT] = PodEndpoint(url.rstrip('/'), (url.rstrip('/'),))
     return found
 
 
-def with_versions(identity: Identity, service: str, endpoint: Endpoint) -> Endpoint:
-    """The endpoint with the versions its pod tells now, or as it was if the pod does not answer."""
+def with_versions(identity: Identity, service: str, endpoint: PodEndpoint) -> PodEndpoint:
+    """Read the version document of an endpoint.
+
+    :returns: the endpoint with the versions found, or unchanged if the pod gives no usable document
+    """
     if service not in _VERSION_OF:
         return endpoint
     try:
         document = _VERSION_OF[service](identity, endpoint.url)
     except (*FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException, LookupError) as error:
-        LOG.info('no versions from %s: %s', endpoint.url, type(error).__name__)
+        LOG.info('No versions could be read from %s: %s', endpoint.url, type(error).__name__)
         return endpoint
     if document is None or not document.version:
         return endpoint
     links = [link['href'] for link in document.links if link.get('rel') == 'self']
     roots = dict.fromkeys([*endpoint.roots, *(_root(service, link) for link in links)])
-    return Endpoint(endpoint.url, tuple(roots), document.min_version, document.version)
+    return PodEndpoint(endpoint.url, tuple(roots), document.min_version, document.version)
 
 
 def _nova_version(identity: Identity, url: str) -> Any:
@@ -120,13 +125,13 @@ def _url(catalog: list[dict[str, Any]], service_type: str, region: str, interfac
     return None
 
 
-def _endpoint(service: str, url: str, project_id: str | None) -> Endpoint:
+def _endpoint(service: str, url: str, project_id: str | None) -> PodEndpoint:
     url = url.rstrip('/')
     if project_id and url.endswith(project_id):
         url = url[: -len(project_id)].removesuffix('AUTH_').rstrip('/')
     if url.rsplit('/', 1)[-1] not in _VERSION_SEGMENTS[service]:
         url = f'{url}/{_VERSION_SEGMENTS[service][0]}'
-    return Endpoint(url, (_root(service, url),))
+    return PodEndpoint(url, (_root(service, url),))
 
 
 def _root(service: str, url: str) -> str:

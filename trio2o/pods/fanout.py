@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask many pods at once within one deadline; every pod gets a result, an answer or what went wrong."""
+"""Concurrent calls to several pods within one deadline; each pod's result is an answer or an error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def ask_all(
     deadline: Deadline,
     is_enough: Callable[[T | exception.PodError], bool] | None = None,
 ) -> dict[PodView, T | exception.PodError]:
-    """Call ``ask`` for each pod at once.
+    """Call ``ask`` for all pods concurrently.
 
-    :param is_enough: says of a result that nobody else has to be waited for
-    :param ask: may raise ``PodError``, which becomes the pod's result; anything else is a fault and is raised
+    :param ask: may raise ``PodError``, which becomes the pod's result; any other exception is raised here
+    :param is_enough: whether a result makes it unnecessary to wait for the other pods
     :returns: results in the order of ``pods``
     """
     pods = list(pods)
@@ -47,7 +47,7 @@ def ask_all(
 def _wait(
     pending: Iterable[futures.Future[T]], deadline: Deadline, is_enough: Callable[[T], bool] | None
 ) -> set[futures.Future[T]]:
-    """Those that are done when all are, or one is enough, or the time is over."""
+    """Wait until all calls are done, one result is enough, or the deadline is over; return the calls done by then."""
     late, done = set(pending), set()
     when = futures.ALL_COMPLETED if is_enough is None else futures.FIRST_COMPLETED
     while late:

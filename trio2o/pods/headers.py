@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may pass between client and pod, each way. Everything else stays behind."""
+"""Which headers pass from client to pod and from pod to client. All others are dropped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UP = frozenset(
 
 
 def down(call: Call) -> list[tuple[str, str]]:
-    """Headers for a pod: the caller's tokens, the negotiated version by name, and our id as the global one."""
+    """Headers for a pod: the caller's tokens, the negotiated microversion, and our request id as the global one."""
     headers = [(name, call.headers[name]) for name in DOWN if name in call.headers]
     context = call.context
     if context.auth_token:
@@ -36,7 +36,7 @@ def down(call: Call) -> list[tuple[str, str]]:
     if context.service_token:
         headers.append(('X-Service-Token', context.service_token))
     if call.version is not None:
-        # Only ever the pod's own service: Cinder refuses a header that names another.
+        # For this service only: Cinder refuses a header that does not name it.
         headers.append(('OpenStack-API-Version', f'{call.service.version_name} {call.version}'))
     headers.append(('X-OpenStack-Request-ID', context.global_request_id or context.request_id))
     headers.append(('User-Agent', 'trio2o'))

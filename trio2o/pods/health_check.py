@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods as they are found when asked now: do they answer, how fast, with which versions, by which clock; and whether
-that is well. For ``trio2o-status pods`` and the operator's page.
+"""Health check of pods, for ``trio2o-status pods`` and the dashboard.
 
-What only a gateway that serves can know, its breakers, is not here: the breaker told of is what a gateway's would
-make of this one answer.
+Every pod is called now: does it answer, how fast, with which versions, is its clock right. The state of a gateway's
+breakers is known to that gateway alone, so the breaker shown is what a breaker would make of this one answer.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from oslo_config import cfg
 from trio2o import exception
 from trio2o.concurrency import Executor
 from trio2o.db.session import utcnow
-from trio2o.pods.client import SICK, PodClient
-from trio2o.pods.endpoints import COMPUTE, VOLUME, Endpoint
+from trio2o.pods.client import FAILURE_STATUSES, PodClient
+from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer
@@ -34,7 +33,7 @@ Json = dict[str, Any]
 
 
 class Level(enum.IntEnum):
-    """How well a pod is; also the exit status of ``trio2o-status pods``."""
+    """Health of a pod; also the exit status of ``trio2o-status pods``."""
 
     OK = 0
     WARNING = 1
@@ -42,13 +41,13 @@ class Level(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Beyond what an operator should look.
+class Thresholds:
+    """Values beyond which a check is a warning.
 
-    :ivar timeout: seconds after which a pod has not answered
+    :ivar timeout: seconds to wait for a pod's answer
     :ivar latency: seconds an answer may take
     :ivar skew: seconds a pod's clock may differ from ours
-    :ivar usage_age: seconds since capacity was read
+    :ivar usage_age: seconds since capacity was last read; 0: any age is right
     """
 
     timeout: float = 5.0
@@ -57,21 +56,23 @@ class Limits:
     usage_age: float = 900.0
 
     @classmethod
-    def of(cls, conf: cfg.ConfigOpts, **others: float) -> Limits:
+    def of(cls, conf: cfg.ConfigOpts, **others: float) -> Thresholds:
         return cls(**{'usage_age': conf.scheduler.usage_max_age, **others})
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One service of one pod, asked once.
+    """Result of one call to one service of one pod.
 
-    :ivar error: why there was no answer that will do; '' if there was
-    :ivar versions: lowest and highest microversion it told; empty when it told none
-    :ivar skew: seconds its clock is ahead of ours; None when it told no time
+    :ivar error: why there was no useful answer; '' if there was one
+    :ivar status: HTTP status of the answer, None without one
+    :ivar seconds: latency of the answer
+    :ivar versions: lowest and highest microversion in the answer; empty texts if it names none
+    :ivar skew: seconds by which the pod's clock is ahead of ours; None if the answer has no date
     """
 
     service: str
-    endpoint: Endpoint
+    endpoint: PodEndpoint
     error: str = ''
     status: int | None = None
     seconds: float | None = None
@@ -80,8 +81,8 @@ class Probe:
 
     @property
     def trips_breaker(self) -> bool:
-        """Whether a gateway counts this against the pod."""
-        return self.status is None or self.status in SICK
+        """Whether the breaker of a gateway counts this answer as a failure."""
+        return self.status is None or self.status in FAILURE_STATUSES
 
     @property
     def known_versions(self) -> tuple[str, str]:
@@ -103,9 +104,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class PodHealth:
-    """One pod and what was found. One in maintenance is looked at, and never found wanting.
+    """Result of the health check of one pod. A pod in maintenance is checked too, and its level is always OK.
 
-    :ivar reasons: what is not well, with how bad that is
+    :ivar usage_seconds: age of the oldest capacity figures; None if they were never read
+    :ivar reasons: everything that is wrong, each with its level
     """
 
     pod: PodView
@@ -133,16 +135,16 @@ class PodHealth:
         }
 
 
-def look(
-    client: PodClient, identity: Identity, executor: Executor, pods: Iterable[PodView], limits: Limits
+def check_health(
+    client: PodClient, identity: Identity, executor: Executor, pods: Iterable[PodView], limits: Thresholds
 ) -> list[PodHealth]:
-    """Ask every service of all pods at once.
+    """Call every service of all pods concurrently.
 
     :raises ServiceUnavailable: Keystone gives no token
     """
     pods = list(pods)
     headers = [*identity.headers(), ('Accept', 'application/json')] if pods else []
-    asked = {
+    pending = {
         pod.id: [
             executor.submit(_probe, client, pod, service, headers, limits)
             for service in SERVICES
@@ -150,10 +152,10 @@ def look(
         ]
         for pod in pods
     }
-    return [judge(pod, tuple(future.result() for future in asked[pod.id]), limits) for pod in pods]
+    return [evaluate(pod, tuple(future.result() for future in pending[pod.id]), limits) for pod in pods]
 
 
-def _probe(client: PodClient, pod: PodView, service: str, headers: list[tuple[str, str]], limits: Limits) -> Probe:
+def _probe(client: PodClient, pod: PodView, service: str, headers: list[tuple[str, str]], limits: Thresholds) -> Probe:
     endpoint = pod.endpoints[service]
     started, moment = time.monotonic(), time.time()
     try:
@@ -185,7 +187,7 @@ def _versions(answer: Answer) -> tuple[str, str]:
 
 
 def _skew(answer: Answer, moment: float) -> float | None:
-    """Seconds that the clock of an answer is ahead. It tells whole seconds, so half of one is the best guess."""
+    """Seconds by which the date of an answer is ahead. It has whole seconds, so half a second is the best guess."""
     try:
         date = parsedate_to_datetime(answer.header('Date') or '')
     except ValueError:
@@ -196,12 +198,12 @@ def _skew(answer: Answer, moment: float) -> float | None:
     return 0.0 if abs(skew) <= 1.0 else round(skew, 1)
 
 
-def judge(pod: PodView, probes: tuple[Probe, ...], limits: Limits, now: datetime | None = None) -> PodHealth:
-    """What is to be said of what was found."""
+def evaluate(pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, now: datetime | None = None) -> PodHealth:
+    """Compare the results for a pod with the thresholds."""
     now = now or utcnow()
     reasons: list[tuple[Level, str]] = []
     for probe in probes:
-        reasons += _of_probe(probe, limits)
+        reasons += _problems(probe, limits)
     missing = [service for service in SERVICES if service not in pod.endpoints]
     if len(missing) == len(SERVICES):
         reasons.append((Level.CRITICAL, 'no endpoint is known'))
@@ -216,10 +218,10 @@ def judge(pod: PodView, probes: tuple[Probe, ...], limits: Limits, now: datetime
     return PodHealth(pod, probes, age, tuple(reasons))
 
 
-def _of_probe(probe: Probe, limits: Limits) -> list[tuple[Level, str]]:
+def _problems(probe: Probe, limits: Thresholds) -> list[tuple[Level, str]]:
     name = probe.service
     if probe.error:
-        # It serves, and only we are not let in.
+        # The pod serves others: only Trio2o's own user is refused.
         return [(Level.WARNING if probe.status in (401, 403) else Level.CRITICAL, probe.error)]
     found = []
     if probe.seconds is not None and probe.seconds > limits.latency:
@@ -243,8 +245,8 @@ def _range(versions: tuple[str, str]) -> Json | None:
     return {'min': versions[0], 'max': versions[1]} if any(versions) else None
 
 
-class Watch:
-    """The health of all pods, looked at no more often than every few seconds, however many ask."""
+class HealthCache:
+    """The health of all pods, checked at most once in a number of seconds however many callers there are."""
 
     def __init__(self, find: Callable[[], Iterable[PodHealth]], seconds: float) -> None:
         self._find = find

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trio2o's own identity: one keystoneauth session a process, for what it does of its own accord.
+"""Trio2o's own identity: one keystoneauth session per process, for the calls that Trio2o makes itself.
 
-Requests of tenants never pass here; they travel with the tenant's token.
+Requests of tenants do not use it: they carry the tenant's token.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from trio2o.conf import service_auth
 
 LOG = logging.getLogger(__name__)
 
-#: What Keystone can do to us: down, slow, wrong password. Callers see it as one kind of failure.
+#: All failures of a call to Keystone: unreachable, slow, wrong password. Callers treat them alike.
 FAILURES = (exceptions.ClientException,)
 
 
 @dataclass(frozen=True)
 class Login:
-    """What somebody signs in with.
+    """Credentials of a user who signs in to the dashboard.
 
-    :ivar project: '' for the whole system
+    :ivar project: '' for the system scope
     """
 
     username: str
@@ -63,7 +63,7 @@ class Identity:
         return self._session
 
     def headers(self) -> list[tuple[str, str]]:
-        """The headers for a call of our own to a pod: token, and the id of the request or job it is for.
+        """Headers for a call of Trio2o itself to a pod: its token, and the id of the request or job it is for.
 
         :raises ServiceUnavailable: Keystone gives no token
         """
@@ -77,9 +77,9 @@ class Identity:
         return headers
 
     def sign_in(self, login: Login) -> str:
-        """A token of somebody else, who gave us a password; it is asked for where our own come from.
+        """Get a token for a user with a password, from the Keystone that ``[service_auth]`` names.
 
-        :raises Unauthorized: Keystone refused
+        :raises Unauthorized: Keystone refused the credentials
         :raises ServiceUnavailable: Keystone does not answer
         """
         ours: Any = self.session
@@ -104,19 +104,19 @@ class Identity:
             raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
 
     def sign_out(self, token: str) -> None:
-        """Revoke a token that was made by ``sign_in``; if that fails it ends by itself."""
+        """Revoke a token that ``sign_in`` made; if that fails, the token expires some time."""
         keystone = adapter.Adapter(self.session, service_type='identity', version='3')
         headers = {'X-Auth-Token': token, 'X-Subject-Token': token}
         try:
             keystone.delete('/auth/tokens', headers=headers, authenticated=False)
         except FAILURES as error:
-            LOG.warning('a token could not be revoked: %s', type(error).__name__)
+            LOG.warning('A token could not be revoked: %s', type(error).__name__)
 
     def forget_token(self) -> None:
         self.session.invalidate()
 
     def catalog(self) -> list[dict[str, Any]]:
-        """Keystone's catalog as it is now, not as it was when our token was made.
+        """Read Keystone's catalog as it is now, not as it was when our token was made.
 
         :raises ServiceUnavailable: Keystone does not answer
         """
@@ -131,15 +131,15 @@ class Identity:
     def has_project(self, project_id: str) -> bool:
         """Whether Keystone has a project.
 
-        :raises ServiceUnavailable: Keystone does not answer, or not to us
+        :raises ServiceUnavailable: Keystone does not answer, or refuses the request
         """
         return self.keystone(f'/projects/{quote(project_id, safe="")}') is not None
 
     def keystone(self, path: str) -> Any:
-        """Read something of Keystone's.
+        """GET a path of Keystone's v3 API.
 
-        :returns: the document; None if there is no such thing
-        :raises ServiceUnavailable: Keystone does not answer, or not to us
+        :returns: the document; None if Keystone answers 404
+        :raises ServiceUnavailable: Keystone does not answer, or refuses the request
         """
         try:
             answer = adapter.Adapter(self.session, service_type='identity', version='3').get(path, raise_exc=True)
@@ -150,10 +150,10 @@ class Identity:
         return answer.json()
 
     def project(self, project_id: str, tree: str) -> dict[str, Any] | None:
-        """A project with the tree above it (``parents_as_ids``) or below it (``subtree_as_ids``)."""
+        """Read a project with the tree above it (``parents_as_ids``) or below it (``subtree_as_ids``)."""
         document = self.keystone(f'/projects/{quote(project_id, safe="")}?{tree}')
         return None if document is None else dict(document['project'])
 
     def project_id(self) -> str | None:
-        """Our own project, which Keystone writes into endpoint URLs that ask for one."""
+        """Id of Trio2o's own project, which Keystone puts into endpoint URLs that have a place for one."""
         return self.session.get_project_id()

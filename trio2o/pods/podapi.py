@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One pod's API as Trio2o itself uses it: JSON out and in, with our own token.
+"""A pod's API as Trio2o itself uses it: JSON documents, sent with Trio2o's own token.
 
-Over ``PodClient``, so that breakers, pools and deadlines are the same as for tenants' requests.
+It uses ``PodClient``, so breakers, connection pools and timeouts are those of tenants' requests.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from trio2o.web import json_body
 from trio2o.web.call import Answer
 
 
-class Refused(Exception):
-    """A pod said no to a request of ours."""
+class PodRefused(Exception):
+    """A pod answered 4xx to a request of Trio2o itself."""
 
     def __init__(self, pod_name: str, status: int, text: str) -> None:
         super().__init__(f'pod {pod_name} refused: {text} ({status})')
@@ -43,7 +43,7 @@ class PodApi:
     ) -> None:
         """
         :param timeout: seconds for each call; the configured read timeout if None
-        :param ids_up: gives the ids this pod chose itself, with those that tenants see
+        :param ids_up: returns, by the id in this pod, the id that tenants see, where the two differ
         """
         self.pod = pod
         self._client = client
@@ -53,29 +53,30 @@ class PodApi:
         self._ids_up = ids_up
 
     def id_up(self, bottom_id: str) -> str:
-        """The id that tenants see for one of the pod's."""
+        """Translate an id in the pod into the id that tenants see."""
         return self._ids_up().get(bottom_id, bottom_id)
 
     def id_down(self, top_id: str) -> str:
-        """The pod's id for one that tenants see."""
+        """Translate an id that tenants see into the id in the pod."""
         return next((below for below, above in self._ids_up().items() if above == top_id), top_id)
 
     def can(self, version: str) -> bool:
-        """Whether the pod has a microversion; one that never told its versions counts as new."""
+        """Whether the pod has a microversion; True as long as its versions are not known."""
         endpoint = self.pod.endpoints.get(self._service)
         if endpoint is None or not endpoint.max_version:
             return True
         return _number(version) <= _number(endpoint.max_version)
 
     def get(self, path: str, version: str) -> Any:
-        """Read a document; None if there is no such thing.
+        """Read a document.
 
-        :raises PodError: no complete answer came, or the pod is not well
-        :raises Refused: the pod answered 4xx, 404 apart
+        :returns: None if the pod answers 404
+        :raises PodError: no complete answer came, or it was 5xx
+        :raises PodRefused: the pod answered 4xx, 404 apart
         """
         try:
             return self.send('GET', path, version).json
-        except Refused as error:
+        except PodRefused as error:
             if error.status == 404:
                 return None
             raise
@@ -90,21 +91,21 @@ class PodApi:
     ) -> Answer:
         """Send a request.
 
-        :param version: microversion wanted; lowered to what the pod has
-        :param is_repeated: whether a read may be sent twice
-        :raises PodError: no complete answer came, or the pod is not well
-        :raises Refused: the pod answered 4xx
+        :param version: microversion; the pod's highest is used if that is lower
+        :param is_repeated: whether a read may be sent a second time
+        :raises PodError: no complete answer came, or it was 5xx
+        :raises PodRefused: the pod answered 4xx
         """
         answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status == 401:
-            # Our token may have been revoked; a new one tells whether it is that.
+            # Our token may have been revoked: try once more with a new one.
             self._identity.forget_token()
             answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status >= 500:
             text = f'{self._service} answered {answer.status}'
             raise exception.PodNoAnswer(self.pod.name, text)
         if answer.status >= 400:
-            raise Refused(self.pod.name, answer.status, _message(answer))
+            raise PodRefused(self.pod.name, answer.status, _message(answer))
         return answer
 
     def _send_once(
@@ -136,7 +137,7 @@ class PodApi:
         )
 
     def _prefix(self) -> str:
-        """Cinder could not do without the project in the path before 2022."""
+        """The project in the path, which Cinder requires below microversion 3.67."""
         if self._service != VOLUME:
             return ''
         try:

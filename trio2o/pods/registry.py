@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pods as this process sees them: read from the database every few seconds, in memory in between.
+"""The pods, read from the database every few seconds and kept in memory in between.
 
-A request never waits for that: one of those that find the picture too old reads it again, the others use it
-as it is. So a change of state reaches every process within ``[pods] refresh_seconds`` and a request.
+When the snapshot is too old, one request reads it again and the others go on with the old one. So a change of a pod's
+state reaches each process with its first or second request after ``[pods] refresh_seconds``.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db.records import Pod
 from trio2o.db.session import Database
-from trio2o.pods.endpoints import Endpoint
+from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
 from trio2o.web.microversion import VersionRange
 
 LOG = logging.getLogger(__name__)
 
-#: What the database has room for.
+#: Length of the database column.
 GROUP_LENGTH = 255
 
 
 @dataclass(frozen=True, eq=False)
 class PodView:
-    """One pod with what is needed to talk to it.
+    """One pod with what is needed to call it and to choose it.
 
-    :ivar ids_up: ids this pod chose -> the ids tenants see, where they differ
-    :ivar behind: replicated objects that have not reached this pod yet
-    :ivar usages: what it has and uses, by service, as it was read last
+    :ivar ids_up: id in this pod -> id that tenants see, where the two differ
+    :ivar behind: number of replicated objects that are out of sync in this pod
+    :ivar usages: capacity and use, by service, as read last
     """
 
     record: Pod
-    endpoints: Mapping[str, Endpoint]
+    endpoints: Mapping[str, PodEndpoint]
     ids_up: Mapping[str, str] = field(default_factory=dict)
     behind: int = 0
     usages: Mapping[str, Usage] = field(default_factory=dict)
@@ -64,21 +64,22 @@ class PodView:
 
     @cached_property
     def group(self) -> str:
-        """What it is for, as one text: pods with the same resource affinity tag are a group."""
+        """Name of the pod's group: pods with the same resource affinity tag are a group."""
         return group_of(self.record.resource_affinity_tag)
 
     @property
     def is_asked(self) -> bool:
-        """Whether calls go to it at all."""
+        """Whether the pod is called at all: not in maintenance."""
         return self.record.state != 'maintenance'
 
     @property
     def takes_new(self) -> bool:
+        """Whether new resources may be created in the pod."""
         return self.record.state == 'enabled'
 
 
 def group_of(tag: Mapping[str, Any] | None) -> str:
-    """The name of the group of pods that have a tag: ``disk=ssd,gpu=true``; '' for pods without one."""
+    """Name of the group of pods that have a tag, such as ``disk=ssd,gpu=true``; '' for pods without a tag."""
     name = ','.join(f'{key}={value}' for key, value in sorted((tag or {}).items()))
     if len(name) <= GROUP_LENGTH:
         return name
@@ -88,10 +89,10 @@ def group_of(tag: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All pods at one moment, by number, the top region left out.
+    """All pods at one moment, ordered by number, without the top region.
 
-    :ivar moved: of resources that are in their pod under another id than tenants see: that id -> the pod's id
-    :ivar ids_up: the other id -> that id
+    :ivar moved: id that tenants see -> id of the pod, for resources that have another id in their pod
+    :ivar ids_up: id in the pod -> id that tenants see, for the same resources
     """
 
     pods: tuple[PodView, ...] = ()
@@ -100,7 +101,7 @@ class Snapshot:
     ids_up: Mapping[str, str] = field(default_factory=dict)
 
     def asked(self, service: str) -> list[PodView]:
-        """Pods that are asked and have the service."""
+        """Pods that have the service and are not in maintenance."""
         return [pod for pod in self.pods if pod.is_asked and service in pod.endpoints]
 
     @property
@@ -121,10 +122,11 @@ class Registry:
         self._usages: tuple[Any, Mapping[str, Mapping[str, Usage]]] = ((), {})
 
     def snapshot(self) -> Snapshot:
+        """The pods as read at most about ``[pods] refresh_seconds`` ago."""
         current = self._snapshot
         if current is not None and time.monotonic() - self._read_at < self._refresh_seconds:
             return current
-        # The first picture has to be waited for; a later one only by the request that reads it.
+        # Without any snapshot every request has to wait; later only the one that reads.
         if self._lock.acquire(blocking=current is None):
             try:
                 if self._snapshot is current:
@@ -132,8 +134,8 @@ class Registry:
             except db_exc.DBError:
                 if current is None:
                     raise
-                # A database that is away for a moment must not stop what needs no database.
-                LOG.exception('pods could not be read; going on with those known')
+                # While the database is away, requests that need no database can still be served.
+                LOG.exception('Pods could not be read from the database; using those read before')
                 self._read_at = time.monotonic()
             finally:
                 self._lock.release()
@@ -141,7 +143,7 @@ class Registry:
         return self._snapshot
 
     def refresh(self) -> Snapshot:
-        """Read the pods now."""
+        """Read the pods from the database now."""
         records = db_pods.list_all(self._db)
         behind = self._behind(records)
         ids_up = db_replicas.id_map(self._db)
@@ -152,7 +154,7 @@ class Registry:
         views = [
             PodView(
                 record,
-                {name: Endpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
+                {name: PodEndpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
                 ids_up.get(record.pod_id, {}),
                 behind.get(record.pod_id, 0),
                 usages.get(record.pod_id, {}),
@@ -171,14 +173,14 @@ class Registry:
         return self._snapshot
 
     def _behind(self, pods: Sequence[Pod]) -> Mapping[str, int]:
-        """How far each pod is behind: counted anew only when something may have changed."""
+        """Number of objects out of sync in each pod; counted again only when something may have changed."""
         signature = (*(pod.pod_id for pod in pods), *db_replicas.signature(self._db))
         if self._counted is None or self._counted[0] != signature:
             self._counted = signature, db_replicas.count_behind(self._db)
         return self._counted[1]
 
     def _read_usages(self) -> Mapping[str, Mapping[str, Usage]]:
-        """By pod and service: read and parsed anew only when a job has collected them."""
+        """Usages by pod and service; read again only after a job collected new ones."""
         times = db_usages.times(self._db)
         if times != self._usages[0]:
             found: dict[str, dict[str, Usage]] = {}
@@ -190,9 +192,11 @@ class Registry:
         return self._usages[1]
 
     def versions(self, service: str, known: VersionRange) -> VersionRange:
-        """What every pod that is asked can do, within what the gateway knows.
+        """The range of microversions that all pods have, except those in maintenance.
 
-        A pod that never told its versions does not narrow the range.
+        A pod whose versions are not known does not narrow the range.
+
+        :param known: the range that the gateway knows
         """
         low, high = known
         for pod in self.snapshot().asked(service):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes to a URL and bytes back: the seam under ``PodClient``.
+"""HTTP requests as bytes: the interface under ``PodClient``, and its implementation with urllib3.
 
-Failures are told in the standard library's words, so that any transport can stand in:
-``ConnectionRefusedError`` when nothing was sent, ``TimeoutError`` or any other ``ConnectionError`` when the
-request went out and no complete answer came.
+Failures are exceptions of the standard library, so that an implementation needs no other: ``ConnectionRefusedError``
+when nothing was sent, ``TimeoutError`` or any other ``ConnectionError`` when the request was sent and no complete
+answer came.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Transport(Protocol):
 
 
 class PooledTransport:
-    """urllib3's pools: connections are kept open, with TCP_NODELAY, one pool for each endpoint."""
+    """Transport over urllib3: a pool of open connections, with TCP_NODELAY, for each endpoint."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         options = conf.pods
@@ -71,16 +71,16 @@ _PIECE = 1 << 18
 
 
 def _is_cut_short(method: str, response: urllib3.BaseHTTPResponse) -> bool:
-    """Whether an empty body is none that was meant: the standard library takes half a head for a whole one."""
+    """Whether the connection ended within the headers: the standard library takes half of them for all."""
     if method == 'HEAD' or response.status in (204, 304):
         return False
     return 'content-length' not in response.headers and 'transfer-encoding' not in response.headers
 
 
 def _read(response: urllib3.BaseHTTPResponse, deadline: Deadline) -> bytes:
-    """Read the body piece by piece: urllib3's timeout is for each of them, ours for all together.
+    """Read the body in pieces: urllib3's timeout is for each of them, the deadline for all together.
 
-    :raises TimeoutError: the deadline passed; the connection is not used again
+    :raises TimeoutError: the deadline passed; the connection is closed
     """
     parts = []
     while piece := response.read1(_PIECE):

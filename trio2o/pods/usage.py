@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a pod has and uses: what Placement and Cinder tell, made into numbers. Nothing here asks anybody.
+"""Capacity and use of a pod, computed from what Placement and Cinder return. No I/O here.
 
-A resource is named as in Placement (``VCPU``, ``MEMORY_MB``, ``DISK_GB``, ...), or ``gigabytes`` for volumes.
+Resources have the names of Placement's resource classes (``VCPU``, ``MEMORY_MB``, ``DISK_GB``, ...); that of volumes
+is ``gigabytes``.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ BACKEND_SPEC = 'volume_backend_name'
 
 @dataclass(frozen=True)
 class Amount:
-    """One resource of one pod. None stands for no limit.
+    """One resource of one pod. None means unlimited.
 
-    :ivar capacity: what can be given away, overcommitment included and reserves not
-    :ivar used: what is given away
-    :ivar free: what is left; not always the difference, as one host that has given too much takes nothing of others
-    :ivar largest: most that one server or volume can take
+    :ivar capacity: amount that can be allocated: with overcommitment, without what is reserved
+    :ivar used: amount allocated
+    :ivar free: amount left; more than the difference where a host has more allocated than its capacity
+    :ivar largest: the largest amount that one server or volume can get
     """
 
     capacity: float | None
@@ -46,7 +47,7 @@ class Amount:
         )
 
     def less(self, taken: float) -> Amount:
-        """With so much more given away."""
+        """The amount after a further allocation."""
         free = None if self.free is None else self.free - taken
         largest = self.largest if free is None or self.largest is None else min(self.largest, max(free, 0))
         return Amount(self.capacity, self.used + taken, free, largest)
@@ -66,21 +67,21 @@ class Pool:
 
 @dataclass(frozen=True)
 class Usage:
-    """One service of one pod at one time."""
+    """Capacity and use of one service of one pod at one time."""
 
     collected_at: datetime
     amounts: Mapping[str, Amount] = field(default_factory=dict)
     pools: tuple[Pool, ...] = ()
 
     def of_backend(self, backend: str) -> Mapping[str, Amount]:
-        """The same with the pools of one backend alone; '' for all."""
+        """Amounts of the pools of one backend; '' for all backends."""
         if not backend or not self.pools:
             return self.amounts
         found = [pool.amount for pool in self.pools if pool.backend == backend]
         return {GIGABYTES: reduce(Amount.__add__, found, NOTHING)}
 
     def to_json(self) -> Json:
-        """What is stored, without the time."""
+        """The JSON form for the database, without the time."""
         return {
             'amounts': {name: asdict(amount) for name, amount in self.amounts.items()},
             'pools': [{'name': pool.name, 'backend': pool.backend, **asdict(pool.amount)} for pool in self.pools],
@@ -88,7 +89,7 @@ class Usage:
 
     @classmethod
     def from_json(cls, stored: Any, collected_at: datetime) -> Usage | None:
-        """What was stored; None for what another release stored in another form."""
+        """Read the JSON form; None if another release stored it in a form not known here."""
         try:
             amounts = {name: _amount(item) for name, item in stored['amounts'].items()}
             pools = tuple(Pool(item['name'], item['backend'], _amount(item)) for item in stored['pools'])
@@ -105,10 +106,10 @@ def _sum(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one + other
 
 
-def of_providers(collected_at: datetime, providers: Iterable[tuple[Mapping[str, Any], Mapping[str, int]]]) -> Usage:
-    """Of what Placement tells of each resource provider: its inventories, and what of them is used.
+def from_placement(collected_at: datetime, providers: Iterable[tuple[Mapping[str, Any], Mapping[str, int]]]) -> Usage:
+    """Sum up Placement's resource providers.
 
-    A pod without any has no room.
+    :param providers: inventories and usages of each; a pod without providers has no capacity
     """
     amounts: dict[str, Amount] = dict.fromkeys(COMPUTE_RESOURCES, NOTHING)
     for inventories, usages in providers:
@@ -124,16 +125,22 @@ def _provided(inventory: Mapping[str, Any], used: int) -> Amount:
     return Amount(capacity, used, free, min(free, inventory.get('max_unit', capacity)))
 
 
-def of_pools(collected_at: datetime, pools: Iterable[Mapping[str, Any]]) -> Usage | None:
-    """Of what Cinder's scheduler tells of its pools, reckoned as its own capacity filter does.
+def from_cinder(collected_at: datetime, pools: Iterable[Mapping[str, Any]]) -> Usage | None:
+    """Sum up the pools that Cinder's scheduler returns, as its own capacity filter computes them.
 
-    :returns: None when there are none: a scheduler that has just started has not heard of them yet
+    :returns: None without pools: a scheduler that has just started has no reports yet
     """
     found = []
     for pool in pools:
-        told = pool.get('capabilities') or {}
-        if told.get('backend_state', 'up') == 'up':
-            found.append(Pool(str(pool.get('name', '')), str(told.get('volume_backend_name') or ''), _pooled(told)))
+        capabilities = pool.get('capabilities') or {}
+        if capabilities.get('backend_state', 'up') == 'up':
+            found.append(
+                Pool(
+                    str(pool.get('name', '')),
+                    str(capabilities.get('volume_backend_name') or ''),
+                    _pooled(capabilities),
+                )
+            )
     if not found:
         return None
     total = reduce(Amount.__add__, (pool.amount for pool in found))
@@ -144,7 +151,7 @@ def _pooled(told: Mapping[str, Any]) -> Amount:
     allocated = _number(told.get('allocated_capacity_gb')) or 0.0
     total, free = _number(told.get('total_capacity_gb')), _number(told.get('free_capacity_gb'))
     if total is None or free is None:
-        # "infinite" and "unknown": Cinder puts volumes there without asking further.
+        # "infinite" and "unknown": Cinder creates volumes there without further checks.
         return Amount(None, allocated, None, None)
     reserved = math.floor(total * (_number(told.get('reserved_percentage')) or 0.0) / 100)
     ratio = _number(told.get('max_over_subscription_ratio'))
@@ -158,7 +165,7 @@ def _pooled(told: Mapping[str, Any]) -> Amount:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, however it is written; None for anything else."""
+    """Convert to a finite number; None if that is not possible."""
     try:
         number = float(value)
     except (TypeError, ValueError):

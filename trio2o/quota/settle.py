@@ -20,7 +20,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import quotas, routings
 from trio2o.db.records import QuotaClaim
 from trio2o.db.session import Database, utcnow
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import USED_BY, base_name
 from trio2o.quota.usage import Measured, is_idle, measure
@@ -112,7 +112,7 @@ class Settler:
         """Settle one claim, or set when to try again. :returns: whether it is settled"""
         try:
             is_settled = self.settle_change(claim) if claim.resource_id else self.settle_create(claim)
-        except (PodNotAsked, exception.Trio2oException, Refused) as error:
+        except (PodNotAsked, exception.Trio2oException, PodRefused) as error:
             LOG.info('Claim %s of project %s stays open: %s', claim.id, claim.project_id, error)
             is_settled = False
         if not is_settled:
@@ -201,7 +201,7 @@ class Settler:
             if each.pod.id in routings.pods_of_project(self._db, each.resource_type, each.project_id):
                 try:
                     self.recount(each)
-                except (exception.Trio2oException, Refused) as error:
+                except (exception.Trio2oException, PodRefused) as error:
                     kind, project_id = each.resource_type, each.project_id
                     LOG.info('Skipping usage count of %ss for project %s: %s', kind, project_id, error)
 
@@ -210,7 +210,7 @@ class Settler:
 
         :param claim: turn this claim into usage as far as it covers new resources
         :raises PodError: the pod did not answer
-        :raises Refused: the pod answered 4xx
+        :raises PodRefused: the pod answered 4xx
         """
         resource = ROUTED[recount.resource_type]
         if resource.service not in recount.pod.endpoints:

@@ -16,7 +16,7 @@ from trio2o.concurrency import Executor
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.jobqueue import JobQueue
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView, Registry
 from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
@@ -91,12 +91,12 @@ class ObjectSync:
         try:
             try:
                 return self._reach_desired_state(pod_objects, obj, replica)
-            except Refused as error:
+            except PodRefused as error:
                 if error.status not in (404, 409):
                     raise
                 # A concurrent sync took the same step. Look again for the steps that are left.
                 return self._reach_desired_state(pod_objects, obj, replica)
-        except Refused as error:
+        except PodRefused as error:
             return Outcome('failed', generation, error=error.text)
         except exception.Trio2oException as error:
             return Outcome('behind', generation, error=error.message)

@@ -21,7 +21,7 @@ from trio2o.concurrency import Deadline, Executor
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.jobqueue import JobQueue
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.replication.desired_state import DesiredState
 from trio2o.replication.object_sync import ROUNDS, ObjectSync
@@ -79,7 +79,7 @@ class RequestWrites:
             pod_objects = self._access.objects(kind, pod, self._timing.replicate_timeout)
             try:
                 return pod_objects.is_used(bottom_ids[pod.id] or '')
-            except (exception.Trio2oException, Refused):
+            except (exception.Trio2oException, PodRefused):
                 return False
 
         pending = {pod.id: self._executor.submit(is_used, pod) for pod in pods}
@@ -113,7 +113,7 @@ class RequestWrites:
             if obj is None:
                 return None if is_create else self._record_before_change(kind, key, pod)
             return self._sync_before_change(obj, pod)
-        except (exception.Trio2oException, Refused) as error:
+        except (exception.Trio2oException, PodRefused) as error:
             raise exception.PodNotReached(pod.name, str(error)) from error
 
     def _record_before_change(self, kind: str, key: str, pod: PodView) -> PodObject | None:
@@ -173,7 +173,7 @@ class RequestWrites:
         """
         try:
             self.read_back(kind, key, pod, before)
-        except (exception.Trio2oException, Refused) as error:
+        except (exception.Trio2oException, PodRefused) as error:
             LOG.warning('Could not read %s %s back from pod %s, leaving it to a job: %s', kind, key, pod.name, error)
             self._submit_record(kind, key, pod, request_id)
             return False

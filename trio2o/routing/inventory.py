@@ -18,7 +18,7 @@ from trio2o import exception
 from trio2o.db import quotas, routings
 from trio2o.db.records import LIVE_STATES, NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of
 from trio2o.resources import Item, Resource
@@ -117,7 +117,7 @@ class Inventory:
 
         :param marker: id of the last resource to skip
         :raises PodError: the pod did not answer
-        :raises Refused: the pod answered 4xx, for example as it has no resource with the marker's id
+        :raises PodRefused: the pod answered 4xx, for example as it has no resource with the marker's id
         """
         if self._project_id is not None:
             query['project_id'] = self._project_id
@@ -145,7 +145,7 @@ class Inventory:
         """Yield the resources in the pod, one by one.
 
         :raises PodError: the pod did not answer
-        :raises Refused: the pod answered 4xx
+        :raises PodRefused: the pod answered 4xx
         """
         for page in self.pages():
             yield from page
@@ -154,7 +154,7 @@ class Inventory:
         """Return one resource as the pod shows it; None if the pod does not have it.
 
         :raises PodError: the pod did not answer, or not with such a resource
-        :raises Refused: the pod answered 4xx, 404 apart
+        :raises PodRefused: the pod answered 4xx, 404 apart
         """
         return self._show_in(self.pod, bottom_id)
 
@@ -300,7 +300,7 @@ class Inventory:
         name = other.name if other is not None else routing.pod_id
         try:
             is_there = other is None or not other.is_asked or self._show_in(other, routing.bottom_id) is not None
-        except (exception.PodError, Refused) as error:
+        except (exception.PodError, PodRefused) as error:
             LOG.warning('Failed to ask pod %s whether it still has %s %s: %s', name, resource_type, item_id, error)
             is_there = True
         if is_there:

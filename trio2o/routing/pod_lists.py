@@ -33,7 +33,7 @@ def pages(
     :param has_copies: whether to include copies of server groups, which stand for a group of another pod
     :param query: filters for the pod's list; ignored where lists have offsets only
     :raises PodError: the pod did not answer, or not with such a list
-    :raises Refused: the pod answered 4xx, for example as it has no resource with the marker's id
+    :raises PodRefused: the pod answered 4xx, for example as it has no resource with the marker's id
     """
     if resource.is_sliced:
         yield from _pages_by_offset(db, api, resource, limit, has_copies)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a filter and a weigher are. Plug-ins of operators derive from these.
+"""Base classes of filters and weighers, also for plug-ins of other packages.
 
-One object of each serves all requests at once, so they keep nothing of a request.
+One object of each class serves all requests concurrently, so it must not keep state of a request.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.capacity import Room
 from trio2o.scheduler.spec import PodRequest
 
 
 class BaseFilter(abc.ABC):
-    """Says whether a pod may be chosen at all."""
+    """Decides whether a pod may be chosen."""
 
     def __init__(self, conf: cfg.ConfigOpts, breakers: Breakers, room: Room) -> None:
         self.conf = conf
@@ -27,19 +27,19 @@ class BaseFilter(abc.ABC):
 
     @abc.abstractmethod
     def passes(self, pod: PodView, request: PodRequest) -> bool:
-        """Whether the pod is left in."""
+        """Whether the pod may be chosen for the request."""
 
     def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
-        """The pods that are left in, for filters that compare pods with one another."""
+        """The pods that pass; to be overridden by filters that compare pods with one another."""
         return [pod for pod in pods if self.passes(pod, request)]
 
     def why(self, pod: PodView, request: PodRequest) -> str:
-        """For operators: why the pod is not left in. '' if the filter's name says it."""
+        """The reason why the pod did not pass, for operators; '' if the name of the filter says enough."""
         return ''
 
 
 class BaseWeigher(abc.ABC):
-    """Says how good a pod is, in units of its own; the manager scales them to 0..1 over the pods at hand."""
+    """Rates pods in any unit; the scheduler scales the weights to 0..1 over the pods that passed the filters."""
 
     #: Used unless ``[scheduler] weight_multipliers`` names the weigher.
     default_multiplier = 1.0
@@ -50,4 +50,4 @@ class BaseWeigher(abc.ABC):
 
     @abc.abstractmethod
     def weigh(self, pod: PodView, request: PodRequest) -> float:
-        """More is better. Infinite is as good as the best of the others, and a little better."""
+        """The weight of a pod: higher is better. Infinity counts as a little more than the highest finite weight."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much room a pod has for a request: what was read of it last, less what this process put there since.
+"""Free capacity of a pod for a request: what was read last, less what this process created there since.
 
-What a pod has is read now and then by a job. In between each process remembers what it placed itself; what other
-processes placed it learns with the next reading. A pod that was never read, or too long ago, has room.
+A job reads the capacity of pods periodically. In between each process remembers what it created itself; what other
+processes created it learns with the next read. A pod that was never read, or too long ago, is assumed to have enough.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from trio2o.pods.registry import PodView
 from trio2o.pods.usage import BACKEND_SPEC, Amount, Usage
 from trio2o.scheduler.spec import PodRequest
 
-#: Seconds until a pod's own books show what it accepted: a server is claimed when it is scheduled, not when it is
-#: asked for.
+#: Time until the pod's own usage contains what it accepted: a server is claimed when it is scheduled, not when the
+#: request is answered.
 SETTLED = timedelta(seconds=10)
 
 
-class BadOption(cfg.Error, ValueError):
-    """What ``[scheduler]`` says will not do; it keeps a service from starting."""
+class InvalidOption(cfg.Error, ValueError):
+    """An option of ``[scheduler]`` has no valid value, so the service cannot start."""
 
 
 Headroom = Mapping[str, tuple[float, bool]]
@@ -37,7 +37,7 @@ _Key = tuple[str, str, str]
 
 @dataclass
 class _Second:
-    """What went into a pod within one second, and what was known of the pod then."""
+    """What was created in a pod within one second, and the usage known at that time."""
 
     at: datetime
     usage: Usage | None
@@ -45,10 +45,10 @@ class _Second:
 
 
 class Room:
-    """What pods have room for, as this process knows."""
+    """Free capacity of pods, as far as this process knows."""
 
     def __init__(self, conf: cfg.ConfigOpts, clock: Callable[[], datetime] = utcnow) -> None:
-        """:raises BadOption: ``[scheduler] headroom`` cannot be read"""
+        """:raises InvalidOption: ``[scheduler] headroom`` cannot be read"""
         self._max_age = timedelta(seconds=conf.scheduler.usage_max_age)
         self._default = read_headroom(conf.scheduler.headroom)
         self._clock = clock
@@ -56,7 +56,7 @@ class Room:
         self._lock = threading.Lock()
 
     def amounts(self, pod: PodView, request: PodRequest) -> Mapping[str, Amount] | None:
-        """What the pod has of each resource now; None when that is not known."""
+        """Amount of each resource that the pod has now; None if that is not known."""
         usage = self._usage(pod, request.service)
         if usage is None:
             return None
@@ -66,7 +66,7 @@ class Room:
         return _after(amounts, recent, backend) if recent else amounts
 
     def headroom(self, pod: Pod) -> Headroom:
-        """What is kept free in the pod: what is said of it itself, over what is said of all."""
+        """What is kept free in the pod: its own headroom, else that of ``[scheduler]``, for each resource."""
         own = pod.headroom
         return {**self._default, **read_headroom(own)} if own else self._default
 
@@ -78,7 +78,7 @@ class Room:
         with self._lock:
             seconds = self._recent.setdefault((pod.id, request.service, _backend(request)), [])
             while seconds and seconds[0].at < now - self._max_age - SETTLED:
-                del seconds[0]  # nobody reads that pod any more
+                del seconds[0]  # the usage of that pod is no longer read
             if not seconds or seconds[-1].at != now:
                 seconds.append(_Second(now, self._usage(pod, request.service)))
             taken = seconds[-1].taken
@@ -86,7 +86,7 @@ class Room:
                 taken[name] = taken.get(name, 0) + amount
 
     def is_stale(self, collected_at: datetime) -> bool:
-        """Whether what was read then no longer counts."""
+        """Whether usage that was read at that time is too old to be used."""
         return self._clock() - collected_at > self._max_age
 
     def _usage(self, pod: PodView, service: str) -> Usage | None:
@@ -94,7 +94,7 @@ class Room:
         return None if usage is None or self.is_stale(usage.collected_at) else usage
 
     def _since(self, pod: PodView, service: str, backend: str, usage: Usage) -> list[_Second]:
-        """What went there and need not be in the books yet, the earliest first."""
+        """What was created there and may not be in the usage yet, earliest first."""
         if not self._recent:
             return []
         found: list[_Second] = []
@@ -117,10 +117,10 @@ def _backend(request: PodRequest) -> str:
 
 
 def _after(amounts: Mapping[str, Amount], recent: list[_Second], backend: str) -> dict[str, Amount]:
-    """What is left after all that went there.
+    """Amounts after everything that was created recently.
 
-    The books may show part of it by now. So of two pictures the darker one counts: the books as they are, and the
-    books as they were before the first of it, less all of it.
+    The usage read last may contain a part of that already. So for each resource the lower of two values counts: the
+    usage as it is, and the usage before the first of those creates, less all of them.
     """
     usage = recent[0].usage
     before = {} if usage is None else usage.of_backend(backend)
@@ -134,10 +134,11 @@ def _after(amounts: Mapping[str, Amount], recent: list[_Second], backend: str) -
 
 
 def read_headroom(texts: Mapping[str, Any] | None) -> dict[str, tuple[float, bool]]:
-    """Headroom by resource: how much, and whether that is a share of the capacity.
+    """Parse headroom.
 
-    :param texts: ``{'vcpu': 8, 'memory_mb': '10%'}``; names count whatever their case
-    :raises BadOption: it is neither an amount nor a share
+    :param texts: ``{'vcpu': 8, 'memory_mb': '10%'}``; the case of names does not matter
+    :returns: by resource, the amount and whether it is a share of the capacity
+    :raises InvalidOption: a value is neither an amount nor a percentage
     """
     return {_resource(name): _headroom(name, value) for name, value in (texts or {}).items()}
 
@@ -153,21 +154,23 @@ def _headroom(name: str, value: Any) -> tuple[float, bool]:
     except ValueError:
         amount = -1.0
     if not 0 <= amount < float('inf') or (text.endswith('%') and amount > 100):
-        raise BadOption(f"headroom of {name} is '{value}': it must be an amount, or a share such as 10%")
+        raise InvalidOption(f"headroom of {name} is '{value}': it must be an amount, or a percentage such as 10%")
     return (amount / 100, True) if text.endswith('%') else (amount, False)
 
 
 def kept(amount: Amount, headroom: tuple[float, bool]) -> float:
-    """How much of a resource is kept free."""
+    """Amount of a resource that is kept free."""
     value, is_share = headroom
     return value * (amount.capacity or 0) if is_share else value
 
 
 def shortage(amounts: Mapping[str, Amount], headroom: Headroom, request: PodRequest) -> str:
-    """What there is not enough of, in words; '' if there is room.
+    """Describe the first resource that the pod has not enough of.
 
-    A request that does not say what it takes fits where no headroom is touched yet. A resource that the pod does not
-    tell of, or has without limit, there is enough of.
+    A request without known amounts fits if the headroom of every resource is still free. A resource that the pod does
+    not report, or has without limit, is enough.
+
+    :returns: '' if the request fits
     """
     wanted = {name: value for name, value in request.resources.items() if value > 0}
     for name in wanted if request.resources else amounts:
@@ -176,8 +179,8 @@ def shortage(amounts: Mapping[str, Amount], headroom: Headroom, request: PodRequ
             continue
         keep = kept(amount, headroom.get(name, (0.0, False)))
         if amount.free - want < keep:
-            return f'{name}: {want:g} wanted, {amount.free:g} free, of which {keep:g} are kept'
+            return f'{name}: {want:g} requested, {amount.free:g} free, of which {keep:g} is headroom'
         one = want / max(request.count, 1)
         if amount.largest is not None and one > amount.largest:
-            return f'{name}: {one:g} wanted at once, {amount.largest:g} free in one place'
+            return f'{name}: {one:g} requested, at most {amount.largest:g} free in one host or pool'
     return ''

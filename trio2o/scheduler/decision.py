@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was decided for one request and why, for the log and for operators who ask."""
+"""The scheduler's decision for one request with its reasons, for the log and the Admin API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trio2o.scheduler.spec import PodRequest
 
 T = TypeVar('T')
 
-#: Pods that a line of the log names; the Admin API names all.
+#: Number of pods that a log line names; the Admin API names all.
 FEW = 10
 
 
@@ -27,7 +27,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Weighed:
-    """A pod that passed, and what each weigher gave it, its multiplier included."""
+    """A pod that passed all filters, with its weight by weigher, multiplied."""
 
     pod: PodView
     weights: Mapping[str, float]
@@ -39,10 +39,11 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Decision:
-    """Where a request would go.
+    """Pods for a request.
 
-    :ivar request: with the pods its project is bound to
-    :ivar weighed: the pods that will do, best first
+    :ivar request: completed with the bindings of its project
+    :ivar weighed: pods that passed all filters, best first
+    :ivar dropped: all other pods
     """
 
     request: PodRequest
@@ -63,11 +64,11 @@ class Decision:
             pods = [each for each in self.dropped if each.filter == name]
             parts.append(f'{name} dropped {_few(pods, lambda each: _named(each.pod.name, each.why))}')
         given = _few(self.weighed, lambda each: _named(f'{each.pod.name} {each.weight:.6g}', _listed(each.weights)))
-        return '; '.join([*parts, given or 'no pod is left'])
+        return '; '.join([*parts, given or 'no pod passed'])
 
 
 def _few(items: Sequence[T], text: Callable[[T], str]) -> str:
-    """A line of a log is not the place for hundreds of pods."""
+    """The texts of the first items, and the number of the others."""
     texts = [text(item) for item in items[:FEW]]
     if len(items) > FEW:
         texts.append(f'and {len(items) - FEW} more')

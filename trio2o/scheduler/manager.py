@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods -> filters -> weighers -> binding."""
+"""Selection of pods for new resources: filters, then weighers, then the binding of the project."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from trio2o import exception
 from trio2o.db import bindings
 from trio2o.db.records import Binding
 from trio2o.db.session import Database
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView, Registry
 from trio2o.scheduler.base import BaseFilter, BaseWeigher
-from trio2o.scheduler.capacity import BadOption, Room
+from trio2o.scheduler.capacity import InvalidOption, Room
 from trio2o.scheduler.decision import Decision, Dropped, Weighed
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web import pod_failures
@@ -30,7 +30,7 @@ FILTERS = 'trio2o.scheduler.filters'
 WEIGHERS = 'trio2o.scheduler.weighers'
 
 
-#: What Nova and Cinder say when nothing fits, and what carries the extra specs.
+#: Message of Nova and Cinder if no host fits, and the resource whose extra specs were not met.
 _NO_FIT = {
     'compute': ('No valid host was found.', 'flavor'),
     'volume': ('No valid backend was found.', 'volume type'),
@@ -41,7 +41,7 @@ class Scheduler:
     """Chooses pods for new resources. Plug-ins are loaded once, when it is made."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, registry: Registry, breakers: Breakers) -> None:
-        """:raises BadOption: ``[scheduler]`` names a plug-in that is not there, or holds what cannot be read"""
+        """:raises InvalidOption: ``[scheduler]`` names an unknown plug-in, or has an invalid value"""
         self._db = db
         self._registry = registry
         self.room = Room(conf)
@@ -56,36 +56,36 @@ class Scheduler:
             self._weighers.append((name, weigher, multipliers.get(name, weigher.default_multiplier)))
 
     def decide(self, request: PodRequest) -> Decision:
-        """Where a new resource would go; nothing is bound and nothing remembered."""
+        """Choose pods for a new resource without any effect: no binding, no record of the choice."""
         return self._decide(request, bindings.current(self._db, request.project_id))
 
     def select(self, request: PodRequest) -> list[PodView]:
-        """Pods for a new resource, best first.
+        """Choose pods for a new resource, best first, and bind the project to the first one.
 
-        The project is bound to the first, unless it is bound already in that zone and group to one that will do.
+        A project that is already bound to one of the pods, in that zone and group, keeps its binding.
 
-        :raises BadRequest: no pod of the zone is for what the extra specs ask
-        :raises ServiceUnavailable: none can take it now
+        :raises BadRequest: no pod of the zone matches the extra specs
+        :raises ServiceUnavailable: no pod can take the resource now
         """
         current = bindings.current(self._db, request.project_id)
         decision = self._decide(request, current)
         LOG.info(
-            'a new %s of project %s in %s: %s',
+            'Pods for a new %s of project %s in %s: %s',
             request.resource_type or request.service,
             request.project_id,
             request.zone or 'any zone',
             decision,
         )
         if not decision.weighed:
-            raise self._nowhere(decision)
+            raise self._no_pod(decision)
         return self._bind(decision.pods, request, current)
 
     def placed(self, request: PodRequest, pod: PodView) -> None:
-        """A pod has accepted a request: it has that much less room."""
+        """Record that a pod accepted a request, which reduces its free capacity."""
         self.room.placed(pod, request)
 
     def moved(self, request: PodRequest, pod: PodView) -> None:
-        """The resource went to another pod than the best: let the binding follow."""
+        """Bind the project to the pod that accepted the request, as that is not the best one."""
         current = bindings.current(self._db, request.project_id)
         if not any(binding.pod_id == pod.id for binding in current):
             self._bind([pod], request, current)
@@ -105,8 +105,8 @@ class Scheduler:
             mine = bindings.bind(self._db, request.project_id, best.zone, best.group, best.id)
         else:
             mine = bindings.move(self._db, mine.id, best.id)
-        LOG.info('project %s is bound in zone %s to %s', request.project_id, best.zone, best.name)
-        # Of two first creates at once one binds; the other follows it.
+        LOG.info('Project %s is now bound in zone %s to pod %s', request.project_id, best.zone, best.name)
+        # Two first creates may run concurrently: both then prefer the pod that one of them bound.
         return sorted(pods, key=lambda pod: pod.id != mine.pod_id)
 
     def _filter(self, pods: Sequence[PodView], request: PodRequest) -> tuple[list[PodView], list[Dropped]]:
@@ -127,23 +127,25 @@ class Scheduler:
         weighed = [Weighed(pod, {name: weights[pod.id] for name, weights in given.items()}) for pod in pods]
         return tuple(sorted(weighed, key=lambda each: (-each.weight, each.pod.record.number)))
 
-    def _nowhere(self, decision: Decision) -> exception.Trio2oException:
-        """What the tenant is told when no pod will do."""
+    def _no_pod(self, decision: Decision) -> exception.Trio2oException:
+        """The error for a request that no pod passed for."""
         request = decision.request
         where = f'availability zone {request.zone}' if request.zone else 'this cloud'
-        if self._is_unheard_of(decision):
+        if self._has_unknown_affinity(decision):
             no_fit, carrier = _NO_FIT[request.service]
             if not request.affinity:
                 return exception.BadRequest(
-                    f'{no_fit} Every part of {where} is set apart for what asks for it by its {carrier}.'
+                    f'{no_fit} Every part of {where} is reserved for a {carrier} with matching extra specs.'
                 )
             wanted = ', '.join(f'{key}={value}' for key, value in sorted(request.affinity.items()))
-            return exception.BadRequest(f'{no_fit} No part of {where} has what the {carrier} asks for: {wanted}.')
+            return exception.BadRequest(
+                f'{no_fit} No part of {where} matches the extra specs of the {carrier}: {wanted}.'
+            )
         kind = request.resource_type or 'resource'
         return pod_failures.cannot_create(kind, request.zone or '', is_temporary=decision.dropped_by('breaker'))
 
-    def _is_unheard_of(self, decision: Decision) -> bool:
-        """Whether no pod of the zone, whatever its state, is for what the request asks."""
+    def _has_unknown_affinity(self, decision: Decision) -> bool:
+        """Whether no pod of the zone, whatever its state, matches the extra specs of the request."""
         affinity = next((plugin for name, plugin in self._filters if name == 'resource_affinity'), None)
         if affinity is None or not decision.dropped_by('resource_affinity'):
             return False
@@ -153,9 +155,10 @@ class Scheduler:
 
 
 def scale(raw: Mapping[str, float]) -> dict[str, float]:
-    """Weights as 0 for the least to 1 for the most; all 0 where they are equal.
+    """Scale weights so that the lowest is 0 and the highest 1; all are 0 if they are equal.
 
-    What is infinite counts as a little more than the most, or less than the least; what is no number as the least.
+    Infinity counts as a little more than the highest finite weight, negative infinity as a little less than the
+    lowest, and NaN as the lowest.
     """
     finite = [weight for weight in raw.values() if math.isfinite(weight)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
@@ -182,24 +185,29 @@ def _exclusive(current: Sequence[Binding]) -> dict[tuple[str, str], frozenset[st
 
 
 def _multipliers(given: Mapping[str, str], weighers: Sequence[str]) -> dict[str, float]:
-    """:raises BadOption: a weigher that is not used, or no number"""
+    """Parse ``weight_multipliers``.
+
+    :raises InvalidOption: a weigher is not in use, or a value is not a number
+    """
     found = {}
     for name, text in given.items():
         if name not in weighers:
-            raise BadOption(f'[scheduler] weight_multipliers: {name} is not among the weighers {", ".join(weighers)}')
+            raise InvalidOption(
+                f'[scheduler] weight_multipliers: {name} is not among the weighers {", ".join(weighers)}'
+            )
         try:
             found[name] = float(text)
         except ValueError:
             found[name] = math.nan
         if not math.isfinite(found[name]):
-            raise BadOption(f"[scheduler] weight_multipliers: '{text}' of {name} is not a number")
+            raise InvalidOption(f"[scheduler] weight_multipliers: '{text}' of {name} is not a number")
     return found
 
 
 def _load(namespace: str, option: str, names: Sequence[str]) -> list[tuple[str, Any]]:
-    """Plug-in classes in the order named.
+    """Load plug-in classes in the order named.
 
-    :raises BadOption: a name has no entry point, or what it points to cannot be imported
+    :raises InvalidOption: a name has no entry point, or the plug-in cannot be imported
     """
     manager: stevedore.NamedExtensionManager[Any] = stevedore.NamedExtensionManager(
         namespace,
@@ -214,13 +222,13 @@ def _load(namespace: str, option: str, names: Sequence[str]) -> list[tuple[str, 
 def _missing(namespace: str, option: str):  # type: ignore[no-untyped-def]
     def complain(names: set[str]) -> None:
         known = ', '.join(sorted(stevedore.ExtensionManager(namespace).entry_points_names()))
-        raise BadOption(f'[scheduler] {option}: there is no {", ".join(sorted(names))}; installed are {known}')
+        raise InvalidOption(f'[scheduler] {option}: there is no {", ".join(sorted(names))}; installed are {known}')
 
     return complain
 
 
 def _broken(option: str):  # type: ignore[no-untyped-def]
     def complain(_manager: Any, entry_point: Any, error: BaseException) -> None:
-        raise BadOption(f'[scheduler] {option}: {entry_point.name} cannot be loaded: {error}') from error
+        raise InvalidOption(f'[scheduler] {option}: {entry_point.name} cannot be loaded: {error}') from error
 
     return complain

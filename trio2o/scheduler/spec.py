@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wanted of a pod."""
+"""The request that pods are chosen for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-#: Extra specs of flavors and volume types that say which pods will do are named so.
+#: Prefix of extra specs of flavors and volume types that a pod's tag must match.
 SPEC_PREFIX = 'trio2o:'
 
 
 @dataclass(frozen=True)
 class PodRequest:
-    """A new resource looking for a pod.
+    """Requirements of a new resource for its pod.
 
-    :ivar service: the API that will be asked: ``compute`` or ``volume``
-    :ivar zone: '' for any
-    :ivar resource_type: what it is, for messages: ``server``, ``volume``
+    :ivar service: ``compute`` or ``volume``
+    :ivar zone: availability zone; '' for any
+    :ivar resource_type: for messages: ``server``, ``volume``
     :ivar tried: ids of pods that have failed this request already
-    :ivar bound: ids of the pods the project is bound to now, oldest binding first (those made by hand before);
-        the scheduler fills it
-    :ivar only: where the project is bound exclusively, by zone and group the ids of those pods; the scheduler fills it
-    :ivar resources: what the whole request takes: ``VCPU``, ``MEMORY_MB``, ``DISK_GB`` of compute, ``gigabytes`` of
-        volume; what is not named is not known and counts as nothing
-    :ivar count: how many alike the request makes; ``resources`` is for all of them
-    :ivar extra_specs: of the flavor or the volume type, by their whole names
-    :ivar unusable: ids of pods that something the request names is in conflict in, or was refused by, and why
+    :ivar bound: ids of the pods the project is bound to, bindings made by an operator first, then oldest first; set by
+        the scheduler
+    :ivar only: pod ids of exclusive bindings of the project, by zone and group; set by the scheduler
+    :ivar resources: amounts that the whole request needs: ``VCPU``, ``MEMORY_MB``, ``DISK_GB`` for compute,
+        ``gigabytes`` for volume; an unknown amount is left out and counts as 0
+    :ivar count: number of resources the request creates; ``resources`` is the sum over them
+    :ivar extra_specs: extra specs of the flavor or the volume type, by full name
+    :ivar unusable: pod id -> reason, for pods where a replicated object that the request names is in conflict or was
+        refused
     """
 
     service: str
@@ -47,7 +48,7 @@ class PodRequest:
 
     @property
     def affinity(self) -> dict[str, str]:
-        """What the pod's tag must say, by key."""
+        """Keys and values that the pod's tag must have."""
         return {
             name.removeprefix(SPEC_PREFIX): value
             for name, value in self.extra_specs.items()

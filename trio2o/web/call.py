@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a handler gets and what it gives back; nothing of pecan or webob."""
+"""``Call`` and ``Answer``: the parameter and the result of a handler, without pecan and webob."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ JSON = ('Content-Type', 'application/json')
 class Call:
     """One request for one operation.
 
-    ``path`` is what follows the version (and the project id) in the URL; ``prefix`` is what stood before it:
-    the version, and the project id if the client wrote one, so that links can have the same form.
-    ``base_url`` is scheme and authority under which the client reaches us.
+    :ivar path: path of the URL after the version and the project id
+    :ivar prefix: path before that: the version, and the project id if the client sent one, so that links in the
+        answer have the same form
+    :ivar base_url: scheme and authority under which the client reaches this service
+    :ivar headers: request headers by lower-case name
+    :ivar version: negotiated microversion; None if the service, or the prefix, has none
+    :ivar params: ids in the path, by the names in braces in the operation's path
     """
 
     service: Service
@@ -53,7 +57,7 @@ class Call:
 
     @property
     def has_readable_query(self) -> bool:
-        """Whether the query is UTF-8; of any other ``query`` does not have what was asked."""
+        """False if the query string is not valid UTF-8; ``query`` is then unreliable."""
         try:
             unquote_to_bytes(self.query_string).decode()
         except UnicodeDecodeError:
@@ -62,9 +66,9 @@ class Call:
 
     @cached_property
     def json(self) -> Any:
-        """The body parsed, or None when it is empty or not JSON (then a pod says what is wrong with it).
+        """The parsed body; None if it is empty or not JSON, which a pod will then refuse.
 
-        As Nova and Cinder would read it, so that nothing changes on the way: NaN, integers of any size.
+        Parsed as Nova and Cinder do, so that a body is not changed when it is passed on: NaN, integers of any size.
         """
         try:
             return json.loads(self.body.decode()) if self.body else None
@@ -86,7 +90,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, headers and body to give back. Headers are a list, as some stand twice (Vary)."""
+    """Status, headers and body of an answer. Headers are a list, as some occur twice (Vary)."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -132,7 +136,7 @@ class Answer:
 
 
 def parse_json(body: bytes) -> Any:
-    """The document in a body, or None if there is none or it cannot be parsed."""
+    """Parse a body; None if it is empty or not JSON."""
     if not body:
         return None
     try:
@@ -140,14 +144,14 @@ def parse_json(body: bytes) -> Any:
     except ValueError:
         pass
     try:
-        # Nova and Cinder read with the standard library, which takes more: NaN, huge integers, lone surrogates.
+        # Nova and Cinder use the standard library, which accepts more: NaN, huge integers, lone surrogates.
         return json.loads(body.decode())
     except (ValueError, RecursionError):
         return None
 
 
 def dump_json(document: Any) -> bytes:
-    """A body of what ``parse_json`` may have given."""
+    """Serialize a document, including those that only ``parse_json`` accepts."""
     try:
         return orjson.dumps(document)
     except TypeError:

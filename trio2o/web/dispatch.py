@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pecan root: hands method and path to the operation table, and nothing else to anybody.
+"""The pecan application: finds the operation of a request in the table and runs its handler.
 
-Nothing below this module sees pecan. What pecan would do beyond dispatching is switched off: it guesses no
-content type from an id that ends in ``.json``, makes no arguments of query parameters, and leaves a 200
-without a body a 200 (Cinder answers metadata deletes so).
+No other module uses pecan. Its features beside dispatching are switched off: it does not guess a content type from an
+id that ends in ``.json``, does not turn query parameters into arguments, and does not change a 200 without a body into
+a 204 (Cinder answers the delete of a metadata key with such a 200).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from trio2o.web.policies import Policies
     from trio2o.web.service import Service
 
-#: What may stand as a project id in a path, as in both services.
+#: A project id in a path, as in both services.
 _PROJECT_ID = re.compile(r'[0-9a-f-]+')
 
-_PIECE = 65536
+_PIECE_BYTES = 65536
 
-_CUT_SHORT = 'The request body could not be read to its end.'
+_INCOMPLETE_BODY = 'The request body could not be read to its end.'
 
 
 class Dispatcher:
-    """Turns a request into a ``Call``, runs its row, and turns what comes back into a response."""
+    """Makes a ``Call`` of a request, checks policy, runs the handler and makes the response of its answer."""
 
     def __init__(self, service: Service, policies: Policies, runtime: Runtime) -> None:
         self._service = service
@@ -112,12 +112,12 @@ class Dispatcher:
         return Answer(204, [('Allow', ', '.join(allowed))])
 
     def _allowed(self, path: str) -> list[str]:
-        """The methods a path answers, those without a row of their own included."""
+        """The methods of a path, including OPTIONS and HEAD, which have no rows."""
         methods = self._service.operations.methods_at(path)
         return sorted({*methods, 'OPTIONS', *(['HEAD'] if 'GET' in methods else [])}) if methods else []
 
     def _is_malformed(self, method: str, content_type: str, body: bytes) -> bool:
-        """Whether a body says it is JSON and is not: some operations of Nova and Cinder answer that with a 500."""
+        """Whether the body claims to be JSON and is not. Some operations of Nova and Cinder answer that with a 500."""
         if not body or method in ('GET', 'DELETE') or not self._service.version_name:
             return False
         media_type = content_type.partition(';')[0].strip().lower()
@@ -143,7 +143,7 @@ class Dispatcher:
         raise exception.RouteNotFound()
 
     def _split_project(self, path: str) -> tuple[str | None, str]:
-        """Cut the optional project id off: no resource is named with hexadecimal digits only."""
+        """Split the optional project id off; no first segment of a path consists of hexadecimal digits only."""
         if self._service.has_project_in_path:
             first, slash, rest = path[1:].partition('/')
             if slash and _PROJECT_ID.fullmatch(first):
@@ -174,22 +174,22 @@ class Root:
 
 
 class PecanApp(ExplicitPecan):
-    """Pecan with one controller for everything, and without its rule that a 200 with no body is a 204."""
+    """Pecan with one controller for all requests, which leaves a 200 without a body a 200."""
 
     def find_controller(self, state: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
-        """Take the one there is.
+        """Return the only controller.
 
-        Pecan would look for one by path and extension, refuse an Accept header it has no template for,
-        and parse query and body to make arguments of them, which the table and the handlers do.
+        Pecan would look for one by path and extension, refuse an Accept header that it has no template for, and parse
+        query and body to make arguments of them; the table and the handlers do all this.
         """
         state.controller = self.root.dispatch
         state.request.pecan['content_type'] = 'application/json'
         return state.controller, [state.request, state.response], {}
 
     def invoke_controller(self, controller: Callable[..., Any], args: list[Any], kwargs: Any, state: Any) -> None:
-        """Call the one there is, which gives a response.
+        """Call the controller, which returns a response.
 
-        Pecan would work out its signature anew for each request, and look for a template.
+        Pecan would inspect its signature for each request and look for a template.
         """
         state.response = controller(*args)
 
@@ -202,7 +202,7 @@ def make_app(dispatcher: Dispatcher) -> PecanApp:
 
 
 def _raw_path(environ: dict[str, Any]) -> str:
-    """The path as WSGI gives it: percent-decoded, latin-1; made text again."""
+    """Decode the path, which WSGI passes percent-decoded and as latin-1."""
     path: str = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
     try:
         return path.encode('latin-1').decode('utf-8')
@@ -234,20 +234,20 @@ def _read_body(request: webob.Request) -> bytes:
     try:
         stream = request.environ['wsgi.input']
         if length is None:
-            # In pieces, so that one that is too long is given up before it has filled the memory.
-            return b''.join(iter(lambda: stream.read(_PIECE), b''))
+            # In pieces, so that the limiter can refuse a body that is too long before it fills the memory.
+            return b''.join(iter(lambda: stream.read(_PIECE_BYTES), b''))
         body: bytes = stream.read(length)
     except webob.exc.HTTPRequestEntityTooLarge as error:
         raise exception.TooLarge(error.detail or 'Request is too large.') from None
     except (OSError, ValueError):
-        raise exception.BadRequest(_CUT_SHORT) from None
+        raise exception.BadRequest(_INCOMPLETE_BODY) from None
     if length is not None and len(body) != length:
-        raise exception.BadRequest(_CUT_SHORT)
+        raise exception.BadRequest(_INCOMPLETE_BODY)
     return body
 
 
 def _action_of(body: bytes) -> str | None:
-    """The one top-level key of an action's body, or None where it has not exactly one."""
+    """The only top-level key of an action's body; None if there is not exactly one."""
     document = parse_json(body)
     if isinstance(document, dict) and len(document) == 1:
         return str(next(iter(document)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exception -> answer, in the service's own dialect. The only place that decides on HTTP for errors.
+"""Answers for exceptions, in the form of the service. No other module decides on status and body of errors.
 
-Matches ``Fault`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py; an unknown path answers
-webob's own 404 as in both.
+They match ``Fault`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py. An unknown path gets webob's own
+404, as from both services.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ DATABASE_AWAY = 'The service is temporarily unavailable. Please try again later.
 
 
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
-    """Render an exception; what nobody foresaw is logged with its traceback and answered 500."""
+    """Make the answer for an exception. One that is not expected is logged with its traceback and answered with 500.
+
+    :param version: negotiated microversion, if it is known, for the version headers
+    :param accept: the Accept header of the request
+    """
     if isinstance(error, exception.RouteNotFound) and not service.follows_http:
         return _webob_not_found(error, accept)
     headers: list[tuple[str, str]] = []
@@ -44,11 +48,11 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         code, message = error.code, POD_FAILED
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBConnectionError):
-        LOG.error('the database does not answer: %s', error)
+        LOG.error('The database does not answer: %s', error)
         code, message = 503, DATABASE_AWAY
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBNonExistentTable):
-        LOG.error('the database has no table %s: run trio2o-db-manage db_sync', error.table)
+        LOG.error('The database has no table %s: run trio2o-db-manage db_sync', error.table)
         code, message = 503, DATABASE_AWAY
         headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
@@ -65,7 +69,7 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
 
 
 def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None) -> Answer:
-    """An error body as Nova and Cinder write it."""
+    """An error answer in the form of Nova and Cinder."""
     inner: dict[str, Any] = {'code': code, 'message': message}
     headers = headers or []
     if code in (413, 429):
@@ -76,7 +80,7 @@ def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None)
 
 
 def _webob_not_found(error: exception.RouteNotFound, accept: str) -> Answer:
-    """As HTML, JSON or text, which webob decides on."""
+    """webob's 404, as HTML, JSON or text according to the Accept header."""
     request = webob.Request.blank('/', environ={'HTTP_ACCEPT': accept})
     found = request.get_response(webob.exc.HTTPNotFound(explanation=error.message))
     return Answer(404, [('Content-Type', found.headers['Content-Type'])], found.body)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Microversion headers: what the client asked for, and what the answer says.
+"""Microversion headers of requests and answers.
 
-Matches nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py ``set_api_version_request``, differences
-included: Nova ignores a header that names only other services, Cinder refuses it.
+They match ``set_api_version_request`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py, including the
+differences: Nova ignores a header that names only other services, Cinder refuses it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Version(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        """:raises BadRequest: if the text has not the form MajorNum.MinorNum"""
+        """:raises BadRequest: the text does not have the form MajorNum.MinorNum"""
         match = _FORMAT.match(text)
         if not match:
             raise exception.BadRequest(
@@ -53,11 +53,11 @@ class VersionRange(NamedTuple):
 
 
 def negotiate(service: Service, headers: dict[str, str], supported: VersionRange) -> Version:
-    """Find the version a request is for.
+    """Find the microversion of a request.
 
     :param headers: request headers by lower-case name
-    :raises BadRequest: malformed, or (Cinder) for other services only
-    :raises NotAcceptable: outside the supported range; its headers echo the version refused
+    :raises BadRequest: a malformed header, or (Cinder) one for other services only
+    :raises NotAcceptable: the version is outside the supported range; the headers of the answer repeat it
     """
     text = _requested(service, headers)
     if text is None:
@@ -111,7 +111,7 @@ def _requested_of_cinder(service: Service, value: str | None) -> str | None:
 
 
 def response_headers(service: Service, version: Version) -> list[tuple[str, str]]:
-    """The version headers of an answer, as Nova and Cinder give them."""
+    """The version headers of an answer, as Nova and Cinder send them."""
     headers = [(STANDARD_HEADER, f'{service.version_name} {version}'), ('Vary', STANDARD_HEADER)]
     legacy = service.legacy_version_header
     if legacy is not None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operation table: every operation is one row, and requests are matched against the rows.
+"""The operation table: every operation is a row, and a request is matched against the rows.
 
-Rows that clash are refused when the table is made, so a mistake shows at import.
+Two rows with the same method, path and action are an error when the table is made, so a mistake fails the import.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Operation:
 
     :ivar name: stable name, ``servers.create``; policy rules and metrics are named after it
     :ivar path: below the version, with ids in braces: ``/servers/{server_id}``
-    :ivar handler: takes a ``Call``, gives an ``Answer`` or raises
-    :ivar action: the key of the body that tells this row from its siblings under the same path, or None
+    :ivar handler: takes a ``Call``, and returns an ``Answer`` or raises
+    :ivar action: key of the body that distinguishes rows with the same method and path, or None
     :ivar min_version: first microversion that has it; below it the operation does not exist
     :ivar max_version: last microversion that has it
-    :ivar role: who may call it as far as the gateway itself decides (``any``: the pods decide)
+    :ivar role: default of the policy rule (``any``: the gateway leaves the decision to the pods)
     """
 
     name: str
@@ -53,7 +53,7 @@ class Operation:
 
 
 def actions(name: str, path: str, handler: Handler, *keys: str) -> list[Operation]:
-    """One row for each action that ``POST path`` knows by a key in the body."""
+    """Make one row for each action of ``POST path``, which is named by a key of the body."""
     return [Operation(f'{name}.{key}', 'POST', path, handler, action=key) for key in keys]
 
 
@@ -65,10 +65,12 @@ class _Node:
 
 
 class OperationTable:
-    """Rows arranged for matching: one dictionary step for each segment of the path."""
+    """The rows as a tree, so that matching takes one dictionary look-up for each segment of the path."""
 
     def __init__(self, operations: Iterable[Operation], fixed_wins: bool = False) -> None:
-        """:param fixed_wins: a path that a row spells out has the methods of such rows alone"""
+        """
+        :param fixed_wins: a path without variables in some row has only the methods of such rows
+        """
         self._root = _Node()
         self._fixed_wins = fixed_wins
         self._operations = tuple(operations)
@@ -101,7 +103,7 @@ class OperationTable:
     def match(self, method: str, path: str, action_of: Callable[[], str | None]) -> tuple[Operation, dict[str, str]]:
         """Find the row for a request.
 
-        :param action_of: gives the action key of the body; asked only where rows are told apart by it
+        :param action_of: returns the action key of the body; called only if rows are distinguished by it
         :returns: the row and the ids in the path, in order
         :raises RouteNotFound: no row has this method and path
         """
@@ -117,7 +119,7 @@ class OperationTable:
         return operation, dict(zip(_names(operation.path), values, strict=True))
 
     def methods_at(self, path: str) -> list[str]:
-        """The methods that some row has at a path; empty where no row has the path."""
+        """The methods of all rows for a path; empty if there is no such row."""
         methods = {operation.method for operation in self._operations}
         segments = _split(path)
         return sorted(method for method in methods if self._find(self._root, segments, 0, method, []) is not None)
@@ -125,7 +127,7 @@ class OperationTable:
     def _find(
         self, node: _Node, segments: list[str], at: int, method: str, values: list[str]
     ) -> dict[str | None, Operation] | None:
-        """Walk down, a fixed segment before a variable one, and back where that has not the method."""
+        """Find the rows of a path depth-first, fixed segments before variable ones, until one has the method."""
         if at == len(segments):
             return node.methods.get(method)
         fixed = node.static.get(segments[at])
@@ -143,7 +145,7 @@ class OperationTable:
 
 
 def _split(path: str) -> list[str]:
-    """Segments of a path that starts with a slash; a trailing slash makes an empty last segment."""
+    """Split a path that starts with a slash; a trailing slash gives an empty last segment."""
     return path.split('/')[1:]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policy rules made from the rows, and the one check before every handler.
+"""Policy rules, made of the rows of the operation table, and the check before every handler.
 
-For what a pod executes with the caller's own token, the pod decides who may; those rows default to ``@`` and
-cost nothing unless an operator's policy file says more. What the gateway decides itself has a role in its row.
+A pod checks its own policy for what it does with the caller's token. The rules of such rows are ``@`` by default, and
+their check is skipped unless an operator's policy file changes them. Other rows name a role.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trio2o.context import RequestContext
 from trio2o.web.operations import ADMIN, ANY, READER, Operation
 from trio2o.web.service import Service
 
-#: A reader of some project is a tenant; who may look at what is behind all of them reads the whole system.
+#: A reader in a project is a tenant. The Admin API shows the whole system, so its readers need the system scope.
 _AUDITOR = '(role:reader and system_scope:all)'
 CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: f'role:admin or {_AUDITOR}'}
 
@@ -31,7 +31,7 @@ def rule_name(service: Service, operation: Operation) -> str:
 
 
 def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
-    """A documented rule for each row of a service."""
+    """Make a documented rule for each row of a service."""
     for operation in service.operations:
         what = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
         yield policy.DocumentedRuleDefault(
@@ -43,7 +43,7 @@ def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
 
 
 class Policies:
-    """Who may call what, for one service."""
+    """The policy of one service."""
 
     def __init__(self, conf: cfg.ConfigOpts, service: Service) -> None:
         self._enforcer = policy.Enforcer(conf)
@@ -53,7 +53,10 @@ class Policies:
         self._loaded_at = 0.0
 
     def check(self, operation: Operation, context: RequestContext) -> None:
-        """:raises Forbidden: if the rule of the operation says no"""
+        """Check the rule of an operation.
+
+        :raises Forbidden: the rule does not allow the call
+        """
         now = time.monotonic()
         if not self._loaded_at or now - self._loaded_at > RELOAD_SECONDS:
             self._enforcer.load_rules()

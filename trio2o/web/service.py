@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The declaration of an HTTP service: what differs between Nova, Cinder and the Admin API at the edge."""
+"""The declaration of an HTTP service: the differences between Compute, Block Storage and Admin API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trio2o.web.call import Answer
     from trio2o.web.operations import OperationTable
 
-#: Status to the key of the fault body; all others are computeFault, in Cinder too.
+#: Key of the error body by status; computeFault for all others, as in Nova and Cinder.
 FAULT_KEYS = {
     400: 'badRequest',
     401: 'unauthorized',
@@ -35,19 +35,19 @@ class Service:
     """One HTTP service.
 
     :ivar name: configuration group and name in logs: ``nova_apigw``
-    :ivar service_type: the type its pods' endpoints have in the catalog; ``''`` for the Admin API
-    :ivar prefix: what every operation's path starts with: ``/v2.1``
+    :ivar service_type: service of the pods that it forwards to; ``''`` for the Admin API
+    :ivar prefix: prefix of the path of every operation: ``/v2.1``
     :ivar aliases: other prefixes with the same operations, where microversions are ignored (``/v2``)
     :ivar version_name: name in OpenStack-API-Version, or None without microversions
     :ivar legacy_version_header: Nova's own older header
     :ivar code_versions: the widest range the rows were written for
     :ivar pages: version documents, and redirects
-    :ivar mounts: path -> what makes the application that answers there and below, without a token, of configuration,
-        runtime and the application that wants one
-    :ivar has_json_suffix: whether any path may end in ``.json``, which then means nothing
-    :ivar media_types: request bodies taken; others are 415
-    :ivar follows_http: answers as HTTP has it where Nova and Cinder do not: 405 with Allow for a known path with
-        another method, HEAD and OPTIONS, every error in JSON
+    :ivar mounts: path -> factory of a WSGI application for that path and below, which needs no token; its parameters
+        are configuration, runtime and the API as a WSGI application
+    :ivar has_json_suffix: whether paths may end in ``.json``, which is ignored
+    :ivar media_types: accepted media types of request bodies; others are answered with 415
+    :ivar follows_http: whether it does what HTTP requires and Nova and Cinder do not: 405 with Allow for a known path
+        with another method, HEAD and OPTIONS, every error in JSON
     """
 
     name: str

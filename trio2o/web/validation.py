@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON schema for bodies and query strings the gateway itself reads; what is wrong is told by field.
+"""Validation, by JSON schema, of bodies and query strings that the gateway itself reads. Errors name the field.
 
-A body that is not JSON, or lacks its one key, is a 400; a value that will not do is a 422 in the Admin API
-(its clients have known that since the first Trio2o) and a 400 elsewhere. A query is always a 400.
+A body that is not JSON, or does not have exactly its one key, is answered with 400. An invalid value is answered with
+422 in the Admin API, as in the first Trio2o, and with 400 elsewhere. An invalid query is always answered with 400.
 
-No schema need say what no database column takes: control characters, halves of surrogate pairs, numbers beyond
-64 bits. Those are refused here wherever they stand.
+Values that no database column can store are refused wherever they are, so schemas need not exclude them: control
+characters, lone surrogates, numbers beyond 64 bits.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -22,7 +24,8 @@ from jsonschema.exceptions import best_match
 from trio2o import exception
 
 if TYPE_CHECKING:
-    from trio2o.web.call import Call
+    from trio2o.web.call import Answer, Call
+    from trio2o.web.operations import Handler, Operation
 
 Json = dict[str, Any]
 
@@ -35,9 +38,9 @@ _UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 
 
 class Body:
-    """What the object under one key of a JSON body must look like."""
+    """The schema of a JSON body: an object under one key."""
 
-    #: Whether it may not be left out; for the documentation.
+    #: Whether the body is required; for the documentation.
     is_required = True
 
     def __init__(
@@ -53,7 +56,7 @@ class Body:
 
     @property
     def document(self) -> Json:
-        """Schema of the whole body."""
+        """The schema of the whole body."""
         return {
             'type': 'object',
             'required': [self.key],
@@ -62,11 +65,12 @@ class Body:
         }
 
     def read(self, call: Call) -> Json:
-        """The object, with white space around its texts cut off.
+        """Validate the body of a call.
 
-        :raises UnsupportedMediaType: the body says it is something else
-        :raises BadRequest: no JSON object with that key
-        :raises Unprocessable: naming the field that will not do
+        :returns: the object under the key, its texts without surrounding white space
+        :raises UnsupportedMediaType: the body has another media type
+        :raises BadRequest: it is not a JSON object with that key
+        :raises Unprocessable: a field has an invalid value
         """
         if call.media_type and call.media_type not in call.service.media_types:
             known = ', '.join(sorted(call.service.media_types))
@@ -75,7 +79,7 @@ class Body:
         if not isinstance(document, dict):
             raise exception.BadRequest('Malformed request body: a JSON object is expected.')
         if set(document) != {self.key}:
-            raise exception.BadRequest(f"Malformed request body: '{self.key}' is expected, and nothing beside it.")
+            raise exception.BadRequest(f"Malformed request body: '{self.key}' is expected, and no other key.")
         inner = document[self.key]
         if isinstance(inner, dict):
             inner = {name: _stripped(value) for name, value in inner.items()}
@@ -92,7 +96,7 @@ class Body:
 
 
 class Query:
-    """Which query parameters an operation takes, each at most once, each by a schema of its text."""
+    """The query parameters of an operation, each with a schema of its text and allowed once."""
 
     def __init__(self, **parameters: Json) -> None:
         self.parameters = parameters
@@ -102,14 +106,18 @@ class Query:
         }
 
     def read(self, call: Call) -> dict[str, str]:
-        """:raises BadRequest: naming the parameter that is unknown, stands twice or has no such value"""
+        """Validate the query of a call.
+
+        :returns: values by parameter
+        :raises BadRequest: a parameter is unknown, given twice or has an invalid value
+        """
         found: dict[str, str] = {}
         for name, value in call.query:
             validator = self._validators.get(name)
             if validator is None:
                 raise exception.BadRequest(f"Unknown query parameter '{_shown(name)}'. {self._known()}")
             if name in found:
-                raise exception.BadRequest(f"Query parameter '{name}' stands twice.")
+                raise exception.BadRequest(f"Query parameter '{name}' is given twice.")
             reason = unfit(value)
             if reason:
                 raise exception.BadRequest(f"Invalid input for field '{name}': {reason}")
@@ -121,17 +129,17 @@ class Query:
 
     def _known(self) -> str:
         known = ', '.join(sorted(self._validators))
-        return f'Known are: {known}.' if known else 'This operation takes none.'
+        return f'Known are: {known}.' if known else 'This operation has none.'
 
 
-#: For operations that take no query.
+#: For operations without query parameters.
 NO_QUERY = Query()
 
 
 def unfit(value: Any) -> str:
-    """Why no database takes a value; empty when they do."""
+    """Say why no database column can store a value; '' if one can."""
     if isinstance(value, str):
-        return 'it holds a control character' if _UNFIT.search(value) else ''
+        return 'it contains a control character' if _UNFIT.search(value) else ''
     if isinstance(value, float):
         return '' if math.isfinite(value) else 'the number is too large'
     if isinstance(value, int):
@@ -140,7 +148,7 @@ def unfit(value: Any) -> str:
 
 
 def message_of(error: jsonschema.ValidationError, root: str) -> str:
-    """The error in one line that names the field."""
+    """One line with the field and what is wrong with it."""
     where = '.'.join([root, *map(str, error.absolute_path)])
     hint = error.schema.get('description') if isinstance(error.schema, Mapping) else None
     message = _shown(error.message, _MOST_MESSAGE)
@@ -149,7 +157,7 @@ def message_of(error: jsonschema.ValidationError, root: str) -> str:
 
 
 def _parse(body: bytes) -> Any:
-    """The document in a body, or None; NaN and Infinity are no JSON."""
+    """Parse a body strictly, so without NaN and Infinity; None if it is not JSON."""
     try:
         return json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -161,7 +169,7 @@ def _no_constant(name: str) -> None:
 
 
 def _values(document: Any, root: str) -> Iterator[tuple[str, Any, int]]:
-    """Everything in a document, names of fields included: where it stands, what it is, how deep."""
+    """All values in a document, including names of fields, each with its path and depth."""
     ahead = [(root, document, 0)]
     while ahead:
         where, value, depth = ahead.pop()
@@ -176,10 +184,34 @@ def _values(document: Any, root: str) -> Iterator[tuple[str, Any, int]]:
 
 
 def _shown(text: str, most: int = 64) -> str:
-    """A client's own words, as much of them as a message bears; what cannot be written is escaped."""
+    """Shorten a text of a client for a message, and escape unprintable characters."""
     text = _UNFIT.sub(lambda found: repr(found[0])[1:-1], text)
     return text if len(text) <= most else f'{text[:most]}...'
 
 
 def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
+
+
+def validated(operations: Iterable[Operation], accepts: Mapping[str, Body | Query]) -> Iterator[Operation]:
+    """Add the checks that all operations have in common to handlers.
+
+    :param accepts: what an operation reads, by its name
+    :returns: rows whose handlers answer 404 for ids that no resource can have, and 400 for a query if the operation
+        reads none
+    """
+    for operation in operations:
+        reads_query = isinstance(accepts.get(operation.name), Query)
+        yield replace(operation, handler=_validated(operation.handler, reads_query))
+
+
+def _validated(handler: Handler, reads_query: bool) -> Handler:
+    @functools.wraps(handler)
+    def answer(call: Call) -> Answer:
+        if any(unfit(value) for value in call.params.values()):
+            raise exception.NotFound('The resource could not be found.')
+        if not reads_query:
+            NO_QUERY.read(call)
+        return handler(call)
+
+    return answer

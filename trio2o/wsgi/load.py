@@ -39,7 +39,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
     application = AccessLog(build_app(service, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
-    gc_tuning.settle()
+    gc_tuning.freeze()
     return application
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.replication.pod_sync import CHANGED, CONFLICT, KNOWN, NEW, JoinResult
 from trio2o.resources import ROUTED, Item, Resource
@@ -163,7 +163,7 @@ class Adoption:
             if self._is_dry_run:
                 return
             joined = self._runtime.replicator.pods.join(self._pod, self._task.check)
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error
         if joined.behind:
             payload = {'pod_id': self._pod.id}
@@ -182,7 +182,7 @@ class Adoption:
                 if page:
                     self._marker = page[-1]['id']
                 self._save(resource.collection)
-        except Refused as error:
+        except PodRefused as error:
             # For example, the resource of the marker was deleted meanwhile. The next run begins this type again.
             self._marker = None
             self._report.start(resource)

@@ -39,7 +39,7 @@ MAX_ZONE_LENGTH = 255
 LOOKS_AGAIN = [10, 60]
 
 
-class PodRefused(Exception):
+class PreparationRefused(Exception):
     """A pod refused an object that it needs before it can create the resource, as a copy of a server group.
 
     :ivar answer: the pod's answer, which is treated like one to the create itself
@@ -156,7 +156,7 @@ class Create:
 
         It yields ``names``, with the ids in this pod of what the body refers to.
 
-        :raises PodRefused: the pod refuses what is missing there
+        :raises PreparationRefused: the pod refuses what is missing there
         :raises PodNotReached: the pod cannot be made ready now; the next one is tried
         """
         return nullcontext(names)
@@ -422,7 +422,7 @@ class Create:
         try:
             with self.prepared_in(creation, pod, names) as names:
                 return send(call, pod, names=names, body=body), names
-        except PodRefused as error:
+        except PreparationRefused as error:
             return error.answer, names
 
     def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:

@@ -37,7 +37,7 @@ from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
-from trio2o.gateway.handlers.create import PodRefused
+from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
@@ -116,7 +116,7 @@ class ServerGroupCopies:
     def id_in(self, pod: PodView) -> str:
         """Return the id of the group in a pod, and make the copy if the pod has none.
 
-        :raises PodRefused: the pod refuses to create the copy
+        :raises PreparationRefused: the pod refuses to create the copy
         :raises PodNotReached: the copy cannot be made now
         :raises BadRequest: the group was deleted meanwhile
         """
@@ -155,7 +155,7 @@ class ServerGroupCopies:
         if not isinstance(bottom_id, str):
             if answer.status >= 500 or answer.is_ok:
                 raise exception.PodNotReached(pod.name, f'no copy of {self.id}: answered {answer.status}')
-            raise PodRefused(answer)
+            raise PreparationRefused(answer)
         if not server_group_copies.record_made(self._db, copy.id, bottom_id):
             # The group was deleted while its copy was being made.
             pod_groups.delete(self._call, pod, bottom_id)

@@ -51,7 +51,7 @@ def group_prepared_in(creation: Creation, pod: PodView, names: PodNames) -> Iter
     """See that a pod has the group while servers of the group are created there.
 
     :returns: names with the id of the group in that pod
-    :raises PodRefused: the pod refuses to create the copy
+    :raises PreparationRefused: the pod refuses to create the copy
     :raises PodNotReached: the pod has no copy, and it cannot be made now
     :raises RefsDisagree: the group has the affinity policy and members in another pod
     :raises Forbidden: the group would have too many members

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.reconcile import Attributes, PodObject, SetItems, Shape, Step
 
@@ -47,7 +47,7 @@ class Quotas(Adapter):
     def read(self, api: PodApi, key: str, bottom_id: str) -> PodObject | None:
         try:
             document = api.get(self._path(key), self.version)
-        except Refused as error:
+        except PodRefused as error:
             if error.status != 400:
                 raise
             document = None  # Nova asks Keystone: a project that does not exist has no limits.

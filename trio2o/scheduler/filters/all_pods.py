@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No filter at all."""
+"""Filter that passes every pod."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class AllPodsFilter(BaseFilter):
-    """Passes everything."""
+    """Passes every pod."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Only pods of the zone asked for."""
+"""Filter by availability zone."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class AvailabilityZoneFilter(BaseFilter):
-    """Passes pods of the zone; all of them if none was asked for."""
+    """Passes pods of the requested zone; all pods if no zone is requested."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return not request.zone or pod.zone == request.zone

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No pods that have just failed again and again."""
+"""Filter by the state of the breaker."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Only pods with room, headroom left alone."""
+"""Filter by free capacity."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -8,7 +8,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class CapacityFilter(BaseFilter):
-    """Passes pods that have room for the request beyond what is kept free, or of which nothing recent is known."""
+    """Passes pods with enough capacity beside their headroom, and pods whose capacity is not known."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return not self.why(pod, request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No other pods than those a project is bound to exclusively."""
+"""Filter by exclusive bindings of the project."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class ExclusiveBindingFilter(BaseFilter):
-    """Passes, of a zone and group in which an operator bound the project exclusively, those pods alone."""
+    """Passes only the bound pods of a zone and group in which the project has an exclusive binding."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         only = request.only.get((pod.zone, pod.group))

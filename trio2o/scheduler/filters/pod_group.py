@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One group of pods for one request."""
+"""Filter that leaves one group of pods."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,12 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class PodGroupFilter(BaseFilter):
-    """Passes the group of pods that offers least beyond what is asked for.
+    """Passes the pods of the group whose tag has the fewest keys beside the requested ones.
 
-    Pods with the same tag are a group. Pods for ``gpu`` and ``ssd`` have what a flavor asks that wants ``gpu`` alone,
-    too; they are for those that want both, and get the others when the pods for ``gpu`` alone are full. Of groups
-    that offer equally much it is the one that has a pod the project is bound to, or else the earliest pod.
+    Pods with the same tag are a group. Pods tagged ``gpu`` and ``ssd`` match a flavor that requests only ``gpu``, too.
+    They are kept for flavors that request both, and are used for others when all pods tagged only ``gpu`` are full.
+    Of groups with equally many keys it is the one with a pod the project is bound to, else the one with the pod of the
+    lowest number.
     """
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
@@ -24,7 +25,7 @@ class PodGroupFilter(BaseFilter):
         return [pod for pod in pods if best is not None and pod.group == best.group]
 
     def why(self, pod: PodView, request: PodRequest) -> str:
-        return f'another group than {pod.group or "that of pods without a tag"} is nearer'
+        return f'another group than {pod.group or "that of pods without a tag"} matches better'
 
     def _rank(self, pod: PodView, request: PodRequest) -> tuple[int, int, int]:
         offered = pod.record.resource_affinity_tag or {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No pod where what the request names means something else, or is refused."""
+"""Filter by the state of replicated objects that the request names."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class ReplicasFilter(BaseFilter):
-    """Passes pods that have the flavor, key pair or volume type as everybody has it, or will get it in time."""
+    """Passes pods where the flavor, key pair or volume type is in sync or will be in time."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return pod.id not in request.unusable

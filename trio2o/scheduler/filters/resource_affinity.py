@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods that are for something take what asks for it, and nothing else."""
+"""Filter by the resource affinity tag of pods."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
 
 
 class ResourceAffinityFilter(BaseFilter):
-    """Passes pods whose tag says all that the extra specs ``trio2o:<key>`` ask for; of none, pods without a tag."""
+    """Passes pods whose tag has all extra specs ``trio2o:<key>``; without such extra specs, pods without a tag."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         tag = pod.record.resource_affinity_tag or {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No pod twice for one request."""
+"""Filter by earlier attempts of the request."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Only pods that take new resources."""
+"""Filter by the state of pods."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
@@ -7,7 +7,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class StateFilter(BaseFilter):
-    """Passes enabled pods that have the API the request is for."""
+    """Passes enabled pods that have an endpoint of the service."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return pod.takes_new and request.service in pod.endpoints

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods the project is bound to first, so that its servers and volumes meet."""
+"""Weigher that prefers bound pods, so that servers and volumes of a project are in the same pod."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseWeigher

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Older pods first, so that pods fill up one after another."""
+"""Weigher that prefers older pods, so that pods fill up one after another."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseWeigher

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods with most room first."""
+"""Weigher that prefers pods with the most free capacity."""
 
 import math
 
@@ -10,9 +10,9 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class IdleCapacityWeigher(BaseWeigher):
-    """Weighs a pod by how many such requests it has room for, beyond what is kept free.
+    """Weighs a pod by the number of requests like this one that fit beside its headroom.
 
-    A request that does not say what it takes is taken for one unit of everything. What is not known is infinite.
+    A request without known amounts counts as one unit of each resource. An unknown capacity is infinite.
     """
 
     def weigh(self, pod: PodView, request: PodRequest) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods of which the most is used first."""
+"""Weigher that prefers pods with the most used capacity."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.spec import PodRequest
@@ -7,7 +7,7 @@ from trio2o.scheduler.weighers.spread import SpreadWeigher
 
 
 class PackWeigher(SpreadWeigher):
-    """The contrary of ``spread``: fills a pod up before the next one is begun."""
+    """The opposite of ``spread``: fills a pod before it uses the next one."""
 
     def weigh(self, pod: PodView, request: PodRequest) -> float:
         return -super().weigh(pod, request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods of which the least is used first."""
+"""Weigher that prefers pods with the least used capacity."""
 
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseWeigher
@@ -7,9 +7,9 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class SpreadWeigher(BaseWeigher):
-    """Weighs a pod by the share that is free of the resource it has least of: new projects go where least is used.
+    """Weighs a pod by the free share of its scarcest resource.
 
-    A pod of which nothing is known counts as unused.
+    A pod whose capacity is not known counts as unused.
     """
 
     def weigh(self, pod: PodView, request: PodRequest) -> float:

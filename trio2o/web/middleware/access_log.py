@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line a request: who asks is in the other lines of the same request id.
+"""Access log: one line per request, without the user, who is in other lines with the same request id.
 
-Where a pod answered, the id that the pod gave the request stands beside ours: it is the one the client sees.
+If a pod answered, the line has also the pod's request id, which is the one that the client sees.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from urllib.parse import quote
 
 LOG = logging.getLogger(__name__)
 
-#: Query parameters whose values are nobody's business.
+#: Query parameters whose values are secret.
 _SECRET = re.compile(r'(?i)((?:^|&)[^=&]*(?:token|password|secret|signature|key_data)[^=&]*=)[^&]*')
 _ONE_WORD = re.compile(r'[^\w.:-]')
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
 class AccessLog:
-    """WSGI middleware: logs method, path, status, length, seconds and request ids at INFO; good health at DEBUG."""
+    """WSGI middleware: logs method, path, status, length, seconds and request ids of each request at INFO.
+
+    Requests for ``/healthcheck`` that are answered with 200 are logged at DEBUG: load balancers send one each second.
+    """
 
     def __init__(self, app: Callable[..., Any]) -> None:
         self._app = app
@@ -44,10 +47,9 @@ class AccessLog:
 
         result = self._app(environ, note)
         own = environ.get('openstack.request_id', '-')
-        # A balancer asks every second; what is worth a line is that it was told no.
-        is_asked_for_health = path == '/healthcheck' and head[0] == '200'
+        is_healthy = path == '/healthcheck' and head[0] == '200'
         LOG.log(
-            logging.DEBUG if is_asked_for_health else logging.INFO,
+            logging.DEBUG if is_healthy else logging.INFO,
             '%s "%s %s" status: %s len: %s time: %.4f %s%s',
             environ.get('REMOTE_ADDR', '-'),
             method,
@@ -62,7 +64,7 @@ class AccessLog:
 
 
 def path_of(environ: dict[str, Any]) -> str:
-    """Path and query as they may stand in a log: quoted, so in one line, and without secrets."""
+    """Path and query for a log: quoted, so that they are one line, and without secrets."""
     path = quote(environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', ''), safe=_SAFE, encoding='latin-1')
     query = environ.get('QUERY_STRING')
     if not query:

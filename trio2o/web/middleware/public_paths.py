@@ -32,7 +32,7 @@ class PublicPaths:
         self._runtime = runtime
         self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
         self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
-        self._monitoring = _monitoring(conf, runtime.figures if conf[service.name].metrics else None)
+        self._monitoring = _monitoring(conf, runtime.database_metrics if conf[service.name].metrics else None)
         # What is mounted uses the API as a client does, so it gets answers and no exceptions.
         api = FaultWrapper(app, service)
         self._mounts = {prefix: make(conf, runtime, api) for prefix, make in service.mounts.items()}
@@ -77,8 +77,8 @@ class PublicPaths:
 class Monitoring:
     """WSGI application: health and metrics of a worker, which serves nothing else."""
 
-    def __init__(self, conf: cfg.ConfigOpts, figures: Any) -> None:
-        self._applications = _monitoring(conf, figures)
+    def __init__(self, conf: cfg.ConfigOpts, collector: Any) -> None:
+        self._applications = _monitoring(conf, collector)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         application = self._applications.get(environ.get('PATH_INFO', ''))
@@ -104,11 +104,11 @@ def _is_literal(environ: dict[str, Any], path: str) -> bool:
     return raw.partition('?')[0].endswith(whole)
 
 
-def _monitoring(conf: cfg.ConfigOpts, figures: Any) -> dict[str, WSGIApp]:
-    """:param figures: collector of metrics from the database; None: metrics are switched off"""
+def _monitoring(conf: cfg.ConfigOpts, collector: Any) -> dict[str, WSGIApp]:
+    """:param collector: collector of metrics from the database; None: metrics are switched off"""
     applications: dict[str, WSGIApp] = {'/healthcheck': healthcheck.Healthcheck(None, conf)}
-    if figures is not None:
-        applications['/metrics'] = metrics.application(figures, figures.is_asked)
+    if collector is not None:
+        applications['/metrics'] = metrics.application(collector, collector.is_asked)
     return applications
 
 

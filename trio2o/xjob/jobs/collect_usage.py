@@ -18,7 +18,7 @@ from trio2o.db.session import utcnow
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
 from trio2o.pods.fanout import ask_all
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.runtime import Runtime
@@ -65,7 +65,7 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
             if found is not None:
                 pod_usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
                 services.append(service)
-        except (exception.PodError, exception.ServiceUnavailable, Refused) as error:
+        except (exception.PodError, exception.ServiceUnavailable, PodRefused) as error:
             LOG.warning('Failed to read %s usage of pod %s: %s', service, pod.name, error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             LOG.warning('Failed to parse %s usage of pod %s: %r', service, pod.name, error)
@@ -77,14 +77,14 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
 def _compute(api: PodApi, check: Callable[[], None]) -> Usage:
     # Changes during the read may be missing, so the usage is dated before it.
     now = utcnow()
-    return usage.of_providers(now, list(_providers(api, check)))
+    return usage.from_placement(now, list(_providers(api, check)))
 
 
 def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, int]]]:
     """Yield inventories and usages of each resource provider."""
     try:
         document = api.get(_ENABLED_HOSTS, _PLACEMENT_VERSION)
-    except Refused as error:
+    except PodRefused as error:
         if error.status != 400:
             raise
         # The pod is too old for that trait.
@@ -101,4 +101,4 @@ def _providers(api: PodApi, check: Callable[[], None]) -> Iterator[tuple[Mapping
 def _volume(api: PodApi, check: Callable[[], None]) -> Usage | None:
     now = utcnow()
     document = api.get('/scheduler-stats/get_pools?detail=true', _VOLUME_VERSION)
-    return usage.of_pools(now, document['pools'])
+    return usage.from_cinder(now, document['pools'])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from trio2o.db import server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import utcnow
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.resources import SERVER_GROUP
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
@@ -36,7 +36,7 @@ class DeleteServerGroupCopies:
             return copy.busy_until is None or copy.busy_until < utcnow()
         try:
             api.send('DELETE', f'{SERVER_GROUP.path}/{copy.bottom_id}', _VERSION)
-        except Refused as error:
+        except PodRefused as error:
             if error.status != 404:
                 raise TryAgain(str(error)) from error
         return True

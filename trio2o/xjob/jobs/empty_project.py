@@ -16,7 +16,7 @@ from urllib.parse import quote
 from trio2o import job_types
 from trio2o.db import bindings, routings
 from trio2o.db.records import LIVE_STATES
-from trio2o.pods.podapi import PodApi, Refused
+from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS
 from trio2o.resources import (
@@ -175,7 +175,7 @@ class _Emptying:
                 api.send('POST', f'{path}/action', version, {'forceDelete': None})
             else:
                 api.send('DELETE', path, version)
-        except Refused as error:
+        except PodRefused as error:
             if error.status == 404:
                 return ''
             LOG.warning('Failed to delete %s %s in pod %s: %s', resource.type, item['id'], api.pod.name, error.text)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 
 from trio2o.db import bindings, quotas, routings
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
@@ -39,7 +39,7 @@ class RaisePodLimits:
             users = _users(task, pod, project_id) | ({payload['user_id']} if payload.get('user_id') else set())
             try:
                 raised |= task.runtime.replicator.limits.raise_limits(pod, project_id, sorted(users))
-            except Refused as error:
+            except PodRefused as error:
                 raise TryAgain(str(error)) from error
             task.progress(projects=done + 1, raised=len(raised))
         task.result({'raised': raised})

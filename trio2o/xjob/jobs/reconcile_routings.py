@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from trio2o import job_types
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import ROUTED, Resource
 from trio2o.routing.inventory import Inventory, Recorded, split_deleted
@@ -46,7 +46,7 @@ class ReconcileRoutings:
             inventory = Inventory(task.runtime, pod, resource, check=task.check)
             try:
                 counts |= _record_since(inventory, since) if since else _record_all(inventory, started)
-            except Refused as error:
+            except PodRefused as error:
                 # For example, the resource of the marker was deleted between two pages. The next run begins again.
                 raise TryAgain(str(error)) from error
             task.progress(**counts)

@@ -6,7 +6,7 @@ For writes that were not answered, or whose pod could not be read afterwards.
 
 from __future__ import annotations
 
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
@@ -20,5 +20,5 @@ class RecordWrite:
         payload = task.job.payload
         try:
             task.runtime.replicator.writes.finish(payload['kind'], payload['key'], pod, payload['generation'])
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error

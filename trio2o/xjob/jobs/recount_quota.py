@@ -11,7 +11,7 @@ import logging
 
 from trio2o import exception
 from trio2o.db import quotas
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.quota.amounts import USED_BY
 from trio2o.quota.settle import Recount, Settler
 from trio2o.resources import ROUTED
@@ -60,7 +60,7 @@ class RecountQuota:
                 # Volumes come before snapshots in ROUTED, as a snapshot counts for the volume type of its volume.
                 for resource_type in ROUTED:
                     settler.recount(Recount(pod, resource_type, project_id))
-            except (exception.PodError, Refused) as error:
+            except (exception.PodError, PodRefused) as error:
                 failures.append(str(error))
         for claim in quotas.list_claims(task.runtime.db, project_id=project_id, limit=1000):
             if claim.state != 'open':

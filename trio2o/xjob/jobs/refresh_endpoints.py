@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
 from trio2o.pods import endpoints
-from trio2o.pods.endpoints import Endpoint
+from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.runtime import Runtime
@@ -54,7 +54,7 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
         runtime.registry.refresh()
 
 
-def _known(pod: PodView, service: str, found: Endpoint) -> Endpoint:
+def _known(pod: PodView, service: str, found: PodEndpoint) -> PodEndpoint:
     """Return the known endpoint if its URL is the same, so that an unreachable pod keeps its microversions."""
     known = pod.endpoints.get(service)
     return known if known is not None and known.url == found.url else found

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
@@ -20,7 +20,7 @@ class RepairReplicas:
         task.runtime.replicator.limits.raise_default_limits()
         try:
             result = task.runtime.replicator.pods.repair(pod, task.check)
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(
             repaired=result.repaired,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o import job_types
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 from trio2o.xjob.jobs.refresh_endpoints import refresh
 
@@ -26,7 +26,7 @@ class SyncPod:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         try:
             joined = runtime.replicator.pods.join(pod, task.check)
-        except Refused as error:
+        except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(
             imported=joined.imported,

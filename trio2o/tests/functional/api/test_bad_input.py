@@ -34,7 +34,7 @@ class TestQueries(AdminApiTestCase):
             for name in query.parameters:
                 self.assertRefused(400, f"'{name}'", self.api.get(f'{path}?{name}=a%00b'))
                 self.assertRefused(400, f"'{name}'", self.api.get(f'{path}?{name}=x%0A'))
-            self.assertRefused(400, "'limit' stands twice", self.api.get(f'{path}?limit=1&limit=1'))
+            self.assertRefused(400, "'limit' is given twice", self.api.get(f'{path}?limit=1&limit=1'))
             self.assertRefused(400, "'limit'", self.api.get(f'{path}?limit='))
 
     def test_numbers(self):

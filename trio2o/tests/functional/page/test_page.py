@@ -83,7 +83,7 @@ class TestSigningIn(PageTestCase):
                 self.assertEqual(403, answer.status, path)
                 self.assertNotIn('Pod2', answer.text)
 
-    def test_a_token_that_ends(self):
+    def test_revoked_token_signs_the_user_out(self):
         token = self.cloud.lab.token('admin')
         self.assertEqual(200, self.visitor.use_token(token).status)
         self.cloud.lab.keystone.revoke(token)

@@ -35,7 +35,7 @@ class TestAffinity(SchedulingTest):
         answer = self.boot(flavor='tpu')
         self.assertEqual(400, answer.status)
         self.assertEqual(
-            'No valid host was found. No part of availability zone az1 has what the flavor asks for: tpu=v5.',
+            'No valid host was found. No part of availability zone az1 matches the extra specs of the flavor: tpu=v5.',
             answer.fault,
         )
         answer = self.volume(volume_type='tpu')

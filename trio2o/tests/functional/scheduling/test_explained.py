@@ -28,7 +28,7 @@ class TestSelect(SchedulingTest):
         self.assertEqual(['Pod2'], self.names(selection))
         dropped = {each['pod_name']: (each['filter'], each['reason']) for each in selection['dropped']}
         self.assertEqual(('state', 'draining'), dropped['Pod3'])
-        self.assertEqual(('capacity', 'VCPU: 1 wanted, 0 free, of which 0 are kept'), dropped['Pod1'])
+        self.assertEqual(('capacity', 'VCPU: 1 requested, 0 free, of which 0 is headroom'), dropped['Pod1'])
         self.assertEqual('availability_zone', dropped['Pod4'][0])
         self.assertEqual({'VCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 1}, selection['resources'])
 

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from trio2o import exception
 from trio2o.db.records import Pod
 from trio2o.pods import health_check
-from trio2o.pods.endpoints import Endpoint
-from trio2o.pods.health_check import Level, Limits, Probe, Watch, judge
+from trio2o.pods.endpoints import PodEndpoint
+from trio2o.pods.health_check import HealthCache, Level, Probe, Thresholds, evaluate
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.web.call import Answer, dump_json
 
 NOW = datetime(2026, 11, 21, 12, 0)
-ENDPOINT = Endpoint('http://pod1/v2.1', ('http://pod1',), '2.1', '2.96')
-LIMITS = Limits(latency=1.0, skew=5.0, usage_age=900.0)
+ENDPOINT = PodEndpoint('http://pod1/v2.1', ('http://pod1',), '2.1', '2.96')
+LIMITS = Thresholds(latency=1.0, skew=5.0, usage_age=900.0)
 
 
 def pod(state='enabled', behind=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW):
@@ -38,7 +38,7 @@ def good(**changed):
 
 class TestJudge(testtools.TestCase):
     def check(self, level, words, view=None, *probes, limits=LIMITS):
-        health = judge(view or pod(), probes or (good(),), limits, NOW)
+        health = evaluate(view or pod(), probes or (good(),), limits, NOW)
         self.assertEqual(level, health.level, health.reasons)
         self.assertIn(words, ' '.join(text for _level, text in health.reasons))
         return health
@@ -72,7 +72,7 @@ class TestJudge(testtools.TestCase):
         self.check(Level.OK, '', pod(ages=(800,)))
         self.check(Level.WARNING, 'usage was never read', pod(ages=(), made=NOW - timedelta(hours=1)))
         self.check(Level.OK, '', pod(ages=(), made=NOW - timedelta(seconds=5)))
-        self.check(Level.OK, '', pod(ages=(9999,)), limits=Limits(usage_age=0))
+        self.check(Level.OK, '', pod(ages=(9999,)), limits=Thresholds(usage_age=0))
 
     def test_maintenance_is_never_found_wanting(self):
         health = self.check(Level.OK, 'not reached', pod('maintenance', 9), good(status=None, error='not reached'))
@@ -85,8 +85,8 @@ class TestJudge(testtools.TestCase):
     @hypothesis.given(st.lists(st.sampled_from([200, 401, 404, 500, 503, None]), min_size=1))
     def test_the_worst_counts(self, statuses):
         probes = tuple(good(status=status, error='' if status == 200 else 'bad') for status in statuses)
-        together = judge(pod(), probes, LIMITS, NOW).level
-        self.assertEqual(max(judge(pod(), (one,), LIMITS, NOW).level for one in probes), together)
+        together = evaluate(pod(), probes, LIMITS, NOW).level
+        self.assertEqual(max(evaluate(pod(), (one,), LIMITS, NOW).level for one in probes), together)
 
 
 class TestAnswers(testtools.TestCase):
@@ -126,13 +126,13 @@ class TestWatch(testtools.TestCase):
 
         def find():
             looked.append(1)
-            return [judge(pod(), (), LIMITS, NOW)]
+            return [evaluate(pod(), (), LIMITS, NOW)]
 
-        watch = Watch(find, 60)
+        watch = HealthCache(find, 60)
         self.assertEqual({'id'}, set(watch.health()))
         watch.health()
         self.assertEqual(1, len(looked))
-        Watch(find, 0).health()
+        HealthCache(find, 0).health()
         self.assertEqual(2, len(looked))
 
     def test_tries_again_after_a_failure(self):
@@ -144,6 +144,6 @@ class TestWatch(testtools.TestCase):
                 raise found
             return found
 
-        watch = Watch(find, 60)
+        watch = HealthCache(find, 60)
         self.assertRaises(exception.ServiceUnavailable, watch.health)
         self.assertEqual({}, watch.health())

@@ -9,9 +9,9 @@ import testtools
 from trio2o import exception
 from trio2o.concurrency import Deadline, Executor
 from trio2o.db import pods
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.fanout import ask_all
-from trio2o.pods.health import Breakers
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.database import DatabaseFixture

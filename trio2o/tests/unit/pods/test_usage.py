@@ -7,7 +7,7 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio2o.pods.usage import GIGABYTES, Amount, Usage, of_pools, of_providers
+from trio2o.pods.usage import GIGABYTES, Amount, Usage, from_cinder, from_placement
 
 NOW = datetime.datetime(2026, 1, 1)
 
@@ -23,7 +23,7 @@ def pool(**told):
 
 class TestProviders(testtools.TestCase):
     def vcpus(self, *hosts):
-        return of_providers(NOW, hosts).amounts['VCPU']
+        return from_placement(NOW, hosts).amounts['VCPU']
 
     def test_overcommitment_and_reserves(self):
         self.assertEqual(Amount(24, 5, 19, 10), self.vcpus(host(8, 5, 4.0, 2, max_unit=10)))
@@ -35,12 +35,12 @@ class TestProviders(testtools.TestCase):
         self.assertEqual(Amount(12, 12, 4, 4), self.vcpus(host(4, 8), host(8, 4)))
 
     def test_what_nobody_has_there_is_none_of(self):
-        usage = of_providers(NOW, [])
+        usage = from_placement(NOW, [])
         self.assertEqual({'VCPU', 'MEMORY_MB', 'DISK_GB'}, set(usage.amounts))
         self.assertEqual(Amount(0, 0, 0, 0), usage.amounts['DISK_GB'])
 
     def test_other_resources_too(self):
-        usage = of_providers(NOW, [({'VGPU': {'total': 4}}, {'VGPU': 1})])
+        usage = from_placement(NOW, [({'VGPU': {'total': 4}}, {'VGPU': 1})])
         self.assertEqual(Amount(4, 1, 3, 3), usage.amounts['VGPU'])
 
     @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 900), st.floats(0.1, 16), st.integers(0, 20))))
@@ -54,7 +54,7 @@ class TestProviders(testtools.TestCase):
 
 class TestPools(testtools.TestCase):
     def gigabytes(self, *pools):
-        return of_pools(NOW, pools).amounts[GIGABYTES]
+        return from_cinder(NOW, pools).amounts[GIGABYTES]
 
     def test_thick(self):
         told = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'reserved_percentage': 10}
@@ -84,7 +84,7 @@ class TestPools(testtools.TestCase):
         self.assertIsNone(self.gigabytes(pool(total_capacity_gb=1, free_capacity_gb=1), both).free)
 
     def test_backends(self):
-        usage = of_pools(
+        usage = from_cinder(
             NOW,
             [
                 pool(total_capacity_gb=10, free_capacity_gb=10),
@@ -98,8 +98,8 @@ class TestPools(testtools.TestCase):
 
     def test_pools_that_are_down_do_not_count(self):
         down = pool(total_capacity_gb=10, free_capacity_gb=10, backend_state='down')
-        self.assertIsNone(of_pools(NOW, [down]))
-        self.assertIsNone(of_pools(NOW, []))
+        self.assertIsNone(from_cinder(NOW, [down]))
+        self.assertIsNone(from_cinder(NOW, []))
 
     @given(
         st.fixed_dictionaries(
@@ -121,8 +121,8 @@ class TestPools(testtools.TestCase):
 class TestStored(testtools.TestCase):
     def test_round_trip(self):
         for usage in (
-            of_providers(NOW, [host(8, 5)]),
-            of_pools(NOW, [pool(total_capacity_gb='infinite', free_capacity_gb=1), pool(total_capacity_gb=5)]),
+            from_placement(NOW, [host(8, 5)]),
+            from_cinder(NOW, [pool(total_capacity_gb='infinite', free_capacity_gb=1), pool(total_capacity_gb=5)]),
         ):
             self.assertEqual(usage, Usage.from_json(usage.to_json(), NOW))
 

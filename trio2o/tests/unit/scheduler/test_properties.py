@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio2o.db.records import Pod
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView, group_of
 from trio2o.pods.usage import Amount, Usage
 from trio2o.scheduler.capacity import SETTLED, Room, kept, read_headroom, shortage
@@ -145,7 +145,7 @@ class TestHeadroom(SchedulingTest):
         amounts = {'VCPU': Amount(16, 8, 8, 4)}
         several = PodRequest('compute', 'project', resources={'VCPU': 8}, count=2)
         self.assertEqual('', shortage(amounts, {}, several))
-        self.assertIn('in one place', shortage(amounts, {}, PodRequest('compute', 'p', resources={'VCPU': 8})))
+        self.assertIn('in one host or pool', shortage(amounts, {}, PodRequest('compute', 'p', resources={'VCPU': 8})))
 
 
 class TestRoom(SchedulingTest):

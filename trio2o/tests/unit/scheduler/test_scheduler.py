@@ -5,7 +5,7 @@ import testtools
 
 from trio2o import exception
 from trio2o.db import bindings, pods
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import Registry
 from trio2o.scheduler.manager import Scheduler
 from trio2o.scheduler.spec import PodRequest
@@ -89,7 +89,11 @@ class TestSelection(SchedulerTest):
         self.assertEqual((503, '5', f'{text} Please retry later.'), self.refusal(resource_type='server'))
         code, _retry, message = self.refusal('', extra_specs={'trio2o:gpu': 'yes', 'trio2o:disk': 'ssd'})
         self.assertEqual(
-            (400, 'No valid host was found. No part of this cloud has what the flavor asks for: disk=ssd, gpu=yes.'),
+            (
+                400,
+                'No valid host was found. No part of this cloud matches the extra specs of the flavor: '
+                'disk=ssd, gpu=yes.',
+            ),
             (code, message),
         )
         self.assertIn('No valid backend was found.', self.refusal(service='volume', extra_specs={'trio2o:a': 'b'})[2])

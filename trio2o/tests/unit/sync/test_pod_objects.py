@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import testtools
 
 from trio2o import exception
-from trio2o.pods.podapi import Refused
+from trio2o.pods.podapi import PodRefused
 from trio2o.replication.adapters.base import PAGE, list_pages
 from trio2o.replication.adapters.flavors import Flavors
 from trio2o.replication.pod_objects import PodObjects
@@ -49,7 +49,7 @@ class TestMalformedAnswers(testtools.TestCase):
         self.assertRaises(exception.PodNoAnswer, objects.list_all)
 
     def test_refusal_is_raised_as_it_is(self):
-        self.assertRaises(Refused, self.read, Refused('Pod1', 403, 'no'))
+        self.assertRaises(PodRefused, self.read, PodRefused('Pod1', 403, 'no'))
 
     def test_missing_object_is_none(self):
         self.assertIsNone(self.read(None))

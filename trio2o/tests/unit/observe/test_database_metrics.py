@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures out of the database: read now and then, by nobody who waits, and not needed."""
+"""Metrics read from the database: read periodically, by a thread that no scrape has to wait for."""
 
 import sqlite3
 import time
@@ -14,7 +14,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas as db_replicas
 from trio2o.db.session import Database
-from trio2o.metrics.database import Figures
+from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures.conf import ConfFixture
@@ -22,7 +22,7 @@ from trio2o.tests.fixtures.wsgi import get
 from trio2o.tests.unit.test_metrics import samples
 
 
-class FiguresTestCase(testtools.TestCase):
+class DatabaseMetricsTestCase(testtools.TestCase):
     #: For how long what was read is kept.
     seconds = 10
 
@@ -33,17 +33,17 @@ class FiguresTestCase(testtools.TestCase):
         self.db = Database(self.conf)
         self.addCleanup(self.db.dispose)
 
-    def figures(self, db=None, **kwargs):
+    def collector(self, db=None, **kwargs):
         db = db or self.db
-        return Figures(self.conf, db, Registry(self.conf, db), **kwargs)
+        return DatabaseMetrics(self.conf, db, Registry(self.conf, db), **kwargs)
 
-    def scrape(self, figures):
-        answer = get(metrics.application(figures, figures.is_asked), '/metrics')
+    def scrape(self, collector):
+        answer = get(metrics.application(collector, collector.is_asked), '/metrics')
         self.assertEqual(200, answer.status)
         return samples(answer.text)
 
 
-class TestFigures(FiguresTestCase):
+class TestDatabaseMetrics(DatabaseMetricsTestCase):
     def test_all_of_them(self):
         pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
         db_replicas.upsert_object(self.db, 'flavor', '1', {})
@@ -52,7 +52,7 @@ class TestFigures(FiguresTestCase):
         db_jobs.claim_id(self.db, job.id, 'me', 60)
         usage = Usage(None, {'VCPU': Amount(8, 3, 5, 5), 'ENDLESS': Amount(None, 2, None, None)})
         db_usages.set_(self.db, pod.pod_id, 'compute', usage.to_json())
-        found = self.scrape(self.figures())
+        found = self.scrape(self.collector())
         where = (('pod', 'Pod1'), ('zone', 'az1'))
         self.assertEqual(1, found['trio2o_database_up', ()])
         self.assertEqual(1, found['trio2o_jobs', (('state', 'new'),)])
@@ -75,47 +75,47 @@ class TestFigures(FiguresTestCase):
 
     def test_names_are_written_as_they_must_be(self):
         db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')
-        found = self.scrape(self.figures())
+        found = self.scrape(self.collector())
         self.assertIn(('trio2o_pod_replicas_behind', (('pod', 'a"b\\c\nd'), ('zone', 'ä'))), found)
 
     def test_who_is_asked(self):
-        figures = self.figures()
-        self.assertTrue(figures.is_asked('Pod1'))
+        collector = self.collector()
+        self.assertTrue(collector.is_asked('Pod1'))
         pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
-        self.scrape(figures)
-        self.assertTrue(figures.is_asked('Pod1'))
-        self.assertFalse(figures.is_asked('Pod2'))
+        self.scrape(collector)
+        self.assertTrue(collector.is_asked('Pod1'))
+        self.assertFalse(collector.is_asked('Pod2'))
         db_pods.update(self.db, pod.pod_id, state='maintenance')
-        other = self.figures()
+        other = self.collector()
         self.scrape(other)
         self.assertFalse(other.is_asked('Pod1'))
 
 
-class TestStorm(FiguresTestCase):
+class TestStorm(DatabaseMetricsTestCase):
     def test_many_scrapes_are_one_reading(self):
         statements = []
         event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
-        figures = self.figures()
-        self.scrape(figures)
+        collector = self.collector()
+        self.scrape(collector)
         once = len(statements)
         self.assertGreater(once, 0)
         for _again in range(50):
-            self.scrape(figures)
+            self.scrape(collector)
         self.assertEqual(once, len(statements))
 
 
-class TestInTime(FiguresTestCase):
+class TestInTime(DatabaseMetricsTestCase):
     seconds = 0.1
 
     def test_are_read_again(self):
-        figures = self.figures()
-        self.scrape(figures)
+        collector = self.collector()
+        self.scrape(collector)
         db_jobs.submit(self.db, 'sync_pod', 'Pod1')
         time.sleep(0.15)
-        self.assertEqual(1, self.scrape(figures)['trio2o_jobs', (('state', 'new'),)])
+        self.assertEqual(1, self.scrape(collector)['trio2o_jobs', (('state', 'new'),)])
 
 
-class TestDatabaseAway(FiguresTestCase):
+class TestDatabaseAway(DatabaseMetricsTestCase):
     seconds = 0.1
 
     def away(self):
@@ -128,37 +128,37 @@ class TestDatabaseAway(FiguresTestCase):
         return db
 
     def test_from_the_beginning(self):
-        found = self.scrape(self.figures(self.away()))
+        found = self.scrape(self.collector(self.away()))
         self.assertEqual(0, found['trio2o_database_up', ()])
         self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), found)
 
     def test_later(self):
-        figures = self.figures()
-        self.assertEqual(1, self.scrape(figures)['trio2o_database_up', ()])
+        collector = self.collector()
+        self.assertEqual(1, self.scrape(collector)['trio2o_database_up', ()])
         with sqlite3.connect(self.db.url.database) as connection:
             connection.execute('DROP TABLE job_history')
             connection.execute('DROP TABLE jobs')
         time.sleep(0.15)
-        found = self.scrape(figures)
+        found = self.scrape(collector)
         self.assertEqual(0, found['trio2o_database_up', ()])
         # What was read last is told for some time yet, and then no more.
         self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
-        figures._patience = 0
+        collector._patience = 0
         time.sleep(1.2)
-        self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(figures))
+        self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(collector))
 
     def test_nobody_waits_for_long(self):
-        figures = self.figures(patience=0)
+        collector = self.collector(patience=0)
         started = time.monotonic()
-        self.assertEqual(0, self.scrape(figures)['trio2o_database_up', ()])
+        self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
         self.assertLess(time.monotonic() - started, 1)
         deadline = time.monotonic() + 20
-        while not self.scrape(figures)['trio2o_database_up', ()]:
+        while not self.scrape(collector)['trio2o_database_up', ()]:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
 
-class TestQueries(FiguresTestCase):
+class TestQueries(DatabaseMetricsTestCase):
     def test_nothing_waits(self):
         self.assertIsNone(db_jobs.longest_due(self.db))
         self.assertEqual({}, db_quotas.count_claims_by_state(self.db))

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from trio2o.pods.health import Breakers
+from trio2o.pods.breakers import Breakers
 
 KEY, OTHER = ('pod', 'compute'), ('pod', 'volume')
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A breaker for each pod and service: one that keeps failing is left alone for a while.
+"""Circuit breakers: calls to a service of a pod that keeps failing are refused for some seconds.
 
-After the pause a single call tries it; if that succeeds everything is as before. After swift's error limiter.
+After the pause a single call tries the pod; if that succeeds the breaker closes. Modelled after swift's error limiter.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ class _State:
 
 
 class Breakers:
-    """State of every pod and service as this process sees it."""
+    """The breaker of every pod and service, as this process sees them."""
 
     def __init__(self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """:param failures: in a row, until the breaker opens; :param seconds: how long it stays open"""
+        """
+        :param failures: number of failures in a row after which a breaker opens
+        :param seconds: how long it stays open
+        """
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
@@ -32,12 +35,12 @@ class Breakers:
         self._lock = threading.Lock()
 
     def is_open(self, key: Key) -> bool:
-        """Whether calls are refused now; asking changes nothing."""
+        """Whether calls are refused now; does not count as a try."""
         state = self._states.get(key)
         return state is not None and state.failures >= self._limit and self._clock() < state.open_until
 
     def may_call(self, key: Key) -> bool:
-        """Whether to make a call; once the pause is over, one caller gets a yes and the rest wait for it."""
+        """Whether to make a call; after the pause one caller may, and the others are refused until it reports."""
         state = self._states.get(key)
         if state is None or state.failures < self._limit:
             return True
@@ -45,12 +48,15 @@ class Breakers:
             now = self._clock()
             if now < state.open_until or state.failures < self._limit:
                 return state.failures < self._limit
-            # Should the one that tries never report back, the next pause lets another try.
+            # If that caller never reports, another one may try after the next pause.
             state.open_until = now + self._seconds
             return True
 
     def succeeded(self, key: Key) -> bool:
-        """:returns: whether that closed it"""
+        """Record a success.
+
+        :returns: whether the breaker closed
+        """
         if key not in self._states:
             return False
         with self._lock:
@@ -58,7 +64,10 @@ class Breakers:
             return state is not None and state.failures >= self._limit
 
     def failed(self, key: Key) -> bool:
-        """:returns: whether that opened it"""
+        """Record a failure.
+
+        :returns: whether the breaker opened
+        """
         with self._lock:
             state = self._states.setdefault(key, _State())
             state.failures += 1
