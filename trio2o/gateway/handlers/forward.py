@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forward a call to the pod of the resource whose id is in its path, and the pod's answer to the client.
 
-``Forward.__call__`` is the flow, and it is not overridden. What differs from resource to resource is a subclass next
-to the resource's rows, as ``ForwardServer`` in ``nova_apigw/servers/forward.py``. Its class attributes say what is
-constant, its methods are the hooks below, which are listed in the order in which they are called.
+``Forward.__call__`` is the flow. What differs from resource to resource is a subclass next to the resource's rows, as
+``ForwardServer`` in ``nova_apigw/servers/forward.py``. Its class attributes say what is constant, its methods are the
+hooks below, which are listed in the order in which they are called.
 """
 
 from __future__ import annotations
