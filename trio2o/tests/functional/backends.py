@@ -70,8 +70,11 @@ ONCE = {
     'test_samples',
 }
 
-#: How many frames of the product make a place: one alone may be a helper of many.
+#: How many functions of the product make a place: one alone may be a helper of many.
 _FRAMES = 3
+
+#: Waits only when another process happens to write to SQLite at the same moment.
+_BY_CHANCE = ('trio2o.db.session',)
 
 
 def modules():
@@ -137,14 +140,15 @@ def _noting(function, places):
 
 def _place(frame):
     """The nearest functions of the product, if it is the product that calls."""
-    found = []
+    found: list[str] = []
     module = frame.f_globals.get('__name__', '')
-    if not _is_product(module):
+    if not _is_product(module) or module in _BY_CHANCE:
         return None
     while frame is not None and len(found) < _FRAMES:
         module = frame.f_globals.get('__name__', '')
-        if _is_product(module):
-            found.append(f'{module}:{frame.f_code.co_qualname}')
+        function = f'{module}:{frame.f_code.co_qualname.partition(".<locals>")[0]}'
+        if _is_product(module) and function not in found:
+            found.append(function)
         frame = frame.f_back
     return ' < '.join(found)
 
