@@ -17,6 +17,7 @@ extensions = [
     'admin_api',
     'cliff.sphinxext',
     'openstackdocstheme',
+    'operations',
     'oslo_config.sphinxconfiggen',
     'oslo_config.sphinxext',
     'oslo_policy.sphinxpolicygen',
