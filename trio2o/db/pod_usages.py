@@ -17,11 +17,6 @@ _U = _USAGES.table.c
 _TIMES = sqlalchemy.select(_U.pod_id, _U.service, _U.collected_at).order_by(_U.pod_id, _U.service)
 
 
-def get(db: Database, pod_id: str, service: str) -> PodUsage | None:
-    with db.reader() as session:
-        return _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
-
-
 def list_all(db: Database) -> list[PodUsage]:
     with db.reader() as session:
         return _USAGES.all(session, _USAGES.select.order_by(_U.pod_id, _U.service))

@@ -92,15 +92,6 @@ def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any
     return next((row.wanted for row in rows if row.key == key), None) or next(named, None)
 
 
-def get_by_top_id(db: Database, kind: str, top_id: str) -> ReplicatedObject | None:
-    """The object of this id; one that was deleted only when no other has the id."""
-    with db.reader() as session:
-        return _OBJECTS.first(
-            session,
-            _OBJECTS.select.where(_O.kind == kind, _O.top_id == top_id).order_by(_O.is_deleted, _O.id.desc()).limit(1),
-        )
-
-
 def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[ReplicatedObject]:
     """All objects of a kind, in the order they came.
 

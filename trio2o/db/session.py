@@ -2,7 +2,7 @@
 """Transactions on one database: `Database.reader()` and `Database.writer()`.
 
 Each `Database` has an enginefacade of its own, so two may live in one process. Statements are
-written in the modules beside this one; this one only knows how the three servers are told to
+written in the modules beside this one; this one only sets up the three servers so that they
 behave alike:
 
 - MySQL and MariaDB run READ COMMITTED as PostgreSQL does by default, so that "insert, and if
@@ -40,17 +40,17 @@ Lock = contextlib.AbstractContextManager[Any]
 _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
-# What a connection is about to do; each must know before the transaction begins.
+# Options of a connection that say what for it is used, before the transaction begins.
 _WRITES = {'trio2o_sqlite': 'writes'}
 _READS_ONCE = {'trio2o_sqlite': 'reads once'}
 
-# One lock a SQLite file for the writers of this process. SQLite waits in C: under eventlet a
-# green thread that waits there would keep the one that holds the lock from ever finishing.
+# One lock for each SQLite file, for the writers of this process. SQLite itself waits in C: under eventlet, a
+# green thread that waits there blocks all others, and the one that holds the lock never finishes.
 _sqlite_write_locks: dict[str, Lock] = {}
 
 
 def utcnow() -> datetime:
-    """The time that is written to rows: UTC without a zone."""
+    """Return the current time as it is written to rows: UTC without a zone."""
     return timeutils.utcnow()
 
 
@@ -61,8 +61,7 @@ def _is_locked(error: Exception) -> bool:
 def retry_on_deadlock(function: _F) -> _F:
     """Run a writer function again after a deadlock or a lost connection.
 
-    A connection can be lost after the commit was sent, so what is decorated must bear being run
-    twice.
+    A connection can be lost after the commit was sent, so the function must be safe to run twice.
     """
     decorated: _F = oslo_db_api.wrap_db_retry(
         max_retries=12,
@@ -79,7 +78,7 @@ def retry_on_deadlock(function: _F) -> _F:
 
 @enginefacade.transaction_context_provider
 class _Scope:
-    """What enginefacade hangs a transaction on; a new one for every transaction."""
+    """The object to which enginefacade attaches a transaction; a new one for each."""
 
 
 class Database:
@@ -116,7 +115,7 @@ class Database:
                 yield session
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
-        """Read with one statement, and less ado than a session makes: for the request path."""
+        """Execute one statement without a session, whose overhead the request path avoids."""
         with self.engine.connect() as connection:
             if self._write_lock is not None:
                 connection.execution_options(**_READS_ONCE)
@@ -124,7 +123,7 @@ class Database:
 
     def dispose(self) -> None:
         """Close the pooled connections."""
-        self._facade._factory.dispose_pool()
+        self._facade.dispose_pool()
 
     def _prepare_engine(self, engine: Engine) -> None:
         if self.dialect == 'sqlite':
@@ -134,11 +133,9 @@ class Database:
 
 
 def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:
-    known = enginefacade._TransactionFactory()
-    supported = {**known._url_cfg, **known._engine_cfg, **known._ignored_cfg}
-    options = {name: value for name, value in conf.database.items() if name in supported}
+    options = dict(conf.database.items())
     options['sqlite_fk'] = True
-    # Half a millisecond a transaction. Requests give way to others at their sockets.
+    # Yielding to other green threads at every transaction takes half a millisecond; requests yield at their sockets.
     options['thread_checkin'] = False
     if url.get_backend_name() in ('mysql', 'mariadb') and 'charset' not in url.query:
         # oslo.db would ask for three-byte utf8, in which not every name can be written
@@ -173,8 +170,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     event.listen(engine, 'set_connection_execution_options', _sqlite_begin)
     event.listen(engine, 'reset', _sqlite_reset)
     if isinstance(engine.pool, pool.NullPool):
-        # oslo.db opens the file anew for every transaction, which costs more than a lookup.
-        # Its listeners move along with the dispatcher.
+        # oslo.db opens the file for every transaction, which takes longer than a lookup. The listeners of
+        # its pool move along with the dispatcher.
         old = engine.pool
         engine.pool = pool.QueuePool(
             old._creator,
@@ -194,7 +191,7 @@ def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection, options: Mapping[str, Any]) -> None:
-    """Begin what oslo.db's listener would begin otherwise; it leaves alone what has begun."""
+    """Begin a transaction before oslo.db's listener does, which then does nothing."""
     if not options.keys() & _WRITES.keys() or 'in_transaction' in connection.info:
         return
     if options.items() >= _WRITES.items():

@@ -105,9 +105,9 @@ class TestPods(DatabaseTest):
         self.assertIsNotNone(pods.get(self.db, self.pod2))
 
     def test_usages(self):
-        self.assertIsNone(pod_usages.get(self.db, self.pod1, 'compute'))
+        self.assertEqual([], pod_usages.list_all(self.db))
         pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
         usage = pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)
         self.assertEqual(({'vcpus': 2}, NOON), (usage.data, usage.collected_at))
-        self.assertEqual(usage, pod_usages.get(self.db, self.pod1, 'compute'))
+        self.assertEqual([usage], pod_usages.list_all(self.db))
         self.assertRaises(errors.NotFound, pod_usages.set_, self.db, 'nowhere', 'compute', {})

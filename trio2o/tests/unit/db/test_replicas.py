@@ -26,9 +26,7 @@ class TestReplicas(DatabaseTest):
             (second.id, second.generation, second.wanted, second.top_id),
         )
         self.assertEqual(second, replicas.get_object(self.db, 'flavor', 'm1'))
-        self.assertEqual(second, replicas.get_by_top_id(self.db, 'flavor', 'id-1'))
         self.assertIsNone(replicas.get_object(self.db, 'keypair', 'm1'))
-        self.assertIsNone(replicas.get_by_top_id(self.db, 'keypair', 'id-1'))
 
     def test_racing_changes_all_count(self):
         with futures.ThreadPoolExecutor(8) as pool:
@@ -44,9 +42,7 @@ class TestReplicas(DatabaseTest):
         self.assertIsNone(replicas.mark_object_deleted(self.db, 'flavor', 'no'))
         self.assertEqual([kept], replicas.list_objects(self.db, 'flavor'))
         self.assertEqual([kept, gone], replicas.list_objects(self.db, 'flavor', with_deleted=True))
-        self.assertEqual(gone, replicas.get_by_top_id(self.db, 'flavor', 'x'))
-        other = replicas.upsert_object(self.db, 'flavor', 'c', {}, 'x')
-        self.assertEqual(other, replicas.get_by_top_id(self.db, 'flavor', 'x'))
+        self.assertEqual('x', gone.top_id)
         again = replicas.upsert_object(self.db, 'flavor', 'b', {})
         self.assertEqual((3, False), (again.generation, again.is_deleted))
         self.assertTrue(replicas.drop_object(self.db, again.id))
