@@ -50,12 +50,16 @@ class TestAffinity(SchedulingTest):
         self.assertIn('az1', answer.fault)
         self.assertNotIn('Pod1', answer.text)
 
-    def test_all_are_set_apart(self):
+    def test_flavor_without_extra_specs_is_refused_if_all_pods_have_tags(self):
         for pod in ('Pod2', 'Pod3'):
             self.cloud.set_pod(pod, resource_affinity_tag={'gpu': 't4'})
         answer = self.boot()
         self.assertEqual(400, answer.status)
-        self.assertIn('No valid host was found. Every part of availability zone az1 is set apart', answer.fault)
+        self.assertIn(
+            'No valid host was found. Every part of availability zone az1 is reserved for a flavor with matching '
+            'extra specs.',
+            answer.fault,
+        )
         self.assertEqual('Pod4', self.pod_of(self.boot('')))
 
     def test_a_wider_group_helps_out(self):
