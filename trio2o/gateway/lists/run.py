@@ -99,19 +99,13 @@ class ListRun:
 
     def _read(self, cursors: Sequence[PodCursor], paging: GrowingPaging) -> None:
         """Read the next page of these pods, and record the resources that it shows."""
-        learned: list[tuple[PodView, Item]] = []
-
-        def translate(pod: PodView, items: list[Item]) -> list[Item]:
-            shown = self._translate(pod, items)
-            learned.extend((pod, item) for item in shown)
-            return shown
-
+        starts = [len(cursor.read.items) for cursor in cursors]
         read_pages(
             self._call,
             cursors,
             paging,
             self._filters,
-            translate,
+            self._translate,
             path=self._listing.pod_path,
             deadline=self._deadline,
         )
@@ -122,6 +116,11 @@ class ListRun:
             if cursor.marker is not None:
                 # The pod does not know the marker that the routings suggested: read it from its beginning.
                 cursor.marker, cursor.refusal, cursor.read.is_done = None, None, False
+        learned = [
+            (cursor.pod, item)
+            for cursor, start in zip(cursors, starts, strict=True)
+            for item in cursor.read.items[start:]
+        ]
         if learned:
             self._call.runtime.locator.learn(self._listing.resource, learned, self._project_id or '')
 
