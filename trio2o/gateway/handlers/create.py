@@ -66,16 +66,16 @@ class Creation:
     :ivar claim: the claim on the quota
     """
 
-    call: Call
-    document: Any
+    call: Call = field(repr=False)
+    document: Any = field(repr=False)
     key: str
     zone: str = ''
     host: str = ''
     pod: PodView | None = None
     soft_pods: frozenset[str] = frozenset()
     requested: Requested = field(default_factory=Requested)
-    request: PodRequest = field(init=False)
-    claim: HeldClaim = field(init=False)
+    request: PodRequest = field(init=False, repr=False)
+    claim: HeldClaim = field(init=False, repr=False)
 
     @property
     def inner(self) -> Item:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oslo_db import exception as db_exc
@@ -54,7 +54,7 @@ class Watch:
     """
 
     create: Create
-    creation: Creation
+    creation: Creation = field(repr=False)
     pod: PodView
     top_id: str
     bottom_id: str
