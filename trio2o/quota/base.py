@@ -50,7 +50,7 @@ class Driver(abc.ABC):
 def bounds_of(
     project_id: str, user_id: str, limits: Mapping[str, int], names: Collection[str], members: tuple[str, ...] = ()
 ) -> list[Bound]:
-    """Return those limits as bounds that limit these quota resources.
+    """Return the limits of these quota resources as bounds of a claim; unlimited ones are left out.
 
     :param members: projects whose usage is counted together; empty: only that of the project
     """
