@@ -98,7 +98,9 @@ class TestDown(ConversationTest):
             version = headers.get('openstack-api-version')
             wanted = {'nova': 'compute 2.79', 'cinder': 'volume 3.60'}[service]
             # A look beside the request names no version; never one of another service.
-            is_beside = service == 'cinder' or (request.method == 'GET' and '/flavors/' in request.path)
+            is_beside = service == 'cinder' or (
+                request.method == 'GET' and any(kind in request.path for kind in ('/flavors/', '/images/'))
+            )
             self.assertIn(version, (wanted, None) if is_beside else (wanted,))
             count += 1
         self.assertGreater(count, 12)

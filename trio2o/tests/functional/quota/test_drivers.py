@@ -284,7 +284,7 @@ class TestUnified(LimitsCase):
 
     def test_members_of_a_group(self):
         self.register('compute', 'server_group_members', 1)
-        self.cloud.runtime.quota.driver._read.clear()
+        self.cloud.runtime.quota.driver._cache.clear()
         body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
         group = self.cloud.nova.post('/os-server-groups', body)['server_group']['id']
         statuses = []
@@ -320,7 +320,7 @@ class TestUnified(LimitsCase):
         self.boot(status=403, as_='alt')
 
     def test_keystone_is_away(self):
-        self.cloud.runtime.quota.driver._read.clear()
+        self.cloud.runtime.quota.driver._cache.clear()
         del self.keystone.registered_limits[:]
         self.keystone.endpoints = [row for row in self.keystone.endpoints if row.region != 'RegionOne']
         answer = self.boot(status=503)
