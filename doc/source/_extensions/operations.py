@@ -78,8 +78,8 @@ COMPUTE_SECTIONS: Sections = {
         'For admins. Lists contain the entries of all clouds, one cloud after another. An integer id is the id in the '
         'pod times 1000 plus the number of the pod; UUIDs are unchanged. A host or hypervisor name that exists in '
         'several pods must be qualified with its pod, as in ``Pod1@compute-1``. Qualified names are always allowed: '
-        'in paths, in bodies, in ``--host`` and after the colon of an availability zone. An ambiguous name is a 409 that '
-        'lists the qualified names.',
+        'in paths, in bodies, in ``--host`` and after the colon of an availability zone. An ambiguous name is a 409 '
+        'that lists the qualified names.',
         (
             AdminList,
             ForwardById,
