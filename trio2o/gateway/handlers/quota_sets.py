@@ -50,8 +50,7 @@ class LimitsWrite(ReplicatedWrite, abc.ABC):
 
     def given_limits(self, call: Call) -> dict[str, int]:
         """Return the limits in the body."""
-        limits = json_body.at(call.json, self.member)
-        return parse_limits(limits) if isinstance(limits, dict) else {}
+        return parse_limits(json_body.object_at(call.json, self.member) or {})
 
     def check(self, call: Call, counted: Amounts) -> None:  # noqa: B027 (a class has nothing to check)
         """Check the limits of counted resources.

@@ -17,12 +17,12 @@ from trio2o.nova_apigw.server_groups import affinity, copies, members
 from trio2o.nova_apigw.servers.requested import counts
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER_GROUP
+from trio2o.web import json_body
 
 
 def group_in_hints(document: Any) -> str | None:
     """Return the id in the ``group`` hint; None if there is none or any pod refuses it, as it is not a UUID."""
-    hints = scheduler_hints(document)
-    group_id = hints.get('group') if isinstance(hints, dict) else None
+    group_id = json_body.at(scheduler_hints(document), 'group')
     return group_id if isinstance(group_id, str) and uuidutils.is_uuid_like(group_id) else None
 
 

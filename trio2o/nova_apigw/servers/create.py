@@ -24,6 +24,7 @@ from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, SNAPSHOT, VOLUME
 from trio2o.web import json_body
 from trio2o.web.call import Answer
+from trio2o.web.numbers import parse_number
 
 _SOURCES = {'volume': VOLUME, 'snapshot': SNAPSHOT}
 
@@ -115,7 +116,7 @@ class CreateServer(Create):
         if isinstance(reservation, str):
             return urlencode({'reservation_id': reservation})
         values = [str(creation.inner.get(name)) for name in ('min_count', 'max_count')]
-        count = max((int(value) for value in values if value.isdecimal() and len(value) < 5), default=1)
+        count = max((parse_number(value, 4) or 1 for value in values), default=1)
         # They are the newest, except for servers that others create at this moment; so read twice as many.
         return urlencode({'limit': 2 * count}) if count > 1 else None
 

@@ -9,6 +9,11 @@ from typing import Any
 from oslo_config import cfg
 from oslo_middleware import sizelimit
 
+from trio2o.web.numbers import parse_number
+
+#: A longer Content-Length is beyond any limit.
+MAX_DIGITS = 18
+
 
 class BodyLimit:
     """WSGI middleware: passes on requests whose declared length is within the limit.
@@ -25,7 +30,8 @@ class BodyLimit:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         length = environ.get('CONTENT_LENGTH')
         if length:
-            is_within_limit = length.isdecimal() and int(length) <= self._limit
+            number = parse_number(length, MAX_DIGITS)
+            is_within_limit = number is not None and number <= self._limit
         else:
             is_within_limit = 'HTTP_TRANSFER_ENCODING' not in environ and not environ.get('wsgi.input_terminated')
         return (self._app if is_within_limit else self._limiter)(environ, start_response)

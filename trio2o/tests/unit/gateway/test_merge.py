@@ -2,7 +2,7 @@
 """Merging the pods' pages against one list that holds everything.
 
 Pods are simulated as sorted lists with limit and marker. They sort by microseconds and show seconds, as Nova
-does over SQLite or PostgreSQL; the walk through the pages is gather's.
+does over SQLite or PostgreSQL; the walk through the pages is that of a client.
 """
 
 import dataclasses
@@ -111,7 +111,7 @@ def holder(pods, markers, marker):
 
 
 def one_page(pods, sorting, limit, marker):
-    """What gather does for one request."""
+    """Read pages of the pods until one page of the merged list is certain, as ``ListRun`` does."""
     parts = [PodItems() for _ in pods]
     markers = starts(pods, sorting, marker)
     wanting = list(range(len(pods)))
@@ -171,13 +171,13 @@ def clouds(draw, sorting):
 class TestMerge(testtools.TestCase):
     @settings(max_examples=300, deadline=None)
     @given(st.data(), sortings, st.integers(1, 12))
-    def test_all_pages_are_the_one_list(self, data, sorting, limit):
+    def test_pages_of_all_pods_make_the_whole_list(self, data, sorting, limit):
         pods = data.draw(clouds(sorting))
         self.assertEqual(sorting.whole(pods), walk(pods, sorting, limit))
 
     @settings(max_examples=150, deadline=None)
     @given(st.data(), sortings, st.integers(0, 12))
-    def test_a_page_is_as_long_as_it_can_be(self, data, sorting, limit):
+    def test_page_has_as_many_items_as_its_limit(self, data, sorting, limit):
         pods = data.draw(clouds(sorting))
         merged = one_page(pods, sorting, limit, None)
         whole = sorting.whole(pods)
@@ -187,7 +187,7 @@ class TestMerge(testtools.TestCase):
 
     @settings(max_examples=100, deadline=None)
     @given(st.data(), sortings, st.integers(1, 12))
-    def test_what_two_pods_show_comes_once(self, data, sorting, limit):
+    def test_item_that_two_pods_show_comes_once(self, data, sorting, limit):
         """A resource that moves is in two pods for a while."""
         pods = data.draw(clouds(sorting))
         twice = [*pods, Pod(pods[0].records, sorting.in_pod)]
@@ -201,7 +201,7 @@ class TestMerge(testtools.TestCase):
         st.integers(1, 5),
         st.booleans(),
     )
-    def test_nothing_is_lost_where_pods_sort_names_their_own_way(self, names, limit, down):
+    def test_no_item_is_lost_when_pods_sort_names_differently(self, names, limit, down):
         order = Order((lambda item: item['name'],), (down, False))
         numbers = iter(range(1000))
         pods = [
@@ -230,7 +230,7 @@ class TestMerge(testtools.TestCase):
             after = After(order.keys(last), next(index for index, pod in enumerate(pods) if last in pod))
         self.assertEqual(sorted(item['id'] for pod in pods for item in pod), sorted(found))
 
-    def test_a_page_costs_one_look_where_times_differ(self):
+    def test_page_takes_one_call_when_times_differ(self):
         sorting = Sorting(False, True, False)
         pods = [
             Pod([Stored(f'{index:03d}', index, 0, '') for index in range(first, 300, 3)], sorting.in_pod)
@@ -245,7 +245,7 @@ class TestMerge(testtools.TestCase):
         merged = merge([PodItems([item], True) for item in reversed(items)], order, 100)
         self.assertEqual(['0', '1', '3', '2', '4'], [item['id'] for item in merged.items if item['id'] < '5'])
 
-    def test_nothing_is_certain_while_a_part_is_blind(self):
+    def test_nothing_is_certain_while_a_pod_has_listed_nothing(self):
         order = Order((lambda item: item['v'],), (False, False))
         merged = merge([PodItems([{'id': 'a', 'v': 1}], True), PodItems()], order, 10)
         self.assertEqual(([], [1], True), (merged.items, merged.to_read, merged.is_more))
