@@ -44,7 +44,7 @@ class PodAnswers:
         return min(self.refusals.values(), key=lambda answer: answer.status == 404, default=None)
 
     def add(self, more: PodAnswers) -> None:
-        """Add what the pods answered when they were asked for more; of the answers the first is kept."""
+        """Add the answers to a call for the next page; of the successful answers of a pod the first is kept."""
         for pod, document in more.documents.items():
             self.documents.setdefault(pod, document)
             self.answers.setdefault(pod, more.answers[pod])
@@ -81,8 +81,7 @@ class PodAnswers:
 
 def pods_of(call: Call) -> list[PodView]:
     """Return the pods that have the service and may be called."""
-    pods: list[PodView] = call.runtime.registry.snapshot().asked(call.service.service_type)
-    return pods
+    return call.runtime.registry.snapshot().asked(call.service.service_type)
 
 
 def call_pods(
