@@ -14,14 +14,7 @@ from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import (
-    GROWS_QUOTA,
-    RELEASES_QUOTA,
-    BodyRef,
-    Forward,
-    ForwardToAny,
-    QuotaEffect,
-)
+from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, whole
 from trio2o.quota.amounts import Amounts, with_volume_type

@@ -12,14 +12,7 @@ from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import (
-    GROWS_QUOTA,
-    RELEASES_QUOTA,
-    BodyRef,
-    Forward,
-    ForwardToAny,
-    QuotaEffect,
-)
+from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole

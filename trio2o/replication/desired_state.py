@@ -15,14 +15,7 @@ from trio2o.db.records import ReplicatedObject
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import PER_VOLUME_TYPE
 from trio2o.replication import reconcile
-from trio2o.replication.kinds import (
-    DEFAULT_TYPE,
-    KEYPAIR,
-    QOS_SPEC,
-    VOLUME_QUOTA,
-    VOLUME_QUOTA_CLASS,
-    VOLUME_TYPE,
-)
+from trio2o.replication.kinds import DEFAULT_TYPE, KEYPAIR, QOS_SPEC, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
 from trio2o.replication.object_sync import ObjectSync
 from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.reconcile import Attributes, Notes, PodObject

@@ -41,15 +41,15 @@ DEPENDS = {
 
 #: The slice: conversations, and modules with places that those above do not pass.
 SLICE = {
-    'api.test_draining',
+    'admin_api.test_draining',
     'compute.test_lists_and_sums',
-    'conversations.test_creates',
-    'conversations.test_lists',
+    'operations.test_creates',
+    'operations.test_lists',
     'jobs.test_empty_project',
     'jobs.test_reconcile',
-    'jobs.test_volume_types',
-    'observe.test_metrics',
-    'page.test_page',
+    'replication.test_volume_types',
+    'monitoring.test_metrics',
+    'dashboard.test_dashboard',
     'quota.test_claims',
     'quota.test_limits_of_pods',
     'scheduling.test_reschedule',
@@ -59,15 +59,15 @@ SLICE = {
 
 #: These choose their backends themselves, or nothing of them depends on it.
 ONCE = {
-    'api.test_schemathesis',
-    'ha.test_ha',
+    'admin_api.test_schemathesis',
+    'processes.test_ha',
     'jobs.test_thousand_jobs',
-    'migrations.test_migrations',
-    'migrations.test_upgrade',
-    'page.test_browser',
+    'upgrade.test_migrations',
+    'upgrade.test_upgrade',
+    'dashboard.test_browser',
     'quota.test_load',
-    'test_package',
-    'test_samples',
+    'packaging.test_package',
+    'packaging.test_samples',
 }
 
 #: How many functions of the product make a place: one alone may be a helper of many.

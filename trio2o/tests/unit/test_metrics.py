@@ -11,10 +11,10 @@ import sys
 import fixtures
 import testtools
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.parser import text_string_to_metric_families
 
 from trio2o import metrics
 from trio2o.metrics.database import _families
+from trio2o.tests.fixtures.metrics import samples
 from trio2o.tests.fixtures.wsgi import get
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
@@ -48,15 +48,6 @@ time.sleep(0.2)
 metrics.request_answered('api', 'pods.list', '200', 0.01)
 print(get(metrics.application(), '/metrics').text)
 """
-
-
-def samples(text):
-    """{(name, labels as sorted pairs): value} of an exposition."""
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 def counted():

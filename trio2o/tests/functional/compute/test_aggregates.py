@@ -2,11 +2,11 @@
 """Host aggregates of many pods, and those that stand for the pods."""
 
 from trio2o.lab.emulated.faults import Refuse
-from trio2o.tests.functional.compute.test_infrastructure import InfraTest
-from trio2o.tests.functional.conversations.base import ids
+from trio2o.tests.functional.compute.base import InfrastructureTest
+from trio2o.tests.functional.operations.base import ids
 
 
-class TestAggregates(InfraTest):
+class TestAggregates(InfrastructureTest):
     def make(self, name='fast', version='2.1', **fields):
         answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': name, **fields}}, version)
         self.assertEqual(200, answer.status, answer.text)
@@ -135,7 +135,7 @@ class TestAggregates(InfraTest):
         self.assertEqual(503, self.get(f'/os-aggregates/{made["id"]}').status)
 
 
-class TestZoneNames(InfraTest):
+class TestZoneNames(InfrastructureTest):
     """A pod whose zone has a name of its own."""
 
     pods = {}

@@ -4,28 +4,12 @@
 import datetime
 
 from trio2o.lab.emulated.faults import Refuse
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.compute.base import InfrastructureTest
 
 NOON = datetime.datetime(2026, 1, 1, 12)
 
 
-class InfraTest(ConversationTest):
-    def admin(self, method, path, json=None, version='2.1', **kwargs):
-        return self.nova.request(method, path, json, as_='admin', version=version, **kwargs)
-
-    def get(self, path, version='2.1', **kwargs):
-        return self.admin('GET', path, version=version, **kwargs)
-
-    def share_host(self):
-        """Give both pods a host of one name."""
-        for name in ('Pod1', 'Pod2'):
-            self.cloud.pod(name).nova.hosts = ['same']
-
-    def direct(self, pod, path, version='2.1'):
-        return self.cloud.direct(pod).get(path, as_='admin', version=version)
-
-
-class TestWhoMayAsk(InfraTest):
+class TestWhoMayAsk(InfrastructureTest):
     def test_members_are_refused_in_the_words_of_a_pod(self):
         for path in ('os-services', 'os-hypervisors', 'os-hosts', 'os-aggregates', 'os-migrations'):
             answer = self.nova.get(f'/{path}')
@@ -37,7 +21,7 @@ class TestWhoMayAsk(InfraTest):
             self.assertEqual(403, self.nova.get(f'/{path}').status, path)
 
 
-class TestServices(InfraTest):
+class TestServices(InfrastructureTest):
     def test_list_has_all_and_renames_zones(self):
         services = self.get('/os-services')['services']
         zones = {(service['host'], service['zone']) for service in services}
@@ -122,7 +106,7 @@ class TestServices(InfraTest):
         )
 
 
-class TestHosts(InfraTest):
+class TestHosts(InfrastructureTest):
     def test_list_by_zone(self):
         hypervisors = self.get('/os-hosts?zone=az2')['hosts']
         self.assertEqual(
@@ -139,7 +123,7 @@ class TestHosts(InfraTest):
         self.assertEqual(404, self.get('/os-hosts/pod2-compute-1', '2.43').status)
 
 
-class TestHypervisors(InfraTest):
+class TestHypervisors(InfrastructureTest):
     def setUp(self):
         super().setUp()
         for name in ('Pod1', 'Pod2'):
@@ -204,7 +188,7 @@ class TestHypervisors(InfraTest):
         self.assertEqual(200, self.get('/os-hypervisors/1001').status)
 
 
-class TestMigrations(InfraTest):
+class TestMigrations(InfrastructureTest):
     def setUp(self):
         super().setUp()
         self.server = self.cloud.lab.add_servers('Pod2', 'demo')[0]
@@ -252,7 +236,7 @@ class TestMigrations(InfraTest):
         self.assertEqual(400, self.get(f'/os-migrations?marker={marker}', '2.59').status)
 
 
-class TestConsoles(InfraTest):
+class TestConsoles(InfrastructureTest):
     def test_whoever_gave_the_token_knows_it(self):
         self.cloud.pod('Pod2').nova.consoles['t0k3n'] = {'instance_uuid': 'x', 'host': 'pod2-compute-1', 'port': 5900}
         answer = self.get('/os-console-auth-tokens/t0k3n', '2.31')

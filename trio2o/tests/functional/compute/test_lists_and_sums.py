@@ -4,14 +4,14 @@
 import datetime
 
 from trio2o.lab.emulated.faults import Refuse
-from trio2o.tests.functional.compute.test_infrastructure import InfraTest
-from trio2o.tests.functional.conversations.base import ids
+from trio2o.tests.functional.compute.base import InfrastructureTest
+from trio2o.tests.functional.operations.base import ids
 
 NOON = datetime.datetime(2026, 1, 1, 12)
 MISSING = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
 
-class TestServerGroups(InfraTest):
+class TestServerGroups(InfrastructureTest):
     def make(self, name='group', **kwargs):
         body = {'server_group': {'name': name, 'policies': ['affinity']}}
         answer = self.nova.post('/os-server-groups', body, **kwargs)
@@ -62,7 +62,7 @@ class TestServerGroups(InfraTest):
         self.assertIn('Server group', self.assert_own_words(answer, 503))
 
 
-class TestUsage(InfraTest):
+class TestUsage(InfrastructureTest):
     def setUp(self):
         super().setUp()
         for pod, projects in (('Pod1', ('demo', 'demo', 'alt')), ('Pod2', ('demo', 'alt', 'alt'))):
@@ -126,7 +126,7 @@ class TestUsage(InfraTest):
             self.assertEqual({'pod1-compute-1', 'pod2-compute-1'}, set(log['log']))
 
 
-class TestProxies(InfraTest):
+class TestProxies(InfrastructureTest):
     def test_volumes(self):
         older = self.cloud.lab.add_volumes('Pod1', 'demo', created_at=NOON)[0]
         newer = self.cloud.lab.add_volumes('Pod2', 'demo', created_at=NOON + datetime.timedelta(seconds=1))[0]
@@ -190,7 +190,7 @@ class TestProxies(InfraTest):
         self.assertEqual(404, self.nova.post(f'/servers/{server}/action', body, version='2.6').status)
 
 
-class TestQuotas(InfraTest):
+class TestQuotas(InfrastructureTest):
     def limits(self, pod, path='/os-quota-sets', of=None, **kwargs):
         answer = self.cloud.direct(pod).get(f'{path}/{of or self.cloud.project_id()}', as_='admin', **kwargs)
         return next(iter(answer.json.values()))

@@ -5,13 +5,13 @@ from concurrent import futures
 
 from trio2o.db import quotas, server_group_copies
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Slow, Status
-from trio2o.tests.functional.compute.test_infrastructure import InfraTest
-from trio2o.tests.functional.conversations.base import ids
+from trio2o.tests.functional.compute.base import InfrastructureTest
+from trio2o.tests.functional.operations.base import ids
 
 MISSING = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
 
-class GroupsTest(InfraTest):
+class GroupsTest(InfrastructureTest):
     def make(self, policy='anti-affinity', rules=None, **kwargs):
         group = {'name': 'group', 'policy': policy, **({'rules': rules} if rules else {})}
         answer = self.nova.post('/os-server-groups', {'server_group': group}, version='2.64', **kwargs)

@@ -14,7 +14,7 @@ from trio2o import cinder_apigw, nova_apigw
 from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.lab.emulated.cinder import records
-from trio2o.tests.functional.conversations.base import VERSIONS, ConversationTest, version_of
+from trio2o.tests.functional.operations.base import VERSIONS, ConversationTest, version_of
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'

@@ -2,7 +2,7 @@
 """Who is who: tokens that are remembered, and what clients pretend."""
 
 from trio2o.lab.emulated.faults import Refuse, Status
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestIdentity(ConversationTest):

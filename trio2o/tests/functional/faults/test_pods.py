@@ -17,7 +17,7 @@ from trio2o.lab.emulated.faults import (
     Truncate,
     WrongVersion,
 )
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 HTML = b'<html><body>' + b'Bad Gateway ' * 100 + b'</body></html>'
 #: Reached or not, and answered or not: what a socket can do.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A page far into a list sorted by name ended the list: pods were asked for five items at a time, 200 times."""
 
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestDeepSortedPages(ConversationTest):

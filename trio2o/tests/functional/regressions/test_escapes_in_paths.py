@@ -3,7 +3,7 @@
 
 from urllib.parse import quote
 
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class Listening:

@@ -4,7 +4,7 @@ could not read went to some pod as it was, which might have made a server nobody
 
 import json
 
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class TestBodies(ConversationTest):

@@ -3,7 +3,7 @@
 
 import json
 
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class TestUnshelve(ConversationTest):

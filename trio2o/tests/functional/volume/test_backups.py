@@ -5,7 +5,7 @@ import base64
 import json
 
 from trio2o.lab.emulated.cinder import backups, groups
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class BackupTest(ConversationTest):

@@ -3,7 +3,7 @@
 
 from trio2o.lab.emulated.cinder import backups, groups, messages
 from trio2o.lab.emulated.faults import DropAfter, Refuse
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestDeadPod(ConversationTest):

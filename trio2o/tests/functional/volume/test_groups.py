@@ -3,7 +3,7 @@
 
 from trio2o.db import routings
 from trio2o.lab.emulated.cinder import messages, records
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestGroups(ConversationTest):

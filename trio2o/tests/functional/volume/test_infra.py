@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What admins see of all pods: services, hosts, pools, and volumes that Cinder does not manage yet."""
 
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class InfraTest(ConversationTest):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio2o.lab.emulated.cinder import backups, groups, messages, records
 from trio2o.lab.emulated.topology import Cloud
 from trio2o.tests.fixtures.cloud import GATEWAY, GatewayFixture
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 PODS = ('Pod1', 'Pod2', 'Pod3')
 ONE = 'One'

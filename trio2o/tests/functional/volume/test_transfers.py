@@ -4,7 +4,7 @@
 from trio2o.db import routings
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.clock import SetClock
-from trio2o.tests.functional.conversations.base import ConversationTest, ids
+from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestTransfers(ConversationTest):

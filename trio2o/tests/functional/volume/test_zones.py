@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The zone a create names, where there is none of that name."""
 
-from trio2o.tests.functional.conversations.base import ConversationTest
+from trio2o.tests.functional.operations.base import ConversationTest
 
 VERSION = '3.70'
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/v1.0/pods, as reference promises of the first Trio2o have it, and what came since."""
+
+from trio2o.db import routings
+from trio2o.db.records import NewRouting
+from trio2o.lab.emulated import faults
+from trio2o.tests.functional.admin_api.base import AdminApiTestCase
+
+
+class TestCreate(AdminApiTestCase):
+    registers = False
+
+    def create(self, **pod):
+        return self.api.post('/pods', {'pod': pod})
+
+    def test_a_pod(self):
+        answer = self.assertAnswer(
+            200, self.create(pod_name=' Pod1 ', az_name='az1', pod_az_name='nova', dc_name='dc1')
+        )
+        pod = answer['pod']
+        self.assertEqual(
+            ('Pod1', 'az1', 'nova', 'dc1', 'enabled'),
+            tuple(pod[name] for name in ('pod_name', 'az_name', 'pod_az_name', 'dc_name', 'state')),
+        )
+        shown = self.api.get(f'/pods/{pod["pod_id"]}')['pod']
+        self.assertEqual([], shown.pop('state_changes'))
+        self.assertEqual(pod, shown)
+        self.assertEqual(['Pod1'], [pod['pod_name'] for pod in self.api.get('/pods')['pods']])
+
+    def test_endpoints_and_versions_are_found(self):
+        pod = self.create(pod_name='Pod1', az_name='az1')['pod']
+        self.assertEqual('http://pod1.nova.test:8774/v2.1', pod['endpoints']['compute']['url'])
+        self.assertEqual('2.1', pod['endpoints']['compute']['min_version'])
+        self.assertTrue(pod['endpoints']['volume']['max_version'].startswith('3.'))
+
+    def test_a_pod_that_does_not_answer_is_registered_without_versions(self):
+        self.cloud.pod('Pod1').nova.faults.add(faults.Refuse())
+        pod = self.assertAnswer(200, self.create(pod_name='Pod1', az_name='az1'))['pod']
+        self.assertEqual('', pod['endpoints']['compute']['max_version'])
+
+    def test_the_pod_is_synced_by_a_job(self):
+        pod = self.create(pod_name='Pod1', az_name='az1')['pod']
+        (job,) = self.api.get('/jobs', query={'type': 'sync_pod'})['jobs']
+        self.assertEqual({'pod_id': pod['pod_id']}, job['payload'])
+
+    def test_names(self):
+        for pod in ({}, {'pod_name': ''}, {'pod_name': '  ', 'az_name': 'az1'}, {'pod_name': None}, {'pod_name': 3}):
+            self.assertRefused(422, 'pod_name', self.create(**pod))
+
+    def test_values(self):
+        for field, value in (
+            ('az_name', 5),
+            ('az_name', 'a' * 256),
+            ('pod_az_name', ['x']),
+            ('state', 'asleep'),
+            ('resource_affinity_tag', {'a': 1}),
+            ('headroom', {'vcpu': 'lots'}),
+            ('colour', 'red'),
+        ):
+            answer = self.create(**{'pod_name': 'Pod1', 'az_name': 'az1', field: value})
+            self.assertRefused(422, field, answer)
+        self.assertEqual([], self.api.get('/pods')['pods'])
+
+    def test_malformed(self):
+        for body in (b'', b'{', b'[]', b'"pod"', b'{}', b'{"pods": {}}', b'{"pod": {}, "more": 1}'):
+            self.assertAnswer(400, self.api.post('/pods', body=body))
+        self.assertAnswer(422, self.api.post('/pods', body=b'{"pod": []}'))
+
+    def test_exists(self):
+        self.assertAnswer(200, self.create(pod_name='Pod1', az_name='az1'))
+        self.assertRefused(409, 'Pod1', self.create(pod_name='Pod1', az_name='az2'))
+
+    def test_top_region(self):
+        top = self.assertAnswer(200, self.create(pod_name='RegionOne', az_name=''))['pod']
+        self.assertEqual('', top['az_name'])
+        self.assertRefused(409, 'RegionOne', self.create(pod_name='RegionOne', az_name=''))
+        self.assertRefused(409, 'az_name', self.create(pod_name='Pod1', az_name=''))
+        self.assertRefused(409, 'RegionOne', self.create(pod_name='RegionOne', az_name='az1'))
+        self.assertEqual(0, len(self.cloud.runtime.registry.refresh().pods))
+
+    def test_a_pod_needs_a_zone(self):
+        self.assertRefused(422, 'az_name', self.create(pod_name='Pod1'))
+
+    def test_region_without_endpoints(self):
+        self.assertRefused(422, 'Nowhere', self.create(pod_name='Nowhere', az_name='az1'))
+        self.assertEqual([], self.api.get('/pods')['pods'])
+
+    def test_keystone_is_away(self):
+        # The admin's token is known by now; it is our own that cannot be had.
+        self.api.get('/pods')
+        self.cloud.lab.keystone.faults.add(faults.Refuse())
+        self.assertAnswer(503, self.create(pod_name='Pod1', az_name='az1'))
+
+
+class TestExisting(AdminApiTestCase):
+    def path(self, name='Pod1'):
+        return f'/pods/{self.cloud.pod_ids[name]}'
+
+    def names(self, **query):
+        answer = self.assertAnswer(200, self.api.get('/pods', query=query))
+        return [pod['pod_name'] for pod in answer['pods']]
+
+    def test_unknown(self):
+        for method in ('GET', 'PUT', 'PATCH', 'DELETE'):
+            json = {'pod': {'dc_name': 'x'}} if method[0] == 'P' else None
+            self.assertRefused(404, 'nope', self.api.request(method, '/pods/nope', json))
+
+    def test_filters(self):
+        self.cloud.set_pod('Pod2', state='disabled', dc_name='dc2')
+        self.assertEqual(['Pod1', 'Pod2'], self.names())
+        self.assertEqual(['Pod2'], self.names(state='disabled'))
+        self.assertEqual(['Pod1'], self.names(az_name='az1'))
+        self.assertEqual(['Pod2'], self.names(pod_name='Pod2', dc_name='dc2'))
+        self.assertEqual([], self.names(pod_name='Pod9'))
+
+    def test_bad_queries(self):
+        for query, words in (
+            ('colour=red', 'colour'),
+            ('state=asleep', 'state'),
+            ('limit=-1', 'limit'),
+            ('limit=x', 'limit'),
+            ('marker=nope', 'marker'),
+            ('state=enabled&state=disabled', 'state'),
+        ):
+            self.assertRefused(400, words, self.api.get(f'/pods?{query}'))
+
+    def test_pages(self):
+        first = self.api.get('/pods', query={'limit': 1})
+        self.assertEqual('Pod1', first['pods'][0]['pod_name'])
+        (link,) = first['pods_links']
+        self.assertEqual('next', link['rel'])
+        second = self.api.get(link['href'])
+        self.assertEqual('Pod2', second['pods'][0]['pod_name'])
+        third = self.api.get(second['pods_links'][0]['href'])
+        self.assertEqual({'pods': []}, third.json)
+
+    def test_state_is_remembered_with_its_reason(self):
+        answer = self.api.put(self.path(), {'pod': {'state': 'maintenance', 'reason': 'new switches'}})
+        self.assertAnswer(200, answer)
+        self.assertEqual(('maintenance', 'new switches'), (answer['pod']['state'], answer['pod']['state_reason']))
+        self.assertFalse(self.cloud.runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod1']].is_asked)
+        self.cloud.set_pod('Pod1', state='enabled')
+        changes = self.api.get(self.path())['pod']['state_changes']
+        self.assertEqual(
+            [('enabled', ''), ('maintenance', 'new switches')],
+            [(change['to_state'], change['reason']) for change in changes],
+        )
+        self.assertEqual({self.cloud.lab.user_id('admin')}, {change['user_id'] for change in changes})
+
+    def test_back_from_maintenance_is_synced(self):
+        self.cloud.set_pod('Pod1', state='maintenance')
+        for job in self.api.get('/jobs')['jobs']:
+            self.api.post(f'/jobs/{job["id"]}/cancel')
+        self.cloud.set_pod('Pod1', state='enabled')
+        (job,) = self.api.get('/jobs', query={'state': 'new'})['jobs']
+        self.assertEqual(('sync_pod', self.cloud.pod_ids['Pod1']), (job['type'], job['resource_key']))
+
+    def test_patch_keeps_what_is_not_named(self):
+        answer = self.api.patch(
+            self.path(),
+            {'pod': {'resource_affinity_tag': {'gpu': 'yes'}, 'headroom': {'vcpu': '10%', 'disk_gb': 100}}},
+        )
+        self.assertAnswer(200, answer)
+        self.assertEqual({'gpu': 'yes'}, answer['pod']['resource_affinity_tag'])
+        self.assertEqual(('Pod1', 'az1'), (answer['pod']['pod_name'], answer['pod']['az_name']))
+
+    def test_update_values(self):
+        self.assertRefused(422, 'pod_name', self.api.put(self.path(), {'pod': {'pod_name': 'Pod9'}}))
+        self.assertRefused(422, 'az_name', self.api.put(self.path(), {'pod': {'az_name': ''}}))
+        self.assertAnswer(400, self.api.put(self.path(), {'state': 'enabled'}))
+
+    def test_zone_changes_only_while_it_is_empty(self):
+        self.assertAnswer(200, self.api.put(self.path(), {'pod': {'az_name': 'az7'}}))
+        self.record('Pod1')
+        self.assertRefused(409, 'az_name', self.api.put(self.path(), {'pod': {'az_name': 'az1'}}))
+
+    def test_delete(self):
+        self.assertAnswer(200, self.api.delete(self.path()))
+        self.assertAnswer(404, self.api.get(self.path()))
+        self.assertEqual(['Pod2'], self.names())
+        self.assertEqual(1, len(self.cloud.runtime.registry.snapshot().pods))
+
+    def test_delete_with_resources(self):
+        self.record('Pod1')
+        self.assertRefused(409, 'force', self.api.delete(self.path()))
+        self.assertRefused(400, 'force', self.api.delete(self.path() + '?force=perhaps'))
+        self.assertAnswer(200, self.api.delete(self.path() + '?force=true'))
+        self.assertEqual([], self.api.get('/routings')['routings'])
+
+    def record(self, pod):
+        routings.record(
+            self.db, NewRouting(resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids[pod], project_id='p')
+        )

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of the real commands, and trio2o-status, each in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import socket
+from datetime import timedelta
+
+from trio2o.lab.emulated import faults
+from trio2o.lab.emulated.clock import Clock
+from trio2o.tests.fixtures import launch
+from trio2o.tests.fixtures.metrics import samples
+from trio2o.tests.fixtures.samples import ETC, program
+from trio2o.tests.functional.processes.base import CommandsTestCase
+
+UWSGI = ETC / 'uwsgi' / 'trio2o-api.ini'
+
+
+def value(port, name, **labels):
+    text = launch.request(port, 'GET', '/metrics').body.decode()
+    return samples(text).get((name, tuple(sorted(labels.items()))), 0)
+
+
+class Fast(Clock):
+    def now(self):
+        return super().now() + timedelta(seconds=40)
+
+
+class TestWorkers(CommandsTestCase):
+    def count(self, status='200'):
+        name, labels = 'trio2o_http_requests_total', {'service': 'api', 'operation': 'pods.list', 'status': status}
+        return value(self.ports['api'], name, **labels)
+
+    def directories(self, process):
+        with open(f'/proc/{process.popen.pid}/environ', 'rb') as environ:
+            start = dict(item.partition(b'=')[::2] for item in environ.read().split(b'\0'))
+        self.assertNotIn(b'PROMETHEUS_MULTIPROC_DIR', start)
+        return {name for name in os.listdir(self.temporary) if name.startswith('trio2o-metrics-')}
+
+    def test_each_of_them_gives_the_sum_of_all(self):
+        self.temporary = self.useFixture(launch.fixtures.TempDir()).path
+        argument = self.configure(api={'workers': 3})
+        process = self.useFixture(
+            launch.Process('trio2o-api', argument, ports=[self.ports['api']], env={'TMPDIR': self.temporary})
+        )
+        launch.wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
+        for _again in range(30):
+            self.assertEqual(200, self.request('api', 'GET', '/v1.0/pods').status)
+        for _again in range(10):
+            self.assertEqual(30, self.count())
+        self.assertEqual(1, len(self.directories(process)))
+        # What a worker counted before it died is not forgotten.
+        for worker in process.children():
+            os.kill(worker, signal.SIGKILL)
+        launch.wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
+        launch.wait_until(
+            lambda: launch.request(self.ports['api'], 'GET', '/healthcheck') is not None, 20, lambda: process.log
+        )
+        self.assertEqual(30, self.count())
+        self.request('api', 'GET', '/v1.0/pods')
+        self.assertEqual(31, self.count())
+        status, _seconds = process.terminate()
+        self.assertEqual(0, status, process.log)
+        self.assertEqual([], os.listdir(self.temporary), process.log)
+
+    def test_a_directory_of_the_operators_is_kept(self):
+        directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
+        process = self.useFixture(
+            launch.Process(
+                'trio2o-api',
+                self.configure(api={'workers': 2}),
+                ports=[self.ports['api']],
+                env={'PROMETHEUS_MULTIPROC_DIR': directory},
+            )
+        )
+        self.request('api', 'GET', '/v1.0/pods')
+        self.assertEqual(1, self.count())
+        process.terminate()
+        self.assertTrue(os.listdir(directory))
+
+
+class TestWorker(CommandsTestCase):
+    def start_xjob(self, **options):
+        (port,) = launch.free_ports(1)
+        options = {'metrics_host': '127.0.0.1', 'metrics_port': port, 'scan_interval': 0.2, **options}
+        argument = self.configure(xjob=options)
+        self.start('trio2o-api', argument, 'api')
+        return port, self.useFixture(launch.Process('trio2o-xjob', argument, ports=[port]))
+
+    def runs(self, port):
+        return value(port, 'trio2o_job_runs_total', type='sync_pod', outcome='success')
+
+    def test_tells_of_its_jobs(self):
+        port, process = self.start_xjob(workers=2)
+        for name, zone in (('Pod1', 'az1'), ('Pod2', 'az2')):
+            self.register(name, zone)
+        launch.wait_until(lambda: self.runs(port) == 2, 60, lambda: process.log)
+        for _again in range(6):
+            self.assertEqual(2, self.runs(port))
+        self.assertEqual(1, value(port, 'trio2o_database_up'))
+        self.assertEqual(404, launch.request(port, 'GET', '/v1.0/pods').status)
+        status, _seconds = process.terminate()
+        self.assertEqual(0, status, process.log)
+
+    def test_a_port_that_is_taken(self):
+        taken = socket.create_server(('127.0.0.1', 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        result = launch.run('trio2o-xjob', self.configure(xjob={'metrics_host': '127.0.0.1', 'metrics_port': port}))
+        self.assertEqual(1, result.returncode, result.stderr)
+        self.assertIn(f'[xjob] cannot listen on 127.0.0.1:{port}', result.stderr)
+
+    def test_off_unless_it_is_asked_for(self):
+        process = self.useFixture(launch.Process('trio2o-xjob', self.configure()))
+        launch.wait_until(lambda: 'started with' in process.log, 30, lambda: process.log)
+        self.assertNotIn('listens on', process.log)
+
+
+class TestAllInOne(CommandsTestCase):
+    def test_any_port_tells_of_all(self):
+        process = self.start('trio2o-all', self.configure(xjob={'scan_interval': 0.2}), *self.ports)
+        self.register()
+        port = self.ports['cinder_apigw']
+        launch.wait_until(
+            lambda: value(port, 'trio2o_job_runs_total', type='sync_pod', outcome='success') == 1,
+            60,
+            lambda: process.log,
+        )
+        name = 'trio2o_http_requests_total'
+        self.assertEqual(1, value(port, name, service='api', operation='pods.create', status='200'))
+
+
+class TestPodsStatus(CommandsTestCase):
+    """trio2o-status pods, with what it exits with."""
+
+    def setUp(self):
+        super().setUp()
+        self.argument = self.configure()
+        process = self.start('trio2o-api', self.argument, 'api')
+        self.register('Pod1', 'az1')
+        self.register('Pod2', 'az2')
+        process.kill()
+
+    def status(self, *args):
+        result = launch.run('trio2o-status', self.argument, 'pods', *args)
+        self.assertNotIn('Traceback', result.stderr)
+        return result
+
+    def found(self, *args):
+        result = self.status('--format', 'json', *args)
+        document = json.loads(result.stdout)
+        self.assertEqual(['ok', 'warning', 'critical', 'unknown'][result.returncode], document['level'])
+        return result.returncode, {pod['pod_name']: pod for pod in document['pods']}
+
+    def test_all_is_well(self):
+        result = self.status()
+        self.assertEqual(0, result.returncode, result.stdout + result.stderr)
+        self.assertRegex(
+            result.stdout, r'(?m)^Pod1 +az1 +enabled +compute +2\.1-2\.\d+ +\d+ ms +closed +[+]0\.0 s +0 +- +ok$'
+        )
+        self.assertRegex(result.stdout, r'(?m)^ +volume +3\.0-3\.\d+ +\d+ ms +closed')
+        code, pods = self.found()
+        self.assertEqual((0, {'Pod1', 'Pod2'}), (code, set(pods)))
+        compute, volume = pods['Pod1']['services']
+        self.assertEqual(('compute', 200, 'closed'), (compute['service'], compute['status'], compute['breaker']))
+        self.assertEqual(compute['known_versions'], compute['versions'])
+        self.assertLess(volume['latency_seconds'], 5)
+
+    def test_one_is_down(self):
+        for service in self.cloud.pod('Pod2').each():
+            service.faults.add(faults.Refuse())
+        result = self.status()
+        self.assertEqual(2, result.returncode)
+        self.assertIn('Pod2: critical: compute not reached', result.stdout)
+        code, pods = self.found()
+        self.assertEqual((2, 'ok', 'critical'), (code, pods['Pod1']['level'], pods['Pod2']['level']))
+        self.assertEqual(['open', 'open'], [service['breaker'] for service in pods['Pod2']['services']])
+
+    def test_one_is_silent(self):
+        self.cloud.pod('Pod2').nova.faults.add(faults.Hang())
+        code, pods = self.found('--timeout', '0.5')
+        self.assertEqual((2, 'critical'), (code, pods['Pod2']['level']))
+
+    def test_warnings(self):
+        self.cloud.pod('Pod2').cinder.faults.add(faults.Slow(0.4))
+        code, pods = self.found('--max-latency', '0.3')
+        self.assertEqual((1, 'warning', 'ok'), (code, pods['Pod2']['level'], pods['Pod1']['level']))
+        self.assertIn('volume took', pods['Pod2']['reasons'][0])
+
+    def test_a_clock_that_is_wrong(self):
+        self.cloud.pod('Pod2').cinder.clock = Fast()
+        code, pods = self.found()
+        self.assertEqual((1, 'warning'), (code, pods['Pod2']['level']))
+        self.assertAlmostEqual(40, pods['Pod2']['services'][1]['clock_skew_seconds'], delta=3)
+
+    def test_nothing_can_be_looked_at(self):
+        self.cloud.keystone.faults.add(faults.Status(503))
+        result = self.status()
+        self.assertEqual(3, result.returncode)
+        self.assertIn('Keystone gave no token', result.stdout)
+        self.assertEqual(3, self.found()[0])
+
+    def test_no_database(self):
+        argument = self.configure(database={'connection': 'mysql+pymysql://x:y@127.0.0.1:1/z', 'max_retries': 0})
+        result = launch.run('trio2o-status', argument, 'pods')
+        self.assertEqual(3, result.returncode, result.stdout + result.stderr)
+        self.assertIn('The database cannot be read', result.stdout)
+
+    def test_mistakes_are_no_alarm(self):
+        for args in (['--timeout', '-1'], ['--timeout', 'x'], ['--format', 'xml'], ['--nonsense']):
+            result = self.status(*args)
+            self.assertEqual(3, result.returncode, args)
+            self.assertRegex(result.stderr, 'trio2o-status.*: error: ')
+        result = launch.run('trio2o-status', '--config-file=/nowhere', 'pods')
+        self.assertEqual(3, result.returncode)
+        self.assertIn('/nowhere', result.stderr)
+
+    def test_the_upgrade_check_is_as_it_was(self):
+        result = launch.run('trio2o-status', self.argument, 'upgrade', 'check')
+        self.assertEqual(0, result.returncode, result.stdout + result.stderr)
+        self.assertIn('Check: Endpoints of pods', result.stdout)
+
+
+class TestUnderUwsgi(CommandsTestCase):
+    def serve(self, directory):
+        """The sample, with its lines about metrics in force."""
+        text = UWSGI.read_text()
+        for pattern, replacement, times in (
+            ('^http-socket = .*$', f'http-socket = 127.0.0.1:{self.ports["api"]}', 1),
+            ('^; ((?:exec-asap|env) = .*)/run/trio2o/api-metrics$', rf'\g<1>{directory}', 2),
+        ):
+            text, changed = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            self.assertEqual(times, changed, pattern)
+        ini = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'api.ini')
+        with open(ini, 'w') as file:
+            file.write(text)
+        files = self.configure().partition('=')[2]
+        environment = {
+            **os.environ,
+            'OS_TRIO2O_CONFIG_FILES': files,
+            # In pyuwsgi Python has read its environment before the file is.
+            'PROMETHEUS_MULTIPROC_DIR': directory,
+        }
+        process = launch.subprocess.Popen(
+            [program(self, 'uwsgi'), '--ini', ini],
+            env=environment,
+            stdout=launch.subprocess.DEVNULL,
+            stderr=launch.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.addCleanup(process.wait, 60)
+        self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
+        launch.wait_until(
+            lambda: launch.request(self.ports['api'], 'GET', '/healthcheck') is not None, 60, 'uWSGI does not serve'
+        )
+        return process
+
+    def test_each_process_gives_the_sum_of_all(self):
+        directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
+        os.makedirs(directory)
+        with open(os.path.join(directory, 'counter_1.db'), 'wb'):
+            pass  # of an earlier start
+        self.serve(directory)
+        self.assertNotIn('counter_1.db', os.listdir(directory))
+        for _again in range(20):
+            self.assertEqual(200, self.request('api', 'GET', '/v1.0/pods').status)
+        labels = {'service': 'api', 'operation': 'pods.list', 'status': '200'}
+        for _again in range(10):
+            self.assertEqual(20, value(self.ports['api'], 'trio2o_http_requests_total', **labels))

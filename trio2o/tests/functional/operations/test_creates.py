@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Creates: which pod they go to, what passes them on to the next, and what is known of them afterwards."""
+
+import json
+
+from trio2o.db import bindings
+from trio2o.lab.emulated.cinder import records
+from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status, Truncate
+from trio2o.tests.functional.operations.base import ConversationTest, ids
+
+MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+
+
+class CreateTest(ConversationTest):
+    pods = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}
+
+    def setUp(self):
+        super().setUp()
+        self.project = self.cloud.project_id('demo')
+
+    def server(self, zone=None, hints=None, who='demo', **fields):
+        body = {'server': {'name': 'server', 'flavorRef': '1', 'networks': 'none',
+                           'imageRef': self.cloud.lab.image['id'], **fields}}  # fmt: skip
+        if zone is not None:
+            body['server']['availability_zone'] = zone
+        if hints is not None:
+            body['os:scheduler_hints'] = hints
+        return self.nova.post('/servers', body, version='2.96', as_=who)
+
+    def volume(self, zone=None, hints=None, **fields):
+        body = {'volume': {'size': 1, **fields}}
+        if zone is not None:
+            body['volume']['availability_zone'] = zone
+        if hints is not None:
+            body['OS-SCH-HNT:scheduler_hints'] = hints
+        return self.cinder.post('/volumes', body, version='3.70')
+
+    def made(self, answer, kind='server'):
+        """The pod a new resource is in, checked in the pod and in the routing."""
+        self.assertEqual(202, answer.status, answer.text)
+        id_ = answer[kind]['id']
+        (pod,) = (name for name in self.pods if id_ in self.held(name, kind))
+        self.assertEqual(pod, self.pod_of(kind, id_))
+        return pod
+
+    def held(self, pod, kind):
+        pod = self.cloud.pod(pod)
+        return {'server': pod.nova.servers, 'volume': pod.cinder.volumes, 'snapshot': pod.cinder.snapshots}[kind]
+
+    def bound(self):
+        names = {pod_id: name for name, pod_id in self.cloud.pod_ids.items()}
+        current = bindings.current(self.cloud.runtime.db, self.project)
+        return sorted((one.az_name, names[one.pod_id]) for one in current)
+
+    def mend(self):
+        """The pods are well again."""
+        for name in self.pods:
+            for service in self.cloud.pod(name).each():
+                service.faults.clear()
+        self.cloud.runtime.client.breakers._states.clear()
+
+    def heal(self):
+        """Everything as before but for what was made."""
+        self.mend()
+        for binding in bindings.current(self.cloud.runtime.db, self.project):
+            bindings.end(self.cloud.runtime.db, binding.id)
+
+
+class TestZones(CreateTest):
+    def test_the_zone_asked_for(self):
+        self.assertEqual('Pod3', self.made(self.server('az2')))
+        self.assertEqual('Pod1', self.made(self.server('az1')))
+        self.assertEqual('Pod3', self.made(self.volume('az2'), 'volume'))
+
+    def test_the_zone_is_shown_as_asked(self):
+        for zone in ('az1', 'az2'):
+            id_ = self.server(zone)['server']['id']
+            shown = self.nova.get(f'/servers/{id_}')['server']
+            self.assertEqual(zone, shown['OS-EXT-AZ:availability_zone'])
+            answer = self.volume(zone)
+            self.assertEqual(zone, answer['volume']['availability_zone'])
+
+    def test_an_unknown_zone(self):
+        answer = self.server('nowhere')
+        self.assertEqual('The requested availability zone is not available', self.assert_own_words(answer, 400))
+        self.assertIn('nowhere', self.assert_own_words(self.volume('nowhere'), 400))
+        # A pod's own name for its zone is nothing tenants know.
+        self.assertEqual(400, self.server('nova').status)
+        self.assertEqual([], [name for name in self.pods if self.held(name, 'server')])
+
+    def test_none_or_an_empty_one(self):
+        for zone in (None, ''):
+            self.assertEqual('Pod1', self.made(self.server(zone)))
+        self.assertEqual('Pod1', self.made(self.volume(None), 'volume'))
+        self.assertEqual(400, self.volume('').status)
+
+    def test_hosts_after_the_zone(self):
+        answer = self.server('az2:pod3-compute-1', who='admin')
+        self.assertEqual(202, answer.status, answer.text)
+        self.assertIn(answer['server']['id'], self.held('Pod3', 'server'))
+        self.assertEqual(403, self.server('az2:pod3-compute-1').status)
+
+    def test_links_and_location(self):
+        answer = self.server('az2')
+        id_ = answer['server']['id']
+        self.assertEqual(f'http://gateway.test:19998/v2.1/servers/{id_}', answer.headers['Location'])
+        self.assertNotIn('pod3', answer.text)
+
+    def test_what_the_user_got_wrong_is_the_pods_to_say(self):
+        for fields in ({'flavorRef': 'no'}, {'name': ''}, {'imageRef': MISSING}, {'nonsense': 1}, {'key_name': 'no'}):
+            answer = self.server('az1', **fields)
+            self.assertEqual(400, answer.status)
+            self.assertEqual(0, len(self.held('Pod2', 'server')))
+        self.assertEqual([], self.seen('Pod2', method='POST'))
+
+    def test_many_at_once(self):
+        answer = self.server('az2', min_count=3)
+        self.assertEqual(202, answer.status)
+        made = list(self.held('Pod3', 'server'))
+        self.assertEqual(3, len(made))
+        for id_ in made:
+            self.assertEqual(200, self.nova.get(f'/servers/{id_}').status)
+            self.assertEqual('Pod3', self.pod_of('server', id_))
+        answer = self.server('az2', min_count=2, return_reservation_id=True)
+        self.assertEqual({'reservation_id'}, set(answer.json))
+        self.assertEqual(5, len(self.nova.get('/servers')['servers']))
+
+
+class TestNextCandidate(CreateTest):
+    FAULTS = (Refuse(), Status(status=500), Status(status=502), Status(status=503), Status(status=504))
+
+    def test_not_reached_or_unwell(self):
+        for fault in self.FAULTS:
+            with self.subTest(fault=fault):
+                self.break_pod('Pod1', fault)
+                self.assertEqual('Pod2', self.made(self.server('az1')))
+                self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
+                self.heal()
+
+    def test_quota_of_a_pod(self):
+        self.cloud.pod('Pod1').nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
+        self.cloud.pod('Pod1').cinder.quota_sets[self.project] = {'volumes': 0, 'gigabytes': 0}
+        self.assertEqual('Pod2', self.made(self.server('az1')))
+        self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
+
+    def test_all_full(self):
+        for name in self.pods:
+            self.cloud.pod(name).nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
+            self.cloud.pod(name).cinder.quota_sets[self.project] = {'volumes': 0, 'gigabytes': 0}
+        answer = self.server('az1')
+        self.assertEqual(403, answer.status)
+        self.assertIn('uota exceeded', answer.fault)
+        answer = self.volume('az1')
+        self.assertEqual(413, answer.status)
+        self.assertEqual('0', answer.headers['Retry-After'])
+
+    def test_all_dead(self):
+        for fault in self.FAULTS:
+            with self.subTest(fault=fault):
+                for name in self.pods:
+                    self.break_pod(name, fault)
+                for answer in (self.server('az1'), self.volume('az1'), self.server(), self.volume()):
+                    self.assert_own_words(answer, 503)
+                    self.assertIn('Retry-After', answer.headers)
+                self.assertIn('az1', self.server('az1').fault)
+                self.heal()
+
+    def test_never_in_another_zone(self):
+        for name in ('Pod1', 'Pod2'):
+            self.break_pod(name, Refuse())
+        self.assert_own_words(self.server('az1'), 503)
+        self.assertEqual({}, self.held('Pod3', 'server'))
+
+    def test_states(self):
+        for state in ('disabled', 'draining', 'maintenance'):
+            self.cloud.set_pod('Pod1', state=state, reason='test')
+            self.cloud.set_pod('Pod3', state=state, reason='test')
+            self.cloud.runtime.registry.refresh()
+            self.assertEqual('Pod2', self.made(self.server('az1')))
+            self.assert_own_words(self.server('az2'), 503)
+
+    def test_a_refusal_beside_a_dead_one_is_no_refusal(self):
+        self.cloud.pod('Pod1').nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
+        self.break_pod('Pod2', Refuse())
+        answer = self.server('az1')
+        self.assertIn(answer.status, (403, 503))
+
+
+class TestOutcomeUnknown(CreateTest):
+    def test_nothing_is_lost(self):
+        for kind in (DropAfter, Hang, Truncate):
+            fault = kind(method='POST', times=1)
+            with self.subTest(fault=fault):
+                before = {kind: set(self.held('Pod1', kind)) for kind in ('server', 'volume')}
+                self.break_pod('Pod1', fault)
+                for answer in (self.server('az1'), self.volume('az1')):
+                    self.assertIn('az1', self.assert_own_words(answer, 504))
+                (server_id,) = set(self.held('Pod1', 'server')) - before['server']
+                (volume_id,) = set(self.held('Pod1', 'volume')) - before['volume']
+                # No other pod was tried: it might have been made twice.
+                self.assertEqual({}, self.held('Pod2', 'server'))
+                self.assertIn(server_id, ids(self.nova.get('/servers')['servers']))
+                self.assertEqual(200, self.cinder.get(f'/volumes/{volume_id}').status)
+                self.assertEqual(200, self.nova.get(f'/servers/{server_id}').status)
+                self.assertEqual('Pod1', self.pod_of('volume', volume_id))
+                self.heal()
+
+
+class TestBinding(CreateTest):
+    def test_servers_and_volumes_meet(self):
+        self.cloud.set_pod('Pod1', state='disabled', reason='test')
+        self.cloud.runtime.registry.refresh()
+        self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
+        self.cloud.set_pod('Pod1', state='enabled', reason='test')
+        self.cloud.runtime.registry.refresh()
+        self.assertEqual('Pod2', self.made(self.server('az1')))
+        self.assertEqual('Pod2', self.made(self.server()))
+        self.assertEqual([('az1', 'Pod2')], self.bound())
+
+    def test_follows_where_a_create_went(self):
+        self.made(self.server('az1'))
+        self.break_pod('Pod1', Refuse())
+        self.made(self.server('az1'))
+        self.assertEqual([('az1', 'Pod2')], self.bound())
+        self.mend()
+        self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
+
+
+class TestPins(CreateTest):
+    def boot(self, zone=None, **mapping):
+        return self.server(zone, imageRef='', block_device_mapping_v2=[
+            {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, **mapping}
+        ])  # fmt: skip
+
+    def test_boot_from_volume(self):
+        for name in ('Pod3', 'Pod2', 'Pod1'):
+            (volume,) = self.cloud.lab.add_volumes(name, 'demo')
+            self.assertEqual(name, self.made(self.boot(uuid=volume['id'])))
+            (volume,) = self.cloud.lab.add_volumes(name, 'demo')
+            self.assertEqual(name, self.made(self.boot(self.pods[name], uuid=volume['id'])))
+
+    def test_boot_from_a_snapshot(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
+        self.assertEqual('Pod3', self.made(self.boot(source_type='snapshot', uuid=snapshot['id'], volume_size=1)))
+
+    def test_older_mappings(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        answer = self.server(imageRef='', block_device_mapping=[{'volume_id': volume['id'], 'device_name': 'vda'}])
+        self.assertEqual('Pod3', self.made(answer))
+
+    def test_hosts(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        for hint in ({'same_host': [server['id']]}, {'different_host': server['id']}):
+            self.assertEqual('Pod3', self.made(self.server(hints=hint)))
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        for hint in ({'same_host': volume['id']}, {'local_to_instance': server['id']}):
+            self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
+
+    def test_sources(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
+        self.assertEqual('Pod3', self.made(self.volume(source_volid=volume['id']), 'volume'))
+        self.assertEqual('Pod3', self.made(self.volume(snapshot_id=snapshot['id']), 'volume'))
+        answer = self.cinder.post('/snapshots', {'snapshot': {'volume_id': volume['id']}})
+        self.assertEqual('Pod3', self.made(answer, 'snapshot'))
+
+    def assert_disagreement(self, answer, *words):
+        message = self.assert_own_words(answer, 400)
+        for word in words:
+            self.assertIn(word, message)
+        for name in self.pods:
+            self.assertEqual([], self.seen(name, method='POST') + self.seen(name, 'cinder', method='POST'))
+
+    def test_disagreements(self):
+        (one,) = self.cloud.lab.add_volumes('Pod1', 'demo')
+        (two,) = self.cloud.lab.add_volumes('Pod2', 'demo')
+        (three,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+
+        def boot(*volumes, **kwargs):
+            return self.server(imageRef='', block_device_mapping_v2=[
+                {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': index, 'uuid': volume['id']}
+                for index, volume in enumerate(volumes)
+            ], **kwargs)  # fmt: skip
+
+        self.assert_disagreement(boot(one, three), one['id'], three['id'], 'az1', 'az2')
+        self.assert_disagreement(boot(one, two), one['id'], two['id'], 'az1')
+        self.assert_disagreement(boot(one, zone='az2'), one['id'], 'az1', 'az2')
+        self.assert_disagreement(boot(one, hints={'same_host': [server['id']]}), one['id'], server['id'], 'az1', 'az2')
+        self.assert_disagreement(self.volume('az1', source_volid=three['id']), three['id'], 'az1', 'az2')
+
+    def test_apart_from_what_is_elsewhere(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        hint = {'different_host': [server['id'], MISSING]}
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint, zone='az1')))
+        self.assertEqual('Pod3', self.made(self.server(hints=hint, zone='az2')))
+        hint = {'different_host': [volume['id']]}
+        self.assertNotEqual('Pod3', self.made(self.volume('az1', hints=hint), 'volume'))
+        self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
+
+    def test_apart_from_what_is_in_a_pod_away(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}').status)
+        hint = {'different_host': [server['id'], MISSING]}
+        self.break_pod('Pod3', Refuse())
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
+        self.mend()
+        self.cloud.set_pod('Pod3', state='maintenance', reason='test')
+        self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
+
+    def test_what_another_project_has_nobody_has(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'other')
+        (server,) = self.cloud.lab.add_servers('Pod3', 'other')
+        snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
+        (mine,) = self.cloud.lab.add_volumes('Pod1', 'demo')
+        (my_server,) = self.cloud.lab.add_servers('Pod1', 'demo')
+        for kind, path in ((volume, 'volumes'), (snapshot, 'snapshots')):
+            self.assertEqual(200, self.cinder.get(f'/{path}/{kind["id"]}', as_='admin').status)
+        self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}', as_='admin').status)
+
+        def asked(volume_id, server_id, snapshot_id):
+            disk = {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, 'uuid': volume_id}
+            both = {'volume_uuid': volume_id, 'instance_uuid': server_id}
+            attached = {'volumeAttachment': {'volumeId': volume_id}}
+            return [
+                self.volume('az1', source_volid=volume_id),
+                self.volume('az1', snapshot_id=snapshot_id),
+                self.volume('az1', hints={'local_to_instance': server_id}),
+                self.server(imageRef='', block_device_mapping_v2=[disk], zone='az1'),
+                self.server(hints={'same_host': server_id}, zone='az1'),
+                self.nova.post(f'/servers/{my_server["id"]}/os-volume_attachments', attached),
+                self.cinder.post('/attachments', {'attachment': both}, version='3.27'),
+                self.cinder.get(f'/volumes/{volume_id}'),
+                self.cinder.get(f'/snapshots/{snapshot_id}'),
+                self.nova.get(f'/servers/{server_id}'),
+                self.nova.delete(f'/servers/{server_id}'),
+            ]  # fmt: skip
+
+        def told(answers, *ids):
+            texts = [answer.text for answer in answers]
+            for one in ids:
+                texts = [text.replace(one, 'ID') for text in texts]
+            return [(answer.status, text) for answer, text in zip(answers, texts, strict=True)]
+
+        theirs, nobodys = (volume['id'], server['id'], snapshot['id']), (MISSING,) * 3
+        for fault in (None, Refuse()):
+            if fault is not None:
+                self.break_pod('Pod3', fault)
+            for one, other in zip(told(asked(*theirs), *theirs), told(asked(*nobodys), MISSING), strict=True):
+                if one[0] >= 300:
+                    self.assertEqual(other, one)
+                self.assertEqual(other[0], one[0], one)
+        self.assertEqual('available', self.cinder.get(f'/volumes/{mine["id"]}')['volume']['status'])
+
+    def test_what_nobody_has_is_the_pods_to_say(self):
+        answer = self.boot(uuid=MISSING)
+        self.assertEqual(400, answer.status)
+        self.assertIn(MISSING, answer.fault)
+        self.assertEqual(404, self.volume(source_volid=MISSING).status)
+        self.assertEqual(404, self.cinder.post('/snapshots', {'snapshot': {'volume_id': MISSING}}).status)
+
+    def test_a_pin_in_a_dead_pod(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
+        self.cinder.get(f'/volumes/{volume["id"]}')
+        self.break_pod('Pod3', Refuse())
+        answer = self.boot(uuid=volume['id'])
+        self.assertIn('az2', self.assert_own_words(answer, 503))
+        self.assertEqual({}, self.held('Pod1', 'server'))
+
+
+class TestAttach(CreateTest):
+    def test_in_one_pod(self):
+        (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
+        (volume,) = self.cloud.lab.add_volumes('Pod2', 'demo')
+        answer = self.nova.post(
+            f'/servers/{server["id"]}/os-volume_attachments', {'volumeAttachment': {'volumeId': volume['id']}}
+        )
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual('in-use', self.cinder.get(f'/volumes/{volume["id"]}')['volume']['status'])
+
+    def test_across_pods(self):
+        (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
+        for name in ('Pod1', 'Pod3'):
+            (volume,) = self.cloud.lab.add_volumes(name, 'demo')
+            calls = (
+                (self.nova.post, f'/servers/{server["id"]}/os-volume_attachments',
+                 {'volumeAttachment': {'volumeId': volume['id']}}),
+                (self.nova.put, f'/servers/{server["id"]}/os-volume_attachments/{MISSING}',
+                 {'volumeAttachment': {'volumeId': volume['id']}}),
+                (self.cinder.post, f'/volumes/{volume["id"]}/action',
+                 {'os-attach': {'instance_uuid': server['id'], 'mountpoint': '/dev/vdb'}}),
+            )  # fmt: skip
+            for send, path, body in calls:
+                answer = send(path, body)
+                message = self.assert_own_words(answer, 400)
+                self.assertIn(server['id'], message)
+                self.assertIn(volume['id'], message)
+                self.assertIn('az1', message)
+        for name in self.pods:
+            for service in ('nova', 'cinder'):
+                self.assertEqual({'GET'}, {request.method for request in self.seen(name, service)} | {'GET'})
+        self.assertEqual('available', volume['status'])
+
+    def test_volumes_nobody_has(self):
+        (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
+        answer = self.nova.post(
+            f'/servers/{server["id"]}/os-volume_attachments', {'volumeAttachment': {'volumeId': MISSING}}
+        )
+        wanted = self.cloud.direct('Pod2').post(
+            f'/servers/{server["id"]}/os-volume_attachments', {'volumeAttachment': {'volumeId': MISSING}}
+        )
+        self.assertEqual((wanted.status, wanted.json), (answer.status, answer.json))
+
+
+class TestUnderThePodsNames(CreateTest):
+    def test_zones_are_translated(self):
+        self.cloud.set_pod('Pod3', pod_az_name='nova')
+        self.cloud.runtime.registry.refresh()
+        answer = self.server('az2')
+        self.assertEqual('nova', json.loads(self.seen('Pod3', method='POST')[-1].body)['server']['availability_zone'])
+        shown = self.nova.get(f'/servers/{answer["server"]["id"]}', version='2.96')['server']
+        self.assertEqual('az2', shown['OS-EXT-AZ:availability_zone'])
+        self.assertEqual('az2', shown['pinned_availability_zone'])
+        listed = self.nova.get('/servers/detail?availability_zone=az2', version='2.96')['servers']
+        self.assertEqual([answer['server']['id']], ids(listed))
+
+    def test_null_is_for_nova_to_refuse(self):
+        for name in self.cloud.pod_ids:
+            self.cloud.set_pod(name, pod_az_name='nova')
+        self.cloud.runtime.registry.refresh()
+        body = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': None}
+        self.nova.post('/servers', {'server': body})
+        sent = [
+            each
+            for name in self.cloud.pod_ids
+            for each in self.seen(name, method='POST')
+            if each.path.endswith('/servers')
+        ]
+        self.assertEqual([None], [json.loads(each.body)['server']['availability_zone'] for each in sent])

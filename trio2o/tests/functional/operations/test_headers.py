@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What passes between clients and pods in headers, and what is logged of it."""
+
+import logging
+
+import fixtures
+
+from trio2o.lab.emulated.faults import Garbage, Hang, Refuse, Status
+from trio2o.tests.functional.operations.base import ConversationTest
+
+SENT = {
+    'Cookie': 'session=secret',
+    'X-Forwarded-For': '10.1.2.3',
+    'X-Forwarded-Host': 'evil.example.org',
+    'X-Forwarded-Proto': 'https',
+    'Forwarded': 'host=evil.example.org',
+    'Host': 'gateway.test:19998',
+    'Authorization': 'Basic c2VjcmV0',
+    'X-Identity-Status': 'Confirmed',
+    'X-Roles': 'admin',
+    'X-Project-Id': 'someone',
+    'X-User-Id': 'someone',
+    'X-Is-Admin-Project': 'True',
+    'X-HTTP-Method-Override': 'DELETE',
+    'Accept-Encoding': 'gzip',
+    'Connection': 'keep-alive',
+    'Expect': '100-continue',
+    'Range': 'bytes=0-1',
+    'If-None-Match': '*',
+    'TE': 'trailers',
+    'Upgrade': 'h2c',
+    'Via': 'a proxy',
+    'X-Whatever': 'whatever',
+    'User-Agent': 'a client',
+}
+PASSED = {'Accept': 'application/json', 'Accept-Language': 'de', 'If-Match': 'abc', 'Content-Type': 'application/json'}
+DOWN = {
+    'accept', 'accept-language', 'content-type', 'if-match', 'x-auth-token', 'openstack-api-version',
+    'x-openstack-request-id', 'user-agent', 'host',
+}  # fmt: skip
+
+
+class TestRefusedVersions(ConversationTest):
+    def test_say_what_they_depend_on(self):
+        standard, legacy = 'OpenStack-API-Version', 'X-OpenStack-Nova-API-Version'
+        for client, path, version, wanted in (
+            (self.nova, '/servers', '2.999', [standard, legacy]),
+            (self.cinder, '/volumes', '3.999', [standard]),
+        ):
+            answer = client.get(path, version=version)
+            self.assertEqual((406, wanted), (answer.status, answer.headers.get_all('Vary')))
+
+
+class TestDown(ConversationTest):
+    def setUp(self):
+        super().setUp()
+        self.server_id = self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
+        self.volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
+        self.cloud.token()
+        _warm = self.nova.prefix, self.cinder.prefix
+        self.cloud.lab.quiet()
+
+    def each_kind(self):
+        """A call of every kind: forward, probe, gather, sum, place, pair, read of replicated."""
+        headers = {**SENT, **PASSED}
+        self.nova.get(f'/servers/{self.server_id}', headers=headers, version='2.79')
+        self.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}}, headers=headers, version='2.79')
+        self.nova.get('/servers/detail?limit=1', headers=headers, version='2.79')
+        self.nova.get('/limits', headers=headers, version='2.79')
+        self.nova.get('/flavors', headers=headers, version='2.79')
+        body = {'server': {'name': 'x', 'flavorRef': '1', 'networks': 'none', 'imageRef': self.cloud.lab.image['id']}}
+        self.nova.post('/servers', body, headers=headers, version='2.79')
+        attachment = {'volumeAttachment': {'volumeId': self.volume_id}}
+        self.nova.post(f'/servers/{self.server_id}/os-volume_attachments', attachment, headers=headers, version='2.79')
+        self.cinder.get(f'/volumes/{self.volume_id}', headers=headers, version='3.60')
+        self.cinder.get('/volumes', headers=headers, version='3.60')
+        self.cinder.post('/volumes', {'volume': {'size': 1}}, headers=headers, version='3.60')
+        self.cinder.get('/types', headers=headers, version='3.60')
+
+    def all_seen(self):
+        return [
+            (name, service, request)
+            for name in self.pods
+            for service in ('nova', 'cinder')
+            for request in self.seen(name, service)
+        ]
+
+    def test_only_what_may_pass(self):
+        self.each_kind()
+        count = 0
+        for name, service, request in self.all_seen():
+            headers = {key: value for key, value in request.headers.items() if value}
+            self.assertEqual(set(), set(headers) - DOWN, (name, service, request))
+            self.assertEqual(f'{name.lower()}.{service}.test', headers['host'].partition(':')[0])
+            self.assertEqual('trio2o', headers['user-agent'])
+            self.assertEqual(self.cloud.token(), headers['x-auth-token'])
+            self.assertEqual('de', headers['accept-language'])
+            version = headers.get('openstack-api-version')
+            wanted = {'nova': 'compute 2.79', 'cinder': 'volume 3.60'}[service]
+            # A look beside the request names no version; never one of another service.
+            is_beside = service == 'cinder' or (
+                request.method == 'GET' and any(kind in request.path for kind in ('/flavors/', '/images/'))
+            )
+            self.assertIn(version, (wanted, None) if is_beside else (wanted,))
+            count += 1
+        self.assertGreater(count, 12)
+
+    def test_bodies_keep_their_type(self):
+        kind = 'application/vnd.openstack.compute+json'
+        self.nova.put(f'/servers/{self.server_id}', body=b'{"server":{"name":"x"}}', headers={'Content-Type': kind})
+        (request,) = self.seen('Pod2', method='PUT')
+        self.assertEqual(kind, request.headers['content-type'])
+
+    def test_the_service_token_passes(self):
+        token = self.cloud.lab.token('nova', 'service')
+        self.cinder.get(f'/volumes/{self.volume_id}', headers={'X-Service-Token': token})
+        self.assertEqual(token, self.seen('Pod2', 'cinder')[-1].headers['x-service-token'])
+
+    def test_request_ids(self):
+        mine = 'req-4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+        self.nova.get(f'/servers/{self.server_id}', headers={'X-OpenStack-Request-ID': mine})
+        self.assertEqual(mine, self.seen('Pod2')[-1].headers['x-openstack-request-id'])
+        self.nova.get(f'/servers/{self.server_id}', headers={'X-OpenStack-Request-ID': 'nonsense\t'})
+        self.assertRegex(self.seen('Pod2')[-1].headers['x-openstack-request-id'], r'^req-[0-9a-f-]{36}$')
+
+    def test_the_roles_are_keystones(self):
+        answer = self.nova.get('/servers?all_tenants=1', headers=SENT)
+        self.assertEqual(403, answer.status)
+
+    def test_no_token_is_logged(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        self.each_kind()
+        token = self.cloud.lab.token('nova', 'service')
+        self.cinder.get(f'/volumes/{self.volume_id}', headers={'X-Service-Token': token})
+        self.nova.post('/servers', {'server': {'adminPass': 'my-password'}})
+        for secret in (self.cloud.token(), token, 'my-password', 'session=secret', 'c2VjcmV0'):
+            self.assertNotIn(secret, log.output)
+
+
+class TestUp(ConversationTest):
+    def test_only_what_may_pass(self):
+        (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
+        self.nova.get(f'/servers/{server["id"]}')
+        told = {
+            'Set-Cookie': 'a=b', 'Server': 'pod2', 'Via': 'pod2', 'X-Powered-By': 'x', 'WWW-Authenticate': 'pod2',
+            'Connection': 'close', 'Transfer-Encoding': 'identity', 'Strict-Transport-Security': 'x',
+            'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json', 'ETag': 'e', 'Retry-After': '7',
+            'X-Openstack-Request-Id': 'req-theirs',
+        }  # fmt: skip
+        for path in (f'/servers/{server["id"]}', '/servers', '/limits', '/flavors', '/extensions', '/servers?limit=x'):
+            for name in self.pods:
+                url = f'http://{name.lower()}.nova.test:8774/v2.1/servers/x'
+                body = b'{"conflictingRequest": {"code": 409, "message": "see %s"}}' % url.encode()
+                fault = Status(status=409, body=body, headers=(*told.items(), ('Location', url)))
+                self.break_pod(name, fault, ['nova'])
+            answer = self.nova.get(path)
+            self.assertEqual(409, answer.status)
+            got = {name.lower() for name in answer.headers}
+            for name in ('set-cookie', 'server', 'via', 'x-powered-by', 'www-authenticate', 'connection',
+                         'transfer-encoding', 'strict-transport-security', 'access-control-allow-origin'):  # fmt: skip
+                self.assertNotIn(name, got)
+            self.assertEqual('7', answer.headers['Retry-After'])
+            self.assertEqual(1, len(answer.headers.get_all('Content-Length')))
+            self.assertEqual('http://gateway.test:19998/v2.1/servers/x', answer.headers['Location'])
+            self.assert_own_words(answer, 409)
+
+
+class TestExternalEvents(ConversationTest):
+    pods = {'Pod1': 'az1', 'Pod2': 'az2', 'Pod3': 'az2'}
+
+    def setUp(self):
+        super().setUp()
+        self.servers = [self.cloud.lab.add_servers(name, 'demo')[0]['id'] for name in self.pods]
+        for server_id in self.servers:
+            self.nova.get(f'/servers/{server_id}')
+        self.cloud.lab.quiet()
+
+    def send(self, *events, **kwargs):
+        body = {'events': [{'name': 'network-changed', **event} for event in events]}
+        return self.nova.post('/os-server-external-events', body, as_='admin', version='2.76', **kwargs)
+
+    def test_each_pod_gets_its_own(self):
+        one, two, three = self.servers
+        answer = self.send({'server_uuid': one}, {'server_uuid': two, 'tag': 'a'}, {'server_uuid': one, 'tag': 'b'},
+                           {'server_uuid': three})  # fmt: skip
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertEqual([one, two, one, three], [event['server_uuid'] for event in answer['events']])
+        self.assertEqual([None, 'a', 'b', None], [event.get('tag') for event in answer['events']])
+        self.assertEqual([2, 1, 1], [len(self.cloud.pod(name).nova.events) for name in self.pods])
+
+    def test_unknown_servers(self):
+        missing = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+        one, two, _three = self.servers
+        answer = self.send({'server_uuid': missing}, {'server_uuid': two}, {'server_uuid': missing, 'tag': 'x'},
+                           {'server_uuid': one})  # fmt: skip
+        self.assertEqual(207, answer.status)
+        self.assertEqual([404, 200, 404, 200], [event['code'] for event in answer['events']])
+        self.assertEqual([missing, two, missing, one], [event['server_uuid'] for event in answer['events']])
+
+    def test_one_that_no_routing_knows_yet(self):
+        (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
+        answer = self.send({'server_uuid': server['id']})
+        self.assertEqual((200, 200), (answer.status, answer['events'][0]['code']))
+
+    def test_bad_events(self):
+        answer = self.send({'server_uuid': self.servers[0], 'name': 'volume-extended'})
+        self.assertEqual((207, 400), (answer.status, answer['events'][0]['code']))
+
+    def test_members_are_refused(self):
+        body = {'events': [{'name': 'network-changed', 'server_uuid': id_} for id_ in self.servers]}
+        self.assertEqual(403, self.nova.post('/os-server-external-events', body).status)
+
+    def test_a_dead_pod(self):
+        one, two, three = self.servers
+        for fault in (Refuse(), Hang(), Garbage(), Garbage(body=b'{"events": [7]}'), Garbage(body=b'[]')):
+            self.break_pod('Pod2', fault)
+            answer = self.send({'server_uuid': one}, {'server_uuid': two}, {'server_uuid': three})
+            self.assertEqual(207, answer.status, fault)
+            self.assertEqual([200, 422, 200], [event['code'] for event in answer['events']])
+            self.assertEqual(two, answer['events'][1]['server_uuid'])
+            self.cloud.runtime.client.breakers._states.clear()

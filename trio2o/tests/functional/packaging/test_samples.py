@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sample files under etc/ are of use to the programs they are for."""
+
+import configparser
+import http.client
+import json
+import os
+import pathlib
+import re
+import ssl
+import subprocess
+import time
+
+import testtools
+
+from trio2o.lab.ports import free_ports
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.samples import BIN, ETC, program
+
+START_SECONDS = 90
+APACHE_MODULES = pathlib.Path('/usr/lib/apache2/modules')
+
+
+def check(test, *command, **options):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, **options)
+    test.assertEqual(0, done.returncode, done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+class SamplesTest(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.conf = self.useFixture(ConfFixture())
+        self.folder = pathlib.Path(self.conf.directory)
+
+
+class ServedTest(SamplesTest):
+    def serve(self, sample):
+        """Start uWSGI with a sample, on a port and with a configuration of our own.
+
+        :returns: the port
+        """
+        (port,) = free_ports(1)
+        text = (ETC / 'uwsgi' / sample).read_text()
+        text, changed = re.subn(r'^http-socket = .*$', f'http-socket = 127.0.0.1:{port}', text, flags=re.MULTILINE)
+        self.assertEqual(1, changed)
+        ini = self.folder / sample
+        ini.write_text(text)
+        environment = {'OS_TRIO2O_CONFIG_FILES': self.conf.path, 'PATH': f'{BIN}:/usr/bin:/bin'}
+        log = self.folder / f'{sample}.log'
+        with open(log, 'w') as out:
+            process = subprocess.Popen(
+                [program(self, 'uwsgi'), '--ini', ini], env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+        self.addCleanup(process.wait, 60)
+        self.addCleanup(process.terminate)
+        self.await_health(port, process, log)
+        return port
+
+    def await_health(self, port, process, log):
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if self.get(port, '/healthcheck')[0] == 200:
+                    return
+            except OSError:
+                pass
+            self.assertIsNone(process.poll(), log.read_text())
+            self.assertLess(time.monotonic(), deadline, log.read_text())
+            time.sleep(0.2)
+
+    def get(self, port, path, tls=None):
+        """:returns: status and body; :param tls: what a certificate is checked by"""
+        if tls is None:
+            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
+        else:
+            connection = http.client.HTTPSConnection('localhost', port, timeout=10, context=tls)
+        try:
+            connection.request('GET', path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+class TestUwsgi(ServedTest):
+    def check_service(self, sample, version):
+        port = self.serve(sample)
+        status, body = self.get(port, '/')
+        self.assertIn(status, (200, 300))
+        self.assertIn(version, [found['id'] for found in json.loads(body)['versions']])
+        # Past the version documents a token is needed.
+        self.assertEqual(401, self.get(port, f'/{version}/anything')[0])
+
+    def test_api(self):
+        self.check_service('trio2o-api.ini', 'v1.0')
+
+    def test_nova_apigw(self):
+        self.check_service('trio2o-nova-apigw.ini', 'v2.1')
+
+    def test_logs_to_a_file_of_its_own(self):
+        """Not all services to one, which would be named after uWSGI."""
+        logs = self.folder / 'log'
+        logs.mkdir()
+        self.conf = self.useFixture(ConfFixture(log_dir=str(logs)))
+        port = self.serve('trio2o-api.ini')
+        self.assertEqual(401, self.get(port, '/v1.0/pods')[0])
+        self.assertEqual(['trio2o-api.log'], [each.name for each in logs.iterdir()])
+        self.assertIn('GET /v1.0/pods', (logs / 'trio2o-api.log').read_text())
+
+    def test_cinder_apigw(self):
+        port = self.serve('trio2o-cinder-apigw.ini')
+        status, body = self.get(port, '/')
+        self.assertIn(status, (200, 300))
+        self.assertEqual(['v3.0'], [found['id'] for found in json.loads(body)['versions']])
+        self.assertEqual(401, self.get(port, '/v3/anything')[0])
+
+
+class TestSystemd(SamplesTest):
+    def test_units(self):
+        verifier = program(self, 'systemd-analyze')
+        for sample in sorted((ETC / 'systemd').iterdir()):
+            text = sample.read_text()
+            # Where the install guide puts the programs.
+            command = re.search(r'^ExecStart=/opt/trio2o/bin/(\S+)', text, re.MULTILINE).group(1)
+            unit = self.folder / sample.name
+            unit.write_text(text.replace(f'/opt/trio2o/bin/{command}', str(BIN / command)))
+            self.assertNotIn('Unknown', check(self, verifier, 'verify', unit))
+
+    def test_may_write_what_they_write(self):
+        """All else is read-only: state, logs if there are files, and what processes count together."""
+        for sample in sorted((ETC / 'systemd').iterdir()):
+            unit = configparser.RawConfigParser()
+            unit.read(sample)
+            service = unit['Service']
+            self.assertEqual('strict', service['ProtectSystem'])
+            self.assertEqual(('trio2o', 'trio2o'), (service['StateDirectory'], service['LogsDirectory']), sample.name)
+            environment = service.get('Environment', '')
+            if 'PROMETHEUS_MULTIPROC_DIR' in environment:
+                self.assertEqual(f'PROMETHEUS_MULTIPROC_DIR=/run/{service["RuntimeDirectory"]}', environment)
+            else:
+                self.assertIn('xjob', sample.name)
+
+    def test_uwsgi_files(self):
+        """A unit starts uWSGI with a sample that is there."""
+        for sample in sorted((ETC / 'systemd').iterdir()):
+            for name in re.findall(r'/etc/trio2o/(uwsgi/\S+)', sample.read_text()):
+                self.assertTrue((ETC / name).is_file(), name)
+
+
+class TestApache(ServedTest):
+    """With the gateway behind it, as the sample says."""
+
+    def setUp(self):
+        super().setUp()
+        self.apache = program(self, 'apache2', 'httpd')
+        if not APACHE_MODULES.is_dir():
+            self.skipTest('the modules of Apache are not where Debian has them')
+        self.folder.chmod(0o755)
+
+    def certificate(self):
+        key, certificate = self.folder / 'trio2o.pem', self.folder / 'certificate.pem'
+        check(
+            self,
+            program(self, 'openssl'),
+            *('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-days', '1'),
+            *('-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate),
+        )
+        key.write_text(key.read_text() + certificate.read_text())
+        return key, certificate
+
+    def configure(self, backend):
+        """Apache's configuration with the sample in it, on ports of our own.
+
+        :returns: the file, the port of the Compute API, and what its certificate is checked by
+        """
+        key, certificate = self.certificate()
+        site = (ETC / 'apache' / 'trio2o.conf').read_text().replace('/etc/trio2o/tls/trio2o.pem', str(key))
+        ports = dict(zip(('8774', '8776', '29996'), free_ports(3), strict=True))
+        for name, port in ports.items():
+            self.assertIn(f'Listen {name}\n', site)
+            site = site.replace(f'Listen {name}\n', f'Listen 127.0.0.1:{port}\n').replace(f'*:{name}>', f'*:{port}>')
+        self.assertIn('http://127.0.0.1:19998/', site)
+        site = site.replace('http://127.0.0.1:19998/', f'http://127.0.0.1:{backend}/')
+        modules = ('mpm_event', 'authz_core', 'log_config', 'socache_shmcb', 'ssl', 'headers', 'proxy', 'proxy_http')
+        lines = [
+            f'LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so'
+            for name in modules
+            if (APACHE_MODULES / f'mod_{name}.so').exists()
+        ]
+        lines += [
+            f'Define APACHE_LOG_DIR {self.folder}',
+            f'ErrorLog {self.folder}/error.log',
+            'ServerName trio2o.test',
+            'LogFormat "%h %l %u %t \\"%r\\" %>s %b" combined',
+            f'PidFile {self.folder}/apache.pid',
+            f'DefaultRuntimeDir {self.folder}',
+        ]
+        if os.geteuid() == 0:
+            lines += ['User nobody', 'Group nogroup']
+        main = self.folder / 'apache.conf'
+        main.write_text('\n'.join([*lines, site, '']))
+        return main, ports['8774'], ssl.create_default_context(cafile=str(certificate))
+
+    def test_before_the_gateway(self):
+        main, port, tls = self.configure(self.serve('trio2o-nova-apigw.ini'))
+        self.assertIn('Syntax OK', check(self, self.apache, '-t', '-f', main))
+        process = subprocess.Popen([self.apache, '-DFOREGROUND', '-f', main], stderr=subprocess.PIPE)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait, 60)
+        self.addCleanup(process.terminate)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                status, body = self.get(port, '/', tls)
+                break
+            except OSError:
+                self.assertIsNone(process.poll(), 'Apache ended')
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.2)
+        self.assertEqual(200, status)
+        # Links lead back to where the client came in.
+        self.assertIn(f'https://localhost:{port}/v2.1/'.encode(), body)
+        self.assertEqual(401, self.get(port, '/v2.1/servers', tls)[0])
+        # An escaped slash is part of a name: it reaches the gateway, which wants a token first.
+        self.assertEqual(401, self.get(port, '/v2.1/servers/a%2Fb', tls)[0])
+        # What is for operators is for nobody out here, however it is written.
+        for path in ('/metrics', '/metrics/', '/%6detrics', '//metrics', '/./metrics', '/metrics?x=1'):
+            status, body = self.get(port, path, tls)
+            self.assertIn(status, (403, 404), path)
+            self.assertNotIn(b'trio2o_', body)
+
+
+class TestLogrotate(SamplesTest):
+    def test_rotates(self):
+        """Not only does it parse: a log is rotated, and goes on in the same file."""
+        logs = self.folder / 'log'
+        logs.mkdir(mode=0o755)
+        log = logs / 'trio2o-xjob.log'
+        log.write_text('before\n')
+        sample = self.folder / 'logrotate'
+        sample.write_text((ETC / 'logrotate' / 'trio2o').read_text().replace('/var/log/trio2o', str(logs)))
+        sample.chmod(0o644)
+        command = (program(self, 'logrotate'), '--state', self.folder / 'state')
+        check(self, *command, '-d', sample)
+        with open(log, 'a') as writer:
+            check(self, *command, '--force', sample)
+            writer.write('after\n')
+        self.assertEqual('after\n', log.read_text())
+        self.assertEqual('before\n', (logs / 'trio2o-xjob.log.1').read_text())

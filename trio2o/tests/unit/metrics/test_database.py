@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics read from the database: read periodically, by a thread that no scrape has to wait for."""
+
+import sqlite3
+import time
+
+import testtools
+from sqlalchemy import event
+
+from trio2o import metrics
+from trio2o.db import jobs as db_jobs
+from trio2o.db import pod_usages as db_usages
+from trio2o.db import pods as db_pods
+from trio2o.db import quotas as db_quotas
+from trio2o.db import replicas as db_replicas
+from trio2o.db.session import Database
+from trio2o.metrics.database import DatabaseMetrics
+from trio2o.pods.registry import Registry
+from trio2o.pods.usage import Amount, Usage
+from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.metrics import samples
+from trio2o.tests.fixtures.wsgi import get
+
+
+class DatabaseMetricsTestCase(testtools.TestCase):
+    #: For how long what was read is kept.
+    seconds = 10
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.useFixture(ConfFixture(metrics={'database_seconds': self.seconds}))
+        self.conf = self.files.conf
+        self.db = Database(self.conf)
+        self.addCleanup(self.db.dispose)
+
+    def collector(self, db=None, **kwargs):
+        db = db or self.db
+        return DatabaseMetrics(self.conf, db, Registry(self.conf, db), **kwargs)
+
+    def scrape(self, collector):
+        answer = get(metrics.application(collector, collector.is_asked), '/metrics')
+        self.assertEqual(200, answer.status)
+        return samples(answer.text)
+
+
+class TestDatabaseMetrics(DatabaseMetricsTestCase):
+    def test_all_of_them(self):
+        pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
+        db_replicas.upsert_object(self.db, 'flavor', '1', {})
+        db_jobs.submit(self.db, 'sync_pod', 'Pod1')
+        job = db_jobs.submit(self.db, 'sync_pod', 'Pod2')
+        db_jobs.claim_id(self.db, job.id, 'me', 60)
+        usage = Usage(None, {'VCPU': Amount(8, 3, 5, 5), 'ENDLESS': Amount(None, 2, None, None)})
+        db_usages.set_(self.db, pod.pod_id, 'compute', usage.to_json())
+        found = self.scrape(self.collector())
+        where = (('pod', 'Pod1'), ('zone', 'az1'))
+        self.assertEqual(1, found['trio2o_database_up', ()])
+        self.assertEqual(1, found['trio2o_jobs', (('state', 'new'),)])
+        self.assertEqual(1, found['trio2o_jobs', (('state', 'running'),)])
+        self.assertEqual(0, found['trio2o_jobs', (('state', 'fail'),)])
+        self.assertGreaterEqual(found['trio2o_jobs_waiting_seconds', ()], 0)
+        self.assertEqual(0, found['trio2o_quota_claims', (('state', 'open'),)])
+        self.assertEqual(1, found['trio2o_pod_replicas_behind', where])
+        self.assertEqual(1, found['trio2o_pod_state', (where[0], ('state', 'enabled'), where[1])])
+        self.assertAlmostEqual(
+            time.time(),
+            found['trio2o_pod_usage_timestamp_seconds', (where[0], ('service', 'compute'), where[1])],
+            delta=60,
+        )
+        resource = (where[0], ('resource', 'VCPU'), ('service', 'compute'), where[1])
+        self.assertEqual((8, 3), (found['trio2o_pod_capacity', resource], found['trio2o_pod_used', resource]))
+        endless = (where[0], ('resource', 'ENDLESS'), ('service', 'compute'), where[1])
+        self.assertEqual(2, found['trio2o_pod_used', endless])
+        self.assertNotIn(('trio2o_pod_capacity', endless), found)
+
+    def test_names_are_written_as_they_must_be(self):
+        db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')
+        found = self.scrape(self.collector())
+        self.assertIn(('trio2o_pod_replicas_behind', (('pod', 'a"b\\c\nd'), ('zone', 'ä'))), found)
+
+    def test_who_is_asked(self):
+        collector = self.collector()
+        self.assertTrue(collector.is_asked('Pod1'))
+        pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
+        self.scrape(collector)
+        self.assertTrue(collector.is_asked('Pod1'))
+        self.assertFalse(collector.is_asked('Pod2'))
+        db_pods.update(self.db, pod.pod_id, state='maintenance')
+        other = self.collector()
+        self.scrape(other)
+        self.assertFalse(other.is_asked('Pod1'))
+
+
+class TestStorm(DatabaseMetricsTestCase):
+    def test_many_scrapes_are_one_reading(self):
+        statements = []
+        event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
+        collector = self.collector()
+        self.scrape(collector)
+        once = len(statements)
+        self.assertGreater(once, 0)
+        for _again in range(50):
+            self.scrape(collector)
+        self.assertEqual(once, len(statements))
+
+
+class TestInTime(DatabaseMetricsTestCase):
+    seconds = 0.1
+
+    def test_are_read_again(self):
+        collector = self.collector()
+        self.scrape(collector)
+        db_jobs.submit(self.db, 'sync_pod', 'Pod1')
+        time.sleep(0.15)
+        self.assertEqual(1, self.scrape(collector)['trio2o_jobs', (('state', 'new'),)])
+
+
+class TestDatabaseAway(DatabaseMetricsTestCase):
+    seconds = 0.1
+
+    def away(self):
+        """Nobody listens at port 1."""
+        conf = self.useFixture(
+            ConfFixture(connection='mysql+pymysql://x:y@127.0.0.1:1/z', database={'max_retries': 0})
+        )
+        db = Database(conf.conf)
+        self.addCleanup(db.dispose)
+        return db
+
+    def test_from_the_beginning(self):
+        found = self.scrape(self.collector(self.away()))
+        self.assertEqual(0, found['trio2o_database_up', ()])
+        self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), found)
+
+    def test_later(self):
+        collector = self.collector()
+        self.assertEqual(1, self.scrape(collector)['trio2o_database_up', ()])
+        with sqlite3.connect(self.db.url.database) as connection:
+            connection.execute('DROP TABLE job_history')
+            connection.execute('DROP TABLE jobs')
+        time.sleep(0.15)
+        found = self.scrape(collector)
+        self.assertEqual(0, found['trio2o_database_up', ()])
+        # What was read last is told for some time yet, and then no more.
+        self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
+        collector._patience = 0
+        time.sleep(1.2)
+        self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(collector))
+
+    def test_nobody_waits_for_long(self):
+        collector = self.collector(patience=0)
+        started = time.monotonic()
+        self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
+        self.assertLess(time.monotonic() - started, 1)
+        deadline = time.monotonic() + 20
+        while not self.scrape(collector)['trio2o_database_up', ()]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
+
+class TestQueries(DatabaseMetricsTestCase):
+    def test_nothing_waits(self):
+        self.assertIsNone(db_jobs.longest_due(self.db))
+        self.assertEqual({}, db_quotas.count_claims_by_state(self.db))
+
+    def test_longest_due(self):
+        first = db_jobs.submit(self.db, 'sync_pod', 'Pod1')
+        db_jobs.submit(self.db, 'sync_pod', 'Pod2')
+        self.assertEqual(first.run_after, db_jobs.longest_due(self.db))

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a test goes.
+
+- ``unit/`` mirrors ``trio2o/``: the tests of ``trio2o/a/b.py`` are in ``unit/a/test_b.py`` or
+  ``unit/a/test_b_<part>.py``. Tests in ``unit/`` itself are about a module of the root, or about a rule of the tree
+  (``TREE``).
+- ``functional/`` has a folder for each API, and for each subject that several of them share (``FOLDERS``).
+- ``real/`` has a module for each scenario on unmodified services.
+- What two test modules share is in a ``base.py`` or in ``fixtures/``: a test module never imports another.
+"""
+
+import ast
+import pathlib
+
+import testtools
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+PRODUCT = TESTS.parent
+
+#: Tests in ``unit/`` that are about the tree and not about one module.
+TREE = {
+    'backends',
+    'commits',
+    'docs',
+    'layers',
+    'operations_pages',
+    'packaging',
+    'requirements',
+    'shell',
+    'tests_tree',
+    'tox',
+    'words',
+    'zuul',
+}
+
+#: Folder of ``functional/`` -> what its tests are about.
+FOLDERS = {
+    'admin_api': 'the Admin API',
+    'compute': 'the Compute API, beyond what all rows have in common',
+    'dashboard': 'the dashboard, also in a browser',
+    'faults': 'pods, Keystone or the database that fail, and bad input',
+    'jobs': 'the worker and its jobs',
+    'monitoring': 'metrics, health, request ids',
+    'operations': 'rows of the operation tables, and the handlers that serve them',
+    'osc': 'the commands of the openstack client',
+    'packaging': 'wheels and sample files',
+    'processes': 'commands, signals, several hosts',
+    'quota': 'the quota over all pods',
+    'regressions': 'one module for each bug that was fixed',
+    'replication': 'objects that are the same in every pod',
+    'scheduling': 'the choice of a pod, bindings, states of pods',
+    'sdk': 'the service of openstacksdk',
+    'upgrade': 'migrations of the database',
+    'volume': 'the Block Storage API, beyond what all rows have in common',
+}
+
+
+def test_modules(folder):
+    return sorted((TESTS / folder).rglob('test_*.py'))
+
+
+def names_of(folder):
+    """The modules and packages in a folder of the product."""
+    found = {path.stem for path in folder.glob('*.py')} | {path.parent.name for path in folder.glob('*/__init__.py')}
+    # The table of a service is in its package.
+    return found | ({'operations'} if folder.parent == PRODUCT and folder.name.endswith('_apigw') else set())
+
+
+class TestTree(testtools.TestCase):
+    def test_unit_mirrors_the_product(self):
+        wrong = []
+        for path in test_modules('unit'):
+            where = path.parent.relative_to(TESTS / 'unit')
+            name = path.stem.removeprefix('test_')
+            known = names_of(PRODUCT / where) | (TREE if where == pathlib.Path() else set())
+            if not any(name == module or name.startswith(f'{module}_') for module in known):
+                wrong.append(str(path.relative_to(TESTS)))
+        self.assertEqual([], wrong, 'Tests of no module of this place:')
+
+    def test_functional_has_known_folders(self):
+        found = {path.parent.relative_to(TESTS / 'functional').parts for path in test_modules('functional')}
+        self.assertEqual(set(), found - {(folder,) for folder in FOLDERS})
+        self.assertEqual(set(), set(FOLDERS) - {folder for (folder,) in found} - {'sdk'})
+
+    def test_tests_have_names_of_their_own(self):
+        names = {}
+        for path in test_modules('functional'):
+            names.setdefault(path.stem, []).append(path.parent.name)
+        shared = {'test_bad_input', 'test_bindings', 'test_jobs', 'test_pods', 'test_adoption', 'test_infra'}
+        self.assertEqual({}, {name: where for name, where in names.items() if len(where) > 1 and name not in shared})
+
+    def test_no_test_module_imports_another(self):
+        wrong = []
+        for path in sorted(TESTS.rglob('*.py')):
+            for node in ast.walk(ast.parse(path.read_text())):
+                module = node.module if isinstance(node, ast.ImportFrom) else None
+                if module and module.startswith('trio2o.tests.') and module.rsplit('.', 1)[-1].startswith('test_'):
+                    wrong.append(f'{path.relative_to(TESTS)} imports {module}')
+        self.assertEqual([], wrong)
