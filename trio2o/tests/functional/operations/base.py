@@ -28,10 +28,12 @@ class ConversationTest(testtools.TestCase):
 
     pods = {'Pod1': 'az1', 'Pod2': 'az2'}
     options = {}
+    #: Whether the pods have joined: the jobs of their registration have run.
+    run_jobs = False
 
     def setUp(self):
         super().setUp()
-        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, **self.options))
+        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, run_jobs=self.run_jobs, **self.options))
 
     @property
     def nova(self):

@@ -58,10 +58,10 @@ class TestJoiningPod(ConversationTest):
     """The third pod in a zone of its own."""
 
     zone = 'az3'
+    run_jobs = True
 
     def setUp(self):
         super().setUp()
-        self.cloud.run_jobs()
         # Clients are built when they are first used, which is not for threads to do.
         self.clients = {name: self.cloud.cinder for name in ('demo', 'alt', 'admin')}
         for name in self.clients:

@@ -7,11 +7,7 @@ from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class SameTest(ConversationTest):
-    pods = {'Pod1': 'az1', 'Pod2': 'az2'}
-
-    def setUp(self):
-        super().setUp()
-        self.cloud.run_jobs()
+    run_jobs = True
 
     def call(self, method, path, json=None, status=200, **kwargs):
         answer = self.cinder.request(method, path, json, as_='admin', **kwargs)

@@ -8,10 +8,10 @@ from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 class TestGroups(ConversationTest):
     version = '3.38'
+    run_jobs = True
 
     def setUp(self):
         super().setUp()
-        self.cloud.run_jobs()
         answer = self.cinder.post('/group_types', {'group_type': {'name': 'plain'}}, as_='admin', version=self.version)
         self.assertEqual(202, answer.status, answer.text)
         self.type_id = answer['group_type']['id']
