@@ -55,7 +55,7 @@ SLICE = {
     'scheduling.test_reschedule',
     'volume.test_dead_pod',
     'volume.test_infra',
-    'volume.test_same_everywhere',
+    'replication.test_same_everywhere',
 }
 
 #: These choose their backends themselves, or nothing of them depends on it.

@@ -40,7 +40,7 @@ class TestBackends(testtools.TestCase):
 
     def test_both_backends_run_what_depends_on_them_and_the_slice(self):
         both = set(backends.on_both())
-        self.assertLessEqual({'servers.test_commands', 'jobs.test_service', *backends.SLICE}, both)
+        self.assertLessEqual({'processes.test_commands', 'jobs.test_service', *backends.SLICE}, both)
         self.assertEqual(set(), both & backends.ONCE)
 
     def test_a_place_passed_on_the_first_backend_alone_fails(self):
