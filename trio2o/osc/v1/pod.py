@@ -145,7 +145,7 @@ class CreatePod(ShowOne):
         told = None
         while True:
             (summary,) = self.client.get('/replicas', pod_id=pod['pod_id'], limit=1)['pods']
-            behind = summary['behind']
+            behind = summary['out_of_sync']
             if behind != told:
                 self.say(
                     f'{pod["pod_name"]} is in step' if not behind else f'{pod["pod_name"]} is behind with {behind}'

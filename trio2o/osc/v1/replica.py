@@ -23,9 +23,9 @@ MORE = (
     Column('In The Pod', 'bottom_id'),
     Column('Deleted', 'is_deleted'),
     Column('Generation', 'generation'),
-    Column('Wanted Generation', 'wanted_generation'),
+    Column('Desired Generation', 'desired_generation'),
 )
-SUMMARY = (Column('Pod', 'pod_name'), Column('Behind', 'behind'))
+SUMMARY = (Column('Pod', 'pod_name'), Column('Out Of Sync', 'out_of_sync'))
 
 
 class ListReplica(Lister):
@@ -43,7 +43,7 @@ class ListReplica(Lister):
         parser = super().get_parser(prog_name)
         parser.add_argument('--pod', metavar='<pod>', help='Only in this pod (name or ID)')
         parser.add_argument('--kind', metavar='<kind>', help='Only of this kind: flavor, keypair, volume_type ...')
-        parser.add_argument('--state', choices=('behind', 'failed'), help='Only in this state')
+        parser.add_argument('--state', choices=('out_of_sync', 'failed'), help='Only in this state')
         parser.add_argument('--summary', action='store_true', help='Only how many in each pod')
         parser.add_argument('--long', action='store_true', help='More columns')
         add_paging(parser, 'pod_name,kind')

@@ -88,12 +88,12 @@ class TestPods(CommandTestCase):
         (row,) = self.read('replica list')
         self.assertEqual(('Pod2', 'flavor', 'no room'), (row['Pod'], row['Kind'], row['Error']))
         self.assertEqual([], self.read('replica list --pod Pod1'))
-        self.assertEqual([], self.read('replica list --state behind'))
+        self.assertEqual([], self.read('replica list --state out_of_sync'))
         self.assertEqual([], self.read('replica list --kind keypair'))
         self.assertEqual(
-            [{'Pod': 'Pod1', 'Behind': 0}, {'Pod': 'Pod2', 'Behind': 1}], self.read('replica list --summary')
+            [{'Pod': 'Pod1', 'Out Of Sync': 0}, {'Pod': 'Pod2', 'Out Of Sync': 1}], self.read('replica list --summary')
         )
-        self.assertIn('Wanted Generation', self.read('replica list --long')[0])
+        self.assertIn('Desired Generation', self.read('replica list --long')[0])
 
     def test_usages(self):
         self.refused('Nothing is known yet', 'usage show Pod2')
