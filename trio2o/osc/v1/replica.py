@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o replica``: what is not in step, where and why."""
+"""``openstack trio2o replica``: replicas that are out of sync, and why."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SUMMARY = (Column('Pod', 'pod_name'), Column('Out Of Sync', 'out_of_sync'))
 
 
 class ListReplica(Lister):
-    """List what must be the same in every pod, and in some is not yet: flavors, keypairs, volume types ...
+    """List the replicated objects that are out of sync in a pod: flavors, keypairs, volume types ...
 
-    Nothing listed means that all pods are in step.
+    An empty list means that all pods are in sync.
     """
 
     examples = (
-        ('how many things each pod is behind with', 'openstack trio2o replica list --summary'),
-        ('with what, and why', 'openstack trio2o replica list --pod Pod2'),
+        ('the number of replicas out of sync in each pod', 'openstack trio2o replica list --summary'),
+        ('the replicas out of sync in a pod, and why', 'openstack trio2o replica list --pod Pod2'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -51,11 +51,11 @@ class ListReplica(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         query = {
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'pod_id': self.pod_id(parsed_args.pod),
             'kind': parsed_args.kind,
             'state': parsed_args.state,
         }
         if parsed_args.summary:
-            return rows(SUMMARY, self.client.get('/replicas', **query, limit=1)['pods'])
-        found = self.client.list('/replicas', 'replicas', **query, **paging(parsed_args))
-        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, found)
+            return rows(SUMMARY, (summary.document for summary in self.client.replica_summary(**query)))
+        found = self.client.replicas(**query, **paging(parsed_args))
+        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, (replica.document for replica in found))
