@@ -341,7 +341,7 @@ function _await_trio2o_pod {
     deadline=$((SECONDS + SERVICE_TIMEOUT))
     until [[ "$(_trio2o_admin GET "jobs?type=sync_pod&state=success&resource_key=$1")" == *'"sync_pod"'* ]]; do
         if [[ $SECONDS -ge $deadline ]]; then
-            warn $LINENO "the pod $1 is not in step with the others yet: see the jobs of the Admin API"
+            warn $LINENO "the pod $1 is out of sync with the others: see the jobs of the Admin API"
             return 0
         fi
         sleep 1

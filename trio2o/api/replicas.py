@@ -20,17 +20,17 @@ SHAPE: Json = {
     'properties': {
         **dict.fromkeys(('id', 'pod_id', 'pod_name', 'kind', 'key', 'state'), response_schemas.TEXT),
         **dict.fromkeys(('top_id', 'bottom_id', 'error', 'updated_at'), _TEXT_OR_NULL),
-        **dict.fromkeys(('wanted_generation', 'generation', 'attempts'), response_schemas.NUMBER),
+        **dict.fromkeys(('desired_generation', 'generation', 'attempts'), response_schemas.NUMBER),
         'is_deleted': {'type': 'boolean'},
     },
 }
 SUMMARY_SHAPE: Json = {
     'type': 'object',
-    'required': ['behind', 'pod_id', 'pod_name'],
+    'required': ['out_of_sync', 'pod_id', 'pod_name'],
     'properties': {
         'pod_id': response_schemas.TEXT,
         'pod_name': response_schemas.TEXT,
-        'behind': response_schemas.NUMBER,
+        'out_of_sync': response_schemas.NUMBER,
     },
 }
 
@@ -44,15 +44,17 @@ def list_replicas(call: Call) -> Answer:
     found = [
         _view(pod, wanted, replica)
         for pod in pods
-        for wanted, replica in db_replicas.behind(db, pod.pod_id)
+        for wanted, replica in db_replicas.out_of_sync(db, pod.pod_id)
         if kind in (None, wanted.kind)
     ]
     state = query.get('state')
     if state is not None:
         found = [replica for replica in found if replica['state'] == state]
     answer = pagination.of(call, 'replicas', found, query, 'id', ())
-    counts = db_replicas.count_behind(db)
-    summary = [{'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'behind': counts.get(pod.pod_id, 0)} for pod in pods]
+    counts = db_replicas.count_out_of_sync(db)
+    summary = [
+        {'pod_id': pod.pod_id, 'pod_name': pod.pod_name, 'out_of_sync': counts.get(pod.pod_id, 0)} for pod in pods
+    ]
     return Answer.of({**answer.json, 'pods': summary})
 
 
@@ -66,9 +68,9 @@ def _view(pod: Pod, wanted: ReplicatedObject, replica: Replica | None) -> Json:
         'top_id': wanted.top_id,
         'bottom_id': replica.bottom_id if replica else None,
         'is_deleted': wanted.is_deleted,
-        'wanted_generation': wanted.generation,
+        'desired_generation': wanted.generation,
         'generation': replica.generation if replica else 0,
-        'state': replica.state if replica else 'behind',
+        'state': replica.state if replica else 'out_of_sync',
         'error': replica.error if replica else None,
         'attempts': replica.attempts if replica else 0,
         'updated_at': replica.updated_at if replica else None,

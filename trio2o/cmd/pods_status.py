@@ -106,14 +106,14 @@ def _word(health: PodHealth, level: Level) -> str:
 
 def _lines(health: PodHealth) -> list[tuple[str, ...]]:
     pod = health.pod
-    behind, usage = str(pod.behind), _age(health.usage_seconds)
+    out_of_sync, usage = str(pod.out_of_sync), _age(health.usage_seconds)
     first = (pod.name, pod.zone, pod.record.state)
     result = health.level.name.lower() if pod.is_asked else '-'
     if not health.probes:
-        return [(*first, '-', '-', '-', '-', '-', behind, usage, result)]
+        return [(*first, '-', '-', '-', '-', '-', out_of_sync, usage, result)]
     lines: list[tuple[str, ...]] = []
     for index, probe in enumerate(health.probes):
-        start, end = (first, (behind, usage, result)) if index == 0 else (('', '', ''), ('', '', ''))
+        start, end = (first, (out_of_sync, usage, result)) if index == 0 else (('', '', ''), ('', '', ''))
         lines.append((*start, probe.service, *_cells(probe), *end))
     return lines
 

@@ -131,7 +131,7 @@ LISTINGS = {
         ('state',),
     ),
     f'{PREFIX}/replicas': Listing(
-        'Replicas behind',
+        'Replicas out of sync',
         '/replicas',
         'replicas',
         {

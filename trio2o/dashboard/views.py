@@ -53,7 +53,7 @@ class Card:
     mood: str
     services: tuple[tuple[str, str, str, bool], ...]
     bars: tuple[Bar, ...]
-    behind: int
+    out_of_sync: int
     bindings: int
     reasons: tuple[str, ...]
 
@@ -95,7 +95,7 @@ def card(pod: Json, usages: Iterable[Json], bindings: int, health: PodHealth | N
         mood=_mood(pod, health),
         services=tuple(_service(probe) for probe in health.probes) if health else (),
         bars=bars(usages),
-        behind=health.pod.behind if health else 0,
+        out_of_sync=health.pod.out_of_sync if health else 0,
         bindings=bindings,
         reasons=tuple(text for _level, text in health.reasons) if health else (),
     )

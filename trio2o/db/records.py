@@ -44,7 +44,7 @@ from trio2o.db.table import (
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
 LIVE_STATES = tuple(state for state in ROUTING_STATES if state != 'deleted')
-REPLICA_STATES = ('in_sync', 'behind', 'failed', 'gone')
+REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 

@@ -20,12 +20,12 @@ _O = _OBJECTS.table.c
 _R = _REPLICAS.table.c
 _POD = Pod.__table__.c
 
-# An object is behind in a pod where nothing is known of it, or an older generation, or a try
+# An object is out of sync in a pod where nothing is known of it, or an older generation, or a try
 # failed. What was deleted before the pod knew of it need not be deleted there.
 _IS_BEHIND = sqlalchemy.or_(
     sqlalchemy.and_(_R.object_id.is_(None), _O.is_deleted.is_(False)),
     _R.generation < _O.generation,
-    _R.state.in_(('behind', 'failed')),
+    _R.state.in_(('out_of_sync', 'failed')),
 )
 
 _WANTED = sqlalchemy.select(_O.key, _O.wanted).where(_O.kind == bindparam('kind'), _O.is_deleted.is_(False))
@@ -188,7 +188,7 @@ def list_replicas(
         return _REPLICAS.all(session, statement)
 
 
-def behind(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | None]]:
+def out_of_sync(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | None]]:
     """The objects this pod does not have as they are wanted, in the order they came."""
     statement = (
         sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
@@ -206,7 +206,7 @@ def behind(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | 
 
 
 def signature(db: Database) -> tuple[Any, ...]:
-    """What changes whenever ``count_behind`` may, and is read from an index."""
+    """What changes whenever ``count_out_of_sync`` may, and is read from an index."""
     objects = sqlalchemy.select(
         sqlalchemy.func.count(), sqlalchemy.func.max(_O.id), sqlalchemy.func.sum(_O.generation)
     ).select_from(_OBJECTS.table)
@@ -215,8 +215,8 @@ def signature(db: Database) -> tuple[Any, ...]:
         return (*session.execute(objects).one(), *sorted(map(tuple, session.execute(rows))))
 
 
-def count_behind(db: Database) -> dict[str, int]:
-    """How many objects each pod is behind with; the top region is no pod here."""
+def count_out_of_sync(db: Database) -> dict[str, int]:
+    """How many objects are out of sync in each pod; the top region is not included."""
     counted = (
         sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())
         .select_from(Pod.__table__)

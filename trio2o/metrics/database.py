@@ -128,7 +128,9 @@ def _families() -> dict[str, GaugeMetricFamily]:
         'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds since the oldest waiting job became due'),
         'claims': family('trio2o_quota_claims', 'Quota claims, by state', labels=['state']),
         'state': family('trio2o_pod_state', 'Always 1; the state is a label', labels=[*pod, 'state']),
-        'behind': family('trio2o_pod_replicas_behind', 'Replicated objects that are out of sync in a pod', labels=pod),
+        'out_of_sync': family(
+            'trio2o_pod_replicas_out_of_sync', 'Replicated objects that are out of sync in a pod', labels=pod
+        ),
         'usage': family(
             'trio2o_pod_usage_timestamp_seconds',
             'Unix time at which capacity and use of a pod were read last',
@@ -149,7 +151,7 @@ def _fill(families: Mapping[str, GaugeMetricFamily], last: _Read) -> None:
         families['claims'].add_metric([state], count)
     for pod in last.pods:
         families['state'].add_metric([pod.name, pod.zone, pod.record.state], 1)
-        families['behind'].add_metric([pod.name, pod.zone], pod.behind)
+        families['out_of_sync'].add_metric([pod.name, pod.zone], pod.out_of_sync)
         for service, usage in pod.usages.items():
             families['usage'].add_metric([pod.name, pod.zone, service], _timestamp(usage.collected_at))
             for resource, amount in usage.amounts.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ``openstack`` client asks of a plug-in: a name, versions, a client, global options."""
+"""The plug-in of the ``openstack`` client: its name, versions, client and global options."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING, Any
 from osc_lib import utils
 
 if TYPE_CHECKING:
-    from trio2o.osc.client import Client
+    from trio2o.sdk.proxy import Proxy
 
 API_NAME = 'trio2o'
 API_VERSION_OPTION = 'os_trio2o_api_version'
 DEFAULT_API_VERSION = '1.0'
-API_VERSIONS = {'1': 'trio2o.osc.client.Client', '1.0': 'trio2o.osc.client.Client'}
+API_VERSIONS = {'1': 'trio2o.sdk.proxy.Proxy', '1.0': 'trio2o.sdk.proxy.Proxy'}
 
 
-def make_client(instance: Any) -> Client:
-    """The client of the commands; made when the first of them asks."""
-    from trio2o.osc.client import Client
+def make_client(instance: Any) -> Proxy:
+    """Make the client of the commands, when the first of them uses it."""
+    from trio2o.sdk.proxy import Proxy
 
     config = instance._cli_options.config
-    return Client(
+    client = Proxy(
         instance.session,
+        service_type=API_NAME,
         region_name=instance.region_name,
         interface=instance.interface,
-        endpoint=config.get('trio2o_endpoint') or config.get('trio2o_endpoint_override'),
+        endpoint_override=config.get('trio2o_endpoint') or config.get('trio2o_endpoint_override'),
     )
+    # As openstack.service_description does it; the session is the client's own, so that it needs one token only.
+    client._connection = instance.sdk_connection
+    return client
 
 
 def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -42,6 +46,6 @@ def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentPar
         '--os-trio2o-endpoint',
         metavar='<trio2o-endpoint>',
         default=utils.env('OS_TRIO2O_ENDPOINT'),
-        help="URL of Trio2o's Admin API, where the catalog has none (Env: OS_TRIO2O_ENDPOINT)",
+        help="URL of Trio2o's Admin API, if the catalog has none (Env: OS_TRIO2O_ENDPOINT)",
     )
     return parser

@@ -129,7 +129,7 @@ class PodHealth:
             'state_reason': record.state_reason,
             'level': self.level.name.lower(),
             'reasons': [text for _level, text in self.reasons],
-            'replicas_behind': self.pod.behind,
+            'replicas_out_of_sync': self.pod.out_of_sync,
             'usage_age_seconds': self.usage_seconds,
             'services': [probe.to_json() for probe in self.probes],
         }
@@ -207,8 +207,8 @@ def evaluate(pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, now: d
     missing = [service for service in SERVICES if service not in pod.endpoints]
     if len(missing) == len(SERVICES):
         reasons.append((Level.CRITICAL, 'no endpoint is known'))
-    if pod.behind:
-        reasons.append((Level.WARNING, f'{pod.behind} replicated objects behind'))
+    if pod.out_of_sync:
+        reasons.append((Level.WARNING, f'{pod.out_of_sync} replicated objects are out of sync'))
     ages = [(now - usage.collected_at).total_seconds() for usage in pod.usages.values()]
     age = max(ages, default=None)
     if limits.usage_age and age is not None and age > limits.usage_age:

@@ -40,14 +40,14 @@ class PodView:
     """One pod with what is needed to call it and to choose it.
 
     :ivar ids_up: id in this pod -> id that tenants see, where the two differ
-    :ivar behind: number of replicated objects that are out of sync in this pod
+    :ivar out_of_sync: number of replicated objects that are out of sync in this pod
     :ivar usages: capacity and use, by service, as read last
     """
 
     record: Pod
     endpoints: Mapping[str, PodEndpoint]
     ids_up: Mapping[str, str] = field(default_factory=dict)
-    behind: int = 0
+    out_of_sync: int = 0
     usages: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
@@ -145,7 +145,7 @@ class Registry:
     def refresh(self) -> Snapshot:
         """Read the pods from the database now."""
         records = db_pods.list_all(self._db)
-        behind = self._behind(records)
+        out_of_sync = self._out_of_sync(records)
         ids_up = db_replicas.id_map(self._db)
         usages = self._read_usages()
         moved = moved_resources.list_all(self._db)
@@ -156,7 +156,7 @@ class Registry:
                 record,
                 {name: PodEndpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
                 ids_up.get(record.pod_id, {}),
-                behind.get(record.pod_id, 0),
+                out_of_sync.get(record.pod_id, 0),
                 usages.get(record.pod_id, {}),
             )
             for record in records
@@ -172,11 +172,11 @@ class Registry:
         self._read_at = time.monotonic()
         return self._snapshot
 
-    def _behind(self, pods: Sequence[Pod]) -> Mapping[str, int]:
+    def _out_of_sync(self, pods: Sequence[Pod]) -> Mapping[str, int]:
         """Number of objects out of sync in each pod; counted again only when something may have changed."""
         signature = (*(pod.pod_id for pod in pods), *db_replicas.signature(self._db))
         if self._counted is None or self._counted[0] != signature:
-            self._counted = signature, db_replicas.count_behind(self._db)
+            self._counted = signature, db_replicas.count_out_of_sync(self._db)
         return self._counted[1]
 
     def _read_usages(self) -> Mapping[str, Mapping[str, Usage]]:

@@ -61,7 +61,7 @@ class ObjectSync:
             latest = replicas.get_object(self._store.db, kind, key)
             if not outcome.is_done or latest is None or latest.generation == obj.generation:
                 return outcome
-        return Outcome('behind', outcome.generation, error='it changed during each try')
+        return Outcome('out_of_sync', outcome.generation, error='it changed during each try')
 
     def sync_everywhere(
         self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None
@@ -99,7 +99,7 @@ class ObjectSync:
         except PodRefused as error:
             return Outcome('failed', generation, error=error.text)
         except exception.Trio2oException as error:
-            return Outcome('behind', generation, error=error.message)
+            return Outcome('out_of_sync', generation, error=error.message)
 
     def _reach_desired_state(self, pod_objects: PodObjects, obj: ReplicatedObject, replica: Replica | None) -> Outcome:
         """Create, change or delete an object in a pod, unless the pod has a different one in its place."""
@@ -126,7 +126,7 @@ class ObjectSync:
             bottom_id = pod_objects.create(obj.wanted)
             found = pod_objects.read(obj.key, bottom_id)
             if found is None:
-                return Outcome('behind', 0, error='it was deleted right after it was created')
+                return Outcome('out_of_sync', 0, error='it was deleted right after it was created')
         for step in reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen):
             pod_objects.apply(found, step)
         return Outcome('in_sync', obj.generation, found.bottom_id)

@@ -56,13 +56,13 @@ class JoinResult:
 class RepairResult:
     """Numbers of objects after a join or a repair.
 
-    :ivar repaired: in sync now; ``behind``: cannot be brought to the pod now
+    :ivar repaired: in sync now; ``out_of_sync``: cannot be brought to the pod now
     :ivar failed: refused by the pod, or in conflict
     :ivar imported: recorded from the pod
     """
 
     repaired: int = 0
-    behind: int = 0
+    out_of_sync: int = 0
     failed: int = 0
     imported: int = 0
 
@@ -171,9 +171,9 @@ class PodSync:
             if each is not None and each.verdict == CONFLICT:
                 outcome = Outcome('failed', 0, error=each.text)
             elif each is not None and adapter.has_own_ids:
-                outcome = Outcome('behind', obj.generation, each.found.bottom_id)
+                outcome = Outcome('out_of_sync', obj.generation, each.found.bottom_id)
             else:
-                outcome = Outcome('behind', 0)
+                outcome = Outcome('out_of_sync', 0)
             self._store.set_outcome(obj, pod, outcome)
 
     # -- repair --
@@ -185,7 +185,7 @@ class PodSync:
         :raises PodError: the pod's objects cannot be listed
         """
         result = self._repair_out_of_sync(pod, check)
-        if result.behind:
+        if result.out_of_sync:
             return result
         drift = self.find_drift(pod)
         if drift:
@@ -232,17 +232,17 @@ class PodSync:
         )
 
     def _repair_out_of_sync(self, pod: PodView, check: Check) -> RepairResult:
-        repaired = behind = failed = 0
+        repaired = out_of_sync = failed = 0
         unreachable: set[str] = set()
         ranks = {kind: rank for rank, kind in enumerate(self._access.adapters)}
-        missing = replicas.behind(self._db, pod.id)
+        missing = replicas.out_of_sync(self._db, pod.id)
         for obj, replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
             adapter = self._access.adapters.get(obj.kind)
             if adapter is None:
                 continue
             check()
             if adapter.service in unreachable or self._store.is_write_in_progress(obj, replica):
-                behind += 1
+                out_of_sync += 1
                 continue
             outcome = self._objects.sync(obj.kind, obj.key, pod)
             if outcome.is_done:
@@ -250,9 +250,9 @@ class PodSync:
             elif outcome.state == 'failed':
                 failed += 1
             else:
-                behind += 1
+                out_of_sync += 1
                 unreachable.add(adapter.service)
-        return RepairResult(repaired, behind, failed)
+        return RepairResult(repaired, out_of_sync, failed)
 
     def _being_recorded(self) -> set[tuple[str, str]]:
         """Return the objects whose last write could not be read back yet, so that their record is old."""

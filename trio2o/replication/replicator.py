@@ -70,10 +70,10 @@ class Replicator:
 
         :returns: the pod, with the ids of the new objects
         """
-        if not pod.behind or not refs:
+        if not pod.out_of_sync or not refs:
             return pod
         referred = set(refs)
-        for obj, _replica in replicas.behind(self._db, pod.id):
+        for obj, _replica in replicas.out_of_sync(self._db, pod.id):
             names = (obj.key, obj.top_id, obj.wanted['name'])
             if not obj.is_deleted and any((obj.kind, name) in referred for name in names):
                 self.objects.sync(obj.kind, obj.key, pod, self.timing.replicate_timeout)
@@ -86,11 +86,11 @@ class Replicator:
         :param user_id: owner of the key pairs
         :returns: id of the pod -> reason
         """
-        pods = [pod for pod in self._registry.snapshot().pods if pod.behind] if refs else []
+        pods = [pod for pod in self._registry.snapshot().pods if pod.out_of_sync] if refs else []
         referred = {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
         reasons = {}
         for pod in pods:
-            for obj, replica in replicas.behind(self._db, pod.id):
+            for obj, replica in replicas.out_of_sync(self._db, pod.id):
                 if obj.is_deleted or replica is None or replica.state != 'failed':
                     continue
                 names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])

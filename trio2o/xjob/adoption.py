@@ -165,7 +165,7 @@ class Adoption:
             joined = self._runtime.replicator.pods.join(self._pod, self._task.check)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
-        if joined.behind:
+        if joined.out_of_sync:
             payload = {'pod_id': self._pod.id}
             self._runtime.jobs.submit(
                 job_types.REPAIR_REPLICAS, self._pod.id, payload, request_id=self._task.job.request_id

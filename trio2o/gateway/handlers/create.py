@@ -410,7 +410,7 @@ class Create:
 
     def _with_replicated_refs(self, creation: Creation, pod: PodView) -> PodView:
         """See that a pod which missed changes has the replicated objects that the body names."""
-        if not pod.behind:
+        if not pod.out_of_sync:
             return pod
         return creation.call.runtime.replicator.ensure(pod, list(self.replicated_refs(creation)))
 

@@ -169,5 +169,5 @@ def pods_by_preference(call: Call) -> list[PodView]:
     breakers = runtime.client.breakers
     return sorted(
         runtime.registry.snapshot().asked(service),
-        key=lambda pod: (breakers.is_open((pod.id, service)), pod.behind, pod.record.number),
+        key=lambda pod: (breakers.is_open((pod.id, service)), pod.out_of_sync, pod.record.number),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands share: examples in their help, options of lists, rows made from documents."""
+"""Base of the commands: examples in their help, options of lists, rows made from resources."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from osc_lib import exceptions
 from osc_lib.cli import format_columns
 from osc_lib.command import command
 
+from trio2o.osc.errors import EXPLAINED, command_error
+
 if TYPE_CHECKING:
-    from trio2o.osc.client import Client
+    from trio2o.sdk.proxy import Proxy
+    from trio2o.sdk.resources import Pod
 
 Json = dict[str, Any]
 
@@ -28,12 +31,38 @@ class Column(NamedTuple):
 class Trio2oCommand(command.Command):
     """A command with examples at the end of its help."""
 
-    #: (what it is for, the command line)
+    #: (purpose, command line)
     examples: tuple[tuple[str, str], ...] = ()
 
     @property
-    def client(self) -> Client:
+    def client(self) -> Proxy:
         return self.app.client_manager.trio2o  # type: ignore[attr-defined]
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        try:
+            return super().run(parsed_args)
+        except EXPLAINED as error:
+            raise command_error(error) from error
+
+    def find_pod(self, name_or_id: str) -> Pod:
+        """Find a pod by name, or else by id.
+
+        :raises CommandError: there is none
+        """
+        pod = self.client.find_pod(name_or_id)
+        if pod is None:
+            raise exceptions.CommandError(
+                f"No pod has the name or ID '{name_or_id}'. 'openstack trio2o pod list' shows the pods."
+            )
+        return pod
+
+    def pod_id(self, name_or_id: str | None) -> str | None:
+        """Find the id of a pod; None if none is named."""
+        return self.find_pod(name_or_id).id if name_or_id else None
+
+    def pod_names(self) -> dict[str, str]:
+        """Map pod ids to names."""
+        return {pod.id: pod.name for pod in self.client.pods()}
 
     def get_epilog(self) -> str:
         shown = '\n\n'.join(f'    # {purpose}\n    {line}' for purpose, line in self.examples)
@@ -46,7 +75,7 @@ class Trio2oCommand(command.Command):
         return parser
 
     def say(self, text: str) -> None:
-        """Tell the operator something that is no part of the output."""
+        """Write to the operator, beside the output."""
         self.app.stderr.write(f'{text}\n')
         self.app.stderr.flush()
 
@@ -62,7 +91,7 @@ class ShowOne(Trio2oCommand, command.ShowOne):
 def add_paging(parser: argparse.ArgumentParser, sortable: str) -> None:
     """Options of every list.
 
-    :param sortable: an example of what it may be sorted by
+    :param sortable: an example value of ``--sort``
     """
     parser.add_argument(
         '--sort',
@@ -78,16 +107,19 @@ def paging(parsed_args: argparse.Namespace) -> Json:
 
 
 def a_number(text: str) -> int:
-    """:raises ArgumentTypeError: it is none"""
+    """Parse a number.
+
+    :raises ArgumentTypeError: the text is not a whole number
+    """
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number, 0 or more")
     return int(text)
 
 
 def a_pair(text: str) -> tuple[str, str]:
-    """``key=value``.
+    """Split ``key=value``.
 
-    :raises ArgumentTypeError: it is none
+    :raises ArgumentTypeError: the text does not have that form
     """
     key, equals, value = text.partition('=')
     if not key or not equals:
@@ -96,19 +128,19 @@ def a_pair(text: str) -> tuple[str, str]:
 
 
 def rows(columns: Sequence[Column], items: Iterable[Json]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-    """Titles and rows, as cliff wants them."""
+    """Make titles and rows for cliff."""
     titles = tuple(column.title for column in columns)
     return titles, [tuple(cell(item.get(column.field)) for column in columns) for item in items]
 
 
 def fields(item: Json, *hidden: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Names and values of one thing, by name."""
+    """Names and values of a resource, sorted by name."""
     names = tuple(sorted(name for name in item if name not in hidden))
     return names, tuple(cell(item[name]) for name in names)
 
 
 def cell(value: Any) -> Any:
-    """Objects and lists are readable in a table, and stay what they are in JSON and YAML."""
+    """Format objects and lists for a table; in JSON and YAML they stay objects and lists."""
     if isinstance(value, dict):
         return format_columns.DictColumn(value)
     if isinstance(value, list):
@@ -119,7 +151,7 @@ def cell(value: Any) -> Any:
 
 
 class Lines(FormattableColumn[list[Json]]):
-    """A list of objects: a line each."""
+    """A list of objects, shown one a line."""
 
     def human_readable(self) -> str:
         return '\n'.join(
@@ -129,7 +161,7 @@ class Lines(FormattableColumn[list[Json]]):
 
 
 def each(names: Sequence[str], work: Any) -> None:
-    """Do something to each of several things, go on after one that fails, and then say which did.
+    """Call a function with each name, go on after a failure, and report the failures at the end.
 
     :raises CommandError: naming those that failed
     """
@@ -137,6 +169,8 @@ def each(names: Sequence[str], work: Any) -> None:
     for name in names:
         try:
             work(name)
+        except EXPLAINED as error:
+            failed.append(f'{name}: {command_error(error)}')
         except exceptions.CommandError as error:
             failed.append(f'{name}: {error}')
     if failed:

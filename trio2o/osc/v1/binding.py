@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o binding``: which pods projects are bound to."""
+"""``openstack trio2o binding``: bindings of projects to pods."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from trio2o.osc.client import quoted
 from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, add_paging, each, fields, paging, rows
 
 COLUMNS = (
@@ -25,12 +24,12 @@ def add_project(parser: argparse.ArgumentParser, name: str, help: str) -> None:
     """A project by name or ID, and its domain."""
     parser.add_argument(name, metavar='<project>', help=help)
     parser.add_argument(
-        '--project-domain', metavar='<project-domain>', help='Domain of the project, where several have that name'
+        '--project-domain', metavar='<project-domain>', help='Domain of the project, if several projects have the name'
     )
 
 
 def project_id(command: Trio2oCommand, parsed_args: argparse.Namespace) -> str | None:
-    """ID of the project that was named; an ID that Keystone does not know, or tell, is taken as it is."""
+    """Find the ID of the named project; an ID that Keystone does not know, or does not show, is used as it is."""
     if parsed_args.project is None:
         return None
     from openstackclient.identity import common
@@ -40,14 +39,17 @@ def project_id(command: Trio2oCommand, parsed_args: argparse.Namespace) -> str |
 
 
 class CreateBinding(ShowOne):
-    """Bind a project to a pod: what it creates in the pod's zone goes there, while the pod can take it.
+    """Bind a project to a pod: its new resources in the pod's zone are created there, while the pod has room.
 
-    A pod with an affinity is meant for what asks for that; the binding holds for just this.
+    For a pod with an affinity, the binding applies only to flavors and volume types that require the affinity.
     """
 
     examples = (
-        ('all of project demo in az1 goes to Pod1', 'openstack trio2o binding create demo Pod1'),
-        ('and nowhere else, even while Pod1 is full', 'openstack trio2o binding create demo Pod1 --exclusive'),
+        ('create all resources of project demo in az1 in Pod1', 'openstack trio2o binding create demo Pod1'),
+        (
+            'the same, and in no other pod even if Pod1 is full',
+            'openstack trio2o binding create demo Pod1 --exclusive',
+        ),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -55,25 +57,23 @@ class CreateBinding(ShowOne):
         add_project(parser, 'project', 'The project (name or ID)')
         parser.add_argument('pod', metavar='<pod>', help='The pod (name or ID)')
         parser.add_argument(
-            '--exclusive', action='store_true', help='Nowhere else: while the pod cannot take it, creating fails'
+            '--exclusive', action='store_true', help='Use no other pod: if this one has no room, the create fails'
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
-        wanted: dict[str, Any] = {'tenant_id': project_id(self, parsed_args), 'pod_id': pod['pod_id']}
-        if parsed_args.exclusive:
-            wanted['is_exclusive'] = True
-        binding = self.client.post('/bindings', {'pod_binding': wanted})['pod_binding']
-        return fields({**binding, 'pod_name': pod['pod_name']})
+        pod = self.find_pod(parsed_args.pod)
+        attrs = {'is_exclusive': True} if parsed_args.exclusive else {}
+        binding = self.client.create_binding(tenant_id=project_id(self, parsed_args), pod_id=pod.id, **attrs)
+        return fields({**binding.document, 'pod_name': pod.name})
 
 
 class ListBinding(Lister):
-    """List bindings: those the scheduler made and those made by hand."""
+    """List the bindings that the scheduler or an operator made."""
 
     examples = (
-        ('who is bound to Pod1', 'openstack trio2o binding list --pod Pod1'),
-        ('where project demo was over time', 'openstack trio2o binding list --project demo --history'),
+        ('projects bound to Pod1', 'openstack trio2o binding list --pod Pod1'),
+        ('current and ended bindings of project demo', 'openstack trio2o binding list --project demo --history'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -81,31 +81,31 @@ class ListBinding(Lister):
         add_project(parser, '--project', 'Only of this project (name or ID)')
         parser.add_argument('--pod', metavar='<pod>', help='Only to this pod (name or ID)')
         parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Only in this availability zone')
-        parser.add_argument('--history', action='store_true', help='Those that have ended too')
+        parser.add_argument('--history', action='store_true', help='Also list ended bindings')
         by = parser.add_mutually_exclusive_group()
-        by.add_argument('--by-hand', action='store_true', help='Only those made by hand')
+        by.add_argument('--by-hand', action='store_true', help='Only those an operator made')
         by.add_argument('--automatic', action='store_true', help='Only those the scheduler made')
         add_paging(parser, 'started_at:desc')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        names = self.client.pod_names()
+        names = self.pod_names()
         query = {
             'tenant_id': project_id(self, parsed_args),
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'pod_id': self.pod_id(parsed_args.pod),
             'az_name': parsed_args.zone,
             'history': 'true' if parsed_args.history else None,
             'is_pinned': {(True, False): 'true', (False, True): 'false'}.get(
                 (parsed_args.by_hand, parsed_args.automatic)
             ),
         }
-        found = self.client.list('/bindings', 'pod_bindings', **query, **paging(parsed_args))
-        items = ({**binding, 'pod_name': names.get(binding['pod_id'], binding['pod_id'])} for binding in found)
+        found = self.client.bindings(**query, **paging(parsed_args))
+        items = ({**binding.document, 'pod_name': names.get(binding.pod_id, binding.pod_id)} for binding in found)
         return rows((*COLUMNS, ENDED) if parsed_args.history else COLUMNS, items)
 
 
 class ShowBinding(ShowOne):
-    """Show a binding, one that has ended too."""
+    """Show a binding, current or ended."""
 
     examples = (('a binding', 'openstack trio2o binding show 4f2a6c1e-7d0b-4d0e-9b6a-0f8f5f0c2a11'),)
 
@@ -115,44 +115,43 @@ class ShowBinding(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        binding = self.client.get(f'/bindings/{quoted(parsed_args.binding)}', history='true')['pod_binding']
-        return fields({**binding, 'pod_name': self.client.pod_names().get(binding['pod_id'], '')})
+        binding = self.client.get_binding(parsed_args.binding)
+        return fields({**binding.document, 'pod_name': self.pod_names().get(binding.pod_id, '')})
 
 
 class SetBinding(ShowOne):
-    """Change a binding, or move it: then the old one ends and is kept as history."""
+    """Change a binding, or move it to another pod: then the old binding ends and is kept as history."""
 
     examples = (('to another pod', 'openstack trio2o binding set --pod Pod2 4f2a6c1e-7d0b-4d0e-9b6a-0f8f5f0c2a11'),)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('binding', metavar='<binding>', help='The binding (ID)')
-        parser.add_argument('--pod', metavar='<pod>', help='Bind to this pod from now on (name or ID)')
+        parser.add_argument('--pod', metavar='<pod>', help='Bind to this pod instead (name or ID)')
         by = parser.add_mutually_exclusive_group()
-        by.add_argument('--by-hand', action='store_true', help='Keep it: the scheduler is not to move it')
-        by.add_argument('--automatic', action='store_true', help='Leave it to the scheduler')
+        by.add_argument('--by-hand', action='store_true', help='The scheduler must not move it')
+        by.add_argument('--automatic', action='store_true', help='The scheduler may move it')
         only = parser.add_mutually_exclusive_group()
-        only.add_argument('--exclusive', action='store_true', help='Nowhere else')
-        only.add_argument('--not-exclusive', action='store_true', help='Elsewhere too while the pod cannot take it')
+        only.add_argument('--exclusive', action='store_true', help='Use no other pod')
+        only.add_argument('--not-exclusive', action='store_true', help='Use another pod if this one has no room')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         changes: dict[str, Any] = {}
         if parsed_args.pod:
-            changes['pod_id'] = self.client.pod(parsed_args.pod)['pod_id']
+            changes['pod_id'] = self.pod_id(parsed_args.pod)
         for name, yes, no in (
             ('is_pinned', parsed_args.by_hand, parsed_args.automatic),
             ('is_exclusive', parsed_args.exclusive, parsed_args.not_exclusive),
         ):
             if yes or no:
                 changes[name] = yes
-        path = f'/bindings/{quoted(parsed_args.binding)}'
-        binding = self.client.patch(path, {'pod_binding': changes})['pod_binding']
-        return fields({**binding, 'pod_name': self.client.pod_names().get(binding['pod_id'], '')})
+        binding = self.client.update_binding(parsed_args.binding, **changes)
+        return fields({**binding.document, 'pod_name': self.pod_names().get(binding.pod_id, '')})
 
 
 class DeleteBinding(Trio2oCommand):
-    """End bindings; they are kept as history, and what was created stays where it is."""
+    """End bindings; they are kept as history, and resources stay in their pods."""
 
     examples = (('a binding', 'openstack trio2o binding delete 4f2a6c1e-7d0b-4d0e-9b6a-0f8f5f0c2a11'),)
 
@@ -162,4 +161,4 @@ class DeleteBinding(Trio2oCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        each(parsed_args.bindings, lambda binding: self.client.delete(f'/bindings/{quoted(binding)}'))
+        each(parsed_args.bindings, lambda binding: self.client.delete_binding(binding, ignore_missing=False))

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o job``: the work that outlives a request."""
+"""``openstack trio2o job``: work that outlives a request."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from trio2o.osc.client import quoted
 from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, add_paging, each, fields, paging, rows
 from trio2o.osc.v1.waiting import add_waiting, wait_for_job
 
@@ -37,9 +36,12 @@ class ListJob(Lister):
     """List jobs, the newest first."""
 
     examples = (
-        ('what failed', 'openstack trio2o job list --state fail'),
-        ('what was done for Pod1', 'openstack trio2o job list --pod Pod1 --limit 10'),
-        ('what one request led to', 'openstack trio2o job list --request req-0d0a5a4e-5d0d-4b3e-9d57-40a1c1a6b3a2'),
+        ('jobs that failed', 'openstack trio2o job list --state fail'),
+        ('the last ten jobs of Pod1', 'openstack trio2o job list --pod Pod1 --limit 10'),
+        (
+            'jobs that one request created',
+            'openstack trio2o job list --request req-0d0a5a4e-5d0d-4b3e-9d57-40a1c1a6b3a2',
+        ),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -47,28 +49,28 @@ class ListJob(Lister):
         parser.add_argument('--state', choices=STATES, help='Only in this state')
         parser.add_argument('--type', metavar='<type>', help='Only of this type: sync_pod, reconcile_routings ...')
         of = parser.add_mutually_exclusive_group()
-        of.add_argument('--pod', metavar='<pod>', help='Only those on this pod (name or ID)')
-        of.add_argument('--resource', metavar='<key>', help='Only those on what has this key')
-        parser.add_argument('--request', metavar='<request-id>', help='Only those this request led to')
+        of.add_argument('--pod', metavar='<pod>', help='Only jobs of this pod (name or ID)')
+        of.add_argument('--resource', metavar='<key>', help='Only jobs of the resource with this key')
+        parser.add_argument('--request', metavar='<request-id>', help='Only jobs that this request created')
         parser.add_argument('--long', action='store_true', help='More columns')
         add_paging(parser, 'type,created_at:desc')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        names = self.client.pod_names()
+        names = self.pod_names()
         query = {
             'state': parsed_args.state,
             'type': parsed_args.type,
-            'resource_key': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else parsed_args.resource,
+            'resource_key': self.pod_id(parsed_args.pod) or parsed_args.resource,
             'request_id': parsed_args.request,
         }
-        found = self.client.list('/jobs', 'jobs', **query, **paging(parsed_args))
-        items = ({**job, 'resource_name': names.get(job['resource_key'], job['resource_key'])} for job in found)
+        found = self.client.jobs(**query, **paging(parsed_args))
+        items = ({**job.document, 'resource_name': names.get(job.resource, job.resource)} for job in found)
         return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, items)
 
 
 class ShowJob(ShowOne):
-    """Show a job: how far it is, what it met, and every try."""
+    """Show a job: its progress, its error, and every attempt."""
 
     examples = (
         ('a job and its history', 'openstack trio2o job show 2f0c2f26-9d3f-4c6c-9b2c-8e1a54c0d7e1'),
@@ -81,13 +83,18 @@ class ShowJob(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        return fields(self.client.get(f'/jobs/{quoted(parsed_args.job)}')['job'])
+        return fields(self.client.get_job(parsed_args.job).document)
 
 
 class RedoJob(ShowOne):
-    """Run a job that has ended once more; one that waits runs now."""
+    """Run an ended job once more; a job that waits for its next attempt runs now."""
 
-    examples = (('once more, until it ends', 'openstack trio2o job redo --wait 2f0c2f26-9d3f-4c6c-9b2c-8e1a54c0d7e1'),)
+    examples = (
+        (
+            'run a job once more and wait for it',
+            'openstack trio2o job redo --wait 2f0c2f26-9d3f-4c6c-9b2c-8e1a54c0d7e1',
+        ),
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -96,14 +103,14 @@ class RedoJob(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        job = self.client.post(f'/jobs/{quoted(parsed_args.job)}/redo')['job']
+        job = self.client.redo_job(parsed_args.job)
         if parsed_args.wait:
             job = wait_for_job(self.client, job, self.say, parsed_args.timeout)
-        return fields(job)
+        return fields(job.document)
 
 
 class CancelJob(Trio2oCommand):
-    """Cancel jobs; one that runs stops at its next step."""
+    """Cancel jobs; a running job stops at its next step."""
 
     examples = (('a job', 'openstack trio2o job cancel 2f0c2f26-9d3f-4c6c-9b2c-8e1a54c0d7e1'),)
 
@@ -113,4 +120,4 @@ class CancelJob(Trio2oCommand):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        each(parsed_args.jobs, lambda job: self.client.post(f'/jobs/{quoted(job)}/cancel'))
+        each(parsed_args.jobs, self.client.cancel_job)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o pod``: the clouds behind the cloud."""
+"""``openstack trio2o pod``: the bottom clouds."""
 
 from __future__ import annotations
 
 import argparse
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
 
@@ -24,7 +23,10 @@ from trio2o.osc.v1.base import (
     rows,
 )
 from trio2o.osc.v1.binding import project_id
-from trio2o.osc.v1.waiting import PAUSE_SECONDS, add_waiting, wait_for_job
+from trio2o.osc.v1.waiting import add_waiting, wait_for_job, watch
+
+if TYPE_CHECKING:
+    from trio2o.sdk.resources import Pod, RemainingSummary
 
 Json = dict[str, Any]
 
@@ -52,19 +54,20 @@ def add_pod(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
-    """What can be given at the creation and changed later."""
+    """Options of fields that are set at creation and changed later."""
     parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Availability zone tenants see it in')
     parser.add_argument(
         '--pod-zone',
         metavar='<zone>',
-        help="Name of the zone in the pod itself, put in place of the tenants' zone; without it none is sent",
+        help="Name of the zone in the pod itself, which replaces the tenants' zone in requests; "
+        'without it no zone is sent',
     )
-    parser.add_argument('--datacenter', metavar='<name>', help='Where it stands; for operators to know')
+    parser.add_argument('--datacenter', metavar='<name>', help='Its location; for operators only')
     parser.add_argument(
         '--state',
         choices=STATES,
-        help='enabled: as ever. disabled: nothing new. draining: nothing new, what is there is to leave. '
-        'maintenance: not asked at all',
+        help='enabled: in use. disabled: no new resources. draining: no new resources, existing ones should leave. '
+        'maintenance: no requests are sent to it',
     )
     parser.add_argument('--reason', metavar='<text>', help='Why it is in this state')
     parser.add_argument(
@@ -83,8 +86,8 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def wanted_fields(parsed_args: argparse.Namespace) -> Json:
-    """The fields that were given, named as the API names them."""
+def given_fields(parsed_args: argparse.Namespace) -> Json:
+    """Fields for the API from the options that were given."""
     found = {
         'az_name': parsed_args.zone,
         'pod_az_name': parsed_args.pod_zone,
@@ -98,7 +101,7 @@ def wanted_fields(parsed_args: argparse.Namespace) -> Json:
 
 
 def amount(text: str) -> int | float | str:
-    """A number where it is one, else what the API makes of it: ``10%``."""
+    """Parse a number; anything else is left to the API, such as ``10%``."""
     try:
         return int(text)
     except ValueError:
@@ -111,13 +114,14 @@ def amount(text: str) -> int | float | str:
 class CreatePod(ShowOne):
     """Register a pod: a region of Keystone with endpoints of its own.
 
-    A job then brings into it what must be the same everywhere. Without a zone it is the top region itself.
+    A job then creates the replicated objects in it: flavors, keypairs, volume types ... Without a zone it is the
+    top region itself.
     """
 
     examples = (
-        ('a pod in az1, once everything is in it', 'openstack trio2o pod create Pod1 --zone az1 --wait'),
+        ('a pod in az1; wait until its replicas are in sync', 'openstack trio2o pod create Pod1 --zone az1 --wait'),
         (
-            'one for GPU flavors, not in use yet',
+            'a pod for GPU flavors, not in use yet',
             'openstack trio2o pod create Pod3 --zone az1 --affinity gpu=yes --state disabled --reason "burning in"',
         ),
     )
@@ -126,43 +130,42 @@ class CreatePod(ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument('name', metavar='<region>', help="Name of the pod's Keystone region")
         add_fields(parser)
-        add_waiting(parser, 'the pod is in step')
+        add_waiting(parser, 'the replicas in the pod are in sync')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        wanted = {'pod_name': parsed_args.name, **wanted_fields(parsed_args)}
-        pod = self.client.post('/pods', {'pod': wanted})['pod']
-        if parsed_args.wait and pod['az_name']:
+        pod = self.client.create_pod(pod_name=parsed_args.name, **given_fields(parsed_args))
+        if parsed_args.wait and pod.az_name:
             self.wait(pod, parsed_args.timeout)
-        return fields(self.client.get(f'/pods/{pod["pod_id"]}')['pod'])
+        return fields(self.client.get_pod(pod.id).document)
 
-    def wait(self, pod: Json, seconds: float) -> None:
-        """Until the job that brings it in step has ended well and nothing is behind."""
-        deadline = time.monotonic() + seconds
-        jobs = list(self.client.list('/jobs', 'jobs', limit=1, type='sync_pod', resource_key=pod['pod_id']))
-        if jobs:
-            wait_for_job(self.client, jobs[0], self.say, seconds)
-        told = None
-        while True:
-            (summary,) = self.client.get('/replicas', pod_id=pod['pod_id'], limit=1)['pods']
-            behind = summary['behind']
-            if behind != told:
-                self.say(
-                    f'{pod["pod_name"]} is in step' if not behind else f'{pod["pod_name"]} is behind with {behind}'
-                )
-                told = behind
-            if not behind:
-                return
-            failed = len(list(self.client.list('/replicas', 'replicas', pod_id=pod['pod_id'], state='failed')))
-            # What clashes, or was refused, waits for an operator.
-            is_final = failed >= behind
-            if is_final or time.monotonic() > deadline:
-                after = 'with nothing more to come' if is_final else f'after {seconds:g} seconds'
-                raise exceptions.CommandError(
-                    f'{pod["pod_name"]} is registered, and behind with {behind} {after}. '
-                    f"'openstack trio2o replica list --pod {pod['pod_name']}' says with what and why."
-                )
-            time.sleep(PAUSE_SECONDS)
+    def wait(self, pod: Pod, seconds: float) -> None:
+        """Wait until the job that synchronizes the pod has succeeded and no replica is out of sync."""
+        for job in self.client.jobs(limit=1, type='sync_pod', resource_key=pod.id):
+            wait_for_job(self.client, job, self.say, seconds)
+        count, is_final = watch(
+            lambda: self.out_of_sync(pod),
+            lambda state: state[1],
+            lambda state: f'{pod.name}: {state[0]} replicas are out of sync' if state[0] else f'{pod.name} is in sync',
+            self.say,
+            seconds,
+        )
+        if count:
+            after = 'and no retry will follow' if is_final else f'after {seconds:g} seconds'
+            raise exceptions.CommandError(
+                f'{pod.name} is registered, but {count} replicas are out of sync {after}. '
+                f"'openstack trio2o replica list --pod {pod.name}' shows which and why."
+            )
+
+    def out_of_sync(self, pod: Pod) -> tuple[int, bool]:
+        """Count the replicas out of sync, and whether that count stays until an operator does something.
+
+        A replica that conflicts with an object of the pod, or that the pod refused, is not retried.
+        """
+        (summary,) = self.client.replica_summary(pod_id=pod.id)
+        count = summary.out_of_sync
+        failed = sum(1 for _replica in self.client.replicas(pod_id=pod.id, state='failed')) if count else 0
+        return count, failed >= count
 
 
 class ListPod(Lister):
@@ -184,8 +187,8 @@ class ListPod(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         query = {'az_name': parsed_args.zone, 'dc_name': parsed_args.datacenter, 'state': parsed_args.state}
-        found = self.client.list('/pods', 'pods', **query, **paging(parsed_args))
-        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, found)
+        found = self.client.pods(**query, **paging(parsed_args))
+        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, (pod.document for pod in found))
 
 
 class ShowPod(ShowOne):
@@ -199,14 +202,14 @@ class ShowPod(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
-        return fields(self.client.get(f'/pods/{pod["pod_id"]}')['pod'])
+        pod = self.find_pod(parsed_args.pod)
+        return fields(self.client.get_pod(pod.id).document)
 
 
 class SetPod(ShowOne):
-    """Change a pod. It is in force in every gateway within seconds.
+    """Change a pod. Every gateway applies the change within seconds.
 
-    Affinity and headroom are added to what is there.
+    Keys of affinity and headroom are added to the existing ones.
     """
 
     examples = (
@@ -222,33 +225,35 @@ class SetPod(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
-        changes = wanted_fields(parsed_args)
+        pod = self.find_pod(parsed_args.pod)
+        changes = given_fields(parsed_args)
         if not changes:
-            raise exceptions.CommandError("Nothing to change: name at least one option, see 'pod set --help'.")
+            raise exceptions.CommandError("Nothing to change: give at least one option, see 'pod set --help'.")
         for name in ('resource_affinity_tag', 'headroom'):
             if name in changes:
-                changes[name] = {**(pod[name] or {}), **changes[name]}
-        return fields(self.client.patch(f'/pods/{pod["pod_id"]}', {'pod': changes})['pod'])
+                changes[name] = {**(pod.document[name] or {}), **changes[name]}
+        return fields(self.client.update_pod(pod.id, **changes).document)
 
 
 class UnsetPod(ShowOne):
-    """Take something off a pod."""
+    """Unset fields of a pod."""
 
-    examples = (('no affinity gpu any more', 'openstack trio2o pod unset Pod3 --affinity gpu'),)
+    examples = (('remove the affinity gpu', 'openstack trio2o pod unset Pod3 --affinity gpu'),)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         add_pod(parser)
-        parser.add_argument('--pod-zone', action='store_true', help='Send no zone into the pod')
-        parser.add_argument('--datacenter', action='store_true', help='Forget where it stands')
-        parser.add_argument('--reason', action='store_true', help='Forget the reason of its state')
-        parser.add_argument('--affinity', metavar='<key>', action='append', help='Drop this key (repeatable)')
-        parser.add_argument('--headroom', metavar='<resource>', action='append', help='Keep none free (repeatable)')
+        parser.add_argument('--pod-zone', action='store_true', help='Send no zone to the pod')
+        parser.add_argument('--datacenter', action='store_true', help='Remove its location')
+        parser.add_argument('--reason', action='store_true', help='Remove the reason of its state')
+        parser.add_argument('--affinity', metavar='<key>', action='append', help='Remove this key (repeatable)')
+        parser.add_argument(
+            '--headroom', metavar='<resource>', action='append', help='Keep none of it free (repeatable)'
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
+        pod = self.find_pod(parsed_args.pod)
         changes: Json = {}
         for name, is_unset in (
             ('pod_az_name', parsed_args.pod_zone),
@@ -264,55 +269,53 @@ class UnsetPod(ShowOne):
             if keys:
                 changes[name] = without(pod, name, option, keys)
         if not changes:
-            raise exceptions.CommandError("Nothing to take off: name at least one option, see 'pod unset --help'.")
-        return fields(self.client.patch(f'/pods/{pod["pod_id"]}', {'pod': changes})['pod'])
+            raise exceptions.CommandError("Nothing to unset: give at least one option, see 'pod unset --help'.")
+        return fields(self.client.update_pod(pod.id, **changes).document)
 
 
-def without(pod: Json, name: str, option: str, keys: list[str]) -> Json | None:
-    """What is left of a mapping; None when nothing is.
+def without(pod: Pod, name: str, option: str, keys: list[str]) -> Json | None:
+    """Return a mapping of the pod without some keys; None if no key is left.
 
-    :raises CommandError: a key is not there
+    :raises CommandError: the mapping does not have a key
     """
-    have = pod[name] or {}
+    have = pod.document[name] or {}
     missing = [key for key in keys if key not in have]
     if missing:
-        raise exceptions.CommandError(f'{pod["pod_name"]} has no {option} {", ".join(missing)}.')
+        raise exceptions.CommandError(f'{pod.name} has no {option} {", ".join(missing)}.')
     return {key: value for key, value in have.items() if key not in keys} or None
 
 
 class DeletePod(Trio2oCommand):
-    """Forget pods. Nothing in them is touched; tenants no longer see what is there."""
+    """Delete pods from Trio2o. Nothing in them is changed; tenants no longer see their resources."""
 
     examples = (
         ('an empty pod', 'openstack trio2o pod delete Pod3'),
-        ('one that holds resources', 'openstack trio2o pod delete Pod3 --force'),
+        ('a pod that holds resources', 'openstack trio2o pod delete Pod3 --force'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument('pods', metavar='<pod>', nargs='+', help='Pods to forget (name or ID)')
+        parser.add_argument('pods', metavar='<pod>', nargs='+', help='Pods to delete (name or ID)')
         parser.add_argument('--force', action='store_true', help='Even while they hold resources of tenants')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        force = 'true' if parsed_args.force else None
-
         def delete(name: str) -> None:
-            self.client.delete(f'/pods/{self.client.pod(name)["pod_id"]}', force=force)
+            self.client.delete_pod(self.find_pod(name).id, ignore_missing=False, force=parsed_args.force)
 
         each(parsed_args.pods, delete)
 
 
 class AdoptPod(ShowOne):
-    """Take in what a pod holds already, so that tenants see it through the top region. A job does it.
+    """Adopt the existing resources of a pod, so that tenants see them through the top region. A job does it.
 
-    Nothing in the pod is changed. With --dry-run nothing is taken in either: the report tells what would be,
-    and what stands in the way. To give it back, delete the pod from Trio2o.
+    Nothing in the pod is changed. With --dry-run nothing is adopted either: the report shows what would be adopted,
+    and which conflicts prevent it. To undo an adoption, delete the pod from Trio2o.
     """
 
     examples = (
-        ('what would be taken in, and what clashes', 'openstack trio2o pod adopt Pod3 --dry-run'),
-        ('take it in, and watch', 'openstack trio2o pod adopt Pod3 --wait'),
+        ('report what would be adopted, and the conflicts', 'openstack trio2o pod adopt Pod3 --dry-run'),
+        ('adopt, and show the progress', 'openstack trio2o pod adopt Pod3 --wait'),
         ('only the conflicts, as JSON', 'openstack trio2o pod adopt Pod3 --dry-run -f json -c conflicts'),
     )
 
@@ -324,25 +327,25 @@ class AdoptPod(ShowOne):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
-        job = self.client.post(f'/pods/{pod["pod_id"]}/adopt', {'dry_run': parsed_args.dry_run})['job']
+        pod = self.find_pod(parsed_args.pod)
+        job = self.client.adopt_pod(pod.id, dry_run=parsed_args.dry_run)
         if not (parsed_args.wait or parsed_args.dry_run):
-            self.say(f"To follow it: 'openstack trio2o job show {job['id']}'.")
-            return fields(job)
+            self.say(f"To see its progress: 'openstack trio2o job show {job.id}'.")
+            return fields(job.document)
         job = wait_for_job(self.client, job, self.say, parsed_args.timeout)
-        return report.shown({'pod_name': pod['pod_name'], 'job_id': job['id'], **(job['result'] or {})})
+        return report.shown({'pod_name': pod.name, 'job_id': job.id, **(job.result or {})})
 
 
 class DrainPod(Lister):
-    """Let nothing new into a pod, and list what it still holds and which pods could take it.
+    """Create no new resources in a pod, and list the remaining ones and which pods could take them.
 
-    Trio2o moves nothing by itself. Asked again, it lists what is left; a pod that is empty can be deleted.
+    Trio2o moves nothing by itself. Run again, the command lists what is left; an empty pod can be deleted.
     """
 
     examples = (
         ('begin', 'openstack trio2o pod drain Pod2 --reason "lease ends in May"'),
-        ('only look at what is left, change nothing', 'openstack trio2o pod drain Pod2 --list'),
-        ('until it is empty', 'openstack trio2o pod drain Pod2 --wait --timeout 86400'),
+        ('only list what is left, change nothing', 'openstack trio2o pod drain Pod2 --list'),
+        ('wait until it is empty', 'openstack trio2o pod drain Pod2 --wait --timeout 86400'),
     )
     columns = (
         Column('Type', 'resource_type'),
@@ -358,58 +361,57 @@ class DrainPod(Lister):
         parser.add_argument('--reason', metavar='<text>', help='Why')
         parser.add_argument('--list', action='store_true', help='Only list; the state of the pod stays')
         parser.add_argument('--type', metavar='<type>', help='List only this type: server, volume ...')
-        parser.add_argument('--project-id', metavar='<id>', help='List only what this project has')
+        parser.add_argument('--project-id', metavar='<id>', help='List only resources of this project')
         parser.add_argument('--limit', metavar='<number>', type=a_number, help='List at most this many')
         parser.add_argument('--marker', metavar='<id>', help='Begin after the one with this number')
         add_waiting(parser, 'the pod is empty')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.client.pod(parsed_args.pod)
-        path = f'/pods/{pod["pod_id"]}'
+        pod = self.find_pod(parsed_args.pod)
         if not parsed_args.list:
-            body = {} if parsed_args.reason is None else {'reason': parsed_args.reason}
-            pod = self.client.post(f'{path}/drain', body)['pod']
-        told = self.wait(pod, parsed_args.timeout) if parsed_args.wait else ''
+            pod = self.client.drain_pod(pod.id, reason=parsed_args.reason)
+        shown = self.wait(pod, parsed_args.timeout) if parsed_args.wait else ''
         query = {
             'resource_type': parsed_args.type,
             'project_id': parsed_args.project_id,
             'marker': parsed_args.marker,
         }
-        found = self.client.list(f'{path}/remaining', 'remaining', limit=parsed_args.limit, **query)
+        found = self.client.remaining_resources(pod.id, limit=parsed_args.limit, **query)
         items = [
-            {**item, 'could_go_to': [candidate['pod_name'] for candidate in item['candidates']]} for item in found
+            {**item.document, 'could_go_to': [candidate['pod_name'] for candidate in item.candidates]}
+            for item in found
         ]
-        line = remains(pod, self.client.get(f'{path}/remaining', limit=0)['summary'])
-        if line != told:
+        line = remaining_line(pod, self.client.get_remaining_summary(pod.id))
+        if line != shown:
             self.say(line)
         return rows(self.columns, items)
 
-    def wait(self, pod: Json, seconds: float) -> str:
-        """:returns: what was said last"""
-        deadline = time.monotonic() + seconds
-        told = ''
-        while True:
-            summary = self.client.get(f'/pods/{pod["pod_id"]}/remaining', limit=0)['summary']
-            line = remains(pod, summary)
-            if line != told:
-                self.say(line)
-                told = line
-            if not summary['total'] or time.monotonic() > deadline:
-                return told
-            time.sleep(PAUSE_SECONDS)
+    def wait(self, pod: Pod, seconds: float) -> str:
+        """Wait until the pod is empty.
+
+        :returns: the line that was shown last
+        """
+        summary = watch(
+            lambda: self.client.get_remaining_summary(pod.id),
+            lambda summary: not summary.total,
+            lambda summary: remaining_line(pod, summary),
+            self.say,
+            seconds,
+        )
+        return remaining_line(pod, summary)
 
 
-def remains(pod: Json, summary: Json) -> str:
-    """What is left in a pod, in a line."""
-    if not summary['total']:
-        return f'{pod["pod_name"]} ({pod["state"]}) is empty.'
-    kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(summary['resources'].items()))
-    return f'{pod["pod_name"]} ({pod["state"]}) holds {kinds}, of {len(summary["projects"])} projects.'
+def remaining_line(pod: Pod, summary: RemainingSummary) -> str:
+    """Describe in one line what is left in a pod."""
+    if not summary.total:
+        return f'{pod.name} ({pod.state}) is empty.'
+    kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(summary.resources.items()))
+    return f'{pod.name} ({pod.state}) holds {kinds}, of {len(summary.projects)} projects.'
 
 
 class SelectPod(Lister):
-    """Show where a new server or volume would go, best first, and why not elsewhere. Nothing is created."""
+    """Show the pods for a new server or volume, best first, and why the others are left out. Nothing is created."""
 
     examples = (
         (
@@ -429,10 +431,12 @@ class SelectPod(Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument('--project', metavar='<project>', required=True, help='Whose it would be (name or ID)')
+        parser.add_argument(
+            '--project', metavar='<project>', required=True, help='Project of the new resource (name or ID)'
+        )
         parser.add_argument('--project-domain', metavar='<project-domain>', help='Domain of the project')
         parser.add_argument(
-            '--zone', '--availability-zone', metavar='<zone>', help='In this availability zone; without it in any'
+            '--zone', '--availability-zone', metavar='<zone>', help='In this availability zone; by default in any'
         )
         parser.add_argument('--service', choices=('compute', 'volume'), help='A server or a volume')
         parser.add_argument('--flavor', metavar='<flavor>', help='Of this flavor (name or ID)')
@@ -442,7 +446,7 @@ class SelectPod(Lister):
             metavar='<resource>=<amount>',
             type=a_pair,
             action='append',
-            help='Taking so much: VCPU, MEMORY_MB, DISK_GB, gigabytes (repeatable)',
+            help='Requested amount: VCPU, MEMORY_MB, DISK_GB, gigabytes (repeatable)',
         )
         parser.add_argument(
             '--property',
@@ -451,11 +455,11 @@ class SelectPod(Lister):
             action='append',
             help='With this extra spec, as trio2o:gpu=yes (repeatable)',
         )
-        parser.add_argument('--count', metavar='<number>', type=a_number, help='So many at once')
+        parser.add_argument('--count', metavar='<number>', type=a_number, help='Number of resources created at once')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        wanted = {
+        requested = {
             'project_id': project_id(self, parsed_args),
             'az_name': parsed_args.zone,
             'service': parsed_args.service,
@@ -465,12 +469,12 @@ class SelectPod(Lister):
             'extra_specs': dict(parsed_args.property or []) or None,
             'count': parsed_args.count,
         }
-        body = {name: value for name, value in wanted.items() if value is not None}
-        selection = self.client.post('/pods/select', {'selection': body})['selection']
-        taken = [{**pod, 'place': place} for place, pod in enumerate(selection['pods'], 1)]
+        body = {name: value for name, value in requested.items() if value is not None}
+        selection = self.client.select_pods(**body)
+        selected = [{**pod, 'place': place} for place, pod in enumerate(selection.pods, 1)]
         dropped = [
-            {**pod, 'why': ': '.join(filter(None, (pod['filter'], pod['reason'])))} for pod in selection['dropped']
+            {**pod, 'why': ': '.join(filter(None, (pod['filter'], pod['reason'])))} for pod in selection.dropped
         ]
-        if not taken:
+        if not selected:
             self.say('No pod can take it now.')
-        return rows(self.columns, [*taken, *dropped])
+        return rows(self.columns, [*selected, *dropped])

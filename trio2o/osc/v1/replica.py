@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o replica``: what is not in step, where and why."""
+"""``openstack trio2o replica``: replicas that are out of sync, and why."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ MORE = (
     Column('In The Pod', 'bottom_id'),
     Column('Deleted', 'is_deleted'),
     Column('Generation', 'generation'),
-    Column('Wanted Generation', 'wanted_generation'),
+    Column('Desired Generation', 'desired_generation'),
 )
-SUMMARY = (Column('Pod', 'pod_name'), Column('Behind', 'behind'))
+SUMMARY = (Column('Pod', 'pod_name'), Column('Out Of Sync', 'out_of_sync'))
 
 
 class ListReplica(Lister):
-    """List what must be the same in every pod, and in some is not yet: flavors, keypairs, volume types ...
+    """List the replicated objects that are out of sync in a pod: flavors, keypairs, volume types ...
 
-    Nothing listed means that all pods are in step.
+    An empty list means that all pods are in sync.
     """
 
     examples = (
-        ('how many things each pod is behind with', 'openstack trio2o replica list --summary'),
-        ('with what, and why', 'openstack trio2o replica list --pod Pod2'),
+        ('the number of replicas out of sync in each pod', 'openstack trio2o replica list --summary'),
+        ('the replicas out of sync in a pod, and why', 'openstack trio2o replica list --pod Pod2'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('--pod', metavar='<pod>', help='Only in this pod (name or ID)')
         parser.add_argument('--kind', metavar='<kind>', help='Only of this kind: flavor, keypair, volume_type ...')
-        parser.add_argument('--state', choices=('behind', 'failed'), help='Only in this state')
+        parser.add_argument('--state', choices=('out_of_sync', 'failed'), help='Only in this state')
         parser.add_argument('--summary', action='store_true', help='Only how many in each pod')
         parser.add_argument('--long', action='store_true', help='More columns')
         add_paging(parser, 'pod_name,kind')
@@ -51,11 +51,11 @@ class ListReplica(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         query = {
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'pod_id': self.pod_id(parsed_args.pod),
             'kind': parsed_args.kind,
             'state': parsed_args.state,
         }
         if parsed_args.summary:
-            return rows(SUMMARY, self.client.get('/replicas', **query, limit=1)['pods'])
-        found = self.client.list('/replicas', 'replicas', **query, **paging(parsed_args))
-        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, found)
+            return rows(SUMMARY, (summary.document for summary in self.client.replica_summary(**query)))
+        found = self.client.replicas(**query, **paging(parsed_args))
+        return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, (replica.document for replica in found))

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trio2o.osc.client import Client, quoted
 from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, add_paging, each, fields, paging, rows
 from trio2o.osc.v1.binding import add_project, project_id
+
+if TYPE_CHECKING:
+    from trio2o.sdk.resources import Routing
 
 COLUMNS = (
     Column('ID', 'id'),
@@ -27,15 +29,18 @@ MORE = (
 STATES = ('creating', 'active', 'deleting', 'deleted')
 
 
-def shown(client: Client, routing: dict[str, Any]) -> Any:
-    return fields({**routing, 'pod_name': client.pod_names().get(routing['pod_id'], '')})
+def shown(command: Trio2oCommand, routing: Routing) -> Any:
+    return fields({**routing.document, 'pod_name': command.pod_names().get(routing.pod_id, '')})
 
 
 class ListRouting(Lister):
-    """List where resources are."""
+    """List which pods hold resources."""
 
     examples = (
-        ('which pod a server is in', 'openstack trio2o routing list --resource 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22'),
+        (
+            'the pod that holds a server',
+            'openstack trio2o routing list --resource 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22',
+        ),
         (
             'all volumes in Pod2, as JSON',
             'openstack trio2o routing list --pod Pod2 --type volume --state active -f json',
@@ -55,42 +60,41 @@ class ListRouting(Lister):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        names = self.client.pod_names()
+        names = self.pod_names()
         query = {
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'pod_id': self.pod_id(parsed_args.pod),
             'project_id': project_id(self, parsed_args),
             'resource_type': parsed_args.type,
             'top_id': parsed_args.resource,
             'bottom_id': parsed_args.in_pod,
             'state': parsed_args.state,
         }
-        found = self.client.list('/routings', 'routings', **query, **paging(parsed_args))
-        items = ({**routing, 'pod_name': names.get(routing['pod_id'], routing['pod_id'])} for routing in found)
+        found = self.client.routings(**query, **paging(parsed_args))
+        items = ({**routing.document, 'pod_name': names.get(routing.pod_id, routing.pod_id)} for routing in found)
         return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, items)
 
 
 class ShowRouting(ShowOne):
-    """Show where a resource is."""
+    """Show which pod holds a resource."""
 
-    examples = (('where a server is', 'openstack trio2o routing show 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22'),)
+    examples = (('the pod that holds a server', 'openstack trio2o routing show 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22'),)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('routing', metavar='<routing>', help="The routing's number, or the resource's ID")
-        parser.add_argument('--type', metavar='<type>', help='Type of the resource, where two share the ID')
+        parser.add_argument('--type', metavar='<type>', help='Type of the resource, if several types have the ID')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        path = f'/routings/{quoted(parsed_args.routing)}'
-        return shown(self.client, self.client.get(path, resource_type=parsed_args.type)['routing'])
+        return shown(self, self.client.get_routing(parsed_args.routing, resource_type=parsed_args.type))
 
 
 class CreateRouting(ShowOne):
-    """Record by hand where a resource is. Trio2o finds out by itself; this is for repairs."""
+    """Record which pod holds a resource. Trio2o normally finds out by itself; this is for repairs."""
 
     examples = (
         (
-            'a server that is in Pod1',
+            'a server in Pod1',
             'openstack trio2o routing create --type server --pod Pod1 --project demo '
             '0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22',
         ),
@@ -103,25 +107,27 @@ class CreateRouting(ShowOne):
         parser.add_argument('--pod', metavar='<pod>', required=True, help='The pod it is in (name or ID)')
         parser.add_argument('--project', metavar='<project>', required=True, help='Its project (name or ID)')
         parser.add_argument('--project-domain', metavar='<project-domain>', help='Domain of the project')
-        parser.add_argument('--in-pod', metavar='<id>', help='Its ID in the pod, where that is another')
+        parser.add_argument('--in-pod', metavar='<id>', help='Its ID in the pod, if it differs')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        wanted = {
+        attrs = {
             'top_id': parsed_args.resource,
             'resource_type': parsed_args.type,
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'],
+            'pod_id': self.pod_id(parsed_args.pod),
             'project_id': project_id(self, parsed_args),
         }
         if parsed_args.in_pod:
-            wanted['bottom_id'] = parsed_args.in_pod
-        return shown(self.client, self.client.post('/routings', {'routing': wanted})['routing'])
+            attrs['bottom_id'] = parsed_args.in_pod
+        return shown(self, self.client.create_routing(**attrs))
 
 
 class SetRouting(ShowOne):
-    """Put right by hand where a resource is. The resource itself does not move."""
+    """Correct which pod holds a resource. The resource itself does not move."""
 
-    examples = (('it is in Pod2', 'openstack trio2o routing set --pod Pod2 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22'),)
+    examples = (
+        ('a server is in Pod2', 'openstack trio2o routing set --pod Pod2 0b9c6f0e-3f0f-4a3e-8a53-5a1d3b4f7c22'),
+    )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -134,27 +140,26 @@ class SetRouting(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         changes = {
-            'pod_id': self.client.pod(parsed_args.pod)['pod_id'] if parsed_args.pod else None,
+            'pod_id': self.pod_id(parsed_args.pod),
             'project_id': project_id(self, parsed_args),
             'bottom_id': parsed_args.in_pod,
             'state': parsed_args.state,
         }
         changes = {name: value for name, value in changes.items() if value is not None}
-        path = f'/routings/{quoted(parsed_args.routing)}'
-        return shown(self.client, self.client.patch(path, {'routing': changes})['routing'])
+        return shown(self, self.client.update_routing(parsed_args.routing, **changes))
 
 
 class DeleteRouting(Trio2oCommand):
-    """Forget where resources are. The resources themselves stay; one that is asked for is found again."""
+    """Delete routings. The resources themselves stay; a resource is looked up in the pods when it is used again."""
 
     examples = (('a routing by number', 'openstack trio2o routing delete 17'),)
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            'routings', metavar='<routing>', nargs='+', help="Routings to forget: numbers, or the resources' IDs"
+            'routings', metavar='<routing>', nargs='+', help="Routings to delete: numbers, or the resources' IDs"
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        each(parsed_args.routings, lambda routing: self.client.delete(f'/routings/{quoted(routing)}'))
+        each(parsed_args.routings, lambda routing: self.client.delete_routing(routing, ignore_missing=False))

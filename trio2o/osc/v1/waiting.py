@@ -1,82 +1,113 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a job, and telling how far it is meanwhile."""
+"""Waiting for a job or a pod, and showing the progress meanwhile."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import tenacity
 from osc_lib import exceptions
 
-from trio2o.osc.client import Client, quoted
 from trio2o.osc.v1.base import a_number
 from trio2o.osc.v1.report import counts
 
+if TYPE_CHECKING:
+    from trio2o.sdk.proxy import Proxy
+    from trio2o.sdk.resources import Job
+
 Json = dict[str, Any]
+T = TypeVar('T')
 
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 3600
-#: Of a job's progress, besides numbers; the rest is for the job itself.
-TOLD = ('step', 'kind')
-ENDED = ('success', 'fail', 'cancelled')
+#: What is shown of a job's progress, besides numbers; the rest is for the job itself.
+SHOWN = ('step', 'kind')
 
 
-def add_waiting(parser: argparse.ArgumentParser, what: str) -> None:
+def add_waiting(parser: argparse.ArgumentParser, condition: str) -> None:
     """``--wait`` and ``--timeout``.
 
-    :param what: for the help: what is waited for
+    :param condition: for the help: when the waiting ends
     """
-    parser.add_argument('--wait', action='store_true', help=f'Wait until {what}, and show how far it is')
+    parser.add_argument('--wait', action='store_true', help=f'Wait until {condition}, and show the progress')
     parser.add_argument(
         '--timeout',
         metavar='<seconds>',
         type=a_number,
         default=TIMEOUT_SECONDS,
-        help=f'Give up waiting after so many seconds; the job goes on (default: {TIMEOUT_SECONDS})',
+        help=f'Stop waiting after so many seconds; the job continues (default: {TIMEOUT_SECONDS})',
     )
 
 
-def wait_for_job(client: Client, job: Json, say: Callable[[str], None], seconds: float) -> Json:
-    """Follow a job to its end.
+def watch(
+    read: Callable[[], T],
+    is_done: Callable[[T], bool],
+    line: Callable[[T], str],
+    say: Callable[[str], None],
+    seconds: float,
+) -> T:
+    """Read a state again and again until it is final or time is up, and show each change.
 
-    :returns: the job as it ended, with its result
+    :param line: describes a state
+    :param say: shows a description
+    :returns: the last state; one that is not final if time is up
+    """
+    shown = ''
+
+    def look() -> T:
+        nonlocal shown
+        state = read()
+        text = line(state)
+        if text != shown:
+            say(text)
+            shown = text
+        return state
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda state: not is_done(state)),
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(PAUSE_SECONDS),
+        retry_error_callback=lambda attempt: attempt.outcome.result() if attempt.outcome else None,
+    )(look)
+
+
+def wait_for_job(client: Proxy, job: Job, say: Callable[[str], None], seconds: float) -> Job:
+    """Wait for the end of a job.
+
+    :returns: the ended job, with its result
     :raises CommandError: it failed, was cancelled or takes too long
     """
-    deadline = time.monotonic() + seconds
-    told = ''
-    while True:
-        job = client.get(f'/jobs/{quoted(job["id"])}')['job']
-        line = status_line(job)
-        if line != told:
-            say(line)
-            told = line
-        if job['state'] in ENDED:
-            break
-        if time.monotonic() > deadline:
-            raise exceptions.CommandError(
-                f'Job {job["id"]} is still {job["state"]} after {seconds:g} seconds and goes on. '
-                f"Look at it with 'openstack trio2o job show {job['id']}'."
-            )
-        time.sleep(PAUSE_SECONDS)
-    if job['state'] != 'success':
+    job = watch(
+        lambda: client.get_job(job.id),
+        lambda job: job.has_ended,
+        lambda job: status_line(job.document),
+        say,
+        seconds,
+    )
+    if not job.has_ended:
         raise exceptions.CommandError(
-            f'Job {job["id"]} ended as {job["state"]}: {job.get("error") or "no reason given"}. '
-            f"When that is mended: 'openstack trio2o job redo {job['id']}'."
+            f'Job {job.id} is still {job.state} after {seconds:g} seconds and goes on. '
+            f"See 'openstack trio2o job show {job.id}'."
+        )
+    if job.state != 'success':
+        raise exceptions.CommandError(
+            f'Job {job.id} ended as {job.state}: {job.error or "no reason given"}. '
+            f"When the cause is repaired: 'openstack trio2o job redo {job.id}'."
         )
     return job
 
 
 def status_line(job: Json) -> str:
-    """A job in one line: what it is, how far, and why it waits."""
+    """Describe a job in one line: its type, its progress, and why it waits."""
     parts = [f'job {job["id"]} ({job["type"]}): {job["state"]}']
     progress = job.get('progress')
     if isinstance(progress, dict):
-        parts += [f'{name} {value}' for name, value in progress.items() if name in TOLD or isinstance(value, int)]
+        parts += [f'{name} {value}' for name, value in progress.items() if name in SHOWN or isinstance(value, int)]
         parts += counts(progress.get('report'))
     elif progress:
         parts.append(str(progress))
     if job['state'] == 'new' and job.get('error'):
-        parts.append(f'try {job["attempts"]} failed: {job["error"]}')
+        parts.append(f'attempt {job["attempts"]} failed: {job["error"]}')
     return ', '.join(parts)

@@ -92,7 +92,7 @@ class OperatorDayTest(unittest.TestCase):
         :param times: how often this very command was typed by now
         """
         expected = {
-            'pod create Pod2': 'Pod2 is in step',
+            'pod create Pod2': 'Pod2 is in sync',
             'pod list --zone az1': r'(?s)Pod1.*enabled.*Pod2.*enabled',
             'adopt Pod2 --dry-run': r'(?s)servers +\d.*conflicts',
             'tenant server show day-1': r'pod_name +\| Pod2',

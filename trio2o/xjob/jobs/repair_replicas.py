@@ -24,9 +24,9 @@ class RepairReplicas:
             raise TryAgain(str(error)) from error
         task.progress(
             repaired=result.repaired,
-            behind=result.behind,
+            out_of_sync=result.out_of_sync,
             failed=result.failed,
             imported=result.imported,
         )
-        if result.behind:
-            raise TryAgain(f'pod {pod.name} is still out of sync with {result.behind} objects')
+        if result.out_of_sync:
+            raise TryAgain(f'pod {pod.name} is still out of sync with {result.out_of_sync} objects')

@@ -31,9 +31,9 @@ class SyncPod:
         task.progress(
             imported=joined.imported,
             repaired=joined.repaired,
-            behind=joined.behind,
+            out_of_sync=joined.out_of_sync,
             failed=joined.failed,
         )
         runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
-        if joined.behind:
-            raise TryAgain(f'pod {pod.name} is still out of sync with {joined.behind} objects')
+        if joined.out_of_sync:
+            raise TryAgain(f'pod {pod.name} is still out of sync with {joined.out_of_sync} objects')

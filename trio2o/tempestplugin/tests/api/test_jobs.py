@@ -62,14 +62,14 @@ class TestReplicas(base.BaseTrio2oTest):
         flavor = flavors.create_flavor(name=name, ram=64, vcpus=1, disk=0)['flavor']
         self.addCleanup(test_utils.call_and_ignore_notfound_exc, flavors.delete_flavor, flavor['id'])
 
-        def is_behind() -> bool:
+        def is_out_of_sync() -> bool:
             return any(replica['top_id'] == flavor['id'] for replica in self.admin.list_replicas()['replicas'])
 
-        # Before the first try there is nothing to be behind of yet: the pods themselves are asked, if they may be.
+        # Before the first try nothing is out of sync yet, so look into the pods too if that is allowed.
         if CONF.trio2o.pods_reachable:
             for pod in [pod['pod_name'] for pod in self.all_pods()]:
                 self.until(partial(self.has_flavor, pod, flavor['id']), f'flavor {flavor["id"]} is not in {pod}')
-        self.until(lambda: not is_behind(), f'flavor {flavor["id"]} is not in every pod')
+        self.until(lambda: not is_out_of_sync(), f'flavor {flavor["id"]} is not in every pod')
 
     def has_flavor(self, pod_name: str, flavor_id: str) -> bool:
         client = self.direct(flavors_client.FlavorsClient, 'compute', pod_name)

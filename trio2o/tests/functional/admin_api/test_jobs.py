@@ -53,7 +53,7 @@ class TestJobs(AdminApiTestCase):
 
 
 class TestReplicas(AdminApiTestCase):
-    def test_who_is_behind_and_why(self):
+    def test_list_of_replicas_out_of_sync(self):
         flavor = replicas.upsert_object(self.db, 'flavor', 'f1', {'ram': 1}, 'f1')
         pod1, pod2 = self.cloud.pod_ids['Pod1'], self.cloud.pod_ids['Pod2']
         replicas.set_replica(self.db, flavor.id, pod1, bottom_id='f1', generation=1, state='in_sync')
@@ -64,7 +64,7 @@ class TestReplicas(AdminApiTestCase):
             ('Pod2', 'flavor', 'f1', 'failed', 'no room', 1),
             tuple(replica[name] for name in ('pod_name', 'kind', 'key', 'state', 'error', 'attempts')),
         )
-        self.assertEqual([('Pod1', 0), ('Pod2', 1)], [(pod['pod_name'], pod['behind']) for pod in answer['pods']])
+        self.assertEqual([('Pod1', 0), ('Pod2', 1)], [(pod['pod_name'], pod['out_of_sync']) for pod in answer['pods']])
         self.assertEqual([], self.api.get('/replicas', query={'pod_id': pod1})['replicas'])
         self.assertEqual([], self.api.get('/replicas?kind=keypair')['replicas'])
 

@@ -75,9 +75,9 @@ class JobsCase(testtools.TestCase):
         found = replicas.list_replicas(db, object_id=obj.id, pod_id=self.cloud.pod_ids[pod])
         return found[0] if found else None
 
-    def behind(self, pod):
+    def out_of_sync(self, pod):
         """Keys of the objects that are out of sync in a pod."""
-        rows = replicas.behind(self.cloud.runtime.db, self.cloud.pod_ids[pod])
+        rows = replicas.out_of_sync(self.cloud.runtime.db, self.cloud.pod_ids[pod])
         return [obj.key for obj, _replica in rows]
 
     def jobs(self, state='new'):

@@ -178,8 +178,8 @@ class TestAdoption(AdoptionCase):
         self.repair('Pod3')
         self.assertEqual([128, 128, 512], [flavor['ram'] for flavor in self.flavors('f1')])
         self.assertEqual({'tier': '2'}, self.third.cinder.types[their_type['id']]['extra_specs'])
-        behind = {row['key']: row for row in self.cloud.api.get('/replicas')['replicas']}
-        self.assertEqual('failed', behind['f1']['state'])
+        out_of_sync = {row['key']: row for row in self.cloud.api.get('/replicas')['replicas']}
+        self.assertEqual('failed', out_of_sync['f1']['state'])
         # Everything else is there, and the operator may settle it.
         self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
         self.third.nova.flavors.pop('f1')
@@ -187,7 +187,7 @@ class TestAdoption(AdoptionCase):
         self.repair('Pod3')
         self.assertEqual([128, 128, 128], [flavor['ram'] for flavor in self.flavors('f1')])
         self.assertEqual({'tier': '1'}, self.third.cinder.types[their_type['id']]['extra_specs'])
-        self.assertEqual([], self.behind('Pod3'))
+        self.assertEqual([], self.out_of_sync('Pod3'))
 
     def boot(self, flavor, zone, **fields):
         body = {'name': 'x', 'imageRef': self.cloud.lab.image['id'], 'flavorRef': flavor, 'availability_zone': zone}
@@ -201,7 +201,7 @@ class TestAdoption(AdoptionCase):
         self.repair('Pod3')
         # One name, one flavor: that of the pod stays its own.
         self.assertIsNone(replicas.get_object(self.cloud.runtime.db, 'flavor', 'x'))
-        self.assertEqual(([], []), (self.behind('Pod1'), self.behind('Pod2')))
+        self.assertEqual(([], []), (self.out_of_sync('Pod1'), self.out_of_sync('Pod2')))
         for flavor, fields in (('f1', {}), ('f2', {}), ('1', {'key_name': 'k'})):
             self.assertEqual(503, self.boot(flavor, 'az3', **fields).status)
         volume = {'size': 1, 'volume_type': 'gold', 'availability_zone': 'az3'}

@@ -139,7 +139,7 @@ class TestRoutings(RoutingsCase):
             pod_id = self.cloud.pod_ids['Pod1']
             self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
             (job,) = [each for each in self.cloud.run_jobs() if each.state == 'fail']
-            self.assertIn('no list of servers', job.error)
+            self.assertIn('not a list of servers', job.error)
             self.nova('Pod1').faults.clear()
 
     def test_a_pod_that_is_away(self):

@@ -88,4 +88,4 @@ class TestJobs(CommandTestCase):
         jobs.claim_id(self.db, job.id, 'me', 60)
         jobs.retry_later(self.db, job.id, 'me', job.run_after, 'no room')
         line = waiting.status_line(self.api.get(f'/jobs/{job.id}')['job'])
-        self.assertIn('try 1 failed: no room', line)
+        self.assertIn('attempt 1 failed: no room', line)

@@ -65,7 +65,7 @@ class TestPods(CommandTestCase):
         self.assertEqual(({'DISK_GB': 1}, None), (pod['headroom'], pod['resource_affinity_tag']))
         self.assertEqual(('', ''), (pod['dc_name'], pod['pod_az_name']))
         self.refused('Pod2 has no headroom VCPU', 'pod unset Pod2 --headroom VCPU')
-        self.refused('Nothing to take off', 'pod unset Pod2')
+        self.refused('Nothing to unset', 'pod unset Pod2')
 
     def test_delete(self):
         routings.record(
@@ -88,15 +88,15 @@ class TestPods(CommandTestCase):
         (row,) = self.read('replica list')
         self.assertEqual(('Pod2', 'flavor', 'no room'), (row['Pod'], row['Kind'], row['Error']))
         self.assertEqual([], self.read('replica list --pod Pod1'))
-        self.assertEqual([], self.read('replica list --state behind'))
+        self.assertEqual([], self.read('replica list --state out_of_sync'))
         self.assertEqual([], self.read('replica list --kind keypair'))
         self.assertEqual(
-            [{'Pod': 'Pod1', 'Behind': 0}, {'Pod': 'Pod2', 'Behind': 1}], self.read('replica list --summary')
+            [{'Pod': 'Pod1', 'Out Of Sync': 0}, {'Pod': 'Pod2', 'Out Of Sync': 1}], self.read('replica list --summary')
         )
-        self.assertIn('Wanted Generation', self.read('replica list --long')[0])
+        self.assertIn('Desired Generation', self.read('replica list --long')[0])
 
     def test_usages(self):
-        self.refused('Nothing is known yet', 'usage show Pod2')
+        self.refused('has not been read yet', 'usage show Pod2')
         jobs.submit(self.db, 'collect_usage', 'all', {})
         self.cloud.run_jobs()
         rows = self.read('usage list')
@@ -200,11 +200,10 @@ class TestCreate(CommandTestCase):
 
     def test_wait(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.pod.PAUSE_SECONDS', 0.05))
         self.start_worker('sync_pod')
         printed = self.run_command('pod create Pod1 --zone az1 --wait --timeout 60 -f json')
         self.assertIn('(sync_pod): success', printed.err)
-        self.assertIn('Pod1 is in step', printed.err)
+        self.assertIn('Pod1 is in sync', printed.err)
         self.assertEqual('Pod1', json.loads(printed.out)['pod_name'])
 
     def test_wait_for_too_long(self):
@@ -216,7 +215,6 @@ class TestCreate(CommandTestCase):
     def test_wait_for_what_cannot_come(self):
         """Not to the end of the patience: what clashes waits for an operator."""
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.pod.PAUSE_SECONDS', 0.05))
         flavor = {'id': 'f1', 'name': 'small', 'vcpus': 1, 'disk': 1, 'ram': 128}
         for name, ram in (('Pod1', 128), ('Pod2', 512)):
             body = {'flavor': {**flavor, 'ram': ram}}
@@ -225,7 +223,7 @@ class TestCreate(CommandTestCase):
         self.read('pod create Pod1 --zone az1 --wait --timeout 60')
         self.start_worker('sync_pod')
         printed = self.refused(
-            ['is registered', 'with nothing more to come', 'openstack trio2o replica list --pod Pod2'],
+            ['is registered', 'no retry will follow', 'openstack trio2o replica list --pod Pod2'],
             'pod create Pod2 --zone az2 --wait --timeout 600',
         )
-        self.assertIn('Pod2 is behind with 1', printed.err)
+        self.assertIn('Pod2: 1 replicas are out of sync', printed.err)

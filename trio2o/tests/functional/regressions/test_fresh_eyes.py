@@ -50,7 +50,7 @@ class TestFreshEyes(testtools.TestCase):
             self.cloud.pod(name).nova.faults.add(Status(400, path='/os-quota-sets', method='GET'))
         self.assertEqual(202, self.cloud.nova.delete('/os-quota-sets/typo', as_='admin').status)
         for pod_id in self.cloud.pod_ids.values():
-            self.assertEqual([], replicas.behind(self.cloud.runtime.db, pod_id))
+            self.assertEqual([], replicas.out_of_sync(self.cloud.runtime.db, pod_id))
 
     def test_only_what_is_found_again_is_forgotten_with_the_history(self):
         db, pod_id = self.cloud.runtime.db, self.cloud.pod_ids['Pod1']

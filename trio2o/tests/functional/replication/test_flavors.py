@@ -93,14 +93,14 @@ class TestUnreachablePods(JobsCase):
     def test_create_with_second_pod_unreachable_is_repaired_by_job(self):
         self.nova('Pod2').faults.add(Refuse())
         made = self.make_flavor()
-        self.assertEqual([made['id']], self.behind('Pod2'))
-        self.assertEqual('behind', self.replica('flavor', made['id'], 'Pod2').state)
+        self.assertEqual([made['id']], self.out_of_sync('Pod2'))
+        self.assertEqual('out_of_sync', self.replica('flavor', made['id'], 'Pod2').state)
         self.assertIn('not reached', self.replica('flavor', made['id'], 'Pod2').error)
         self.assertEqual(['repair_replicas'], self.jobs())
         self.nova('Pod2').faults.clear()
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
-        self.assertEqual([], self.behind('Pod2'))
+        self.assertEqual([], self.out_of_sync('Pod2'))
 
     def test_repair_of_unreachable_pod_is_retried_and_fails(self):
         self.nova('Pod2').faults.add(Refuse())
@@ -113,7 +113,7 @@ class TestUnreachablePods(JobsCase):
         """The answer comes within the time for replication; the pod gets it from a job."""
         self.nova('Pod2').faults.add(Slow(30.0, method='POST', times=1))
         made = self.make_flavor()
-        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertEqual([made['id']], self.out_of_sync('Pod2'))
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
 
@@ -126,9 +126,9 @@ class TestUnreachablePods(JobsCase):
         started = time.monotonic()
         made = self.make_flavor()
         self.assertLess(time.monotonic() - started, 1.2)
-        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertEqual([made['id']], self.out_of_sync('Pod2'))
         self.assertEqual(['repair_replicas'], self.jobs())
-        self.assertNotIn('Pod3', self.behind('Pod3'))
+        self.assertNotIn('Pod3', self.out_of_sync('Pod3'))
         self.nova('Pod2').faults.clear()
         self.assertRan('success', 'repair_replicas')
         self.assertNotIn(None, self.flavors(made['id']))
@@ -137,7 +137,7 @@ class TestUnreachablePods(JobsCase):
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
         self.assertEqual([True, False, False], [flavor is None for flavor in self.flavors(made['id'])])
-        # It is behind now, so the others answer, whatever it says.
+        # It is out of sync now, so the others answer, whatever it says.
         self.nova('Pod1').faults.clear()
         answer = self.cloud.nova.get(f'/flavors/{made["id"]}')
         self.assertEqual(200, answer.status)
@@ -179,7 +179,7 @@ class TestUnreachablePods(JobsCase):
         self.cloud.set_pod('Pod2', state='maintenance', reason='disk')
         made = self.make_flavor()
         self.assertEqual([], self.jobs())
-        self.assertEqual([made['id']], self.behind('Pod2'))
+        self.assertEqual([made['id']], self.out_of_sync('Pod2'))
         self.assertIsNone(self.flavors(made['id'])[1])
         self.cloud.set_pod('Pod2', state='enabled', reason='')
         self.cloud.run_jobs()
@@ -354,7 +354,7 @@ class TestRaces(JobsCase):
         self.run_all()
         for flavor in self.flavors(made['id']):
             self.assertEqual(dict.fromkeys('abcd', '4'), flavor['extra_specs'])
-        self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
+        self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
 
     def run_all(self):
         """Also what is put off because a write was under way just now."""
@@ -414,7 +414,7 @@ class TestJoin(JobsCase):
         self.cloud.run_jobs()
         self.assertIn(made['id'], pod.nova.flavors)
         self.assertNotIn(None, self.flavors('own'))
-        self.assertEqual([], self.behind('Pod3'))
+        self.assertEqual([], self.out_of_sync('Pod3'))
 
     def test_conflict_of_joining_pod_is_reported_and_both_sides_stay(self):
         made = self.make_flavor(id='7', ram=64)
@@ -438,7 +438,7 @@ class TestJoin(JobsCase):
         self.assertEqual(202, self.cloud.nova.delete('/flavors/7', as_='admin').status)
         self.cloud.run_jobs()
         self.assertIn('7', pod.nova.flavors)
-        self.assertEqual([], self.behind('Pod3'))
+        self.assertEqual([], self.out_of_sync('Pod3'))
 
     def test_flavor_of_same_name_in_joining_pod_is_a_conflict(self):
         self.make_flavor(id='7', name='same')
@@ -469,7 +469,7 @@ class TestOldPods(JobsCase):
         self.nova('Pod1').flavors['x']['description'] = 'd'
         self.cloud.runtime.replicator.writes.read_back('flavor', 'x', self.view('Pod1'))
         self.cloud.runtime.replicator.objects.sync_everywhere('flavor', 'x')
-        self.assertEqual([], self.behind('Old'))
+        self.assertEqual([], self.out_of_sync('Old'))
         self.assertFalse(self.cloud.runtime.replicator.pods.find_drift(self.view('Old')))
 
 
@@ -498,4 +498,4 @@ class TestEnsure(JobsCase):
         replicator.ensure(self.view('Pod2'), [('flavor', made['id'])])
         self.assertIsNotNone(self.flavors(made['id'])[1])
         self.assertIsNone(self.flavors(other['id'])[1])
-        self.assertEqual([other['id']], self.behind('Pod2'))
+        self.assertEqual([other['id']], self.out_of_sync('Pod2'))

@@ -139,7 +139,7 @@ class TestJoiningPod(ConversationTest):
             traffic.go_on()
         self.assertEqual('', '\n'.join(traffic.surprises))
         self.cloud.run_jobs()
-        self.assertEqual({0}, set(replicas.count_behind(self.cloud.runtime.db).values()))
+        self.assertEqual({0}, set(replicas.count_out_of_sync(self.cloud.runtime.db).values()))
         there = next(row for row in pod.cinder.types.values() if row['name'] == 'fast')
         gold = next(row for row in pod.cinder.qos_specs.values() if row['name'] == 'gold')
         self.assertEqual(gold['id'], there['qos_specs_id'])

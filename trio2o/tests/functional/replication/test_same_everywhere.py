@@ -23,7 +23,7 @@ class SameTest(ConversationTest):
         return self.call('POST', '/types', {'volume_type': {'name': name}})['volume_type']['id']
 
     def assert_all_in_sync(self):
-        self.assertEqual({0}, set(replicas.count_behind(self.cloud.runtime.db).values()))
+        self.assertEqual({0}, set(replicas.count_out_of_sync(self.cloud.runtime.db).values()))
 
 
 class TestQos(SameTest):
@@ -99,7 +99,7 @@ class TestQos(SameTest):
         self.cloud.pod('Pod2').cinder.faults.clear()
         self.cloud.runtime.client.breakers.succeeded((self.cloud.pod_ids['Pod2'], 'volume'))
         pod = self.cloud.runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod2']]
-        self.assertEqual(0, self.cloud.runtime.replicator.pods.repair(pod).behind)
+        self.assertEqual(0, self.cloud.runtime.replicator.pods.repair(pod).out_of_sync)
         self.assertEqual({'Pod1': True, 'Pod2': True}, self.associated())
 
     def test_list_by_member_is_forbidden(self):

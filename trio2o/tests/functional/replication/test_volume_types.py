@@ -35,7 +35,7 @@ class TestVolumeTypes(JobsCase):
     def test_default_type_of_two_pods_is_listed_once(self):
         listed = self.cloud.cinder.get('/types')
         self.assertEqual(['__DEFAULT__'], [each['name'] for each in listed['volume_types']])
-        self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
+        self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
 
     def test_changes_of_specs_access_and_name_are_replicated(self):
         made = self.make_type(**{'os-volume-type-access:is_public': False})
@@ -77,7 +77,7 @@ class TestVolumeTypes(JobsCase):
         answer = self.as_admin('DELETE', f'/types/{made["id"]}', status=400)
         self.assertIn('in use', answer.fault)
         self.assertNotIn(None, self.types('gold'))
-        self.assertEqual([], self.behind('Pod1') + self.behind('Pod2'))
+        self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
 
     def test_recreate_with_pod_unreachable_replaces_the_old_type(self):
         made = self.make_type()
@@ -107,7 +107,7 @@ class TestVolumeTypes(JobsCase):
         self.assertEqual({'volume_backend_name': 'lvm', 'a': 'b'}, there['extra_specs'])
         self.assertEqual(there['id'], self.replica('volume_type', made['id'], 'Pod3').bottom_id)
         self.assertNotIn(None, self.types('own'))
-        self.assertEqual([], self.behind('Pod3'))
+        self.assertEqual([], self.out_of_sync('Pod3'))
 
     def test_backend_name_of_a_pod_is_kept_until_changed_through_gateway(self):
         made = self.make_type(extra_specs={'volume_backend_name': 'ceph'})
@@ -136,4 +136,4 @@ class TestVolumeTypes(JobsCase):
         self.assertNotIn(None, self.types('shared'))
         listed = self.cloud.cinder.get('/types')
         self.assertEqual(1, [each['name'] for each in listed['volume_types']].count('shared'))
-        self.assertEqual([], self.behind('Pod3') + self.behind('Pod4'))
+        self.assertEqual([], self.out_of_sync('Pod3') + self.out_of_sync('Pod4'))

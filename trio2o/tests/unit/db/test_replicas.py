@@ -53,7 +53,7 @@ class TestReplicas(DatabaseTest):
         wanted = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top')
         first = self.set_replica(wanted, self.pod1, state='failed', generation=0, error='down')
         self.assertEqual((1, 'down', None), (first.attempts, first.error, first.bottom_id))
-        self.assertEqual(2, self.set_replica(wanted, self.pod1, state='behind').attempts)
+        self.assertEqual(2, self.set_replica(wanted, self.pod1, state='out_of_sync').attempts)
         done = self.set_replica(wanted, self.pod1, bottom_id='picked')
         self.assertEqual((0, None, 'picked'), (done.attempts, done.error, done.bottom_id))
         self.assertEqual('picked', self.set_replica(wanted, self.pod1, state='failed').bottom_id)
@@ -84,7 +84,7 @@ class TestReplicas(DatabaseTest):
         self.assertEqual([two], replicas.list_replicas(self.db, state='failed'))
         self.assertEqual([three], replicas.list_replicas(self.db, object_id=keypair.id))
 
-    def test_behind(self):
+    def test_list_out_of_sync(self):
         pods.create(self.db, pod_name='RegionOne')
         made = [replicas.upsert_object(self.db, 'flavor', key, {}) for key in 'abcdef']
         in_sync, older, failed, missing, never, gone = made
@@ -95,15 +95,15 @@ class TestReplicas(DatabaseTest):
         replicas.mark_object_deleted(self.db, 'flavor', 'e')
         self.set_replica(gone, self.pod1)
         gone = replicas.mark_object_deleted(self.db, 'flavor', 'f')
-        found = replicas.behind(self.db, self.pod1)
+        found = replicas.out_of_sync(self.db, self.pod1)
         self.assertEqual([older, failed, missing, gone], [wanted for wanted, _ in found])
         self.assertEqual([1, 1, None, 1], [replica and replica.generation for _, replica in found])
-        self.assertEqual({self.pod1: 4, self.pod2: 4}, replicas.count_behind(self.db))
+        self.assertEqual({self.pod1: 4, self.pod2: 4}, replicas.count_out_of_sync(self.db))
         self.set_replica(gone, self.pod1, state='gone')
-        self.assertEqual(3, len(replicas.behind(self.db, self.pod1)))
+        self.assertEqual(3, len(replicas.out_of_sync(self.db, self.pod1)))
 
-    def test_nobody_is_behind(self):
-        self.assertEqual({self.pod1: 0, self.pod2: 0}, replicas.count_behind(self.db))
+    def test_count_without_objects_is_zero(self):
+        self.assertEqual({self.pod1: 0, self.pod2: 0}, replicas.count_out_of_sync(self.db))
 
     def test_id_map(self):
         gold = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top-gold')

@@ -60,7 +60,7 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
         self.assertEqual(0, found['trio2o_jobs', (('state', 'fail'),)])
         self.assertGreaterEqual(found['trio2o_jobs_waiting_seconds', ()], 0)
         self.assertEqual(0, found['trio2o_quota_claims', (('state', 'open'),)])
-        self.assertEqual(1, found['trio2o_pod_replicas_behind', where])
+        self.assertEqual(1, found['trio2o_pod_replicas_out_of_sync', where])
         self.assertEqual(1, found['trio2o_pod_state', (where[0], ('state', 'enabled'), where[1])])
         self.assertAlmostEqual(
             time.time(),
@@ -76,7 +76,7 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
     def test_names_are_written_as_they_must_be(self):
         db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')
         found = self.scrape(self.collector())
-        self.assertIn(('trio2o_pod_replicas_behind', (('pod', 'a"b\\c\nd'), ('zone', 'ä'))), found)
+        self.assertIn(('trio2o_pod_replicas_out_of_sync', (('pod', 'a"b\\c\nd'), ('zone', 'ä'))), found)
 
     def test_who_is_asked(self):
         collector = self.collector()

@@ -23,13 +23,13 @@ ENDPOINT = PodEndpoint('http://pod1/v2.1', ('http://pod1',), '2.1', '2.96')
 LIMITS = Thresholds(latency=1.0, skew=5.0, usage_age=900.0)
 
 
-def pod(state='enabled', behind=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW):
+def pod(state='enabled', out_of_sync=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW):
     fields = {field.name: None for field in dataclasses.fields(Pod)}
     record = Pod(
         **{**fields, 'pod_id': 'id', 'pod_name': 'Pod1', 'az_name': 'az1', 'state': state, 'created_at': made}
     )
     usages = {str(age): Usage(NOW - timedelta(seconds=age)) for age in ages}
-    return PodView(record, dict.fromkeys(endpoints, ENDPOINT), behind=behind, usages=usages)
+    return PodView(record, dict.fromkeys(endpoints, ENDPOINT), out_of_sync=out_of_sync, usages=usages)
 
 
 def good(**changed):
@@ -67,7 +67,7 @@ class TestJudge(testtools.TestCase):
         self.check(Level.OK, '', None, good(versions=('2.1', '2.96')))
 
     def test_what_is_known(self):
-        self.check(Level.WARNING, '3 replicated objects behind', pod(behind=3))
+        self.check(Level.WARNING, '3 replicated objects are out of sync', pod(out_of_sync=3))
         self.check(Level.WARNING, 'usage was read 1000 seconds ago', pod(ages=(5, 1000)))
         self.check(Level.OK, '', pod(ages=(800,)))
         self.check(Level.WARNING, 'usage was never read', pod(ages=(), made=NOW - timedelta(hours=1)))
