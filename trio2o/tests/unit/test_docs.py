@@ -4,6 +4,7 @@
 import configparser
 import pathlib
 import re
+import subprocess
 
 import testtools
 
@@ -67,6 +68,32 @@ class TestNames(testtools.TestCase):
             for name in re.findall(r'``((?:etc|tools|specs|devstack)/[\w./-]+)``', path.read_text()):
                 if not (CHECKOUT / name).exists():
                     wrong.append(f'{path.name}: {name}')
+        self.assertEqual([], wrong)
+
+
+class TestContributorPages(testtools.TestCase):
+    PAGES = DOCS / 'contributor'
+
+    def test_named_modules_exist(self):
+        packages = '|'.join(path.name for path in (CHECKOUT / 'trio2o').iterdir() if path.is_dir())
+        roots = (CHECKOUT / 'trio2o', CHECKOUT / 'trio2o' / 'tests')
+        wrong = [
+            f'{page.name}: {name}'
+            for page in self.PAGES.glob('*.rst')
+            for name in re.findall(rf'``((?:{packages}|functional|unit|real)/[\w/]+\.py)``', page.read_text())
+            if not any((root / name).exists() for root in roots)
+        ]
+        self.assertEqual([], wrong)
+
+    def test_diffs_of_the_examples_apply(self):
+        wrong = []
+        for path in sorted((self.PAGES / 'examples').glob('*.diff')):
+            # The tree has the change of this one.
+            reverse = ['-R'] if path.name == 'replicated-kind.diff' else []
+            command = ['git', 'apply', '--check', *reverse, str(path)]
+            done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+            if done.returncode:
+                wrong.append(f'{path.name}: {done.stderr}')
         self.assertEqual([], wrong)
 
 
