@@ -226,7 +226,7 @@ PROXIED_SNAPSHOT = Resource(
     missing='Snapshot {id} could not be found.',
 )
 
-#: Those whose end nobody tells; what is there still is found again by asking the pods.
+#: Types whose deletion Trio2o does not notice. If one still exists, a probe of the pods finds it again.
 UNFOLLOWED = frozenset(
     kind.type for kind in (ATTACHMENT, TRANSFER, MESSAGE, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)
 )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the database layer raises of its own.
+"""The errors of the database layer.
 
     DatabaseLayerError
-     +- Duplicate     a unique field is taken; `field` names it
-     +- NotFound      a row that must exist does not; `what` and `key` name it
-     +- Full          there is no number left for another row
+     +- Duplicate     another row has the value of a unique field; `field` names it
+     +- NotFound      a required row does not exist; `what` and `key` name it
+     +- Full          no number is left for another row
      +- Unusable      the schema cannot be read or changed: no server, no such revision
 
-Layers above decide what a client is told.
+Layers above decide what a client gets.
 """
 
 

@@ -132,7 +132,7 @@ def head() -> str:
 
 @contextlib.contextmanager
 def _tables_may_be_rebuilt(connection: sqlalchemy.Connection) -> Iterator[None]:
-    """SQLite alters a table by making it anew, which rows that refer to it would forbid."""
+    """Allow SQLite to alter tables: it copies a table and drops the old one, which foreign keys would forbid."""
     if connection.dialect.name != 'sqlite':
         yield
         return

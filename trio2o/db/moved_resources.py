@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources that are in a pod under another id than tenants know: few, and known to every process."""
+"""Resources whose id in the pod differs from the one that tenants know. Every process has all in memory."""
 
 from datetime import datetime
 

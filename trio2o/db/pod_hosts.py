@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute hosts each pod had when it was last asked: all that can be told of a pod that is away."""
+"""The compute hosts that each pod had when it was last called, for use while the pod is unreachable."""
 
 from collections.abc import Collection
 

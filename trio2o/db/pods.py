@@ -93,7 +93,7 @@ def create(
                 session.execute(sqlalchemy.insert(_TABLE), row)
                 return _existing(session, pod_id)
         except db_exc.DBDuplicateEntry:
-            # Somebody took the name or the number; the next round tells which.
+            # Another process took the name or the number; the next attempt finds out which.
             continue
 
 

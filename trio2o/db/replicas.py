@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must exist in every pod, and how far each pod is."""
+"""Replicated objects with their desired state, and the replica of each pod."""
 
 from collections.abc import Mapping
 from typing import Any

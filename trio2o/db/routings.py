@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pod holds which resource. The request path lives on `get`; all of it goes by an index.
+"""Routings: which pod holds a resource. Requests mostly call `get`; every statement uses an index.
 
-Rows of deleted resources stay until they are purged, so that a lookup need not ask every pod for
-what is known to be gone; `Routing.is_live` tells.
+Rows of deleted resources stay until they are purged, so that a lookup of such a resource need not call every pod;
+`Routing.is_live` is false for them.
 
-What a live routing counts for in a quota (its deltas) is counted as in use: whatever changes the one here changes
-the other in the same transaction.
+The quota usage of a project includes the deltas of its live routings: a function here that changes deltas changes the
+counters in the same transaction.
 """
 
 import dataclasses

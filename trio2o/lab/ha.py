@@ -128,7 +128,7 @@ def is_healthy(url: str) -> bool:
 
 
 class Supervisor:
-    """Keeps processes running until it is told to end."""
+    """Keeps processes running until ``end`` is called."""
 
     def __init__(self, state: pathlib.Path, processes: list[Process]) -> None:
         self._state = state

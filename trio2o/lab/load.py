@@ -112,7 +112,7 @@ class Writer(Client):
 
 @dataclass
 class Load:
-    """Readers and writers at work until they are told to end."""
+    """Readers and writers that work until they are stopped."""
 
     target: Target
     readers: list[Reader] = field(default_factory=list)

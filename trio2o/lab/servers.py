@@ -256,7 +256,7 @@ def postgres() -> Iterator[str]:
             'max_connections=300',
         ]
         url = f'postgresql://trio2o@127.0.0.1:{port}/postgres'
-        # Told by SIGTERM it would wait for its clients.
+        # After a SIGTERM it would wait for its clients.
         with _running(account, command, home, lambda: psycopg2.connect(url).close(), last_words=signal.SIGINT):
             with contextlib.closing(psycopg2.connect(url)) as connection:
                 connection.autocommit = True
@@ -323,7 +323,7 @@ _SERVERS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command with servers; one that is not installed is told and left out."""
+    """Run a command with servers; report and leave out those that are not installed."""
     split = list(argv).index('--')
     with contextlib.ExitStack() as stack:
         env = dict(os.environ)

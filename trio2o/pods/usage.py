@@ -147,16 +147,16 @@ def from_cinder(collected_at: datetime, pools: Iterable[Mapping[str, Any]]) -> U
     return Usage(collected_at, {GIGABYTES: total}, tuple(found))
 
 
-def _pooled(told: Mapping[str, Any]) -> Amount:
-    allocated = _number(told.get('allocated_capacity_gb')) or 0.0
-    total, free = _number(told.get('total_capacity_gb')), _number(told.get('free_capacity_gb'))
+def _pooled(reported: Mapping[str, Any]) -> Amount:
+    allocated = _number(reported.get('allocated_capacity_gb')) or 0.0
+    total, free = _number(reported.get('total_capacity_gb')), _number(reported.get('free_capacity_gb'))
     if total is None or free is None:
         # "infinite" and "unknown": Cinder creates volumes there without further checks.
         return Amount(None, allocated, None, None)
-    reserved = math.floor(total * (_number(told.get('reserved_percentage')) or 0.0) / 100)
-    ratio = _number(told.get('max_over_subscription_ratio'))
-    if told.get('thin_provisioning_support') in (True, 'True', 'true') and ratio is not None and ratio >= 1:
-        provisioned = _number(told.get('provisioned_capacity_gb'))
+    reserved = math.floor(total * (_number(reported.get('reserved_percentage')) or 0.0) / 100)
+    ratio = _number(reported.get('max_over_subscription_ratio'))
+    if reported.get('thin_provisioning_support') in (True, 'True', 'true') and ratio is not None and ratio >= 1:
+        provisioned = _number(reported.get('provisioned_capacity_gb'))
         provisioned = allocated if provisioned is None else provisioned
         left = max(0.0, min(total * ratio - provisioned, (free - reserved) * ratio))
         return Amount((total - reserved) * ratio, provisioned, left, left)

@@ -60,7 +60,7 @@ def page(document: Json) -> Iterator[str]:
 
 def _operation(title: str, row: Json, role: str) -> Iterator[str]:
     yield from (title, '-' * len(title), '')
-    summary, answers = _told(row['summary'])
+    summary, answers = _described(row['summary'])
     if summary:
         yield from (f'{summary[:1].upper()}{summary[1:]}.', '')
     yield f':Rule: ``api:{row["operationId"]}``, by default ``{role}``'
@@ -75,8 +75,8 @@ def _operation(title: str, row: Json, role: str) -> Iterator[str]:
     yield from _table(fields)
 
 
-def _told(summary: str) -> tuple[str, str]:
-    """What a handler's docstring says of it, and of its answers; both stand after its method and path."""
+def _described(summary: str) -> tuple[str, str]:
+    """Return the summary and the answers in a docstring, which follow the method and path."""
     text = re.sub(r'^[A-Z]+( or [A-Z]+)? \S+?[:,]? ', '', summary.rstrip('.'))
     found = re.search(r'\b[2-5]\d\d\b', text)
     if not found:

@@ -108,9 +108,9 @@ def claim_id(
     now: datetime | None = None,
     most_of_pod: int | None = None,
 ) -> Job | None:
-    """Take this job if it is due and nobody has it, and its pod is not kept busy enough.
+    """Claim this job if it is due, no worker has claimed it, and its pod has fewer running jobs than allowed.
 
-    One that lost its worker as often as it may be tried, or that was to be cancelled, ends here.
+    A job that has lost its worker in all its attempts, or that is to be cancelled, ends here.
     """
     now = now or utcnow()
     with db.writer() as session:
@@ -159,7 +159,7 @@ def _held(job_id: str, owner: str) -> tuple[Any, ...]:
 def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
     """Prolong a lease.
 
-    :returns: the job, which tells whether it is to be cancelled; None when the lease is lost
+    :returns: the job, with ``is_cancel_wanted``; None if the lease is lost
     """
     now = now or utcnow()
     with db.writer() as session:

@@ -30,11 +30,11 @@ def submit(
     request_id: str | None = None,
     now: datetime | None = None,
 ) -> Job:
-    """Ask for a job on a resource.
+    """Submit a job on a resource.
 
-    While one waits, that one is the answer, brought forward if it was to run later, and its
-    payload stays: what tells two jobs apart belongs into the resource key. While one runs, it may
-    have passed what the caller changed, so another run with this payload follows it.
+    If a job of this type for the resource waits, return that one. It keeps its payload, so whatever distinguishes two
+    jobs belongs in the resource key; it runs earlier if it was due later than the new one. If such a job runs, it may
+    have missed the caller's change, so it runs once more with this payload.
     """
     now = now or utcnow()
     row = new_row(type, resource_key, payload, run_after or now, max_attempts, request_id, now)
@@ -116,12 +116,12 @@ def submit_again(
     filters = {'type': type, 'resource_key': resource_key, 'request_id': None}
     standing = list_(db, filters=filters, limit=1)
     if standing:
-        return _reopen(db, standing[0], now, is_told=False)
+        return _reopen(db, standing[0], now, is_reported=False)
     return submit(db, type, resource_key, payload, max_attempts=max_attempts, now=now)
 
 
 @retry_on_deadlock
-def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job | None:
+def _reopen(db: Database, job: Job, now: datetime, is_reported: bool = True) -> Job | None:
     """:returns: None when the job, or another of the resource, changed meanwhile."""
     key = f'{job.type}:{job.resource_key}'
     try:
@@ -148,7 +148,7 @@ def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job 
             )
             if not reopened:
                 return None
-            if is_told:
+            if is_reported:
                 remember(session, job, 'new', now)
             return by_id(session, job.id)
     except db_exc.DBDuplicateEntry:
@@ -157,9 +157,9 @@ def _reopen(db: Database, job: Job, now: datetime, is_told: bool = True) -> Job 
 
 @retry_on_deadlock
 def cancel(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
-    """Cancel a job that waits; one that runs is told so at its next heartbeat.
+    """Cancel a waiting job; a running job learns at its next heartbeat that it is to end.
 
-    :returns: the job as it is now: unchanged when it has ended; None when there is none
+    :returns: the job after the change: unchanged if it had ended; None if there is no such job
     """
     now = now or utcnow()
     with db.writer() as session:

@@ -218,7 +218,7 @@ def list_claims_on(db: Database, resource_ids: Collection[str]) -> list[QuotaCla
 
 @retry_on_deadlock
 def take_up(db: Database, claim_id: str, seen: datetime | None, until: datetime) -> bool:
-    """Put off when a claim is due, so that nobody else looks at it meanwhile; false if somebody does already."""
+    """Postpone when a claim is due, so that no other worker settles it meanwhile; false if one does already."""
     with db.writer() as session:
         return (
             changed(

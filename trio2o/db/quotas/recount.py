@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counters made right again from the routings and the open claims of a project."""
+"""Correct the counters of a project from its routings and open claims."""
 
 import collections
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gateway in front of a lab must be told: its configuration, and the pods.
+"""Configure a gateway in front of a lab: write its configuration, and register the pods.
 
-Knows Trio2o from outside only, as an operator does; starting it is somebody else's work.
+This module uses only the commands and APIs of Trio2o, as an operator does. It does not start the gateway.
 """
 
 from __future__ import annotations

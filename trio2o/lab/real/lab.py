@@ -39,7 +39,7 @@ def flavors_step(service: Service) -> str:
     return f'flavors of {service.pod}'
 
 
-def silent(message: str) -> None:
+def no_progress(message: str) -> None:
     """Report progress to nobody."""
 
 
@@ -63,7 +63,7 @@ class RealLab:
         seed_flavors: bool = False,
         endpoints: Gateway | None = None,
         pythons: dict[str, str] | None = None,
-        progress: Callable[[str], None] = silent,
+        progress: Callable[[str], None] = no_progress,
     ) -> None:
         self.state_dir = pathlib.Path(state_dir).resolve()
         self._progress = progress

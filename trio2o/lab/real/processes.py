@@ -156,7 +156,7 @@ def check_ports(topology: Topology) -> None:
         if port_is_taken(port):
             raise ServiceFailed(
                 f'port {port}, which {name} wants, is in use by another program: '
-                f'stop that, or choose other ports with {option} (`--help` tells more)'
+                f'stop that, or choose other ports with {option} (see `--help`)'
             )
 
 

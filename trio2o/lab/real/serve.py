@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serve a WSGI application on the service's port with threads, until told to stop.
+"""Serve a WSGI application on the service's port with threads, until a signal stops it.
 
 Runs inside the services' processes, and so imports nothing before it is called.
 """
@@ -24,7 +24,7 @@ def begin(program: str) -> None:
 
 
 def stop_on_signal(stop: Callable[[], None]) -> None:
-    """Leave at once when told to; what must survive is in the database by then."""
+    """Leave at once on a signal; what must survive is in the database by then."""
 
     def leave(number: int, frame: Any) -> None:
         stop()

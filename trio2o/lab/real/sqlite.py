@@ -5,8 +5,8 @@ SQLite refuses at once, whatever the timeout, when a transaction that has read w
 another one wrote in between. So transactions that are meant to write take SQLite's write lock when
 they begin. Three things make that work:
 
-- oslo.db knows which transactions write (``enginefacade.writer``) and only tells its session.
-  ``_mark`` has it tell the connection as well, by an execution option that ``_begin`` reads.
+- oslo.db knows which transactions write (``enginefacade.writer``) and only marks its session.
+  ``_mark`` marks the connection as well, by an execution option that ``_begin`` reads.
 - Writers of one process queue up in Python, not inside SQLite: a green thread that blocks inside
   SQLite stops the very green thread it waits for.
 - A thread that begins a second transaction while its first is open (another context, another
@@ -79,7 +79,7 @@ def _connect(dbapi_connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Any) -> None:
-    """Begin in place of oslo.db, which leaves a connection alone once told that it has begun."""
+    """Begin in place of oslo.db, which does not begin a transaction on a connection that has begun one."""
     if connection.dialect.name != 'sqlite' or 'in_transaction' in connection.info:
         return
     if not connection.get_execution_options().get(WRITES):
