@@ -23,7 +23,7 @@ from trio2o.lab.real import seed
 from trio2o.tests.fixtures.real import Client, connect, real_lab
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
-STAND_IN = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
+SUBSTITUTE = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
 REGION = 'DevOne'
 PODS = {'DevPod1': 'Pod1', 'DevPod2': 'Pod2'}
 #: What the samples say, and what it is here.
@@ -123,7 +123,7 @@ class Node:
         log = self.log_of('devstack')
         with open(log, 'a') as out:
             done = subprocess.run(
-                [STAND_IN, command, self.local_conf],
+                [SUBSTITUTE, command, self.local_conf],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -343,7 +343,7 @@ class TestDevStack(unittest.TestCase):
         self.assertNotIn('DevPod1', self.regions())
         self.assertNotIn('trio2o', self.users())
 
-        # Behind tls-proxy; what clients are told to ask next is behind it too, or they would not get there.
+        # Behind tls-proxy. The links in answers lead to it too; otherwise clients could not follow them.
         self.first.add('enable_service tls-proxy')
         self.first.run('stack')
         self.check_catalog('https')

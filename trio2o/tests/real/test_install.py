@@ -133,9 +133,9 @@ class InstallTest(unittest.TestCase):
             if self.services and not all(self._is_up()):
                 wait_until(lambda: all(self._is_up()), SECONDS, 'the services do not answer')
             status, printed = self.terminal.type(command)
-            told = f'{command}\n{printed}'
-            self.assertEqual(0, status, told)
-            self.assertIsNone(missing([self._here(line) for line in step.shown], printed), told)
+            reported = f'{command}\n{printed}'
+            self.assertEqual(0, status, reported)
+            self.assertIsNone(missing([self._here(line) for line in step.shown], printed), reported)
         self.assertGreater(typed, 25)
 
     def _is_up(self):

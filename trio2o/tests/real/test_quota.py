@@ -119,7 +119,7 @@ class RealQuotaTest(unittest.TestCase):
         """A command at a pod, past the gateway."""
         Client(self.lab, 'admin', pod).do(*arguments)
 
-    def test_limits_set_in_a_pod_are_lifted(self):
+    def test_limits_set_in_a_pod_become_unlimited(self):
         self.boot('quota-0', 'az1')
         self.there('Pod1', 'quota', 'set', '--force', '--instances', '1', '--cores', '1', 'demo')
         said = self.boot('quota-1', 'az1', 'fails')

@@ -87,8 +87,8 @@ class TutorialTest(unittest.TestCase):
             if 'not-here' in step.marks:
                 continue
             status, printed = self.terminal.type(step.words)
-            told = f'{step.words}\n{printed}'
-            self.assertEqual('fails' in step.marks, status != 0, told)
-            self.assertIsNone(missing(step.shown, printed), told)
+            reported = f'{step.words}\n{printed}'
+            self.assertEqual('fails' in step.marks, status != 0, reported)
+            self.assertIsNone(missing(step.shown, printed), reported)
             typed += 1
         self.assertGreater(typed, 40)

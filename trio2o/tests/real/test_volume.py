@@ -351,12 +351,12 @@ class RealVolumeTest(unittest.TestCase):
     # -- a pod away and back --
 
     def test_a_dead_pod(self):
-        near, far = self.volume('az1'), self.volume('az2')
+        reachable, far = self.volume('az1'), self.volume('az2')
         far_id = self.cloud.openstack('volume', 'show', far)['id']
         kind = temporary_name('away')
         self.stage.lab.stop(['Pod2.cinder'])
         try:
-            self.assertIn(near, self.names(self.cloud, 'volume'))
+            self.assertIn(reachable, self.names(self.cloud, 'volume'))
             self.assertNotIn(far, self.names(self.cloud, 'volume'))
             for words in (('show', far_id), ('delete', far_id), ('set', '--size', '2', far_id)):
                 said = self.cloud.fails('volume', *words)

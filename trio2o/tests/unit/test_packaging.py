@@ -87,7 +87,7 @@ class TestEntryPoints(testtools.TestCase):
 
 
 def add_entry_point_tests():
-    """Give every entry point a test of its own, so that a missing one is told by name."""
+    """Give every entry point a test of its own, so that the failure names a missing one."""
     for group, entries in entry_points().items():
         check = TestEntryPoints.check_commands if group == 'console_scripts' else TestEntryPoints.check_plugin
         for entry in entries:

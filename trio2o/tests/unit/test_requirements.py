@@ -93,14 +93,14 @@ class TestRequirements(testtools.TestCase):
 
     def test_constraints_fit_the_requirements(self):
         """A pin below a lowest version would make tools/demo impossible to install."""
-        pins = required('tools/constraints.txt')
+        constraints = required('tools/constraints.txt')
         wanted = required() | required('test-requirements.txt') | required('doc/requirements.txt')
         for name in ('lab', 'osc', 'postgresql'):
             wanted |= extra(name)
-        self.assertEqual(set(), wanted.keys() - pins.keys())
+        self.assertEqual(set(), wanted.keys() - constraints.keys())
         unfit = {
-            str(requirement): str(pins[name].specifier)
+            str(requirement): str(constraints[name].specifier)
             for name, requirement in wanted.items()
-            if not requirement.specifier.contains(next(iter(pins[name].specifier)).version)
+            if not requirement.specifier.contains(next(iter(constraints[name].specifier)).version)
         }
         self.assertEqual({}, unfit)

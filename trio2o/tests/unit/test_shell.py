@@ -11,7 +11,7 @@ import testtools
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BIN = pathlib.Path(sys.executable).parent
 PLUGIN = [TOP / 'devstack' / name for name in ('plugin.sh', 'settings', 'override-defaults')]
-STAND_IN = sorted((TOP / 'trio2o' / 'tests' / 'devstack').glob('*.sh'))
+SUBSTITUTE = sorted((TOP / 'trio2o' / 'tests' / 'devstack').glob('*.sh'))
 FUNCTION = re.compile(r'^function (\w+)', re.MULTILINE)
 
 
@@ -23,13 +23,13 @@ def output(*command):
 class TestShell(testtools.TestCase):
     def test_bashate(self):
         # E005: settings and override-defaults are read, not run. E006: lines of up to 119 characters, as elsewhere.
-        self.assertEqual((0, ''), output(BIN / 'bashate', '-i', 'E005,E006', *PLUGIN, *STAND_IN))
+        self.assertEqual((0, ''), output(BIN / 'bashate', '-i', 'E005,E006', *PLUGIN, *SUBSTITUTE))
 
     def test_shellcheck(self):
-        self.assertEqual((0, ''), output(BIN / 'shellcheck', '-x', *PLUGIN, *STAND_IN))
+        self.assertEqual((0, ''), output(BIN / 'shellcheck', '-x', *PLUGIN, *SUBSTITUTE))
 
     def test_line_length(self):
-        for path in (*PLUGIN, *STAND_IN):
+        for path in (*PLUGIN, *SUBSTITUTE):
             for number, line in enumerate(path.read_text().splitlines(), 1):
                 self.assertLessEqual(len(line), 119, f'{path}:{number}')
 

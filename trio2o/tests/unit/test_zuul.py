@@ -117,8 +117,8 @@ class TestZuul(testtools.TestCase):
                 for name in part.get('devstack_localrc', {}):
                     if name.startswith(('TRIO2O_', 'POD_')):
                         self.assertIn(f'{name}=${{{name}:-', settings)
-                told = part.get('devstack_services', {})
-                own = {service for service in told if service.startswith('t-') and service != 'tls-proxy'}
+                reported = part.get('devstack_services', {})
+                own = {service for service in reported if service.startswith('t-') and service != 'tls-proxy'}
                 self.assertLessEqual(own, services)
 
     def test_the_second_node_is_a_pod_alone(self):

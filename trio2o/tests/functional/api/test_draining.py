@@ -66,7 +66,7 @@ class TestRemaining(DrainingCase):
         self.assertEqual(5, found['summary']['total'])
 
     def test_nowhere(self):
-        """The pods of other zones do not count; the reason is told."""
+        """Pods of other zones do not count, and the answer names the reason."""
         self.cloud.set_pod('Pod2', state='disabled')
         rows = self.get()['remaining']
         self.assertEqual([], [pod for row in rows for pod in row['candidates']])

@@ -164,7 +164,7 @@ class TestZoneNames(InfraTest):
             ('POST', '/action', {'set_metadata': {'metadata': {'availability_zone': 'az2'}}}),
         ):
             self.assertEqual(409, self.admin(method, f'/os-aggregates/{made["id"]}{path}', body).status)
-        # What may not make any is told so by the pod.
+        # The pod refuses a user who may not create any.
         self.assertEqual(403, self.cloud.nova.post('/os-aggregates', asked).status)
 
     def test_zones_go_by_their_own_names(self):

@@ -52,7 +52,7 @@ class CreateTest(ConversationTest):
         current = bindings.current(self.cloud.runtime.db, self.project)
         return sorted((one.az_name, names[one.pod_id]) for one in current)
 
-    def mend(self):
+    def repair(self):
         """The pods are well again."""
         for name in self.pods:
             for service in self.cloud.pod(name).each():
@@ -61,7 +61,7 @@ class CreateTest(ConversationTest):
 
     def heal(self):
         """Everything as before but for what was made."""
-        self.mend()
+        self.repair()
         for binding in bindings.current(self.cloud.runtime.db, self.project):
             bindings.end(self.cloud.runtime.db, binding.id)
 
@@ -129,7 +129,7 @@ class TestZones(CreateTest):
 class TestNextCandidate(CreateTest):
     FAULTS = (Refuse(), Status(status=500), Status(status=502), Status(status=503), Status(status=504))
 
-    def test_not_reached_or_unwell(self):
+    def test_pod_is_unreachable_or_answers_error_and_next_is_tried(self):
         for fault in self.FAULTS:
             with self.subTest(fault=fault):
                 self.break_pod('Pod1', fault)
@@ -222,11 +222,11 @@ class TestBinding(CreateTest):
         self.break_pod('Pod1', Refuse())
         self.made(self.server('az1'))
         self.assertEqual([('az1', 'Pod2')], self.bound())
-        self.mend()
+        self.repair()
         self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
 
 
-class TestPins(CreateTest):
+class TestAffinity(CreateTest):
     def boot(self, zone=None, **mapping):
         return self.server(zone, imageRef='', block_device_mapping_v2=[
             {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, **mapping}
@@ -306,7 +306,7 @@ class TestPins(CreateTest):
         hint = {'different_host': [server['id'], MISSING]}
         self.break_pod('Pod3', Refuse())
         self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
-        self.mend()
+        self.repair()
         self.cloud.set_pod('Pod3', state='maintenance', reason='test')
         self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
 
@@ -338,7 +338,7 @@ class TestPins(CreateTest):
                 self.nova.delete(f'/servers/{server_id}'),
             ]  # fmt: skip
 
-        def told(answers, *ids):
+        def reported(answers, *ids):
             texts = [answer.text for answer in answers]
             for one in ids:
                 texts = [text.replace(one, 'ID') for text in texts]
@@ -348,7 +348,7 @@ class TestPins(CreateTest):
         for fault in (None, Refuse()):
             if fault is not None:
                 self.break_pod('Pod3', fault)
-            for one, other in zip(told(asked(*theirs), *theirs), told(asked(*nobodys), MISSING), strict=True):
+            for one, other in zip(reported(asked(*theirs), *theirs), reported(asked(*nobodys), MISSING), strict=True):
                 if one[0] >= 300:
                     self.assertEqual(other, one)
                 self.assertEqual(other[0], one[0], one)

@@ -141,7 +141,7 @@ class TestUp(ConversationTest):
     def test_only_what_may_pass(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         self.nova.get(f'/servers/{server["id"]}')
-        told = {
+        reported = {
             'Set-Cookie': 'a=b', 'Server': 'pod2', 'Via': 'pod2', 'X-Powered-By': 'x', 'WWW-Authenticate': 'pod2',
             'Connection': 'close', 'Transfer-Encoding': 'identity', 'Strict-Transport-Security': 'x',
             'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json', 'ETag': 'e', 'Retry-After': '7',
@@ -151,7 +151,7 @@ class TestUp(ConversationTest):
             for name in self.pods:
                 url = f'http://{name.lower()}.nova.test:8774/v2.1/servers/x'
                 body = b'{"conflictingRequest": {"code": 409, "message": "see %s"}}' % url.encode()
-                fault = Status(status=409, body=body, headers=(*told.items(), ('Location', url)))
+                fault = Status(status=409, body=body, headers=(*reported.items(), ('Location', url)))
                 self.break_pod(name, fault, ['nova'])
             answer = self.nova.get(path)
             self.assertEqual(409, answer.status)

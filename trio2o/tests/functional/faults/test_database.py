@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database that was never made, or is gone: tenants are told to come again, operators what to do."""
+"""A database without tables or that does not answer: tenants get a Retry-After, and the log says what to do."""
 
 import fixtures
 import testtools

@@ -22,7 +22,7 @@ from trio2o.tests.functional.conversations.base import ConversationTest
 HTML = b'<html><body>' + b'Bad Gateway ' * 100 + b'</body></html>'
 #: Reached or not, and answered or not: what a socket can do.
 TRANSPORT = (Refuse(), Slow(1000.0), Hang(), Drop(), DropAfter(), DropMidBody(), Truncate())
-UNWELL = tuple(Status(status=status, body=HTML) for status in (500, 502, 503, 504, 599))
+ERROR_ANSWERS = tuple(Status(status=status, body=HTML) for status in (500, 502, 503, 504, 599))
 NONSENSE = tuple(
     Garbage(body=body)
     for body in (
@@ -57,7 +57,7 @@ NONSENSE = tuple(
         b'{"server": {"id": "x", "created": [], "tenant_id": {}}}',
     )  # fmt: skip
 )
-ALL = (*TRANSPORT, *UNWELL, *NONSENSE)
+ALL = (*TRANSPORT, *ERROR_ANSWERS, *NONSENSE)
 
 
 class TestEveryKind(ConversationTest):
@@ -77,7 +77,7 @@ class TestEveryKind(ConversationTest):
         for kind, id_ in (('server', self.server_id), ('volume', self.volume_id)):
             self.cloud.runtime.locator.forget(kind, id_)
 
-    def mend(self):
+    def repair(self):
         for service in self.cloud.pod('Pod2').each():
             service.faults.clear()
         self.cloud.runtime.client.breakers._states.clear()
@@ -96,7 +96,7 @@ class TestEveryKind(ConversationTest):
                 if answer.status in (503, 504) and HTML not in answer.body:
                     self.assert_own_words(answer, answer.status)
                 self.assertTrue(is_sound(fault, answer), (fault, answer.status, answer.body[:300]))
-                self.mend()
+                self.repair()
         self.assertNotIn('Unexpected error', self.log.output)
         self.assertNotIn(self.cloud.token(), self.log.output)
 
@@ -104,7 +104,7 @@ class TestEveryKind(ConversationTest):
         def is_sound(fault, answer):
             if fault in TRANSPORT:
                 return answer.status == 503 and 'Retry-After' in answer.headers
-            if fault in UNWELL:
+            if fault in ERROR_ANSWERS:
                 return answer.status == fault.status and answer.body == HTML
             return answer.status == 200 and answer.body == fault.body
 
@@ -116,7 +116,7 @@ class TestEveryKind(ConversationTest):
         def is_sound(fault, answer):
             if fault in TRANSPORT:
                 return answer.status == (503 if isinstance(fault, Refuse) else 504)
-            return answer.status == (fault.status if fault in UNWELL else 200)
+            return answer.status == (fault.status if fault in ERROR_ANSWERS else 200)
 
         self.each(lambda: self.nova.post(f'/servers/{self.server_id}/action', {'lock': None}), is_sound=is_sound)
 
@@ -186,7 +186,7 @@ class TestEveryKind(ConversationTest):
         self.each(lambda: self.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': 'az2'}}),
                   is_sound=is_sound)  # fmt: skip
 
-    def test_pins(self):
+    def test_affinity_refs(self):
         def attach():
             self.forget()
             return self.nova.post(
@@ -198,7 +198,7 @@ class TestEveryKind(ConversationTest):
     def test_replicated_reads(self):
         for client, path in ((self.nova, '/flavors'), (self.nova, '/os-keypairs'), (self.cinder, '/types')):
             self.each(
-                lambda client=client, path=path: client.get(path), faults=(*TRANSPORT, *UNWELL),
+                lambda client=client, path=path: client.get(path), faults=(*TRANSPORT, *ERROR_ANSWERS),
                 is_sound=lambda fault, answer: answer.status == 200,
             )  # fmt: skip
             for service in self.cloud.pod('Pod1').each():
@@ -215,19 +215,19 @@ class TestEveryKind(ConversationTest):
             body = {'name': f'f{self.number}', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': f'f{self.number}'}
             return self.nova.post('/flavors', {'flavor': body}, as_='admin')
 
-        self.each(flavor, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status == 200)
+        self.each(flavor, (*TRANSPORT, *ERROR_ANSWERS), is_sound=lambda fault, answer: answer.status == 200)
 
         def volume_type():
             self.number += 1
             return self.cinder.post('/types', {'volume_type': {'name': f't{self.number}'}}, as_='admin')
 
-        self.each(volume_type, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status == 200)
+        self.each(volume_type, (*TRANSPORT, *ERROR_ANSWERS), is_sound=lambda fault, answer: answer.status == 200)
 
         def keypair():
             self.number += 1
             return self.nova.post('/os-keypairs', {'keypair': {'name': f'k{self.number}'}})
 
-        self.each(keypair, (*TRANSPORT, *UNWELL), is_sound=lambda fault, answer: answer.status in (200, 201))
+        self.each(keypair, (*TRANSPORT, *ERROR_ANSWERS), is_sound=lambda fault, answer: answer.status in (200, 201))
 
     def test_events(self):
         body = {'events': [{'name': 'network-changed', 'server_uuid': id_} for id_ in (self.well[0], self.server_id)]}

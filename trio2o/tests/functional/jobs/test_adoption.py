@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is full already is taken in, or only looked at; what stands in the way is told, and stays as it is."""
+"""Adopt a pod that is in use, or only report; conflicts are reported, and the objects stay unchanged."""
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
@@ -91,14 +91,14 @@ class TestDryRun(AdoptionCase):
 
     def test_tells_of_conflicts(self):
         self.register_in_conflict()
-        told = self.conflicts(self.adopt(dry_run=True))
+        reported = self.conflicts(self.adopt(dry_run=True))
         self.assertEqual(
-            {('flavor', 'small'), ('flavor', 'same'), ('volume_type', 'gold'), ('keypair', 'k')}, set(told)
+            {('flavor', 'small'), ('flavor', 'same'), ('volume_type', 'gold'), ('keypair', 'k')}, set(reported)
         )
-        self.assertIn('ram is 512 and should be 128', told['flavor', 'small'])
-        self.assertIn('flavor of this name, with the id f2', told['flavor', 'same'])
-        self.assertIn("extra_specs: tier is '2' and should be '1'", told['volume_type', 'gold'])
-        self.assertIn('another public key', told['keypair', 'k'])
+        self.assertIn('ram is 512 and should be 128', reported['flavor', 'small'])
+        self.assertIn('flavor of this name, with the id f2', reported['flavor', 'same'])
+        self.assertIn("extra_specs: tier is '2' and should be '1'", reported['volume_type', 'gold'])
+        self.assertIn('another public key', reported['keypair', 'k'])
 
     def test_tells_of_what_would_change_in_the_pod(self):
         self.make_type(name='gold', description='fast', extra_specs={'tier': '1'})

@@ -95,7 +95,7 @@ class TestEmptyProject(EmptyProjectCase):
         self.cloud.lab.keystone.faults.add(Status(403, path='/projects/'))
         self.order(status=503)
 
-    def test_what_a_pod_refuses_is_told(self):
+    def test_pod_refuses_and_the_result_says_so(self):
         self.cinder('Pod2').faults.add(Status(400, path='/volumes/', method='DELETE'))
         job = self.run_it('fail')
         self.assertIn('Pod2', job['error'])

@@ -232,7 +232,7 @@ class TestFollowing(RoutingsCase):
         self.assertEqual(self.cloud.pod_ids['Pod2'], self.get('server', server['id']).pod_id)
 
     def test_one_that_two_pods_have(self):
-        """Which is right nobody knows: what is recorded stays, and it is told."""
+        """Trio2o cannot know which pod is right: the routing stays, and the log names both."""
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         self.nova('Pod2').servers[server['id']] = server
@@ -260,7 +260,7 @@ class TestEndpoints(JobsCase):
         self.assertEqual('2.90', found['Pod1']['compute'].max_version)
         self.assertEqual('2.104', found['Pod2']['compute'].max_version)
 
-    def test_a_pod_that_is_away_keeps_what_it_told(self):
+    def test_pod_is_unreachable_and_known_endpoints_stay(self):
         before = self.refresh()
         self.nova('Pod1').faults.add(Refuse())
         self.assertEqual(before, self.refresh())

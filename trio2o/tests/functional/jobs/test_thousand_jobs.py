@@ -155,7 +155,7 @@ class TestThousandJobs(testtools.TestCase):
             if turn in (0, 1):
                 self.restart_broker()
         submitting.join()
-        launch.wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.told)
+        launch.wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.reported)
         self.assertGreater(killed_at_work, 0, 'nobody was killed at work, so nothing is shown')
         found = self.execute('SELECT number, step, COUNT(*) FROM effects.effects GROUP BY number, step')
         self.assertEqual(JOBS * STEPS, len(found))
@@ -163,5 +163,5 @@ class TestThousandJobs(testtools.TestCase):
         taken_over = self.execute('SELECT COUNT(*) FROM trio2o.jobs WHERE type = %s AND attempts > 1', 'effect')[0][0]
         self.assertGreaterEqual(taken_over, 1)
 
-    def told(self):
+    def reported(self):
         return f'{db_jobs.count_by_state(self.db)}'

@@ -95,7 +95,7 @@ class TestManage(testtools.TestCase):
         self.assertEqual(1, status)
         self.assertIn('no-such', error)
 
-    def test_a_server_that_is_not_there_is_told_in_a_line(self):
+    def test_server_does_not_answer_and_error_is_one_line(self):
         with open(self.file, 'w') as conf:
             conf.write(
                 '[database]\nmax_retries = 1\nretry_interval = 0\n'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each service tells Prometheus of what it does."""
+"""The metrics of each service."""
 
 import sqlite3
 

@@ -178,7 +178,7 @@ class TestPodsStatus(CommandsTestCase):
         self.assertEqual((2, 'ok', 'critical'), (code, pods['Pod1']['level'], pods['Pod2']['level']))
         self.assertEqual(['open', 'open'], [service['breaker'] for service in pods['Pod2']['services']])
 
-    def test_one_is_silent(self):
+    def test_one_does_not_answer(self):
         self.cloud.pod('Pod2').nova.faults.add(faults.Hang())
         code, pods = self.found('--timeout', '0.5')
         self.assertEqual((2, 'critical'), (code, pods['Pod2']['level']))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request id in the logs of the gateway, in what pods are told, and in the jobs that follow."""
+"""One request id in the logs of the gateway, in the requests to pods, and in the jobs that a request submits."""
 
 import logging
 import threading
@@ -67,8 +67,8 @@ class RequestIdTestCase(testtools.TestCase):
         self.log = self.useFixture(Log(self.cloud.conf))
         self.addCleanup(compat.clear_current_context)
 
-    def told(self, name, service='nova'):
-        """The ids that a pod was told, by path."""
+    def reported(self, name, service='nova'):
+        """The ids that a pod got, by path."""
         return {
             (seen.method, seen.path): seen.headers.get('x-openstack-request-id')
             for seen in getattr(self.cloud.pod(name), service).requests
@@ -76,9 +76,9 @@ class RequestIdTestCase(testtools.TestCase):
 
 
 class TestToPods(RequestIdTestCase):
-    def test_every_pod_is_told_our_id(self):
+    def test_every_pod_gets_our_id(self):
         answer = self.cloud.nova.get('/servers/detail')
-        (ours,) = set(self.told('Pod1').values()) | set(self.told('Pod2').values())
+        (ours,) = set(self.reported('Pod1').values()) | set(self.reported('Pod2').values())
         self.assertRegex(ours, _ID)
         self.assertEqual(ours, answer.headers['x-openstack-request-id'])
 
@@ -86,12 +86,12 @@ class TestToPods(RequestIdTestCase):
         self.cloud.nova.get('/servers/detail', headers={'X-OpenStack-Request-ID': OURS})
         self.cloud.cinder.get('/volumes', headers={'X-OpenStack-Request-ID': OURS})
         for name in ('Pod1', 'Pod2'):
-            self.assertEqual({OURS}, set(self.told(name).values()) | set(self.told(name, 'cinder').values()))
+            self.assertEqual({OURS}, set(self.reported(name).values()) | set(self.reported(name, 'cinder').values()))
 
     def test_but_not_what_is_no_id(self):
         self.cloud.nova.get('/servers', headers={'X-OpenStack-Request-ID': 'req-1\tand more'})
-        (told,) = set(self.told('Pod1').values())
-        self.assertRegex(told, f'^{_ID}$')
+        (reported,) = set(self.reported('Pod1').values())
+        self.assertRegex(reported, f'^{_ID}$')
 
 
 class TestInLogs(RequestIdTestCase):
@@ -143,11 +143,11 @@ class TestInJobs(RequestIdTestCase):
         waiting = [job for job in db_jobs.list_(self.cloud.runtime.db) if job.is_active]
         (ours,) = {job.request_id for job in waiting}
         self.assertRegex(ours, _ID)
-        self.assertEqual(ours, self.told('Pod1')['POST', '/v2.1/flavors'])
+        self.assertEqual(ours, self.reported('Pod1')['POST', '/v2.1/flavors'])
         self.cloud.lab.quiet()
         ran = self.cloud.run_jobs()
         self.assertEqual({'success'}, {job.state for job in ran})
-        self.assertEqual(ours, self.told('Pod2')['POST', '/v2.1/flavors'])
+        self.assertEqual(ours, self.reported('Pod2')['POST', '/v2.1/flavors'])
         for job in ran:
             for line in self.log.about(f'job {job.id}'):
                 self.assertIn(f' {job.request_id} ', line)
@@ -163,7 +163,7 @@ class TestInJobs(RequestIdTestCase):
         mine = {job.type for job in ran if job.resource_key == pod_id and job.request_id == ours}
         # Jobs that a job asks for are for the same request.
         self.assertLessEqual({'sync_pod', 'reconcile_routings'}, mine)
-        self.assertIn(ours, self.told('Pod3').values())
+        self.assertIn(ours, self.reported('Pod3').values())
 
     def test_jobs_that_nobody_asked_for_have_ids_of_their_own(self):
         self.cloud.runtime.jobs.submit(

@@ -167,10 +167,10 @@ class TestPods(CommandTestCase):
             'unknown_projects': {'p': {'servers': 2}},
         }
         names, values = shown(report)
-        told = dict(zip(names, (value.human_readable().splitlines() for value in values), strict=True))
-        self.assertEqual(['         total  new', 'servers  2      1', 'volumes  0      0'], told['resources'])
-        self.assertEqual(['kind    id  name  text', 'flavor  7   big   ram is 1 there'], told['conflicts'])
-        self.assertEqual(['-'], told['ownerless'])
+        reported = dict(zip(names, (value.human_readable().splitlines() for value in values), strict=True))
+        self.assertEqual(['         total  new', 'servers  2      1', 'volumes  0      0'], reported['resources'])
+        self.assertEqual(['kind    id  name  text', 'flavor  7   big   ram is 1 there'], reported['conflicts'])
+        self.assertEqual(['-'], reported['ownerless'])
         self.assertEqual(report['conflicts'], dict(zip(names, values, strict=True))['conflicts'].machine_readable())
 
     def test_empty_project(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What changes the use of the quota after something was made: each operation, and what was told to nobody."""
+"""Quota usage after a resource was created: changes through the gateway, and changes directly in a pod."""
 
 import uuid
 
@@ -86,7 +86,7 @@ class TestServers(ChangesCase):
         self.assertUsed(instances=1, cores=2, ram=512)
 
     def test_what_changes_no_use(self):
-        """As in Nova: a server that is shelved counts, and one that is built anew is the same."""
+        """As in Nova: a server that is shelved counts, and one that is rebuilt is the same."""
         server = self.server()
         self.act(server, 'shelve')
         self.settle()
@@ -191,7 +191,7 @@ class TestServerGroups(ChangesCase):
         self.assertEqual(status, answer.status, answer.text)
         return answer['server_group']['id'] if answer.status == 200 else answer
 
-    def test_too_many(self):
+    def test_limit_is_exceeded(self):
         self.make()
         self.make()
         answer = self.make(403)
@@ -232,7 +232,7 @@ class TestServerGroups(ChangesCase):
         self.assertUsed(server_groups=5)
 
     def test_copy_being_made_is_not_counted(self):
-        """While the id of the copy is unknown, no group of the project in that pod can be told from it."""
+        """While the id of the copy is unknown, it looks like any other group of the project in that pod."""
         group = self.make()
         pod_id = self.cloud.pod_ids['Pod2']
         copy, _is_mine = server_group_copies.begin(self.db, group, pod_id, self.project, 60.0)

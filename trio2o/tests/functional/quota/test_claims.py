@@ -126,7 +126,7 @@ class TestVolumes(QuotaCase):
         self.volume(size=4)
         self.assertUsed(volumes=1, gigabytes=4, volumes___DEFAULT__=1, gigabytes___DEFAULT__=4)
 
-    def test_too_many(self):
+    def test_limit_is_exceeded(self):
         for zone in ('az1', 'az2', 'az1'):
             self.volume(zone=zone)
         answer = self.make_volume(status=413)

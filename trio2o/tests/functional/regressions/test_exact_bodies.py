@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of creates were parsed and written anew: NaN became null, large integers floats, and what the gateway
+"""Bodies of creates were parsed and written again: NaN became null, large integers floats, and what the gateway
 could not read went to some pod as it was, which might have made a server nobody had counted."""
 
 import json

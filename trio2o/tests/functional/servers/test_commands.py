@@ -181,9 +181,9 @@ class TestStart(CommandsTestCase):
             for command in (['trio2o-nova-apigw', argument], ['trio2o-status', argument, 'pods']):
                 done = launch.run(*command)
                 self.assertNotEqual(0, done.returncode)
-                told = done.stdout + done.stderr
-                self.assertIn(f'{command[0]}: [{group}] cafile /nowhere/ca.pem: No such file or directory', told)
-                self.assertNotIn('Traceback', told)
+                reported = done.stdout + done.stderr
+                self.assertIn(f'{command[0]}: [{group}] cafile /nowhere/ca.pem: No such file or directory', reported)
+                self.assertNotIn('Traceback', reported)
             done = launch.run('trio2o-status', argument, 'upgrade', 'check')
             self.assertEqual(2, done.returncode, done.stdout)
             self.assertIn('/nowhere/ca.pem', done.stdout)

@@ -11,7 +11,7 @@ VERSION = '3.70'
 
 
 class Traffic:
-    """Tenants who never stop, one a thread; what they are told and did not expect is kept.
+    """Tenants that send requests all the time, one a thread, and keep unexpected answers.
 
     :param steps: functions that are called one after another, over and over
     """

@@ -21,8 +21,8 @@ class TestZones(ConversationTest):
             for zone in ('', 'nowhere', 5):
                 with self.subTest(kind=kind, zone=zone):
                     said = self.create(zone, kind, client=direct)
-                    told = self.create(zone, kind)
-                    self.assertEqual((400, said.json), (told.status, told.json))
+                    reported = self.create(zone, kind)
+                    self.assertEqual((400, said.json), (reported.status, reported.json))
         for name in self.pods:
             self.assertEqual({}, self.cloud.pod(name).cinder.volumes)
 

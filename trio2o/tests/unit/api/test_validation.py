@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies and queries: what is wrong is told by field, whatever a client sends."""
+"""Validation of bodies and queries: the error names the field, whatever a client sends."""
 
 import dataclasses
 import json

@@ -199,14 +199,14 @@ class TestJobs(DatabaseTest):
         ask(110)
         run(111)
         self.assertEqual(1, len(jobs.list_(self.db)))
-        told = [(event.state, event.error, event.at) for event in jobs.list_events(self.db, first.id)]
+        reported = [(event.state, event.error, event.at) for event in jobs.list_events(self.db, first.id)]
         self.assertEqual(
             [
                 ('success', None, NOON + seconds(33)),
                 ('fail', 'no', NOON + seconds(71)),
                 ('success', None, NOON + seconds(111)),
             ],
-            told,
+            reported,
         )
 
     def test_what_a_request_asked_for_counts_and_stays(self):
@@ -291,8 +291,8 @@ class TestJobs(DatabaseTest):
         self.assertIsNone(self.claim())
         self.submit()
         running = self.claim()
-        told = jobs.cancel(self.db, running.id, NOON)
-        self.assertEqual(('running', True), (told.state, told.is_cancel_wanted))
+        reported = jobs.cancel(self.db, running.id, NOON)
+        self.assertEqual(('running', True), (reported.state, reported.is_cancel_wanted))
         self.assertTrue(jobs.heartbeat(self.db, running.id, 'w1', 60, NOON).is_cancel_wanted)
         back = jobs.retry_later(self.db, running.id, 'w1', NOON, 'stopped', NOON)
         self.assertEqual(('cancelled', 'stopped'), (back.state, back.error))

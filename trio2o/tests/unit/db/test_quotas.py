@@ -104,7 +104,7 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
     def test_queued(self):
-        """Each is told how much those before it have claimed, and itself."""
+        """Each gets the sum of its own amount and those of the claims before it."""
 
         def take(number):
             now = utcnow()

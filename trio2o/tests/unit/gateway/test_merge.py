@@ -99,7 +99,7 @@ def starts(pods, sorting, marker):
 
 
 def holder(pods, markers, marker):
-    """The part that has the marker and is told from before it on."""
+    """The list that contains the marker and is read from before it."""
     return next(
         (
             index

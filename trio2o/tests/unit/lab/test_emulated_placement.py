@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated Placement tells of the pod's servers."""
+"""The emulated Placement reports the usage of the pod's servers."""
 
 import testtools
 

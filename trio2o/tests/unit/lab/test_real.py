@@ -96,12 +96,12 @@ class RealLabTest(unittest.TestCase):
             if service.kind == 'cinder':
                 self.assertEqual(service.pod, parsed['nova']['region_name'])
 
-    def test_an_unknown_name_is_told(self):
+    def test_name_is_unknown_and_error_says_so(self):
         topology.save(new_lab(self.folder))
         with self.assertRaisesRegex(LabError, 'no service or pod is called Pod9'):
             RealLab(self.folder).stop(['Pod9'])
 
-    def test_no_lab_is_told(self):
+    def test_lab_does_not_exist_and_error_says_so(self):
         with self.assertRaisesRegex(LabError, 'there is no lab'):
             RealLab(self.folder).status()
 

@@ -141,7 +141,7 @@ class TestDatabaseAway(DatabaseMetricsTestCase):
         time.sleep(0.15)
         found = self.scrape(collector)
         self.assertEqual(0, found['trio2o_database_up', ()])
-        # What was read last is told for some time yet, and then no more.
+        # The values of the last read are exported for some time, and then no longer.
         self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
         collector._patience = 0
         time.sleep(1.2)

@@ -21,7 +21,7 @@ OK = (200, [('A', 'b')], b'body')
 
 
 class Script:
-    """A transport that does what it is told, one thing a call."""
+    """A transport with a script: one outcome for each call."""
 
     def __init__(self, *steps):
         self.steps = list(steps)
@@ -191,7 +191,7 @@ class TestVersions(PodTest):
         self.pod('C', endpoint('2.1', '2.60'))
         self.assertEqual(('2.10', '2.60'), self.range())
 
-    def test_one_that_never_told_narrows_nothing(self):
+    def test_pod_without_versions_does_not_narrow_the_range(self):
         self.pod('A', endpoint('', ''))
         self.assertEqual(('2.1', '2.104'), self.range())
 

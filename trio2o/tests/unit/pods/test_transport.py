@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes on the wire: framing, kept connections, deadlines, and in which words each failure is told."""
+"""Bytes on the wire: framing, kept connections, deadlines, and the text of each failure."""
 
 import contextlib
 import socket

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Placement and Cinder tell, made into numbers."""
+"""What Placement and Cinder report, made into numbers."""
 
 import datetime
 
@@ -17,8 +17,8 @@ def host(vcpus, used=0, ratio=1.0, reserved=0, **more):
     return {'VCPU': inventory}, {'VCPU': used}
 
 
-def pool(**told):
-    return {'name': 'host@backend#pool', 'capabilities': {'volume_backend_name': 'fake', **told}}
+def pool(**reported):
+    return {'name': 'host@backend#pool', 'capabilities': {'volume_backend_name': 'fake', **reported}}
 
 
 class TestProviders(testtools.TestCase):
@@ -57,11 +57,11 @@ class TestPools(testtools.TestCase):
         return from_cinder(NOW, pools).amounts[GIGABYTES]
 
     def test_thick(self):
-        told = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'reserved_percentage': 10}
-        self.assertEqual(Amount(90, 40, 50, 50), self.gigabytes(pool(**told)))
+        reported = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'reserved_percentage': 10}
+        self.assertEqual(Amount(90, 40, 50, 50), self.gigabytes(pool(**reported)))
 
     def test_thin(self):
-        told = {
+        reported = {
             'total_capacity_gb': 100,
             'free_capacity_gb': 60,
             'provisioned_capacity_gb': 150,
@@ -69,16 +69,18 @@ class TestPools(testtools.TestCase):
             'max_over_subscription_ratio': '2.0',
         }
         # What is promised binds first; then what is really there.
-        self.assertEqual(Amount(200, 150, 50, 50), self.gigabytes(pool(**told)))
-        self.assertEqual(Amount(200, 150, 20, 20), self.gigabytes(pool(**{**told, 'free_capacity_gb': 10})))
+        self.assertEqual(Amount(200, 150, 50, 50), self.gigabytes(pool(**reported)))
+        self.assertEqual(Amount(200, 150, 20, 20), self.gigabytes(pool(**{**reported, 'free_capacity_gb': 10})))
 
     def test_promises_mean_nothing_where_all_is_thick(self):
-        told = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'max_over_subscription_ratio': 20}
-        self.assertEqual(60, self.gigabytes(pool(**told)).free)
+        reported = {'total_capacity_gb': 100, 'free_capacity_gb': 60, 'max_over_subscription_ratio': 20}
+        self.assertEqual(60, self.gigabytes(pool(**reported)).free)
 
     def test_without_limit(self):
-        for told in ('infinite', 'unknown', None, 'NaN'):
-            amount = self.gigabytes(pool(total_capacity_gb=told, free_capacity_gb=told, allocated_capacity_gb=7))
+        for reported in ('infinite', 'unknown', None, 'NaN'):
+            amount = self.gigabytes(
+                pool(total_capacity_gb=reported, free_capacity_gb=reported, allocated_capacity_gb=7)
+            )
             self.assertEqual(Amount(None, 7, None, None), amount)
         both = pool(total_capacity_gb='infinite', free_capacity_gb='infinite')
         self.assertIsNone(self.gigabytes(pool(total_capacity_gb=1, free_capacity_gb=1), both).free)
@@ -113,8 +115,8 @@ class TestPools(testtools.TestCase):
             }
         )
     )
-    def test_whatever_is_told(self, told):
-        amount = self.gigabytes(pool(**told))
+    def test_any_value_is_accepted(self, reported):
+        amount = self.gigabytes(pool(**reported))
         self.assertTrue(amount.free is None or amount.free >= 0)
 
 

@@ -92,13 +92,13 @@ class TestOperatorsOwn(testtools.TestCase):
         environment = {**os.environ, 'PYTHONPATH': self.site, 'XDG_CACHE_HOME': self.directory}
         return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
 
-    def test_are_used_and_what_cannot_be_is_told(self):
+    def test_plugins_are_used_and_unknown_ones_are_errors(self):
         ran = self.run_with(filters='acme_even', weighers='acme_last', weight_multipliers='acme_last:3')
         self.assertEqual(0, ran.returncode, ran.stderr)
         self.assertEqual(
             'acme_even dropped Pod1 (odd), Pod3 (odd); Pod4 3 (acme_last 3), Pod2 0 (acme_last 0)', ran.stdout.strip()
         )
-        for options, told in (
+        for options, reported in (
             ({'filters': 'state,acme_broken'}, '[scheduler] filters: acme_broken cannot be loaded'),
             (
                 {'weighers': 'acme_first'},
@@ -107,4 +107,4 @@ class TestOperatorsOwn(testtools.TestCase):
         ):
             ran = self.run_with(**options)
             self.assertEqual(1, ran.returncode)
-            self.assertIn(told, ran.stderr)
+            self.assertIn(reported, ran.stderr)

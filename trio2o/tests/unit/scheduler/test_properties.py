@@ -88,7 +88,7 @@ class TestAffinity(SchedulingTest):
     def test_a_group_is_a_tag(self, one, other):
         self.assertEqual(one == other, group_of(one) == group_of(other))
 
-    def test_long_tags_are_told_apart(self):
+    def test_long_tags_are_distinguished(self):
         one, other = ({f'key{index}': 'x' * 255 for index in range(3)} | {'z': end} for end in 'ab')
         self.assertEqual(255, len(group_of(one)))
         self.assertNotEqual(group_of(one), group_of(other))

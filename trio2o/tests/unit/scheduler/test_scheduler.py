@@ -208,7 +208,7 @@ class TestPlugins(SchedulerTest):
         self.set('A', state='disabled')
         self.assertEqual(['B', 'A'], self.select('az1'))
 
-    def test_what_cannot_be_read_is_told(self):
+    def test_value_cannot_be_read_and_error_says_so(self):
         for options, named in (
             ({'filters': 'state,nonsense'}, '[scheduler] filters: there is no nonsense'),
             ({'weighers': 'nonsense'}, '[scheduler] weighers: there is no nonsense'),

@@ -54,7 +54,7 @@ class TestFaults(testtools.TestCase):
                 self.assertNotIn(b'od7', answer.body)
                 self.assertIsInstance(json.loads(answer.body), dict)
 
-    def test_surprises_are_told_to_the_log_alone(self):
+    def test_unexpected_errors_are_in_the_log_alone(self):
         answer = faults.answer(NOVA, RuntimeError('the password is secret'), Version(2, 1))
         self.assertEqual(500, answer.status)
         self.assertNotIn(b'secret', answer.body)
@@ -67,11 +67,11 @@ class TestFaults(testtools.TestCase):
 
     def test_an_unknown_path_is_webobs_own(self):
         for accept in ('', '*/*', 'text/html', 'application/json', 'application/xml', 'nonsense;;'):
-            told = faults.answer(NOVA, exception.RouteNotFound(), None, accept)
+            reported = faults.answer(NOVA, exception.RouteNotFound(), None, accept)
             request = webob.Request.blank('/x', environ={'HTTP_ACCEPT': accept})
             theirs = request.get_response(webob.exc.HTTPNotFound())
-            self.assertEqual(theirs.body, told.body)
-            self.assertEqual(theirs.headers['Content-Type'], told.header('Content-Type'))
+            self.assertEqual(theirs.body, reported.body)
+            self.assertEqual(theirs.headers['Content-Type'], reported.header('Content-Type'))
 
     def test_refused_versions_are_named_once(self):
         error = exception.NotAcceptable('no', {'OpenStack-API-Version': 'compute 2.999'})

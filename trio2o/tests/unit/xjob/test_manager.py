@@ -167,7 +167,7 @@ class TestRetries(ManagerCase):
         ended = self.get(job)
         self.assertEqual(('fail', 'there is no pod x', 1), (ended.state, ended.error, 1))
 
-    def test_a_surprise_is_retried_and_told(self):
+    def test_unexpected_error_is_logged_and_retried(self):
         job = self.submit()
         self.manager(Scripted(KeyError('x'))).run_one()
         waiting = self.get(job)
@@ -337,7 +337,7 @@ class TestLeases(ManagerCase):
         self.assertEqual('new', manager.run_one().state)
 
 
-class TestWhatIsTold(ManagerCase):
+class TestResults(ManagerCase):
     def test_result(self):
         job = self.submit()
         self.manager(Scripted(lambda task: task.result({'servers': 3}))).run_one()
