@@ -154,7 +154,7 @@ class BadInputTest(ConversationTest):
 class TestBodies(BadInputTest):
     def bodies(self, name, operation):
         """Everything where a handler reads the body; of actions and what passes unread some will do."""
-        is_read = not isinstance(operation.handler, Forward) or operation.handler.others or operation.handler.zone_in
+        is_read = not isinstance(operation.handler, Forward) or operation.handler.other or operation.handler.zone_path
         yield from BODIES if is_read else BODIES[:3]
         yield from VALUES if is_read else VALUES[:3]
         for key in (operation.action,) if operation.action else KEYS[name]:
