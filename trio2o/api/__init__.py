@@ -17,13 +17,14 @@ from trio2o.api import (
     usages,
     versions,
 )
+from trio2o.api.schemas import adoption as adoption_schemas
 from trio2o.api.schemas import bindings as binding_schemas
+from trio2o.api.schemas import draining as draining_schemas
 from trio2o.api.schemas import jobs as job_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
 from trio2o.api.schemas import selection as select_schemas
-from trio2o.api.schemas import taking as taking_schemas
 from trio2o.api.schemas import usages as usage_schemas
 from trio2o.db import records
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
@@ -50,11 +51,11 @@ ACCEPTS: dict[str, Body | Query] = {
     'replicas.list': replica_schemas.LIST,
     'usages.list': usage_schemas.LIST,
     'pods.select': select_schemas.SELECT,
-    'pods.adopt': taking_schemas.ADOPT,
-    'pods.drain': taking_schemas.DRAIN,
-    'pods.remaining': taking_schemas.REMAINING,
-    'projects.empty': taking_schemas.EMPTY,
-    'projects.recount': taking_schemas.RECOUNT,
+    'pods.adopt': adoption_schemas.ADOPT,
+    'pods.drain': draining_schemas.DRAIN,
+    'pods.remaining': draining_schemas.REMAINING,
+    'projects.empty': adoption_schemas.EMPTY,
+    'projects.recount': adoption_schemas.RECOUNT,
 }
 
 #: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).

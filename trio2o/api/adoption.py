@@ -7,7 +7,7 @@ from typing import Any
 
 from trio2o import exception, job_types
 from trio2o.api import jobs, pods
-from trio2o.api.schemas import taking as schemas
+from trio2o.api.schemas import adoption as schemas
 from trio2o.web.call import Answer, Call
 
 #: Behind the resource of a job that changes nothing, so that it does not stand in for one that does.

@@ -9,7 +9,7 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.api import pagination, pods, response_schemas
-from trio2o.api.schemas import taking as schemas
+from trio2o.api.schemas import draining as schemas
 from trio2o.db import routings as db_routings
 from trio2o.db.records import Pod, Routing
 from trio2o.resources import ROUTED

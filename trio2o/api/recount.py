@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from trio2o import exception, job_types
 from trio2o.api import jobs
-from trio2o.api.schemas import taking as schemas
+from trio2o.api.schemas import adoption as schemas
 from trio2o.web.call import Answer, Call
 
 _MOST_ID = 64

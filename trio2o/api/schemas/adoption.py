@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies and queries of what takes pods in and out: adoption, draining, emptying projects."""
+"""Bodies of adopting a pod, emptying a project and recounting its quota."""
 
 from typing import Any
 
-from trio2o.api.schemas import ID, NUMBER, PAGE, Json, record, text
+from trio2o.api.schemas import Json, record
 from trio2o.web.call import Call
-from trio2o.web.validation import Body, Query
+from trio2o.web.validation import Body
 
 
 class Options(Body):
-    """A body that is options and nothing around them; it may be left out."""
+    """A body of options without a key around them; it may be left out."""
 
     is_required = False
 
@@ -28,5 +28,3 @@ DRY_RUN: Json = {'type': 'boolean', 'description': 'only report what would be do
 ADOPT = Options('adopt', record({'dry_run': DRY_RUN}))
 EMPTY = Options('empty', record({'dry_run': DRY_RUN}))
 RECOUNT = Options('recount', record({}))
-DRAIN = Options('drain', record({'reason': text(1024)}))
-REMAINING = Query(**{**PAGE, 'marker': NUMBER}, project_id=ID, resource_type=text(32, 1))
