@@ -22,8 +22,8 @@ Json = dict[str, Any]
 
 _LIVE = ('creating', 'active', 'deleting')
 
-#: What the scheduler calls what a routing counts for in a quota.
-_NEEDS = {'cores': 'VCPU', 'ram': 'MEMORY_MB', 'gigabytes': 'gigabytes'}
+#: Resource of the quota -> resource of the scheduler.
+_SCHEDULER_RESOURCES = {'cores': 'VCPU', 'ram': 'MEMORY_MB', 'gigabytes': 'gigabytes'}
 
 _CANDIDATE = {
     'type': 'object',
@@ -94,13 +94,13 @@ def _summary(call: Call, pod: Pod) -> Json:
 
 
 class _Elsewhere:
-    """Asks the scheduler where resources of a pod could be, each question once."""
+    """Finds the other pods that could take the resources of a pod; equal resources are looked up once."""
 
     def __init__(self, call: Call, pod: Pod) -> None:
         self._scheduler = call.runtime.scheduler
         self._pod = pod
         self._answers: dict[Any, tuple[list[Json], str]] = {}
-        # What a pod that is set apart holds asked for that.
+        # The resources of a pod with a tag requested the pairs of the tag.
         tag = pod.resource_affinity_tag or {}
         self._specs = {f'{SPEC_PREFIX}{key}': str(value) for key, value in tag.items()}
 
@@ -110,16 +110,20 @@ class _Elsewhere:
 
     def _candidates(self, routing: Routing) -> tuple[list[Json], str]:
         kind = ROUTED.get(routing.resource_type)
-        needs = {_NEEDS[name]: amount for name, amount in (routing.deltas or {}).items() if name in _NEEDS}
+        resources = {
+            _SCHEDULER_RESOURCES[name]: amount
+            for name, amount in (routing.deltas or {}).items()
+            if name in _SCHEDULER_RESOURCES
+        }
         request = PodRequest(
             service=kind.service if kind is not None else 'compute',
             project_id=routing.project_id,
             zone=self._pod.az_name,
             resource_type=routing.resource_type,
-            resources=needs,
+            resources=resources,
             extra_specs=self._specs,
         )
-        key = (request.service, routing.project_id, tuple(sorted(needs.items())))
+        key = (request.service, routing.project_id, tuple(sorted(resources.items())))
         if key not in self._answers:
             decision = self._scheduler.decide(replace(request, tried=frozenset({self._pod.pod_id})))
             pods_ = [pod for pod in decision.pods if pod.id != self._pod.pod_id]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /projects/{project_id}/recount: have the use of a project counted anew, out of its pods."""
+"""POST /projects/{project_id}/recount: recount the usage of a project from its pods."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's page: what the Admin API tells, to be looked at in a browser. It changes nothing.
+"""The dashboard: the Admin API in a browser, read-only.
 
-Everything it shows it asks the Admin API for, in this process and with the token of who looks, so who may see what,
-and what there is to see, is decided in one place. Plain HTML from the server; no script.
+The dashboard reads everything from the Admin API, in the same process and with the token of the user, so the policy of
+the Admin API decides who sees what. It is plain HTML without scripts.
 """
 
 from trio2o.dashboard.app import PREFIX, make

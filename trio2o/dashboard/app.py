@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page as a WSGI application: paths, forms, and the headers that keep browsers in bounds."""
+"""The dashboard as a WSGI application: its paths and forms, and the security headers of its answers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Reply:
 class Visit:
     """One request of a browser.
 
-    :ivar path: with ``PREFIX``, whatever proxies before us are told; ``root`` is what the browser calls that
+    :ivar path: begins with ``PREFIX``; ``root`` is that prefix as the browser knows it, behind a proxy perhaps another
     """
 
     environ: dict[str, Any]
@@ -404,7 +404,7 @@ def _form(environ: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _is_from_here(environ: dict[str, Any]) -> bool:
-    """Whether a form was on one of our pages, as far as the browser tells; older ones name but the origin."""
+    """Whether the browser says that the form was on a page of the dashboard; older browsers name only the origin."""
     site = environ.get('HTTP_SEC_FETCH_SITE')
     if site is not None:
         return bool(site == 'same-origin')

@@ -46,7 +46,7 @@ class Session:
         return cls(token, origin, secret if _SECRET_TEXT.fullmatch(secret) else '')
 
     def takes(self, form: Mapping[str, str]) -> bool:
-        """Whether a form comes from a page of ours, shown in this browser."""
+        """Whether a form comes from a page of the dashboard that was shown in this browser."""
         return bool(self.secret) and hmac.compare_digest(self.secret.encode(), form.get('form', '').encode())
 
 

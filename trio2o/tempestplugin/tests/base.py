@@ -81,15 +81,15 @@ class BaseScenario(BaseTrio2oTest):
     """Servers and volumes in the zones of at least two pods."""
 
     zones_needed = 2
-    needs_pods = False
+    calls_pods = False
 
     @classmethod
     def skip_checks(cls) -> None:
         super().skip_checks()
         if not (CONF.service_available.nova and CONF.service_available.cinder):
             raise cls.skipException('Nova and Cinder are needed')
-        if cls.needs_pods and not CONF.trio2o.pods_reachable:
-            raise cls.skipException('the pods cannot be asked directly ([trio2o] pods_reachable)')
+        if cls.calls_pods and not CONF.trio2o.pods_reachable:
+            raise cls.skipException('the pods cannot be called directly ([trio2o] pods_reachable)')
 
     @classmethod
     def setup_credentials(cls) -> None:

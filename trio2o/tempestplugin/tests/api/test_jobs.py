@@ -51,9 +51,9 @@ class TestJobs(base.BaseTrio2oTest):
 
 class TestReplicas(base.BaseTrio2oTest):
     @decorators.idempotent_id('5d8b3b44-1f0a-4a0e-b8a1-6e6ac9a1df05')
-    def test_every_pod_is_told_of(self) -> None:
-        told = {pod['pod_id'] for pod in self.admin.list_replicas()['pods']}
-        self.assertEqual({pod['pod_id'] for pod in self.all_pods()}, told)
+    def test_summary_has_every_pod(self) -> None:
+        summarised = {pod['pod_id'] for pod in self.admin.list_replicas()['pods']}
+        self.assertEqual({pod['pod_id'] for pod in self.all_pods()}, summarised)
 
     @decorators.idempotent_id('0b4f8a0c-5a4b-4f52-9c39-6a3fb5a9ef06')
     def test_a_new_flavor_gets_everywhere(self) -> None:

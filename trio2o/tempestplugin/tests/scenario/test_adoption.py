@@ -14,7 +14,7 @@ CONF = config.CONF
 
 class TestAdoption(base.BaseScenario):
     zones_needed = 1
-    needs_pods = True
+    calls_pods = True
 
     @classmethod
     def resource_setup(cls) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What belongs together is in one pod: a server goes where its volume is, or is told that it cannot."""
+"""Resources that belong together are in one pod: a server goes to the pod of its volume, or the create is refused."""
 
 from __future__ import annotations
 
