@@ -75,7 +75,7 @@ def create_binding(call: Call) -> Answer:
         binding = db_bindings.create(call.runtime.db, **{**wanted, 'az_name': pod.az_name, 'affinity_group': group})
     except errors.Duplicate as error:
         raise exception.Conflict(f'Project {wanted["tenant_id"]} is bound to pod {pod.pod_id} already.') from error
-    except errors.NotFound as error:
+    except errors.RecordNotFound as error:
         raise _refused('pod_id', f'there is no pod {pod.pod_id}') from error
     return Answer.of({'pod_binding': view(binding)})
 
@@ -107,7 +107,7 @@ def update_binding(call: Call) -> Answer:
             binding = db_bindings.change(db, binding.id, is_pinned=is_pinned, is_exclusive=is_exclusive)
     except errors.Duplicate as error:
         raise exception.Conflict(f'Project {binding.tenant_id} has another binding that clashes with it.') from error
-    except errors.NotFound as error:
+    except errors.RecordNotFound as error:
         raise _not_found(call.id) from error
     return Answer.of({'pod_binding': view(binding)})
 

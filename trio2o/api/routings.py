@@ -62,7 +62,7 @@ def create_routing(call: Call) -> Answer:
         )
     try:
         routing = db_routings.record(db, NewRouting(**wanted))
-    except errors.NotFound as error:
+    except errors.RecordNotFound as error:
         raise _no_pod(wanted['pod_id']) from error
     _forget(call, routing)
     return Answer.of({'routing': view(routing)})

@@ -10,7 +10,7 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
-from trio2o.db.errors import Duplicate, NotFound
+from trio2o.db.errors import Duplicate, RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Binding
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -60,7 +60,7 @@ def _row(
 def _by_id(session: Session, binding_id: str) -> Binding:
     binding = _BINDINGS.one(session, _B.id == binding_id)
     if binding is None:
-        raise NotFound('binding', binding_id)
+        raise RecordNotFound('binding', binding_id)
     return binding
 
 
@@ -100,7 +100,7 @@ def create(
     """Bind by hand; a project may be bound so to several pods.
 
     :raises Duplicate: the project is bound to this pod by hand already
-    :raises NotFound: there is no such pod
+    :raises RecordNotFound: there is no such pod
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, True, is_exclusive)
     try:
@@ -110,7 +110,7 @@ def create(
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('pod_id', pod_id) from error
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', pod_id) from error
+        raise RecordNotFound('pod', pod_id) from error
 
 
 @retry_on_deadlock
@@ -118,17 +118,17 @@ def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id
     """Bind automatically, unless the project has such a binding: the first one wins.
 
     :returns: the binding that is current, perhaps to another pod
-    :raises NotFound: there is no such pod
+    :raises RecordNotFound: there is no such pod
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=False)
     with db.writer() as session:
         try:
             insert_or_ignore(session, _TABLE, [row])
         except db_exc.DBReferenceError as error:
-            raise NotFound('pod', pod_id) from error
+            raise RecordNotFound('pod', pod_id) from error
         binding = _BINDINGS.one(session, _B.current_key == row['current_key'])
         if binding is None:
-            raise NotFound('pod', pod_id)
+            raise RecordNotFound('pod', pod_id)
         return binding
 
 
@@ -137,7 +137,7 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
     """End a binding and start one to another pod, unless it has ended already.
 
     :returns: the binding that is current: of two that move at once, one wins
-    :raises NotFound: there is no such binding, or it ended and nothing took its place, or there
+    :raises RecordNotFound: there is no such binding, or it ended and nothing took its place, or there
         is no such pod
     :raises Duplicate: one made by hand, and the project is bound to that pod by hand already
     """
@@ -153,12 +153,12 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
             key = _automatic_key(old.tenant_id, old.az_name, old.affinity_group)
             winner = _BINDINGS.one(session, _B.current_key == key)
             if winner is None or old.is_pinned:
-                raise NotFound('current binding', binding_id)
+                raise RecordNotFound('current binding', binding_id)
             return winner
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('pod_id', pod_id) from error
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', pod_id) from error
+        raise RecordNotFound('pod', pod_id) from error
 
 
 def _end(session: Session, binding_id: str) -> bool:
@@ -191,7 +191,7 @@ def follow(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None
 def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool) -> Binding:
     """Make a current binding one by hand, or give it back to the scheduler.
 
-    :raises NotFound: there is no such binding, or it has ended
+    :raises RecordNotFound: there is no such binding, or it has ended
     :raises Duplicate: the project has another binding of that kind
     """
     try:
@@ -204,7 +204,7 @@ def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool
                 .values(is_pinned=is_pinned, is_exclusive=is_exclusive, current_key=key, updated_at=utcnow())
             )
             if not changed(session, statement):
-                raise NotFound('current binding', binding_id)
+                raise RecordNotFound('current binding', binding_id)
             return _by_id(session, binding_id)
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('is_pinned', is_pinned) from error

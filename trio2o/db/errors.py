@@ -3,7 +3,7 @@
 
     DatabaseLayerError
      +- Duplicate     another row has the value of a unique field; `field` names it
-     +- NotFound      a required row does not exist; `what` and `key` name it
+     +- RecordNotFound      a required row does not exist; `what` and `key` name it
      +- Full          no number is left for another row
      +- Unusable      the schema cannot be read or changed: no server, no such revision
 
@@ -24,7 +24,7 @@ class Duplicate(DatabaseLayerError):
         self.value = value
 
 
-class NotFound(DatabaseLayerError):
+class RecordNotFound(DatabaseLayerError):
     """There is no `what` with this key."""
 
     def __init__(self, what: str, key: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
-from trio2o.db.errors import NotFound
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, insert_or_ignore
 from trio2o.db.records import PodUsage
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -31,7 +31,7 @@ def times(db: Database) -> list[tuple[str, str, datetime]]:
 def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datetime | None = None) -> PodUsage:
     """Replace what is known of one service of a pod.
 
-    :raises NotFound: there is no such pod
+    :raises RecordNotFound: there is no such pod
     """
     values = {'data': data, 'collected_at': collected_at or utcnow()}
     change = sqlalchemy.update(_USAGES.table).where(_U.pod_id == pod_id, _U.service == service)
@@ -41,7 +41,7 @@ def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datet
                 session.execute(change.values(**values))
             usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', pod_id) from error
+        raise RecordNotFound('pod', pod_id) from error
     if usage is None:
-        raise NotFound('pod', pod_id)
+        raise RecordNotFound('pod', pod_id)
     return usage

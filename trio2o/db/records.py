@@ -233,7 +233,7 @@ class MovedResource(Record):
     UniqueConstraint('project_id', 'user_id', 'resource', name='uniq_quotas0project_id0user_id0resource'),
 )
 @dataclass(frozen=True, slots=True)
-class Quota(Record):
+class QuotaLimit(Record):
     """A limit of a project, or of a user in it."""
 
     id: NumberKey

@@ -9,7 +9,7 @@ from oslo_db import exception as db_exc
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db.errors import NotFound
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -134,7 +134,7 @@ def set_replica(
     """Record how far a pod is with an object; tries are counted until it is in sync.
 
     :param bottom_id: None keeps the one that is known, unless the object is gone there
-    :raises NotFound: there is no such object or pod
+    :raises RecordNotFound: there is no such object or pod
     """
     is_done = state in ('in_sync', 'gone')
     values: dict[str, Any] = {
@@ -163,9 +163,9 @@ def set_replica(
                 changed(session, change)
             replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
     except db_exc.DBReferenceError as error_:
-        raise NotFound('object or pod', (object_id, pod_id)) from error_
+        raise RecordNotFound('object or pod', (object_id, pod_id)) from error_
     if replica is None:
-        raise NotFound('object or pod', (object_id, pod_id))
+        raise RecordNotFound('object or pod', (object_id, pod_id))
     return replica
 
 

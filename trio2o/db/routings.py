@@ -19,7 +19,7 @@ from oslo_db import exception as db_exc
 from sqlalchemy import Select, bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db.errors import NotFound
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
@@ -102,7 +102,7 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
 
     :param settlement: the claim that becomes the deltas
     :returns: the routing as it is now; that of another pod if that one was first and is live
-    :raises NotFound: there is no such pod
+    :raises RecordNotFound: there is no such pod
     """
     row = _row(new, utcnow())
     key = {'top_id': new.top_id, 'resource_type': new.resource_type}
@@ -115,7 +115,7 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
                 key,
             )
             if known is None:
-                raise NotFound('pod', new.pod_id)
+                raise RecordNotFound('pod', new.pod_id)
             changes = {} if is_new else _changes(known, row)
             if changes:
                 _update(session, known.id, changes)
@@ -125,7 +125,7 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
             counters.add(session, in_use, claimed)
             return now
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', new.pod_id) from error
+        raise RecordNotFound('pod', new.pod_id) from error
 
 
 def _counted(routing: Routing | None) -> dict[Key, int]:
@@ -160,7 +160,7 @@ def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
 def _by_id(session: Session, routing_id: int) -> Routing:
     routing = _ROUTINGS.one(session, _R.id == routing_id)
     if routing is None:
-        raise NotFound('routing', routing_id)
+        raise RecordNotFound('routing', routing_id)
     return routing
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
-from trio2o.db.errors import NotFound
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -70,7 +70,7 @@ def record_original(
 ) -> ServerGroupCopy:
     """Record the pod and the definition of a group. An existing record is not changed.
 
-    :raises NotFound: the pod does not exist
+    :raises RecordNotFound: the pod does not exist
     """
     row = _row(group_id, pod_id, project_id)
     row |= {'bottom_id': group_id, 'definition': definition}
@@ -83,7 +83,7 @@ def begin(db: Database, group_id: str, pod_id: str, project_id: str, seconds: fl
 
     :param seconds: time for making the copy; after that another request may make it
     :returns: the record, and whether the caller has to make the copy
-    :raises NotFound: the pod does not exist
+    :raises RecordNotFound: the pod does not exist
     """
     now = utcnow()
     row = _row(group_id, pod_id, project_id)
@@ -121,9 +121,9 @@ def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]
             is_new = insert_or_ignore(session, _TABLE, [row]) > 0
             copy = _COPIES.one(session, _C.top_id == row['top_id'], _C.pod_id == row['pod_id'])
     except db_exc.DBReferenceError as error:
-        raise NotFound('pod', row['pod_id']) from error
+        raise RecordNotFound('pod', row['pod_id']) from error
     if copy is None:
-        raise NotFound('pod', row['pod_id'])
+        raise RecordNotFound('pod', row['pod_id'])
     return copy, is_new
 
 

@@ -36,7 +36,7 @@ class ComputeHosts:
                 return
         try:
             pod_hosts.set_(self._db, pod.id, hosts)
-        except (db_exc.DBError, errors.NotFound, ValueError):
+        except (db_exc.DBError, errors.RecordNotFound, ValueError):
             LOG.exception('the compute hosts of pod %s could not be recorded', pod.name)
             return
         with self._lock:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trio2o.db import replicas
-from trio2o.db.errors import NotFound
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.registry import PodView
@@ -90,7 +90,7 @@ class ReplicaStore:
                 state=outcome.state,
                 error=outcome.error,
             )
-        except NotFound:
+        except RecordNotFound:
             LOG.info('Not recording %s %s in pod %s: the pod or the object was removed', obj.kind, obj.key, pod.name)
             return
         if outcome.error is not None:

@@ -28,7 +28,7 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db.records import Job as JobRecord
 from trio2o.db.session import utcnow
 from trio2o.runtime import Runtime
-from trio2o.xjob.jobs.base import GiveUp, Interrupted, Job, TryAgain
+from trio2o.xjob.jobs.base import GiveUp, Interrupted, JobHandler, TryAgain
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _HEARTBEATS = 3
 TOO_LONG = 'it took too long'
 
 
-def load_jobs() -> dict[str, Job]:
+def load_jobs() -> dict[str, JobHandler]:
     """Return an instance of each installed job, by type."""
     found: ExtensionManager[Any] = ExtensionManager(NAMESPACE, invoke_on_load=True, on_load_failure_callback=_raise)
     return {extension.name: extension.obj for extension in found if extension.obj is not None}
@@ -145,7 +145,7 @@ class JobManager:
         conf: cfg.ConfigOpts,
         runtime: Runtime,
         *,
-        jobs: Mapping[str, Job] | None = None,
+        jobs: Mapping[str, JobHandler] | None = None,
         owner: str | None = None,
         clock: Callable[[], datetime] = utcnow,
         jitter: Callable[[], float] = random.random,
@@ -232,7 +232,7 @@ class JobManager:
             return None  # mostly as a scan found the job before the message arrived
         return db_jobs.claim_id(db, job_id, self.owner, lease, now, self._pod_concurrency)
 
-    def _run(self, runner: Job, task: RunningTask) -> JobRecord | None:
+    def _run(self, runner: JobHandler, task: RunningTask) -> JobRecord | None:
         job = task.job
         try:
             runner.run(task)

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from trio2o.db.query import changed, insert_or_ignore
 from trio2o.db.quotas.counters import Amounts
-from trio2o.db.records import Quota, QuotaClass
+from trio2o.db.records import QuotaClass, QuotaLimit
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
-_Q = Quota.__table__.c
+_Q = QuotaLimit.__table__.c
 _K = QuotaClass.__table__.c
 
 _LIMITS: Any = sqlalchemy.union_all(
@@ -76,7 +76,7 @@ def _set(session: Session, table: sqlalchemy.Table, owner: Mapping[str, str], gi
 def set_limits(db: Database, project_id: str, user_id: str, given: Amounts) -> None:
     """Set limits of a project, or of a user in it."""
     with db.writer() as session:
-        _set(session, Quota.__table__, {'project_id': project_id, 'user_id': user_id}, given)
+        _set(session, QuotaLimit.__table__, {'project_id': project_id, 'user_id': user_id}, given)
 
 
 @retry_on_deadlock
@@ -91,7 +91,7 @@ def delete_limits(db: Database, project_id: str, user_id: str, names: Iterable[s
 
     :param names: only limits whose names are, or begin so with an underscore; None: all
     """
-    statement = sqlalchemy.delete(Quota.__table__).where(_Q.project_id == project_id)
+    statement = sqlalchemy.delete(QuotaLimit.__table__).where(_Q.project_id == project_id)
     if user_id:
         statement = statement.where(_Q.user_id == user_id)
     if names is not None:
@@ -116,6 +116,6 @@ def rename_limits(db: Database, old: Mapping[str, str]) -> None:
     """
     with db.writer() as session:
         for before, after in sorted(old.items()):
-            for table in (Quota.__table__, QuotaClass.__table__):
+            for table in (QuotaLimit.__table__, QuotaClass.__table__):
                 changed(session, sqlalchemy.delete(table).where(table.c.resource == after))
                 changed(session, sqlalchemy.update(table).where(table.c.resource == before).values(resource=after))

@@ -54,7 +54,7 @@ class Task(Protocol):
         ...
 
 
-class Job(Protocol):
+class JobHandler(Protocol):
     """A job type. Its steps must be idempotent, as a worker may die after any of them and another repeats it.
 
     :ivar max_seconds: a run that takes longer is interrupted, and the job is retried

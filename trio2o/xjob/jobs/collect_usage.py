@@ -69,7 +69,7 @@ def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: 
             LOG.warning('Failed to read %s usage of pod %s: %s', service, pod.name, error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             LOG.warning('Failed to parse %s usage of pod %s: %r', service, pod.name, error)
-        except errors.NotFound:
+        except errors.RecordNotFound:
             break  # the pod was deleted meanwhile
     return services
 

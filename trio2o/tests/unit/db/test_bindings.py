@@ -44,7 +44,7 @@ class TestBindings(DatabaseTest):
         new = bindings.move(self.db, old.id, self.pod2)
         self.assertEqual(new, bindings.move(self.db, old.id, self.pod2))
         bindings.end(self.db, new.id)
-        self.assertRaises(errors.NotFound, bindings.move, self.db, old.id, self.pod2)
+        self.assertRaises(errors.RecordNotFound, bindings.move, self.db, old.id, self.pod2)
 
     def test_racing_moves_leave_one(self):
         old = bindings.bind(self.db, 'project', 'az', '', self.pod1)
@@ -63,12 +63,12 @@ class TestBindings(DatabaseTest):
         self.assertRaises(errors.Duplicate, bindings.move, self.db, first.id, self.pod2)
 
     def test_unknown_pod(self):
-        self.assertRaises(errors.NotFound, bindings.bind, self.db, 'project', 'az', '', 'no')
-        self.assertRaises(errors.NotFound, bindings.create, self.db, tenant_id='project', pod_id='no')
+        self.assertRaises(errors.RecordNotFound, bindings.bind, self.db, 'project', 'az', '', 'no')
+        self.assertRaises(errors.RecordNotFound, bindings.create, self.db, tenant_id='project', pod_id='no')
         old = bindings.bind(self.db, 'project', 'az', '', self.pod1)
-        self.assertRaises(errors.NotFound, bindings.move, self.db, old.id, 'no')
+        self.assertRaises(errors.RecordNotFound, bindings.move, self.db, old.id, 'no')
         self.assertTrue(bindings.get(self.db, old.id).is_current)
-        self.assertRaises(errors.NotFound, bindings.move, self.db, 'no', self.pod1)
+        self.assertRaises(errors.RecordNotFound, bindings.move, self.db, 'no', self.pod1)
 
     def test_end_and_delete(self):
         binding = bindings.create(self.db, tenant_id='project', pod_id=self.pod1)

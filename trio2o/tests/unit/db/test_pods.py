@@ -110,4 +110,4 @@ class TestPods(DatabaseTest):
         usage = pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)
         self.assertEqual(({'vcpus': 2}, NOON), (usage.data, usage.collected_at))
         self.assertEqual([usage], pod_usages.list_all(self.db))
-        self.assertRaises(errors.NotFound, pod_usages.set_, self.db, 'nowhere', 'compute', {})
+        self.assertRaises(errors.RecordNotFound, pod_usages.set_, self.db, 'nowhere', 'compute', {})

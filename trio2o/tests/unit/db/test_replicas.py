@@ -61,9 +61,9 @@ class TestReplicas(DatabaseTest):
 
     def test_unknown_object_or_pod(self):
         wanted = replicas.upsert_object(self.db, 'type', 'gold', {})
-        self.assertRaises(errors.NotFound, self.set_replica, wanted, 'nowhere')
+        self.assertRaises(errors.RecordNotFound, self.set_replica, wanted, 'nowhere')
         self.assertRaises(
-            errors.NotFound,
+            errors.RecordNotFound,
             replicas.set_replica,
             self.db,
             999,

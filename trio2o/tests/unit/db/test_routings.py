@@ -82,7 +82,7 @@ class TestRoutings(DatabaseTest):
         )
 
     def test_unknown_pod_and_long_id(self):
-        self.assertRaises(errors.NotFound, self.record, 'a', 'nowhere')
+        self.assertRaises(errors.RecordNotFound, self.record, 'a', 'nowhere')
         self.assertRaises(ValueError, self.record, 'a' * 65)
 
     def test_record_many(self):

@@ -23,7 +23,7 @@ class TestServerGroupCopies(DatabaseTest):
         self.assertEqual(self.original, again)
         self.assertEqual(({'name': 'x'}, True), (again.definition, again.is_original))
         self.assertRaises(
-            errors.NotFound, server_group_copies.record_original, self.db, 'other', 'no pod', 'project', {}
+            errors.RecordNotFound, server_group_copies.record_original, self.db, 'other', 'no pod', 'project', {}
         )
 
     def test_one_of_racing_requests_makes_copy(self):
