@@ -149,7 +149,9 @@ class TestInJobs(RequestIdTestCase):
         self.assertEqual({'success'}, {job.state for job in ran})
         self.assertEqual(ours, self.reported('Pod2')['POST', '/v2.1/flavors'])
         for job in ran:
-            for line in self.log.about(f'job {job.id}'):
+            lines = self.log.about(f'Job {job.id}')
+            self.assertTrue(lines)
+            for line in lines:
                 self.assertIn(f' {job.request_id} ', line)
         found = self.cloud.api.get('/jobs', query={'request_id': ours})['jobs']
         self.assertEqual({job.id for job in waiting}, {job['id'] for job in found})
@@ -171,7 +173,7 @@ class TestInJobs(RequestIdTestCase):
         )
         (job,) = self.cloud.run_jobs()
         self.assertIsNone(job.request_id)
-        (line, *_more) = self.log.about(f'job {job.id}')
+        (line, *_more) = self.log.about(f'Job {job.id}')
         self.assertRegex(line, rf'\[(-|None) {_ID} ')
         self.assertIsNone(trio2o_context.current_request_id())
 
