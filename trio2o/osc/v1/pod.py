@@ -146,14 +146,14 @@ class CreatePod(ShowOne):
         count, is_final = watch(
             lambda: self.out_of_sync(pod),
             lambda state: state[1],
-            lambda state: f'{pod.name}: {state[0]} replicas are out of sync' if state[0] else f'{pod.name} is in sync',
+            lambda state: f'{pod.name}: replicas out of sync: {state[0]}' if state[0] else f'{pod.name} is in sync',
             self.say,
             seconds,
         )
         if count:
-            after = 'and no retry will follow' if is_final else f'after {seconds:g} seconds'
+            after = 'no retry will follow' if is_final else f'after {seconds:g} seconds'
             raise exceptions.CommandError(
-                f'{pod.name} is registered, but {count} replicas are out of sync {after}. '
+                f'{pod.name} is registered. Replicas out of sync: {count} ({after}). '
                 f"'openstack trio2o replica list --pod {pod.name}' shows which and why."
             )
 

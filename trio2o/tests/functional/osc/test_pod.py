@@ -226,4 +226,4 @@ class TestCreate(CommandTestCase):
             ['is registered', 'no retry will follow', 'openstack trio2o replica list --pod Pod2'],
             'pod create Pod2 --zone az2 --wait --timeout 600',
         )
-        self.assertIn('Pod2: 1 replicas are out of sync', printed.err)
+        self.assertIn('Pod2: replicas out of sync: 1', printed.err)
