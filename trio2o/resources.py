@@ -24,7 +24,7 @@ class Resource:
     :ivar created: field of a member with its time of creation
     :ivar missing: text of the 404, with ``{id}``
     :ivar goes_at_once: whether it is gone when its deletion is answered, and not some time later
-    :ivar is_sliced: whether its lists know only offsets, and neither details, markers nor what changed
+    :ivar lists_by_offset: whether its lists have only offsets, and no details, markers or times of change
     :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
     :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
     """
@@ -41,7 +41,7 @@ class Resource:
     goes_at_once: bool = False
     found_with: tuple[str, ...] = ()
     listed_at: str = ''
-    is_sliced: bool = False
+    lists_by_offset: bool = False
 
     @property
     def title(self) -> str:
@@ -203,7 +203,7 @@ SERVER_GROUP = Resource(
     owners=('project_id',),
     missing='Instance group {id} could not be found.',
     goes_at_once=True,
-    is_sliced=True,
+    lists_by_offset=True,
 )
 #: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.
 PROXIED_VOLUME = Resource(

@@ -140,7 +140,7 @@ class Accept:
         route = call.runtime.locator.look_up(TRANSFER.type, call.id)
         if route is None or not route.is_live:
             return self._accept_anywhere(call)
-        if not route.pod.is_asked:
+        if route.pod.in_maintenance:
             raise pod_failures.in_maintenance(f'Transfer {call.id}', route.pod.zone)
         answer = send_to_route(call, route, TRANSFER)
         self._record_owner(call, route.pod, answer)

@@ -101,14 +101,14 @@ def table(found: Sequence[PodHealth]) -> str:
 
 
 def _word(health: PodHealth, level: Level) -> str:
-    return level.name.lower() if health.pod.is_asked else 'does not count'
+    return 'does not count' if health.pod.in_maintenance else level.name.lower()
 
 
 def _lines(health: PodHealth) -> list[tuple[str, ...]]:
     pod = health.pod
     out_of_sync, usage = str(pod.out_of_sync), _age(health.usage_seconds)
     first = (pod.name, pod.zone, pod.record.state)
-    result = health.level.name.lower() if pod.is_asked else '-'
+    result = '-' if pod.in_maintenance else health.level.name.lower()
     if not health.probes:
         return [(*first, '-', '-', '-', '-', '-', out_of_sync, usage, result)]
     lines: list[tuple[str, ...]] = []

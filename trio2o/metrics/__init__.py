@@ -120,14 +120,14 @@ def job_ran(type: str, outcome: str, seconds: float) -> None:
     JOB_RUN_SECONDS.labels(type).observe(seconds)
 
 
-def application(collector: Collector | None = None, is_asked: Callable[[str], bool] | None = None) -> Any:
+def application(collector: Collector | None = None, is_called: Callable[[str], bool] | None = None) -> Any:
     """The WSGI application that answers a scrape.
 
     :param collector: collector of further metrics
-    :param is_asked: whether a pod, by name, is called now; breakers of other pods, or of deleted ones, are left out
+    :param is_called: whether a pod, by name, is called now; breakers of other pods, or of deleted ones, are left out
     """
     registry = CollectorRegistry()
-    registry.register(_ProcessMetrics(is_asked))
+    registry.register(_ProcessMetrics(is_called))
     if collector is not None:
         registry.register(collector)
     return prometheus_client.make_wsgi_app(registry)
@@ -136,8 +136,8 @@ def application(collector: Collector | None = None, is_asked: Callable[[str], bo
 class _ProcessMetrics:
     """Collector of what this process has counted, or all processes that share its directory."""
 
-    def __init__(self, is_asked: Callable[[str], bool] | None) -> None:
-        self._is_asked = is_asked
+    def __init__(self, is_called: Callable[[str], bool] | None) -> None:
+        self._is_called = is_called
 
     def describe(self) -> Iterable[Metric]:
         """The names of the metrics, so that a scrape can select some by name."""
@@ -145,8 +145,8 @@ class _ProcessMetrics:
 
     def collect(self) -> Iterable[Metric]:
         for metric in _all_counted():
-            if metric.name == 'trio2o_breaker_open' and self._is_asked is not None:
-                metric.samples = [sample for sample in metric.samples if self._is_asked(sample.labels['pod'])]
+            if metric.name == 'trio2o_breaker_open' and self._is_called is not None:
+                metric.samples = [sample for sample in metric.samples if self._is_called(sample.labels['pod'])]
             yield metric
 
 

@@ -76,10 +76,10 @@ class DatabaseMetrics:
             _fill(families, last)
         return families.values()
 
-    def is_asked(self, pod_name: str) -> bool:
+    def is_called(self, pod_name: str) -> bool:
         """Whether a pod existed and was not in maintenance at the last read; True before the first read."""
         last = self._last
-        return last is None or any(pod.name == pod_name and pod.is_asked for pod in last.pods)
+        return last is None or any(pod.name == pod_name and not pod.in_maintenance for pod in last.pods)
 
     def _current(self) -> tuple[_Read | None, bool]:
         with self._lock:

@@ -248,7 +248,7 @@ def _pod_for(call: Call, zone: Any) -> PodView:
 
     :raises ServiceUnavailable: no pod takes new resources
     """
-    pods = [pod for pod in pods_of(call) if pod.takes_new]
+    pods = [pod for pod in pods_of(call) if pod.is_enabled]
     if zone in call.runtime.registry.snapshot().zones:
         pods = [pod for pod in pods if pod.zone == zone]
     if not pods:
@@ -326,7 +326,7 @@ class ForwardAggregate:
             raise exception.Conflict(
                 f'Aggregate {PREFIX}{pod.name} is the pod {pod.name} itself. Use the Admin API to change the pod.'
             )
-        if pod.is_asked:
+        if not pod.in_maintenance:
             _read_hosts(call, [pod])
         return Answer.of({'aggregate': of_pod(call, pod)}, headers=_version_headers(call))
 

@@ -67,7 +67,7 @@ def _shares(call: Call, events: list[Item]) -> _Shares:
     for index, event in enumerate(events):
         route = call.runtime.locator.look_up(SERVER.type, event['server_uuid'])
         for pod in pods if route is None else [route.pod]:
-            if pod.is_asked:
+            if not pod.in_maintenance:
                 shares[pod].append(index)
     return shares
 

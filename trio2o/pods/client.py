@@ -78,7 +78,7 @@ class PodClient:
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         status = answer[0]
         if status in FAILURE_STATUSES:
-            self._failed(key, pod, service, 'sick', started)
+            self._failed(key, pod, service, 'unavailable', started)
         else:
             if self.breakers.succeeded(key):
                 metrics.breaker_turned(pod.name, service, is_open=False)

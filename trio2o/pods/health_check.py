@@ -117,7 +117,9 @@ class PodHealth:
 
     @property
     def level(self) -> Level:
-        return max((level for level, _text in self.reasons), default=Level.OK) if self.pod.is_asked else Level.OK
+        if self.pod.in_maintenance:
+            return Level.OK
+        return max((level for level, _text in self.reasons), default=Level.OK)
 
     def to_json(self) -> Json:
         record = self.pod.record

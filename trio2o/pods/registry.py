@@ -68,12 +68,12 @@ class PodView:
         return group_of(self.record.resource_affinity_tag)
 
     @property
-    def is_asked(self) -> bool:
-        """Whether the pod is called at all: not in maintenance."""
-        return self.record.state != 'maintenance'
+    def in_maintenance(self) -> bool:
+        """Whether no service calls the pod."""
+        return self.record.state == 'maintenance'
 
     @property
-    def takes_new(self) -> bool:
+    def is_enabled(self) -> bool:
         """Whether new resources may be created in the pod."""
         return self.record.state == 'enabled'
 
@@ -102,7 +102,7 @@ class Snapshot:
 
     def asked(self, service: str) -> list[PodView]:
         """Pods that have the service and are not in maintenance."""
-        return [pod for pod in self.pods if pod.is_asked and service in pod.endpoints]
+        return [pod for pod in self.pods if not pod.in_maintenance and service in pod.endpoints]
 
     @property
     def zones(self) -> list[str]:

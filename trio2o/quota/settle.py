@@ -186,9 +186,9 @@ class Settler:
         for pod in pods:
             if pod.record.created_at > claim.created_at:
                 continue
-            changes = db_pods.state_changes(self._db, pod.id, limit=1) if not pod.is_asked else []
+            changes = db_pods.state_changes(self._db, pod.id, limit=1) if pod.in_maintenance else []
             since = changes[0].at if changes else pod.record.created_at
-            if pod.is_asked or since > claim.created_at:
+            if not pod.in_maintenance or since > claim.created_at:
                 found.append(pod)
         return found
 
@@ -231,7 +231,7 @@ class Settler:
     def _pod(self, pod_id: str | None) -> PodView:
         """:raises PodNotAsked: it is deleted or in maintenance"""
         pod = self._runtime.registry.snapshot().by_id.get(pod_id or '')
-        if pod is None or not pod.is_asked:
+        if pod is None or pod.in_maintenance:
             raise PodNotAsked(f'pod {pod_id} is deleted or in maintenance')
         return pod
 

@@ -299,7 +299,7 @@ class Inventory:
         other = self._runtime.registry.snapshot().by_id.get(routing.pod_id)
         name = other.name if other is not None else routing.pod_id
         try:
-            is_there = other is None or not other.is_asked or self._show_in(other, routing.bottom_id) is not None
+            is_there = other is None or other.in_maintenance or self._show_in(other, routing.bottom_id) is not None
         except (exception.PodError, PodRefused) as error:
             LOG.warning('Failed to ask pod %s whether it still has %s %s: %s', name, resource_type, item_id, error)
             is_there = True

@@ -99,7 +99,7 @@ class Locator:
             # For a resource of another project the pods decide, exactly as for one without a routing, what the caller
             # may see. So an answer never reveals whether Trio2o has a routing.
             route, answer = self._probe(call, resource, top_id)
-        if not route.pod.is_asked:
+        if route.pod.in_maintenance:
             raise pod_failures.in_maintenance(f'{resource.title} {top_id}', route.pod.zone)
         return route, answer
 

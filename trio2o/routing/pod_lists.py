@@ -35,7 +35,7 @@ def pages(
     :raises PodError: the pod did not answer, or not with such a list
     :raises PodRefused: the pod answered 4xx, for example as it has no resource with the marker's id
     """
-    if resource.is_sliced:
+    if resource.lists_by_offset:
         yield from _pages_by_offset(db, api, resource, limit, has_copies)
         return
     query = {'all_tenants': '1', 'limit': str(limit), **query}

@@ -49,7 +49,7 @@ class Prober:
             raise exception.NotFound(resource.missing.format(id=top_id))
         snapshot = self._registry.snapshot()
         # All resources of a reconciled pod have routings, so this one is not in it and its answer does not matter.
-        is_certain = all(pod.is_asked or pod.record.is_reconciled for pod in snapshot.pods)
+        is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in snapshot.pods)
         for pod, answer in self._ask_all(call, resource, top_id, snapshot.asked(resource.service)).items():
             if isinstance(answer, Answer) and answer.status == 200:
                 item = json_body.member(answer, resource)

@@ -173,7 +173,7 @@ class Adoption:
 
     def _adopt_resources(self, resource: Resource) -> None:
         inventory = Inventory(self._runtime, self._pod, resource, check=self._task.check)
-        if self._marker is None or resource.is_sliced:
+        if self._marker is None or resource.lists_by_offset:
             self._report.start(resource)
         self._save(resource.collection)
         try:

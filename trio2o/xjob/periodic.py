@@ -65,7 +65,7 @@ class Periodic:
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
         for pod in self._runtime.registry.snapshot().pods:
-            if pod.is_asked:
+            if not pod.in_maintenance:
                 payload = {'pod_id': pod.id}
                 yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, payload, options.repair_interval)
                 yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)

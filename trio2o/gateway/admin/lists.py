@@ -114,7 +114,7 @@ class AdminList:
         answers, items = self._read(call, selection, Paging(self.kind.collection))
         if answers.refusal is not None and not answers.documents:
             return answers.refusal
-        in_maintenance = [pod for pod in call.runtime.registry.snapshot().pods if not pod.is_asked]
+        in_maintenance = [pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance]
         partial = self.partial_records(call, [*answers.unreachable, *in_maintenance])
         if not partial:
             refusal_or_none(call, answers)  # raises if pods did not answer and the list has to be complete

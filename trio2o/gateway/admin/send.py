@@ -28,7 +28,7 @@ def send_to_pod(
     :raises ServiceUnavailable: the pod is unreachable or in maintenance
     :raises OutcomeUnknown: a write was sent and not answered
     """
-    if not pod.is_asked:
+    if pod.in_maintenance:
         raise pod_failures.pod_in_maintenance(name, pod.name)
     try:
         return send(call, pod, path=path, query=query, body=body, method=method, is_repeated=is_repeated)

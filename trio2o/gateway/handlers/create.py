@@ -332,7 +332,7 @@ class Create:
                 f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} that '
                 f'{reason.partition(":")[0]} cannot be used in.'
             )
-        if not pod.takes_new and not self.is_dependent:
+        if not pod.is_enabled and not self.is_dependent:
             raise exception.ServiceUnavailable(
                 f'The source of the {self.resource.type} is in a part of availability zone {pod.zone} '
                 'that takes no new resources.'

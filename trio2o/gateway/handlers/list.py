@@ -185,7 +185,7 @@ class List:
         """
         failed = [cursor.pod for cursor in run.cursors if cursor.has_failed]
         # Pods in maintenance are not asked, but their resources still exist.
-        missing = [*failed, *(pod for pod in call.runtime.registry.snapshot().pods if not pod.is_asked)]
+        missing = [*failed, *(pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance)]
         if missing and self.has_partial_records(call):
             return [self.partial_record(call, route) for route in self._routes(call, missing, project_id)]
         if run.first is None:

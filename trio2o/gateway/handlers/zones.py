@@ -33,7 +33,7 @@ def zones_of(call: Call) -> list[tuple[str, bool]]:
     breakers = call.runtime.client.breakers
 
     def is_available(pod: PodView) -> bool:
-        return pod.takes_new and not breakers.is_open((pod.id, service))
+        return pod.is_enabled and not breakers.is_open((pod.id, service))
 
     pods = [pod for pod in call.runtime.registry.snapshot().pods if service in pod.endpoints]
     return [

@@ -88,7 +88,7 @@ class ServerGroupCopies:
         ids = {by_id[each.pod_id]: each.bottom_id for each in records if each.bottom_id and each.pod_id in by_id}
 
         def ask(pod: PodView) -> Answer:
-            if not pod.is_asked:
+            if pod.in_maintenance:
                 raise exception.PodNotReached(pod.name, 'in maintenance')
             return pod_groups.get(self._call, pod, ids[pod])
 
@@ -230,7 +230,7 @@ def delete_copies(call: Call, group_id: str) -> None:
     runtime = call.runtime
     for copy in server_group_copies.begin_delete(runtime.db, group_id):
         pod = runtime.registry.snapshot().by_id.get(copy.pod_id)
-        if pod is not None and pod.is_asked and pod_groups.delete(call, pod, str(copy.bottom_id)):
+        if pod is not None and not pod.in_maintenance and pod_groups.delete(call, pod, str(copy.bottom_id)):
             server_group_copies.delete(runtime.db, copy.id)
         else:
             payload = {'pod_id': copy.pod_id}

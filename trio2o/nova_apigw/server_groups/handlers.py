@@ -143,7 +143,7 @@ def _ask_for_copies(call: Call, copies: Sequence[ServerGroupCopy]) -> dict[PodVi
         names = names_of(call, pod).with_id(ids[pod], call.id)
         return answer_up(send(call, pod, names=names, is_repeated=False), names, SERVER_GROUP)
 
-    pods = [pod for pod in ids if pod.is_asked]
+    pods = [pod for pod in ids if not pod.in_maintenance]
     deadline = Deadline(call.runtime.conf.pods.gather_timeout)
     answers = ask_all(call.runtime.executor, pods, ask, deadline)
     return {pod: answer for pod, answer in answers.items() if isinstance(answer, Answer)}

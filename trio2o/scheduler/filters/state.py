@@ -10,7 +10,7 @@ class StateFilter(BaseFilter):
     """Passes enabled pods that have an endpoint of the service."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
-        return pod.takes_new and request.service in pod.endpoints
+        return pod.is_enabled and request.service in pod.endpoints
 
     def why(self, pod: PodView, request: PodRequest) -> str:
-        return f'no {request.service} endpoint' if pod.takes_new else f'{pod.record.state}'
+        return f'no {request.service} endpoint' if pod.is_enabled else f'{pod.record.state}'

@@ -94,7 +94,7 @@ class TestExposition(testtools.TestCase):
     def test_a_pod_that_is_gone_has_no_breaker(self):
         metrics.breaker_turned('Gone', 'compute', is_open=True)
         metrics.breaker_turned('Here', 'compute', is_open=True)
-        text = get(metrics.application(is_asked=lambda name: name == 'Here'), '/metrics').text
+        text = get(metrics.application(is_called=lambda name: name == 'Here'), '/metrics').text
         self.assertEqual(1, samples(text)['trio2o_breaker_open', (('pod', 'Here'), ('service', 'compute'))])
         self.assertNotIn('Gone', text)
 

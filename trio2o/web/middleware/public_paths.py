@@ -108,7 +108,7 @@ def _monitoring(conf: cfg.ConfigOpts, collector: Any) -> dict[str, WSGIApp]:
     """:param collector: collector of metrics from the database; None: metrics are switched off"""
     applications: dict[str, WSGIApp] = {'/healthcheck': healthcheck.Healthcheck(None, conf)}
     if collector is not None:
-        applications['/metrics'] = metrics.application(collector, collector.is_asked)
+        applications['/metrics'] = metrics.application(collector, collector.is_called)
     return applications
 
 

@@ -40,7 +40,7 @@ class CollectUsage:
 
     def run(self, task: Task) -> None:
         runtime = task.runtime
-        pods = [pod for pod in runtime.registry.refresh().pods if pod.is_asked]
+        pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
         results = ask_all(
             runtime.executor, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
         )

@@ -20,7 +20,7 @@ class DeleteServerGroupCopies:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        if not pod.is_asked:
+        if pod.in_maintenance:
             raise TryAgain(f'pod {pod.name} is in maintenance')
         api = PodApi(task.runtime.client, task.runtime.identity, pod, SERVER_GROUP.service)
         deleted = 0

@@ -70,12 +70,12 @@ class EmptyProject:
         work = _Emptying(task, project_id, bool(task.job.payload.get('dry_run')))
         for resource in RESOURCES:
             for pod in pods:
-                if pod.is_asked and resource.service in pod.endpoints:
+                if not pod.in_maintenance and resource.service in pod.endpoints:
                     work.empty(pod, resource)
         task.result(work.json)
         if work.is_dry_run:
             return
-        in_maintenance = [pod.name for pod in pods if not pod.is_asked and _has_routings(task, pod, project_id)]
+        in_maintenance = [pod.name for pod in pods if pod.in_maintenance and _has_routings(task, pod, project_id)]
         if in_maintenance:
             raise TryAgain(f'the project has resources in pods in maintenance: {", ".join(in_maintenance)}')
         if work.left:
@@ -83,7 +83,7 @@ class EmptyProject:
         for binding in bindings.current(runtime.db, project_id):
             bindings.end(runtime.db, binding.id)
         for pod in pods:
-            if pod.is_asked:
+            if not pod.in_maintenance:
                 payload = {'pod_id': pod.id, 'is_full': True}
                 runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=task.job.request_id)
 

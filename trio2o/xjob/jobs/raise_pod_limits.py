@@ -29,7 +29,7 @@ class RaisePodLimits:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        if not pod.is_asked or not task.runtime.conf.quota.raise_limits_interval:
+        if pod.in_maintenance or not task.runtime.conf.quota.raise_limits_interval:
             return
         payload = task.job.payload
         projects = [payload['project_id']] if payload.get('project_id') else _projects(task, pod)

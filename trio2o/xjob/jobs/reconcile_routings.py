@@ -35,13 +35,13 @@ class ReconcileRoutings:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        if not pod.is_asked:
+        if pod.in_maintenance:
             return
         started = utcnow()
         since = self._since(task, pod, started)
         counts: dict[str, int | str] = {'since': since.isoformat() if since else 'the beginning'}
         for resource in resources_of(pod):
-            if since and resource.is_sliced:
+            if since and resource.lists_by_offset:
                 continue  # these lists do not show what changed
             inventory = Inventory(task.runtime, pod, resource, check=task.check)
             try:

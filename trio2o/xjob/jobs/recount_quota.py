@@ -54,7 +54,7 @@ class RecountQuota:
         failures = []
         for pod in task.runtime.registry.refresh().pods:
             task.check()
-            if not pod.is_asked:
+            if pod.in_maintenance:
                 continue
             try:
                 # Volumes come before snapshots in ROUTED, as a snapshot counts for the volume type of its volume.

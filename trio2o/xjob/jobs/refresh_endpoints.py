@@ -23,7 +23,7 @@ class RefreshEndpoints:
 
     def run(self, task: Task) -> None:
         runtime = task.runtime
-        pods = [pod for pod in runtime.registry.refresh().pods if pod.is_asked]
+        pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
         refresh(runtime, pods)
 
 

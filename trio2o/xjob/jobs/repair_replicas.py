@@ -14,7 +14,7 @@ class RepairReplicas:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        if not pod.is_asked:
+        if pod.in_maintenance:
             return  # ``sync_pod`` repairs it when its maintenance is over.
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()

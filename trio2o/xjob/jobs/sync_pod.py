@@ -17,7 +17,7 @@ class SyncPod:
     def run(self, task: Task) -> None:
         runtime = task.runtime
         pod = pod_of(task)
-        if not pod.is_asked:
+        if pod.in_maintenance:
             return
         runtime.replicator.limits.raise_default_limits()
         refresh(runtime, [pod])

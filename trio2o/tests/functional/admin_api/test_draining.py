@@ -126,13 +126,13 @@ class TestOtherProcesses(DrainingCase):
         self.assertIsNotNone(other)
         seconds = self.cloud.conf.pods.refresh_seconds
         runtime.registry.snapshot()
-        for state, is_asked, takes_new in (
-            ('draining', True, False),
-            ('maintenance', False, False),
-            ('disabled', True, False),
-            ('enabled', True, True),
+        for state, in_maintenance, is_enabled in (
+            ('draining', False, False),
+            ('maintenance', True, False),
+            ('disabled', False, False),
+            ('enabled', False, True),
         ):
             self.cloud.set_pod('Pod1', state=state)
             runtime.registry._read_at -= seconds
             pod = runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod1']]
-            self.assertEqual((is_asked, takes_new), (pod.is_asked, pod.takes_new), state)
+            self.assertEqual((in_maintenance, is_enabled), (pod.in_maintenance, pod.is_enabled), state)

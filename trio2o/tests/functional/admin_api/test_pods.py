@@ -138,7 +138,7 @@ class TestExisting(AdminApiTestCase):
         answer = self.api.put(self.path(), {'pod': {'state': 'maintenance', 'reason': 'new switches'}})
         self.assertAnswer(200, answer)
         self.assertEqual(('maintenance', 'new switches'), (answer['pod']['state'], answer['pod']['state_reason']))
-        self.assertFalse(self.cloud.runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod1']].is_asked)
+        self.assertTrue(self.cloud.runtime.registry.snapshot().by_id[self.cloud.pod_ids['Pod1']].in_maintenance)
         self.cloud.set_pod('Pod1', state='enabled')
         changes = self.api.get(self.path())['pod']['state_changes']
         self.assertEqual(

@@ -126,7 +126,7 @@ class TestPods(MetricsTestCase):
         self.assertEqual(1, found[key('trio2o_pod_call_seconds_count', pod='Pod2', service='compute')])
         self.cloud.pod('Pod2').nova.faults.add(faults.Status(503, times=1))
         found = self.counted(lambda: self.cloud.nova.get('/servers'))
-        self.assertEqual({('Pod1', '2xx'): 1, ('Pod2', 'sick'): 1}, self.calls(found))
+        self.assertEqual({('Pod1', '2xx'): 1, ('Pod2', 'unavailable'): 1}, self.calls(found))
 
     def test_fanout(self):
         found = self.counted(lambda: self.cloud.nova.get('/servers'))

@@ -38,7 +38,7 @@ class DatabaseMetricsTestCase(testtools.TestCase):
         return DatabaseMetrics(self.conf, db, Registry(self.conf, db), **kwargs)
 
     def scrape(self, collector):
-        answer = get(metrics.application(collector, collector.is_asked), '/metrics')
+        answer = get(metrics.application(collector, collector.is_called), '/metrics')
         self.assertEqual(200, answer.status)
         return samples(answer.text)
 
@@ -80,15 +80,15 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
 
     def test_who_is_asked(self):
         collector = self.collector()
-        self.assertTrue(collector.is_asked('Pod1'))
+        self.assertTrue(collector.is_called('Pod1'))
         pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
         self.scrape(collector)
-        self.assertTrue(collector.is_asked('Pod1'))
-        self.assertFalse(collector.is_asked('Pod2'))
+        self.assertTrue(collector.is_called('Pod1'))
+        self.assertFalse(collector.is_called('Pod2'))
         db_pods.update(self.db, pod.pod_id, state='maintenance')
         other = self.collector()
         self.scrape(other)
-        self.assertFalse(other.is_asked('Pod1'))
+        self.assertFalse(other.is_called('Pod1'))
 
 
 class TestStorm(DatabaseMetricsTestCase):
