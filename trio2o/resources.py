@@ -23,7 +23,7 @@ class Resource:
     :ivar owners: fields of a member that may hold its project, best first
     :ivar created: field of a member with its time of creation
     :ivar missing: text of the 404, with ``{id}``
-    :ivar goes_at_once: whether it is gone when its deletion is answered, and not some time later
+    :ivar is_deleted_synchronously: whether it is gone when its deletion is answered, and not some time later
     :ivar lists_by_offset: whether its lists have only offsets, and no details, markers or times of change
     :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
     :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
@@ -38,7 +38,7 @@ class Resource:
     owners: tuple[str, ...] = ()
     created: str = 'created_at'
     missing: str = 'The resource could not be found.'
-    goes_at_once: bool = False
+    is_deleted_synchronously: bool = False
     found_with: tuple[str, ...] = ()
     listed_at: str = ''
     lists_by_offset: bool = False
@@ -127,7 +127,7 @@ ATTACHMENT = Resource(
     'attachment',
     'attachments',
     missing='Volume attachment could not be found with filter: attachment_id = {id}.',
-    goes_at_once=True,
+    is_deleted_synchronously=True,
     found_with=('volume',),
 )
 TRANSFER = Resource(
@@ -138,7 +138,7 @@ TRANSFER = Resource(
     'transfers',
     owners=('source_project_id',),
     missing='Transfer {id} could not be found.',
-    goes_at_once=True,
+    is_deleted_synchronously=True,
     found_with=('volume',),
 )
 MESSAGE = Resource(
@@ -148,7 +148,7 @@ MESSAGE = Resource(
     'message',
     'messages',
     missing='Message {id} could not be found.',
-    goes_at_once=True,
+    is_deleted_synchronously=True,
     found_with=('volume', 'snapshot', 'backup', 'group'),
 )
 GROUP = Resource(
@@ -202,7 +202,7 @@ SERVER_GROUP = Resource(
     'server_groups',
     owners=('project_id',),
     missing='Instance group {id} could not be found.',
-    goes_at_once=True,
+    is_deleted_synchronously=True,
     lists_by_offset=True,
 )
 #: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.

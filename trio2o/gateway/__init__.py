@@ -3,13 +3,14 @@
 
 An operation is a row ``Operation(name, method, path, handler)``. ``web`` finds the row of a request and calls its
 handler with a ``Call``; the handler returns an ``Answer`` or raises. The rows are in ``nova_apigw`` and
-``cinder_apigw``, one file or package for each noun. A handler that needs to know something about its noun is a class
-whose methods are hooks. The flow is here, the noun's subclass is beside its rows, and nothing here names a service.
+``cinder_apigw``, one file or package for each resource. A handler that needs to know something about its resource is a
+class whose methods are hooks. The flow is here, the resource's subclass is beside its rows, and nothing here names a
+service.
 
 Handlers (``gateway/handlers``), with their hooks in calling order:
 
-- ``forward.Forward``: a call about one resource, sent to its pod. Hooks: ``same_pod_refs``, ``drop_zone``,
-  ``quota_growth`` and ``over_quota_error`` (if ``quota_effect`` says so), ``new_refs``, ``translate``,
+- ``forward.Forward``: a call about one resource, sent to its pod. Hooks: ``same_pod_refs``, ``quota_growth``
+  and ``over_quota_error`` (if ``quota_effect`` says so), ``drop_zone``, ``new_refs``, ``translate``,
   ``fallback_answer``. ``forward.ForwardToAny``: any pod can answer.
 - ``create.Create``: a new resource in the best pod. Hooks: ``resolve``, ``split_zone``, ``affinity_refs``,
   ``known_affinity_refs``, ``requested``, ``replicated_refs``, ``soft_affinity_refs``, ``over_quota_error``,
@@ -25,8 +26,8 @@ database, else a probe of all pods), ``call_pod`` puts the pod's names for thing
 
 A create, as an example: ``Create`` reads the body (``requested``: amounts; ``refs``: references and scheduler hints;
 ``image_snapshots``: images made of snapshots), claims the amounts (``claiming``), lets ``scheduler`` choose pods, and
-sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is given
-back. A pod that refuses for a quota of its own is reported (``pod_quota``).
+sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is
+released. A pod that refuses for a quota of its own is reported (``pod_quota``).
 
 ``call_pod``, ``call_any_pod`` and ``call_pods`` are the ways of a call to pods; ``read_object`` reads something beside
 the call. ``lists`` reads pages of pods, one cursor for each pod, and merges them.

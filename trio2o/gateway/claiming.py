@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A claim on the quota for as long as a request is served, and the amounts that known resources count for.
 
-The nouns say what a request takes and how their service words an over-quota error; the mechanism is here, the same
-for all.
+The subclasses of ``Create`` and ``Forward`` say what a request claims and how their service words an over-quota error.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """Claims on the quota.
 
 A claim is a row in the database, made before the request is sent to a pod, that holds the requested amounts until the
-outcome is known. Then it turns into usage, in the transaction that records the routing; or it is given back; or it
+outcome is known. Then it turns into usage, in the transaction that records the routing; or it is released; or it
 stays open until ``settle`` finds out the outcome in the pod. A request that no limit applies to makes no claim, but
 its usage is counted all the same.
 """

@@ -90,10 +90,6 @@ class Forward:
         """Return the resources that the body names and that have to be in the same pod."""
         return self.other.read(call.json) if self.other is not None else ()
 
-    def drop_zone(self, document: Any) -> None:
-        """Take the zone out of a copy of the body, in place, for a pod that has no name for its zone."""
-        raise NotImplementedError
-
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         """Return the amounts to claim if the call makes the resource count for more.
 
@@ -104,6 +100,10 @@ class Forward:
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         """Return the error of the service for a change that the quota does not allow."""
         return exception.Forbidden(f'Quota exceeded for {error}')
+
+    def drop_zone(self, document: Any) -> None:
+        """Take the zone out of a copy of the body, in place, for a pod that has no name for its zone."""
+        raise NotImplementedError
 
     def new_refs(self, answer: Answer) -> Iterable[Ref]:
         """Return the resources that a successful answer names, that are in the same pod and may be new."""
@@ -184,7 +184,7 @@ class Forward:
             except exception.OutcomeUnknown:
                 claim.watch(route.pod, self.resource.type, route.top_id)
                 raise
-            if answer.is_ok and not self.resource.goes_at_once:
+            if answer.is_ok and not self.resource.is_deleted_synchronously:
                 claim.watch(route.pod, self.resource.type, route.top_id)
             elif self.quota_effect is QuotaEffect.GROWS and is_over_quota(answer):
                 report_limit(call, route.pod, claim.project_id)
@@ -235,7 +235,7 @@ class Forward:
 
     def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
         if call.method == 'DELETE' and answer.is_ok:
-            return self.resource.goes_at_once
+            return self.resource.is_deleted_synchronously
         # To other projects a pod answers 404 about a resource that exists.
         return answer.status == 404 and route.is_known_to(call)
 

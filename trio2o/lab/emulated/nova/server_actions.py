@@ -84,7 +84,7 @@ def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 
 
 def confirm_resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """204 for old times' sake."""
+    """Answer 204, as Nova does for compatibility."""
     _demand(server, 'confirmResize', 'resized')
     _note(nova, request, server, 'confirmResize')
     records.touch(nova, server, vm_state='active', old_flavor=None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every row that is about one resource: good path, unknown id, wrong project, dead pod.
+"""Every row that is about one resource: success, unknown id, wrong project, dead pod.
 
 The rows themselves make the tests. What the pod says directly of the same resource, or of one like it, is what the
 gateway has to say, with its own links and its own name for the zone.
@@ -33,7 +33,6 @@ BODIES = {
     'servers.action.os-getConsoleOutput': {'os-getConsoleOutput': {}},
     'servers.action.os-resetState': {'os-resetState': {'state': 'error'}},
     'servers.action.os-getVNCConsole': {'os-getVNCConsole': {'type': 'novnc'}},
-    'servers.action.migrate': {'migrate': None},
     'servers.action.rescue': {'rescue': {}},
     'server_metadata.create': {'metadata': {'a': 'b'}},
     'server_metadata.replace': {'metadata': {'a': 'b'}},

@@ -74,7 +74,6 @@ class TestOracle(ConversationTest):
         self.cloud = self.useFixture(GatewayFixture(pods=lab, register=False))
         for name in PODS:
             self.cloud.register_pod(name, 'nova')
-        self.cinder = self.cloud.cinder
         self.one = self.cloud.direct(ONE, 'cinder')
         self.random = random.Random(7)
         for pod in PODS:
