@@ -42,6 +42,8 @@ DEPENDS = {
 #: The slice: conversations, and modules with places that those above do not pass.
 SLICE = {
     'admin_api.test_draining',
+    'compute.test_aggregates',
+    'compute.test_infrastructure',
     'compute.test_lists_and_sums',
     'operations.test_creates',
     'operations.test_lists',
