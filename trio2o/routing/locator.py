@@ -110,7 +110,7 @@ class Locator:
         top_id = snapshot.ids_up.get(top_id, top_id)
         key = (resource_type, top_id)
         with self._lock:
-            known = self._cache.get(key)
+            known = self._cached(key)
         moved_to = snapshot.moved.get(top_id)
         is_outdated = known is not None and moved_to is not None and known.pod_id != moved_to
         if known is None or is_outdated:
@@ -176,16 +176,17 @@ class Locator:
         :param claim_id: the quota claim of the request that created them
         """
         items: dict[PodView, list[Mapping[str, Any]]] = {}
-        for pod, item in found:
-            top_id = item.get('id')
-            if not isinstance(top_id, str) or len(top_id) > 64 or item.get('status') == 'DELETED':
-                continue
-            with self._lock:
-                known = self._cache.get((resource.type, top_id))
-            if known is not None and (known.created_at or not item.get(resource.created)):
-                continue
-            if resource.owner_of(item, project_id):
-                items.setdefault(pod, []).append(item)
+        # A list can have many items: one lock for all of them.
+        with self._lock:
+            for pod, item in found:
+                top_id = item.get('id')
+                if not isinstance(top_id, str) or len(top_id) > 64 or item.get('status') == 'DELETED':
+                    continue
+                known = self._cached((resource.type, top_id))
+                if known is not None and (known.created_at or not item.get(resource.created)):
+                    continue
+                if resource.owner_of(item, project_id):
+                    items.setdefault(pod, []).append(item)
         if items:
             self._executor.submit(self._record_listed, resource, items, project_id, claim_id)
 
@@ -247,6 +248,14 @@ class Locator:
         """Drop a routing from the cache, so that the next lookup reads it from the database."""
         with self._lock:
             self._cache.pop((resource_type, top_id), None)
+
+    def _cached(self, key: tuple[str, str]) -> _CachedRouting | None:
+        """Return a routing from the cache; the caller holds the lock."""
+        try:
+            # ``get`` of a TTLCache looks the key up twice and reads the clock each time.
+            return self._cache[key]
+        except KeyError:
+            return None
 
     def _remember(self, record: Routing) -> _CachedRouting:
         known = _CachedRouting(record.pod_id, record.bottom_id, record.project_id, record.is_live, record.created_at)
