@@ -7,14 +7,35 @@ import testtools
 import yaml
 
 import trio2o.tests
+from trio2o.gateway.handlers.create import Create
+from trio2o.gateway.handlers.forward import Forward
+from trio2o.gateway.handlers.list import List
+from trio2o.gateway.handlers.offset_list import OffsetList
+from trio2o.gateway.handlers.quota_sets import LimitsRead, QuotaRead
+from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
+from trio2o.gateway.handlers.sum import Sum
 from trio2o.nova_apigw import SERVICE
+from trio2o.nova_apigw.internal_calls import ForwardToVolume
+from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.removed_apis import Removed
+from trio2o.nova_apigw.servers.actions import ForwardToHost
+from trio2o.nova_apigw.usage import TenantUsage
 
 FILE = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'nova-operations.yaml'
 #: Rows for actions that nobody knows, one for each path that has actions: a pod refuses them in Nova's words.
 FALLBACK = '.action'
 #: Served before any row is looked for.
 PAGES = {'root.versions': '/', 'root.version_v21': '/v2.1', 'root.version_v2': '/v2', 'versions.redirect': ''}
+
+#: What may serve a class; what is not here has handlers of its own.
+HANDLERS = {
+    'by_id': (Forward, ForwardMigration, ForwardToVolume),
+    'cross_pod_check': (Forward, ForwardToHost),
+    'create': (Create,),
+    'fanout_list': (List, OffsetList),
+    'fanout_sum': (Sum, LimitsRead, QuotaRead, TenantUsage),
+    'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
+}
 
 
 def number(text):
@@ -44,6 +65,24 @@ class TestOperations(testtools.TestCase):
             row = self.rows[name]
             have[name] = (row.method, row.path, row.action, row.min_version, row.max_version)
         self.assertEqual(wanted, have)
+
+    def test_each_is_served_as_its_class_says(self):
+        for name, (kind, *_rest) in self.known.items():
+            if kind in HANDLERS:
+                with self.subTest(name=name):
+                    self.assertIsInstance(self.rows[name].handler, HANDLERS[kind])
+
+    def test_rows_that_name_a_second_resource_check_it(self):
+        """No others do, so that the class says what the gateway does."""
+        checking = set()
+        for name, row in self.rows.items():
+            handler = row.handler
+            is_checked = isinstance(handler, Forward) and (
+                handler.other is not None or type(handler).same_pod_refs is not Forward.same_pod_refs
+            )
+            if name in self.known and (is_checked or isinstance(handler, ForwardToHost)):
+                checking.add(name)
+        self.assertEqual({name for name, row in self.known.items() if row[0] == 'cross_pod_check'}, checking)
 
     def test_what_is_gone_says_so(self):
         gone = {name: row[6] for name, row in self.known.items() if row[0] == 'gone'}
