@@ -106,20 +106,20 @@ class HeldClaim:
 def quota_claim(
     call: Call, request: ClaimRequest, over_quota_error: Callable[[OverQuota], exception.Trio2oException]
 ) -> Iterator[HeldClaim]:
-    """Claim amounts on the quota, and give them back at the end unless the claim was committed or kept.
+    """Claim amounts on the quota, and release them at the end unless the claim was committed or kept.
 
     :param request: the amounts and whose quota they are claimed on
     :param over_quota_error: how the service words a refusal
     :raises Trio2oException: the over-quota error of the service
     """
-    claim = HeldClaim(call, _claim(call, request, over_quota_error))
+    claim = HeldClaim(call, _claim_or_refuse(call, request, over_quota_error))
     try:
         yield claim
     finally:
         claim.close()
 
 
-def _claim(
+def _claim_or_refuse(
     call: Call, request: ClaimRequest, over_quota_error: Callable[[OverQuota], exception.Trio2oException]
 ) -> Claim:
     quota = call.runtime.quota

@@ -106,7 +106,7 @@ class Quota:
         while True:
             row = self._row(request, multiply(request.amounts, count), 'open', self._claim_seconds)
             try:
-                quotas.claim(self._db, row, bounds)
+                quotas.insert_claim(self._db, row, bounds)
                 return Claim(row, request, count)
             except BoundsExceeded as error:
                 allowed = _allowed_count(request, error.exceeded)

@@ -9,8 +9,8 @@ A payload that names a pod (`pod_id`) makes the job one of that pod; the number 
 is limited.
 """
 
-from trio2o.db.jobs.claims import LOST_WORKER, claim, claim_id, finish, heartbeat, progress, retry_later
 from trio2o.db.jobs.history import count_by_state, get, list_, list_events, longest_due, purge
+from trio2o.db.jobs.leases import LOST_WORKER, claim, claim_id, finish, heartbeat, progress, retry_later
 from trio2o.db.jobs.queue import DEFAULT_MAX_ATTEMPTS, cancel, redo, submit, submit_again
 from trio2o.db.jobs.rows import Again
 

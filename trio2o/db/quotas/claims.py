@@ -71,10 +71,10 @@ class BoundsExceeded(Exception):
 
 
 @retry_on_deadlock
-def claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
-    """Claim what a row says, if all bounds are kept with it.
+def insert_claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
+    """Insert a claim, unless a bound is exceeded with it.
 
-    :raises BoundsExceeded: one is not
+    :raises BoundsExceeded: a bound is exceeded, and nothing is written
     """
     wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
     with db.writer() as session:

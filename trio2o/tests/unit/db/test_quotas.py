@@ -36,7 +36,7 @@ class QuotasTest(DatabaseTest):
             expires_at=utcnow(),
         )
         bounds = [] if limit is None else [Bound(project, '', 'instances', limit, **more)]
-        quotas.claim(self.db, row, bounds)
+        quotas.insert_claim(self.db, row, bounds)
         self.rows[row.id] = row
         return row.id
 
