@@ -2,7 +2,7 @@
 """tools/bench: what the gateway costs, beside a pod asked directly and beside nginx.
 
 The CPU time of the gateway for a request is the figure to trust: it depends neither on the load generator nor on
-what else runs on the machine. Rates and latencies are told as ratios within one run.
+what else runs on the machine. Rates and latencies are reported as ratios within one run.
 """
 
 from __future__ import annotations
@@ -56,19 +56,31 @@ def _shows(cloud: dict[str, Any], project: str) -> tuple[str, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='tools/bench', description=__doc__)
-    parser.add_argument('--cases', default='', help='by commas, of: show, list 2x10, list 2x500, create (all)')
-    parser.add_argument('--connections', default='1,16', help='by commas (1,16)')
-    parser.add_argument('--seconds', type=float, default=2.0, help='whole seconds for each figure (2)')
-    parser.add_argument('--delay-ms', type=float, default=0.0, help='what each answer of a pod takes (0)')
-    parser.add_argument('--backend', default='eventlet', choices=['eventlet', 'threading'])
-    parser.add_argument('--only-gateway', action='store_true', help='neither the pod directly nor nginx')
     parser.add_argument(
-        '--routings', type=int, default=0, metavar='N', help='a show over N routings and over 2000, none from memory'
+        '--cases', default='', help='comma-separated list of: show, list 2x10, list 2x500, create (default: all)'
+    )
+    parser.add_argument('--connections', default='1,16', help='comma-separated numbers of connections (1,16)')
+    parser.add_argument('--seconds', type=float, default=2.0, help='whole seconds for each figure (2)')
+    parser.add_argument(
+        '--delay-ms', type=float, default=0.0, help='milliseconds that a pod waits before it answers (0)'
+    )
+    parser.add_argument('--backend', default='eventlet', choices=['eventlet', 'threading'])
+    parser.add_argument('--only-gateway', action='store_true', help='measure the gateway only, not the pod or nginx')
+    parser.add_argument(
+        '--routings',
+        type=int,
+        default=0,
+        metavar='N',
+        help='measure a show with N routings and with 2000, all read from the database',
     )
     parser.add_argument('--claims', action='store_true', help='a create with limits and one without, and its queries')
     parser.add_argument('--profile', action='store_true', help="where the gateway's time goes, for each case")
     parser.add_argument(
-        '--option', action='append', default=[], metavar='SECTION.NAME=VALUE', help="of the gateway's configuration"
+        '--option',
+        action='append',
+        default=[],
+        metavar='SECTION.NAME=VALUE',
+        help="set an option in the gateway's configuration",
     )
     parser.add_argument('--json', action='store_true', help='figures as JSON, not as a table')
     parser.add_argument(

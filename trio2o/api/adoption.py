@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods/{id}/adopt and /projects/{id}/empty: ordered here, done by jobs, whose results are the reports."""
+"""/pods/{id}/adopt and /projects/{id}/empty: submit the jobs that do the work; their results are the reports."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from trio2o.api import jobs, pods
 from trio2o.api.schemas import adoption as schemas
 from trio2o.web.call import Answer, Call
 
-#: Behind the resource of a job that changes nothing, so that it does not stand in for one that does.
+#: Suffix of the resource key of a dry run, so that a dry run and a real run are two jobs.
 DRY = ':dry-run'
 
-_MOST_ID = 64
+MAX_ID_LENGTH = 64
+
+
+def check_project_id(call: Call) -> None:
+    """:raises NotFound: no project can have the id in the path"""
+    if len(call.id) > MAX_ID_LENGTH:
+        raise exception.NotFound('The resource could not be found.')
 
 
 def adopt_pod(call: Call) -> Answer:
-    """POST /pods/{pod_id}/adopt: take in what a pod holds, or report it with dry_run. 202, 400, 404, 422."""
+    """POST /pods/{pod_id}/adopt: adopt the resources of a pod, or report them with dry_run. 202, 400, 404, 422."""
     pod = pods.existing(call)
     wanted = schemas.ADOPT.read(call)
     if pod.is_top:
@@ -31,8 +37,7 @@ def empty_project(call: Call) -> Answer:
     202, 400, 404, 409 while Keystone has it, 422.
     """
     wanted = schemas.EMPTY.read(call)
-    if len(call.id) > _MOST_ID:
-        raise exception.NotFound('The resource could not be found.')
+    check_project_id(call)
     if call.runtime.identity.has_project(call.id):
         raise exception.Conflict(f'Keystone still has the project {call.id}. Delete it there first.')
     return _submit(call, job_types.EMPTY_PROJECT, call.id, {'project_id': call.id}, wanted)

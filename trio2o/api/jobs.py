@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/jobs: what runs behind the requests; looked at, run once more, cancelled."""
+"""/jobs: list, show, redo and cancel jobs."""
 
 from __future__ import annotations
 

@@ -30,17 +30,17 @@ _PATH_ID: Json = {'type': 'string', 'pattern': r'^[^/\x00-\x1f\x7f]+$', 'maxLeng
 #: What any operation may answer.
 _ALWAYS = ('400', '401', '403', '503')
 _MEANING = {
-    '200': 'Done, with what is there now.',
-    '202': 'Accepted; a worker goes on with it.',
+    '200': 'Done; the body contains the new state.',
+    '202': 'Accepted; a job continues the work.',
     '400': 'Malformed body or query.',
     '401': 'No valid token.',
     '403': 'The policy denies it.',
-    '404': 'There is no such thing.',
-    '409': 'It clashes with what is there.',
+    '404': 'The object does not exist.',
+    '409': 'The request conflicts with an existing object.',
     '413': 'The body is too large.',
     '415': 'The body is not JSON.',
-    '422': 'A value will not do; the message names the field.',
-    '503': 'The database, or Keystone, cannot be asked now.',
+    '422': 'A value is invalid; the message names the field.',
+    '503': 'The database or Keystone does not answer.',
 }
 
 

@@ -90,13 +90,13 @@ def delete_pod(call: Call) -> Answer:
     if count and not pagination.is_true(query, 'force'):
         raise exception.Conflict(
             f"Pod '{pod.pod_name}' still holds {count} resources. "
-            'Delete or move them, or ask with force=true to forget where they are.'
+            'Delete or move them, or repeat the request with force=true to delete only their routings.'
         )
     if not db_pods.delete(db, pod.pod_id):
         raise _not_found(pod.pod_id)
     call.runtime.registry.refresh()
     if count:
-        # What was in it counts no more.
+        # Its resources no longer count in quotas.
         call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, 'all', request_id=call.context.request_id)
     LOG.info('pod %s (%s) is deleted, with %d routings', pod.pod_name, pod.pod_id, count)
     return Answer.of({})
@@ -114,7 +114,7 @@ def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
     if (changed.az_name, group) != (pod.az_name, group_of(pod.resource_affinity_tag)):
         bindings.follow(call.runtime.db, pod.pod_id, changed.az_name, group)
     if pod.state == 'maintenance' and changed.state != 'maintenance':
-        # What was written meanwhile passed it by.
+        # The pod missed the writes during the maintenance.
         _sync(call, changed)
     call.runtime.registry.refresh()
     if changed.state != pod.state:

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from trio2o import exception, job_types
+from trio2o import job_types
 from trio2o.api import jobs
+from trio2o.api.adoption import check_project_id
 from trio2o.api.schemas import adoption as schemas
 from trio2o.web.call import Answer, Call
-
-_MOST_ID = 64
 
 
 def recount_project(call: Call) -> Answer:
     """POST /projects/{project_id}/recount: 202 with the job that does it, 404, 422."""
     schemas.RECOUNT.read(call)
-    if len(call.id) > _MOST_ID:
-        raise exception.NotFound('The resource could not be found.')
+    check_project_id(call)
     payload = {'project_id': call.id, 'asks_pods': True}
     job = call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, call.id, payload, request_id=call.context.request_id)
     return Answer.of({'job': jobs.view(job)}, 202)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/routings: where every resource is; to look, and to put right by hand.
+"""/routings: which pod holds each resource; operators read and correct the routings.
 
 Other processes may remember a routing for ``[pods] routing_cache_seconds``; this one forgets it at once.
 """

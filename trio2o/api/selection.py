@@ -68,7 +68,10 @@ def _named(pod: PodView) -> Json:
 
 
 def _request(call: Call, wanted: Json) -> PodRequest:
-    """:raises Unprocessable: it names what there is not"""
+    """Build the request for the scheduler.
+
+    :raises Unprocessable: a zone, flavor or type does not exist
+    """
     service = wanted.get('service', 'volume' if 'volume_type' in wanted else 'compute')
     zone = wanted.get('az_name', '') or call.runtime.conf.scheduler.default_availability_zone or ''
     if zone and zone not in call.runtime.registry.snapshot().zones:
@@ -99,7 +102,7 @@ def _request(call: Call, wanted: Json) -> PodRequest:
 
 
 def _recorded(call: Call, field: str, kind: str, name: str) -> Json:
-    """What is wanted everywhere of a flavor or type.
+    """Return the desired state of a flavor or volume type.
 
     :raises Unprocessable: there is none of that id or name
     """

@@ -19,8 +19,6 @@ from trio2o.db import migration
 from trio2o.db.errors import Unusable
 from trio2o.db.session import Database
 
-COMMANDS = ('db_sync', 'upgrade', 'version', 'current', 'heads')
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='trio2o-db-manage', description='Upgrade the Trio2o database.')

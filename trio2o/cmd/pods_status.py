@@ -19,7 +19,19 @@ from trio2o.runtime import build_runtime
 #: Exit status if pods could not be checked; monitoring plug-ins call it unknown.
 UNKNOWN = 3
 
-_HEAD = ('Pod', 'Zone', 'State', 'Service', 'Versions', 'Latency', 'Breaker', 'Clock', 'Behind', 'Usage', 'Result')
+_HEAD = (
+    'Pod',
+    'Zone',
+    'State',
+    'Service',
+    'Versions',
+    'Latency',
+    'Breaker',
+    'Clock',
+    'Out of sync',
+    'Usage',
+    'Result',
+)
 _NOTE = 'Breaker: state after this one answer. The breakers of the gateways are in their /metrics.'
 
 

@@ -16,8 +16,7 @@ OPTS: list[cfg.Opt] = [
         default=10.0,
         min=0.0,
         help='Seconds for which the result of a health check of all pods is shown before pods are checked '
-        'again. All users '
-        'of the dashboard share it.',
+        'again. All users of the dashboard share it.',
     ),
     cfg.FloatOpt(
         'probe_timeout',

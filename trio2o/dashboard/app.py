@@ -120,7 +120,7 @@ LISTINGS = {
         'jobs',
         {
             'Type': 'type',
-            'Of': 'of',
+            'Resource': 'of',
             'State': 'state',
             'Tries': 'attempts',
             'Submitted': 'created_at',
@@ -194,7 +194,7 @@ class Page:
         if method == 'POST' and post is not None:
             return self._posted(visit, post)
         if method not in ('GET', 'HEAD') or (post is not None and visit.path != LOGIN):
-            reply = self._message(visit, 405, 'That cannot be done here', 'This page changes nothing.')
+            reply = self._message(visit, 405, 'Method not allowed', 'The dashboard is read-only.')
             return Reply(reply.status, [*reply.headers, ('Allow', 'POST' if post else 'GET, HEAD')], reply.body)
         return self._shown(visit)
 
@@ -216,9 +216,9 @@ class Page:
         except NotSignedIn:
             return self._signed_out(visit)
         except Denied as error:
-            return self._message(visit, 403, 'You may not look at this', str(error))
+            return self._message(visit, 403, 'You are not allowed to see this page', str(error))
         except ApiError as error:
-            return self._message(visit, error.status, 'The Admin API cannot tell', str(error))
+            return self._message(visit, error.status, 'The Admin API answered with an error', str(error))
         except NotThere:
             pass
         return self._message(visit, 404, 'There is no such page', '')
@@ -297,7 +297,7 @@ class Page:
         return self._page(visit, 'login.html', None, status, error=error, given=given or {})
 
     def _signed_out(self, visit: Visit) -> Reply:
-        """To the form; a token that is good no more is forgotten."""
+        """Redirect to the sign-in form, and delete the cookie of a token that is no longer valid."""
         headers = [('Location', f'{visit.root}/login')]
         if visit.session.token:
             headers.append(visit.cookie(session.TOKEN, ''))
@@ -364,7 +364,7 @@ class Page:
 
 
 def _or_none(ask: Callable[[], Any]) -> Any:
-    """What was asked for, or None where the policy keeps it from this user."""
+    """Return the answer, or None if the policy denies it to this user."""
     try:
         return ask()
     except Denied:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who looks: a Keystone token in a cookie that no script can read and no other site can have sent.
+"""The session of a user: a Keystone token in a cookie that scripts cannot read and other sites cannot send.
 
 Nothing is kept on the server, so any process of any host answers any request. A form is taken only with the secret
 that the page it stands on carried, which the browser holds in a second cookie.
@@ -17,7 +17,7 @@ from typing import Any
 TOKEN = 'trio2o_token'
 FORM = 'trio2o_form'
 
-#: A token that was made here is revoked at the end; one that somebody brought along is not ours to revoke.
+#: Signing out revokes a token that signing in created, and not a token that the user entered.
 MADE, BROUGHT = 'made', 'brought'
 
 _TOKEN_TEXT = re.compile(r'[A-Za-z0-9._=~+/-]{8,3800}')

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 _PREFIX = '/v1.0'
 
-#: What of the browser's request stays true of those made for it.
+#: Variables of the browser's request that are copied into requests to the Admin API.
 _KEPT = (
     'REMOTE_ADDR',
     'SERVER_NAME',
@@ -33,7 +33,7 @@ _KEPT = (
 
 
 class NotSignedIn(Exception):
-    """There is no token, or it is good no more."""
+    """There is no token, or it is no longer valid."""
 
 
 class Denied(Exception):
@@ -55,7 +55,7 @@ class ApiError(Exception):
 class Source:
     """The Admin API as one user sees it.
 
-    :ivar user: name of the user, once something was asked for; ``project`` likewise
+    :ivar user: name of the user, after the first request; ``project`` likewise
     """
 
     def __init__(self, api: Callable[..., Any], environ: dict[str, Any], token: str) -> None:

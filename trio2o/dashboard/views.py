@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the templates show, made of what the Admin API told and what pods answered. Pure."""
+"""Pure functions that make the values for the templates from answers of the Admin API and health checks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Bar:
 class Card:
     """One pod.
 
-    :ivar mood: ``ok``, ``warning``, ``critical``; ``off`` in maintenance; ``unknown`` when nobody could look
+    :ivar mood: ``ok``, ``warning``, ``critical``; ``off`` in maintenance; ``unknown`` if the pod was not checked
     :ivar services: name, versions, latency, whether it answers
     """
 
@@ -59,7 +59,7 @@ class Card:
 
     @property
     def verdict(self) -> str:
-        return {'ok': 'well', 'off': 'not asked', 'unknown': 'not known'}.get(self.mood, self.mood)
+        return {'ok': 'well', 'off': 'in maintenance', 'unknown': 'unknown'}.get(self.mood, self.mood)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from oslo_config import cfg
 
 service_option = cfg.BoolOpt('trio2o', default=False, help='Whether the cloud under test is behind Trio2o.')
 
-trio2o_group = cfg.OptGroup(name='trio2o', title='Trio2o, the gateway before the pods')
+trio2o_group = cfg.OptGroup(name='trio2o', title='Trio2o, the gateway in front of the pods')
 
 TRIO2O_OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt('catalog_type', default='trio2o', help='Type of the Admin API in the catalog.'),
@@ -20,14 +20,14 @@ TRIO2O_OPTIONS: list[cfg.Opt] = [
         choices=['public', 'admin', 'internal', 'publicURL', 'adminURL', 'internalURL'],
         help='Which of the endpoints of the Admin API to use.',
     ),
-    cfg.IntOpt('build_timeout', default=180, help='Seconds to wait until pods have followed.'),
-    cfg.IntOpt('build_interval', default=1, help='Seconds between two looks.'),
+    cfg.IntOpt('build_timeout', default=180, help='Seconds to wait until a change has reached the pods.'),
+    cfg.IntOpt('build_interval', default=1, help='Seconds between two checks.'),
     cfg.BoolOpt(
         'pods_reachable',
         default=True,
         help="""
-Whether the tests may ask a pod directly, in the region that bears its name. Tests that compare what the gateway says
-with what a pod holds, or make something where the gateway does not see it, are skipped without.
+Whether the tests may call a pod directly, in the region of its name. If False, tests are skipped that compare the
+gateway's answers with a pod's resources, or that create resources without the gateway.
 """,
     ),
     cfg.BoolOpt(
@@ -47,6 +47,8 @@ a pod that is down also take one down for real; without, they use the state ``ma
 """,
     ),
     cfg.StrOpt(
-        'start_pod_command', default='', help='Shell command that brings the pod back, returning when it answers.'
+        'start_pod_command',
+        default='',
+        help='Shell command that starts the pod again and returns when the pod answers.',
     ),
 ]

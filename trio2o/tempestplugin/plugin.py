@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tempest asks a plug-in for: where its tests are, its options, its clients."""
+"""The tempest plug-in: folder of its tests, options and clients."""
 
 from __future__ import annotations
 

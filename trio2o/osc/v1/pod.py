@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING, Any
 
 from osc_lib import exceptions
@@ -141,6 +142,7 @@ class CreatePod(ShowOne):
 
     def wait(self, pod: Pod, seconds: float) -> None:
         """Wait until the job that synchronizes the pod has succeeded and no replica is out of sync."""
+        deadline = time.monotonic() + seconds
         for job in self.client.jobs(limit=1, type='sync_pod', resource_key=pod.id):
             wait_for_job(self.client, job, self.say, seconds)
         count, is_final = watch(
@@ -148,7 +150,7 @@ class CreatePod(ShowOne):
             lambda state: state[1],
             lambda state: f'{pod.name}: replicas out of sync: {state[0]}' if state[0] else f'{pod.name} is in sync',
             self.say,
-            seconds,
+            max(0.0, deadline - time.monotonic()),
         )
         if count:
             after = 'no retry will follow' if is_final else f'after {seconds:g} seconds'

@@ -44,7 +44,9 @@ class ListReplica(Lister):
         parser.add_argument('--pod', metavar='<pod>', help='Only in this pod (name or ID)')
         parser.add_argument('--kind', metavar='<kind>', help='Only of this kind: flavor, keypair, volume_type ...')
         parser.add_argument('--state', choices=('out_of_sync', 'failed'), help='Only in this state')
-        parser.add_argument('--summary', action='store_true', help='Only how many in each pod')
+        parser.add_argument(
+            '--summary', action='store_true', help='Only show the number of replicas out of sync in each pod'
+        )
         parser.add_argument('--long', action='store_true', help='More columns')
         add_paging(parser, 'pod_name,kind')
         return parser

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests share: the Admin API's client, the pods there are, and clients that ask one pod directly."""
+"""Base classes of the tests: the Admin API client, the registered pods, and clients that call one pod directly."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ class BaseTrio2oTest(test.BaseTestCase):
         return zones
 
     def direct(self, client: type[rest_client.RestClient], service: str, pod_name: str) -> Any:
-        """A client that asks a pod, past the gateway."""
+        """Make a client that calls a pod directly."""
         options = {**config.service_client_config(service), 'region': pod_name}
         return client(self.os_primary.auth_provider, **options)
 
     def until(self, is_true: Callable[[], Any], what: str) -> Any:
-        """Look until something is true.
+        """Check a condition repeatedly until it is true.
 
-        :raises TimeoutException: it did not become so
+        :raises TimeoutException: the condition is still false after build_timeout
         """
         deadline = time.monotonic() + CONF.trio2o.build_timeout
         while True:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was in a pod before the gateway, or came past it, is the tenant's all the same."""
+"""Tenants see resources that were created in a pod directly, before or after it was registered."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is down does not take the cloud down, and what it has is there again when it is back."""
+"""The cloud works while a pod is down, and the pod's resources are listed again when it is back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONF = config.CONF
 
 @decorators.serial
 class TestPodDown(base.BaseScenario):
-    """Alone: everybody else's servers in the pod are away as well."""
+    """Run serially, because all servers in the pod are unreachable meanwhile."""
 
     @classmethod
     def skip_checks(cls) -> None:

@@ -17,7 +17,7 @@ class TestTogether(base.BaseScenario):
     @decorators.attr(type='slow')
     @decorators.idempotent_id('5bb93071-6fa2-405e-8ec2-83605a705505')
     def test_boot_from_a_volume_that_was_there_first(self) -> None:
-        """Nobody names a zone for the server: its volume says it."""
+        """The request names no zone; the volume decides it."""
         for zone in (self.second_zone, self.first_zone):
             volume = self.create_volume(availability_zone=zone, imageRef=CONF.compute.image_ref)
             device = {

@@ -145,7 +145,7 @@ class TestPage(BrowserTestCase):
 
     def test_who_may_not_look(self):
         self.sign_in('demo', project='demo')
-        self.assertIn('You may not look at this', self.browser.one('main').text)
+        self.assertIn('You are not allowed to see this page', self.browser.one('main').text)
         self.assertEqual([], self.browser.all('.pod'))
 
     def test_a_wrong_password(self):

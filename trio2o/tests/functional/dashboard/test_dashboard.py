@@ -77,7 +77,7 @@ class TestSigningIn(PageTestCase):
             visitor = Visitor(self.cloud.api)
             answer = visitor.sign_in(user, project='demo')
             self.assertEqual(403, answer.status)
-            self.assertIn('You may not look at this', self.shown(answer))
+            self.assertIn('You are not allowed to see this page', self.shown(answer))
             for path in PATHS:
                 answer = visitor.get(path.format(pod=self.cloud.pod_ids['Pod1']))
                 self.assertEqual(403, answer.status, path)
@@ -262,10 +262,10 @@ class TestRules(PageTestCase):
         self.assertEqual(200, answer.status)
         text = self.shown(answer)
         self.assertIn('Pod1', text)
-        self.assertEqual(3, text.count('The policy does not let you look at these.'))
+        self.assertEqual(3, text.count('The policy does not allow you to see these.'))
         self.assertEqual(403, self.visitor.get('/jobs').status)
         admin = Visitor(self.cloud.api)
-        self.assertEqual(1, self.shown(admin.sign_in()).count('The policy does not let you look'))
+        self.assertEqual(1, self.shown(admin.sign_in()).count('The policy does not allow you to see'))
 
 
 class TestWhatIsShown(PageTestCase):
@@ -317,12 +317,12 @@ class TestWhatIsShown(PageTestCase):
         self.assertIn('3 used, no limit', card)
         self.assertIn('<rect class="critical" width="96.0"', card)
         self.assertIn('<rect class="ok" width="20.0"', card)
-        self.assertIn('has not been read', self.card('Pod2'))
+        self.assertIn('capacity and use have not been read', self.card('Pod2'))
 
     def test_usage_of_another_form(self):
         for odd in ({}, [], 'x', {'amounts': 3}, {'amounts': {'VCPU': 1}}, {'amounts': {'VCPU': {'used': None}}}):
             db_usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', odd)
-            self.assertIn('has not been read', self.card('Pod1'))
+            self.assertIn('capacity and use have not been read', self.card('Pod1'))
 
     def test_bindings(self):
         binding = db_bindings.create(self.db, tenant_id='project-7', pod_id=self.cloud.pod_ids['Pod2'], az_name='az2')
@@ -368,8 +368,8 @@ class TestWhatIsShown(PageTestCase):
         answer = self.visitor.get()
         self.assertEqual(200, answer.status)
         text = self.shown(answer)
-        self.assertIn('Pods could not be asked: Keystone gave no token', text)
-        self.assertIn('3 not known', text)
+        self.assertIn('Pods could not be checked: Keystone gave no token', text)
+        self.assertIn('3 unknown', text)
 
     def test_shows_itself_anew(self):
         self.assertIn('<meta http-equiv="refresh" content="15">', self.visitor.get().text)

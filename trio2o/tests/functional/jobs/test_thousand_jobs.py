@@ -74,7 +74,7 @@ class TestThousandJobs(testtools.TestCase):
         self.port = sqlalchemy.make_url(self.url).port
         self.execute('CREATE DATABASE effects')
         self.execute('CREATE TABLE effects.effects (number INT, step INT, pid INT, INDEX (number, step))')
-        xjob = {'concurrency': 8, 'lease_seconds': 12, 'scan_interval': 2, 'retry_seconds': 0.2, 'max_attempts': 30}
+        xjob = {'concurrency': 8, 'lease_seconds': 30, 'scan_interval': 2, 'retry_seconds': 0.2, 'max_attempts': 30}
         files = self.useFixture(
             ConfFixture(
                 transport_url=transport_url,

@@ -2,11 +2,14 @@
 """``openstack trio2o pod``, ``replica`` and ``usage``."""
 
 import json
+import threading
+import time
 
 import fixtures
 
 from trio2o.db import jobs, replicas, routings
 from trio2o.db.records import NewRouting
+from trio2o.osc.v1 import waiting
 from trio2o.osc.v1.report import shown
 from trio2o.tests.functional.osc.base import CommandTestCase
 
@@ -212,8 +215,27 @@ class TestCreate(CommandTestCase):
         )
         self.assertEqual(['Pod1'], self.names('pod list'), printed.err)
 
-    def test_wait_for_what_cannot_come(self):
-        """Not to the end of the patience: what clashes waits for an operator."""
+    def test_wait_for_job_and_replicas_within_one_timeout(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        waited = []
+        watch = waiting.watch
+
+        def record(*arguments):
+            waited.append(arguments[-1])
+            return watch(*arguments)
+
+        for module in ('waiting', 'pod'):
+            self.useFixture(fixtures.MonkeyPatch(f'trio2o.osc.v1.{module}.watch', record))
+        started = time.monotonic()
+        timer = threading.Timer(1, self.start_worker, ['sync_pod'])
+        timer.start()
+        self.addCleanup(timer.join)
+        self.run_command('pod create Pod1 --zone az1 --wait --timeout 60')
+        self.assertEqual(60, waited[0])
+        self.assertLessEqual(waited[1], 59)
+        self.assertGreaterEqual(waited[1], 60 - (time.monotonic() - started))
+
+    def test_wait_ends_at_once_when_replica_conflicts(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
         flavor = {'id': 'f1', 'name': 'small', 'vcpus': 1, 'disk': 1, 'ram': 128}
         for name, ram in (('Pod1', 128), ('Pod2', 512)):
