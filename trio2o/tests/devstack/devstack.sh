@@ -6,6 +6,7 @@
 # (trio2o/tests/real/test_devstack.py) says where everything is, in STAND_IN_ variables:
 #
 #   STATE      folder of this node           BIN        commands: the virtual environment's
+#   OPENSTACK  the openstack client
 #   DATABASE   URL of a server, or empty     TRANSPORT  of messages
 #   KEYSTONE   URL                           PASSWORD   of every account
 #   POD        of the lab                    LOG        where log files begin
@@ -22,7 +23,7 @@ export PYTHONWARNINGS=ignore no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,loc
 mkdir -p "$STAND_IN_STATE"/{run,apache,data,dest,bin}
 cd "$STAND_IN_STATE"
 # Of a shell that knows nothing of DevStack's virtual environment, whose openstack has a link in /usr/local/bin.
-ln -sf "$STAND_IN_BIN/openstack" bin
+ln -sf "$STAND_IN_OPENSTACK" bin/openstack
 PATH=$STAND_IN_STATE/bin:$(tr ':' '\n' <<<"$PATH" | { grep -vxF "$STAND_IN_BIN" || true; } | paste -sd:)
 
 # What local.conf and stackrc say.

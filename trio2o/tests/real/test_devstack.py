@@ -20,6 +20,7 @@ import unittest
 
 from trio2o.lab.ports import free_ports
 from trio2o.lab.real import seed
+from trio2o.tests.fixtures import clients
 from trio2o.tests.fixtures.real import Client, connect, real_lab
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
@@ -108,6 +109,7 @@ class Node:
             **os.environ,
             'STAND_IN_STATE': str(self.state),
             'STAND_IN_BIN': str(pathlib.Path(sys.executable).parent),
+            'STAND_IN_OPENSTACK': f'{clients.programs()}/openstack',
             'STAND_IN_DATABASE': os.environ.get('TRIO2O_TEST_MYSQL', '').split('?')[0],
             'STAND_IN_TRANSPORT': os.environ.get('TRIO2O_TEST_RABBITMQ', 'fake://'),
             'STAND_IN_KEYSTONE': topology.auth_url,
