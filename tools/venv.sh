@@ -115,9 +115,13 @@ OLDER_VENV=${TRIO2O_OLDER_VENV:-$TOP/build/older-venv}
 OLDER_INPUT=$TOP/tools/older-release.txt
 
 # ensure_older_venv: false where it cannot be made, as without network.
-ensure_older_venv() {
+ensure_older_venv() (
     local stamp site stamp_file=$OLDER_VENV/trio2o-requirements.sha256
     local site_of='import sysconfig; print(sysconfig.get_path("purelib"))'
+    # Two labs may want it at once.
+    mkdir -p "$(dirname "$OLDER_VENV")"
+    exec 7>"$OLDER_VENV.lock"
+    flock 7
     stamp=$({ "$VENV/bin/python" -V; echo "$VENV"; cat "$OLDER_INPUT"; } | sha256sum | cut -d ' ' -f 1)
     if [ "$(cat "$stamp_file" 2>/dev/null)" = "$stamp" ]; then
         return 0
@@ -130,4 +134,4 @@ ensure_older_venv() {
     quiet "$VENV/bin/python" -m pip --python "$OLDER_VENV/bin/python" --disable-pip-version-check --no-input -q \
         install --no-warn-script-location --no-deps --ignore-installed -r "$OLDER_INPUT" || return 1
     echo "$stamp" >"$stamp_file"
-}
+)

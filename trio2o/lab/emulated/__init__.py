@@ -3,5 +3,5 @@
 
 ``topology.Cloud`` builds one Keystone and any number of pods; ``transport`` reaches them without a
 socket and ``server`` puts them on ports. What real Nova and Cinder answer is the measure, and
-``tests/real/test_emulation.py`` compares.
+``tests/real/api/test_emulation.py`` compares.
 """

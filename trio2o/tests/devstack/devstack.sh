@@ -3,7 +3,7 @@
 #
 # `devstack.sh stack|unstack|clean LOCAL.CONF`: what DevStack's stack.sh, unstack.sh and clean.sh do around a
 # plug-in, in their order, for a node whose own services are a pod of a real lab. The test that calls it
-# (trio2o/tests/real/test_devstack.py) says where everything is, in STAND_IN_ variables:
+# (trio2o/tests/real/guides/test_devstack.py) says where everything is, in STAND_IN_ variables:
 #
 #   STATE      folder of this node           BIN        commands: the virtual environment's
 #   OPENSTACK  the openstack client

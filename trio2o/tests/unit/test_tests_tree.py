@@ -5,7 +5,8 @@
   ``unit/a/test_b_<part>.py``. Tests in ``unit/`` itself are about a module of the root, or about a rule of the tree
   (``TREE``).
 - ``functional/`` has a folder for each API, and for each subject that several of them share (``FOLDERS``).
-- ``real/`` has a module for each scenario on unmodified services.
+- ``real/`` has a module for each scenario on unmodified services, in two folders that run side by side, each with pods
+  of its own (``REAL_FOLDERS``).
 - What two test modules share is in a ``base.py`` or in ``fixtures/``: a test module never imports another.
 """
 
@@ -55,6 +56,13 @@ FOLDERS = {
 }
 
 
+#: Folder of ``real/`` -> what its tests are about.
+REAL_FOLDERS = {
+    'api': 'requests of tenants and operators',
+    'guides': 'pages that tests follow, DevStack, Tempest, pods that come and go',
+}
+
+
 def test_modules(folder):
     return sorted((TESTS / folder).rglob('test_*.py'))
 
@@ -81,6 +89,10 @@ class TestTree(testtools.TestCase):
         found = {path.parent.relative_to(TESTS / 'functional').parts for path in test_modules('functional')}
         self.assertEqual(set(), found - {(folder,) for folder in FOLDERS})
         self.assertEqual(set(), set(FOLDERS) - {folder for (folder,) in found} - {'sdk'})
+
+    def test_real_has_known_folders(self):
+        found = {path.parent.relative_to(TESTS / 'real').parts for path in test_modules('real')}
+        self.assertEqual({(folder,) for folder in REAL_FOLDERS}, found)
 
     def test_tests_have_names_of_their_own(self):
         names = {}

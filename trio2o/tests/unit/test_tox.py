@@ -44,7 +44,7 @@ class TestTox(testtools.TestCase):
 
     def test_commands_are_parts(self):
         script = (TOP / 'tools' / 'test').read_text()
-        parts = set(re.findall(r'^part_([\w-]+)\(\)', script, re.MULTILINE))
+        parts = set(re.findall(r'(?:^part_|\[)([\w-]+)(?:\(\)|\]=)', script, re.MULTILINE))
         run = set()
         for name in ('testenv', *self.environments):
             for command in self.tox[name].get('commands', '').splitlines():

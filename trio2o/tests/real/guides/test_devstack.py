@@ -23,7 +23,7 @@ from trio2o.lab.real import seed
 from trio2o.tests.fixtures import clients
 from trio2o.tests.fixtures.real import Client, connect, real_lab
 
-TOP = pathlib.Path(__file__).resolve().parents[3]
+TOP = pathlib.Path(__file__).resolve().parents[4]
 SUBSTITUTE = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
 REGION = 'DevOne'
 PODS = {'DevPod1': 'Pod1', 'DevPod2': 'Pod2'}
