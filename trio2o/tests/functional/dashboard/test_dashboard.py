@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's page as a browser gets it."""
 
+import io
 import logging
 import os
 import re
 
 import fixtures
+import webob
 
 from trio2o import api as admin_api
 from trio2o.db import bindings as db_bindings
@@ -165,6 +167,28 @@ class TestDefences(PageTestCase):
             self.assertIn(answer.status, (400, 403), body[:9])
         self.assertEqual(401, self.visitor.post('/login', {'form': secret}).status)
 
+    def test_other_bodies_are_not_read(self):
+        app = self.cloud.lab.apps['gateway.test:19996']
+        for kind in ('application/json', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded'):
+            for method, path, status in (
+                ('GET', '/login', 200),
+                ('HEAD', '/login', 200),
+                ('POST', '/login', 400),
+                ('POST', '/jobs', 405),
+                ('DELETE', '/jobs', 405),
+            ):
+                body = io.BytesIO(b' ' * 20000)
+                request = webob.Request.blank(f'/dashboard{path}', method=method, content_type=kind)
+                request.environ.update({'wsgi.input': body, 'CONTENT_LENGTH': '20000'})
+                self.assertEqual(status, request.get_response(app).status_int, (method, path, kind))
+                self.assertEqual(0, body.tell(), (method, path, kind))
+
+    def test_a_page_is_html_for_everybody(self):
+        for accept in ('application/json', 'image/png', ''):
+            answer = self.visitor.get('/login?state=%ff', headers={'Accept': accept})
+            self.assertEqual(200, answer.status, accept)
+            self.assertIn('Sign in', self.shown(answer))
+
     def test_headers(self):
         for path in ('/login', '/style.css', '/icon.svg', '/nowhere'):
             headers = self.visitor.get(path).headers
@@ -220,6 +244,21 @@ class TestDefences(PageTestCase):
         self.visitor.sign_in()
         for path in ('/nowhere', '/pods/nowhere', '/pods/', '/pods/a/b', '/../v1.0/pods', '/jobs/x'):
             self.assertEqual(404, self.visitor.get(path).status, path)
+        # Names of attributes of controllers.
+        for path in (
+            '/index',
+            '/jobs/index',
+            '/sign_in',
+            '/style',
+            '/_runtime',
+            '/__class__/jobs',
+            '/style/__self__/jobs',
+        ):
+            self.assertEqual(404, self.visitor.get(path).status, path)
+        # Paths that begin or end like one of a page, and bytes that are no text.
+        for path in (f'/pods//{self.cloud.pod_ids["Pod1"]}', '//jobs', '/jobs.json', '/pods/%FF', '/pods/%E2%82%AC'):
+            self.assertEqual(404, self.visitor.get(path).status, path)
+        self.assertEqual(405, self.visitor.request('POST', '/dashboard/nowhere').status)
         self.assertEqual(400, self.visitor.get('/jobs?state=odd').status)
         self.assertEqual(404, self.visitor.request('GET', '/dashboards').status)
 
