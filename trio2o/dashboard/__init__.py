@@ -5,6 +5,7 @@ The dashboard reads everything from the Admin API, in the same process and with 
 the Admin API decides who sees what. It is plain HTML without scripts.
 """
 
-from trio2o.dashboard.app import PREFIX, make
+from trio2o.dashboard.app import make
+from trio2o.dashboard.request import PREFIX
 
 __all__ = ['PREFIX', 'make']

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pecan application: finds the operation of a request in the table and runs its handler.
 
-No other module uses pecan. Its features beside dispatching are switched off: it does not guess a content type from an
-id that ends in ``.json``, does not turn query parameters into arguments, and does not change a 200 without a body into
-a 204 (Cinder answers the delete of a metadata key with such a 200).
+The features of pecan beside dispatching are switched off: it does not guess a content type from an id that ends in
+``.json``, does not turn query parameters into arguments, and does not change a 200 without a body into a 204 (Cinder
+answers the delete of a metadata key with such a 200). Only the dashboard uses pecan too.
 """
 
 from __future__ import annotations

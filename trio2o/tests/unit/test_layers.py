@@ -60,8 +60,8 @@ OUTSIDE_IMPORTS = {('osc', 'sdk')}
 
 # Library -> where it may be imported. `lab` and the other outsiders are free.
 IMPORTERS = {
-    'pecan': ('web/dispatch.py',),
-    'webob': ('web/',),
+    'pecan': ('web/dispatch.py', 'dashboard/'),
+    'webob': ('web/', 'dashboard/'),
     'eventlet': ('concurrency.py',),
     'greenlet': ('concurrency.py',),
     # Its options are options like any other, and stand in conf.
