@@ -56,7 +56,14 @@ class Request(pecan.Request):
 
     @property
     def query(self) -> dict[str, str]:
-        return dict(parse_qsl(self.query_string, max_num_fields=_MAX_FIELDS))
+        """The fields of the query.
+
+        :raises HTTPBadRequest: there are too many
+        """
+        try:
+            return dict(parse_qsl(self.query_string, max_num_fields=_MAX_FIELDS))
+        except ValueError as error:
+            raise HTTPBadRequest() from error
 
     @cached_property
     def form(self) -> dict[str, str]:

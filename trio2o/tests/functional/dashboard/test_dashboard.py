@@ -167,6 +167,13 @@ class TestDefences(PageTestCase):
             self.assertIn(answer.status, (400, 403), body[:9])
         self.assertEqual(401, self.visitor.post('/login', {'form': secret}).status)
 
+    def test_query_with_too_many_fields_is_400(self):
+        self.visitor.sign_in()
+        for path in PATHS[1:]:
+            answer = self.visitor.get(path.format(pod='x') + '?' + '&'.join(['a=1'] * 22))
+            self.assertIn(answer.status, (400, 404) if 'pod' in path else (400,), path)
+            self.assertIn('Content-Security-Policy', answer.headers)
+
     def test_other_bodies_are_not_read(self):
         app = self.cloud.lab.apps['gateway.test:19996']
         for kind in ('application/json', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded'):
