@@ -14,7 +14,7 @@ from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, BodyRef, Forward, ForwardToAny, QuotaEffect
+from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, default_type, whole
 from trio2o.quota.amounts import Amounts, with_volume_type
@@ -115,7 +115,7 @@ class RestoreBackup(Forward):
     """Restore a backup to a volume in its pod, or to a new volume there."""
 
     resource: Resource = BACKUP
-    quota_effect: QuotaEffect = GROWS_QUOTA
+    quota_effect: QuotaEffect = QuotaEffect.GROWS
     other: BodyRef | None = BodyRef(VOLUME, ('restore', 'volume_id'))
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
@@ -133,7 +133,7 @@ class RestoreBackup(Forward):
 
 
 _FORWARD = Forward(BACKUP)
-_RELEASE = Forward(BACKUP, RELEASES_QUOTA)
+_RELEASE = Forward(BACKUP, QuotaEffect.RELEASES)
 
 OPERATIONS = [
     Operation('backups.list', 'GET', '/backups', BackupList('/backups', is_detailed=False)),

@@ -17,7 +17,7 @@ from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.pods import podapi
@@ -264,7 +264,7 @@ _GROUP = Forward(GROUP)
 _SNAPSHOT = Forward(GROUP_SNAPSHOT)
 _CG = Forward(CONSISTENCYGROUP)
 _CGSNAPSHOT = Forward(CGSNAPSHOT)
-_DELETE = {kind: Forward(kind, RELEASES_QUOTA) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
+_DELETE = {kind: Forward(kind, QuotaEffect.RELEASES) for kind in (GROUP, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)}
 
 GROUPS = [
     Operation('groups.list', 'GET', '/groups', GroupList('/groups', is_detailed=False), None, (3, 13)),

@@ -8,7 +8,7 @@ from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, Forward, ForwardToAny
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.quota.claims import OverQuota
@@ -54,7 +54,7 @@ class CreateSnapshot(Create):
 
 
 _FORWARD = Forward(SNAPSHOT)
-_RELEASE = Forward(SNAPSHOT, RELEASES_QUOTA)
+_RELEASE = Forward(SNAPSHOT, QuotaEffect.RELEASES)
 
 OPERATIONS = [
     Operation('snapshots.list', 'GET', '/snapshots', SnapshotList('/snapshots')),

@@ -12,7 +12,7 @@ from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, BodyRef, Forward, ForwardToAny, QuotaEffect
+from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
@@ -134,7 +134,7 @@ class GrowVolume(Forward):
     """An action after which a volume counts for more."""
 
     resource: Resource = VOLUME
-    quota_effect: QuotaEffect = GROWS_QUOTA
+    quota_effect: QuotaEffect = QuotaEffect.GROWS
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', error)
@@ -160,7 +160,7 @@ class RetypeVolume(GrowVolume):
 
 
 _FORWARD = Forward(VOLUME)
-_RELEASE = Forward(VOLUME, RELEASES_QUOTA)
+_RELEASE = Forward(VOLUME, QuotaEffect.RELEASES)
 
 _ACTIONS = (
     'os-set_image_metadata',

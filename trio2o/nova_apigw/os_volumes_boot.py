@@ -6,7 +6,7 @@ It has only the actions that Nova's own controller of servers defines.
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, ForwardToAny
+from trio2o.gateway.handlers.forward import ForwardToAny, QuotaEffect
 from trio2o.nova_apigw.servers.actions import handler_of
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer
@@ -38,7 +38,7 @@ OPERATIONS = [
     _row('create', 'POST', '', CreateServer()),
     _row('show', 'GET', '/{id}', ForwardServer()),
     _row('update', 'PUT', '/{id}', ForwardServer()),
-    _row('delete', 'DELETE', '/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
+    _row('delete', 'DELETE', '/{id}', ForwardServer(quota_effect=QuotaEffect.RELEASES)),
     _row('action', 'POST', '/{id}/action', ForwardToAny()),
     *(
         Operation(

@@ -51,10 +51,6 @@ class QuotaEffect(Enum):
     GROWS = 'grows'
 
 
-RELEASES_QUOTA = QuotaEffect.RELEASES
-GROWS_QUOTA = QuotaEffect.GROWS
-
-
 @dataclass(frozen=True)
 class BodyRef:
     """The place of another resource's id in a body: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""

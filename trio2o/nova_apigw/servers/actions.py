@@ -10,7 +10,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.gateway.admin.ids import split_name
 from trio2o.gateway.claiming import amounts_of
-from trio2o.gateway.handlers.forward import GROWS_QUOTA, RELEASES_QUOTA, QuotaEffect
+from trio2o.gateway.handlers.forward import QuotaEffect
 from trio2o.gateway.read_object import read_object
 from trio2o.gateway.requested import flavor, snapshot_amounts
 from trio2o.nova_apigw.quota_errors import over_quota_error
@@ -74,7 +74,7 @@ ACTIONS = (
 class GrowServer(ForwardServer):
     """An action after which a server, or what it belongs to, counts for more."""
 
-    quota_effect: QuotaEffect = GROWS_QUOTA
+    quota_effect: QuotaEffect = QuotaEffect.GROWS
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error(error)
@@ -162,7 +162,7 @@ _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
 
 
 _FORWARD = ForwardServer()
-_RELEASE = ForwardServer(quota_effect=RELEASES_QUOTA)
+_RELEASE = ForwardServer(quota_effect=QuotaEffect.RELEASES)
 
 #: Handlers of the actions that are not merely forwarded.
 _HANDLERS: dict[str, Handler] = {

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.forward import RELEASES_QUOTA, BodyRef, Forward, ForwardToAny
+from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer, UpdateServer
@@ -28,7 +28,7 @@ OPERATIONS = [
     Operation('servers.create', 'POST', '/servers', CreateServer()),
     Operation('servers.show', 'GET', '/servers/{id}', _FORWARD),
     Operation('servers.update', 'PUT', '/servers/{id}', UpdateServer()),
-    Operation('servers.delete', 'DELETE', '/servers/{id}', ForwardServer(quota_effect=RELEASES_QUOTA)),
+    Operation('servers.delete', 'DELETE', '/servers/{id}', ForwardServer(quota_effect=QuotaEffect.RELEASES)),
     *(action(key) for key in ACTIONS),
     # An unknown action is refused by a pod in Nova's words.
     Operation('servers.action', 'POST', '/servers/{id}/action', ForwardToAny()),

@@ -25,7 +25,7 @@ NAMES = {
     'joins': 'prepared_in',
     'fewer': 'with_count',
     'siblings': 'batch_query',
-    'shrinks': 'RELEASES_QUOTA',
+    'shrinks': 'QuotaEffect.RELEASES',
     'silent': 'unreachable',
     'resting': 'in maintenance',
     'unwell': 'error answer',
