@@ -46,10 +46,8 @@ class CreateAttachment(Create):
 
     resource = ATTACHMENT
     zone_field = ''
+    affinity_fields = {'volume_uuid': VOLUME}
     is_dependent = True
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(VOLUME, creation.inner.get('volume_uuid'))
 
     def known_affinity_refs(self, creation: Creation) -> list[Ref]:
         """The server that gets the volume, unless it is bare metal, which has ids of its own."""

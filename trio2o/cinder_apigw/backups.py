@@ -68,10 +68,8 @@ class CreateBackup(Create):
 
     resource = BACKUP
     unknown_zone = "Invalid input received: Availability zone '{zone}' is invalid."
+    affinity_fields = {'volume_id': VOLUME, 'snapshot_id': SNAPSHOT}
     is_dependent = True
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(VOLUME, creation.inner.get('volume_id')) + refs(SNAPSHOT, creation.inner.get('snapshot_id'))
 
     def requested(self, creation: Creation) -> Requested:
         volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))

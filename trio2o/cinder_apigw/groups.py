@@ -143,22 +143,11 @@ class CreateConsistencyGroup(_CreateGroup):
         return [('volume_type', name) for name in types.split(',') if name] if isinstance(types, str) else []
 
 
-class _CreateFromSource(Create):
-    """Create a copy or a snapshot of a group, with one of each of its volumes.
-
-    :cvar sources: fields of the body that name what it is made from
-    """
+class _CopyGroup(Create):
+    """Create a group from another one, or from a snapshot of one, with a copy of each of its volumes."""
 
     zone_field = ''
     is_dependent = True
-    sources: ClassVar[dict[str, Resource]]
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return [ref for name, resource in self.sources.items() for ref in refs(resource, creation.inner.get(name))]
-
-
-class _CopyGroup(_CreateFromSource):
-    """Create a group from another one, or from a snapshot of one."""
 
     def requested(self, creation: Creation) -> Requested:
         """A group, and a volume for each of those of its source."""
@@ -179,7 +168,7 @@ class CopyGroup(_CopyGroup):
 
     resource = GROUP
     body_key = 'create-from-src'
-    sources = {'group_snapshot_id': GROUP_SNAPSHOT, 'source_group_id': GROUP}
+    affinity_fields = {'group_snapshot_id': GROUP_SNAPSHOT, 'source_group_id': GROUP}
 
 
 class CopyConsistencyGroup(_CopyGroup):
@@ -187,11 +176,14 @@ class CopyConsistencyGroup(_CopyGroup):
 
     resource = CONSISTENCYGROUP
     body_key = 'consistencygroup-from-src'
-    sources = {'cgsnapshot_id': CGSNAPSHOT, 'source_cgid': CONSISTENCYGROUP}
+    affinity_fields = {'cgsnapshot_id': CGSNAPSHOT, 'source_cgid': CONSISTENCYGROUP}
 
 
-class _SnapshotGroup(_CreateFromSource):
-    """Create a snapshot of a group."""
+class _SnapshotGroup(Create):
+    """Create a snapshot of a group, with a snapshot of each of its volumes."""
+
+    zone_field = ''
+    is_dependent = True
 
     def requested(self, creation: Creation) -> Requested:
         """A snapshot of each volume of the group."""
@@ -207,14 +199,14 @@ class CreateGroupSnapshot(_SnapshotGroup):
     """Create a snapshot of a group."""
 
     resource = GROUP_SNAPSHOT
-    sources = {'group_id': GROUP}
+    affinity_fields = {'group_id': GROUP}
 
 
 class CreateCgsnapshot(_SnapshotGroup):
     """Create a snapshot of a consistency group."""
 
     resource = CGSNAPSHOT
-    sources = {'consistencygroup_id': CONSISTENCYGROUP}
+    affinity_fields = {'consistencygroup_id': CONSISTENCYGROUP}
 
 
 def _volumes_of(call: Call, group_id: Any) -> list[Amounts]:

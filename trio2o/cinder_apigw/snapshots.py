@@ -6,11 +6,8 @@ from __future__ import annotations
 from trio2o import exception
 from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
-from trio2o.gateway.claiming import amounts_of
-from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.create_snapshot import CreateVolumeSnapshot
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny, QuotaEffect
-from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SNAPSHOT, VOLUME, SortKey
 from trio2o.web.operations import Operation, actions
@@ -35,19 +32,10 @@ class SnapshotList(CinderList):
     related = {'volume_id': VOLUME}
 
 
-class CreateSnapshot(Create):
+class CreateSnapshot(CreateVolumeSnapshot):
     """Create a snapshot in the pod of its volume."""
 
     resource = SNAPSHOT
-    zone_field = ''
-    is_dependent = True
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(VOLUME, creation.inner.get('volume_id'))
-
-    def requested(self, creation: Creation) -> Requested:
-        volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
-        return Requested(quota=snapshot_amounts(volume))
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error('snapshots', error)

@@ -16,9 +16,8 @@ from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, route_error, send, send_to_route
 from trio2o.gateway.claiming import quota_claim
-from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import Forward
-from trio2o.gateway.refs import Ref, refs
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
@@ -77,10 +76,8 @@ class CreateTransfer(Create):
 
     resource = TRANSFER
     zone_field = ''
+    affinity_fields = {'volume_id': VOLUME}
     is_dependent = True
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(VOLUME, creation.inner.get('volume_id'))
 
 
 @dataclass(frozen=True)

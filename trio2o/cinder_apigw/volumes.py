@@ -14,7 +14,7 @@ from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
-from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
+from trio2o.gateway.refs import NamedPod, Ref, hinted_refs
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole
 from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
@@ -80,6 +80,7 @@ class CreateVolume(Create):
 
     resource = VOLUME
     unknown_zone = "Availability zone '{zone}' is invalid."
+    affinity_fields = {**_SOURCES, 'group_id': GROUP, 'consistencygroup_id': CONSISTENCYGROUP}
 
     def resolve(self, creation: Creation) -> NamedPod | None:
         """Find the pod of an image that is made of snapshots."""
@@ -90,9 +91,8 @@ class CreateVolume(Create):
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
         """The source, the group, and the volumes and servers of hints that ask for the same host."""
-        fields: dict[str, Resource] = {**_SOURCES, 'group_id': GROUP, 'consistencygroup_id': CONSISTENCYGROUP}
         return [
-            *(ref for name, resource in fields.items() for ref in refs(resource, creation.inner.get(name))),
+            *super().affinity_refs(creation),
             *hinted_refs(creation.document, 'same_host', VOLUME),
             *hinted_refs(creation.document, 'local_to_instance', SERVER),
         ]

@@ -15,6 +15,7 @@ Handlers (``gateway/handlers``), with their hooks in calling order:
 - ``create.Create``: a new resource in the best pod. Hooks: ``resolve``, ``split_zone``, ``affinity_refs``,
   ``known_affinity_refs``, ``requested``, ``replicated_refs``, ``soft_affinity_refs``, ``over_quota_error``,
   ``with_count``, ``prepared_in``, ``is_out_of_capacity``, ``batch_query``, ``created``.
+  ``create_snapshot.CreateVolumeSnapshot``: a volume snapshot, which both services create.
 - ``list.List`` and ``offset_list.OffsetList``: the lists of all pods as one list, paged by markers or by offsets;
   ``sum``: numbers added up.
 - ``replicate``: objects that are the same in every pod; ``quota_sets``: limits and usage; ``zones``.

@@ -13,17 +13,16 @@ from trio2o import exception
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
-from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
+from trio2o.gateway.handlers.create_snapshot import CreateVolumeSnapshot
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.offset_list import OffsetList
-from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested, default_type, snapshot_amounts, volume_type, whole
+from trio2o.gateway.requested import Requested, default_type, volume_type, whole
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.claims import OverQuota
-from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT, VOLUME
+from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
 
@@ -58,9 +57,7 @@ class CreateProxiedVolume(Create):
 
     resource = PROXIED_VOLUME
     unknown_zone = "Availability zone '{zone}' is invalid."
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(SNAPSHOT, creation.inner.get('snapshot_id'))
+    affinity_fields = {'snapshot_id': SNAPSHOT}
 
     def requested(self, creation: Creation) -> Requested:
         volume = creation.inner
@@ -72,19 +69,10 @@ class CreateProxiedVolume(Create):
         return over_quota_error(error)
 
 
-class CreateProxiedSnapshot(Create):
+class CreateProxiedSnapshot(CreateVolumeSnapshot):
     """Create a volume snapshot through Nova."""
 
     resource = PROXIED_SNAPSHOT
-    zone_field = ''
-    is_dependent = True
-
-    def affinity_refs(self, creation: Creation) -> list[Ref]:
-        return refs(VOLUME, creation.inner.get('volume_id'))
-
-    def requested(self, creation: Creation) -> Requested:
-        volume = amounts_of(creation.call, VOLUME, creation.inner.get('volume_id'))
-        return Requested(quota=snapshot_amounts(volume))
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error(error)

@@ -9,7 +9,7 @@ is constant, its methods are the hooks below, which are listed in the order in w
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
-from trio2o.gateway.refs import NamedPod, Ref, disagreement
+from trio2o.gateway.refs import NamedPod, Ref, disagreement, refs
 from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
 from trio2o.pods.registry import PodView
@@ -98,6 +98,7 @@ class Create:
     :cvar zone_field: field of that object that names the availability zone; empty: it has none
     :cvar unknown_zone: text of the 400 for a zone that no pod is in, with ``{zone}``
     :cvar refuses_null_zone: whether the service refuses a zone that is null, instead of choosing one
+    :cvar affinity_fields: fields of that object with the id of a resource that the new one has to be in the pod of
     :cvar is_dependent: whether it always belongs to something that exists, as a snapshot does to its volume
     """
 
@@ -106,6 +107,7 @@ class Create:
     zone_field: ClassVar[str] = 'availability_zone'
     unknown_zone: ClassVar[str] = ''
     refuses_null_zone: ClassVar[bool] = False
+    affinity_fields: ClassVar[Mapping[str, Resource]] = {}
     is_dependent: ClassVar[bool] = False
 
     # -- hooks, in calling order --
@@ -123,9 +125,10 @@ class Create:
         """Split the text of the zone field into the zone and the host that follows it."""
         return text, ''
 
-    def affinity_refs(self, creation: Creation) -> Iterable[Ref]:
-        """Return the resources that the new one has to be in the pod of."""
-        return ()
+    def affinity_refs(self, creation: Creation) -> list[Ref]:
+        """Return the resources that the new one has to be in the pod of: those in ``affinity_fields``."""
+        inner = creation.inner
+        return [ref for name, resource in self.affinity_fields.items() for ref in refs(resource, inner.get(name))]
 
     def known_affinity_refs(self, creation: Creation) -> Iterable[Ref]:
         """Return further affinity refs that only count if a routing is known, as they may be ids of other clouds."""
