@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from trio2o import exception
 from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, top_number
 from trio2o.gateway.admin.lists import AdminList, AdminPaging
-from trio2o.gateway.call_pod import names_of, send_to_route
-from trio2o.gateway.handlers.forward import ForwardToAny
-from trio2o.gateway.translate import PodNames
+from trio2o.gateway.call_pod import names_of
+from trio2o.gateway.handlers.forward import Forward, ForwardToAny
+from trio2o.gateway.translate import PodNames, replace_segment
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
+from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.numbers import parse_number
@@ -34,34 +35,34 @@ class MigrationKind(AdminResource):
 MIGRATION = MigrationKind('Migration', 'migration', 'migrations', 'Migration {id} could not be found.')
 
 
-@dataclass(frozen=True)
-class ForwardMigration:
-    """Send the call to the pod of the server, and translate ids of migrations into numbers of that pod and back."""
+class ForwardMigration(Forward):
+    """Forward a call about migrations of a server, and replace their ids by those that the pod has, and back."""
 
-    def __call__(self, call: Call) -> Answer:
-        route = call.runtime.locator.find(call, SERVER, call.id)
+    def prepare(self, call: Call, route: Route) -> Call:
+        """Replace the id of a migration in the path.
+
+        :raises NotFound: the id is that of a migration in another pod
+        """
         migration_id = call.params.get('id')
-        if migration_id is not None and migration_id.isdecimal():
-            found = bottom_number(call, migration_id)
-            if found is None or found[0].id != route.pod.id:
-                raise exception.NotFound(f'Migration {migration_id} not found for instance {call.id}')
-            call = _with_migration_id(call, migration_id, found[1])
-        answer = send_to_route(call, route, SERVER)
-        document = answer.json if answer.is_ok else None
+        if migration_id is None or not migration_id.isdecimal():
+            return call
+        found = bottom_number(call, migration_id)
+        if found is None or found[0].id != route.pod.id:
+            raise exception.NotFound(f'Migration {migration_id} not found for instance {call.id}')
+        return replace(call, path=replace_segment(call.path, migration_id, str(found[1])))
+
+    def translate(self, call: Call, pod: PodView, answer: Answer) -> Answer:
+        """Replace the ids of migrations in an answer."""
+        document = answer.json
         if not isinstance(document, dict):
             return answer
-        names = names_of(call, route.pod)
+        names = names_of(call, pod)
         for item in json_body.objects(document.get('migrations') or [document.get('migration')]):
-            MIGRATION.up(item, route.pod, names)
+            MIGRATION.up(item, pod, names)
         return replace(answer, body=dump_json(document))
 
 
-def _with_migration_id(call: Call, top_id: str, bottom_id: int) -> Call:
-    path = '/'.join(str(bottom_id) if segment == top_id else segment for segment in call.path.split('/'))
-    return replace(call, path=path)
-
-
-_OF_SERVER = ForwardMigration()
+_OF_SERVER = ForwardMigration(SERVER)
 _PATH = '/servers/{server_id}/migrations'
 
 OPERATIONS = [

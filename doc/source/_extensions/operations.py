@@ -33,10 +33,8 @@ from trio2o.gateway.handlers.zones import ListZones
 from trio2o.nova_apigw import aggregates, external_events
 from trio2o.nova_apigw import versions as nova_versions
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
-from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.proxy_apis import LAST, LAST_IMAGE_METADATA, ForwardUntilFound
 from trio2o.nova_apigw.removed_apis import Removed
-from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 from trio2o.web.operations import Operation
 from trio2o.web.service import Service
@@ -62,7 +60,7 @@ _CREATES = (
 Sections = Mapping[str, tuple[str, tuple[Any, ...]]]
 
 COMPUTE_SECTIONS: Sections = {
-    'Requests about one resource': (_FORWARDED, (Forward, ForwardToHost, ForwardToVolume, ForwardMigration)),
+    'Requests about one resource': (_FORWARDED, (Forward, ForwardToVolume)),
     'Creates': (
         _CREATES.format(refs='volumes, snapshots, server groups with the affinity policy, other servers, hosts'),
         (Create,),

@@ -86,6 +86,15 @@ class Forward:
         """Return the resources that the body names and that have to be in the same pod."""
         return self.other.read(call.json) if self.other is not None else ()
 
+    def prepare(self, call: Call, route: Route) -> Call:
+        """Return the call to send to the pod. It may have another path or body than the client's.
+
+        Nothing is claimed or sent yet, so this is also the place to refuse the call.
+
+        :raises Trio2oException: the answer to a call that must not be sent
+        """
+        return call
+
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         """Return the amounts to claim if the call makes the resource count for more.
 
@@ -145,6 +154,7 @@ class Forward:
             # About a resource of another project its own pod does not answer quite the same as others.
             return call_any_pod(call, first=known.pod if known is not None else None)
         self._check_same_pod(call, route)
+        call = self.prepare(call, route)
         if shown is not None and self._is_show(call):
             # The locator has just sent the same request to the pod, to find out whether it has the resource.
             names = names_of(call, route.pod)

@@ -21,7 +21,7 @@ from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Call
 from trio2o.web.json_body import replaced
 from trio2o.web.operations import Handler, Operation
 
@@ -116,8 +116,31 @@ def _shown(call: Call, route: Route) -> Item | None:
     return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
 
 
-class UnshelveServer(ForwardServer):
-    """Unshelve a server, perhaps in a zone."""
+@dataclass(frozen=True)
+class ForwardToHost(ForwardServer):
+    """Forward an action whose body may name a host, which has to be in the pod of the server.
+
+    :ivar host_path: keys that lead to the host in the body
+    """
+
+    host_path: tuple[str, ...] = ()
+
+    def prepare(self, call: Call, route: Route) -> Call:
+        """Give a host that is qualified with its pod the name that it has there.
+
+        :raises RefsDisagree: the host is in another pod than the server
+        """
+        name = json_body.at(call.json, *self.host_path)
+        pod, bare_name = split_name(call, name) if isinstance(name, str) else (None, '')
+        if pod is None:
+            return call
+        if pod.id != route.pod.id:
+            raise exception.RefsDisagree(f'Host {name} is not in the pod of server {call.id}.')
+        return call.with_body(replaced(call.json, self.host_path, bare_name))
+
+
+class UnshelveServer(ForwardToHost):
+    """Unshelve a server, perhaps in a zone or on a host."""
 
     zone_path = ('unshelve', 'availability_zone')
 
@@ -125,27 +148,6 @@ class UnshelveServer(ForwardServer):
         del document['unshelve']['availability_zone']
         if not document['unshelve']:
             document['unshelve'] = None  # Nova refuses {"unshelve": {}} and accepts {"unshelve": null}
-
-
-@dataclass(frozen=True)
-class ForwardToHost:
-    """Send an action that names a host to the pod of the server, which has to be the pod of the host.
-
-    :ivar host_path: keys that lead to the host in the body
-    """
-
-    forward: ForwardServer
-    host_path: tuple[str, ...]
-
-    def __call__(self, call: Call) -> Answer:
-        name = json_body.at(call.json, *self.host_path)
-        pod, bare_name = split_name(call, name) if isinstance(name, str) else (None, '')
-        if pod is not None:
-            route = call.runtime.locator.find(call, SERVER, call.id)
-            if route.pod.id != pod.id:
-                raise exception.RefsDisagree(f'Host {name} is not in the pod of server {call.id}.')
-            call = call.with_body(replaced(call.json, self.host_path, bare_name))
-        return self.forward(call)
 
 
 #: First and last version of the actions that some versions do not have.
@@ -169,14 +171,14 @@ _HANDLERS: dict[str, Handler] = {
     'confirmResize': _RELEASE,
     'createBackup': SnapshotServer(),
     'createImage': SnapshotServer(),
-    'evacuate': ForwardToHost(_FORWARD, ('evacuate', 'host')),
+    'evacuate': ForwardToHost(host_path=('evacuate', 'host')),
     'forceDelete': _RELEASE,
-    'migrate': ForwardToHost(_FORWARD, ('migrate', 'host')),
-    'os-migrateLive': ForwardToHost(_FORWARD, ('os-migrateLive', 'host')),
+    'migrate': ForwardToHost(host_path=('migrate', 'host')),
+    'os-migrateLive': ForwardToHost(host_path=('os-migrateLive', 'host')),
     'resize': ResizeServer(),
     'restore': RestoreServer(),
     'revertResize': _RELEASE,
-    'unshelve': ForwardToHost(UnshelveServer(), ('unshelve', 'host')),
+    'unshelve': UnshelveServer(host_path=('unshelve', 'host')),
 }
 
 

@@ -16,7 +16,6 @@ from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.nova_apigw import SERVICE
 from trio2o.nova_apigw.internal_calls import ForwardToVolume
-from trio2o.nova_apigw.migrations import ForwardMigration
 from trio2o.nova_apigw.removed_apis import Removed
 from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
@@ -29,8 +28,8 @@ PAGES = {'root.versions': '/', 'root.version_v21': '/v2.1', 'root.version_v2': '
 
 #: What may serve a class; what is not here has handlers of its own.
 HANDLERS = {
-    'by_id': (Forward, ForwardMigration, ForwardToVolume),
-    'cross_pod_check': (Forward, ForwardToHost),
+    'by_id': (Forward, ForwardToVolume),
+    'cross_pod_check': (Forward,),
     'create': (Create,),
     'fanout_list': (List, OffsetList),
     'fanout_sum': (Sum, LimitsRead, QuotaRead, TenantUsage),
