@@ -89,7 +89,7 @@ def call_pods(
     pods: Iterable[PodView],
     *,
     method: str = 'GET',
-    path: str | None = None,
+    path: str | Callable[[PodView], str] | None = None,
     query: Callable[[PodView], str] | None = None,
     body: Callable[[PodView], bytes] | None = None,
     may_be_empty: bool = False,
@@ -97,9 +97,9 @@ def call_pods(
 ) -> PodAnswers:
     """Call several pods at once.
 
-    :param path: below the version, if not that of the call
-    :param query: of each pod, if not that of the call
-    :param body: of each pod, if they get any
+    :param path: below the version, if not that of the call; a function if it is not the same in each pod
+    :param query: returns the query for a pod, if not that of the call
+    :param body: returns the body for a pod, if they get any
     :param may_be_empty: whether an answer without a body is as good as an empty JSON object
     :param deadline: shared by all of these calls; ``[pods] gather_timeout`` from now if None
     """
@@ -111,7 +111,7 @@ def call_pods(
             call,
             pod,
             method=method,
-            path=path,
+            path=path(pod) if callable(path) else path,
             query=None if query is None else query(pod),
             body=b'' if body is None else body(pod),
             timeout=timeout,

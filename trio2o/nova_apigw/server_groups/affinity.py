@@ -16,10 +16,9 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import server_group_copies
 from trio2o.db.records import ServerGroupCopy
-from trio2o.nova_apigw.server_groups import pod_groups
 from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
 from trio2o.pods.registry import PodView
-from trio2o.web.call import Answer, Call
+from trio2o.web.call import Call
 
 #: A hold ends after this time if the request that took it dies.
 _HOLD_SECONDS = 60.0
@@ -36,11 +35,9 @@ def pod_of_members(group: ServerGroupCopies) -> PodView | None:
 def _pod_of_members(
     group: ServerGroupCopies, records: Sequence[ServerGroupCopy], last_pod_id: str | None
 ) -> PodView | None:
-    for pod, answer in group.read_groups(records).items():
-        found = pod_groups.group_in(answer) if isinstance(answer, Answer) else None
-        if found is not None and found.get('members'):
-            return pod
-        if found is None and pod.id == last_pod_id:
+    for pod, found in group.read_groups(records).items():
+        may_have_members = pod.id == last_pod_id if found is None else found.get('members')
+        if may_have_members:
             return pod
     return None
 

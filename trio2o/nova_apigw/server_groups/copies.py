@@ -39,7 +39,6 @@ from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
-from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, SERVER_GROUP, Item
 from trio2o.web import pod_failures
@@ -79,21 +78,17 @@ class ServerGroupCopies:
         """Read the records again: other requests may have made copies since this one began."""
         return server_group_copies.list_for_group(self._db, self.id)
 
-    def read_groups(self, records: Sequence[ServerGroupCopy]) -> dict[PodView, Answer | exception.PodError]:
+    def read_groups(self, records: Sequence[ServerGroupCopy]) -> dict[PodView, Item | None]:
         """Read the group from the pods of records, all at once.
 
-        :returns: answer or failure of each pod, in the order of the records
+        :returns: the group as each pod shows it, in the order of the records; None for a pod that does not answer, is
+            in maintenance or does not have the group
         """
         by_id = self._call.runtime.registry.snapshot().by_id
         ids = {by_id[each.pod_id]: each.bottom_id for each in records if each.bottom_id and each.pod_id in by_id}
-
-        def ask(pod: PodView) -> Answer:
-            if pod.in_maintenance:
-                raise exception.PodNotReached(pod.name, 'in maintenance')
-            return pod_groups.get(self._call, pod, ids[pod])
-
-        deadline = Deadline(self._call.runtime.conf.pods.gather_timeout)
-        return ask_all(self._call.runtime.executor, ids, ask, deadline)
+        called = {pod: bottom_id for pod, bottom_id in ids.items() if not pod.in_maintenance}
+        groups = pod_groups.get_from_pods(self._call, called)
+        return {pod: groups.get(pod) for pod in ids}
 
     def count_members(self) -> int:
         """Count the members in all pods that belong to the caller, as Nova does.
@@ -101,12 +96,11 @@ class ServerGroupCopies:
         Members without a recorded user count too: they may belong to the caller.
         """
         members: set[str] = set()
-        for pod, answer in self.read_groups(self.read_records()).items():
-            group = pod_groups.group_in(answer) if isinstance(answer, Answer) else None
-            if group is not None:
+        for pod, group in self.read_groups(self.read_records()).items():
+            if group is None:
+                LOG.warning('Not counting members of server group %s in pod %s: cannot read it', self.id, pod.name)
+            else:
                 members |= set(group.get('members') or ())
-            elif isinstance(answer, exception.PodError):
-                LOG.warning('Not counting members of server group %s in pod %s: %s', self.id, pod.name, answer.reason)
         owners = {
             routing.top_id: routing.user_id
             for routing in routings.get_many(self._db, SERVER.type, list(members)).values()

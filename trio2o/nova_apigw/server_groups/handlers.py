@@ -9,22 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from trio2o import exception
-from trio2o.concurrency import Deadline
 from trio2o.db import server_group_copies
 from trio2o.db.records import ServerGroupCopy
-from trio2o.gateway.call_pod import names_of, send
-from trio2o.gateway.call_pods import PodAnswers
+from trio2o.gateway.call_pods import PodAnswers, call_pods
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
-from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.server_groups.copies import definition_of, delete_copies, is_copy
 from trio2o.nova_apigw.server_groups.pod_groups import group_in
-from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER_GROUP, Item
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 
 LOG = logging.getLogger(__name__)
@@ -73,13 +70,14 @@ class ShowServerGroup(Forward):
             raise unreachable
         if not copies or (group is None and unreachable is None):
             return answer
-        for pod, of_copy in _ask_for_copies(call, copies).items():
-            copy = group_in(of_copy)
+        found = _read_copies(call, copies)
+        for pod, document in found.documents.items():
+            copy = json_body.object_at(document, SERVER_GROUP.member)
             if copy is None:
                 continue
             LOG.debug('Server group %s has a copy in pod %s', call.id, pod.name)
             if group is None:
-                answer, group = of_copy, {**copy, 'id': call.id}
+                answer, group = found.answers[pod], {**copy, 'id': call.id}
             else:
                 _add_members(group, copy)
         if group is None:
@@ -134,19 +132,12 @@ def _find_copies(call: Call) -> list[ServerGroupCopy]:
     return [record for record in records if record.state == 'made' and not record.is_original]
 
 
-def _ask_for_copies(call: Call, copies: Sequence[ServerGroupCopy]) -> dict[PodView, Answer]:
-    """Send the call to the pods of copies, all at once. :returns: the answers, without pods that gave none"""
+def _read_copies(call: Call, copies: Sequence[ServerGroupCopy]) -> PodAnswers:
+    """Send the call to the pods of copies, all at once."""
     by_id = call.runtime.registry.snapshot().by_id
     ids = {by_id[copy.pod_id]: str(copy.bottom_id) for copy in copies if copy.pod_id in by_id}
-
-    def ask(pod: PodView) -> Answer:
-        names = names_of(call, pod).with_id(ids[pod], call.id)
-        return answer_up(send(call, pod, names=names, is_repeated=False), names, SERVER_GROUP)
-
     pods = [pod for pod in ids if not pod.in_maintenance]
-    deadline = Deadline(call.runtime.conf.pods.gather_timeout)
-    answers = ask_all(call.runtime.executor, pods, ask, deadline)
-    return {pod: answer for pod, answer in answers.items() if isinstance(answer, Answer)}
+    return call_pods(call, pods, path=lambda pod: f'{SERVER_GROUP.path}/{ids[pod]}')
 
 
 def _delete_copies_if_deleted(call: Call) -> None:

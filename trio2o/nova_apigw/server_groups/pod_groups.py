@@ -7,11 +7,13 @@ They use microversion 2.64, in which a group has one policy and its rules.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from trio2o import exception
 from trio2o.gateway.call_pod import send
+from trio2o.gateway.call_pods import call_pods
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER_GROUP, Item
 from trio2o.web import json_body
@@ -35,6 +37,18 @@ def get(call: Call, pod: PodView, pod_group_id: str) -> Answer:
     :raises PodError: the pod did not answer
     """
     return _send(call, pod, 'GET', f'/{pod_group_id}')
+
+
+def get_from_pods(call: Call, ids: Mapping[PodView, str]) -> dict[PodView, Item]:
+    """Read a group from several pods at once.
+
+    :param ids: id of the group in each pod
+    :returns: the group as each pod shows it; pods that do not answer, or do not have the group, are left out
+    """
+    call = replace(call, version=_VERSION)
+    found = call_pods(call, ids, path=lambda pod: f'{SERVER_GROUP.path}/{ids[pod]}', query=lambda pod: '')
+    groups = {pod: json_body.object_at(document, SERVER_GROUP.member) for pod, document in found.documents.items()}
+    return {pod: group for pod, group in groups.items() if group is not None}
 
 
 def exists(call: Call, pod: PodView, pod_group_id: str) -> bool:
