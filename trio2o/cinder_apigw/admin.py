@@ -150,7 +150,7 @@ class Broadcast:
         refusal = refusal_or_none(call, found)
         if refusal is not None:
             return refusal
-        first = next(iter(found.answers.values()), None)
+        first = found.first
         if first is None:
             return call_any_pod(call)
         if not self.lists:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from trio2o.web.call import Answer, Call
-from trio2o.web.microversion import VersionRange, response_headers
+from trio2o.web.microversion import VersionRange
 from trio2o.web.operations import Operation
 
 
@@ -45,7 +45,7 @@ def show(call: Call) -> Answer:
     """``/{project_id}/``: the same document, with a token."""
     supported = call.runtime.versions(call.service)
     answer = v3(call.base_url, supported)
-    answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
+    answer.headers.extend(call.version_headers)
     return answer
 
 

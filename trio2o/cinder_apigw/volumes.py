@@ -15,7 +15,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs
-from trio2o.gateway.requested import Requested, default_type, volume_type, whole
+from trio2o.gateway.requested import DEFAULT_TYPE_NAME, Requested, default_type, volume_type, whole
 from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
@@ -24,8 +24,6 @@ from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation, actions
 
-#: The volume type that Cinder's own database begins with.
-DEFAULT_TYPE_NAME = '__DEFAULT__'
 #: The first version in which Cinder looks at what an image is made of.
 IMAGE_OF_SNAPSHOTS = (3, 46)
 #: Fields of a create that name the source of a volume.

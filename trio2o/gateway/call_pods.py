@@ -16,7 +16,6 @@ from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
-from trio2o.web.microversion import response_headers
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +36,11 @@ class PodAnswers:
     documents: dict[PodView, dict[str, Any]] = field(default_factory=dict)
     refusals: dict[PodView, Answer] = field(default_factory=dict)
     unreachable: list[PodView] = field(default_factory=list)
+
+    @property
+    def first(self) -> Answer | None:
+        """The first successful answer, if there is one."""
+        return next(iter(self.answers.values()), None)
 
     @property
     def refusal(self) -> Answer | None:
@@ -158,5 +162,5 @@ def merged_answer(call: Call, document: Any, first: Answer | None) -> Answer:
 def merged_headers(call: Call, first: Answer | None) -> list[tuple[str, str]]:
     """Return the headers for an answer that was made of those of several pods, or of none."""
     if first is None:
-        return [JSON, *(response_headers(call.service, call.version) if call.version else [])]
+        return [JSON, *call.version_headers]
     return [(name, value) for name, value in first.headers if name.lower() not in _OF_ONE_POD]

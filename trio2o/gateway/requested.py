@@ -40,8 +40,9 @@ class Requested:
     min_count: int = 1
 
 
-#: The type of volumes whose body names none, unless the project has its own default.
-_DEFAULT = '__DEFAULT__'
+#: The volume type that the database of a pod begins with: that of volumes whose body names none, unless the project has a
+#: default type of its own.
+DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
@@ -86,7 +87,7 @@ _MAX_DIGITS = 29
 def default_type(call: Call) -> VolumeType | None:
     """Return the type that a new volume of the project gets if its body names none."""
     own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
-    return volume_type(call, own['volume_type'] if own else _DEFAULT)
+    return volume_type(call, own['volume_type'] if own else DEFAULT_TYPE_NAME)
 
 
 def snapshot_amounts(volume: Amounts) -> dict[str, int]:

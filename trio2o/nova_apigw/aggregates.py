@@ -31,7 +31,6 @@ from trio2o.resources import Item
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.json_body import replaced
-from trio2o.web.microversion import response_headers
 from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
 
@@ -210,7 +209,7 @@ def list_aggregates(call: Call) -> Answer:
     for pod, document in found.documents.items():
         moved = _moved_in(call, pod)
         items += [_up(call, pod, item, moved) for item in document.get('aggregates') or []]
-    return merged_answer(call, {'aggregates': items}, next(iter(found.answers.values()), None))
+    return merged_answer(call, {'aggregates': items}, found.first)
 
 
 def create(call: Call) -> Answer:
@@ -328,7 +327,7 @@ class ForwardAggregate:
             )
         if not pod.in_maintenance:
             _read_hosts(call, [pod])
-        return Answer.of({'aggregate': of_pod(call, pod)}, headers=_version_headers(call))
+        return Answer.of({'aggregate': of_pod(call, pod)}, headers=call.version_headers)
 
     def _send(self, call: Call, location: Location, body: bytes) -> Answer:
         answer = send_to_pod(
@@ -401,10 +400,6 @@ class ForwardAggregate:
             action = dump_json({'set_metadata': {'metadata': metadata}})
             send_to_pod(call, pod, what, path=f'{PATH}/{number}/action', method='POST', body=action)
         return number
-
-
-def _version_headers(call: Call) -> list[tuple[str, str]]:
-    return response_headers(call.service, call.version) if call.version else []
 
 
 def _action(name: str, handler: ForwardAggregate) -> Operation:

@@ -19,7 +19,6 @@ from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
-from trio2o.web.microversion import response_headers
 from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
@@ -53,8 +52,7 @@ def create_events(call: Call) -> Answer:
             return answer
     results = _merge(events, shares, answers)
     status = 200 if all(event['code'] == 200 for event in results) else 207
-    headers = response_headers(call.service, call.version) if call.version else []
-    return Answer.of({'events': results}, status, headers)
+    return Answer.of({'events': results}, status, call.version_headers)
 
 
 def _has_server(event: Any) -> bool:

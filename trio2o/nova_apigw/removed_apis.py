@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from trio2o.gateway.handlers.forward import ForwardToAny
 from trio2o.web import faults
 from trio2o.web.call import Answer, Call
-from trio2o.web.microversion import response_headers
 from trio2o.web.operations import Operation
 
 _MESSAGES = {
@@ -27,8 +26,7 @@ class Removed:
     status: int = 410
 
     def __call__(self, call: Call) -> Answer:
-        headers = response_headers(call.service, call.version) if call.version else []
-        return faults.fault(self.status, _MESSAGES[self.status], headers)
+        return faults.fault(self.status, _MESSAGES[self.status], call.version_headers)
 
 
 _REMOVED = Removed()

@@ -75,7 +75,7 @@ class TenantUsage:
                 link = next_link(call.base_url, call.prefix, call.path, call.query, servers[-1]['instance_id'])
         is_detailed = self.is_of_one or values.get('detailed') == '1'
         usages = _by_project(servers, periods, is_detailed)
-        return self._answer(call, usages, link, next(iter(found.answers.values()), None))
+        return self._answer(call, usages, link, found.first)
 
     def _answer(self, call: Call, usages: list[Item], link: str, first: Answer | None) -> Answer:
         key = 'tenant_usage' if self.is_of_one else 'tenant_usages'

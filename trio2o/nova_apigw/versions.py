@@ -7,7 +7,7 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.web.call import Answer, Call
-from trio2o.web.microversion import VersionRange, response_headers
+from trio2o.web.microversion import VersionRange
 from trio2o.web.operations import Operation
 
 _IDS = ('v2.0', 'v2.1')
@@ -80,7 +80,7 @@ def show(call: Call) -> Answer:
     """``/{project_id}/``: the same document, with a token."""
     supported = call.runtime.versions(call.service)
     answer = version('v2.1', call.base_url, supported)
-    answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
+    answer.headers.extend(call.version_headers)
     return answer
 
 
@@ -90,7 +90,7 @@ def show_by_id(call: Call) -> Answer:
         raise exception.NotFound('The resource could not be found.')
     supported = call.runtime.versions(call.service)
     answer = version(call.id, call.base_url, supported)
-    answer.headers.extend(response_headers(call.service, call.version) if call.version else [])
+    answer.headers.extend(call.version_headers)
     return answer
 
 

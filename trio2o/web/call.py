@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import orjson
 
+from trio2o.web.microversion import response_headers
+
 if TYPE_CHECKING:
     from trio2o.context import RequestContext
     from trio2o.runtime import Runtime
@@ -84,7 +86,13 @@ class Call:
         """The first id in the path."""
         return next(iter(self.params.values()), '')
 
+    @property
+    def version_headers(self) -> list[tuple[str, str]]:
+        """The headers that name the microversion in an answer; none if the call has no microversion."""
+        return [] if self.version is None else response_headers(self.service, self.version)
+
     def with_body(self, document: Any) -> Call:
+        """Return the same call with another JSON body."""
         return replace(self, body=json.dumps(document).encode())
 
 

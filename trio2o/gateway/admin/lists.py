@@ -118,8 +118,7 @@ class AdminList:
         partial = self.partial_records(call, [*answers.unreachable, *in_maintenance])
         if not partial:
             refusal_or_none(call, answers)  # raises if pods did not answer and the list has to be complete
-        first = next(iter(answers.answers.values()), None)
-        return merged_answer(call, {self.kind.collection: items + partial}, first)
+        return merged_answer(call, {self.kind.collection: items + partial}, answers.first)
 
     def _page(self, call: Call, selection: _Selection, paging: AdminPaging, page: _Page) -> Answer:
         """:raises BadRequest: no pod has the marker"""
@@ -141,7 +140,7 @@ class AdminList:
         if items and len(items) == page.limit:
             link = next_link(call.base_url, call.prefix, call.path, call.query, str(items[-1].get(paging.marker)))
             document[paging.links_key] = [{'rel': 'next', 'href': link}]
-        return merged_answer(call, document, next(iter(answers.answers.values()), None))
+        return merged_answer(call, document, answers.first)
 
 
 @dataclass(frozen=True)

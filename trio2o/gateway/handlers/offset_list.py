@@ -61,8 +61,7 @@ class OffsetList:
         if self.newest_first:
             items.sort(key=lambda item: (str(item.get(self.resource.created)), str(item.get('id'))), reverse=True)
         offset, limit = bounds
-        first = next(iter(answers.answers.values()), None)
-        return merged_answer(call, {self.resource.collection: items[offset : offset + limit]}, first)
+        return merged_answer(call, {self.resource.collection: items[offset : offset + limit]}, answers.first)
 
     def _bounds(self, call: Call) -> tuple[int, int] | None:
         """Return the offset and the limit; None if one is wrong, so that a pod has to refuse it."""

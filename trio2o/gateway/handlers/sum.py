@@ -37,7 +37,7 @@ class Sum:
             return refusal
         if not found.documents:
             return call_any_pod(call)
-        return merged_answer(call, self.combine(list(found.documents.values())), next(iter(found.answers.values())))
+        return merged_answer(call, self.combine(list(found.documents.values())), found.first)
 
     def _is_combinable(self, call: Call, pod: PodView, document: dict[str, Any]) -> bool:
         """Translate the document of one pod, and say whether it has the form that ``combine`` needs."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
-from trio2o.web.microversion import response_headers
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,7 @@ class ListZones:
 
     def __call__(self, call: Call) -> Answer:
         zones = [self.render(name, is_available) for name, is_available in zones_of(call)]
-        headers = response_headers(call.service, call.version) if call.version else []
-        return Answer.of({'availabilityZoneInfo': zones}, headers=headers)
+        return Answer.of({'availabilityZoneInfo': zones}, headers=call.version_headers)
 
 
 def zones_of(call: Call) -> list[tuple[str, bool]]:

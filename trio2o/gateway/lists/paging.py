@@ -94,6 +94,7 @@ class GrowingPaging(Paging):
 
     def __init__(self, listing: List, call: Call, query: PageQuery, *, is_merged: bool) -> None:
         super().__init__(listing.resource.collection)
+        self._resource = listing.resource
         self._links_key = listing.links_key
         self._max_limit = listing.max_limit
         self._is_paged = listing.is_paged(call)
@@ -112,8 +113,7 @@ class GrowingPaging(Paging):
         return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
 
     def items(self, document: Document) -> list[Item] | None:
-        found = document.get(self.collection)
-        return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else None
+        return json_body.items(document, self._resource)
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         if not cursor.read.items and isinstance(document.get('count'), int):
