@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Admin resources of Cinder: services, hosts, clusters, pools, and volumes that are not managed yet."""
+"""Resources for admins: services, hosts, clusters, pools, and volumes that Cinder does not manage yet."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ from trio2o.web.json_body import replaced
 from trio2o.web.operations import Operation
 
 
-def rename(item: Item, names: PodNames) -> None:
+def translate_zone(item: Item, names: PodNames) -> None:
+    """Replace the pod's name of its zone by the one that tenants know, in place."""
     if 'zone' in item:
         item['zone'] = zone_up(item['zone'], names)
 
 
-SERVICE = AdminResource('Service', 'service', 'services', 'Service {id} could not be found.', (), rename=rename)
-HOST = AdminResource('Host', 'host', 'hosts', 'Host {id} could not be found.', (), rename=rename)
+SERVICE = AdminResource(
+    'Service', 'service', 'services', 'Service {id} could not be found.', (), rename=translate_zone
+)
+HOST = AdminResource('Host', 'host', 'hosts', 'Host {id} could not be found.', (), rename=translate_zone)
 CLUSTER = AdminResource('Cluster', 'cluster', 'clusters', 'Cluster {id} could not be found.', ())
 POOL = AdminResource('Pool', 'pool', 'pools', 'Pool {id} could not be found.', ())
 CAPABILITY = AdminResource('Backend', '', '', "Can't find service: {id}", ())
@@ -55,45 +58,50 @@ class ForwardBackend:
     kind: AdminResource = SERVICE
 
     def __call__(self, call: Call) -> Answer:
-        found = locate(call, self.host, self.cluster, call.json)
+        found = find_backend(call, self.host, self.cluster, call.json)
         if found is None:
             return call_any_pod(call)
-        pod, place, name, bare = found
-        body = None if bare == name else dump_json(replaced(call.json, place, bare))
+        pod, path, name, bare = found
+        body = None if bare == name else dump_json(replaced(call.json, path, bare))
         answer = send_to_pod(call, pod, f'{BY_HOST.title} {name}', body=body)
         return self.kind.answer_up(call, pod, answer)
 
 
-def locate(
+def find_backend(
     call: Call, host: tuple[str, ...], cluster: tuple[str, ...], document: Any
 ) -> tuple[PodView, tuple[str, ...], str, str] | None:
-    """Find the backend that a document names: its pod, the path of the name, the name, and the name in the pod."""
-    for place, source in ((cluster, BY_CLUSTER), (host, BY_HOST)):
-        name = json_body.at(document, *place) if place else None
+    """Find the backend in a document.
+
+    :param host: keys that lead to a host; ``cluster``: to a cluster, which counts first
+    :returns: its pod, the keys that lead to its name, the name, and the name in the pod; None if no pod has it
+    :raises Conflict: several pods have the name
+    """
+    for path, source in ((cluster, BY_CLUSTER), (host, BY_HOST)):
+        name = json_body.at(document, *path) if path else None
         if not isinstance(name, str) or not name:
             continue
         pod, bare = split_name(call, name)
         if pod is None:
-            # Services have the host and the backend in their names, volumes the pool too.
+            # The host of a service is host@backend; that of a volume also has #pool.
             found = find_named(call, source, bare.partition('#')[0])
             if found is None:
                 return None
             pod = found[0]
-        return pod, place, name, bare
+        return pod, path, name, bare
     return None
 
 
 @dataclass(frozen=True)
 class ListManageable:
-    """List what a backend has that Cinder does not manage: the query names the host or the cluster."""
+    """List what a backend has that Cinder does not manage. The query names the host or the cluster."""
 
     def __call__(self, call: Call) -> Answer:
         query = dict(call.query)
-        found = locate(call, ('host',), ('cluster',), query)
+        found = find_backend(call, ('host',), ('cluster',), query)
         if found is None:
             return call_any_pod(call)
-        pod, place, _name, bare = found
-        query[place[0]] = bare
+        pod, path, _name, bare = found
+        query[path[0]] = bare
         answer = send_to_pod(call, pod, f'{BY_HOST.title} {bare}', query=urlencode(query))
         return replace(answer, body=body_up(answer.body, names_of(call, pod)))
 
@@ -106,24 +114,24 @@ class ManageVolume(Create):
     is_dependent = True
 
     def resolve(self, creation: Creation) -> NamedPod | None:
-        """Find the pod of the backend, and give that the name it has in the pod."""
-        found = locate(creation.call, ('volume', 'host'), ('volume', 'cluster'), creation.document)
+        """Find the pod of the backend, and replace the name of the backend by the one in the pod."""
+        found = find_backend(creation.call, ('volume', 'host'), ('volume', 'cluster'), creation.document)
         if found is None:
             return None
-        pod, place, name, bare = found
+        pod, path, name, bare = found
         if bare != name:
-            creation.change_body(replaced(creation.document, place, bare))
+            creation.change_body(replaced(creation.document, path, bare))
         return f'Host {name}', pod
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
-        """The volume type."""
+        """Return the volume type."""
         name = creation.inner.get('volume_type')
         return [('volume_type', name)] if isinstance(name, str) else []
 
 
 @dataclass(frozen=True)
 class Broadcast:
-    """Send the call to every pod, or to the one of the backend that the body names, and join what they answer.
+    """Send the call to every pod, or to the pod of the backend in the body, and merge the answers.
 
     :ivar lists: keys of the lists in an answer
     :ivar host: keys that lead to a host in the body; ``cluster``: to a cluster
@@ -134,7 +142,7 @@ class Broadcast:
     cluster: tuple[str, ...] = ()
 
     def __call__(self, call: Call) -> Answer:
-        backend = locate(call, self.host, self.cluster, call.json) if call.json else None
+        backend = find_backend(call, self.host, self.cluster, call.json) if call.json else None
         bodies = {pod: call.body for pod in pods_of(call)}
         if backend is not None:
             pod, path, _name, bare = backend
@@ -155,11 +163,11 @@ class Broadcast:
             return call_any_pod(call)
         if not self.lists:
             return first
-        joined = {
+        merged = {
             name: [_up(row, pod) for pod, document in found.documents.items() for row in document.get(name) or []]
             for name in self.lists
         }
-        return Answer(first.status, merged_headers(call, first), dump_json(joined))
+        return Answer(first.status, merged_headers(call, first), dump_json(merged))
 
 
 def _up(row: Item, pod: PodView) -> Item:
@@ -167,7 +175,7 @@ def _up(row: Item, pod: PodView) -> Item:
 
 
 def join_filters(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all pods let a list be filtered by."""
+    """Keep the resources and their filters that all pods support."""
     rows = [{row['resource']: row['filters'] for row in document['resource_filters']} for document in documents]
     return {
         'resource_filters': [
@@ -189,7 +197,8 @@ _MANAGEABLE = ListManageable()
 _LOG = (3, 32)
 
 
-def manage(name: str, path: str, handler: Create, since: tuple[int, int] | None) -> list[Operation]:
+def rows_of_manageable(name: str, path: str, handler: Create, since: tuple[int, int] | None) -> list[Operation]:
+    """Return the rows of resources that Cinder may take over."""
     return [
         Operation(f'{name}.list', 'GET', path, _MANAGEABLE, None, since),
         Operation(f'{name}.list_detail', 'GET', f'{path}/detail', _MANAGEABLE, None, since),
@@ -230,8 +239,8 @@ OPERATIONS = [
     Operation('scheduler_stats.get_pools', 'GET', '/scheduler-stats/get_pools', AdminList(POOL, named=('name',))),
     Operation('capabilities.show', 'GET', '/capabilities/{id}', ForwardByName(CAPABILITY, BY_HOST)),
     Operation('resource_filters.list', 'GET', '/resource_filters', Sum(join_filters), None, (3, 33)),
-    *manage('manageable_volumes', '/manageable_volumes', ManageVolume(), (3, 8)),
-    *manage('manageable_snapshots', '/manageable_snapshots', CreateSnapshot(), (3, 8)),
-    *manage('os_volume_manage', '/os-volume-manage', ManageVolume(), None),
-    *manage('os_snapshot_manage', '/os-snapshot-manage', CreateSnapshot(), None),
+    *rows_of_manageable('manageable_volumes', '/manageable_volumes', ManageVolume(), (3, 8)),
+    *rows_of_manageable('manageable_snapshots', '/manageable_snapshots', CreateSnapshot(), (3, 8)),
+    *rows_of_manageable('os_volume_manage', '/os-volume-manage', ManageVolume(), None),
+    *rows_of_manageable('os_snapshot_manage', '/os-snapshot-manage', CreateSnapshot(), None),
 ]

@@ -15,7 +15,7 @@ class AttachmentList(CinderList):
     """``GET /attachments`` and ``GET /attachments/detail``."""
 
     resource = ATTACHMENT
-    #: The time of creation does not show. The time of attachment comes close to it.
+    #: Attachments do not show their time of creation. The time of attachment is a little later.
     sort_keys = shown_keys(
         'id',
         'volume_id',
@@ -50,7 +50,7 @@ class CreateAttachment(Create):
     is_dependent = True
 
     def known_affinity_refs(self, creation: Creation) -> list[Ref]:
-        """The server that gets the volume, unless it is bare metal, which has ids of its own."""
+        """Return the server that gets the volume. A bare metal node may be named instead, which has no routing."""
         return refs(SERVER, creation.inner.get('instance_uuid'))
 
 

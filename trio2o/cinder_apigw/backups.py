@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backups: in the pod of their volume, where alone they can be restored."""
+"""Backups. A backup is in the pod of its volume, and can only be restored there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.refs import Ref, refs
-from trio2o.gateway.requested import Requested, default_type, whole
+from trio2o.gateway.requested import Requested, default_type, whole_number
 from trio2o.quota.amounts import Amounts, with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, SNAPSHOT, VOLUME, Resource
@@ -80,7 +80,7 @@ class CreateBackup(Create):
 
 
 class ImportBackup(Create):
-    """Import the record of a backup into the pod that has the backup still, or its volume."""
+    """Import the record of a backup into the pod that still has the backup or its volume."""
 
     resource = BACKUP
     body_key = 'backup-record'
@@ -91,7 +91,7 @@ class ImportBackup(Create):
         return refs(BACKUP, record.get('id')) + refs(VOLUME, record.get('volume_id'))
 
     def requested(self, creation: Creation) -> Requested:
-        size = whole(_record(creation.document).get('size'))
+        size = whole_number(_record(creation.document).get('size'))
         return Requested(quota={'backups': 1, 'backup_gigabytes': size})
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
@@ -99,7 +99,7 @@ class ImportBackup(Create):
 
 
 def _record(document: Any) -> dict[str, Any]:
-    """Return the contents of an exported record."""
+    """Return the contents of an exported record; {} if it cannot be read."""
     text = json_body.at(document, 'backup-record', 'backup_url')
     try:
         record = parse_json(base64.b64decode(text)) if isinstance(text, str) else None

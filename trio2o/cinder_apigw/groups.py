@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups of volumes and their snapshots, under the names of today and as consistency groups.
+"""Generic volume groups, consistency groups, and the snapshots of both.
 
-A group is in one pod with all its volumes. No answer names the resources that are created together with it (volumes
-of a copy, snapshots of a group snapshot); they are found in the pod when a request first names them.
+A group is in one pod with all of its volumes. The answer to a create does not name the resources that are created with
+it (volumes of a copy, snapshots of a group snapshot). They get a routing when a request first names them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _GroupsList(CinderList):
-    """A list of groups or of their snapshots, whose brief form has names and ids."""
+    """A list of groups or of their snapshots, which shows names and ids if it is not detailed."""
 
     summary_fields = ('id', 'name')
 
@@ -126,7 +126,7 @@ class CreateGroup(_CreateGroup):
     resource = GROUP
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
-        """The type of the group, and those of its volumes."""
+        """Return the type of the group, and those of its volumes."""
         types, group_type = creation.inner.get('volume_types'), creation.inner.get('group_type')
         found = [('volume_type', name) for name in types if isinstance(name, str)] if isinstance(types, list) else []
         return [*found, ('group_type', group_type)] if isinstance(group_type, str) else found
@@ -138,7 +138,7 @@ class CreateConsistencyGroup(_CreateGroup):
     resource = CONSISTENCYGROUP
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
-        """The types of its volumes."""
+        """Return the types of its volumes."""
         types = creation.inner.get('volume_types')
         return [('volume_type', name) for name in types.split(',') if name] if isinstance(types, str) else []
 
@@ -150,7 +150,7 @@ class _CopyGroup(Create):
     is_dependent = True
 
     def requested(self, creation: Creation) -> Requested:
-        """A group, and a volume for each of those of its source."""
+        """Return one group, and the volumes of its source."""
         call, inner = creation.call, creation.inner
         group_id = inner.get('source_group_id') or inner.get('source_cgid')
         if group_id:
@@ -186,7 +186,7 @@ class _SnapshotGroup(Create):
     is_dependent = True
 
     def requested(self, creation: Creation) -> Requested:
-        """A snapshot of each volume of the group."""
+        """Return a snapshot of each volume of the group."""
         inner = creation.inner
         volumes = _volumes_of(creation.call, inner.get('group_id') or inner.get('consistencygroup_id'))
         return Requested(quota=total(snapshot_amounts(volume) for volume in volumes))
@@ -210,22 +210,22 @@ class CreateCgsnapshot(_SnapshotGroup):
 
 
 def _volumes_of(call: Call, group_id: Any) -> list[Amounts]:
-    """Return what each volume of a group counts for."""
-    items = _items_beside(call, VOLUME, GROUP, group_id)
+    """Return the quota that each volume of a group uses."""
+    items = _items_in_pod_of(call, VOLUME, GROUP, group_id)
     fields = ('group_id', 'consistencygroup_id')
     volumes = [item for item in items if group_id in (item.get(name) for name in fields)]
     return [deltas_of(call.runtime.db, VOLUME.type, volume) or {} for volume in volumes]
 
 
 def _volumes_in(call: Call, snapshot_id: Any) -> list[Amounts]:
-    """Return what each volume counts for whose snapshot is in a snapshot of a group."""
-    items = _items_beside(call, SNAPSHOT, GROUP_SNAPSHOT, snapshot_id)
+    """Return the quota that each volume with a snapshot in a group snapshot uses."""
+    items = _items_in_pod_of(call, SNAPSHOT, GROUP_SNAPSHOT, snapshot_id)
     snapshots = [item for item in items if item.get('group_snapshot_id') == snapshot_id]
     return [amounts_of(call, VOLUME, snapshot.get('volume_id')) for snapshot in snapshots]
 
 
-def _items_beside(call: Call, resource: Resource, group: Resource, group_id: Any) -> list[Item]:
-    """Return all of a kind that the project has in the pod of a group; nothing if the pod does not answer.
+def _items_in_pod_of(call: Call, resource: Resource, group: Resource, group_id: Any) -> list[Item]:
+    """Return all resources of a kind that the project has in the pod of a group; nothing if the pod does not answer.
 
     :param group: the kind of the group, or of its snapshot
     """
@@ -238,7 +238,7 @@ def _items_beside(call: Call, resource: Resource, group: Resource, group_id: Any
         try:
             return list(Inventory(call.runtime, route.pod, resource, route.project_id).items())
         except (exception.Trio2oException, podapi.PodRefused) as error:
-            LOG.warning('%ss of %s %s are only counted once they exist: %s', resource.type, kind.type, group_id, error)
+            LOG.warning('cannot claim quota for the %ss of %s %s: %s', resource.type, kind.type, group_id, error)
     return []
 
 

@@ -27,6 +27,8 @@ _OTHER_PROJECT = (3, 39)
 
 
 class VolumeLimitsRead(LimitsRead):
+    """Show the limits of the caller's project, or of the one that an admin names."""
+
     def project_id(self, call: Call) -> str:
         other = None
         if call.version is not None and call.version >= _OTHER_PROJECT and call.context.may_see_all:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages to users, which pods make on their own."""
+"""Messages to users. Pods create them on their own."""
 
 from __future__ import annotations
 

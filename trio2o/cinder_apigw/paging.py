@@ -47,7 +47,7 @@ class CinderList(List):
         return [(key, direction == 'desc') for key, direction in found]
 
     def all_projects(self, call: Call) -> bool:
-        """Whether ``all_tenants`` is true. Cinder ignores it for those who are not admins."""
+        """Return whether ``all_tenants`` is true. Cinder ignores it unless the caller is an admin."""
         return call.context.may_see_all and any(
             name == 'all_tenants' and strutils.bool_from_string(value) for name, value in call.query
         )
@@ -57,5 +57,9 @@ class CinderList(List):
 
 
 def shown_keys(*names: str, **shown: str) -> dict[str, SortKey]:
-    """Return sort keys that show under their own names, and those that show under others, if at all."""
+    """Return the sort keys of a list.
+
+    :param names: keys that items show in a field of the same name
+    :param shown: other keys, each with the field that shows it
+    """
     return {name: SortKey(name) for name in names} | {name: SortKey(field) for name, field in shown.items()}

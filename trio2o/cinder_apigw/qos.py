@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """QoS specs and the volume types they are associated with: the same in every pod.
 
-The requests that associate have the method GET. They are writes all the same, and sent once.
+Cinder associates them by GET requests. These are writes nevertheless, so they are not sent twice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from trio2o.web.operations import Operation
 
 
 class AssociateQosSpec(ReplicatedWrite):
+    """Associate QoS specs with the volume type in the query, or end that."""
+
     def replicated_refs(self, call: Call) -> list[ObjectRef]:
         return [(VOLUME_TYPE, value) for name, value in call.query if name == 'vol_type_id']
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and quota classes: kept by Trio2o for what it counts over all pods; and the default type of a project."""
+"""Quota sets and quota classes, which Trio2o keeps for all pods together, and the default types of projects."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ _BELOW_USAGE = (
 
 
 class DefaultTypeWrite(ReplicatedWrite):
+    """Set or unset the default type of a project."""
+
     def replicated_refs(self, call: Call) -> list[ObjectRef]:
         name = json_body.at(call.json, 'default_type', 'volume_type')
         return [(VOLUME_TYPE, name)] if isinstance(name, str) else []

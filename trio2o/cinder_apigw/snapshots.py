@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volume snapshots: always in the pod of their volume."""
+"""Volume snapshots. A snapshot is always in the pod of its volume."""
 
 from __future__ import annotations
 

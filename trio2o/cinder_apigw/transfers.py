@@ -81,8 +81,8 @@ class CreateTransfer(Create):
 
 
 @dataclass(frozen=True)
-class Accept:
-    """Accept a transfer: the volume and its snapshots then belong to, and count for, the caller's project."""
+class AcceptTransfer:
+    """Accept a transfer. The volume and its snapshots then belong to the caller's project, and use its quota."""
 
     def __call__(self, call: Call) -> Answer:
         # The claim only checks that the quota has room: the amounts move with the routings.
@@ -98,7 +98,7 @@ class Accept:
             try:
                 amounts = self._amounts(call, pod)
             except (exception.Trio2oException, PodRefused) as error:
-                LOG.info('the quota is not checked for transfer %s: %s', call.id, error)
+                LOG.info('cannot check the quota for transfer %s: %s', call.id, error)
             if amounts:
                 break
         return ClaimRequest(
@@ -115,7 +115,7 @@ class Accept:
         return [pod for pod in pods if route is None or pod.id == route.pod.id]
 
     def _amounts(self, call: Call, pod: PodView) -> Amounts:
-        """Return what the volume of a transfer counts for, with its snapshots if the transfer includes them."""
+        """Return the quota that the volume of a transfer uses, with its snapshots if the transfer includes them."""
         runtime = call.runtime
         transfer = Inventory(runtime, pod, TRANSFER).show(call.id)
         volume_id = (transfer or {}).get('volume_id')
@@ -144,7 +144,7 @@ class Accept:
         return answer
 
     def _accept_anywhere(self, call: Call) -> Answer:
-        """Send the call to one pod after another until one has the transfer: all others answer 404 and do nothing.
+        """Send the call to one pod after another until one has the transfer. All others answer 404 and do nothing.
 
         :raises ServiceUnavailable: no pod that answers has it, and one cannot be reached
         """
@@ -182,12 +182,12 @@ class Accept:
         locator.change_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
 
     def _snapshots(self, call: Call, pod: PodView, volume_id: str) -> list[str]:
-        """Return the ids of the snapshots that the transfer included: those the new owner sees of the volume."""
+        """Return the ids of the snapshots that the transfer included, which are those that the new owner sees."""
         query = urlencode({'volume_id': volume_id, 'limit': _PAGE})
         try:
             answer = send(replace(call, headers={}), pod, method='GET', path='/snapshots', query=query, body=b'')
         except exception.PodError as error:
-            # Their owner is corrected when they are listed next.
+            # The next list that shows them corrects their owner.
             LOG.warning('snapshots of transferred volume %s could not be listed: %s', volume_id, error)
             return []
         return [item['id'] for item in json_body.items(answer.json, SNAPSHOT) or []] if answer.is_ok else []
@@ -197,13 +197,14 @@ _FORWARD = Forward(TRANSFER)
 
 
 def rows(name: str, path: str) -> list[Operation]:
+    """Return the rows of transfers below one of the paths."""
     return [
         Operation(f'{name}.list', 'GET', path, TransferList(path, is_detailed=False)),
         Operation(f'{name}.list_detail', 'GET', f'{path}/detail', TransferList(f'{path}/detail', is_detailed=True)),
         Operation(f'{name}.create', 'POST', path, CreateTransfer()),
         Operation(f'{name}.show', 'GET', path + '/{id}', _FORWARD),
         Operation(f'{name}.delete', 'DELETE', path + '/{id}', _FORWARD),
-        Operation(f'{name}.accept', 'POST', path + '/{id}/accept', Accept()),
+        Operation(f'{name}.accept', 'POST', path + '/{id}/accept', AcceptTransfer()),
     ]
 
 

@@ -15,7 +15,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs
-from trio2o.gateway.requested import DEFAULT_TYPE_NAME, Requested, default_type, volume_type, whole
+from trio2o.gateway.requested import DEFAULT_TYPE_NAME, Requested, default_type, volume_type, whole_number
 from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
@@ -24,7 +24,7 @@ from trio2o.web import json_body
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation, actions
 
-#: The first version in which Cinder looks at what an image is made of.
+#: First version in which Cinder creates a volume from the snapshot that an image is made of.
 IMAGE_OF_SNAPSHOTS = (3, 46)
 #: Fields of a create that name the source of a volume.
 _SOURCES = {'snapshot_id': SNAPSHOT, 'source_volid': VOLUME, 'backup_id': BACKUP}
@@ -60,7 +60,7 @@ class VolumeList(CinderList):
 
 
 def join_summaries(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts and sizes added up; metadata (from 3.36) as the values of all pods for each key."""
+    """Add up counts and sizes, and merge the metadata (from 3.36): each key gets the values of all pods."""
     summaries = [document['volume-summary'] for document in documents]
     total = {name: sum(summary[name] for summary in summaries) for name in ('total_size', 'total_count')}
     if any('metadata' in summary for summary in summaries):
@@ -88,7 +88,7 @@ class CreateVolume(Create):
         return call.runtime.image_snapshots.pod_of(call, volume.get('imageRef') or volume.get('image_id'))
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
-        """The source, the group, and the volumes and servers of hints that ask for the same host."""
+        """Return the source, the group, and the volumes and servers in hints that require the same host."""
         return [
             *super().affinity_refs(creation),
             *hinted_refs(creation.document, 'same_host', VOLUME),
@@ -96,10 +96,10 @@ class CreateVolume(Create):
         ]
 
     def requested(self, creation: Creation) -> Requested:
-        """One volume, of the size and type in the body, or else of those of its source."""
+        """Return one volume with the size and the type in the body, or else those of its source."""
         call, volume = creation.call, creation.inner
         source = self._source_amounts(creation)
-        size = whole(volume.get('size')) or source.get('gigabytes') or source.get('backup_gigabytes') or 0
+        size = whole_number(volume.get('size')) or source.get('gigabytes') or source.get('backup_gigabytes') or 0
         found = volume_type(call, volume.get('volume_type') or volume_type_of(source)) or default_type(call)
         return Requested(
             quota=with_volume_type({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
@@ -115,12 +115,12 @@ class CreateVolume(Create):
         return next((amounts_of(creation.call, resource, source_id) for resource, source_id in named), {})
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
-        """The volume type, by name or id."""
+        """Return the volume type, by name or id."""
         name = creation.inner.get('volume_type') or DEFAULT_TYPE_NAME
         return [('volume_type', name)] if isinstance(name, str) else []
 
     def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
-        """The volumes of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
+        """Return the volumes of a ``different_host`` hint: only their pod can check it, and any other one meets it."""
         return hinted_refs(creation.document, 'different_host', VOLUME)
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
@@ -129,7 +129,7 @@ class CreateVolume(Create):
 
 @dataclass(frozen=True)
 class GrowVolume(Forward):
-    """An action after which a volume counts for more."""
+    """An action after which the volume uses more quota."""
 
     resource: Resource = VOLUME
     quota_effect: QuotaEffect = QuotaEffect.GROWS
@@ -142,7 +142,7 @@ class ExtendVolume(GrowVolume):
     """Extend a volume."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        size = whole(json_body.at(call.json, 'os-extend', 'new_size'))
+        size = whole_number(json_body.at(call.json, 'os-extend', 'new_size'))
         return growth(counted, with_volume_type({'gigabytes': size}, volume_type_of(counted))) if counted else {}
 
 
@@ -181,6 +181,7 @@ _ACTIONS = (
 
 
 def action(key: str, handler: Forward, since: tuple[int, int] | None = None) -> Operation:
+    """Return the row of an action."""
     return Operation(f'volumes.action.{key}', 'POST', '/volumes/{id}/action', handler, key, since)
 
 

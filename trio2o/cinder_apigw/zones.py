@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What concerns the whole cloud: zones and extensions."""
+"""Availability zones and API extensions."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The handlers that the Nova and the Cinder API-GW share: how one pod, several or all pods serve a call.
+"""The handlers that the Nova and the Cinder API-GW share. A handler serves a call by calls to one pod or to several.
 
 An operation is a row ``Operation(name, method, path, handler)``. ``web`` finds the row of a request and calls its
 handler with a ``Call``; the handler returns an ``Answer`` or raises. The rows are in ``nova_apigw`` and
@@ -30,6 +30,7 @@ A create, as an example: ``Create`` reads the body (``requested``: amounts; ``re
 sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is
 released. A pod that refuses for a quota of its own is reported (``pod_quota``).
 
-``call_pod``, ``call_any_pod`` and ``call_pods`` are the ways of a call to pods; ``read_object`` reads something beside
-the call. ``lists`` reads pages of pods, one cursor for each pod, and merges them.
+``call_pod`` sends a call to one pod, ``call_any_pod`` to whichever pod answers and ``call_pods`` to several at once.
+``read_object`` reads an object that a call refers to. ``lists`` reads the pages of pods, with a cursor for each pod,
+and merges them. ``translate`` replaces names: *down* is towards a pod, *up* towards the client.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calling whichever pod answers: requests that have the same answer in every pod, or that every pod refuses."""
+"""Call whichever pod answers: for requests that have the same answer in every pod, or that every pod refuses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
     pods = runtime.registry.snapshot().asked(service)
     # Pods whose breaker is open are tried last: one of them may work again.
     is_open = runtime.client.breakers.is_open
-    pods = sorted(pods, key=lambda view: (is_open((view.id, service)), view != first))
+    pods = sorted(pods, key=lambda pod: (is_open((pod.id, service)), pod != first))
     for pod, seconds in with_timeouts(call, pods):
         names = names_of(call, pod)
         try:
@@ -50,8 +50,8 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
 def with_timeouts(call: Call, pods: Sequence[PodView]) -> Iterator[tuple[PodView, float | None]]:
     """Yield pods that can all answer a call, each with the seconds to wait for it.
 
-    All but the last have ``[pods] probe_timeout``: while another pod is left to try, a slow one is not worth
-    waiting for. The last has None, the timeout of any other call.
+    All but the last get ``[pods] probe_timeout``: while another pod is left to try, a slow one is not worth waiting
+    for. The last gets None, which is the timeout of any other call.
     """
     for number, pod in enumerate(pods, 1):
         yield pod, None if number == len(pods) else call.runtime.conf.pods.probe_timeout

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calling one pod.
+"""Call one pod.
 
-A call goes down with the ids, the zone and the headers that the pod knows, and the answer comes back with those
-that tenants know.
+The pod gets the call with the ids, the zone and the headers that it knows. The client gets the answer with those that
+tenants know.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trio2o.web.call import Answer, Call
 
 
 def names_of(call: Call, pod: PodView) -> PodNames:
-    """Return the names by which the pod and the top know the same things, for the links of this request."""
+    """Return the names that a pod and tenants have for the same things. Links get the host that the client called."""
     return PodNames(
         roots=pod.endpoints[call.service.service_type].roots,
         base_url=call.base_url,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calling several pods at once within one deadline, and answering with what they gave together."""
+"""Call several pods at once within one deadline, and make one answer of theirs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag
 
 @dataclass
 class PodAnswers:
-    """What several pods answered to the same call. Each pod called is in one of the three.
+    """The answers of several pods to the same call. Each pod is in ``answers``, ``refusals`` or ``unreachable``.
 
-    :ivar answers: successful answers, by pod in the order of the calls; ``documents``: their parsed bodies
-    :ivar refusals: answers with a status from 300 to 499, their links in the top's terms
+    :ivar answers: successful answers, by pod in the order of the calls, as the pods gave them
+    :ivar documents: the parsed bodies of these, with the links and ids that tenants know
+    :ivar refusals: answers with a status from 300 to 499, with the links and ids that tenants know
     :ivar unreachable: pods that gave no usable answer: none at all, an error of their own, or no JSON object
     """
 
@@ -48,7 +49,7 @@ class PodAnswers:
         return min(self.refusals.values(), key=lambda answer: answer.status == 404, default=None)
 
     def add(self, more: PodAnswers) -> None:
-        """Add the answers to a call for the next page; of the successful answers of a pod the first is kept."""
+        """Add the answers to the call for the next page. The first successful answer of each pod is kept."""
         for pod, document in more.documents.items():
             self.documents.setdefault(pod, document)
             self.answers.setdefault(pod, more.answers[pod])
@@ -56,12 +57,12 @@ class PodAnswers:
         self.unreachable += more.unreachable
 
     def reject(self, call: Call, pod: PodView, reason: str) -> None:
-        """Count a pod whose answer is of no use among those that are unreachable."""
+        """Count a pod as unreachable because its answer cannot be used."""
         del self.answers[pod], self.documents[pod]
         self._leave_out(call, pod, reason)
 
     def take(self, call: Call, pod: PodView, answer: Answer | exception.PodError, *, may_be_empty: bool) -> None:
-        """Add the answer of one pod."""
+        """Add the answer of one pod, or its failure."""
         if isinstance(answer, exception.PodError):
             self._leave_out(call, pod, answer.reason)
         elif answer.is_ok:
@@ -152,7 +153,7 @@ def may_be_incomplete(call: Call) -> bool:
 
 
 def merged_answer(call: Call, document: Any, first: Answer | None) -> Answer:
-    """Return the answer that was made of those of several pods.
+    """Return an answer with a document that was made of the answers of several pods.
 
     :param first: an answer of a pod, whose headers apply unless they are about that pod alone
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A claim on the quota for as long as a request is served, and the amounts that known resources count for.
+"""Claim quota while a request is served, and look up the quota that an existing resource uses.
 
 The subclasses of ``Create`` and ``Forward`` say what a request claims and how their service words an over-quota error.
 """
@@ -33,7 +33,7 @@ SETTLE_SECONDS = 5.0
 
 
 class HeldClaim:
-    """The claim of one request while that is served; it is given back at the end unless a method decided otherwise."""
+    """The claim of one request while it is served. It is released at the end unless it was committed or kept."""
 
     def __init__(self, call: Call, claim: Claim) -> None:
         self._runtime = call.runtime
@@ -47,7 +47,7 @@ class HeldClaim:
 
     @property
     def count(self) -> int:
-        """For how many of the resources that the request wants the quota has room."""
+        """How many of the requested resources the quota has room for."""
         return self._claim.count
 
     @property
@@ -67,10 +67,10 @@ class HeldClaim:
         self._runtime.quota.watch(self._claim, pod.id, resource_type, resource_id)
 
     def commit(self, pod: PodView, resource: Resource, item: Mapping[str, Any], project_id: str) -> None:
-        """Record a new resource; the claim turns into what the resource counts for.
+        """Record a new resource, and turn the claim into its usage.
 
-        If the request also makes other resources (volumes of a server, further servers), the rest of the claim stays
-        and is watched.
+        If the request also creates other resources (volumes of a server, further servers), the rest of the claim stays
+        open, and a job watches it.
         """
         runtime, request = self._runtime, self._claim.request
         self._is_decided = True
@@ -97,7 +97,7 @@ class HeldClaim:
             runtime.quota.watch_again(project_id, pod.id, resource.type, item['id'])
 
     def close(self) -> None:
-        """Give the claim back unless it was decided otherwise."""
+        """Release the claim unless it was committed or kept."""
         if not self._is_decided:
             self._runtime.quota.give_back(self._claim)
 
@@ -127,7 +127,7 @@ def _claim_or_refuse(
         return quota.claim(request)
     except OverQuota as error:
         refused = error
-    # Pods may have finished deletions that still count. Count again what is known to be in progress, then try again.
+    # Pods may have finished deletions that still count. Look at the resources that are changing, then try again.
     if Settler(call.runtime).settle_project(request.project_id, SETTLE_SECONDS):
         try:
             return quota.claim(request)
@@ -148,13 +148,13 @@ def _schedule_recount(call: Call, project_id: str) -> None:
 
 
 def shown_amounts(call: Call, resource: Resource, route: Route) -> Amounts:
-    """Return what a resource counts for as its pod shows it to the caller; nothing if the pod does not show it."""
+    """Return the quota that a resource uses, as its pod shows it to the caller; {} if the pod does not show it."""
     item = read_object(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
     return (deltas_of(call.runtime.db, resource.type, item) if item is not None else None) or {}
 
 
 def amounts_of(call: Call, resource: Resource, top_id: Any) -> Amounts:
-    """Return what a resource that a body refers to counts for: as it is recorded, else as its pod shows it."""
+    """Return the quota that a resource in a body uses: the recorded amounts, else those that its pod shows."""
     if not isinstance(top_id, str) or not uuidutils.is_uuid_like(top_id):
         return {}
     record = routings.get(call.runtime.db, resource.type, top_id)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are made of volume snapshots: what is created from one has to be in the pod of the snapshots.
+"""Images that are made of volume snapshots. What is created from one has to be in the pod of the snapshots.
 
-Such an image has no bytes, only a block device mapping, which never changes; so it is read once. It is read from
-Nova's own image API, which the first microversion still has.
+Such an image has no bytes, only a block device mapping. The mapping never changes, so it is read once, from Nova's own
+image API, which the first microversion still has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trio2o.web.call import Call
 
 
 class ImageSnapshots:
-    """Finds the snapshots of images. One a process, as it keeps what it has found."""
+    """Finds the snapshots of images, and remembers them. There is one in each process."""
 
     #: Images to remember; most are made of no snapshots.
     MAX_IMAGES = 10000

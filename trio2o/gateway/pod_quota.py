@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quota that a pod itself enforces: how to recognize its refusal, and how to get it out of the way.
+"""The quota that a pod itself enforces: recognize its refusal, and have its limits set to unlimited.
 
 Trio2o claims a request's amounts on its own quota before it calls a pod. A pod that refuses the request all the same
 has a lower limit of its own.

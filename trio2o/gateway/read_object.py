@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading an object that a request refers to, such as its flavor, beside the request itself."""
+"""Read an object that a request refers to, such as its flavor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_object(
 
     :param path: below the project, escaped
     :param member: key of the object in the answer
-    :param pods: to try one after another; None for all pods that have the service
+    :param pods: the pods to try one after another; None for all pods that have the service
     :returns: the object as the first pod that has it shows it; None if no pod that answers has it
     """
     headers = pod_headers.for_lookup(call, has_version=False)

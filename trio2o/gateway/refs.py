@@ -13,7 +13,7 @@ from trio2o.web import json_body
 
 #: A resource that a body refers to: its kind and its id.
 Ref = tuple[Resource, str]
-#: A pod, and the title of what the body names there, for an error: ``('Host compute-1', pod)``.
+#: The title of something that a body names, for an error, and its pod: ``('Host compute-1', pod)``.
 NamedPod = tuple[str, PodView]
 
 #: Clients write scheduler hints under either key.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The resources that a create requests: of the tenant's quota, and of the pod that it goes to.
+"""The quota and the capacity that a create requests.
 
-The nouns read them from a request's body with the functions here. Flavors and volume types are those of the database,
-as Trio2o replicates them. One that the database does not have, as it was made in a pod before that was registered, is
-read from the pod.
+Subclasses of ``Create`` read them from the body with the functions here. Flavors and volume types are replicated, so
+they come from the database. One that was created in a pod before the pod was registered may be missing there, and is
+read from the pods.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from trio2o.web.numbers import parse_number
 
 @dataclass(frozen=True)
 class Requested:
-    """The resources that a create requests; what cannot be read from a body that a pod will refuse is left out.
+    """The quota and the capacity that a create requests. An invalid body may lack some; a pod then refuses it.
 
-    :ivar quota: amounts by quota resource, for one of the resources that the request makes
-    :ivar resources: amounts by resource class (``VCPU``, ``gigabytes``), for all that the request makes
-    :ivar extra_specs: of the flavor or the volume type, by their whole names
-    :ivar count: how many resources the request makes
+    :ivar quota: amounts by quota resource, for one of the resources that the request creates
+    :ivar resources: amounts by resource class (``VCPU``, ``gigabytes``), for all that the request creates
+    :ivar extra_specs: of the flavor or the volume type, by name with its scope
+    :ivar count: how many resources the request creates
     :ivar min_count: how many of them are enough
     """
 
@@ -40,8 +40,7 @@ class Requested:
     min_count: int = 1
 
 
-#: The volume type that the database of a pod begins with: that of volumes whose body names none, unless the project has a
-#: default type of its own.
+#: The volume type that every pod has: that of volumes whose body names none, unless the project has a default type.
 DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 
@@ -91,12 +90,15 @@ def default_type(call: Call) -> VolumeType | None:
 
 
 def snapshot_amounts(volume: Amounts) -> dict[str, int]:
-    """Return what a volume snapshot takes of the quota: the size of its volume, whose type it also has."""
+    """Return the quota that a snapshot of a volume uses. It has the size and the type of the volume.
+
+    :param volume: the quota that the volume uses
+    """
     return with_volume_type({'snapshots': 1, 'gigabytes': volume.get('gigabytes', 0)}, volume_type_of(volume))
 
 
-def whole(value: Any, default: int = 0) -> int:
-    """Return a whole number of a body, which may be text; the default for anything else and for negative numbers."""
+def whole_number(value: Any, default: int = 0) -> int:
+    """Return a whole number in a body, which may be text; the default for anything else and for negative numbers."""
     if isinstance(value, bool):
         return default
     if isinstance(value, str):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: what differs between the two sides of the gateway, rewritten each way.
+"""Replace the names that a pod and tenants have for the same things, without any input or output.
 
-Links and ids are replaced in the bytes of a body, wherever they stand: a pod's URL and a UUID mean nothing
-else. Zones are replaced only in the fields that hold one, as a zone's name may well be somebody's word for
-something else.
+Functions with *up* translate from a pod to the client, those with *down* from the client to a pod. Links and ids are
+replaced anywhere in the bytes of a body, as a pod's URL and a UUID mean nothing else. Zones are replaced only in the
+fields that hold one, as the name of a zone may be any word.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from trio2o.web.call import Answer, dump_json, parse_json
 
 @dataclass(frozen=True)
 class PodNames:
-    """What one pod and the top call the same things.
+    """The names that one pod and tenants have for the same things.
 
-    :ivar roots: what links of the pod start with; ``base_url``: what they are to start with
+    :ivar roots: the beginnings of links of the pod; ``base_url``: the beginning that replaces them
+    :ivar zone: name of the pod's zone for tenants
     :ivar ids: the pod's id -> the id tenants see
-    :ivar pod_zone: name of the zone inside the pod, '' when the pod's own zones are not used
+    :ivar pod_zone: name of that zone inside the pod; '' if the pod's own zones are not used
     """
 
     roots: tuple[str, ...]
@@ -33,13 +34,14 @@ class PodNames:
     ids: Mapping[str, str] = field(default_factory=dict)
 
     def with_id(self, bottom_id: str, top_id: str) -> PodNames:
+        """Return these names and one more id."""
         if bottom_id == top_id:
             return self
         return replace(self, ids={**self.ids, bottom_id: top_id})
 
 
 def body_up(body: bytes, names: PodNames) -> bytes:
-    """Links and ids of a pod's body in the top's terms."""
+    """Return the body of a pod with the links and ids that tenants know."""
     for root in names.roots:
         if root != names.base_url:
             body = body.replace(f'{root}/'.encode(), f'{names.base_url}/'.encode())
@@ -49,14 +51,14 @@ def body_up(body: bytes, names: PodNames) -> bytes:
 
 
 def ids_down(text: bytes, names: PodNames) -> bytes:
-    """Ids that tenants see in the pod's terms."""
+    """Return a text with the ids that the pod knows."""
     for bottom_id, top_id in names.ids.items():
         text = text.replace(top_id.encode(), bottom_id.encode())
     return text
 
 
 def zone_up(value: Any, names: PodNames) -> Any:
-    """A zone as tenants know it. Without a name for it inside the pod every zone of the pod is the one."""
+    """Return the name of a zone for tenants. Without ``pod_zone``, every zone inside the pod is the pod's zone."""
     if not isinstance(value, str) or not value:
         return value
     if not names.pod_zone or value == names.pod_zone:
@@ -65,7 +67,7 @@ def zone_up(value: Any, names: PodNames) -> Any:
 
 
 def items_up(items: Iterable[Any], fields: tuple[str, ...], names: PodNames) -> None:
-    """Rename the zones of members, in place."""
+    """Replace the names of zones in items, in place."""
     if names.pod_zone == names.zone:
         return
     for item in items:
@@ -76,7 +78,10 @@ def items_up(items: Iterable[Any], fields: tuple[str, ...], names: PodNames) -> 
 
 
 def answer_up(answer: Answer, names: PodNames, resource: Resource | None) -> Answer:
-    """A pod's answer about one resource in the top's terms; its body is parsed only if a zone may stand in it."""
+    """Return a pod's answer with the links, ids and zones that tenants know.
+
+    :param resource: the kind of the resource in the answer, whose zones are replaced; None: no zones are replaced
+    """
     body = body_up(answer.body, names)
     if resource is not None and names.pod_zone != names.zone:
         body = _zones_up(body, names, resource)
@@ -100,9 +105,10 @@ def _zones_up(body: bytes, names: PodNames, resource: Resource) -> bytes:
 
 
 def zone_down(inner: dict[str, Any], name: str, names: PodNames, rest: str = '') -> None:
-    """Put the pod's name for its zone where a body names the top's, or take it out where none goes down.
+    """Replace a zone in a body by the pod's name for it, in place; remove it if the pod gets no zone.
 
-    :param rest: what follows the zone, as in ``zone:host:node``
+    :param inner: the object that has the zone; ``name``: its field with the zone
+    :param rest: text after the zone, as in ``zone:host:node``
     """
     if names.pod_zone:
         inner[name] = names.pod_zone + rest
@@ -113,14 +119,14 @@ def zone_down(inner: dict[str, Any], name: str, names: PodNames, rest: str = '')
 
 
 def next_link(base_url: str, prefix: str, path: str, query: list[tuple[str, str]], marker: str) -> str:
-    """A next link as both services write it: all parameters sorted by name, with the new marker."""
+    """Return a next link as both services write it: all parameters sorted by name, with the new marker."""
     params = dict(sorted(query))
     params['marker'] = marker
     return f'{base_url}{prefix}{path}?{urlencode(params)}'
 
 
 def replace_segment(path: str, old: str, new: str) -> str:
-    """Put another id in the place of one in a path."""
+    """Return a path with another id in place of an old one."""
     if old == new:
         return path
     segments = path.split('/')

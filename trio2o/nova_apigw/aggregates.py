@@ -25,7 +25,7 @@ from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import call_pods, merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.translate import PodNames, zone_up
-from trio2o.nova_apigw.hypervisors import BY_HOST, remember
+from trio2o.nova_apigw.hypervisors import BY_HOST, record_compute_hosts
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
 from trio2o.web import json_body, pod_failures
@@ -37,7 +37,7 @@ from trio2o.web.operations import Operation
 PATH = '/os-aggregates'
 PREFIX = 'ag_'
 ZONE = 'availability_zone'
-#: Type of the routings of aggregates that are not in the pod that their number says.
+#: Type of the routings of aggregates that are in another pod than their id says.
 TYPE = 'aggregate'
 _UUID_FROM = (2, 41)
 #: More aggregates than a pod can have; a list of routings needs a limit.
@@ -86,7 +86,7 @@ def _format_time(moment: datetime | None) -> str | None:
 
 
 def _whole_pod(call: Call) -> PodView | None:
-    """Return the pod if the id in the path is that of a whole pod's aggregate."""
+    """Return the pod if the path has the id of a whole pod's aggregate, else None."""
     found = bottom_number(call, call.id)
     return found[0] if found is not None and found[1] == 0 else None
 
@@ -95,7 +95,7 @@ def _read_hosts(call: Call, pods: list[PodView]) -> None:
     """Read the compute hosts of pods, and record them."""
     found = call_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
     for pod, document in found.documents.items():
-        remember(call, pod, document.get('services') or [])
+        record_compute_hosts(call, pod, document.get('services') or [])
 
 
 # -- all other aggregates --
@@ -106,7 +106,7 @@ class Location:
     """The pod of an aggregate.
 
     :ivar bottom_id: number of the aggregate in the pod
-    :ivar is_moved: whether its routing names the pod, and not the id
+    :ivar is_moved: whether the pod comes from a routing, as the id is of another pod
     """
 
     pod: PodView
@@ -181,7 +181,7 @@ def _zone_down(call: Call, document: Any, path: tuple[str, ...], pod: PodView) -
 
 
 def _has_zone_from_aggregates(call: Call, pod: PodView) -> bool:
-    """Whether aggregates put the pod's hosts in its zone. Otherwise it is the default zone of the hosts.
+    """Return whether aggregates put the pod's hosts in its zone. Otherwise it is the default zone of the hosts.
 
     As soon as one aggregate names a zone, Nova (``map_az_to_placement_aggregate``) uses only hosts of aggregates that
     name it.
@@ -197,6 +197,7 @@ def _has_zone_from_aggregates(call: Call, pod: PodView) -> bool:
 
 
 def list_aggregates(call: Call) -> Answer:
+    """List the aggregates of whole pods, then those in the pods."""
     pods = pods_of(call)
     if not pods:
         return call_any_pod(call)
@@ -213,6 +214,11 @@ def list_aggregates(call: Call) -> Answer:
 
 
 def create(call: Call) -> Answer:
+    """Create an aggregate in the pod that its name is qualified with, or in one of its zone.
+
+    :raises Conflict: an aggregate has the name, or its pod cannot have the zone
+    :raises ServiceUnavailable: no pod takes new resources
+    """
     document = call.json
     body = json_body.object_at(document, 'aggregate')
     if body is None or not isinstance(body.get('name'), str):
@@ -232,7 +238,7 @@ def create(call: Call) -> Answer:
 
 
 def _is_taken(call: Call, name: str) -> bool:
-    """Whether an aggregate in any pod has the name. In one cloud names of aggregates are unique.
+    """Return whether an aggregate in any pod has the name. In a single cloud names of aggregates are unique.
 
     A name qualified with a pod is not checked: different pods may have aggregates of the same name.
     """
@@ -390,15 +396,15 @@ class ForwardAggregate:
             body[ZONE] = zone
         elif zone and _has_zone_from_aggregates(call, pod):
             body[ZONE] = pod.record.pod_az_name
-        what = f'Aggregate {aggregate["name"]}'
-        answer = send_to_pod(call, pod, what, path=PATH, method='POST', body=dump_json({'aggregate': body}))
+        title = f'Aggregate {aggregate["name"]}'
+        answer = send_to_pod(call, pod, title, path=PATH, method='POST', body=dump_json({'aggregate': body}))
         number = _created_id(answer)
         if number is None:
             return answer
         metadata = {key: value for key, value in (aggregate.get('metadata') or {}).items() if key != ZONE}
         if metadata:
             action = dump_json({'set_metadata': {'metadata': metadata}})
-            send_to_pod(call, pod, what, path=f'{PATH}/{number}/action', method='POST', body=action)
+            send_to_pod(call, pod, title, path=f'{PATH}/{number}/action', method='POST', body=action)
         return number
 
 

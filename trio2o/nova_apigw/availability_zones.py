@@ -26,7 +26,7 @@ def translate_zones(document: dict[str, Any], names: PodNames) -> None:
 
 
 def join(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """Merge the zones of several pods: a zone is available if it is in one of them, and has the hosts of all."""
+    """Merge the zones of several pods: a zone is available if it is available in one pod, and has the hosts of all."""
     zones: dict[str, dict[str, Any]] = {}
     for document in documents:
         for zone in document['availabilityZoneInfo']:

@@ -23,9 +23,9 @@ from trio2o.web.operations import Operation
 
 LOG = logging.getLogger(__name__)
 
-#: Codes of an event, best first: if several pods got it, the best of their codes counts.
+#: Codes of an event, best first: if several pods got the event, the best of their codes counts.
 _CODES = (200, 422, 400, 404)
-#: Of a whole request that a pod refuses as wrong or forbidden: other pods would refuse it for the same reason.
+#: Statuses with which a pod refuses all events of the request: other pods would refuse it for the same reason.
 _REFUSED = (400, 401, 403)
 
 #: Pod -> indexes of its events in the request.
@@ -60,6 +60,7 @@ def _has_server(event: Any) -> bool:
 
 
 def _shares(call: Call, events: list[Item]) -> _Shares:
+    """Return which events each pod gets."""
     shares: _Shares = defaultdict(list)
     pods = pods_of(call)
     for index, event in enumerate(events):

@@ -41,16 +41,17 @@ SERVICE = AdminResource(
     'Service', 'service', 'services', 'Service {id} could not be found.', uuids_from=(2, 53), rename=translate_zone
 )
 
-#: A host is found by the services on it.
+#: The list of services has the names of hosts.
 BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
 BY_NODE = NameSource('Hypervisor', '/os-hypervisors', 'hypervisors', 'hypervisor_hostname', lambda name: [])
 
 COMPUTE = 'nova-compute'
-#: Since this version lists contain partial records of what is in a pod that does not answer, as of a down cell.
+#: Since this version lists contain partial records of servers and services in a pod that does not answer, as Nova has
+#: them for a cell that is down.
 UNKNOWN_FROM = (2, 69)
 
 
-def remember(call: Call, pod: PodView, services: list[Item]) -> None:
+def record_compute_hosts(call: Call, pod: PodView, services: list[Item]) -> None:
     """Record the compute hosts of a pod, given all of its compute services."""
     hosts = sorted({str(item.get('host')) for item in services if item.get('binary') == COMPUTE})
     call.runtime.compute_hosts.record(pod, hosts)
@@ -62,10 +63,10 @@ class ServiceList(AdminList):
     def items_read(self, call: Call, pod: PodView, items: list[Item]) -> None:
         """Record the compute hosts of a pod, unless the list may lack some of them."""
         if all(name == 'binary' and value == COMPUTE for name, value in call.query):
-            remember(call, pod, items)
+            record_compute_hosts(call, pod, items)
 
     def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item]:
-        """Return records of the compute services of these pods, as Nova has them for a cell that is down."""
+        """Return partial records of the compute services of these pods, with status ``UNKNOWN``."""
         if call.version is None or call.version < UNKNOWN_FROM:
             return []
         query = dict(call.query)
@@ -81,7 +82,7 @@ class ServiceList(AdminList):
 
 
 def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
-    """Add up every number of the objects under a key."""
+    """Return a function that adds up each number of the objects under a key."""
 
     def combine(documents: list[dict[str, Any]]) -> dict[str, Any]:
         total: dict[str, Any] = {}
@@ -94,7 +95,7 @@ def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
     return combine
 
 
-_PAGES = AdminPaging((2, 33), 'hypervisors_links', whole_with=frozenset({'hypervisor_hostname_pattern'}))
+_PAGES = AdminPaging((2, 33), 'hypervisors_links', unpaged_with=frozenset({'hypervisor_hostname_pattern'}))
 _HYPERVISORS = AdminList(HYPERVISOR, _PAGES, named=('hypervisor_hostname_pattern',))
 _HYPERVISOR = ForwardById(HYPERVISOR, '/os-hypervisors')
 _PATTERN = AdminList(HYPERVISOR)

@@ -22,7 +22,7 @@ from trio2o.web.operations import Operation
 class ForwardToVolume:
     """Send the call to the pod of the volume that its body or its query names.
 
-    :ivar volume_of: reads the id of the volume
+    :ivar volume_of: returns the id of the volume; anything but a string if there is none
     """
 
     volume_of: Callable[[Call], Any]
@@ -39,11 +39,12 @@ class ForwardToVolume:
 
 
 def volume_in_body(call: Call) -> Any:
+    """Return the id of the volume in the body of a create."""
     return json_body.at(call.json, 'snapshot', 'volume_id')
 
 
 def volume_in_query(call: Call) -> Any:
-    """Read the volume in ``delete_info``, a query parameter whose value is JSON."""
+    """Return the id of the volume in ``delete_info``, a query parameter whose value is JSON."""
     text = next((value for name, value in call.query if name == 'delete_info'), '')
     try:
         document = json.loads(text)

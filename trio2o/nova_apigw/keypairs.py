@@ -25,6 +25,8 @@ def user_of(call: Call) -> str:
 
 
 class CreateKeypair(ReplicatedCreate):
+    """Create a key pair, whose key is made of its user and its name."""
+
     def key(self, call: Call) -> str | None:
         return self._key(call, call.json)
 
@@ -37,6 +39,8 @@ class CreateKeypair(ReplicatedCreate):
 
 
 class DeleteKeypair(ReplicatedWrite):
+    """Delete the key pair of a user."""
+
     def key(self, call: Call) -> str:
         return keypair_key(user_of(call), call.id)
 

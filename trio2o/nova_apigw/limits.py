@@ -24,6 +24,8 @@ _USED = {
 
 
 class ComputeLimitsRead(LimitsRead):
+    """Show the limits of the caller's project, or of the one that an admin names."""
+
     def project_id(self, call: Call) -> str:
         # Only an admin may name another project; a pod has refused anyone else.
         return query_value(call, 'tenant_id') or super().project_id(call)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proxy APIs: early versions of Nova pass these requests on to Glance, Neutron, Cinder and Ironic.
 
-Pods that share Glance and Neutron have the same images and networks, so any pod can answer. Other pods are asked one
-after another for what the path names. Requests about volumes and snapshots go to the pod that their routing names.
+Pods that share Glance and Neutron have the same images and networks, so any pod can answer. As not all pods share
+them, a call about one resource goes to one pod after another until one has it. Requests about volumes and snapshots
+go to the pod in their routing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.create_snapshot import CreateVolumeSnapshot
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny
 from trio2o.gateway.handlers.offset_list import OffsetList
-from trio2o.gateway.requested import Requested, default_type, volume_type, whole
+from trio2o.gateway.requested import Requested, default_type, volume_type, whole_number
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.quota.amounts import with_volume_type
@@ -32,7 +33,7 @@ LAST_IMAGE_METADATA = (2, 38)
 
 @dataclass(frozen=True)
 class ForwardUntilFound:
-    """Send the call to one pod after another, until one has what the path names."""
+    """Send the call to one pod after another until one has the resource in the path."""
 
     def __call__(self, call: Call) -> Answer:
         pods = pods_of(call)
@@ -62,7 +63,7 @@ class CreateProxiedVolume(Create):
     def requested(self, creation: Creation) -> Requested:
         volume = creation.inner
         found = volume_type(creation.call, volume.get('volume_type')) or default_type(creation.call)
-        amounts = {'volumes': 1, 'gigabytes': whole(volume.get('size'))}
+        amounts = {'volumes': 1, 'gigabytes': whole_number(volume.get('size'))}
         return Requested(quota=with_volume_type(amounts, found.name if found is not None else None))
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:

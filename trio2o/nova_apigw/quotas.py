@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quota sets and quota classes: kept by Trio2o for what it counts over all pods, the same in all pods for the rest."""
+"""Quota sets and quota classes. Trio2o keeps the limits of what it counts; others are the same in all pods."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class ComputeLimitsWrite(LimitsWrite):
 
 
 class ComputeQuotaSetWrite(ComputeLimitsWrite, QuotaSetWrite):
+    """Set the limits of a project, or of the user in the query."""
+
     def user_id(self, call: Call) -> str:
         return query_value(call, 'user_id') or ''
 
@@ -43,10 +45,12 @@ class ComputeQuotaSetWrite(ComputeLimitsWrite, QuotaSetWrite):
 
 
 class ComputeQuotaClassWrite(ComputeLimitsWrite, QuotaClassWrite):
-    pass
+    """Set the limits of a class."""
 
 
 class ComputeQuotaSetRead(QuotaSetRead):
+    """Show the limits and the usage of a project, or of the user in the query."""
+
     def user_id(self, call: Call) -> str:
         return query_value(call, 'user_id') or ''
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removed APIs: the gateway answers as Nova does at every version, mostly 410, without asking a pod."""
+"""Removed APIs: the gateway answers as Nova does at every version, mostly 410, without a call to a pod."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MESSAGES = {
 class Removed:
     """Answer that the API was removed.
 
-    :ivar status: what Nova answers
+    :ivar status: status of Nova's answer
     """
 
     status: int = 410

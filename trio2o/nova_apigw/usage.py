@@ -25,7 +25,7 @@ from trio2o.web.operations import Operation
 _PAGED_FROM = (2, 40)
 _PAGE = 1000
 
-#: Total of a project -> the share of one server.
+#: Name of a total of a project -> the amount that a server adds to it.
 _TOTALS = {
     'total_hours': lambda server: server['hours'],
     'total_memory_mb_usage': lambda server: server['memory_mb'] * server['hours'],
@@ -38,7 +38,7 @@ _TOTALS = {
 class TenantUsage:
     """Show the usage of all projects, or of the project in the path.
 
-    All pods are asked for the servers of each project, and the totals are computed from the servers.
+    Every pod lists the servers of each project, and the gateway computes the totals from the servers.
 
     :ivar is_of_one: whether the path names a project
     """
@@ -102,7 +102,7 @@ class UsagePaging(Paging):
 
 
 def _periods(cursors: list[PodCursor]) -> dict[str, Item]:
-    """Return the usage of each project, with the servers of all pods."""
+    """Return the usage of each project in the period, with the servers of all pods."""
     periods: dict[str, Item] = {}
     for usage in (usage for cursor in cursors for usage in cursor.read.items):
         known = periods.setdefault(usage['tenant_id'], {**usage, 'server_usages': []})

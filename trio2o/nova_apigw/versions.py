@@ -40,7 +40,7 @@ def root(base_url: str, supported: VersionRange | None) -> Answer:
 
 
 def choices(path: str, base_url: str, supported: VersionRange | None) -> Answer:
-    """Any other first segment: 300 with a link for each version."""
+    """Answer 300 with a link for each version, for a path that begins with no version."""
     found = [
         {
             'id': version_id,
@@ -77,7 +77,7 @@ PAGES = {'/': root, '': root, '/v2.1': v21, '/v2.1/': v21, '/v2': v2, '/v2/': v2
 
 
 def show(call: Call) -> Answer:
-    """``/{project_id}/``: the same document, with a token."""
+    """Show the version document, for a request with a token: ``/{project_id}/``."""
     supported = call.runtime.versions(call.service)
     answer = version('v2.1', call.base_url, supported)
     answer.headers.extend(call.version_headers)
@@ -85,7 +85,10 @@ def show(call: Call) -> Answer:
 
 
 def show_by_id(call: Call) -> Answer:
-    """:raises NotFound: neither v2.0 nor v2.1"""
+    """Show one version document.
+
+    :raises NotFound: the id is neither v2.0 nor v2.1
+    """
     if call.id not in _IDS:
         raise exception.NotFound('The resource could not be found.')
     supported = call.runtime.versions(call.service)

@@ -6,14 +6,14 @@ serves the application):
 
 1. ``RequestMetrics``: so that every answer counts, whichever layer gives it.
 2. ``RequestId``: so that every answer carries an id, those to faults included.
-3. ``FaultWrapper``: makes the answer of whatever the layers below raise; nothing else does.
+3. ``FaultWrapper``: turns every exception of the layers below into an answer; nothing else does.
 4. oslo.middleware's ``HTTPProxyToWSGI``: before any layer reads scheme or host, which links are made of.
 5. ``PublicPaths``: version documents, health and metrics need no token; monitoring must work without Keystone.
 6. ``BodyLimit``: before any layer reads a body.
 7. ``AuthToken``: keystonemiddleware.
 8. pecan with ``Dispatcher``: the operation table, microversions, policy, and then the handler of the row.
 
-What a layer finds out for another one is in ``RequestState``.
+``RequestState`` holds what one layer finds out for another.
 """
 
 from __future__ import annotations

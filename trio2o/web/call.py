@@ -29,9 +29,9 @@ JSON = ('Content-Type', 'application/json')
 class Call:
     """One request for one operation.
 
-    :ivar path: path of the URL after the version and the project id
-    :ivar prefix: path before that: the version, and the project id if the client sent one, so that links in the
-        answer have the same form
+    :ivar path: path of the URL after the prefix
+    :ivar prefix: the beginning of the path: the version, and the project id if the client sent one. Links in the
+        answer get the same prefix
     :ivar base_url: scheme and authority under which the client reaches this service
     :ivar headers: request headers by lower-case name
     :ivar version: negotiated microversion; None if the service, or the prefix, has none
@@ -68,9 +68,9 @@ class Call:
 
     @cached_property
     def json(self) -> Any:
-        """The parsed body; None if it is empty or not JSON, which a pod will then refuse.
+        """The parsed body; None if it is empty or not JSON. A pod will refuse that.
 
-        Parsed as Nova and Cinder do, so that a body is not changed when it is passed on: NaN, integers of any size.
+        The parser is that of Nova and Cinder, so that a body which is passed on does not change: NaN, large integers.
         """
         try:
             return json.loads(self.body.decode()) if self.body else None
@@ -79,6 +79,7 @@ class Call:
 
     @property
     def media_type(self) -> str:
+        """The media type of the body, in lower case; empty without a Content-Type."""
         return self.headers.get('content-type', '').partition(';')[0].strip().lower()
 
     @property
@@ -106,6 +107,7 @@ class Answer:
 
     @classmethod
     def of(cls, document: Any, status: int = 200, headers: list[tuple[str, str]] | None = None) -> Answer:
+        """Make an answer with a JSON document."""
         return cls(status, [JSON, *(headers or [])], dump_json(document))
 
     @property
@@ -121,7 +123,7 @@ class Answer:
         return headers
 
     def body_to_send(self, environ: dict[str, Any]) -> list[bytes]:
-        """The body as WSGI wants it; a HEAD request gets none."""
+        """The body in the form of WSGI; a HEAD request gets none."""
         return [] if environ['REQUEST_METHOD'] == 'HEAD' else [self.body]
 
     def send(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -135,10 +137,11 @@ class Answer:
 
     @cached_property
     def json(self) -> Any:
+        """The parsed body; None if it is empty or not JSON."""
         return parse_json(self.body)
 
     def header(self, name: str) -> str | None:
-        """First value of a header, or None."""
+        """Return the first value of a header, or None."""
         name = name.lower()
         return next((value for key, value in self.headers if key.lower() == name), None)
 

@@ -39,7 +39,7 @@ _INCOMPLETE_BODY = 'The request body could not be read to its end.'
 
 
 class Dispatcher:
-    """Makes a ``Call`` of a request, checks policy, runs the handler and makes the response of its answer."""
+    """Makes a ``Call`` from a request, checks policy, runs the handler, and makes a response from its answer."""
 
     def __init__(self, service: Service, policies: Policies, runtime: Runtime) -> None:
         self._service = service
@@ -49,7 +49,7 @@ class Dispatcher:
     def __call__(self, request: webob.Request) -> webob.Response:
         """Answer a request.
 
-        :raises Trio2oException: ``FaultWrapper`` makes an answer of it
+        :raises Trio2oException: ``FaultWrapper`` turns it into an answer
         """
         answer = self._answer(request)
         return webob.Response(
@@ -112,12 +112,12 @@ class Dispatcher:
         return Answer(204, [('Allow', ', '.join(allowed))])
 
     def _allowed(self, path: str) -> list[str]:
-        """The methods of a path, including OPTIONS and HEAD, which have no rows."""
+        """Return the methods of a path, including OPTIONS and HEAD, which have no rows."""
         methods = self._service.operations.methods_at(path)
         return sorted({*methods, 'OPTIONS', *(['HEAD'] if 'GET' in methods else [])}) if methods else []
 
     def _is_malformed(self, method: str, content_type: str, body: bytes) -> bool:
-        """Whether the body claims to be JSON and is not. Some operations of Nova and Cinder answer that with a 500."""
+        """Return whether the body should be JSON and is not. Some operations of Nova and Cinder answer 500 to that."""
         if not body or method in ('GET', 'DELETE') or not self._service.version_name:
             return False
         media_type = content_type.partition(';')[0].strip().lower()
@@ -143,7 +143,10 @@ class Dispatcher:
         raise exception.RouteNotFound()
 
     def _split_project(self, path: str) -> tuple[str | None, str]:
-        """Split the optional project id off; no first segment of a path consists of hexadecimal digits only."""
+        """Split off the project id, if the path has one.
+
+        No operation has a path that begins with a segment of hexadecimal digits only.
+        """
         if self._service.has_project_in_path:
             first, slash, rest = path[1:].partition('/')
             if slash and _PROJECT_ID.fullmatch(first):
@@ -180,7 +183,7 @@ class PecanApp(ExplicitPecan):
         """Return the only controller.
 
         Pecan would look for one by path and extension, refuse an Accept header that it has no template for, and parse
-        query and body to make arguments of them; the table and the handlers do all this.
+        query and body for arguments; the table and the handlers do all this.
         """
         state.controller = self.root.dispatch
         state.request.pecan['content_type'] = 'application/json'
@@ -211,7 +214,7 @@ def _raw_path(environ: dict[str, Any]) -> str:
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
-    """Request headers by lower-case name."""
+    """Return the request headers by lower-case name."""
     headers = {
         key[5:].replace('_', '-').lower(): value
         for key, value in environ.items()
@@ -247,7 +250,7 @@ def _read_body(request: webob.Request) -> bytes:
 
 
 def _action_of(body: bytes) -> str | None:
-    """The only top-level key of an action's body; None if there is not exactly one."""
+    """Return the only top-level key of an action's body; None if there is not exactly one."""
     document = parse_json(body)
     if isinstance(document, dict) and len(document) == 1:
         return str(next(iter(document)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers for exceptions, in the form of the service. No other module decides on status and body of errors.
+"""Make answers from exceptions, in the form of the service. No other module decides on status and body of errors.
 
 They match ``Fault`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi.py. An unknown path gets webob's own
 404, as from both services.
@@ -29,13 +29,11 @@ UNEXPECTED = (
     'Unexpected API Error. Please report this to the operator of this cloud with the request id of the answer.'
 )
 POD_FAILED = 'The service is temporarily unavailable for this resource. Please try again later.'
-
-
-DATABASE_AWAY = 'The service is temporarily unavailable. Please try again later.'
+DATABASE_FAILED = 'The service is temporarily unavailable. Please try again later.'
 
 
 def answer(service: Service, error: Exception, version: Version | None, accept: str = '') -> Answer:
-    """Make the answer for an exception. One that is not expected is logged with its traceback and answered with 500.
+    """Make the answer for an exception. An unexpected one is logged with its traceback and answered with 500.
 
     :param version: negotiated microversion, if it is known, for the version headers
     :param accept: the Accept header of the request
@@ -49,11 +47,11 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBConnectionError):
         LOG.error('The database does not answer: %s', error)
-        code, message = 503, DATABASE_AWAY
+        code, message = 503, DATABASE_FAILED
         headers.append(('Retry-After', '5'))
     elif isinstance(error, db_exc.DBNonExistentTable):
         LOG.error('The database has no table %s: run trio2o-db-manage db_sync', error.table)
-        code, message = 503, DATABASE_AWAY
+        code, message = 503, DATABASE_FAILED
         headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
         code, message = error.code, error.message
@@ -69,7 +67,7 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
 
 
 def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None) -> Answer:
-    """An error answer in the form of Nova and Cinder."""
+    """Make an error answer in the form of Nova and Cinder."""
     inner: dict[str, Any] = {'code': code, 'message': message}
     headers = headers or []
     if code in (413, 429):
@@ -80,7 +78,7 @@ def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None)
 
 
 def _webob_not_found(error: exception.RouteNotFound, accept: str) -> Answer:
-    """webob's 404, as HTML, JSON or text according to the Accept header."""
+    """Make webob's 404, as HTML, JSON or text according to the Accept header."""
     request = webob.Request.blank('/', environ={'HTTP_ACCEPT': accept})
     found = request.get_response(webob.exc.HTTPNotFound(explanation=error.message))
     return Answer(404, [('Content-Type', found.headers['Content-Type'])], found.body)

@@ -32,7 +32,7 @@ class Operation:
     :ivar action: key of the body that distinguishes rows with the same method and path, or None
     :ivar min_version: first microversion that has it; below it the operation does not exist
     :ivar max_version: last microversion that has it
-    :ivar role: default of the policy rule (``any``: the gateway leaves the decision to the pods)
+    :ivar role: role that the default of the policy rule requires; ``any``: the decision is left to the pods
     """
 
     name: str
@@ -45,6 +45,7 @@ class Operation:
     role: str = ANY
 
     def exists_at(self, version: tuple[int, int] | None) -> bool:
+        """Return whether a microversion has the operation; True if there is no microversion."""
         if version is None:
             return True
         if self.min_version is not None and version < self.min_version:
@@ -59,6 +60,8 @@ def actions(name: str, path: str, handler: Handler, *keys: str) -> list[Operatio
 
 @dataclass
 class _Node:
+    """One segment of paths: the segments after it, and the rows whose path ends with it."""
+
     static: dict[str, _Node] = field(default_factory=dict)
     variable: _Node | None = None
     methods: dict[str, dict[str | None, Operation]] = field(default_factory=dict)
@@ -69,7 +72,8 @@ class OperationTable:
 
     def __init__(self, operations: Iterable[Operation], fixed_wins: bool = False) -> None:
         """
-        :param fixed_wins: a path without variables in some row has only the methods of such rows
+        :param fixed_wins: whether a row without variables hides rows with variables that match the same path: if
+            ``/pods/usage`` has only GET, ``PUT /pods/usage`` is not ``PUT /pods/{id}``
         """
         self._root = _Node()
         self._fixed_wins = fixed_wins
@@ -119,7 +123,7 @@ class OperationTable:
         return operation, dict(zip(_names(operation.path), values, strict=True))
 
     def methods_at(self, path: str) -> list[str]:
-        """The methods of all rows for a path; empty if there is no such row."""
+        """Return the methods of all rows for a path; empty if there is no such row."""
         methods = {operation.method for operation in self._operations}
         segments = _split(path)
         return sorted(method for method in methods if self._find(self._root, segments, 0, method, []) is not None)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors that clients get when pods are unreachable, in maintenance or do not answer.
 
-All of their texts are here. Tenants see availability zones and never pods. The errors for admins, who choose
-pods themselves, name the pod; their functions end in ``_pod``.
+All of their texts are here. Tenants see availability zones and never pods. The errors for admins, who choose pods
+themselves, name the pod.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def incomplete() -> ServiceUnavailable:
 
 
 def write_outcome_unknown() -> OutcomeUnknown:
-    """A write of something that all pods have was sent to a pod and not answered."""
+    """A write of a replicated object was sent to a pod and not answered."""
     return OutcomeUnknown(
         f'The cloud did not answer in time. {_UNKNOWN_OUTCOME}; check the resource before you retry.'
     )
@@ -71,8 +71,8 @@ def cannot_create(kind: str, zone: str, *, is_temporary: bool = True) -> Service
     """No pod can take a new resource.
 
     :param kind: of the resource, as in ``server``
-    :param zone: the availability zone that was asked for, or an empty string
-    :param is_temporary: whether a pod may be back in a moment
+    :param zone: the requested availability zone, or an empty string
+    :param is_temporary: whether a retry may soon succeed
     """
     where = f'availability zone {zone}' if zone else 'any availability zone'
     problem = f'No part of {where} can take a new {kind} now.'
@@ -103,7 +103,7 @@ def outcome_unknown_in_pod(name: str, pod_name: str) -> OutcomeUnknown:
 
 
 def ambiguous_name(name: str, example: str) -> ServiceUnavailable:
-    """A pod that may have something of this name, too, is unreachable.
+    """A pod is unreachable that may also have something of this name.
 
     :param example: the name qualified with its pod
     """

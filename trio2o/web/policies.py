@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policy rules, made of the rows of the operation table, and the check before every handler.
+"""Policy rules, made from the rows of the operation table, and the check before every handler.
 
 A pod checks its own policy for what it does with the caller's token. The rules of such rows are ``@`` by default, and
 their check is skipped unless an operator's policy file changes them. Other rows name a role.
@@ -23,21 +23,23 @@ from trio2o.web.service import Service
 _AUDITOR = '(role:reader and system_scope:all)'
 CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: f'role:admin or {_AUDITOR}'}
 
+#: Seconds between two looks at the policy file.
 RELOAD_SECONDS = 2.0
 
 
 def rule_name(service: Service, operation: Operation) -> str:
+    """Return the name of the policy rule of an operation, such as ``nova_apigw:servers.create``."""
     return f'{service.name}:{re.sub(r"[^A-Za-z0-9_.:-]", "_", operation.name)}'
 
 
 def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
     """Make a documented rule for each row of a service."""
     for operation in service.operations:
-        what = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
+        description = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
         yield policy.DocumentedRuleDefault(
             rule_name(service, operation),
             CHECKS[operation.role],
-            what,
+            description,
             [{'method': operation.method, 'path': service.prefix + operation.path}],
         )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the layers of the WSGI pipeline know of one request."""
+"""The state of one request that the layers of the WSGI pipeline share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: The one key of Trio2o in a WSGI environ.
 KEY = 'trio2o.request'
 
-#: Name in metrics of what was refused before an operation was found, or is none.
+#: Name in metrics for a request that matches no operation, or is refused before one is found.
 NO_OPERATION = 'none'
 
 
@@ -32,7 +32,7 @@ class RequestState:
 
     @classmethod
     def of(cls, environ: dict[str, Any]) -> RequestState:
-        """The state of a request; made when it is first asked for."""
+        """Return the state of a request. The first call makes it."""
         state: RequestState | None = environ.get(KEY)
         if state is None:
             state = environ[KEY] = cls()

@@ -40,14 +40,18 @@ class Service:
     :ivar aliases: other prefixes with the same operations, where microversions are ignored (``/v2``)
     :ivar version_name: name in OpenStack-API-Version, or None without microversions
     :ivar legacy_version_header: Nova's own older header
-    :ivar code_versions: the widest range the rows were written for
+    :ivar code_versions: the range of microversions that the rows were written for
     :ivar pages: version documents, and redirects
     :ivar mounts: path -> factory of a WSGI application for that path and below, which needs no token; its parameters
         are configuration, runtime and the API as a WSGI application
+    :ivar other_paths: answers paths that are neither pages nor below a prefix; None: 404
+    :ivar has_project_in_path: whether a project id may come after the prefix
+    :ivar malformed_url: text of the 400 for a project id other than that of the token, with ``{url}`` and ``{token}``
+    :ivar compat_request_id: whether answers also have the older header ``x-compute-request-id``
     :ivar has_json_suffix: whether paths may end in ``.json``, which is ignored
     :ivar media_types: accepted media types of request bodies; others are answered with 415
-    :ivar follows_http: whether it does what HTTP requires and Nova and Cinder do not: 405 with Allow for a known path
-        with another method, HEAD and OPTIONS, every error in JSON
+    :ivar follows_http: whether it follows HTTP where Nova and Cinder do not: 405 with Allow for a known path with
+        another method, HEAD and OPTIONS, every error in JSON
     """
 
     name: str
@@ -70,4 +74,5 @@ class Service:
 
 
 def parse_range(minimum: str, maximum: str) -> VersionRange:
+    """Return the range between two microversions."""
     return VersionRange(Version.parse(minimum), Version.parse(maximum))

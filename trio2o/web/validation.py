@@ -4,7 +4,7 @@
 A body that is not JSON, or does not have exactly its one key, is answered with 400. An invalid value is answered with
 422 in the Admin API, as in the first Trio2o, and with 400 elsewhere. An invalid query is always answered with 400.
 
-Values that no database column can store are refused wherever they are, so schemas need not exclude them: control
+Schemas need not exclude values that no database column can store, as these are refused in any field: control
 characters, lone surrogates, numbers beyond 64 bits.
 """
 
@@ -31,9 +31,9 @@ Json = dict[str, Any]
 
 FORMATS = jsonschema.FormatChecker()
 
-_MOST_DEPTH = 16
-_MOST_NUMBER = 2**63 - 1
-_MOST_MESSAGE = 300
+_MAX_DEPTH = 16
+_MAX_NUMBER = 2**63 - 1
+_MAX_MESSAGE = 300
 _UNFIT = re.compile(r'[\x00-\x1f\x7f\ud800-\udfff]')
 
 
@@ -84,7 +84,7 @@ class Body:
         if isinstance(inner, dict):
             inner = {name: _stripped(value) for name, value in inner.items()}
         for where, value, depth in _values(inner, self.key):
-            if depth > _MOST_DEPTH:
+            if depth > _MAX_DEPTH:
                 raise exception.BadRequest(f"Malformed request body: '{self.key}' is nested too deeply.")
             reason = unfit(value)
             if reason:
@@ -137,21 +137,21 @@ NO_QUERY = Query()
 
 
 def unfit(value: Any) -> str:
-    """Say why no database column can store a value; '' if one can."""
+    """Return the reason why no database column can store a value; '' if one can."""
     if isinstance(value, str):
         return 'it contains a control character' if _UNFIT.search(value) else ''
     if isinstance(value, float):
         return '' if math.isfinite(value) else 'the number is too large'
     if isinstance(value, int):
-        return '' if abs(value) <= _MOST_NUMBER else 'the number is too large'
+        return '' if abs(value) <= _MAX_NUMBER else 'the number is too large'
     return ''
 
 
 def message_of(error: jsonschema.ValidationError, root: str) -> str:
-    """One line with the field and what is wrong with it."""
+    """Return one line with the field and the reason why its value is invalid."""
     where = '.'.join([root, *map(str, error.absolute_path)])
     hint = error.schema.get('description') if isinstance(error.schema, Mapping) else None
-    message = _shown(error.message, _MOST_MESSAGE)
+    message = _shown(error.message, _MAX_MESSAGE)
     reason = f'{message} ({hint})' if hint and error.validator == 'pattern' else message
     return f"Invalid input for field '{_shown(where)}': {reason}"
 
@@ -169,12 +169,12 @@ def _no_constant(name: str) -> None:
 
 
 def _values(document: Any, root: str) -> Iterator[tuple[str, Any, int]]:
-    """All values in a document, including names of fields, each with its path and depth."""
+    """Yield all values in a document, including names of fields, each with its path and depth."""
     ahead = [(root, document, 0)]
     while ahead:
         where, value, depth = ahead.pop()
         yield where, value, depth
-        if depth > _MOST_DEPTH:
+        if depth > _MAX_DEPTH:
             continue
         if isinstance(value, dict):
             ahead += [(where, name, depth) for name in value]

@@ -127,7 +127,7 @@ COMPUTE_NOTES = {
 }
 
 VOLUME_SECTIONS: Sections = {
-    'Requests about one resource': (_FORWARDED, (Forward, transfers.Accept)),
+    'Requests about one resource': (_FORWARDED, (Forward, transfers.AcceptTransfer)),
     'Creates': (
         _CREATES.format(refs='volumes, snapshots, backups, groups, images made of snapshots, servers, hosts'),
         (Create,),

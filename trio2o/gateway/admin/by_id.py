@@ -48,7 +48,7 @@ class ForwardById:
         return answer
 
     def _holder(self, call: Call) -> PodView:
-        """Return the pod that has a UUID.
+        """Return the pod of the resource whose UUID is in the path.
 
         :raises NotFound: no pod has it
         :raises ServiceUnavailable: no pod that answers has it, and some do not answer
@@ -86,7 +86,7 @@ def refusal_or_raise(call: Call, path: str, error: exception.Trio2oException) ->
 
 @dataclass(frozen=True)
 class ForwardToHolder:
-    """Send the call to all pods and answer with the answer of the only pod that has the id.
+    """Send the call to all pods, and answer with the answer of the pod that has the id. Other pods answer 404.
 
     :ivar missing: text of the 404, with ``{id}``
     """

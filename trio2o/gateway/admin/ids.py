@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ids and names of admin resources at the top, and the pods and ids that they stand for."""
+"""Ids and names of admin resources: translate those that admins see into a pod and its own id or name, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json, parse_json
 from trio2o.web.numbers import parse_number
 
-#: Pods are numbered from 1 to 999; the number of a deleted pod is used again.
+#: ``top = bottom * STEP + number``. Pods are numbered from 1 to 999; the number of a deleted pod is used again.
 STEP = 1000
 #: Separates a pod's name from a name in it. No host name contains it; URLs and command arguments may.
 AT = '@'
@@ -22,16 +22,17 @@ AT = '@'
 MAX_DIGITS = 18
 
 Query = list[tuple[str, str]]
-#: Translates an item of a pod in place, beyond links and numbers.
+#: Replaces names other than links and numbers in an item of a pod, in place.
 Rename = Callable[[Item, PodNames], None]
 
 
 def top_number(bottom: int, pod: PodView) -> int:
+    """Return the id at the top for a number in a pod."""
     return bottom * STEP + pod.record.number
 
 
 def bottom_number(call: Call, text: str) -> tuple[PodView, int] | None:
-    """Return the pod and the number in it that a number of the top stands for; None if there is no such pod."""
+    """Return the pod and the number in it for an id at the top; None if there is no such pod."""
     top = parse_number(text, MAX_DIGITS)
     if top is None:
         return None
@@ -83,7 +84,7 @@ class AdminResource:
             self.rename(item, names)
 
     def answer_up(self, call: Call, pod: PodView, answer: Answer) -> Answer:
-        """Translate a pod's answer about one of these."""
+        """Translate a pod's answer about one such resource."""
         names = names_of(call, pod)
         answer = answer_up(answer, names, None)
         document = parse_json(answer.body) if answer.is_ok else None

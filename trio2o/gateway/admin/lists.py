@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of admin resources: those of all pods, one pod after another.
 
-A list has pages where the service has them. Pods are then read from their beginning on, as the marker of a
-client says nothing about where the other pods have to start.
+A list has pages where the service has them. For a page after a marker all pods are read from their beginning, as the
+marker is in one pod and says nothing about the others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AdminPaging:
     :ivar since: first version with pages; ``links_key``: key of the next link
     :ivar marker: field of an item that is its marker
     :ivar newest_first: field with the time of an item, if newer items come first
-    :ivar whole_with: query parameters with which the list has no pages
+    :ivar unpaged_with: query parameters with which the list has no pages
     """
 
     since: tuple[int, int]
@@ -40,7 +40,7 @@ class AdminPaging:
     marker: str = 'id'
     newest_first: str = ''
     max_limit: int = 1000
-    whole_with: frozenset[str] = frozenset()
+    unpaged_with: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class AdminList:
     # -- hooks --
 
     def items_read(self, call: Call, pod: PodView, items: list[Item]) -> None:
-        """Note what a pod lists, as the pod gave it."""
+        """Do something with the items that a pod lists, before they are translated."""
 
     def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item]:
-        """Return what is known of the resources in pods that are unreachable or in maintenance."""
+        """Return partial records of the resources in pods that are unreachable or in maintenance."""
         return []
 
     # -- the flow --
@@ -72,7 +72,7 @@ class AdminList:
         if not selection.pods:
             return call_any_pod(call)
         if self.paging is None or not _has_pages(call, self.paging):
-            return self._whole(call, selection)
+            return self._all(call, selection)
         page = _Page.parse(call, self.paging)
         return call_any_pod(call) if page is None else self._page(call, selection, self.paging, page)
 
@@ -110,14 +110,14 @@ class AdminList:
         answers = read_all_pages(call, cursors, paging, selection.filters_of, translate, is_enough=is_enough)
         return answers, [item for cursor in cursors for item in cursor.read.items]
 
-    def _whole(self, call: Call, selection: _Selection) -> Answer:
+    def _all(self, call: Call, selection: _Selection) -> Answer:
         answers, items = self._read(call, selection, Paging(self.kind.collection))
         if answers.refusal is not None and not answers.documents:
             return answers.refusal
         in_maintenance = [pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance]
         partial = self.partial_records(call, [*answers.unreachable, *in_maintenance])
         if not partial:
-            refusal_or_none(call, answers)  # raises if pods did not answer and the list has to be complete
+            refusal_or_none(call, answers)  # raises if a pod did not answer and the list has to be complete
         return merged_answer(call, {self.kind.collection: items + partial}, answers.first)
 
     def _page(self, call: Call, selection: _Selection, paging: AdminPaging, page: _Page) -> Answer:
@@ -147,8 +147,8 @@ class AdminList:
 class _Selection:
     """The pods that a query is about.
 
-    :ivar filters: parameters of the query, each with whether it is a zone, which a pod knows by another name or not
-        at all
+    :ivar filters: parameters of the query: name, value, and whether it is a zone, for which a pod has another name or
+        none
     """
 
     pods: list[PodView]
@@ -173,7 +173,7 @@ class _Page:
 
     @classmethod
     def parse(cls, call: Call, paging: AdminPaging) -> _Page | None:
-        """Return None if the limit is wrong, so that a pod has to refuse it."""
+        """Return the page of a query; None if the limit is invalid, so that a pod has to refuse it."""
         values = dict(call.query)
         limit = parse_number(values['limit']) if 'limit' in values else paging.max_limit
         return None if limit is None else cls(min(limit, paging.max_limit), values.get('marker'))
@@ -182,4 +182,4 @@ class _Page:
 def _has_pages(call: Call, paging: AdminPaging) -> bool:
     if call.version is None or call.version < paging.since:
         return False
-    return not any(name in paging.whole_with for name, _value in call.query)
+    return not any(name in paging.unpaged_with for name, _value in call.query)

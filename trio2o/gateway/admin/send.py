@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sending a call to the pod that an admin chose, directly or by what is in it."""
+"""Send a call to the pod that an admin named, by its name or by a resource in it."""
 
 from __future__ import annotations
 

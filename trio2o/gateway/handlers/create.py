@@ -2,8 +2,8 @@
 """Create a resource in the best pod: read the request, claim quota, choose pods, send, record.
 
 ``Create.__call__`` is the flow of every create, and it is not overridden. What differs from resource to resource is a
-subclass next to the resource's rows, as ``CreateVolume`` in ``cinder_apigw/volumes.py``. Its class attributes say what
-is constant, its methods are the hooks below, which are listed in the order in which they are called.
+subclass next to the resource's rows, as ``CreateVolume`` in ``cinder_apigw/volumes.py``. It sets class attributes and
+overrides hooks, which are listed below in the order in which they are called.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ LOG = logging.getLogger(__name__)
 #: Both services refuse longer names of zones, in words of their own.
 MAX_ZONE_LENGTH = 255
 
-#: Seconds after which a job looks into a pod that did not answer a create: once, and then once more.
+#: A pod that did not answer a create may still carry it out. A job looks in the pod after so many seconds, twice.
 LOOKS_AGAIN = [10, 60]
 
 
 class PreparationRefused(Exception):
-    """A pod refused an object that it needs before it can create the resource, as a copy of a server group.
+    """A pod refused to create an object that it needs for the create, such as a server group copy.
 
     :ivar answer: the pod's answer, which is treated like one to the create itself
     """
@@ -57,11 +57,11 @@ class Creation:
     :ivar call: the call; its body is always that of ``document``
     :ivar document: the parsed body
     :ivar key: key of the object in the document that describes the new resource
-    :ivar zone: the availability zone it has to be in; empty: any
+    :ivar zone: the availability zone for the new resource; empty: any
     :ivar host: the text after the zone in the body, for a service that lets an admin write ``zone:host:node``
-    :ivar pod: the one pod that will do, as it holds something that the body refers to; None: any pod of the zone
-    :ivar soft_pods: ids of the pods that are preferred, if the scheduler lets them
-    :ivar requested: the resources that the request takes
+    :ivar pod: the only possible pod, as it holds something that the body refers to; None: any pod of the zone
+    :ivar soft_pods: ids of the pods that are preferred, if they pass the filters of the scheduler
+    :ivar requested: the quota and the capacity that the body requests
     :ivar request: the criteria by which the scheduler selects pods
     :ivar claim: the claim on the quota
     """
@@ -98,8 +98,9 @@ class Create:
     :cvar zone_field: field of that object that names the availability zone; empty: it has none
     :cvar unknown_zone: text of the 400 for a zone that no pod is in, with ``{zone}``
     :cvar refuses_null_zone: whether the service refuses a zone that is null, instead of choosing one
-    :cvar affinity_fields: fields of that object with the id of a resource that the new one has to be in the pod of
-    :cvar is_dependent: whether it always belongs to something that exists, as a snapshot does to its volume
+    :cvar affinity_fields: fields of that object that hold the id of a resource, and its kind; the new resource has to
+        be in the pod of that one
+    :cvar is_dependent: whether the new resource always belongs to an existing one, as a snapshot does to its volume
     """
 
     resource: ClassVar[Resource]
@@ -113,11 +114,11 @@ class Create:
     # -- hooks, in calling order --
 
     def resolve(self, creation: Creation) -> NamedPod | None:
-        """Return the pod of what the body names otherwise than by a routed id, as a host or an image.
+        """Return the pod of something that has no routing, such as a host or an image in the body.
 
-        May change the body, as from a qualified host name to that of the pod.
+        May change the body, for example replace the qualified name of a host by its name in the pod.
 
-        :raises RefsDisagree: the body names such things of different pods
+        :raises RefsDisagree: the body names such things in different pods
         """
         return None
 
@@ -126,20 +127,20 @@ class Create:
         return text, ''
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
-        """Return the resources that the new one has to be in the pod of: those in ``affinity_fields``."""
+        """Return existing resources whose pod has to take the new one; by default those in ``affinity_fields``."""
         inner = creation.inner
         return [ref for name, resource in self.affinity_fields.items() for ref in refs(resource, inner.get(name))]
 
     def known_affinity_refs(self, creation: Creation) -> Iterable[Ref]:
-        """Return further affinity refs that only count if a routing is known, as they may be ids of other clouds."""
+        """Return further affinity refs, which only count if they have a routing: they may be ids of other clouds."""
         return ()
 
     def requested(self, creation: Creation) -> Requested:
-        """Return the amounts of quota and of a pod's resources that the request takes."""
+        """Return the quota and the capacity that the body requests."""
         return Requested()
 
     def replicated_refs(self, creation: Creation) -> Iterable[tuple[str, str]]:
-        """Return (kind, key) of the replicated objects that have to exist in whichever pod is chosen."""
+        """Return (kind, key) of the replicated objects that the chosen pod has to have."""
         return ()
 
     def soft_affinity_refs(self, creation: Creation) -> Iterable[Ref]:
@@ -155,12 +156,12 @@ class Create:
         return creation.document
 
     def prepared_in(self, creation: Creation, pod: PodView, names: PodNames) -> AbstractContextManager[PodNames]:
-        """Return a context manager that keeps a pod ready for the create while that is sent.
+        """Return a context manager that keeps a pod prepared for the create while the create is sent.
 
-        It yields ``names``, with the ids in this pod of what the body refers to.
+        It yields ``names``, to which it may add ids: those that objects in the body have in this pod.
 
-        :raises PreparationRefused: the pod refuses what is missing there
-        :raises PodNotReached: the pod cannot be made ready now; the next one is tried
+        :raises PreparationRefused: the pod refuses to create an object that is missing there
+        :raises PodNotReached: the pod cannot be prepared now; the next one is tried
         """
         return nullcontext(names)
 
@@ -169,11 +170,11 @@ class Create:
         return is_over_quota(answer)
 
     def batch_query(self, creation: Creation, answer: Answer) -> str | None:
-        """Return the query of the list that shows everything the request made; None if the answer shows all."""
+        """Return the query of a list with all resources that the request created; None if the answer shows all."""
         return None
 
     def created(self, creation: Creation, answer: Answer) -> None:
-        """Continue after a pod has accepted the create and the routing is recorded."""
+        """Do what is left after a pod accepted the create and its routing was recorded."""
 
     # -- the flow --
 
@@ -230,9 +231,9 @@ class Create:
         return answer
 
     def _has_readable_zone(self, inner: Item) -> bool:
-        """Return whether the zone can be one; any other is refused by a pod."""
+        """Return whether the zone can be the name of one. A pod refuses any other value."""
         zone = inner.get(self.zone_field)
-        # An empty zone is readable: some pods take it for none, and then the new resource has to be recorded.
+        # An empty name passes: some pods take it for no zone, and the new resource then has to be recorded.
         return zone is None or (isinstance(zone, str) and len(zone) <= MAX_ZONE_LENGTH)
 
     def _zone(self, creation: Creation) -> tuple[str, str]:
@@ -246,7 +247,7 @@ class Create:
         return zone, host
 
     def _default_zone(self, call: Call) -> str:
-        """Return the zone for a body that names none and refers to nothing that is in one.
+        """Return the zone for a body that names none and has no affinity refs.
 
         :raises BadRequest: no pod is in that zone
         """
@@ -256,7 +257,9 @@ class Create:
         return zone
 
     def _pod(self, creation: Creation, named: NamedPod | None) -> PodView | None:
-        """Return the pod that holds what the body refers to, by id or by name.
+        """Return the pod of the affinity refs and of what ``resolve`` found; None if the body has neither.
+
+        :param named: the result of ``resolve``
 
         :raises RefsDisagree: the references lead to two pods, or to another zone than the requested one
         """
@@ -293,7 +296,7 @@ class Create:
         return first
 
     def _affinity_routes(self, creation: Creation) -> Iterable[tuple[Resource, str, Route]]:
-        """Find the pods of the affinity refs that the caller may know of.
+        """Find the pods of the affinity refs that the caller may see.
 
         A ref that is not found is left out: the pod that gets the request refuses it in its service's words.
         """
@@ -323,17 +326,17 @@ class Create:
         )
 
     def _check_usable(self, creation: Creation, pod: PodView) -> None:
-        """Check the only pod that will do.
+        """Check the only possible pod.
 
         :raises BadRequest: something that the body names is unusable there
         :raises ServiceUnavailable: the pod takes no new resources
         """
         reason = creation.request.unusable.get(pod.id)
         if reason is not None:
-            LOG.warning('no new %s in pod %s: %s', self.resource.type, pod.name, reason)
+            LOG.warning('cannot create a %s in pod %s: %s', self.resource.type, pod.name, reason)
             raise exception.BadRequest(
-                f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} that '
-                f'{reason.partition(":")[0]} cannot be used in.'
+                f'The {self.resource.type} would have to be in a part of availability zone {pod.zone} where '
+                f'{reason.partition(":")[0]} cannot be used.'
             )
         if not pod.is_enabled and not self.is_dependent:
             raise exception.ServiceUnavailable(
@@ -342,7 +345,7 @@ class Create:
             )
 
     def _soft_pods(self, creation: Creation) -> frozenset[str]:
-        """Return the ids of the pods that hold soft affinity refs. They are preferred; any other pod will do."""
+        """Return the ids of the pods that hold soft affinity refs. They are preferred, not required."""
         found = set()
         for resource, ref_id in self.soft_affinity_refs(creation):
             try:
@@ -390,12 +393,12 @@ class Create:
             except exception.PodNoAnswer as error:
                 creation.claim.keep_open(pod, self.resource.type)
                 raise self._outcome_unknown(creation.call, pod) from error
-            is_full = self.is_out_of_capacity(answer)
-            if answer.status >= 500 or is_full:
+            is_out_of_capacity = self.is_out_of_capacity(answer)
+            if answer.status >= 500 or is_out_of_capacity:
                 LOG.warning(
                     'trying the next pod for a new %s: pod %s answered %d', self.resource.type, pod.name, answer.status
                 )
-                if is_full:
+                if is_out_of_capacity:
                     report_limit(creation.call, pod, creation.claim.project_id)
                 refusal = answer_up(answer, names, None)
                 continue
@@ -412,13 +415,16 @@ class Create:
         raise self._none_left(creation.request.zone or pods[0].zone)
 
     def _with_replicated_refs(self, creation: Creation, pod: PodView) -> PodView:
-        """See that a pod which missed changes has the replicated objects that the body names."""
+        """Bring the replicated objects that the body names to a pod that is out of sync."""
         if not pod.out_of_sync:
             return pod
         return creation.call.runtime.replicator.ensure(pod, list(self.replicated_refs(creation)))
 
     def _send(self, creation: Creation, pod: PodView) -> tuple[Answer, PodNames]:
-        """Send the create to one pod. :returns: its answer, and the names to translate that with"""
+        """Send the create to one pod.
+
+        :returns: its answer, and the names for translating the answer
+        """
         call = creation.call
         names = names_of(call, pod)
         body = self._body_for(creation, pod, names)
@@ -429,10 +435,10 @@ class Create:
             return error.answer, names
 
     def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:
-        """Return the body for one pod: as it came, unless the pod has another name for the zone.
+        """Return the body for one pod: unchanged, unless the pod has another name for the zone.
 
-        A zone that is empty or null goes down as it came, as only the pod knows whether that means no zone or is an
-        error. A body without a zone gets the zone that the pod is registered with, if that has another name there.
+        A zone that is empty or null is passed on: only the pod knows whether it means no zone or is an error. A body
+        without a zone gets the name that the pod has for its zone, if the pod was registered with one.
         """
         inner, key = creation.inner, creation.key
         zone = inner.get(self.zone_field) if self.zone_field else ''
@@ -453,7 +459,7 @@ class Create:
             creation.claim.keep_open(pod, self.resource.type)
 
     def _record_batch(self, creation: Creation, pod: PodView, answer: Answer) -> None:
-        """Record the resources that the request made beside the one in the answer, in the background."""
+        """Record, in the background, the resources that the request created beside the one in the answer."""
         query = self.batch_query(creation, answer)
         if query is not None:
             runtime = creation.call.runtime
@@ -470,7 +476,7 @@ class Create:
         call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
 
     def _outcome_unknown(self, call: Call, pod: PodView) -> exception.OutcomeUnknown:
-        """Submit a job that looks into a pod which may have created the resource, and return the error."""
+        """Submit a job that looks in a pod that may have created the resource, and return the error."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
         call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
         return pod_failures.create_outcome_unknown(self.resource.type, pod.zone)

@@ -2,8 +2,8 @@
 """Forward a call to the pod of the resource whose id is in its path, and the pod's answer to the client.
 
 ``Forward.__call__`` is the flow. What differs from resource to resource is a subclass next to the resource's rows, as
-``ForwardServer`` in ``nova_apigw/servers/forward.py``. Its class attributes say what is constant, its methods are the
-hooks below, which are listed in the order in which they are called.
+``ForwardServer`` in ``nova_apigw/servers/forward.py``. It sets fields and overrides hooks, listed below in the
+order in which they are called.
 """
 
 from __future__ import annotations
@@ -35,25 +35,26 @@ from trio2o.web.call import Answer, Call
 #: Statuses of a pod, or of a proxy before it, that say nothing about the resource.
 _POD_FAILED = (502, 503, 504)
 
-_WITH_A_BODY = frozenset({'POST', 'PUT'})
+#: Methods of requests with a body.
+_WITH_BODY = frozenset({'POST', 'PUT'})
 
 
 class QuotaEffect(Enum):
-    """How a call changes what its resource counts for in the quota.
+    """How a call changes the quota that its resource uses.
 
     After a call that changes it, a job looks at the resource until the pod is done, and counts it again.
     """
 
     NONE = 'none'
-    #: It may count for less, as after a delete: nothing is claimed.
+    #: The resource may use less, as after a delete: nothing is claimed.
     RELEASES = 'releases'
-    #: It counts for more, as after a resize: ``Forward.quota_growth`` is claimed before the call is sent.
+    #: The resource uses more, as after a resize: ``Forward.quota_growth`` is claimed before the call is sent.
     GROWS = 'grows'
 
 
 @dataclass(frozen=True)
 class BodyRef:
-    """The place of another resource's id in a body: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
+    """The keys that lead to the id of another resource in a body: ``BodyRef(VOLUME, ('restore', 'volume_id'))``."""
 
     resource: Resource
     path: tuple[str, ...]
@@ -68,7 +69,7 @@ class Forward:
     """Send the call to the pod of the resource whose id is the first in the path.
 
     :ivar resource: the kind of that resource
-    :ivar quota_effect: how the call changes what the resource counts for in the quota
+    :ivar quota_effect: how the call changes the quota that the resource uses
     :ivar other: a second resource that the body names and that has to be in the same pod
     :ivar is_read: whether the call only reads, whatever its method
     :cvar zone_path: keys that lead to the name of an availability zone in the body
@@ -96,9 +97,9 @@ class Forward:
         return call
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        """Return the amounts to claim if the call makes the resource count for more.
+        """Return the amounts to claim for a call after which the resource uses more quota.
 
-        :param counted: what it counts for now
+        :param counted: the quota that it uses now
         """
         return {}
 
@@ -111,15 +112,15 @@ class Forward:
         raise NotImplementedError
 
     def new_refs(self, answer: Answer) -> Iterable[Ref]:
-        """Return the resources that a successful answer names, that are in the same pod and may be new."""
+        """Return resources in a successful answer that are in the same pod and may have no routing yet."""
         return ()
 
     def translate(self, call: Call, pod: PodView, answer: Answer) -> Answer:
-        """Put into the tenant's terms what else a successful answer of the pod names."""
+        """Translate a successful answer further: links, ids and zones in it are those of tenants already."""
         return answer
 
     def fallback_answer(self, call: Call, route: Route) -> Answer | None:
-        """Return what is known of a resource whose pod does not answer; None if that is not to be shown."""
+        """Return an answer about a resource whose pod does not answer; None to answer with the error."""
         return None
 
     # -- the flow --
@@ -148,10 +149,10 @@ class Forward:
             route, shown = locator.find_with_answer(call, self.resource, call.id)
         except exception.NotFound:
             known = locator.look_up(self.resource.type, call.id)
-            if known is None and call.method not in _WITH_A_BODY:
+            if known is None and call.method not in _WITH_BODY:
                 raise
-            # A pod checks the body first, and refuses what is wrong with it before it says that the id is unknown.
-            # About a resource of another project its own pod does not answer quite the same as others.
+            # A pod refuses an invalid body before it says that the id is unknown.
+            # If another project has the resource, its own pod may refuse the call in another way than the other pods.
             return call_any_pod(call, first=known.pod if known is not None else None)
         self._check_same_pod(call, route)
         call = self.prepare(call, route)
@@ -161,7 +162,7 @@ class Forward:
             answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._translated(call, route, answer_up(answer, names, self.resource))
         answer = self._send(call, route) if self.quota_effect is QuotaEffect.NONE else self._send_claimed(call, route)
-        if self._is_about_itself(call) and self._is_end(call, route, answer):
+        if self._is_about_itself(call) and self._is_gone(call, route, answer):
             locator.mark_deleted(self.resource.type, route)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
@@ -173,7 +174,7 @@ class Forward:
             try:
                 other = call.runtime.locator.find(call, resource, other_id)
             except exception.NotFound:
-                continue  # the pod refuses it in its service's words
+                continue  # the pod refuses the call in its service's words
             if other.pod.id != route.pod.id:
                 raise disagreement(
                     (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
@@ -183,7 +184,7 @@ class Forward:
         return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
 
     def _send_claimed(self, call: Call, route: Route) -> Answer:
-        """Send a call that changes the use of the quota: claim the growth, and keep the claim until it is done."""
+        """Send a call that changes the usage of quota: claim the growth, and keep the claim until the pod is done."""
         with quota_claim(call, self._claim_request(call, route), self.over_quota_error) as claim:
             try:
                 answer = self._send(call, route)
@@ -215,7 +216,7 @@ class Forward:
         )
 
     def _body(self, call: Call, route: Route) -> bytes | None:
-        """Return the body with the pod's name for its zone; None if the body can go down as it came."""
+        """Return the body with the pod's name for its zone; None if the body can be sent unchanged."""
         if not self.zone_path or json_body.at(call.json, *self.zone_path) != route.pod.zone:
             return None
         return call.with_body(self._in_pod_zone(call.json, names_of(call, route.pod))).body
@@ -239,7 +240,8 @@ class Forward:
     def _is_show(self, call: Call) -> bool:
         return call.method == 'GET' and not call.query_string and self._is_about_itself(call)
 
-    def _is_end(self, call: Call, route: Route, answer: Answer) -> bool:
+    def _is_gone(self, call: Call, route: Route, answer: Answer) -> bool:
+        """Return whether an answer says that the resource does not exist any more."""
         if call.method == 'DELETE' and answer.is_ok:
             return self.resource.is_deleted_synchronously
         # To other projects a pod answers 404 about a resource that exists.

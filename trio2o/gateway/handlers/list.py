@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fanout_list: ask all pods that can have something to list, and answer with one list, as one cloud would.
+"""List the resources of all pods that may have some, in one list as a single cloud would.
 
-The order, the pages and the links are those of one list. Pods are asked for as much as the page needs, and for
-more while its order is not certain (``lists/merge.py``). A page after a marker starts in each pod as close before
-the marker as the routings allow (``lists/marker_plan.py``).
+The order, the pages and the links are those of one list. Each pod lists as much as the page needs, and more while the
+order of the page is not certain (``lists/merge.py``). A page after a marker starts in each pod as close before the
+marker as the routings allow (``lists/marker_plan.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trio2o.web.call import Answer, Call
 
 @dataclass(frozen=True)
 class List:
-    """A list over all pods. A subclass says what is different about the list of one kind of resource.
+    """A list over all pods. It has a subclass for each kind of resource.
 
     The service's base class (``NovaList``, ``CinderList``) has the hooks for the way the service sorts and pages.
 
@@ -44,13 +44,13 @@ class List:
     is_detailed: bool = True
 
     resource: ClassVar[Resource]
-    #: Names in ``sort_key`` -> how the key shows in items. Keys that are not here do not show at all.
+    #: Value of ``sort_key`` -> how items show what it sorts by. Items do not show it for keys that are not here.
     sort_keys: ClassVar[Mapping[str, SortKey]] = {}
-    #: The order without ``sort_key``: a key and whether it descends. The key is the one of the time of creation.
+    #: The order without ``sort_key``: the key of the time of creation, and whether it descends.
     default_sort: ClassVar[tuple[str, bool]] = ('created_at', True)
-    #: The order of the list in versions without pages, if it is another one.
+    #: The order of the list in versions without pages, if that differs.
     unpaged_sort: ClassVar[tuple[str, bool] | None] = None
-    #: Whether pods sort by something that items do not show, so that all items have to be read before they are merged.
+    #: Whether pods sort by a value that items do not show, so that all items have to be read before they are merged.
     is_sort_hidden: ClassVar[bool] = False
     #: Key of the next link in an answer; empty if this list has no links.
     links_key: ClassVar[str] = ''
@@ -62,9 +62,9 @@ class List:
     may_marker_be_empty: ClassVar[bool] = False
     #: Whether a resource that was deleted may still be a marker.
     may_marker_be_deleted: ClassVar[bool] = False
-    #: Query parameters with the id of a related resource, and its kind: only the pod of that resource is asked.
+    #: Query parameters with the id of a related resource, and its kind: only the pod of that resource is called.
     related: ClassVar[Mapping[str, Resource]] = {}
-    #: What an item of the list that is not detailed has, if pods are asked for the detailed list in its place.
+    #: Fields of an item in the list without details, if that list is made of the detailed lists of the pods.
     summary_fields: ClassVar[tuple[str, ...]] = ()
 
     # -- hooks, in calling order --
@@ -103,11 +103,11 @@ class List:
 
     @property
     def pod_path(self) -> str:
-        """The path of the list that pods are asked for. It shows what the order is made of."""
+        """The path of the list in the pods. Its items have to show the values that the list is sorted by."""
         return self.path
 
     def summary(self, item: Item) -> Item:
-        """Return an item of the detailed list as the other list shows it."""
+        """Return an item of the detailed list as the list without details shows it."""
         return {name: item[name] for name in self.summary_fields if name in item}
 
     def has_partial_records(self, call: Call) -> bool:
@@ -115,7 +115,7 @@ class List:
         return False
 
     def partial_record(self, call: Call, route: Route) -> Item:
-        """Return what is known of a resource whose pod does not show it."""
+        """Return the partial record of a resource whose pod does not answer, made of its routing."""
         raise NotImplementedError
 
     @property
@@ -151,12 +151,12 @@ class List:
         return self._answer(call, query, run, items, self._partial_records(call, run, project_id))
 
     def _pods(self, call: Call, project_id: str | None) -> list[PodView]:
-        """Return the pods that can have something to list."""
+        """Return the pods that may have resources to list."""
         pods = pods_of(call)
         is_wanted = self.zone_filter(call)
         if is_wanted is not None:
             pods = [pod for pod in pods if is_wanted(pod.zone)]
-        # Of a pod that was reconciled all resources have routings, so a project without any has nothing there.
+        # All resources of a reconciled pod have routings, so a project without any has nothing there.
         if len(pods) > 1 and project_id is not None and any(pod.record.is_reconciled for pod in pods):
             used = self._pods_of_project(call, project_id)
             pods = [pod for pod in pods if pod.id in used or not pod.record.is_reconciled] or pods[:1]
@@ -184,7 +184,7 @@ class List:
         :raises ServiceUnavailable: the list cannot be answered without these pods
         """
         failed = [cursor.pod for cursor in run.cursors if cursor.has_failed]
-        # Pods in maintenance are not asked, but their resources still exist.
+        # Pods in maintenance are not called, but their resources still exist.
         missing = [*failed, *(pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance)]
         if missing and self.has_partial_records(call):
             return [self.partial_record(call, route) for route in self._routes(call, missing, project_id)]

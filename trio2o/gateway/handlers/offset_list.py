@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists that are cut by ``limit`` and ``offset`` alone: read whole from every pod, then cut as one list."""
+"""Lists that are paged by ``limit`` and ``offset`` alone: read completely from every pod, then cut as one list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Found = tuple[PodView, Item]
 
 @dataclass(frozen=True)
 class OffsetList:
-    """A list that is cut by offset.
+    """A list over all pods that is paged by offset.
 
     :ivar newest_first: whether newer items come first; otherwise pods come one after another, each in its own order
     """
@@ -36,7 +36,7 @@ class OffsetList:
     max_limit: ClassVar[int] = 1000
 
     def merge_items(self, call: Call, answers: PodAnswers, found: Sequence[Found]) -> Sequence[Found]:
-        """Hook: make one item of those that are copies of each other."""
+        """Hook: merge items that are copies of each other."""
         return found
 
     def __call__(self, call: Call) -> Answer:

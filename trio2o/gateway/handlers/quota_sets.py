@@ -33,7 +33,7 @@ _NO_LIMITS = frozenset({'id', 'tenant_id', 'project_id'})
 class LimitsWrite(ReplicatedWrite, abc.ABC):
     """Set the limits in a body, or forget all of them with DELETE.
 
-    Its subclasses differ in whose limits they set. The methods without underscore are hooks.
+    Subclasses set those of a project, a user or a quota class. The methods without underscore are hooks.
 
     :cvar member: key of the limits in a body
     """
@@ -42,7 +42,7 @@ class LimitsWrite(ReplicatedWrite, abc.ABC):
     is_create: ClassVar[bool] = True
 
     def key(self, call: Call) -> None:
-        """Return None: pods show more limits than were set, so the desired state is not read from a pod."""
+        """Return None: a pod also shows limits that were not set, so the desired state is not read from a pod."""
         return None
 
     def key_in_answer(self, call: Call, answer: Answer) -> None:
@@ -179,7 +179,7 @@ class QuotaClassWrite(LimitsWrite):
 class QuotaRead(abc.ABC):
     """Show limits.
 
-    Its subclasses differ in whose limits they show.
+    Subclasses show those of a project, a user, a quota class or the defaults.
 
     :cvar member: key of the limits in a body
     """

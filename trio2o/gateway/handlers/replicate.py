@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Handlers of objects that are the same in every pod.
 
-A write goes to one pod first, with the caller's own token and bytes; that pod's answer, be it a refusal, is the answer
-to the caller. The state of the object in that pod becomes the desired state, and the replicator brings the other pods
-to it (see ``trio2o.replication``). A read goes to one pod that is in sync.
+A write goes to one pod first, with the token and the bytes of the caller. The answer of that pod, success or refusal,
+is the answer to the caller. The state of the object in that pod becomes the desired state, and the replicator brings
+the other pods to it (see ``trio2o.replication``). A read goes to one pod that is in sync.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class ReplicatedWrite:
 
     The methods without underscore are hooks, in the order in which a request calls them.
 
-    :ivar is_refused_in_use: whether a pod that uses the object may refuse what the others allow, so that it has to be
-        the first
-    :cvar is_create: whether the object is new
+    :ivar is_refused_in_use: whether a pod that uses the object may refuse a write that the others allow, so that this
+        pod has to be the first
+    :cvar is_create: whether the write creates the object
     """
 
     kind: str
@@ -39,15 +39,15 @@ class ReplicatedWrite:
     is_create: ClassVar[bool] = False
 
     def key(self, call: Call) -> str | None:
-        """Return the key of the object that a request is about; None if only the pod's answer has it."""
+        """Return the key of the object in the request; None if only the pod's answer has it."""
         return call.id
 
     def replicated_refs(self, call: Call) -> Sequence[ObjectRef]:
-        """Return other objects that the request names, and that the first pod has to have."""
+        """Return other replicated objects in the request, which the first pod has to have."""
         return ()
 
     def key_in_answer(self, call: Call, answer: Answer) -> str | None:
-        """Return the key of the object in the good answer of the first pod."""
+        """Return the key of the object in the successful answer of the first pod."""
         return self.key(call)
 
     def record_answer(
@@ -56,7 +56,7 @@ class ReplicatedWrite:
         """Record the effect of the request in the first pod.
 
         :param before: the object in the pod before the request, if the record needs it
-        :returns: the key of the object to bring to the other pods now; None if there is none, or a job does it
+        :returns: the key of the object to write to the other pods now; None if there is none, or a job does it
         """
         writes, request_id = call.runtime.replicator.writes, call.context.request_id
         if answer.is_ok:
@@ -84,7 +84,7 @@ class ReplicatedWrite:
     def _write(self, call: Call, pods: list[PodView], key: str | None) -> tuple[Answer, PodView | None, str | None]:
         """Send the request to the first pod that can take it.
 
-        :returns: its answer, the pod, and the key of the object to bring to the other pods, if there is one
+        :returns: its answer, the pod, and the key of the object to write to the other pods, if there is one
         """
         writes = call.runtime.replicator.writes
         unavailable: Answer | None = None
@@ -115,7 +115,7 @@ class ReplicatedWrite:
         # Not repeated, whatever the method: some GET requests of Cinder are writes.
         answer = send(call, pod, names=names, is_repeated=False)
         if answer.status == 404 and key is not None and replicator.writes.restore(self.kind, key, pod):
-            # It should exist, and was deleted in this pod and not through Trio2o.
+            # The object should exist. It was deleted directly in this pod.
             answer = send(call, pod, names=names, is_repeated=False)
         return answer_up(answer, names, None)
 

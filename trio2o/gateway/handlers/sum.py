@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fanout_sum: numbers of all pods, added up."""
+"""Add up numbers of all pods, or combine their documents in another way."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trio2o.web.call import Answer, Call
 class Sum:
     """Call every pod and combine the documents.
 
-    :ivar combine: pure: documents of the pods that answered, in order -> the document to answer with
-    :ivar rename: translates a pod's document in place, beyond links and ids
+    :ivar combine: pure function: documents of the pods that answered, in order -> the document of the answer
+    :ivar rename: replaces names other than links and ids in a pod's document, in place
     """
 
     combine: Callable[[list[dict[str, Any]]], dict[str, Any]]
@@ -40,7 +40,7 @@ class Sum:
         return merged_answer(call, self.combine(list(found.documents.values())), found.first)
 
     def _is_combinable(self, call: Call, pod: PodView, document: dict[str, Any]) -> bool:
-        """Translate the document of one pod, and say whether it has the form that ``combine`` needs."""
+        """Translate the document of one pod, and return whether it has the form that ``combine`` needs."""
         try:
             if self.rename is not None:
                 self.rename(document, names_of(call, pod))

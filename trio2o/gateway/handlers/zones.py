@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""local: the availability zones of the cloud, which are those of its pods."""
+"""The availability zones of the cloud, which are those of its pods."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from trio2o.web.call import Answer, Call
 
 @dataclass(frozen=True)
 class ListZones:
-    """Answer from memory; a zone is available while one of its pods takes new resources and answers.
+    """List the zones without a call to a pod. A zone is available while one of its pods is enabled and answers.
 
-    :ivar render: (name, is available) -> the entry as the service writes it
+    :ivar render: (name, whether it is available) -> the entry as the service writes it
     """
 
     render: Callable[[str, bool], dict[str, Any]]
@@ -26,7 +26,7 @@ class ListZones:
 
 
 def zones_of(call: Call) -> list[tuple[str, bool]]:
-    """Every zone by name, with whether something can be created there now."""
+    """Return every zone, sorted by name, with whether something can be created there now."""
     service = call.service.service_type
     breakers = call.runtime.client.breakers
 

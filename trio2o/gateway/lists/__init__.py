@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all lists over several pods are made of.
+"""The parts of lists over several pods.
 
-``paging`` says how a list of one pod is read in pages, and ``cursor`` how far it has been read. A merged list has
-also its ``query`` (page, filters and order), a ``marker_plan`` that says where each pod starts, the pure ``merge``
-and a ``run`` that reads until the page is certain. ``handlers/list.py`` has the flow.
+``paging`` reads a list of one pod in pages, and ``cursor`` records how far it has been read. A merged list also has a
+``query`` (page, filters and order), a ``marker_plan`` (where each pod starts), the pure function ``merge``, and a
+``run`` that reads until the page is certain. The flow is in ``handlers/list.py``.
 """

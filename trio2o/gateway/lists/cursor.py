@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a list has been read in each pod, and reading the next page of some of them."""
+"""Record how far a list has been read in each pod, and read the next page of some pods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PodCursor:
     :ivar has_failed: whether the pod is unreachable
     :ivar first: the pod's first successful answer
     :ivar refusal: the pod's refusal
-    :ivar count: how many items the pod says the whole list has, where the client asked for that
+    :ivar count: number of items in the complete list, if the client requested it and the pod shows it
     """
 
     pod: PodView
@@ -47,11 +47,11 @@ class PodCursor:
         return self.read.is_done
 
     def fail(self) -> None:
-        """Expect nothing more from an unreachable pod."""
+        """Read nothing more from an unreachable pod."""
         self.has_failed = self.read.is_done = True
 
     def refuse(self, answer: Answer) -> None:
-        """Expect nothing more from a pod that refused the list."""
+        """Read nothing more from a pod that refused the list."""
         self.refusal = answer
         self.read.is_done = True
 
@@ -69,7 +69,7 @@ def read_pages(
     """Read the next page of each cursor, all at once.
 
     :param filters: query parameters of each pod beside those of paging
-    :param translate: puts the items of a pod into the top's terms, in place, and returns those that are to be kept
+    :param translate: gives the items of a pod the names that tenants know, in place, and returns those to keep
     """
     by_pod = {cursor.pod: cursor for cursor in cursors}
 
@@ -103,15 +103,15 @@ def read_all_pages(
     *,
     is_enough: Callable[[Sequence[PodCursor]], bool] | None = None,
 ) -> PodAnswers:
-    """Read page after page until every pod has listed all it has, or until it is enough.
+    """Read page after page until every pod has listed all of its items, or ``is_enough`` returns true.
 
-    :param is_enough: says of the cursors that are not done whether they need not be
+    :param is_enough: gets the cursors that are not done, and returns whether reading may end
     """
     deadline = Deadline(call.runtime.conf.pods.gather_timeout)
-    whole = PodAnswers()
+    answers = PodAnswers()
     for _page in range(paging.max_pages):
         left = [cursor for cursor in cursors if not cursor.is_done]
-        if not left or (whole.answers and is_enough is not None and is_enough(left)):
+        if not left or (answers.answers and is_enough is not None and is_enough(left)):
             break
-        whole.add(read_pages(call, left, paging, filters, translate, deadline=deadline))
-    return whole
+        answers.add(read_pages(call, left, paging, filters, translate, deadline=deadline))
+    return answers

@@ -85,7 +85,7 @@ def plan_markers(
 def _read_marker(listing: List, call: Call, route: Route, answer: Answer | None) -> tuple[Item | None, bool]:
     """Return the marker as its pod shows it, or None, and whether the pod is unreachable.
 
-    :param answer: the pod's answer to a GET of the marker, if the pod was asked while its route was looked for
+    :param answer: the pod's answer to a GET of the marker, if the locator got one while it looked for the pod
     """
     if answer is None:
         path = f'{listing.resource.path}/{route.bottom_id}'
@@ -99,7 +99,7 @@ def _read_marker(listing: List, call: Call, route: Route, answer: Answer | None)
 def _missing_marker(
     listing: List, call: Call, route: Route, created_at: datetime | None, is_unreachable: bool
 ) -> Item:
-    """Return what the order needs to know of a marker that its pod does not show.
+    """Return an item with the sort values of a marker that its pod does not show.
 
     :param created_at: None if it is not known, or not enough for this order
     """

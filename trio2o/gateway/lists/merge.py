@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: the sorted lists of many pods as the one list a single cloud would have answered.
+"""Merge the sorted lists of several pods into the list that a single cloud would answer, without any input or output.
 
-Pods sort by what they store, which may be finer than what they show (a server's ``created`` has seconds, the
-database may have microseconds). So the items of one pod that look equal may come in any order, and only once
-all of them are here may they be put into the order of the whole. Hence the horizon: while a pod may have more,
-its last items that look alike are not given out, and the pods that hold the list up are asked for more.
+Pods sort by stored values, which may be finer than those that they show (a server's ``created`` has seconds, the
+database may have microseconds). So items of one pod with equal sort values may come in any order, and they can only be
+merged once all of them are read. Hence the horizon: the last items of a pod that may have more are not certain yet.
+The answer gets only items before the horizon, and the pods at the horizon have to list more.
 """
 
 from __future__ import annotations
@@ -54,10 +54,11 @@ class PodItems:
 
 @dataclass(frozen=True)
 class Merged:
-    """What can be given out of the merged list.
+    """The part of the merged list that is certain.
 
-    :ivar items: the list as far as it is certain
-    :ivar to_read: indexes of the pods that have to list more first
+    :ivar items: the items up to the limit or the horizon
+    :ivar to_read: indexes of the pods that have to list more to reach the limit
+    :ivar is_more: whether there may be further items
     """
 
     items: list[Item]
@@ -70,8 +71,8 @@ class After:
     """The marker of a page: the page has the items after it.
 
     :ivar keys: its own sort values
-    :ivar index: of the pod that lists it, if that pod is read from before the marker on; then its place in that
-        pod's order counts
+    :ivar index: index of the pod that lists it, if the pod lists from before the marker; then its position in the list
+        of that pod counts
     """
 
     keys: Keys
@@ -106,7 +107,7 @@ class _Horizon:
 
 
 def merge(pods: Sequence[PodItems], order: Order, limit: int, after: After | None = None) -> Merged:
-    """Merge what the pods have listed so far.
+    """Merge the items that the pods have listed so far.
 
     :param limit: how many items are wanted
     :param after: leave out the marker and everything before it

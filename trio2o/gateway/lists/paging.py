@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a list of a pod is read in pages: by markers, by offsets, or in pages that grow while lists are merged."""
+"""Read a list of a pod in pages: by markers, by offsets, or in pages that grow while lists are merged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Document = Mapping[str, Any]
 
 #: Items beyond the limit to ask a pod for, so that the order is mostly certain after one page.
 SPARE = 4
-#: Each further page is so many times longer: a list that needs a second page often needs all that there is.
+#: Factor by which each further page is longer: a list that needs a second page often needs all items.
 GROWTH = 4
 
 
@@ -30,7 +30,7 @@ class Paging:
     :param collection: key of the items in a pod's answer
     """
 
-    #: Pages after which a list is taken to have no end.
+    #: Number of pages after which reading ends, in case a pod repeats its pages without end.
     max_pages = 1000
 
     def __init__(self, collection: str) -> None:
@@ -45,7 +45,7 @@ class Paging:
         return json_body.objects_at(document, self.collection)
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
-        """Move the cursor behind a page, and mark it as done after the last one."""
+        """Move the cursor after a page, and mark it as done after the last page."""
         cursor.read.is_done = True
 
 
@@ -87,7 +87,7 @@ class OffsetPaging(Paging):
 class GrowingPaging(Paging):
     """Pages for a merge: each pod lists a little more than the page of the client, and more each time it has to.
 
-    :param is_merged: whether the items of a pod have to be put into another order than the pod's
+    :param is_merged: whether the items are merged, instead of answered in the order of the only pod
     """
 
     max_pages = 200

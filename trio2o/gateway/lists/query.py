@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request for a list asks for: the page, the filters and the order."""
+"""Read the query of a list: the page, the filters and the order."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Sorts = list[tuple[str, bool]]
 class PageQuery:
     """The page that a query asks for, and the rest of the query.
 
-    :ivar is_limited: whether pods have to be given a limit
+    :ivar is_limited: whether requests to pods need a limit
     :ivar filters: query parameters that are not about the page
-    :ivar link_limit: how many items a page needs to have a next link
+    :ivar link_limit: number of items from which on a page has a next link
     """
 
     limit: int
@@ -41,13 +41,13 @@ class PageQuery:
 
     @classmethod
     def unpaged(cls, query: Query, listing: List) -> PageQuery:
-        """Of a list without pages: pods get the whole query."""
+        """Return the page of a list without pages, whose pods get the complete query."""
         limit = parse_number(dict(query).get('limit', ''))
         return cls(listing.max_limit, None, 0, False, query, listing.max_limit if limit is None else limit)
 
     @classmethod
     def parse(cls, query: Query, listing: List) -> PageQuery | None:
-        """Return None if the query is wrong, so that a pod has to say what is wrong with it."""
+        """Return the page of a query; None if the query is invalid, so that a pod has to refuse it."""
         values: dict[str, str] = {}
         filters = []
         for name, value in query:
@@ -66,14 +66,14 @@ class PageQuery:
         return cls(size, values.get('marker'), offset, 'limit' in values or offset > 0, filters, size)
 
 
-def _limit(text: str | None, most: int) -> int | None:
-    """Return the page size that a limit asks for, at most the most; None if it is not a number."""
+def _limit(text: str | None, max_limit: int) -> int | None:
+    """Return the page size for the value of ``limit``; None if that is not a number."""
     if text is None:
-        return most
+        return max_limit
     limit = parse_number(text)
     if limit is None and text.isascii() and text.isdecimal():
-        return most  # a number that is too long to be read
-    return None if limit is None else min(limit, most)
+        return max_limit  # a number that is too long to be read
+    return None if limit is None else min(limit, max_limit)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class ListOrder:
 
     @classmethod
     def of(cls, listing: List, sorts: Sorts) -> ListOrder:
-        """Make the order total: the time of creation settles what other keys leave open, the id what that leaves."""
+        """Return the order. Items with equal sort keys are sorted by time of creation where pods do so, then by id."""
         first, is_descending = sorts[0]
         time_key = listing.default_sort[0]
         if listing.has_offset and time_key not in [name for name, _descends in sorts]:

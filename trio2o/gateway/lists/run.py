@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading one list from the pods until the page that a client asked for is certain."""
+"""Read a list from the pods until the requested page is certain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ListRun:
-    """One list request under way: the cursors of the pods, and the deadline that all calls share."""
+    """The state of one request for a list: the cursors of the pods, and the deadline that all calls share."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class ListRun:
 
     @property
     def count(self) -> int | None:
-        """How many items the whole list has, if the client asked for that."""
+        """Number of items in the complete list, if the client requested it."""
         counts = [cursor.count for cursor in self.cursors if cursor.count is not None]
         return sum(counts) if counts else None
 
@@ -71,7 +71,7 @@ class ListRun:
 
         :raises ServiceUnavailable: the list does not end
         """
-        # A single pod that leaves out what is before the marker has the page in its own order already.
+        # A single pod that starts at the marker itself lists the page in the right order.
         is_merged = len(self.cursors) > 1 or self._after is not None
         paging = GrowingPaging(self._listing, self._call, self._query, is_merged=is_merged)
         to_read: Sequence[PodCursor] = self.cursors
@@ -91,7 +91,7 @@ class ListRun:
         return merge([cursor.read for cursor in self.cursors], order, self._query.needed, self._after)
 
     def _single(self) -> Merged:
-        """The page of the only pod, in the order of that pod, whatever it goes by."""
+        """Return the page of the only pod, in the order of that pod."""
         read = self.cursors[0].read
         items = read.items[: self._query.needed]
         is_enough = read.is_done or len(items) == self._query.needed
@@ -114,7 +114,7 @@ class ListRun:
             if refusal is None or refusal.status not in (400, 404) or cursor.is_marker_owner:
                 continue
             if cursor.marker is not None:
-                # The pod does not know the marker that the routings suggested: read it from its beginning.
+                # The pod does not have the marker of the plan, which comes from routings: read it from its beginning.
                 cursor.marker, cursor.refusal, cursor.read.is_done = None, None, False
         learned = [
             (cursor.pod, item)
@@ -131,7 +131,7 @@ class ListRun:
         return [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id] if moved else items
 
     def _filters(self, pod: PodView) -> Query:
-        """The query parameters that are not about the page, with the pod's name for its zone."""
+        """Return the query parameters that are not about the page, with the pod's name for its zone."""
         return [
             (name, pod.record.pod_az_name if name == 'availability_zone' else value)
             for name, value in self._query.filters

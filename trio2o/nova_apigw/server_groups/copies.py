@@ -71,7 +71,7 @@ class ServerGroupCopies:
 
     @property
     def has_affinity(self) -> bool:
-        """Whether all members must be in one pod; the soft-affinity policy does not demand that."""
+        """Whether all members must be in one pod. The soft-affinity policy does not require that."""
         return bool((self.original.definition or {}).get('policy') == 'affinity')
 
     def read_records(self) -> list[ServerGroupCopy]:
@@ -197,7 +197,7 @@ def _read_original(call: Call, pod: PodView, bottom_id: str) -> Item | None:
 
 
 def definition_of(group: Item) -> Item:
-    """Return what a copy of a group is made from.
+    """Return the definition of a group, from which its copies are made.
 
     :param group: as any version shows it; before 2.64 it has ``policies`` and no rules
     :returns: body of a create at version 2.64
@@ -208,7 +208,7 @@ def definition_of(group: Item) -> Item:
 
 
 def is_copy(call: Call, bottom_id: str) -> bool:
-    """Whether an id is that of a copy in any pod."""
+    """Return whether an id is that of a copy in any pod."""
     pods = call.runtime.registry.snapshot().pods
     return any(server_group_copies.find_copies(call.runtime.db, pod.id, [bottom_id]) for pod in pods)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The group that a create of servers names in its scheduler hints."""
+"""The server group in the scheduler hints of a create."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def pod_of_group(creation: Creation) -> NamedPod | None:
 
 @contextmanager
 def group_prepared_in(creation: Creation, pod: PodView, names: PodNames) -> Iterator[PodNames]:
-    """See that a pod has the group while servers of the group are created there.
+    """Prepare the server group in a pod while servers of the group are created there.
 
     :returns: names with the id of the group in that pod
     :raises PreparationRefused: the pod refuses to create the copy

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enforce ``server_group_members`` over all pods.
+"""Enforce the limit ``server_group_members`` over all pods.
 
 A create of servers first claims its new members and then counts the existing ones. Of several creates that race,
 each counts the members of the ones before it, as claimed or as existing, so together they never exceed the limit. A

@@ -72,7 +72,7 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class GrowServer(ForwardServer):
-    """An action after which a server, or what it belongs to, counts for more."""
+    """An action after which the server, or the project, uses more quota."""
 
     quota_effect: QuotaEffect = QuotaEffect.GROWS
 
@@ -81,7 +81,7 @@ class GrowServer(ForwardServer):
 
 
 class ResizeServer(GrowServer):
-    """Resize a server: until that is confirmed or reverted, the larger of both flavors counts."""
+    """Resize a server. Until the resize is confirmed or reverted, the larger of both flavors counts."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         found = flavor(call, json_body.at(call.json, 'resize', 'flavorRef'))
@@ -92,7 +92,7 @@ class ResizeServer(GrowServer):
 
 
 class RestoreServer(GrowServer):
-    """Restore a server that waits to be deleted and so counts for nothing."""
+    """Restore a soft-deleted server, which uses no quota."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         if counted:
@@ -102,7 +102,7 @@ class RestoreServer(GrowServer):
 
 
 class SnapshotServer(GrowServer):
-    """Make an image of a server: if it boots from a volume, that makes a snapshot of each of its volumes."""
+    """Create an image of a server. If it boots from a volume, Nova creates a snapshot of each of its volumes."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         server = _shown(call, route)
@@ -150,7 +150,7 @@ class UnshelveServer(ForwardToHost):
             document['unshelve'] = None  # Nova refuses {"unshelve": {}} and accepts {"unshelve": null}
 
 
-#: First and last version of the actions that some versions do not have.
+#: First and last microversion of the actions that not all microversions have.
 _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
     'addFixedIp': (None, (2, 43)),
     'addFloatingIp': (None, (2, 43)),
@@ -188,6 +188,7 @@ def handler_of(key: str) -> Handler:
 
 
 def action(key: str) -> Operation:
+    """Return the row of an action."""
     first, last = _WINDOWS.get(key, (None, None))
     return Operation(
         f'servers.action.{key}',

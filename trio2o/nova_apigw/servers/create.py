@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creating servers."""
+"""Create servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SOURCES = {'volume': VOLUME, 'snapshot': SNAPSHOT}
 
 
 class CreateServer(Create):
-    """Create one server, or several alike in one pod."""
+    """Create one server, or several equal ones in one pod."""
 
     resource = SERVER
     unknown_zone = 'The requested availability zone is not available'
@@ -56,10 +56,10 @@ class CreateServer(Create):
 
         def name_in_pod(source: NameSource, name: Any) -> Any:
             nonlocal found
-            place = find_named(call, source, name, pods) if isinstance(name, str) and name else None
-            if place is None:
+            located = find_named(call, source, name, pods) if isinstance(name, str) and name else None
+            if located is None:
                 return name
-            pod, bare_name = place
+            pod, bare_name = located
             found = _agreed(found, (f'{source.title} {name}', pod))
             return bare_name
 
@@ -74,11 +74,12 @@ class CreateServer(Create):
         return found
 
     def split_zone(self, text: str) -> tuple[str, str]:
+        """Split ``zone:host:node`` after the zone."""
         zone, colon, host = text.partition(':')
         return zone, colon + host
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
-        """The volumes and snapshots that the server is to have, and the servers of a ``same_host`` hint."""
+        """Return the volumes and snapshots for the server, and the servers of a ``same_host`` hint."""
         found: list[Ref] = []
         for mapping in block_devices(creation.inner):
             source = _SOURCES.get(str(mapping.get('source_type')))
@@ -92,13 +93,13 @@ class CreateServer(Create):
         return requested_servers(creation.call, creation.inner)
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
-        """The flavor and the key pair."""
+        """Return the flavor and the key pair."""
         flavor, key_name = creation.inner.get('flavorRef'), creation.inner.get('key_name')
         found = [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
         return [*found, ('keypair', key_name)] if isinstance(key_name, str) else found
 
     def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
-        """The servers of a ``different_host`` hint: only their pod can check it, and in any other it is met anyway."""
+        """Return the servers of a ``different_host`` hint: only their pod can check it, and any other one meets it."""
         return hinted_refs(creation.document, 'different_host', SERVER)
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
@@ -108,7 +109,7 @@ class CreateServer(Create):
         return {**creation.document, creation.key: {**creation.inner, 'max_count': count}}
 
     def prepared_in(self, creation: Creation, pod: PodView, names: PodNames) -> AbstractContextManager[PodNames]:
-        """Keep the server group of a hint in the pod, and its members within their limit."""
+        """Prepare the server group of a hint in the pod, and claim its new members."""
         return group_prepared_in(creation, pod, names)
 
     def batch_query(self, creation: Creation, answer: Answer) -> str | None:
@@ -117,17 +118,20 @@ class CreateServer(Create):
             return urlencode({'reservation_id': reservation})
         values = [str(creation.inner.get(name)) for name in ('min_count', 'max_count')]
         count = max((parse_number(value, 4) or 1 for value in values), default=1)
-        # They are the newest, except for servers that others create at this moment; so read twice as many.
+        # The servers of the request are the newest, except for any that others create now; so read twice as many.
         return urlencode({'limit': 2 * count}) if count > 1 else None
 
     def created(self, creation: Creation, answer: Answer) -> None:
-        """Watch a server that may have to be rescheduled: no body and no admin tied it to a pod or host."""
+        """Watch a server that may have to be rescheduled: neither the body nor an admin chose its pod or host."""
         if creation.pod is None and not creation.host:
             reschedule.watch(self, creation, answer)
 
 
 def _agreed(first: NamedPod | None, second: NamedPod | None) -> NamedPod | None:
-    """:raises RefsDisagree: both name a pod, and not the same one"""
+    """Return the pod that one or both name; None if neither does.
+
+    :raises RefsDisagree: they name different pods
+    """
     if first is not None and second is not None and first[1].id != second[1].id:
         title = second[0][:1].lower() + second[0][1:]
         raise exception.RefsDisagree(f'{first[0]} and {title} are in different pods.')

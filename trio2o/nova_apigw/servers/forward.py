@@ -16,7 +16,7 @@ from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
-#: Where a server names its groups: shown from 2.71 on, mostly empty.
+#: Matches the body of a server that names a group. Servers show their groups from 2.71 on; most have none.
 _GROUPS = re.compile(rb'"server_groups": ?\[\s*"')
 
 
@@ -27,7 +27,7 @@ class ForwardServer(Forward):
     resource: Resource = SERVER
 
     def translate(self, call: Call, pod: PodView, answer: Answer) -> Answer:
-        """Give the groups of a server the ids that tenants know."""
+        """Replace the ids of server group copies by those of the groups."""
         if not _GROUPS.search(answer.body):
             return answer
         bottom_ids = [str(bottom_id) for bottom_id in json_body.at(answer.json, 'server', 'server_groups') or []]
@@ -37,6 +37,7 @@ class ForwardServer(Forward):
         return replace(answer, body=body)
 
     def fallback_answer(self, call: Call, route: Route) -> Answer | None:
+        """Return the server with status ``UNKNOWN``."""
         return unknown_server(call, route)
 
 

@@ -35,7 +35,7 @@ def _image_id(server: Mapping[str, Any]) -> Any:
 
 
 def _nothing(server: Mapping[str, Any]) -> Any:
-    """Servers do not show the value of this sort key."""
+    """Return no value: servers do not show the value of this sort key."""
     return None
 
 
@@ -97,7 +97,7 @@ class ServerList(List):
         return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [('uuid', False)]
 
     def zone_filter(self, call: Call) -> Callable[[str], bool] | None:
-        """Select the zones that have the given text in their names. Before 2.83 Nova ignores it for other than admins.
+        """Select the zones whose names contain the text of the filter. Before 2.83 only admins may filter by zone.
 
         Nova takes a regular expression. Clients must not run theirs here, so only ``^`` and ``$`` are special.
         """
@@ -115,7 +115,7 @@ class ServerList(List):
         return is_wanted
 
     def all_projects(self, call: Call) -> bool:
-        """Whether ``all_tenants`` is true. Nova takes an empty value as true."""
+        """Return whether ``all_tenants`` is true. Nova takes an empty value as true."""
         return any(
             name == 'all_tenants' and (not value or strutils.bool_from_string(value)) for name, value in call.query
         )
@@ -134,14 +134,14 @@ class ServerList(List):
         return '/servers/detail'
 
     def has_partial_records(self, call: Call) -> bool:
-        """From 2.69, and only for a whole list: not with filters, sort keys or paging.
+        """Return whether the list is complete, without filters, sort keys or paging, and the version at least 2.69.
 
-        Unlike Nova also with ``deleted=False``, which filters nothing and which the stock client always sends.
+        Unlike Nova, also with ``deleted=False``, which filters nothing and which the stock client always sends.
         """
         if call.version is None or call.version < UNKNOWN_FROM:
             return False
         if self.all_projects(call) and not call.context.may_see_all:
-            return False  # pods refuse this, so it must not succeed when no pod can be asked
+            return False  # pods refuse this, so it must not succeed when no pod answers
         return all(
             name == 'all_tenants' or (name == 'deleted' and not strutils.bool_from_string(value, default=True))
             for name, value in call.query

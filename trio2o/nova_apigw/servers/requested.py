@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The resources that a create of servers requests: for the servers, and for the volumes made for them."""
+"""The quota and the capacity that a create of servers requests, also for volumes that Nova creates for the servers."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from trio2o.gateway.requested import Requested, default_type, flavor, volume_type, whole
+from trio2o.gateway.requested import Requested, default_type, flavor, volume_type, whole_number
 from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.usage import Flavor
 from trio2o.resources import Item
 from trio2o.web import json_body
 from trio2o.web.call import Call
 
-#: Sources of a block device that Nova makes a new volume for.
+#: Sources of a block device for which Nova creates a volume.
 _VOLUME_SOURCES = ('image', 'blank', 'snapshot')
 
 
 def requested_servers(call: Call, server: Item) -> Requested:
-    """Return what the servers of a create take, with the volumes that Nova makes for them."""
+    """Return what the servers of a create request, with the volumes that Nova creates for them."""
     found = flavor(call, server.get('flavorRef'))
     if found is None:
         return Requested()
@@ -38,30 +38,30 @@ def requested_servers(call: Call, server: Item) -> Requested:
 
 
 def counts(server: Item) -> tuple[int, int]:
-    """Return the least and the highest number of servers that a create asks for."""
-    min_count = whole(server.get('min_count'), 1) or 1
-    max_count = whole(server.get('max_count'), min_count) or min_count
+    """Return the least and the highest number of servers that a create requests."""
+    min_count = whole_number(server.get('min_count'), 1) or 1
+    max_count = whole_number(server.get('max_count'), min_count) or min_count
     return min(min_count, max_count), max_count
 
 
 def flavor_amounts(found: Flavor) -> dict[str, int]:
-    """Return what one server of a flavor takes of the quota."""
+    """Return the quota that one server of a flavor uses."""
     return {'instances': 1, 'cores': found.vcpus, 'ram': found.ram}
 
 
 def block_devices(server: Item, key: str = 'block_device_mapping_v2') -> list[Item]:
-    """Return the block devices that a create describes under a key, without those that are no objects."""
+    """Return the block devices under a key of a create, without those that are no JSON objects."""
     return json_body.objects_at(server, key)
 
 
 def _new_volumes(server: Item) -> Iterator[tuple[int, Any]]:
-    """Return size and type of each volume that Nova makes for one server; size 0 if only the source has it."""
+    """Yield size and type of each volume that Nova creates for one server; size 0 if only the source has the size."""
     for mapping in block_devices(server):
         if mapping.get('destination_type') == 'volume' and mapping.get('source_type') in _VOLUME_SOURCES:
-            yield whole(mapping.get('volume_size')), mapping.get('volume_type')
+            yield whole_number(mapping.get('volume_size')), mapping.get('volume_type')
     for mapping in block_devices(server, 'block_device_mapping'):
         if mapping.get('snapshot_id') and not mapping.get('volume_id'):
-            yield whole(mapping.get('volume_size')), None
+            yield whole_number(mapping.get('volume_size')), None
 
 
 def _boots_from_volume(server: Item) -> bool:
@@ -69,7 +69,7 @@ def _boots_from_volume(server: Item) -> bool:
     if block_devices(server, 'block_device_mapping') and not server.get('imageRef'):
         return True
     return any(
-        whole(mapping.get('boot_index'), 1) == 0
+        whole_number(mapping.get('boot_index'), 1) == 0
         and 'volume' in (mapping.get('destination_type'), mapping.get('source_type'))
         for mapping in block_devices(server)
     )

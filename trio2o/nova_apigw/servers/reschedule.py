@@ -2,9 +2,9 @@
 """Reschedule a server to the next pod if the pod that accepted it then finds no valid host.
 
 The process that served the create polls the pod with the caller's own token until the server is built. If the server
-fails for want of a host, it is created in the next pod, and its routing leads there from then on, so the tenant keeps
-its id. The request and the token are only in the memory of that process: when it ends, or the token expires, a server
-that failed stays as its pod left it.
+fails because no host was found, it is created in the next pod. Its routing then names that pod, so the tenant keeps
+the id. The request and the token are only in the memory of that process: when it ends, or the token expires, a server
+that failed stays as it is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LONGEST_SECONDS = 8.0
 #: How often the deletion of a failed server is tried.
 MAX_DELETES = 10
 
-#: What the fault of a server says if there was no host for it, or none left to try.
+#: Texts in the fault of a server for which no host was found, or none was left to try.
 _NO_VALID_HOST = ('No valid host', 'Exhausted all hosts')
 
 
@@ -46,8 +46,8 @@ _NO_VALID_HOST = ('No valid host', 'Exhausted all hosts')
 class Watch:
     """One server that is being built.
 
-    :ivar creation: the create it came from, with the password that the first pod gave the server in its body
-    :ivar pod: the pod it is in now; ``bottom_id``: its id there
+    :ivar creation: the create that made it, with the password that the first pod chose in its body
+    :ivar pod: the pod that has it now; ``bottom_id``: its id there
     :ivar until: when to stop watching, by the monotonic clock
     :ivar tried: ids of the pods that had no host for it
     :ivar seconds: how long to wait before the next look
@@ -69,9 +69,9 @@ class Watch:
 
 
 def watch(create: Create, creation: Creation, answer: Answer) -> None:
-    """Watch a server that a pod accepted, if the operator wants that and it can be rescheduled.
+    """Watch a server that a pod accepted, if the configuration says so and it can be rescheduled.
 
-    Servers made together are not rescheduled, as they have to be in one pod, and neither are those with scheduler
+    Servers of one request are not rescheduled, as they have to be in one pod, and neither are those with scheduler
     hints, which may refer to a pod.
     """
     call = creation.call
@@ -99,7 +99,7 @@ def _later(seconds: float, watched: Watch, function: Callable[[], None]) -> None
 
 
 def _run(call: Call, function: Callable[[], None]) -> None:
-    """Run a step of a request that was answered long ago, and log what goes wrong, as there is no caller to see it."""
+    """Run a step of a request that was answered long ago, and log its failure, as no caller sees it."""
     with working_for(call.context.request_id):
         try:
             function()
@@ -114,7 +114,7 @@ def _look_later(watched: Watch) -> None:
 
 
 def _look(watched: Watch) -> None:
-    """Look how far a server is, and reschedule it or look again later."""
+    """Read the state of a server, and reschedule it or look again later."""
     if time.monotonic() > watched.until:
         return
     server = _server(watched)
@@ -139,14 +139,14 @@ def _server(watched: Watch) -> dict[str, Any] | None:
 
 
 def _had_no_valid_host(server: dict[str, Any]) -> bool:
-    """Return whether a server failed for want of a host, never ran, and is not being deleted."""
+    """Return whether a server failed because no host was found, never ran, and is not being deleted."""
     message = str(json_body.at(server, 'fault', 'message') or '')
     never_ran = not server.get('OS-SRV-USG:launched_at') and not server.get('OS-EXT-STS:task_state')
     return server.get('status') == 'ERROR' and never_ran and any(text in message for text in _NO_VALID_HOST)
 
 
 def _reschedule(watched: Watch) -> None:
-    """Create the server in the next pod, and let its routing lead there.
+    """Create the server in the next pod, and change its routing.
 
     :raises Trio2oException: no pod can take it
     """
@@ -174,7 +174,7 @@ def _reschedule(watched: Watch) -> None:
 
 
 def _moved(old: Watch, new: Watch) -> None:
-    """Let the routing lead to the new server and delete the old one; if that was deleted meanwhile, delete the new."""
+    """Change the routing to the new server, and delete the old one; delete the new one if the old one is gone."""
     runtime = new.call.runtime
     server = _server(old)
     is_wanted = server is not None and (not server or _had_no_valid_host(server))
@@ -187,7 +187,7 @@ def _moved(old: Watch, new: Watch) -> None:
     runtime.locator.forget(SERVER.type, new.bottom_id)
     LOG.info('server %s is in pod %s now, as %s', new.top_id, new.pod.name, new.bottom_id)
     _look_later(new)
-    # Processes that do not know of the move yet would take a 404 of the old pod for the end of the server.
+    # Processes that still use the old routing would take a 404 of the old pod for the end of the server.
     _later(2 * runtime.conf.pods.refresh_seconds + 1, old, lambda: _delete(old))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers and everything below them: the rows."""
+"""The rows of servers and of everything below them."""
 
 from __future__ import annotations
 

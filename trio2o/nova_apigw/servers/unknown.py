@@ -10,7 +10,7 @@ from trio2o.resources import SERVER, Item
 from trio2o.routing.locator import Route
 from trio2o.web.call import Answer, Call, dump_json
 
-#: What Nova shows instead of values that it does not know.
+#: The text that Nova shows instead of unknown values.
 UNKNOWN = 'UNKNOWN'
 
 
@@ -42,7 +42,7 @@ def unknown_detail(call: Call, route: Route) -> Item:
 def unknown_server(call: Call, route: Route) -> Answer | None:
     """Return the record of one server; None in versions in which Nova shows none.
 
-    Flavor and image are only in the pod. They have the form that clients expect, with what the quota knows of them.
+    Flavor and image are only in the pod. They get the form that clients expect, with the amounts in the routing.
     """
     if call.version is None or call.version < UNKNOWN_FROM:
         return None

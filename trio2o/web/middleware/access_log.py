@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Access log: one line per request, without the user, who is in other lines with the same request id.
+"""Access log: one line for each request. The user is not in it, but in other lines with the same request id.
 
-If a pod answered, the line has also the pod's request id, which is the one that the client sees.
+If a pod answered, the line also has the pod's request id, which is the one that the client sees.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AccessLog:
 
 
 def path_of(environ: dict[str, Any]) -> str:
-    """Path and query for a log: quoted, so that they are one line, and without secrets."""
+    """Return path and query for a log: quoted, so that they are one line, and without secrets."""
     path = quote(environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', ''), safe=_SAFE, encoding='latin-1')
     query = environ.get('QUERY_STRING')
     if not query:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of tokens by keystonemiddleware, and a cache of the identity headers it makes of them.
+"""Validate tokens with keystonemiddleware, and cache the identity headers that it makes from them.
 
 keystonemiddleware needs half a millisecond for the headers of a token it has cached; a look-up here takes a
 microsecond. Headers are cached no longer than ``[keystone_authtoken] token_cache_time`` and than the token lives.
@@ -64,7 +64,7 @@ class AuthToken:
                 return None
 
     def _validated(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """Cache the identity headers and pass the request on: keystonemiddleware found the token valid."""
+        """Cache the identity headers and pass on the request, after keystonemiddleware found the token valid."""
         key, seconds = _key(environ), self._lifetime(environ)
         if key is not None and seconds > 0:
             headers = {name: environ[name] for name in _CACHED_KEYS if isinstance(environ.get(name), str)}
@@ -73,7 +73,7 @@ class AuthToken:
         return self._app(environ, start_response)
 
     def _lifetime(self, environ: dict[str, Any]) -> float:
-        """Seconds the headers may be cached; 0 for tokens that have to be checked against each request."""
+        """Return for how many seconds headers may be cached; 0 for tokens that must be checked with each request."""
         seconds = float(self._cache_seconds)
         token = (environ.get('keystone.token_info') or {}).get('token', {})
         if (token.get('application_credential') or {}).get('access_rules') is not None or token.get('bind'):
@@ -82,7 +82,7 @@ class AuthToken:
         for access in (getattr(auth, 'user', None), getattr(auth, 'service', None)):
             if access is None:
                 continue
-            # Below zero where the token of a user has expired and a service token makes up for it: not cached.
+            # Below zero, so not cached, if the user's token has expired and is valid only with a service token.
             seconds = min(seconds, (timeutils.normalize_time(access.expires) - timeutils.utcnow()).total_seconds())
         return seconds
 

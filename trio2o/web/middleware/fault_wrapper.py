@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FaultWrapper:
-    """WSGI middleware: answers in the service's own form for whatever the layers below raise."""
+    """WSGI middleware: turns exceptions of the layers below into answers in the form of the service."""
 
     def __init__(self, app: Callable[..., Any], service: Service) -> None:
         self._app = app

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is answered without a token: health, metrics, version documents, the dashboard."""
+"""Paths that need no token: health, metrics, version documents, the dashboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class PublicPaths:
-    """WSGI middleware: answers what needs no token, and passes on everything below the API's prefix."""
+    """WSGI middleware: answers requests that need no token, and passes on those below the prefix of the API."""
 
     def __init__(self, app: WSGIApp, service: Service, runtime: Runtime) -> None:
         conf = runtime.conf
@@ -33,7 +33,7 @@ class PublicPaths:
         self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
         self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
         self._monitoring = _monitoring(conf, runtime.database_metrics if conf[service.name].metrics else None)
-        # What is mounted uses the API as a client does, so it gets answers and no exceptions.
+        # Mounted applications use the API as clients do, so they get answers and no exceptions.
         api = FaultWrapper(app, service)
         self._mounts = {prefix: make(conf, runtime, api) for prefix, make in service.mounts.items()}
 
@@ -61,7 +61,7 @@ class PublicPaths:
         return self._service.other_paths(path, state.base_url, supported).send(environ, start_response)
 
     def _page(self, environ: dict[str, Any], path: str, page: Callable[..., Answer]) -> Answer:
-        """A version document, with version headers if it is that of the prefix."""
+        """Answer with a version document, which has version headers below the prefix."""
         service = self._service
         if service.follows_http and environ['REQUEST_METHOD'] not in _READS:
             raise exception.MethodNotAllowed(sorted(_READS))
@@ -75,7 +75,7 @@ class PublicPaths:
 
 
 class Monitoring:
-    """WSGI application: health and metrics of a worker, which serves nothing else."""
+    """WSGI application: the health and the metrics of an XJob worker."""
 
     def __init__(self, conf: cfg.ConfigOpts, collector: Any) -> None:
         self._applications = _monitoring(conf, collector)
@@ -94,9 +94,9 @@ _RAW_PATHS = ('RAW_PATH_INFO', 'REQUEST_URI', 'RAW_URI')
 
 
 def _is_literal(environ: dict[str, Any], path: str) -> bool:
-    """Whether a path was sent without percent-encoding.
+    """Return whether a path was sent without percent-encoding.
 
-    So a proxy in front can deny access to a path, and need not know every way to write it.
+    So a proxy in front can deny access to a path without a rule for each encoding of it.
     """
     whole = environ.get('SCRIPT_NAME', '') + path
     raw: str = next((environ[key] for key in _RAW_PATHS if environ.get(key)), whole)
@@ -120,7 +120,7 @@ _VERSION_KEYS = {
 
 
 def _host_url(environ: dict[str, Any]) -> str:
-    """Scheme and authority the client used."""
+    """Return the scheme and the authority that the client used."""
     scheme: str = environ['wsgi.url_scheme']
     host = environ.get('HTTP_HOST')
     if not host:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Request ids in answers.
 
-As oslo.middleware's ``RequestId``, without the webob request and response that it makes for every request: such a
+It does the same as ``RequestId`` of oslo.middleware, without a webob request and response for every request: such a
 pair costs a twentieth of a millisecond.
 """
 
