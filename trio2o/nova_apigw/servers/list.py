@@ -97,7 +97,7 @@ class ServerList(List):
         return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [('uuid', False)]
 
     def zone_filter(self, call: Call) -> Callable[[str], bool] | None:
-        """Select the zones whose names contain the text of the filter. Before 2.83 only admins may filter by zone.
+        """Select the zones whose names contain the text of the filter. Before 2.83 Nova ignores it from tenants.
 
         Nova takes a regular expression. Clients must not run theirs here, so only ``^`` and ``$`` are special.
         """
@@ -134,7 +134,7 @@ class ServerList(List):
         return '/servers/detail'
 
     def has_partial_records(self, call: Call) -> bool:
-        """Return whether the list is complete, without filters, sort keys or paging, and the version at least 2.69.
+        """Return whether the version is 2.69 or later, and the query has no filters, sort keys or paging.
 
         Unlike Nova, also with ``deleted=False``, which filters nothing and which the stock client always sends.
         """
