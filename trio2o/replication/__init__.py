@@ -8,6 +8,7 @@ brought to it, within the request or by a job. From the bottom up:
 - ``adapters``: read and write the objects of one kind in a pod
 - ``pod_objects``: an adapter together with the API of one pod
 - ``replica_store``: the recorded objects and their replicas in the pods
+- ``dependencies``: what the following parts have in common
 - ``object_sync``: brings one object to its desired state, in one pod or in all
 - ``desired_state``: reads and records the desired state
 - ``request_writes``: the steps around the write of a request

@@ -15,20 +15,19 @@ from trio2o.db.records import ReplicatedObject
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import PER_VOLUME_TYPE
 from trio2o.replication import reconcile
+from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.kinds import DEFAULT_TYPE, KEYPAIR, QOS_SPEC, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
 from trio2o.replication.object_sync import ObjectSync
-from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.reconcile import Attributes, Notes, PodObject
-from trio2o.replication.replica_store import Outcome, ReplicaStore
+from trio2o.replication.replica_store import Outcome
 
 
 class DesiredState:
     """Reads and records the desired state of objects."""
 
-    def __init__(self, access: PodAccess, store: ReplicaStore, objects: ObjectSync) -> None:
-        self._access = access
-        self._store = store
-        self._db = store.db
+    def __init__(self, deps: Dependencies, objects: ObjectSync) -> None:
+        self._deps = deps
+        self._db = deps.store.db
         self._objects = objects
 
     def get(self, kind: str, key: str) -> Attributes | None:
@@ -58,7 +57,7 @@ class DesiredState:
         if found is None:
             deleted = replicas.mark_object_deleted(self._db, kind, key)
             if deleted is not None:
-                self._store.set_outcome(deleted, pod, Outcome('gone', deleted.generation))
+                self._deps.store.set_outcome(deleted, pod, Outcome('gone', deleted.generation))
             if kind == VOLUME_TYPE:
                 self._drop_volume_type(key)
             return
@@ -67,7 +66,7 @@ class DesiredState:
         attributes = self._attributes(kind, old, found, before)
         top_id = None if kind == KEYPAIR else key
         obj = replicas.upsert_object(self._db, kind, key, attributes, top_id)
-        self._store.set_outcome(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
+        self._deps.store.set_outcome(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
 
     def purge_deleted(self, before: datetime) -> int:
         """Remove the records of objects that were deleted before a time and are gone in all pods.
@@ -75,8 +74,8 @@ class DesiredState:
         :returns: how many were removed
         """
         removed = 0
-        for kind in self._access.adapters:
-            for obj in self._store.objects(kind):
+        for kind in self._deps.access.adapters:
+            for obj in self._deps.store.objects(kind):
                 if not obj.is_deleted or (obj.updated_at or obj.created_at) >= before:
                     continue
                 rows = replicas.list_replicas(self._db, object_id=obj.id)
@@ -92,7 +91,7 @@ class DesiredState:
             return found.attributes
         if old.is_deleted:
             return Notes(first_generation=old.generation).add_to(found.attributes)
-        shape, notes = self._access.adapters[kind].shape, Notes.of(old.wanted)
+        shape, notes = self._deps.access.adapters[kind].shape, Notes.of(old.wanted)
         changes = {} if before is None else reconcile.changed_local_items(shape, before.attributes, found.attributes)
         pushed = {**notes.pushed, **dict.fromkeys(changes, old.generation + 1)}
         attributes = reconcile.merge_local(shape, old.wanted, found.attributes, changes)

@@ -12,17 +12,16 @@ from concurrent import futures
 from typing import Any
 
 from trio2o import exception, job_types
-from trio2o.concurrency import Executor
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
-from trio2o.jobqueue import JobQueue
 from trio2o.pods.podapi import PodRefused
-from trio2o.pods.registry import PodView, Registry
+from trio2o.pods.registry import PodView
 from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
-from trio2o.replication.pod_objects import PodAccess, PodObjects
+from trio2o.replication.dependencies import Dependencies
+from trio2o.replication.pod_objects import PodObjects
 from trio2o.replication.reconcile import Attributes, Notes, PodObject
-from trio2o.replication.replica_store import Outcome, ReplicaStore, Timing
+from trio2o.replication.replica_store import Outcome
 
 #: How often a sync, or a record of a write, is repeated because the object changed in the meantime.
 ROUNDS = 8
@@ -31,21 +30,8 @@ ROUNDS = 8
 class ObjectSync:
     """Brings one object to its desired state."""
 
-    def __init__(
-        self,
-        access: PodAccess,
-        store: ReplicaStore,
-        timing: Timing,
-        registry: Registry,
-        executor: Executor,
-        jobs: JobQueue,
-    ) -> None:
-        self._access = access
-        self._store = store
-        self._timing = timing
-        self._registry = registry
-        self._executor = executor
-        self._jobs = jobs
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     def sync(self, kind: str, key: str, pod: PodView, timeout: float | None = None) -> Outcome:
         """Bring an object in one pod to its desired state, and record the outcome.
@@ -53,12 +39,12 @@ class ObjectSync:
         :param timeout: seconds for each call to the pod
         """
         for _ in range(ROUNDS):
-            obj = replicas.get_object(self._store.db, kind, key)
+            obj = replicas.get_object(self._deps.store.db, kind, key)
             if obj is None:
                 return Outcome('gone', 0)
             outcome = self._try(obj, pod, timeout)
-            self._store.set_outcome(obj, pod, outcome)
-            latest = replicas.get_object(self._store.db, kind, key)
+            self._deps.store.set_outcome(obj, pod, outcome)
+            latest = replicas.get_object(self._deps.store.db, kind, key)
             if not outcome.is_done or latest is None or latest.generation == obj.generation:
                 return outcome
         return Outcome('out_of_sync', outcome.generation, error='it changed during each try')
@@ -72,22 +58,22 @@ class ObjectSync:
 
         :param origin: a pod that is in sync already
         """
-        service = self._access.adapters[kind].service
-        pods = [pod for pod in self._registry.snapshot().asked(service) if origin is None or pod.id != origin.id]
-        timeout = self._timing.replicate_timeout
-        pending = {pod: self._executor.submit(self.sync, kind, key, pod, timeout) for pod in pods}
+        service = self._deps.access.adapters[kind].service
+        pods = [pod for pod in self._deps.registry.snapshot().asked(service) if origin is None or pod.id != origin.id]
+        timeout = self._deps.timing.replicate_timeout
+        pending = {pod: self._deps.executor.submit(self.sync, kind, key, pod, timeout) for pod in pods}
         futures.wait(pending.values(), timeout=timeout)
         for pod, future in pending.items():
             if not (future.done() and future.result().is_done):
-                self._jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id}, request_id=request_id)
-        self._registry.refresh()
+                self._deps.jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id}, request_id=request_id)
+        self._deps.registry.refresh()
 
     def _try(self, obj: ReplicatedObject, pod: PodView, timeout: float | None) -> Outcome:
-        replica = self._store.replica(obj, pod)
+        replica = self._deps.store.replica(obj, pod)
         generation = replica.generation if replica is not None else 0
-        if self._access.adapters[obj.kind].service not in pod.endpoints:
+        if self._deps.access.adapters[obj.kind].service not in pod.endpoints:
             return Outcome('gone', obj.generation)  # A pod without the API needs no replica.
-        pod_objects = self._access.objects(obj.kind, pod, timeout)
+        pod_objects = self._deps.access.objects(obj.kind, pod, timeout)
         try:
             try:
                 return self._reach_desired_state(pod_objects, obj, replica)
@@ -141,7 +127,7 @@ class ObjectSync:
                 return found
         if obj.is_deleted:
             return None
-        known = self._store.known_objects(obj.kind, pod_objects.pod)
+        known = self._deps.store.known_objects(obj.kind, pod_objects.pod)
         ids_of_others = {one.bottom_id for one in known if one.key != obj.key and one.bottom_id is not None}
         name = obj.wanted['name']
         return next(

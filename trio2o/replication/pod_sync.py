@@ -11,16 +11,15 @@ from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
-from trio2o.jobqueue import JobQueue
-from trio2o.pods.registry import PodView, Registry
+from trio2o.pods.registry import PodView
 from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
 from trio2o.replication.kinds import FLAVOR, owner_of
 from trio2o.replication.object_sync import ObjectSync, describe_conflict
-from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.reconcile import PodObject
-from trio2o.replication.replica_store import Outcome, ReplicaStore, Timing, is_current, known_object
+from trio2o.replication.replica_store import Outcome, is_current, known_object
 
 LOG = logging.getLogger(__name__)
 
@@ -85,24 +84,11 @@ class Drift:
 class PodSync:
     """Brings a pod to the desired state of all objects, and records those that only the pod has."""
 
-    def __init__(
-        self,
-        access: PodAccess,
-        store: ReplicaStore,
-        timing: Timing,
-        objects: ObjectSync,
-        desired: DesiredState,
-        registry: Registry,
-        jobs: JobQueue,
-    ) -> None:
-        self._access = access
-        self._store = store
-        self._db = store.db
-        self._timing = timing
+    def __init__(self, deps: Dependencies, objects: ObjectSync, desired: DesiredState) -> None:
+        self._deps = deps
+        self._db = deps.store.db
         self._objects = objects
         self._desired = desired
-        self._registry = registry
-        self._jobs = jobs
 
     # -- a pod that joins --
 
@@ -113,13 +99,13 @@ class PodSync:
         :raises PodError: the pod's objects cannot be listed
         """
         imported = 0
-        for adapter in self._access.adapters_of(pod):
+        for adapter in self._deps.access.adapters_of(pod):
             check()
             results = self._compare(adapter, pod, {})
             self._record_replicas(adapter, pod, results)
             new = {(adapter.kind, each.key): each.found for each in results if each.verdict == NEW}
             imported += self._import(pod, new)
-        self._registry.refresh()
+        self._deps.registry.refresh()
         repair = self._repair_out_of_sync(pod, check)
         return replace(repair, imported=imported)
 
@@ -131,7 +117,7 @@ class PodSync:
         """
         new_ids: dict[str, str] = {}
         results: list[JoinResult] = []
-        for adapter in self._access.adapters_of(pod):
+        for adapter in self._deps.access.adapters_of(pod):
             check()
             of_kind = self._compare(adapter, pod, new_ids)
             new_ids |= {each.found.bottom_id: each.key for each in of_kind}
@@ -143,10 +129,10 @@ class PodSync:
 
         :param new_ids: the pod's ids of objects that are not recorded, with those that tenants will see
         """
-        pod_objects = self._access.objects(adapter.kind, pod, new_ids=new_ids)
-        found = pod_objects.list_all(self._access.owners(adapter))
-        objects = {obj.key: obj for obj in self._store.objects(adapter.kind)}
-        rows = self._store.replicas_by_object(adapter.kind, pod)
+        pod_objects = self._deps.access.objects(adapter.kind, pod, new_ids=new_ids)
+        found = pod_objects.list_all(self._deps.access.owners(adapter))
+        objects = {obj.key: obj for obj in self._deps.store.objects(adapter.kind)}
+        rows = self._deps.store.replicas_by_object(adapter.kind, pod)
         known = [known_object(obj, rows.get(obj.id)) for obj in objects.values()]
         pairs, unknown = reconcile.pair(known, found, adapter.has_own_ids)
         results = [_join_result(adapter, objects[key], rows.get(objects[key].id), each) for key, each in pairs.items()]
@@ -162,8 +148,8 @@ class PodSync:
     def _record_replicas(self, adapter: Adapter, pod: PodView, results: Iterable[JoinResult]) -> None:
         """Record which objects of the desired state a pod that joins has, so that the rest is brought there next."""
         by_key = {each.key: each for each in results}
-        rows = self._store.replicas_by_object(adapter.kind, pod)
-        for obj in self._store.objects(adapter.kind):
+        rows = self._deps.store.replicas_by_object(adapter.kind, pod)
+        for obj in self._deps.store.objects(adapter.kind):
             row = rows.get(obj.id)
             if obj.is_deleted or (row is not None and row.state != 'gone'):
                 continue
@@ -174,7 +160,7 @@ class PodSync:
                 outcome = Outcome('out_of_sync', obj.generation, each.found.bottom_id)
             else:
                 outcome = Outcome('out_of_sync', 0)
-            self._store.set_outcome(obj, pod, outcome)
+            self._deps.store.set_outcome(obj, pod, outcome)
 
     # -- repair --
 
@@ -189,7 +175,7 @@ class PodSync:
             return result
         drift = self.find_drift(pod)
         if drift:
-            self._timing.sleep(self._timing.settle_seconds)
+            self._deps.timing.sleep(self._deps.timing.settle_seconds)
             drift = _lasting(drift, self.find_drift(pod))
         repaired, failed = result.repaired, result.failed
         for kind, key in sorted(drift.changed):
@@ -209,13 +195,13 @@ class PodSync:
         changed: set[tuple[str, str]] = set()
         unknown: dict[tuple[str, str], PodObject] = {}
         being_recorded = self._being_recorded()
-        for adapter in self._access.adapters_of(pod):
+        for adapter in self._deps.access.adapters_of(pod):
             kind = adapter.kind
-            owners = {owner_of(obj.key) for obj in self._store.objects(kind)} if adapter.has_owners else ()
-            found = self._access.objects(kind, pod).list_all(owners)
+            owners = {owner_of(obj.key) for obj in self._deps.store.objects(kind)} if adapter.has_owners else ()
+            found = self._deps.access.objects(kind, pod).list_all(owners)
             # The records are read after the list, to include objects recorded in the meantime.
-            objects = self._store.objects(kind)
-            rows = self._store.replicas_by_object(kind, pod)
+            objects = self._deps.store.objects(kind)
+            rows = self._deps.store.replicas_by_object(kind, pod)
             known = [known_object(obj, rows.get(obj.id)) for obj in objects]
             pairs, rest = reconcile.pair(known, found, adapter.has_own_ids)
             for obj in objects:
@@ -234,14 +220,14 @@ class PodSync:
     def _repair_out_of_sync(self, pod: PodView, check: Check) -> RepairResult:
         repaired = out_of_sync = failed = 0
         unreachable: set[str] = set()
-        ranks = {kind: rank for rank, kind in enumerate(self._access.adapters)}
+        ranks = {kind: rank for rank, kind in enumerate(self._deps.access.adapters)}
         missing = replicas.out_of_sync(self._db, pod.id)
         for obj, replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
-            adapter = self._access.adapters.get(obj.kind)
+            adapter = self._deps.access.adapters.get(obj.kind)
             if adapter is None:
                 continue
             check()
-            if adapter.service in unreachable or self._store.is_write_in_progress(obj, replica):
+            if adapter.service in unreachable or self._deps.store.is_write_in_progress(obj, replica):
                 out_of_sync += 1
                 continue
             outcome = self._objects.sync(obj.kind, obj.key, pod)
@@ -266,7 +252,7 @@ class PodSync:
 
         :returns: how many were recorded
         """
-        others = [other for other in self._registry.snapshot().pods if other.id != pod.id]
+        others = [other for other in self._deps.registry.snapshot().pods if other.id != pod.id]
         imported = 0
         for (kind, key), found in unknown.items():
             if kind == FLAVOR and self._has_name(kind, found.name):
@@ -279,12 +265,12 @@ class PodSync:
                 continue
             LOG.info('Recording %s %s from pod %s', kind, found.name, pod.name)
             self._desired.record(kind, key, pod, found)
-            if self._access.adapters[kind].has_own_ids and self._withdraw_duplicate(kind, key, found.name):
+            if self._deps.access.adapters[kind].has_own_ids and self._withdraw_duplicate(kind, key, found.name):
                 continue
             imported += 1
         if imported:
             for other in others:
-                self._jobs.submit(job_types.REPAIR_REPLICAS, other.id, {'pod_id': other.id})
+                self._deps.jobs.submit(job_types.REPAIR_REPLICAS, other.id, {'pod_id': other.id})
         return imported
 
     def _has_name(self, kind: str, name: str) -> bool:

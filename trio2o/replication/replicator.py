@@ -17,6 +17,7 @@ from trio2o.pods.identity import Identity
 from trio2o.pods.registry import PodView, Registry
 from trio2o.replication.adapters import ADAPTERS
 from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
 from trio2o.replication.kinds import KEYPAIR, keypair_key
 from trio2o.replication.object_sync import ObjectSync
@@ -57,10 +58,11 @@ class Replicator:
         self.timing = Timing(conf.pods.replicate_timeout, sleep=sleep)
         access = PodAccess(db, client, identity, adapters)
         store = ReplicaStore(db, self.timing)
-        self.objects = ObjectSync(access, store, self.timing, registry, executor, jobs)
-        self.desired = DesiredState(access, store, self.objects)
-        self.writes = RequestWrites(access, store, self.timing, self.objects, self.desired, executor, jobs)
-        self.pods = PodSync(access, store, self.timing, self.objects, self.desired, registry, jobs)
+        deps = Dependencies(access, store, self.timing, registry, executor, jobs)
+        self.objects = ObjectSync(deps)
+        self.desired = DesiredState(deps, self.objects)
+        self.writes = RequestWrites(deps, self.objects, self.desired)
+        self.pods = PodSync(deps, self.objects, self.desired)
         self.limits = PodLimits(access, self.desired, identity)
 
     def ensure(self, pod: PodView, refs: Collection[ObjectRef]) -> PodView:

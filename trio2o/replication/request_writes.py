@@ -12,22 +12,21 @@ import hashlib
 import logging
 import threading
 from collections.abc import Sequence
-from concurrent import futures
 from contextlib import AbstractContextManager
 from typing import Any
 
 from trio2o import exception, job_types
-from trio2o.concurrency import Deadline, Executor
+from trio2o.concurrency import Deadline
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
-from trio2o.jobqueue import JobQueue
+from trio2o.pods.fanout import ask_all
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
+from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
 from trio2o.replication.object_sync import ROUNDS, ObjectSync
-from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.reconcile import PodObject
-from trio2o.replication.replica_store import ReplicaStore, Timing, is_current
+from trio2o.replication.replica_store import is_current
 
 LOG = logging.getLogger(__name__)
 
@@ -43,24 +42,11 @@ _LOCKS = 64
 class RequestWrites:
     """Keeps the write of a request and its record together."""
 
-    def __init__(
-        self,
-        access: PodAccess,
-        store: ReplicaStore,
-        timing: Timing,
-        objects: ObjectSync,
-        desired: DesiredState,
-        executor: Executor,
-        jobs: JobQueue,
-    ) -> None:
-        self._access = access
-        self._store = store
-        self._db = store.db
-        self._timing = timing
+    def __init__(self, deps: Dependencies, objects: ObjectSync, desired: DesiredState) -> None:
+        self._deps = deps
+        self._db = deps.store.db
         self._objects = objects
         self._desired = desired
-        self._executor = executor
-        self._jobs = jobs
         self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     # -- before the request --
@@ -68,7 +54,7 @@ class RequestWrites:
     def order_by_use(self, kind: str, key: str | None, pods: Sequence[PodView]) -> list[PodView]:
         """Put the pods that use an object first, as they may refuse a change that the others allow."""
         obj = replicas.get_object(self._db, kind, key) if key is not None else None
-        if obj is None or not self._access.adapters[kind].has_own_ids:
+        if obj is None or not self._deps.access.adapters[kind].has_own_ids:
             return list(pods)
         rows = replicas.list_replicas(self._db, object_id=obj.id)
         bottom_ids = {row.pod_id: row.bottom_id for row in rows if row.bottom_id}
@@ -76,17 +62,14 @@ class RequestWrites:
         def is_used(pod: PodView) -> bool:
             if pod.id not in bottom_ids:
                 return False
-            pod_objects = self._access.objects(kind, pod, self._timing.replicate_timeout)
+            pod_objects = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout)
             try:
                 return pod_objects.is_used(bottom_ids[pod.id] or '')
             except (exception.Trio2oException, PodRefused):
                 return False
 
-        pending = {pod.id: self._executor.submit(is_used, pod) for pod in pods}
-        deadline = Deadline(self._timing.replicate_timeout)
-        futures.wait(pending.values(), timeout=deadline.remaining())
-        used = {pod_id for pod_id, future in pending.items() if future.done() and future.result()}
-        return sorted(pods, key=lambda pod: pod.id not in used)
+        found = ask_all(self._deps.executor, pods, is_used, Deadline(self._deps.timing.replicate_timeout))
+        return sorted(pods, key=lambda pod: found[pod] is not True)
 
     def lock(self, kind: str, key: str | None) -> AbstractContextManager[Any]:
         """Keep other writes of this process away from an object.
@@ -118,32 +101,32 @@ class RequestWrites:
 
     def _record_before_change(self, kind: str, key: str, pod: PodView) -> PodObject | None:
         """Record an object that only pods know of: once it is deleted, the key would not be known in other pods."""
-        found = self._access.objects(kind, pod, self._timing.replicate_timeout).read(key, key)
+        found = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout).read(key, key)
         if found is not None:
             self._desired.record(kind, key, pod, found)
         return found
 
     def _sync_before_change(self, obj: ReplicatedObject, pod: PodView) -> PodObject | None:
-        kind, key, timeout = obj.kind, obj.key, self._timing.replicate_timeout
+        kind, key, timeout = obj.kind, obj.key, self._deps.timing.replicate_timeout
         obj, replica = self._wait_for_other_writes(obj, pod)
         if replica is None or not is_current(obj, replica):
             outcome = self._objects.sync(kind, key, pod, timeout)
             if not outcome.is_done:
                 raise exception.PodNotReached(pod.name, f'{kind} {key} is out of sync: {outcome.error}')
-            replica = self._store.replica(obj, pod)
+            replica = self._deps.store.replica(obj, pod)
         bottom_id = replica.bottom_id if replica is not None else None
-        has_local_items = bool(self._access.adapters[kind].shape.local)
+        has_local_items = bool(self._deps.access.adapters[kind].shape.local)
         if obj.is_deleted or not has_local_items or not bottom_id:
             return None
-        return self._access.objects(kind, pod, timeout).read(key, bottom_id)
+        return self._deps.access.objects(kind, pod, timeout).read(key, bottom_id)
 
     def _wait_for_other_writes(self, obj: ReplicatedObject, pod: PodView) -> tuple[ReplicatedObject, Replica | None]:
         """Wait while another write is between its change of this pod and the record that the pod has it."""
-        replica = self._store.replica(obj, pod)
-        while self._store.is_write_in_progress(obj, replica):
-            self._timing.sleep(POLL_SECONDS)
+        replica = self._deps.store.replica(obj, pod)
+        while self._deps.store.is_write_in_progress(obj, replica):
+            self._deps.timing.sleep(POLL_SECONDS)
             obj = replicas.get_object(self._db, obj.kind, obj.key) or obj
-            replica = self._store.replica(obj, pod)
+            replica = self._deps.store.replica(obj, pod)
         return obj, replica
 
     def restore(self, kind: str, key: str, pod: PodView) -> bool:
@@ -153,7 +136,7 @@ class RequestWrites:
         """
         if self._desired.get(kind, key) is None:
             return False
-        return self._objects.sync(kind, key, pod, self._timing.replicate_timeout).is_done
+        return self._objects.sync(kind, key, pod, self._deps.timing.replicate_timeout).is_done
 
     # -- after the request --
 
@@ -187,7 +170,7 @@ class RequestWrites:
         if key is not None:
             self._submit_record(kind, key, pod, request_id, UNKNOWN_OUTCOME_SECONDS)
             return
-        self._jobs.submit(
+        self._deps.jobs.submit(
             job_types.REPAIR_REPLICAS,
             pod.id,
             {'pod_id': pod.id},
@@ -208,7 +191,7 @@ class RequestWrites:
         payload = {'kind': kind, 'key': key, 'pod_id': pod.id, 'generation': generation}
         # Keys may be longer than the resource key of a job.
         resource_key = hashlib.sha256(f'{kind}/{key}'.encode()).hexdigest()
-        self._jobs.submit(
+        self._deps.jobs.submit(
             job_types.RECORD_WRITE, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id
         )
 
@@ -235,9 +218,9 @@ class RequestWrites:
         :param before: the result of ``prepare``
         :raises PodError: the pod cannot be read
         """
-        pod_objects = self._access.objects(kind, pod, self._timing.replicate_timeout)
+        pod_objects = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout)
         obj = replicas.get_object(self._db, kind, key)
-        replica = self._store.replica(obj, pod) if obj is not None else None
+        replica = self._deps.store.replica(obj, pod) if obj is not None else None
         bottom_id = (replica.bottom_id if replica is not None else None) or key
         found = pod_objects.read(key, bottom_id)
         for _ in range(ROUNDS):
