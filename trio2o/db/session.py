@@ -31,7 +31,8 @@ from oslo_db import api as oslo_db_api
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import timeutils
 from sqlalchemy import event, pool
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.dialects import plugins
+from sqlalchemy.engine import Connection, CreateEnginePlugin, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Executable
 
@@ -142,8 +143,38 @@ def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]
         url = url.update_query_dict({'charset': 'utf8mb4'})
     if _sqlite_file(url):
         os.makedirs(os.path.dirname(os.path.abspath(_sqlite_file(url))), exist_ok=True)
+        url = url.update_query_dict({'plugin': _SqlitePool.NAME})
     options['connection'] = url.render_as_string(hide_password=False)
     return options
+
+
+class _SqlitePool(CreateEnginePlugin):
+    """Keeps connections to a SQLite file open.
+
+    oslo.db chooses a pool that opens the file for every transaction, which takes longer than a lookup, and has no
+    option for another pool.
+    """
+
+    NAME = 'trio2o_sqlite_pool'
+
+    def __init__(self, url: sqlalchemy.URL, kwargs: dict[str, Any]) -> None:
+        super().__init__(url, kwargs)
+        kwargs |= {
+            'poolclass': pool.QueuePool,
+            'pool_size': 16,
+            'max_overflow': 48,
+            'pool_timeout': SQLITE_LOCK_SECONDS,
+            'pool_use_lifo': True,
+            # A connection to a file is never lost.
+            'pool_pre_ping': False,
+            'pool_recycle': -1,
+        }
+
+    def update_url(self, url: sqlalchemy.URL) -> sqlalchemy.URL:
+        return url.difference_update_query(['plugin'])
+
+
+plugins.register(_SqlitePool.NAME, __name__, _SqlitePool.__name__)
 
 
 def _sqlite_file(url: sqlalchemy.URL) -> str:
@@ -169,19 +200,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     event.listen(engine, 'connect', _sqlite_connected)
     event.listen(engine, 'set_connection_execution_options', _sqlite_begin)
     event.listen(engine, 'reset', _sqlite_reset)
-    if isinstance(engine.pool, pool.NullPool):
-        # oslo.db opens the file for every transaction, which takes longer than a lookup. The listeners of
-        # its pool move along with the dispatcher.
-        old = engine.pool
-        engine.pool = pool.QueuePool(
-            old._creator,
-            pool_size=16,
-            max_overflow=48,
-            timeout=SQLITE_LOCK_SECONDS,
-            dialect=old._dialect,
-            _dispatch=old.dispatch,
-            use_lifo=True,
-        )
+    # oslo.db has opened a connection to try the engine, before these listeners could prepare it.
+    engine.dispose()
 
 
 def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
