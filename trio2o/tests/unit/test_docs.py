@@ -111,6 +111,16 @@ class TestNothingIsForgotten(testtools.TestCase):
     def test_weighers(self):
         self.require(entry_points()['trio2o.scheduler.weighers'], 'admin/scheduling.rst')
 
+    def test_options_that_choose_plugins_list_them(self):
+        helps = {(group, option.dest): option.help for group, options in opts.list_opts() for option in options}
+        for option, plugins in (
+            (('scheduler', 'filters'), 'trio2o.scheduler.filters'),
+            (('scheduler', 'weighers'), 'trio2o.scheduler.weighers'),
+            (('quota', 'driver'), 'trio2o.quota.drivers'),
+        ):
+            listed = [name for name in entry_points()[plugins] if f'* ``{name}``: ' in helps[option]]
+            self.assertEqual(entry_points()[plugins], listed, option)
+
     def test_decisions(self):
         found = [f'specs/{path.name}' for path in (CHECKOUT / 'specs').glob('*.rst') if path.name != 'README.rst']
         self.require(found, 'architecture/index.rst')
