@@ -43,7 +43,7 @@ def init(backend: str = DEFAULT_BACKEND) -> None:
     """
     global _backend
 
-    # The warning helps nobody here, and libraries cause it that only check whether eventlet is installed.
+    # Libraries that only check whether eventlet is installed cause this warning, whatever backend is chosen.
     warnings.filterwarnings('ignore', r'\s*Eventlet is deprecated')
     from oslo_service import backend as oslo_backend
 
@@ -74,13 +74,13 @@ class Executor:
         self._is_shut_down = False
 
     def submit(self, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
-        # Not imported before eventlet has patched: its thread-local data would be shared by all green threads.
+        # Not imported at the top: before eventlet has patched, oslo.context would share data between green threads.
         from oslo_context import context
 
         return self._pool.submit(_as_part_of, context.get_current(), function, *args)
 
     def submit_after(self, seconds: float, function: Callable[..., Any], *args: Any) -> None:
-        """Submit a function after some seconds, unless the process ends before. Nobody gets its result."""
+        """Submit a function after some seconds, unless the process ends before. Its result is dropped."""
         with self._delayed_changed:
             if self._is_shut_down:
                 return
@@ -92,7 +92,7 @@ class Executor:
 
     @property
     def delayed(self) -> int:
-        """How many functions are still to be submitted."""
+        """Number of functions that are still to be submitted."""
         return len(self._delayed.queue)
 
     def _submit_delayed(self) -> None:
@@ -101,14 +101,22 @@ class Executor:
             while not self._is_shut_down:
                 self._delayed_changed.wait(self._delayed.run(blocking=False))
 
-    def shutdown(self) -> None:
-        """Start nothing any more, and end the thread that waits for what was to be run later."""
+    def shutdown(self, wait_seconds: float = 0.0) -> None:
+        """Start no more functions, delayed ones included.
+
+        :param wait_seconds: how long to wait for the functions that are running
+        """
         with self._delayed_changed:
             self._is_shut_down = True
             for event in self._delayed.queue:
                 self._delayed.cancel(event)
             self._delayed_changed.notify()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if wait_seconds:
+            # A pool waits without a limit, so another thread does.
+            waiting = threading.Thread(target=self._pool.shutdown, daemon=True)
+            waiting.start()
+            waiting.join(wait_seconds)
 
 
 def _as_part_of(request: context.RequestContext | None, function: Callable[..., Any], *args: Any) -> Any:

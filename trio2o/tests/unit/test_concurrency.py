@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delayed functions; and that what eventlet patches is imported after that, seen in a process of its own."""
+"""Delayed functions and the end of an executor; and, in a process of its own, that eventlet patches before imports."""
 
 import queue
 import subprocess
 import sys
+import threading
+import time
 
 import testtools
 
@@ -30,7 +32,7 @@ executor.shutdown()
 """
 
 
-class TestDelayedFunctions(testtools.TestCase):
+class TestExecutor(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.results = queue.Queue()
@@ -56,6 +58,28 @@ class TestDelayedFunctions(testtools.TestCase):
         self.assertEqual(0, self.executor.delayed)
         self.executor._timer.join(30)
         self.assertFalse(self.executor._timer.is_alive())
+
+    def test_shutdown_waits_for_a_function_that_runs(self):
+        is_running = threading.Event()
+
+        def run():
+            is_running.set()
+            time.sleep(0.2)
+            self.results.put('ended')
+
+        self.executor.submit(run)
+        is_running.wait(30)
+        self.executor.shutdown(wait_seconds=30)
+        self.assertEqual('ended', self.results.get_nowait())
+
+    def test_shutdown_stops_waiting(self):
+        is_running, may_end = threading.Event(), threading.Event()
+        self.addCleanup(may_end.set)
+        self.executor.submit(lambda: (is_running.set(), may_end.wait(30)))
+        is_running.wait(30)
+        began = time.monotonic()
+        self.executor.shutdown(wait_seconds=0.1)
+        self.assertLess(time.monotonic() - began, 20)
 
     def test_eventlet_backend_runs_delayed_functions(self):
         done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _DELAY], capture_output=True, text=True)
