@@ -112,7 +112,7 @@ def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
         raise _not_found(pod.pod_id)
     group = group_of(changed.resource_affinity_tag)
     if (changed.az_name, group) != (pod.az_name, group_of(pod.resource_affinity_tag)):
-        bindings.follow(call.runtime.db, pod.pod_id, changed.az_name, group)
+        bindings.change_zone(call.runtime.db, pod.pod_id, changed.az_name, group)
     if pod.state == 'maintenance' and changed.state != 'maintenance':
         # The pod missed the writes during the maintenance.
         _sync(call, changed)

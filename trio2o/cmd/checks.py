@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
@@ -14,13 +13,10 @@ from trio2o import exception
 from trio2o.conf import files
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
-from trio2o.db.errors import DatabaseLayerError, Unusable
+from trio2o.db.errors import UNREACHABLE, Unusable
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import Identity
-
-#: Exceptions for an unreachable database, or one without tables.
-UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
 
 
 def schema_result(known: Sequence[migration.Revision], revision: str | None) -> Result:

@@ -11,8 +11,8 @@ import orjson
 from oslo_config import cfg
 
 from trio2o import exception
+from trio2o.db.errors import UNREACHABLE
 from trio2o.db.session import utcnow
-from trio2o.metrics.database import AWAY
 from trio2o.pods.health_check import Level, PodHealth, Probe, Thresholds, check_health, range_text
 from trio2o.runtime import build_runtime
 
@@ -71,7 +71,7 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
         found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits)
     except exception.ServiceUnavailable as error:
         return _cannot(args.format, f'{error} Look at [service_auth].')
-    except AWAY as error:
+    except UNREACHABLE as error:
         return _cannot(args.format, f'The database cannot be read: {type(error).__name__}.')
     finally:
         runtime.executor.shutdown()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The top's own tables: functions that take a `Database` and return records.
+"""Trio2o's own tables: functions that take a `Database` and return records.
 
-Nothing here sees a request, a pod's answer or HTTP. What a function may raise of its own is in
-`errors`; everything else comes from oslo.db.
+No module here knows of requests, answers of pods, or HTTP. Their own exceptions are in `errors`; the others are those
+of oslo.db.
 """

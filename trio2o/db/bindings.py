@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bindings of projects to pods: the automatic ones, those made by hand, and their history."""
+"""Bindings of projects to pods: those that the scheduler makes, those that operators make, and ended ones.
+
+A binding that an operator makes is called pinned here.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -65,7 +68,7 @@ def _by_id(session: Session, binding_id: str) -> Binding:
 
 
 def current(db: Database, tenant_id: str) -> list[Binding]:
-    """A project's bindings that have not ended, those made by hand first, then the oldest."""
+    """List the current bindings of a project: pinned ones first, then the oldest first."""
     return [Binding(*row) for row in db.rows(_CURRENT, {'tenant_id': tenant_id})]
 
 
@@ -77,7 +80,7 @@ def list_(
     marker: str | None = None,
     sort: Sequence[tuple[str, str]] = (('created_at', 'asc'),),
 ) -> list[Binding]:
-    """A page of bindings; the ended ones too, unless filtered by `ended_at` None."""
+    """List a page of bindings, including ended ones unless the filter `ended_at` is None."""
     with db.reader() as session:
         return _BINDINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
 
@@ -97,9 +100,9 @@ def create(
     affinity_group: str = '',
     is_exclusive: bool = False,
 ) -> Binding:
-    """Bind by hand; a project may be bound so to several pods.
+    """Pin a project to a pod. A project may be pinned to several pods.
 
-    :raises Duplicate: the project is bound to this pod by hand already
+    :raises Duplicate: the project is already pinned to this pod
     :raises RecordNotFound: there is no such pod
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, True, is_exclusive)
@@ -115,9 +118,9 @@ def create(
 
 @retry_on_deadlock
 def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id: str) -> Binding:
-    """Bind automatically, unless the project has such a binding: the first one wins.
+    """Bind a project to a pod, unless it already has a binding of the scheduler for this zone and group.
 
-    :returns: the binding that is current, perhaps to another pod
+    :returns: the current binding, which may be to another pod if another request was first
     :raises RecordNotFound: there is no such pod
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=False)
@@ -134,12 +137,11 @@ def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id
 
 @retry_on_deadlock
 def move(db: Database, binding_id: str, pod_id: str) -> Binding:
-    """End a binding and start one to another pod, unless it has ended already.
+    """End a binding and start one to another pod.
 
-    :returns: the binding that is current: of two that move at once, one wins
-    :raises RecordNotFound: there is no such binding, or it ended and nothing took its place, or there
-        is no such pod
-    :raises Duplicate: one made by hand, and the project is bound to that pod by hand already
+    :returns: the current binding. It is to another pod if another request moved the binding first
+    :raises RecordNotFound: the binding does not exist, or has ended without a successor; or the pod does not exist
+    :raises Duplicate: the binding is pinned, and the project is already pinned to that pod
     """
     try:
         with db.writer() as session:
@@ -173,8 +175,8 @@ def _end(session: Session, binding_id: str) -> bool:
 
 
 @retry_on_deadlock
-def follow(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None:
-    """A pod is in another zone or group now: bindings by hand go along, the others end."""
+def change_zone(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None:
+    """Adapt the bindings to a pod that is in another zone or group now: pinned ones change with it, the others end."""
     with db.writer() as session:
         current = sqlalchemy.and_(_B.pod_id == pod_id, _B.ended_at.is_(None))
         elsewhere = sqlalchemy.or_(_B.az_name != az_name, _B.affinity_group != affinity_group)
@@ -189,10 +191,10 @@ def follow(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None
 
 @retry_on_deadlock
 def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool) -> Binding:
-    """Make a current binding one by hand, or give it back to the scheduler.
+    """Pin or unpin a current binding, and set whether it is exclusive.
 
     :raises RecordNotFound: there is no such binding, or it has ended
-    :raises Duplicate: the project has another binding of that kind
+    :raises Duplicate: the project already has a current binding with the same key, see `Binding`
     """
     try:
         with db.writer() as session:
@@ -212,14 +214,20 @@ def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool
 
 @retry_on_deadlock
 def end(db: Database, binding_id: str) -> bool:
-    """End a binding and keep it as history; false when it is not current."""
+    """End a binding. Its row stays as history.
+
+    :returns: False if the binding was not current
+    """
     with db.writer() as session:
         return _end(session, binding_id)
 
 
 @retry_on_deadlock
 def delete(db: Database, binding_id: str) -> bool:
-    """Remove a binding, history and all."""
+    """Delete the row of a binding.
+
+    :returns: False if there was none
+    """
     with db.writer() as session:
         gone = changed(
             session,

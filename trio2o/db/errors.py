@@ -2,17 +2,19 @@
 """The errors of the database layer.
 
     DatabaseLayerError
-     +- Duplicate     another row has the value of a unique field; `field` names it
-     +- RecordNotFound      a required row does not exist; `what` and `key` name it
-     +- Full          no number is left for another row
-     +- Unusable      the schema cannot be read or changed: no server, no such revision
+     +- Duplicate       another row has the value of a unique field; `field` names it
+     +- RecordNotFound  a required row does not exist; `what` and `key` name it
+     +- Full            every number that a new row could get is in use
+     +- Unusable        the schema cannot be read or changed: no server, no such revision
 
-Layers above decide what a client gets.
+Layers above decide how to answer a client.
 """
+
+from oslo_db import exception as db_exc
 
 
 class DatabaseLayerError(Exception):
-    """Base of what trio2o.db raises itself."""
+    """Base class of the exceptions that trio2o.db raises itself."""
 
 
 class Duplicate(DatabaseLayerError):
@@ -25,7 +27,10 @@ class Duplicate(DatabaseLayerError):
 
 
 class RecordNotFound(DatabaseLayerError):
-    """There is no `what` with this key."""
+    """A required row does not exist.
+
+    :param what: kind of record, for the message
+    """
 
     def __init__(self, what: str, key: object) -> None:
         super().__init__(f'no {what} {key!r}')
@@ -34,8 +39,12 @@ class RecordNotFound(DatabaseLayerError):
 
 
 class Full(DatabaseLayerError):
-    """As many rows as there can be."""
+    """Every number that a new row could get is in use."""
 
 
 class Unusable(DatabaseLayerError):
-    """The database cannot be brought up to date, or asked where it is."""
+    """The revision of the schema cannot be read or changed."""
+
+
+#: Exceptions for an unreachable database, or one without tables.
+UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)

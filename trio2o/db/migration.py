@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema's revisions: bring a database up to date, and say where it is.
+"""Revisions of the schema: read the revision of a database, and upgrade it.
 
-A revision has a `phase`. What it does in `expand` the release before does not notice, so it is run
-while that release still serves; `contract` takes away what only that release used, so it is run
-when none of its services is left. Keystone's and Neutron's upgrades without downtime have it so.
+Each revision has a `phase`, as in Keystone and Neutron, so that an upgrade needs no downtime. Changes of the phase
+`expand` do not affect services of the previous release, so they are made while those run. The phase `contract` removes
+what only the previous release uses, so it is run when none of its services runs any more.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), 'migrations')
 
 
 def alembic_config() -> alembic.config.Config:
-    """Alembic's configuration, without any database in it."""
+    """Return Alembic's configuration, which names no database."""
     config = alembic.config.Config()
     config.set_main_option('script_location', SCRIPTS.replace('%', '%%'))
     return config
@@ -40,41 +40,46 @@ def alembic_config() -> alembic.config.Config:
 
 @dataclass(frozen=True)
 class Revision:
-    """One step of the schema. :ivar phase: EXPAND or CONTRACT"""
+    """One revision of the schema.
+
+    :ivar phase: EXPAND or CONTRACT
+    """
 
     id: str
     phase: str = EXPAND
 
 
 def history() -> list[Revision]:
-    """All revisions, the first one first."""
+    """List all revisions, the oldest first."""
     scripts = alembic.script.ScriptDirectory.from_config(alembic_config()).walk_revisions()
     newest_first = [Revision(script.revision, getattr(script.module, 'phase', EXPAND)) for script in scripts]
     return newest_first[::-1]
 
 
 def revisions() -> list[str]:
-    """The names of all revisions, the first one first."""
+    """List the ids of all revisions, the oldest first."""
     return [revision.id for revision in history()]
 
 
 def pending(known: Sequence[Revision], current: str | None) -> list[Revision]:
-    """What a database at a revision has not seen yet.
+    """List the revisions to which a database still has to be upgraded.
 
-    :raises Unusable: it has seen more than this program knows
+    :param current: revision of the database; None if it has no tables yet
+    :raises Unusable: this release does not know the revision of the database
     """
     if current is None:
         return list(known)
-    places = [place for place, revision in enumerate(known) if revision.id == current]
-    if not places:
-        raise Unusable(f'the database is at revision {current}, which this release does not know; use a later one')
-    return list(known[places[0] + 1 :])
+    ids = [revision.id for revision in known]
+    if current not in ids:
+        raise Unusable(f'the database is at revision {current}, which this release does not know; use a later release')
+    return list(known[ids.index(current) + 1 :])
 
 
 def phase_end(known: Sequence[Revision], current: str | None, phase: str) -> str | None:
-    """The revision that ends a phase begun where the database is; None if the phase has nothing to do.
+    """Return the last revision to upgrade to in a phase; None if no revision of the phase is left.
 
-    :raises Unusable: the other phase comes first
+    :param current: revision of the database; None if it has no tables yet
+    :raises Unusable: the other phase has to be run first
     """
     left = pending(known, current)
     end = None
@@ -93,22 +98,22 @@ def phase_end(known: Sequence[Revision], current: str | None, phase: str) -> str
 
 
 def upgrade(database: cfg.ConfigOpts | Database, revision: str = 'head') -> None:
-    """Bring the database up to a revision; nothing happens when it is there.
+    """Upgrade the database to a revision, unless it is already there.
 
     :raises Unusable: no server, or no such revision
     """
     config = alembic_config()
-    # A connection, and not a URL: its listeners make SQLite and MySQL behave, and a password
-    # with a percent sign survives.
+    # Alembic gets a connection and not a URL, so that the listeners of trio2o.db.session apply, and because a URL in
+    # its configuration must not contain a percent sign.
     with connected(database) as connection:
         config.attributes['connection'] = connection
         alembic.command.upgrade(config, revision)
 
 
 def run_phase(database: cfg.ConfigOpts | Database, phase: str) -> None:
-    """Bring the database through one phase of an upgrade; nothing happens when it is through.
+    """Run one phase of an upgrade, unless it is complete.
 
-    :raises Unusable: no server, or the other phase comes first
+    :raises Unusable: no server, or the other phase has to be run first
     """
     end = phase_end(history(), version(database), phase)
     if end is not None:
@@ -116,7 +121,7 @@ def run_phase(database: cfg.ConfigOpts | Database, phase: str) -> None:
 
 
 def version(database: cfg.ConfigOpts | Database) -> str | None:
-    """The revision the database is at; None when it has never been migrated.
+    """Return the revision of the database; None if it has no tables yet.
 
     :raises Unusable: no server
     """
@@ -126,7 +131,7 @@ def version(database: cfg.ConfigOpts | Database) -> str | None:
 
 
 def head() -> str:
-    """The newest revision this program knows."""
+    """Return the newest revision of this release."""
     return revisions()[-1]
 
 
@@ -146,9 +151,9 @@ def _tables_may_be_rebuilt(connection: sqlalchemy.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def connected(database: cfg.ConfigOpts | Database) -> Iterator[sqlalchemy.Connection]:
-    """A connection to change the schema by.
+    """Connect to the database to change its schema.
 
-    :raises Unusable: no server, or what is done over it fails
+    :raises Unusable: no server, or a statement in the block fails
     """
     try:
         db = database if isinstance(database, Database) else Database(database)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources whose id in the pod differs from the one that tenants know. Every process has all in memory."""
+"""Resources whose id in the pod differs from the id that tenants know. Every process keeps all of them in memory."""
 
 from datetime import datetime
 
@@ -21,19 +21,20 @@ def list_all(db: Database) -> list[MovedResource]:
 
 
 def move(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
-    """Let a resource be another pod's, under the id it has there.
+    """Record that a resource is in another pod now.
 
-    :returns: false, and nothing is changed, when it is no longer recorded as being anywhere
+    :param bottom_id: id of the resource in that pod
+    :returns: False if the resource has no live routing; then nothing is changed
     """
     routing = routings.get(db, resource_type, top_id)
     if routing is None or not routing.is_live:
         return False
     _record(db, resource_type, top_id, pod_id, bottom_id)
     routings.update(db, routing.id, pod_id=pod_id, bottom_id=bottom_id)
-    # A list that was read while it was made may have recorded it as one of its own.
-    stray = routings.get(db, resource_type, bottom_id)
-    if stray is not None:
-        routings.delete(db, stray.id)
+    # A list that was read in the meantime may have recorded the resource under its id in the pod.
+    duplicate = routings.get(db, resource_type, bottom_id)
+    if duplicate is not None:
+        routings.delete(db, duplicate.id)
     return True
 
 
@@ -49,7 +50,7 @@ def _record(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_i
 
 @retry_on_deadlock
 def purge(db: Database, before: datetime) -> int:
-    """Forget what was deleted before a time. :returns: how many"""
+    """Delete the rows of resources that were deleted before a time. :returns: number of rows"""
     routing = Routing.__table__.c
     is_there = sqlalchemy.exists().where(
         routing.top_id == _M.top_id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compute hosts that each pod had when it was last called, for use while the pod is unreachable."""
+"""The compute hosts that each pod had when they were last listed, for use while the pod is unreachable."""
 
 from collections.abc import Collection
 
@@ -20,9 +20,9 @@ def get(db: Database, pod_id: str) -> list[str]:
 
 @retry_on_deadlock
 def set_(db: Database, pod_id: str, hosts: Collection[str]) -> None:
-    """Replace what is known of a pod. One that is gone keeps nothing.
+    """Replace the hosts of a pod.
 
-    :raises ValueError: a name is longer than any host's
+    :raises ValueError: a name is longer than the column
     """
     known = set(get(db, pod_id))
     gone, new = known - set(hosts), sorted(set(hosts) - known)

@@ -23,13 +23,13 @@ def list_all(db: Database) -> list[PodUsage]:
 
 
 def times(db: Database) -> list[tuple[str, str, datetime]]:
-    """When each was read, to tell whether anything has changed."""
+    """List pod, service and time of each row, so that a process can see whether a row has changed."""
     return [tuple(row) for row in db.rows(_TIMES, {})]
 
 
 @retry_on_deadlock
 def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datetime | None = None) -> PodUsage:
-    """Replace what is known of one service of a pod.
+    """Replace the usage of one service of a pod.
 
     :raises RecordNotFound: there is no such pod
     """

@@ -32,12 +32,12 @@ _P = _TABLE.c
 # Tables whose rows are deleted with their pod.
 _OF_POD = (Binding, Routing, Replica, PodUsage, MovedResource, ServerGroupCopy, PodHost)
 
-# The last three digits of the integer ids that admins see (gateway/infra).
+#: The number of a pod is the last three digits of the integer ids that administrators see (``gateway.admin.ids``).
 MAX_NUMBER = 999
 
 
 def list_all(db: Database) -> list[Pod]:
-    """All pods, the top region included, by name."""
+    """List all pods and the top region by name."""
     with db.reader() as session:
         return _PODS.all(session, _PODS.select.order_by(_P.pod_name))
 
@@ -65,10 +65,10 @@ def create(
     resource_affinity_tag: Mapping[str, Any] | None = None,
     headroom: Mapping[str, Any] | None = None,
 ) -> Pod:
-    """Record a new pod under the smallest free number.
+    """Record a new pod. It gets the smallest free number.
 
-    :raises Duplicate: there is a pod of this name
-    :raises Full: there is no number left
+    :raises Duplicate: there is already a pod of this name
+    :raises Full: all numbers are in use
     """
     pod_id = uuidutils.generate_uuid()
     while True:
@@ -93,7 +93,7 @@ def create(
                 session.execute(sqlalchemy.insert(_TABLE), row)
                 return _existing(session, pod_id)
         except db_exc.DBDuplicateEntry:
-            # Another process took the name or the number; the next attempt finds out which.
+            # Another process took the name or the number. The next attempt fails, or takes the next number.
             continue
 
 
@@ -113,11 +113,11 @@ def _existing(session: Session, pod_id: str) -> Pod:
 
 @retry_on_deadlock
 def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str = '', **values: Any) -> Pod | None:
-    """Change columns of a pod; a change of state is recorded with its reason and user.
+    """Change columns of a pod. A change of its state is recorded with the reason and the user.
 
-    :param reason: becomes the pod's `state_reason`; None keeps it unless the state changes
-    :returns: the pod as it is now, or None when there is none
-    :raises Duplicate: another pod has the new name
+    :param reason: the new `state_reason`; with None it stays the same, or becomes empty if the state changes
+    :returns: the changed pod; None if there is no such pod
+    :raises Duplicate: another pod has the new name or number
     """
     try:
         with db.writer() as session:
@@ -150,7 +150,10 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
 
 @retry_on_deadlock
 def delete(db: Database, pod_id: str) -> bool:
-    """Remove a pod and everything recorded of it, except its state changes."""
+    """Delete a pod and all rows that refer to it, except its state changes.
+
+    :returns: False if there was no such pod
+    """
     with db.writer() as session:
         for record in _OF_POD:
             table = record.__table__
@@ -160,17 +163,17 @@ def delete(db: Database, pod_id: str) -> bool:
 
 
 def set_endpoints(db: Database, pod_id: str, endpoints: Mapping[str, Any]) -> bool:
-    """Remember the endpoints and versions that were found last."""
+    """Record the endpoints of a pod with their versions."""
     return _set(db, pod_id, endpoints=endpoints)
 
 
 def set_reconciled(db: Database, pod_id: str, at: datetime | None) -> bool:
-    """Remember that everything in the pod at that time is known; with None that it is not."""
+    """Record that all resources that the pod had at a time have routings; None: it is not known whether they have."""
     return _set(db, pod_id, is_reconciled=at is not None, reconciled_at=at, followed_at=at)
 
 
-def set_followed(db: Database, pod_id: str, at: datetime) -> bool:
-    """Remember that what changed in the pod up to that time is known, beyond what was known before."""
+def set_changes_read(db: Database, pod_id: str, at: datetime) -> bool:
+    """Record that the changes in a reconciled pod up to a time have been read."""
     return _set(db, pod_id, followed_at=at)
 
 
@@ -182,7 +185,7 @@ def _set(db: Database, pod_id: str, **values: Any) -> bool:
 
 
 def state_changes(db: Database, pod_id: str, limit: int = 100) -> list[PodStateChange]:
-    """The last state changes of a pod, newest first."""
+    """List the last state changes of a pod, the newest first."""
     with db.reader() as session:
         return _CHANGES.all(
             session,

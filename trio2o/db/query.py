@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements on any table: select records, select a page, and insert unless it exists.
+"""Statements that all tables share: select records, select a page, and insert rows that do not exist yet.
 
-Only the modules of this package use it; the session is the caller's.
+Only the modules of this package use it. The caller provides the session.
 """
 
 import functools
@@ -18,8 +18,8 @@ from trio2o.db.table import Record
 
 R = TypeVar('R', bound=Record)
 
-# SQLite takes 32766 parameters a statement; a row has about a dozen.
-_ROWS_A_STATEMENT = 500
+#: SQLite allows 32766 parameters in a statement, and a row has about a dozen.
+_ROWS_PER_STATEMENT = 500
 
 
 class Columns(Generic[R]):
@@ -53,10 +53,10 @@ class Columns(Generic[R]):
     ) -> list[R]:
         """Select a page.
 
-        :param filters: column name to value, or to a collection of values
-        :param marker: key of the last record of the page before; one that is gone is an error
-        :param sort: pairs of column and direction; the key is added to make the order total
-        :raises ValueError: for a filter, column or marker that does not exist
+        :param filters: column name -> value, or a collection of values
+        :param marker: primary key of the last record on the page before
+        :param sort: pairs of column and direction; the primary key is added, so that no two records are equal
+        :raises ValueError: a column does not exist, or no record has the marker as its key
         """
         (key,) = self.table.primary_key.columns
         statement = self.select.where(*self._criteria(filters))
@@ -106,7 +106,7 @@ def _matches(column: Any, value: Any) -> Any:
 def changed(session: Session, statement: Executable, params: Any = None) -> int:
     """Execute an update, delete or insert.
 
-    :returns: how many rows it found
+    :returns: number of rows that it matched, or inserted
     """
     result = session.execute(statement, params, execution_options={'preserve_rowcount': True})
     return cast('sqlalchemy.CursorResult[Any]', result).rowcount
@@ -115,10 +115,10 @@ def changed(session: Session, statement: Executable, params: Any = None) -> int:
 def insert_or_ignore(session: Session, table: sqlalchemy.Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert the rows that violate no unique constraint.
 
-    MySQL also ignores rows that violate a foreign key. A caller that must know reads the row back.
+    MySQL also ignores rows that violate a foreign key. A caller for which that matters reads the row back.
 
-    :returns: how many were inserted
-    :raises ValueError: a string is longer than its column, which MySQL would cut off
+    :returns: number of rows inserted
+    :raises ValueError: a string is longer than its column; MySQL would truncate it
     """
     dialect = session.get_bind().dialect.name
     for row in rows:
@@ -131,8 +131,8 @@ def insert_or_ignore(session: Session, table: sqlalchemy.Table, rows: Sequence[M
     else:
         statement = sqlite.insert(table).on_conflict_do_nothing()
     inserted = 0
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        inserted += changed(session, statement, rows[start : start + _ROWS_A_STATEMENT])
+    for start in range(0, len(rows), _ROWS_PER_STATEMENT):
+        inserted += changed(session, statement, rows[start : start + _ROWS_PER_STATEMENT])
     return inserted
 
 

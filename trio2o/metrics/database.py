@@ -2,7 +2,7 @@
 """Metrics read from the database: jobs, quota claims, replicas out of sync, capacity and use of pods.
 
 All processes export the same values, so a query takes their maximum, not their sum. A thread reads them, at most once
-per ``[metrics] database_seconds``. So a slow or unreachable database delays a scrape only by ``PATIENCE_SECONDS``; the
+per ``[metrics] database_seconds``. So a slow or unreachable database delays a scrape only by ``MAX_WAIT_SECONDS``; the
 scrape then gets the values read last, or only ``trio2o_database_up 0``.
 """
 
@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from trio2o.db import jobs, quotas
-from trio2o.db.errors import DatabaseLayerError
+from trio2o.db.errors import UNREACHABLE
 from trio2o.db.records import JOB_STATES
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.registry import PodView, Registry
@@ -28,18 +27,18 @@ from trio2o.pods.registry import PodView, Registry
 LOG = logging.getLogger(__name__)
 
 #: Seconds for which a scrape waits for new values; if they come later, the next scrape gets them.
-PATIENCE_SECONDS = 2.0
+MAX_WAIT_SECONDS = 2.0
 
 #: Values older than this number of intervals between reads are no longer exported.
 _TOO_OLD = 10
 
-#: Exceptions for an unreachable database, or one without tables.
-AWAY = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)
-
 
 @dataclass(frozen=True)
 class _Read:
-    """What was read, and when."""
+    """Values read from the database at one time.
+
+    :ivar at: the time, of the monotonic clock
+    """
 
     at: float
     jobs: Mapping[str, int]
@@ -52,12 +51,12 @@ class DatabaseMetrics:
     """A collector for Prometheus."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, db: Database, registry: Registry, patience: float = PATIENCE_SECONDS
+        self, conf: cfg.ConfigOpts, db: Database, registry: Registry, max_wait: float = MAX_WAIT_SECONDS
     ) -> None:
         self._db = db
         self._registry = registry
         self._seconds = conf.metrics.database_seconds
-        self._patience = patience
+        self._max_wait = max_wait
         self._lock = threading.Lock()
         self._last: _Read | None = None
         self._tried_at = -conf.metrics.database_seconds
@@ -88,10 +87,10 @@ class DatabaseMetrics:
                 self._tried_at = now
                 self._ready = threading.Event()
                 threading.Thread(target=self._read, args=(self._ready,), daemon=True).start()
-            ready, patience = self._ready, self._patience - (now - self._tried_at)
-        is_late = ready is not None and not ready.wait(max(0.0, patience))
+            ready, max_wait = self._ready, self._max_wait - (now - self._tried_at)
+        is_late = ready is not None and not ready.wait(max(0.0, max_wait))
         last = self._last
-        if last is not None and time.monotonic() - last.at > _TOO_OLD * self._seconds + self._patience:
+        if last is not None and time.monotonic() - last.at > _TOO_OLD * self._seconds + self._max_wait:
             last = None
         return last, self._is_up and not is_late
 
@@ -99,7 +98,7 @@ class DatabaseMetrics:
         try:
             self._last = self._read_all()
             self._is_up = True
-        except AWAY as error:
+        except UNREACHABLE as error:
             if self._is_up or self._last is None:
                 LOG.warning('Metrics could not be read from the database: %s', type(error).__name__)
             self._is_up = False
@@ -113,7 +112,7 @@ class DatabaseMetrics:
             jobs=jobs.count_by_state(self._db),
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
             claims=quotas.count_claims_by_state(self._db),
-            # Not the snapshot: requests go on using that while the database is away.
+            # The snapshot would stay the same while the database is unreachable, as requests go on using it.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),
         )

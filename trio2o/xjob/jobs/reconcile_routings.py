@@ -51,7 +51,7 @@ class ReconcileRoutings:
                 raise TryAgain(str(error)) from error
             task.progress(**counts)
         if since:
-            db_pods.set_followed(task.runtime.db, pod.id, started)
+            db_pods.set_changes_read(task.runtime.db, pod.id, started)
         else:
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
             # Only now is it recorded which projects have resources in the pod.
@@ -65,13 +65,13 @@ class ReconcileRoutings:
 
     def _since(self, task: Task, pod: PodView, now: datetime) -> datetime | None:
         """Return the time since which changes are to be read; None to compare all resources."""
-        reconciled, followed = pod.record.reconciled_at, pod.record.followed_at
+        reconciled, changes_read = pod.record.reconciled_at, pod.record.followed_at
         interval = task.runtime.conf.xjob.full_reconcile_interval
         if reconciled is None or task.job.payload.get('is_full'):
             return None
         if interval and reconciled + timedelta(seconds=interval) <= now:
             return None
-        return max(reconciled, followed or reconciled) - OVERLAP
+        return max(reconciled, changes_read or reconciled) - OVERLAP
 
 
 def resources_of(pod: PodView) -> Iterator[Resource]:

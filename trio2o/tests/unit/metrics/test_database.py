@@ -143,12 +143,12 @@ class TestDatabaseAway(DatabaseMetricsTestCase):
         self.assertEqual(0, found['trio2o_database_up', ()])
         # The values of the last read are exported for some time, and then no longer.
         self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
-        collector._patience = 0
+        collector._max_wait = 0
         time.sleep(1.2)
         self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(collector))
 
     def test_nobody_waits_for_long(self):
-        collector = self.collector(patience=0)
+        collector = self.collector(max_wait=0)
         started = time.monotonic()
         self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
         self.assertLess(time.monotonic() - started, 1)
