@@ -11,7 +11,7 @@ from trio2o import exception
 from trio2o.api import pagination, pods, response_schemas
 from trio2o.api.schemas import draining as schemas
 from trio2o.db import routings as db_routings
-from trio2o.db.records import Pod, Routing
+from trio2o.db.records import LIVE_STATES, Pod, Routing
 from trio2o.resources import ROUTED
 from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
 from trio2o.web.call import Answer, Call
@@ -20,7 +20,6 @@ LOG = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-_LIVE = ('creating', 'active', 'deleting')
 
 #: Resource of the quota -> resource of the scheduler.
 _SCHEDULER_RESOURCES = {'cores': 'VCPU', 'ram': 'MEMORY_MB', 'gigabytes': 'gigabytes'}
@@ -69,7 +68,7 @@ def list_remaining(call: Call) -> Answer:
     """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods could take each. 200, 400, 404."""
     query = schemas.REMAINING.read(call)
     pod = pods.existing(call)
-    filters = {**pagination.filters_of(query), 'pod_id': pod.pod_id, 'state': _LIVE}
+    filters = {**pagination.filters_of(query), 'pod_id': pod.pod_id, 'state': LIVE_STATES}
     limit = pagination.limit_of(query)
     try:
         marker = int(query['marker']) if 'marker' in query else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables, and the records that the rest of the program gets of their rows.
+"""The tables, and the records that represent their rows in the rest of the program.
 
-A change here needs a migration; a test compares the two.
+A change of a table needs a migration; a test compares the tables with the migrations.
 """
 
 from collections.abc import Mapping
@@ -42,8 +42,10 @@ from trio2o.db.table import (
 )
 
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
-ROUTING_STATES = ('creating', 'active', 'deleting', 'deleted')
-LIVE_STATES = tuple(state for state in ROUTING_STATES if state != 'deleted')
+#: States of a routing. Trio2o itself sets ACTIVE and DELETED; an operator may set the others through the Admin API.
+ROUTING_STATES = CREATING, ACTIVE, DELETING, DELETED = ('creating', 'active', 'deleting', 'deleted')
+#: States of the routings of resources that exist.
+LIVE_STATES = (CREATING, ACTIVE, DELETING)
 REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
@@ -59,7 +61,11 @@ METADATA = Record.metadata
 )
 @dataclass(frozen=True, slots=True)
 class Pod(Record):
-    """A bottom cloud. With an empty `az_name` it is the top region itself, in which nothing is created."""
+    """A pod; or, with an empty `az_name`, the top region itself, in which nothing is created.
+
+    `reconciled_at` is the time for which all resources of the pod were compared with the routings, `followed_at` the
+    time up to which changes in the pod have been read.
+    """
 
     pod_id: UuidKey
     pod_name: Str255
@@ -86,7 +92,7 @@ class Pod(Record):
 @table('pod_state_changes', Index('ix_pod_state_changes_pod_id', 'pod_id'))
 @dataclass(frozen=True, slots=True)
 class PodStateChange(Record):
-    """Who put a pod into which state, and why. It outlives the pod, so it has no foreign key."""
+    """A change of a pod's state, with its reason and user. It stays when the pod is deleted: no foreign key."""
 
     id: NumberKey
     pod_id: Uuid
@@ -100,7 +106,7 @@ class PodStateChange(Record):
 @table('pod_hosts')
 @dataclass(frozen=True, slots=True)
 class PodHost(Record):
-    """A compute host of a pod, as last seen."""
+    """A compute host that a pod had when its hosts were last listed."""
 
     pod_id: PodKey
     host: Annotated[str, Spec(String(255), primary_key=True)]
@@ -109,7 +115,7 @@ class PodHost(Record):
 @table('pod_usages')
 @dataclass(frozen=True, slots=True)
 class PodUsage(Record):
-    """Capacity and use of one service of a pod, as last read."""
+    """Capacity and use of one service of a pod when they were last read."""
 
     pod_id: PodKey
     service: Annotated[str, Spec(String(32), primary_key=True)]
@@ -127,12 +133,12 @@ class PodUsage(Record):
 class Binding(Record):
     """A project's binding to a pod, current or ended.
 
-    `is_pinned` if an operator made it; such a one may be `is_exclusive`, which keeps the project off the other pods
-    of the same zone and affinity group.
+    A binding that an operator made is `is_pinned`. It may also be `is_exclusive`; then the scheduler chooses no other
+    pod of the same zone and affinity group for the project.
 
-    `current_key` is null once the binding has ended. While current, all automatic bindings of one project, zone and
-    affinity group have the same key, so that of two that race one is refused; the key of a pinned binding is made of
-    its project and pod.
+    `current_key` is unique, and null for a binding that has ended. The key of a binding that the scheduler made
+    consists of project, zone and affinity group, so that of two concurrent requests only one can insert a binding. The
+    key of a pinned binding consists of project and pod.
     """
 
     id: UuidKey
@@ -153,8 +159,8 @@ class Binding(Record):
         return self.ended_at is None
 
 
-# `state` is the last column of the two indexes that begin with the type, so that the rows of deleted
-# resources are skipped without being read.
+# `state` is the last column of the two indexes that begin with the type, so that the database can skip rows of deleted
+# resources without reading them.
 @table(
     'routings',
     UniqueConstraint('top_id', 'resource_type', name='uniq_routings0top_id0resource_type'),
@@ -173,10 +179,10 @@ class Binding(Record):
 )
 @dataclass(frozen=True, slots=True)
 class Routing(Record):
-    """Which pod holds a resource.
+    """The pod that holds a resource.
 
-    `created_at` is the resource's own creation time, where it is known. `deltas` is what the resource counts for in
-    the quota of its project, and of its user where that is known; null if not known yet.
+    `created_at` is the time at which the resource was created, if known. `deltas` are the amounts that the resource
+    uses of the quota of its project, and of its user if that is known; null if not known yet.
     """
 
     id: NumberKey
@@ -194,12 +200,12 @@ class Routing(Record):
 
     @property
     def is_live(self) -> bool:
-        return self.state != 'deleted'
+        return self.state != DELETED
 
 
 @dataclass(frozen=True, slots=True)
 class NewRouting:
-    """A routing about to be recorded; without `bottom_id` both ids are the same."""
+    """A routing to be recorded. If `bottom_id` is None, it is the same as `top_id`."""
 
     resource_type: str
     top_id: str
@@ -208,7 +214,7 @@ class NewRouting:
     bottom_id: str | None = None
     created_at: datetime | None = None
     deltas: Mapping[str, int] | None = None
-    state: str = 'active'
+    state: str = ACTIVE
     user_id: str = ''
 
 
@@ -218,7 +224,7 @@ class NewRouting:
 )
 @dataclass(frozen=True, slots=True)
 class MovedResource(Record):
-    """A resource whose pod has it under another id than tenants use. Its routing has both ids, too."""
+    """A resource whose id in the pod differs from the id that tenants use. Its routing has both ids, too."""
 
     id: NumberKey
     resource_type: Str32
@@ -234,7 +240,7 @@ class MovedResource(Record):
 )
 @dataclass(frozen=True, slots=True)
 class QuotaLimit(Record):
-    """A limit of a project, or of a user in it."""
+    """A limit of a project; or, if `user_id` is not empty, of a user in it."""
 
     id: NumberKey
     project_id: Str64
@@ -251,7 +257,7 @@ class QuotaLimit(Record):
 )
 @dataclass(frozen=True, slots=True)
 class QuotaClass(Record):
-    """A limit of the projects that have none of their own."""
+    """A limit of a quota class, for projects without limits of their own."""
 
     id: NumberKey
     class_name: Str255
@@ -267,7 +273,7 @@ class QuotaClass(Record):
 )
 @dataclass(frozen=True, slots=True)
 class QuotaUsage(Record):
-    """A counter: the amount in use, and the amount that open claims hold on top of it."""
+    """A counter: the amount in use, and the amount reserved by open claims."""
 
     id: NumberKey
     project_id: Str64
@@ -287,11 +293,11 @@ class QuotaUsage(Record):
 )
 @dataclass(frozen=True, slots=True)
 class QuotaClaim(Record):
-    """An open claim: the amounts a request took of the quota, until its outcome is known and seen in the pod.
+    """An open claim: amounts of the quota that are reserved for a request until its outcome in the pod is known.
 
-    `state` is `open` while the request is served, `unknown` when its pod did not answer, and `watch` when the pod
+    `state` is `open` while the request is served, `unknown` if its pod did not answer, and `watch` if the pod
     accepted the request and has not completed it. `resource_id` is the id of the resource that the request changes;
-    empty for a create. At `expires_at` a job looks into the claim.
+    empty for a create. At `expires_at` a job tries to settle the claim.
     """
 
     id: UuidKey
@@ -314,7 +320,7 @@ class QuotaClaim(Record):
 )
 @dataclass(frozen=True, slots=True)
 class ReplicatedObject(Record):
-    """An object that must exist in every pod; `generation` grows with every change of `wanted`."""
+    """A replicated object. `wanted` is its desired state; each change of that increases `generation`."""
 
     id: NumberKey
     kind: Str64
@@ -334,7 +340,7 @@ class ReplicatedObject(Record):
 )
 @dataclass(frozen=True, slots=True)
 class Replica(Record):
-    """A replicated object in one pod, and the generation that was last written there."""
+    """A replicated object in one pod, with the generation that was last written there."""
 
     object_id: ObjectKey
     pod_id: PodKey
@@ -389,8 +395,9 @@ class ServerGroupCopy(Record):
 class Job(Record):
     """Work that outlives a request.
 
-    `active_key` is made of type and resource while the job is new or running and null afterwards, which allows one
-    active job a resource. `pod_id` is the pod that the job keeps busy; no foreign key, for the job may outlive it.
+    `active_key` is unique. It consists of type and resource key while the job is new or running, and is null
+    afterwards, so that a resource has at most one active job of a type. `pod_id` is the pod that the job calls. It is
+    not a foreign key, as the pod may be deleted before the job.
     """
 
     id: UuidKey
@@ -424,7 +431,7 @@ class Job(Record):
 @table('job_history', Index('ix_job_history_job_id', 'job_id'))
 @dataclass(frozen=True, slots=True)
 class JobEvent(Record):
-    """One step in the life of a job."""
+    """An event in the history of a job: an attempt that ended, a cancellation, a new run."""
 
     id: NumberKey
     job_id: JobId

@@ -20,9 +20,8 @@ _O = _OBJECTS.table.c
 _R = _REPLICAS.table.c
 _POD = Pod.__table__.c
 
-# An object is out of sync in a pod where nothing is known of it, or an older generation, or a try
-# failed. What was deleted before the pod knew of it need not be deleted there.
-_IS_BEHIND = sqlalchemy.or_(
+# A deleted object without a replica in a pod need not be deleted there.
+_IS_OUT_OF_SYNC = sqlalchemy.or_(
     sqlalchemy.and_(_R.object_id.is_(None), _O.is_deleted.is_(False)),
     _R.generation < _O.generation,
     _R.state.in_(('out_of_sync', 'failed')),
@@ -47,15 +46,15 @@ def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
 
 @retry_on_deadlock
 def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | None = None) -> ReplicatedObject:
-    """Record what is wanted; each time is a new generation.
+    """Record the desired state of an object, which is a new generation each time.
 
-    :param top_id: None keeps the one that is known
+    :param top_id: None keeps the recorded one
     """
     values = {'wanted': wanted, 'is_deleted': False}
     if top_id is not None:
         values['top_id'] = top_id
     with db.writer() as session:
-        # Whoever finds nothing to change and then is too late to insert changes what is there.
+        # If another process inserts the row in the meantime, change that one.
         if not _change(session, kind, key, **values):
             row = {
                 'kind': kind,
@@ -80,9 +79,9 @@ def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
 
 
 def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any:
-    """What is wanted of an object, with one query; None if nothing is.
+    """Read the desired state of an object with one query; None if it should not exist.
 
-    :param by_name: take its name for its key, too; for kinds of which there are few
+    :param by_name: accept the object's name as key, too. Reads all objects of the kind, so there must be few
     """
     if not by_name:
         rows = db.rows(_WANTED_ONE, {'kind': kind, 'key': key})
@@ -93,9 +92,9 @@ def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any
 
 
 def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[ReplicatedObject]:
-    """All objects of a kind, in the order they came.
+    """List the objects of a kind in the order in which they were recorded.
 
-    :param with_deleted: also those that not every pod has dropped yet
+    :param with_deleted: include deleted objects, which stay recorded while a pod may have them
     """
     statement = _OBJECTS.select.where(_O.kind == kind).order_by(_O.id)
     if not with_deleted:
@@ -106,7 +105,10 @@ def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[Re
 
 @retry_on_deadlock
 def mark_object_deleted(db: Database, kind: str, key: str) -> ReplicatedObject | None:
-    """Want an object gone, which is a new generation; None when there is none."""
+    """Record that an object should not exist any more, which is a new generation.
+
+    :returns: None if there is no such object
+    """
     with db.writer() as session:
         _change(session, kind, key, is_deleted=True)
         return _one(session, kind, key)
@@ -114,7 +116,7 @@ def mark_object_deleted(db: Database, kind: str, key: str) -> ReplicatedObject |
 
 @retry_on_deadlock
 def drop_object(db: Database, object_id: int) -> bool:
-    """Forget an object that is gone in all pods, and its replicas."""
+    """Delete the rows of an object that no pod has any more, and of its replicas."""
     with db.writer() as session:
         changed(session, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == object_id))
         return changed(session, sqlalchemy.delete(_OBJECTS.table).where(_O.id == object_id)) > 0
@@ -131,9 +133,9 @@ def set_replica(
     state: str,
     error: str | None = None,
 ) -> Replica:
-    """Record how far a pod is with an object; tries are counted until it is in sync.
+    """Record the state of an object in a pod. Attempts are counted until the replica is in sync.
 
-    :param bottom_id: None keeps the one that is known, unless the object is gone there
+    :param bottom_id: None keeps the recorded one, unless the state is `gone`
     :raises RecordNotFound: there is no such object or pod
     """
     is_done = state in ('in_sync', 'gone')
@@ -177,7 +179,7 @@ def list_replicas(
     state: str | None = None,
     object_id: int | None = None,
 ) -> list[Replica]:
-    """Replicas, narrowed as asked."""
+    """List the replicas that match all given values."""
     statement = _REPLICAS.select.order_by(_R.object_id, _R.pod_id)
     if kind is not None:
         statement = statement.join(_OBJECTS.table, _O.id == _R.object_id).where(_O.kind == kind)
@@ -189,12 +191,15 @@ def list_replicas(
 
 
 def out_of_sync(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | None]]:
-    """The objects this pod does not have as they are wanted, in the order they came."""
+    """List the objects that are out of sync in a pod, in the order in which they were recorded.
+
+    :returns: pairs of object and replica; None for an object without a replica in the pod
+    """
     statement = (
         sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
         .select_from(_OBJECTS.table)
         .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == pod_id))
-        .where(_IS_BEHIND)
+        .where(_IS_OUT_OF_SYNC)
         .order_by(_O.id)
     )
     width = len(_OBJECTS.names)
@@ -206,7 +211,7 @@ def out_of_sync(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Repli
 
 
 def signature(db: Database) -> tuple[Any, ...]:
-    """What changes whenever ``count_out_of_sync`` may, and is read from an index."""
+    """Return values that change whenever the result of ``count_out_of_sync`` may change, and are faster to read."""
     objects = sqlalchemy.select(
         sqlalchemy.func.count(), sqlalchemy.func.max(_O.id), sqlalchemy.func.sum(_O.generation)
     ).select_from(_OBJECTS.table)
@@ -216,13 +221,13 @@ def signature(db: Database) -> tuple[Any, ...]:
 
 
 def count_out_of_sync(db: Database) -> dict[str, int]:
-    """How many objects are out of sync in each pod; the top region is not included."""
+    """Return the number of objects that are out of sync, by pod id; without the top region."""
     counted = (
         sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())
         .select_from(Pod.__table__)
         .join(_OBJECTS.table, sqlalchemy.true())
         .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == _POD.pod_id))
-        .where(_IS_BEHIND, _POD.az_name != '')
+        .where(_IS_OUT_OF_SYNC, _POD.az_name != '')
         .group_by(_POD.pod_id)
     )
     with db.reader() as session:
@@ -233,7 +238,10 @@ def count_out_of_sync(db: Database) -> dict[str, int]:
 
 
 def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, str]]:
-    """For each pod the ids it picked itself: bottom id to top id, where they differ; of every kind or of one."""
+    """Map bottom ids of objects to top ids where they differ, by pod id.
+
+    :param kind: None: of all kinds
+    """
     statement: Any = (
         sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
         .join(_OBJECTS.table, _O.id == _R.object_id)

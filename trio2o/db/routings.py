@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routings: which pod holds a resource. Requests mostly call `get`; every statement uses an index.
+"""Routings: the pod of each resource. Requests mostly call `get`. Every statement uses an index.
 
-Rows of deleted resources stay until they are purged, so that a lookup of such a resource need not call every pod;
-`Routing.is_live` is false for them.
+Routings of deleted resources stay until they are purged, so that a lookup of such a resource need not call every pod.
+The other ones are called live (`Routing.is_live`).
 
-The quota usage of a project includes the deltas of its live routings: a function here that changes deltas changes the
-counters in the same transaction.
+The quota usage of a project includes the deltas of its live routings. Functions that change deltas therefore change
+the counters in the same transaction.
 """
 
 import dataclasses
@@ -23,15 +23,16 @@ from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
-from trio2o.db.records import NewRouting, Pod, Routing
+from trio2o.db.records import ACTIVE, DELETED, DELETING, NewRouting, Pod, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _ROUTINGS = Columns(Routing)
 _TABLE = _ROUTINGS.table
 _R = _TABLE.c
 _POD = Pod.__table__.c
-_IDS_A_QUERY = 1000
-#: Columns that decide what is counted, and for whom.
+_IDS_PER_QUERY = 1000
+_IS_LIVE = _R.state != DELETED
+#: Columns that determine which amounts are counted for which project and user.
 _COUNTED = frozenset({'deltas', 'project_id', 'user_id', 'state'})
 
 _GET = _ROUTINGS.select.where(_R.top_id == bindparam('top_id'), _R.resource_type == bindparam('resource_type'))
@@ -39,9 +40,8 @@ _GET_MANY = _ROUTINGS.select.where(
     _R.top_id.in_(bindparam('top_ids', expanding=True)),
     _R.resource_type == bindparam('resource_type'),
 )
-# A scalar subquery for each pod, one index probe each: neither DISTINCT nor EXISTS keeps every
-# server from reading all rows of the project. The order is what leads PostgreSQL to the index;
-# without it, it may read the table and hope for an early hit.
+# A scalar subquery for each pod reads one entry of an index. With DISTINCT or EXISTS, some servers read all rows of
+# the project. Without ORDER BY, PostgreSQL may scan the table instead of the index.
 _POD_HAS = sqlalchemy.select(
     _POD.pod_id,
     sqlalchemy.select(_R.id)
@@ -49,7 +49,7 @@ _POD_HAS = sqlalchemy.select(
         _R.resource_type == bindparam('resource_type'),
         _R.project_id == bindparam('project_id'),
         _R.pod_id == _POD.pod_id,
-        _R.state != 'deleted',
+        _IS_LIVE,
     )
     .order_by(_R.created_at)
     .limit(1)
@@ -58,18 +58,18 @@ _POD_HAS = sqlalchemy.select(
 
 
 def get(db: Database, resource_type: str, top_id: str) -> Routing | None:
-    """The routing of a resource, in whatever state it is."""
+    """Return the routing of a resource in any state; None if there is none."""
     for row in db.rows(_GET, {'top_id': top_id, 'resource_type': resource_type}):
         return Routing(*row)
     return None
 
 
 def get_many(db: Database, resource_type: str, top_ids: Collection[str]) -> dict[str, Routing]:
-    """The routings that are known of these resources, by their top id."""
+    """Return the routings of resources in any state, by top id."""
     wanted = list(dict.fromkeys(top_ids))
     found: dict[str, Routing] = {}
-    for start in range(0, len(wanted), _IDS_A_QUERY):
-        ids = wanted[start : start + _IDS_A_QUERY]
+    for start in range(0, len(wanted), _IDS_PER_QUERY):
+        ids = wanted[start : start + _IDS_PER_QUERY]
         for row in db.rows(_GET_MANY, {'top_ids': ids, 'resource_type': resource_type}):
             routing = Routing(*row)
             found[routing.top_id] = routing
@@ -88,20 +88,20 @@ def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
         'user_id': new.user_id,
         'state': new.state,
         'recorded_at': now,
-        'deleted_at': now if new.state == 'deleted' else None,
+        'deleted_at': now if new.state == DELETED else None,
     }
 
 
 @retry_on_deadlock
 def record(db: Database, new: NewRouting, settlement: Settlement | None = None) -> Routing:
-    """Record in which pod a resource is.
+    """Record the routing of a resource.
 
-    A live routing of the resource stays; only its state is set, and its creation time, user or deltas if it has
-    none. A deleted routing becomes the new one: the resource exists again, perhaps in another pod. New deltas are
-    counted as in use.
+    If the resource has a live routing in the same pod, its state is set, and its creation time, user and deltas if it
+    has none. A live routing in another pod is not changed. A deleted routing is replaced, as the resource exists
+    again. New deltas are counted as in use.
 
     :param settlement: the claim that becomes the deltas
-    :returns: the routing as it is now; that of another pod if that one was first and is live
+    :returns: the recorded routing, which may be in another pod
     :raises RecordNotFound: there is no such pod
     """
     row = _row(new, utcnow())
@@ -129,21 +129,21 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
 
 
 def _counted(routing: Routing | None) -> dict[Key, int]:
-    """The counters that a routing's deltas are counted in."""
+    """Return the counters in which the deltas of a routing are counted, with the amounts."""
     if routing is None or not routing.is_live or not routing.deltas:
         return {}
     return counters.by_counter(routing.project_id, routing.user_id, routing.deltas)
 
 
 def _difference(before: Routing | None, after: Routing | None) -> dict[Key, int]:
-    """What a change of a routing changes in the counters."""
+    """Return by how much a change of a routing changes the counters."""
     old, new = _counted(before), _counted(after)
     return {key: new.get(key, 0) - old.get(key, 0) for key in old.keys() | new.keys()}
 
 
 def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
     if not known.is_live:
-        return dict(row) if row['state'] != 'deleted' else {}
+        return dict(row) if row['state'] != DELETED else {}
     if known.pod_id != row['pod_id']:
         return {}
     changes = {
@@ -151,8 +151,8 @@ def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not known.user_id and row['user_id']:
         changes['user_id'] = row['user_id']
-    # A resource that somebody just saw may be on its way out; only its end is the end.
-    if known.state != row['state'] and not (known.state == 'deleting' and row['state'] == 'active'):
+    # A resource that is being deleted may still be in a list.
+    if known.state != row['state'] and not (known.state == DELETING and row['state'] == ACTIVE):
         changes |= {'state': row['state'], 'deleted_at': row['deleted_at']}
     return changes
 
@@ -171,20 +171,22 @@ def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> boo
 
 @retry_on_deadlock
 def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None = None) -> int:
-    """Record those that were never seen; what is known stays as it is, but for deltas that are missing.
+    """Record resources that have no routing, and the deltas of those whose live routing has none.
 
-    :param claim_id: a claim that the deltas may come true of; what is left of it stays open
-    :returns: how many were new
+    :param claim_id: the claim that the deltas are taken out of; the rest of it stays open
+    :returns: number of new routings
     """
     now = utcnow()
-    # One order for all writers, or two that record the same resources deadlock.
+    # Two writers that insert the same rows in different orders would deadlock.
     given = sorted(rows, key=lambda row: (row.resource_type, row.top_id))
     if not given:
         return 0
     with db.writer() as session:
-        # Which of them were new does not show, so what they count for is filled in like that of the others.
+        # The database does not return which rows it inserted, so deltas are set in all rows that have none.
         new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
-        counted = _fill(session, [row for row in given if row.deltas is not None and row.state != 'deleted'])
+        counted = _set_missing_deltas(
+            session, [row for row in given if row.deltas is not None and row.state != DELETED]
+        )
         in_use: Counter[Key] = Counter()
         amounts: Counter[str] = Counter()
         for routing in counted:
@@ -195,17 +197,17 @@ def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None =
         return new
 
 
-def _fill(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
-    """Give deltas to routings that have none. :returns: those, as they are now"""
+def _set_missing_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
+    """Set the deltas of live routings that have none. :returns: the changed routings"""
     wanted = {(row.resource_type, row.top_id): row for row in rows}
-    filled = []
-    for start in range(0, len(rows), _IDS_A_QUERY):
-        some = rows[start : start + _IDS_A_QUERY]
+    changed_routings = []
+    for start in range(0, len(rows), _IDS_PER_QUERY):
+        some = rows[start : start + _IDS_PER_QUERY]
         statement = _ROUTINGS.select.where(
             _R.top_id.in_([row.top_id for row in some]),
             _R.resource_type.in_({row.resource_type for row in some}),
             _R.deltas.is_(None),
-            _R.state != 'deleted',
+            _IS_LIVE,
         )
         statement = statement.order_by(_R.resource_type, _R.top_id).with_for_update()
         for known in _ROUTINGS.all(session, statement):
@@ -214,18 +216,21 @@ def _fill(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
                 continue
             values: dict[str, Any] = {'deltas': row.deltas, 'user_id': known.user_id or row.user_id}
             _update(session, known.id, values)
-            filled.append(dataclasses.replace(known, **values))
-    return filled
+            changed_routings.append(dataclasses.replace(known, **values))
+    return changed_routings
 
 
 @retry_on_deadlock
 def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
-    """End the routing of a resource that is gone; false when it was not live. It counts for nothing any more."""
+    """Mark the routing of a resource as deleted, so that its deltas are no longer counted.
+
+    :returns: False if the resource has no live routing
+    """
     with db.writer() as session:
         known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
         if known is None or not known.is_live:
             return False
-        _update(session, known.id, {'state': 'deleted', 'deleted_at': utcnow()})
+        _update(session, known.id, {'state': DELETED, 'deleted_at': utcnow()})
         counters.add(session, _difference(known, None))
         return True
 
@@ -241,10 +246,12 @@ def set_deltas(
     project_id: str | None = None,
     user_id: str | None = None,
 ) -> Routing | None:
-    """Set what a resource counts for, and whose it is.
+    """Set the amounts that a resource uses, and its owner.
 
-    :param claim_id: the claim that this settles
-    :returns: the routing as it is now; None if there is none that is live
+    :param claim_id: the claim to end with this
+    :param project_id: None keeps the recorded one
+    :param user_id: None keeps the recorded one
+    :returns: the changed routing; None if the resource has no live routing
     """
     with db.writer() as session:
         known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
@@ -268,28 +275,28 @@ def list_(
     marker: int | None = None,
     sort: Sequence[tuple[str, str]] = (('id', 'asc'),),
 ) -> list[Routing]:
-    """A page of routings in every state, for operators and jobs."""
+    """List a page of routings, in every state unless filtered."""
     with db.reader() as session:
         return _ROUTINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
 
 
 def count_by_project(db: Database, pod_id: str) -> list[tuple[str, str, int]]:
-    """How many live routings a pod has: project, resource type, count."""
+    """Count the live routings of a pod. :returns: (project id, resource type, count)"""
     count = sqlalchemy.func.count()
     columns = (_R.project_id, _R.resource_type)
-    statement = sqlalchemy.select(*columns, count).where(_R.pod_id == pod_id, _R.state != 'deleted')
+    statement = sqlalchemy.select(*columns, count).where(_R.pod_id == pod_id, _IS_LIVE)
     with db.reader() as session:
         rows = session.execute(statement.group_by(*columns).order_by(*columns))
         return [(project_id, resource_type, number) for project_id, resource_type, number in rows]
 
 
 def users_of_project(db: Database, pod_id: str, project_id: str) -> set[str]:
-    """Users of a project who have something in a pod that counts for them."""
+    """Return the users of a project who have resources in a pod that count in the quota of a user."""
     statement = sqlalchemy.select(_R.user_id).where(
         _R.resource_type.in_(('server', 'server_group')),
         _R.project_id == project_id,
         _R.pod_id == pod_id,
-        _R.state != 'deleted',
+        _IS_LIVE,
         _R.user_id != '',
     )
     with db.reader() as session:
@@ -297,10 +304,10 @@ def users_of_project(db: Database, pod_id: str, project_id: str) -> set[str]:
 
 
 def count_by_pod(db: Database, pod_id: str, types: Collection[str]) -> int:
-    """How many live routings of some types a pod has."""
+    """Count the live routings that a pod has of some resource types."""
     with db.reader() as session:
         statement = sqlalchemy.select(sqlalchemy.func.count()).where(
-            _R.pod_id == pod_id, _R.state != 'deleted', _R.resource_type.in_(types)
+            _R.pod_id == pod_id, _IS_LIVE, _R.resource_type.in_(types)
         )
         return session.execute(statement).scalar_one()
 
@@ -309,13 +316,13 @@ def count_by_pod(db: Database, pod_id: str, types: Collection[str]) -> int:
 def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
     """Change columns of a routing.
 
-    :returns: the routing as it is now, or None when there is none
+    :returns: the changed routing; None if there is no such routing
     """
     unknown = set(values) - set(_ROUTINGS.names) | set(values) & {'id'}
     if unknown:
         raise ValueError(f'cannot set {", ".join(sorted(unknown))} of a routing')
     if 'state' in values:
-        values.setdefault('deleted_at', utcnow() if values['state'] == 'deleted' else None)
+        values.setdefault('deleted_at', utcnow() if values['state'] == DELETED else None)
     with db.writer() as session:
         by_id = _ROUTINGS.select.where(_R.id == routing_id)
         known = _ROUTINGS.first(session, by_id.with_for_update() if values.keys() & _COUNTED else by_id)
@@ -329,7 +336,10 @@ def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
 
 @retry_on_deadlock
 def delete(db: Database, routing_id: int) -> bool:
-    """Remove a routing for good."""
+    """Delete the row of a routing.
+
+    :returns: False if there was none
+    """
     with db.writer() as session:
         known = _ROUTINGS.first(session, _ROUTINGS.select.where(_R.id == routing_id).with_for_update())
         if known is None:
@@ -353,13 +363,12 @@ def before(
     newest_first: bool = True,
     with_deleted: bool = False,
 ) -> Routing | None:
-    """The last of a pod's resources that a list has before one created at this time.
+    """Find the marker in a pod for a page that begins at a creation time, as the client's marker is in another pod.
 
-    It is strictly newer (strictly older, when the list begins with the oldest), so nothing
-    created in the same instant is passed over. Where that pod's page must begin after a marker
-    the pod does not have, this one is a marker it does have.
+    It is the last resource that the pod lists before that time. It is strictly newer (strictly older if the list
+    begins with the oldest), so that the page contains all resources that were created at that time.
 
-    :param with_deleted: take deleted ones too: nova accepts them as markers
+    :param with_deleted: include deleted resources, which Nova accepts as markers
     """
     criteria = _of_pod(resource_type, pod_id, project_id)
     if newest_first:
@@ -369,7 +378,7 @@ def before(
         criteria.append(_R.created_at < created_at)
         order = _R.created_at.desc()
     if not with_deleted:
-        criteria.append(_R.state == 'active')
+        criteria.append(_R.state == ACTIVE)
     with db.reader() as session:
         return _ROUTINGS.first(session, _ROUTINGS.select.where(*criteria).order_by(order).limit(1))
 
@@ -382,16 +391,16 @@ def list_for_pod(
     limit: int | None = None,
     older_than: datetime | None = None,
 ) -> list[Routing]:
-    """What a pod holds that is not deleted, newest first; what has no creation time comes last.
+    """List the live routings of a pod, the newest first, those without a creation time last.
 
-    :param older_than: only what was created before this
+    :param older_than: list only resources that were created before this time
     """
-    live = _ROUTINGS.select.where(*_of_pod(resource_type, pod_id, project_id), _R.state != 'deleted')
+    live = _ROUTINGS.select.where(*_of_pod(resource_type, pod_id, project_id), _IS_LIVE)
     dated = live.where(_R.created_at.is_not(None) if older_than is None else _R.created_at < older_than)
     with db.reader() as session:
         found = _ROUTINGS.all(session, dated.order_by(_R.created_at.desc()).limit(limit))
-        # A query of its own: servers disagree on where null sorts, and sorting it last would
-        # keep PostgreSQL from walking the index.
+        # A second query, as database servers sort NULL differently, and with NULLS LAST PostgreSQL would not use the
+        # index.
         rest = None if limit is None else limit - len(found)
         if rest != 0 and older_than is None:
             found += _ROUTINGS.all(session, live.where(_R.created_at.is_(None)).limit(rest))
@@ -400,16 +409,17 @@ def list_for_pod(
 
 @retry_on_deadlock
 def purge_deleted(db: Database, older_than: datetime, limit: int = 10000) -> int:
-    """Remove routings that ended before a time, at most `limit` in one transaction.
+    """Delete the routings of resources that were deleted before a time.
 
-    :returns: how many went; as many as `limit` means there may be more
+    :param limit: most rows to delete, in one transaction
+    :returns: number of rows deleted; if it is `limit`, there may be more
     """
-    which = sqlalchemy.select(_R.id).where(_R.state == 'deleted', _R.deleted_at < older_than).order_by(_R.deleted_at)
+    which = sqlalchemy.select(_R.id).where(_R.state == DELETED, _R.deleted_at < older_than).order_by(_R.deleted_at)
     return _purge(db, which.limit(limit))
 
 
 def purge_types(db: Database, types: Collection[str], older_than: datetime, limit: int = 10000) -> int:
-    """Remove routings of some types that were recorded before a time, at most `limit` in one transaction."""
+    """Delete routings of some resource types that were recorded before a time; see `purge_deleted`."""
     which = sqlalchemy.select(_R.id).where(_R.resource_type.in_(types), _R.recorded_at < older_than)
     return _purge(db, which.limit(limit))
 
@@ -417,12 +427,12 @@ def purge_types(db: Database, types: Collection[str], older_than: datetime, limi
 def _purge(db: Database, which: Select[Any]) -> int:
     with db.writer() as session:
         ids = list(session.scalars(which))
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            session.execute(sqlalchemy.delete(_TABLE).where(_R.id.in_(ids[start : start + _IDS_A_QUERY])))
+        for start in range(0, len(ids), _IDS_PER_QUERY):
+            session.execute(sqlalchemy.delete(_TABLE).where(_R.id.in_(ids[start : start + _IDS_PER_QUERY])))
         return len(ids)
 
 
 def pods_of_project(db: Database, resource_type: str, project_id: str) -> set[str]:
-    """The pods that hold something live of a project; one index probe a pod."""
+    """Return the ids of the pods in which a project has live resources of a type."""
     rows = db.rows(_POD_HAS, {'resource_type': resource_type, 'project_id': project_id})
     return {pod_id for pod_id, routing_id in rows if routing_id is not None}

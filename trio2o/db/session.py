@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transactions on one database: `Database.reader()` and `Database.writer()`.
 
-Each `Database` has an enginefacade of its own, so two may live in one process. Statements are
-written in the modules beside this one; this one only sets up the three servers so that they
-behave alike:
+Each `Database` has its own enginefacade, so that a process can use several. The other modules of this package contain
+the statements. This one sets up connections so that all database servers behave alike:
 
-- MySQL and MariaDB run READ COMMITTED as PostgreSQL does by default, so that "insert, and if
-  somebody was first read theirs" reads what was committed a moment ago;
-- SQLite runs with a write-ahead log, and a writer takes the write lock when it begins. A
-  transaction that reads first and asks for the lock later fails at once when another process
-  wrote in between, and no timeout helps.
+- MySQL and MariaDB run with READ COMMITTED, which is PostgreSQL's default. With it, a transaction whose insert was
+  ignored can read the row that another transaction has just committed.
+- SQLite runs with a write-ahead log, and a writer takes the write lock when its transaction begins. A transaction that
+  reads first and takes the lock later fails without waiting if another process has written in the meantime.
 
-Transactions do not nest: a function that is called inside another's transaction takes the
-session, not the `Database`.
+Transactions do not nest: a function that runs in the transaction of its caller takes the session and not the
+`Database`.
 """
 
 import contextlib
@@ -41,17 +39,17 @@ Lock = contextlib.AbstractContextManager[Any]
 _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
-# Options of a connection that say what for it is used, before the transaction begins.
+# Execution options by which a SQLite connection knows, before its transaction begins, what it is used for.
 _WRITES = {'trio2o_sqlite': 'writes'}
 _READS_ONCE = {'trio2o_sqlite': 'reads once'}
 
-# One lock for each SQLite file, for the writers of this process. SQLite itself waits in C: under eventlet, a
-# green thread that waits there blocks all others, and the one that holds the lock never finishes.
+# One lock for each SQLite file, for the writers of this process. Waiting in SQLite itself would block all green
+# threads of eventlet, so that the one with SQLite's lock could never release it.
 _sqlite_write_locks: dict[str, Lock] = {}
 
 
 def utcnow() -> datetime:
-    """Return the current time as it is written to rows: UTC without a zone."""
+    """Return the current time in the form that the tables use: UTC without a zone."""
     return timeutils.utcnow()
 
 
@@ -60,9 +58,9 @@ def _is_locked(error: Exception) -> bool:
 
 
 def retry_on_deadlock(function: _F) -> _F:
-    """Run a writer function again after a deadlock or a lost connection.
+    """Decorate a function that writes, to repeat it after a deadlock or a lost connection.
 
-    A connection can be lost after the commit was sent, so the function must be safe to run twice.
+    A connection can be lost after the commit was sent, so the function must be idempotent.
     """
     decorated: _F = oslo_db_api.wrap_db_retry(
         max_retries=12,
@@ -79,11 +77,11 @@ def retry_on_deadlock(function: _F) -> _F:
 
 @enginefacade.transaction_context_provider
 class _Scope:
-    """The object to which enginefacade attaches a transaction; a new one for each."""
+    """The object to which enginefacade attaches a transaction; each transaction needs a new one."""
 
 
 class Database:
-    """One database, as `[database]` of the given configuration describes it."""
+    """The database that `[database]` of a configuration names."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.url = sqlalchemy.make_url(conf.database.connection)
@@ -97,18 +95,18 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine; made, and the connection tried, when first asked for."""
+        """The engine. It is made, and its connection is tested, when it is first used."""
         return self._writer.get_engine()
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Session]:
-        """A session for reading; nothing is committed."""
+        """Open a session for reading. Nothing is committed."""
         with self._reader.using(_Scope()) as session:
             yield session
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Session]:
-        """A session that is committed at the end of the block, or rolled back by an exception."""
+        """Open a session that is committed at the end of the block, or rolled back by an exception."""
         with self._write_lock or contextlib.nullcontext():
             with self._writer.using(_Scope()) as session:
                 if self._write_lock is not None:
@@ -116,7 +114,7 @@ class Database:
                 yield session
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
-        """Execute one statement without a session, whose overhead the request path avoids."""
+        """Execute one statement that reads, without the overhead of a session."""
         with self.engine.connect() as connection:
             if self._write_lock is not None:
                 connection.execution_options(**_READS_ONCE)
@@ -136,10 +134,11 @@ class Database:
 def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:
     options = dict(conf.database.items())
     options['sqlite_fk'] = True
-    # Yielding to other green threads at every transaction takes half a millisecond; requests yield at their sockets.
+    # Switching to other green threads after each transaction takes half a millisecond, and is not needed: requests
+    # switch when they wait for a socket.
     options['thread_checkin'] = False
     if url.get_backend_name() in ('mysql', 'mariadb') and 'charset' not in url.query:
-        # oslo.db would ask for three-byte utf8, in which not every name can be written
+        # oslo.db's default is utf8 with at most three bytes, which cannot store every character of a name.
         url = url.update_query_dict({'charset': 'utf8mb4'})
     if _sqlite_file(url):
         os.makedirs(os.path.dirname(os.path.abspath(_sqlite_file(url))), exist_ok=True)
@@ -211,17 +210,17 @@ def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _sqlite_begin(connection: Connection, options: Mapping[str, Any]) -> None:
-    """Begin a transaction before oslo.db's listener does, which then does nothing."""
+    """Begin a transaction for a writer, so that oslo.db's listener begins none."""
     if not options.keys() & _WRITES.keys() or 'in_transaction' in connection.info:
         return
     if options.items() >= _WRITES.items():
         _begin_immediate(connection.connection.dbapi_connection)
-    # One statement needs no transaction, and none is begun.
+    # A single statement that reads needs no transaction: for it too, this keeps oslo.db from beginning one.
     connection.info['in_transaction'] = True
 
 
 def _begin_immediate(connection: Any) -> None:
-    # Waiting here, and not in SQLite, lets other green threads run.
+    # Wait here and not in SQLite, so that other green threads can run.
     connection.execute('PRAGMA busy_timeout = 0')
     try:
         _until_unlocked(lambda: connection.execute('BEGIN IMMEDIATE'))
@@ -234,12 +233,12 @@ def _sqlite_reset(_connection: object, record: Any, _state: object) -> None:
 
 
 def _until_unlocked(execute: Callable[[], object]) -> None:
-    patience = time.monotonic() + SQLITE_LOCK_SECONDS
+    end = time.monotonic() + SQLITE_LOCK_SECONDS
     while True:
         try:
             execute()
             return
         except sqlite3.OperationalError as error:
-            if 'locked' not in str(error) or time.monotonic() > patience:
+            if 'locked' not in str(error) or time.monotonic() > end:
                 raise
         time.sleep(random.uniform(0.0005, 0.004))

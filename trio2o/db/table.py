@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Declares tables from the records that their rows become.
+"""Declares tables by the records that represent their rows.
 
-A record is a frozen dataclass; the annotation of a field says which column it is::
+A record is a frozen dataclass. The annotation of a field describes the column::
 
     @table('pod_hosts')
     @dataclass(frozen=True, slots=True)
@@ -9,11 +9,11 @@ A record is a frozen dataclass; the annotation of a field says which column it i
         pod_id: PodKey
         host: Annotated[str, Spec(String(255), primary_key=True)]
 
-A field that may be None is a column that may be NULL.
+The column of a field that may be None may be NULL.
 
-Times are UTC without a zone and keep microseconds on every server. JSON is stored as text, as no
-query looks inside it. Strings compare exactly (MySQL and MariaDB would ignore case), and unique or
-indexed ones are short enough for InnoDB's 3072 bytes at four bytes a character.
+Times are UTC without a zone, with microseconds on every server. JSON is stored as text, as no query selects by a part
+of it. Strings compare exactly (MySQL and MariaDB would ignore case). Those in an index are short enough for InnoDB's
+limit of 3072 bytes, at four bytes for each character.
 """
 
 import json
@@ -31,7 +31,7 @@ R = TypeVar('R', bound='type[Record]')
 
 
 class Record:
-    """Base of the records; a row of `__table__` without a session behind it."""
+    """Base class of the records. A record is a row of `__table__`, and not bound to a session."""
 
     __slots__ = ()
     __table__: ClassVar[sqlalchemy.Table]
@@ -39,9 +39,9 @@ class Record:
 
 
 def table(name: str, *rules: sqlalchemy.schema.SchemaItem) -> Callable[[R], R]:
-    """Declare the table of a record; a class decorator.
+    """Declare the table of a record, as a class decorator.
 
-    :param rules: the table's indexes and unique constraints
+    :param rules: indexes and unique constraints of the table
     """
 
     def declare(record: R) -> R:
@@ -61,10 +61,10 @@ def table(name: str, *rules: sqlalchemy.schema.SchemaItem) -> Callable[[R], R]:
 
 
 class Spec:
-    """The column of a field; goes into the field's annotation.
+    """Description of a column, for the annotation of a field.
 
-    :param references: the column of another table that this one refers to
-    :param options: of `sqlalchemy.Column`
+    :param references: the column of another table that is this column's foreign key
+    :param options: arguments of `sqlalchemy.Column`
     """
 
     def __init__(self, type_: TypeEngine[Any], references: str | None = None, **options: Any) -> None:
@@ -87,7 +87,7 @@ def _column(name: str, hint: Any) -> Column[Any]:
 
 
 class _UtcDateTime(TypeDecorator[datetime]):
-    """A time in UTC with microseconds; one with a zone is converted when it is written."""
+    """A time in UTC with microseconds. A time in another zone is converted when it is written."""
 
     impl = DateTime().with_variant(mysql.DATETIME(fsp=6), 'mysql', 'mariadb')
     cache_ok = True
@@ -114,10 +114,10 @@ class _Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-# SQLite counts up only a primary key of type INTEGER.
+# SQLite increments a primary key automatically only if its type is INTEGER.
 _BIG_ID = BigInteger().with_variant(Integer, 'sqlite')
 
-#: A primary key that the database counts up.
+#: A primary key that the database increments automatically.
 NumberKey = Annotated[int, Spec(_BIG_ID, primary_key=True, autoincrement=True)]
 ObjectKey = Annotated[int, Spec(_BIG_ID, references='replicated_objects.id', primary_key=True, autoincrement=False)]
 UuidKey = Annotated[str, Spec(String(36), primary_key=True)]
@@ -144,5 +144,5 @@ Time = Annotated[datetime, Spec(_UtcDateTime())]
 Json = Annotated[Any, Spec(_Json())]
 NullableJson = Annotated[Any, Spec(_Json(), nullable=True)]
 JsonObject = Annotated[Mapping[str, Any], Spec(_Json())]
-#: Numbers by name: what a resource counts for in the quota.
+#: Amounts of quota resources, by name.
 JsonAmounts = Annotated[Mapping[str, int], Spec(_Json())]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: one active job a resource, run by one worker at a time, never lost.
+"""The table of jobs. A resource has at most one active job of a type, and one worker at a time runs it.
 
-A claim is a compare-and-swap on one row, which holds on every server and for any number of
-workers. A lease that ran out makes a running job claimable again, and a worker that lost its lease
-can no longer change the job. `now` is the caller's clock; without it the system's.
+A worker claims a job with an atomic update of its row, which is safe on every database server and for any number of
+workers. When the lease of a running job expires, another worker can claim the job, and the former one can no longer
+change it. The argument `now` is the current time; None: that of the system's clock.
 
-A payload that names a pod (`pod_id`) makes the job one of that pod; the number of jobs that run for one pod at once
-is limited.
+A job whose payload names a pod (`pod_id`) counts as a job of that pod. The number of jobs that run concurrently for
+one pod is limited.
 """
 
 from trio2o.db.jobs.history import count_by_state, get, list_, list_events, longest_due, purge

@@ -29,13 +29,13 @@ def list_(
     marker: str | None = None,
     sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),),
 ) -> list[Job]:
-    """A page of jobs, the newest first."""
+    """List a page of jobs, the newest first."""
     with db.reader() as session:
         return JOBS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
 
 
 def list_events(db: Database, job_id: str) -> list[JobEvent]:
-    """What happened to a job, from the beginning: every try that ended, redone, cancelled."""
+    """List the events of a job, the oldest first: attempts that ended, new runs, cancellation."""
     with db.reader() as session:
         return EVENTS.all(
             session,
@@ -45,9 +45,10 @@ def list_events(db: Database, job_id: str) -> list[JobEvent]:
 
 @retry_on_deadlock
 def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
-    """Remove jobs that ended before a time, at most `limit` in one transaction.
+    """Delete jobs that ended before a time.
 
-    :returns: how many went
+    :param limit: most jobs to delete, in one transaction
+    :returns: number of jobs deleted
     """
     with db.writer() as session:
         ids = list(
@@ -62,13 +63,13 @@ def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
 
 
 def count_by_state(db: Database) -> dict[str, int]:
-    """How many jobs are in each state."""
+    """Return the number of jobs by state."""
     with db.reader() as session:
         rows = session.execute(sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state))
         return {state: count for state, count in rows}
 
 
 def longest_due(db: Database) -> datetime | None:
-    """Since when the job that waits longest could have run; None when none waits."""
+    """Return the time since which the longest waiting job has been due; None if no job waits."""
     with db.reader() as session:
         return session.scalar(sqlalchemy.select(sqlalchemy.func.min(_J.run_after)).where(_J.state == 'new'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims of jobs by workers: take a job, keep its lease, and say how it ended."""
+"""What a worker does with a job: claim it, prolong the lease, and record how it ended."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from trio2o.db.jobs.rows import JOBS, Again, by_id, end, locked, remember, set_
+from trio2o.db.jobs.rows import JOBS, Again, add_event, by_id, end, locked, set_
 from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, Pod
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
@@ -17,7 +17,7 @@ _J = JOBS.table.c
 _POD = Pod.__table__.c
 
 _CANDIDATES = 10
-#: Due jobs, the oldest first, among which pods and types are compared for who has waited longest.
+#: Number of due jobs, the longest due first, whose pods and types are compared.
 _DUE = 2000
 LOST_WORKER = 'the worker stopped before the job ended'
 
@@ -30,13 +30,13 @@ def claim(
     types: Collection[str] | None = None,
     most_of_pod: int | None = None,
 ) -> Job | None:
-    """Take a job whose worker let its lease run out, or one that is due.
+    """Claim a job: one whose lease has expired, else one that is due.
 
-    Of those due, one of the pod and type that fewest run of comes first, and then the one due longest: neither a
-    type nor a pod with thousands of jobs keeps the others waiting.
+    Due jobs are ordered by the number of jobs that run for the same pod, then by the number that run of the same type,
+    then by the time since they are due. So thousands of jobs of one pod or type do not delay those of others.
 
-    :param most_of_pod: jobs that may run at once for one pod
-    :returns: None when nothing is due
+    :param most_of_pod: number of jobs that may run concurrently for one pod; None: any number
+    :returns: None if no job can be claimed
     """
     now = now or utcnow()
     while True:
@@ -50,7 +50,7 @@ def claim(
 
 
 def _due(db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None) -> list[str]:
-    """Ids that may be claimable, in the order they should be."""
+    """List ids of jobs that are probably claimable, in the order in which to try them."""
     of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
     with db.reader() as session:
         counted = session.execute(
@@ -110,7 +110,9 @@ def claim_id(
 ) -> Job | None:
     """Claim this job if it is due, no worker has claimed it, and its pod has fewer running jobs than allowed.
 
-    A job that has lost its worker in all its attempts, or that is to be cancelled, ends here.
+    A job whose lease has expired ends here if it has no attempts left or is to be cancelled.
+
+    :returns: None if the job was not claimed
     """
     now = now or utcnow()
     with db.writer() as session:
@@ -139,9 +141,10 @@ def claim_id(
 
 
 def _is_busy(session: Session, job: Job, most: int, now: datetime) -> bool:
-    """Whether as many jobs as may run for the pod of this one.
+    """Whether the number of jobs that may run concurrently for the pod of this job is reached.
 
-    The lock on the pod's row lets claims for one pod happen one after another, or two would both find room.
+    Claims of jobs of one pod are serialized by a lock on the pod's row. Otherwise two concurrent claims could exceed
+    the limit.
     """
     pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == job.pod_id)
     session.execute(pod.with_for_update(key_share=True))
@@ -157,9 +160,9 @@ def _held(job_id: str, owner: str) -> tuple[Any, ...]:
 
 @retry_on_deadlock
 def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: datetime | None = None) -> Job | None:
-    """Prolong a lease.
+    """Prolong the lease of a job.
 
-    :returns: the job, with ``is_cancel_wanted``; None if the lease is lost
+    :returns: the job, with ``is_cancel_wanted``; None if the worker has lost the lease
     """
     now = now or utcnow()
     with db.writer() as session:
@@ -174,7 +177,10 @@ def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: 
 
 @retry_on_deadlock
 def progress(db: Database, job_id: str, owner: str, progress: Any, now: datetime | None = None) -> bool:
-    """Record how far a job is; false when the lease is lost."""
+    """Record the progress of a job.
+
+    :returns: False if the worker has lost the lease
+    """
     with db.writer() as session:
         return set_(session, *_held(job_id, owner), progress=progress, updated_at=now or utcnow())
 
@@ -191,14 +197,15 @@ def finish(
     result: Any = None,
     again: Again | None = None,
 ) -> Job | None:
-    """End a job as `success`, `fail` or `cancelled`; a run that was asked for meanwhile follows.
+    """End a job. If another run was requested while it ran, a new job is submitted.
 
-    :param result: what it came to; None keeps what was said of it before
-    :param again: another run that is to follow, unless one is to follow anyway
-    :returns: the job as it ended; None when the lease is lost
+    :param state: `success`, `fail` or `cancelled`
+    :param result: None keeps the recorded one
+    :param again: another run to submit, if none was requested
+    :returns: the ended job; None if the worker has lost the lease
     """
     if state not in JOB_STATES or state in JOB_ACTIVE_STATES:
-        raise ValueError(f'a job does not end as {state!r}')
+        raise ValueError(f'{state!r} is not a state of an ended job')
     with db.writer() as session:
         job = locked(session, job_id)
         if job is None or job.state != 'running' or job.lease_owner != owner:
@@ -219,10 +226,12 @@ def retry_later(
     now: datetime | None = None,
     is_counted: bool = True,
 ) -> Job | None:
-    """Give a job back to be tried again; whoever has it decides whether it may.
+    """Release a job so that it is run again. The caller checks whether it has attempts left.
 
-    :param is_counted: whether this was one of the attempts it has
-    :returns: the job; None when the lease is lost
+    A job that is to be cancelled ends instead.
+
+    :param is_counted: whether the run counts as one of the job's attempts
+    :returns: the job; None if the worker has lost the lease
     """
     now = now or utcnow()
     with db.writer() as session:
@@ -244,5 +253,5 @@ def retry_later(
                 is_rerun_wanted=False,
                 updated_at=now,
             )
-            remember(session, job, 'new', now, error)
+            add_event(session, job, 'new', now, error)
         return by_id(session, job_id)

@@ -9,7 +9,7 @@ import sqlalchemy
 from oslo_db import exception as db_exc
 
 from trio2o.db.jobs.history import get, list_
-from trio2o.db.jobs.rows import JOBS, by_id, end, locked, new_row, remember, set_
+from trio2o.db.jobs.rows import JOBS, add_event, by_id, end, locked, new_row, set_
 from trio2o.db.query import insert_or_ignore
 from trio2o.db.records import Job
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -30,11 +30,13 @@ def submit(
     request_id: str | None = None,
     now: datetime | None = None,
 ) -> Job:
-    """Submit a job on a resource.
+    """Submit a job for a resource.
 
-    If a job of this type for the resource waits, return that one. It keeps its payload, so whatever distinguishes two
-    jobs belongs in the resource key; it runs earlier if it was due later than the new one. If such a job runs, it may
-    have missed the caller's change, so it runs once more with this payload.
+    If a job of this type waits for the resource, no new job is made. The waiting job keeps its payload, so everything
+    that distinguishes two jobs must be in the resource key; if it was due later than the new job, it becomes due then.
+    If a job of this type runs, it may have missed the caller's change, so another run with this payload follows.
+
+    :returns: the new, waiting or running job
     """
     now = now or utcnow()
     row = new_row(type, resource_key, payload, run_after or now, max_attempts, request_id, now)
@@ -46,7 +48,7 @@ def submit(
 
 @retry_on_deadlock
 def _submit_once(db: Database, row: Mapping[str, Any]) -> Job | None:
-    """:returns: None when the job that was in the way ended meanwhile."""
+    """:returns: None if the resource had an active job that has ended in the meantime"""
     with db.writer() as session:
         insert_or_ignore(session, _TABLE, [row])
         job = JOBS.one(session, _J.active_key == row['active_key'])
@@ -68,10 +70,10 @@ def _submit_once(db: Database, row: Mapping[str, Any]) -> Job | None:
 
 
 def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
-    """Run a job that ended once more; one that waits runs now. One that did not succeed goes on where it was.
+    """Run an ended job once more, or a waiting job now. A job that did not succeed keeps its progress.
 
-    :returns: the job that will run, which is another one when the resource has one already;
-        None when there is no such job
+    :returns: the job that will run, which is another one if the resource has an active job; None if there is no such
+        job
     """
     now = now or utcnow()
     while True:
@@ -86,7 +88,7 @@ def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
 
 
 def _last(db: Database, type_: str, resource_key: str) -> tuple[bool, datetime | None]:
-    """Whether a job is under way, and when the last one ended."""
+    """Return whether a resource has an active job of a type, and when its last one ended."""
     rows = sqlalchemy.select(sqlalchemy.func.count(_J.active_key), sqlalchemy.func.max(_J.finished_at))
     with db.reader() as session:
         active, ended = session.execute(rows.where(_J.type == type_, _J.resource_key == resource_key)).one()
@@ -102,27 +104,31 @@ def submit_again(
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     now: datetime | None = None,
 ) -> Job | None:
-    """Ask for a job that is to run every so many seconds, if none is under way and the last ended that long ago.
+    """Submit a periodic job if none is active and the last one ended at least an interval ago.
 
-    It is the same row each time, so what runs often does not bury the rest: one that no request asked for is run
-    once more.
+    The row of the last one that no request caused is used again, so that frequent jobs do not fill the table.
 
-    :returns: None when it is not due
+    :param seconds: the interval
+    :returns: None if the job is not due
     """
     now = now or utcnow()
     is_active, ended = _last(db, type, resource_key)
     if is_active or (ended is not None and ended + timedelta(seconds=seconds) > now):
         return None
     filters = {'type': type, 'resource_key': resource_key, 'request_id': None}
-    standing = list_(db, filters=filters, limit=1)
-    if standing:
-        return _reopen(db, standing[0], now, is_reported=False)
+    last = list_(db, filters=filters, limit=1)
+    if last:
+        return _reopen(db, last[0], now, has_event=False)
     return submit(db, type, resource_key, payload, max_attempts=max_attempts, now=now)
 
 
 @retry_on_deadlock
-def _reopen(db: Database, job: Job, now: datetime, is_reported: bool = True) -> Job | None:
-    """:returns: None when the job, or another of the resource, changed meanwhile."""
+def _reopen(db: Database, job: Job, now: datetime, has_event: bool = True) -> Job | None:
+    """Make an ended job new again.
+
+    :param has_event: whether to add an event to its history
+    :returns: the job, or another active job of the resource; None if the job changed in the meantime
+    """
     key = f'{job.type}:{job.resource_key}'
     try:
         with db.writer() as session:
@@ -148,8 +154,8 @@ def _reopen(db: Database, job: Job, now: datetime, is_reported: bool = True) -> 
             )
             if not reopened:
                 return None
-            if is_reported:
-                remember(session, job, 'new', now)
+            if has_event:
+                add_event(session, job, 'new', now)
             return by_id(session, job.id)
     except db_exc.DBDuplicateEntry:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements on rows of jobs that the modules of this package share. The session is the caller's."""
+"""Statements on rows of jobs that the modules of this package share. The caller provides the session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def set_(session: Session, *criteria: Any, **values: Any) -> bool:
     return changed(session, sqlalchemy.update(_TABLE).where(*criteria).values(**values)) > 0
 
 
-def remember(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
+def add_event(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
     session.execute(
         sqlalchemy.insert(EVENTS.table),
         {
@@ -108,7 +108,7 @@ def end(session: Session, job: Job, state: str, error: str | None, now: datetime
         updated_at=now,
     )
     if not (state == 'success' and job.request_id is None and _repeats_success(session, job, now)):
-        remember(session, job, state, now, error)
+        add_event(session, job, state, now, error)
     if job.is_rerun_wanted:
         again = Again(now, job.payload)
     if again is not None:

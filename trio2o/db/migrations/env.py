@@ -12,7 +12,7 @@ if connection is None:
 
     connection = Database(conf.new_config()).engine.connect()
 
-# Batches, because SQLite cannot alter a column in place.
+# As SQLite cannot alter a column, alembic copies the whole table.
 context.configure(connection=connection, target_metadata=records.METADATA, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam
 from trio2o.db.query import Columns
 from trio2o.db.quotas import counters
 from trio2o.db.quotas.counters import Counter, Key
-from trio2o.db.records import QuotaClaim, QuotaUsage, Routing
+from trio2o.db.records import DELETED, QuotaClaim, QuotaUsage, Routing
 from trio2o.db.session import Database, retry_on_deadlock
 
 _CLAIMS = Columns(QuotaClaim)
@@ -21,16 +21,16 @@ _R = Routing.__table__.c
 _DELTAS = sqlalchemy.select(_R.user_id, _R.deltas).where(
     _R.resource_type.in_(bindparam('types', expanding=True)),
     _R.project_id == bindparam('project_id'),
-    _R.state != 'deleted',
+    _R.state != DELETED,
 )
 
 
 @retry_on_deadlock
 def recount_project(db: Database, project_id: str, types: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Set the counters of a project to what its routings and open claims come to.
+    """Set the counters of a project to the sums over its routings and open claims.
 
-    :param types: of resources that count
-    :returns: resource -> what was counted as in use before and is now, where that differs
+    :param types: resource types that use quota
+    :returns: quota resource -> amount in use before and now, where they differ
     """
     with db.writer() as session:
         statement = sqlalchemy.select(_U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
