@@ -99,7 +99,7 @@ class HeldClaim:
     def close(self) -> None:
         """Release the claim unless it was committed or kept."""
         if not self._is_decided:
-            self._runtime.quota.give_back(self._claim)
+            self._runtime.quota.release(self._claim)
 
 
 @contextmanager

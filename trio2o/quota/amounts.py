@@ -90,12 +90,12 @@ def total(parts: Iterable[Amounts]) -> dict[str, int]:
 
 
 def multiply(amounts: Amounts, count: int) -> dict[str, int]:
-    """Return the amounts of several alike."""
+    """Return the amounts of several resources that are alike."""
     return {name: amount * count for name, amount in amounts.items()}
 
 
 def max_count(amounts: Amounts, free: Mapping[str, int]) -> int | None:
-    """Return how many times amounts fit into what is free; None if nothing bounds it.
+    """Return how many times amounts fit into the free amounts; None if no limit applies to any of them.
 
     :param free: limit minus usage of each limited quota resource; may be negative
     """

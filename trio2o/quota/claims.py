@@ -122,25 +122,25 @@ class Quota:
         row = self._row(request, request.amounts, 'open', self._claim_seconds)
         return Claim(row, request), quotas.queue(self._db, row)
 
-    def give_back(self, claim: Claim) -> None:
+    def release(self, claim: Claim) -> None:
         """Release a claim whose request created nothing. If that fails, the claim expires."""
         if claim.id is None:
             return
         try:
-            quotas.give_back(self._db, claim.id)
+            quotas.release(self._db, claim.id)
         except db_exc.DBError:
-            LOG.exception('Failed to give back claim %s; it will be settled when it expires', claim.id)
+            LOG.exception('Failed to release claim %s; it will be settled when it expires', claim.id)
 
     def keep_open(self, claim: Claim, pod_id: str, resource_type: str) -> None:
-        """Keep the claim of a create that the pod did not answer, until it is settled."""
+        """Keep open the claim of a create that the pod did not answer, until it is settled."""
         self._keep(claim, 'unknown', pod_id, resource_type, '')
 
     def watch(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
-        """Keep the claim on a change of a resource until the pod has finished the change."""
+        """Keep open the claim of a change of a resource until the pod has finished the change."""
         self._keep(claim, 'watch', pod_id, resource_type, resource_id)
 
     def watch_again(self, project_id: str, pod_id: str, resource_type: str, resource_id: str) -> None:
-        """Have a resource measured again that is being changed and has no claim."""
+        """Make a claim without amounts for a resource that is changing, so that its usage is measured again."""
         self.watch(Claim(None, ClaimRequest(project_id, '', {})), pod_id, resource_type, resource_id)
 
     def _keep(self, claim: Claim, state: str, pod_id: str, resource_type: str, resource_id: str) -> None:
@@ -166,9 +166,9 @@ class Quota:
             )
 
     def columns_of_rest(self, pod_id: str, resource_type: str, resource_id: str) -> Mapping[str, object]:
-        """Return column values for a partially committed claim.
+        """Return new values for a claim of which a part became the deltas of a resource.
 
-        What is left of it covers resources created along with this one, and stays open until the pod is done.
+        The rest is for resources that are created along with it, and stays open until the pod has created them.
         """
         return {
             'state': 'watch',

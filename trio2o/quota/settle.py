@@ -63,7 +63,7 @@ class Recount:
 
 
 class PodNotAsked(Exception):
-    """The pod that has to answer is deleted or in maintenance."""
+    """A pod that must be called is deleted or in maintenance."""
 
 
 class Settler:
@@ -84,7 +84,7 @@ class Settler:
         settled = 0
         for claim in quotas.list_claims(self._db, due=utcnow(), limit=limit):
             later = utcnow() + timedelta(seconds=max(self._watch_seconds, 1.0))
-            if quotas.take_up(self._db, claim.id, claim.expires_at, later):
+            if quotas.postpone(self._db, claim.id, claim.expires_at, later):
                 settled += self.settle(claim)
         self.recount_related()
         return settled
@@ -146,13 +146,13 @@ class Settler:
             deltas = measured.counted_after(routing.deltas)
             routings.set_deltas(self._db, routing.resource_type, routing.top_id, deltas, claim_id=claim.id)
         else:
-            quotas.give_back(self._db, claim.id)
+            quotas.release(self._db, claim.id)
             types = _RELATED.get(claim.resource_type, ())
             self._related |= {Recount(pod, resource_type, claim.project_id) for resource_type in types}
         return True
 
     def settle_create(self, claim: QuotaClaim) -> bool:
-        """Settle the claim of a create without an answer: record what it created, then give the rest back.
+        """Settle the claim of a create without an answer: record what it created, then release the rest.
 
         :returns: whether it is settled
         :raises PodNotAsked: the pod of the create is deleted or in maintenance
@@ -171,10 +171,10 @@ class Settler:
         if not any(
             each.id == claim.id for each in quotas.list_claims(self._db, project_id=claim.project_id, limit=1000)
         ):
-            return True  # all of it turned into usage
+            return True  # the recounts turned all of it into usage
         if utcnow() < claim.created_at + timedelta(seconds=self._claim_seconds):
             return False  # the pod may still be creating it
-        quotas.give_back(self._db, claim.id)
+        quotas.release(self._db, claim.id)
         return True
 
     def _pods_asked_since(self, pods: Iterable[PodView], claim: QuotaClaim) -> list[PodView]:
@@ -203,7 +203,7 @@ class Settler:
                     self.recount(each)
                 except (exception.Trio2oException, PodRefused) as error:
                     kind, project_id = each.resource_type, each.project_id
-                    LOG.info('Skipping usage count of %ss for project %s: %s', kind, project_id, error)
+                    LOG.info('Not recounting the %ss of project %s: %s', kind, project_id, error)
 
     def recount(self, recount: Recount, claim: QuotaClaim | None = None) -> None:
         """Make routings and usage agree with the resources that a project has in a pod.

@@ -121,7 +121,7 @@ def deltas_of(db: Database, resource_type: str, item: Item) -> Amounts | None:
 
 
 def user_of(item: Item) -> str:
-    """Return the user whose quota a resource counts in beside the project's; empty if the item shows none."""
+    """Return the user whose quota a resource uses, beside that of the project; empty if the item shows none."""
     user_id = item.get('user_id')
     return user_id if isinstance(user_id, str) else ''
 
@@ -150,25 +150,29 @@ def _server(db: Database, item: Item) -> Measured | None:
 
 
 def _volume(db: Database, item: Item) -> Measured | None:
-    is_settled = is_idle(item)
-    if item.get('consumes_quota') is False:
-        return Measured({}, is_settled)
-    size = _size(item)
-    if size is None:
-        return None
-    return Measured(with_volume_type({'volumes': 1, 'gigabytes': size}, item.get('volume_type')), is_settled)
+    return _sized(item, 'volumes', lambda: item.get('volume_type'))
 
 
 def _snapshot(db: Database, item: Item) -> Measured | None:
+    def type_name() -> str | None:
+        volume = routings.get(db, 'volume', str(item.get('volume_id')))
+        return volume_type_of(volume.deltas) if volume is not None and volume.deltas else None
+
+    return _sized(item, 'snapshots', type_name)
+
+
+def _sized(item: Item, counted_as: str, type_name: Callable[[], str | None]) -> Measured | None:
+    """Return the usage of a volume or snapshot.
+
+    :param type_name: returns the volume type that its amounts are also counted for
+    """
     is_settled = is_idle(item)
     if item.get('consumes_quota') is False:
         return Measured({}, is_settled)
     size = _size(item)
     if size is None:
         return None
-    volume = routings.get(db, 'volume', str(item.get('volume_id')))
-    type_name = volume_type_of(volume.deltas) if volume is not None and volume.deltas else None
-    return Measured(with_volume_type({'snapshots': 1, 'gigabytes': size}, type_name), is_settled)
+    return Measured(with_volume_type({counted_as: 1, 'gigabytes': size}, type_name()), is_settled)
 
 
 def _backup(db: Database, item: Item) -> Measured | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claims on the quota: amounts that requests hold until their outcome is known."""
+"""Open claims: amounts of the quota that are reserved for requests until their outcome is known."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _U = QuotaUsage.__table__.c
 
 @dataclass(frozen=True)
 class Bound:
-    """A limit that a claim must keep.
+    """A limit that a claim must not exceed.
 
-    :ivar members: projects whose use counts together; empty: only what is the project's own
+    :ivar members: projects whose usage is counted together; empty: only that of the project
     """
 
     project_id: str
@@ -44,9 +44,9 @@ class Bound:
 class Settlement:
     """A claim that becomes the deltas of a routing.
 
-    :ivar claim: as it was made
+    :ivar claim: the row as it was inserted
     :ivar rest: new values of columns of the claim, which stays open with the amounts that are not among the deltas;
-        None: it ends, and gives these amounts back
+        None: the claim ends, and these amounts are released
     """
 
     claim: QuotaClaim
@@ -55,7 +55,11 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Exceeded:
-    """A bound that would not be kept."""
+    """A limit that a claim would exceed.
+
+    :ivar requested: amount of the claim
+    :ivar used: amount in use or claimed before
+    """
 
     bound: Bound
     requested: int
@@ -63,7 +67,7 @@ class Exceeded:
 
 
 class BoundsExceeded(Exception):
-    """A claim was refused; nothing is changed."""
+    """A claim was refused as it would exceed limits. Nothing is changed."""
 
     def __init__(self, exceeded: Sequence[Exceeded]) -> None:
         super().__init__(', '.join(each.bound.resource for each in exceeded))
@@ -72,14 +76,14 @@ class BoundsExceeded(Exception):
 
 @retry_on_deadlock
 def insert_claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None:
-    """Insert a claim, unless a bound is exceeded with it.
+    """Insert a claim, unless it would exceed a limit.
 
-    :raises BoundsExceeded: a bound is exceeded, and nothing is written
+    :raises BoundsExceeded: it would; nothing is written
     """
     wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
     with db.writer() as session:
         if not insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}]):
-            return  # it was done before, and the answer of the database got lost
+            return  # an earlier attempt was committed, and the answer of the database was lost
         rows = counters.lock(session, {*wanted, *(bound.key for bound in bounds)})
         used = [_used(session, bound, rows) for bound in bounds]
         over = [
@@ -96,9 +100,9 @@ def insert_claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None
 
 @retry_on_deadlock
 def queue(db: Database, row: QuotaClaim) -> int:
-    """Claim what a row says of its one resource, whatever the limit.
+    """Insert a claim on one quota resource without comparing it with a limit.
 
-    :returns: how much of that is claimed now: by this one and by those that came before it
+    :returns: the amount of the quota resource that this claim and the earlier ones reserve together
     """
     wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
     ((key, amount),) = wanted.items()
@@ -115,7 +119,7 @@ def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
     if not bound.members:
         row = rows[bound.key]
         return row.in_use + row.claimed
-    # The row of the bound is locked by every claim within it, so no other adds to these now.
+    # Every claim that the limit applies to locks the counter of the limit's project, so these do not change now.
     statement = sqlalchemy.select(sqlalchemy.func.sum(_U.in_use + _U.claimed)).where(
         _U.project_id.in_(bound.members), _U.user_id == '', _U.resource == bound.resource
     )
@@ -123,14 +127,14 @@ def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
 
 
 def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Key, int]:
-    """Settle a claim by the deltas of a routing.
+    """Turn a claim into the deltas of a routing.
 
     :returns: as ``consume``
     """
     claimed = settlement.claim
     if settlement.rest is not None:
         return consume(session, claimed.id, deltas, settlement.rest)
-    # One statement less than `consume`, unless the claim was changed since it was made.
+    # One statement less than `consume`, unless the claim was changed since it was inserted.
     if not changed(session, _END, {'claim_id': claimed.id, 'as_made': claimed.resources}):
         return consume(session, claimed.id, None)
     amounts = counters.by_counter(claimed.project_id, claimed.user_id, claimed.resources)
@@ -140,10 +144,10 @@ def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Ke
 def consume(
     session: Session, claim_id: str, amounts: Amounts | None, rest: Mapping[str, Any] | None = None
 ) -> dict[Key, int]:
-    """Take amounts out of a claim. It stays open with those that are left, and ends if none are.
+    """Take amounts out of a claim. It stays open with the rest, and ends if there is none.
 
-    :param amounts: None takes all of it
-    :param rest: new values of columns of the claim, which then stays open even if nothing is left
+    :param amounts: None: all amounts of the claim
+    :param rest: new values of columns of the claim, which then stays open even if no amounts are left
     :returns: changes to the counters of claimed amounts, for ``counters.add``; empty if the claim has ended already
     """
     found = _CLAIMS.first(session, _CLAIMS.select.where(_C.id == claim_id).with_for_update())
@@ -167,22 +171,22 @@ _END = sqlalchemy.delete(_TABLE).where(
 
 
 @retry_on_deadlock
-def give_back(db: Database, claim_id: str) -> None:
-    """End a claim of which nothing came."""
+def release(db: Database, claim_id: str) -> None:
+    """End a claim and release its amounts."""
     with db.writer() as session:
         counters.add(session, {}, consume(session, claim_id, None))
 
 
 @retry_on_deadlock
 def keep(db: Database, claim_id: str, **values: Any) -> None:
-    """Leave a claim open, with what is known of it now."""
+    """Change columns of a claim, which stays open."""
     with db.writer() as session:
         changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(**values))
 
 
 @retry_on_deadlock
 def watch(db: Database, row: QuotaClaim) -> None:
-    """Note that something has to be looked at; nothing is claimed for it."""
+    """Insert a claim without amounts, so that the resource it names is measured again."""
     with db.writer() as session:
         insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
 
@@ -194,7 +198,10 @@ def list_claims(
     due: datetime | None = None,
     limit: int = 100,
 ) -> list[QuotaClaim]:
-    """Open claims: of a project, or those due by a time, those due first."""
+    """List open claims, those due first.
+
+    :param due: list only the claims that are due at this time
+    """
     statement = _CLAIMS.select.order_by(_C.expires_at, _C.id).limit(limit)
     if project_id is not None:
         statement = statement.where(_C.project_id == project_id)
@@ -210,27 +217,31 @@ _CLAIMS_ON = _CLAIMS.select.where(_C.resource_id.in_(bindparam('ids', expanding=
 
 
 def list_claims_on(db: Database, resource_ids: Collection[str]) -> list[QuotaClaim]:
-    """Open claims on changes of these resources."""
+    """List the open claims of changes of these resources."""
     if not resource_ids:
         return []
     return [QuotaClaim(*row) for row in db.rows(_CLAIMS_ON, {'ids': list(resource_ids)})]
 
 
 @retry_on_deadlock
-def take_up(db: Database, claim_id: str, seen: datetime | None, until: datetime) -> bool:
-    """Postpone when a claim is due, so that no other worker settles it meanwhile; false if one does already."""
+def postpone(db: Database, claim_id: str, due: datetime | None, until: datetime) -> bool:
+    """Postpone a claim, so that no other worker settles it in the meantime.
+
+    :param due: when the caller read that the claim is due
+    :returns: False if another worker has postponed or ended it
+    """
     with db.writer() as session:
         return (
             changed(
                 session,
-                sqlalchemy.update(_TABLE).where(_C.id == claim_id, _C.expires_at == seen).values(expires_at=until),
+                sqlalchemy.update(_TABLE).where(_C.id == claim_id, _C.expires_at == due).values(expires_at=until),
             )
             > 0
         )
 
 
 def count_claims_by_state(db: Database) -> dict[str, int]:
-    """How many claims on quotas are in each state."""
+    """Return the number of claims by state."""
     with db.reader() as session:
         rows = session.execute(sqlalchemy.select(_C.state, sqlalchemy.func.count()).group_by(_C.state))
         return {state: count for state, count in rows}

@@ -14,7 +14,7 @@ from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import QuotaUsage
 from trio2o.db.session import Database, utcnow
 
-#: Resources that users have counters of their own for, beside those of the project.
+#: Quota resources that are counted for each user of a project, beside the whole project.
 OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})
 
 #: Project, user ('' for the whole project), resource.
@@ -28,7 +28,7 @@ _ROWS_A_STATEMENT = 50
 
 
 def by_counter(project_id: str, user_id: str, amounts: Amounts) -> dict[Key, int]:
-    """The counters that amounts of resources are counted in, each with its amount."""
+    """Return the counters in which amounts of quota resources are counted, with the amount of each."""
     found = {(project_id, '', name): amount for name, amount in amounts.items() if amount}
     if user_id:
         found |= {
@@ -51,7 +51,7 @@ _LOCK = (
 
 @dataclass(slots=True)
 class Counter:
-    """A row of a counter that is locked; `write` writes its amounts."""
+    """A locked row of a counter, whose amounts may be changed for `write`."""
 
     id: int
     in_use: int
@@ -59,7 +59,7 @@ class Counter:
 
 
 def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
-    """Lock counters, making those that are missing."""
+    """Lock counters, and insert those that do not exist."""
     while True:
         params = {
             'projects': sorted({key[0] for key in keys}),
@@ -78,7 +78,7 @@ def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
 
 @functools.cache
 def _setting(count: int, is_recount: bool) -> Any:
-    """The statement that updates so many locked counters. Cached, as building it takes longer than executing it."""
+    """Build the statement that updates a number of counters. Cached, as building takes longer than executing."""
     values: dict[str, Any] = {
         name: sqlalchemy.case(
             *((_U.id == bindparam(f'id{at}'), bindparam(f'{name}{at}', type_=_U[name].type)) for at in range(count)),
@@ -97,7 +97,7 @@ def _setting(count: int, is_recount: bool) -> Any:
 
 
 def write(session: Session, rows: Sequence[Counter], is_recount: bool = False) -> None:
-    """Write what was changed of locked counters."""
+    """Write the amounts of locked counters."""
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         some = rows[start : start + _ROWS_A_STATEMENT]
         params: dict[str, Any] = {'now': utcnow()}
@@ -107,7 +107,7 @@ def write(session: Session, rows: Sequence[Counter], is_recount: bool = False) -
 
 
 def add(session: Session, in_use: Mapping[Key, int], claimed: Mapping[Key, int] | None = None) -> None:
-    """Add to counters; none falls below zero."""
+    """Add amounts to counters. No counter becomes negative."""
     claimed = claimed or {}
     keys = {key for changes in (in_use, claimed) for key, amount in changes.items() if amount}
     if not keys:
@@ -124,13 +124,16 @@ _OF_PROJECT = _USAGES.select.where(_U.project_id == bindparam('project_id'), _U.
 
 
 def usage(db: Database, project_id: str, user_id: str = '') -> dict[str, QuotaUsage]:
-    """The counters of a project, or of one user in it, by resource."""
+    """Return the counters of a project, or of one user in it, by quota resource."""
     rows = (QuotaUsage(*row) for row in db.rows(_OF_PROJECT, {'project_id': project_id, 'user_id': user_id}))
     return {row.resource: row for row in rows}
 
 
 def projects(db: Database, marker: str = '', limit: int = 1000) -> list[str]:
-    """Projects with counters, in order, after a marker."""
+    """List a page of the projects that have counters, sorted by id.
+
+    :param marker: id of the last project on the page before
+    """
     statement = (
         sqlalchemy.select(_U.project_id).where(_U.project_id > marker).distinct().order_by(_U.project_id).limit(limit)
     )

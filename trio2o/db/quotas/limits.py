@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits that were set: of projects, of users in them, and of classes."""
+"""Limits that were set: of projects, of users in them, and of quota classes."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,14 +30,18 @@ _LIMITS: Any = sqlalchemy.union_all(
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that were set: by project and user, and those of the class of everybody else."""
+    """Limits that were set.
+
+    :ivar of: by project and user ('' for the whole project)
+    :ivar defaults: those of the quota class
+    """
 
     of: Mapping[tuple[str, str], Amounts]
     defaults: Amounts
 
 
 def get_limits(db: Database, project_ids: Collection[str], user_id: str = '', class_name: str = 'default') -> Limits:
-    """The limits set of projects, of a user in them, and of a class; with one query."""
+    """Return the limits set for projects, for a user in them, and for a quota class; with one query."""
     found: dict[tuple[str, str], dict[str, int]] = {}
     defaults: dict[str, int] = {}
     params = {'projects': list(project_ids), 'users': sorted({'', user_id}), 'class_name': class_name}
@@ -50,7 +54,7 @@ def get_limits(db: Database, project_ids: Collection[str], user_id: str = '', cl
 
 
 def get_limits_of_users(db: Database, project_id: str) -> dict[str, dict[str, int]]:
-    """The limits set of each user of a project."""
+    """Return the limits set for users of a project, by user id."""
     found: dict[str, dict[str, int]] = {}
     statement = sqlalchemy.select(_Q.user_id, _Q.resource, _Q.hard_limit).where(
         _Q.project_id == project_id, _Q.user_id != ''
@@ -74,7 +78,7 @@ def _set(session: Session, table: sqlalchemy.Table, owner: Mapping[str, str], gi
 
 @retry_on_deadlock
 def set_limits(db: Database, project_id: str, user_id: str, given: Amounts) -> None:
-    """Set limits of a project, or of a user in it."""
+    """Set limits of a project; or, if ``user_id`` is not empty, of a user in it."""
     with db.writer() as session:
         _set(session, QuotaLimit.__table__, {'project_id': project_id, 'user_id': user_id}, given)
 
@@ -87,20 +91,20 @@ def set_class_limits(db: Database, class_name: str, given: Amounts) -> None:
 
 @retry_on_deadlock
 def delete_limits(db: Database, project_id: str, user_id: str, names: Iterable[str] | None = None) -> None:
-    """Forget what was set of a project with all its users, or of one user in it.
+    """Delete the limits of a project and all its users; or, if ``user_id`` is not empty, of one user in it.
 
-    :param names: only limits whose names are, or begin so with an underscore; None: all
+    :param names: quota resources; their limits for volume types, such as ``volumes_fast``, are deleted too. None: all
     """
     statement = sqlalchemy.delete(QuotaLimit.__table__).where(_Q.project_id == project_id)
     if user_id:
         statement = statement.where(_Q.user_id == user_id)
     if names is not None:
-        statement = statement.where(sqlalchemy.or_(*_are_or_begin(_Q.resource, names)))
+        statement = statement.where(sqlalchemy.or_(*_named(_Q.resource, names)))
     with db.writer() as session:
         changed(session, statement)
 
 
-def _are_or_begin(column: Any, names: Iterable[str]) -> list[Any]:
+def _named(column: Any, names: Iterable[str]) -> list[Any]:
     return [
         criterion for name in names for criterion in (column == name, column.startswith(f'{name}_', autoescape=True))
     ]
@@ -108,9 +112,9 @@ def _are_or_begin(column: Any, names: Iterable[str]) -> list[Any]:
 
 @retry_on_deadlock
 def rename_limits(db: Database, old: Mapping[str, str]) -> None:
-    """Rename resources in limits, as those of a volume type are with it.
+    """Rename quota resources in limits, as after a rename of a volume type.
 
-    Counters are those of the deltas of routings, and follow them.
+    Counters are not changed here: their names are those in the deltas of routings.
 
     :param old: old name -> new name
     """

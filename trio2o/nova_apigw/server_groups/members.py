@@ -48,7 +48,7 @@ def claimed(call: Call, group: ServerGroupCopies, count: int) -> Iterator[None]:
         raise
     finally:
         if is_outcome_known:
-            call.runtime.quota.give_back(claim)
+            call.runtime.quota.release(claim)
 
 
 def _claim(call: Call, group: ServerGroupCopies, count: int, limit: int) -> Claim:
@@ -63,7 +63,7 @@ def _claim(call: Call, group: ServerGroupCopies, count: int, limit: int) -> Clai
             is_within_limit = group.count_members() + total_claimed <= limit
         finally:
             if not is_within_limit:
-                quota.give_back(claim)
+                quota.release(claim)
         if is_within_limit:
             return claim
         if total_claimed <= count or deadline.is_over():

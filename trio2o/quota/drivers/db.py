@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits in Trio2o's own tables.
 
-A limit of a user comes before that of the project, then follow the default quota class and the configuration. Nothing
-is cached, so a limit applies in every process as soon as it is set.
+A limit is that of the user, else that of the project, else that of the default quota class, else that of the
+configuration. Nothing is cached, so a limit applies in every process as soon as it is set.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
@@ -15,18 +17,13 @@ class RepairReplicas:
     def run(self, task: Task) -> None:
         pod = pod_of(task)
         if pod.in_maintenance:
-            return  # ``sync_pod`` repairs it when its maintenance is over.
+            return  # the job ``sync_pod`` repairs it when its maintenance is over
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
         try:
             result = task.runtime.replicator.pods.repair(pod, task.check)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
-        task.progress(
-            repaired=result.repaired,
-            out_of_sync=result.out_of_sync,
-            failed=result.failed,
-            imported=result.imported,
-        )
+        task.progress(**asdict(result))
         if result.out_of_sync:
             raise TryAgain(f'pod {pod.name} is still out of sync with {result.out_of_sync} objects')

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from trio2o import job_types
 from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
@@ -28,12 +30,7 @@ class SyncPod:
             joined = runtime.replicator.pods.join(pod, task.check)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
-        task.progress(
-            imported=joined.imported,
-            repaired=joined.repaired,
-            out_of_sync=joined.out_of_sync,
-            failed=joined.failed,
-        )
+        task.progress(**asdict(joined))
         runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, {'pod_id': pod.id}, request_id=task.job.request_id)
         if joined.out_of_sync:
             raise TryAgain(f'pod {pod.name} is still out of sync with {joined.out_of_sync} objects')

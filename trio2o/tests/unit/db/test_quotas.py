@@ -70,7 +70,7 @@ class TestClaims(QuotasTest):
     def test_a_claim_is_given_back_once(self):
         claim_id = self.claim(SERVER)
         for _ in range(2):
-            quotas.give_back(self.db, claim_id)
+            quotas.release(self.db, claim_id)
             self.assertEqual({}, self.used())
 
     def test_refused(self):
@@ -99,7 +99,7 @@ class TestClaims(QuotasTest):
         """What was learned from the pod already is not counted twice when the request comes back."""
         claim_id = self.claim(SERVER)
         routings.record_many(self.db, [NewRouting('server', 'a', self.pod1, 'p', deltas=SERVER, user_id='u')])
-        quotas.give_back(self.db, claim_id)
+        quotas.release(self.db, claim_id)
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
@@ -129,7 +129,7 @@ class TestClaims(QuotasTest):
         # Should the answer of the database get lost, it is not claimed twice.
         self.assertEqual(20, quotas.queue(self.db, taken[0][1]))
         for _total, row in taken:
-            quotas.give_back(self.db, row.id)
+            quotas.release(self.db, row.id)
         self.assertEqual({}, self.used())
 
     def test_no_claims_race_past_a_limit(self):
@@ -246,7 +246,7 @@ class TestTheyAddUp(QuotasTest):
             new = [NewRouting('server', top_id, self.pod1, project, deltas=deltas, user_id='u')]
             routings.record_many(self.db, new, claims.get(number))
         elif kind == 'give back' and number in claims:
-            quotas.give_back(self.db, claims.pop(number))
+            quotas.release(self.db, claims.pop(number))
         elif kind == 'delete':
             routings.mark_deleted(self.db, 'server', top_id)
         elif kind == 'change':
