@@ -37,9 +37,9 @@ def identity_headers() -> list[str]:
 
 
 def mount_on_auth_protocol(middleware: Any, adapter: Any) -> None:
-    """Send what keystonemiddleware asks Keystone through a ``requests`` adapter.
+    """Send keystonemiddleware's requests to Keystone through a ``requests`` adapter of a test.
 
-    It makes its own keystoneauth session and takes none. Tests give the adapter.
+    keystonemiddleware makes its own keystoneauth session, and has no option for another one.
     """
     for scheme in ('http://', 'https://'):
         middleware._session.mount(scheme, adapter)

@@ -22,8 +22,8 @@
         ├── PodNotReached            nothing was sent, so another pod, or another try, is safe
         └── PodNoAnswer              sent, but no complete answer: the outcome is unknown
 
-``web/faults.py`` makes answers of them. Tenants see the messages of all of them except ``PodError``, so these name
-zones and resources, never pods or URLs.
+``web/faults.py`` turns them into answers. Tenants see the messages of all except ``PodError``, so these name zones and
+resources, never pods or URLs.
 """
 
 
@@ -68,7 +68,7 @@ class RouteNotFound(Trio2oException):
 
 
 class MethodNotAllowed(Trio2oException):
-    """There are operations on this path, with other methods; the answer names them."""
+    """The path has operations with other methods only; the answer names these."""
 
     code = 405
 
@@ -97,7 +97,7 @@ class Unprocessable(Trio2oException):
 
 
 class ServiceUnavailable(Trio2oException):
-    """Nothing can serve this now.
+    """The request cannot be served now.
 
     :param retry_after: seconds after which the client should try again; None if waiting will not help
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Submission of jobs, for work that takes longer than a request: first a row, then a message.
 
-The row is the job. The message only wakes a worker; if it is lost, the periodic scan finds the row.
+The row is the job. The message only wakes a worker; if it is lost, a periodic scan finds the row.
 """
 
 from __future__ import annotations
@@ -80,6 +80,4 @@ class JobQueue:
         try:
             self._notify(job)
         except OSError as error:
-            LOG.info(
-                'Could not notify workers of job %s (%s); it will be picked up by the periodic scan', job.id, error
-            )
+            LOG.info('Could not notify workers of job %s (%s); a scan will find it', job.id, error)

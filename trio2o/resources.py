@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the handlers have to know of a kind of resource; the services fill it in."""
+"""The types of resources: their names, paths and fields in the APIs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of resource with ids of its own.
+    """A type of resources that have ids.
 
-    :ivar type: its name in routings: ``server``
-    :ivar service: ``compute`` or ``volume``: which of a pod's APIs has it
-    :ivar path: of the collection, below the version: ``/servers``
-    :ivar member: key of one in a body; ``collection``: key of many
-    :ivar zones: fields of a member that hold an availability zone
-    :ivar owners: fields of a member that may hold its project, best first
-    :ivar created: field of a member with its time of creation
-    :ivar missing: text of the 404, with ``{id}``
-    :ivar is_deleted_synchronously: whether it is gone when its deletion is answered, and not some time later
+    :ivar type: name in routings: ``server``
+    :ivar service: ``compute`` or ``volume``: the API that has it
+    :ivar path: path of the collection, below the version: ``/servers``
+    :ivar member: key of one resource in a body
+    :ivar collection: key of several resources in a body
+    :ivar zones: fields of a resource that hold an availability zone
+    :ivar owners: fields of a resource that may hold its project, the preferred one first
+    :ivar created: field of a resource with its creation time
+    :ivar missing: message of the 404, with ``{id}``
+    :ivar is_deleted_synchronously: whether a resource is deleted when the pod answers, and not some time later
     :ivar lists_by_offset: whether its lists have only offsets, and no details, markers or times of change
-    :ivar listed_at: first microversion whose lists show owner and time of creation, if not the oldest
-    :ivar found_with: types of what it comes from: where a project has one of these, it may have one of this kind
+    :ivar listed_at: first microversion whose lists show owner and creation time; '' for the oldest
+    :ivar found_with: types from which resources of this type are made, so that a pod may have both
     """
 
     type: str
@@ -51,13 +52,16 @@ class Resource:
         return next((str(item[name]) for name in self.owners if item.get(name)), default)
 
     def created_at(self, item: Mapping[str, Any]) -> datetime | None:
-        """Its time of creation as the pod shows it, UTC without a zone; None if it does not show it."""
+        """Return the creation time in a resource, UTC without a zone; None if it is not shown."""
         return parse_time(item.get(self.created))
 
 
 @dataclass(frozen=True)
 class SortKey:
-    """How a sort key of a list shows in the items."""
+    """A sort key of lists, and how to read its value from an item.
+
+    :ivar read: None: the value is the field of the same name
+    """
 
     name: str
     read: Callable[[Mapping[str, Any]], Any] | None = None
@@ -67,7 +71,10 @@ class SortKey:
 
 
 def parse_time(text: Any) -> datetime | None:
-    """A time as Nova (``2026-01-31T12:00:00Z``) or Cinder (``2026-01-31T12:00:00.000000``) writes it."""
+    """Parse a time as Nova (``2026-01-31T12:00:00Z``) or Cinder (``2026-01-31T12:00:00.000000``) writes it.
+
+    :returns: UTC without a zone; None if it is not such a time
+    """
     if not isinstance(text, str):
         return None
     try:
@@ -173,7 +180,7 @@ GROUP_SNAPSHOT = Resource(
     missing='GroupSnapshot {id} could not be found.',
     found_with=('snapshot', 'group'),
 )
-#: What Cinder keeps as a group of a type of its own, and shows under either name.
+#: Cinder stores it as a group with a group type of its own, and shows it in both APIs.
 CONSISTENCYGROUP = Resource(
     'consistencygroup',
     'volume',
@@ -205,7 +212,7 @@ SERVER_GROUP = Resource(
     is_deleted_synchronously=True,
     lists_by_offset=True,
 )
-#: Volumes and snapshots as compute showed them up to 2.35; their routings are the same.
+#: Volumes and snapshots in the proxy APIs of Compute, up to 2.35. Their routings are those of VOLUME and SNAPSHOT.
 PROXIED_VOLUME = Resource(
     'volume',
     'compute',
@@ -226,9 +233,10 @@ PROXIED_SNAPSHOT = Resource(
     missing='Snapshot {id} could not be found.',
 )
 
-#: Types whose deletion Trio2o does not notice. If one still exists, a probe of the pods finds it again.
-UNFOLLOWED = frozenset(
+#: Types whose deletion in a pod Trio2o does not notice. Their routings are purged after some time; if the resource
+#: still exists, a probe of the pods finds it again.
+NOT_RECONCILED = frozenset(
     kind.type for kind in (ATTACHMENT, TRANSFER, MESSAGE, GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)
 )
-#: Those whose routings are compared with what the pods have.
+#: Types whose routings are compared with the resources in the pods.
 ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP, SERVER_GROUP)}

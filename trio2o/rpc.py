@@ -59,7 +59,7 @@ def get_transport(conf: cfg.ConfigOpts) -> oslo_messaging.RPCTransport:
 def get_server(conf: cfg.ConfigOpts, name: str, handler: JobHandler) -> Any:
     """A server that passes messages to the handler; its ``start`` waits until it reaches the broker.
 
-    :param name: name of this worker, one of those that share the messages
+    :param name: name of this worker; each message goes to one of the workers
     """
     target = oslo_messaging.Target(topic=TOPIC, server=name)
     return oslo_messaging.get_rpc_server(get_transport(conf), target, [_Versioned(handler)])
@@ -78,7 +78,7 @@ class _Versioned:
 
 
 class Notifier:
-    """Notifies workers of new jobs from a thread of its own, which may have to wait for the broker."""
+    """Notifies workers of new jobs in a separate thread, as sending may have to wait for the broker."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -92,7 +92,7 @@ class Notifier:
             self._waiting.put_nowait(job.id)
         except queue.Full:
             LOG.info(
-                'Could not notify workers of job %s (the broker is away); it will be picked up by the periodic scan',
+                'Could not notify workers of job %s (too many messages wait for the broker); a scan will find it',
                 job.id,
             )
         self._start()
@@ -112,6 +112,4 @@ class Notifier:
             try:
                 client.cast({}, 'run_job', job_id=job_id)
             except (oslo_messaging.MessagingException, OSError) as error:
-                LOG.info(
-                    'Could not notify workers of job %s (%s); it will be picked up by the periodic scan', job_id, error
-                )
+                LOG.info('Could not notify workers of job %s (%s); a scan will find it', job_id, error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What handlers work with: made once when a service starts, and carried by every call."""
+"""The objects that all requests and jobs of a process share, such as its database and its clients of the pods."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trio2o.web.service import Service
 
 @dataclass(frozen=True)
 class Runtime:
-    """Everything that is made once and shared by all requests of a process.
+    """Made once when a process starts. Every call and every job refers to it.
 
     :ivar identity_transport: a ``requests`` adapter that all requests to Keystone go through; None: the network.
         Only tests give one
@@ -52,7 +52,7 @@ class Runtime:
     identity_transport: Any = None
 
     def versions(self, service: Service) -> VersionRange | None:
-        """The microversions a service can promise now, over all pods; None for a service without microversions."""
+        """Return the microversions that a service and all pods support; None for a service without microversions."""
         if service.code_versions is None:
             return None
         return self.registry.versions(service.service_type, service.code_versions)
@@ -66,7 +66,7 @@ def build_runtime(
     identity_transport: Any = None,
     notify: Any = None,
 ) -> Runtime:
-    """Make what a process needs beside its HTTP services.
+    """Make the runtime of a process.
 
     :param transport: used for calls to pods; None: connection pools
     :param identity_transport: see ``Runtime``

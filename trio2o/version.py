@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The release in force, from the installed package's metadata (pbr takes it from git)."""
+"""The version of the installed package, from its metadata (pbr takes it from git)."""
 
 from importlib import metadata
 
@@ -7,7 +7,7 @@ PACKAGE = 'trio2o'
 
 
 def version_string() -> str:
-    """Return the version of the installed package, or 0.0.0 in a tree that was never installed."""
+    """Return the version of the installed package; 0.0.0 in a checkout that was never installed."""
     try:
         return metadata.version(PACKAGE)
     except metadata.PackageNotFoundError:

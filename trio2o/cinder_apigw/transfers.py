@@ -111,7 +111,7 @@ class AcceptTransfer:
 
     def _pods(self, call: Call) -> list[PodView]:
         route = call.runtime.locator.look_up(TRANSFER.type, call.id)
-        pods = call.runtime.registry.snapshot().asked(TRANSFER.service)
+        pods = call.runtime.registry.snapshot().serving(TRANSFER.service)
         return [pod for pod in pods if route is None or pod.id == route.pod.id]
 
     def _amounts(self, call: Call, pod: PodView) -> Amounts:
@@ -150,7 +150,7 @@ class AcceptTransfer:
         """
         refusal: Answer | None = None
         is_complete = True
-        for pod in call.runtime.registry.snapshot().asked(TRANSFER.service):
+        for pod in call.runtime.registry.snapshot().serving(TRANSFER.service):
             names = names_of(call, pod)
             try:
                 answer = answer_up(send(call, pod, names=names), names, TRANSFER)

@@ -46,12 +46,12 @@ def _share_metrics() -> None:
 
 
 def backend_name(prog: str, argv: Sequence[str]) -> str:
-    """The backend in the configuration; as with oslo.config the last file wins."""
+    """Return the configured backend. As in oslo.config, the last file takes precedence."""
     return option(prog, argv, 'DEFAULT', OPTION) or concurrency.DEFAULT_BACKEND
 
 
 def option(prog: str, argv: Sequence[str], group: str, name: str) -> str | None:
-    """The text of one option; None if it is not set."""
+    """Return the text of one option; None if it is not set."""
     value = os.environ.get(f'OS_{group.upper()}__{name.upper()}')
     if value:
         return value

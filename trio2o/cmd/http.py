@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands of the three HTTP services have in common."""
+"""The code that the commands of the three HTTP services share."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 
     trio2o-db-manage --config-file /etc/trio2o/trio2o.conf db_sync
 
-`db_sync --expand` makes the changes that are safe while services of the previous release run, and
-`db_sync --contract` the others, when none of them runs any more. `upgrade [--revision R]` stops at
-a revision. `version` (or `current`) prints the revision of the database, `heads` the newest one.
+`db_sync --expand` makes the changes that are safe while services of the previous release run, and `db_sync --contract`
+the others, when none of them runs any more. `upgrade [--revision R]` upgrades to a revision. `version` (or `current`)
+prints the revision of the database, `heads` the newest revision of this release.
 """
 
 import argparse
@@ -45,10 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         phases.add_argument(f'--{phase}', dest='phase', action='store_const', const=phase, help=f'only {when}')
     upgrade = commands.add_parser('upgrade', help='upgrade to a revision')
-    upgrade.add_argument('--revision', default='head', help='the revision to stop at')
+    upgrade.add_argument('--revision', default='head', help='revision to upgrade to (%(default)s)')
     commands.add_parser('version', help='print the revision of the database')
     commands.add_parser('current', help='the same as version')
-    commands.add_parser('heads', help='print the newest revision this program knows')
+    commands.add_parser('heads', help='print the newest revision of this release')
     return parser
 
 

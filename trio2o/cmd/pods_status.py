@@ -37,7 +37,7 @@ _NOTE = 'Breaker: state after this one answer. The breakers of the gateways are 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Thresholds()
-    parser.add_argument('--format', choices=['table', 'json'], default='table', help='how to print it (table)')
+    parser.add_argument('--format', choices=['table', 'json'], default='table', help='output format (%(default)s)')
     parser.add_argument(
         '--timeout', type=_seconds, default=default.timeout, help='seconds to wait for a pod (%(default)g)'
     )

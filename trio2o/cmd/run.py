@@ -95,7 +95,7 @@ def guarded(prog: str, function: Callable[[], int]) -> int:
 def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     """Read the configuration and set up logging."""
     conf = trio2o_conf.new_config(sys.argv[1:] if argv is None else argv, prog=prog)
-    # trio2o.cmd.early has used this option before; here a wrong name is reported.
+    # trio2o.cmd.early has already used this option, and ignores errors. They are reported here.
     if conf.concurrency_backend != concurrency.backend():
         raise CannotStart(f'started with {concurrency.backend()}, but {conf.concurrency_backend} is configured')
     conf_files.check(conf)
@@ -140,7 +140,7 @@ def run(conf: cfg.ConfigOpts, make_components: Callable[[], list[Component]], wo
             status = launcher.wait() or 0
         except SystemExit as ended:  # how oslo.service's threading backend ends
             status = int(ended.code or 0)
-        metrics.clear_away()
+        metrics.remove_directory()
     logging.shutdown()
     sys.stdout.flush()
     # Do not wait for threads that still wait for a pod.
@@ -178,7 +178,7 @@ def stop_all(components: Sequence[Component]) -> None:
 
 
 class _Worker(oslo_service.ServiceBase):
-    """What oslo.service runs in each forked process."""
+    """The service that oslo.service runs in each forked process."""
 
     def __init__(self, make_components: Callable[[], list[Component]]) -> None:
         self._make_components = make_components

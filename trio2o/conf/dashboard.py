@@ -15,8 +15,8 @@ OPTS: list[cfg.Opt] = [
         'probe_seconds',
         default=10.0,
         min=0.0,
-        help='Seconds for which the result of a health check of all pods is shown before pods are checked '
-        'again. All users of the dashboard share it.',
+        help='Seconds for which the result of a health check of all pods is shown before pods are checked again. All '
+        'users of the dashboard share it.',
     ),
     cfg.FloatOpt(
         'probe_timeout',

@@ -27,7 +27,7 @@ No pod can have this name.
         help="""
 Kind of threads that the commands use: ``eventlet`` for green threads, ``threading`` for native ones.
 
-Behaviour is the same with both. OpenStack is removing eventlet, so only ``threading`` will remain. The modules
+The services behave alike with both. OpenStack is removing eventlet, so only ``threading`` will remain. The modules
 under ``trio2o.wsgi`` always use native threads and ignore this option.
 """,
     ),

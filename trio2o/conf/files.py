@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check of files that options name, at start: libraries report a missing one late, and as another error."""
+"""Check at start of the files that options name. Libraries report a missing file late, and as another error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check(conf: cfg.ConfigOpts) -> None:
     """
     from keystonemiddleware import opts
 
-    # keystonemiddleware registers its options only when its middleware is made.
+    # keystonemiddleware registers these options later, when its middleware is made.
     (auth_token_opts,) = (options for group, options in opts.list_auth_token_opts() if group == 'keystone_authtoken')
     conf.register_opts([option for option in auth_token_opts if option.name in TLS], group='keystone_authtoken')
     for group in ('pods', 'service_auth', 'keystone_authtoken'):

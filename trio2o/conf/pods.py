@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options for talking to pods, in [pods]."""
+"""Options of calls to pods, in [pods]."""
 
 from oslo_config import cfg
 
@@ -22,9 +22,8 @@ OPTS = [
         'gather_timeout',
         default=15.0,
         min=0.01,
-        help='Seconds within which all pods have to answer for a list or a sum over pods. A pod that takes '
-        'longer counts as '
-        'unreachable for this request.',
+        help='Seconds within which all pods have to answer for a list or a sum over pods. A pod that takes longer '
+        'counts as unreachable for this request.',
     ),
     cfg.FloatOpt(
         'probe_timeout',
@@ -40,9 +39,8 @@ Also used as the per-pod timeout when any pod can answer the request.
         'replicate_timeout',
         default=5.0,
         min=0.01,
-        help='Seconds that a write to flavors, key pairs or types waits for the pods after the first. A job '
-        'completes the '
-        'write in the pods that take longer.',
+        help='Seconds that a write to flavors, key pairs or types waits for the pods after the first. A job completes '
+        'the write in the pods that take longer.',
     ),
     cfg.IntOpt(
         'pool_size',
@@ -54,16 +52,18 @@ Also used as the per-pod timeout when any pod can answer the request.
         'fanout_size',
         default=256,
         min=1,
-        help='Number of calls to pods that a process makes concurrently for lists, sums and other requests to '
-        'several pods.',
+        help='Number of calls to pods that a process makes concurrently for lists, sums and other requests to several '
+        'pods.',
     ),
     cfg.IntOpt(
         'breaker_failures',
         default=3,
         min=1,
-        help='Number of failures in a row (unreachable, no answer, status 502 to 504) after which the breaker '
-        'of a pod opens: '
-        'requests then fail at once, without a call to the pod, for ``breaker_seconds``.',
+        help="""
+Number of failures in a row (unreachable, no answer, status 502 to 504) after which the breaker of a pod opens.
+
+Requests to the pod then fail at once, without a call, for ``breaker_seconds``.
+""",
     ),
     cfg.FloatOpt(
         'breaker_seconds',
@@ -75,9 +75,11 @@ Also used as the per-pod timeout when any pod can answer the request.
         'refresh_seconds',
         default=2.0,
         min=0.0,
-        help='Seconds after which a process reads pods and other data that it keeps in memory from the database '
-        'again. A '
-        'change made through another process takes effect after this time.',
+        help="""
+Seconds after which a process reads pods and other data that it keeps in memory from the database again.
+
+A change made through another process takes effect after this time.
+""",
     ),
     cfg.IntOpt('routing_cache_size', default=100000, min=0, help='Number of routings that a process keeps in memory.'),
     cfg.FloatOpt(
@@ -87,13 +89,13 @@ Also used as the per-pod timeout when any pod can answer the request.
         'interface',
         default='public',
         choices=['public', 'internal', 'admin'],
-        help="Interface of a pod's endpoints in Keystone's catalog that is used.",
+        help="Interface of the pods' endpoints that Trio2o looks up in Keystone's catalog.",
     ),
     cfg.ListOpt(
         'volume_service_types',
         default=['block-storage', 'volumev3'],
-        help="Service types of the Block Storage API in Keystone's catalog. The first one that a pod's region "
-        'has is used.',
+        help="Service types of the Block Storage API in Keystone's catalog. The first one that a pod's region has is "
+        'used.',
     ),
     cfg.StrOpt(
         'cafile', help='File with the CA certificates to verify pods with. Default: the CA certificates of the system.'

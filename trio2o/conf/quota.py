@@ -52,8 +52,8 @@ Quota driver: name of an entry point in ``trio2o.quota.drivers``. It decides on 
             name,
             default=default,
             min=-1,
-            help=f'{_TITLES[name]} that a project may have over all pods, if neither the default quota class nor the '
-            'quota of the project has a limit; -1: unlimited.',
+            help=f'{_TITLES[name]} that a project may have over all pods, if no limit is set for the default quota '
+            'class or the project; -1: unlimited.',
         )
         for name, default in DEFAULTS.items()
     ),
@@ -72,9 +72,8 @@ including all pods it tries. Related options: ``[pods] read_timeout``, ``[schedu
         'watch_seconds',
         default=5.0,
         min=0.1,
-        help='Seconds between two checks of a resource whose create, resize or delete a pod has accepted and '
-        'not completed. '
-        'Lower values correct usage sooner and cost more requests to pods.',
+        help='Seconds between two checks of a resource whose create, resize or delete a pod has accepted and not yet '
+        'completed. Lower values correct usage sooner and cost more requests to pods.',
     ),
     cfg.FloatOpt(
         'settle_interval',

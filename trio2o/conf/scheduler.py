@@ -46,7 +46,7 @@ A name without an entry point keeps the service from starting.
 Weighers that order the pods that passed all filters: names of entry points in ``trio2o.scheduler.weighers``.
 
 The weights of each weigher are scaled to 0..1 over these pods and multiplied (see ``weight_multipliers``). The pod
-with the highest sum is first; of pods with equal sums the one with the lower number.
+with the highest sum comes first; of pods with equal sums, the one with the lower number.
 
 Possible values:
 
@@ -109,8 +109,8 @@ keeps the request and the token in memory only, so a server is not rescheduled a
         'reschedule_watch_seconds',
         default=300.0,
         min=1.0,
-        help='Seconds after which the state of a new server is no longer polled. Related option: '
-        '``reschedule_on_no_valid_host``.',
+        help='Seconds after which the state of a new server is no longer polled. '
+        'Related option: ``reschedule_on_no_valid_host``.',
     ),
     cfg.IntOpt('max_attempts', default=3, min=1, help='Number of pods that a create tries before it fails.'),
 ]

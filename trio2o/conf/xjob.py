@@ -23,8 +23,11 @@ Port on which the worker serves ``/metrics`` and ``/healthcheck``. By default it
         'pod_concurrency',
         default=4,
         min=1,
-        help='Number of jobs that run concurrently for one pod, over all workers on all hosts. Lower it if jobs '
-        'overload pods.',
+        help="""
+Number of jobs that run concurrently for one pod, over all workers on all hosts.
+
+Lower it if jobs overload pods.
+""",
     ),
     cfg.FloatOpt(
         'scan_interval',
@@ -47,16 +50,18 @@ A message over oslo.messaging starts a job at once; the scan finds jobs whose me
         'retry_seconds',
         default=2.0,
         min=0.0,
-        help='Seconds before the second attempt of a job. The time doubles with each further attempt, up to ten '
-        'minutes.',
+        help="""
+Seconds before the second attempt of a job.
+
+The time doubles with each further attempt, up to ten minutes.
+""",
     ),
     cfg.FloatOpt(
         'repair_interval',
         default=300.0,
         min=0.0,
-        help='Seconds between two runs of the job that compares replicated objects (flavors, key pairs, types) '
-        'with the pods '
-        'and repairs differences.',
+        help='Seconds between two runs of the job that compares replicated objects (flavors, key pairs, types) with '
+        'the pods and repairs differences.',
     ),
     cfg.FloatOpt(
         'reconcile_interval',

@@ -24,7 +24,7 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
     error_answer: Answer | None = None
     service = call.service.service_type
     runtime = call.runtime
-    pods = runtime.registry.snapshot().asked(service)
+    pods = runtime.registry.snapshot().serving(service)
     # Pods whose breaker is open are tried last: one of them may work again.
     is_open = runtime.client.breakers.is_open
     pods = sorted(pods, key=lambda pod: (is_open((pod.id, service)), pod != first))

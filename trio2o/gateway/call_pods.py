@@ -86,7 +86,7 @@ class PodAnswers:
 
 def pods_of(call: Call) -> list[PodView]:
     """Return the pods that have the service and may be called."""
-    return call.runtime.registry.snapshot().asked(call.service.service_type)
+    return call.runtime.registry.snapshot().serving(call.service.service_type)
 
 
 def call_pods(

@@ -63,7 +63,7 @@ def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
     drop = ('content-type', 'if-match', 'openstack-api-version')
     headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
     path = f'/{call.context.project_id}/images/{image_id}'
-    for pod in call.runtime.registry.snapshot().asked(SERVER.service):
+    for pod in call.runtime.registry.snapshot().serving(SERVER.service):
         try:
             answer = call.runtime.client.send(
                 pod, SERVER.service, 'GET', path, headers, timeout=call.runtime.conf.pods.probe_timeout

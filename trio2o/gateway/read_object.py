@@ -26,7 +26,7 @@ def read_object(
     headers = pod_headers.for_lookup(call, has_version=False)
     path = f'/{call.context.project_id}{path}'
     timeout = call.runtime.conf.pods.probe_timeout
-    for pod in call.runtime.registry.snapshot().asked(service) if pods is None else pods:
+    for pod in call.runtime.registry.snapshot().serving(service) if pods is None else pods:
         try:
             answer: Answer = call.runtime.client.send(pod, service, 'GET', path, headers, timeout=timeout)
         except exception.PodError:

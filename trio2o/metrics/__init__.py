@@ -28,7 +28,7 @@ DIRECTORY = 'PROMETHEUS_MULTIPROC_DIR'
 if os.environ.get(DIRECTORY):
     os.makedirs(os.environ[DIRECTORY], exist_ok=True)
 
-# The time at which a metric was first counted would be one more series for each, of no use.
+# Otherwise each counter has a second series with the time of its first value, which no dashboard or alert uses.
 prometheus_client.disable_created_metrics()
 
 #: Buckets in seconds, for what a client waits for.
@@ -80,7 +80,7 @@ class Collector(Protocol):
     def collect(self) -> Iterable[Metric]: ...
 
 
-# Finding the child of a metric costs as much as counting; labels are few, so all of them are kept.
+# ``labels`` takes as long as the increment itself. There are few combinations of labels, so all results are cached.
 @functools.cache
 def _requests(service: str, operation: str, status: str) -> tuple[Any, Any]:
     return REQUESTS.labels(service, operation, status), REQUEST_SECONDS.labels(service, operation)
@@ -92,21 +92,28 @@ def _pod_calls(pod: str, service: str, outcome: str) -> tuple[Any, Any]:
 
 
 def request_answered(service: str, operation: str, status: str, seconds: float) -> None:
-    """:param operation: name of a row, or one of few words; :param status: three digits"""
+    """Count an answered request.
+
+    :param operation: name of an operation, or a fixed word for requests without one
+    :param status: three digits
+    """
     count, latency = _requests(service, operation, status)
     count.inc()
     latency.observe(seconds)
 
 
 def pod_called(pod: str, service: str, outcome: str, seconds: float) -> None:
-    """:param outcome: ``2xx`` and the like, or what went wrong"""
+    """Count a call to a pod.
+
+    :param outcome: class of the status, such as ``2xx``, or the kind of failure
+    """
     count, latency = _pod_calls(pod, service, outcome)
     count.inc()
     latency.observe(seconds)
 
 
 def breaker_turned(pod: str, service: str, is_open: bool) -> None:
-    """The breaker of a pod opened or closed in this process."""
+    """Record that the breaker of a pod opened or closed in this process."""
     BREAKER_OPEN.labels(pod, service).set(int(is_open))
 
 
@@ -115,13 +122,16 @@ def fanned_out(width: int) -> None:
 
 
 def job_ran(type: str, outcome: str, seconds: float) -> None:
-    """:param outcome: state of the job after its run; ``new`` when it is to be tried again"""
+    """Count a run of a job.
+
+    :param outcome: state of the job after the run, ``new`` if it will be retried; or ``lost``
+    """
     JOB_RUNS.labels(type, outcome).inc()
     JOB_RUN_SECONDS.labels(type).observe(seconds)
 
 
 def application(collector: Collector | None = None, is_called: Callable[[str], bool] | None = None) -> Any:
-    """The WSGI application that answers a scrape.
+    """Return the WSGI application that answers a scrape.
 
     :param collector: collector of further metrics
     :param is_called: whether a pod, by name, is called now; breakers of other pods, or of deleted ones, are left out
@@ -134,7 +144,7 @@ def application(collector: Collector | None = None, is_called: Callable[[str], b
 
 
 class _ProcessMetrics:
-    """Collector of what this process has counted, or all processes that share its directory."""
+    """Collector of the metrics of this process, or of all processes that share its directory."""
 
     def __init__(self, is_called: Callable[[str], bool] | None) -> None:
         self._is_called = is_called
@@ -156,12 +166,12 @@ def _all_counted() -> Iterable[Metric]:
         return prometheus_client.REGISTRY.collect()
     if not os.path.isdir(directory):
         return []
-    _forget_dead(directory)
+    _remove_gauges_of_dead_processes(directory)
     return multiprocess.MultiProcessCollector(None, directory).collect()
 
 
-def _forget_dead(directory: str) -> None:
-    """Drop the gauges of processes that have died. Their counters stay."""
+def _remove_gauges_of_dead_processes(directory: str) -> None:
+    """Remove the gauges of processes that have died. Their counters stay."""
     for path in glob.glob(os.path.join(directory, 'gauge_live*_*.db')):
         pid = path.rpartition('_')[2].removesuffix('.db')
         if not _is_alive(pid):
@@ -185,8 +195,8 @@ _TRIES = 20
 _PAUSE_SECONDS = 0.1
 
 
-def clear_away() -> None:
-    """Remove the directory if this process made it (``trio2o.cmd.early``)."""
+def remove_directory() -> None:
+    """Remove the directory of shared metrics if this process made it (``trio2o.cmd.early``)."""
     pid, _colon, directory = os.environ.get('TRIO2O_METRICS_OWNER', '').partition(':')
     tries = _TRIES if directory and pid == str(os.getpid()) else 0
     while tries and os.path.isdir(directory):

@@ -16,7 +16,7 @@ from trio2o.web.call import Answer
 
 LOG = logging.getLogger(__name__)
 
-#: Statuses that a breaker counts as failures: a proxy in front of the pod, or the pod itself, cannot serve.
+#: Statuses that a breaker counts as failures: a proxy in front of the pod, or the pod itself, is out of service.
 FAILURE_STATUSES = frozenset({502, 503, 504})
 
 
@@ -54,7 +54,7 @@ class PodClient:
             raise exception.PodNotReached(pod.name, f'has no {service} endpoint')
         key = (pod.id, service)
         if not self.breakers.may_call(key):
-            raise exception.PodNotReached(pod.name, f'{service} is not called, as its breaker is open after failures')
+            raise exception.PodNotReached(pod.name, f'{service} is not called while its breaker is open')
         started = time.monotonic()
         limit = self._read_timeout if timeout is None else timeout
         url = endpoint.url + path
@@ -64,7 +64,7 @@ class PodClient:
             except ConnectionRefusedError:
                 raise
             except ConnectionError:
-                # Usually the pod closed a connection from the pool at the moment it was used.
+                # Usually the pod closed a connection of the pool just when it was used.
                 left = limit - (time.monotonic() - started)
                 reads = is_read or method in ('GET', 'HEAD')
                 if not (reads and is_repeated) or left <= 0:

@@ -15,14 +15,14 @@ from trio2o.pods.registry import PodView
 
 LOG = logging.getLogger(__name__)
 
-#: Pods to remember what this process recorded of.
+#: Number of pods whose recorded hosts a process keeps in memory.
 MAX_PODS = 1000
 #: Seconds after which the same hosts are recorded again, as other processes may have recorded others meanwhile.
 RECORD_AGAIN_SECONDS = 300.0
 
 
 class ComputeHosts:
-    """Records compute hosts in the database. One a process, as it keeps what it has recorded."""
+    """Records compute hosts in the database, and keeps them in memory to skip equal writes. One per process."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -37,11 +37,11 @@ class ComputeHosts:
         try:
             pod_hosts.set_(self._db, pod.id, hosts)
         except (db_exc.DBError, errors.RecordNotFound, ValueError):
-            LOG.exception('the compute hosts of pod %s could not be recorded', pod.name)
+            LOG.exception('Failed to record the compute hosts of pod %s', pod.name)
             return
         with self._lock:
             self._recorded[pod.id] = hosts
 
     def of(self, pod: PodView) -> list[str]:
-        """Return the hosts that were recorded last, by any process."""
+        """Return the recorded hosts of a pod."""
         return pod_hosts.get(self._db, pod.id)

@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 COMPUTE = 'compute'
 VOLUME = 'volume'
-#: Read for a pod's capacity. Requests of tenants do not use it, and a pod need not have it.
+#: The capacity of a pod is read from it. Requests of tenants do not use it, and a pod need not have it.
 PLACEMENT = 'placement'
 
 #: Service -> last path segment of its versioned endpoint.
@@ -36,7 +36,7 @@ class PodEndpoint:
     """One API of one pod.
 
     :ivar url: with version, without project and trailing slash: ``http://pod1:8774/v2.1``
-    :ivar roots: what the pod's links may start with, without version
+    :ivar roots: URLs, without version, that links in the pod's answers may start with
     :ivar min_version: lowest microversion; '' as long as the pod's version document was never read
     """
 

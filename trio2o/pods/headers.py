@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which headers pass from client to pod and from pod to client. All others are dropped."""
+"""The headers that pass from client to pod and from pod to client. All others are dropped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UP = frozenset(
 
 
 def down(call: Call) -> list[tuple[str, str]]:
-    """Headers for a pod: the caller's tokens, the negotiated microversion, and our request id as the global one."""
+    """Return the headers for a pod: the caller's, with its tokens, the negotiated microversion and the request id."""
     headers = [(name, call.headers[name]) for name in DOWN if name in call.headers]
     context = call.context
     if context.auth_token:
@@ -44,7 +44,7 @@ def down(call: Call) -> list[tuple[str, str]]:
 
 
 def for_lookup(call: Call, *, has_version: bool) -> list[tuple[str, str]]:
-    """Headers of a GET that the gateway itself makes to serve a call: nothing about the call's own body.
+    """Return the headers of a GET that the gateway itself sends to serve a call, without those of the call's body.
 
     :param has_version: whether the GET has the call's microversion; without it the pod answers at the oldest version
     """
@@ -53,5 +53,5 @@ def for_lookup(call: Call, *, has_version: bool) -> list[tuple[str, str]]:
 
 
 def up(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers of a pod's answer that a client may see."""
+    """Return the headers of a pod's answer that a client may see."""
     return [(name, value) for name, value in headers if name.lower() in UP]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health check of pods, for ``trio2o-status pods`` and the dashboard.
 
-Every pod is called now: does it answer, how fast, with which versions, is its clock right. The state of a gateway's
-breakers is known to that gateway alone, so the breaker shown is what a breaker would make of this one answer.
+Every pod is called once per service. Checked are the status and latency of the answer, the microversions and the clock
+of the pod. Only a gateway itself knows the state of its breakers, so the state shown here is derived from this one
+answer.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Thresholds:
     :ivar timeout: seconds to wait for a pod's answer
     :ivar latency: seconds an answer may take
     :ivar skew: seconds a pod's clock may differ from ours
-    :ivar usage_age: seconds since capacity was last read; 0: any age is right
+    :ivar usage_age: seconds since capacity was last read; 0: no limit
     """
 
     timeout: float = 5.0
@@ -223,7 +224,7 @@ def evaluate(pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, now: d
 def _problems(probe: Probe, limits: Thresholds) -> list[tuple[Level, str]]:
     name = probe.service
     if probe.error:
-        # The pod serves others: only Trio2o's own user is refused.
+        # The pod works for tenants and refuses only Trio2o's own user.
         return [(Level.WARNING if probe.status in (401, 403) else Level.CRITICAL, probe.error)]
     found = []
     if probe.seconds is not None and probe.seconds > limits.latency:

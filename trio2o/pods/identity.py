@@ -99,18 +99,18 @@ class Identity:
         try:
             return str(auth.get_access(theirs).auth_token)
         except (exceptions.Unauthorized, exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound) as error:
-            raise exception.Unauthorized('Keystone refused.') from error
+            raise exception.Unauthorized('Keystone refused the credentials.') from error
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
 
     def sign_out(self, token: str) -> None:
-        """Revoke a token that ``sign_in`` made; if that fails, the token expires some time."""
+        """Revoke a token of ``sign_in``. A failure is only logged, as the token expires anyway."""
         keystone = adapter.Adapter(self.session, service_type='identity', version='3')
         headers = {'X-Auth-Token': token, 'X-Subject-Token': token}
         try:
             keystone.delete('/auth/tokens', headers=headers, authenticated=False)
         except FAILURES as error:
-            LOG.warning('A token could not be revoked: %s', type(error).__name__)
+            LOG.warning('Failed to revoke a token: %s', type(error).__name__)
 
     def forget_token(self) -> None:
         self.session.invalidate()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pods, read from the database every few seconds and kept in memory in between.
 
-When the snapshot is too old, one request reads it again and the others go on with the old one. So a change of a pod's
-state reaches each process with its first or second request after ``[pods] refresh_seconds``.
+When the snapshot is too old, one request reads it again and the others go on with the old one. So each process uses
+the new state of a pod from its first or second request after ``[pods] refresh_seconds``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GROUP_LENGTH = 255
 
 @dataclass(frozen=True, eq=False)
 class PodView:
-    """One pod with what is needed to call it and to choose it.
+    """One pod with all data that are needed to call and to schedule it.
 
     :ivar ids_up: id in this pod -> id that tenants see, where the two differ
     :ivar out_of_sync: number of replicated objects that are out of sync in this pod
@@ -100,8 +100,8 @@ class Snapshot:
     moved: Mapping[str, str] = field(default_factory=dict)
     ids_up: Mapping[str, str] = field(default_factory=dict)
 
-    def asked(self, service: str) -> list[PodView]:
-        """Pods that have the service and are not in maintenance."""
+    def serving(self, service: str) -> list[PodView]:
+        """Return the pods that have the service and are not in maintenance."""
         return [pod for pod in self.pods if not pod.in_maintenance and service in pod.endpoints]
 
     @property
@@ -110,7 +110,7 @@ class Snapshot:
 
 
 class Registry:
-    """Keeps the snapshot fresh."""
+    """Holds the snapshot of a process, and reads it again when it is too old."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database) -> None:
         self._db = db
@@ -134,8 +134,8 @@ class Registry:
             except db_exc.DBError:
                 if current is None:
                     raise
-                # While the database is away, requests that need no database can still be served.
-                LOG.exception('Pods could not be read from the database; using those read before')
+                # While the database is unreachable, requests that do not need it can still be served.
+                LOG.exception('Failed to read pods from the database; using those read before')
                 self._read_at = time.monotonic()
             finally:
                 self._lock.release()
@@ -199,7 +199,7 @@ class Registry:
         :param known: the range that the gateway knows
         """
         low, high = known
-        for pod in self.snapshot().asked(service):
+        for pod in self.snapshot().serving(service):
             versions = pod.endpoints[service].range
             if versions is not None:
                 low, high = max(low, versions[0]), min(high, versions[1])

@@ -55,7 +55,7 @@ class PooledTransport:
             )
             answer = response.status, list(response.headers.items()), _read(response, deadline)
             if not answer[2] and _is_cut_short(method, response):
-                raise ConnectionResetError('the head of the answer was not complete')
+                raise ConnectionResetError('the headers of the answer were not complete')
             return answer
         except _NOT_SENT as error:
             raise ConnectionRefusedError(type(error).__name__) from None
@@ -71,7 +71,7 @@ _PIECE = 1 << 18
 
 
 def _is_cut_short(method: str, response: urllib3.BaseHTTPResponse) -> bool:
-    """Whether the connection ended within the headers: the standard library takes half of them for all."""
+    """Whether the connection ended within the headers, which the standard library does not notice."""
     if method == 'HEAD' or response.status in (204, 304):
         return False
     return 'content-length' not in response.headers and 'transfer-encoding' not in response.headers

@@ -47,7 +47,7 @@ class ObjectSync:
             latest = replicas.get_object(self._deps.store.db, kind, key)
             if not outcome.is_done or latest is None or latest.generation == obj.generation:
                 return outcome
-        return Outcome('out_of_sync', outcome.generation, error='it changed during each try')
+        return Outcome('out_of_sync', outcome.generation, error='it changed during each attempt')
 
     def sync_everywhere(
         self, kind: str, key: str, origin: PodView | None = None, request_id: str | None = None
@@ -59,7 +59,9 @@ class ObjectSync:
         :param origin: a pod that is in sync already
         """
         service = self._deps.access.adapters[kind].service
-        pods = [pod for pod in self._deps.registry.snapshot().asked(service) if origin is None or pod.id != origin.id]
+        pods = [
+            pod for pod in self._deps.registry.snapshot().serving(service) if origin is None or pod.id != origin.id
+        ]
         timeout = self._deps.timing.replicate_timeout
         pending = {pod: self._deps.executor.submit(self.sync, kind, key, pod, timeout) for pod in pods}
         futures.wait(pending.values(), timeout=timeout)

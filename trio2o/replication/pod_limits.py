@@ -33,9 +33,9 @@ class PodLimits:
         self._identity = identity
 
     def raise_default_limits(self) -> None:
-        """Raise the default class in all pods to unlimited, and the key pairs of Trio2o's own project.
+        """Raise the limits of the default quota class in all pods, and of key pairs of Trio2o's own project.
 
-        Trio2o creates key pairs in the other pods as itself, so that the limit of its own project would count.
+        Trio2o replicates key pairs with its own identity, so the limit of its own project would apply to all of them.
         """
         project_id = self._identity.project_id()
         for service, kind in _CLASSES.items():
@@ -54,7 +54,7 @@ class PodLimits:
 
         :returns: the limits that the pod had, by service with project or ``project:user``
         :raises PodError: the pod did not answer
-        :raises Refused: the pod answered 4xx
+        :raises PodRefused: the pod answered 4xx
         """
         raised: dict[str, dict[str, int]] = {}
         for kind in (QUOTA_SET, VOLUME_QUOTA):
@@ -90,7 +90,7 @@ class PodLimits:
         return raised
 
     def _raise_desired(self, kind: str, key: str, names: Collection[str]) -> None:
-        """Raise limits to unlimited in the desired state too, where they are from before the resource was counted."""
+        """Raise limits to unlimited in the desired state too, if they were set before Trio2o counted the resource."""
         desired = self._desired.get(kind, key)
         limits = (desired or {}).get('limits', {})
         old = {name for name in names if limits.get(name, UNLIMITED) >= 0}

@@ -20,7 +20,7 @@ from trio2o.replication.reconcile import Attributes, PodObject, Step
 class PodObjects:
     """Reads and writes the objects of one kind in one pod.
 
-    All methods raise PodError if the pod gives no answer, or one that the adapter fails to read; and Refused if the
+    All methods raise PodError if the pod gives no answer, or one that the adapter fails to read; and PodRefused if the
     pod answers 4xx.
     """
 
@@ -55,7 +55,7 @@ class PodObjects:
 
     @contextlib.contextmanager
     def _malformed_is_no_answer(self) -> Iterator[None]:
-        """A pod may answer anything, so an adapter may fail in any of the ways in which one reads a document."""
+        """Turn the errors with which an adapter may fail to read a malformed answer into PodNoAnswer."""
         try:
             yield
         except (LookupError, TypeError, AttributeError, ValueError) as error:

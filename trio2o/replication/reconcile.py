@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: compares the desired attributes of an object with those it has in a pod, and plans the steps between them.
+"""Compares the desired attributes of an object with those in a pod, and plans the steps between them. No I/O here.
 
 Attributes are a plain dictionary of JSON values. The ``Shape`` of a kind says which fields can never change, which
 are set as a whole, and which hold a mapping or a set that is changed item by item. A field that a pod's API does not
@@ -48,7 +48,7 @@ class Notes:
     :ivar first_generation: the generation after the last deletion; a pod with an older one has the deleted
         predecessor, which is replaced whatever its attributes
     :ivar pushed: local key -> generation of its last change through the gateway; a pod with an older generation gets
-        that value, and may have one of its own afterwards
+        that value, which may be changed in the pod afterwards
     """
 
     first_generation: int = 0
@@ -219,9 +219,10 @@ def changed_local_items(shape: Shape, before: Attributes, after: Attributes) -> 
 def merge_local(shape: Shape, recorded: Attributes, after: Attributes, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the desired attributes after a write in one pod.
 
-    They are the attributes in that pod, except for its local values, of which only those count that the write changed.
+    They are the attributes in that pod, except for its local values: of these only the ones that the write changed.
 
-    :param recorded: the desired attributes before the write; :param after: those of the pod after it
+    :param recorded: the desired attributes before the write
+    :param after: the attributes in the pod after the write
     :param changes: see ``changed_local_items``
     """
     desired = without_notes(after)

@@ -30,7 +30,7 @@ from trio2o.replication.replica_store import is_current
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds after which a request that was never answered has had its effect, if it has any.
+#: Seconds after which the pod has carried out a request that it did not answer, if it ever does.
 UNKNOWN_OUTCOME_SECONDS = 10.0
 
 #: Seconds between two looks at whether another write is recorded.
@@ -40,7 +40,7 @@ _LOCKS = 64
 
 
 class RequestWrites:
-    """Keeps the write of a request and its record together."""
+    """Records the writes of requests."""
 
     def __init__(self, deps: Dependencies, objects: ObjectSync, desired: DesiredState) -> None:
         self._deps = deps
@@ -74,8 +74,8 @@ class RequestWrites:
     def lock(self, kind: str, key: str | None) -> AbstractContextManager[Any]:
         """Keep other writes of this process away from an object.
 
-        Writes of other processes cannot corrupt the record, since each reads back what it wrote. But two that meet
-        within a moment may undo each other's change.
+        Writes of other processes cannot corrupt the record, since each reads the object back. But two concurrent
+        writes may undo each other's change.
         """
         if key is None:
             return contextlib.nullcontext()
@@ -87,7 +87,7 @@ class RequestWrites:
         :param key: None if it is not known before the pod answers
         :param is_create: whether the request creates the object
         :returns: the object in the pod before the request, if the record will need it
-        :raises PodNotReached: the pod cannot be brought to the desired state, so that another has to be the first
+        :raises PodNotReached: the pod cannot be brought to the desired state, so the request has to go to another one
         """
         if key is None:
             return None
@@ -100,7 +100,7 @@ class RequestWrites:
             raise exception.PodNotReached(pod.name, str(error)) from error
 
     def _record_before_change(self, kind: str, key: str, pod: PodView) -> PodObject | None:
-        """Record an object that only pods know of: once it is deleted, the key would not be known in other pods."""
+        """Record an object that only pods have, as a deletion must also reach the pods that have it under its key."""
         found = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout).read(key, key)
         if found is not None:
             self._desired.record(kind, key, pod, found)
@@ -225,7 +225,7 @@ class RequestWrites:
         found = pod_objects.read(key, bottom_id)
         for _ in range(ROUNDS):
             self._desired.record(kind, key, pod, found, before)
-            # Another write may have reached the pod between the read and the record. The last one to record sees it.
+            # Another write may have reached the pod between the read and the record. The last one to record reads it.
             again = pod_objects.read(key, bottom_id)
             if (again and again.attributes) == (found and found.attributes):
                 return

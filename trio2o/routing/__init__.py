@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pod has a resource.
+"""Finds the pod of a resource.
 
 ``locator`` looks up, records and forgets routings. ``probe`` asks the pods for a resource without a routing.
 ``pod_lists`` reads the lists of a pod, and ``inventory`` compares them with the routings.

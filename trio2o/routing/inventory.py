@@ -46,7 +46,7 @@ class Misplaced:
 
 @dataclass
 class Comparison:
-    """Some resources of a pod, sorted by what their routings say.
+    """Result of comparing resources of a pod with their routings.
 
     :ivar known: number of resources whose live routing names this pod; ``uncounted``, ``changed`` and ``unsettled``
         are among them
@@ -110,7 +110,7 @@ class Inventory:
         self._project_id = project_id
         self._check = check
 
-    # -- what the pod has --
+    # -- resources in the pod --
 
     def pages(self, marker: str | None = None, **query: Any) -> Iterator[list[Item]]:
         """Yield the resources in the pod, the newest first.
@@ -168,7 +168,7 @@ class Inventory:
             raise exception.PodNoAnswer(pod.name, f'the answer is not a {self.resource.type}')
         return item
 
-    # -- compared with the routings --
+    # -- compare with the routings --
 
     def compare(self, items: Iterable[Item]) -> Comparison:
         """Compare resources of the pod with their routings. Changes nothing."""
@@ -223,9 +223,9 @@ class Inventory:
             found.changed.append((routing, changes))
 
     def _changed_deltas(self, routing: Routing, measured: Measured | None) -> Mapping[str, int] | None:
-        """Return what the resource counts for if that differs from its routing, else None.
+        """Return the amounts that a resource uses if they differ from its routing, else None.
 
-        A resource that is about to change, or has an open claim, is settled later.
+        Also None for a resource that is about to change or has an open claim, as its usage is corrected later.
         """
         if measured is None or routing.deltas is None or not measured.is_settled:
             return None
@@ -237,7 +237,7 @@ class Inventory:
     def _owner_of(self, item: Item) -> str:
         return self.resource.owner_of(item, self._project_id or '')
 
-    # -- and recorded --
+    # -- record --
 
     def record(self, items: Iterable[Item]) -> Recorded:
         """Make the routings agree with resources of the pod."""
@@ -251,7 +251,7 @@ class Inventory:
         return recorded
 
     def record_new(self, found: Comparison, claim: QuotaClaim | None = None) -> int:
-        """Record new resources, and the amounts of those recorded without.
+        """Record new resources, and the amounts of those whose routing has none.
 
         :param claim: turn this claim into usage as far as it covers the resources created since it was made
         :returns: number of new routings
@@ -269,17 +269,17 @@ class Inventory:
         for routing, changes in found.changed:
             if 'deltas' in changes:
                 LOG.info(
-                    '%s %s counts for %s, not %s',
+                    'Correcting the usage of %s %s from %s to %s',
                     routing.resource_type,
                     routing.top_id,
-                    changes['deltas'],
                     routing.deltas,
+                    changes['deltas'],
                 )
             routings.update(self._db, routing.id, **changes)
             self._forget(routing)
 
     def _restore(self, routing: Routing, item: Item) -> None:
-        """Record a resource again that was recorded as deleted, as after a restore of the pod's database."""
+        """Record that a resource exists which was marked deleted, as after a restore of the pod's database."""
         new = NewRouting(
             self.resource.type,
             routing.top_id,
@@ -305,7 +305,7 @@ class Inventory:
             is_there = True
         if is_there:
             LOG.warning(
-                '%s %s is in pod %s, but its routing names pod %s, which has it too or could not be asked',
+                '%s %s is in pod %s, but its routing names pod %s, which also has it or cannot be called',
                 resource_type,
                 item_id,
                 self.pod.name,
@@ -318,7 +318,7 @@ class Inventory:
         self._forget(routing)
         recorded.moved += 1
 
-    # -- deleted --
+    # -- mark as deleted --
 
     def end_deleted(self, items: Iterable[Item]) -> int:
         """Mark the routings of resources deleted that the pod's list shows as deleted.

@@ -32,7 +32,7 @@ from trio2o.web.call import Answer, Call
 
 LOG = logging.getLogger(__name__)
 
-#: The ids that a routing can have; the database never sees others.
+#: Ids that a routing can have. Others are not looked up in the database.
 _ID = re.compile(r'[!-~]{1,64}')
 
 
@@ -62,7 +62,7 @@ class _CachedRouting:
 
 
 class Locator:
-    """One per process."""
+    """Looks up, records and forgets routings. One per process."""
 
     def __init__(
         self, conf: cfg.ConfigOpts, db: Database, registry: Registry, client: PodClient, executor: Executor
@@ -80,7 +80,7 @@ class Locator:
     # -- look up --
 
     def find(self, call: Call, resource: Resource, top_id: str) -> Route:
-        """Return the route of a resource, from its routing or else by asking the pods.
+        """Return the route of a resource from its routing; without one, call the pods.
 
         :raises NotFound: no pod has it, or none shows it to the caller
         :raises ServiceUnavailable: its pod is in maintenance, or a pod that may have it did not answer
@@ -88,7 +88,7 @@ class Locator:
         return self.find_with_answer(call, resource, top_id)[0]
 
     def find_with_answer(self, call: Call, resource: Resource, top_id: str) -> tuple[Route, Answer | None]:
-        """Return what ``find`` does, and the pod's answer to a GET of the resource if the pods were asked.
+        """Return the route as ``find`` does, and the pod's answer to a GET of the resource if the pods were called.
 
         :raises NotFound: as ``find``
         :raises ServiceUnavailable: as ``find``
@@ -104,7 +104,7 @@ class Locator:
         return route, answer
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
-        """Return the route of a resource from its routing; None without one. Asks no pod."""
+        """Return the route of a resource from its routing; None without one. Calls no pod."""
         snapshot = self._registry.snapshot()
         # Other services may know a moved resource by its id in the pod.
         top_id = snapshot.ids_up.get(top_id, top_id)
@@ -151,7 +151,7 @@ class Locator:
     def record(self, new: NewRouting, settlement: Settlement | None = None) -> None:
         """Record the routing of a resource.
 
-        A failure is only logged, as a later request for the resource asks the pods and records it then.
+        A failure is only logged, as a later request for the resource calls the pods and records it then.
 
         :param settlement: the quota claim of the request that created it
         """
@@ -201,7 +201,7 @@ class Locator:
             try:
                 self._record_listed_in(pod, resource, of_pod, project_id, claim_id)
             except (db_exc.DBError, ValueError, LookupError):
-                # No caller waits for this thread, so nobody else would log it. The next list tries again.
+                # No caller waits for this thread and could log the error. The next list tries again.
                 LOG.exception('Failed to record %ss in a list of pod %s', resource.type, pod.name)
 
     def _record_listed_in(
@@ -238,7 +238,7 @@ class Locator:
     def mark_deleted(self, resource_type: str, route: Route) -> None:
         """Record that a resource is gone from its pod.
 
-        The routing stays, marked as deleted, so that later requests do not have to ask all pods.
+        The routing stays, marked as deleted, so that later requests do not have to call all pods.
         """
         self.forget(resource_type, route.top_id)
         if route.is_live:

@@ -50,7 +50,7 @@ class Prober:
         snapshot = self._registry.snapshot()
         # All resources of a reconciled pod have routings, so this one is not in it and its answer does not matter.
         is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in snapshot.pods)
-        for pod, answer in self._ask_all(call, resource, top_id, snapshot.asked(resource.service)).items():
+        for pod, answer in self._ask_all(call, resource, top_id, snapshot.serving(resource.service)).items():
             if isinstance(answer, Answer) and answer.status == 200:
                 item = json_body.member(answer, resource)
                 if item is not None:

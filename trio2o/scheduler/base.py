@@ -30,11 +30,11 @@ class BaseFilter(abc.ABC):
         """Whether the pod may be chosen for the request."""
 
     def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
-        """The pods that pass; to be overridden by filters that compare pods with one another."""
+        """Return the pods that pass. Filters that compare pods with one another override this method."""
         return [pod for pod in pods if self.passes(pod, request)]
 
     def why(self, pod: PodView, request: PodRequest) -> str:
-        """The reason why the pod did not pass, for operators; '' if the name of the filter says enough."""
+        """Return the reason why the pod did not pass, for operators; '' if the name of the filter is enough."""
         return ''
 
 
@@ -50,4 +50,4 @@ class BaseWeigher(abc.ABC):
 
     @abc.abstractmethod
     def weigh(self, pod: PodView, request: PodRequest) -> float:
-        """The weight of a pod: higher is better. Infinity counts as a little more than the highest finite weight."""
+        """Return the weight of a pod: higher is better. Infinity is a little more than the highest finite weight."""

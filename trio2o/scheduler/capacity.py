@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Free capacity of a pod for a request: what was read last, less what this process created there since.
+"""Free capacity of a pod for a request: the capacity read last, less the resources that this process created since.
 
-A job reads the capacity of pods periodically. In between each process remembers what it created itself; what other
-processes created it learns with the next read. A pod that was never read, or too long ago, is assumed to have enough.
+A job reads the capacity of pods periodically. Resources that other processes create are not known before the next
+read. A pod whose capacity was never read, or too long ago, is assumed to have enough.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _Key = tuple[str, str, str]
 
 @dataclass
 class _Second:
-    """What was created in a pod within one second, and the usage known at that time."""
+    """Amounts of the resources created in a pod within one second, and the pod's usage known at that time."""
 
     at: datetime
     usage: Usage | None
@@ -56,7 +56,7 @@ class Room:
         self._lock = threading.Lock()
 
     def amounts(self, pod: PodView, request: PodRequest) -> Mapping[str, Amount] | None:
-        """Amount of each resource that the pod has now; None if that is not known."""
+        """Return the amounts of a pod's resources now; None if they are not known."""
         usage = self._usage(pod, request.service)
         if usage is None:
             return None
@@ -66,7 +66,7 @@ class Room:
         return _after(amounts, recent, backend) if recent else amounts
 
     def headroom(self, pod: Pod) -> Headroom:
-        """What is kept free in the pod: its own headroom, else that of ``[scheduler]``, for each resource."""
+        """Return the headroom of each resource in a pod: that of the pod, else that of ``[scheduler] headroom``."""
         own = pod.headroom
         return {**self._default, **read_headroom(own)} if own else self._default
 
@@ -94,7 +94,7 @@ class Room:
         return None if usage is None or self.is_stale(usage.collected_at) else usage
 
     def _since(self, pod: PodView, service: str, backend: str, usage: Usage) -> list[_Second]:
-        """What was created there and may not be in the usage yet, earliest first."""
+        """Return the creates that the usage may not contain yet, the earliest first."""
         if not self._recent:
             return []
         found: list[_Second] = []
@@ -117,10 +117,10 @@ def _backend(request: PodRequest) -> str:
 
 
 def _after(amounts: Mapping[str, Amount], recent: list[_Second], backend: str) -> dict[str, Amount]:
-    """Amounts after everything that was created recently.
+    """Return the amounts after recent creates.
 
-    The usage read last may contain a part of that already. So for each resource the lower of two values counts: the
-    usage as it is, and the usage before the first of those creates, less all of them.
+    The usage read last may already contain a part of these. So for each resource the lower of two free amounts counts:
+    the one read last, and the one before the first of the creates less all of them.
     """
     usage = recent[0].usage
     before = {} if usage is None else usage.of_backend(backend)
@@ -159,7 +159,7 @@ def _headroom(name: str, value: Any) -> tuple[float, bool]:
 
 
 def kept(amount: Amount, headroom: tuple[float, bool]) -> float:
-    """Amount of a resource that is kept free."""
+    """Return the amount of a resource that is kept free."""
     value, is_share = headroom
     return value * (amount.capacity or 0) if is_share else value
 
@@ -168,7 +168,7 @@ def shortage(amounts: Mapping[str, Amount], headroom: Headroom, request: PodRequ
     """Describe the first resource that the pod has not enough of.
 
     A request without known amounts fits if the headroom of every resource is still free. A resource that the pod does
-    not report, or has without limit, is enough.
+    not report, or whose capacity is unlimited, is never short.
 
     :returns: '' if the request fits
     """

@@ -128,7 +128,7 @@ class Scheduler:
         return tuple(sorted(weighed, key=lambda each: (-each.weight, each.pod.record.number)))
 
     def _no_pod(self, decision: Decision) -> exception.Trio2oException:
-        """The error for a request that no pod passed for."""
+        """Return the error for a request for which no pod passed the filters."""
         request = decision.request
         where = f'availability zone {request.zone}' if request.zone else 'this cloud'
         if self._has_unknown_affinity(decision):

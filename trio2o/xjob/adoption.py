@@ -51,7 +51,7 @@ class Report:
         }
 
     def add_objects(self, results: Iterable[JoinResult]) -> None:
-        """Report the replicated objects of the pod beside those of Trio2o."""
+        """Report how the replicated objects of the pod compare with those of Trio2o."""
         rows = {NEW: 'new', CHANGED: 'changes', CONFLICT: 'conflicts'}
         self.json['objects'] = {}
         for each in results:
@@ -64,7 +64,7 @@ class Report:
                 self._add(rows[each.verdict], each.kind, each.key, each.found.name, each.text)
 
     def start(self, resource: Resource) -> None:
-        """Reset what the report says of a resource type."""
+        """Reset the part of the report about a resource type."""
         names = ('total', 'new', 'known', 'moved', 'conflict')
         self.json['resources'][resource.collection] = dict.fromkeys(names, 0)
         self.json['ownerless'].pop(resource.collection, None)
@@ -111,7 +111,7 @@ class Report:
         return counts
 
     def _add_conflict(self, resource: Resource, item: Item) -> None:
-        text = 'recorded in another pod, which has it too or cannot be asked'
+        text = 'recorded in another pod, which also has it or cannot be called'
         self._add('conflicts', resource.type, item['id'], str(item.get('name') or ''), text)
 
     def _add(self, rows: str, kind: str, key: str, name: str, text: str = '') -> None:
@@ -156,7 +156,7 @@ class Adoption:
 
     def _adopt_objects(self) -> None:
         try:
-            # Report before anything changes: after a crash, another worker could not tell what was new.
+            # Report before anything changes: after a crash, another worker could not find out which objects were new.
             if not self._report.json['objects']:
                 self._report.add_objects(self._runtime.replicator.pods.survey(self._pod, self._task.check))
                 self._save(OBJECTS)

@@ -250,7 +250,7 @@ class JobManager:
     def _interrupted(self, task: RunningTask) -> JobRecord | None:
         job, reason = task.job, task.interrupted or ''
         if task.is_overdue:
-            return self._failed(task, f'{reason}: it is given {self._jobs[job.type].max_seconds:.0f} seconds')
+            return self._failed(task, f'{reason}: the limit is {self._jobs[job.type].max_seconds:.0f} seconds')
         now = self.clock()
         # This also ends a job that was cancelled meanwhile.
         return db_jobs.retry_later(self.runtime.db, job.id, self.owner, now, reason, now, is_counted=False)

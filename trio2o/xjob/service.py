@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a service: threads that run jobs, which they learn of from messages and from scans of the table.
+"""The worker as a service: threads that find jobs by messages and by scans of the table, and run them.
 
 Messages only start a job sooner. Without a message broker the scans find all jobs, and the service connects in the
 background as soon as there is a broker.

@@ -168,6 +168,6 @@ def pods_by_preference(call: Call) -> list[PodView]:
     runtime, service = call.runtime, call.service.service_type
     breakers = runtime.client.breakers
     return sorted(
-        runtime.registry.snapshot().asked(service),
+        runtime.registry.snapshot().serving(service),
         key=lambda pod: (breakers.is_open((pod.id, service)), pod.out_of_sync, pod.record.number),
     )

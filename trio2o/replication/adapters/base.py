@@ -83,7 +83,7 @@ def list_pages(
     """Read a list page by page and yield its items.
 
     :param member: key of the items in a page
-    :param links: key of all pages but the last one; '' if the last page is the one with less than ``PAGE`` items
+    :param links: key that all pages but the last have; '' if the last page is the one with less than ``PAGE`` items
     :param marker_of: returns the marker that an item is named by
     """
     query = dict(query)

@@ -28,8 +28,8 @@ class Quotas(Adapter):
     :ivar is_forced: whether ``force`` is needed for a limit below what is used
     """
 
-    # An adapter of quotas lists those of the keys it is given only. When a pod joins it is given none (``owners``):
-    # what the pod has set is its own, and it gets the desired limits.
+    # Lists the quota sets of the given owners only. For a pod that joins there are none (``owners``): the limits set
+    # in the pod are not recorded, and the desired limits are brought to it.
     has_owners = True
     shape = Shape(maps=('limits',), partial_maps=frozenset({'limits'}))
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adopt a pod that already has resources, or only report what the adoption would do.
 
-The job asks a pod in any state, even in maintenance, as an operator requested it.
+The job calls a pod in any state, even in maintenance, as an operator requested it.
 """
 
 from __future__ import annotations

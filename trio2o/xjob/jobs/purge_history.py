@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from trio2o.db import jobs, moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.resources import UNFOLLOWED
+from trio2o.resources import NOT_RECONCILED
 from trio2o.xjob.jobs.base import Task
 
-#: Hours that deleted flavors, key pairs and types stay recorded, so that a pod's list read before the deletion does
-#: not bring them back.
+#: Hours for which deleted flavors, key pairs and types stay recorded. Within this time, a pod's list that was read
+#: before the deletion does not cause them to be recorded as new.
 DELETED_HOURS = 24
 
 
@@ -26,7 +26,7 @@ class PurgeHistory:
         purges = (
             ('jobs', jobs.purge),
             ('routings', routings.purge_deleted),
-            ('routings', lambda db, before: routings.purge_types(db, UNFOLLOWED, before)),
+            ('routings', lambda db, before: routings.purge_types(db, NOT_RECONCILED, before)),
         )
         for name, purge in purges:
             while True:

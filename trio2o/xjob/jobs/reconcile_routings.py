@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record what happened in a pod without the gateway: new, changed, moved and deleted resources.
+"""Record resources that were created, changed, moved or deleted in a pod directly.
 
 Mostly the job reads only what changed since its last run. It compares all resources of the pod in its first run and
 then every ``[xjob] full_reconcile_interval``, as the Block Storage API does not list deleted resources. Once a pod is
-compared, the gateway does not have to ask it for ids that have no routing.
+compared, the gateway does not have to call it for ids that have no routing.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class TestSharedMetrics(testtools.TestCase):
             'import os, sys; from trio2o.cmd import early;'
             f'early.init_backend("trio2o-api", ["--config-file", "{path}"], "{group}");'
             'print("prometheus_client" in sys.modules, os.environ.get(early.METRICS_DIRECTORY, ""));'
-            'from trio2o import metrics; metrics.clear_away();'
+            'from trio2o import metrics; metrics.remove_directory();'
             'print(os.path.isdir(os.environ.get(early.METRICS_DIRECTORY, "")))'
         )
         environ = {'TMPDIR': directory, **environ}

@@ -323,7 +323,7 @@ class TestLeases(ManagerCase):
             self.clock.advance(100)
         ended = self.get(job)
         self.assertEqual(('fail', 3), (ended.state, ended.attempts))
-        self.assertEqual('it took too long: it is given 1000 seconds', ended.error)
+        self.assertEqual('it took too long: the limit is 1000 seconds', ended.error)
 
     def test_a_wait_ends_when_the_run_has_to(self):
         self.submit()
