@@ -18,7 +18,7 @@ from trio2o.conf import api, dashboard, default, metrics, pods, quota, scheduler
 
 GROUPS = (default, api, dashboard, metrics, pods, scheduler, quota, xjob)
 
-# At INFO these libraries log more than an operator needs beside the access log.
+# At INFO these libraries repeat for each request what the access log already shows.
 LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')
 
 

@@ -178,7 +178,7 @@ def _probe(client: PodClient, pod: PodView, service: str, headers: list[tuple[st
 
 
 def _versions(answer: Answer) -> tuple[str, str]:
-    """The range in a version document: Nova's has one version, Cinder's a list."""
+    """Return the range in a version document. Nova's document has one version, Cinder's a list."""
     document = answer.json if answer.is_ok else None
     if not isinstance(document, dict):
         return '', ''
@@ -190,7 +190,10 @@ def _versions(answer: Answer) -> tuple[str, str]:
 
 
 def _skew(answer: Answer, moment: float) -> float | None:
-    """Seconds by which the date of an answer is ahead. It has whole seconds, so half a second is the best guess."""
+    """Return the seconds by which the Date header of an answer is ahead; None without a date.
+
+    The header has whole seconds only, so half a second is added as the mean of the missing fraction.
+    """
     try:
         date = parsedate_to_datetime(answer.header('Date') or '')
     except ValueError:

@@ -27,7 +27,7 @@ BACKEND_SPEC = 'volume_backend_name'
 class Amount:
     """One resource of one pod. None means unlimited.
 
-    :ivar capacity: amount that can be allocated: with overcommitment, without what is reserved
+    :ivar capacity: amount that can be allocated: with overcommitment, without the reserved amount
     :ivar used: amount allocated
     :ivar free: amount left; more than the difference where a host has more allocated than its capacity
     :ivar largest: the largest amount that one server or volume can get

@@ -62,7 +62,7 @@ class Recount:
     project_id: str
 
 
-class PodNotAsked(Exception):
+class PodUnavailable(Exception):
     """A pod that must be called is deleted or in maintenance."""
 
 
@@ -112,7 +112,7 @@ class Settler:
         """Settle one claim, or set when to try again. :returns: whether it is settled"""
         try:
             is_settled = self.settle_change(claim) if claim.resource_id else self.settle_create(claim)
-        except (PodNotAsked, exception.Trio2oException, PodRefused) as error:
+        except (PodUnavailable, exception.Trio2oException, PodRefused) as error:
             LOG.info('Claim %s of project %s stays open: %s', claim.id, claim.project_id, error)
             is_settled = False
         if not is_settled:
@@ -125,7 +125,7 @@ class Settler:
         """Settle the claim on a change of one resource, when the pod has finished the change.
 
         :returns: whether it is settled
-        :raises PodNotAsked: the pod of the resource is deleted or in maintenance
+        :raises PodUnavailable: the pod of the resource is deleted or in maintenance
         :raises PodError: the pod did not answer
         """
         routing = routings.get(self._db, claim.resource_type, claim.resource_id)
@@ -155,13 +155,13 @@ class Settler:
         """Settle the claim of a create without an answer: record what it created, then release the rest.
 
         :returns: whether it is settled
-        :raises PodNotAsked: the pod of the create is deleted or in maintenance
+        :raises PodUnavailable: the pod of the create is deleted or in maintenance
         :raises PodError: a pod did not answer
         """
         if claim.pod_id:
             pods = [self._pod(claim.pod_id)]
         else:
-            pods = self._pods_asked_since(self._runtime.registry.snapshot().pods, claim)
+            pods = self._possible_pods(self._runtime.registry.snapshot().pods, claim)
         # With several claims open, a new resource may be of any of them, and a recount cannot tell of which.
         is_only_claim = len(quotas.list_claims(self._db, project_id=claim.project_id, limit=2)) < 2
         for resource_type in _claimed_types(claim):
@@ -177,7 +177,7 @@ class Settler:
         quotas.release(self._db, claim.id)
         return True
 
-    def _pods_asked_since(self, pods: Iterable[PodView], claim: QuotaClaim) -> list[PodView]:
+    def _possible_pods(self, pods: Iterable[PodView], claim: QuotaClaim) -> list[PodView]:
         """Return the pods that the create of a claim could be sent to.
 
         Pods that were registered later, or are in maintenance since before the claim, cannot have got it.
@@ -229,10 +229,10 @@ class Settler:
         inventory.end_missing(seen, started)
 
     def _pod(self, pod_id: str | None) -> PodView:
-        """:raises PodNotAsked: it is deleted or in maintenance"""
+        """:raises PodUnavailable: it is deleted or in maintenance"""
         pod = self._runtime.registry.snapshot().by_id.get(pod_id or '')
         if pod is None or pod.in_maintenance:
-            raise PodNotAsked(f'pod {pod_id} is deleted or in maintenance')
+            raise PodUnavailable(f'pod {pod_id} is deleted or in maintenance')
         return pod
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod as a whole: the objects it has when it joins, repairs of what is out of sync, and drift."""
+"""All replicated objects of one pod: compare them when it joins, repair those that are out of sync, find drift."""
 
 from __future__ import annotations
 

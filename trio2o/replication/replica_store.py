@@ -74,7 +74,7 @@ class ReplicaStore:
         return replicas.list_objects(self.db, kind, with_deleted=True)
 
     def known_objects(self, kind: str, pod: PodView) -> list[KnownObject]:
-        """Return all objects of a kind with what is known of them in a pod."""
+        """Return all objects of a kind with their ids in a pod, as far as these are recorded."""
         rows = self.replicas_by_object(kind, pod)
         return [known_object(obj, rows.get(obj.id)) for obj in self.objects(kind)]
 

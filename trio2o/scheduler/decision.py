@@ -68,7 +68,7 @@ class Decision:
 
 
 def _few(items: Sequence[T], text: Callable[[T], str]) -> str:
-    """The texts of the first items, and the number of the others."""
+    """Join the texts of the first items and the number of the others."""
     texts = [text(item) for item in items[:FEW]]
     if len(items) > FEW:
         texts.append(f'and {len(items) - FEW} more')

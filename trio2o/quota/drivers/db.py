@@ -44,7 +44,7 @@ class DbDriver(Driver):
         return bounds + bounds_of(project_id, user_id, own, [name for name in names if name in OF_USERS])
 
     def check(self, project_id: str, user_id: str, given: Amounts) -> None:
-        """Refuse a user's limit beyond what the limits of other users leave of the project's limit."""
+        """Refuse a user's limit if the sum of all users' limits would exceed the project's limit."""
         if not user_id:
             return
         limits = self.limits(project_id)

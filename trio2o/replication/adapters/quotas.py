@@ -25,7 +25,7 @@ from trio2o.replication.reconcile import Attributes, PodObject, SetItems, Shape,
 class Quotas(Adapter):
     """
     :ivar collection: path of the collection; ``member``: key of one in a body
-    :ivar is_forced: whether ``force`` is needed for a limit below what is used
+    :ivar is_forced: whether a limit below the current usage needs ``force``
     """
 
     # Lists the quota sets of the given owners only. For a pod that joins there are none (``owners``): the limits set
