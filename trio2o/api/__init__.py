@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Admin API v1.0, for operators: a table of rows like those of the gateways, answered from the database."""
+"""The Admin API v1.0, for operators: an operation table like those of the gateways, served from the database."""
 
 from trio2o import dashboard
 from trio2o.api import (
@@ -31,7 +31,7 @@ from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
 from trio2o.web.validation import Body, Query, validated
 
-#: What each operation reads; for the OpenAPI document (a test holds it against the handlers).
+#: Operation -> schema of its body or query, for the OpenAPI document. A test compares it with the handlers.
 ACCEPTS: dict[str, Body | Query] = {
     'pods.list': pod_schemas.LIST,
     'pods.create': pod_schemas.CREATE,
@@ -58,10 +58,10 @@ ACCEPTS: dict[str, Body | Query] = {
     'projects.recount': adoption_schemas.RECOUNT,
 }
 
-#: What each operation answers with when all is well; for the OpenAPI document (a test asks the operations).
 _POD = response_schemas.of(records.Pod)
 _JOB = response_schemas.of(records.Job)
-GIVES: dict[str, response_schemas.Json] = {
+#: Operation -> schema of its successful answer, for the OpenAPI document. A test compares it with real answers.
+RETURNS: dict[str, response_schemas.Json] = {
     'pods.list': response_schemas.many('pods', _POD),
     'pods.show': response_schemas.one(
         'pod',
@@ -158,7 +158,7 @@ SERVICE = Service(
         '/': versions.list_versions,
         '/v1.0': versions.show_version,
         '/v1.0/': versions.show_version,
-        openapi.PATH: openapi.page(OPERATIONS, ACCEPTS, GIVES),
+        openapi.PATH: openapi.page(OPERATIONS, ACCEPTS, RETURNS),
     },
     mounts={dashboard.PREFIX: dashboard.make},
     has_project_in_path=False,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods/{id}/adopt and /projects/{id}/empty: submit the jobs that do the work; their results are the reports."""
+"""/pods/{id}/adopt and /projects/{id}/empty: submit jobs, whose results are the reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trio2o.api.schemas import adoption as schemas
 from trio2o.web.call import Answer, Call
 
 #: Suffix of the resource key of a dry run, so that a dry run and a real run are two jobs.
-DRY = ':dry-run'
+DRY_RUN_SUFFIX = ':dry-run'
 
 MAX_ID_LENGTH = 64
 
@@ -27,14 +27,14 @@ def adopt_pod(call: Call) -> Answer:
     pod = pods.existing(call)
     wanted = schemas.ADOPT.read(call)
     if pod.is_top:
-        raise exception.Unprocessable('The top region is no pod: there is nothing to adopt.')
+        raise exception.Unprocessable('The top region is not a pod: there is nothing to adopt.')
     return _submit(call, job_types.ADOPT_POD, pod.pod_id, {'pod_id': pod.pod_id}, wanted)
 
 
 def empty_project(call: Call) -> Answer:
-    """POST /projects/{project_id}/empty: delete what is left of a project that is gone, or list it with dry_run.
+    """POST /projects/{project_id}/empty: delete the resources of a deleted project, or report them with dry_run.
 
-    202, 400, 404, 409 while Keystone has it, 422.
+    202, 400, 404, 409 while Keystone has the project, 422.
     """
     wanted = schemas.EMPTY.read(call)
     check_project_id(call)
@@ -47,7 +47,7 @@ def _submit(call: Call, kind: str, key: str, payload: dict[str, Any], wanted: di
     is_dry_run = wanted.get('dry_run', False)
     job = call.runtime.jobs.submit(
         kind,
-        f'{key}{DRY}' if is_dry_run else key,
+        f'{key}{DRY_RUN_SUFFIX}' if is_dry_run else key,
         {**payload, 'dry_run': is_dry_run},
         request_id=call.context.request_id,
     )

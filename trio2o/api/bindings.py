@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/bindings: which pods a project is bound to, by the scheduler or by hand.
 
-A binding that is deleted ends, and is kept: ``history=true`` shows those too. One made by hand (``is_pinned``) is what
-the scheduler goes by first, and never changes; an exclusive one keeps the project off the zone's other pods.
+A binding that is deleted ends and is kept; ``history=true`` shows ended bindings too. The scheduler prefers a binding
+made by hand (``is_pinned``) to its own and never changes it. An exclusive binding excludes the other pods of the zone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trio2o.db.records import Binding
 from trio2o.pods.registry import group_of
 from trio2o.web.call import Answer, Call
 
-_WHAT = {'az_name': 'zone', 'affinity_group': 'affinity group'}
+_LABELS = {'az_name': 'zone', 'affinity_group': 'affinity group'}
 
 
 def view(binding: Binding) -> dict[str, Any]:
@@ -66,22 +66,22 @@ def create_binding(call: Call) -> Answer:
     if pod is None:
         raise _refused('pod_id', f'there is no pod {wanted["pod_id"]}')
     if pod.is_top:
-        raise _refused('pod_id', 'the top region cannot be bound to')
+        raise _refused('pod_id', 'a project cannot be bound to the top region')
     group = group_of(pod.resource_affinity_tag)
     for name, value in (('az_name', pod.az_name), ('affinity_group', group)):
         if wanted.get(name, '') not in ('', value):
-            raise _refused(name, f"pod {pod.pod_name} is in {_WHAT[name]} '{value}'")
+            raise _refused(name, f"pod {pod.pod_name} is in {_LABELS[name]} '{value}'")
     try:
         binding = db_bindings.create(call.runtime.db, **{**wanted, 'az_name': pod.az_name, 'affinity_group': group})
     except errors.Duplicate as error:
-        raise exception.Conflict(f'Project {wanted["tenant_id"]} is bound to pod {pod.pod_id} already.') from error
+        raise exception.Conflict(f'Project {wanted["tenant_id"]} is already bound to pod {pod.pod_id}.') from error
     except errors.RecordNotFound as error:
         raise _refused('pod_id', f'there is no pod {pod.pod_id}') from error
     return Answer.of({'pod_binding': view(binding)})
 
 
 def update_binding(call: Call) -> Answer:
-    """PATCH /bindings/{binding_id}: pin it, or give it back to the scheduler; move it. 200, 400, 404, 409, 422."""
+    """PATCH /bindings/{binding_id}: set whether the scheduler may move it; move it. 200, 400, 404, 409, 422."""
     wanted = schemas.UPDATE.read(call)
     db = call.runtime.db
     binding = db_bindings.get(db, call.id)
@@ -90,7 +90,7 @@ def update_binding(call: Call) -> Answer:
     is_pinned = bool(wanted.get('is_pinned', binding.is_pinned or wanted.get('is_exclusive', False)))
     is_exclusive = bool(wanted.get('is_exclusive', binding.is_exclusive and is_pinned))
     if is_exclusive and not is_pinned:
-        raise _refused('is_exclusive', 'only a binding by hand (is_pinned) can be')
+        raise _refused('is_exclusive', 'only a binding by hand (is_pinned) can be exclusive')
     pod_id = wanted.get('pod_id', binding.pod_id)
     pod = db_pods.get(db, pod_id)
     if pod is None:
@@ -106,7 +106,7 @@ def update_binding(call: Call) -> Answer:
         if (is_pinned, is_exclusive) != (binding.is_pinned, binding.is_exclusive):
             binding = db_bindings.change(db, binding.id, is_pinned=is_pinned, is_exclusive=is_exclusive)
     except errors.Duplicate as error:
-        raise exception.Conflict(f'Project {binding.tenant_id} has another binding that clashes with it.') from error
+        raise exception.Conflict(f'Project {binding.tenant_id} has another binding that conflicts with it.') from error
     except errors.RecordNotFound as error:
         raise _not_found(call.id) from error
     return Answer.of({'pod_binding': view(binding)})

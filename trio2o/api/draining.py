@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods/{id}/drain and /pods/{id}/remaining: a pod that is to be emptied, what it holds, and where that may go."""
+"""/pods/{id}/drain and /pods/{id}/remaining: drain a pod, and list its resources and the pods that could take them."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ SUMMARY_SHAPE: Json = {
 
 
 def drain_pod(call: Call) -> Answer:
-    """POST /pods/{pod_id}/drain: no new resources; answers with what is to leave. 200, 400, 404, 422."""
+    """POST /pods/{pod_id}/drain: create nothing new in a pod, and count its resources. 200, 400, 404, 422."""
     pod = pods.existing(call)
     wanted = schemas.DRAIN.read(call)
     if pod.is_top:
-        raise exception.Unprocessable('The top region is no pod: there is nothing to drain.')
+        raise exception.Unprocessable('The top region is not a pod: there is nothing to drain.')
     changed = pods.change(call, pod, {'state': 'draining'}, wanted.get('reason'))
     return Answer.of({'pod': pods.view(changed), 'remaining': _summary(call, changed)})
 
 
 def list_remaining(call: Call) -> Answer:
-    """GET /pods/{pod_id}/remaining: what a pod still holds, and which pods could take each. 200, 400, 404."""
+    """GET /pods/{pod_id}/remaining: list a pod's resources, and the pods that could take each. 200, 400, 404."""
     query = schemas.REMAINING.read(call)
     pod = pods.existing(call)
     filters = {**pagination.filters_of(query), 'pod_id': pod.pod_id, 'state': LIVE_STATES}
@@ -75,14 +75,14 @@ def list_remaining(call: Call) -> Answer:
         found = db_routings.list_(call.runtime.db, filters=filters, limit=limit, marker=marker)
     except ValueError as error:
         raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
-    elsewhere = _Elsewhere(call, pod)
-    rows = [elsewhere.view(routing) for routing in found]
+    candidates = _Candidates(call, pod)
+    rows = [candidates.view(routing) for routing in found]
     answer = pagination.answer(call, 'remaining', rows, limit, found[-1].id if found else '')
     return Answer.of({**answer.json, 'summary': _summary(call, pod)})
 
 
 def _summary(call: Call, pod: Pod) -> Json:
-    """How much is still there, in all and of each project."""
+    """Count the resources of a pod, in total and by project."""
     resources: dict[str, int] = {}
     projects: dict[str, dict[str, int]] = {}
     for project_id, kind, count in db_routings.count_by_project(call.runtime.db, pod.pod_id):
@@ -92,22 +92,22 @@ def _summary(call: Call, pod: Pod) -> Json:
     return {'total': sum(resources.values()), 'resources': resources, 'projects': rows}
 
 
-class _Elsewhere:
-    """Finds the other pods that could take the resources of a pod; equal resources are looked up once."""
+class _Candidates:
+    """Finds the other pods that could take the resources of a pod; asks the scheduler once for equal resources."""
 
     def __init__(self, call: Call, pod: Pod) -> None:
         self._scheduler = call.runtime.scheduler
         self._pod = pod
         self._answers: dict[Any, tuple[list[Json], str]] = {}
-        # The resources of a pod with a tag requested the pairs of the tag.
+        # Resources are in a pod with a tag because their flavor or type required the pairs of the tag.
         tag = pod.resource_affinity_tag or {}
         self._specs = {f'{SPEC_PREFIX}{key}': str(value) for key, value in tag.items()}
 
     def view(self, routing: Routing) -> Json:
-        candidates, reason = self._candidates(routing)
+        candidates, reason = self._find(routing)
         return {**asdict(routing), 'resource_id': routing.top_id, 'candidates': candidates, 'reason': reason}
 
-    def _candidates(self, routing: Routing) -> tuple[list[Json], str]:
+    def _find(self, routing: Routing) -> tuple[list[Json], str]:
         kind = ROUTED.get(routing.resource_type)
         resources = {
             _SCHEDULER_RESOURCES[name]: amount

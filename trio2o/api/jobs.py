@@ -54,12 +54,12 @@ def redo_job(call: Call) -> Answer:
 
 
 def cancel_job(call: Call) -> Answer:
-    """POST /jobs/{job_id}/cancel: 202, 404, 409 when it has ended."""
+    """POST /jobs/{job_id}/cancel: 202, 404, 409 if it has ended."""
     job = db_jobs.cancel(call.runtime.db, call.id)
     if job is None:
         raise _not_found(call.id)
     if job.state not in ('cancelled', 'running'):
-        raise exception.Conflict(f'Job {job.id} has ended already: {job.state}.')
+        raise exception.Conflict(f'Job {job.id} has already ended: {job.state}.')
     return Answer.of({'job': view(job)}, 202)
 
 

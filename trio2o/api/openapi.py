@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI document of the Admin API, made from its rows and schemas: never written twice."""
+"""The OpenAPI document of the Admin API, made from its operations and schemas."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FAULT: Json = {
         'properties': {'code': {'type': 'integer'}, 'message': {'type': 'string'}},
     },
 }
-#: Control characters and slashes are in no id.
+#: No id contains control characters or slashes.
 _PATH_ID: Json = {'type': 'string', 'pattern': r'^[^/\x00-\x1f\x7f]+$', 'maxLength': 255}
-#: What any operation may answer.
+#: Statuses that every operation may answer with.
 _ALWAYS = ('400', '401', '403', '503')
 _MEANING = {
-    '200': 'Done; the body contains the new state.',
+    '200': 'Done; the body contains the current state.',
     '202': 'Accepted; a job continues the work.',
     '400': 'Malformed body or query.',
     '401': 'No valid token.',
@@ -45,17 +45,17 @@ _MEANING = {
 
 
 def page(
-    operations: Iterable[Operation], accepts: dict[str, Body | Query], gives: dict[str, Json]
+    operations: Iterable[Operation], accepts: dict[str, Body | Query], returns: dict[str, Json]
 ) -> Callable[[str, VersionRange | None], Answer]:
-    """A page with the document.
+    """Make the page that shows the document.
 
-    :param accepts: operation name -> what it reads
-    :param gives: operation name -> schema of its answer when all is well
+    :param accepts: operation name -> schema of its body or query
+    :param returns: operation name -> schema of its successful answer
     """
     operations = list(operations)
 
     def show(base_url: str, supported: VersionRange | None) -> Answer:
-        return Answer.of(document(operations, accepts, gives, base_url))
+        return Answer.of(document(operations, accepts, returns, base_url))
 
     return show
 
@@ -63,15 +63,15 @@ def page(
 def document(
     operations: Iterable[Operation],
     accepts: dict[str, Body | Query],
-    gives: dict[str, Json],
+    returns: dict[str, Json],
     base_url: str = '',
 ) -> Json:
-    """The document as such."""
+    """Build the document."""
     paths: Json = {}
     operations = list(operations)
     for operation in operations:
-        described = _operation(operation, accepts.get(operation.name), gives.get(operation.name))
-        links = _links(operation, operations, gives.get(operation.name))
+        described = _operation(operation, accepts.get(operation.name), returns.get(operation.name))
+        links = _links(operation, operations, returns.get(operation.name))
         if links:
             described['responses']['200']['links'] = links
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
@@ -112,7 +112,7 @@ def _operation(operation: Operation, accepted: Body | Query | None, given: Json 
 
 
 def _links(operation: Operation, operations: Iterable[Operation], given: Json | None) -> Json:
-    """What can be asked next, about what was made or listed first."""
+    """Make links from a created object, or from the first one of a list, to the operations on it."""
     key = next(iter((given or {}).get('properties', {})), '')
     verb = operation.name.split('.')[-1]
     if not key or verb not in ('create', 'list'):
@@ -131,7 +131,7 @@ def _links(operation: Operation, operations: Iterable[Operation], given: Json | 
 
 
 def _statuses(operation: Operation, accepted: Body | Query | None) -> list[str]:
-    """What the handler's docstring says it may answer."""
+    """Read the statuses from the handler's docstring."""
     found = {*re.findall(r'\b[2-5]\d\d\b', operation.handler.__doc__ or ''), *_ALWAYS}
     return sorted(found | {'413', '415'} if isinstance(accepted, Body) else found)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists in pages: sort, limit and marker in, ``<collection>_links`` with the next page out."""
+"""Pages of lists: read ``sort``, ``limit`` and ``marker``, and link the next page in ``<collection>_links``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PAGING = ('limit', 'marker', 'sort')
 
 
 def limit_of(query: dict[str, str]) -> int:
-    """How many the page may hold; like Nova and Cinder, more than the most is the most."""
+    """Return the size of the page; like Nova and Cinder, reduce a limit above the maximum."""
     return min(int(query.get('limit', MAX_LIMIT)), MAX_LIMIT)
 
 
 def sort_of(query: dict[str, str], default: Sort) -> Sort:
-    """Names with ``asc`` or ``desc``, as ``sort=az_name,pod_name:desc`` says; the first word on a name counts."""
+    """Parse ``sort=az_name,pod_name:desc`` into names with ``asc`` or ``desc``; a repeated name is ignored."""
     if 'sort' not in query:
         return default
     found: dict[str, str] = {}
@@ -41,20 +41,20 @@ def is_true(query: dict[str, str], name: str) -> bool:
 
 
 def filters_of(query: dict[str, str], *others: str) -> Json:
-    """What is left of a query without paging and ``others``."""
+    """Return a query without the parameters of paging and ``others``."""
     return {name: value for name, value in query.items() if name not in (*_PAGING, *others)}
 
 
 def of(call: Call, collection: str, items: Sequence[Json], query: dict[str, str], key: str, default: Sort) -> Answer:
-    """The page of a list that is all in memory.
+    """Answer with a page of a list that is completely in memory.
 
-    :param key: name of what tells items apart; markers are values of it
-    :param default: the order without one asked for; nothing: as they come
+    :param key: name of the field that identifies an item; markers are values of it
+    :param default: the order if the query names none; empty: the order of ``items``
     :raises BadRequest: no item has the marker
     """
     ordered = list(items)
     sort = sort_of(query, default)
-    # Sorting is stable: first by what makes the order total, last by the name that counts most.
+    # Sorting is stable: sort by the least significant name first, which is the key, to make the order total.
     for name, direction in [(key, 'asc'), *reversed(sort)] if sort else ():
         ordered.sort(key=itemgetter(name), reverse=direction == 'desc')
     marker = query.get('marker')
@@ -69,7 +69,7 @@ def of(call: Call, collection: str, items: Sequence[Json], query: dict[str, str]
 
 
 def answer(call: Call, collection: str, items: Sequence[Json], limit: int, last: Any) -> Answer:
-    """A page.
+    """Answer with a page.
 
     :param last: marker of the last item; there is a next page when the page is full
     """

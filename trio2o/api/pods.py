@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods: the bottom clouds, and the top region itself (the one without a zone).
+"""/pods: the pods, and the top region (the one without a zone).
 
-A change is in force in this process at once, in every other within ``[pods] refresh_seconds``.
+This process applies a change at once, every other process within ``[pods] refresh_seconds``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def show_pod(call: Call) -> Answer:
 
 
 def create_pod(call: Call) -> Answer:
-    """POST /pods: 200, 400, 409, 422, 503 when Keystone cannot be asked for the region's endpoints."""
+    """POST /pods: 200, 400, 409, 422, 503 if Keystone does not return the region's endpoints."""
     wanted = schemas.CREATE.read(call)
     wanted['state_reason'] = wanted.pop('reason', '')
     region = wanted['pod_name']
@@ -71,7 +71,7 @@ def create_pod(call: Call) -> Answer:
 
 
 def update_pod(call: Call) -> Answer:
-    """PUT or PATCH /pods/{pod_id}: what is not named stays. 200, 400, 404, 409, 422."""
+    """PUT or PATCH /pods/{pod_id}: change the fields in the body. 200, 400, 404, 409, 422."""
     pod = existing(call)
     changes = schemas.UPDATE.read(call)
     reason = changes.pop('reason', None)
@@ -103,9 +103,9 @@ def delete_pod(call: Call) -> Answer:
 
 
 def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
-    """Change a pod, with all that follows from it.
+    """Change a pod, update its bindings, and replicate to it after maintenance.
 
-    :param reason: of a change of state
+    :param reason: reason of the pod's state
     """
     changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
     if changed is None:
@@ -123,7 +123,10 @@ def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
 
 
 def existing(call: Call) -> Pod:
-    """The pod in the path."""
+    """Return the pod in the path.
+
+    :raises NotFound: there is none
+    """
     pod = db_pods.get(call.runtime.db, call.id)
     if pod is None:
         raise _not_found(call.id)
@@ -172,7 +175,7 @@ def _check_zone(call: Call, pod: Pod, az_name: str) -> None:
         return
     if not az_name or pod.is_top:
         raise exception.Unprocessable(
-            "Invalid input for field 'pod.az_name': a pod has a zone and the top region has none."
+            "Invalid input for field 'pod.az_name': a pod must have a zone and the top region must have none."
         )
     count = routings.count_by_pod(call.runtime.db, pod.pod_id, ROUTED)
     if count:

@@ -36,7 +36,7 @@ SUMMARY_SHAPE: Json = {
 
 
 def list_replicas(call: Call) -> Answer:
-    """GET /replicas: the replicas out of sync, pod by pod, and their number in each pod. 200, 400."""
+    """GET /replicas: list the replicas out of sync, and count them in each pod. 200, 400."""
     query = schemas.LIST.read(call)
     db = call.runtime.db
     pods = [pod for pod in db_pods.list_all(db) if not pod.is_top and query.get('pod_id', pod.pod_id) == pod.pod_id]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON schemas of answers, made from the records they show: for the OpenAPI document alone."""
+"""JSON schemas of answers, made from the records. Only the OpenAPI document uses them."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _PLAIN: dict[Any, Json] = {
 
 
 def of(record: type, **more: Json) -> Json:
-    """An object with the fields of a record, and more."""
+    """Return the schema of an object with the fields of a record, and more."""
     hints = typing.get_type_hints(record)
     properties = {field.name: _schema(hints[field.name]) for field in fields(record)} | more
     return {'type': 'object', 'required': sorted(properties), 'properties': properties}
 
 
 def one(key: str, shape: Json) -> Json:
-    """A body with one thing."""
+    """Return the schema of a body with one object."""
     return {'type': 'object', 'required': [key], 'properties': {key: shape}}
 
 
 def many(key: str, shape: Json, **more: Json) -> Json:
-    """A page of a list."""
+    """Return the schema of a page of a list."""
     properties = {key: {'type': 'array', 'items': shape}, **more}
     return {
         'type': 'object',

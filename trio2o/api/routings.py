@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/routings: which pod holds each resource; operators read and correct the routings.
 
-Other processes may remember a routing for ``[pods] routing_cache_seconds``; this one forgets it at once.
+A change removes the routing from the cache of this process at once. Other processes may use the old routing for
+``[pods] routing_cache_seconds``.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def create_routing(call: Call) -> Answer:
     known = db_routings.get(db, wanted['resource_type'], wanted['top_id'])
     if known is not None and known.is_live:
         raise exception.Conflict(
-            f'There is a routing of {wanted["resource_type"]} {wanted["top_id"]} already: {known.id}.'
+            f'There is already a routing of {wanted["resource_type"]} {wanted["top_id"]}: {known.id}.'
         )
     try:
         routing = db_routings.record(db, NewRouting(**wanted))
@@ -91,7 +92,12 @@ def delete_routing(call: Call) -> Answer:
 
 
 def _existing(call: Call, resource_type: str | None) -> Routing:
-    """By number, else by top id; a live one before one that ended, of two types the older routing."""
+    """Find a routing by its number, or else by its top id.
+
+    If several have the top id, prefer one that is not deleted, and then the oldest.
+
+    :raises NotFound: there is none
+    """
     tries: list[dict[str, Any]] = [{'top_id': call.id}]
     number = parse_number(call.id, _MOST_DIGITS)
     if number is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods/select: where a server or volume would go, and why. Nothing is created, bound or remembered."""
+"""/pods/select: the pods that the scheduler would choose for a server or volume, and why. It changes nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SHAPE: Json = {
 
 
 def select_pod(call: Call) -> Answer:
-    """POST /pods/select: where a new server or volume would go, and why not elsewhere. 200, 400, 422."""
+    """POST /pods/select: rank the pods for a new server or volume, with reasons. 200, 400, 422."""
     wanted = schemas.SELECT.read(call)
     decision = call.runtime.scheduler.decide(_request(call, wanted))
     pods = [
@@ -76,9 +76,9 @@ def _request(call: Call, wanted: Json) -> PodRequest:
     zone = wanted.get('az_name', '') or call.runtime.conf.scheduler.default_availability_zone or ''
     if zone and zone not in call.runtime.registry.snapshot().zones:
         raise _refused('az_name', f"there is no zone '{zone}'")
-    for field, of in (('flavor', 'compute'), ('volume_type', 'volume')):
-        if field in wanted and service != of:
-            raise _refused(field, f'service {service} has none')
+    for field, owner in (('flavor', 'compute'), ('volume_type', 'volume')):
+        if field in wanted and service != owner:
+            raise _refused(field, f'the service {service} has no {field.replace("_", " ")}')
     count = wanted.get('count', 1)
     resources: Json = {}
     specs: Json = {}
@@ -104,7 +104,7 @@ def _request(call: Call, wanted: Json) -> PodRequest:
 def _recorded(call: Call, field: str, kind: str, name: str) -> Json:
     """Return the desired state of a flavor or volume type.
 
-    :raises Unprocessable: there is none of that id or name
+    :raises Unprocessable: no object has that id or name
     """
     found: Json | None = replicas.find_wanted(call.runtime.db, kind, name, by_name=True)
     if found is None:

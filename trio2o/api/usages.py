@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/usages: what pods have, use and keep free, as it was read last, each and in sum."""
+"""/usages: capacity, use and headroom as last read, of each pod and in sum."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _RESOURCES: Json = {
 
 @dataclass(frozen=True)
 class _Item:
-    """What is shown of one service of one pod."""
+    """The usage of one service of one pod, as the API shows it."""
 
     id: str
     pod_id: str
@@ -62,7 +62,7 @@ SUM_SHAPE: Json = {
 
 
 def list_usages(call: Call) -> Answer:
-    """GET /usages: capacity and use of each pod as they were read last, and in sum. 200, 400."""
+    """GET /usages: list capacity and use of each pod as last read, and sum them. 200, 400."""
     query = schemas.LIST.read(call)
     db = call.runtime.db
     room: Room = call.runtime.scheduler.room
@@ -96,7 +96,7 @@ def _view(room: Room, pod: Pod, row: PodUsage) -> Json:
 
 
 def _resource(amount: Amount, keep: float) -> Json:
-    """:param keep: how much of it is kept free"""
+    """:param keep: the part of the amount that new resources may not use"""
     return {
         'capacity': amount.capacity,
         'used': amount.used,
@@ -111,7 +111,7 @@ def _services(found: Iterable[Json]) -> list[str]:
 
 
 def _sum(service: str, found: Iterable[Json]) -> Json:
-    """Of all pages, not of this one alone. One that has no limit makes the sum without limit."""
+    """Sum over all pages, not only over this one. If one pod has no limit, the sum has none."""
     items = [item['resources'] for item in found if item['service'] == service]
     names = dict.fromkeys(name for resources in items for name in resources)
     return {'service': service, 'pods': len(items), 'resources': {name: _added(items, name) for name in names}}

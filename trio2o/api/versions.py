@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The version documents of the Admin API, as the first Trio2o had them and keystoneauth can read them."""
+"""The version documents of the Admin API: in the format of the first Trio2o, which keystoneauth can read."""
 
 from __future__ import annotations
 

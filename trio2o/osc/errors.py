@@ -10,7 +10,7 @@ from osc_lib import exceptions
 
 from trio2o.sdk.proxy import VERSION, AdminApiUnreachable, EndpointNotFound
 
-#: What `command_error` explains.
+#: The errors that `command_error` explains.
 EXPLAINED = (sdk_exceptions.HttpException, EndpointNotFound, AdminApiUnreachable)
 
 
@@ -48,7 +48,7 @@ def _refusal(error: sdk_exceptions.HttpException) -> str:
 
 
 def _message(response: object) -> str | None:
-    """The message of a fault; None if the body is none."""
+    """Return the message of a fault; None if the body is not a fault."""
     try:
         document = response.json()  # type: ignore[attr-defined]
     except (AttributeError, ValueError):

@@ -29,7 +29,7 @@ def make_client(instance: Any) -> Proxy:
         interface=instance.interface,
         endpoint_override=config.get('trio2o_endpoint') or config.get('trio2o_endpoint_override'),
     )
-    # As openstack.service_description does it; the session is the client's own, so that it needs one token only.
+    # As in openstack.service_description. The session is that of the openstack client, which has a token already.
     client._connection = instance.sdk_connection
     return client
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of the Admin API, a method each."""
+"""The calls of the Admin API, one method for each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trio2o.sdk.resources import (
 
 AdminResourceT = TypeVar('AdminResourceT', bound=AdminResource)
 
-#: The second is what the first Trio2o was registered as.
+#: The first Trio2o registered its Admin API as ``Cascading``.
 SERVICE_TYPES = ('trio2o', 'Cascading')
 VERSION = '/v1.0'
 
@@ -273,7 +273,7 @@ class Proxy(proxy.Proxy):
     # -- shared
 
     def _known(self, resource_type: type[AdminResourceT], value: AdminResource | str | int) -> AdminResourceT:
-        """A resource of which only the id is known: what is set on it later is sent, the id is not."""
+        """Make a resource of which only the id is known; an update sends the fields set later, and not the id."""
         id_ = value.id if isinstance(value, AdminResource) else value
         return resource_type.existing(connection=self._get_connection(), id=id_)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Admin API shows, as resources of openstacksdk; attributes have the names of the API's fields."""
+"""The resources of the Admin API for openstacksdk; attributes have the names of the API's fields."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class AdminResource(resource.Resource):
 
     # A field that a later Admin API adds is readable with this version too.
     _allow_unknown_attrs_in_body = True
-    # The Admin API says what it expects when an update names no field.
+    # The Admin API explains in its error which fields an empty update should have named.
     allow_empty_commit = True
     commit_method = 'PATCH'
 
     @property
     def document(self) -> Json:
         """The resource as the Admin API shows it."""
-        # openstacksdk adds an id to those that have it under another name.
+        # openstacksdk adds ``id`` to resources whose id has another name.
         added = {'id'} if self._alternate_id() else set()
         return {name: value for name, value in self._body.attributes.items() if name not in added}
 
@@ -54,7 +54,7 @@ class AdminResource(resource.Resource):
         links = data.get(f'{cls.resources_key}_links')
         if not links:
             return None, {}
-        # Only the marker is taken from the link: its host is the one the server knows itself by.
+        # Only the marker is taken from the link: its host is the server's own, which a client may not reach.
         next_page = {'marker': dict(parse_qsl(urlsplit(links[0]['href']).query))['marker']}
         return uri, next_page | ({'limit': limit} if limit else {})
 
@@ -196,7 +196,7 @@ class Job(AdminResource):
     _query_mapping = QueryParameters('state', 'type', 'resource_key', 'request_id', 'sort')
 
     type = Body('type')
-    #: ``resource_key`` in the Admin API, a name that openstacksdk uses itself.
+    #: ``resource_key`` in the Admin API; openstacksdk uses that name for something else.
     resource = Body('resource_key')
     state = Body('state')
     attempts = Body('attempts', type=int)
@@ -226,7 +226,7 @@ class Job(AdminResource):
 
 
 class Project(AdminResource):
-    """A project of Keystone, for what is done in all pods at once."""
+    """A project of Keystone, for the actions on a project in all pods."""
 
     base_path = '/projects'
 

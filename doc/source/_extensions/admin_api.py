@@ -39,7 +39,7 @@ class AdminApi(Directive):
     """Without arguments."""
 
     def run(self) -> list[nodes.Node]:
-        document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.GIVES)
+        document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.RETURNS)
         holder = nodes.section()
         self.state.nested_parse(StringList(list(page(document)), 'admin_api'), 0, holder, match_titles=True)
         return list(holder.children)

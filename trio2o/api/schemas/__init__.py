@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Admin API accepts: a module for each kind of resource, and the pieces they share."""
+"""JSON schemas of bodies and queries, one module for each resource; here are the parts that they share."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 Json = dict[str, Any]
 
-#: What is given when no limit is asked for, and at most.
+#: The largest page, and the size of a page if the query has no limit.
 MAX_LIMIT = 1000
 
 
 def text(max_length: int = 255, min_length: int = 0) -> Json:
-    """A text without control characters."""
+    """Return the schema of a text without control characters."""
     schema: Json = {'type': 'string', 'maxLength': max_length, 'pattern': r'^[^\x00-\x1f\x7f]*$'}
     return {**schema, 'minLength': min_length} if min_length else schema
 
 
 def sort(*names: str) -> Json:
-    """By what a list may be sorted: names of columns that are never null."""
+    """Return the schema of ``sort``.
+
+    :param names: columns that are never null
+    """
     part = f'({"|".join(names)})(:(asc|desc))?'
     return {
         'type': 'string',
@@ -29,7 +32,7 @@ def sort(*names: str) -> Json:
 
 
 def record(properties: Json, required: tuple[str, ...] = ()) -> Json:
-    """An object that has these fields and no others."""
+    """Return the schema of an object that has these fields and no others."""
     return {
         'type': 'object',
         'properties': properties,

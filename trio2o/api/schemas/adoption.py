@@ -9,7 +9,7 @@ from trio2o.web.validation import Body
 
 
 class Options(Body):
-    """A body of options without a key around them; it may be left out."""
+    """An optional body whose fields are not wrapped in a key."""
 
     is_required = False
 

@@ -14,11 +14,11 @@ TAG: Json = {
     'propertyNames': {'minLength': 1, 'maxLength': 255},
     'maxProperties': 64,
 }
-#: Whole numbers up to here are the same number to every reader of JSON.
+#: The largest integer that every JSON parser reads exactly.
 MOST = 2**53
-#: What Placement knows, and Cinder's pools, in small letters or large; and what operators made.
+#: Resource classes of Placement, and the capacity of Cinder's pools, in lower and in upper case.
 _RESOURCES = [name for each in (*os_resource_classes.STANDARDS, 'gigabytes') for name in (each.lower(), each.upper())]
-#: Share or amount of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%", "gigabytes": 500}.
+#: Amount or percentage of a resource that is kept free: {"vcpu": 8, "memory_mb": "10%", "gigabytes": 500}.
 HEADROOM: Json = {
     'type': ['object', 'null'],
     'additionalProperties': {

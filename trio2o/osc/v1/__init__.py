@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands for v1.0, a module for each kind of thing."""
+"""The commands for v1.0, one module for each resource."""

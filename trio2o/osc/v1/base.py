@@ -75,7 +75,7 @@ class Trio2oCommand(command.Command):
         return parser
 
     def say(self, text: str) -> None:
-        """Write to the operator, beside the output."""
+        """Write to standard error, so that the output of the command can be parsed."""
         self.app.stderr.write(f'{text}\n')
         self.app.stderr.flush()
 
@@ -89,7 +89,7 @@ class ShowOne(Trio2oCommand, command.ShowOne):
 
 
 def add_paging(parser: argparse.ArgumentParser, sortable: str) -> None:
-    """Options of every list.
+    """Add the options of every list.
 
     :param sortable: an example value of ``--sort``
     """
@@ -134,7 +134,7 @@ def rows(columns: Sequence[Column], items: Iterable[Json]) -> tuple[tuple[str, .
 
 
 def fields(item: Json, *hidden: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Names and values of a resource, sorted by name."""
+    """Make names and values of a resource for cliff, sorted by name."""
     names = tuple(sorted(name for name in item if name not in hidden))
     return names, tuple(cell(item[name]) for name in names)
 

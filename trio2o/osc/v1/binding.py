@@ -21,7 +21,7 @@ ENDED = Column('Ended At', 'ended_at')
 
 
 def add_project(parser: argparse.ArgumentParser, name: str, help: str) -> None:
-    """A project by name or ID, and its domain."""
+    """Add an argument for a project, and an option for its domain."""
     parser.add_argument(name, metavar='<project>', help=help)
     parser.add_argument(
         '--project-domain', metavar='<project-domain>', help='Domain of the project, if several projects have the name'

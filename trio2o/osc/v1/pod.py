@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``openstack trio2o pod``: the bottom clouds."""
+"""``openstack trio2o pod``: the pods and the top region."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def add_pod(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
-    """Options of fields that are set at creation and changed later."""
+    """Add the options for the fields that a create sets and an update changes."""
     parser.add_argument('--zone', '--availability-zone', metavar='<zone>', help='Availability zone tenants see it in')
     parser.add_argument(
         '--pod-zone',
@@ -88,7 +88,7 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
 
 
 def given_fields(parsed_args: argparse.Namespace) -> Json:
-    """Fields for the API from the options that were given."""
+    """Make the fields for the API from the options that were given."""
     found = {
         'az_name': parsed_args.zone,
         'pod_az_name': parsed_args.pod_zone,
@@ -102,7 +102,7 @@ def given_fields(parsed_args: argparse.Namespace) -> Json:
 
 
 def amount(text: str) -> int | float | str:
-    """Parse a number; anything else is left to the API, such as ``10%``."""
+    """Parse a number; other text, such as ``10%``, is sent as it is."""
     try:
         return int(text)
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of an adoption, and of emptying a project, as tables to read and as one document for programs."""
+"""The reports of the jobs ``adopt_pod`` and ``empty_project``: tables for readers, one document for programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class Table(FormattableColumn[Any]):
-    """Rows of a report: aligned text to a reader, the rows themselves to JSON and YAML."""
+    """Rows of a report: aligned text in a table, the rows themselves in JSON and YAML."""
 
     def __init__(self, value: Any, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         super().__init__(value)
@@ -29,7 +29,7 @@ class Table(FormattableColumn[Any]):
 
 
 def shown(report: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-    """Names and values for cliff: what is counted and listed as tables, the rest as it is."""
+    """Make names and values for cliff: counts and lists become tables, other values stay as they are."""
     found = {name: _table(value) if isinstance(value, dict | list) else value for name, value in report.items()}
     return tuple(found), tuple(found.values())
 
@@ -53,7 +53,7 @@ def _of_rows(rows: list[Any]) -> Table:
 
 
 def counts(report: Any) -> Iterator[str]:
-    """How far a report is, in words: ``servers 120``."""
+    """Yield the counts of an unfinished report as words: ``servers 120``."""
     for kind, count in (report.get('resources') or {}).items() if isinstance(report, dict) else ():
         total = count.get('total') if isinstance(count, dict) else count
         yield f'{kind} {total}'

@@ -22,12 +22,12 @@ T = TypeVar('T')
 
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 3600
-#: What is shown of a job's progress, besides numbers; the rest is for the job itself.
+#: Keys of a job's progress that are shown besides the numbers; the other keys are for the job itself.
 SHOWN = ('step', 'kind')
 
 
 def add_waiting(parser: argparse.ArgumentParser, condition: str) -> None:
-    """``--wait`` and ``--timeout``.
+    """Add ``--wait`` and ``--timeout``.
 
     :param condition: for the help: when the waiting ends
     """

@@ -15,7 +15,7 @@ from trio2o.web.validation import Body, Query
 class TestDocument(testtools.TestCase):
     def setUp(self):
         super().setUp()
-        self.document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.GIVES, 'http://host')
+        self.document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.RETURNS, 'http://host')
 
     def test_every_row_is_there(self):
         found = {(method.upper(), path) for path, methods in self.document['paths'].items() for method in methods}
@@ -25,7 +25,7 @@ class TestDocument(testtools.TestCase):
         self.assertEqual(set(), set(api.ACCEPTS) - {row.name for row in api.OPERATIONS})
 
     def test_every_answer_has_a_shape(self):
-        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.GIVES))
+        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.RETURNS))
 
     def test_accepts_is_what_handlers_read(self):
         for row in api.OPERATIONS:
