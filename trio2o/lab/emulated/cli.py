@@ -14,29 +14,29 @@ from trio2o.lab.emulated.topology import PASSWORD, Cloud
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     """Add the ``emulated`` command and its own sub-commands."""
-    parser = subparsers.add_parser('emulated', help='pods in memory, with faults to order')
+    parser = subparsers.add_parser('emulated', help='emulated pods in memory')
     commands = parser.add_subparsers(dest='command', required=True)
     start = commands.add_parser('up', help='serve until interrupted')
-    start.add_argument('--pods', type=int, default=2, help='how many (2)')
+    start.add_argument('--pods', type=int, default=2, help='number of pods (2)')
     start.add_argument(
         '--port-base',
         type=int,
         default=25000,
-        help='Keystone here, Glance +1; pod N: Placement +100N, Cinder +1, Nova +2',
+        help='port of Keystone; Glance is at +1, Placement, Cinder and Nova of pod N at +100N, +100N+1 and +100N+2',
     )
     start.add_argument('--host', default='127.0.0.1', help='address to listen on')
     start.add_argument('--gateway', default='127.0.0.1', help="the gateway's host in RegionOne's endpoints")
-    start.add_argument('--zones', default='nova', help="the pods' own zones, by commas (nova)")
-    start.add_argument('--servers', type=int, default=0, help='servers of demo in each pod')
-    start.add_argument('--volumes', type=int, default=0, help='volumes of demo in each pod')
-    start.add_argument('--delay-ms', type=float, default=0.0, help="milliseconds every answer of the pods' takes")
-    start.add_argument('--fast', action='store_true', help='remember no requests: for benches')
-    start.add_argument('--token-hours', type=float, default=24.0, help='life of the tokens printed')
+    start.add_argument('--zones', default='nova', help='availability zones of each pod, separated by commas (nova)')
+    start.add_argument('--servers', type=int, default=0, help='number of servers of the project demo in each pod')
+    start.add_argument('--volumes', type=int, default=0, help='number of volumes of the project demo in each pod')
+    start.add_argument('--delay-ms', type=float, default=0.0, help='delay of every answer of the pods')
+    start.add_argument('--fast', action='store_true', help='keep no log of requests, for benchmarks')
+    start.add_argument('--token-hours', type=float, default=24.0, help='lifetime of the printed tokens')
     start.set_defaults(run=up)
 
 
 def build(chosen: argparse.Namespace) -> Cloud:
-    """Make the cloud the options ask for."""
+    """Build the cloud that the options describe."""
     cloud = Cloud(
         pods=chosen.pods,
         zones=tuple(chosen.zones.split(',')),
@@ -53,7 +53,7 @@ def build(chosen: argparse.Namespace) -> Cloud:
 
 
 def describe(cloud: Cloud, token_seconds: float) -> str:
-    """Where everything is, and how to get in, as lines a shell can source."""
+    """Return the URLs and credentials as lines that a shell can source."""
     lines = [
         f'export OS_AUTH_URL={cloud.keystone.url}/v3',
         'export OS_IDENTITY_API_VERSION=3',

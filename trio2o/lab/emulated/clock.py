@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time as the emulated clouds see it, so that tests set it instead of waiting for it."""
+"""The clock of an emulated cloud, which tests can set instead of waiting."""
 
 import datetime
 
@@ -13,7 +13,7 @@ class Clock:
 
 
 class SetClock(Clock):
-    """A clock that stands still until it is moved."""
+    """A clock that shows the same time until a test moves it."""
 
     def __init__(self, start: datetime.datetime | None = None) -> None:
         self._now = start or datetime.datetime(2026, 1, 1)
@@ -27,17 +27,20 @@ class SetClock(Clock):
 
 
 def zulu(when: datetime.datetime | None) -> str | None:
-    """Print as Nova does: whole seconds and a Z."""
+    """Format a time as Nova does: whole seconds and a Z."""
     return when.strftime('%Y-%m-%dT%H:%M:%SZ') if when else None
 
 
 def micro(when: datetime.datetime | None) -> str | None:
-    """Print as Cinder does: microseconds and no zone."""
+    """Format a time as Cinder does: microseconds and no time zone."""
     return when.strftime('%Y-%m-%dT%H:%M:%S.%f') if when else None
 
 
 def parse_time(text: str) -> datetime.datetime:
-    """Read an ISO 8601 time into UTC without a zone; raises ValueError."""
+    """Parse an ISO 8601 time into UTC without a time zone.
+
+    :raises ValueError: the text is not a time
+    """
     when = datetime.datetime.fromisoformat(text.strip().replace(' ', '+', 1) if text.count(':') > 2 else text.strip())
     if when.tzinfo is not None:
         when = when.astimezone(datetime.UTC).replace(tzinfo=None)

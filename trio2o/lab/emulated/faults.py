@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripted failures of a pod's service.
 
-``pod.nova.faults.add(Slow(0.5, path=r'/servers', times=1))``: each fault says which requests it
-hits and what happens to them. What that looks like on the wire is done by ``transport`` (in
-process) and ``server`` (on ports), so one script serves both.
+``pod.nova.faults.add(Slow(0.5, path=r'/servers', times=1))``: each fault selects requests and says
+how they fail. ``transport`` (in the process) and ``server`` (on ports) carry it out, so the same
+faults work with both.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ from trio2o.lab.emulated import wire
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What all faults share.
+    """Base of the faults: which requests a fault hits.
 
     :param path: a regular expression searched in the path; empty hits every path
-    :param method: only this method; empty hits all
-    :param times: how many requests it hits before it wears off; None is for ever
-    :param after: how many matching requests pass first
+    :param method: only this method; empty hits every method
+    :param times: number of requests that it hits; None is no limit
+    :param after: number of matching requests that it lets pass first
     """
 
     path: str = dataclasses.field(default='', kw_only=True)
@@ -30,35 +30,35 @@ class Fault:
     after: int = dataclasses.field(default=0, kw_only=True)
 
     def hits(self, method: str, path: str) -> bool:
-        """Whether this request is meant."""
+        """Whether the fault selects this request, before ``after`` and ``times`` count."""
         return (not self.method or self.method == method) and bool(re.search(self.path, path))
 
 
 @dataclasses.dataclass(frozen=True)
 class Slow(Fault):
-    """Answer after so many seconds."""
+    """The answer is delayed."""
 
     seconds: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Refuse(Fault):
-    """Nobody listens: connection refused (on ports with a path: reset before reading on)."""
+    """The connection is refused. On ports, a fault for some requests only resets the connection instead."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Blackhole(Fault):
-    """Packets are lost: the connection is never made. On ports it is accepted and then ignored."""
+    """Packets are lost, so the connection is never established. On ports it is accepted and then ignored."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Drop(Fault):
-    """The connection dies before the request is worked on."""
+    """The connection is reset before the request is processed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DropAfter(Fault):
-    """The request is worked on, and the connection dies before the answer."""
+    """The request is processed, and the connection is reset before the answer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,19 +68,19 @@ class DropMidBody(Fault):
 
 @dataclasses.dataclass(frozen=True)
 class Truncate(Fault):
-    """The body ends early and in good order: Content-Length promised more."""
+    """The connection is closed before the body has the bytes that Content-Length announced."""
 
     missing: int = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Hang(Fault):
-    """The request is worked on, but no answer ever comes."""
+    """The request is processed, but never answered."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Status(Fault):
-    """Answer this status without doing anything, as a proxy before the service would."""
+    """The answer has this status and the request is not processed, as if a proxy had answered."""
 
     status: int = 503
     body: bytes = b'<html><body>Service Unavailable</body></html>'
@@ -89,32 +89,32 @@ class Status(Fault):
 
 @dataclasses.dataclass(frozen=True)
 class Garbage(Fault):
-    """A 200 that says it is JSON and is not. The request is not worked on."""
+    """The answer is a 200 whose body is not the JSON that its type announces. The request is not processed."""
 
     body: bytes = b'{"servers": [{"id": \x00\xff'
 
 
 @dataclasses.dataclass(frozen=True)
 class WrongVersion(Fault):
-    """Say 406 to any microversion above this minor, as an older release would."""
+    """The answer to any microversion above this minor is 406, as from an older release."""
 
     minor: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Manner:
-    """How an answer travels; made of the faults that hit the request."""
+class Delivery:
+    """How an answer is delivered: the sum of the faults that hit the request."""
 
     delay: float = 0.0
     refused: bool = False
     blackholed: bool = False
     dropped: bool = False  # no byte of an answer is sent
     hung: bool = False
-    cut_at: int | None = None  # so many bytes of the body are sent ...
-    reset: bool = False  # ... and then RST (else an orderly close)
+    cut_at: int | None = None  # number of bytes of the body that are sent
+    reset: bool = False  # after them: RST instead of FIN
 
 
-PLAIN = Manner()
+PLAIN = Delivery()
 
 
 class Faults:
@@ -126,7 +126,7 @@ class Faults:
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> None:
-        """Call this after every change; a server opens and closes its port by it."""
+        """Call ``changed`` after every change, so that a server can open or close its port."""
         self._watchers.append(changed)
 
     def _changed(self) -> None:
@@ -140,25 +140,25 @@ class Faults:
         return iter([fault for fault, _ in self._faults])
 
     def add(self, *faults: Fault) -> None:
-        """Script more faults."""
+        """Add faults."""
         with self._lock:
             self._faults.extend([fault, 0] for fault in faults)
         self._changed()
 
     def clear(self) -> None:
-        """The service is well again."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
         self._changed()
 
     def remove(self, fault: Fault) -> None:
-        """Take one fault away."""
+        """Remove one fault."""
         with self._lock:
             self._faults = [row for row in self._faults if row[0] is not fault]
         self._changed()
 
-    def down(self) -> bool:
-        """Whether nobody listens at all, whatever is asked."""
+    def refuse_all(self) -> bool:
+        """Whether a fault refuses every connection."""
         return any(
             isinstance(fault, Refuse)
             and not fault.path
@@ -184,8 +184,8 @@ class Faults:
         return struck
 
 
-def manner(struck: list[Fault], response: wire.Response | None) -> Manner:
-    """Sum the faults up for the transport."""
+def delivery(struck: list[Fault], response: wire.Response | None) -> Delivery:
+    """Sum up the faults for the transport."""
     delay = sum(fault.seconds for fault in struck if isinstance(fault, Slow))
     length = len(response.body) if response else 0
     cut_at, reset = None, False
@@ -194,7 +194,7 @@ def manner(struck: list[Fault], response: wire.Response | None) -> Manner:
             cut_at, reset = length // 2, True
         elif isinstance(fault, Truncate):
             cut_at = max(0, length - fault.missing)
-    return Manner(
+    return Delivery(
         delay=delay,
         cut_at=cut_at,
         reset=reset,

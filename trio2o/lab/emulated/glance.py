@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance: enough to list, show and check images. One is shared by all pods."""
+"""Glance: list and show images. All pods share one Glance."""
 
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Glance(service.PodService):
-    """Images as plain dicts, as v2 prints them."""
+    """One Glance for all pods; ``images`` holds dicts in the format of the Image API v2."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Glance(service.PodService):
         self.images: dict[str, dict[str, Any]] = {}
 
     def add_image(self, name: str, owner: str = '', visibility: str = 'public', **given: Any) -> dict[str, Any]:
-        """Put an active image into Glance."""
+        """Store an active image."""
         image_id = given.pop('id', None) or str(uuid.uuid4())
         now = zulu(self.clock.now())
         image = {

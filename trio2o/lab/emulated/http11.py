@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of an HTTP/1.1 server as an emulated service needs, on asyncio, with faults on the wire.
+"""An HTTP/1.1 server for the emulated services, on asyncio, that can delay, reset or cut answers.
 
-Answers in one write with TCP_NODELAY, keeps connections open, and can slow down, reset or cut
-short any answer without a thread a connection: a bench with many connections measures the gateway,
-not this.
+It answers in one write with TCP_NODELAY, keeps connections open and has no thread for each
+connection, so that a benchmark with many connections measures the gateway and not this server.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ class Connection(asyncio.Protocol):
         self.asked_to_continue = False
         self.transport: Any = None
 
-    # -- asyncio's side --
+    # -- called by asyncio --
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
@@ -47,7 +46,7 @@ class Connection(asyncio.Protocol):
         if not self.busy:
             self._serve()
 
-    # -- one request after another --
+    # -- requests, one after another --
 
     def _serve(self) -> None:
         while not self.busy and not self.transport.is_closing():
@@ -66,7 +65,7 @@ class Connection(asyncio.Protocol):
             self._exchange(lines[0], headers, body)
 
     def _body(self, headers: dict[str, str], start: int) -> bytes | None:
-        """The body, taken off the buffer with the head; None while it is incomplete."""
+        """Take head and body from the buffer and return the body; None while it is incomplete."""
         if headers.get('expect', '').lower() == '100-continue' and not self.asked_to_continue:
             self.asked_to_continue = True
             self.transport.write(b'HTTP/1.1 100 Continue\r\n\r\n')
@@ -101,14 +100,14 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition('?')
         if '%' in path:
             path = parse.unquote(path)
-        response, manner = self.service.exchange(
+        response, delivery = self.service.exchange(
             wire.Request(method, path, query, headers, body, 'http://' + headers.get('host', 'localhost'))
         )
         keep = headers.get('connection', '').lower() != 'close' and protocol == 'HTTP/1.1'
-        if manner is faults.PLAIN:
+        if delivery is faults.PLAIN:
             self._send(method, response, keep)
         else:
-            self._suffer(method, response, keep, manner)
+            self._deliver(method, response, keep, delivery)
 
     def _head(self, response: wire.Response, keep: bool) -> bytes:
         parts = [_STATUS.get(response.status) or f'HTTP/1.1 {response.status} Unknown\r\n']
@@ -127,29 +126,29 @@ class Connection(asyncio.Protocol):
 
     # -- faults --
 
-    def _suffer(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
-        if manner.hung or manner.blackholed:
-            self.busy = True  # for ever: the client's own deadline ends it
+    def _deliver(self, method: str, response: wire.Response, keep: bool, delivery: faults.Delivery) -> None:
+        if delivery.hung or delivery.blackholed:
+            self.busy = True  # until the client gives up
             return
-        if manner.delay:
+        if delivery.delay:
             self.busy = True
-            asyncio.get_running_loop().call_later(manner.delay, self._late, method, response, keep, manner)
+            asyncio.get_running_loop().call_later(delivery.delay, self._late, method, response, keep, delivery)
             return
-        self._end(method, response, keep, manner)
+        self._end(method, response, keep, delivery)
 
-    def _late(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
+    def _late(self, method: str, response: wire.Response, keep: bool, delivery: faults.Delivery) -> None:
         self.busy = False
         if self.transport.is_closing():
             return
-        self._end(method, response, keep, manner)
+        self._end(method, response, keep, delivery)
         self._serve()
 
-    def _end(self, method: str, response: wire.Response, keep: bool, manner: faults.Manner) -> None:
-        if manner.refused or manner.dropped:
+    def _end(self, method: str, response: wire.Response, keep: bool, delivery: faults.Delivery) -> None:
+        if delivery.refused or delivery.dropped:
             self.reset()
-        elif manner.cut_at is not None:
-            self.transport.write(self._head(response, keep) + response.body[: manner.cut_at])
-            if manner.reset:
+        elif delivery.cut_at is not None:
+            self.transport.write(self._head(response, keep) + response.body[: delivery.cut_at])
+            if delivery.reset:
                 self.busy = True
                 asyncio.get_running_loop().call_later(0.05, self.reset)
             else:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone: as much of v3 as keystoneauth's password plugin, keystonemiddleware and discovery use.
+"""Keystone: the part of v3 that keystoneauth's password plug-in, keystonemiddleware and discovery use.
 
-Tokens carry what they say, signed, so pods in other processes can check them as they do Fernet's.
+A token contains its data and a signature, so pods in other processes can validate it, as with Fernet tokens.
 """
 
 import base64
@@ -22,7 +22,7 @@ IMPLIED = {'admin': ('manager', 'member', 'reader'), 'manager': ('member', 'read
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """Who calls: what a validated token says."""
+    """The data of a valid token."""
 
     user_id: str
     user: str
@@ -35,7 +35,7 @@ class Token:
 
     @property
     def is_admin(self) -> bool:
-        """Nova's and Cinder's default idea of an administrator."""
+        """Whether the default policies of Nova and Cinder take the caller for an administrator."""
         return 'admin' in self.roles
 
 
@@ -63,7 +63,7 @@ class Endpoint:
 
     @property
     def service_id(self) -> str:
-        """The same in every region, as services are not of a region."""
+        """The id of the service, which is the same in every region."""
         return _id('service', self.service_type)
 
 
@@ -88,21 +88,21 @@ class Keystone(service.Service):
         self.users: dict[str, User] = {}
         self.projects: dict[str, str] = {}  # name to id
         self.endpoints: list[Endpoint] = []
-        self.parents: dict[str, str] = {}  # project id to that of the project above it
+        self.parents: dict[str, str] = {}  # project id to the id of its parent
         self.limit_model = 'flat'
         self.registered_limits: list[dict[str, Any]] = []
         self.limits: list[dict[str, Any]] = []
         self.revoked: set[str] = set()
         self._read: dict[str, Token] = {}
 
-    # -- what tests fill and ask --
+    # -- for tests --
 
     def add_project(self, name: str) -> str:
-        """Make a project; the same name has the same id in every run."""
+        """Create a project; the same name has the same id in every run."""
         return self.projects.setdefault(name, _id('project', name))
 
     def add_user(self, name: str, password: str = 'secret', roles: dict[str, tuple[str, ...]] | None = None) -> User:
-        """Make a user with roles in projects (by name)."""
+        """Create a user with roles in projects (by name)."""
         user = self.users.setdefault(name, User(name, password))
         for project, given in (roles or {}).items():
             self.add_project(project)
@@ -110,13 +110,13 @@ class Keystone(service.Service):
         return user
 
     def add_endpoint(self, region: str, service_type: str, url: str, name: str = '') -> None:
-        """Put an endpoint into the catalog."""
+        """Add an endpoint to the catalog."""
         self.endpoints.append(Endpoint(region, service_type, name or service_type, url))
 
     def issue_token(
         self, user: str, project: str, roles: tuple[str, ...] | None = None, expires_in: float = 3600.0
     ) -> str:
-        """Make a token without asking over HTTP. ``roles`` default to what the user has there."""
+        """Create a token without HTTP. The default of ``roles`` is the user's roles in the project."""
         known = self.add_user(user)
         given = roles if roles is not None else known.roles.get(project, ())
         complete = sorted({*given, *(more for role in given for more in IMPLIED.get(role, ()))})
@@ -135,11 +135,11 @@ class Keystone(service.Service):
         return 'gAAAA' + text + _signature(text)
 
     def revoke(self, token: str) -> None:
-        """From now on the token is unknown."""
+        """Revoke a token."""
         self.revoked.add(token)
 
     def find(self, text: str) -> Token | None:
-        """Read a token; None when it is unknown, revoked or expired."""
+        """Read a token; None if it is unknown, revoked or expired."""
         token = self._read.get(text) or self._parse(text)
         if token is None or text in self.revoked:
             return None
@@ -171,7 +171,10 @@ class Keystone(service.Service):
         return response
 
     def caller(self, request: wire.Request) -> Token:
-        """The token the caller shows for itself."""
+        """Return the caller's own token.
+
+        :raises Refusal: the token is missing or not valid
+        """
         token = self.find(request.headers.get('x-auth-token', ''))
         if token is None:
             raise wire.Refusal(
@@ -182,7 +185,7 @@ class Keystone(service.Service):
         return token
 
     def catalog(self) -> list[dict[str, Any]]:
-        """The catalog as it stands in tokens."""
+        """Return the catalog in the format of tokens."""
         found: dict[str, dict[str, Any]] = {}
         for row in self.endpoints:
             entry = found.setdefault(
@@ -217,7 +220,7 @@ def _version(keystone: Keystone, request: wire.Request) -> dict[str, Any]:
 
 
 def list_versions(keystone: Keystone, request: wire.Request) -> wire.Response:
-    """GET / is 300, as of old."""
+    """GET /: 300."""
     return wire.reply({'versions': {'values': [_version(keystone, request)]}}, 300)
 
 
@@ -272,12 +275,13 @@ def create_token(keystone: Keystone, request: wire.Request) -> wire.Response:
     else:
         raise refused
     scope = auth.get('scope')
-    asked = scope.get('project', {}) if isinstance(scope, dict) else {}
+    wanted = scope.get('project', {}) if isinstance(scope, dict) else {}
     project = next(
         (
             name
             for name in user.roles
-            if asked.get('name', name) == name and asked.get('id', keystone.projects[name]) == keystone.projects[name]
+            if wanted.get('name', name) == name
+            and wanted.get('id', keystone.projects[name]) == keystone.projects[name]
         ),
         None,
     )
@@ -304,7 +308,7 @@ def show_token(keystone: Keystone, request: wire.Request) -> wire.Response:
 
 
 def delete_token(keystone: Keystone, request: wire.Request) -> wire.Response:
-    """DELETE /v3/auth/tokens revokes."""
+    """DELETE /v3/auth/tokens: revoke a token."""
     keystone.caller(request)
     keystone.revoke(request.headers.get('x-subject-token', ''))
     return wire.empty()
@@ -323,7 +327,7 @@ def _collection(request: wire.Request, name: str, rows: list[dict[str, Any]]) ->
     return wire.reply({name: rows, 'links': {'next': None, 'previous': None, 'self': href}})
 
 
-def _asked(request: wire.Request, rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+def _filtered(request: wire.Request, rows: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
     for name in names:
         if request.has(name):
             rows = [row for row in rows if str(row.get(name)) == request.last(name)]
@@ -346,7 +350,7 @@ def list_endpoints(keystone: Keystone, request: wire.Request) -> wire.Response:
         for row in keystone.endpoints
         for interface in ('public', 'internal', 'admin')
     ]
-    return _collection(request, 'endpoints', _asked(request, rows, 'region_id', 'service_id', 'interface'))
+    return _collection(request, 'endpoints', _filtered(request, rows, 'region_id', 'service_id', 'interface'))
 
 
 def list_services(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -362,7 +366,7 @@ def list_services(keystone: Keystone, request: wire.Request) -> wire.Response:
         }
         for row in keystone.endpoints
     }
-    return _collection(request, 'services', _asked(request, list(rows.values()), 'type', 'name'))
+    return _collection(request, 'services', _filtered(request, list(rows.values()), 'type', 'name'))
 
 
 def list_regions(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -410,7 +414,7 @@ def list_projects(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/projects, by name."""
     keystone.caller(request)
     rows = [_project(name, found) for name, found in keystone.projects.items()]
-    return _collection(request, 'projects', _asked(request, rows, 'name'))
+    return _collection(request, 'projects', _filtered(request, rows, 'name'))
 
 
 def show_project(keystone: Keystone, request: wire.Request) -> wire.Response:
@@ -442,7 +446,7 @@ def _user(user: User) -> dict[str, Any]:
 def list_users(keystone: Keystone, request: wire.Request) -> wire.Response:
     """GET /v3/users, by name."""
     keystone.caller(request)
-    return _collection(request, 'users', _asked(request, [_user(user) for user in keystone.users.values()], 'name'))
+    return _collection(request, 'users', _filtered(request, [_user(user) for user in keystone.users.values()], 'name'))
 
 
 def show_user(keystone: Keystone, request: wire.Request) -> wire.Response:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sorting, markers and next links, in Nova's and in Cinder's way. Pure but for the refusals."""
+"""Sorting, markers and next links, as in Nova and Cinder."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Record = dict[str, Any]
 
 
 def _orderable(value: Any) -> tuple[bool, Any]:
-    """NULL sorts before everything, as in MySQL."""
+    """Return a sort key by which NULL is the smallest value, as in MySQL."""
     if isinstance(value, bool):
         value = int(value)
     return (value is not None, value if value is not None else 0)
@@ -41,7 +41,7 @@ def after(
     dirs: Sequence[str],
     value_of: Callable[[Record, str], Any] = dict.get,
 ) -> list[Record]:
-    """Sort, and keep what comes after the marker, which need not be one of the records."""
+    """Sort, and keep the records after the marker, which need not be one of them."""
     if marker is None:
         return in_order(records, keys, dirs, value_of)
     pool = records if any(record is marker for record in records) else [*records, marker]
@@ -51,7 +51,7 @@ def after(
 
 
 def number(request: wire.Request, name: str, default: int, most: int | None = None) -> int:
-    """A non-negative integer parameter, as Nova's schema sees it."""
+    """Parse a parameter that is a number, and refuse any other text as Nova does."""
     text = request.last(name)
     if text is None:
         return default
@@ -63,7 +63,7 @@ def number(request: wire.Request, name: str, default: int, most: int | None = No
 
 
 def sorting(request: wire.Request, key: str, direction: str) -> tuple[list[str], list[str]]:
-    """``sort_key`` and ``sort_dir``, paired by position; the first direction fills the gaps."""
+    """Return keys and directions, paired by position; a key without a direction gets the first one."""
     keys = [text.strip() for text in request.every('sort_key')] or [key]
     dirs = [text.strip() for text in request.every('sort_dir')] or [direction]
     dirs += [dirs[0]] * (len(keys) - len(dirs))
@@ -71,7 +71,7 @@ def sorting(request: wire.Request, key: str, direction: str) -> tuple[list[str],
 
 
 def next_link(request: wire.Request, path: str, marker: str) -> list[dict[str, str]]:
-    """A next link with all parameters of the request, sorted by name, and the new marker."""
+    """Make a next link with all parameters of the request, sorted by name, and the new marker."""
     params = dict(sorted(request.params))
     params['marker'] = marker
     return [{'rel': 'next', 'href': f'{request.prefix}/{path}?{parse.urlencode(params)}'}]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Placement: the capacity and use of a pod's hosts, worked out of the pod's Nova. Read only."""
+"""Placement: capacity and use of a pod's hosts, computed from the pod's Nova. It is read-only."""
 
 import hashlib
 import uuid
@@ -25,8 +25,8 @@ _VERSION = {
 class Placement(service.PodService):
     """One resource provider for each host of the pod's Nova.
 
-    ``capacity`` (by host, or '' for all) is what tests change to make a pod small or full; so are ``ratios`` and
-    ``reserved``, of all hosts.
+    Tests change ``capacity`` (by host, or '' for all) to make a pod small or full, and ``ratios`` and ``reserved`` for
+    all hosts.
     """
 
     def __init__(self, nova: 'Nova', log_size: int | None = 10000) -> None:
@@ -39,14 +39,14 @@ class Placement(service.PodService):
         nova.has_room = self.has_room
 
     def providers(self) -> dict[str, str]:
-        """Hosts by the provider's uuid."""
+        """Map the uuids of the providers to hosts."""
         return {
             str(uuid.UUID(hashlib.md5(f'node/{host}'.encode(), usedforsecurity=False).hexdigest())): host
             for host in self.nova.hosts
         }
 
     def usage(self, host: str | None = None, project: str | None = None) -> dict[str, int]:
-        """What the live servers of a host, or of a project, use."""
+        """Sum up the live servers of a host or of a project."""
         live = [
             server
             for server in self.nova.servers.values()
@@ -58,7 +58,7 @@ class Placement(service.PodService):
         return {name: sum(server['flavor'][key] for server in live) for name, key in _FLAVOR.items()}
 
     def inventory(self, host: str) -> dict[str, dict[str, Any]]:
-        """What a host has."""
+        """Return the inventory of a host."""
         capacity = self.capacity.get(host) or self.capacity['']
         return {
             name: {
@@ -73,9 +73,9 @@ class Placement(service.PodService):
         }
 
     def has_room(self, host: str, flavor: dict[str, Any]) -> bool:
-        """Whether a server of a flavor fits on a host, as Nova's scheduler asks."""
+        """Whether a server of a flavor fits on a host; the emulated Nova calls this to schedule."""
         if self.capacity == {'': CAPACITY}:
-            return True  # nobody fills that
+            return True  # more than any test uses, so nothing has to be summed up
         used = self.usage(host)
         return all(
             used.get(name, 0) + flavor[_FLAVOR[name]] <= (row['total'] - row['reserved']) * row['allocation_ratio']
@@ -142,7 +142,7 @@ def _provider(provider_id: str, host: str) -> dict[str, Any]:
 
 
 def list_providers(placement: Placement, request: wire.Request) -> wire.Response:
-    """GET /resource_providers, by name, uuid or what the host must not have."""
+    """GET /resource_providers, by name, uuid or forbidden trait."""
     rows = [_provider(*row) for row in placement.providers().items()]
     if request.last('required') == '!COMPUTE_STATUS_DISABLED':
         if request.minor < 22:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole emulated cloud on loopback ports, served by one thread.
 
-``with CloudServer(Cloud(pods=2)) as server: ...`` rewrites the catalog and the pods' URLs to the
-ports in use. Not for processes that eventlet has patched: run ``trio2o-lab emulated up`` beside
-them.
+``with CloudServer(Cloud(pods=2)) as server: ...`` changes the catalog and the pods' URLs to the
+ports in use. It does not work in a process that eventlet has patched: there, start ``trio2o-lab
+emulated up`` as a process of its own.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Port:
         )
 
     def close(self) -> None:
-        """Stop listening, and drop who is connected."""
+        """Stop listening, and reset the open connections."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -49,18 +49,18 @@ class Port:
             connection.reset()
 
     async def adjust(self) -> None:
-        """Follow the faults: refuse everything, or listen again."""
-        down = self.service.faults.down()
-        if down and self._listener is not None:
+        """Close the port if the faults refuse every connection, or else open it."""
+        is_refusing = self.service.faults.refuse_all()
+        if is_refusing and self._listener is not None:
             self.close()
-        elif not down and self._listener is None:
+        elif not is_refusing and self._listener is None:
             await self.open()
 
 
 class CloudServer:
-    """Puts a cloud on ports: Keystone at the base, Glance at base + 1, pod N at base + 100 N.
+    """Serves a cloud on ports: Keystone at the base, Glance at base + 1, pod N at base + 100 N.
 
-    :param port_base: 0 picks free ports
+    :param port_base: 0 chooses free ports
     """
 
     def __init__(self, cloud: Cloud, port_base: int = 0, host: str = LOOPBACK) -> None:
@@ -68,10 +68,10 @@ class CloudServer:
         self.host = host
         self.loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
-        place = (lambda offset: port_base + offset) if port_base else (lambda offset: 0)
+        number_of = (lambda offset: port_base + offset) if port_base else (lambda offset: 0)
         self._ports: list[tuple[str, Port]] = [
-            (cloud.keystone.url, self._port(cloud.keystone, place(0))),
-            (cloud.glance.url, self._port(cloud.glance, place(1))),
+            (cloud.keystone.url, self._port(cloud.keystone, number_of(0))),
+            (cloud.glance.url, self._port(cloud.glance, number_of(1))),
         ]
         for index, pod in enumerate(cloud.pods.values(), 1):
             for url, service, offset in (
@@ -80,13 +80,13 @@ class CloudServer:
                 (pod.nova_url, pod.nova, 2),
             ):
                 root = parse.urlsplit(url)._replace(path='').geturl()
-                self._ports.append((root, self._port(service, place(100 * index + offset))))
+                self._ports.append((root, self._port(service, number_of(100 * index + offset))))
 
     def _port(self, service: Service, number: int) -> Port:
         return Port(service, self.host, number)
 
     def start(self) -> 'CloudServer':
-        """Listen on all ports and serve from a thread of its own."""
+        """Listen on all ports, and serve in a new thread."""
         self._thread = threading.Thread(target=self._run, name='emulated-cloud', daemon=True)
         self._thread.start()
         for _, port in self._ports:
@@ -137,7 +137,7 @@ class CloudServer:
         self.loop.close()
 
     def wait(self) -> None:
-        """Stay until the thread ends, or the caller is interrupted."""
+        """Wait until the thread ends, or the caller is interrupted."""
         while self._thread is not None and self._thread.is_alive():
             self._thread.join(1)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated services share: routing, faults, tokens, request ids and a log of requests."""
+"""Bases of the emulated services: routing, faults, tokens, request ids and a log of requests."""
 
 import collections
 import dataclasses
@@ -52,7 +52,7 @@ class Seen:
 
 
 class Service:
-    """A WSGI application over a table of routes."""
+    """A WSGI application with a table of routes."""
 
     routes: Iterable[wire.Route] = ()
 
@@ -63,20 +63,20 @@ class Service:
         self.lock = threading.RLock()
         self.router = wire.Router(self.routes)
 
-    # -- how a request passes --
+    # -- the steps of a request --
 
-    def exchange(self, request: wire.Request) -> tuple[wire.Response, faults.Manner]:
-        """Answer a request, and say how the answer is to travel."""
+    def exchange(self, request: wire.Request) -> tuple[wire.Response, faults.Delivery]:
+        """Answer a request, and say how the answer is to be delivered."""
         if not self.faults:
             return self.answer(request), faults.PLAIN
         struck = self.faults.strike(request.method, request.path)
-        response = self._instead(struck, request)
+        response = self._fault_answer(struck, request)
         if response is None:
             response = self.answer(request)
-        return response, faults.manner(struck, response)
+        return response, faults.delivery(struck, response)
 
     def answer(self, request: wire.Request) -> wire.Response:
-        """Answer a request in good health, and log it."""
+        """Answer a request as if there were no faults, and log it."""
         request.request_id = 'req-' + str(uuid.uuid4())
         with self.lock:
             try:
@@ -91,11 +91,11 @@ class Service:
         return response
 
     def _date(self) -> str:
-        """The time as servers tell it."""
+        """Format the time for the Date header."""
         return formatdate(self.clock.now().replace(tzinfo=datetime.UTC).timestamp(), usegmt=True)
 
     def respond(self, request: wire.Request) -> wire.Response:
-        """Dispatch; services override this to check tokens and versions first."""
+        """Find the route and call its handler; services override this to check tokens and versions first."""
         try:
             route, request.args = self.router.match(request.method, request.path, request.minor)
         except wire.NoRoute:
@@ -105,10 +105,11 @@ class Service:
         return route.handler(self, request)
 
     def render(self, request: wire.Request, refusal: wire.Refusal) -> wire.Response:
-        """Turn a refusal into the body this service uses."""
+        """Make the answer to a refused request in the format of this service."""
         raise NotImplementedError
 
-    def _instead(self, struck: list[faults.Fault], request: wire.Request) -> wire.Response | None:
+    def _fault_answer(self, struck: list[faults.Fault], request: wire.Request) -> wire.Response | None:
+        """Return the answer of the first fault that replaces the service's own; None if there is none."""
         for fault in struck:
             if isinstance(fault, faults.Status):
                 return wire.Response(fault.status, list(fault.headers), fault.body)
@@ -117,15 +118,15 @@ class Service:
             if isinstance(fault, faults.Refuse | faults.Drop | faults.Blackhole):
                 return wire.Response(500, [])
             if isinstance(fault, faults.WrongVersion):
-                asked = wanted_minor(request.headers)
-                if asked is not None and asked > fault.minor:
+                minor = wanted_minor(request.headers)
+                if minor is not None and minor > fault.minor:
                     return wire.reply(
                         {'computeFault': {'code': 406, 'message': 'Version is not supported by the API.'}}, 406
                     )
         return None
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> list[bytes]:
-        """WSGI, for any server; such a server cannot show faults of the transport."""
+        """Serve a WSGI request; through WSGI, a service has no faults."""
         response = self.answer(wire.Request.from_environ(environ))
         reason = wire.REASONS.get(response.status, 'Unknown')
         start_response(f'{response.status} {reason}', [*response.headers, ('Content-Length', str(len(response.body)))])
@@ -133,7 +134,7 @@ class Service:
 
 
 def wanted_minor(headers: dict[str, str]) -> int | None:
-    """The minor version a request names, of whatever service."""
+    """Return the minor version in the headers, of any service; None if there is none."""
     text = headers.get('openstack-api-version') or headers.get('x-openstack-nova-api-version') or ''
     number = text.rpartition(' ')[2]
     if number == 'latest':
@@ -143,7 +144,7 @@ def wanted_minor(headers: dict[str, str]) -> int | None:
 
 
 class PodService(Service):
-    """A service of a pod: Keystone tokens, the project in the path, faults as Nova prints them."""
+    """A service of a pod, with Keystone tokens, the project in the path, and faults in Nova's format."""
 
     fault_type = 'application/json'
 
@@ -152,7 +153,7 @@ class PodService(Service):
         self.keystone = keystone
 
     def authenticate(self, request: wire.Request) -> wire.Response | None:
-        """Set the user; the answer is a refusal in keystonemiddleware's words."""
+        """Set the user of a request; return keystonemiddleware's 401 if the token is not valid."""
         token = request.headers.get('x-auth-token')
         request.user = self.keystone.find(token) if token else None
         if request.user is not None:
@@ -168,7 +169,7 @@ class PodService(Service):
         return wire.reply(body, 401, [('WWW-Authenticate', uri)])
 
     def split_project(self, request: wire.Request, path: str) -> str:
-        """Take the project id off the path, if it begins with one."""
+        """Remove the project id from the path, if it begins with one, and note it in the request."""
         match = wire.PROJECT.match(path)
         if match is None or not match.group(2):
             return path
@@ -187,11 +188,11 @@ class PodService(Service):
         return self.finish(request, response)
 
     def finish(self, request: wire.Request, response: wire.Response) -> wire.Response:
-        """Add the headers this service puts on every answer below its version."""
+        """Add the headers of this service to an answer."""
         return response
 
     def body_of(self, request: wire.Request, media: str) -> Any:
-        """Parse the body; None when there is none."""
+        """Parse the body; None if it is empty."""
         if len(request.body) > BODY_LIMIT:
             raise wire.Refusal(413, 'Request is too large.')
         if not request.body:
@@ -205,7 +206,7 @@ class PodService(Service):
             raise wire.Refusal(400, 'Malformed request body') from None
 
     def no_route(self, request: wire.Request) -> wire.Response:
-        """A 404 as webob itself prints it, when no row of the real router matches."""
+        """Answer with webob's own 404, as for a path that is not in the real service's router."""
         message = 'The resource could not be found.<br /><br />\n\n\n'
         if 'application/json' in request.headers.get('accept', ''):
             return wire.Response(

@@ -7,7 +7,7 @@ of Nova, Cinder and Placement each.
     cloud.transport().request('GET', cloud.pod('Pod1').nova_url + '/servers',
                               {'X-Auth-Token': cloud.token('demo')})
 
-Regions are named Pod1..PodN; RegionOne holds the gateway's endpoints and what all pods share.
+Regions are named Pod1..PodN; RegionOne has the endpoints of the gateway, Keystone and Glance.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _SERVICE_USERS = ('nova', 'cinder', 'trio2o')
 
 @dataclasses.dataclass
 class Pod:
-    """One bottom cloud."""
+    """The services of one pod."""
 
     name: str
     nova: nova_app.Nova
@@ -44,20 +44,20 @@ class Pod:
     placement_url: str
 
     def each(self) -> tuple[Service, ...]:
-        """All services, to script a fault of the whole pod."""
+        """Return all services, for example to add a fault to each."""
         return self.nova, self.cinder, self.placement
 
 
 class Cloud:
-    """One Keystone over any number of pods.
+    """One Keystone, one Glance and any number of pods.
 
-    :param pods: how many, or their names
-    :param clock: time for all of them
-    :param zones: the availability zones of each pod's own
-    :param nova: settings for each pod's Nova (a copy each)
-    :param cinder: settings for each pod's Cinder (a copy each)
-    :param gateway: where the gateway is, as ``host``; ports are added
-    :param log_size: how many requests each service remembers; 0 none, None all
+    :param pods: their number, or their names
+    :param clock: the clock of all services
+    :param zones: the availability zones in each pod
+    :param nova: settings of each pod's Nova; each gets a copy
+    :param cinder: settings of each pod's Cinder; each gets a copy
+    :param gateway: host of the gateway, for its endpoints; ports are added
+    :param log_size: number of requests that each service logs; 0 is none, None is all
     """
 
     def __init__(
@@ -103,16 +103,16 @@ class Cloud:
             ('trio2o', 19996, '/v1.0'),
         ):
             keystone.add_endpoint(TOP, service_type, f'http://{gateway}:{port}{path}')
-        self._share(TOP)
+        self._add_shared_endpoints(TOP)
 
-    def _share(self, region: str) -> None:
+    def _add_shared_endpoints(self, region: str) -> None:
         self.keystone.add_endpoint(region, 'identity', 'http://keystone.test:5000/v3', 'keystone')
         self.keystone.add_endpoint(region, 'image', 'http://glance.test:9292', 'glance')
 
     def add_pod(
         self, name: str, nova: nova_app.Settings | None = None, cinder: 'cinder_app.Settings | None' = None
     ) -> Pod:
-        """Make one more pod, with its region and endpoints."""
+        """Add a pod, with its region and endpoints."""
         nova_settings = dataclasses.replace(nova or self.nova_settings)
         if nova is None and self.zones != ('nova',):
             nova_settings.zones = self.zones
@@ -141,61 +141,64 @@ class Cloud:
         self.keystone.add_endpoint(name, 'compute', pod.nova_url, 'nova')
         self.keystone.add_endpoint(name, 'volumev3', pod.cinder_url, 'cinder')
         self.keystone.add_endpoint(name, 'block-storage', pod.cinder_url, 'cinder')
-        self._share(name)
+        self._add_shared_endpoints(name)
         return pod
 
     def _mount(self, url: str, app: Any) -> None:
         self.mount(parse.urlsplit(url).netloc, app)
 
     def mount(self, netloc: str, app: Any) -> None:
-        """Put any WSGI application at ``host:port`` of every transport of this cloud."""
+        """Let every transport of this cloud call a WSGI application at ``host:port``."""
         self.apps[netloc] = app
         for transport in self._transports:
             transport.apps[netloc] = app
 
     def move_endpoints(self, old: str, new: str) -> None:
-        """Replace ``http://host:port`` in the catalog, for services put on real ports."""
+        """Replace ``http://host:port`` in the catalog."""
         self.keystone.endpoints = [
             dataclasses.replace(row, url=row.url.replace(old, new, 1)) if row.url.startswith(old) else row
             for row in self.keystone.endpoints
         ]
 
-    # -- reaching it --
+    # -- calling its services --
 
     def transport(self, real_time: bool = False, **options: Any) -> WSGITransport:
-        """A way to all of it without a socket."""
+        """Return a transport that calls all services without a socket."""
         transport = WSGITransport(self.apps, real_time, **options)
         self._transports.append(transport)
         return transport
 
     def adapter(self, real_time: bool = False) -> WSGIAdapter:
-        """The same for ``requests`` and keystoneauth."""
+        """Return a transport for ``requests`` and keystoneauth."""
         return WSGIAdapter(self.transport(real_time))
 
     def pod(self, name: str) -> Pod:
-        """A pod by name."""
+        """Return a pod by name."""
         return self.pods[name]
 
     def token(self, user: str = 'demo', project: str | None = None, expires_in: float = 3600.0) -> str:
-        """A token of ``admin``, ``demo``, ``alt``, ``reader`` or a service user."""
+        """Issue a token to ``admin``, ``demo``, ``alt``, ``reader`` or a service user.
+
+        :param project: the default is the first project in which the user has roles
+        """
         known = self.keystone.users[user]
         return self.keystone.issue_token(user, project or next(iter(known.roles)), expires_in=expires_in)
 
     def project_id(self, name: str) -> str:
-        """The id of a project."""
+        """Return the id of a project."""
         return self.keystone.add_project(name)
 
     def user_id(self, name: str) -> str:
-        """The id of a user."""
+        """Return the id of a user."""
         return self.keystone.users[name].id
 
-    def quiet(self) -> None:
-        """Forget the requests seen so far."""
+    def clear_logs(self) -> None:
+        """Clear the request logs of all services."""
         for app in self.apps.values():
             if isinstance(app, Service):
                 app.requests.clear()
 
-    # -- filling it --
+    # -- adding resources --
 
     def add_servers(
         self,
@@ -207,7 +210,7 @@ class Cloud:
         start: datetime.datetime | None = None,
         **given: Any,
     ) -> list[dict[str, Any]]:
-        """Put servers straight into a pod, ``spacing`` seconds of ``created`` apart."""
+        """Add servers to a pod without requests; ``created`` differs by ``spacing`` seconds."""
         nova = self.pods[pod].nova
         first = start or nova.stamp() - datetime.timedelta(seconds=int(count * spacing))
         owner = next(
@@ -240,7 +243,7 @@ class Cloud:
         start: datetime.datetime | None = None,
         **given: Any,
     ) -> list[dict[str, Any]]:
-        """Put volumes straight into a pod, ``spacing`` seconds of ``created_at`` apart."""
+        """Add volumes to a pod without requests; ``created_at`` differs by ``spacing`` seconds."""
         cinder = self.pods[pod].cinder
         first = start or cinder.stamp() - datetime.timedelta(seconds=int(count * spacing))
         owner = next(
@@ -248,7 +251,7 @@ class Cloud:
             self.keystone.users['admin'],
         )
         return [
-            cinder.born(
+            cinder.add_volume(
                 self.project_id(project),
                 owner.id,
                 size,

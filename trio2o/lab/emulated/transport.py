@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Emulated clouds reached without a socket: by a bare call, or as an adapter for ``requests``.
+"""Calls to emulated clouds without a socket: directly, or as an adapter for ``requests``.
 
-Faults are shown as the exceptions a socket would raise. Time is not spent unless ``real_time``: a
-fault slower than the caller's timeout is a timeout at once, a faster one is an answer at once.
+A fault raises the exception that a socket would raise. Nothing waits, unless ``real_time`` is set: a
+delay above the caller's timeout raises the timeout at once, a shorter one returns the answer at once.
 """
 
 import io
@@ -21,11 +21,11 @@ Answer = tuple[int, wire.Headers, bytes]
 
 
 class ConnectTimeoutError(ConnectionRefusedError):
-    """The connection was not made in time: nothing was sent."""
+    """The connection was not established in time, so nothing was sent."""
 
 
 class CutShortError(ConnectionResetError):
-    """The connection ended within the body; ``status``, ``headers`` and the part are here."""
+    """The connection ended within the body; ``status``, ``headers`` and ``part`` have arrived."""
 
     def __init__(self, status: int, headers: wire.Headers, part: bytes, promised: int) -> None:
         super().__init__(f'body ended after {len(part)} of {promised} bytes')
@@ -35,9 +35,9 @@ class CutShortError(ConnectionResetError):
 
 
 class WSGITransport:
-    """Carries requests to applications by network location (``host:port``).
+    """Sends requests to applications by network location (``host:port``).
 
-    An application is an emulated service, or any other WSGI application (the gateway, say).
+    An application is an emulated service or any other WSGI application, such as the gateway.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class WSGITransport:
     ) -> Answer:
         """Send one request.
 
-        :raises ConnectionRefusedError: nobody listens there
+        :raises ConnectionRefusedError: no application has that location, or a fault refuses the connection
         :raises ConnectTimeoutError: nothing was sent in time
-        :raises TimeoutError: no answer in time; the request may have been worked on
-        :raises ConnectionResetError: dropped; a ``CutShortError`` when part of an answer came
+        :raises TimeoutError: no answer in time; the request may have been processed
+        :raises ConnectionResetError: the connection was reset; a ``CutShortError`` if a part of an answer arrived
         """
         parts = parse.urlsplit(url)
         app = self.apps.get(parts.netloc)
         if app is None:
-            raise ConnectionRefusedError(f'nobody listens at {parts.netloc}')
+            raise ConnectionRefusedError(f'nothing listens at {parts.netloc}')
         pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         if not isinstance(app, Service):
             return _call_wsgi(app, method, parts, pairs, body or b'')
         fields = {name.lower(): value for name, value in pairs}
         fields.setdefault('host', parts.netloc)
-        response, manner = app.exchange(
+        response, delivery = app.exchange(
             wire.Request(
                 method,
                 parse.unquote(parts.path) or '/',
@@ -84,25 +84,27 @@ class WSGITransport:
                 f'{parts.scheme}://{fields["host"]}',
             )
         )
-        if manner is not faults.PLAIN:
-            self._suffer(manner, response, timeout, parts.netloc)
+        if delivery is not faults.PLAIN:
+            self._deliver(delivery, response, timeout, parts.netloc)
         sent = b'' if method == 'HEAD' else response.body
         return response.status, [*response.headers, ('Content-Length', str(len(sent)))], sent
 
-    def _suffer(self, manner: faults.Manner, response: wire.Response, timeout: float | None, where: str) -> None:
-        if manner.refused:
-            raise ConnectionRefusedError(f'nobody listens at {where}')
-        if manner.blackholed:
+    def _deliver(self, delivery: faults.Delivery, response: wire.Response, timeout: float | None, where: str) -> None:
+        if delivery.refused:
+            raise ConnectionRefusedError(f'nothing listens at {where}')
+        if delivery.blackholed:
             self._spend(timeout)
             raise ConnectTimeoutError(f'no connection to {where}')
-        if manner.hung or (timeout is not None and manner.delay > timeout):
+        if delivery.hung or (timeout is not None and delivery.delay > timeout):
             self._spend(timeout)
             raise TimeoutError(f'no answer from {where}')
-        self._spend(manner.delay)
-        if manner.dropped:
+        self._spend(delivery.delay)
+        if delivery.dropped:
             raise ConnectionResetError(f'{where} closed the connection')
-        if manner.cut_at is not None:
-            raise CutShortError(response.status, response.headers, response.body[: manner.cut_at], len(response.body))
+        if delivery.cut_at is not None:
+            raise CutShortError(
+                response.status, response.headers, response.body[: delivery.cut_at], len(response.body)
+            )
 
     def _spend(self, seconds: float | None) -> None:
         if self.real_time and seconds:
@@ -153,7 +155,7 @@ def _call_wsgi(app: Any, method: str, parts: parse.SplitResult, headers: list[tu
 
 
 class WSGIAdapter(requests.adapters.BaseAdapter):
-    """The same for ``requests``: ``keystoneauth1.session.Session.mount('http://', adapter)``."""
+    """A WSGITransport for ``requests``: ``keystoneauth1.session.Session.mount('http://', adapter)``."""
 
     def __init__(self, transport: WSGITransport) -> None:
         super().__init__()
@@ -168,7 +170,7 @@ class WSGIAdapter(requests.adapters.BaseAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Carry one prepared request; failures are those of ``requests``."""
+        """Send a prepared request; errors are those of ``requests``."""
         wait = timeout[1] if isinstance(timeout, tuple) else timeout
         body = request.body.encode() if isinstance(request.body, str) else request.body
         try:
@@ -212,4 +214,4 @@ class WSGIAdapter(requests.adapters.BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no socket to close."""

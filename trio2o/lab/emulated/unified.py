@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keystone's unified limits, and its project tree, as far as services read them."""
+"""Keystone's unified limits and project tree: the calls that services make."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def parents(keystone: 'Keystone', project_id: str) -> dict[str, Any] | None:
-    """``parents_as_ids`` of a project: nested, the domain at the end."""
+    """Return ``parents_as_ids`` of a project: nested, with the domain as the last one."""
     above = keystone.parents.get(project_id)
     return {'default': None} if above is None else {above: parents(keystone, above)}
 
 
 def subtree(keystone: 'Keystone', project_id: str) -> dict[str, Any] | None:
-    """``subtree_as_ids`` of a project."""
+    """Return ``subtree_as_ids`` of a project."""
     below = [child for child, above in keystone.parents.items() if above == project_id]
     return {child: subtree(keystone, child) for child in below} or None
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests, responses and routes of the emulated services.
 
-A small WSGI layer of its own, because the benches serve thousands of requests a second from it.
-What a request means is left to the services, how it travels to ``transport`` and ``server``.
+This is a small layer of its own and not a framework, because in benchmarks it serves thousands of
+requests a second. The services interpret requests; ``transport`` and ``server`` receive them.
 """
 
 import dataclasses
@@ -25,14 +25,17 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def dumps(value: Any) -> bytes:
-    """Serialize ``value``; all the emulated services answer with this."""
+    """Serialize a value to JSON."""
     if orjson is not None:
         return orjson.dumps(value)
     return json.dumps(value, separators=(',', ':')).encode()
 
 
 def loads(body: bytes) -> Any:
-    """Parse JSON; raises ValueError."""
+    """Parse JSON.
+
+    :raises ValueError: it is not JSON
+    """
     return orjson.loads(body) if orjson is not None else json.loads(body)
 
 
@@ -67,7 +70,7 @@ class Request:
         self.minor = 0  # microversion, without its major part
         self.project_in_path = ''
         self.request_id = ''
-        self.prefix = ''  # where links begin: base, version and perhaps project
+        self.prefix = ''  # beginning of links: base, version and the project if the path has one
         self._params: list[tuple[str, str]] | None = None
 
     @property
@@ -78,19 +81,19 @@ class Request:
         return self._params
 
     def first(self, name: str, default: str | None = None) -> str | None:
-        """The first value of a query parameter."""
+        """Return the first value of a query parameter."""
         return next((value for key, value in self.params if key == name), default)
 
     def last(self, name: str, default: str | None = None) -> str | None:
-        """The last value of a query parameter, which is what webob's ``GET[name]`` gives."""
+        """Return the last value of a query parameter, as webob's ``GET[name]`` does."""
         return next((value for key, value in reversed(self.params) if key == name), default)
 
     def every(self, name: str) -> list[str]:
-        """All values of a query parameter."""
+        """Return all values of a query parameter."""
         return [value for key, value in self.params if key == name]
 
     def has(self, name: str) -> bool:
-        """Whether the parameter is there, even empty."""
+        """Whether the query has a parameter, even an empty one."""
         return any(key == name for key, _ in self.params)
 
     @classmethod
@@ -116,7 +119,7 @@ class Request:
 
 
 class Response:
-    """A whole answer, not yet sent."""
+    """A complete answer."""
 
     __slots__ = ('status', 'headers', 'body')
 
@@ -132,17 +135,17 @@ def reply(value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()
 
 
 def empty(status: int = 204, headers: Iterable[tuple[str, str]] = ()) -> Response:
-    """Answer without a body, with the content type Nova and Cinder set all the same."""
+    """Answer without a body, but with the content type that Nova and Cinder set."""
     return Response(status, [*JSON, *headers])
 
 
 def bare(status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b'') -> Response:
-    """Answer with webob's own defaults, as handlers do that build a response by themselves."""
+    """Answer with webob's default content type, as handlers of Nova and Cinder that build their own response."""
     return Response(status, [BARE, *headers], body)
 
 
 class Refusal(Exception):
-    """Raised by handlers; each service renders it in its own dialect."""
+    """An error answer that a handler raises and its service renders."""
 
     def __init__(self, status: int, message: str, headers: Headers | None = None) -> None:
         super().__init__(message)
@@ -152,7 +155,7 @@ class Refusal(Exception):
 
 
 class NoRoute(Exception):
-    """No such path, or not with this method."""
+    """No route has this path, or none with this method."""
 
 
 Handler = Callable[[Any, Request], Response]
@@ -200,9 +203,9 @@ class Router:
         return path[1:].split('/') if path != '/' else ['']
 
     def match(self, method: str, path: str, minor: int) -> tuple[Route | None, dict[str, str]]:
-        """Return the row and its arguments; the row is None when only the version is wrong.
+        """Return the route and its arguments; the route is None if only the microversion does not fit.
 
-        :raises NoRoute: when there is no such path or method.
+        :raises NoRoute: no route has this path and method
         """
         found = self._walk(self._root, self._split(path), 0, [])
         if found is None or method not in found[0].routes:

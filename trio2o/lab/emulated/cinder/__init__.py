@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder: the Block Storage API of one emulated pod.
 
-This module holds the state and the way of a request (token, microversion, project in the path);
-each noun has its own module with a table of routes.
+This module holds the state and processes what all requests have (token, microversion, project in
+the path); each resource has a module with its routes.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ MEDIA = 'application/vnd.openstack.volume+json'
 
 @dataclasses.dataclass
 class Settings:
-    """What an operator would set in cinder.conf, and how fast the pod works (see Nova's)."""
+    """Options of cinder.conf, and the durations of builds and deletes (see Nova's settings)."""
 
     min_minor: int = 0
     max_minor: int = 71
@@ -54,7 +54,7 @@ class Settings:
 
 
 class Cinder(service.PodService):
-    """One pod's Cinder. ``volumes`` and its like are plain dicts for tests to read and change."""
+    """The Cinder of one pod. ``volumes`` and the other collections are dicts that tests read and change."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Cinder(service.PodService):
         self.filters: dict[str, list[str]] = infra.FILTERS
         self.hosts: list[str] = ['volume-1']
         self.capacity_gb = 1000
-        self.capabilities: dict[str, Any] = {}  # what tests have pools tell besides
+        self.capabilities: dict[str, Any] = {}  # additional capabilities of the pools
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
         self._pending: list[tuple[datetime.datetime | None, Callable[[], None]]] = []
@@ -98,16 +98,22 @@ class Cinder(service.PodService):
     # -- time --
 
     def stamp(self) -> datetime.datetime:
-        """Now, in whole seconds, as MySQL keeps it."""
+        """Return the current time in whole seconds, as MySQL stores it."""
         return self.clock.now().replace(microsecond=0)
 
     def later(self, seconds: float | None, work: Callable[[], None]) -> None:
-        """Do something when the pod's clock has passed so many seconds."""
+        """Schedule work.
+
+        :param seconds: on the pod's clock; None is never, unless ``settle`` does everything
+        """
         due = None if seconds is None else self.clock.now() + datetime.timedelta(seconds=seconds)
         self._pending.append((due, work))
 
     def settle(self, everything: bool = False) -> None:
-        """Do what is due, or all that is pending."""
+        """Do the scheduled work that is due.
+
+        :param everything: also the work that is not due yet
+        """
         with self.lock:
             if not self._pending:
                 return
@@ -117,7 +123,7 @@ class Cinder(service.PodService):
             for _, work in ready:
                 work()
 
-    # -- the way of a request --
+    # -- the steps of a request --
 
     def respond(self, request: wire.Request) -> wire.Response:
         response = self._respond(request)
@@ -158,7 +164,7 @@ class Cinder(service.PodService):
             return self.render(request, refusal)
 
     def negotiate(self, request: wire.Request) -> None:
-        """Set the microversion asked for, or refuse it in Cinder's words."""
+        """Set the microversion that the request names, or refuse it with Cinder's message."""
         header = request.headers.get('openstack-api-version')
         request.minor = 0
         if header is None:
@@ -200,10 +206,10 @@ class Cinder(service.PodService):
             response.headers.append(('x-compute-request-id', request.request_id))
         return response
 
-    # -- what handlers use --
+    # -- for handlers --
 
     def body(self, request: wire.Request, key: str) -> dict[str, Any]:
-        """The object under ``key`` of the body."""
+        """Return the object under ``key`` in the body."""
         body = self.body_of(request, MEDIA)
         if not isinstance(body, dict) or not isinstance(body.get(key), dict):
             raise wire.Refusal(
@@ -212,31 +218,37 @@ class Cinder(service.PodService):
         return body[key]
 
     def admin_only(self, request: wire.Request, rule: str) -> None:
-        """Refuse members, naming the policy rule as Cinder does."""
+        """Refuse a caller who is not an administrator, with the policy rule in the message as in Cinder."""
         if not request.user.is_admin:
             raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
 
     def new_id(self) -> str:
-        """A fresh uuid."""
+        """Return a new UUID."""
         return str(uuid.uuid4())
 
-    # -- what the same pod's Nova asks --
+    # -- called by the Nova of the same pod --
 
-    def sees(self, volume_id: str, user: 'Token') -> bool:
-        """Whether the caller has such a volume here."""
+    def has_volume(self, volume_id: str, user: 'Token') -> bool:
+        """Whether a volume exists that the user may see."""
         volume = self.volumes.get(volume_id)
         return volume is not None and (user.is_admin or volume['project_id'] == user.project_id)
 
-    def born(self, project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
-        """A volume made without a request of its own."""
+    def add_volume(self, project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
+        """Add a volume without a request."""
         return records.new_volume(self, project_id, user_id, size, **given)
 
-    def attached(self, volume_id: str, server_id: str, device: str) -> str:
-        """A server took the volume; returns the attachment's id."""
+    def attach_volume(self, volume_id: str, server_id: str, device: str) -> str:
+        """Attach a volume to a server.
+
+        :returns: id of the attachment
+        """
         return records.attach(self, self.volumes[volume_id], server_id, device)
 
-    def detached(self, volume_id: str, attachment_id: str, delete: bool) -> None:
-        """A server gave the volume back, perhaps to be deleted."""
+    def detach_volume(self, volume_id: str, attachment_id: str, delete: bool) -> None:
+        """Delete an attachment.
+
+        :param delete: also delete the volume
+        """
         self.attachments.pop(attachment_id, None)
         volume = self.volumes.get(volume_id)
         if volume is None:

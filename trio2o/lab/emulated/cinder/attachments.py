@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's attachments API: what Nova calls to take a volume."""
+"""Cinder's attachments API, which Nova calls to attach volumes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ def _full(row: dict[str, Any]) -> dict[str, Any]:
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['attachment_id']
     row = cinder.attachments.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, f'Volume attachment could not be found with filter: attachment_id = {wanted}.')
     return row
 
@@ -49,7 +49,7 @@ def _list(cinder: 'Cinder', request: wire.Request, view: Any) -> wire.Response:
 
 
 def list_attachments(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /attachments, from 3.27; never with links."""
+    """GET /attachments, from 3.27: without a next link, as in Cinder."""
     return _list(cinder, request, _brief)
 
 
@@ -64,7 +64,7 @@ def show_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def create_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /attachments: reserves; with a connector it also connects."""
+    """POST /attachments: reserve the volume; with a connector, also connect it."""
     body = cinder.body(request, 'attachment')
     if 'volume_uuid' not in body:
         raise Refusal(400, "'volume_uuid' is a required property")
@@ -113,11 +113,11 @@ def complete_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Respons
 
 
 def delete_attachment(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """DELETE /attachments/{id}: 409 for users while a server has it."""
+    """DELETE /attachments/{id}: 409 for users while a server has the volume."""
     row = _find(cinder, request)
-    if row['instance'] and row['status'] == 'attached' and not volume_actions.vouched(cinder, request):
+    if row['instance'] and row['status'] == 'attached' and not volume_actions.is_service_call(cinder, request):
         raise Refusal(409, f'Detach volume from instance {row["instance"]} using the Compute API')
-    cinder.detached(row['volume_id'], row['id'], False)
+    cinder.detach_volume(row['volume_id'], row['id'], False)
     return wire.reply({'attachments': [_brief(other) for other in records.attachments_of(cinder, row['volume_id'])]})
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's backups: made, restored, exported and imported at once."""
+"""Cinder's backups. Restores, exports and imports are done at once."""
 
 import base64
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ _SERVICE = 'cinder.backup.drivers.fake'
 
 
 def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """Put a backup of a volume into the pod."""
+    """Add a backup of a volume."""
     now = given.get('created_at') or cinder.stamp()
     backup = {
         'id': cinder.new_id(),
@@ -77,7 +77,7 @@ def _full(cinder: 'Cinder', request: wire.Request, row: dict[str, Any]) -> dict[
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['backup_id']
     row = cinder.backups.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, MISSING.format(wanted))
     return row
 
@@ -117,7 +117,7 @@ def create_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if 'volume_id' not in body:
         raise Refusal(400, "'volume_id' is a required property")
     volume = cinder.volumes.get(body['volume_id'])
-    if volume is None or not lists.mine(request, volume):
+    if volume is None or not lists.may_see(request, volume):
         raise Refusal(404, volumes.MISSING.format(body['volume_id']))
     if volume['status'] not in ('available', 'in-use'):
         raise Refusal(
@@ -168,7 +168,7 @@ def restore_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     wanted = body.get('volume_id')
     if wanted:
         volume = cinder.volumes.get(wanted)
-        if volume is None or not lists.mine(request, volume):
+        if volume is None or not lists.may_see(request, volume):
             raise Refusal(404, volumes.MISSING.format(wanted))
     else:
         quotas.check(cinder, request, volumes=1, gigabytes=row['size'])

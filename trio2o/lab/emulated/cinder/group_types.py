@@ -15,7 +15,7 @@ DEFAULT = 'default_cgsnapshot_type'
 
 
 def add(cinder: 'Cinder', name: str, **given: Any) -> dict[str, Any]:
-    """Put a group type into the pod, under an id of the pod's own."""
+    """Add a group type with an id that the pod chooses."""
     kind = {
         'id': cinder.new_id(),
         'name': name,
@@ -42,7 +42,7 @@ def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 
 
 def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /group_types: admins may ask for private ones."""
+    """GET /group_types: admins may list private ones."""
     public = (request.last('is_public') or 'true').lower()
     chosen = [
         kind
@@ -106,7 +106,7 @@ def list_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def create_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /group_types/{id}/group_specs adds. 202."""
+    """POST /group_types/{id}/group_specs: add specs. 202."""
     cinder.admin_only(request, 'group:group_types_specs:create')
     given = cinder.body(request, 'group_specs')
     _find(cinder, request)['group_specs'].update(given)

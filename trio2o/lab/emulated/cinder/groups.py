@@ -18,7 +18,7 @@ _SNAPSHOT_FILTERS = ['name', 'status', 'group_id']
 
 
 def add(cinder: 'Cinder', project_id: str, user_id: str, **given: Any) -> dict[str, Any]:
-    """Put a group into the pod."""
+    """Add a group."""
     now = given.get('created_at') or cinder.stamp()
     row = {
         'id': cinder.new_id(),
@@ -69,7 +69,7 @@ def _snapshot_view(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['group_id']
     row = cinder.groups.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, MISSING.format(wanted))
     return row
 
@@ -77,7 +77,7 @@ def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 def _find_snapshot(cinder: 'Cinder', request: wire.Request, wanted: str | None = None) -> dict[str, Any]:
     wanted = wanted or request.args['snapshot_id']
     row = cinder.group_snapshots.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, NO_SNAPSHOT.format(wanted))
     return row
 
@@ -158,7 +158,7 @@ def copy_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     else:
         source_id = given.get('source_group_id')
     source = cinder.groups.get(source_id)
-    if source is None or not lists.mine(request, source):
+    if source is None or not lists.may_see(request, source):
         raise Refusal(404, MISSING.format(source_id))
     row = add(
         cinder,
@@ -248,7 +248,7 @@ def create_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """POST /group_snapshots: with a snapshot of each volume. 202."""
     body = cinder.body(request, 'group_snapshot')
     group = cinder.groups.get(body.get('group_id', ''))
-    if group is None or not lists.mine(request, group):
+    if group is None or not lists.may_see(request, group):
         raise Refusal(404, MISSING.format(body.get('group_id')))
     row = {
         'id': cinder.new_id(),
@@ -270,7 +270,7 @@ def create_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def delete_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """DELETE /group_snapshots/{id}: its snapshots go too. 202."""
+    """DELETE /group_snapshots/{id}: with its snapshots. 202."""
     row = _find_snapshot(cinder, request)
     del cinder.group_snapshots[row['id']]
     for snapshot in [each for each in cinder.snapshots.values() if each['group_snapshot_id'] == row['id']]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is of a pod's Cinder besides volumes: zones, services, pools, filters."""
+"""Cinder's infrastructure: zones, services, hosts, pools, clusters, filters, manageable volumes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def list_services(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def list_pools(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /scheduler-stats/get_pools: ``Cinder.capacity_gb`` for each host, and ``Cinder.capabilities`` over it."""
+    """GET /scheduler-stats/get_pools: one pool for each host, of ``capacity_gb`` and with ``capabilities``."""
     cinder.admin_only(request, 'scheduler_extension:scheduler_stats:get_pools')
     used = sum(volume['size'] for volume in cinder.volumes.values())
     rows: list[dict[str, Any]] = []
@@ -122,7 +122,7 @@ def _names(cinder: 'Cinder') -> list[str]:
 
 
 def change_service(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """PUT /os-services/enable, disable, freeze, thaw, failover_host and their like."""
+    """PUT /os-services/enable, disable, disable-log-reason, freeze, thaw and failover_host; nothing changes."""
     cinder.admin_only(request, 'volume_extension:services:update')
     body, verb = cinder.body_of(request, '') or {}, request.path.rpartition('/')[2]
     if body.get('host') not in _names(cinder):
@@ -215,13 +215,13 @@ def show_capabilities(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def list_clusters(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /clusters, from 3.7: there is none."""
+    """GET /clusters, from 3.7: always empty."""
     cinder.admin_only(request, 'clusters:get_all')
     return wire.reply({'clusters': []})
 
 
 def show_cluster(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /clusters/{name}."""
+    """GET /clusters/{name}: always 404."""
     cinder.admin_only(request, 'clusters:get')
     raise Refusal(404, f'Cluster {request.args["name"]} could not be found.')
 
@@ -232,15 +232,15 @@ def clean_up(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     return wire.reply({'cleaning': [], 'unavailable': []}, 202)
 
 
-def _on_host(cinder: 'Cinder', text: str | None) -> None:
+def _check_host(cinder: 'Cinder', text: str | None) -> None:
     if text is None or text.partition('#')[0] not in _names(cinder)[1:]:
         raise Refusal(404, f'Service cinder-volume could not be found on host {text}.')
 
 
 def list_manageable(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /manageable_volumes and manageable_snapshots: a backend that hides nothing."""
+    """GET /manageable_volumes and manageable_snapshots: always empty."""
     cinder.admin_only(request, 'volume_extension:list_manageable')
-    _on_host(cinder, request.last('host'))
+    _check_host(cinder, request.last('host'))
     return wire.reply({'manageable-snapshots' if 'snapshot' in request.path else 'manageable-volumes': []})
 
 
@@ -248,7 +248,7 @@ def manage_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """POST /manageable_volumes: 202."""
     cinder.admin_only(request, 'volume_extension:volume_manage')
     body = cinder.body(request, 'volume')
-    _on_host(cinder, body.get('host'))
+    _check_host(cinder, body.get('host'))
     volume = records.new_volume(
         cinder, request.user.project_id, request.user.user_id, 1, name=body.get('name'), host=body['host']
     )
@@ -260,7 +260,7 @@ def manage_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'snapshot_extension:snapshot_manage')
     body = cinder.body(request, 'snapshot')
     volume = cinder.volumes.get(body.get('volume_id', ''))
-    if volume is None or not lists.mine(request, volume):
+    if volume is None or not lists.may_see(request, volume):
         raise Refusal(404, volumes.MISSING.format(body.get('volume_id')))
     snapshot = records.new_snapshot(cinder, volume, name=body.get('name'))
     names = ('id', 'name', 'description', 'volume_id', 'status', 'size', 'metadata')

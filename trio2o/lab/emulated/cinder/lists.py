@@ -28,17 +28,17 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def value_of(record: Record, key: str) -> Any:
-    """The value of a sort or filter key."""
+    """Return the value of a sort or filter key."""
     return record.get(_COLUMNS.get(key, key))
 
 
-def mine(request: wire.Request, record: Record) -> bool:
-    """Whether the caller may see a record by its id."""
+def may_see(request: wire.Request, record: Record) -> bool:
+    """Whether the caller may see a record."""
     return request.user.is_admin or record['project_id'] == request.user.project_id
 
 
 def filters_of(request: wire.Request, allowed: Sequence[str]) -> dict[str, str]:
-    """The filters that count: unknown ones of members are dropped, or refused from 3.31."""
+    """Return the filters; unknown filters of users are ignored, or refused from 3.31."""
     given = {key: value for key, value in request.params if key not in _PAGING}
     if request.user.is_admin:
         return given
@@ -51,7 +51,7 @@ def filters_of(request: wire.Request, allowed: Sequence[str]) -> dict[str, str]:
 
 
 def choose(request: wire.Request, records: Sequence[Record], filters: dict[str, str]) -> list[Record]:
-    """The records of the caller (or of all) that match the filters."""
+    """Return the records that match the filters: the caller's, or with ``all_tenants`` those of all projects."""
     everybody = request.user.is_admin and (filters.pop('all_tenants', '0') or '1').lower() in _TRUE
     project = request.user.project_id
     chosen = [row for row in records if everybody or row['project_id'] == project]
@@ -85,7 +85,7 @@ def _compare(row: Record, key: str, item: str) -> bool:
 
 
 def limit_of(cinder: 'Cinder', request: wire.Request) -> int:
-    """The page size."""
+    """Return the page size."""
     most = cinder.settings.max_limit
     text = request.last('limit')
     try:
@@ -107,7 +107,7 @@ def _offset_of(request: wire.Request) -> int:
 
 
 def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
-    """Keys and directions; created_at and id follow in the first direction."""
+    """Return sort keys and directions; ``created_at`` and ``id`` are added in the first direction."""
     sort = request.last('sort')
     if sort is not None and (request.has('sort_key') or request.has('sort_dir')):
         raise Refusal(
@@ -139,7 +139,10 @@ def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
 def page_of(
     cinder: 'Cinder', request: wire.Request, chosen: list[Record], known: dict[str, Record], missing: str
 ) -> list[Record]:
-    """One page; ``missing`` is the text of the 404 for an unknown marker."""
+    """Return one page.
+
+    :param missing: text of the 404 for an unknown marker
+    """
     limit, offset = limit_of(cinder, request), _offset_of(request)
     keys, dirs = order_of(request)
     for key in keys:
@@ -147,7 +150,7 @@ def page_of(
             raise Refusal(400, 'Invalid input received: Invalid sort key')
     wanted = request.last('marker')
     marker = known.get(wanted) if wanted is not None else None
-    if wanted is not None and (marker is None or not mine(request, marker)):
+    if wanted is not None and (marker is None or not may_see(request, marker)):
         raise Refusal(404, missing.format(wanted))
     return paging.after(chosen, marker, keys, dirs, value_of)[offset : offset + limit]
 
@@ -155,7 +158,7 @@ def page_of(
 def links_of(
     cinder: 'Cinder', request: wire.Request, page: list[Record], path: str, count: int | None = None
 ) -> list[dict[str, str]]:
-    """The next link, perhaps empty: with a count the last page may still carry one."""
+    """Return the next link as a list, or an empty list. As in Cinder, with a count the last page may have a link."""
     if not page or limit_of(cinder, request) > (count or len(page)):
         return []
     params = [(key, value) for key, value in request.params if key != 'marker']
@@ -164,7 +167,7 @@ def links_of(
 
 
 def counted(request: wire.Request) -> bool:
-    """Whether a count is wanted, from 3.45."""
+    """Whether the request has a true ``with_count``, from 3.45."""
     if request.minor < 45 or not request.has('with_count'):
         return False
     text = (request.last('with_count') or '').lower()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's messages to users. The emulated pod writes none by itself; tests ``add`` them."""
+"""Cinder's user messages. Only tests ``add`` messages; the emulated pod creates none."""
 
 import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ _FILTERS = ['resource_uuid', 'resource_type', 'event_id', 'request_id', 'message
 
 
 def add(cinder: 'Cinder', project_id: str, **given: Any) -> dict[str, Any]:
-    """Put a message into the pod."""
+    """Add a message."""
     now = given.get('created_at') or cinder.stamp()
     row = {
         'id': cinder.new_id(),
@@ -49,7 +49,7 @@ def _view(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['message_id']
     row = cinder.messages.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, MISSING.format(wanted))
     return row
 

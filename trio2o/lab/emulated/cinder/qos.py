@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's QoS specs and which volume types use them."""
+"""Cinder's QoS specs and their associations with volume types."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,7 @@ def delete_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def bind_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /qos-specs/{id}/associate and its opposites: reads by name only. 202."""
+    """GET /qos-specs/{id}/associate, disassociate and disassociate_all, which write although they are GETs. 202."""
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:update')
     spec, verb = _find(cinder, request), request.path.rpartition('/')[2]
     if verb == 'disassociate_all':

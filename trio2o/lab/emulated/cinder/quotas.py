@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's quota sets and limits, and the check a create passes. By default nothing is limited."""
+"""Cinder's quota sets and limits, and the quota check of creates. By default nothing is limited."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ DEFAULTS = {
 
 
 def limits(cinder: 'Cinder', project_id: str) -> dict[str, int]:
-    """The limits of a project in this pod, those of each type by its name among them."""
+    """Return the limits of a project in this pod, including those of each volume type."""
     typed = {
         f'{name}_{kind["name"]}': -1
         for kind in cinder.types.values()
@@ -31,7 +31,7 @@ def limits(cinder: 'Cinder', project_id: str) -> dict[str, int]:
 
 
 def usage(cinder: 'Cinder', project_id: str) -> dict[str, int]:
-    """What a project uses in this pod."""
+    """Count the resources of a project in this pod."""
     used: dict[str, int] = dict.fromkeys(limits(cinder, project_id), 0)
     for volume in cinder.volumes.values():
         if volume['project_id'] != project_id:
@@ -54,7 +54,7 @@ def usage(cinder: 'Cinder', project_id: str) -> dict[str, int]:
 
 
 def check(cinder: 'Cinder', request: wire.Request, **wanted: int) -> None:
-    """Refuse with 413 what would go over the limits, in Cinder's words."""
+    """Refuse an amount that exceeds a limit with Cinder's 413."""
     allowed = limits(cinder, request.user.project_id)
     if all(allowed[name] < 0 for name in wanted):
         return
@@ -78,7 +78,7 @@ def check(cinder: 'Cinder', request: wire.Request, **wanted: int) -> None:
 
 
 def check_size(cinder: 'Cinder', request: wire.Request, size: int) -> None:
-    """Refuse with 413 a volume that is larger than any may be."""
+    """Refuse a volume that is larger than ``per_volume_gigabytes`` with 413."""
     allowed = limits(cinder, request.user.project_id)['per_volume_gigabytes']
     if 0 <= allowed < size:
         text = f'Requested volume size {size}G is larger than maximum allowed limit {allowed}G.'
@@ -93,7 +93,7 @@ def _may_see(cinder: 'Cinder', request: wire.Request) -> str:
 
 
 def show(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /os-quota-sets/{project}, with usage when asked."""
+    """GET /os-quota-sets/{project}, with the usage if the query says so."""
     project = _may_see(cinder, request)
     values: dict[str, Any] = dict(limits(cinder, project))
     if str(request.last('usage', 'false')).lower() in ('true', '1'):
@@ -123,7 +123,7 @@ def update(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def delete(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """DELETE /os-quota-sets/{project}: back to the defaults, 200."""
+    """DELETE /os-quota-sets/{project}: reset to the defaults, 200."""
     cinder.admin_only(request, 'volume_extension:quotas:delete')
     cinder.quota_sets.pop(request.args['project_id'], None)
     return wire.empty(200)
@@ -147,7 +147,7 @@ def update_class(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def show_limits(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /limits; of another project from 3.39 for admins."""
+    """GET /limits; admins may read those of another project."""
     project = request.user.project_id
     if request.user.is_admin:
         project = request.last('project_id') or request.last('tenant_id') or project

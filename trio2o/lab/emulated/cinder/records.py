@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes, snapshots and attachments as the emulated pod keeps them: plain dicts."""
+"""Records of volumes, snapshots and attachments, which are dicts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
 
 
 def default_type(cinder: 'Cinder') -> dict[str, Any]:
-    """``__DEFAULT__``, or whatever is left."""
+    """Return ``__DEFAULT__``, or the first type if that was deleted."""
     return next(
         (kind for kind in cinder.types.values() if kind['name'] == '__DEFAULT__'), next(iter(cinder.types.values()))
     )
 
 
 def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
-    """An available volume, unless ``given`` says otherwise."""
+    """Add a volume that is available, unless ``given`` has another status."""
     now = given.get('created_at') or cinder.stamp()
     volume = {
         'id': cinder.new_id(),
@@ -48,7 +48,7 @@ def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int, **giv
 
 
 def new_snapshot(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """An available snapshot."""
+    """Add a snapshot that is available, unless ``given`` has another status."""
     now = given.get('created_at') or cinder.stamp()
     snapshot = {
         'id': cinder.new_id(),
@@ -71,7 +71,7 @@ def new_snapshot(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict
 
 
 def touch(cinder: 'Cinder', record: dict[str, Any], **changes: Any) -> None:
-    """Change a record, and its ``updated_at`` with it."""
+    """Change a record and its ``updated_at``."""
     record.update(changes)
     record['updated_at'] = cinder.stamp()
 
@@ -84,7 +84,10 @@ def attach(
     status: str = 'attached',
     mode: str = 'rw',
 ) -> str:
-    """Record that a server has, or reserves, the volume."""
+    """Add an attachment of a volume, and change the status of the volume.
+
+    :returns: id of the attachment
+    """
     attachment = {
         'id': cinder.new_id(),
         'volume_id': volume['id'],
@@ -104,5 +107,5 @@ def attach(
 
 
 def attachments_of(cinder: 'Cinder', volume_id: str) -> list[dict[str, Any]]:
-    """The attachments of one volume."""
+    """Return the attachments of a volume."""
     return [row for row in cinder.attachments.values() if row['volume_id'] == volume_id]

@@ -35,10 +35,13 @@ def _extended(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def find(cinder: 'Cinder', request: wire.Request) -> Snapshot:
-    """The snapshot of the path that the caller may see."""
+    """Return the snapshot in the path.
+
+    :raises Refusal: there is none, or the caller may not see it
+    """
     wanted = request.args['snapshot_id']
     snapshot = cinder.snapshots.get(wanted)
-    if snapshot is None or not lists.mine(request, snapshot):
+    if snapshot is None or not lists.may_see(request, snapshot):
         raise Refusal(404, MISSING.format(wanted))
     return snapshot
 
@@ -60,7 +63,7 @@ def _list(cinder: 'Cinder', request: wire.Request, path: str, detail: bool) -> w
 
 
 def list_snapshots(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /snapshots: full records all the same."""
+    """GET /snapshots: with all fields except the extended attributes, as in Cinder."""
     return _list(cinder, request, 'snapshots', False)
 
 

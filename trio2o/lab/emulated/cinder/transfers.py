@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's transfers of volumes between projects, under both paths."""
+"""Cinder's transfers of volumes between projects, under the old and the new path."""
 
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ _FILTERS = ['name', 'volume_id']
 
 
 def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """Put a transfer of a volume into the pod."""
+    """Add a transfer of a volume."""
     row = {
         'id': cinder.new_id(),
         'volume_id': volume['id'],
@@ -55,7 +55,7 @@ def _full(request: wire.Request, row: dict[str, Any]) -> dict[str, Any]:
 def _find(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
     wanted = request.args['transfer_id']
     row = cinder.transfers.get(wanted)
-    if row is None or not lists.mine(request, row):
+    if row is None or not lists.may_see(request, row):
         raise Refusal(404, MISSING.format(wanted))
     return row
 
@@ -65,7 +65,7 @@ def _list(cinder: 'Cinder', request: wire.Request, is_detailed: bool) -> wire.Re
     rows = list(cinder.transfers.values())
     if f'/{_OLD}' in request.path or request.minor < 59:
         if any(request.has(name) for name in ('limit', 'offset', 'marker', 'sort')):
-            rows = []  # no columns of a transfer, and so filters that nothing passes
+            rows = []  # Cinder takes them for filters by columns that a transfer does not have
         chosen = lists.choose(request, rows, {key: value for key, value in request.params if key == 'all_tenants'})
         page = paging.in_order(chosen, ['created_at', 'id'], ['asc', 'asc'])
     else:
@@ -96,12 +96,12 @@ def show_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def create_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /volume-transfers: 202, and the only time the key shows."""
+    """POST /volume-transfers: 202; only this answer contains the key."""
     body = cinder.body(request, 'transfer')
     if 'volume_id' not in body:
         raise Refusal(400, "'volume_id' is a required property")
     volume = cinder.volumes.get(body['volume_id'])
-    if volume is None or not lists.mine(request, volume):
+    if volume is None or not lists.may_see(request, volume):
         raise Refusal(404, volumes.MISSING.format(body['volume_id']))
     if volume['status'] != 'available':
         raise Refusal(400, 'Invalid volume: status must be available')
@@ -112,7 +112,7 @@ def create_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def accept_transfer(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /volume-transfers/{id}/accept: by anybody who has the key. 202."""
+    """POST /volume-transfers/{id}/accept: any user with the key may accept. 202."""
     body = cinder.body(request, 'accept')
     row = cinder.transfers.get(request.args['transfer_id'])
     if row is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder's volume types with extra specs, access and encryption. The pod picks the ids."""
+"""Cinder's volume types with extra specs, access and encryption. As in Cinder, the pod chooses the ids."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ _VISIBLE_SPECS = ('RESKEY:availability_zones', 'multiattach', 'replication_enabl
 
 
 def add(cinder: 'Cinder', name: str, **given: Any) -> Type:
-    """Put a type into the pod, under an id of the pod's own."""
+    """Add a volume type with an id that the pod chooses."""
     kind = {
         'id': cinder.new_id(),
         'name': name,
@@ -47,7 +47,10 @@ def _view(request: wire.Request, kind: Type, extended: bool = True, qos: bool = 
 
 
 def find(cinder: 'Cinder', request: wire.Request) -> Type:
-    """The type of the path."""
+    """Return the type in the path.
+
+    :raises Refusal: there is none, or the caller may not see it
+    """
     wanted = request.args['type_id']
     kind = cinder.types.get(wanted)
     if kind is None or not (kind['is_public'] or request.user.is_admin or request.user.project_id in kind['projects']):
@@ -56,7 +59,7 @@ def find(cinder: 'Cinder', request: wire.Request) -> Type:
 
 
 def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /types: admins may ask for private ones."""
+    """GET /types: admins may list private ones."""
     public = (request.last('is_public') or 'true').lower()
     admin, project = request.user.is_admin, request.user.project_id
     if admin and public == 'none':
@@ -153,7 +156,7 @@ def list_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def create_specs(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /types/{id}/extra_specs adds."""
+    """POST /types/{id}/extra_specs: add extra specs."""
     cinder.admin_only(request, 'volume_extension:types_extra_specs:create')
     given = cinder.body(request, 'extra_specs')
     find(cinder, request)['extra_specs'].update(given)
@@ -232,13 +235,13 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def show_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /types/{id}/encryption: empty when there is none."""
+    """GET /types/{id}/encryption: an empty object if there is none."""
     cinder.admin_only(request, 'volume_extension:volume_type_encryption:get')
     return wire.reply(find(cinder, request)['encryption'] or {})
 
 
 def write_encryption(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST makes, PUT changes."""
+    """POST /types/{id}/encryption creates, PUT /types/{id}/encryption/{key} changes."""
     cinder.admin_only(request, 'volume_extension:volume_type_encryption:create')
     given, kind = cinder.body(request, 'encryption'), find(cinder, request)
     if request.method == 'POST':

@@ -31,7 +31,7 @@ def _documents(cinder: 'Cinder', request: wire.Request) -> dict[str, Any]:
 
 
 def unversioned(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """Everything beside ``/v3/...``: the root is 300, ``/v3`` leads to ``/v3/``."""
+    """Paths that do not begin with ``/v3/``: ``/`` is 300, ``/v3`` redirects to ``/v3/``, others are 404."""
     if request.path == '/':
         return cinder.finish(request, wire.reply(_documents(cinder, request), 300))
     if request.path == '/v3':

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /volumes/{id}/action: exactly one key says which."""
+"""POST /volumes/{id}/action: the only key of the body is the action."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ Action = Callable[['Cinder', wire.Request, Volume, Any], wire.Response]
 
 
 def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """Find the action; unknown keys are a 400."""
+    """Call the handler of the action in the body; 400 if there is none."""
     body = cinder.body_of(request, 'application/vnd.openstack.volume+json')
     if not isinstance(body, dict) or len(body) != 1:
         raise Refusal(400, 'Malformed request body')
@@ -31,7 +31,7 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     return action(cinder, request, volumes.find(cinder, request), given or {})
 
 
-def _demand(volume: Volume, *statuses: str) -> None:
+def _require_status(volume: Volume, *statuses: str) -> None:
     if volume['status'] not in statuses:
         raise Refusal(
             400,
@@ -40,9 +40,9 @@ def _demand(volume: Volume, *statuses: str) -> None:
         )
 
 
-def _turn(status: str, *statuses: str) -> Action:
+def _change_status(status: str, *statuses: str) -> Action:
     def action(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-        _demand(volume, *statuses)
+        _require_status(volume, *statuses)
         records.touch(cinder, volume, status=status)
         return wire.empty(202)
 
@@ -50,8 +50,8 @@ def _turn(status: str, *statuses: str) -> Action:
 
 
 def extend(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """Grow; in use from 3.42."""
-    _demand(volume, *(('available', 'in-use') if request.minor >= 42 else ('available',)))
+    """Extend a volume; from 3.42 also while it is in use."""
+    _require_status(volume, *(('available', 'in-use') if request.minor >= 42 else ('available',)))
     size = int(given.get('new_size', 0))
     if size <= volume['size']:
         raise Refusal(
@@ -66,31 +66,31 @@ def extend(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
 
 
 def attach(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """The old flow's last step."""
+    """Attach a volume: the last call of attaching without the attachments API."""
     records.attach(cinder, volume, given.get('instance_uuid'), given.get('mountpoint'), mode=given.get('mode', 'rw'))
     return wire.empty(202)
 
 
 def detach(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """409 for users while a server has it, unless a service vouches."""
+    """Detach a volume: 409 for users while a server has it, unless the call has a service token."""
     wanted = given.get('attachment_id')
     for row in records.attachments_of(cinder, volume['id']):
         if wanted in (None, row['id']):
-            if row['instance'] and not vouched(cinder, request):
+            if row['instance'] and not is_service_call(cinder, request):
                 raise Refusal(409, f'Detach volume from instance {row["instance"]} using the Compute API')
             del cinder.attachments[row['id']]
     records.touch(cinder, volume, status='available')
     return wire.empty(202)
 
 
-def vouched(cinder: 'Cinder', request: wire.Request) -> bool:
-    """Whether the call comes with a service token, or from a service."""
+def is_service_call(cinder: 'Cinder', request: wire.Request) -> bool:
+    """Whether the call has a service token, or comes from a service."""
     token = cinder.keystone.find(request.headers.get('x-service-token', ''))
     return 'service' in request.user.roles or (token is not None and 'service' in token.roles)
 
 
 def reset_status(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """For admins."""
+    """Set the status; for admins."""
     cinder.admin_only(request, 'volume_extension:volume_admin_actions:reset_status')
     if given.get('status'):
         records.touch(cinder, volume, status=given['status'])
@@ -98,28 +98,28 @@ def reset_status(cinder: 'Cinder', request: wire.Request, volume: Volume, given:
 
 
 def force_delete(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """For admins, whatever the status."""
+    """Delete a volume in any status; for admins."""
     cinder.admin_only(request, 'volume_extension:volume_admin_actions:force_delete')
     volumes.erase(cinder, volume)
     return wire.empty(202)
 
 
 def set_bootable(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """200 without a body."""
+    """Set the bootable flag: 200 without a body."""
     records.touch(cinder, volume, bootable=str(given.get('bootable')).lower() == 'true')
     return wire.empty(200)
 
 
 def set_readonly(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """Shows in the metadata."""
-    _demand(volume, 'available')
+    """Set the read-only flag, which the metadata show."""
+    _require_status(volume, 'available')
     records.touch(cinder, volume, readonly=str(given.get('readonly')).lower() == 'true')
     return wire.empty(202)
 
 
 def retype(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """To a type of this pod, by name or id."""
-    _demand(volume, 'available', 'in-use')
+    """Change the type, by name or id."""
+    _require_status(volume, 'available', 'in-use')
     wanted = given.get('new_type')
     kind = next((row for row in cinder.types.values() if wanted in (row['id'], row['name'])), None)
     if kind is None:
@@ -129,13 +129,13 @@ def retype(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
 
 
 def set_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """200 with all of it."""
+    """Set image metadata: 200 with all of them."""
     volume['image_metadata'] = {**volume['image_metadata'], **given.get('metadata', {})}
     return wire.reply({'metadata': volume['image_metadata']})
 
 
 def unset_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """One key."""
+    """Delete one key of the image metadata."""
     if given.get('key') not in volume['image_metadata']:
         raise Refusal(404, 'Metadata does not exist.')
     volume['image_metadata'] = {key: value for key, value in volume['image_metadata'].items() if key != given['key']}
@@ -143,12 +143,12 @@ def unset_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume
 
 
 def show_image_metadata(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """A read by POST."""
+    """Show the image metadata."""
     return wire.reply({'metadata': volume['image_metadata']})
 
 
 def initialize(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """As the fake driver connects."""
+    """Return the connection info of Cinder's fake driver."""
     return wire.reply(
         {
             'connection_info': {
@@ -161,8 +161,8 @@ def initialize(cinder: 'Cinder', request: wire.Request, volume: Volume, given: A
 
 
 def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """Make an image of the volume."""
-    _demand(volume, 'available', 'in-use')
+    """Create an image from the volume."""
+    _require_status(volume, 'available', 'in-use')
     image = (
         cinder.glance.add_image(given['image_name'], volume['project_id'])
         if cinder.glance
@@ -185,17 +185,17 @@ def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
 
 
 def nothing(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """Accepted; leaves no trace here."""
+    """Accept an action that changes nothing here."""
     return wire.empty(202)
 
 
 def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """To the latest snapshot, from 3.40."""
+    """Revert to the latest snapshot, from 3.40."""
     mine = [row for row in cinder.snapshots.values() if row['volume_id'] == volume['id']]
     if not mine:
         raise Refusal(400, f"Volume {volume['id']} doesn't have any snapshots.")
     latest = max(mine, key=lambda row: row['created_at'])
-    if given.get('snapshot_id') != latest['id'] or not lists.mine(request, latest):
+    if given.get('snapshot_id') != latest['id'] or not lists.may_see(request, latest):
         raise Refusal(
             400,
             f'Specified snapshot {given.get("snapshot_id")} is None or not the latest one of volume {volume["id"]}.',
@@ -206,10 +206,10 @@ def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
 ACTIONS: dict[str, tuple[Action, int]] = {
     'os-attach': (attach, 0),
     'os-detach': (detach, 0),
-    'os-reserve': (_turn('attaching', 'available'), 0),
-    'os-unreserve': (_turn('available', 'attaching'), 0),
-    'os-begin_detaching': (_turn('detaching', 'in-use'), 0),
-    'os-roll_detaching': (_turn('in-use', 'detaching'), 0),
+    'os-reserve': (_change_status('attaching', 'available'), 0),
+    'os-unreserve': (_change_status('available', 'attaching'), 0),
+    'os-begin_detaching': (_change_status('detaching', 'in-use'), 0),
+    'os-roll_detaching': (_change_status('in-use', 'detaching'), 0),
     'os-initialize_connection': (initialize, 0),
     'os-terminate_connection': (nothing, 0),
     'os-extend': (extend, 0),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata of volumes and of snapshots; volumes' has an Etag from 3.15."""
+"""Metadata of volumes and of snapshots. Answers about volumes have an ETag from 3.15."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def _etag(metadata: dict[str, str]) -> tuple[str, bytes]:
 
 
 def list_metadata(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET: the Etag is over the body as it stands."""
+    """GET: the ETag is the hash of the body."""
     record, kind = _find(cinder, request)
     if kind == 'Volume' and request.minor >= 15:
         etag, text = _etag(record['metadata'])
@@ -41,7 +41,7 @@ def _matched(request: wire.Request, record: dict[str, Any], kind: str) -> bool:
 
 
 def write_metadata(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST adds, PUT replaces if it matches."""
+    """POST adds items, PUT replaces all if the ETag matches."""
     given = cinder.body(request, 'metadata')
     record, kind = _find(cinder, request)
     if request.method == 'PUT' and not _matched(request, record, kind):
@@ -59,13 +59,13 @@ def _item(cinder: 'Cinder', request: wire.Request) -> tuple[dict[str, Any], str]
 
 
 def show_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /{key}."""
+    """GET /.../metadata/{key}."""
     record, key = _item(cinder, request)
     return wire.reply({'meta': {key: record['metadata'][key]}})
 
 
 def put_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """PUT /{key}."""
+    """PUT /.../metadata/{key}."""
     given, key = cinder.body(request, 'meta'), request.args['key']
     record, kind = _find(cinder, request)
     if not _matched(request, record, kind):
@@ -79,7 +79,7 @@ def put_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def delete_item(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """DELETE /{key}: 200 without a body."""
+    """DELETE /.../metadata/{key}: 200 without a body."""
     record, key = _item(cinder, request)
     records.touch(cinder, record, metadata={name: value for name, value in record['metadata'].items() if name != key})
     return wire.bare(200)

@@ -47,7 +47,7 @@ _CREATE_KEYS = {
 
 
 def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, str]]:
-    """Self and bookmark; X-Forwarded-Host is honoured, as Cinder always does."""
+    """Make the links self and bookmark; like Cinder, use X-Forwarded-Host if the request has it."""
     prefix, base = request.prefix, request.base
     forwarded = request.headers.get('x-forwarded-host')
     if forwarded:
@@ -61,7 +61,7 @@ def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, s
 
 
 def brief(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, Any]:
-    """As in ``GET /volumes``."""
+    """Show a volume as in ``GET /volumes``."""
     return {'id': volume['id'], 'name': volume['name'], 'links': links(request, 'volumes', volume['id'])}
 
 
@@ -83,7 +83,7 @@ def _attachments(cinder: 'Cinder', request: wire.Request, volume: Volume) -> lis
 
 
 def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, Any]:
-    """As in ``GET /volumes/{id}``, at the version asked for."""
+    """Show a volume as in ``GET /volumes/{id}``, at the microversion of the request."""
     minor, admin = request.minor, request.user.is_admin
     kind = cinder.types.get(volume['type_id'])
     view: dict[str, Any] = {
@@ -138,17 +138,20 @@ def full(cinder: 'Cinder', request: wire.Request, volume: Volume) -> dict[str, A
 
 
 def visible_metadata(volume: Volume) -> dict[str, str]:
-    """Metadata with what Cinder mixes in."""
+    """Return the metadata with the read-only flag that Cinder adds."""
     if volume['readonly'] is None:
         return dict(volume['metadata'])
     return {**volume['metadata'], 'readonly': str(volume['readonly'])}
 
 
 def find(cinder: 'Cinder', request: wire.Request, volume_id: str | None = None) -> Volume:
-    """The volume of the path (or another) that the caller may see."""
+    """Return the volume in the path, or the one of an id.
+
+    :raises Refusal: there is none, or the caller may not see it
+    """
     wanted = volume_id or request.args['volume_id']
     volume = cinder.volumes.get(wanted)
-    if volume is None or not lists.mine(request, volume):
+    if volume is None or not lists.may_see(request, volume):
         raise Refusal(404, MISSING.format(wanted))
     return volume
 
@@ -208,16 +211,16 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     taken = None
     if snapshot:
         taken = cinder.snapshots.get(snapshot)
-        if taken is None or not lists.mine(request, taken):
+        if taken is None or not lists.may_see(request, taken):
             raise Refusal(404, f'Snapshot {snapshot} could not be found.')
     if body.get('backup_id') and request.minor >= 47:
         saved = cinder.backups.get(body['backup_id'])
-        if saved is None or not lists.mine(request, saved):
+        if saved is None or not lists.may_see(request, saved):
             raise Refusal(404, f'Backup {body["backup_id"]} could not be found.')
         taken = taken or saved
     if body.get('group_id') and request.minor >= 13:
         group = cinder.groups.get(body['group_id'])
-        if group is None or not lists.mine(request, group):
+        if group is None or not lists.may_see(request, group):
             raise Refusal(404, f'Group {body["group_id"]} could not be found.')
     model = origin or (cinder.volumes.get(taken['volume_id']) if taken else None)
     kind = _type(cinder, request, body.get('volume_type') or (model['type_id'] if model else None))
@@ -353,7 +356,7 @@ def delete_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def erase(cinder: 'Cinder', volume: Volume) -> None:
-    """The last step of a delete, snapshots and all."""
+    """Remove a volume and its snapshots."""
     cinder.volumes.pop(volume['id'], None)
     for snapshot in [row for row in cinder.snapshots.values() if row['volume_id'] == volume['id']]:
         del cinder.snapshots[snapshot['id']]

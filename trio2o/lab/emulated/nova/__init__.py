@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova: the Compute API of one emulated pod.
 
-This module holds the state and the way of a request (token, microversion, project in the path);
-each noun has its own module with a table of routes.
+This module holds the state and processes what all requests have (token, microversion, project in
+the path); each resource has a module with its routes.
 """
 
 import dataclasses
@@ -41,10 +41,10 @@ DEFAULT_FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1), 
 
 @dataclasses.dataclass
 class Settings:
-    """What an operator would set in nova.conf, and how fast the pod works.
+    """Options of nova.conf, and the durations of builds and deletes.
 
-    ``build_seconds`` and ``delete_seconds`` are measured on the pod's clock; 0 is done by the next
-    request, None never happens until the test calls ``Nova.settle(everything=True)``.
+    ``build_seconds`` and ``delete_seconds`` are measured on the pod's clock. With 0 the work is done before the
+    next request, with None not until the test calls ``Nova.settle(everything=True)``.
     """
 
     min_minor: int = 1
@@ -57,7 +57,7 @@ class Settings:
 
 
 class Nova(service.PodService):
-    """One pod's Nova. ``servers`` and its like are plain dicts for tests to read and change."""
+    """The Nova of one pod. ``servers`` and the other collections are dicts that tests read and change."""
 
     fault_type = 'application/json; charset=UTF-8'
 
@@ -81,11 +81,11 @@ class Nova(service.PodService):
         self.groups: dict[str, dict[str, Any]] = {}
         self.aggregates: dict[int, dict[str, Any]] = {}
         self.hosts: list[str] = ['compute-1']
-        self.disabled: dict[str, str | None] = {}  # compute host -> why
-        self.has_room: Callable[[str, dict[str, Any]], bool] = lambda host, flavor: True  # a Placement knows better
+        self.disabled: dict[str, str | None] = {}  # compute host -> reason
+        self.has_room: Callable[[str, dict[str, Any]], bool] = lambda host, flavor: True  # Placement replaces it
         self.migrations: list[dict[str, Any]] = []
         self.consoles: dict[str, dict[str, Any]] = {}  # by token
-        self.assisted: list[str] = []  # volumes Cinder's drivers asked about
+        self.assisted: list[str] = []  # volumes of assisted snapshots
         self.quota_sets: dict[str, dict[str, int]] = {}
         self.user_quotas: dict[tuple[str, str], dict[str, int]] = {}
         self.quota_classes: dict[str, dict[str, int]] = {'default': dict(quotas.DEFAULTS)}
@@ -97,16 +97,22 @@ class Nova(service.PodService):
     # -- time --
 
     def stamp(self) -> datetime.datetime:
-        """Now, in whole seconds, as the database keeps it."""
+        """Return the current time in whole seconds, as the database stores it."""
         return self.clock.now().replace(microsecond=0)
 
     def later(self, seconds: float | None, work: Callable[[], None]) -> None:
-        """Do something when the pod's clock has passed so many seconds."""
+        """Schedule work.
+
+        :param seconds: on the pod's clock; None is never, unless ``settle`` does everything
+        """
         due = None if seconds is None else self.clock.now() + datetime.timedelta(seconds=seconds)
         self._pending.append((due, work))
 
     def settle(self, everything: bool = False) -> None:
-        """Do what is due, or all that is pending."""
+        """Do the scheduled work that is due.
+
+        :param everything: also the work that is not due yet
+        """
         with self.lock:
             if not self._pending:
                 return
@@ -116,7 +122,7 @@ class Nova(service.PodService):
             for _, work in ready:
                 work()
 
-    # -- the way of a request --
+    # -- the steps of a request --
 
     def respond(self, request: wire.Request) -> wire.Response:
         response = self._respond(request)
@@ -169,8 +175,8 @@ class Nova(service.PodService):
             )
 
     def negotiate(self, request: wire.Request) -> None:
-        """Set the microversion asked for, or refuse it in Nova's words."""
-        text = versions.asked(request.headers)
+        """Set the microversion that the request names, or refuse it with Nova's message."""
+        text = versions.requested(request.headers)
         low, high = self.settings.min_minor, self.settings.max_minor
         if text is None:
             request.minor = 1
@@ -202,10 +208,10 @@ class Nova(service.PodService):
             ]
         return response
 
-    # -- what handlers use --
+    # -- for handlers --
 
     def body(self, request: wire.Request, key: str) -> dict[str, Any]:
-        """The object under ``key`` of the body."""
+        """Return the object under ``key`` in the body."""
         body = self.body_of(request, MEDIA)
         if not isinstance(body, dict) or key not in body:
             raise wire.Refusal(
@@ -220,12 +226,16 @@ class Nova(service.PodService):
         return body[key]
 
     def admin_only(self, request: wire.Request, rule: str) -> None:
-        """Refuse members, naming the policy rule as Nova does."""
+        """Refuse a caller who is not an administrator, with the policy rule in the message as in Nova."""
         if not request.user.is_admin:
             raise wire.Refusal(403, f"Policy doesn't allow {rule} to be performed.")
 
     def server(self, request: wire.Request, missing: str = 'Instance {} could not be found.') -> dict[str, Any]:
-        """The live server of the path that the caller may see."""
+        """Return the server in the path.
+
+        :param missing: text of the 404
+        :raises Refusal: there is none, it is deleted, or the caller may not see it
+        """
         wanted = request.args['server_id']
         found = self.servers.get(wanted)
         if (
@@ -237,7 +247,7 @@ class Nova(service.PodService):
         return found
 
     def new_id(self) -> str:
-        """A fresh uuid."""
+        """Return a new UUID."""
         return str(uuid.uuid4())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""os-volume_attachments: a pod's Nova asks the same pod's Cinder, and knows no other."""
+"""os-volume_attachments, with the volumes of the same pod's Cinder."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ def _find(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], dict[str
 
 
 def list_attachments(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET: sliced by limit and offset."""
+    """GET, with limit and offset."""
     server = nova.server(request)
     start = paging.number(request, 'offset', 0)
     limit = paging.number(request, 'limit', 0, nova.settings.max_limit) or nova.settings.max_limit
@@ -50,7 +50,7 @@ def show_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def create_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST: 200 with a body up to 2.100, 202 without after."""
+    """POST: 200 with a body up to 2.100, then 202 without."""
     given = nova.body(request, 'volumeAttachment')
     if 'volumeId' not in given:
         raise Refusal(
@@ -73,7 +73,7 @@ def create_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
             409, f"Cannot 'attach_volume' instance {server['id']} while it is in vm_state {server['vm_state']}"
         )
     volume_id = given['volumeId']
-    if nova.cinder is None or not nova.cinder.sees(volume_id, request.user):
+    if nova.cinder is None or not nova.cinder.has_volume(volume_id, request.user):
         raise Refusal(404, f'Volume {volume_id} could not be found.')
     state = nova.cinder.volumes[volume_id]
     if state['status'] != 'available' and not state['multiattach']:
@@ -98,7 +98,7 @@ def create_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
         'bdm_uuid': nova.new_id(),
         'tag': given.get('tag') if request.minor >= 49 else None,
         'delete_on_termination': bool(given.get('delete_on_termination', False)),
-        'attachment_id': nova.cinder.attached(volume_id, server['id'], device),
+        'attachment_id': nova.cinder.attach_volume(volume_id, server['id'], device),
     }
     server['volumes'].append(volume)
     records.note(nova, server, 'attach_volume', request.request_id, request.user.user_id, request.user.project_id)
@@ -113,7 +113,7 @@ def create_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def update_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """PUT: from 2.85 delete_on_termination; a swap is Cinder's business and a 409 for others."""
+    """PUT: changes delete_on_termination from 2.85. Only Cinder may swap a volume, so that is a 409."""
     given = nova.body(request, 'volumeAttachment')
     server, volume = _find(nova, request)
     if given.get('volumeId', volume['volume_id']) != volume['volume_id'] or request.minor < 85:
@@ -127,7 +127,7 @@ def delete_attachment(nova: 'Nova', request: wire.Request) -> wire.Response:
     server, volume = _find(nova, request)
     server['volumes'].remove(volume)
     if nova.cinder is not None:
-        nova.cinder.detached(volume['volume_id'], volume['attachment_id'], False)
+        nova.cinder.detach_volume(volume['volume_id'], volume['attachment_id'], False)
     records.note(nova, server, 'detach_volume', request.request_id, request.user.user_id, request.user.project_id)
     return wire.empty(202)
 

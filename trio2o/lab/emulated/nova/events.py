@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""os-server-external-events: what Neutron, Cinder and Cyborg tell a pod's Nova."""
+"""os-server-external-events, which Neutron, Cinder and Cyborg send to Nova."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ _TAG_REQUIRED = {'volume-extended', 'volume-reimaged', 'power-update', 'accelera
 
 
 def create_events(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST: a code for each event, 207 over all unless every one is 200."""
+    """POST: a code for each event; the status is 207 unless all codes are 200."""
     if not {'admin', 'service'} & set(request.user.roles):
         nova.admin_only(request, 'os_compute_api:os-server-external-events:create')
     body = nova.body_of(request, 'application/vnd.openstack.compute+json')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's flavors, their extra specs and who may use them."""
+"""Nova's flavors, their extra specs and their access lists."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ Flavor = dict[str, Any]
 def add(
     nova: 'Nova', name: str, ram: int, disk: int, vcpus: int, flavor_id: str | None = None, **given: Any
 ) -> Flavor:
-    """Put a flavor into the pod."""
+    """Add a flavor."""
     flavor = {
         'id': flavor_id or nova.new_id(),
         'name': name,
@@ -67,12 +67,11 @@ def _brief(request: wire.Request, flavor: Flavor) -> dict[str, Any]:
 
 
 def _find(nova: 'Nova', request: wire.Request) -> Flavor:
-    """Show looks past access: Nova lets anybody read a flavor whose id is known."""
     wanted = request.args['flavor_id']
     flavor = nova.flavors.get(wanted)
-    if flavor is None:
-        raise Refusal(404, f'Flavor {wanted} could not be found.')
-    if not (flavor['is_public'] or request.user.is_admin or request.user.project_id in flavor['projects']):
+    if flavor is None or not (
+        flavor['is_public'] or request.user.is_admin or request.user.project_id in flavor['projects']
+    ):
         raise Refusal(404, f'Flavor {wanted} could not be found.')
     return flavor
 
@@ -162,7 +161,7 @@ def create_flavor(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def update_flavor(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """PUT /flavors/{id}: the description, from 2.55."""
+    """PUT /flavors/{id}, from 2.55: change the description."""
     nova.admin_only(request, 'os_compute_api:os-flavor-manage:update')
     body = nova.body(request, 'flavor')
     flavor = _find(nova, request)
@@ -183,7 +182,7 @@ def list_specs(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def create_specs(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST /flavors/{id}/os-extra_specs adds."""
+    """POST /flavors/{id}/os-extra_specs: add extra specs."""
     nova.admin_only(request, 'os_compute_api:os-flavor-extra-specs:create')
     body = nova.body(request, 'extra_specs')
     _find(nova, request)['extra_specs'].update(body)

@@ -33,7 +33,7 @@ def _find(nova: 'Nova', request: wire.Request) -> dict[str, Any]:
 
 
 def list_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-server-groups: sliced by limit and offset."""
+    """GET /os-server-groups, with limit and offset."""
     everybody = request.has('all_projects') and request.user.is_admin
     rows = [group for group in nova.groups.values() if everybody or group['project_id'] == request.user.project_id]
     start = paging.number(request, 'offset', 0)

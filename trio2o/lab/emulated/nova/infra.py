@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What admins see of a pod: zones, services, hypervisors, aggregates, migrations, usage."""
+"""Nova's infrastructure: zones, services, hosts, hypervisors, aggregates, migrations, usage."""
 
 import hashlib
 import uuid
@@ -83,7 +83,7 @@ def list_services(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def change_service(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """PUT /os-services/enable, disable and disable-log-reason, to 2.52; /os-services/{id} after."""
+    """PUT /os-services/enable, disable and disable-log-reason up to 2.52, then /os-services/{id}."""
     nova.admin_only(request, 'os_compute_api:os-services:update')
     body, wanted = wire.loads(request.body or b'{}'), request.args['service_id']
     if request.minor < 53:
@@ -209,7 +209,7 @@ def list_hypervisor_details(nova: 'Nova', request: wire.Request) -> wire.Respons
 
 
 def show_hypervisor(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-hypervisors/{id}: an integer before 2.53, a uuid after."""
+    """GET /os-hypervisors/{id}: the id is an integer up to 2.52, then a UUID."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:show')
     wanted = request.args['hypervisor_id']
     for index, host in enumerate(nova.hosts, 1):
@@ -220,7 +220,7 @@ def show_hypervisor(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def search_hypervisors(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-hypervisors/{pattern}/search and servers, to 2.52."""
+    """GET /os-hypervisors/{pattern}/search and servers, up to 2.52."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:search')
     pattern = request.args['hypervisor_id']
     rows = [_hypervisor(nova, request, index, host) for index, host in enumerate(nova.hosts, 1) if pattern in host]
@@ -239,7 +239,7 @@ def search_hypervisors(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_uptime(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-hypervisors/{id}/uptime, to 2.87."""
+    """GET /os-hypervisors/{id}/uptime, up to 2.87."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:uptime')
     for index, host in enumerate(nova.hosts, 1):
         view = _hypervisor(nova, request, index, host)
@@ -249,7 +249,7 @@ def show_uptime(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_statistics(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-hypervisors/statistics, to 2.87."""
+    """GET /os-hypervisors/statistics, up to 2.87."""
     nova.admin_only(request, 'os_compute_api:os-hypervisors:statistics')
     request.minor = min(request.minor, 87)
     rows = [_hypervisor_detail(nova, request, index, host) for index, host in enumerate(nova.hosts, 1)]
@@ -286,7 +286,7 @@ def list_aggregates(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def create_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST /os-aggregates: 200, with an integer id that every pod uses."""
+    """POST /os-aggregates: 200; as in Nova, ids are integers from 1, so aggregates of two pods have the same ids."""
     nova.admin_only(request, 'os_compute_api:os-aggregates:create')
     body = nova.body(request, 'aggregate')
     if any(row['name'] == body['name'] for row in nova.aggregates.values()):
@@ -368,7 +368,7 @@ def change_aggregate(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def list_migrations(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-migrations: ``nova.migrations``, with pages and newest first from 2.59."""
+    """GET /os-migrations: ``nova.migrations``; from 2.59 in pages, the newest first."""
     nova.admin_only(request, 'os_compute_api:os-migrations:index')
     rows = nova.migrations
     if request.minor < 59:
@@ -425,7 +425,7 @@ def list_server_migrations(nova: 'Nova', request: wire.Request) -> wire.Response
 
 
 def show_audit_log(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-instance_usage_audit_log, of the last month or the one before a time."""
+    """GET /os-instance_usage_audit_log, and /os-instance_usage_audit_log/{before}; the period is always the same."""
     nova.admin_only(request, 'os_compute_api:os-instance-usage-audit-log:list')
     key = 'instance_usage_audit_log' + ('' if request.args else 's')
     return wire.reply(
@@ -533,7 +533,7 @@ def show_usage(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def list_extensions(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /extensions: kept for old clients."""
+    """GET /extensions: always empty."""
     return wire.reply({'extensions': []})
 
 

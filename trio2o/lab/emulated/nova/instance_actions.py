@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""os-instance-actions: found by the request id the pod's own Nova made."""
+"""os-instance-actions; their ids are the pod's own request ids."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ _KEYS = ('action', 'instance_uuid', 'request_id', 'user_id', 'project_id')
 
 
 def _server(nova: 'Nova', request: wire.Request) -> dict[str, Any]:
-    """From 2.21 deleted servers still tell their actions."""
+    """Return the server in the path; from 2.21 also a deleted one."""
     found = nova.servers.get(request.args['server_id'])
     if (
         request.minor >= 21
@@ -36,7 +36,7 @@ def _view(request: wire.Request, action: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_actions(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET: the newest first; pages by request id from 2.58."""
+    """GET, the newest first; from 2.58 in pages, with request ids as markers."""
     server = _server(nova, request)
     rows = list(reversed(server['actions']))
     body: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def list_actions(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_action(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /{request_id}, with its event."""
+    """GET /{request_id}, with its event from 2.51 or for admins."""
     server = _server(nova, request)
     wanted = request.args['request_id']
     action = next((row for row in server['actions'] if row['request_id'] == wanted), None)

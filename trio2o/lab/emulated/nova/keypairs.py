@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's key pairs: of users, not of projects."""
+"""Nova's key pairs, which belong to users and not to projects."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _user(nova: 'Nova', request: wire.Request, rule: str, given: str | None = None) -> str:
-    """Whose key pairs: the caller's, or from 2.10 another's for admins."""
+    """Return the owner: the caller, or from 2.10 another user whom an admin names."""
     wanted = given or (request.first('user_id') if request.minor >= 10 else None)
     if wanted and wanted != request.user.user_id:
         nova.admin_only(request, f'os_compute_api:os-keypairs:{rule}')
@@ -35,7 +35,7 @@ def _brief(request: wire.Request, pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_keypairs(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /os-keypairs: by name from 2.35, with pages."""
+    """GET /os-keypairs; from 2.35 sorted by name and in pages."""
     user = _user(nova, request, 'index')
     pairs = [pair for (owner, _), pair in nova.keypairs.items() if owner == user]
     body: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def show_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST /os-keypairs: 200 in 2.1, 201 after; makes a key itself up to 2.91."""
+    """POST /os-keypairs: 200 in 2.1, then 201; up to 2.91 it generates a key if the body has none."""
     body = nova.body(request, 'keypair')
     if 'name' not in body or (request.minor >= 92 and 'public_key' not in body):
         missing = 'name' if 'name' not in body else 'public_key'
@@ -104,7 +104,7 @@ def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def delete_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """DELETE /os-keypairs/{name}: 202 in 2.1, 204 after."""
+    """DELETE /os-keypairs/{name}: 202 in 2.1, then 204."""
     pair = _find(nova, request, 'delete')
     del nova.keypairs[(pair['user_id'], pair['name'])]
     return wire.empty(204 if request.minor >= 2 else 202)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Nova passed on to Glance and Cinder in its early versions, as far as it matters which pod answers."""
+"""Nova's proxies for Glance and Cinder up to 2.35, and assisted snapshots: those whose pod matters to a gateway."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ def _mine(request: wire.Request, records: dict[str, Record]) -> list[Record]:
 
 
 def _page(request: wire.Request, nova: 'Nova', rows: list[Record]) -> list[Record]:
-    """Newest first, cut by limit and offset."""
+    """Sort, the newest first, and apply limit and offset."""
     rows = paging.in_order(rows, ['created_at', 'id'], ['desc', 'desc'])
     start = paging.number(request, 'offset', 0)
     most = nova.settings.max_limit
@@ -86,7 +86,7 @@ def create_volume(nova: 'Nova', request: wire.Request) -> wire.Response:
     zone = body.get('availability_zone') or cinder.settings.zones[0]
     if zone not in cinder.settings.zones:
         raise Refusal(400, f"Availability zone '{zone}' is invalid.")
-    volume = cinder.born(
+    volume = cinder.add_volume(
         request.user.project_id,
         request.user.user_id,
         int(body['size']),
@@ -149,7 +149,7 @@ def delete_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_image(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /images/{id}: the properties of an image are its metadata."""
+    """GET /images/{id}: of the image's properties, the metadata contain only the block device mapping."""
     image = nova.glance.images.get(request.args['id']) if nova.glance is not None else None
     if image is None:
         raise Refusal(404, f'Image {request.args["id"]} could not be found.')
@@ -181,7 +181,7 @@ def assist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def unassist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """DELETE /os-assisted-volume-snapshots/{id}: the volume is in ``delete_info``."""
+    """DELETE /os-assisted-volume-snapshots/{id}: the parameter ``delete_info`` names the volume."""
     info = wire.loads((request.last('delete_info') or '{}').encode())
     nova.assisted.remove(info['volume_id'])
     return wire.empty(204)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's quota sets and limits, and the check a create passes. By default nothing is limited."""
+"""Nova's quota sets and limits, and the quota checks. By default instances, cores and RAM are not limited."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,13 @@ _FILES = {'injected_files', 'injected_file_content_bytes', 'injected_file_path_b
 
 
 def limits(nova: 'Nova', project_id: str, user_id: str | None = None) -> dict[str, int]:
-    """The limits of a project in this pod, or of a user in it."""
+    """Return the limits of a project in this pod, or of a user in the project."""
     own = nova.user_quotas.get((project_id, user_id), {}) if user_id else {}
     return {**DEFAULTS, **nova.quota_classes['default'], **nova.quota_sets.get(project_id, {}), **own}
 
 
 def usage(nova: 'Nova', project_id: str) -> dict[str, int]:
-    """What a project uses in this pod."""
+    """Count the resources of a project in this pod."""
     live = [server for server in nova.servers.values() if server['project_id'] == project_id and not server['deleted']]
     return {
         'instances': len(live),
@@ -48,12 +48,9 @@ def usage(nova: 'Nova', project_id: str) -> dict[str, int]:
 
 
 def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], least: int, most: int) -> None:
-    """Refuse with 403 what would go over the limits, in Nova's words."""
+    """Refuse servers that exceed a limit with Nova's 403."""
     allowed = limits(nova, request.user.project_id, request.user.user_id)
-    if (
-        min(allowed['instances'], allowed['cores'], allowed['ram']) < 0
-        and max(allowed['instances'], allowed['cores'], allowed['ram']) < 0
-    ):
+    if max(allowed['instances'], allowed['cores'], allowed['ram']) < 0:
         return
     used = usage(nova, request.user.project_id)
     wanted = {'instances': most, 'cores': most * flavor['vcpus'], 'ram': most * flavor['ram']}
@@ -76,21 +73,21 @@ def check_servers(nova: 'Nova', request: wire.Request, flavor: dict[str, Any], l
 
 
 def check_keypairs(nova: 'Nova', request: wire.Request, user_id: str) -> None:
-    """Refuse with 403 one more key pair of a user; the limit is that of who asks."""
+    """Refuse one more key pair of a user with 403; as in Nova, the limit is the caller's and not the user's."""
     allowed = limits(nova, request.user.project_id, request.user.user_id)['key_pairs']
     if 0 <= allowed <= sum(owner == user_id for owner, _name in nova.keypairs):
         raise Refusal(403, 'Quota exceeded, too many key pairs.')
 
 
 def check_metadata(nova: 'Nova', request: wire.Request, metadata: dict[str, Any]) -> None:
-    """Refuse with 403 more items than are allowed."""
+    """Refuse more metadata items than allowed with 403."""
     allowed = limits(nova, request.user.project_id, request.user.user_id)['metadata_items']
     if 0 <= allowed < len(metadata):
         raise Refusal(403, f'Maximum number of metadata items exceeds {allowed}')
 
 
 def check_files(nova: 'Nova', request: wire.Request, files: list[dict[str, Any]]) -> None:
-    """Refuse with 403 more or larger files than may be injected."""
+    """Refuse more or larger injected files than allowed with 403."""
     allowed = limits(nova, request.user.project_id, request.user.user_id)
     if 0 <= allowed['injected_files'] < len(files):
         raise Refusal(403, 'Personality file limit exceeded')
@@ -176,7 +173,7 @@ def update(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def _check_numbers(body: dict[str, Any]) -> None:
-    """Refuse what is no number, or none that a limit may be."""
+    """Refuse values that are not whole numbers from -1 to 2**31 - 1."""
     for name, value in body.items():
         field = f'Invalid input for field/attribute {name}. Value: {value}. '
         if isinstance(value, bool) or not re.fullmatch('-?[0-9]+', str(value)):
@@ -188,7 +185,7 @@ def _check_numbers(body: dict[str, Any]) -> None:
 
 
 def delete(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """DELETE /os-quota-sets/{project}: back to the defaults, 202."""
+    """DELETE /os-quota-sets/{project}: reset to the defaults, 202."""
     nova.admin_only(request, 'os_compute_api:os-quota-sets:delete')
     project, user = request.args['project_id'], request.last('user_id')
     for key in [key for key in nova.user_quotas if key[0] == project and user in (None, key[1])]:
@@ -224,7 +221,7 @@ def update_class(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_limits(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /limits, of another project for admins."""
+    """GET /limits; admins may read those of another project."""
     project = request.last('tenant_id') or request.user.project_id
     if project != request.user.project_id:
         nova.admin_only(request, 'os_compute_api:limits:other_project')

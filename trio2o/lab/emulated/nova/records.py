@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server as the emulated pod keeps it: a dict with the names of Nova's own columns."""
+"""Records of servers: dicts, mostly with the names of Nova's columns."""
 
 import secrets
 import uuid
@@ -14,7 +14,7 @@ NETWORK = '7f3e0d5a-0000-4000-8000-000000000001'
 def interface(
     nova: 'Nova', net_id: str | None = None, port_id: str | None = None, address: str | None = None
 ) -> dict[str, Any]:
-    """A port of the one network there is."""
+    """Make an interface; without ``net_id`` it is in the only network."""
     one, two, three = secrets.token_bytes(3)
     return {
         'port_id': port_id or nova.new_id(),
@@ -29,7 +29,7 @@ def interface(
 def new(
     nova: 'Nova', name: str, project_id: str, user_id: str, flavor: dict[str, Any], **given: Any
 ) -> dict[str, Any]:
-    """A server record, ACTIVE on the pod's first host unless ``given`` says otherwise."""
+    """Add a server that is ACTIVE on the pod's first host, unless ``given`` has other values."""
     now = given.get('created_at') or nova.stamp()
     record = {
         'id': str(uuid.uuid4()),
@@ -87,7 +87,7 @@ def new(
 
 
 def touch(nova: 'Nova', server: dict[str, Any], **changes: Any) -> None:
-    """Change a server, and its ``updated`` time with it."""
+    """Change a server and its ``updated_at``."""
     server.update(changes)
     server['updated_at'] = nova.stamp()
 
@@ -109,10 +109,10 @@ def note(nova: 'Nova', server: dict[str, Any], action: str, request_id: str, use
 
 
 def erase(nova: 'Nova', server: dict[str, Any]) -> None:
-    """The last step of a delete: the record stays, as a marker and for changes-since."""
+    """Mark a server as deleted. The record stays, for markers and for ``changes-since``."""
     now = nova.stamp()
     server.update(deleted=True, vm_state='deleted', task_state=None, terminated_at=now, updated_at=now, power_state=0)
     for volume in server['volumes']:
         if nova.cinder is not None:
-            nova.cinder.detached(volume['volume_id'], volume['attachment_id'], volume['delete_on_termination'])
+            nova.cinder.detach_volume(volume['volume_id'], volume['attachment_id'], volume['delete_on_termination'])
     server['volumes'] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""POST /servers/{id}/action: exactly one key says which. All of them are done at once."""
+"""POST /servers/{id}/action: the only key of the body is the action. All actions are done at once."""
 
 import secrets
 from collections.abc import Callable
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Server = dict[str, Any]
 Action = Callable[['Nova', wire.Request, Server, Any], wire.Response]
 
-_BY_CELL = ('os-start', 'os-stop', 'trigger_crash_dump')  # Nova words their 404 differently
+_BY_CELL = ('os-start', 'os-stop', 'trigger_crash_dump')  # their 404 has another text in Nova
 
 
 def act(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """Find the action; unknown keys are a 400 before the server is looked for."""
+    """Call the handler of the action in the body. As in Nova, 400 for an unknown action precedes 404."""
     body = nova.body_of(request, 'application/vnd.openstack.compute+json')
     if not isinstance(body, dict) or len(body) != 1:
         raise Refusal(400, 'Malformed request body')
@@ -41,20 +41,20 @@ def _note(nova: 'Nova', request: wire.Request, server: Server, name: str) -> Non
     records.note(nova, server, name, request.request_id, request.user.user_id, request.user.project_id)
 
 
-def _demand(server: Server, name: str, *states: str) -> None:
+def _require_state(server: Server, name: str, *states: str) -> None:
     if states and server['vm_state'] not in states:
         raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in vm_state {server['vm_state']}")
     if server['task_state'] is not None:
         raise Refusal(409, f"Cannot '{name}' instance {server['id']} while it is in task_state {server['task_state']}")
 
 
-def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202, **changes: Any) -> Action:
-    """An action that only moves the server from some states to another."""
+def _change_state(name: str, states: tuple[str, ...], admin: str = '', status: int = 202, **changes: Any) -> Action:
+    """Make an action that only changes a server in one of some states."""
 
     def action(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
         if admin:
             nova.admin_only(request, admin)
-        _demand(server, name, *states)
+        _require_state(server, name, *states)
         _note(nova, request, server, name)
         records.touch(nova, server, **changes)
         return wire.empty(status)
@@ -63,14 +63,14 @@ def _move(name: str, states: tuple[str, ...], admin: str = '', status: int = 202
 
 
 def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """To VERIFY_RESIZE with the new flavor."""
+    """Resize a server: its status becomes VERIFY_RESIZE, with the new flavor."""
     wanted = str(given.get('flavorRef', ''))
     flavor = nova.flavors.get(wanted)
     if flavor is None:
         raise Refusal(404 if not wanted else 400, f'Flavor {wanted} could not be found.')
     if flavor['id'] == server['flavor']['id']:
         raise Refusal(400, 'When resizing, instances must change flavor!')
-    _demand(server, 'resize', 'active', 'stopped')
+    _require_state(server, 'resize', 'active', 'stopped')
     _note(nova, request, server, 'resize')
     keys = server['flavor'].keys()
     records.touch(
@@ -84,23 +84,23 @@ def resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 
 
 def confirm_resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Answer 204, as Nova does for compatibility."""
-    _demand(server, 'confirmResize', 'resized')
+    """Confirm a resize: 204, unlike most actions."""
+    _require_state(server, 'confirmResize', 'resized')
     _note(nova, request, server, 'confirmResize')
     records.touch(nova, server, vm_state='active', old_flavor=None)
     return wire.empty(204)
 
 
 def revert_resize(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Back to the old flavor."""
-    _demand(server, 'revertResize', 'resized')
+    """Revert a resize to the old flavor."""
+    _require_state(server, 'revertResize', 'resized')
     _note(nova, request, server, 'revertResize')
     records.touch(nova, server, vm_state='active', flavor=server['old_flavor'] or server['flavor'], old_flavor=None)
     return wire.empty(202)
 
 
 def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """202 with the server and a Location."""
+    """Rebuild a server: 202 with the server and a Location."""
     if 'imageRef' not in given:
         raise Refusal(
             400, f"Invalid input for field/attribute rebuild. Value: {given}. 'imageRef' is a required property"
@@ -109,7 +109,7 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
         raise Refusal(400, 'Cannot find image for rebuild')
     quotas.check_metadata(nova, request, given.get('metadata') or {})
     quotas.check_files(nova, request, given.get('personality') or [])
-    _demand(server, 'rebuild', 'active', 'stopped', 'error')
+    _require_state(server, 'rebuild', 'active', 'stopped', 'error')
     _note(nova, request, server, 'rebuild')
     changes: dict[str, Any] = {'image_ref': given['imageRef'], 'vm_state': 'active'}
     for key, column in (
@@ -132,18 +132,18 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
 
 
 def reboot(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """SOFT or HARD."""
+    """Reboot a server, SOFT or HARD."""
     kind = str((given or {}).get('type', '')).upper() if isinstance(given, dict) else ''
     if kind not in ('SOFT', 'HARD'):
         raise Refusal(400, f"Invalid input for field/attribute reboot. Value: {given}. 'type' is a required property")
-    _demand(server, 'reboot', 'active', 'stopped', 'paused', 'suspended', 'error')
+    _require_state(server, 'reboot', 'active', 'stopped', 'paused', 'suspended', 'error')
     _note(nova, request, server, 'reboot')
     records.touch(nova, server, vm_state='active', power_state=1)
     return wire.empty(202)
 
 
 def lock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """With a reason from 2.73."""
+    """Lock a server, with a reason from 2.73."""
     named = isinstance(given, dict) and request.minor >= 73
     reason = given.get('locked_reason') if named else None
     _note(nova, request, server, 'lock')
@@ -152,7 +152,7 @@ def lock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wir
 
 
 def unlock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Members cannot undo an administrator's lock."""
+    """Unlock a server; users cannot remove an administrator's lock."""
     if server['locked_by'] == 'admin':
         nova.admin_only(request, 'os_compute_api:os-lock-server:unlock:unlock_override')
     _note(nova, request, server, 'unlock')
@@ -161,7 +161,7 @@ def unlock(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 
 
 def reset_state(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """active or error."""
+    """Set the state to active or error; for admins."""
     nova.admin_only(request, 'os_compute_api:os-admin-actions:reset_state')
     if given.get('state') not in ('active', 'error'):
         raise Refusal(
@@ -175,10 +175,10 @@ def reset_state(nova: 'Nova', request: wire.Request, server: Server, given: Any)
 
 
 def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """A Location at the pod's Glance up to 2.44, ``image_id`` after."""
+    """Create an image: the answer is a Location in Glance up to 2.44, then ``image_id``."""
     if nova.glance is None:
         raise Refusal(400, 'Unable to set metadata on the image')
-    _demand(server, 'createImage', 'active', 'stopped', 'paused', 'suspended')
+    _require_state(server, 'createImage', 'active', 'stopped', 'paused', 'suspended')
     _note(nova, request, server, 'createImage')
     image = nova.glance.add_image(given['name'], request.user.project_id)
     if request.minor >= 45:
@@ -187,19 +187,19 @@ def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any
 
 
 def change_password(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Nothing to see afterwards."""
-    _demand(server, 'set_admin_password', 'active')
+    """Accept a new password; it is not stored."""
+    _require_state(server, 'set_admin_password', 'active')
     _note(nova, request, server, 'changePassword')
     return wire.empty(202)
 
 
 def console_output(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """As the fake driver prints it."""
+    """Return the console output of Nova's fake driver."""
     return wire.reply({'output': 'FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE'})
 
 
 def vnc_console(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Up to 2.5; a URL of this pod."""
+    """Return the URL of a VNC console in this pod, up to 2.5."""
     url = f'http://{nova.hosts[0]}:6080/vnc_auto.html?path=%3Ftoken%3D{nova.new_id()}'
     return wire.reply({'console': {'type': given.get('type', 'novnc'), 'url': url}})
 
@@ -216,8 +216,8 @@ def security_group(nova: 'Nova', request: wire.Request, server: Server, given: A
 
 
 def rescue(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """200 with the password."""
-    _demand(server, 'rescue', 'active', 'stopped', 'error')
+    """Rescue a server: 200 with the password."""
+    _require_state(server, 'rescue', 'active', 'stopped', 'error')
     _note(nova, request, server, 'rescue')
     records.touch(nova, server, vm_state='rescued')
     password = (given or {}).get('adminPass') if isinstance(given, dict) else None
@@ -225,7 +225,7 @@ def rescue(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> w
 
 
 def force_delete(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Delete at once."""
+    """Delete a server at once."""
     _note(nova, request, server, 'delete')
     records.erase(nova, server)
     return wire.empty(202)
@@ -236,16 +236,21 @@ _MIGRATE = 'os_compute_api:os-migrate-server:'
 ACTIONS: dict[str, tuple[Action, int, int]] = {
     name: (action, since, until)
     for name, action, since, until in (
-        ('os-start', _move('start', ('stopped',), vm_state='active', power_state=1), 0, _ALWAYS),
-        ('os-stop', _move('stop', ('active', 'error', 'rescued'), vm_state='stopped', power_state=4), 0, _ALWAYS),
-        ('pause', _move('pause', ('active', 'rescued'), vm_state='paused', power_state=3), 0, _ALWAYS),
-        ('unpause', _move('unpause', ('paused',), vm_state='active', power_state=1), 0, _ALWAYS),
-        ('suspend', _move('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4), 0, _ALWAYS),
-        ('resume', _move('resume', ('suspended',), vm_state='active', power_state=1), 0, _ALWAYS),
-        ('unrescue', _move('unrescue', ('rescued',), vm_state='active'), 0, _ALWAYS),
+        ('os-start', _change_state('start', ('stopped',), vm_state='active', power_state=1), 0, _ALWAYS),
+        (
+            'os-stop',
+            _change_state('stop', ('active', 'error', 'rescued'), vm_state='stopped', power_state=4),
+            0,
+            _ALWAYS,
+        ),
+        ('pause', _change_state('pause', ('active', 'rescued'), vm_state='paused', power_state=3), 0, _ALWAYS),
+        ('unpause', _change_state('unpause', ('paused',), vm_state='active', power_state=1), 0, _ALWAYS),
+        ('suspend', _change_state('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4), 0, _ALWAYS),
+        ('resume', _change_state('resume', ('suspended',), vm_state='active', power_state=1), 0, _ALWAYS),
+        ('unrescue', _change_state('unrescue', ('rescued',), vm_state='active'), 0, _ALWAYS),
         (
             'shelve',
-            _move(
+            _change_state(
                 'shelve',
                 ('active', 'stopped', 'paused', 'suspended'),
                 vm_state='shelved_offloaded',
@@ -258,15 +263,20 @@ ACTIONS: dict[str, tuple[Action, int, int]] = {
         ),
         (
             'shelveOffload',
-            _move(
+            _change_state(
                 'shelve_offload', ('shelved', 'shelved_offloaded'), vm_state='shelved_offloaded', host=None, node=None
             ),
             0,
             _ALWAYS,
         ),
-        ('migrate', _move('migrate', ('active', 'stopped'), _MIGRATE + 'migrate', vm_state='resized'), 0, _ALWAYS),
-        ('os-migrateLive', _move('migrate_live', ('active', 'paused'), _MIGRATE + 'migrate_live'), 0, _ALWAYS),
-        ('trigger_crash_dump', _move('trigger_crash_dump', ('active', 'paused', 'rescued')), 17, _ALWAYS),
+        (
+            'migrate',
+            _change_state('migrate', ('active', 'stopped'), _MIGRATE + 'migrate', vm_state='resized'),
+            0,
+            _ALWAYS,
+        ),
+        ('os-migrateLive', _change_state('migrate_live', ('active', 'paused'), _MIGRATE + 'migrate_live'), 0, _ALWAYS),
+        ('trigger_crash_dump', _change_state('trigger_crash_dump', ('active', 'paused', 'rescued')), 17, _ALWAYS),
         ('resize', resize, 0, _ALWAYS),
         ('confirmResize', confirm_resize, 0, _ALWAYS),
         ('revertResize', revert_resize, 0, _ALWAYS),
@@ -289,8 +299,8 @@ ACTIONS: dict[str, tuple[Action, int, int]] = {
 
 
 def unshelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
-    """Back on a host, perhaps in a zone of choice from 2.77."""
-    _demand(server, 'unshelve', 'shelved', 'shelved_offloaded')
+    """Unshelve a server, from 2.77 into a zone of choice."""
+    _require_state(server, 'unshelve', 'shelved', 'shelved_offloaded')
     zone = (given or {}).get('availability_zone')
     if zone and zone not in nova.settings.zones:
         raise Refusal(400, f'The requested availability zone is not available: {zone}')

@@ -155,7 +155,7 @@ FALSE = {'0', 'f', 'false', 'off', 'n', 'no'}
 
 
 def value_of(server: Server, key: str) -> Any:
-    """The value of a sort or filter key."""
+    """Return the value of a sort or filter key."""
     if key == 'instance_type_id':
         return server['flavor']['id']
     return server.get(_COLUMNS.get(key, key))
@@ -164,7 +164,7 @@ def value_of(server: Server, key: str) -> Any:
 def answer(
     nova: 'Nova', request: wire.Request, path: str, view: Callable[[wire.Request, Server], dict[str, Any]]
 ) -> wire.Response:
-    """A page of servers in Nova's order, with the next link."""
+    """Answer with a page of servers in Nova's order, and the next link."""
     chosen = list(nova.servers.values())
     for keep in _tests(request, _filters(request)):
         chosen = [server for server in chosen if keep(server)]
@@ -211,7 +211,7 @@ def _order(request: wire.Request) -> tuple[list[str], list[str]]:
 
 
 def _filters(request: wire.Request) -> dict[str, str]:
-    """The filters that count for this caller at this version."""
+    """Return the filters that apply to this caller at this microversion."""
     given = {key: value for key, value in request.params if key not in PAGING}
     if request.minor >= 75:
         unknown = sorted(set(given) - _ALL_FILTERS)
@@ -229,7 +229,7 @@ def _filters(request: wire.Request) -> dict[str, str]:
 
 
 def all_tenants(filters: dict[str, str]) -> bool:
-    """An empty value counts as true, nonsense is refused."""
+    """Whether the filter ``all_tenants`` is true; an empty value is true, any other text that is no boolean a 400."""
     if 'all_tenants' not in filters:
         return False
     text = filters['all_tenants'].strip().lower()

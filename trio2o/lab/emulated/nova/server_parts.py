@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hangs below a server: metadata, tags, addresses, interfaces, consoles and the like."""
+"""Subresources of servers: metadata, tags, addresses, interfaces, consoles, diagnostics, security groups."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ def list_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def write_metadata(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST adds, PUT replaces."""
+    """POST /servers/{id}/metadata adds items, PUT replaces all."""
     given = nova.body(request, 'metadata')
     server = nova.server(request)
     kept = server['metadata'] if request.method == 'POST' else {}
@@ -92,7 +92,7 @@ def show_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def put_tag(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """PUT /servers/{id}/tags/{tag}: 201 with Location, or 204 when it was there."""
+    """PUT /servers/{id}/tags/{tag}: 201 with Location, or 204 if the server has the tag."""
     server, tag = nova.server(request), request.args['tag']
     if tag in server['tags']:
         return wire.bare(204)
@@ -170,7 +170,7 @@ def delete_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def create_console(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST /servers/{id}/remote-consoles, from 2.6; the URL is the pod's."""
+    """POST /servers/{id}/remote-consoles, from 2.6: a URL in the pod."""
     given = nova.body(request, 'remote_console')
     nova.server(request)
     url = f'http://{nova.hosts[0]}:6080/vnc_auto.html?path=%3Ftoken%3D{nova.new_id()}'
@@ -180,7 +180,7 @@ def create_console(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /servers/{id}/diagnostics: for admins, free form before 2.48."""
+    """GET /servers/{id}/diagnostics, for admins; the format depends on the driver before 2.48."""
     nova.admin_only(request, 'os_compute_api:os-server-diagnostics')
     server = nova.server(request)
     if request.minor < 48:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Nova prints a server at each microversion."""
+"""Nova's views of a server at each microversion."""
 
 import hashlib
 from typing import Any
@@ -41,14 +41,14 @@ _WITH_PROGRESS = {'ACTIVE', 'BUILD', 'REBUILD', 'RESIZE', 'VERIFY_RESIZE', 'MIGR
 
 
 def status(server: Server) -> str:
-    """The status users see, of vm state and task state."""
+    """Return the status that users see, from VM state and task state."""
     if server['deleted']:
         return 'DELETED'
     return TASK_STATUSES.get((server['vm_state'], server['task_state'])) or STATUSES.get(server['vm_state'], 'UNKNOWN')
 
 
 def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, str]]:
-    """Self and bookmark; the project is in them only when it was in the request."""
+    """Make the links self and bookmark; they contain the project only if the path of the request does."""
     return [
         {'rel': 'self', 'href': f'{request.prefix}/{kind}/{identifier}'},
         {'rel': 'bookmark', 'href': bookmark(request, kind, identifier)},
@@ -56,25 +56,25 @@ def links(request: wire.Request, kind: str, identifier: str) -> list[dict[str, s
 
 
 def bookmark(request: wire.Request, kind: str, identifier: str) -> str:
-    """A link without the version."""
+    """Make a link without the version."""
     project = f'/{request.project_in_path}' if request.project_in_path else ''
     return f'{request.base}{project}/{kind}/{identifier}'
 
 
 def brief(request: wire.Request, server: Server) -> dict[str, Any]:
-    """As in ``GET /servers``."""
+    """Show a server as in ``GET /servers``."""
     return {'id': server['id'], 'name': server['name'], 'links': links(request, 'servers', server['id'])}
 
 
 def host_id(server: Server) -> str:
-    """Nova's hash of project and host; empty while there is no host."""
+    """Return Nova's hash of project and host; empty while the server is on no host."""
     if not server['host']:
         return ''
     return hashlib.sha224((server['project_id'] + server['host']).encode()).hexdigest()
 
 
 def addresses(server: Server, extended: bool = True) -> dict[str, list[dict[str, Any]]]:
-    """Addresses by network; empty while the server is building."""
+    """Return the addresses by network; empty while the server is building."""
     found: dict[str, list[dict[str, Any]]] = {}
     if server['vm_state'] == 'building':
         return found
@@ -143,7 +143,7 @@ def full(
     complete: bool = True,
     groups: list[str] | None = None,
 ) -> dict[str, Any]:
-    """As in ``GET /servers/{id}`` and ``/servers/detail``.
+    """Show a server as in ``GET /servers/{id}`` and ``/servers/detail``.
 
     :param complete: False for the answer of an update before 2.75
     :param groups: ids of the server groups, shown from 2.71 but never in lists

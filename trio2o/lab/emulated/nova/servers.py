@@ -46,7 +46,7 @@ _CREATE_KEYS = {
 
 
 def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """POST /servers: 202, one answer for however many servers."""
+    """POST /servers: 202, with one answer for any number of servers."""
     body = nova.body(request, 'server')
     _check(request, body)
     least = int(body.get('min_count', 1))
@@ -55,7 +55,7 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
         raise Refusal(400, 'min_count must be <= max_count')
     outer = wire.loads(request.body)
     hints = outer.get('os:scheduler_hints') or outer.get('OS-SCH-HNT:scheduler_hints') or {}
-    zone, host = _placed(nova, request, body)
+    zone, host = _zone_and_host(nova, request, body)
     flavor = _flavor(nova, request, body['flavorRef'])
     _check_references(nova, request, body, hints)
     quotas.check_metadata(nova, request, body.get('metadata') or {})
@@ -115,8 +115,8 @@ def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) ->
     if record['deleted'] or record['vm_state'] != 'building':
         return
     hosts = [name for name in nova.hosts if host in (None, name) and (host or name not in nova.disabled)]
-    place = next((name for name in hosts if nova.has_room(name, record['flavor'])), None)
-    if place is None:  # found out only here, when the request has long been accepted
+    chosen = next((name for name in hosts if nova.has_room(name, record['flavor'])), None)
+    if chosen is None:  # as in Nova, this is found only after the request has been accepted
         message = 'No valid host was found. ' + ('There are not enough hosts available.' if hosts else '')
         records.touch(
             nova,
@@ -132,8 +132,8 @@ def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) ->
         vm_state='active',
         task_state=None,
         power_state=1,
-        host=place,
-        node=place,
+        host=chosen,
+        node=chosen,
         availability_zone=zone,
         launched_at=nova.stamp(),
     )
@@ -165,7 +165,7 @@ def _check(request: wire.Request, body: dict[str, Any]) -> None:
 
 
 def check_name(name: Any, field: str = 'name') -> None:
-    """Refuse what Nova's schema for names refuses."""
+    """Refuse a name that Nova's schema refuses."""
     prefix = f'Invalid input for field/attribute {field}. Value: {name}. '
     if not isinstance(name, str):
         raise Refusal(400, prefix + f"{name!r} is not of type 'string'")
@@ -175,8 +175,8 @@ def check_name(name: Any, field: str = 'name') -> None:
         raise Refusal(400, prefix + f'{name!r} is too long')
 
 
-def _placed(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Zone and forced host of ``zone:host:node``."""
+def _zone_and_host(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the requested zone and the forced host of ``zone:host:node``."""
     text = body.get('availability_zone')
     if not text:
         return None, _requested_host(nova, body)
@@ -230,7 +230,7 @@ def _block_devices(nova: 'Nova', request: wire.Request, body: dict[str, Any]) ->
         if target != 'volume' or nova.cinder is None:
             continue
         identifier = device.get('uuid') or device.get('volume_id')
-        if source == 'volume' and not nova.cinder.sees(identifier, request.user):
+        if source == 'volume' and not nova.cinder.has_volume(identifier, request.user):
             raise Refusal(400, f'Block Device Mapping is Invalid: failed to get volume {identifier}.')
         if source == 'snapshot' and identifier not in nova.cinder.snapshots:
             raise Refusal(400, f'Block Device Mapping is Invalid: failed to get snapshot {identifier}.')
@@ -250,11 +250,11 @@ def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]
     volume_id = device['id']
     if device['source'] != 'volume':
         snapshot = device['id'] if device['source'] == 'snapshot' else None
-        volume_id = nova.cinder.born(
+        volume_id = nova.cinder.add_volume(
             record['project_id'], record['user_id'], int(device['size'] or 1), snapshot_id=snapshot, bootable=True
         )['id']
     name = '/dev/vd' + 'abcdefghij'[len(record['volumes'])]
-    attachment_id = nova.cinder.attached(volume_id, record['id'], name)
+    attachment_id = nova.cinder.attach_volume(volume_id, record['id'], name)
     record['volumes'].append(
         {
             'volume_id': volume_id,
@@ -310,7 +310,7 @@ def list_details(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def groups_of(nova: 'Nova', server: dict[str, Any]) -> list[str]:
-    """The server groups a server is a member of."""
+    """Return the ids of the server groups of a server."""
     return [group['id'] for group in nova.groups.values() if server['id'] in group['members']]
 
 
@@ -356,7 +356,7 @@ def update_server(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def delete_server(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """DELETE /servers/{id}: 204, and gone when the pod gets round to it."""
+    """DELETE /servers/{id}: 204; the server is deleted after ``delete_seconds``."""
     server = nova.server(request)
     if server['locked_by'] and not request.user.is_admin:
         raise Refusal(409, f'Instance {server["id"]} is locked')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's version documents, and which microversion a request asks for."""
+"""Nova's version documents, and the microversion of a request."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _HTML = {'rel': 'describedby', 'type': 'text/html', 'href': 'http://docs.openstack.org/'}
 
 
-def asked(headers: dict[str, str]) -> str | None:
-    """The version for compute: the newer header wins, and the last item naming compute in it."""
+def requested(headers: dict[str, str]) -> str | None:
+    """Return the version for compute: from the newer header if it names compute, or else from the older one."""
     found = None
     for item in headers.get('openstack-api-version', '').split(','):
         words = item.strip().lower().split()
@@ -40,7 +40,7 @@ def _media(version: str) -> list[dict[str, str]]:
 
 
 def unversioned(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """Everything beside ``/v2.1/...``: open to all."""
+    """Version documents, which need no token: for all paths that do not begin with ``/v2.1/``, and for that one."""
     base = request.base
     if request.path == '/':
         old = {

@@ -169,7 +169,7 @@ class TestProxies(InfrastructureTest):
         self.assertEqual([], self.cloud.pod('Pod2').nova.assisted)
 
     def test_what_is_gone_asks_nobody(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for version in ('2.1', '2.96'):
             answer = self.nova.get('/os-cells', version=version)
             self.assertEqual(410, answer.status)

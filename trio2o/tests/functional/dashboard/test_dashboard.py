@@ -427,7 +427,7 @@ class TestSharing(PageTestCase):
 
     def test_many_who_look_ask_the_pods_once(self):
         self.visitor.sign_in()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for _again in range(5):
             self.visitor.get()
         self.assertEqual(0, len(self.cloud.pod('Pod1').nova.requests))

@@ -175,7 +175,7 @@ class TestBodies(BadInputTest):
                 for body in self.bodies(name, operation):
                     path = self.path_of(name, operation)
                     self.check_status(name, operation.method, path, body=body, **of(name, operation))
-            self.cloud.lab.quiet()
+            self.cloud.lab.clear_logs()
 
     def test_fields(self):
         for (name, row), (template, other, keys) in FIELDS.items():
@@ -221,7 +221,7 @@ class TestBodies(BadInputTest):
 
     def test_too_large(self):
         body = b'{"server":"' + b'x' * 120000 + b'"}'
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for name, path in (('nova', '/servers'), ('cinder', '/volumes'), ('nova', f'/servers/{MISSING}/action')):
             answer = self.clients[name].post(path, body=body)
             self.assertEqual(413, answer.status)
@@ -317,7 +317,7 @@ class TestVersionsAndTokens(BadInputTest):
 
     def test_tokens(self):
         expired = self.cloud.lab.token('demo', expires_in=-10)
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for name, path in (('nova', '/servers'), ('cinder', '/volumes'), ('nova', '/flavors')):
             for token in (None, '', 'x', 'x' * 8000, '\xff\xfe', ' ', expired, expired[:-2]):
                 headers = {} if token is None else {'X-Auth-Token': token}

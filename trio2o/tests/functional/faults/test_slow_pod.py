@@ -24,7 +24,7 @@ class TestSlowPod(testtools.TestCase):
             service.faults.add(Slow(SECONDS))
 
     def assert_from_the_other(self, client, service, path, as_='demo'):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.cloud.runtime.client.breakers._states.clear()
         answer = client.get(path, as_=as_)
         self.assertEqual(200, answer.status, answer.text)

@@ -20,7 +20,7 @@ class JobsCase(testtools.TestCase):
         super().setUp()
         self.slept = []
         self.cloud = self.gateway()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
 
     def gateway(self, run_jobs=True, **options):
         # Nothing waits for a breaker: who is away is scripted.

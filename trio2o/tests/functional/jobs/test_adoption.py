@@ -22,7 +22,7 @@ class AdoptionCase(JobsCase):
     def register(self, **fields):
         pod_id = self.cloud.register_pod('Pod3', 'az3', **{'state': 'maintenance', **fields})
         self.cloud.run_jobs()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         return pod_id
 
     def adopt(self, state='success', **options):
@@ -250,7 +250,7 @@ class TestAdoption(AdoptionCase):
         flavor = self.theirs(id='t1')
         pod_id = self.register()
         self.adopt()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         answer = self.cloud.api.delete(f'/pods/{pod_id}')
         self.assertEqual(409, answer.status)
         answer = self.cloud.api.delete(f'/pods/{pod_id}?force=true')
@@ -318,7 +318,7 @@ class TestResuming(AdoptionCase):
         self.lose(job_id)
         self.run_until('volumes', 10)
         self.lose(job_id)
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.cloud.run_jobs()
         job = self.cloud.api.get(f'/jobs/{job_id}')['job']
         self.assertEqual(('success', 3), (job['state'], job['attempts']), job['error'])

@@ -71,7 +71,7 @@ class TestEmptyProject(EmptyProjectCase):
 
     def test_a_dry_run_only_lists(self):
         left = self.left()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         job = self.run_it(dry_run=True)
         self.assertEqual(3, len(job['result']['found']['Pod2']['servers']))
         self.assertEqual(left, self.left())

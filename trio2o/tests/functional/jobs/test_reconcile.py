@@ -163,7 +163,7 @@ class TestFollowing(RoutingsCase):
         self.cloud.lab.add_servers('Pod1', 'demo', count, start=start)
         self.cloud.lab.add_volumes('Pod1', 'demo', count, start=start)
         self.reconcile()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
 
     def test_only_what_is_new_is_read(self):
         self.long_ago(250)

@@ -63,7 +63,7 @@ class RequestIdTestCase(testtools.TestCase):
             self.cloud.lab.add_servers(name, 'demo')
             self.cloud.lab.add_volumes(name, 'demo')
         self.cloud.run_jobs()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.log = self.useFixture(Log(self.cloud.conf))
         self.addCleanup(compat.clear_current_context)
 
@@ -144,7 +144,7 @@ class TestInJobs(RequestIdTestCase):
         (ours,) = {job.request_id for job in waiting}
         self.assertRegex(ours, _ID)
         self.assertEqual(ours, self.reported('Pod1')['POST', '/v2.1/flavors'])
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         ran = self.cloud.run_jobs()
         self.assertEqual({'success'}, {job.state for job in ran})
         self.assertEqual(ours, self.reported('Pod2')['POST', '/v2.1/flavors'])

@@ -58,7 +58,7 @@ class TestDown(ConversationTest):
         self.volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         self.cloud.token()
         _warm = self.nova.prefix, self.cinder.prefix
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
 
     def each_kind(self):
         """A call of every kind: forward, probe, gather, sum, place, pair, read of replicated."""
@@ -173,7 +173,7 @@ class TestExternalEvents(ConversationTest):
         self.servers = [self.cloud.lab.add_servers(name, 'demo')[0]['id'] for name in self.pods]
         for server_id in self.servers:
             self.nova.get(f'/servers/{server_id}')
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
 
     def send(self, *events, **kwargs):
         body = {'events': [{'name': 'network-changed', **event} for event in events]}

@@ -426,7 +426,7 @@ class TestDeadPod(ListTest):
         self.break_pod2(Refuse())
         for _ in range(3):
             self.cloud.nova.get('/servers')
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.break_pod2(Status(status=500, times=0))
         self.cloud.nova.get('/servers')
         self.assertEqual(0, len(self.cloud.pod('Pod2').nova.requests))
@@ -564,6 +564,6 @@ class TestNarrowing(ListTest):
         for pod_id in self.cloud.pod_ids.values():
             pods.update(self.cloud.runtime.db, pod_id, is_reconciled=True, reconciled_at=utcnow())
         self.cloud.runtime.registry.refresh()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.assertEqual([mine['id']], ids(self.cloud.nova.get('/servers')['servers']))
         self.assertEqual([0, 1, 0], [len(self.cloud.pod(name).nova.requests) for name in PODS])

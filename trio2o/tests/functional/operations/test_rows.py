@@ -247,7 +247,7 @@ class TestGoodPath(RowTest):
     def test_a_known_one_costs_one_call(self):
         id_ = self.make('server')
         self.nova.get(f'/servers/{id_}')
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.nova.get(f'/servers/{id_}')
         self.assertEqual((0, 1), (len(self.seen('Pod1')), len(self.seen('Pod2'))))
         self.assertEqual(0, len(self.cloud.lab.keystone.requests))
@@ -279,7 +279,7 @@ class TestUnknownId(RowTest):
 
     def test_what_is_no_uuid_asks_nobody(self):
         self.nova.get('/servers/name')
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.nova.get('/servers/name')
         self.assertEqual([], self.seen('Pod1') + self.seen('Pod2'))
 
@@ -341,7 +341,7 @@ class TestDeadPod(RowTest):
             for fault in (Hang(), DropAfter()):
                 with self.subTest(row=operation.name, fault=fault):
                     id_ = self.known(name, operation)
-                    self.cloud.lab.quiet()
+                    self.cloud.lab.clear_logs()
                     self.break_pod('Pod2', fault)
                     answer = self.call(self.clients[name], name, operation, id_)
                     is_read = operation.handler.is_read

@@ -45,7 +45,7 @@ class TestServers(QuotaCase):
     def test_a_pod_is_not_asked_for_what_is_refused(self):
         for _ in range(3):
             self.server()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.boot(status=403)
         self.assertEqual([], [each for each in self.cloud.pod('Pod1').nova.requests if each.method == 'POST'])
 

@@ -147,7 +147,7 @@ class TestLookedFor(LimitsOfPodsCase):
         self.limit(instances=1)
         pods.update(self.db, self.cloud.pod_ids['Pod1'], state='maintenance')
         self.cloud.runtime.registry.refresh()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.raise_limits()
         self.assertEqual([], list(self.first.nova.requests))
 

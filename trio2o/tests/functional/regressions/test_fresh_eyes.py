@@ -19,7 +19,7 @@ class TestFreshEyes(testtools.TestCase):
 
     def test_no_body_that_says_json_and_is_not_reaches_a_pod(self):
         server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         paths = ('/os-keypairs', f'/servers/{server["id"]}/os-volume_attachments', f'/servers/{server["id"]}/action')
         for path in paths:
             for body in (b'\xff\xfe', b'[' * 2000, b'{'):

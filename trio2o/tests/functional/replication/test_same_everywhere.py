@@ -70,7 +70,7 @@ class TestQos(SameTest):
 
     def test_unanswered_associate_is_not_repeated(self):
         qos_id, type_id = self.make(), self.make_type()
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.cloud.pod('Pod1').cinder.faults.add(DropAfter(path='associate'))
         answer = self.cinder.get(f'/qos-specs/{qos_id}/associate?vol_type_id={type_id}', as_='admin')
         self.assertEqual(504, answer.status, answer.text)

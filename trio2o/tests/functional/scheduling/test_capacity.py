@@ -70,7 +70,7 @@ class TestFull(SchedulingTest):
         self.assertEqual('Pod4', self.pod_of(self.boot('')))
 
     def test_nothing_is_read_on_the_way(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.boot()
         self.assertEqual([], list(self.cloud.pod('Pod1').placement.requests))
 

@@ -113,7 +113,7 @@ class TestStates(StatesTest):
             with self.cloud.runtime.db.writer() as session:
                 session.execute(sqlalchemy.delete(JobEvent.__table__))
                 session.execute(sqlalchemy.delete(Job.__table__))
-            self.cloud.lab.quiet()
+            self.cloud.lab.clear_logs()
             Periodic(self.cloud.conf, self.cloud.runtime).tick()
             keys = {job.resource_key for job in jobs.list_(self.cloud.runtime.db)}
             self.assertEqual(state in ASKED, self.cloud.pod_ids['Pod1'] in keys, state)

@@ -96,7 +96,7 @@ class TestRestore(BackupTest):
             answer = self.restore(self.make(name))
             volume_id = answer['restore']['volume_id']
             self.assertEqual(name, self.pod_of('volume', volume_id))
-            self.cloud.lab.quiet()
+            self.cloud.lab.clear_logs()
             self.assertEqual(200, self.cinder.get(f'/volumes/{volume_id}').status)
             self.assertEqual(1, sum(len(self.seen(pod, 'cinder')) for pod in self.pods))
 

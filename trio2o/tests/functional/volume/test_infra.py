@@ -30,7 +30,7 @@ class TestServices(InfraTest):
 
     def test_goes_to_the_pod_of_the_host(self):
         for path in ('enable', 'disable', 'freeze', 'thaw', 'failover_host'):
-            self.cloud.lab.quiet()
+            self.cloud.lab.clear_logs()
             self.call('PUT', f'/os-services/{path}', {'host': 'pod2-volume-1@fake', 'binary': 'cinder-volume'}, 200)
             self.assertEqual(['Pod2'], self.reached(path))
 
@@ -49,7 +49,7 @@ class TestServices(InfraTest):
         self.assertEqual(2, len(answer['log_levels']))
         answer = self.call('PUT', '/os-services/get-log', {'server': 'pod2-volume-1@fake'}, version='3.32')
         self.assertEqual(['pod2-volume-1@fake'], [row['host'] for row in answer['log_levels']])
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.call('PUT', '/os-services/set-log', {'level': 'DEBUG'}, 202, version='3.32')
         self.assertEqual(['Pod1', 'Pod2'], self.reached('set-log'))
 
@@ -78,7 +78,7 @@ class TestOthers(InfraTest):
         self.call('GET', '/clusters/none', status=404, version='3.7')
 
     def test_workers(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         answer = self.call('POST', '/workers/cleanup', {}, 202, version='3.24')
         self.assertEqual({'cleaning': [], 'unavailable': []}, answer.json)
         self.assertEqual(['Pod1', 'Pod2'], self.reached('cleanup'))
@@ -121,7 +121,7 @@ class TestManage(InfraTest):
     def test_lists(self):
         for kind in ('volumes', 'snapshots'):
             for path in (f'/manageable_{kind}', f'/manageable_{kind}/detail', f'/os-{kind[:-1]}-manage'):
-                self.cloud.lab.quiet()
+                self.cloud.lab.clear_logs()
                 answer = self.call('GET', f'{path}?host=Pod2@{self.host}', version='3.8')
                 self.assertEqual([], answer[f'manageable-{kind}'])
                 self.assertEqual(['Pod2'], self.reached(path))

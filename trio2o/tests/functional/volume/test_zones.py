@@ -30,7 +30,7 @@ class TestZones(ConversationTest):
         self.assertEqual(202, self.create(None).status)
 
     def test_longer_than_any(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.assertEqual(400, self.create('x' * 300).status)
 
     def test_an_empty_one_for_a_backup(self):
