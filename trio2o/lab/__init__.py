@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clouds to build and test on: emulated pods in memory, real pods of unmodified services.
+"""Clouds for development and tests: emulated pods in memory, and real pods of unmodified services.
 
-Stands for the world outside Trio2o and imports nothing of it beyond this package.
+This package takes the place of what is outside Trio2o, so it imports nothing of Trio2o but itself.
 """

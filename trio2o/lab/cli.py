@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``trio2o-lab``: pods to build and test on, real or emulated."""
+"""``trio2o-lab``: real or emulated pods for development and tests."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; each one's parser names its function as ``run``."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `| head` ends it quietly
+    """Run a command; its parser has set the function to call as ``run``."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `| head` ends it without a traceback
     chosen = build_parser().parse_args(arguments)
     result: int | None = chosen.run(chosen)
     return result or 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``trio2o-lab ha``: Trio2o as two hosts run it, behind HAProxy, on MariaDB and RabbitMQ.
+"""``trio2o-lab ha``: Trio2o on two hosts behind HAProxy, on MariaDB and RabbitMQ.
 
-Loopback addresses stand for the hosts: each has the three HTTP services under uWSGI and a job worker, from the
-sample files under ``etc``. What ends is started again, as systemd would do it. HAProxy, uWSGI, MariaDB and RabbitMQ
-are the distribution's.
+The hosts are two loopback addresses: each has the three HTTP services under uWSGI and a job worker, configured by the
+sample files under ``etc``. A process that ends is started again, as by systemd. HAProxy, MariaDB and RabbitMQ are the
+distribution's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trio2o.lab.real.errors import LabError
 ETC = pathlib.Path(__file__).resolve().parents[2] / 'etc'
 VIP = '127.0.0.1'
 HOSTS = {'host1': '127.0.0.2', 'host2': '127.0.0.3'}
-#: Configuration group of a service -> its command, its port in the samples, its backend in HAProxy's.
+#: Configuration group of a service -> its command, and its port and HAProxy backend in the samples.
 SERVICES = {
     'api': ('trio2o-api', 19996, 'trio2o_admin'),
     'cinder_apigw': ('trio2o-cinder-apigw', 19997, 'trio2o_volume'),
@@ -50,10 +50,10 @@ PROGRAMS = {'haproxy': 'haproxy'}
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """What is to run.
+    """A process to run.
 
     :ivar urls: all answer 200 once it serves; empty: it has no port
-    :ivar backend: where HAProxy has it, or None
+    :ivar backend: its ``backend/server`` in HAProxy, or None
     """
 
     name: str
@@ -64,7 +64,7 @@ class Process:
 
 
 def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) -> list[Process]:
-    """Write what the processes read, and name them in the order they start."""
+    """Write the configuration files of the processes, and return the processes in the order of their start."""
     programs = pathlib.Path(sys.executable).parent
     found = []
     for host, address in HOSTS.items():
@@ -105,7 +105,7 @@ def write_conf(base: pathlib.Path, path: pathlib.Path, connection: str, transpor
     changes = {
         'DEFAULT': {'transport_url': transport_url, 'state_path': str(path.parent)},
         'database': {'connection': connection},
-        # Queues that outlive a broker of a cluster; what hangs on one connection needs none.
+        # As in a cluster of brokers, where a quorum queue survives the loss of one broker.
         'oslo_messaging_rabbit': {'rabbit_quorum_queue': 'true', 'rabbit_transient_quorum_queue': 'true'},
     }
     for section, options in changes.items():
@@ -140,7 +140,7 @@ class Supervisor:
         self._ended.set()
 
     def run(self) -> None:
-        """Start everything, and again what ends, until ``end``; then stop everything."""
+        """Start all processes, and those that end again, until ``end``; then stop all."""
         try:
             for name in self._processes:
                 self._start(name)
@@ -168,7 +168,7 @@ class Supervisor:
         self._note()
 
     def _note(self) -> None:
-        """Tell the other commands what runs; whole or not at all."""
+        """Write the running processes to a file for the other commands, and replace it atomically."""
         rows = [
             {'name': name, 'pid': running.pid, 'urls': process.urls, 'backend': process.backend}
             for name, running in self._running.items()
@@ -197,7 +197,7 @@ def send(pid: int, number: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """One process, as the supervisor noted it."""
+    """A running process, as the supervisor has recorded it."""
 
     name: str
     pid: int
@@ -210,9 +210,9 @@ class Running:
 
 
 def noted(state: pathlib.Path) -> list[Running]:
-    """What runs.
+    """Read the running processes that the supervisor has recorded.
 
-    :raises LabError: nothing does
+    :raises LabError: there are none
     """
     try:
         found = json.loads((state / 'processes.json').read_text())
@@ -230,9 +230,9 @@ def chosen_of(state: pathlib.Path, name: str) -> Running:
 
 
 def await_all(state: pathlib.Path, seconds: float = START_SECONDS) -> None:
-    """Wait until everything serves.
+    """Wait until all processes serve.
 
-    :raises LabError: something does not
+    :raises LabError: a process does not
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -245,15 +245,15 @@ def await_all(state: pathlib.Path, seconds: float = START_SECONDS) -> None:
 
 
 def late_ones(state: pathlib.Path) -> list[str]:
-    """What does not serve yet."""
+    """Return the names of the processes that do not serve yet."""
     try:
         return [process.name for process in noted(state) if process.state != 'running']
     except LabError:
         return ['all of it']
 
 
-def tell_haproxy(state: pathlib.Path, command: str) -> str:
-    """Say one command to HAProxy's admin socket; return what it answers."""
+def run_in_haproxy(state: pathlib.Path, command: str) -> str:
+    """Send a command to HAProxy's admin socket; return the answer."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(str(state / 'haproxy.sock'))
@@ -262,37 +262,37 @@ def tell_haproxy(state: pathlib.Path, command: str) -> str:
 
 
 def await_idle(state: pathlib.Path, backend: str) -> None:
-    """Wait until HAProxy has no request at a server any more, as long as one may take."""
+    """Wait until HAProxy has no open request at a server, or until the longest request would have ended."""
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
-        rows = list(csv.DictReader(tell_haproxy(state, 'show stat').removeprefix('# ').splitlines()))
+        rows = list(csv.DictReader(run_in_haproxy(state, 'show stat').removeprefix('# ').splitlines()))
         if any(f'{row["pxname"]}/{row["svname"]}' == backend and row['scur'] == '0' for row in rows):
             return
         time.sleep(POLL_SECONDS)
 
 
 def restart(state: pathlib.Path, name: str) -> None:
-    """Restart a process so that no request is lost: out of HAProxy's sight first, then asked to end.
+    """Restart a process so that no request is lost: HAProxy drains it first.
 
     :raises LabError: it does not come back
     """
     before = chosen_of(state, name)
     if before.backend is not None:
-        tell_haproxy(state, f'set server {before.backend} state drain')
+        run_in_haproxy(state, f'set server {before.backend} state drain')
         await_idle(state, before.backend)
     send(before.pid, signal.SIGTERM)
     await_back(state, before)
     if before.backend is not None:
-        tell_haproxy(state, f'set server {before.backend} state ready')
+        run_in_haproxy(state, f'set server {before.backend} state ready')
 
 
 def kill(state: pathlib.Path, name: str) -> None:
-    """kill -9, with all its workers."""
+    """Send SIGKILL to a process and its workers."""
     send(chosen_of(state, name).pid, signal.SIGKILL)
 
 
 def await_back(state: pathlib.Path, before: Running) -> None:
-    """Wait until a process that was to end has a successor that serves.
+    """Wait until a process has ended and its successor serves.
 
     :raises LabError: it does not come back
     """
@@ -304,9 +304,11 @@ def await_back(state: pathlib.Path, before: Running) -> None:
 
 
 def in_turn(state: pathlib.Path, act: Callable[[pathlib.Path, str], None]) -> Iterator[str]:
-    """Restart or kill one process after the other, each when the one before is back; HAProxy is there once only.
+    """Restart or kill one process after the other, each when the one before is back.
 
-    :raises LabError: one does not come back
+    It leaves HAProxy alone, because there is only one.
+
+    :raises LabError: a process does not come back
     """
     for process in noted(state):
         if process.name != 'haproxy':
@@ -316,9 +318,9 @@ def in_turn(state: pathlib.Path, act: Callable[[pathlib.Path, str], None]) -> It
 
 
 def try_out(chosen: argparse.Namespace) -> None:
-    """Print how requests fare while every process is killed, or restarted, in turn.
+    """Kill or restart every process in turn while clients send requests, and print the answers.
 
-    :raises LabError: something does not come back, or something is lost
+    :raises LabError: a process does not come back, or a server is lost
     """
     state = pathlib.Path(chosen.state)
     load = Load(tenant_target()).start()
@@ -330,23 +332,23 @@ def try_out(chosen: argparse.Namespace) -> None:
     print(f'{"method":8}{"answer":>22}{"requests":>10}')
     for (method, status), count in sorted(seen.items(), key=str):
         print(f'{method:8}{status:>22}{count:>10}')
-    print(f'the slowest took {load.slowest:.1f} s; {len(load.kept)} servers were made to stay')
+    print(f'the slowest took {load.slowest:.1f} s; {len(load.kept)} servers were created and not deleted')
     deadline = time.monotonic() + START_SECONDS
     while load.gone & load.ids() and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)  # deleting takes a pod a moment
+        time.sleep(POLL_SECONDS)  # until the pods have deleted them
     there = load.ids()
     load.clear()
     if load.kept - there or load.gone & there:
         raise LabError(
-            f'{len(load.kept - there)} servers are lost, and {len(load.gone & there)} are there that were deleted'
+            f'{len(load.kept - there)} servers are lost, and {len(load.gone & there)} deleted servers still exist'
         )
-    print('every one of them is in the list, and none that was deleted')
+    print('all of them are in the list, and no deleted one')
 
 
 def tenant_target() -> Target:
-    """The cloud that the OS_* variables name, its first image and network, and its smallest flavor.
+    """Return the cloud of the OS_* variables, with its first image and network and its smallest flavor.
 
-    :raises LabError: they name none
+    :raises LabError: the variables name no cloud, or it lacks one of these
     """
     import openstack
 
@@ -357,7 +359,7 @@ def tenant_target() -> Target:
         image = next(cloud.image.images())
         network = next(cloud.network.networks())
     except (openstack.exceptions.SDKException, StopIteration, ValueError) as error:
-        raise LabError(f'there is no cloud to try; source an openrc file first ({error})') from error
+        raise LabError(f'no cloud to send requests to; source an openrc file first ({error})') from error
     server = {
         'name': 'load',
         'flavorRef': flavor.id,
@@ -368,7 +370,7 @@ def tenant_target() -> Target:
 
 
 def check_programs() -> None:
-    """:raises LabError: something is not installed"""
+    """:raises LabError: a program is not installed"""
     os.environ['PATH'] = f'{os.environ.get("PATH", "")}:/usr/sbin:/usr/local/sbin'
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
@@ -378,7 +380,7 @@ def check_programs() -> None:
 def run_all(chosen: argparse.Namespace) -> None:
     """Serve in the foreground until SIGINT or SIGTERM.
 
-    :raises LabError: something is not installed, or does not start
+    :raises LabError: a program is not installed, or does not start
     """
     check_programs()
     state = pathlib.Path(chosen.state).resolve()
@@ -393,7 +395,7 @@ def run_all(chosen: argparse.Namespace) -> None:
         ports = write_conf(pathlib.Path(chosen.conf), conf, database, broker)
         manage = [str(pathlib.Path(sys.executable).parent / 'trio2o-db-manage'), f'--config-file={conf}', 'db_sync']
         if subprocess.run(manage, check=False).returncode:
-            raise LabError('the database could not be made')
+            raise LabError('the database could not be created')
         supervisor = Supervisor(state, layout(conf, state, ports))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, supervisor.end)
@@ -401,7 +403,7 @@ def run_all(chosen: argparse.Namespace) -> None:
 
 
 def show(chosen: argparse.Namespace) -> None:
-    """Print what runs."""
+    """Print the running processes."""
     rows = [('process', 'pid', 'state', 'health')]
     rows += [(p.name, str(p.pid), p.state, ' '.join(p.urls) or '-') for p in noted(pathlib.Path(chosen.state))]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -411,7 +413,7 @@ def show(chosen: argparse.Namespace) -> None:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``ha`` and its commands."""
-    parser = subparsers.add_parser('ha', help='Trio2o as two hosts run it, behind HAProxy')
+    parser = subparsers.add_parser('ha', help='Trio2o on two hosts behind HAProxy')
     commands = parser.add_subparsers(dest='command', required=True)
 
     def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
@@ -420,20 +422,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         added.set_defaults(run=lambda chosen: guarded(command, chosen))
         return added
 
-    of_run = add('run', run_all, 'run everything in the foreground until interrupted')
+    of_run = add('run', run_all, 'run all processes in the foreground until interrupted')
     of_run.add_argument('--conf', required=True, help='a trio2o.conf, as `trio2o-lab real conf` prints')
-    add('wait', lambda chosen: await_all(pathlib.Path(chosen.state)), 'wait until everything serves')
+    add('wait', lambda chosen: await_all(pathlib.Path(chosen.state)), 'wait until all processes serve')
     add('status', show, 'show every process')
-    of_try = add('try', try_out, 'kill -9 each process in turn while clients work, and count what they get')
+    of_try = add('try', try_out, 'kill -9 each process in turn while clients send requests, and count the answers')
     of_try.add_argument('--restart', action='store_true', help='restart instead, which loses no request')
-    of_restart = add('restart', each(restart), 'restart one after the other, losing no request')
-    of_kill = add('kill', each(kill), 'kill -9, workers included')
+    of_restart = add('restart', each(restart), 'restart processes one after the other, without losing a request')
+    of_kill = add('kill', each(kill), 'kill -9 processes and their workers')
     for names in (of_restart, of_kill):
-        names.add_argument('names', nargs='+', metavar='NAME', help='such as trio2o-api@host1')
+        names.add_argument('names', nargs='+', metavar='NAME', help='a process, such as trio2o-api@host1')
 
 
 def each(act: Callable[[pathlib.Path, str], None]) -> Callable[[argparse.Namespace], None]:
-    """Do it to all processes named, in turn."""
+    """Make a command that restarts or kills the named processes in turn."""
 
     def command(chosen: argparse.Namespace) -> None:
         for name in chosen.names:

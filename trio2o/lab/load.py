@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that ask a Compute API without pause, and remember what came back: for what happens meanwhile."""
+"""Clients that send requests to a Compute API all the time and count the answers, while something else happens."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ READS = 2
 WRITES = 2
 PAUSE_SECONDS = 0.1
 TIMEOUT_SECONDS = 60
-#: What HAProxy says when a host went away while it had the request; it must not send a POST again.
+#: HAProxy's answers if a host ends while it has the request; HAProxy must not repeat a POST.
 BROKEN_OFF = (502, 504)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the load goes.
+    """The API that gets the load.
 
-    :ivar path: what comes before ``/servers``
+    :ivar path: the part of the path before ``/servers``
     :ivar server: the body of a create, below its ``server`` key
     """
 
@@ -37,7 +37,7 @@ class Target:
 
 
 class Client(threading.Thread):
-    """Asks again and again, and counts the answers by method and status."""
+    """Sends requests until it is stopped, and counts the answers by method and status."""
 
     def __init__(self, target: Target, ended: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -48,9 +48,9 @@ class Client(threading.Thread):
         self.slowest = 0.0
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int | str, bytes]:
-        """Send one request, on a connection of its own.
+        """Send one request on a new connection.
 
-        :returns: the status, or what kind of error there was, and the body
+        :returns: the status, or the class of the error, and the body
         """
         begun = time.monotonic()
         connection = http.client.HTTPConnection(self._target.host, self._target.port, timeout=TIMEOUT_SECONDS)
@@ -78,16 +78,18 @@ class Client(threading.Thread):
 
 
 class Reader(Client):
-    """Lists, of servers and of flavors in turn."""
+    """Lists servers and flavors in turn."""
 
     def work(self, number: int) -> None:
         self.ask('GET', '/servers/detail' if number % 2 else '/flavors')
 
 
 class Writer(Client):
-    """Makes servers and deletes every other one.
+    """Creates servers and deletes every second one.
 
-    :ivar kept: ids that have to be there; ``gone``: that must not; ``unsure``: how many nobody answered for
+    :ivar kept: ids of the servers that must exist
+    :ivar gone: ids of the servers that must not exist
+    :ivar unsure: number of requests without a successful answer
     """
 
     def __init__(self, target: Target, ended: threading.Event) -> None:
@@ -127,7 +129,10 @@ class Load:
         return self
 
     def end(self) -> collections.Counter[tuple[str, int | str]]:
-        """:returns: how many answers there were, by method and status"""
+        """Stop the clients.
+
+        :returns: number of answers by method and status
+        """
         self.ended.set()
         seen: collections.Counter[tuple[str, int | str]] = collections.Counter()
         for client in (*self.readers, *self.writers):
@@ -137,7 +142,7 @@ class Load:
 
     @property
     def slowest(self) -> float:
-        """Seconds of the answer that took longest."""
+        """Seconds until the slowest answer."""
         return max(client.slowest for client in (*self.readers, *self.writers))
 
     @property
@@ -149,18 +154,18 @@ class Load:
         return set().union(*(writer.gone for writer in self.writers))
 
     def clear(self) -> None:
-        """Delete what was made to stay."""
-        asking = Client(self.target, self.ended)
+        """Delete the servers in ``kept``."""
+        client = Client(self.target, self.ended)
         for server_id in self.kept:
-            asking.ask('DELETE', f'/servers/{server_id}')
+            client.ask('DELETE', f'/servers/{server_id}')
 
     def ids(self) -> set[str]:
-        """The servers that the target lists."""
-        asking = Client(self.target, self.ended)
+        """List the ids of all servers."""
+        client = Client(self.target, self.ended)
         found: set[str] = set()
         marker = ''
         while True:
-            status, content = asking.ask('GET', f'/servers?limit=500{marker}')
+            status, content = client.ask('GET', f'/servers?limit=500{marker}')
             if status != 200:
                 raise OSError(f'the list of servers failed: {status}')
             page = [server['id'] for server in json.loads(content)['servers']]

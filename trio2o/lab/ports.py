@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports for processes that are started a moment later.
+"""Free ports for processes that start a moment later.
 
-Not those the kernel would give: it gives them to outgoing connections too, and one may be taken by such before the
-process is there to listen.
+The kernel's choice (port 0) is not used: the kernel gives the same ports to outgoing connections, so one could be in
+use before the process listens.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import random
 import socket
 
-#: Below net.ipv4.ip_local_port_range as Linux has it, and above the ports labs of real pods have.
+#: Below Linux's default net.ipv4.ip_local_port_range, and above the default ports of real pods.
 _FIRST, _END = 20000, 32768
 
 
 def free_ports(count: int) -> list[int]:
-    """So many ports nobody listens on now."""
+    """Return ``count`` ports on which no process listens now."""
     found: list[int] = []
     for port in random.SystemRandom().sample(range(_FIRST, _END), _END - _FIRST):
         if len(found) == count:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private MariaDB, PostgreSQL and RabbitMQ servers: a temporary directory, a free port, and gone
-at the end.
+"""Private MariaDB, PostgreSQL and RabbitMQ servers in temporary directories, on free ports.
 
     with servers.mariadb() as url: ...
     with servers.postgres() as url: ...
     with servers.rabbitmq() as transport_url: ...
 
-They run as the account their package made when we are root, which the servers refuse to be.
-A server that is not installed is a skipped test. From a shell, a command with the URLs in its
-environment (TRIO2O_TEST_MYSQL, TRIO2O_TEST_POSTGRES, TRIO2O_TEST_RABBITMQ):
+If the caller is root, they run as the account of their package, since the servers refuse to run as
+root. A test that needs a server that is not installed is skipped. In a shell, this runs a command
+with the URLs in its environment (TRIO2O_TEST_MYSQL, TRIO2O_TEST_POSTGRES, TRIO2O_TEST_RABBITMQ):
 
     python -m trio2o.lab.servers mariadb postgres -- python -m stestr run
 """
@@ -30,7 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trio2o.lab.ports import free_ports
 
-_PLACES = [
+_DIRECTORIES = [
     '/usr/sbin',
     '/usr/local/sbin',
     '/usr/lib/rabbitmq/bin',
@@ -43,32 +42,33 @@ _PR_SET_PDEATHSIG = 1
 
 
 class NotInstalled(unittest.SkipTest):
-    """The server is not on this machine."""
+    """The server is not installed on this machine."""
 
 
 def binary(name: str) -> str:
-    """Where a server's program is.
+    """Return the path of a server's program.
 
-    :raises NotInstalled: it is nowhere
+    :raises NotInstalled: there is none
     """
-    # The places first: in /usr/sbin RabbitMQ has a wrapper that changes the account itself.
-    found = shutil.which(name, path=os.pathsep.join([*_PLACES[2:], os.environ.get('PATH', ''), *_PLACES[:2]]))
+    # /usr/sbin is the last one, because there RabbitMQ has a wrapper that changes the account itself.
+    path = os.pathsep.join([*_DIRECTORIES[2:], os.environ.get('PATH', ''), *_DIRECTORIES[:2]])
+    found = shutil.which(name, path=path)
     if found is None:
         raise NotInstalled(f'{name} is not installed')
     return found
 
 
-def ends_with_us(last_words: int) -> Callable[[], object]:
-    """For a child to call before it becomes a program: let Linux send it a signal when we are gone, however we went.
+def ends_with_us(stop_signal: int) -> Callable[[], object]:
+    """Make a ``preexec_fn`` by which Linux sends the child a signal when the thread that started it ends.
 
-    Gone is the thread that started it.
+    So no server survives a parent that was killed.
     """
     libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, last_words)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
 
 
 class _Account:
-    """Whom a server runs as: ourselves, or as root the package's account."""
+    """The account a server runs as: the caller's, or for root that of the package."""
 
     def __init__(self, name: str) -> None:
         self.entry: pwd.struct_passwd | None = None
@@ -84,13 +84,13 @@ class _Account:
         log: str,
         home: str,
         env: dict[str, str] | None = None,
-        last_words: int = signal.SIGTERM,
+        stop_signal: int = signal.SIGTERM,
     ) -> subprocess.Popen[bytes]:
-        """Start a process that ends when we do, however we end."""
+        """Start a process that ends when this process ends, even if it is killed."""
         who: dict[str, object] = {}
         if self.entry is not None:
             who = {'user': self.entry.pw_uid, 'group': self.entry.pw_gid, 'extra_groups': []}
-        # Two that are made at once would meet in a common directory for temporary files.
+        # With a common directory for temporary files, two servers that start at the same time would conflict.
         environment = {**os.environ, 'HOME': home, 'TMPDIR': home, 'LC_ALL': 'C', **(env or {})}
         with open(log, 'ab') as output:
             return subprocess.Popen(  # type: ignore[call-overload]
@@ -101,7 +101,7 @@ class _Account:
                 cwd=home,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=ends_with_us(last_words),
+                preexec_fn=ends_with_us(stop_signal),
                 **who,
             )
 
@@ -131,15 +131,15 @@ def _wait_until(is_up: Callable[[], object], process: subprocess.Popen[bytes], l
         try:
             is_up()
             return
-        except Exception as error:  # each client has its own tree of errors for "not yet"
+        except Exception as error:  # each client library has its own errors for a server that is not ready
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f'the server did not start: {_tail(log)}') from error
         time.sleep(0.1)
 
 
-def _stop(process: subprocess.Popen[bytes], last_words: int) -> None:
+def _stop(process: subprocess.Popen[bytes], stop_signal: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(last_words)
+        process.send_signal(stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
     with contextlib.suppress(ProcessLookupError):
@@ -154,15 +154,15 @@ def _running(
     home: str,
     is_up: Callable[[], object],
     env: dict[str, str] | None = None,
-    last_words: int = signal.SIGTERM,
+    stop_signal: int = signal.SIGTERM,
 ) -> Iterator[None]:
     log = os.path.join(home, 'output.log')
-    process = account.popen(command, log, home, env, last_words)
+    process = account.popen(command, log, home, env, stop_signal)
     try:
         _wait_until(is_up, process, log)
         yield
     finally:
-        _stop(process, last_words)
+        _stop(process, stop_signal)
 
 
 @contextlib.contextmanager
@@ -257,7 +257,7 @@ def postgres() -> Iterator[str]:
         ]
         url = f'postgresql://trio2o@127.0.0.1:{port}/postgres'
         # After a SIGTERM it would wait for its clients.
-        with _running(account, command, home, lambda: psycopg2.connect(url).close(), last_words=signal.SIGINT):
+        with _running(account, command, home, lambda: psycopg2.connect(url).close(), stop_signal=signal.SIGINT):
             with contextlib.closing(psycopg2.connect(url)) as connection:
                 connection.autocommit = True
                 with connection.cursor() as cursor:
@@ -267,8 +267,8 @@ def postgres() -> Iterator[str]:
 
 @contextlib.contextmanager
 def rabbitmq(port: int | None = None) -> Iterator[str]:
-    """:param port: of one that was stopped, which this one stands in for
-    :returns: the transport URL of a broker with nothing in it
+    """:param port: port of a stopped broker that this one replaces
+    :returns: the transport URL of an empty broker
     """
     from kombu.connection import Connection
 
@@ -307,7 +307,7 @@ def rabbitmq(port: int | None = None) -> Iterator[str]:
                 connection.connect()
 
         url = f'amqp://guest:guest@127.0.0.1:{port}//'
-        # Erlang would start its port mapper as a daemon that outlives everybody.
+        # Erlang would start its port mapper itself, as a daemon that never ends.
         with (
             _running(account, [epmd, '-port', str(epmd_port)], home, is_mapper_up, env),
             _running(account, [server], home, is_up, env),
@@ -323,7 +323,7 @@ _SERVERS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command with servers; report and leave out those that are not installed."""
+    """Run a command with servers; report those that are not installed, and run it without them."""
     split = list(argv).index('--')
     with contextlib.ExitStack() as stack:
         env = dict(os.environ)

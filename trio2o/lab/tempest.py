@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``trio2o-lab tempest``: run tempest against a pod asked directly and through the gateway, and compare.
+"""``trio2o-lab tempest``: run tempest directly against a pod and through the gateway, and compare.
 
-What passes directly on a pod has to pass through the gateway; the table names every test that does not.
+A test that passes directly has to pass through the gateway; the table names every test that does not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GOOD = frozenset({'success', 'xfail'})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the tests of one run, by test: ``success``, ``fail``, ``skip`` ..."""
+    """The result of one run: the status of each test, ``success``, ``fail``, ``skip`` and so on."""
 
     region: str
     tests: Mapping[str, str]
@@ -61,7 +61,7 @@ def configuration(lab: RealLab, region: str, folder: pathlib.Path, images: list[
             'service_available': {
                 'swift': 'false',
                 'horizon': 'false',
-                # The tests of trio2o.tempestplugin are about the gateway: a pod skips them.
+                # The tests of trio2o.tempestplugin are for the gateway, so a run against a pod skips them.
                 'trio2o': str(region == TOP_REGION).lower(),
             },
             'trio2o': {
@@ -112,12 +112,12 @@ def configuration(lab: RealLab, region: str, folder: pathlib.Path, images: list[
 
 
 def lab_command(lab: RealLab, verb: str) -> str:
-    """A shell command that stops or starts what is named after it."""
+    """Return a shell command that stops or starts the pod or service that is appended to it."""
     return shlex.join([sys.executable, '-m', 'trio2o.lab.cli', 'real', verb, '--state', str(lab.state_dir)])
 
 
 def prepare(lab: RealLab, region: str) -> list[str]:
-    """Make the flavors the tests use; return the ids of the images there are."""
+    """Create the flavors for the tests; return the ids of the images."""
     environment = {**os.environ, **lab.credentials(region=region)}
 
     def openstack(*arguments: str) -> str:
@@ -135,7 +135,7 @@ def prepare(lab: RealLab, region: str) -> list[str]:
 
 
 def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, concurrency: int) -> Outcome:
-    """Run the tests of one region in a workspace of its own."""
+    """Run the tests of one region in their own workspace."""
     workspace = folder / region
     (workspace / 'etc').mkdir(parents=True, exist_ok=True)
     with open(workspace / 'etc' / 'tempest.conf', 'w') as file:
@@ -158,7 +158,7 @@ def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, con
 
 
 def outcomes(workspace: pathlib.Path) -> dict[str, str]:
-    """Read the last run's results out of stestr's repository."""
+    """Read the results of the last run from stestr's repository."""
     from subunit import v2
     from testtools import StreamToDict
 
@@ -179,7 +179,7 @@ def outcomes(workspace: pathlib.Path) -> dict[str, str]:
 
 
 def table(direct: Outcome, through: Outcome) -> Iterable[str]:
-    """Lines that compare two runs, ending with the tests that pass directly and not through the gateway."""
+    """Yield lines that compare two runs and name the tests that pass in only one of them."""
     yield f'{"":24}{"passed":>8}{"failed":>8}{"skipped":>8}'
     for outcome in (direct, through):
         yield (f'{outcome.region:24}{len(outcome.passed):8}{len(outcome.of("fail")):8}{len(outcome.of("skip")):8}')
@@ -193,7 +193,7 @@ def table(direct: Outcome, through: Outcome) -> Iterable[str]:
 
 
 def default_regions(regexes: list[str]) -> list[str]:
-    """Where to run what: the plug-in's own tests are about the gateway alone."""
+    """Return the regions to run tests in: the plug-in's own tests run only through the gateway."""
     return [TOP_REGION] if all('trio2o' in regex for regex in regexes) else ['Pod1', TOP_REGION]
 
 
@@ -217,15 +217,17 @@ def command(chosen: argparse.Namespace) -> int:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        'tempest', help='compare a pod asked directly with the gateway', description=__doc__
-    )
+    parser = subparsers.add_parser('tempest', help='run tempest directly and through the gateway', description=__doc__)
     parser.add_argument('regex', nargs='+', help='tests to run, as for stestr')
     parser.add_argument(
         '--regions',
         nargs='+',
-        help=f'first the pod, then the gateway (default: Pod1 {TOP_REGION}; {TOP_REGION} for the tests of trio2o)',
+        help=f'the pod, then the gateway (default: Pod1 {TOP_REGION}; only {TOP_REGION} for the tests of trio2o)',
     )
-    parser.add_argument('--state', default=os.environ.get('TRIO2O_LAB', '.lab'), help="the lab's folder")
-    parser.add_argument('--concurrency', type=int, default=2, help='tests to run at once')
+    parser.add_argument(
+        '--state',
+        default=os.environ.get('TRIO2O_LAB', '.lab'),
+        help='folder of the lab (default: $TRIO2O_LAB or .lab)',
+    )
+    parser.add_argument('--concurrency', type=int, default=2, help='number of tests at the same time (2)')
     parser.set_defaults(run=command)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unmodified OpenStack services with fake drivers, run as ordinary processes.
 
-``RealLab`` is the whole interface. It is imported on first use only: the launchers in this package
-run inside the services' own processes and must load nothing before monkey patching is decided.
+``RealLab`` is the interface. It is imported on first use only: the launchers in this package run in
+the services' own processes and must import nothing before the service has monkey patched, or not.
 """
 
 from typing import Any

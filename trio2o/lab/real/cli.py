@@ -34,12 +34,15 @@ def up(chosen: argparse.Namespace, lab: RealLab) -> int:
 
 
 def check_choices(chosen: argparse.Namespace, lab: RealLab) -> None:
-    """Refuse to give a lab other ports or databases than it was made with."""
+    """Check that the options of an existing lab are those it was created with.
+
+    :raises LabError: the ports or the database differ
+    """
     for option in ('port_base', 'database'):
         wanted, made = getattr(chosen, option), getattr(lab.topology, option)
         if wanted not in (None, made):
             raise LabError(
-                f'the lab in {lab.state_dir} was made with another --{option.replace("_", "-")}: '
+                f'the lab in {lab.state_dir} was created with another --{option.replace("_", "-")}: '
                 f'`tools/demo destroy` (or `trio2o-lab real destroy`) it first, or choose another --state'
             )
 
@@ -57,7 +60,7 @@ def start(chosen: argparse.Namespace, lab: RealLab) -> int:
 
 def stop(chosen: argparse.Namespace, lab: RealLab) -> int:
     stopped = lab.stop(chosen.names)
-    progress(f'stopped {", ".join(stopped)}' if stopped else 'nothing of that was running')
+    progress(f'stopped {", ".join(stopped)}' if stopped else 'none of them was running')
     return 0
 
 
@@ -132,8 +135,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         added.set_defaults(run=run(command))
         return added
 
-    of_up = add('up', up, 'make the lab if there is none, and start what does not run')
-    of_up.add_argument('--pods', type=int, help='have at least so many pods (a new lab has 2 by default)')
+    of_up = add('up', up, 'create the lab if there is none, and start the services that do not run')
+    of_up.add_argument('--pods', type=int, help='minimum number of pods (a new lab has 2 by default)')
     of_up.add_argument('--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files')
     of_up.add_argument(
         '--port-base',
@@ -141,23 +144,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help=f'first port of a new lab (default: {DEFAULT_PORT_BASE})',
     )
     of_up.add_argument('--seed-flavors', action='store_true', help='create flavors in each pod')
-    of_up.add_argument('--gateway-host', default=Gateway.host, help="where RegionOne's endpoints point")
-    of_up.add_argument('--admin-port', type=int, default=Gateway.admin_port)
-    of_up.add_argument('--volume-port', type=int, default=Gateway.volume_port)
-    of_up.add_argument('--compute-port', type=int, default=Gateway.compute_port)
+    of_up.add_argument('--gateway-host', default=Gateway.host, help="host of RegionOne's endpoints")
+    for name, api in (('admin', 'Admin API'), ('volume', 'Cinder API-GW'), ('compute', 'Nova API-GW')):
+        default = getattr(Gateway, f'{name}_port')
+        of_up.add_argument(f'--{name}-port', type=int, default=default, help=f'port of the {api} (default: {default})')
     of_up.add_argument(
         "--pod-python", metavar="POD=PYTHON", action="append", default=[],
-        help="the interpreter whose packages a pod runs, for pods of another release",
+        help="interpreter with the packages of a pod, for pods of another release",
     )  # fmt: skip
-    add('down', down, 'stop everything; nothing is lost')
+    add('down', down, 'stop all services and keep their state')
     add('status', status, 'show every service')
     add('start', start, 'start pods or services').add_argument('names', nargs='+', metavar='NAME')
     add('stop', stop, 'stop pods or services').add_argument('names', nargs='+', metavar='NAME')
     of_env = add('env', env, 'print the environment for OpenStack clients')
-    of_env.add_argument('--user', default='admin')
-    of_env.add_argument('--region', default=TOP_REGION)
+    of_env.add_argument('--user', default='admin', help='admin, demo or a service user (default: admin)')
+    of_env.add_argument('--region', default=TOP_REGION, help=f'region of the endpoints (default: {TOP_REGION})')
     of_conf = add('conf', conf, 'print a trio2o.conf for a gateway in front of these pods')
-    of_conf.add_argument('--state-path', default='.', help='where the gateway keeps its files')
-    of_register = add('register', register, 'make pods known to the running gateway: Pod1 is zone az1 ...')
-    of_register.add_argument('names', nargs='*', metavar='POD', help='all by default')
-    add('destroy', destroy, 'stop everything and remove the lab')
+    of_conf.add_argument('--state-path', default='.', help='folder for the files of the gateway')
+    of_register = add('register', register, 'register pods in the running gateway: Pod1 in zone az1 and so on')
+    of_register.add_argument('names', nargs='*', metavar='POD', help='pods to register (default: all)')
+    add('destroy', destroy, 'stop all services and remove the lab')

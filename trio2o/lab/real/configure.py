@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write a lab's directories, keys and configuration files.
 
-Writing again changes nothing that runs: files depend on the topology alone, keys are made once.
+Running it again changes nothing: the files depend only on the topology, and existing keys are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def write_private(path: pathlib.Path, text: str) -> None:
 
 
 def write_keys(repository: pathlib.Path) -> None:
-    """Make a Fernet key repository as ``keystone-manage fernet_setup`` does, in no time."""
+    """Create a Fernet key repository as ``keystone-manage fernet_setup`` does, without starting that program."""
     for number in range(2):
         key = repository / str(number)
         if not key.exists():
@@ -41,7 +41,7 @@ def write_keys(repository: pathlib.Path) -> None:
 
 
 def configure(topology: Topology) -> None:
-    """Write everything the services read, and the folders they write to."""
+    """Write the files that the services read, and create the folders that they write to."""
     for folder in ('db', 'log', 'run', 'etc', 'data', 'path'):
         (topology.state_dir / folder).mkdir(parents=True, exist_ok=True)
     expose_package(topology)
@@ -66,10 +66,10 @@ def state_folders(service: Service) -> tuple[str, ...]:
 
 
 def expose_package(topology: Topology) -> None:
-    """Link this package alone into a folder for PYTHONPATH.
+    """Link this package into a folder for PYTHONPATH.
 
-    So that any pod's interpreter can import the launchers, without having Trio2o installed. The
-    entry point names Neutron's driver, which is loaded by plug-in name only.
+    So the interpreter of any pod can import the launchers without having Trio2o installed. The entry
+    point names Neutron's driver, which Neutron loads only by plug-in name.
     """
     link = topology.state_dir / 'path' / 'trio2o'
     target = pathlib.Path(trio2o.__file__).resolve().parent

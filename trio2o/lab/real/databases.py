@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make the databases of a lab: migrated once for each service and release, copied from then on.
+"""Create the databases of a lab: migrate a template once for each service and release, and copy it from then on.
 
-The templates lie beside the interpreter whose packages made them, so they go when it goes.
+The templates are in the virtual environment whose packages made them, so they are deleted with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CELL0 = '00000000-0000-0000-0000-000000000000'
 
 
 def missing(topology: Topology) -> list[Service]:
-    """Return the services whose databases have not been made yet."""
+    """Return the services that have no databases yet."""
     return [service for service in topology.services if not made_mark(topology, service).exists()]
 
 
@@ -39,7 +39,7 @@ def made_mark(topology: Topology, service: Service) -> pathlib.Path:
 
 
 def make(topology: Topology, service: Service) -> None:
-    """Make the databases of a service."""
+    """Create the databases of a service."""
     if topology.is_sqlite:
         copy_template(topology, service)
     else:
@@ -78,12 +78,12 @@ def copy_template(topology: Topology, service: Service) -> None:
             give_own_ids(target)
 
 
-#: Tables whose migration makes a record with an id of its own, with those that refer to it.
+#: Tables in which the migration creates a record with a random id -> (table, column) of the references to it.
 OWN_IDS = {'volume_types': (), 'group_types': (('group_type_specs', 'group_type_id'),)}
 
 
 def give_own_ids(file: pathlib.Path) -> None:
-    """Make a copy differ as two migrations would: the default types of two pods are not the same."""
+    """Change the random ids in a copy, so that two pods have different default types, as after two migrations."""
     with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         for table, references in OWN_IDS.items():
             for (old,) in connection.execute(f'SELECT id FROM {table}').fetchall():
@@ -99,7 +99,7 @@ def template_name(service: Service, database: str) -> str:
 
 
 def make_template(topology: Topology, service: Service, template: pathlib.Path) -> None:
-    """Migrate into a folder of its own, and move that into place when it is whole."""
+    """Migrate in a temporary folder, and move it into place when it is complete."""
     template.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=template.parent) as name:
         work = pathlib.Path(name)
@@ -133,11 +133,11 @@ def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> 
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        raise MigrationFailed(f'the database of {service.name} could not be made: see {log}')
+        raise MigrationFailed(f'the database of {service.name} could not be created: see {log}')
 
 
 def migrate_cell0(topology: Topology, service: Service) -> None:
-    """Give cell0 the schema of any other cell; on SQLite it is a copy."""
+    """Create the schema of cell0 on a server; on SQLite, cell0 is a copy of the template of a cell."""
     config = sections(topology, service)
     url = topology.database_url(f'{service.name}_cell0')
     config['database'] = {**config['database'], 'connection': url}
@@ -166,7 +166,7 @@ def drop(topology: Topology, services: Iterable[Service]) -> None:
 
 
 def remove_file(file: pathlib.Path) -> None:
-    """Remove an SQLite database, with what SQLite keeps beside it."""
+    """Remove an SQLite database with its WAL files."""
     for leftover in ('', '-wal', '-shm'):
         file.with_name(file.name + leftover).unlink(missing_ok=True)
 
@@ -180,7 +180,7 @@ def execute_on_server(topology: Topology, statements: list[str]) -> None:
 
 
 def map_cells(topology: Topology, service: Service) -> None:
-    """Tell Nova's API database of its two cells, as ``nova-manage cell_v2`` does."""
+    """Add the two cells to Nova's API database, as ``nova-manage cell_v2`` does."""
     api, cell, cell0 = databases_of(service)[0], service.name, f'{service.name}_cell0'
     rows = [
         {'uuid': CELL0, 'name': 'cell0', 'bus': 'none:///', 'url': topology.database_url(cell0)},

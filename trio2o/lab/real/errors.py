@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a lab says when it cannot go on.
+"""The errors of a lab.
 
 LabError
-    MigrationFailed     a service could not make its databases
-    ServiceFailed       a service did not come up, or its port is taken
-    SeedFailed          the first accounts, image or network could not be made
+    MigrationFailed     the databases of a service could not be created
+    ServiceFailed       a service did not start, or its port is in use
+    SeedFailed          the first accounts, image or network could not be created
 """
 
 
 class LabError(Exception):
-    """The lab cannot do what was asked; the message is for the person at the terminal."""
+    """The lab cannot carry out a command; the message is for its user."""
 
 
 class MigrationFailed(LabError):
@@ -17,8 +17,8 @@ class MigrationFailed(LabError):
 
 
 class ServiceFailed(LabError):
-    """A service did not come up; the message says why and names the log to read."""
+    """A service did not start; the message says why and names the log."""
 
 
 class SeedFailed(LabError):
-    """The lab could not be filled; the message says with what."""
+    """A first object of the cloud could not be created; the message names it."""

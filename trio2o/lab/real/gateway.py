@@ -15,7 +15,7 @@ from trio2o.lab.real.topology import TOP_REGION, Topology
 
 
 def gateway_sections(topology: Topology, state_path: str) -> Sections:
-    """Return the configuration of ``trio2o-all`` on SQLite, listening where RegionOne points."""
+    """Return the configuration of ``trio2o-all`` on SQLite, listening at the endpoints of RegionOne."""
     gateway = topology.gateway
     return {
         'DEFAULT': {
@@ -37,7 +37,7 @@ def gateway_sections(topology: Topology, state_path: str) -> Sections:
 
 
 def pod_records(topology: Topology) -> list[dict[str, Any]]:
-    """Return the Admin API's bodies: the top region, and each pod in a zone of its own."""
+    """Return the bodies for the Admin API: the top region, and each pod in its own zone."""
     pods = [
         {'pod_name': pod.name, 'az_name': f'az{number}', 'pod_az_name': 'nova', 'dc_name': ''}
         for number, pod in enumerate(topology.pods, 1)
@@ -46,7 +46,11 @@ def pod_records(topology: Topology) -> list[dict[str, Any]]:
 
 
 def register(topology: Topology, names: Collection[str] = ()) -> list[str]:
-    """Create what the gateway does not know yet, of these pods or of all; return the names."""
+    """Register the top region and pods, unless they are registered already.
+
+    :param names: the pods; empty: all
+    :returns: names of the new ones
+    """
     client = admin_client(topology)
     url = f'{topology.gateway.admin_url}/pods'
     known = {pod['pod_name'] for pod in client.call('GET', url)['pods']}

@@ -40,13 +40,13 @@ def flavors_step(service: Service) -> str:
 
 
 def no_progress(message: str) -> None:
-    """Report progress to nobody."""
+    """Ignore a progress message."""
 
 
 class RealLab:
-    """Keystone, Glance, Neutron and any number of pods below one folder.
+    """Keystone, Glance, Neutron and any number of pods, with their state in one folder.
 
-    What is chosen here counts for a new lab; one that was configured before stays as it was made.
+    The arguments are for a new lab; they do not change a lab that was configured before.
 
         lab = RealLab(".lab")
         lab.configure()
@@ -82,7 +82,7 @@ class RealLab:
         return self._known
 
     def configure(self) -> None:
-        """Write configuration and databases; what is there already stays."""
+        """Write configuration files and create databases; existing databases are kept."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
         if self._known is None:
             topology = new_topology(self.state_dir, *self._wanted)
@@ -96,7 +96,7 @@ class RealLab:
         self._step(f'databases of {len(missing)} services', lambda: self._make_databases(missing))
 
     def _make_databases(self, missing: list[Service]) -> None:
-        # The first of a kind migrates a template, the others copy it.
+        # The first service of a kind migrates the template, the others copy it.
         first = {service.kind: service for service in reversed(missing)}
         rest = [service for service in missing if service not in first.values()]
         for batch in (list(first.values()), rest):
@@ -105,14 +105,14 @@ class RealLab:
             seed.bootstrap(self.topology)
 
     def grow(self, pods: int) -> None:
-        """Have at least so many pods; ``configure`` and ``start`` then make the new ones."""
+        """Add pods up to a number; ``configure`` and ``start`` then create the new ones."""
         if pods > len(self.topology.pods):
             self._known = with_pods(self.topology, pods)
             save(self._known)
             self._mark(CATALOG_STEP).unlink(missing_ok=True)
 
     def shrink(self, pods: int) -> None:
-        """Have at most so many pods: the last ones go, with all they hold and what Keystone knows of them."""
+        """Remove the last pods down to a number, with their databases, files, regions and endpoints."""
         gone = self.topology.pods[pods:]
         if not gone:
             return
@@ -128,16 +128,19 @@ class RealLab:
         save(self._known)
 
     def start(self, names: Iterable[str] | None = None) -> None:
-        """Start ``keystone``, ``Pod2``, ``Pod2.nova`` ..., by default all, and wait for them."""
+        """Start services and wait for them.
+
+        :param names: services or pods such as ``keystone``, ``Pod2`` or ``Pod2.nova``; None: all
+        """
         wanted = self._services(names)
-        # Nova and Cinder log in as they start, so accounts come before them.
+        # Nova and Cinder log in when they start, so the accounts are created before.
         early = [service for service in wanted if service.kind not in ('nova', 'cinder')]
         late = [service for service in wanted if service not in early]
         awaited = [service for service in early if processes.start(self.topology, service)]
         for service in [one for one in awaited if one.kind == 'keystone']:
             self._await(service)
             awaited.remove(service)
-        # Of a lab that has grown Keystone runs already, and lacks the new pods.
+        # In a lab that has grown, Keystone runs already and lacks the new pods.
         self._seed([service for service in wanted if service.kind == 'keystone'])
         awaited += [service for service in late if processes.start(self.topology, service)]
         for service in awaited:
@@ -175,7 +178,7 @@ class RealLab:
         return [service.name for service in processes.stop(self.topology, services)]
 
     def status(self) -> list[ServiceStatus]:
-        """Return how every service is doing."""
+        """Return the state of every service."""
         return each(
             list(self.topology.services),
             lambda service: processes.status(self.topology, service),
@@ -183,7 +186,7 @@ class RealLab:
         )
 
     def destroy(self) -> None:
-        """Stop everything and remove all that the lab wrote, databases on a server included."""
+        """Stop all services, and remove the lab's files and databases."""
         self.stop()
         if not self.topology.is_sqlite:
             databases.drop(self.topology, self.topology.services)
@@ -206,7 +209,7 @@ class RealLab:
         }
 
     def service_auth(self, user: str = 'trio2o') -> dict[str, str]:
-        """Return keystoneauth options by which Trio2o (or another service) logs in."""
+        """Return the keystoneauth options of Trio2o or another service."""
         return {
             'auth_type': 'password',
             'auth_url': self.topology.auth_url,
@@ -222,7 +225,11 @@ class RealLab:
         return configure.render(gateway_sections(self.topology, os.fspath(state_path)))
 
     def register_pods(self, names: Iterable[str] | None = None) -> list[str]:
-        """Make pods known to the running gateway, by default all, a zone each; return the names of new ones."""
+        """Register pods in the running gateway, each in its own zone.
+
+        :param names: services or pods; None: all
+        :returns: names of the new ones
+        """
         chosen = {str(service.pod) for service in self._services(names) if service.pod}
         try:
             return gateway.register(self.topology, chosen)
@@ -256,6 +263,6 @@ Result = TypeVar('Result')
 
 
 def each(items: list[Item], work: Callable[[Item], Result], at_once: int = CORES) -> list[Result]:
-    """Work on items, several at once; the first failure is raised when all have ended."""
+    """Call a function with each item, several at once; when all have ended, raise the first failure."""
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         return list(pool.map(work, items))

@@ -10,9 +10,9 @@ from typing import Any
 
 
 def keep_own_heartbeat(service_class: Any) -> None:
-    """Let several services live in one process.
+    """Let several services run in one process.
 
-    Cinder keeps the service's id on the class, so the last one started would report for all.
+    Cinder stores the id of the service in a class attribute, so all would report as the last one that started.
     """
     report: Callable[[Any], None] = service_class.report_state
 
@@ -24,7 +24,7 @@ def keep_own_heartbeat(service_class: Any) -> None:
 
 
 def stay_unprivileged() -> None:
-    """Run what wants root inside this process, and attach backups to nothing."""
+    """Run privileged functions in this process instead of as root, and attach no device for backups."""
     import cinder.privsep
     import os_brick.privileged
     from cinder.backup import manager
@@ -68,7 +68,7 @@ def patch_threads() -> None:
     try:
         from cinder import monkey_patch
     except ImportError:
-        # Before 29.0.0 each of Cinder's commands patched by itself.
+        # Before 29.0.0 each command of Cinder called eventlet itself.
         import eventlet
 
         eventlet.monkey_patch()

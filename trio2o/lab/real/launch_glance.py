@@ -10,9 +10,9 @@ from trio2o.lab.real import serve
 
 
 class Body:
-    """A request body that may be closed without closing the connection it came over.
+    """A request body whose ``close`` does not close the connection.
 
-    Glance closes what it has stored; with cheroot that would end the connection before the answer.
+    Glance closes the body after it has stored it; with cheroot that would end the connection before the answer.
     """
 
     def __init__(self, body: Any) -> None:
@@ -30,7 +30,7 @@ class Body:
         return iter(self._body)
 
     def close(self) -> None:
-        """Leave it open."""
+        """Do nothing."""
 
 
 if __name__ == '__main__':

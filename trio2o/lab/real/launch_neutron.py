@@ -8,6 +8,6 @@ if __name__ == '__main__':
     from neutron.wsgi.api import application
     from sqlalchemy import orm
 
-    # The first query does it, but listing ports looks at relations before it asks anything.
+    # The first query does this too, but a list of ports uses the relationships before any query.
     orm.configure_mappers()
     serve.serve(application)

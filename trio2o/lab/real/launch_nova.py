@@ -9,7 +9,7 @@ from trio2o.lab.real import serve
 
 
 def start_services() -> None:
-    """Start what stands behind the API; nova-compute last, since it waits for the conductor."""
+    """Start conductor, scheduler and compute; nova-compute last, since it waits for the conductor."""
     import os_brick
     import os_vif
     from nova import conf, objects, service
@@ -19,7 +19,7 @@ def start_services() -> None:
 
     from trio2o.lab.real import nova_driver
 
-    # Nova loads drivers from its own namespace alone.
+    # Nova loads drivers only from its own package.
     sys.modules['nova.virt.lab'] = nova_driver
     objects.register_all()
     os_brick.setup(conf.CONF)
@@ -34,7 +34,7 @@ def start_services() -> None:
 
 
 def map_host() -> None:
-    """Map the compute host to its cell before the first request, which would fail without."""
+    """Map the compute host to its cell, so that the first request does not fail."""
     from nova import context
     from nova.objects import host_mapping
 

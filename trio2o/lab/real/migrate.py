@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make one service's schema with the service's own code: ``python -m ... KIND CONFIG_FILE``."""
+"""Create the schema of a service with the service's own code: ``python -m ... KIND CONFIG_FILE``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cinder(config: str) -> None:
 
 
 def nova(config: str) -> None:
-    """Migrate the API database and a cell's; cell0 has the same schema as any cell."""
+    """Migrate the API database and the database of a cell; cell0 has the same schema."""
     sys.argv = ['nova-manage', '--config-file', config]
     from nova import config as nova_config
     from nova.db import migration

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Neutron mechanism driver that binds every port at once, since no agent is there to do it."""
+"""A Neutron mechanism driver that binds every port at once, since there are no agents."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from neutron_lib.plugins.ml2 import api
 
 
 class LabMechanismDriver(api.MechanismDriver):
-    """Binds a port to its network's first segment and calls it active."""
+    """Binds a port to the first segment of its network and sets it to active."""
 
     def initialize(self) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is nothing to prepare."""
 
     def bind_port(self, context: Any) -> None:
         context.set_binding(

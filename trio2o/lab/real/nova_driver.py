@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nova's fake driver, made to survive restarts and to upload snapshots.
+"""Nova's fake driver, changed to survive restarts and to upload snapshots.
 
-The stock one forgets its instances and invents its node's identity at each start, so that
-nova-compute refuses to start a second time, and leaves snapshots queued for ever.
+The original loses its instances and generates a new node UUID at each start, so nova-compute refuses
+to start a second time; and the images of its snapshots stay queued for ever.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CONSOLE_LINES = 100
 SNAPSHOT_BYTES = b'\0' * 4096
 
 
-class Kept(dict[str, Any]):
-    """The driver's instances, written to a file whenever one comes or goes."""
+class StoredInstances(dict[str, Any]):
+    """The driver's instances, written to a file whenever one is added or removed."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Kept(dict[str, Any]):
         self.write()
 
     def write(self) -> None:
-        """Replace the file at once, so that a killed process leaves a whole one behind."""
+        """Replace the file atomically, so that a killed process leaves a complete one."""
         with self._lock:
             records = {uuid: {'name': one.name, 'state': one.state} for uuid, one in list(self.items())}
             partial = self._path.with_suffix('.new')
@@ -53,15 +53,15 @@ class Kept(dict[str, Any]):
 
 
 class LabDriver(fake.FakeDriver):
-    """A fake hypervisor that is still the same one after a restart."""
+    """A fake hypervisor that keeps its instances and its UUID over a restart."""
 
-    # A pod has one compute host: a resize can only stay on it.
+    # A pod has one compute host, so a resize stays on it.
     capabilities = {**fake.FakeDriver.capabilities, 'supports_migrate_to_same_host': True}
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         setattr(uuidsentinel, f'node_{CONF.host}', node.get_local_node_uuid())
         super().__init__(virtapi, read_only)
-        self.instances = Kept(pathlib.Path(CONF.state_path) / 'hypervisor.json')
+        self.instances = StoredInstances(pathlib.Path(CONF.state_path) / 'hypervisor.json')
 
     def power_off(self, instance: Any, timeout: int = 0, retry_interval: int = 0) -> None:
         super().power_off(instance, timeout, retry_interval)
@@ -69,17 +69,17 @@ class LabDriver(fake.FakeDriver):
 
     def power_on(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
         if instance.uuid not in self.instances:
-            # Stopped by a crash between the database's word and the file's.
+            # A crash came after the write to the database and before the write to the file.
             self.instances[instance.uuid] = fake.FakeInstance(instance.name, power_state.SHUTDOWN, instance.uuid)
         super().power_on(context, instance, *args, **kwargs)
         self.instances.write()
 
     def get_console_output(self, context: Any, instance: Any) -> str:
-        """Return enough lines for a client to ask for fewer."""
+        """Return enough lines, so that a client can request fewer."""
         return '\n'.join(f'FAKE CONSOLE OUTPUT {line}' for line in range(1, CONSOLE_LINES + 1))
 
     def snapshot(self, context: Any, instance: Any, image_id: str, update_task_state: Any) -> None:
-        """Upload a few bytes, in the steps and with the image properties a real driver has."""
+        """Upload a few bytes, with the task states and image properties of a real driver."""
         update_task_state(task_state=task_states.IMAGE_PENDING_UPLOAD)
         update_task_state(task_state=task_states.IMAGE_UPLOADING, expected_state=task_states.IMAGE_PENDING_UPLOAD)
         images = glance.API()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start, watch and stop the lab's processes.
 
-A process is known by its pid and its start time, so that a stale pid file never points at a
-stranger; one whose file was lost is found again by the environment it was started in.
+A process is identified by its id and its start time, so that an old pid file never names another
+process. If the pid file is lost, the process is found by its environment.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STOP_SECONDS = 10
 
 @dataclasses.dataclass(frozen=True)
 class ServiceStatus:
-    """How one process is doing: ``running``, ``starting`` or ``stopped``."""
+    """The state of a process: ``running``, ``starting`` or ``stopped``."""
 
     service: Service
     pid: int | None
@@ -37,14 +37,14 @@ class ServiceStatus:
 
 
 def status(topology: Topology, service: Service) -> ServiceStatus:
-    """Look at a service's process and at its health."""
+    """Return the state of a service."""
     pid = running_pid(topology, service) or adopt(topology, service)
     state = 'stopped' if pid is None else 'running' if is_healthy(service) else 'starting'
     return ServiceStatus(service, pid, state, topology.log_file(service))
 
 
-def born(pid: int) -> str | None:
-    """Return when a process started, in clock ticks since boot; None if there is none."""
+def start_time(pid: int) -> str | None:
+    """Return the start time of a process in clock ticks since boot; None if it does not run."""
     try:
         text = pathlib.Path(f'/proc/{pid}/stat').read_text()
     except OSError:
@@ -54,31 +54,35 @@ def born(pid: int) -> str | None:
 
 
 def running_pid(topology: Topology, service: Service) -> int | None:
-    """Return the process id if the very process that was started still runs."""
+    """Return the process id of a service; None if the process that was started does not run any more."""
     try:
-        pid_text, birth = topology.pid_file(service).read_text().split()
+        pid_text, started = topology.pid_file(service).read_text().split()
     except (OSError, ValueError):
         return None
-    return int(pid_text) if born(int(pid_text)) == birth else None
+    return int(pid_text) if start_time(int(pid_text)) == started else None
 
 
 def adopt(topology: Topology, service: Service) -> int | None:
-    """Find the service's process when its pid file was lost, by its environment."""
+    """Find the process of a service by its environment, and write its pid file, which was lost."""
     mark = f'LAB_CONFIG_FILE={topology.config_file(service)}'.encode()
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
         with contextlib.suppress(OSError):
             if mark in (folder / 'environ').read_bytes().split(b'\0'):
-                remember(topology, service, int(folder.name))
+                write_pid_file(topology, service, int(folder.name))
                 return running_pid(topology, service)
     return None
 
 
-def remember(topology: Topology, service: Service, pid: int) -> None:
-    topology.pid_file(service).write_text(f'{pid} {born(pid)}\n')
+def write_pid_file(topology: Topology, service: Service, pid: int) -> None:
+    topology.pid_file(service).write_text(f'{pid} {start_time(pid)}\n')
 
 
 def start(topology: Topology, service: Service) -> bool:
-    """Start a service's process without waiting; return whether there was anything to do."""
+    """Start the process of a service without waiting for it.
+
+    :returns: False if it runs already
+    :raises ServiceFailed: another program uses the port
+    """
     if running_pid(topology, service) is not None:
         return False
     if port_is_taken(service.port):
@@ -86,7 +90,7 @@ def start(topology: Topology, service: Service) -> bool:
             return False
         raise ServiceFailed(
             f'port {service.port}, which {service.name} wants, is in use by another program: stop that; '
-            'or give this cloud up with `tools/demo destroy` and make one on other ports with --port-base'
+            'or remove this cloud with `tools/demo destroy` and create one on other ports with --port-base'
         )
     with topology.log_file(service).open('ab') as log:
         log.write(f'--- {service.name} starts at {time.strftime("%F %T")}\n'.encode())
@@ -100,12 +104,15 @@ def start(topology: Topology, service: Service) -> bool:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    remember(topology, service, process.pid)
+    write_pid_file(topology, service, process.pid)
     return True
 
 
 def await_health(topology: Topology, service: Service, seconds: float = START_SECONDS) -> None:
-    """Wait until a started service answers."""
+    """Wait until a started service answers.
+
+    :raises ServiceFailed: it ended, or does not answer in time
+    """
     deadline = time.monotonic() + seconds
     while not is_healthy(service):
         log = topology.log_file(service)
@@ -118,7 +125,7 @@ def await_health(topology: Topology, service: Service, seconds: float = START_SE
 
 
 def reap(topology: Topology, service: Service) -> None:
-    """Collect a child that ended, so that it does not look alive."""
+    """Wait for a child process that has ended, so that it does not stay a zombie."""
     with contextlib.suppress(OSError, ValueError):
         os.waitpid(int(topology.pid_file(service).read_text().split()[0]), os.WNOHANG)
 
@@ -129,7 +136,7 @@ def last_lines(log: pathlib.Path, count: int = 8) -> str:
 
 
 def is_healthy(service: Service) -> bool:
-    """Say whether a service answers HTTP at all; a refusal to name versions is an answer too."""
+    """Whether a service answers over HTTP; a 4xx is an answer too."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(service.health_url, timeout=5) as response:
@@ -141,9 +148,9 @@ def is_healthy(service: Service) -> bool:
 
 
 def check_ports(topology: Topology) -> None:
-    """See, before anything is made, whether what will be started finds its ports.
+    """Check that the ports of all services are free, before anything is created.
 
-    :raises ServiceFailed: one is taken
+    :raises ServiceFailed: a port is in use
     """
     gateway = topology.gateway
     wanted = [
@@ -171,7 +178,7 @@ def port_is_taken(port: int) -> bool:
 
 
 def stop(topology: Topology, services: list[Service]) -> list[Service]:
-    """Stop services all at once; return those that were running."""
+    """Stop services at the same time; return those that were running."""
     pids = {
         service: pid
         for service in services

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Just enough of an OpenStack client to seed a lab: JSON over HTTP with a token."""
+"""A minimal OpenStack client to seed a lab: JSON over HTTP with a token."""
 
 from __future__ import annotations
 

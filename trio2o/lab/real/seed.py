@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fill a lab with what a cloud has on its first day: accounts, the catalog, an image, a network.
+"""Create the first objects of a cloud: accounts, the catalog, an image, a network.
 
-Every step looks before it creates, so seeding again is harmless.
+Every step creates only what does not exist, so seeding can be repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IMAGE_BYTES = b'\0' * 8192
 
 
 def bootstrap(topology: Topology) -> None:
-    """Create Keystone's first user, before it runs."""
+    """Create Keystone's first user, before Keystone runs."""
     service = topology.service('keystone')
     log = topology.log_file(service)
     code = 'from keystone.cmd.manage import main; main()'
@@ -129,7 +129,7 @@ def seed_catalog(client: Client, topology: Topology) -> None:
 
 
 def forget_regions(topology: Topology, regions: list[str]) -> None:
-    """Take regions out of the catalog, with their endpoints."""
+    """Delete regions and their endpoints."""
     client, base = admin_client(topology), topology.auth_url
     for endpoint in client.call('GET', f'{base}/endpoints')['endpoints']:
         if endpoint['region_id'] in regions:
@@ -141,7 +141,7 @@ def forget_regions(topology: Topology, regions: list[str]) -> None:
 
 
 def seed_image(topology: Topology) -> None:
-    """Upload a tiny image that looks bootable enough."""
+    """Upload a tiny image; nothing boots it, so it has no content."""
     client = admin_client(topology)
     base = topology.service('glance').url + '/v2/images'
     if client.call('GET', f'{base}?name=cirros')['images']:
@@ -160,7 +160,7 @@ def seed_image(topology: Topology) -> None:
 
 
 def seed_network(topology: Topology) -> None:
-    """Create one network that every project may use."""
+    """Create a network that every project may use."""
     client = admin_client(topology)
     base = topology.service('neutron').url + '/v2.0'
     network = client.ensure(f'{base}/networks', 'network', {'name': 'private', 'shared': True})
@@ -174,7 +174,7 @@ def seed_network(topology: Topology) -> None:
 
 
 def seed_pod(topology: Topology, pod: str) -> None:
-    """Give a pod flavors of its own, as a cloud that was in use before has them."""
+    """Create flavors in a pod, as in a cloud that was in use before it became a pod."""
     client = admin_client(topology)
     base = topology.service(f'{pod}.nova').url + '/v2.1/flavors'
     for flavor_id, name, ram, disk, vcpus in FLAVORS:

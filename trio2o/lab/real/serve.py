@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serve a WSGI application on the service's port with threads, until a signal stops it.
 
-Runs inside the services' processes, and so imports nothing before it is called.
+This module runs in the services' processes, so it imports nothing of them before a function is called.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ THREADS = 16
 
 
 def begin(program: str) -> None:
-    """Prepare the process: a clean command line, and SQLite that threads can share."""
+    """Prepare the process: clear the command line, and let threads share SQLite."""
     sys.argv = [program]
     from trio2o.lab.real import sqlite
 
@@ -24,7 +24,7 @@ def begin(program: str) -> None:
 
 
 def stop_on_signal(stop: Callable[[], None]) -> None:
-    """Leave at once on a signal; what must survive is in the database by then."""
+    """Exit at once on a signal; the databases have all state that must be kept."""
 
     def leave(number: int, frame: Any) -> None:
         stop()

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each service's configuration file says.
-
-Pure: a topology in, sections and options out. Writing them is ``configure``'s work.
-"""
+"""The content of each service's configuration file, computed from the topology. ``configure`` writes the files."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ def database(topology: Topology, name: str) -> Options:
 
 
 def account(topology: Topology, user: str, **options: str | int | bool) -> Options:
-    """Return keystoneauth options by which a service logs in as one of the service users."""
+    """Return the keystoneauth options of a service user."""
     return {
         'auth_type': 'password',
         'auth_url': topology.auth_url,

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Let the threads of an OpenStack service share one SQLite file without losing requests.
 
-SQLite refuses at once, whatever the timeout, when a transaction that has read wants to write and
-another one wrote in between. So transactions that are meant to write take SQLite's write lock when
-they begin. Three things make that work:
+SQLite refuses a write at once, whatever the timeout, if the transaction has read before and another
+one wrote in between. So transactions that will write take SQLite's write lock when they begin. Three
+things make that work:
 
 - oslo.db knows which transactions write (``enginefacade.writer``) and only marks its session.
   ``_mark`` marks the connection as well, by an execution option that ``_begin`` reads.
-- Writers of one process queue up in Python, not inside SQLite: a green thread that blocks inside
-  SQLite stops the very green thread it waits for.
+- Writers of one process wait for each other in Python and not in SQLite: a green thread that blocks
+  in SQLite also stops the green thread it waits for.
 - A thread that begins a second transaction while its first is open (another context, another
-  session) must not wait for itself. It begins as a reader, with a warning that says where; if it
-  wrote it would fail. None of the services was seen to do that.
+  session) must not wait for itself. The second begins as a reader, with a warning that has the stack;
+  a write in it would fail. No service has done that so far.
 
-WAL, which ``databases`` turns on in the files themselves, keeps readers out of all this.
-Imports nothing of the services.
+Readers need none of this, because ``databases`` turns on WAL in the files. This module imports nothing
+of the services.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 60
 
 
 class Turn:
-    """Whose turn it is to write to one database file."""
+    """The right to write to one database file, which one thread has at a time."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Turn:
 
 
 class Turns:
-    """One turn for each database file."""
+    """The turns of all database files."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ def _connect(dbapi_connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Any) -> None:
-    """Begin in place of oslo.db, which does not begin a transaction on a connection that has begun one."""
+    """Begin a transaction that will write with a write lock, and mark the connection so that oslo.db begins none."""
     if connection.dialect.name != 'sqlite' or 'in_transaction' in connection.info:
         return
     if not connection.get_execution_options().get(WRITES):
@@ -102,7 +102,7 @@ def _checkin(dbapi_connection: Any, record: Any) -> None:
 
 
 def _mark(factory_class: Any, writer: Any) -> None:
-    """Have enginefacade's writers use connections that say so."""
+    """Let enginefacade's writers use connections with the execution option ``WRITES``."""
     create_session = factory_class._create_session
     create_connection = factory_class._create_connection
 
@@ -122,7 +122,7 @@ def _mark(factory_class: Any, writer: Any) -> None:
 
 
 def install() -> None:
-    """Listen on every engine this process will make."""
+    """Add listeners for every engine that this process creates."""
     from oslo_db.sqlalchemy import enginefacade
     from sqlalchemy import event
     from sqlalchemy.engine import Engine

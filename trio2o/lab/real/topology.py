@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a lab consists of: services, ports, paths and passwords, all derived from a few choices.
-
-Decides nothing about processes or configuration files; everything else in the package asks here.
-"""
+"""The parts of a lab: services, ports, paths and passwords, all derived from a few choices."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ HEALTH_PATHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Pod:
-    """One bottom cloud: a Keystone region with its own Nova, Placement and Cinder."""
+    """A pod: a Keystone region with its own Nova, Placement and Cinder."""
 
     name: str
     python: str = OWN_PYTHON
@@ -65,7 +62,7 @@ class Service:
 
 @dataclasses.dataclass(frozen=True)
 class Gateway:
-    """Where RegionOne's endpoints point: Trio2o's own services."""
+    """Addresses of Trio2o's services, for the endpoints of RegionOne."""
 
     host: str = HOST
     admin_port: int = 19996
@@ -87,7 +84,7 @@ class Gateway:
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """Everything that was chosen when the lab was made; kept in ``lab.json``."""
+    """The choices that were made when the lab was created; stored in ``lab.json``."""
 
     state_dir: pathlib.Path
     pods: tuple[Pod, ...]
@@ -150,12 +147,12 @@ class Topology:
         return f'{self.database.rstrip("/")}/{self.schema_name(database)}?charset=utf8mb4'
 
     def schema_name(self, database: str) -> str:
-        """Return the database's name on a server, apart from those of another lab there."""
+        """Return the database's name on a server, which differs from those of other labs there."""
         return f'lab{self.port_base}_{database.replace(".", "_").lower()}'
 
 
 def databases_of(service: Service) -> tuple[str, ...]:
-    """Name the databases a service keeps."""
+    """Return the names of a service's databases."""
     if service.kind == 'nova':
         return tuple(f'{service.name}{suffix}' for suffix in ('_api', '', '_cell0'))
     return (service.name,)
@@ -170,7 +167,7 @@ def new_topology(
     seed_flavors: bool,
     pythons: dict[str, str] | None = None,
 ) -> Topology:
-    """Make the topology of a new lab, with a password of its own."""
+    """Make the topology of a new lab, with a random password."""
     interpreters = pythons or {}
     names = [f'Pod{number}' for number in range(1, pods + 1)]
     return Topology(
@@ -185,13 +182,13 @@ def new_topology(
 
 
 def with_pods(topology: Topology, pods: int) -> Topology:
-    """Return the topology with so many pods: the first ones, and new ones after them."""
+    """Return the topology with another number of pods: without the last ones, or with new ones after them."""
     names = [f'Pod{number}' for number in range(len(topology.pods) + 1, pods + 1)]
     return dataclasses.replace(topology, pods=(*topology.pods[:pods], *(Pod(name) for name in names)))
 
 
 def save(topology: Topology) -> None:
-    """Write the topology where only its owner may read it: it holds the lab's password."""
+    """Write the topology to a file that only its owner can read, because it contains the lab's password."""
     record = dataclasses.asdict(topology)
     del record['state_dir']
     path = topology.state_dir / 'lab.json'
@@ -200,7 +197,7 @@ def save(topology: Topology) -> None:
 
 
 def load(state_dir: pathlib.Path) -> Topology | None:
-    """Read the topology of a lab that was made before; None when there is none."""
+    """Read the topology of a lab; None if there is no lab."""
     path = state_dir / 'lab.json'
     if not path.exists():
         return None

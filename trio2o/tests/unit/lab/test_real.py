@@ -105,13 +105,13 @@ class RealLabTest(unittest.TestCase):
         with self.assertRaisesRegex(LabError, 'there is no lab'):
             RealLab(self.folder).status()
 
-    def test_a_stale_pid_file_points_at_nobody(self):
+    def test_pid_file_is_stale_and_no_process_is_found(self):
         made = new_lab(self.folder)
         configure.configure(made)
         service = made.service('glance')
         made.pid_file(service).write_text(f'{os.getpid()} 1\n')
         self.assertIsNone(processes.running_pid(made, service))
-        processes.remember(made, service, os.getpid())
+        processes.write_pid_file(made, service, os.getpid())
         self.assertEqual(os.getpid(), processes.running_pid(made, service))
 
     def test_threads_share_a_sqlite_file(self):
