@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """``conn.trio2o`` of openstacksdk before the Admin API of an emulated cloud."""
 
+import contextlib
+import io
+
 import openstack
 import testtools
 from openstack import exceptions
@@ -8,6 +11,7 @@ from openstack import exceptions
 from trio2o.lab.emulated.topology import PASSWORD
 from trio2o.sdk.service import Trio2oService
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.pages import DOCS, code
 
 
 class ConnectionTestCase(testtools.TestCase):
@@ -19,6 +23,12 @@ class ConnectionTestCase(testtools.TestCase):
         self.trio2o = self.connection.trio2o
 
     def connect(self, **config):
+        connection = self.plain_connection(**config)
+        connection.add_service(Trio2oService('trio2o'))
+        return connection
+
+    def plain_connection(self, **config):
+        """Connect without the service."""
         connection = openstack.connection.Connection(
             auth_type='password',
             auth={
@@ -34,7 +44,6 @@ class ConnectionTestCase(testtools.TestCase):
         )
         for scheme in ('http://', 'https://'):
             connection.session.session.mount(scheme, self.cloud.lab.adapter())
-        connection.add_service(Trio2oService('trio2o'))
         return connection
 
 
@@ -124,3 +133,19 @@ class TestEndpoint(ConnectionTestCase):
         keystone.endpoints = [row for row in keystone.endpoints if row.service_type != 'trio2o']
         keystone.add_endpoint('RegionOne', 'Cascading', url)
         self.assertEqual(2, len(list(self.connect().trio2o.pods())))
+
+
+class TestPage(ConnectionTestCase):
+    def test_code_of_the_page_runs(self):
+        clouds = []
+
+        def connect(cloud):
+            clouds.append(cloud)
+            return self.plain_connection()
+
+        self.patch(openstack, 'connect', connect)
+        with contextlib.redirect_stdout(io.StringIO()) as output:
+            exec(code((DOCS / 'cli' / 'index.rst').read_text(), 'python'), {})
+        self.assertEqual((['operator'], 'Pod1 enabled\n'), (clouds, output.getvalue()))
+        pod = self.trio2o.find_pod('Pod2')
+        self.assertEqual(('maintenance', 'new switches'), (pod.state, pod.state_reason))
