@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environments of tox.ini hold what tools/venv.sh installs, and run the parts of tools/test.
+"""The environments of tox.ini contain what tools/venv.sh installs, and run the parts of tools/test.
 
-So what passes in one passes in the other.
+So what passes in one passes in the other. This replaces a run of tox in a fresh clone, which installs the same packages
+once for each environment.
 """
 
 import configparser
+import os
 import pathlib
 import re
+import shutil
+import sys
 
 import testtools
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
-#: Looks at what an installation would hold, by a program of its own.
+#: Checks the packages of an installation with a program that only this environment installs.
 ON_ITS_OWN = {'testenv:audit'}
 SCRIPT = '{toxinidir}/tools/test --here '
+PROGRAMS = os.path.dirname(sys.executable)
 
 
 class TestTox(testtools.TestCase):
@@ -25,6 +30,9 @@ class TestTox(testtools.TestCase):
 
     def words(self, option):
         return self.tox['testenv'][option].split()
+
+    def commands(self, name):
+        return [line for line in self.tox[name].get('commands', '').splitlines() if line]
 
     def test_each_environment_has_the_same_content(self):
         for name in self.environments:
@@ -47,7 +55,7 @@ class TestTox(testtools.TestCase):
         parts = set(re.findall(r'(?:^part_|\[)([\w-]+)(?:\(\)|\]=)', script, re.MULTILINE))
         run = set()
         for name in ('testenv', *self.environments):
-            for command in self.tox[name].get('commands', '').splitlines():
+            for command in self.commands(name):
                 if command.startswith(SCRIPT):
                     words = command.removeprefix(SCRIPT).partition(' -- ')[0]
                     for backend in ('eventlet', 'threading'):
@@ -55,3 +63,18 @@ class TestTox(testtools.TestCase):
         self.assertEqual(set(), run - parts)
         whole = re.search(r'^ALL_PARTS=\((.*)\)$', script, re.MULTILINE).group(1).split()
         self.assertEqual({'functional'}, set(whole) - run)
+
+    def test_programs_are_installed_or_allowed(self):
+        allowed = self.words('allowlist_externals')
+        for name in ('testenv', *self.environments):
+            for command in self.commands(name):
+                program = command.split()[0]
+                if program != '{posargs}' and program not in allowed:
+                    self.assertIsNotNone(shutil.which(program, path=PROGRAMS), f'{name}: {program}')
+
+    def test_sample_files_are_those_that_the_documentation_builds(self):
+        """So the part docs shows that the generators can read them."""
+        built = (TOP / 'doc' / 'source' / 'conf.py').read_text()
+        for name in ('testenv:genconfig', 'testenv:genpolicy'):
+            (command,) = self.commands(name)
+            self.assertIn(f"'../../{command.partition('--config-file=')[2]}'", built)
