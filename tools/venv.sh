@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by tools/demo, tools/test and tools/with-real-pods: builds the virtual environment both work in, once.
+# The scripts of tools/ source this file, which builds the virtual environment that they use.
 #
-# Sets TOP (the checkout) and VENV (.venv, or $TRIO2O_VENV). `ensure_venv` makes VENV hold what the
-# requirement files and tools/constraints.txt say; a stamp with their hash makes the next call free.
-# $TRIO2O_PYTHON names the interpreter to build it with; otherwise the first of 3.11 and later.
+# It sets TOP (the checkout) and VENV (.venv, or $TRIO2O_VENV). `ensure_venv` installs the requirement files with
+# tools/constraints.txt into VENV, unless a file in VENV has their hash already. $TRIO2O_PYTHON names the
+# interpreter; the default is the first one of 3.11 and later.
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${TRIO2O_VENV:-$TOP/.venv}
@@ -36,8 +36,8 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >>"$APT_LOG" 2>&1
 }
 
-# quiet COMMAND...: what pip prints are warnings about mirrors and build tools, which go to a log. When it fails, all
-# of it is shown.
+# quiet COMMAND...: write the output of pip to a log, because it is mostly warnings about mirrors and build tools. If
+# the command fails, show all of it.
 PIP_LOG=$TOP/build/pip.log
 quiet() {
     mkdir -p "$(dirname "$PIP_LOG")"
@@ -58,7 +58,7 @@ find_python() {
     return 1
 }
 
-# Debian splits venv's pip seed off into python3-venv; a bare machine may lack it.
+# On Debian, ensurepip is in the package python3-venv, which may not be installed.
 create_venv() {
     local python=$1
     if "$python" -c 'import ensurepip' 2>/dev/null; then
@@ -96,12 +96,12 @@ ensure_venv() {
     if [ "$(cat "$stamp_file" 2>/dev/null)" = "$(venv_stamp)" ]; then
         return
     fi
-    # pbr asks git for the version; where git cannot tell (no git, or a checkout of another user), say one.
+    # pbr gets the version from git. Set one if git cannot (no git, or a checkout of another user).
     if [ -z "${PBR_VERSION:-}" ] && ! git -C "$TOP" rev-parse HEAD >/dev/null 2>&1; then
         export PBR_VERSION=0.0.0
     fi
     say "installing Trio2o, the services of real pods, clients and test tools (a minute or two the first time)"
-    # Built with the environment's own pinned setuptools and pbr: nothing unpinned is fetched.
+    # Without build isolation, so that pip uses the setuptools and pbr of the constraints and no other versions.
     venv_pip pip setuptools wheel pbr || die 'installing the build tools failed'
     (cd "$TOP" && venv_pip --no-build-isolation -e '.[lab,postgresql]' \
         -r test-requirements.txt -r doc/requirements.txt) || die 'installing the requirements failed'
@@ -109,12 +109,12 @@ ensure_venv() {
     say "virtual environment ready: $("$VENV/bin/python" -m pip --disable-pip-version-check list 2>/dev/null | wc -l) packages"
 }
 
-# A second environment with the services of a pod as they were a release before; what they need beyond that is
-# taken from the first one, so it is made in half a minute. $TRIO2O_OLDER_VENV names another place for it.
+# A second environment with the services of a pod of the release before. It imports all other packages from the first
+# one, so the build takes half a minute. $TRIO2O_OLDER_VENV names another folder for it.
 OLDER_VENV=${TRIO2O_OLDER_VENV:-$TOP/build/older-venv}
 OLDER_INPUT=$TOP/tools/older-release.txt
 
-# ensure_older_venv: false where it cannot be made, as without network.
+# ensure_older_venv: build it. The status is not 0 if that fails, for example without network.
 ensure_older_venv() (
     local stamp site stamp_file=$OLDER_VENV/trio2o-requirements.sha256
     local site_of='import sysconfig; print(sysconfig.get_path("purelib"))'
@@ -126,7 +126,7 @@ ensure_older_venv() (
     if [ "$(cat "$stamp_file" 2>/dev/null)" = "$stamp" ]; then
         return 0
     fi
-    say "making $OLDER_VENV with the services of an older release"
+    say "building $OLDER_VENV with the services of an older release"
     rm -rf "$OLDER_VENV"
     "$VENV/bin/python" -m venv --without-pip "$OLDER_VENV" || return 1
     site=$("$OLDER_VENV/bin/python" -c "$site_of") || return 1

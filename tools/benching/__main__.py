@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/bench: what the gateway costs, beside a pod asked directly and beside nginx.
+"""tools/bench: measure the cost of the gateway, and compare it with direct calls to a pod and with nginx.
 
-The CPU time of the gateway for a request is the figure to trust: it depends neither on the load generator nor on
-what else runs on the machine. Rates and latencies are reported as ratios within one run.
+Compare the CPU time of the gateway for a request: it does not depend on the load generator, and hardly on what else
+runs on the machine. Rates and latencies are reported as ratios within one run.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from load import Case, Failed, Measured, Target, measure
 
 SHOW, SMALL, LARGE, CREATE = 'show', 'list 2x10', 'list 2x500', 'create'
 
-#: CPU milliseconds for a request that the design asks for.
+#: CPU milliseconds for a request that the gateway should not exceed.
 GOALS = {SHOW: 1.0, SMALL: 2.5, LARGE: 10.0, CREATE: 3.0}
 
-#: Enough servers for a million routings to be more than what fits in memory near the processor.
+#: Number of different servers to show: so many that their rows do not stay in the processor's cache.
 SHOWN = 1000
 
-#: Routings to compare many with, and how often each is measured.
+#: Number of routings to compare ``--routings`` with, and how often each gateway is measured.
 FEW = 2000
 TURNS = 4
 
@@ -49,7 +49,7 @@ def cases_for(cloud: dict[str, Any]) -> list[Case]:
 
 
 def _shows(cloud: dict[str, Any], project: str) -> tuple[str, ...]:
-    """Shows of the first pod's servers, which that pod can be asked for directly too."""
+    """Return paths of servers in the first pod, which can also be called directly."""
     first = next(iter(cloud['pods']))
     return tuple(f'/servers/{server}' for server, pod in cloud['servers'][project] if pod == first)[:SHOWN]
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         '--cases', default='', help='comma-separated list of: show, list 2x10, list 2x500, create (default: all)'
     )
     parser.add_argument('--connections', default='1,16', help='comma-separated numbers of connections (1,16)')
-    parser.add_argument('--seconds', type=float, default=2.0, help='whole seconds for each figure (2)')
+    parser.add_argument('--seconds', type=float, default=2.0, help='seconds for each figure, rounded (2)')
     parser.add_argument(
         '--delay-ms', type=float, default=0.0, help='milliseconds that a pod waits before it answers (0)'
     )
@@ -73,8 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar='N',
         help='measure a show with N routings and with 2000, all read from the database',
     )
-    parser.add_argument('--claims', action='store_true', help='a create with limits and one without, and its queries')
-    parser.add_argument('--profile', action='store_true', help="where the gateway's time goes, for each case")
+    parser.add_argument(
+        '--claims', action='store_true', help='measure creates with and without limits, and count queries'
+    )
+    parser.add_argument('--profile', action='store_true', help='show where the gateway spends its CPU time')
     parser.add_argument(
         '--option',
         action='append',
@@ -82,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar='SECTION.NAME=VALUE',
         help="set an option in the gateway's configuration",
     )
-    parser.add_argument('--json', action='store_true', help='figures as JSON, not as a table')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON, not as a table')
     parser.add_argument(
         '--keep',
         metavar='DIRECTORY',
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _over_claims(chosen, directory, cloud)
             return _compare(chosen, directory, cloud)
         except (Failed, running.NotServing) as error:
-            _tell_logs(directory)
+            _print_logs(directory)
             print(f'tools/bench: {error}', file=sys.stderr)
             return 1
 
@@ -156,7 +158,7 @@ def _compare(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) 
 
 
 def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
-    """Two gateways, one with few routings and one with many, measured in turns; the best of each counts."""
+    """Measure two gateways in turns, one with few routings and one with many; the best figure of each counts."""
     options = [*chosen.option, 'pods.routing_cache_seconds=0']
     case = Case(SHOW, 'large', _shows(cloud, 'large'))
     found: dict[int, Measured] = {}
@@ -182,7 +184,7 @@ def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, 
 
 
 def _over_claims(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
-    """Two gateways, one whose limits are claimed from and one without limits, measured in turns."""
+    """Measure two gateways in turns, one with quota limits and one without; the best figure of each counts."""
     case = next(case for case in cases_for(cloud) if case.name == CREATE)
     found: dict[str, Measured] = {}
     statements: dict[str, int] = {}
@@ -210,7 +212,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: asdict(value) if isinstance(value, Measured) else value for name, value in row.items()}
 
 
-def _tell_logs(directory: str) -> None:
+def _print_logs(directory: str) -> None:
     for name in ('gateway.out', 'gateway.log'):
         with contextlib.suppress(OSError), open(os.path.join(directory, name)) as log:
             print(''.join(log.readlines()[-20:]), file=sys.stderr)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Requests for wrk, from the file named as the only argument: method, headers, body, then the paths in turn.
--- At the end one line of JSON on standard error.
+-- Reads requests for wrk from the file that the only argument names: a line each for the method, the body and the
+-- headers, an empty line, and a line for each path. Requests use the paths in turn. At the end it writes the figures
+-- to standard error as one line of JSON.
 
 local function read(name)
     local lines = {}

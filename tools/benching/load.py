@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load on one server with wrk, and what it costs the processes that serve it."""
+"""Put load on a server with wrk, and measure the cost in the processes of the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 
 SCRIPT = os.path.join(os.path.dirname(__file__), 'load.lua')
-#: Answers for each connection that make a figure, and how long to go on for them.
+#: Answers for each connection that a figure needs, and the longest run for them.
 ENOUGH = 4
 MOST_SECONDS = 20
 _TICK = os.sysconf('SC_CLK_TCK')
@@ -34,11 +34,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Target:
-    """A server to ask.
+    """A server to measure.
 
-    :ivar url: of the endpoint, with version
-    :ivar pids: its processes
-    :ivar is_profiled: whether it wants to be told when the warm-up is over
+    :ivar url: URL of the endpoint, with the version
+    :ivar pids: ids of its processes
+    :ivar is_profiled: whether to send it SIGUSR1 when the warm-up is over
     """
 
     url: str
@@ -46,7 +46,7 @@ class Target:
     is_profiled: bool = False
 
     def cpu_seconds(self) -> float:
-        """CPU time that its processes, all their threads, have used."""
+        """Return the CPU time that all threads of its processes have used."""
         ticks = 0
         for pid in self.pids:
             with open(f'/proc/{pid}/stat') as stat:
@@ -54,14 +54,14 @@ class Target:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / _TICK
 
-    def forget_peak(self) -> None:
-        """Let the peak of its memory begin anew (proc(5), clear_refs)."""
+    def reset_peak(self) -> None:
+        """Reset the peak of its memory (proc(5), clear_refs)."""
         for pid in self.pids:
             with open(f'/proc/{pid}/clear_refs', 'w') as file:
                 file.write('5')
 
     def peak_mib(self) -> float:
-        """MiB of memory that its processes have had at most, each for itself."""
+        """Return the sum of the peaks of its processes' memory in MiB."""
         kib = 0
         for pid in self.pids:
             with open(f'/proc/{pid}/status') as status:
@@ -71,8 +71,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Measured:
-    """:ivar cpu: milliseconds of CPU for a request; ``p50``, ``p99``: milliseconds until the answer
-    :ivar mib: MiB of memory at most
+    """The figures of one run.
+
+    :ivar rate: requests per second
+    :ivar cpu: milliseconds of CPU for a request
+    :ivar p50: median of the milliseconds until the answer
+    :ivar p99: 99th percentile of the milliseconds until the answer
+    :ivar mib: peak of the memory in MiB
     """
 
     rate: float
@@ -84,13 +89,13 @@ class Measured:
 
 
 class Failed(Exception):
-    """Requests that were not answered as they should have been: nothing was measured."""
+    """A request failed, so the figures would be wrong."""
 
 
 def measure(target: Target, case: Case, token: str, connections: int, seconds: float) -> Measured:
-    """Load a server for some seconds, after one to warm up.
+    """Put load on a server for some seconds, after a second to warm up.
 
-    :raises Failed: some answer was no success
+    :raises Failed: a request did not succeed
     """
     with tempfile.NamedTemporaryFile('w', suffix='.requests') as file:
         file.write(_script(target.url, case, token))
@@ -99,9 +104,9 @@ def measure(target: Target, case: Case, token: str, connections: int, seconds: f
         if target.is_profiled:
             os.kill(target.pids[0], signal.SIGUSR1)
         found = {'requests': 0.0}
-        # Where fewer answers than this come in time, those under way at the end would count for too much.
+        # With fewer answers, the requests that are still open at the end would distort the figures.
         while found['requests'] < ENOUGH * connections and seconds <= MOST_SECONDS:
-            target.forget_peak()
+            target.reset_peak()
             before = target.cpu_seconds()
             found = _wrk(target.url, file.name, connections, seconds)
             cpu = target.cpu_seconds() - before

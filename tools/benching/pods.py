@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two emulated pods and their Keystone, in a process of their own.
+"""Serve two emulated pods and their Keystone in one process.
 
-They answer a question they have answered before from memory: a pod that makes a list of 500 servers anew each
-time would be the limit, and keep the processor from the gateway.
+They cache their answers to GET requests: a pod that builds a list of 500 servers for each request would limit the rate
+and use the processor that the gateway needs.
 
-Prints where they are and tokens to use as one line of JSON, and serves until its standard input ends.
+The process prints its URLs, tokens and servers as one line of JSON, and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trio2o.lab.emulated.topology import Cloud
 
 TOKEN_SECONDS = 24 * 3600
 
-#: Project -> servers in each pod. Creates go to ``alt``, whose lists nobody asks for.
+#: Project -> servers in each pod. Creates use ``alt``, whose servers are never listed.
 SERVERS = {'small': 10, 'large': 500, 'alt': 0}
 
 
@@ -38,12 +38,12 @@ def build(delay_ms: float) -> Cloud:
     return cloud
 
 
-def remember(service: Service) -> None:
-    """Let a service answer the same GET of the same caller with the same bytes. Writes make it forget nothing."""
+def cache_answers(service: Service) -> None:
+    """Let a service answer the same GET of the same caller with the same bytes, even after writes."""
     answer = service.answer
     known: dict[tuple[str | None, ...], wire.Response] = {}
 
-    def remembered(request: wire.Request) -> wire.Response:
+    def cached(request: wire.Request) -> wire.Response:
         if request.method != 'GET':
             return answer(request)
         headers = request.headers.get
@@ -53,7 +53,7 @@ def remember(service: Service) -> None:
             response = known[key] = answer(request)
         return response
 
-    service.answer = remembered  # type: ignore[method-assign]
+    service.answer = cached  # type: ignore[method-assign]
 
 
 def describe(cloud: Cloud) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def main() -> int:
     chosen = parser.parse_args()
     cloud = build(chosen.delay_ms)
     for pod in cloud.pods.values():
-        remember(pod.nova)
+        cache_answers(pod.nova)
     with CloudServer(cloud):
         print(json.dumps(describe(cloud)), flush=True)
         gc.collect()

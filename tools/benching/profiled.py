@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Nova API-GW, sampled: where its CPU time goes, written to a file on SIGUSR2.
+"""Run the Nova API-GW with a sampling profiler, which writes its samples to a file on SIGUSR2.
 
-Samples are taken by CPU time, at the kernel's ticks, in whatever green thread runs then. Native threads are not
-sampled but for the main one, so this says little with ``concurrency_backend = threading``.
+It takes samples by CPU time, at the kernel's ticks, of the green thread that runs. Of the native threads it samples
+only the main one, so the profile says little with ``concurrency_backend = threading``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROWS = 70
 
 
 class Sampler:
-    """Counts samples by function: in itself, and in what it calls."""
+    """Counts samples by function: those in the function itself, and those in it and all that it calls."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -30,11 +30,11 @@ class Sampler:
         signal.signal(signal.SIGPROF, self._take)
         signal.siginterrupt(signal.SIGPROF, False)
         signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
-        signal.signal(signal.SIGUSR1, lambda *_: self._forget())
+        signal.signal(signal.SIGUSR1, lambda *_: self._reset())
         signal.signal(signal.SIGUSR2, lambda *_: self._write())
 
-    def _forget(self) -> None:
-        """What was seen so far was starting and warming up."""
+    def _reset(self) -> None:
+        """Drop the samples of the start and the warm-up."""
         self._samples = 0
         self._own.clear()
         self._all.clear()
@@ -52,7 +52,7 @@ class Sampler:
     def _write(self) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         with open(f'{self._path}.new', 'w') as file:
-            for title, counter in (('with what it calls', self._all), ('in itself', self._own)):
+            for title, counter in (('in the function and all that it calls', self._all), ('in itself', self._own)):
                 file.write(f'{self._samples} samples: {title}\n')
                 for name, count in counter.most_common(ROWS):
                     file.write(f'{100 * count / max(1, self._samples):6.1f}%  {name}\n')
@@ -61,8 +61,8 @@ class Sampler:
 
 def _name(frame: FrameType) -> str:
     code = frame.f_code
-    place = code.co_filename.partition('site-packages/')[2] or os.path.relpath(code.co_filename)
-    return f'{place}:{code.co_firstlineno} {code.co_qualname}'
+    file = code.co_filename.partition('site-packages/')[2] or os.path.relpath(code.co_filename)
+    return f'{file}:{code.co_firstlineno} {code.co_qualname}'
 
 
 def main() -> int:

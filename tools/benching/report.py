@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as tables of text."""
+"""Print figures as tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> s
                 f'{nginx.rate:.0f}',
             ]
         lines.append(line)
-    title = f'Gateway on {backend}, pods delayed by {delay_ms:g} ms; +: over the pod asked directly'
+    title = f'Gateway on {backend}, pods delayed by {delay_ms:g} ms; +: more than a direct call to the pod'
     return f'{title}\n{_aligned(lines)}'
 
 
@@ -52,7 +52,7 @@ def routings(found: Mapping[int, Measured]) -> str:
 
 
 def claims(found: Mapping[str, Measured], statements: Mapping[str, int]) -> str:
-    """A create without limits, and with limits that are claimed from."""
+    """Compare a create without limits and one with limits."""
     lines = [['create, quota', 'CPU ms', 'p50 ms', 'p99 ms', 'queries']]
     for driver, measured in found.items():
         lines.append(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured, brought up and down: emulated pods, the gateway in a process of its own, nginx."""
+"""Start and stop the processes to measure: emulated pods, the gateway, nginx."""
 
 from __future__ import annotations
 
@@ -40,12 +40,15 @@ _ROWS_AT_ONCE = 10000
 
 
 class NotServing(Exception):
-    """A process that was started ended, or does not listen."""
+    """A process has ended, or does not serve."""
 
 
 @contextlib.contextmanager
 def pods(delay_ms: float = 0.0) -> Iterator[dict[str, Any]]:
-    """Two emulated pods; see ``pods.py`` for what it says of them."""
+    """Run two emulated pods.
+
+    :returns: their description (``describe`` in ``pods.py``) and their ``pid``
+    """
     command = [sys.executable, os.path.join(HERE, 'pods.py'), f'--delay-ms={delay_ms}']
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -60,7 +63,7 @@ class Gateway:
     """The Nova API-GW over SQLite, configured for the pods, with both of them registered and reconciled."""
 
     def __init__(self, directory: str, cloud: dict[str, Any], backend: str, options: Sequence[str] = ()) -> None:
-        """:param options: ``section.option=value``, over what a bench needs"""
+        """:param options: ``section.option=value``, which override those that the bench sets"""
         self._directory = directory
         self._cloud = cloud
         self.port = free_ports(1)[0]
@@ -92,7 +95,7 @@ class Gateway:
                 'nova_apigw': {'bind_host': '127.0.0.1', 'bind_port': str(self.port)},
                 'keystone_authtoken': {**identity, 'www_authenticate_uri': keystone},
                 'service_auth': identity,
-                # Limits that are never reached, so that a create claims what it needs, as it mostly does.
+                # Limits that are never reached: a create claims quota, as in most clouds, and is never refused.
                 'quota': dict.fromkeys(DEFAULTS, '1000000000'),
             }
         )
@@ -106,7 +109,7 @@ class Gateway:
             parser.write(file)
 
     def _register(self, conf: Any) -> dict[str, str]:
-        """Register the pods as an operator does, and say that what they held is known."""
+        """Register the pods through the Admin API, and record their servers."""
         runtime = build_runtime(conf, db=self.db)
         admin = WSGITransport({'api.bench': build_app(api.SERVICE, runtime)})
         headers = [('X-Auth-Token', self._cloud['tokens']['admin']), ('Content-Type', 'application/json')]
@@ -130,7 +133,7 @@ class Gateway:
         return found
 
     def statements(self, case: Case) -> int:
-        """How many statements the database gets for one request, when everything else is warm."""
+        """Count the database statements of one request that follows another one like it."""
         runtime = build_runtime(trio2o_conf.new_config(files=[self.config]), db=self.db)
         app = WSGITransport({'compute.bench': build_app(nova_apigw.SERVICE, runtime)})
         headers = [('X-Auth-Token', self._cloud['tokens'][case.token]), ('Content-Type', 'application/json')]
@@ -159,7 +162,7 @@ class Gateway:
         )
 
     def fill(self, count: int) -> None:
-        """Add routings of servers nobody asks for until there are so many."""
+        """Add routings of servers that no request names, until there are ``count`` routings."""
         have = sum(routings.count_by_pod(self.db, pod_id, ['server']) for pod_id in self.pod_ids.values())
         pods = list(self.pod_ids.values())
         for start in range(have, count, _ROWS_AT_ONCE):
@@ -173,16 +176,16 @@ class Gateway:
 
     @contextlib.contextmanager
     def running(self, profile: str = '') -> Iterator[int]:
-        """The gateway's process.
+        """Run the gateway.
 
-        :param profile: file for a profile
-        :returns: its id
+        :param profile: file for a profile; empty: no profile
+        :returns: id of the process
         """
         command = [sys.executable, '-m', 'trio2o.cmd.nova_apigw']
         if profile:
             command = [sys.executable, os.path.join(HERE, 'profiled.py'), profile]
         command += ['--config-file', self.config]
-        # The checkout, whose packages these are, comes from the working directory.
+        # Python imports the checkout because it is the working directory.
         with (
             open(os.path.join(self._directory, 'gateway.out'), 'ab') as output,
             subprocess.Popen(command, cwd=TOP, stdout=output, stderr=output) as process,
@@ -202,10 +205,10 @@ class Gateway:
 
 @contextlib.contextmanager
 def nginx(directory: str, upstream: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """nginx with one worker and kept connections in front of a pod.
+    """Run nginx in front of a pod, with one worker and connections that stay open.
 
     :param upstream: URL of the pod's API
-    :returns: the URL it serves under, and the ids of its processes
+    :returns: nginx's URL of that API, and the ids of its processes
     """
     parts = urlsplit(upstream)
     port = free_ports(1)[0]

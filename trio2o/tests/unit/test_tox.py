@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The environments of tox.ini contain what tools/venv.sh installs, and run the parts of tools/test.
 
-So what passes in one passes in the other. This replaces a run of tox in a fresh clone, which installs the same packages
-once for each environment.
+So what passes in one passes in the other. This replaces a run of tox in a fresh clone, which installs the same
+packages once for each environment.
 """
 
 import configparser
