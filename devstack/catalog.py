@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves endpoints between the regions of Keystone's catalog, for plugin.sh.
 
-The openstack client takes seconds for each endpoint it looks at, and a move is some fifty looks. Needs nothing but
+The openstack client takes seconds for each call, and a move needs some fifty calls. This program needs only
 openstacksdk, and the cloud devstack-admin in clouds.yaml.
 
-    catalog.py point RegionOne compute=http://... placement=    these URLs, and none of placement
-    catalog.py show-pod [--beside-gateway] RegionOne Pod1 ...   a pod's own services in its region; there and in the
-                                                                regions of other pods the shared ones
-    catalog.py restore RegionOne Pod1 ...                       as it was before stacking
+    catalog.py point RegionOne compute=http://... placement=    set the URL of compute, and remove that of placement
+    catalog.py show-pod [--beside-gateway] RegionOne Pod1 ...   add a pod's own services to its region, and the shared
+                                                                services to the regions of this pod and the others
+    catalog.py restore RegionOne Pod1 ...                       restore the catalog as it was before stacking
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 
 import openstack
 
-#: Types of services that every pod has for itself, and those that all share.
+#: Types of the services of which every pod has its own, and of those that all pods share.
 OF_PODS = ('compute', 'compute_legacy', 'placement', 'volumev3', 'block-storage')
 SHARED = ('identity', 'image', 'network')
 ADMIN = 'trio2o'
-#: What DevStack makes of a URL; there may be more of them.
+#: The interface of the endpoints that DevStack creates; a catalog may have others, too.
 INTERFACE = 'public'
 
 
 def _identity(cloud: str) -> Any:
-    # In the region clouds.yaml names: it has Keystone, and no other is allowed for that cloud.
+    # Without a region: the one in clouds.yaml has Keystone, and that cloud allows no other.
     return openstack.connect(cloud=cloud).identity
 
 
@@ -50,11 +50,11 @@ class Catalog:
         ]
 
     def urls(self, region: str, type_: str) -> dict[str, str]:
-        """Where a service is in a region, by interface."""
+        """Return the URLs of a service in a region by interface."""
         return {endpoint.interface: endpoint.url for endpoint in self.of(region, type_)}
 
     def show(self, region: str, type_: str, urls: dict[str, str]) -> None:
-        """Let a service have these URLs in a region, and no other; nothing where there is no such service."""
+        """Set the URLs of a service in a region, and delete all others; do nothing if there is no such service."""
         service = next((id_ for id_, known in self._types.items() if known == type_), None)
         if service is None:
             return
@@ -73,20 +73,20 @@ class Catalog:
             self._delete(endpoint)
 
     def point(self, region: str, type_: str, url: str) -> None:
-        """Let whatever a region has of a service, or else what DevStack makes, be one URL."""
+        """Set all endpoints of a service in a region, or a new public one, to a URL."""
         self.show(region, type_, dict.fromkeys(self.urls(region, type_) or [INTERFACE], url))
 
-    def take_out(self, region: str, *types: str) -> None:
+    def delete_endpoints(self, region: str, *types: str) -> None:
         for endpoint in self.of(region, *types):
             self._delete(endpoint)
 
-    def forget(self, region: str) -> None:
-        """Delete a region that has nothing any more."""
+    def delete_region_without_endpoints(self, region: str) -> None:
+        """Delete a region if it has no endpoints."""
         if region in self._regions and not self.of(region):
             self._identity.delete_region(region)
 
-    def forget_service(self, type_: str) -> None:
-        """Delete a service that no region has any more."""
+    def delete_service_without_endpoints(self, type_: str) -> None:
+        """Delete a service if it has no endpoints."""
         for service, known in self._types.items():
             if known == type_ and not any(endpoint.service_id == service for endpoint in self._endpoints):
                 self._identity.delete_service(service)
@@ -107,15 +107,15 @@ def point(catalog: Catalog, region: str, pairs: Iterable[str]) -> None:
         if url:
             catalog.point(region, type_, url)
         else:
-            catalog.take_out(region, type_)
+            catalog.delete_endpoints(region, type_)
 
 
 def show_pod(catalog: Catalog, top: str, pod: str, others: Iterable[str], beside_gateway: bool) -> None:
-    """Show a pod's services in its region, and the shared ones there and in those of other pods.
+    """Add a pod's services to its region, and the shared services to its region and those of other pods.
 
-    Beside the gateway DevStack put them into the top region, where they stay until the gateway takes their place.
-    After a stack that ended early the top region may show a gateway that is not there yet: what the pod's region has
-    is the truth.
+    On the node of the gateway, DevStack has created the endpoints in the top region, where they stay until those of
+    the gateway replace them. If an earlier stack was interrupted, the top region may have endpoints of a gateway that
+    does not run yet, so the endpoints in the pod's region win.
     """
     for type_ in OF_PODS:
         urls = catalog.urls(pod, type_) or (catalog.urls(top, type_) if beside_gateway else {})
@@ -132,15 +132,15 @@ def show_pod(catalog: Catalog, top: str, pod: str, others: Iterable[str], beside
 
 
 def restore(catalog: Catalog, top: str, pod: str, others: Iterable[str]) -> None:
-    """Put the pod's services into the top region again and drop its own; what other nodes have there stays."""
+    """Move the pod's services back to the top region; services of other nodes in the pods' regions stay."""
     show_pod(catalog, top, pod, (), beside_gateway=True)
-    catalog.take_out(pod, *OF_PODS, *SHARED)
-    catalog.take_out(top, ADMIN)
+    catalog.delete_endpoints(pod, *OF_PODS, *SHARED)
+    catalog.delete_endpoints(top, ADMIN)
     for region in others:
-        catalog.take_out(region, *SHARED)
+        catalog.delete_endpoints(region, *SHARED)
     for region in (pod, *others):
-        catalog.forget(region)
-    catalog.forget_service(ADMIN)
+        catalog.delete_region_without_endpoints(region)
+    catalog.delete_service_without_endpoints(ADMIN)
 
 
 def main() -> int:

@@ -1,19 +1,20 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Trio2o on a DevStack node: the gateway, with the node's own Nova, Placement and Cinder as the first
-# pod behind it; or, with the services t-* disabled, another node's pod.
+# Installs Trio2o on a DevStack node: the gateway, with the node's own Nova, Placement and Cinder as the first pod; or,
+# if the services t-* are disabled, a pod for the gateway of another node.
 #
-#   stack post-config   configuration and database; the node's services get a region of their own,
-#                       while the top region still shows them too
-#   stack extra         the gateway starts, the top region's endpoints move to it, the pod registers
-#   stack test-config   tempest.conf
-#   unstack             everything stops, the catalog is as before; another node's gateway forgets the pod
-#   clean               no file is left
+#   stack post-config   write the configuration, create the database, and add the node's services to the region of
+#                       the pod; they stay in the top region, too
+#   stack extra         start the gateway, change the endpoints of the top region to it, and register the pod
+#   stack test-config   write tempest.conf
+#   unstack             stop the services and restore the catalog; a node that is only a pod deletes the pod from the
+#                       gateway
+#   clean               delete all files
 #
-# What the node's services look up, they look up by region: their own region for one another, the
-# top region for Keystone, Glance and Neutron, which all pods share. Neutron's events for Nova go to
-# the top region too, as only the gateway knows which pod a server is in.
+# The node's services find each other in the region of the pod, and Keystone, Glance and Neutron, which all pods share,
+# in the top region. Neutron sends its events for Nova to the top region, because only the gateway knows the pod of a
+# server.
 
 # Save trace setting
 _XTRACE_TRIO2O=$(set +o | grep xtrace)
@@ -25,12 +26,12 @@ TRIO2O_SERVICES=(t-oapi t-ngw t-cgw t-ojob)
 # Facts
 # -----
 
-# is_trio2o_enabled() - Whether any part of the gateway runs on this node
+# is_trio2o_enabled() - Whether a service of the gateway runs on this node
 function is_trio2o_enabled {
     is_service_enabled "${TRIO2O_SERVICES[@]}"
 }
 
-# _trio2o_name() - The name of a service: of its command, of its site, of its file
+# _trio2o_name() - The name of a service in its command, its site and its files
 function _trio2o_name {
     case $1 in
         t-oapi) echo trio2o-api ;;
@@ -44,7 +45,7 @@ function _trio2o_uwsgi_conf {
     echo "$TRIO2O_CONF_DIR/$(_trio2o_name "$1")-uwsgi.ini"
 }
 
-# _trio2o_application() - Its WSGI module, and its section of trio2o.conf
+# _trio2o_application() - The name of a service in its WSGI module and its section of trio2o.conf
 function _trio2o_application {
     case $1 in
         t-oapi) echo api ;;
@@ -53,7 +54,7 @@ function _trio2o_application {
     esac
 }
 
-# _trio2o_host() and _trio2o_port() - Where clients find it
+# _trio2o_host() and _trio2o_port() - The address of a service for clients
 function _trio2o_host {
     case $1 in
         t-oapi) echo "$TRIO2O_API_HOST" ;;
@@ -70,7 +71,7 @@ function _trio2o_port {
     esac
 }
 
-# _trio2o_listen_port() - Where it listens: behind tls-proxy on a port of its own
+# _trio2o_listen_port() - The port on which a service listens, another one behind tls-proxy
 function _trio2o_listen_port {
     if ! is_service_enabled tls-proxy; then
         _trio2o_port "$1"
@@ -87,7 +88,7 @@ function _trio2o_url {
     echo "$TRIO2O_SERVICE_PROTOCOL://$(_trio2o_host "$1"):$(_trio2o_port "$1")"
 }
 
-# _trio2o_http_services() - Those of the gateway's services on this node that answer HTTP
+# _trio2o_http_services() - The enabled services of the gateway that serve HTTP
 function _trio2o_http_services {
     local service
     for service in t-oapi t-ngw t-cgw; do
@@ -101,7 +102,7 @@ function _trio2o_http_services {
 # Configuration
 # -------------
 
-# configure_trio2o() - One file for all services, and uWSGI's beside it
+# configure_trio2o() - Write trio2o.conf and the uWSGI files
 function configure_trio2o {
     sudo install -d -o "$STACK_USER" -m 755 "$TRIO2O_CONF_DIR"
     sudo install -d -o "$STACK_USER" -m 755 "$TRIO2O_STATE_PATH"
@@ -139,7 +140,7 @@ function _configure_trio2o_http {
     iniset "$TRIO2O_CONF" "$application" bind_port "$(_trio2o_listen_port "$service")"
     iniset "$TRIO2O_CONF" "$application" workers "$API_WORKERS"
     if is_service_enabled tls-proxy; then
-        # Behind a proxy the request does not tell how the client came.
+        # The request does not contain the scheme that the client used with the proxy.
         iniset "$TRIO2O_CONF" "$application" public_endpoint "$(_trio2o_url "$service")"
     fi
     if [[ "$TRIO2O_USE_UWSGI" == "True" ]]; then
@@ -151,16 +152,16 @@ function _configure_trio2o_http {
     fi
 }
 
-# init_trio2o() - The database, empty and at the newest revision
+# init_trio2o() - Create the database again, at the newest revision
 function init_trio2o {
     recreate_database trio2o
     "$TRIO2O_BIN_DIR/trio2o-db-manage" --config-file "$TRIO2O_CONF" db_sync
 }
 
-# configure_trio2o_pod() - Tell the node's services in which region to look for what
-# They have not been started yet; nova-compute's file is made from nova.conf when it is.
+# configure_trio2o_pod() - Set the regions in which the node's services find others
+# They do not run yet; DevStack makes the file of nova-compute from nova.conf when it starts nova-compute.
 function configure_trio2o_pod {
-    # stack.sh lets it write to nova.conf beside this phase, and a change of either could be lost.
+    # stack.sh runs this function, which writes to nova.conf, at the same time, so a change could be lost.
     async_wait configure_neutron_nova
     local conf
     for conf in "$NOVA_CONF_DIR"/nova*.conf; do
@@ -183,9 +184,9 @@ function configure_trio2o_pod {
 # Keystone
 # --------
 
-# _trio2o_openstack() - The client, as the admin
+# _trio2o_openstack() - Run the openstack client as the admin
 function _trio2o_openstack {
-    # unstack.sh has read openrc, whose demo user would go before what a cloud of clouds.yaml says.
+    # unstack.sh has sourced openrc, whose variables would override those of the cloud in clouds.yaml.
     (
         unset "${!OS_@}"
         openstack --os-cloud devstack-admin "$@"
@@ -193,13 +194,13 @@ function _trio2o_openstack {
 }
 
 function _trio2o_catalog {
-    # The virtual environment, which has openstacksdk, is on stack.sh's PATH alone.
+    # openstacksdk is in the virtual environment, which is in the PATH of stack.sh only.
     local python=$TRIO2O_BIN_DIR/python3
     [[ -x "$python" ]] || python=python3
     "$python" "$TRIO2O_DIR/devstack/catalog.py" "$@"
 }
 
-# create_trio2o_accounts() - Trio2o's user, and the Admin API's service and endpoint
+# create_trio2o_accounts() - Create Trio2o's user, and the service and endpoint of the Admin API
 
 # Project              User       Roles
 # ------------------------------------------------------------------
@@ -213,17 +214,17 @@ function create_trio2o_accounts {
     fi
 }
 
-# show_trio2o_pod() - The node's services under the pod's region, without taking them from the top's
+# show_trio2o_pod() - Add the node's services to the pod's region, and leave them in the top region
 function show_trio2o_pod {
     if is_trio2o_enabled; then
-        # shellcheck disable=SC2086  # a name each
+        # shellcheck disable=SC2086  # one argument for each region
         _trio2o_catalog show-pod --beside-gateway "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" $TRIO2O_OTHER_POD_REGIONS
     else
         _trio2o_catalog show-pod "$TRIO2O_TOP_REGION" "$POD_REGION_NAME"
     fi
 }
 
-# move_trio2o_endpoints() - From now on the top region is the gateway
+# move_trio2o_endpoints() - Change the endpoints of the top region to the gateway
 function move_trio2o_endpoints {
     local -a now=()
     if is_service_enabled t-ngw; then
@@ -233,8 +234,8 @@ function move_trio2o_endpoints {
         now+=("volumev3=$(_trio2o_url t-cgw)/v3" "block-storage=$(_trio2o_url t-cgw)/v3")
     fi
     _trio2o_catalog point "$TRIO2O_TOP_REGION" "${now[@]}"
-    # Neutron keeps a catalog as long as its token lasts, and would go on telling the pod's Nova of
-    # every pod's ports.
+    # Neutron caches the catalog until its token expires, and would send the events of all pods' ports to
+    # the Nova of this pod.
     local unit
     for unit in q-svc neutron-api neutron-rpc-server neutron-periodic-workers; do
         if $SYSTEMCTL is-active --quiet "devstack@$unit.service"; then
@@ -243,10 +244,10 @@ function move_trio2o_endpoints {
     done
 }
 
-# restore_trio2o_catalog() - As it was before stacking; a pod alone had its region from DevStack
+# restore_trio2o_catalog() - Restore the catalog, except on a node that is only a pod, which changed nothing
 function restore_trio2o_catalog {
     is_trio2o_enabled || return 0
-    # shellcheck disable=SC2086  # a name each
+    # shellcheck disable=SC2086  # one argument for each region
     _trio2o_catalog restore "$TRIO2O_TOP_REGION" "$POD_REGION_NAME" $TRIO2O_OTHER_POD_REGIONS || return
     _trio2o_openstack user delete --domain "$SERVICE_DOMAIN_NAME" trio2o
 }
@@ -255,12 +256,12 @@ function restore_trio2o_catalog {
 # Processes
 # ---------
 
-# install_trio2o() - From the checkout, with the openstack client's commands
+# install_trio2o() - Install the checkout
 function install_trio2o {
     setup_develop "$TRIO2O_DIR"
 }
 
-# start_trio2o() - Start what is enabled here, and wait for it
+# start_trio2o() - Start the enabled services, and wait for them
 function start_trio2o {
     local service
     for service in $(_trio2o_http_services); do
@@ -293,7 +294,7 @@ function stop_trio2o {
     done
 }
 
-# cleanup_trio2o() - No file is left
+# cleanup_trio2o() - Delete all files
 function cleanup_trio2o {
     local service
     for service in t-oapi t-ngw t-cgw; do
@@ -309,14 +310,14 @@ function cleanup_trio2o {
 # Pods
 # ----
 
-# _trio2o_admin() - Call the Admin API: method, path, body; prints what it answers
+# _trio2o_admin() - Call the Admin API (method, path, body), and print the answer
 function _trio2o_admin {
-    # The token comes on standard input: a command line is for everyone to see.
+    # The token is read from standard input, because every user can see command lines.
     curl -sS --fail-with-body -g -k --noproxy '*' -X "$1" -H @- -H 'Content-Type: application/json' \
         ${3:+-d "$3"} "$(_trio2o_url t-oapi)/v1.0/$2" <<<"X-Auth-Token: $TRIO2O_TOKEN"
 }
 
-# _register_trio2o_pod() - Make a region known, once: its name, its zone, the zone's name inside
+# _register_trio2o_pod() - Register a region as a pod, if it is not (name, zone, name of the zone in the pod)
 function _register_trio2o_pod {
     if [[ "$(_trio2o_admin GET "pods?pod_name=$1")" == *"\"$1\""* ]]; then
         return
@@ -329,13 +330,13 @@ function _register_trio2o_pod {
     fi
 }
 
-# _trio2o_pod_id() - The first pod's id in an answer
+# _trio2o_pod_id() - Print the id of the first pod in an answer
 function _trio2o_pod_id {
     local id=${1#*\"pod_id\":\"}
     echo "${id%%\"*}"
 }
 
-# _await_trio2o_pod() - Until a pod has joined: its flavors and types are the cloud's, and the other way round
+# _await_trio2o_pod() - Wait until a pod has the flavors and types of the cloud, and the cloud those of the pod
 function _await_trio2o_pod {
     local deadline
     deadline=$((SECONDS + SERVICE_TIMEOUT))
@@ -348,7 +349,7 @@ function _await_trio2o_pod {
     done
 }
 
-# register_trio2o_pods() - The top region and this node's pod
+# register_trio2o_pods() - Register the top region and this node's pod
 function register_trio2o_pods {
     local TRIO2O_TOKEN
     TRIO2O_TOKEN=$(_trio2o_openstack token issue -f value -c id)
@@ -358,8 +359,8 @@ function register_trio2o_pods {
     _register_trio2o_pod "$POD_REGION_NAME" "$TRIO2O_AZ_NAME" "$TRIO2O_POD_AZ_NAME"
 }
 
-# forget_trio2o_pod() - Another node's gateway asks this node no more: what was in it will be gone
-function forget_trio2o_pod {
+# delete_trio2o_pod() - Delete this node's pod from the gateway of another node, with its routings
+function delete_trio2o_pod {
     ! is_trio2o_enabled || return 0
     local TRIO2O_TOKEN answer
     TRIO2O_TOKEN=$(_trio2o_openstack token issue -f value -c id) || return
@@ -369,7 +370,7 @@ function forget_trio2o_pod {
     fi
 }
 
-# configure_trio2o_tempest() - What tempest must know of a gateway
+# configure_trio2o_tempest() - Configure tempest for a gateway
 function configure_trio2o_tempest {
     iniset "$TEMPEST_CONFIG" service_available trio2o True
     iniset "$TEMPEST_CONFIG" trio2o catalog_type trio2o
@@ -377,7 +378,7 @@ function configure_trio2o_tempest {
     iniset "$TEMPEST_CONFIG" identity region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" compute region "$TRIO2O_TOP_REGION"
     iniset "$TEMPEST_CONFIG" volume region "$TRIO2O_TOP_REGION"
-    # A pod's own: the gateway has none.
+    # The top region has no Placement.
     iniset "$TEMPEST_CONFIG" placement region "$POD_REGION_NAME"
 }
 
@@ -412,9 +413,9 @@ elif [[ "$1" == "stack" && "$2" == "test-config" ]]; then
 elif [[ "$1" == "unstack" ]]; then
     echo_summary "Stopping Trio2o"
     stop_trio2o
-    # Keystone is a part of what is about to stop; a node that was never stacked has none.
-    restore_trio2o_catalog || warn $LINENO "Keystone's catalog could not be put back"
-    forget_trio2o_pod || warn $LINENO "the gateway still knows the pod $POD_REGION_NAME: openstack trio2o pod delete"
+    # Before DevStack stops Keystone. On a node that was never stacked there is no Keystone.
+    restore_trio2o_catalog || warn $LINENO "Keystone's catalog could not be restored"
+    delete_trio2o_pod || warn $LINENO "the gateway still knows the pod $POD_REGION_NAME: openstack trio2o pod delete"
 elif [[ "$1" == "clean" ]]; then
     echo_summary "Removing Trio2o's files"
     cleanup_trio2o

@@ -24,7 +24,7 @@ extensions = [
     'oslo_policy.sphinxext',
 ]
 
-# Sample files are written when the documentation is built, so they cannot lag behind the code.
+# Sphinx writes the sample files when it builds the documentation, so they always match the code.
 config_generator_config_file = '../../etc/trio2o-config-generator.conf'
 sample_config_basename = '_static/trio2o'
 policy_generator_config_file = '../../etc/trio2o-policy-generator.conf'
@@ -40,7 +40,7 @@ Words that are Trio2o's own: :doc:`glossary </glossary>`.
 exclude_patterns = []
 pygments_style = 'native'
 
-# What the options of the `openstack` client itself are, its own documentation says.
+# Leave out the options of the `openstack` client itself, which its own documentation describes.
 autoprogram_cliff_application = 'openstack'
 
 html_theme = 'openstackdocs'

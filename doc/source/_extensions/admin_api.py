@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directive ``trio2o-admin-api``: a reference of the Admin API, out of the OpenAPI document that it serves.
+"""The directive ``trio2o-admin-api``: a reference of the Admin API, made from its OpenAPI document.
 
-It is made when the documentation is built, so it cannot lag behind the code.
+It runs when the documentation is built, so the page always matches the code.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ TITLES = {
     'usages': 'Usages',
 }
 
-#: What the page says of all operations.
+#: Statuses that the page describes for all operations.
 EVERYWHERE = ('401', '403', '413', '415', '503')
 
 
 class AdminApi(Directive):
-    """Without arguments."""
+    """``.. trio2o-admin-api::``, without arguments."""
 
     def run(self) -> list[nodes.Node]:
         document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.RETURNS)
@@ -46,7 +46,7 @@ class AdminApi(Directive):
 
 
 def page(document: Json) -> Iterator[str]:
-    """The reference as reStructuredText."""
+    """Yield the reference as lines of reStructuredText."""
     rows = [
         (path, method.upper(), row) for path, methods in document['paths'].items() for method, row in methods.items()
     ]
@@ -91,12 +91,12 @@ def _answer(responses: Json) -> Iterator[str]:
     for key, value in schema.get('properties', {}).items():
         is_list = value.get('type') == 'array'
         names = (value['items'] if is_list else value).get('properties', {})
-        what = 'a list, each with ' if is_list else ''
-        yield f':Body: ``{key}``' + (f': {what}{", ".join(f"``{name}``" for name in names)}' if names else '')
+        prefix = 'a list, each with ' if is_list else ''
+        yield f':Body: ``{key}``' + (f': {prefix}{", ".join(f"``{name}``" for name in names)}' if names else '')
 
 
 def _fields(schema: Json | None, prefix: str = '') -> Iterator[tuple[str, str, str, str]]:
-    """The fields of a body, those of objects in it after them."""
+    """Yield the fields of a body, each followed by the fields of the object in it."""
     for name, value in (schema or {}).get('properties', {}).items():
         needed = 'required' if name in (schema or {}).get('required', ()) else ''
         yield f'``{prefix}{name}``', 'body', _kind(value), needed
