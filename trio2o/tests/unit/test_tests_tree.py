@@ -12,11 +12,13 @@
 
 import ast
 import pathlib
+import re
 
 import testtools
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 PRODUCT = TESTS.parent
+TOOLS = PRODUCT.parent / 'tools'
 
 #: Tests in ``unit/`` that are about the tree and not about one module.
 TREE = {
@@ -74,6 +76,45 @@ def names_of(folder):
     return found | ({'operations'} if folder.parent == PRODUCT and folder.name.endswith('_apigw') else set())
 
 
+def alternatives(pattern):
+    """``a(b|c)d`` is the patterns ``abd`` and ``acd``."""
+    before, group, after = re.fullmatch(r'(.*)\((.*)\)(.*)', pattern).groups()
+    return [before + choice + after for choice in group.split('|')]
+
+
+class Ids:
+    """The ids of tests, as stestr writes them, read from the sources: a test may be inherited from another class."""
+
+    def __init__(self):
+        self._classes = {}
+        self._modules = set()
+        for path in sorted(TESTS.rglob('*.py')):
+            module = '.'.join(('trio2o', *path.relative_to(PRODUCT).with_suffix('').parts))
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    self._classes[module, node.name] = node
+                elif isinstance(node, ast.ImportFrom):
+                    self._modules.update((module, alias.name, node.module) for alias in node.names)
+
+    def has(self, name):
+        module, class_name, test = name.rsplit('.', 2)
+        return test in self._tests(module, class_name)
+
+    def _tests(self, module, class_name):
+        node = self._classes.get((module, class_name))
+        if node is None:
+            return set()
+        found = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        for base in node.bases:
+            *package, base_name = ast.unparse(base).split('.')
+            for here, imported, there in self._modules:
+                if here == module and imported == (package[0] if package else base_name):
+                    found |= self._tests(f'{there}.{imported}' if package else there, base_name)
+            if not package:
+                found |= self._tests(module, base_name)
+        return found
+
+
 class TestTree(testtools.TestCase):
     def test_unit_mirrors_the_product(self):
         wrong = []
@@ -109,3 +150,23 @@ class TestTree(testtools.TestCase):
                 if module and module.startswith('trio2o.tests.') and module.rsplit('.', 1)[-1].startswith('test_'):
                     wrong.append(f'{path.relative_to(TESTS)} imports {module}')
         self.assertEqual([], wrong)
+
+
+class TestTools(testtools.TestCase):
+    """``tools/`` names tests: a name that nothing has selects nothing, and no run says so."""
+
+    def test_each_alternative_of_the_slice_selects_a_module(self):
+        (pattern,) = re.findall(r"functional-slice\)\n.*\n.*SELECTED=\('(.*)'\)", (TOOLS / 'test').read_text())
+        names = [
+            '.'.join(('trio2o', *path.relative_to(PRODUCT).with_suffix('').parts))
+            for path in test_modules('functional')
+        ]
+        found = alternatives(pattern)
+        self.assertLess(1, len(found))
+        self.assertEqual([], [one for one in found if not any(re.search(one, f'{name}.') for name in names)])
+
+    def test_listed_durations_are_of_existing_tests(self):
+        ids = Ids()
+        lines = (TOOLS / 'test-times.txt').read_text().splitlines()
+        names = [line.split(maxsplit=1)[1] for line in lines if not line.startswith('#')]
+        self.assertEqual([], [name for name in names if not ids.has(name)])
