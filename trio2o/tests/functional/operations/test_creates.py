@@ -67,12 +67,12 @@ class CreateTest(ConversationTest):
 
 
 class TestZones(CreateTest):
-    def test_the_zone_asked_for(self):
+    def test_create_with_zone_goes_to_pod_of_that_zone(self):
         self.assertEqual('Pod3', self.made(self.server('az2')))
         self.assertEqual('Pod1', self.made(self.server('az1')))
         self.assertEqual('Pod3', self.made(self.volume('az2'), 'volume'))
 
-    def test_the_zone_is_shown_as_asked(self):
+    def test_created_resource_shows_requested_zone(self):
         for zone in ('az1', 'az2'):
             id_ = self.server(zone)['server']['id']
             shown = self.nova.get(f'/servers/{id_}')['server']
@@ -80,7 +80,7 @@ class TestZones(CreateTest):
             answer = self.volume(zone)
             self.assertEqual(zone, answer['volume']['availability_zone'])
 
-    def test_an_unknown_zone(self):
+    def test_create_in_unknown_zone_is_refused_with_400(self):
         answer = self.server('nowhere')
         self.assertEqual('The requested availability zone is not available', self.assert_own_words(answer, 400))
         self.assertIn('nowhere', self.assert_own_words(self.volume('nowhere'), 400))
@@ -88,32 +88,32 @@ class TestZones(CreateTest):
         self.assertEqual(400, self.server('nova').status)
         self.assertEqual([], [name for name in self.pods if self.held(name, 'server')])
 
-    def test_none_or_an_empty_one(self):
+    def test_create_without_zone_goes_to_first_pod_and_empty_zone_of_volume_is_refused(self):
         for zone in (None, ''):
             self.assertEqual('Pod1', self.made(self.server(zone)))
         self.assertEqual('Pod1', self.made(self.volume(None), 'volume'))
         self.assertEqual(400, self.volume('').status)
 
-    def test_hosts_after_the_zone(self):
+    def test_host_after_zone_is_used_for_admin_and_refused_for_member(self):
         answer = self.server('az2:pod3-compute-1', who='admin')
         self.assertEqual(202, answer.status, answer.text)
         self.assertIn(answer['server']['id'], self.held('Pod3', 'server'))
         self.assertEqual(403, self.server('az2:pod3-compute-1').status)
 
-    def test_links_and_location(self):
+    def test_links_and_location_name_the_gateway(self):
         answer = self.server('az2')
         id_ = answer['server']['id']
         self.assertEqual(f'http://gateway.test:19998/v2.1/servers/{id_}', answer.headers['Location'])
         self.assertNotIn('pod3', answer.text)
 
-    def test_what_the_user_got_wrong_is_the_pods_to_say(self):
+    def test_invalid_create_is_refused_by_pod_and_not_tried_in_next(self):
         for fields in ({'flavorRef': 'no'}, {'name': ''}, {'imageRef': MISSING}, {'nonsense': 1}, {'key_name': 'no'}):
             answer = self.server('az1', **fields)
             self.assertEqual(400, answer.status)
             self.assertEqual(0, len(self.held('Pod2', 'server')))
         self.assertEqual([], self.seen('Pod2', method='POST'))
 
-    def test_many_at_once(self):
+    def test_all_servers_of_min_count_are_recorded(self):
         answer = self.server('az2', min_count=3)
         self.assertEqual(202, answer.status)
         made = list(self.held('Pod3', 'server'))
@@ -137,13 +137,13 @@ class TestNextCandidate(CreateTest):
                 self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
                 self.heal()
 
-    def test_quota_of_a_pod(self):
+    def test_create_over_quota_of_pod_goes_to_next_pod(self):
         self.cloud.pod('Pod1').nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
         self.cloud.pod('Pod1').cinder.quota_sets[self.project] = {'volumes': 0, 'gigabytes': 0}
         self.assertEqual('Pod2', self.made(self.server('az1')))
         self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
 
-    def test_all_full(self):
+    def test_create_over_quota_of_all_pods_is_refused_as_over_quota(self):
         for name in self.pods:
             self.cloud.pod(name).nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
             self.cloud.pod(name).cinder.quota_sets[self.project] = {'volumes': 0, 'gigabytes': 0}
@@ -154,7 +154,7 @@ class TestNextCandidate(CreateTest):
         self.assertEqual(413, answer.status)
         self.assertEqual('0', answer.headers['Retry-After'])
 
-    def test_all_dead(self):
+    def test_create_without_reachable_pod_is_answered_503(self):
         for fault in self.FAULTS:
             with self.subTest(fault=fault):
                 for name in self.pods:
@@ -165,13 +165,13 @@ class TestNextCandidate(CreateTest):
                 self.assertIn('az1', self.server('az1').fault)
                 self.heal()
 
-    def test_never_in_another_zone(self):
+    def test_create_is_never_sent_to_pod_of_another_zone(self):
         for name in ('Pod1', 'Pod2'):
             self.break_pod(name, Refuse())
         self.assert_own_words(self.server('az1'), 503)
         self.assertEqual({}, self.held('Pod3', 'server'))
 
-    def test_states(self):
+    def test_pod_that_is_not_enabled_gets_no_create(self):
         for state in ('disabled', 'draining', 'maintenance'):
             self.cloud.set_pod('Pod1', state=state, reason='test')
             self.cloud.set_pod('Pod3', state=state, reason='test')
@@ -179,7 +179,7 @@ class TestNextCandidate(CreateTest):
             self.assertEqual('Pod2', self.made(self.server('az1')))
             self.assert_own_words(self.server('az2'), 503)
 
-    def test_a_refusal_beside_a_dead_one_is_no_refusal(self):
+    def test_over_quota_in_one_pod_and_other_unreachable_is_403_or_503(self):
         self.cloud.pod('Pod1').nova.quota_sets[self.project] = {'instances': 0, 'cores': 0, 'ram': 0}
         self.break_pod('Pod2', Refuse())
         answer = self.server('az1')
@@ -187,7 +187,7 @@ class TestNextCandidate(CreateTest):
 
 
 class TestOutcomeUnknown(CreateTest):
-    def test_nothing_is_lost(self):
+    def test_create_with_unknown_outcome_is_504_and_resource_is_found_later(self):
         for kind in (DropAfter, Hang, Truncate):
             fault = kind(method='POST', times=1)
             with self.subTest(fault=fault):
@@ -207,7 +207,7 @@ class TestOutcomeUnknown(CreateTest):
 
 
 class TestBinding(CreateTest):
-    def test_servers_and_volumes_meet(self):
+    def test_server_is_created_in_pod_of_earlier_volume(self):
         self.cloud.set_pod('Pod1', state='disabled', reason='test')
         self.cloud.runtime.registry.refresh()
         self.assertEqual('Pod2', self.made(self.volume('az1'), 'volume'))
@@ -217,7 +217,7 @@ class TestBinding(CreateTest):
         self.assertEqual('Pod2', self.made(self.server()))
         self.assertEqual([('az1', 'Pod2')], self.bound())
 
-    def test_follows_where_a_create_went(self):
+    def test_project_is_bound_to_pod_that_accepted_latest_create(self):
         self.made(self.server('az1'))
         self.break_pod('Pod1', Refuse())
         self.made(self.server('az1'))
@@ -232,24 +232,24 @@ class TestAffinity(CreateTest):
             {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, **mapping}
         ])  # fmt: skip
 
-    def test_boot_from_volume(self):
+    def test_server_boots_in_pod_of_its_volume(self):
         for name in ('Pod3', 'Pod2', 'Pod1'):
             (volume,) = self.cloud.lab.add_volumes(name, 'demo')
             self.assertEqual(name, self.made(self.boot(uuid=volume['id'])))
             (volume,) = self.cloud.lab.add_volumes(name, 'demo')
             self.assertEqual(name, self.made(self.boot(self.pods[name], uuid=volume['id'])))
 
-    def test_boot_from_a_snapshot(self):
+    def test_server_boots_in_pod_of_its_snapshot(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
         snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
         self.assertEqual('Pod3', self.made(self.boot(source_type='snapshot', uuid=snapshot['id'], volume_size=1)))
 
-    def test_older_mappings(self):
+    def test_volume_in_block_device_mapping_v1_selects_its_pod(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
         answer = self.server(imageRef='', block_device_mapping=[{'volume_id': volume['id'], 'device_name': 'vda'}])
         self.assertEqual('Pod3', self.made(answer))
 
-    def test_hosts(self):
+    def test_scheduler_hints_with_servers_or_volumes_select_their_pod(self):
         (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
         for hint in ({'same_host': [server['id']]}, {'different_host': server['id']}):
             self.assertEqual('Pod3', self.made(self.server(hints=hint)))
@@ -257,7 +257,7 @@ class TestAffinity(CreateTest):
         for hint in ({'same_host': volume['id']}, {'local_to_instance': server['id']}):
             self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
 
-    def test_sources(self):
+    def test_source_of_volume_or_snapshot_selects_its_pod(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
         snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
         self.assertEqual('Pod3', self.made(self.volume(source_volid=volume['id']), 'volume'))
@@ -272,7 +272,7 @@ class TestAffinity(CreateTest):
         for name in self.pods:
             self.assertEqual([], self.seen(name, method='POST') + self.seen(name, 'cinder', method='POST'))
 
-    def test_disagreements(self):
+    def test_references_to_different_pods_or_zones_are_refused_with_400(self):
         (one,) = self.cloud.lab.add_volumes('Pod1', 'demo')
         (two,) = self.cloud.lab.add_volumes('Pod2', 'demo')
         (three,) = self.cloud.lab.add_volumes('Pod3', 'demo')
@@ -290,7 +290,7 @@ class TestAffinity(CreateTest):
         self.assert_disagreement(boot(one, hints={'same_host': [server['id']]}), one['id'], server['id'], 'az1', 'az2')
         self.assert_disagreement(self.volume('az1', source_volid=three['id']), three['id'], 'az1', 'az2')
 
-    def test_apart_from_what_is_elsewhere(self):
+    def test_different_host_avoids_pod_of_hint_unless_zone_has_no_other(self):
         (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
         hint = {'different_host': [server['id'], MISSING]}
@@ -300,7 +300,7 @@ class TestAffinity(CreateTest):
         self.assertNotEqual('Pod3', self.made(self.volume('az1', hints=hint), 'volume'))
         self.assertEqual('Pod3', self.made(self.volume(hints=hint), 'volume'))
 
-    def test_apart_from_what_is_in_a_pod_away(self):
+    def test_different_host_with_unavailable_pod_creates_in_another_pod(self):
         (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
         self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}').status)
         hint = {'different_host': [server['id'], MISSING]}
@@ -310,7 +310,7 @@ class TestAffinity(CreateTest):
         self.cloud.set_pod('Pod3', state='maintenance', reason='test')
         self.assertNotEqual('Pod3', self.made(self.server(hints=hint)))
 
-    def test_what_another_project_has_nobody_has(self):
+    def test_resource_of_another_project_is_answered_like_unknown_one(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'other')
         (server,) = self.cloud.lab.add_servers('Pod3', 'other')
         snapshot = records.new_snapshot(self.cloud.pod('Pod3').cinder, volume)
@@ -354,14 +354,14 @@ class TestAffinity(CreateTest):
                 self.assertEqual(other[0], one[0], one)
         self.assertEqual('available', self.cinder.get(f'/volumes/{mine["id"]}')['volume']['status'])
 
-    def test_what_nobody_has_is_the_pods_to_say(self):
+    def test_unknown_reference_gets_answer_of_pod(self):
         answer = self.boot(uuid=MISSING)
         self.assertEqual(400, answer.status)
         self.assertIn(MISSING, answer.fault)
         self.assertEqual(404, self.volume(source_volid=MISSING).status)
         self.assertEqual(404, self.cinder.post('/snapshots', {'snapshot': {'volume_id': MISSING}}).status)
 
-    def test_a_pin_in_a_dead_pod(self):
+    def test_reference_to_unreachable_pod_is_answered_503(self):
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
         self.cinder.get(f'/volumes/{volume["id"]}')
         self.break_pod('Pod3', Refuse())
@@ -371,7 +371,7 @@ class TestAffinity(CreateTest):
 
 
 class TestAttach(CreateTest):
-    def test_in_one_pod(self):
+    def test_attach_within_one_pod_succeeds(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         (volume,) = self.cloud.lab.add_volumes('Pod2', 'demo')
         answer = self.nova.post(
@@ -380,7 +380,7 @@ class TestAttach(CreateTest):
         self.assertEqual(200, answer.status, answer.text)
         self.assertEqual('in-use', self.cinder.get(f'/volumes/{volume["id"]}')['volume']['status'])
 
-    def test_across_pods(self):
+    def test_attach_across_pods_is_refused_with_400(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         for name in ('Pod1', 'Pod3'):
             (volume,) = self.cloud.lab.add_volumes(name, 'demo')
@@ -403,7 +403,7 @@ class TestAttach(CreateTest):
                 self.assertEqual({'GET'}, {request.method for request in self.seen(name, service)} | {'GET'})
         self.assertEqual('available', volume['status'])
 
-    def test_volumes_nobody_has(self):
+    def test_attach_of_unknown_volume_gets_answer_of_pod(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         answer = self.nova.post(
             f'/servers/{server["id"]}/os-volume_attachments', {'volumeAttachment': {'volumeId': MISSING}}
@@ -414,8 +414,8 @@ class TestAttach(CreateTest):
         self.assertEqual((wanted.status, wanted.json), (answer.status, answer.json))
 
 
-class TestUnderThePodsNames(CreateTest):
-    def test_zones_are_translated(self):
+class TestZoneNamesOfPods(CreateTest):
+    def test_zone_is_translated_to_name_in_pod_and_back(self):
         self.cloud.set_pod('Pod3', pod_az_name='nova')
         self.cloud.runtime.registry.refresh()
         answer = self.server('az2')
@@ -426,7 +426,7 @@ class TestUnderThePodsNames(CreateTest):
         listed = self.nova.get('/servers/detail?availability_zone=az2', version='2.96')['servers']
         self.assertEqual([answer['server']['id']], ids(listed))
 
-    def test_null_is_for_nova_to_refuse(self):
+    def test_null_zone_is_sent_to_pod_unchanged(self):
         for name in self.cloud.pod_ids:
             self.cloud.set_pod(name, pod_az_name='nova')
         self.cloud.runtime.registry.refresh()

@@ -41,7 +41,7 @@ DOWN = {
 
 
 class TestRefusedVersions(ConversationTest):
-    def test_say_what_they_depend_on(self):
+    def test_refused_version_is_406_with_vary(self):
         standard, legacy = 'OpenStack-API-Version', 'X-OpenStack-Nova-API-Version'
         for client, path, version, wanted in (
             (self.nova, '/servers', '2.999', [standard, legacy]),
@@ -51,7 +51,7 @@ class TestRefusedVersions(ConversationTest):
             self.assertEqual((406, wanted), (answer.status, answer.headers.get_all('Vary')))
 
 
-class TestDown(ConversationTest):
+class TestHeadersToPods(ConversationTest):
     def setUp(self):
         super().setUp()
         self.server_id = self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
@@ -85,7 +85,7 @@ class TestDown(ConversationTest):
             for request in self.seen(name, service)
         ]
 
-    def test_only_what_may_pass(self):
+    def test_only_allowed_headers_reach_pods(self):
         self.each_kind()
         count = 0
         for name, service, request in self.all_seen():
@@ -105,29 +105,29 @@ class TestDown(ConversationTest):
             count += 1
         self.assertGreater(count, 12)
 
-    def test_bodies_keep_their_type(self):
+    def test_content_type_of_body_reaches_pod_unchanged(self):
         kind = 'application/vnd.openstack.compute+json'
         self.nova.put(f'/servers/{self.server_id}', body=b'{"server":{"name":"x"}}', headers={'Content-Type': kind})
         (request,) = self.seen('Pod2', method='PUT')
         self.assertEqual(kind, request.headers['content-type'])
 
-    def test_the_service_token_passes(self):
+    def test_service_token_reaches_pod(self):
         token = self.cloud.lab.token('nova', 'service')
         self.cinder.get(f'/volumes/{self.volume_id}', headers={'X-Service-Token': token})
         self.assertEqual(token, self.seen('Pod2', 'cinder')[-1].headers['x-service-token'])
 
-    def test_request_ids(self):
+    def test_valid_request_id_reaches_pod_and_malformed_one_is_replaced(self):
         mine = 'req-4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
         self.nova.get(f'/servers/{self.server_id}', headers={'X-OpenStack-Request-ID': mine})
         self.assertEqual(mine, self.seen('Pod2')[-1].headers['x-openstack-request-id'])
         self.nova.get(f'/servers/{self.server_id}', headers={'X-OpenStack-Request-ID': 'nonsense\t'})
         self.assertRegex(self.seen('Pod2')[-1].headers['x-openstack-request-id'], r'^req-[0-9a-f-]{36}$')
 
-    def test_the_roles_are_keystones(self):
+    def test_roles_in_headers_of_client_are_ignored(self):
         answer = self.nova.get('/servers?all_tenants=1', headers=SENT)
         self.assertEqual(403, answer.status)
 
-    def test_no_token_is_logged(self):
+    def test_tokens_and_passwords_are_not_logged(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
         self.each_kind()
         token = self.cloud.lab.token('nova', 'service')
@@ -137,8 +137,8 @@ class TestDown(ConversationTest):
             self.assertNotIn(secret, log.output)
 
 
-class TestUp(ConversationTest):
-    def test_only_what_may_pass(self):
+class TestHeadersToClients(ConversationTest):
+    def test_only_allowed_headers_of_pod_reach_client(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         self.nova.get(f'/servers/{server["id"]}')
         reported = {
@@ -179,7 +179,7 @@ class TestExternalEvents(ConversationTest):
         body = {'events': [{'name': 'network-changed', **event} for event in events]}
         return self.nova.post('/os-server-external-events', body, as_='admin', version='2.76', **kwargs)
 
-    def test_each_pod_gets_its_own(self):
+    def test_each_pod_gets_events_of_its_servers(self):
         one, two, three = self.servers
         answer = self.send({'server_uuid': one}, {'server_uuid': two, 'tag': 'a'}, {'server_uuid': one, 'tag': 'b'},
                            {'server_uuid': three})  # fmt: skip
@@ -188,7 +188,7 @@ class TestExternalEvents(ConversationTest):
         self.assertEqual([None, 'a', 'b', None], [event.get('tag') for event in answer['events']])
         self.assertEqual([2, 1, 1], [len(self.cloud.pod(name).nova.events) for name in self.pods])
 
-    def test_unknown_servers(self):
+    def test_event_of_unknown_server_has_code_404(self):
         missing = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
         one, two, _three = self.servers
         answer = self.send({'server_uuid': missing}, {'server_uuid': two}, {'server_uuid': missing, 'tag': 'x'},
@@ -197,20 +197,20 @@ class TestExternalEvents(ConversationTest):
         self.assertEqual([404, 200, 404, 200], [event['code'] for event in answer['events']])
         self.assertEqual([missing, two, missing, one], [event['server_uuid'] for event in answer['events']])
 
-    def test_one_that_no_routing_knows_yet(self):
+    def test_event_of_unrecorded_server_reaches_its_pod(self):
         (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
         answer = self.send({'server_uuid': server['id']})
         self.assertEqual((200, 200), (answer.status, answer['events'][0]['code']))
 
-    def test_bad_events(self):
+    def test_invalid_event_has_code_400(self):
         answer = self.send({'server_uuid': self.servers[0], 'name': 'volume-extended'})
         self.assertEqual((207, 400), (answer.status, answer['events'][0]['code']))
 
-    def test_members_are_refused(self):
+    def test_events_of_members_are_refused_with_403(self):
         body = {'events': [{'name': 'network-changed', 'server_uuid': id_} for id_ in self.servers]}
         self.assertEqual(403, self.nova.post('/os-server-external-events', body).status)
 
-    def test_a_dead_pod(self):
+    def test_event_of_server_in_unreachable_pod_has_code_422(self):
         one, two, three = self.servers
         for fault in (Refuse(), Hang(), Garbage(), Garbage(body=b'{"events": [7]}'), Garbage(body=b'[]')):
             self.break_pod('Pod2', fault)

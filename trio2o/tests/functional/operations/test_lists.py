@@ -69,7 +69,7 @@ def newest_first(records):
 
 
 class TestServerPages(ListTest):
-    def test_every_page_size_gives_the_same_list(self):
+    def test_pages_of_any_size_make_the_same_list(self):
         self.fill_servers()
         wanted = newest_first(self.servers)
         for limit in (1, 2, 3, 5, 23, 24, 25):
@@ -77,12 +77,12 @@ class TestServerPages(ListTest):
                 found, _pages = self.walk(self.cloud.nova, f'/servers?limit={limit}', 'servers')
                 self.assertEqual(wanted, ids(found))
 
-    def test_all_in_one_second(self):
+    def test_servers_created_in_one_second_are_listed_once_each(self):
         self.fill_servers(count=30, spacing=0.01)
         found, _pages = self.walk(self.cloud.nova, '/servers?limit=4', 'servers')
         self.assertEqual(newest_first(self.servers), ids(found))
 
-    def test_pods_with_small_pages(self):
+    def test_list_is_complete_though_max_limit_of_pods_is_small(self):
         self.fill_servers()
         for name in PODS:
             self.cloud.pod(name).nova.settings.max_limit = 3
@@ -90,7 +90,7 @@ class TestServerPages(ListTest):
         self.assertEqual(newest_first(self.servers), ids(answer['servers']))
         self.assertNotIn('servers_links', answer.json)
 
-    def test_sort_keys(self):
+    def test_pages_are_sorted_by_requested_keys(self):
         self.fill_servers()
 
         def by(*keys):
@@ -116,7 +116,7 @@ class TestServerPages(ListTest):
                     marker = f'&marker={found[-1]}'
                 self.assertEqual(wanted, found)
 
-    def test_sorted_by_what_does_not_show(self):
+    def test_sort_by_hidden_field_lists_each_server_once(self):
         """Merged by id alone, and still every one exactly once."""
         self.fill_servers()
         for number, record in enumerate(self.servers):
@@ -137,25 +137,25 @@ class TestServerPages(ListTest):
         answer = self.cloud.nova.get('/servers?sort_key=memory_mb', version='2.75')
         self.assertEqual(400, answer.status)
 
-    def test_oldest_first(self):
+    def test_sort_by_ascending_created_at_lists_oldest_first(self):
         self.fill_servers()
         found, _pages = self.walk(self.cloud.nova, '/servers?sort_dir=asc&sort_key=created_at&limit=5', 'servers')
         records = sorted(self.servers, key=lambda record: record['id'])
         records.sort(key=lambda record: record['created_at'].replace(microsecond=0))
         self.assertEqual(ids(records), ids(found))
 
-    def test_an_empty_marker_is_none(self):
+    def test_empty_marker_is_ignored(self):
         self.fill_servers(count=3)
         self.assertEqual(
             ids(self.cloud.nova.get('/servers')['servers']), ids(self.cloud.nova.get('/servers?marker=')['servers'])
         )
 
-    def test_limit_nought_is_empty_without_link(self):
+    def test_limit_zero_gives_empty_list_without_link(self):
         self.fill_servers(count=3)
         answer = self.cloud.nova.get('/servers?limit=0')
         self.assertEqual({'servers': []}, answer.json)
 
-    def test_marker_of_nobody(self):
+    def test_unknown_marker_is_refused_with_400(self):
         self.fill_servers(count=3)
         for marker in ('4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000', 'x', 'a' * 300, '%00', '%F0%9F%98%80'):
             with self.subTest(marker=marker):
@@ -164,14 +164,14 @@ class TestServerPages(ListTest):
                 self.assertIn('not found', answer.fault)
                 self.assertIn('marker [', answer.fault)
 
-    def test_marker_of_another_project(self):
+    def test_marker_of_another_project_is_refused_with_400(self):
         self.fill_servers(count=6)
         (foreign,) = self.cloud.lab.add_servers('Pod2', 'alt')
         for who in ('alt', 'demo', 'demo'):
             answer = self.cloud.nova.get(f'/servers?marker={foreign["id"]}', as_=who)
             self.assertEqual(200 if who == 'alt' else 400, answer.status, answer.text)
 
-    def test_deleted_marker(self):
+    def test_deleted_server_as_marker_gives_page_after_it(self):
         made = self.fill_servers(count=12, spacing=1)
         self.learn_servers()
         wanted = newest_first(made)
@@ -180,7 +180,7 @@ class TestServerPages(ListTest):
         answer = self.cloud.nova.get(f'/servers?limit=3&marker={gone["id"]}')
         self.assertEqual(wanted[5:8], ids(answer['servers']))
 
-    def test_marker_in_a_dead_pod(self):
+    def test_marker_in_unreachable_pod_gives_page_or_503(self):
         made = self.fill_servers(count=12, spacing=1)
         self.learn_servers()
         wanted = newest_first(made)
@@ -195,7 +195,7 @@ class TestServerPages(ListTest):
         answer = self.cloud.nova.get(f'/servers?sort_key=display_name&marker={wanted[dead[0]]}')
         self.assertEqual(503, answer.status)
 
-    def test_next_links(self):
+    def test_next_link_keeps_path_and_query_of_request(self):
         self.fill_servers(count=9)
         project = self.cloud.project_id('demo')
         for path in ('/servers', '/servers/detail', f'/{project}/servers', f'/{project}/servers/detail'):
@@ -212,7 +212,7 @@ class TestServerPages(ListTest):
                         self.assertTrue(link['href'].startswith('http://gateway.test:19998/'), link)
                         self.assertEqual(project in path, project in link['href'])
 
-    def test_odd_paging_values_are_judged_by_a_pod(self):
+    def test_invalid_paging_values_get_answer_of_pod(self):
         self.fill_servers(count=3)
         direct = self.cloud.direct('Pod1')
         for query in ('limit=-1', 'limit=x', 'limit=1.5', 'sort_key=nonsense', 'limit=1%00'):
@@ -221,7 +221,7 @@ class TestServerPages(ListTest):
                 wanted = direct.get(f'/servers?{query}')
                 self.assertEqual((wanted.status, wanted.body), (answer.status, answer.body))
 
-    def test_numbers_longer_than_python_reads(self):
+    def test_number_with_thousands_of_digits_is_accepted(self):
         self.fill_servers(count=3)
         answer = self.cloud.nova.get('/servers?limit=' + '9' * 5000)
         self.assertEqual(3, len(answer['servers']))
@@ -231,7 +231,7 @@ class TestServerPages(ListTest):
 
 
 class TestServerFilters(ListTest):
-    def test_filters(self):
+    def test_filters_apply_to_all_pods(self):
         made = self.fill_servers(count=9)
         made[4]['vm_state'] = 'stopped'
         made[4]['power_state'] = 4
@@ -245,7 +245,7 @@ class TestServerFilters(ListTest):
                 answer = self.cloud.nova.get(f'/servers/detail?{query}')
                 self.assertEqual(newest_first(wanted), ids(answer['servers']))
 
-    def test_zone(self):
+    def test_zone_filter_lists_servers_of_that_zone(self):
         made = self.fill_servers(count=9)
         answer = self.cloud.nova.get('/servers/detail?availability_zone=az2', version='2.83')
         self.assertEqual(newest_first(made[1::3] + made[2::3]), ids(answer['servers']))
@@ -253,12 +253,12 @@ class TestServerFilters(ListTest):
         answer = self.cloud.nova.get('/servers/detail?availability_zone=nowhere', version='2.83')
         self.assertEqual([], answer['servers'])
 
-    def test_a_zone_does_not_filter_for_members_below_2_83(self):
+    def test_zone_filter_of_member_is_ignored_below_2_83(self):
         made = self.fill_servers(count=9)
         answer = self.cloud.nova.get('/servers/detail?availability_zone=az2', version='2.82')
         self.assertEqual(newest_first(made), ids(answer['servers']))
 
-    def test_changes_since_shows_what_was_deleted(self):
+    def test_changes_since_lists_deleted_servers(self):
         made = self.fill_servers(count=6, spacing=1)
         self.cloud.nova.get('/servers/detail')
         self.assertEqual(204, self.cloud.nova.delete(f'/servers/{made[1]["id"]}').status)
@@ -268,7 +268,7 @@ class TestServerFilters(ListTest):
         self.assertEqual({record['id'] for record in made[3:]} | {made[1]['id']}, set(found))
         self.assertNotIn(made[1]['id'], ids(self.cloud.nova.get('/servers')['servers']))
 
-    def test_refusals_are_the_pods_own(self):
+    def test_invalid_filter_gets_answer_of_pod(self):
         self.fill_servers(count=3)
         for query, version in (('nonsense=1', '2.75'), ('status=nonsense', '2.38'), ('changes-since=x', None)):
             with self.subTest(query=query):
@@ -283,21 +283,21 @@ class TestAllTenants(ListTest):
         self.fill_servers(count=6)
         self.fill_servers(count=6, project='alt')
 
-    def test_admin_sees_all(self):
+    def test_all_tenants_of_admin_lists_all_projects(self):
         for query in ('all_tenants=1', 'all_tenants', 'all_tenants=True'):
             found, _pages = self.walk(self.cloud.nova, f'/servers?{query}&limit=5', 'servers', as_='admin')
             self.assertEqual(newest_first(self.servers), ids(found))
 
-    def test_members_are_refused(self):
+    def test_all_tenants_of_member_is_refused_with_403(self):
         for query in ('all_tenants=1', 'all_tenants'):
             answer = self.cloud.nova.get(f'/servers?{query}')
             self.assertEqual(403, answer.status)
 
-    def test_an_admin_sees_one_project_without_it(self):
+    def test_admin_without_all_tenants_sees_own_project(self):
         answer = self.cloud.nova.get('/servers', as_=('admin', 'demo'))
         self.assertEqual(newest_first(self.servers[:6]), ids(answer['servers']))
 
-    def test_dead_pods_give_members_nothing_of_others(self):
+    def test_unreachable_pods_do_not_expose_servers_of_other_projects(self):
         self.learn_servers('/servers/detail?all_tenants=1', as_='admin')
         for name in PODS:
             self.cloud.pod(name).nova.faults.add(Refuse())
@@ -308,12 +308,12 @@ class TestAllTenants(ListTest):
 
 
 class TestServerForms(ListTest):
-    def test_brief(self):
+    def test_brief_list_has_id_links_and_name(self):
         self.fill_servers(count=4)
         answer = self.cloud.nova.get('/servers')
         self.assertEqual({('id', 'links', 'name')}, {tuple(sorted(item)) for item in answer['servers']})
 
-    def test_detail_is_what_the_pods_show(self):
+    def test_detail_equals_what_pods_show(self):
         made = self.fill_servers(count=4)
         answer = self.cloud.nova.get('/servers/detail', version='2.96')
         direct = {}
@@ -328,7 +328,7 @@ class TestServerForms(ListTest):
             self.assertEqual(wanted, item)
         self.assertEqual(len(made), len(answer['servers']))
 
-    def test_headers_of_a_merged_answer(self):
+    def test_merged_answer_has_version_vary_and_request_id(self):
         self.fill_servers(count=3)
         answer = self.cloud.nova.get('/servers', version='2.96')
         self.assertEqual('compute 2.96', answer.headers['OpenStack-API-Version'])
@@ -340,7 +340,7 @@ class TestServerForms(ListTest):
         self.assertEqual(answer.headers['x-openstack-request-id'], answer.headers['x-compute-request-id'])
 
 
-class TestDeadPod(ListTest):
+class TestUnreachablePod(ListTest):
     FAULTS = (
         Refuse(),
         Hang(),
@@ -362,7 +362,7 @@ class TestDeadPod(ListTest):
         faults.clear()
         faults.add(fault)
 
-    def test_below_2_69_it_is_left_out(self):
+    def test_below_2_69_servers_of_unreachable_pod_are_left_out(self):
         for fault in self.FAULTS:
             with self.subTest(fault=fault):
                 self.break_pod2(fault)
@@ -370,7 +370,7 @@ class TestDeadPod(ListTest):
                 self.assertEqual(200, answer.status)
                 self.assertEqual(newest_first(self.alive), ids(answer['servers']))
 
-    def test_from_2_69_it_is_unknown(self):
+    def test_from_2_69_servers_of_unreachable_pod_are_unknown(self):
         dead = {record['id']: record for record in self.servers if record not in self.alive}
         project = self.cloud.project_id('demo')
         for fault in self.FAULTS:
@@ -391,7 +391,7 @@ class TestDeadPod(ListTest):
                     if item['id'] in dead:
                         self.assertEqual({'id', 'status', 'links'}, set(item))
 
-    def test_from_2_69_a_server_shows_what_is_known_of_it(self):
+    def test_from_2_69_server_in_unreachable_pod_is_shown_from_records(self):
         (dead, *_others) = [record for record in self.servers if record not in self.alive]
         path = f'/servers/{dead["id"]}'
         for fault in (Refuse(), Hang(), Status(status=503)):
@@ -415,13 +415,13 @@ class TestDeadPod(ListTest):
                     self.assertGreaterEqual(self.cloud.nova.get(path, **kwargs).status, 500, kwargs)
                 self.assertGreaterEqual(self.cloud.nova.get(f'{path}/ips', version='2.69').status, 500)
 
-    def test_unknown_only_in_a_whole_list(self):
+    def test_filtered_list_has_no_unknown_servers(self):
         self.break_pod2(Refuse())
         for query in ('limit=50', 'status=ACTIVE', 'sort_key=display_name', 'name=server'):
             answer = self.cloud.nova.get(f'/servers/detail?{query}', version='2.69')
             self.assertEqual({'ACTIVE'}, {item['status'] for item in answer['servers']})
 
-    def test_a_dead_pod_costs_no_time_once_its_breaker_is_open(self):
+    def test_pod_with_open_breaker_gets_no_request(self):
         self.cloud.runtime.client.breakers._seconds = 1000.0
         self.break_pod2(Refuse())
         for _ in range(3):
@@ -432,13 +432,13 @@ class TestDeadPod(ListTest):
         self.assertEqual(0, len(self.cloud.pod('Pod2').nova.requests))
 
 
-class TestStrictLists(ListTest):
+class TestCompleteLists(ListTest):
     options = {
         'nova_apigw': {'list_records_by_skipping_down_pods': False},
         'cinder_apigw': {'list_records_by_skipping_down_pods': False},
     }
 
-    def test_a_list_with_holes_is_refused(self):
+    def test_incomplete_list_is_answered_503(self):
         self.fill_servers(count=3)
         self.assertEqual(200, self.cloud.nova.get('/servers').status)
         self.cloud.pod('Pod2').nova.faults.add(Refuse())
@@ -464,12 +464,12 @@ class TestVolumes(ListTest):
         # created_at and then the id, both from the last to the first.
         self.wanted = ids(sorted(self.volumes, key=lambda record: (record['created_at'], record['id']), reverse=True))
 
-    def test_pages(self):
+    def test_pages_of_any_size_make_the_same_list(self):
         for limit in (1, 2, 5, 24, 25):
             found, _pages = self.walk(self.cloud.cinder, f'/volumes?limit={limit}', 'volumes')
             self.assertEqual(self.wanted, ids(found))
 
-    def test_offset(self):
+    def test_offset_skips_volumes_after_marker(self):
         for offset in (0, 1, 7, 23, 24, 1000, 123456):
             for limit in ('', '&limit=1', '&limit=5'):
                 answer = self.cloud.cinder.get(f'/volumes?offset={offset}{limit}')
@@ -478,7 +478,7 @@ class TestVolumes(ListTest):
         answer = self.cloud.cinder.get(f'/volumes?offset=2&limit=3&marker={self.wanted[4]}')
         self.assertEqual(self.wanted[7:10], ids(answer['volumes']))
 
-    def test_with_count(self):
+    def test_with_count_counts_volumes_of_all_pods(self):
         answer = self.cloud.cinder.get('/volumes/detail?with_count=true&limit=5', version='3.45')
         self.assertEqual((24, 5), (answer['count'], len(answer['volumes'])))
         self.assertTrue(answer['volumes_links'])
@@ -486,7 +486,7 @@ class TestVolumes(ListTest):
         self.assertEqual((24, 24), (answer['count'], len(answer['volumes'])))
         self.assertNotIn('count', self.cloud.cinder.get('/volumes?with_count=true', version='3.44').json)
 
-    def test_sorts(self):
+    def test_pages_are_sorted_by_requested_keys(self):
         for query, key, is_descending in (
             ('sort=name:asc', lambda v: (v['name'], v['created_at'], v['id']), False),
             ('sort=name', lambda v: (v['name'], v['created_at'], v['id']), True),
@@ -499,18 +499,18 @@ class TestVolumes(ListTest):
                 found, _pages = self.walk(self.cloud.cinder, f'/volumes?{query}&limit=7', 'volumes')
                 self.assertEqual(ids(sorted(self.volumes, key=key, reverse=is_descending)), ids(found))
 
-    def test_bad_marker(self):
+    def test_unknown_marker_is_refused_with_404(self):
         for marker in ('4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000', 'x', '%00'):
             answer = self.cloud.cinder.get(f'/volumes?marker={marker}')
             self.assertEqual(404, answer.status, answer.text)
 
-    def test_deleted_marker(self):
+    def test_deleted_volume_as_marker_is_refused_with_404(self):
         self.cloud.cinder.get('/volumes/detail')
         self.assertEqual(202, self.cloud.cinder.delete(f'/volumes/{self.wanted[3]}').status)
         self.cloud.cinder.get(f'/volumes/{self.wanted[3]}')
         self.assertEqual(404, self.cloud.cinder.get(f'/volumes?marker={self.wanted[3]}').status)
 
-    def test_filters(self):
+    def test_filters_apply_to_all_pods(self):
         for query, wanted in (
             ('name=volume-2', [v for v in self.volumes if v['name'].startswith('volume-2-')]),
             ('status=available', self.volumes),
@@ -524,14 +524,14 @@ class TestVolumes(ListTest):
         self.assertEqual(set(self.cloud.pod('Pod1').cinder.volumes), set(ids(answer['volumes'])))
         self.assertEqual(400, self.cloud.cinder.get('/volumes?nonsense=1', version='3.31').status)
 
-    def test_all_tenants(self):
+    def test_all_tenants_lists_other_projects_for_admin_only(self):
         other = self.fill_volumes(3, 'alt')
         answer = self.cloud.cinder.get('/volumes?all_tenants=1')
         self.assertEqual(self.wanted, ids(answer['volumes']))
         answer = self.cloud.cinder.get('/volumes?all_tenants=1', as_='admin')
         self.assertEqual(set(self.wanted) | set(ids(other)), set(ids(answer['volumes'])))
 
-    def test_links(self):
+    def test_links_name_the_gateway(self):
         project = self.cloud.project_id('demo')
         for path in ('/volumes', '/volumes/detail', f'/{project}/volumes', f'/{project}/volumes/detail'):
             answer = self.cloud.cinder.get(f'{path}?limit=2')
@@ -541,7 +541,7 @@ class TestVolumes(ListTest):
                 for link in item['links']:
                     self.assertTrue(link['href'].startswith('http://gateway.test:19997/'), link)
 
-    def test_a_dead_pod_is_left_out(self):
+    def test_volumes_of_unreachable_pod_are_left_out(self):
         for fault in (Refuse(), Status(status=500), Garbage()):
             self.cloud.pod('Pod3').cinder.faults.clear()
             self.cloud.pod('Pod3').cinder.faults.add(fault)
@@ -549,7 +549,7 @@ class TestVolumes(ListTest):
             alive = [id_ for id_ in self.wanted if id_ not in self.cloud.pod('Pod3').cinder.volumes]
             self.assertEqual(alive, ids(answer['volumes']))
 
-    def test_all_dead(self):
+    def test_list_without_reachable_pod_is_answered_503(self):
         for name in PODS:
             self.cloud.pod(name).cinder.faults.add(Refuse())
         answer = self.cloud.cinder.get('/volumes')
@@ -557,8 +557,8 @@ class TestVolumes(ListTest):
         self.assertIn('Retry-After', answer.headers)
 
 
-class TestNarrowing(ListTest):
-    def test_reconciled_pods_are_asked_only_where_something_is(self):
+class TestReconciledPods(ListTest):
+    def test_reconciled_pod_without_servers_of_project_gets_no_request(self):
         (mine,) = self.cloud.lab.add_servers('Pod2', 'demo')
         self.learn_servers()
         for pod_id in self.cloud.pod_ids.values():

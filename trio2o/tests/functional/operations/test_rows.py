@@ -185,11 +185,11 @@ def shape(document):
     return type(document).__name__
 
 
-class TestGoodPath(RowTest):
+class TestSuccess(RowTest):
     def test_rows_that_are_not_emulated_are_listed(self):
         self.assertEqual(NOT_EMULATED, {row.name for name, row in rows() if not self.is_emulated(name, row)})
 
-    def test_reads(self):
+    def test_reads_equal_answers_of_pod(self):
         count = 0
         for name, operation in rows():
             if operation.method != 'GET' or not self.is_emulated(name, operation):
@@ -206,7 +206,7 @@ class TestGoodPath(RowTest):
                 count += wanted.status == 200
         self.assertGreater(count, 15)
 
-    def test_writes(self):
+    def test_writes_equal_answers_of_pod(self):
         """On two resources of a kind, as most writes can be done only once."""
         count = 0
         for name, operation in rows():
@@ -236,7 +236,7 @@ class TestGoodPath(RowTest):
             self.assertEqual(wanted.headers.get_all(header), answer.headers.get_all(header))
         self.assertEqual(sorted(wanted.headers.get_all('Vary')), sorted(answer.headers.get_all('Vary')))
 
-    def test_the_request_id_is_the_pods(self):
+    def test_request_id_of_pod_is_returned(self):
         """Instance actions are found by it."""
         id_ = self.make('server')
         answer = self.nova.post(f'/servers/{id_}/action', {'os-stop': None})
@@ -244,7 +244,7 @@ class TestGoodPath(RowTest):
         answer = self.nova.get(f'/servers/{id_}/os-instance-actions/{request_id}', version='2.21')
         self.assertEqual(200, answer.status)
 
-    def test_a_known_one_costs_one_call(self):
+    def test_recorded_server_takes_one_request(self):
         id_ = self.make('server')
         self.nova.get(f'/servers/{id_}')
         self.cloud.lab.clear_logs()
@@ -252,7 +252,7 @@ class TestGoodPath(RowTest):
         self.assertEqual((0, 1), (len(self.seen('Pod1')), len(self.seen('Pod2'))))
         self.assertEqual(0, len(self.cloud.lab.keystone.requests))
 
-    def test_project_in_the_path(self):
+    def test_project_in_path_is_kept_in_links_and_wrong_one_is_refused(self):
         project = self.cloud.project_id('demo')
         for kind, client in (('server', self.nova), ('volume', self.cinder), ('snapshot', self.cinder)):
             id_ = self.make(kind)
@@ -265,7 +265,7 @@ class TestGoodPath(RowTest):
 
 
 class TestUnknownId(RowTest):
-    def test_every_row(self):
+    def test_unknown_id_is_404_for_each_row(self):
         for name, operation in rows():
             with self.subTest(row=operation.name):
                 for id_ in (MISSING, 'no-uuid'):
@@ -277,13 +277,13 @@ class TestUnknownId(RowTest):
                         self.assertEqual(shape(wanted.json), shape(answer.json))
                         self.assertEqual(names(wanted.headers), names(answer.headers))
 
-    def test_what_is_no_uuid_asks_nobody(self):
+    def test_malformed_id_causes_no_request_to_pods(self):
         self.nova.get('/servers/name')
         self.cloud.lab.clear_logs()
         self.nova.get('/servers/name')
         self.assertEqual([], self.seen('Pod1') + self.seen('Pod2'))
 
-    def test_gone_behind_our_back(self):
+    def test_resource_deleted_directly_in_pod_is_404_and_its_routing_ends(self):
         for kind, client in (('server', self.nova), ('volume', self.cinder)):
             id_ = self.make(kind)
             self.assertEqual(200, client.get(f'/{kind}s/{id_}').status)
@@ -295,7 +295,7 @@ class TestUnknownId(RowTest):
 
 
 class TestWrongProject(RowTest):
-    def test_every_row(self):
+    def test_resource_of_another_project_gets_answer_of_pod_for_each_row(self):
         for name, operation in rows():
             if not self.is_emulated(name, operation):
                 continue
@@ -312,7 +312,7 @@ class TestWrongProject(RowTest):
                 self.assertTrue(self.cloud.runtime.locator.look_up(operation.handler.resource.type, id_).is_live)
 
 
-class TestDeadPod(RowTest):
+class TestUnreachablePod(RowTest):
     def known(self, name, operation):
         kind = operation.handler.resource.type
         id_ = self.make(kind)
@@ -320,7 +320,7 @@ class TestDeadPod(RowTest):
         self.assertEqual(200, self.clients[name].get(path, version=VERSIONS[name]).status)
         return id_
 
-    def test_not_reached(self):
+    def test_refused_connection_is_503_for_each_row(self):
         for name, operation in rows():
             if operation.name in ('servers.show', 'volumes_boot.show'):
                 continue  # shown with status UNKNOWN
@@ -334,7 +334,7 @@ class TestDeadPod(RowTest):
                 self.assertIn('Retry-After', answer.headers)
                 self.heal()
 
-    def test_sent_and_no_answer(self):
+    def test_write_without_answer_is_504_and_not_repeated_for_each_row(self):
         for name, operation in rows():
             if operation.method == 'GET':
                 continue
@@ -351,13 +351,13 @@ class TestDeadPod(RowTest):
                     self.assertLessEqual(len(seen), 2 if is_read else 1)
                     self.heal()
 
-    def test_reads_are_tried_once_more_when_cut(self):
+    def test_read_is_repeated_once_after_cut_connection(self):
         id_ = self.make('server')
         self.nova.get(f'/servers/{id_}')
         self.cloud.pod('Pod2').nova.faults.add(DropAfter(times=1))
         self.assertEqual(200, self.nova.get(f'/servers/{id_}').status)
 
-    def test_its_own_errors_pass(self):
+    def test_error_of_pod_is_returned_unchanged(self):
         for status in (500, 501, 409, 429, 418, 300):
             id_ = self.make('server')
             self.nova.get(f'/servers/{id_}')
@@ -373,8 +373,8 @@ class TestDeadPod(RowTest):
         self.cloud.runtime.client.breakers._states.clear()
 
 
-class TestOtherRows(RowTest):
-    def test_a_dead_pod_is_nobodys_business(self):
+class TestRowsWithoutId(RowTest):
+    def test_unreachable_pod_causes_no_5xx_for_any_row(self):
         """Lists, sums and what is the same everywhere, of all rows without an id."""
         for down in ('Pod1', 'Pod2'):
             for name, service in SERVICES.items():
