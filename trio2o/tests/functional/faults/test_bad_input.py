@@ -85,7 +85,7 @@ def of(name, operation):
 
 
 class BadInputTest(ConversationTest):
-    """Every answer is held against what the pod itself says."""
+    """Compare each answer with the answer of a pod to the same request."""
 
     def setUp(self):
         super().setUp()
@@ -118,9 +118,9 @@ class BadInputTest(ConversationTest):
         try:
             wanted = self.direct[name].request(method, path, **kwargs)
         except Exception:
-            return None  # the emulation has not thought of this
+            return None  # the emulated pod does not handle this
         if 'There is no such action' in wanted.text or '"title":"Not Found"' in wanted.text:
-            return None  # nor of this
+            return None  # the emulated pod does not have this row
         answer = self.clients[name].request(method, path, **kwargs)
         what = (name, method, path[:200], {key: str(value)[:200] for key, value in kwargs.items() if value})
         self.assertLess(answer.status, 500, (what, answer.status, answer.text[:500], wanted.status, wanted.text[:300]))
@@ -137,7 +137,7 @@ class BadInputTest(ConversationTest):
         return found
 
     def check_refused(self, name, method, path, row=None, **kwargs):
-        """As nobody has such a thing, a pod may find fault with something else first."""
+        """Like check_status; as the resource does not exist, a pod may refuse the request for another reason first."""
         found = self.check(name, method, path, **kwargs)
         if found is not None and found[1].status >= 400 and isinstance(row.handler, PODS_JUDGE):
             what, wanted, answer = found
@@ -146,14 +146,14 @@ class BadInputTest(ConversationTest):
     def tearDown(self):
         for token in self.cloud._tokens.values():
             self.assertNotIn(token, self.log.output)
-        # keystonemiddleware tells of a bad token with a traceback of its own, at debug level.
+        # keystonemiddleware logs a bad token with a traceback of its own, at debug level.
         self.assertNotIn('Unexpected error', self.log.output)
         super().tearDown()
 
 
 class TestBodies(BadInputTest):
     def bodies(self, name, operation):
-        """Everything where a handler reads the body; of actions and what passes unread some will do."""
+        """All bodies for handlers that read the body; a few for those that forward it unread."""
         handler = operation.handler
         is_read = (
             not isinstance(handler, Forward)
@@ -167,7 +167,7 @@ class TestBodies(BadInputTest):
             for value in share(VALUES, operation.name + key) if is_read else VALUES[:2]:
                 yield b'{"%s":%s}' % (key.encode(), value)
 
-    def test_every_row(self):
+    def test_odd_body_causes_no_500_for_each_row(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if operation.method not in ('POST', 'PUT'):
@@ -177,7 +177,7 @@ class TestBodies(BadInputTest):
                     self.check_status(name, operation.method, path, body=body, **of(name, operation))
             self.cloud.lab.clear_logs()
 
-    def test_fields(self):
+    def test_odd_value_of_field_causes_no_500(self):
         for (name, row), (template, other, keys) in FIELDS.items():
             operation = next(operation for operation in SERVICES[name].operations if operation.name == row)
             for key, value in itertools.product(keys, VALUES):
@@ -190,7 +190,7 @@ class TestBodies(BadInputTest):
                     continue
                 self.check_status(name, operation.method, path, body=body, **of(name, operation))
 
-    def test_hints(self):
+    def test_odd_scheduler_hint_causes_no_500(self):
         for outer, hint in itertools.product(
             ('os:scheduler_hints', 'OS-SCH-HNT:scheduler_hints'),
             ('same_host', 'different_host', 'group', 'local_to_instance'),
@@ -206,7 +206,7 @@ class TestBodies(BadInputTest):
                 answer = self.cinder.post('/volumes', body=body % (outer.encode(), inner), version='3.70')
                 self.assertLess(answer.status, 500, (inner[:100], answer.text))
 
-    def test_content_types(self):
+    def test_odd_content_type_causes_no_500(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if operation.method not in ('POST', 'PUT'):
@@ -219,7 +219,7 @@ class TestBodies(BadInputTest):
                         **of(name, operation), headers={'Content-Type': kind},
                     )  # fmt: skip
 
-    def test_too_large(self):
+    def test_body_over_limit_is_413_and_not_sent_to_pods(self):
         body = b'{"server":"' + b'x' * 120000 + b'"}'
         self.cloud.lab.clear_logs()
         for name, path in (('nova', '/servers'), ('cinder', '/volumes'), ('nova', f'/servers/{MISSING}/action')):
@@ -229,7 +229,7 @@ class TestBodies(BadInputTest):
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
-    def test_whatever(self, data):
+    def test_random_body_causes_no_500(self, data):
         name = data.draw(st.sampled_from(list(SERVICES)))
         operation = data.draw(
             st.sampled_from([row for row in SERVICES[name].operations if row.method in ('POST', 'PUT')])
@@ -246,7 +246,7 @@ class TestBodies(BadInputTest):
 
 
 class TestQueries(BadInputTest):
-    def test_every_read(self):
+    def test_odd_query_causes_no_500_for_each_read(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if operation.method != 'GET':
@@ -258,7 +258,7 @@ class TestQueries(BadInputTest):
 
 
 class TestPaths(BadInputTest):
-    def test_odd_ids(self):
+    def test_odd_id_causes_no_500_for_each_row(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if '{' not in operation.path:
@@ -271,7 +271,7 @@ class TestPaths(BadInputTest):
                     body = json.dumps({operation.action: {}}).encode() if operation.action else None
                     self.check_refused(name, operation.method, path, body=body, **of(name, operation))
 
-    def test_odd_ids_further_on(self):
+    def test_odd_second_id_causes_no_500_for_each_row(self):
         for name, service in SERVICES.items():
             for operation in service.operations:
                 if operation.path.count('{') != 2 or not operation.path.startswith(('/servers', '/volumes')):
@@ -283,7 +283,7 @@ class TestPaths(BadInputTest):
                     path = head + odd + rest.partition('}')[2]
                     self.check_refused(name, operation.method, path, body=b'{}', **of(name, operation))
 
-    def test_paths_nobody_has(self):
+    def test_unknown_path_gets_status_of_pod(self):
         project = self.cloud.project_id('demo')
         for name in SERVICES:
             for path in ('', '/', '//', '/nothing', '/servers/', '/volumes/', '/servers//', f'/{project}', '/%FF',
@@ -297,7 +297,7 @@ class TestPaths(BadInputTest):
 
 
 class TestVersionsAndTokens(BadInputTest):
-    def test_versions(self):
+    def test_odd_version_gets_status_and_headers_of_pod(self):
         for name, path in (('nova', '/servers'), ('cinder', '/volumes')):
             for value in ('compute', 'compute 2', 'compute 2.x', 'compute 2.1.1', 'compute 2.999', 'compute 3.1',
                           'volume', 'volume 3', 'volume 3.999', 'volume 2.0', 'compute latest', 'volume latest',
@@ -315,7 +315,7 @@ class TestVersionsAndTokens(BadInputTest):
                     wanted.headers.get('OpenStack-API-Version'), answer.headers.get('OpenStack-API-Version'), value
                 )
 
-    def test_tokens(self):
+    def test_invalid_token_is_401_and_not_logged(self):
         expired = self.cloud.lab.token('demo', expires_in=-10)
         self.cloud.lab.clear_logs()
         for name, path in (('nova', '/servers'), ('cinder', '/volumes'), ('nova', '/flavors')):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database without tables or that does not answer: tenants get a Retry-After, and the log says what to do."""
+"""A database without tables: tenants get 503 with Retry-After, and the log names the command to run."""
 
 import fixtures
 import testtools
@@ -8,7 +8,7 @@ from trio2o.db import records
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
-class TestNoTables(testtools.TestCase):
+class TestMissingTables(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
@@ -16,7 +16,7 @@ class TestNoTables(testtools.TestCase):
         with self.cloud.runtime.db.writer() as session:
             records.METADATA.drop_all(session.connection())
 
-    def test_is_an_answer(self):
+    def test_missing_tables_are_503_and_log_names_db_sync(self):
         server = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id']}
         for client, method, path, body in (
             (self.cloud.nova, 'GET', '/servers/0d9e5d5f-7d1e-4d6c-8f2b-0123456789ab', None),

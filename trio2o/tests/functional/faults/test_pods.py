@@ -60,8 +60,8 @@ NONSENSE = tuple(
 ALL = (*TRANSPORT, *ERROR_ANSWERS, *NONSENSE)
 
 
-class TestEveryKind(ConversationTest):
-    """Pod1 is well, Pod2 is not, and holds one of each."""
+class TestFaultsByHandler(ConversationTest):
+    """Pod1 works. Pod2 has faults, and holds a server and a volume."""
 
     def setUp(self):
         super().setUp()
@@ -100,7 +100,7 @@ class TestEveryKind(ConversationTest):
         self.assertNotIn('Unexpected error', self.log.output)
         self.assertNotIn(self.cloud.token(), self.log.output)
 
-    def test_forward_read(self):
+    def test_forwarded_read_with_fault_is_503_or_answer_of_pod(self):
         def is_sound(fault, answer):
             if fault in TRANSPORT:
                 return answer.status == 503 and 'Retry-After' in answer.headers
@@ -112,7 +112,7 @@ class TestEveryKind(ConversationTest):
         self.each(lambda: self.cinder.get(f'/volumes/{self.volume_id}'), is_sound=is_sound)
         self.assertEqual(200, self.nova.get(f'/servers/{self.server_id}').status)
 
-    def test_forward_write(self):
+    def test_forwarded_write_with_fault_is_503_or_504_or_answer_of_pod(self):
         def is_sound(fault, answer):
             if fault in TRANSPORT:
                 return answer.status == (503 if isinstance(fault, Refuse) else 504)
@@ -120,8 +120,8 @@ class TestEveryKind(ConversationTest):
 
         self.each(lambda: self.nova.post(f'/servers/{self.server_id}/action', {'lock': None}), is_sound=is_sound)
 
-    def test_probe(self):
-        """Nobody may say that it is not there while a pod has not said so."""
+    def test_unknown_id_is_503_unless_all_pods_answer(self):
+        """The answer is 404 only after every pod has answered 404."""
 
         def call():
             self.number += 1
@@ -135,7 +135,7 @@ class TestEveryKind(ConversationTest):
     def body(self, fault):
         return fault.body if isinstance(fault, Garbage) else b''
 
-    def test_gather(self):
+    def test_list_has_servers_of_reachable_pod(self):
         for path in ('/servers', '/servers/detail', '/servers/detail?limit=1', '/servers?sort_key=display_name'):
 
             def is_sound(fault, answer):
@@ -148,7 +148,7 @@ class TestEveryKind(ConversationTest):
             is_sound=lambda fault, answer: answer.status == 200 and volume_id in answer.text,
         )
 
-    def test_gather_behind_a_marker(self):
+    def test_page_after_marker_with_fault_is_no_500(self):
         for marker in (self.server_id, self.well[0]):
             self.each(
                 lambda marker=marker: self.nova.get(f'/servers?limit=5&marker={marker}'),
@@ -157,7 +157,7 @@ class TestEveryKind(ConversationTest):
                 ),
             )
 
-    def test_sum(self):
+    def test_sum_with_fault_is_200(self):
         self.each(lambda: self.nova.get('/limits'), is_sound=lambda fault, answer: answer.status == 200)
         self.each(lambda: self.cinder.get('/limits'), is_sound=lambda fault, answer: answer.status == 200)
         self.each(
@@ -169,7 +169,7 @@ class TestEveryKind(ConversationTest):
             is_sound=lambda fault, answer: answer.status == 200,
         )
 
-    def test_place(self):
+    def test_create_with_fault_is_503_or_504(self):
         def server(zone):
             return self.nova.post('/servers', {'server': {
                 'name': 'n', 'flavorRef': '1', 'networks': 'none', 'availability_zone': zone,
@@ -186,7 +186,7 @@ class TestEveryKind(ConversationTest):
         self.each(lambda: self.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': 'az2'}}),
                   is_sound=is_sound)  # fmt: skip
 
-    def test_affinity_refs(self):
+    def test_attach_of_volume_in_faulty_pod_is_400(self):
         def attach():
             self.forget()
             return self.nova.post(
@@ -195,7 +195,7 @@ class TestEveryKind(ConversationTest):
 
         self.each(attach, is_sound=lambda fault, answer: answer.status == 400 and self.volume_id in answer.text)
 
-    def test_replicated_reads(self):
+    def test_replicated_object_is_read_from_other_pod(self):
         for client, path in ((self.nova, '/flavors'), (self.nova, '/os-keypairs'), (self.cinder, '/types')):
             self.each(
                 lambda client=client, path=path: client.get(path), faults=(*TRANSPORT, *ERROR_ANSWERS),
@@ -207,8 +207,8 @@ class TestEveryKind(ConversationTest):
             for service in self.cloud.pod('Pod1').each():
                 service.faults.clear()
 
-    def test_replicated_writes(self):
-        """Pod1 decides; what Pod2 makes of it is a job's concern."""
+    def test_replicated_write_succeeds_in_first_pod(self):
+        """Pod1 gives the answer; a job repeats the write in Pod2."""
 
         def flavor():
             self.number += 1
@@ -229,7 +229,7 @@ class TestEveryKind(ConversationTest):
 
         self.each(keypair, (*TRANSPORT, *ERROR_ANSWERS), is_sound=lambda fault, answer: answer.status in (200, 201))
 
-    def test_events(self):
+    def test_event_of_server_in_reachable_pod_succeeds(self):
         body = {'events': [{'name': 'network-changed', 'server_uuid': id_} for id_ in (self.well[0], self.server_id)]}
 
         def is_sound(fault, answer):
@@ -239,8 +239,8 @@ class TestEveryKind(ConversationTest):
             lambda: self.nova.post('/os-server-external-events', body, as_='admin', version='2.76'), is_sound=is_sound
         )
 
-    def test_older_pods(self):
-        """A pod that turns out to be older than it told."""
+    def test_version_above_maximum_of_pod_is_left_out_of_list_and_406_for_server(self):
+        """A pod that supports fewer versions than its version document says."""
         self.each(
             lambda: self.nova.get('/servers', version='2.96'), faults=(WrongVersion(minor=50),),
             is_sound=lambda fault, answer: answer.status == 200 and self.well[0] in answer.text,
@@ -250,7 +250,7 @@ class TestEveryKind(ConversationTest):
             is_sound=lambda fault, answer: answer.status == 406,
         )  # fmt: skip
 
-    def test_any_pod(self):
+    def test_request_to_any_pod_is_answered_by_reachable_pod(self):
         self.each(lambda: self.nova.get('/extensions'), is_sound=lambda fault, answer: answer.status == 200)
         for service in self.cloud.pod('Pod1').each():
             service.faults.add(Status(status=503, body=HTML))

@@ -30,7 +30,7 @@ class TestSlowPod(testtools.TestCase):
         self.assertEqual(200, answer.status, answer.text)
         self.assertTrue(getattr(self.cloud.pod('Pod2'), service).requests, path)
 
-    def test_what_is_the_same_everywhere(self):
+    def test_replicated_object_is_read_from_fast_pod(self):
         project = self.cloud.project_id('demo')
         for path in ('/flavors/detail', '/flavors/1', '/os-keypairs', '/extensions', f'/os-quota-sets/{project}'):
             self.assert_from_the_other(self.cloud.nova, 'nova', path)
@@ -38,14 +38,14 @@ class TestSlowPod(testtools.TestCase):
             self.assert_from_the_other(self.cloud.cinder, 'cinder', path)
         self.assert_from_the_other(self.cloud.cinder, 'cinder', f'/os-quota-sets/{project}', as_='admin')
 
-    def test_a_create_elsewhere(self):
-        # One that nobody has looked at yet.
+    def test_create_in_other_zone_does_not_ask_slow_pod(self):
+        # An image that the gateway has not read yet.
         image = self.cloud.lab.glance.add_image('new')
         server = {'name': 'x', 'flavorRef': '1', 'imageRef': image['id'], 'availability_zone': 'az2'}
         self.assertEqual(202, self.cloud.nova.post('/servers', {'server': server}).status)
         looks = [each for each in self.cloud.pod('Pod2').nova.requests if '/images/' in each.path]
         self.assertEqual(1, len(looks))
 
-    def test_one_that_is_alone_is_waited_for(self):
+    def test_only_enabled_pod_is_waited_for(self):
         self.cloud.set_pod('Pod2', state='maintenance', reason='test')
         self.assertEqual(200, self.cloud.nova.get('/flavors/detail').status)
