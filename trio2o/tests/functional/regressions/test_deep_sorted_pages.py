@@ -5,7 +5,7 @@ from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
 class TestDeepSortedPages(ConversationTest):
-    def test_a_page_behind_two_thousand_servers(self):
+    def test_page_after_two_thousand_servers_takes_few_requests(self):
         for pod in self.pods:
             self.cloud.lab.add_servers(pod, 'demo', 1100, name=pod)
         records = [record for pod in self.pods for record in self.cloud.pod(pod).nova.servers.values()]
@@ -14,7 +14,7 @@ class TestDeepSortedPages(ConversationTest):
         self.assertEqual(wanted[2101:2102], ids(answer['servers']))
         self.assertLess(len(self.seen('Pod1')) + len(self.seen('Pod2')), 16)
 
-    def test_one_pod_with_an_order_of_its_own(self):
+    def test_pages_are_complete_though_pod_sorts_differently(self):
         """MySQL sorts names without regard to case; items out of our order were lost between pages."""
         records = self.cloud.lab.add_servers('Pod1', 'demo', 20)
         for number, record in enumerate(records):

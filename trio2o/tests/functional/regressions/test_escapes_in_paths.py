@@ -18,7 +18,7 @@ class Listening:
 
 
 class TestEscapes(ConversationTest):
-    def test_keys_of_metadata(self):
+    def test_escaped_metadata_key_reaches_pod(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         keys = ['a?b', 'a#b', 'a b', 'é', 'a%b', 'a&b=c', 'a;b', '☃', '..', '.', 'a:b', "a'b"]
         server['metadata'] = {key: f'value of {key}' for key in keys}
@@ -26,7 +26,7 @@ class TestEscapes(ConversationTest):
             answer = self.nova.get(f'/servers/{server["id"]}/metadata/{quote(key, safe="").replace(".", "%2E")}')
             self.assertEqual({key: f'value of {key}'}, answer.json.get('meta'), answer.text)
 
-    def test_request_lines_stay_in_one_piece(self):
+    def test_escaped_characters_stay_escaped_in_url(self):
         (server,) = self.cloud.lab.add_servers('Pod2', 'demo')
         client = self.cloud.runtime.client
         client._transport = listening = Listening(client._transport)

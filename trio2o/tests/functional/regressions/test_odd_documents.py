@@ -10,7 +10,7 @@ FLAVOR = {'flavor': {'name': 'odd', 'ram': 64, 'vcpus': 1, 'disk': 1, 'id': 'odd
 
 
 class TestOddDocuments(testtools.TestCase):
-    def test_a_write_is_done_where_it_was_taken(self):
+    def test_write_succeeds_though_other_pod_answers_odd_document(self):
         cloud = self.useFixture(GatewayFixture(pods=2))
         cloud.run_jobs()
         cloud.pod('Pod2').nova.faults.add(Garbage(body=b'{"surprise": []}', path=r'/flavors'))
