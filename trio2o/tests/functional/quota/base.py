@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of this folder share: a cloud with limits, and what is counted in it."""
+"""Shared by the tests of this folder: a cloud with limits, and assertions about its quota usage."""
 
 import testtools
 
@@ -7,7 +7,7 @@ from trio2o.db import quotas
 from trio2o.quota.settle import Settler
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
-#: Nobody waits for pods that answer at once.
+#: Emulated pods answer at once, so short intervals are enough.
 QUICK = {'quota.watch_seconds': 0.1, 'quota.claim_seconds': 300.0}
 
 
@@ -59,12 +59,12 @@ class QuotaCase(testtools.TestCase):
     # -- what is counted --
 
     def used(self, project=None):
-        """In use and claimed, of all that is not nothing."""
+        """{resource: (in use, claimed)} without those that are 0."""
         rows = quotas.usage(self.db, project or self.project)
         return {name: (row.in_use, row.claimed) for name, row in rows.items() if row.in_use or row.claimed}
 
     def assertUsed(self, project=None, /, **wanted):
-        """What is in use is this, of what is named, and nothing is claimed."""
+        """Assert that the named resources have this use, and that nothing is claimed."""
         used = self.used(project)
         self.assertEqual(wanted, {name: used.get(name, (0, 0))[0] for name in wanted})
         self.assertEqual({}, {name: both[1] for name, both in used.items() if both[1]})
@@ -73,7 +73,7 @@ class QuotaCase(testtools.TestCase):
         return quotas.list_claims(self.db, project_id=project or self.project)
 
     def settle(self):
-        """Look into all that is open now."""
+        """Settle all open claims."""
         settler = Settler(self.cloud.runtime)
         for claim in self.claims():
             settler.settle(claim)

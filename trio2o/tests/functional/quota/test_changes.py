@@ -41,7 +41,7 @@ class TestServers(ChangesCase):
         super().setUp()
         self.make_flavor('f4', vcpus=4, ram=1024)
 
-    def test_deleted(self):
+    def test_deleted_server_is_not_counted(self):
         for how in (
             lambda each: self.cloud.nova.delete(f'/servers/{each}'),
             lambda each: self.act(each, 'forceDelete'),
@@ -52,23 +52,23 @@ class TestServers(ChangesCase):
             self.assertEqual({}, self.used())
             self.assertFalse(routings.get(self.db, 'server', server).is_live)
 
-    def test_seen_to_be_gone(self):
+    def test_server_answered_404_is_not_counted(self):
         server = self.server()
         self.cloud.nova.delete(f'/servers/{server}')
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{server}').status)
         self.assertEqual({}, self.used())
 
-    def test_resized_and_confirmed(self):
+    def test_confirmed_resize_counts_new_size(self):
         server = self.server()
         self.act(server, 'resize', {'flavorRef': 'f4'})
-        # While it can be reverted both sizes are held, and the larger one counts.
+        # Until the resize is confirmed or reverted, the larger size counts.
         self.settle()
         self.assertUsed(instances=1, cores=4, ram=1024)
         self.act(server, 'confirmResize', status=204)
         self.settle()
         self.assertUsed(instances=1, cores=4, ram=1024)
 
-    def test_resized_and_reverted(self):
+    def test_reverted_resize_counts_old_size(self):
         server = self.server()
         self.act(server, 'resize', {'flavorRef': 'f4'})
         self.settle()
@@ -76,7 +76,7 @@ class TestServers(ChangesCase):
         self.settle()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_made_smaller(self):
+    def test_resize_to_smaller_flavor_counts_larger_until_confirmed(self):
         server = self.server(flavor='f4')
         self.act(server, 'resize', {'flavorRef': 'f1'})
         self.settle()
@@ -85,7 +85,7 @@ class TestServers(ChangesCase):
         self.settle()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_what_changes_no_use(self):
+    def test_shelve_and_rebuild_do_not_change_usage(self):
         """As in Nova: a server that is shelved counts, and one that is rebuilt is the same."""
         server = self.server()
         self.act(server, 'shelve')
@@ -99,8 +99,8 @@ class TestServers(ChangesCase):
         self.recount()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_deleted_softly_and_restored(self):
-        """What can still be had back counts no more, and is claimed when it is had back."""
+    def test_soft_deleted_server_is_not_counted_and_restore_over_quota_is_403(self):
+        """A soft-deleted server does not count; restoring it claims its resources again."""
         server = self.server(zone='az1')
         row = self.cloud.pod('Pod1').nova.servers[server]
         row['vm_state'] = 'soft-delete'
@@ -111,7 +111,7 @@ class TestServers(ChangesCase):
         answer = self.act(server, 'restore', status=403)
         self.assertIn('Quota exceeded for cores, instances: Requested 2, 1, but already used 8, 4', answer.fault)
 
-    def test_too_large(self):
+    def test_resize_over_quota_is_refused_with_403(self):
         server = self.server()
         self.server(flavor='f4')
         self.server()
@@ -119,13 +119,13 @@ class TestServers(ChangesCase):
         self.assertEqual('Quota exceeded for cores: Requested 2, but already used 8 of 8 cores', answer.fault)
         self.assertUsed(instances=3, cores=8, ram=2048)
 
-    def test_a_refused_resize_takes_nothing(self):
+    def test_refused_resize_leaves_no_claim(self):
         server = self.server()
         self.act(server, 'resize', {'flavorRef': 'no-such'}, status=400)
         self.assertUsed(instances=1, cores=2, ram=512)
         self.assertEqual([], self.claims())
 
-    def test_a_resize_that_is_not_answered(self):
+    def test_resize_without_answer_is_counted_after_settling(self):
         server = self.server(zone='az1')
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST'))
         self.act(server, 'resize', {'flavorRef': 'f4'}, status=504)
@@ -133,14 +133,14 @@ class TestServers(ChangesCase):
         self.settle()
         self.assertUsed(instances=1, cores=4, ram=1024)
 
-    def test_a_create_that_is_not_answered(self):
+    def test_create_without_answer_is_counted_after_settling(self):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
         self.boot(status=504, zone='az1')
         self.assertEqual({'instances': (0, 1), 'cores': (0, 2), 'ram': (0, 512)}, self.used())
         self.settle()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_born_in_a_pod(self):
+    def test_server_created_directly_in_pod_is_counted_by_recount(self):
         self.server()
         self.cloud.lab.add_servers('Pod2', 'demo', 2)
         self.recount()
@@ -154,27 +154,27 @@ class TestServers(ChangesCase):
         self.assertUsed(instances=1, cores=2, ram=512)
         self.assertIsNone(routings.get(self.db, 'server', server))
 
-    def test_deleted_behind_our_back(self):
+    def test_server_deleted_directly_in_pod_is_removed_by_recount(self):
         server = self.server(zone='az2')
         self.cloud.direct('Pod2').delete(f'/servers/{server}')
         self.recount()
         self.assertEqual({}, self.used())
 
-    def test_counters_that_drifted(self):
+    def test_wrong_counters_are_corrected_by_recount(self):
         self.server()
         with self.db.writer() as session:
             quotas.add(session, {(self.project, '', 'instances'): 7}, {(self.project, '', 'cores'): 3})
         self.recount()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_a_recount_without_a_pod(self):
+    def test_recount_with_unreachable_pod_keeps_its_servers(self):
         server = self.server(zone='az2')
         self.cloud.pod('Pod2').nova.faults.add(Refuse())
         self.recount()
         self.assertUsed(instances=1)
         self.assertTrue(routings.get(self.db, 'server', server).is_live)
 
-    def test_server_groups(self):
+    def test_server_group_is_counted_until_deleted(self):
         body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
         group = self.cloud.nova.post('/os-server-groups', body)['server_group']['id']
         self.assertUsed(server_groups=1)
@@ -191,15 +191,15 @@ class TestServerGroups(ChangesCase):
         self.assertEqual(status, answer.status, answer.text)
         return answer['server_group']['id'] if answer.status == 200 else answer
 
-    def test_limit_is_exceeded(self):
+    def test_create_over_limit_is_refused_with_403(self):
         self.make()
         self.make()
         answer = self.make(403)
         self.assertEqual('Quota exceeded, too many server groups.', answer.fault)
 
-    def test_born_in_a_pod(self):
+    def test_group_created_directly_in_pod_is_counted_and_copies_are_not(self):
         group = self.make()
-        # One that stands in both pods counts once.
+        # A group with a copy in the other pod counts once.
         for zone in ('az1', 'az2'):
             hints = {'group': group}
             body = {'name': 's', 'flavorRef': 'f1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': zone}
@@ -215,7 +215,7 @@ class TestServerGroups(ChangesCase):
         self.recount()
         self.assertUsed(server_groups=1)
 
-    def test_found_when_all_is_compared(self):
+    def test_full_reconciliation_counts_groups_of_pods(self):
         self.make(client=self.cloud.direct('Pod2'))
         self.compare()
         self.assertUsed(server_groups=1)
@@ -223,7 +223,7 @@ class TestServerGroups(ChangesCase):
         self.compare()
         self.assertUsed(server_groups=0)
 
-    def test_pages(self):
+    def test_groups_on_several_pages_are_counted(self):
         for pod in ('Pod1', 'Pod2'):
             self.cloud.pod(pod).nova.settings.max_limit = 2
         for _ in range(5):
@@ -252,19 +252,19 @@ class TestServerGroups(ChangesCase):
 class TestVolumes(ChangesCase):
     limits = {'gigabytes': 20, 'snapshots': 1, 'backups': 1, 'groups': 1}
 
-    def test_deleted(self):
+    def test_deleted_volume_is_not_counted(self):
         volume = self.volume(size=4)
         self.assertEqual(202, self.cloud.cinder.delete(f'/volumes/{volume}').status)
         self.settle()
         self.assertEqual({}, self.used())
 
-    def test_extended(self):
+    def test_extended_volume_counts_new_size(self):
         volume = self.volume(size=4)
         self.act_on_volume(volume, 'os-extend', {'new_size': 10})
         self.settle()
         self.assertUsed(volumes=1, gigabytes=10, gigabytes___DEFAULT__=10)
 
-    def test_extended_too_far(self):
+    def test_extend_over_quota_is_refused_with_413(self):
         volume = self.volume(size=4)
         answer = self.act_on_volume(volume, 'os-extend', {'new_size': 21}, status=413)
         self.assertEqual(
@@ -274,14 +274,14 @@ class TestVolumes(ChangesCase):
         )
         self.assertUsed(volumes=1, gigabytes=4)
 
-    def test_retyped(self):
+    def test_retyped_volume_counts_for_new_type(self):
         self.make_type('gold')
         volume = self.volume(size=4)
         self.act_on_volume(volume, 'os-retype', {'new_type': 'gold', 'migration_policy': 'on-demand'})
         self.settle()
         self.assertUsed(volumes=1, gigabytes=4, gigabytes_gold=4, volumes_gold=1, gigabytes___DEFAULT__=0)
 
-    def test_limits_of_types(self):
+    def test_limit_of_type_applies_to_retype_and_create(self):
         self.make_type('gold')
         body = {'quota_set': {'gigabytes_gold': 5}}
         self.assertEqual(200, self.cloud.cinder.put(f'/os-quota-sets/{self.project}', body, as_='admin').status)
@@ -292,7 +292,7 @@ class TestVolumes(ChangesCase):
         self.volume(size=5, volume_type='gold')
         self.make_volume(status=413, size=1, volume_type='gold')
 
-    def test_snapshots(self):
+    def test_snapshots_are_counted_and_limited(self):
         volume = self.volume(size=4)
         snapshot = self.post('/snapshots', snapshot={'volume_id': volume})['snapshot']['id']
         self.assertUsed(volumes=1, snapshots=1, gigabytes=8, snapshots___DEFAULT__=1)
@@ -302,14 +302,14 @@ class TestVolumes(ChangesCase):
         self.settle()
         self.assertUsed(volumes=1, snapshots=0, gigabytes=4)
 
-    def test_made_from_a_snapshot(self):
+    def test_volume_from_snapshot_counts_for_type_of_snapshot(self):
         self.make_type('gold')
         volume = self.volume(size=4, volume_type='gold')
         snapshot = self.post('/snapshots', snapshot={'volume_id': volume})['snapshot']['id']
         self.volume(size=None, snapshot_id=snapshot)
         self.assertUsed(volumes=2, gigabytes=12, gigabytes_gold=12)
 
-    def test_backups(self):
+    def test_backups_are_counted_and_limited(self):
         volume = self.volume(size=4)
         backup = self.post('/backups', backup={'volume_id': volume})['backup']['id']
         self.assertUsed(volumes=1, gigabytes=4, backups=1, backup_gigabytes=4)
@@ -322,7 +322,7 @@ class TestVolumes(ChangesCase):
         self.settle()
         self.assertUsed(volumes=2, backups=0, backup_gigabytes=0)
 
-    def test_transferred(self):
+    def test_accepted_transfer_moves_usage_to_other_project(self):
         volume = self.volume(size=4)
         self.post('/snapshots', snapshot={'volume_id': volume})
         transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
@@ -332,7 +332,7 @@ class TestVolumes(ChangesCase):
         alt = self.cloud.project_id('alt')
         self.assertUsed(alt, volumes=1, snapshots=1, gigabytes=8)
 
-    def test_a_transfer_that_does_not_fit(self):
+    def test_transfer_over_quota_is_refused_with_413(self):
         volume = self.volume(size=4)
         transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
         self.volume(size=18, as_='alt')
@@ -341,7 +341,7 @@ class TestVolumes(ChangesCase):
         self.assertIn('Requested 4G, quota is 20G and 18G has been consumed.', answer.fault)
         self.assertUsed(volumes=1, gigabytes=4)
 
-    def test_boot_from_volume(self):
+    def test_boot_from_volume_claims_gigabytes(self):
         mapping = {
             'boot_index': 0,
             'source_type': 'image',
@@ -357,7 +357,7 @@ class TestVolumes(ChangesCase):
 class TestGroups(ChangesCase):
     limits = {'groups': 2, 'volumes': 2}
 
-    def test_made_copied_and_deleted(self):
+    def test_groups_and_their_volumes_are_counted_until_deleted(self):
         kind = self.cloud.cinder.post('/group_types', {'group_type': {'name': 'g'}}, as_='admin', version='3.11')
         body = {'group_type': kind['group_type']['id'], 'volume_types': ['__DEFAULT__'], 'name': 'g'}
         group = self.post('/groups', group=body)['group']['id']

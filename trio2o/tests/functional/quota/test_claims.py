@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creates claim what they need, over all pods, and what they make is counted."""
+"""Creates claim quota over all pods, and created resources are counted."""
 
 from trio2o.db import quotas, routings
 from trio2o.lab.emulated.faults import Refuse
@@ -9,16 +9,16 @@ from trio2o.tests.functional.quota.base import QuotaCase
 class TestServers(QuotaCase):
     limits = {'instances': 3, 'cores': 20}
 
-    def test_one_is_counted(self):
+    def test_server_is_counted(self):
         self.server()
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_it_is_counted_for_the_user_too(self):
+    def test_server_is_counted_for_its_user(self):
         self.server()
         rows = quotas.usage(self.db, self.project, self.cloud.lab.user_id('demo'))
         self.assertEqual({'instances': 1, 'cores': 2, 'ram': 512}, {name: row.in_use for name, row in rows.items()})
 
-    def test_the_limit_holds_over_all_zones(self):
+    def test_limit_applies_to_servers_of_all_zones(self):
         for zone in ('az1', 'az2', 'az1'):
             self.server(zone=zone)
         for zone in ('az1', 'az2', None):
@@ -34,7 +34,7 @@ class TestServers(QuotaCase):
             )
         self.assertUsed(instances=3, cores=6, ram=1536)
 
-    def test_several_limits_are_named_together(self):
+    def test_refusal_names_all_exceeded_limits(self):
         self.make_flavor('huge', vcpus=21, ram=1)
         answer = self.boot(status=403, flavor='huge', min_count=4)
         self.assertEqual(
@@ -42,31 +42,31 @@ class TestServers(QuotaCase):
             answer.fault,
         )
 
-    def test_a_pod_is_not_asked_for_what_is_refused(self):
+    def test_refused_create_is_not_sent_to_pods(self):
         for _ in range(3):
             self.server()
         self.cloud.lab.clear_logs()
         self.boot(status=403)
         self.assertEqual([], [each for each in self.cloud.pod('Pod1').nova.requests if each.method == 'POST'])
 
-    def test_other_projects_have_their_own(self):
+    def test_other_project_has_its_own_limit(self):
         for _ in range(3):
             self.server()
         self.boot(as_='alt')
 
-    def test_what_a_pod_refuses_is_given_back(self):
+    def test_create_refused_by_pod_leaves_no_claim(self):
         self.boot(status=400, imageRef='no-such-image')
         self.assertEqual({}, self.used())
         self.assertEqual([], self.claims())
 
-    def test_what_no_pod_takes_is_given_back(self):
+    def test_create_without_reachable_pod_leaves_no_claim(self):
         for name in ('Pod1', 'Pod2'):
             self.cloud.pod(name).nova.faults.add(Refuse())
         self.boot(status=503)
         self.assertEqual({}, self.used())
         self.assertEqual([], self.claims())
 
-    def test_deleted_and_booted_again(self):
+    def test_deleted_server_makes_room_for_another(self):
         servers = [self.server(zone='az1') for _ in range(3)]
         self.boot(status=403)
         answer = self.cloud.nova.delete(f'/servers/{servers[0]}')
@@ -74,7 +74,7 @@ class TestServers(QuotaCase):
         self.boot(zone='az2')
         self.assertUsed(instances=3, cores=6, ram=1536)
 
-    def test_what_is_found_again_counts(self):
+    def test_resource_without_routing_is_counted_when_found(self):
         server_id, volume_id = self.server(zone='az1'), self.volume(size=2)
         for kind, id_ in (('server', server_id), ('volume', volume_id)):
             routings.delete(self.db, routings.get(self.db, kind, id_).id)
@@ -85,10 +85,10 @@ class TestServers(QuotaCase):
         self.assertUsed(instances=1, cores=2, volumes=1, gigabytes=2)
 
 
-class TestManyServers(QuotaCase):
+class TestServersWithCount(QuotaCase):
     limits = {'instances': 5}
 
-    def test_as_many_as_there_is_room_for(self):
+    def test_max_count_is_reduced_to_free_quota(self):
         self.server()
         self.boot(min_count=2, max_count=10)
         self.wait_for(instances=5)
@@ -97,7 +97,7 @@ class TestManyServers(QuotaCase):
             'Quota exceeded for instances: Requested 1-2, but already used 5 of 5 instances', answer.fault
         )
 
-    def test_too_few_to_be_of_use(self):
+    def test_min_count_over_quota_is_refused_with_403(self):
         self.server()
         answer = self.boot(status=403, min_count=5, max_count=6)
         self.assertEqual(
@@ -105,7 +105,7 @@ class TestManyServers(QuotaCase):
         )
         self.assertUsed(instances=1)
 
-    def test_a_reservation(self):
+    def test_reservation_counts_all_servers(self):
         answer = self.boot(min_count=3, return_reservation_id=True)
         self.assertIn('reservation_id', answer.json)
         self.wait_for(instances=3)
@@ -122,11 +122,11 @@ class TestManyServers(QuotaCase):
 class TestVolumes(QuotaCase):
     limits = {'volumes': 3, 'gigabytes': 10}
 
-    def test_one_is_counted(self):
+    def test_volume_is_counted_for_its_type_too(self):
         self.volume(size=4)
         self.assertUsed(volumes=1, gigabytes=4, volumes___DEFAULT__=1, gigabytes___DEFAULT__=4)
 
-    def test_limit_is_exceeded(self):
+    def test_create_over_limit_of_volumes_is_refused_with_413(self):
         for zone in ('az1', 'az2', 'az1'):
             self.volume(zone=zone)
         answer = self.make_volume(status=413)
@@ -143,7 +143,7 @@ class TestVolumes(QuotaCase):
         )
         self.assertEqual('0', answer.headers['Retry-After'])
 
-    def test_too_large(self):
+    def test_create_over_limit_of_gigabytes_is_refused_with_413(self):
         self.volume(size=6, zone='az1')
         answer = self.make_volume(status=413, size=5, zone='az2')
         self.assertEqual(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes die at the worst moments, and nothing that they held is left behind.
+"""Processes are killed while they hold claims or jobs, and nothing stays claimed.
 
 The commands are real and are killed; emulated pods that answer slowly hold them where they are to die.
 """
@@ -87,7 +87,7 @@ class CrashCase(testtools.TestCase):
         return sum(len(pod.nova.servers) for pod in self.cloud.pods.values())
 
     def expire(self):
-        """Let what a dead process left be old enough to be looked into."""
+        """Make the claims of a killed process old enough to be settled."""
         long_ago = utcnow() - timedelta(hours=1)
         with self.db.writer() as session:
             session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
@@ -97,9 +97,9 @@ class CrashCase(testtools.TestCase):
         self.run_jobs()
 
 
-class TestAGateway(CrashCase):
+class TestKilledGateway(CrashCase):
     def die_in_a_create(self, when, **outer):
-        """Kill the gateway as soon as something is so while it serves a create."""
+        """Kill the gateway while it serves a create, as soon as ``when`` is true."""
         gateway = self.process('trio2o-nova-apigw', [self.port])
         asked = threading.Thread(target=self.ask, args=('POST', '/servers', {'server': self.body, **outer}))
         asked.start()
@@ -110,7 +110,7 @@ class TestAGateway(CrashCase):
             pod.nova.faults.clear()
         return gateway
 
-    def test_after_the_claim_before_anything_is_sent(self):
+    def test_gateway_killed_before_create_was_sent_and_claim_is_released(self):
         gateway = self.process('trio2o-nova-apigw', [self.port])
         made = self.ask('POST', '/os-server-groups', {'server_group': {'name': 'g', 'policies': ['anti-affinity']}})
         self.assertEqual(200, made.status, made.body)
@@ -123,14 +123,14 @@ class TestAGateway(CrashCase):
         self.die_in_a_create(lambda: self.used() == (0, 1), **{'os:scheduler_hints': hints})
         self.assertEqual((0, 1), self.used())
         self.settle()
-        self.assertEqual((0, 1), self.used())  # nobody knows yet that it is dead
+        self.assertEqual((0, 1), self.used())  # until the claim expires, the gateway may still be at work
         self.expire()
         self.settle()
         self.assertEqual((0, 0), self.used())
         self.assertEqual(0, self.in_pods())
         self.assertEqual([], quotas.list_claims(self.db, project_id=self.project))
 
-    def test_after_it_was_sent_before_it_is_recorded(self):
+    def test_gateway_killed_after_create_was_sent_and_server_is_counted(self):
         self.cloud.pod('Pod1').nova.faults.add(Hang(path='/servers$', method='POST'))
         gateway = self.die_in_a_create(lambda: self.in_pods() == 1)
         self.assertEqual((0, 1), self.used())
@@ -138,7 +138,7 @@ class TestAGateway(CrashCase):
         self.settle()
         self.assertEqual((1, 0), self.used())
         self.assertEqual([], quotas.list_claims(self.db, project_id=self.project))
-        # What is left can be had, and no more.
+        # The rest of the quota can be used, and no more.
         gateway.start()
         statuses = [self.ask('POST', '/servers', {'server': self.body}).status for _ in range(3)]
         self.assertEqual([202, 403, 403], statuses)
@@ -146,11 +146,11 @@ class TestAGateway(CrashCase):
         self.assertEqual(self.limit, self.in_pods())
 
     def expire_not_created(self):
-        """As ``expire``; when the claim was made tells what may have come of it."""
+        """Like ``expire``, but keep the time of creation, by which the settler finds the server."""
         with self.db.writer() as session:
             session.execute(sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1)))
 
-    def test_in_a_delete(self):
+    def test_gateway_killed_in_delete_and_recount_removes_server(self):
         gateway = self.process('trio2o-nova-apigw', [self.port])
         server_id = self.ask('POST', '/servers', {'server': self.body}).json['server']['id']
         gateway.kill()
@@ -170,10 +170,10 @@ class TestAGateway(CrashCase):
         self.assertEqual((0, 0), self.used())
 
 
-class TestAWorker(CrashCase):
+class TestKilledWorker(CrashCase):
     limit = 10
 
-    def test_in_the_middle_of_a_recount(self):
+    def test_worker_killed_in_recount_and_restarted_worker_completes_it(self):
         self.cloud.add_servers('Pod1', 'demo', 3)
         self.cloud.add_servers('Pod2', 'demo', 4)
         nova = self.cloud.pod('Pod2').nova
@@ -197,11 +197,11 @@ class TestAWorker(CrashCase):
         self.assertEqual((7, 0), self.used())
 
 
-class TestSettledTwice(QuotaCase):
+class TestConcurrentSettling(QuotaCase):
     limits = {'instances': 10}
 
-    def test_by_many_at_once(self):
-        """A claim is given back, or comes true, once, however many look into it."""
+    def test_claims_settled_concurrently_are_counted_once(self):
+        """A claim is released or counted once, however many threads settle it."""
         servers = [self.server(zone='az1') for _ in range(2)]
         for server in servers:
             self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server}').status)
@@ -213,7 +213,7 @@ class TestSettledTwice(QuotaCase):
         self.assertTrue(all(look.result() for look in looks))
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    def test_of_what_was_not_answered(self):
+    def test_claim_of_unanswered_create_settled_concurrently_is_counted_once(self):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
         self.boot(status=504, zone='az1')
         (claim,) = self.claims()
@@ -225,14 +225,14 @@ class TestSettledTwice(QuotaCase):
         self.assertUsed(instances=1, cores=2, ram=512)
 
 
-class TestPodsThatCannotTell(QuotaCase):
-    """A claim no pod is known of is in the way of nobody for longer than pods could hold what came of it."""
+class TestClaimsWithoutPod(QuotaCase):
+    """A claim without a pod is kept only while a pod that cannot be asked may hold its server."""
 
     limits = {'instances': 10}
     options = {'quota.claim_seconds': 1.0}
 
     def left_behind(self):
-        """What a gateway leaves that dies before it has chosen a pod."""
+        """Leave the claim of a gateway that was killed before it chose a pod."""
         self.cloud.runtime.quota.claim(ClaimRequest(self.project, '', {'instances': 1}, resource_type='server'))
         self.assertEqual({'instances': (0, 1)}, self.used())
         (claim,) = self.claims()
@@ -242,13 +242,13 @@ class TestPodsThatCannotTell(QuotaCase):
         time.sleep(1.05)  # it has expired
         return Settler(self.cloud.runtime).settle(claim)
 
-    def test_in_maintenance_all_along(self):
+    def test_pod_in_maintenance_before_claim_and_claim_is_released(self):
         self.cloud.set_pod('Pod2', state='maintenance')
         time.sleep(0.01)
         self.assertTrue(self.is_settled(self.left_behind()))
         self.assertEqual({}, self.used())
 
-    def test_in_maintenance_since(self):
+    def test_pod_in_maintenance_after_claim_and_claim_is_kept(self):
         claim = self.left_behind()
         self.cloud.set_pod('Pod2', state='maintenance')
         self.assertFalse(self.is_settled(claim))
@@ -257,7 +257,7 @@ class TestPodsThatCannotTell(QuotaCase):
         self.assertTrue(self.is_settled(claim))
         self.assertEqual({}, self.used())
 
-    def test_registered_since(self):
+    def test_pod_registered_after_claim_and_claim_is_released(self):
         self.cloud.set_pod('Pod2', state='maintenance')
         time.sleep(0.01)
         claim = self.left_behind()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where limits come from: own tables, Keystone's project tree, Keystone's unified limits, nowhere."""
+"""The quota drivers: own tables, Keystone's project tree, Keystone's unified limits, unlimited."""
 
 from trio2o.lab.emulated.faults import DropAfter
 from trio2o.quota.claims import UnknownDriver, load_driver
@@ -21,10 +21,10 @@ class LimitsCase(QuotaCase):
         return answer['quota_set']
 
 
-class TestOwn(LimitsCase):
+class TestDbDriver(LimitsCase):
     limits = {'instances': 4, 'volumes': 4}
 
-    def test_class_project_and_user(self):
+    def test_limit_of_user_overrides_project_and_class(self):
         body = {'quota_class_set': {'instances': 2}}
         self.assertEqual(200, self.cloud.nova.put('/os-quota-class-sets/default', body, as_='admin').status)
         self.assertEqual(2, self.shown()['instances'])
@@ -46,7 +46,7 @@ class TestOwn(LimitsCase):
         self.assertEqual(202, self.cloud.nova.delete(f'/os-quota-sets/{self.project}', as_='admin').status)
         self.boot(status=403)
 
-    def test_limits_and_use(self):
+    def test_limits_and_usage_cover_all_pods(self):
         self.set(self.project, cores=10)
         self.set(self.project, service='cinder', gigabytes=50)
         self.server(zone='az1')
@@ -64,7 +64,7 @@ class TestOwn(LimitsCase):
         answer = self.cloud.nova.get('/limits', as_='admin', query={'tenant_id': self.project})
         self.assertEqual(2, answer['limits']['absolute']['totalInstancesUsed'])
 
-    def test_less_than_is_used(self):
+    def test_limit_below_usage_is_refused_by_cinder(self):
         self.volume(size=3)
         answer = self.set(self.project, 400, 'cinder', gigabytes=2)
         self.assertEqual(
@@ -74,7 +74,7 @@ class TestOwn(LimitsCase):
         )
         self.assertEqual(-1, self.shown('cinder')['gigabytes'])
 
-    def test_forced(self):
+    def test_limit_below_usage_needs_force_in_nova(self):
         for _ in range(2):
             self.server()
         answer = self.set(self.project, 400, instances=1)
@@ -91,11 +91,11 @@ class TestOwn(LimitsCase):
         self.set(self.project, instances=2)
         self.boot(status=403)
 
-    def test_a_user_beside_others(self):
+    def test_limits_of_users_fit_limit_of_project_unless_forced(self):
         self.set(self.project, instances=3)
         user, other = self.cloud.lab.user_id('demo'), self.cloud.lab.user_id('reader')
         self.set(f'{self.project}?user_id={user}', instances=2)
-        # What other users' limits leave of the project's, unless it is forced.
+        # The sum of the limits of users must fit into that of the project, unless it is forced.
         answer = self.set(f'{self.project}?user_id={other}', 400, instances=2)
         self.assertEqual('Quota limit 2 for instances must be less than or equal to 1.', answer.fault)
         self.set(f'{self.project}?user_id={other}', instances=2, force=True)
@@ -112,7 +112,7 @@ class TestOwn(LimitsCase):
         for who in (user, other):
             self.assertEqual(2, self.shown(user_id=who)['instances'])
 
-    def test_deleted(self):
+    def test_deleted_limits_return_to_default(self):
         user = self.cloud.lab.user_id('demo')
         own = f'/os-quota-sets/{self.project}'
         self.set(self.project, instances=3, cores=9, server_group_members=2, metadata_items=5)
@@ -120,7 +120,7 @@ class TestOwn(LimitsCase):
         self.assertEqual(202, self.cloud.nova.delete(f'{own}?user_id={user}', as_='admin').status)
         self.assertEqual((3, 3), (self.shown(user_id=user)['instances'], self.shown()['instances']))
         self.set(f'{self.project}?user_id={user}', instances=1)
-        # With the project's go those of its users.
+        # Deleting the limits of the project deletes those of its users.
         self.assertEqual(202, self.cloud.nova.delete(own, as_='admin').status)
         for shown in (self.shown(), self.shown(user_id=user)):
             wanted = {'instances': 4, 'cores': -1, 'server_group_members': -1, 'metadata_items': 128}
@@ -129,14 +129,14 @@ class TestOwn(LimitsCase):
         self.server()
         for as_ in ('demo', 'alt', 'reader'):
             self.assertEqual(403, self.cloud.nova.delete(own, as_=as_).status)
-        # The other service has its own.
+        # Deleting limits in Nova keeps those in Cinder.
         self.set(self.project, service='cinder', volumes=1)
         self.assertEqual(202, self.cloud.nova.delete(own, as_='admin').status)
         self.assertEqual(1, self.shown('cinder')['volumes'])
         self.assertEqual(200, self.cloud.cinder.delete(own, as_='admin').status)
         self.assertEqual(4, self.shown('cinder')['volumes'])
 
-    def test_detail_while_something_is_claimed(self):
+    def test_detail_shows_claims_as_reserved(self):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
         self.boot(status=504, zone='az1')
         self.assertEqual({'limit': 4, 'in_use': 0, 'reserved': 1}, self.detail())
@@ -145,12 +145,12 @@ class TestOwn(LimitsCase):
     def detail(self, user=None):
         return self.shown(path='/detail', **({'user_id': user} if user else {}))['instances']
 
-    def test_what_is_no_limit(self):
+    def test_invalid_limit_is_refused_with_400(self):
         for given in ({'instances': 'many'}, {'instances': -2}, {'no_such_thing': 1}, {'cores': 1 << 40}):
             self.set(self.project, 400, **given)
         self.assertEqual(4, self.shown()['instances'])
 
-    def test_others_may_not(self):
+    def test_limits_are_refused_to_members_and_other_projects(self):
         for as_ in ('demo', 'reader'):
             answer = self.cloud.nova.put(f'/os-quota-sets/{self.project}', {'quota_set': {'instances': 9}}, as_=as_)
             self.assertEqual(403, answer.status)
@@ -158,10 +158,10 @@ class TestOwn(LimitsCase):
         self.assertEqual(4, self.shown()['instances'])
 
 
-class TestUnlimited(LimitsCase):
+class TestUnlimitedDriver(LimitsCase):
     options = {'quota.driver': 'unlimited'}
 
-    def test_nothing_is_refused_and_all_is_counted(self):
+    def test_unlimited_driver_counts_and_refuses_nothing(self):
         for _ in range(3):
             self.server()
         self.assertUsed(instances=3)
@@ -171,7 +171,7 @@ class TestUnlimited(LimitsCase):
         self.set(self.project, metadata_items=5)
 
 
-class TestNested(LimitsCase):
+class TestNestedDriver(LimitsCase):
     options = {'quota.driver': 'nested', 'quota.tree_seconds': 0.0}
 
     def setUp(self):
@@ -181,7 +181,7 @@ class TestNested(LimitsCase):
         self.alt = self.cloud.project_id('alt')
         keystone.parents |= {self.project: self.parent, self.alt: self.parent}
 
-    def test_a_parents_limit_over_two_children(self):
+    def test_limit_of_parent_applies_to_all_children(self):
         self.set(self.parent, instances=3)
         self.server()
         self.server(as_='alt')
@@ -194,26 +194,26 @@ class TestNested(LimitsCase):
         self.set(self.parent, instances=4)
         self.server()
 
-    def test_a_child_has_its_own_too(self):
+    def test_limit_of_child_applies_to_that_child_only(self):
         self.set(self.parent, instances=3)
         self.set(self.project, instances=1)
         self.server()
         self.boot(status=403)
         self.server(as_='alt')
 
-    def test_a_limit_that_was_never_set_bounds_nobody_below(self):
+    def test_default_limit_of_parent_does_not_apply_to_children(self):
         self.set(self.parent, cores=100)
         for who in ('demo', 'alt', 'demo', 'alt'):
             self.server(as_=who)
 
-    def test_a_limit_below_what_the_tree_uses(self):
+    def test_limit_below_usage_of_tree_needs_force(self):
         for who in ('demo', 'alt', 'demo'):
             self.server(as_=who)
         answer = self.set(self.parent, 400, instances=2)
         self.assertIn('must be greater than or equal to 3, which is what project', answer.fault)
         self.set(self.parent, instances=2, force=True)
 
-    def test_limits_that_contradict(self):
+    def test_limit_of_child_above_limit_of_parent_is_refused_with_400(self):
         self.set(self.parent, instances=3)
         for limit in (4, -1):
             answer = self.set(self.project, 400, instances=limit)
@@ -222,14 +222,14 @@ class TestNested(LimitsCase):
         answer = self.set(self.parent, 400, instances=1)
         self.assertIn('must be greater than or equal to 2', answer.fault)
 
-    def test_volumes(self):
+    def test_limit_of_parent_applies_to_gigabytes(self):
         self.set(self.parent, service='cinder', gigabytes=10)
         self.volume(size=6)
         answer = self.make_volume(status=413, size=5, as_='alt')
         self.assertIn('Requested 5G, quota is 10G and 6G has been consumed.', answer.fault)
 
 
-class TestUnified(LimitsCase):
+class TestUnifiedDriver(LimitsCase):
     options = {'quota.driver': 'unified', 'quota.tree_seconds': 0.0}
 
     def setUp(self):
@@ -268,21 +268,21 @@ class TestUnified(LimitsCase):
             }
         )
 
-    def test_registered_limits(self):
+    def test_registered_limit_applies_to_all_pods(self):
         for zone in ('az1', 'az2', 'az1'):
             self.server(zone=zone)
         answer = self.boot(status=403)
         self.assertEqual('Quota exceeded for cores: Requested 2, but already used 6 of 6 cores', answer.fault)
         self.assertEqual(6, self.cloud.nova.get('/limits')['limits']['absolute']['maxTotalCores'])
 
-    def test_limits_of_a_project(self):
+    def test_limit_of_project_overrides_registered_limit(self):
         self.limit(self.project, 'compute', 'servers', 1)
         self.server()
         self.boot(status=403)
         self.server(as_='alt')
         self.server(as_='alt')
 
-    def test_members_of_a_group(self):
+    def test_registered_limit_of_group_members_is_enforced(self):
         self.register('compute', 'server_group_members', 1)
         self.cloud.runtime.quota.driver._cache.clear()
         body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
@@ -300,16 +300,16 @@ class TestUnified(LimitsCase):
             statuses.append((answer.status, answer.fault if answer.status != 202 else ''))
         self.assertEqual([(202, ''), (403, 'Quota exceeded, too many servers in group')], statuses)
 
-    def test_what_is_not_registered(self):
+    def test_resource_without_registered_limit_is_refused(self):
         volume = self.volume(size=2)
         answer = self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': volume}})
         self.assertEqual((413, True), (answer.status, 'allowed (0) exceeded' in answer.fault))
 
-    def test_they_are_set_in_keystone(self):
+    def test_limit_cannot_be_set_through_gateway(self):
         answer = self.set(self.project, 400, instances=1)
         self.assertIn('cannot be set this way', answer.fault)
 
-    def test_two_levels(self):
+    def test_limit_of_parent_applies_to_children_in_strict_two_level(self):
         self.keystone.limit_model = 'strict-two-level'
         self.keystone.parents[self.project] = parent = self.keystone.add_project('parent')
         self.keystone.parents[self.cloud.project_id('alt')] = parent
@@ -319,7 +319,7 @@ class TestUnified(LimitsCase):
         self.boot(status=403)
         self.boot(status=403, as_='alt')
 
-    def test_keystone_is_away(self):
+    def test_limits_cannot_be_read_and_create_is_503(self):
         self.cloud.runtime.quota.driver._cache.clear()
         del self.keystone.registered_limits[:]
         self.keystone.endpoints = [row for row in self.keystone.endpoints if row.region != 'RegionOne']
@@ -328,7 +328,7 @@ class TestUnified(LimitsCase):
 
 
 class TestAdminApi(QuotaCase):
-    def test_recount_of_a_project(self):
+    def test_recount_is_requested_and_counts_resources_of_pods(self):
         self.cloud.lab.add_servers('Pod1', 'demo', 2)
         path = f'/projects/{self.project}/recount'
         answer = self.cloud.api.post(path)
@@ -338,7 +338,7 @@ class TestAdminApi(QuotaCase):
         self.assertEqual(403, self.cloud.api.post(path, as_='reader').status)
         self.assertEqual(422, self.cloud.api.post(path, {'project': 1}).status)
 
-    def test_limits_of_a_type_are_renamed_with_it(self):
+    def test_renamed_type_keeps_its_limits(self):
         made = self.cloud.cinder.post('/types', {'volume_type': {'name': 'gold'}}, as_='admin')['volume_type']
         body = {'quota_set': {'gigabytes_gold': 5}}
         self.assertEqual(200, self.cloud.cinder.put(f'/os-quota-sets/{self.project}', body, as_='admin').status)
@@ -347,8 +347,8 @@ class TestAdminApi(QuotaCase):
         self.make_volume(status=413, size=6, volume_type='silver')
 
 
-class TestPlugIns(QuotaCase):
-    def test_one_that_is_not_there(self):
+class TestPlugins(QuotaCase):
+    def test_unknown_driver_is_refused_and_error_names_installed_ones(self):
         conf = self.useFixture(ConfFixture(quota={'driver': 'no-such'})).conf
         self.assertRaisesRegex(
             UnknownDriver, 'there is no no-such; installed are db', load_driver, conf, self.db, None

@@ -19,7 +19,7 @@ class LimitsOfPodsCase(QuotaCase):
         self.cloud.run_jobs()
 
     def limit(self, **limits):
-        """By hand, in the first pod."""
+        """Set limits directly in the first pod."""
         path = f'/os-quota-sets/{self.project}'
         answer = self.cloud.direct('Pod1').put(path, {'quota_set': limits}, as_='admin')
         self.assertEqual(200, answer.status, answer.text)
@@ -47,7 +47,7 @@ class LimitsOfPodsCase(QuotaCase):
         return rows[0]
 
 
-class TestARefusal(LimitsOfPodsCase):
+class TestRefusedByPod(LimitsOfPodsCase):
     def test_refused_create_goes_to_next_pod_and_limit_is_raised(self):
         self.limit(**NONE)
         self.assertEqual('Pod2', self.pod_of('server', self.server()))
@@ -87,7 +87,7 @@ class TestARefusal(LimitsOfPodsCase):
         self.assertNotIn('limit of its own', self.log.output)
 
 
-class TestLookedFor(LimitsOfPodsCase):
+class TestRaiseLimitsJob(LimitsOfPodsCase):
     def test_limits_of_project_with_resources_in_the_pod_are_raised(self):
         self.server(zone='az1')
         self.limit(instances=1, metadata_items=5)
@@ -107,7 +107,7 @@ class TestLookedFor(LimitsOfPodsCase):
         self.assertEqual({'raised': {}}, self.last().result)
 
     def test_limit_in_desired_state_is_raised_and_not_brought_back(self):
-        """From when it was not counted over all pods: it is not brought back."""
+        """The desired state may hold a limit from a release that did not count the resource over all pods."""
         self.server(zone='az1')
         self.cloud.runtime.replicator.desired.set(
             'quota_set', self.project, {'name': self.project, 'limits': {'instances': 1, 'metadata_items': 5}}
@@ -152,10 +152,10 @@ class TestLookedFor(LimitsOfPodsCase):
         self.assertEqual([], list(self.first.nova.requests))
 
 
-class TestTurnedOff(LimitsOfPodsCase):
+class TestRaiseLimitsOff(LimitsOfPodsCase):
     options = {'quota.raise_limits_interval': 0.0}
 
-    def test_limits_stay(self):
+    def test_option_off_keeps_limits_of_pod(self):
         self.limit(**NONE)
         self.server()
         self.raise_limits()
@@ -164,8 +164,8 @@ class TestTurnedOff(LimitsOfPodsCase):
         self.assertIn('limit of its own', self.log.output)
 
 
-class TestOfOneThing(LimitsOfPodsCase):
-    """What each thing may have is limited the same in every pod, in the words of Nova."""
+class TestReplicatedLimits(LimitsOfPodsCase):
+    """Limits of a single server, such as metadata items, are replicated; errors have Nova's text."""
 
     def setUp(self):
         super().setUp()
@@ -272,7 +272,7 @@ class TestLargestVolume(LimitsOfPodsCase):
         body = {'os-extend': {'new_size': 5}}
         answer = self.cloud.cinder.post(f'/volumes/{volume}/action', body, version='3.60')
         self.assertEqual((413, self.TEXT), (answer.status, answer.fault))
-        # That is no limit of a pod's own, and nothing that another pod would take.
+        # The limit is not of one pod, so the next pod is not tried.
         self.assertNotIn('limit of its own', self.log.output)
         self.assertNotIn('trying the next pod', self.log.output)
         self.assertUsed(volumes=1, gigabytes=4)

@@ -110,16 +110,16 @@ class TestLoad(testtools.TestCase):
         row = quotas.usage(self.runtime.db, self.project)['instances']
         return row.in_use, row.claimed
 
-    def test_exactly_as_many_as_are_allowed(self):
+    def test_racing_creates_end_at_the_limit(self):
         seen = collections.Counter()
         self.race(CREATES, seen)
         self.assertEqual({202: LIMIT, 403: CREATES - LIMIT}, dict(seen))
         self.assertEqual((LIMIT, 0), self.used())
         self.assertEqual(LIMIT, self.in_pods())
-        # Those that raced are in both zones and in several pods, so the limit held over all of them.
+        # The servers are in several pods, so the limit was enforced over all of them.
         self.assertGreater(sum(1 for pod in self.cloud.pods.values() if pod.nova.servers), 1)
 
-    def test_a_gateway_dies_in_the_middle(self):
+    def test_gateway_killed_during_race_and_usage_is_corrected(self):
         seen = collections.Counter()
         race = threading.Thread(target=self.race, args=(CREATES, seen))
         race.start()
@@ -136,13 +136,13 @@ class TestLoad(testtools.TestCase):
             self.runtime.jobs.submit(kind, key, payload)
         self.run_jobs()
         self.assertEqual((self.in_pods(), 0), self.used())
-        # What nobody has can be had.
+        # The rest of the quota can be used.
         self.race(2 * THREADS, seen)
         self.assertEqual(LIMIT, self.in_pods())
         self.assertEqual((LIMIT, 0), self.used())
 
     def expire_claims(self):
-        """Let what the dead one left be old enough to be looked into."""
+        """Make the claims of the killed gateway old enough to be settled."""
         long_ago = utcnow() - timedelta(hours=1)
         with self.runtime.db.writer() as session:
             session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
