@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests of scheduling do again and again."""
+"""Shared by the tests of scheduling."""
 
 import testtools
 
@@ -7,7 +7,7 @@ from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
 class SchedulingTest(testtools.TestCase):
-    """Three pods in az1 and one in az2, told in full by their Placement and Cinder."""
+    """Three pods in az1 and one in az2, whose Placement and Cinder report their usage."""
 
     pods = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az1', 'Pod4': 'az2'}
     options = {}
@@ -55,7 +55,7 @@ class SchedulingTest(testtools.TestCase):
         for name, pod in self.cloud.lab.pods.items():
             if made['id'] in pod.nova.servers or made['id'] in pod.cinder.volumes:
                 return name
-        raise AssertionError('it is nowhere')
+        raise AssertionError('no pod has the new resource')
 
     def flavor(self, name, **specs):
         body = {'flavor': {'name': name, 'id': name, 'ram': 512, 'vcpus': 1, 'disk': 1}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods that are for something, and what asks for them."""
+"""Pods with affinity tags, and flavors and volume types that request them."""
 
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
@@ -11,25 +11,25 @@ class TestAffinity(SchedulingTest):
         self.flavor('gpu', gpu='a100')
         self.type('gpu', gpu='a100')
 
-    def test_only_its_flavor_goes_there(self):
+    def test_pod_with_tag_gets_only_servers_of_matching_flavor(self):
         self.assertEqual('Pod2', self.pod_of(self.boot()))
         self.assertEqual('Pod1', self.pod_of(self.boot(flavor='gpu')))
         self.assertEqual('Pod2', self.pod_of(self.boot()))
         self.assertEqual([('Pod2', '', True), ('Pod1', 'gpu=a100', True)], self.bindings())
 
-    def test_volumes_of_the_group_are_there_too(self):
+    def test_volume_and_server_of_one_affinity_group_share_a_pod(self):
         self.assertEqual('Pod1', self.pod_of(self.volume(volume_type='gpu')))
         self.assertEqual('Pod1', self.pod_of(self.boot(flavor='gpu')))
         self.assertEqual('Pod2', self.pod_of(self.volume()))
 
-    def test_whichever_comes_first(self):
+    def test_volume_goes_to_pod_of_earlier_server_of_its_group(self):
         self.cloud.set_pod('Pod3', resource_affinity_tag={'gpu': 'a100'})
         self.cloud.set_pod('Pod1', state='disabled', reason='new cards')
         self.assertEqual('Pod3', self.pod_of(self.boot(flavor='gpu')))
         self.cloud.set_pod('Pod1', state='enabled')
         self.assertEqual('Pod3', self.pod_of(self.volume(volume_type='gpu')))
 
-    def test_nobody_has_it(self):
+    def test_extra_specs_without_matching_pod_are_refused_with_400(self):
         self.flavor('tpu', tpu='v5')
         self.type('tpu', tpu='v5')
         answer = self.boot(flavor='tpu')
@@ -43,7 +43,7 @@ class TestAffinity(SchedulingTest):
         self.assertIn('No valid backend was found. No part of availability zone az1', answer.fault)
         self.assertEqual([], self.bindings())
 
-    def test_those_that_have_it_rest(self):
+    def test_matching_pod_in_maintenance_and_create_is_503(self):
         self.cloud.set_pod('Pod1', state='maintenance', reason='new cards')
         answer = self.boot(flavor='gpu')
         self.assertEqual(503, answer.status)
@@ -62,7 +62,7 @@ class TestAffinity(SchedulingTest):
         )
         self.assertEqual('Pod4', self.pod_of(self.boot('')))
 
-    def test_a_wider_group_helps_out(self):
+    def test_full_pod_and_create_goes_to_pod_with_more_tags(self):
         self.cloud.set_pod('Pod3', resource_affinity_tag={'gpu': 'a100', 'disk': 'ssd'})
         self.flavor('both', gpu='a100', disk='ssd')
         self.assertEqual('Pod3', self.pod_of(self.boot(flavor='both')))

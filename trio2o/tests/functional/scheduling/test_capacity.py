@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods fill up: bindings move, volumes follow, headroom is left alone."""
+"""Full pods: bindings move, volumes go to the new pod, and headroom stays free."""
 
 import threading
 
@@ -11,11 +11,11 @@ from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
-class TestManyAtOnce(SchedulingTest):
+class TestMaxCount(SchedulingTest):
     options = {'quota': {'instances': 2}}
 
-    def test_room_is_looked_for_what_the_quota_leaves(self):
-        """As Nova does, whose API cuts the number down before anything is scheduled."""
+    def test_max_count_is_reduced_to_quota_before_scheduling(self):
+        """Nova's API also reduces the number before it schedules."""
         self.capacity('Pod1', 2)
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.boot(min_count=1, max_count=100000)))
@@ -24,16 +24,16 @@ class TestManyAtOnce(SchedulingTest):
         self.assertIn('Quota exceeded for instances', answer.fault)
 
 
-class TestFull(SchedulingTest):
+class TestFullPods(SchedulingTest):
     def setUp(self):
         super().setUp()
         self.capacity('Pod1', 2)
         self.collect()
 
-    def test_boot_until_full(self):
+    def test_full_pod_and_binding_moves_to_next_pod(self):
         self.assertEqual(['Pod1', 'Pod1'], [self.pod_of(self.boot()) for _ in range(2)])
         self.assertEqual('Pod1', self.pod_of(self.volume()))
-        # No reading in between: the gateway remembers what it placed.
+        # Without a new reading of usage, the gateway counts the servers that it created.
         self.assertEqual('Pod2', self.pod_of(self.boot()))
         self.assertEqual([('Pod1', '', False), ('Pod2', '', True)], self.bindings(history=True))
         self.assertEqual([('Pod2', '', True)], self.bindings())
@@ -44,21 +44,21 @@ class TestFull(SchedulingTest):
         statuses = {server['vm_state'] for server in self.cloud.pod('Pod1').nova.servers.values()}
         self.assertEqual({'active'}, statuses)
 
-    def test_another_project_goes_by_the_same_room(self):
+    def test_servers_of_one_project_count_against_capacity_for_others(self):
         self.assertEqual(['Pod1', 'Pod1'], [self.pod_of(self.boot()) for _ in range(2)])
         self.assertEqual('Pod2', self.pod_of(self.boot(as_='alt')))
 
-    def test_comes_back_neither_at_once_nor_later(self):
+    def test_freed_capacity_does_not_move_binding_back(self):
         first = [self.boot() for _ in range(2)][0]
         self.boot()
         self.nova.delete(f'/servers/{first["server"]["id"]}')
         self.collect()
         self.assertEqual('Pod2', self.pod_of(self.boot()))
 
-    def test_several_at_once_need_room_for_all(self):
+    def test_pod_without_capacity_for_min_count_is_skipped(self):
         self.assertEqual('Pod2', self.pod_of(self.boot(min_count=3)))
 
-    def test_everything_full(self):
+    def test_all_pods_of_zone_full_and_create_is_503(self):
         for pod in ('Pod2', 'Pod3'):
             self.capacity(pod, 0)
         self.collect()
@@ -69,12 +69,12 @@ class TestFull(SchedulingTest):
         self.assertIsNone(answer.headers.get('Retry-After'))
         self.assertEqual('Pod4', self.pod_of(self.boot('')))
 
-    def test_nothing_is_read_on_the_way(self):
-        self.cloud.lab.clear_logs()
+    def test_create_does_not_query_placement(self):
+        self.cloud.lab.quiet()
         self.boot()
         self.assertEqual([], list(self.cloud.pod('Pod1').placement.requests))
 
-    def test_what_cannot_be_read_has_room(self):
+    def test_unreadable_usage_keeps_last_reading_and_missing_usage_counts_as_free(self):
         self.capacity('Pod1', 0)
         self.cloud.pod('Pod1').placement.faults.add(Refuse())
         self.collect()
@@ -85,10 +85,10 @@ class TestFull(SchedulingTest):
         self.assertEqual('Pod1', self.pod_of(self.boot()))
 
 
-class TestStale(SchedulingTest):
+class TestStaleUsage(SchedulingTest):
     options = {'scheduler': {'usage_max_age': 0}}
 
-    def test_has_room(self):
+    def test_full_pod_with_stale_usage_gets_create(self):
         self.capacity('Pod1', 0)
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.boot()))
@@ -97,18 +97,18 @@ class TestStale(SchedulingTest):
 class TestHeadroom(SchedulingTest):
     options = {'scheduler': {'headroom': 'vcpu:50%,gigabytes:10'}}
 
-    def test_of_all_pods(self):
+    def test_headroom_option_keeps_capacity_free_in_all_pods(self):
         self.capacity('Pod1', 4)
         self.collect()
         self.assertEqual(['Pod1', 'Pod1', 'Pod2'], [self.pod_of(self.boot()) for _ in range(3)])
 
-    def test_of_one_pod_over_it(self):
+    def test_headroom_of_pod_overrides_option(self):
         self.capacity('Pod1', 4)
         self.cloud.set_pod('Pod1', headroom={'VCPU': 1})
         self.collect()
         self.assertEqual(['Pod1'] * 3 + ['Pod2'], [self.pod_of(self.boot()) for _ in range(4)])
 
-    def test_of_volumes(self):
+    def test_headroom_keeps_gigabytes_free(self):
         self.cloud.pod('Pod1').cinder.capacity_gb = 100
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.volume(size=60)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators see of decisions: the log, ``POST /pods/select``, ``GET /usages`` and the history of bindings."""
+"""Decisions of the scheduler in the log, ``POST /pods/select``, ``GET /usages`` and the history of bindings."""
 
 import datetime
 
@@ -20,7 +20,7 @@ class TestSelect(SchedulingTest):
     def names(self, selection, key='pods'):
         return [each['pod_name'] for each in selection[key]]
 
-    def test_says_where_and_why(self):
+    def test_selection_names_pods_and_reasons_for_dropped_ones(self):
         self.capacity('Pod1', 0)
         self.collect()
         self.cloud.set_pod('Pod3', state='draining', reason='old')
@@ -32,20 +32,20 @@ class TestSelect(SchedulingTest):
         self.assertEqual('availability_zone', dropped['Pod4'][0])
         self.assertEqual({'VCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 1}, selection['resources'])
 
-    def test_changes_nothing(self):
-        self.cloud.lab.clear_logs()
+    def test_selection_makes_no_binding_and_no_requests(self):
+        self.cloud.lab.quiet()
         self.select(az_name='az1', flavor='1')
         self.assertEqual([], self.bindings(history=True))
         self.assertEqual([], list(self.cloud.pod('Pod1').nova.requests))
 
-    def test_knows_bindings_and_weights(self):
+    def test_selection_shows_binding_and_weights(self):
         self.boot('az2')
         first, *others = self.select(flavor='1')['selection']['pods']
         self.assertEqual(('Pod4', True, 1000.0), (first['pod_name'], first['is_bound'], first['weights']['binding']))
         self.assertEqual(sum(first['weights'].values()), first['weight'])
         self.assertEqual(['Pod1', 'Pod2', 'Pod3'], [each['pod_name'] for each in others])
 
-    def test_volumes(self):
+    def test_selection_for_volume_type_respects_extra_specs(self):
         self.type('gold', tier='gold')
         self.cloud.set_pod('Pod2', resource_affinity_tag={'tier': 'gold'})
         wanted = {'volume_type': 'gold', 'resources': {'gigabytes': 10}}
@@ -53,7 +53,7 @@ class TestSelect(SchedulingTest):
         by_specs = self.select(service='volume', extra_specs={'trio2o:tier': 'gold'})['selection']
         self.assertEqual(['Pod2'], self.names(by_specs))
 
-    def test_refusals(self):
+    def test_invalid_selection_is_refused_and_error_names_field(self):
         for wanted, field in (
             ({'az_name': 'nowhere'}, 'az_name'),
             ({'flavor': 'nope'}, 'flavor'),
@@ -70,7 +70,7 @@ class TestSelect(SchedulingTest):
 
 
 class TestLog(SchedulingTest):
-    def test_one_line_a_decision(self):
+    def test_decision_is_logged_in_one_line(self):
         log = self.useFixture(fixtures.FakeLogger('trio2o.scheduler.manager', level=20))
         self.cloud.set_pod('Pod3', state='disabled')
         self.boot()
@@ -94,7 +94,7 @@ class TestUsages(SchedulingTest):
         self.cloud.set_pod('Pod1', headroom={'vcpu': '25%'})
         self.collect()
 
-    def test_of_each_pod(self):
+    def test_usage_of_pod_shows_capacity_headroom_and_age(self):
         (usage,) = self.get(pod_name='Pod1', service='compute')['usages']
         self.assertEqual(
             {'capacity': 8, 'used': 3, 'free': 5, 'headroom': 2.0, 'room': 3.0}, usage['resources']['VCPU']
@@ -102,7 +102,7 @@ class TestUsages(SchedulingTest):
         self.assertEqual(('az1', False), (usage['az_name'], usage['is_stale']))
         self.assertTrue(0 <= usage['age_seconds'] < 60)
 
-    def test_sums(self):
+    def test_sums_cover_all_pages_of_usages(self):
         everything = self.get(az_name='az1', limit=1)
         self.assertEqual(1, len(everything['usages']))
         self.assertIn('usages_links', everything)
@@ -118,7 +118,7 @@ class TestUsages(SchedulingTest):
         rows = pod_usages.list_all(self.cloud.runtime.db)
         return next((row for row in rows if (row.pod_id, row.service) == (pod_id, 'compute')), None)
 
-    def test_age(self):
+    def test_usage_older_than_limit_is_stale(self):
         pod_id = self.cloud.pod_ids['Pod1']
         row = self.recorded(pod_id)
         then = utcnow() - datetime.timedelta(hours=1)
@@ -127,13 +127,13 @@ class TestUsages(SchedulingTest):
         self.assertTrue(usage['is_stale'])
         self.assertTrue(3590 < usage['age_seconds'] < 3700)
 
-    def test_hosts_that_are_switched_off_do_not_count(self):
+    def test_disabled_hosts_have_no_capacity(self):
         self.cloud.pod('Pod2').nova.disabled['pod2-compute-1'] = 'broken'
         self.collect()
         (usage,) = self.get(pod_name='Pod2', service='compute')['usages']
         self.assertEqual(0, usage['resources']['VCPU']['capacity'])
 
-    def test_pods_without_placement(self):
+    def test_pod_without_placement_endpoint_keeps_last_usage(self):
         keystone = self.cloud.lab.keystone
         keystone.endpoints = [
             row for row in keystone.endpoints if not (row.region == 'Pod3' and 'placement' in row.url)
@@ -148,13 +148,13 @@ class TestUsages(SchedulingTest):
         self.assertEqual([], list(jobs))
         self.assertEqual(before, self.recorded(pod_id))
 
-    def test_who_may(self):
+    def test_usages_are_refused_to_members_and_unknown_query_with_400(self):
         self.assertEqual(403, self.api.get('/usages', as_='demo').status)
         self.assertEqual(400, self.api.get('/usages?color=red').status)
 
 
 class TestHistory(SchedulingTest):
-    def test_shows_when(self):
+    def test_history_shows_start_and_end_of_bindings(self):
         self.boot()
         self.cloud.set_pod('Pod1', state='draining')
         self.boot()
@@ -163,7 +163,7 @@ class TestHistory(SchedulingTest):
         self.assertIsNone(new['ended_at'])
         self.assertEqual([(False, False)] * 2, [(each['is_pinned'], each['is_exclusive']) for each in (old, new)])
 
-    def test_state_changes_tell_who_and_why(self):
+    def test_state_changes_show_user_and_reason(self):
         self.cloud.set_pod('Pod1', state='maintenance', reason='new disks')
         self.cloud.set_pod('Pod1', state='enabled', reason='done')
         changes = self.api.get(f'/pods/{self.cloud.pod_ids["Pod1"]}')['pod']['state_changes']

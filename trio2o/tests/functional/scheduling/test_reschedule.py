@@ -128,7 +128,7 @@ class TestNoValidHost(RescheduleTest):
         self.assertEqual([top_id], [server['id'] for server in client.get('/servers')['servers']])
 
     def test_rescheduled_server_is_found_by_its_id_in_the_pod(self):
-        # As Neutron knows it, of ports: device_id.
+        # Neutron stores the id in the pod as device_id of ports.
         top_id, bottom_id = self.boot_moved()
         self.assertEqual(top_id, self.nova.get(f'/servers/{bottom_id}')['server']['id'])
         events = {'events': [{'name': 'network-changed', 'server_uuid': bottom_id}]}
@@ -199,7 +199,7 @@ class TestNoValidHost(RescheduleTest):
         self.assertEqual([], self.in_pod('Pod2'))
 
 
-class TestSwitchedOff(RescheduleTest):
+class TestRescheduleOptionOff(RescheduleTest):
     options = {}
 
     def test_option_off_keeps_server_in_error(self):

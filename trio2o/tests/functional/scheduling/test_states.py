@@ -9,7 +9,7 @@ from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 from trio2o.xjob.periodic import Periodic
 
-#: States in which a pod is asked.
+#: States in which a pod gets requests.
 ASKED = {'enabled', 'disabled', 'draining'}
 
 
@@ -43,17 +43,17 @@ class StatesTest(SchedulingTest):
 
 
 class TestStates(StatesTest):
-    def test_creates(self):
+    def test_only_enabled_pod_gets_creates(self):
         for state in self.each():
             pod = self.pod_of(self.boot())
             self.assertEqual('Pod1' if state == 'enabled' else 'Pod2', pod, state)
-            if state != 'enabled':  # the binding went with it; back, for the next round
+            if state != 'enabled':  # the binding moved: move it back for the next state
                 (binding,) = self.api.get('/bindings')['pod_bindings']
                 self.cloud.set_pod('Pod1', state='enabled')
                 moved = {'pod_binding': {'pod_id': self.cloud.pod_ids['Pod1']}}
                 self.assertEqual(200, self.api.patch(f'/bindings/{binding["id"]}', moved).status)
 
-    def test_creates_from_what_is_there(self):
+    def test_boot_from_volume_needs_enabled_pod_of_volume(self):
         device = {'source_type': 'volume', 'destination_type': 'volume', 'boot_index': 0, 'uuid': self.disk}
         for state in self.each():
             body = {'name': 'x', 'flavorRef': '1', 'block_device_mapping_v2': [device]}
@@ -65,12 +65,12 @@ class TestStates(StatesTest):
                 self.assertEqual(503, answer.status, state)
                 self.assertIn('az1', answer.fault)
 
-    def test_creates_below_what_is_there(self):
+    def test_snapshot_is_created_unless_pod_is_in_maintenance(self):
         for state in self.each():
             answer = self.cinder.post('/snapshots', {'snapshot': {'volume_id': self.disk, 'force': True}})
             self.assertEqual(202 if state in ASKED else 503, answer.status, (state, answer.text))
 
-    def test_lists(self):
+    def test_list_has_server_unless_pod_is_in_maintenance(self):
         for state in self.each():
             for version, missing in (('2.1', []), ('2.69', [self.server])):
                 found = {each['id']: each for each in self.nova.get('/servers/detail', version=version)['servers']}
@@ -78,7 +78,7 @@ class TestStates(StatesTest):
             if state not in ASKED:
                 self.assertEqual('UNKNOWN', found[self.server]['status'])
 
-    def test_reads_and_writes_by_id(self):
+    def test_server_is_read_and_changed_unless_pod_is_in_maintenance(self):
         for state in self.each():
             shown = self.nova.get(f'/servers/{self.server}')
             written = self.nova.post(f'/servers/{self.server}/action', {'lock': None})
@@ -87,16 +87,16 @@ class TestStates(StatesTest):
                 self.assertIn('under maintenance', written.fault)
                 self.assertNotIn('Pod1', written.text)
 
-    def test_writes_to_what_is_the_same_everywhere(self):
+    def test_flavor_is_replicated_to_pod_in_maintenance_afterwards(self):
         for number, state in enumerate(self.each()):
             body = {'flavor': {'name': state, 'id': f'{number + 90}', 'ram': 64, 'vcpus': 1, 'disk': 1}}
             self.assertEqual(200, self.nova.post('/flavors', body, as_='admin').status)
             there = f'{number + 90}' in self.cloud.pod('Pod1').nova.flavors
             self.assertEqual(state in ASKED, there, state)
-        # What it missed it is brought when it comes back.
+        # A job repeats the missed write when maintenance ends.
         self.assertIn('93', self.cloud.pod('Pod1').nova.flavors)
 
-    def test_breakers(self):
+    def test_breaker_opens_unless_pod_is_in_maintenance(self):
         pod = self.cloud.pod('Pod1')
         for state in self.each():
             pod.nova.faults.add(Refuse())
@@ -108,7 +108,7 @@ class TestStates(StatesTest):
             pod.nova.faults.clear()
             breakers.succeeded(key)
 
-    def test_periodic_jobs(self):
+    def test_periodic_jobs_run_unless_pod_is_in_maintenance(self):
         for state in self.each():
             with self.cloud.runtime.db.writer() as session:
                 session.execute(sqlalchemy.delete(JobEvent.__table__))
@@ -120,8 +120,8 @@ class TestStates(StatesTest):
             self.cloud.run_jobs()
             self.assertEqual(state in ASKED, bool(self.requests()), state)
 
-    def test_zones(self):
-        # With its only other pod away the zone is as its first pod is.
+    def test_zone_is_available_if_it_has_an_enabled_pod(self):
+        # Its other pod is disabled, so the zone has the state of its first pod.
         self.cloud.set_pod('Pod2', state='disabled')
         for state in self.each():
             (zone,) = [
@@ -133,7 +133,7 @@ class TestStates(StatesTest):
             answer = self.boot()
             self.assertEqual(202 if state == 'enabled' else 503, answer.status)
 
-    def test_each_is_recorded(self):
+    def test_state_changes_are_recorded_with_reason(self):
         for _state in self.each():
             pass
         changes = self.api.get(f'/pods/{self.cloud.pod_ids["Pod1"]}')['pod']['state_changes']
