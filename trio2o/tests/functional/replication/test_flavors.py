@@ -118,7 +118,7 @@ class TestUnreachablePods(JobsCase):
         self.assertNotIn(None, self.flavors(made['id']))
 
     def test_create_with_slow_pod_returns_within_replicate_timeout(self):
-        """However many calls a pod needs; it gets them all the same, only not while we wait."""
+        """A job makes the rest of the calls after the answer."""
         self.cloud.transport.real_time = True
         replicator = self.cloud.runtime.replicator
         replicator.timing.replicate_timeout = 1.0
@@ -138,7 +138,7 @@ class TestUnreachablePods(JobsCase):
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
         self.assertEqual([True, False, False], [flavor is None for flavor in self.flavors(made['id'])])
-        # It is out of sync now, so the others answer, whatever it says.
+        # Pod1 is out of sync now, so the other pods answer reads.
         self.nova('Pod1').faults.clear()
         answer = self.cloud.nova.get(f'/flavors/{made["id"]}')
         self.assertEqual(200, answer.status)
@@ -146,7 +146,7 @@ class TestUnreachablePods(JobsCase):
         self.assertNotIn(None, self.flavors(made['id']))
 
     def test_out_of_sync_pod_is_repaired_before_a_write(self):
-        """It must not make its old state the wanted one."""
+        """Otherwise its old state would become the desired state."""
         self.nova('Pod1').faults.add(Refuse())
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
@@ -154,7 +154,7 @@ class TestUnreachablePods(JobsCase):
         self.nova('Pod1').faults.clear()
         for name in ('Pod2', 'Pod3'):
             self.nova(name).faults.add(Refuse())
-        # What is wanted is recorded: it needs no other pod to know it.
+        # The desired state is in the database, so no other pod has to be reachable.
         answer = self.cloud.nova.post(path, {'extra_specs': {'b': '2'}}, as_='admin')
         self.assertEqual(200, answer.status)
         for name in ('Pod2', 'Pod3'):
@@ -197,7 +197,7 @@ class TestUnreachablePods(JobsCase):
         self.assertEqual([None] * 3, self.flavors(made['id']))
 
     def test_recreate_with_pod_unreachable_replaces_the_old_flavor(self):
-        """Its old one is replaced: what it has was wanted gone."""
+        """The flavor that Pod2 still has is the deleted one."""
         made = self.make_flavor(ram=64)
         self.nova('Pod2').faults.add(Refuse())
         self.cloud.nova.delete(f'/flavors/{made["id"]}', as_='admin')
@@ -229,7 +229,7 @@ class TestUnknownOutcome(JobsCase):
             f'/flavors/{made["id"]}/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin'
         )
         self.assertEqual(504, answer.status)
-        # Nor does a look at the pod in the meantime take it back.
+        # A repair of the pod in the meantime does not undo the change.
         self.repair('Pod1')
         self.run_delayed()
         for flavor in self.flavors(made['id']):
@@ -244,7 +244,7 @@ class TestUnknownOutcome(JobsCase):
         self.assertEqual([None, None], self.flavors(made['id']))
 
     def test_unanswered_change_does_not_undo_a_newer_one(self):
-        """A pod that comes back with a write that was never answered does not undo newer ones."""
+        """The job that reads the unanswered write back does not undo newer writes."""
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
         self.nova('Pod1').faults.add(DropAfter(path='extra_specs', times=1))
@@ -258,7 +258,7 @@ class TestUnknownOutcome(JobsCase):
             self.assertEqual({'new': '1'}, flavor['extra_specs'])
 
     def test_create_that_cannot_be_read_back_is_recorded_by_job(self):
-        """Done and answered, but the pod was gone before it could be asked what it made of it."""
+        """The pod answered the create, and became unreachable before the gateway could read the flavor."""
         self.nova('Pod1').faults.add(Refuse(method='GET'))
         made = self.make_flavor()
         self.assertIsNone(self.flavors(made['id'])[1])
@@ -311,7 +311,7 @@ class TestDrift(JobsCase):
         self.assertNotIn(None, self.flavors('lost'))
 
     def test_write_recorded_during_repair_is_kept(self):
-        """A difference counts only when it is still there after a while."""
+        """Repair changes only differences that it sees twice, some time apart."""
         made = self.make_flavor()
         flavor = self.nova('Pod1').flavors[made['id']]
         flavor['extra_specs']['a'] = 'b'
@@ -335,7 +335,7 @@ class TestDrift(JobsCase):
 
 class TestRaces(JobsCase):
     def test_concurrent_writes_to_one_flavor_are_all_kept(self):
-        """All pods end alike, and with what both wrote."""
+        """In the end, all pods have the specs of all writers."""
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
 
@@ -358,13 +358,13 @@ class TestRaces(JobsCase):
         self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
 
     def run_all(self):
-        """Also what is put off because a write was under way just now."""
+        """Run the jobs that wait for a recent write, too."""
         for _ in range(3):
             self.cloud.run_jobs()
             self.cloud.runtime.replicator.timing.settle_seconds = 0
 
     def test_sync_overtaken_by_a_write_applies_the_newer_state(self):
-        """Who brings an old generation to a pod looks again, and brings the new one."""
+        """Synchronization applies again when the desired state changed meanwhile."""
         made = self.make_flavor()
         replicator = self.cloud.runtime.replicator
         pod1, pod2 = self.view('Pod1'), self.view('Pod2')
@@ -383,7 +383,7 @@ class TestRaces(JobsCase):
 
 
 class TestBeforeAnyPodJoined(JobsCase):
-    """Registered a moment ago: pods have flavors, and nothing is recorded yet."""
+    """The pods have flavors, and no job has recorded them yet."""
 
     def setUp(self):
         super().setUp()
@@ -435,7 +435,7 @@ class TestJoin(JobsCase):
         shown = self.cloud.api.get('/replicas')
         self.assertEqual(200, shown.status)
         self.assertIn('should be', shown.text)
-        # It still can go, and theirs stays.
+        # The flavor can still be deleted, and that of Pod3 stays.
         self.assertEqual(202, self.cloud.nova.delete('/flavors/7', as_='admin').status)
         self.cloud.run_jobs()
         self.assertIn('7', pod.nova.flavors)
@@ -454,7 +454,7 @@ class TestJoin(JobsCase):
         self.assertIn('already exists', self.replica('flavor', '7', 'Pod3').error)
 
 
-class TestOldPods(JobsCase):
+class TestOlderPods(JobsCase):
     """A pod without descriptions and without extra specs in its flavors."""
 
     def test_pod_without_descriptions_gets_the_rest_and_is_in_sync(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is registered while the cloud is in use, which nobody else notices."""
+"""A pod is registered while tenants send requests, and no request fails."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ class Traffic:
             thread.join()
 
     def go_on(self, rounds=3, seconds=60):
-        """Wait until each of them has been through so many times more."""
+        """Wait until each thread has called its step ``rounds`` more times."""
         wanted = [done + rounds for done in self._rounds]
         deadline = time.monotonic() + seconds
         while any(done < most for done, most in zip(self._rounds, wanted, strict=True)):
@@ -62,7 +62,7 @@ class TestJoiningPod(ConversationTest):
 
     def setUp(self):
         super().setUp()
-        # Clients are built when they are first used, which is not for threads to do.
+        # A client is built at its first use, which is not safe in threads.
         self.clients = {name: self.cloud.cinder for name in ('demo', 'alt', 'admin')}
         for name in self.clients:
             self.cloud.token(name)
@@ -95,7 +95,7 @@ class TestJoiningPod(ConversationTest):
     # -- what tenants do all the time --
 
     def live(self, round_):
-        """A volume's life, in any zone and in each."""
+        """Create, show, list and delete a volume, without a zone and in each zone."""
         zones = [{}, *({'availability_zone': zone} for zone in sorted({'az1', *self.pods.values()}))]
         volume_type = (self.type_id, 'fast')[round_ % 2]
         volume_id = self.create('alt', volume_type=volume_type, **zones[round_ % len(zones)])
@@ -106,7 +106,7 @@ class TestJoiningPod(ConversationTest):
         self.assertEqual([], self.ask('GET', '/volumes', as_='alt')['volumes'])
 
     def look(self, round_):
-        """Lists and what they are made of."""
+        """Compare lists, pages, counts and sums."""
         found = self.ask('GET', '/volumes/detail?with_count=true')
         self.assertEqual((self.kept[::-1], len(self.kept)), (ids(found['volumes']), found['count']))
         self.assertEqual(self.kept[-1:], ids(self.ask('GET', '/volumes?limit=1')['volumes']))
@@ -115,7 +115,7 @@ class TestJoiningPod(ConversationTest):
         self.assertIn('maxTotalVolumes', self.ask('GET', '/limits')['limits']['absolute'])
 
     def administer(self, round_):
-        """What is the same everywhere: read, and changed."""
+        """Read and change replicated objects."""
         names = [row['name'] for row in self.ask('GET', '/types', as_='admin')['volume_types']]
         self.assertEqual(sorted(set(names)), sorted(names))
         self.assertIn('fast', names)
@@ -133,7 +133,7 @@ class TestJoiningPod(ConversationTest):
             traffic.go_on()
             pod = self.cloud.lab.add_pod('Pod3')
             self.cloud.register_pod('Pod3', self.zone)
-            # Before any job had its turn tenants may get there already.
+            # Before any job ran, creates may already go to the new pod.
             traffic.go_on()
             self.cloud.run_jobs()
             traffic.go_on()
@@ -158,7 +158,7 @@ class TestJoiningPod(ConversationTest):
 
 
 class TestJoiningPodInAZone(TestJoiningPod):
-    """The third pod beside the others, where what names no pod may go at once."""
+    """The third pod in the zone of the others, so that creates without a zone may go there at once."""
 
     pods = {'Pod1': 'az1', 'Pod2': 'az1'}
     zone = 'az1'

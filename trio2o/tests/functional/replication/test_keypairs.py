@@ -54,7 +54,7 @@ class TestKeypairs(JobsCase):
         self.assertEqual(202, answer.status)
         self.assertEqual([None, None], self.keys())
 
-    def test_one_name_of_two_users_is_two_keys(self):
+    def test_users_have_separate_keys_of_one_name(self):
         self.create(public_key=KEY)
         self.create(public_key=KEY + '2', as_='alt')
         self.assertEqual([KEY, KEY], self.keys())

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QoS specs, group types, default types and quotas: the same in every pod, by the ids of the top."""
+"""QoS specs, group types, default types and quotas are replicated; tenants see one id for all pods."""
 
 from trio2o.db import replicas
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.operations.base import ConversationTest
 
 
-class SameTest(ConversationTest):
+class ReplicatedTest(ConversationTest):
     run_jobs = True
 
     def call(self, method, path, json=None, status=200, **kwargs):
@@ -15,7 +15,7 @@ class SameTest(ConversationTest):
         return answer
 
     def pods_have(self, attribute, name):
-        """What each pod has of that name, by pod."""
+        """{pod: its record of that name, or None}."""
         rows = {pod: getattr(self.cloud.pod(pod).cinder, attribute).values() for pod in self.cloud.lab.pods}
         return {pod: next((row for row in found if row['name'] == name), None) for pod, found in rows.items()}
 
@@ -26,7 +26,7 @@ class SameTest(ConversationTest):
         self.assertEqual({0}, set(replicas.count_out_of_sync(self.cloud.runtime.db).values()))
 
 
-class TestQos(SameTest):
+class TestQos(ReplicatedTest):
     def make(self, name='gold', **specs):
         answer = self.call('POST', '/qos-specs', {'qos_specs': {'name': name, 'consumer': 'both', **specs}})
         return answer['qos_specs']['id']
@@ -46,7 +46,7 @@ class TestQos(SameTest):
         self.assert_all_in_sync()
 
     def associated(self):
-        """Whether the type 'fast' goes with the specs 'gold', by pod."""
+        """{pod: whether the type 'fast' is associated with the specs 'gold'}."""
         specs, types = self.pods_have('qos_specs', 'gold'), self.pods_have('types', 'fast')
         return {pod: types[pod]['qos_specs_id'] == specs[pod]['id'] for pod in specs}
 
@@ -106,7 +106,7 @@ class TestQos(SameTest):
         self.assertEqual(403, self.cinder.get('/qos-specs').status)
 
 
-class TestGroupTypes(SameTest):
+class TestGroupTypes(ReplicatedTest):
     version = '3.38'
 
     def test_create_change_and_delete_are_replicated(self):
@@ -140,7 +140,7 @@ class TestGroupTypes(SameTest):
         self.assertNotIn(None, self.pods_have('group_types', 'used').values())
 
 
-class TestDefaultTypes(SameTest):
+class TestDefaultTypes(ReplicatedTest):
     version = '3.62'
 
     def test_set_and_unset_are_replicated(self):
@@ -161,7 +161,7 @@ class TestDefaultTypes(SameTest):
         self.assert_all_in_sync()
 
 
-class TestQuotas(SameTest):
+class TestQuotas(ReplicatedTest):
     def setUp(self):
         super().setUp()
         self.project_id = self.cloud.project_id('demo')
@@ -175,7 +175,7 @@ class TestQuotas(SameTest):
         answer = self.call('PUT', self.path, {'quota_set': {'gigabytes': '50'}})
         self.assertEqual((5, 50), (answer['quota_set']['per_volume_gigabytes'], answer['quota_set']['gigabytes']))
         for pod in self.pods:
-            # What is counted over all pods is limited in none.
+            # A resource that is counted over all pods is unlimited in each pod.
             self.assertEqual({'per_volume_gigabytes': 5, 'gigabytes': -1}, {'gigabytes': -1, **self.limits(pod)})
         self.call('DELETE', self.path)
         for pod in self.pods:
@@ -213,7 +213,7 @@ class TestQuotas(SameTest):
         there = self.cloud.pod('Pod3').cinder.quota_classes['default']
         self.assertEqual((-1, 8), (there.get('volumes', -1), there['per_volume_gigabytes']))
 
-    def test_members(self):
+    def test_limits_are_shown_to_members_and_update_is_403(self):
         self.assertEqual(200, self.cinder.get(self.path).status)
         self.assertEqual(403, self.cinder.put(self.path, {'quota_set': {'volumes': 5}}).status)
         self.assertIsNone(self.limits('Pod1'))

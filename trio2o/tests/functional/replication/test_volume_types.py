@@ -19,7 +19,7 @@ class TestVolumeTypes(JobsCase):
         self.assertEqual(({'a': 'b'}, 'd'), (second['extra_specs'], second['description']))
 
     def test_tenants_see_one_id_whichever_pod_answers(self):
-        """Whichever pod answers or is written to, it is called the same."""
+        """Reads and writes give the same id, whichever pod answers."""
         made = self.make_type()
         self.cinder('Pod1').faults.add(Refuse())
         shown = self.cloud.cinder.get(f'/types/{made["id"]}')
