@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the Compute API share."""
+"""Shared by the tests of the Compute API."""
 
 from trio2o.tests.functional.operations.base import ConversationTest
 

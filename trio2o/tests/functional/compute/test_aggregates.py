@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host aggregates of many pods, and those that stand for the pods."""
+"""Host aggregates of all pods, and the aggregates that represent pods."""
 
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.compute.base import InfrastructureTest
@@ -23,7 +23,7 @@ class TestAggregates(InfrastructureTest):
     def in_pod(self, pod):
         return list(self.cloud.pod(pod).nova.aggregates.values())
 
-    def test_each_pod_shows_as_one(self):
+    def test_each_pod_is_shown_as_aggregate(self):
         aggregates = self.get('/os-aggregates', '2.41')['aggregates']
         self.assertEqual(
             [
@@ -36,7 +36,7 @@ class TestAggregates(InfrastructureTest):
         real = self.make()
         self.assertEqual(set(self.show(real['id'])), set(self.show(1)))
 
-    def test_those_that_stand_for_pods_change_with_them(self):
+    def test_aggregate_of_pod_cannot_be_changed(self):
         for method, path, body in (
             ('DELETE', '', None),
             ('PUT', '', {'aggregate': {'name': 'other'}}),
@@ -46,17 +46,17 @@ class TestAggregates(InfrastructureTest):
             self.assertEqual(409, answer.status, answer.text)
             self.assertIn('Admin API', answer.fault)
 
-    def test_zone_chooses_the_pod(self):
+    def test_aggregate_with_zone_is_created_in_pod_of_zone(self):
         made = self.make(availability_zone='az2')
         self.assertEqual((1002, 'az2'), (made['id'], made['availability_zone']))
         self.assertEqual('az2', self.show(1002)['metadata']['availability_zone'])
         self.assertEqual((0, 1), (len(self.in_pod('Pod1')), len(self.in_pod('Pod2'))))
 
-    def test_name_chooses_the_pod(self):
+    def test_aggregate_with_qualified_name_is_created_in_named_pod(self):
         made = self.make('Pod2@fast')
         self.assertEqual((1002, 'fast'), (made['id'], made['name']))
 
-    def test_names_are_taken_once(self):
+    def test_duplicate_name_in_any_pod_is_refused_with_409(self):
         self.make(availability_zone='az2')
         for name in ('fast', 'ag_Pod2'):
             answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': name, 'availability_zone': 'az1'}})
@@ -64,7 +64,7 @@ class TestAggregates(InfrastructureTest):
         self.make('Pod1@fast')
         self.assertEqual(403, self.nova.post('/os-aggregates', {'aggregate': {'name': 'fast'}}, as_='demo').status)
 
-    def test_life(self):
+    def test_aggregate_is_created_changed_and_deleted(self):
         made = self.make(availability_zone='az2')
         path = f'/os-aggregates/{made["id"]}'
         answer = self.act(made['id'], 'add_host', {'host': 'pod2-compute-1'})
@@ -89,7 +89,8 @@ class TestAggregates(InfrastructureTest):
         ):
             self.assertEqual(409, answer.status, answer.text)
 
-    def test_follows_its_first_host(self):
+    def move_to_second_pod(self):
+        """Create an aggregate without a zone and give it a host of Pod2. :returns: the aggregate"""
         made = self.make()
         self.assertEqual(1, len(self.in_pod('Pod1')))
         self.act(made['id'], 'set_metadata', {'metadata': {'ssd': 'true'}})
@@ -101,14 +102,17 @@ class TestAggregates(InfrastructureTest):
         self.assertEqual([1, 2, made['id']], ids(self.get('/os-aggregates')['aggregates']))
         return made
 
+    def test_aggregate_moves_to_pod_of_its_first_host(self):
+        self.move_to_second_pod()
+
     def test_hosts_of_two_pods_are_refused(self):
-        made = self.test_follows_its_first_host()
+        made = self.move_to_second_pod()
         answer = self.act(made['id'], 'add_host', {'host': 'pod1-compute-1'})
         self.assertEqual(409, answer.status)
         self.assertEqual(['pod2-compute-1'], self.show(made['id'])['hosts'])
 
-    def test_a_number_given_out_again_is_another(self):
-        moved = self.test_follows_its_first_host()
+    def test_new_aggregate_does_not_get_id_of_moved_one(self):
+        moved = self.move_to_second_pod()
         again = self.make('again')
         self.assertNotEqual(moved['id'], again['id'])
         self.assertEqual(('fast', 'again'), (self.show(moved['id'])['name'], self.show(again['id'])['name']))
@@ -117,7 +121,7 @@ class TestAggregates(InfrastructureTest):
         self.assertEqual(404, self.get(f'/os-aggregates/{moved["id"]}').status)
         self.assertEqual('again', self.show(again['id'])['name'])
 
-    def test_unknown(self):
+    def test_unknown_aggregate_or_host_is_404(self):
         answer = self.get('/os-aggregates/9001')
         self.assertEqual((404, 'Aggregate 9001 could not be found.'), (answer.status, answer.fault))
         self.assertEqual(404, self.get('/os-aggregates/999').status)
@@ -125,7 +129,7 @@ class TestAggregates(InfrastructureTest):
         self.assertEqual(404, self.act(made['id'], 'add_host', {'host': 'nowhere'}).status)
         self.assertEqual(400, self.act(made['id'], 'grow', {}).status)
 
-    def test_pod_that_is_away(self):
+    def test_aggregate_of_unreachable_pod_is_503_and_pod_is_still_listed(self):
         made = self.make(availability_zone='az2')
         self.get('/os-aggregates')
         self.break_pod('Pod2', Refuse())
@@ -136,7 +140,7 @@ class TestAggregates(InfrastructureTest):
 
 
 class TestZoneNames(InfrastructureTest):
-    """A pod whose zone has a name of its own."""
+    """Pods in which the zone has another name."""
 
     pods = {}
 
@@ -147,7 +151,7 @@ class TestZoneNames(InfrastructureTest):
             self.cloud.register_pod(name, zone, pod_az_name='nova')
 
     def make_zone(self, pod):
-        """Have the zone be made by an aggregate of the pod's own."""
+        """Create an aggregate with the zone directly in the pod."""
         body = {'aggregate': {'name': 'made-here', 'availability_zone': 'nova'}}
         self.assertEqual(200, self.cloud.direct(pod, 'nova').post('/os-aggregates', body, as_='admin').status)
 
@@ -167,7 +171,7 @@ class TestZoneNames(InfrastructureTest):
         # The pod refuses a user who may not create any.
         self.assertEqual(403, self.cloud.nova.post('/os-aggregates', asked).status)
 
-    def test_zones_go_by_their_own_names(self):
+    def test_zone_of_aggregate_is_translated_to_name_in_pod(self):
         self.make_zone('PodB')
         answer = self.admin('POST', '/os-aggregates', {'aggregate': {'name': 'fast', 'availability_zone': 'az2'}})
         self.assertEqual('az2', answer['aggregate']['availability_zone'])

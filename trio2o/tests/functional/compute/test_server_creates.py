@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers in all the forms they are created in, and what decides on their pod."""
+"""Creates of servers with hosts, images and counts, and the choice of their pod."""
 
 from trio2o.db import routings
 from trio2o.lab.emulated.faults import Refuse
@@ -25,25 +25,25 @@ class CreateTest(InfrastructureTest):
 
 
 class TestHosts(CreateTest):
-    def test_after_the_zone(self):
+    def test_host_after_zone_selects_its_pod(self):
         for zone in ('az2:pod2-compute-1', ':pod2-compute-1', 'az2:pod2-compute-1:pod2-compute-1', '::pod2-compute-1'):
             self.assert_booted('Pod2', self.boot(availability_zone=zone))
 
-    def test_by_themselves(self):
+    def test_host_field_selects_its_pod(self):
         for field in ({'host': 'pod2-compute-1'}, {'hypervisor_hostname': 'pod2-compute-1'}):
             self.assert_booted('Pod2', self.boot(version='2.74', networks='none', **field))
 
-    def test_in_several_pods(self):
+    def test_ambiguous_host_is_409_unless_qualified_or_in_one_pod_of_zone(self):
         self.share_host()
         answer = self.boot(version='2.74', networks='none', host='same')
         self.assertEqual(409, answer.status, answer.text)
         self.assertIn('Pod1@same or Pod2@same', answer.fault)
         self.assert_booted('Pod2', self.boot(version='2.74', networks='none', host='Pod2@same'))
         self.assert_booted('Pod2', self.boot(availability_zone=':Pod2@same'))
-        # The zone leaves one of them.
+        # Only one of the pods is in the zone.
         self.assert_booted('Pod2', self.boot(availability_zone='az2:same'))
 
-    def test_that_disagree(self):
+    def test_hosts_zones_or_volumes_of_different_pods_are_refused_with_400(self):
         answer = self.boot(
             version='2.74', networks='none', host='pod1-compute-1', hypervisor_hostname='pod2-compute-1'
         )
@@ -59,16 +59,16 @@ class TestHosts(CreateTest):
         self.assertIn(volume, answer.fault)
         self.assertEqual({}, self.cloud.pod('Pod1').nova.servers | self.cloud.pod('Pod2').nova.servers)
 
-    def test_unknown(self):
+    def test_unknown_host_is_refused_with_400(self):
         answer = self.boot(version='2.74', networks='none', host='nowhere')
         self.assertEqual((400, 'Compute host nowhere could not be found.'), (answer.status, answer.fault))
 
-    def test_are_not_for_members(self):
+    def test_member_gets_403_for_host(self):
         answer = self.boot('demo', availability_zone='az2:pod2-compute-1')
         self.assertEqual(403, answer.status, answer.text)
         self.assertEqual(0, sum('os-services' in request.path for request in self.seen('Pod1')))
 
-    def test_of_actions(self):
+    def test_host_of_action_must_be_in_pod_of_server(self):
         self.share_host()
         server = self.cloud.lab.add_servers('Pod2', 'admin')[0]['id']
         path = f'/servers/{server}/action'
@@ -79,7 +79,7 @@ class TestHosts(CreateTest):
 
 
 class TestImages(CreateTest):
-    """Images that are made of snapshots of volumes."""
+    """Images whose block device mapping names a snapshot of a volume."""
 
     def setUp(self):
         super().setUp()
@@ -88,32 +88,32 @@ class TestImages(CreateTest):
         mapping = [{'source_type': 'snapshot', 'destination_type': 'volume', 'snapshot_id': self.snapshot}]
         self.image = self.cloud.lab.glance.add_image('whole', block_device_mapping=mapping)['id']
 
-    def test_draw_servers_to_their_snapshots(self):
+    def test_server_from_image_is_created_in_pod_of_its_snapshot(self):
         for _again in range(2):
             self.assert_booted('Pod2', self.boot('demo', imageRef=self.image))
         looks = [request for pod in ('Pod1', 'Pod2') for request in self.seen(pod) if '/images/' in request.path]
         self.assertEqual(1, len(looks))
 
-    def test_draw_servers_that_copy_them_to_a_volume(self):
+    def test_boot_volume_from_image_is_created_in_pod_of_its_snapshot(self):
         mapping = {'source_type': 'image', 'destination_type': 'volume', 'uuid': self.image, 'boot_index': 0}
         self.assert_booted('Pod2', self.boot('demo', block_device_mapping_v2=[mapping]))
 
-    def test_disagree_with_a_zone(self):
+    def test_image_and_zone_of_different_pods_are_refused_with_400(self):
         answer = self.boot('demo', imageRef=self.image, availability_zone='az1')
         self.assertIn(self.image, self.assert_own_words(answer, 400))
 
-    def test_of_bytes_may_go_anywhere(self):
+    def test_server_from_plain_image_goes_to_any_zone(self):
         self.assert_booted('Pod1', self.boot('demo', availability_zone='az1'))
         self.assert_booted('Pod2', self.boot('demo', availability_zone='az2'))
 
 
-class TestManyAtOnce(CreateTest):
-    def test_all_are_known_at_once(self):
+class TestSeveralServers(CreateTest):
+    def test_all_servers_of_min_count_are_recorded(self):
         answer = self.boot('demo', min_count=3, max_count=3)
         self.assertEqual(202, answer.status, answer.text)
         self._wait(3)
 
-    def test_reservation(self):
+    def test_all_servers_of_reservation_are_listed(self):
         answer = self.boot('demo', min_count=2, max_count=4, return_reservation_id=True)
         self.assertEqual(['reservation_id'], list(answer.json))
         self._wait(4)
@@ -126,12 +126,12 @@ class TestManyAtOnce(CreateTest):
         self.wait_for(lambda: len(routings.get_many(self.cloud.runtime.db, 'server', made)) == count)
 
 
-class TestOldName(CreateTest):
-    """``os-volumes_boot`` makes servers too."""
+class TestVolumesBoot(CreateTest):
+    """``os-volumes_boot``, an older path of ``servers``."""
 
     path = '/os-volumes_boot'
 
-    def test_life(self):
+    def test_server_is_created_listed_stopped_and_deleted(self):
         volume = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         mapping = {'source_type': 'volume', 'destination_type': 'volume', 'uuid': volume, 'boot_index': 0}
         made = self.assert_booted('Pod2', self.boot('demo', block_device_mapping_v2=[mapping]))
@@ -144,7 +144,7 @@ class TestOldName(CreateTest):
         self.assertEqual(404, self.nova.get(path, version='2.103').status)
         self.assertEqual(204, self.nova.delete(path).status)
 
-    def test_pod_that_is_away(self):
+    def test_create_without_reachable_pod_is_503(self):
         self.break_pod('Pod1', Refuse())
         self.break_pod('Pod2', Refuse())
         self.assert_own_words(self.boot('demo'), 503)
