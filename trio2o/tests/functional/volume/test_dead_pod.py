@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is down: lists answer, what is in it fails clearly, and all is back when it is back."""
+"""An unreachable pod: lists answer without it, requests to it fail with 503, and both work again afterwards."""
 
 from trio2o.lab.emulated.cinder import backups, groups, messages
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
-class TestDeadPod(ConversationTest):
+class TestUnreachablePod(ConversationTest):
     options = {'pods.breaker_failures': 1000}
     version = '3.60'
 
@@ -33,7 +33,7 @@ class TestDeadPod(ConversationTest):
         self.assertEqual(status, answer.status, answer.text)
         return answer
 
-    def test_lists_and_reads(self):
+    def test_resources_of_unreachable_pod_are_left_out_of_lists_and_503_by_id(self):
         self.break_pod('Pod2', Refuse())
         for kind in self.rows['Pod1']:
             with self.subTest(kind=kind):
@@ -47,14 +47,14 @@ class TestDeadPod(ConversationTest):
         for kind in self.rows['Pod1']:
             self.assertEqual(2, len(self.get(f'/{kind}')[kind]))
 
-    def test_complete_or_not_at_all(self):
+    def test_incomplete_list_is_503_if_option_is_off(self):
         self.cloud.conf.set_override('list_records_by_skipping_down_pods', False, 'cinder_apigw')
         self.addCleanup(self.cloud.conf.clear_override, 'list_records_by_skipping_down_pods', 'cinder_apigw')
         self.break_pod('Pod2', Refuse())
         for kind in self.rows['Pod1']:
             self.assert_own_words(self.cinder.get(f'/{kind}', version=self.version), 503)
 
-    def test_writes(self):
+    def test_write_to_unreachable_pod_is_503(self):
         self.break_pod('Pod2', Refuse())
         volume_id = self.rows['Pod2']['volumes']['id']
         for path, body in (
@@ -67,14 +67,14 @@ class TestDeadPod(ConversationTest):
             with self.subTest(path=path):
                 self.assert_own_words(self.cinder.post(path, body, version=self.version), 503)
 
-    def test_sent_and_no_answer(self):
+    def test_write_without_answer_is_504(self):
         self.break_pod('Pod2', DropAfter())
         body = {'backup': {'volume_id': self.rows['Pod2']['volumes']['id']}}
         self.assert_own_words(self.cinder.post('/backups', body, version=self.version), 504)
         backup_id = self.rows['Pod2']['backups']['id']
         self.assert_own_words(self.cinder.delete(f'/backups/{backup_id}', version=self.version), 504)
 
-    def test_a_post_that_reads(self):
+    def test_reading_action_is_repeated_once_and_then_503(self):
         volume_id = self.rows['Pod2']['volumes']['id']
         path, body = f'/volumes/{volume_id}/action', {'os-show_image_metadata': {}}
         self.break_pod('Pod2', DropAfter(times=1))
@@ -82,27 +82,27 @@ class TestDeadPod(ConversationTest):
         self.break_pod('Pod2', DropAfter())
         self.assert_own_words(self.cinder.post(path, body, version=self.version), 503)
 
-    def test_of_what_nobody_knows(self):
+    def test_unrecorded_resource_of_unreachable_pod_is_503(self):
         row = messages.add(self.cloud.pod('Pod2').cinder, self.cloud.project_id('demo'))
         self.break_pod('Pod2', Refuse())
         self.assert_own_words(self.cinder.get(f'/messages/{row["id"]}', version=self.version), 503)
 
-    def test_wrong_project(self):
+    def test_resource_of_another_project_is_404(self):
         for name in self.pods:
             for kind, row in self.rows[name].items():
                 answer = self.cinder.get(f'/{kind}/{row["id"]}', version=self.version, as_='alt')
                 self.assertEqual(404, answer.status)
                 self.get(f'/{kind}/{row["id"]}')
 
-    def test_unknown_id(self):
+    def test_unknown_id_gets_answer_of_pod(self):
         for kind in self.rows['Pod1']:
             for missing in ('4b0c6e2e-5a74-4c4c-b1f5-1c0f65f6d4ae', 'a-name'):
                 answer = self.cinder.get(f'/{kind}/{missing}', version=self.version)
                 direct = self.cloud.direct('Pod1', 'cinder').get(f'/{kind}/{missing}', version=self.version)
                 self.assertEqual((404, direct.json), (answer.status, answer.json))
 
-    def test_a_bad_body_for_an_unknown_id(self):
-        """A Cinder says what is wrong with the body before it looks for what it is about."""
+    def test_malformed_body_for_unknown_id_gets_answer_of_pod(self):
+        """Cinder checks the body before it looks for the volume."""
         direct = self.cloud.direct('Pod1', 'cinder')
         for missing in ('4b0c6e2e-5a74-4c4c-b1f5-1c0f65f6d4ae', 'a-name'):
             for method, path, body in (

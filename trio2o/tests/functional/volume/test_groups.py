@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups: with all their volumes in one pod; attachments and messages, which are found where they are."""
+"""Groups with all volumes in one pod, attachments and messages."""
 
 from trio2o.db import routings
 from trio2o.lab.emulated.cinder import messages, records
@@ -37,24 +37,24 @@ class TestGroups(ConversationTest):
         self.assertEqual(202, answer.status, answer.text)
         return answer['volume']['id']
 
-    def test_ids_are_those_of_the_top(self):
+    def test_group_shows_ids_of_types_of_the_gateway(self):
         for zone in ('az1', 'az2'):
             answer = self.cinder.get(f'/groups/{self.make(zone)}', version=self.version)
             self.assertEqual(self.type_id, answer['group']['group_type'])
             self.assertEqual([self.default], answer['group']['volume_types'])
             self.assertEqual(zone, answer['group']['availability_zone'])
 
-    def test_volumes_go_where_their_group_is(self):
+    def test_volume_is_created_in_pod_of_its_group(self):
         group_id = self.make('az2')
         self.assertEqual('Pod2', self.pod_of('volume', self.volume_in(group_id)))
 
-    def test_in_another_zone_than_the_group(self):
+    def test_volume_in_other_zone_than_its_group_is_refused_with_400(self):
         group_id = self.make('az2')
         body = {'volume': {'size': 1, 'group_id': group_id, 'availability_zone': 'az1'}}
         answer = self.cinder.post('/volumes', body, version=self.version)
         self.assertIn(group_id, self.assert_own_words(answer, 400))
 
-    def test_members_of_another_pod(self):
+    def test_volume_of_other_pod_is_not_added_to_group(self):
         group_id = self.make('az2')
         here, there = (self.cloud.lab.add_volumes(pod, 'demo')[0]['id'] for pod in ('Pod2', 'Pod1'))
         body = {'group': {'add_volumes': f'{here},{there}'}}
@@ -65,7 +65,7 @@ class TestGroups(ConversationTest):
         body = {'group': {'add_volumes': here}}
         self.assertEqual(202, self.cinder.put(f'/groups/{group_id}', body, version=self.version).status)
 
-    def test_what_is_born_with_a_copy(self):
+    def test_volumes_of_copied_group_are_found(self):
         group_id = self.make('az2')
         self.volume_in(group_id)
         body = {'create-from-src': {'name': 'copy', 'source_group_id': group_id}}
@@ -76,7 +76,7 @@ class TestGroups(ConversationTest):
         self.assertEqual(200, self.cinder.get(f'/volumes/{volume_id}').status)
         self.assertIn(volume_id, ids(self.cinder.get('/volumes')['volumes']))
 
-    def test_snapshots(self):
+    def test_group_snapshot_and_its_snapshots_are_found(self):
         group_id = self.make('az2')
         volume_id = self.volume_in(group_id)
         body = {'group_snapshot': {'group_id': group_id, 'name': 'now'}}
@@ -92,7 +92,7 @@ class TestGroups(ConversationTest):
         self.assertEqual(202, self.cinder.delete(f'/group_snapshots/{snapshot_id}', version=self.version).status)
         self.assertEqual([], self.cinder.get('/group_snapshots', version=self.version)['group_snapshots'])
 
-    def test_lists(self):
+    def test_pages_cover_groups_of_all_pods(self):
         made = [self.make(zone) for zone in ('az1', 'az2', 'az1')]
         answer = self.cinder.get('/groups?limit=2', version=self.version)
         self.assertEqual({'id', 'name'}, set(answer['groups'][0]))
@@ -100,7 +100,7 @@ class TestGroups(ConversationTest):
         rest = self.cinder.get(answer['group_links'][0]['href'], version=self.version)
         self.assertEqual(sorted(made), sorted(ids(answer['groups']) + ids(rest['groups'])))
 
-    def test_delete_with_volumes(self):
+    def test_group_is_deleted_with_its_volumes(self):
         group_id = self.make('az2')
         volume_id = self.volume_in(group_id)
         body = {'delete': {'delete-volumes': True}}
@@ -108,12 +108,12 @@ class TestGroups(ConversationTest):
         self.assertEqual(404, self.cinder.get(f'/volumes/{volume_id}').status)
         self.assertEqual(404, self.cinder.get(f'/groups/{group_id}', version=self.version).status)
 
-    def test_unknown_action(self):
+    def test_unknown_action_is_refused_with_400(self):
         group_id = self.make('az2')
         answer = self.cinder.post(f'/groups/{group_id}/action', {'dance': {}}, version=self.version)
         self.assertEqual(400, answer.status)
 
-    def test_not_in_this_version(self):
+    def test_groups_below_3_13_are_404(self):
         self.assertEqual(404, self.cinder.get('/groups', version='3.12').status)
 
 
@@ -124,7 +124,7 @@ class TestMessages(ConversationTest):
             name: messages.add(self.cloud.pod(name).cinder, self.cloud.project_id('demo')) for name in self.pods
         }
 
-    def test_is_found_where_it_is(self):
+    def test_message_is_shown_and_deleted(self):
         for name, row in self.made.items():
             answer = self.cinder.get(f'/messages/{row["id"]}', version='3.3')
             self.assertEqual(row['request_id'], answer['message']['request_id'])
@@ -132,7 +132,7 @@ class TestMessages(ConversationTest):
             self.assertEqual(204, self.cinder.delete(f'/messages/{row["id"]}', version='3.3').status)
             self.assertEqual(404, self.cinder.get(f'/messages/{row["id"]}', version='3.3').status)
 
-    def test_lists(self):
+    def test_pages_cover_messages_of_all_pods(self):
         wanted = sorted(row['id'] for row in self.made.values())
         self.assertEqual(wanted, sorted(ids(self.cinder.get('/messages?limit=1', version='3.3')['messages'])))
         answer = self.cinder.get('/messages?limit=1', version='3.5')
@@ -144,7 +144,7 @@ class TestMessages(ConversationTest):
 class TestAttachments(ConversationTest):
     version = '3.54'
 
-    def test_of_a_volume(self):
+    def test_attachment_is_created_updated_and_completed(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         server_id = self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
         self.nova.get(f'/servers/{server_id}')
@@ -158,14 +158,14 @@ class TestAttachments(ConversationTest):
         answer = self.cinder.post(f'/attachments/{attachment_id}/action', {'os-complete': {}}, version=self.version)
         self.assertEqual(204, answer.status)
 
-    def test_ends_at_once(self):
+    def test_deleted_attachment_has_no_live_routing(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         answer = self.cinder.post('/attachments', {'attachment': {'volume_uuid': volume_id}}, version=self.version)
         path = f'/attachments/{answer["attachment"]["id"]}'
         self.assertEqual(200, self.cinder.delete(path, version=self.version).status)
         self.assertFalse(routings.get(self.cloud.runtime.db, 'attachment', answer['attachment']['id']).is_live)
 
-    def test_for_a_server_of_another_pod(self):
+    def test_attachment_for_server_of_other_pod_is_refused_with_400(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         server_id = self.cloud.lab.add_servers('Pod1', 'demo')[0]['id']
         self.nova.get(f'/servers/{server_id}')
@@ -174,12 +174,12 @@ class TestAttachments(ConversationTest):
         self.assertIn(server_id, text)
         self.assertIn(volume_id, text)
 
-    def test_for_what_is_no_server(self):
+    def test_attachment_for_unknown_server_is_created(self):
         volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
         body = {'attachment': {'volume_uuid': volume_id, 'instance_uuid': '9f6c1f5e-0d1b-4a0a-9b4e-2c7d4b8f1a10'}}
         self.assertEqual(200, self.cinder.post('/attachments', body, version=self.version).status)
 
-    def test_that_nova_made(self):
+    def test_attachments_created_by_nova_are_found_and_listed(self):
         made = []
         for name in self.pods:
             volume = self.cloud.lab.add_volumes(name, 'demo')[0]

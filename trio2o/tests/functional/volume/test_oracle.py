@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists over three pods against those of one Cinder that has everything: whatever is asked, they are the same."""
+"""Lists over three pods equal those of one Cinder that has all resources, for random queries."""
 
 import copy
 import datetime
@@ -82,12 +82,12 @@ class TestOracle(ConversationTest):
             self.fill(PODS[number % 3], number)
 
     def share_types(self, pod):
-        """Ids of types are no matter of this test: all have the same."""
+        """Give all pods the same types, because this test does not compare ids of types."""
         for name in ('types', 'group_types'):
             setattr(self.cloud.pod(pod).cinder, name, getattr(self.cloud.pod(ONE).cinder, name))
 
     def fill(self, pod, number):
-        """Put one of everything into a pod, and the same into the one that has all."""
+        """Add a resource of each kind to a pod, and the same to the Cinder that has all."""
         cinder, one = self.cloud.pod(pod).cinder, self.cloud.pod(ONE).cinder
         project = self.cloud.project_id('alt' if number % 9 == 8 else 'demo')
         when = NOON + datetime.timedelta(seconds=self.random.randrange(10))
@@ -117,7 +117,7 @@ class TestOracle(ConversationTest):
 
     @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
     @given(queries())
-    def test_lists(self, asked):
+    def test_random_queries_equal_those_of_one_cinder(self, asked):
         path, key, links, query, who = asked
         pages = 0
         while pages < 4:
@@ -137,8 +137,8 @@ class TestOracle(ConversationTest):
             query = self.params(mine)
             pages += 1
 
-    def test_sorted_by_what_does_not_show(self):
-        """In no order one could tell, and still all of them, each once."""
+    def test_sort_by_hidden_field_lists_each_volume_once(self):
+        """The order is not defined, but each volume is listed once."""
         for sort in ('multiattach', 'replication_status:asc', 'source_volid'):
             found, marker = [], ''
             while True:
@@ -149,7 +149,7 @@ class TestOracle(ConversationTest):
                 marker = f'&marker={page[-1]}'
             self.assertEqual(sorted(ids(self.one.get('/volumes')['volumes'])), sorted(found))
 
-    def test_sorted_by_what_there_is_not(self):
+    def test_sort_by_unknown_field_gets_answer_of_cinder(self):
         answer, wanted = (client.get('/volumes?sort=nothing') for client in (self.cinder, self.one))
         self.assertEqual((400, wanted.json), (answer.status, answer.json))
 

@@ -23,7 +23,7 @@ class TestTransfers(ConversationTest):
     def owner(self, resource_type, top_id):
         return routings.get(self.cloud.runtime.db, resource_type, top_id).project_id
 
-    def test_accepted_by_another_project(self):
+    def test_accepted_transfer_moves_volume_to_other_project(self):
         for path in self.paths:
             transfer = self.make('Pod2', path)
             self.assertEqual('Pod2', self.pod_of('transfer', transfer['id']))
@@ -37,7 +37,7 @@ class TestTransfers(ConversationTest):
             self.assertEqual('Pod2', self.pod_of('volume', volume_id))
             self.assertEqual(404, self.cinder.get(f'{path}/{transfer["id"]}').status)
 
-    def test_snapshots_go_along(self):
+    def test_snapshots_move_with_volume_unless_excluded(self):
         for no_snapshots, owner in ((False, 'alt'), (True, 'demo')):
             volume_id = self.cloud.lab.add_volumes('Pod2', 'demo')[0]['id']
             answer = self.cinder.post('/snapshots', {'snapshot': {'volume_id': volume_id}})
@@ -48,7 +48,7 @@ class TestTransfers(ConversationTest):
             self.assertEqual(self.cloud.project_id(owner), self.owner('snapshot', snapshot_id))
             self.assertEqual(200, self.cinder.get(f'/snapshots/{snapshot_id}', as_=owner).status)
 
-    def test_accepted_though_nobody_knew_of_it(self):
+    def test_unrecorded_transfer_is_accepted(self):
         transfer = self.make('Pod2')
         runtime = self.cloud.runtime
         routings.delete(runtime.db, routings.get(runtime.db, 'transfer', transfer['id']).id)
@@ -56,14 +56,14 @@ class TestTransfers(ConversationTest):
         self.assertEqual(202, self.accept(transfer).status)
         self.assertEqual(self.cloud.project_id('alt'), self.owner('volume', transfer['volume_id']))
 
-    def test_wrong_key_and_unknown(self):
+    def test_wrong_key_is_400_and_unknown_transfer_404(self):
         transfer = self.make('Pod2')
         self.assertEqual(400, self.accept({**transfer, 'auth_key': 'wrong'}).status)
         self.assertEqual(self.cloud.project_id('demo'), self.owner('volume', transfer['volume_id']))
         transfer['id'] = '0f0a2c5e-8a0d-4a7e-9d0f-6f6a1e0a9c3d'
         self.assertEqual(404, self.accept(transfer).status)
 
-    def test_lists(self):
+    def test_lists_are_sorted_and_paged_by_version(self):
         made = []
         clock = SetClock(utcnow())
         for name in self.pods:
@@ -83,7 +83,7 @@ class TestTransfers(ConversationTest):
         answer = self.cinder.get(f'/volume-transfers?limit=2&marker={newest_first[1]}', version='3.59')
         self.assertEqual(newest_first[2:], ids(answer['transfers']))
 
-    def test_delete(self):
+    def test_deleted_transfer_leaves_volume_available(self):
         transfer = self.make('Pod2')
         self.assertEqual(202, self.cinder.delete(f'/volume-transfers/{transfer["id"]}').status)
         answer = self.cinder.get(f'/volumes/{transfer["volume_id"]}')
