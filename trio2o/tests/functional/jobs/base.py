@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of this folder share: a gateway whose jobs run when the test says so."""
+"""Shared by the tests of this folder: a gateway whose jobs run when the test runs them."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
 class JobsCase(testtools.TestCase):
-    """Two pods that have joined, unless told otherwise; nothing sleeps, and retries come at once."""
+    """Two synchronized pods unless ``run_jobs`` is False; nothing sleeps, and retries are due at once."""
 
     pods = 2
 
@@ -23,7 +23,7 @@ class JobsCase(testtools.TestCase):
         self.cloud.lab.clear_logs()
 
     def gateway(self, run_jobs=True, **options):
-        # Nothing waits for a breaker: who is away is scripted.
+        # Breakers stay closed: faults decide which pods are unreachable.
         settings = {
             'xjob': {'retry_seconds': 0, 'max_attempts': 3},
             'pods.refresh_seconds': 0.0,
@@ -58,11 +58,11 @@ class JobsCase(testtools.TestCase):
         return self.cloud.pod(name).cinder
 
     def flavors(self, flavor_id):
-        """What each pod has of a flavor."""
+        """The records of a flavor, one for each pod, or None."""
         return [pod.nova.flavors.get(flavor_id) for pod in self.cloud.lab.pods.values()]
 
     def types(self, name):
-        """What each pod has of a volume type."""
+        """The records of a volume type, one for each pod, or None."""
         return [
             next((each for each in pod.cinder.types.values() if each['name'] == name), None)
             for pod in self.cloud.lab.pods.values()
@@ -106,7 +106,7 @@ class JobsCase(testtools.TestCase):
         return answer.json.get('volume_type', answer.json)
 
     def assertRan(self, state, *types):
-        """Run all jobs that are due; they all end so."""
+        """Run all jobs that are due, and assert their types and final state."""
         ran = self.cloud.run_jobs()
         self.assertEqual(sorted(types), sorted({job.type for job in ran}))
         self.assertEqual({state}, {job.state for job in ran}, [job.error for job in ran])

@@ -11,7 +11,7 @@ from trio2o.xjob.manager import JobManager
 
 
 class AdoptionCase(JobsCase):
-    """Pod3 is full; it is registered in maintenance, so that nothing is taken in unasked."""
+    """Pod3 has resources. It is registered in maintenance, so that no other job records them."""
 
     def setUp(self):
         super().setUp()
@@ -26,7 +26,7 @@ class AdoptionCase(JobsCase):
         return pod_id
 
     def adopt(self, state='success', **options):
-        """Order it over the API, and run it. :returns: the report"""
+        """Request the adoption through the API and run the job. :returns: the report"""
         answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt', options)
         self.assertEqual(202, answer.status, answer.text)
         self.cloud.run_jobs()
@@ -39,7 +39,7 @@ class AdoptionCase(JobsCase):
         self.volumes = self.cloud.lab.add_volumes('Pod3', 'demo', volumes, size=2)
 
     def theirs(self, **given):
-        """A flavor made in the pod directly."""
+        """Create a flavor directly in Pod3."""
         body = {'name': 'theirs', 'ram': 64, 'vcpus': 1, 'disk': 1} | given
         answer = self.direct.post('/flavors', {'flavor': body}, as_='admin', version='2.61')
         self.assertEqual(200, answer.status, answer.text)
@@ -51,7 +51,7 @@ class AdoptionCase(JobsCase):
         return made['volume_type']
 
     def register_in_conflict(self):
-        """A pod with a flavor, a type and a key that are something else, and a flavor whose name is taken."""
+        """Register Pod3 with a flavor, a type and a key that differ, and a flavor whose name is in use."""
         self.make_flavor(id='f1', name='small', ram=128)
         self.make_flavor(id='f2', name='same')
         self.make_type(name='gold', extra_specs={'tier': '1'})
@@ -67,7 +67,7 @@ class AdoptionCase(JobsCase):
 
 
 class TestDryRun(AdoptionCase):
-    def test_tells_what_there_is_and_changes_nothing(self):
+    def test_dry_run_reports_resources_and_changes_nothing(self):
         self.fill()
         self.theirs(id='t1')
         self.their_type('silver')
@@ -89,7 +89,7 @@ class TestDryRun(AdoptionCase):
         written = [(each.method, each.path) for each in self.third.nova.requests if each.method != 'GET']
         self.assertEqual([], written)
 
-    def test_tells_of_conflicts(self):
+    def test_dry_run_reports_conflicts(self):
         self.register_in_conflict()
         reported = self.conflicts(self.adopt(dry_run=True))
         self.assertEqual(
@@ -100,7 +100,7 @@ class TestDryRun(AdoptionCase):
         self.assertIn("extra_specs: tier is '2' and should be '1'", reported['volume_type', 'gold'])
         self.assertIn('another public key', reported['keypair', 'k'])
 
-    def test_tells_of_what_would_change_in_the_pod(self):
+    def test_dry_run_reports_changes_to_objects_of_pod(self):
         self.make_type(name='gold', description='fast', extra_specs={'tier': '1'})
         self.their_type('gold', description='theirs')
         self.register()
@@ -108,7 +108,7 @@ class TestDryRun(AdoptionCase):
         (row,) = [row for row in report['changes'] if row['name'] == 'gold']
         self.assertEqual("description becomes 'fast'; extra_specs: tier becomes '1'", row['text'])
 
-    def test_tells_of_projects_that_keystone_has_not(self):
+    def test_dry_run_reports_projects_unknown_to_keystone(self):
         self.fill(servers=1, volumes=0)
         for server in self.cloud.lab.add_servers('Pod3', 'gone', 2):
             server['project_id'] = 'f00d' * 8
@@ -117,7 +117,7 @@ class TestDryRun(AdoptionCase):
         self.assertEqual({'f00d' * 8: {'servers': 2}}, report['unknown_projects'])
         self.assertTrue(report['are_projects_checked'])
 
-    def test_keystone_does_not_tell_of_projects(self):
+    def test_keystone_refuses_and_projects_are_reported_as_unchecked(self):
         self.fill(servers=1, volumes=0)
         self.register()
         self.cloud.lab.keystone.faults.add(Status(403, path='/projects/'))
@@ -125,7 +125,7 @@ class TestDryRun(AdoptionCase):
         self.assertFalse(report['are_projects_checked'])
         self.assertEqual({}, report['unknown_projects'])
 
-    def test_tells_of_what_another_pod_has_too(self):
+    def test_dry_run_reports_resource_of_another_pod_as_conflict(self):
         self.fill(servers=1, volumes=0)
         (server,) = self.servers
         self.nova('Pod1').servers[server['id']] = server
@@ -137,7 +137,7 @@ class TestDryRun(AdoptionCase):
 
 
 class TestAdoption(AdoptionCase):
-    def test_everything_is_there_afterwards(self):
+    def test_adopted_resources_are_listed_and_objects_replicated(self):
         self.fill(servers=20, volumes=20)
         self.theirs(id='t1')
         self.their_type('silver')
@@ -152,11 +152,11 @@ class TestAdoption(AdoptionCase):
         self.assertEqual(20, len(self.cloud.cinder.get('/volumes')['volumes']))
         shown = self.cloud.nova.get(f'/servers/{self.servers[3]["id"]}')['server']
         self.assertEqual('az3', shown['OS-EXT-AZ:availability_zone'])
-        # What only this pod had is in all of them.
+        # Objects that only this pod had are replicated to all pods.
         self.assertEqual({'theirs'}, {flavor['name'] for flavor in self.flavors('t1')})
         self.assertEqual(3, len([each for each in self.types('silver') if each]))
 
-    def test_quotas_count_it(self):
+    def test_adopted_resources_are_counted_in_quota(self):
         self.fill(servers=3, volumes=4)
         self.register()
         self.adopt()
@@ -164,7 +164,7 @@ class TestAdoption(AdoptionCase):
         in_use = {name: row.in_use for name, row in quotas.usage(self.cloud.runtime.db, project_id).items()}
         self.assertEqual((3, 4, 8), (in_use['instances'], in_use['volumes'], in_use['gigabytes']))
 
-    def test_a_conflict_is_left_alone(self):
+    def test_conflict_stays_until_operator_resolves_it(self):
         self.fill(servers=1, volumes=0)
         self.make_flavor(id='f1', name='small', ram=128)
         self.make_type(name='gold', extra_specs={'tier': '1'})
@@ -180,7 +180,7 @@ class TestAdoption(AdoptionCase):
         self.assertEqual({'tier': '2'}, self.third.cinder.types[their_type['id']]['extra_specs'])
         out_of_sync = {row['key']: row for row in self.cloud.api.get('/replicas')['replicas']}
         self.assertEqual('failed', out_of_sync['f1']['state'])
-        # Everything else is there, and the operator may settle it.
+        # The rest is adopted, and the operator can resolve the conflicts.
         self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
         self.third.nova.flavors.pop('f1')
         self.third.cinder.types[their_type['id']]['extra_specs'] = {}
@@ -193,13 +193,13 @@ class TestAdoption(AdoptionCase):
         body = {'name': 'x', 'imageRef': self.cloud.lab.image['id'], 'flavorRef': flavor, 'availability_zone': zone}
         return self.cloud.nova.post('/servers', {'server': {**body, **fields}})
 
-    def test_nothing_is_made_of_what_is_in_conflict(self):
+    def test_create_with_conflicting_object_is_refused(self):
         self.register_in_conflict()
         self.adopt()
         self.cloud.set_pod('Pod3', state='enabled')
         self.cloud.run_jobs()
         self.repair('Pod3')
-        # One name, one flavor: that of the pod stays its own.
+        # The name belongs to the flavor of the gateway; that of the pod is not imported.
         self.assertIsNone(replicas.get_object(self.cloud.runtime.db, 'flavor', 'x'))
         self.assertEqual(([], []), (self.out_of_sync('Pod1'), self.out_of_sync('Pod2')))
         for flavor, fields in (('f1', {}), ('f2', {}), ('1', {'key_name': 'k'})):
@@ -215,7 +215,7 @@ class TestAdoption(AdoptionCase):
         ]
         self.assertEqual('replicas', dropped['filter'])
         self.assertIn('ram is 512', dropped['reason'])
-        # What is not in conflict is used, also where another user has a key of that name; where the pod is given, no.
+        # Objects without a conflict are used, also if another user has a key of that name.
         self.assertEqual(202, self.boot('1', 'az3').status)
         self.assertEqual(202, self.boot('f1', 'az1').status)
         (volume,) = self.cloud.lab.add_volumes('Pod3', 'demo')
@@ -224,28 +224,28 @@ class TestAdoption(AdoptionCase):
         self.assertEqual(400, answer.status, answer.text)
         self.assertIn('flavor small', answer.fault)
 
-    def test_what_is_just_going_is_not_taken_in(self):
+    def test_server_in_deletion_is_not_adopted(self):
         self.fill()
         self.servers[0]['vm_state'] = 'deleted'
         self.register()
         self.assertEqual(2, self.adopt()['resources']['servers']['total'])
         self.assertIsNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
 
-    def test_again_finds_nothing_new(self):
+    def test_second_adoption_reports_all_as_known(self):
         self.fill()
         self.register()
         self.adopt()
         report = self.adopt()
         self.assertEqual((0, 3), (report['resources']['servers']['new'], report['resources']['servers']['known']))
 
-    def test_one_registered_as_any_other_is_taken_in_at_once(self):
-        """There is one way in: an adoption afterwards only reports it."""
+    def test_enabled_pod_is_adopted_at_registration(self):
+        """The registration already records the resources; a later adoption reports them as known."""
         self.fill()
         self.register(state='enabled')
         self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
         self.assertEqual(3, self.adopt(dry_run=True)['resources']['servers']['known'])
 
-    def test_removing_the_pod_touches_nothing_in_it(self):
+    def test_removed_pod_keeps_its_resources(self):
         self.fill()
         flavor = self.theirs(id='t1')
         pod_id = self.register()
@@ -274,11 +274,11 @@ class TestAdoption(AdoptionCase):
 
 
 class Killed(BaseException):
-    """The worker's process is gone."""
+    """The process of the worker was killed."""
 
 
 class TestResuming(AdoptionCase):
-    """A worker that dies in the middle: another goes on where its progress says, and reads nothing twice."""
+    """A worker is killed: another continues from its progress and reads nothing twice."""
 
     def setUp(self):
         super().setUp()
@@ -288,7 +288,7 @@ class TestResuming(AdoptionCase):
         self.register()
 
     def run_until(self, step, taken):
-        """Run the job until so many of a kind are taken, and kill its worker there."""
+        """Run the job until so many resources of a kind are recorded, then kill its worker."""
         manager = JobManager(self.cloud.conf, self.cloud.runtime, owner='dead')
         save = manager.save_progress
 
@@ -303,13 +303,13 @@ class TestResuming(AdoptionCase):
         self.assertRaises(Killed, manager.run_one)
 
     def lose(self, job_id):
-        """Let the lease of the dead worker run out."""
+        """End the lease of the killed worker."""
         job = db_jobs.get(self.cloud.runtime.db, job_id)
         self.assertEqual('running', job.state)
         db_jobs.heartbeat(self.cloud.runtime.db, job_id, job.lease_owner, -1)
         return job
 
-    def test_goes_on_where_it_was(self):
+    def test_worker_killed_and_next_one_continues_from_progress(self):
         answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
         job_id = answer['job']['id']
         self.run_until('servers', 20)
@@ -329,7 +329,7 @@ class TestResuming(AdoptionCase):
         for kind, made in (('server', self.servers), ('volume', self.volumes)):
             self.assertEqual(len(made), len(routings.get_many(db, kind, [each['id'] for each in made])))
 
-    def test_what_the_marker_named_is_gone(self):
+    def test_server_named_by_marker_was_deleted_and_adoption_succeeds(self):
         answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
         self.run_until('servers', 20)
         job = self.lose(answer['job']['id'])
@@ -339,7 +339,7 @@ class TestResuming(AdoptionCase):
         self.assertEqual('success', ended.state, ended.error)
         self.assertEqual(44, ended.result['resources']['servers']['total'])
 
-    def test_a_pod_that_goes_away_meanwhile(self):
+    def test_pod_fails_once_and_adoption_succeeds(self):
         self.third.cinder.faults.add(Status(503, path='/volumes/detail', times=1))
         answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
         self.cloud.run_jobs()
@@ -347,15 +347,15 @@ class TestResuming(AdoptionCase):
         self.assertEqual('success', ended.state, ended.error)
         self.assertEqual(35, ended.result['resources']['volumes']['new'])
 
-    def test_cancelled(self):
+    def test_cancelled_adoption_does_not_run(self):
         answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod3"]}/adopt')
         answer = self.cloud.api.post(f'/jobs/{answer["job"]["id"]}/cancel')
         self.assertEqual('cancelled', answer['job']['state'])
         self.assertEqual([], [job for job in self.cloud.run_jobs() if job.type == 'adopt_pod'])
 
 
-class TestOrders(AdoptionCase):
-    def test_bad_input(self):
+class TestRequests(AdoptionCase):
+    def test_invalid_body_is_refused_with_422_and_unknown_pod_with_404(self):
         pod_id = self.register()
         path = f'/pods/{pod_id}/adopt'
         for body, words in (({'dry_run': 'yes'}, 'adopt.dry_run'), ({'force': True}, 'force')):
@@ -365,11 +365,11 @@ class TestOrders(AdoptionCase):
         self.assertEqual(400, self.cloud.api.post(path, body=b'[1]').status)
         self.assertEqual(404, self.cloud.api.post('/pods/nope/adopt').status)
 
-    def test_the_top_region(self):
+    def test_top_region_cannot_be_adopted(self):
         top = self.cloud.api.post('/pods', {'pod': {'pod_name': 'RegionOne'}})['pod']
         self.assertEqual(422, self.cloud.api.post(f'/pods/{top["pod_id"]}/adopt').status)
 
-    def test_only_admins(self):
+    def test_adoption_is_refused_to_members_and_readers(self):
         path = f'/pods/{self.register()}/adopt'
         for user in ('demo', 'reader'):
             self.assertEqual(403, self.cloud.api.post(path, as_=user).status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of a project that Keystone has no more is deleted everywhere, and nothing else."""
+"""Resources of a project that Keystone has deleted are deleted in all pods, and no others."""
 
 from trio2o.db import bindings, routings
 from trio2o.lab.emulated.faults import Status
@@ -18,7 +18,7 @@ class EmptyProjectCase(JobsCase):
                 server['project_id'] = GONE
             for volume in self.cloud.lab.add_volumes(pod, 'gone', 2):
                 volume['project_id'] = GONE
-        # The lab's way of making things makes the project.
+        # The lab created the project together with the resources.
         self.cloud.lab.keystone.projects.pop('gone', None)
         for pod_id in self.cloud.pod_ids.values():
             self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
@@ -37,7 +37,7 @@ class EmptyProjectCase(JobsCase):
         return job
 
     def left(self):
-        """What the pods still have of the project."""
+        """Ids of the resources of the project that the pods still have."""
         found = []
         for pod in self.cloud.lab.pods.values():
             for each in [*pod.nova.servers.values(), *pod.cinder.volumes.values(), *pod.cinder.snapshots.values()]:
@@ -47,7 +47,7 @@ class EmptyProjectCase(JobsCase):
 
 
 class TestEmptyProject(EmptyProjectCase):
-    def test_all_of_it_goes_and_nothing_else(self):
+    def test_resources_of_project_are_deleted_and_no_others(self):
         job = self.run_it()
         self.assertEqual([], self.left())
         self.assertEqual({'servers': 3, 'volumes': 2}, job['result']['deleted']['Pod1'])
@@ -58,8 +58,8 @@ class TestEmptyProject(EmptyProjectCase):
         self.assertEqual([], live)
         self.assertEqual([], bindings.current(db, GONE))
 
-    def test_what_depends_on_what(self):
-        """Snapshots, backups and groups go in an order that the pods bear."""
+    def test_snapshots_are_deleted_before_volumes(self):
+        """Snapshots are deleted before their volumes, which pods would refuse to delete."""
         cinder = self.cloud.direct('Pod1', 'cinder')
         volume_id = next(each['id'] for each in self.cinder('Pod1').volumes.values() if each['project_id'] == GONE)
         made = cinder.post('/snapshots', {'snapshot': {'volume_id': volume_id}}, as_='admin')
@@ -69,7 +69,7 @@ class TestEmptyProject(EmptyProjectCase):
         self.assertEqual(1, job['result']['deleted']['Pod1']['snapshots'])
         self.assertEqual([], self.left())
 
-    def test_a_dry_run_only_lists(self):
+    def test_dry_run_lists_and_deletes_nothing(self):
         left = self.left()
         self.cloud.lab.clear_logs()
         job = self.run_it(dry_run=True)
@@ -77,12 +77,12 @@ class TestEmptyProject(EmptyProjectCase):
         self.assertEqual(left, self.left())
         self.assertEqual([], [each.path for each in self.nova('Pod1').requests if each.method != 'GET'])
 
-    def test_never_while_keystone_has_it(self):
+    def test_existing_project_is_refused_with_409(self):
         answer = self.order(self.cloud.project_id('demo'), status=409)
         self.assertIn('Keystone still has', answer.text)
         self.assertEqual([], self.jobs())
 
-    def test_one_that_keystone_has_again(self):
+    def test_project_exists_again_and_job_fails(self):
         job_id = self.order()['job']['id']
         self.cloud.lab.keystone.projects['back'] = GONE
         self.cloud.run_jobs()
@@ -91,19 +91,19 @@ class TestEmptyProject(EmptyProjectCase):
         self.assertIn('still has the project', job['error'])
         self.assertEqual(10, len(self.left()))
 
-    def test_keystone_does_not_tell(self):
+    def test_keystone_refuses_and_request_is_503(self):
         self.cloud.lab.keystone.faults.add(Status(403, path='/projects/'))
         self.order(status=503)
 
-    def test_pod_refuses_and_the_result_says_so(self):
+    def test_pod_refuses_and_result_names_resources_left(self):
         self.cinder('Pod2').faults.add(Status(400, path='/volumes/', method='DELETE'))
         job = self.run_it('fail')
         self.assertIn('Pod2', job['error'])
         self.assertEqual(2, len(job['result']['left']['Pod2']['volumes']))
         self.assertEqual(2, len(self.left()))
 
-    def test_a_pod_that_shows_what_is_of_others(self):
-        """Only what the pod itself shows as the project's is deleted, whatever its filters do."""
+    def test_resources_shown_with_other_project_are_kept(self):
+        """A resource is deleted only if the pod shows it with the project, whatever the filter of the pod returns."""
         self.nova('Pod1').servers[self.kept[0]['id']]['name'] = 'kept'
         for server in self.nova('Pod1').servers.values():
             if server['name'] != 'kept':
@@ -111,13 +111,13 @@ class TestEmptyProject(EmptyProjectCase):
         self.run_it()
         self.assertEqual(4, len([each for each in self.nova('Pod1').servers.values() if not each['deleted']]))
 
-    def test_a_pod_in_maintenance(self):
+    def test_pod_is_in_maintenance_and_job_fails(self):
         self.cloud.set_pod('Pod2', state='maintenance')
         job = self.run_it('fail')
         self.assertIn('Pod2', job['error'])
         self.assertEqual(5, len(self.left()))
 
-    def test_a_worker_that_dies(self):
+    def test_pod_fails_once_and_second_attempt_deletes_the_rest(self):
         job_id = self.order()['job']['id']
         self.nova('Pod2').faults.add(Status(503, method='DELETE', path='/servers', times=1, after=1))
         self.cloud.run_jobs()
@@ -125,10 +125,10 @@ class TestEmptyProject(EmptyProjectCase):
         self.assertEqual(('success', 2), (job['state'], job['attempts']), job['error'])
         self.assertEqual([], self.left())
 
-    def test_only_admins(self):
+    def test_request_is_refused_to_members_and_readers(self):
         for user in ('demo', 'reader'):
             self.assertEqual(403, self.cloud.api.post(f'/projects/{GONE}/empty', as_=user).status)
 
-    def test_bad_input(self):
+    def test_invalid_body_is_422_and_invalid_project_404(self):
         self.assertEqual(422, self.cloud.api.post(f'/projects/{GONE}/empty', {'dry_run': 1}).status)
         self.assertEqual(404, self.cloud.api.post(f'/projects/{"x" * 65}/empty').status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routings follow what the pods have; endpoints what Keystone and the pods say."""
+"""Jobs reconcile routings with the resources of pods, and endpoints with Keystone and the pods."""
 
 import datetime
 
@@ -25,7 +25,7 @@ class RoutingsCase(JobsCase):
 
 
 class TestRoutings(RoutingsCase):
-    def test_records_what_is_there(self):
+    def test_servers_and_volumes_of_pod_are_recorded(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'alt')
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
         progress = self.reconcile()
@@ -37,7 +37,7 @@ class TestRoutings(RoutingsCase):
         pod = db_pods.get(self.cloud.runtime.db, self.cloud.pod_ids['Pod1'])
         self.assertTrue(pod.is_reconciled)
 
-    def test_by_pages(self):
+    def test_resources_on_several_pages_are_recorded(self):
         self.nova('Pod1').settings.max_limit = 7
         self.cinder('Pod1').settings.max_limit = 7
         self.cloud.lab.add_servers('Pod1', 'demo', 30)
@@ -48,13 +48,13 @@ class TestRoutings(RoutingsCase):
             tuple(progress[name] for name in ('servers', 'new_servers', 'volumes', 'new_volumes')),
         )
 
-    def test_knows_what_it_knew(self):
+    def test_second_run_finds_nothing_new(self):
         self.cloud.lab.add_servers('Pod1', 'demo', 3)
         self.reconcile()
         progress = self.reconcile()
         self.assertEqual((3, 0, 0), tuple(progress[name] for name in ('servers', 'new_servers', 'gone_servers')))
 
-    def test_ends_what_is_gone(self):
+    def test_routing_of_deleted_server_ends(self):
         kept, gone = self.cloud.lab.add_servers('Pod1', 'demo', 2)
         self.reconcile()
         self.nova('Pod1').servers.pop(gone['id'])
@@ -62,8 +62,8 @@ class TestRoutings(RoutingsCase):
         self.assertFalse(self.get('server', gone['id']).is_live)
         self.assertTrue(self.get('server', kept['id']).is_live)
 
-    def test_what_a_list_misses_is_asked_for(self):
-        """Only the pod's own word that it is gone ends a routing."""
+    def test_server_missing_in_list_is_checked_by_id(self):
+        """A routing ends only when the pod answers 404 for the server."""
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         empty = Status(
@@ -76,7 +76,7 @@ class TestRoutings(RoutingsCase):
         self.assertEqual(0, self.reconcile()['gone_servers'])
         self.assertTrue(self.get('server', server['id']).is_live)
 
-    def test_what_came_while_it_looked_stays(self):
+    def test_routing_recorded_during_run_stays(self):
         routings.record(
             self.cloud.runtime.db,
             NewRouting(
@@ -96,14 +96,14 @@ class TestRoutings(RoutingsCase):
         self.reconcile()
         self.assertTrue(self.get('server', 'new').is_live)
 
-    def test_one_that_is_there_again(self):
+    def test_routing_of_existing_server_becomes_live_again(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         routings.mark_deleted(self.cloud.runtime.db, 'server', server['id'])
         self.reconcile()
         self.assertTrue(self.get('server', server['id']).is_live)
 
-    def test_one_that_was_moved(self):
+    def test_server_with_other_top_id_is_not_recorded_twice(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         routings.record(
             self.cloud.runtime.db,
@@ -119,20 +119,20 @@ class TestRoutings(RoutingsCase):
         self.assertIsNone(self.get('server', server['id']))
         self.assertEqual(server['created_at'], self.get('server', 'top').created_at)
 
-    def test_another_owner(self):
+    def test_changed_project_of_volume_is_recorded(self):
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
         self.reconcile()
         volume['project_id'] = self.cloud.project_id('alt')
         self.reconcile()
         self.assertEqual(self.cloud.project_id('alt'), self.get('volume', volume['id']).project_id)
 
-    def test_what_it_counts_for(self):
+    def test_amounts_of_volume_are_recorded(self):
         self.cloud.lab.add_servers('Pod1', 'demo')
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo', size=7)
         self.reconcile()
         self.assertEqual(7, self.get('volume', volume['id']).deltas['gigabytes'])
 
-    def test_a_pod_that_talks_nonsense(self):
+    def test_malformed_list_fails_the_job(self):
         for body in (b'[1]', b'{"servers": [1]}', b'{"servers": [{}]}'):
             fault = Status(200, path='/servers/detail', body=body, headers=(('Content-Type', 'application/json'),))
             self.nova('Pod1').faults.add(fault)
@@ -142,7 +142,7 @@ class TestRoutings(RoutingsCase):
             self.assertIn('not a list of servers', job.error)
             self.nova('Pod1').faults.clear()
 
-    def test_a_pod_that_is_away(self):
+    def test_pod_is_unreachable_and_job_fails(self):
         self.nova('Pod1').faults.add(Refuse())
         pod_id = self.cloud.pod_ids['Pod1']
         self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id})
@@ -151,21 +151,21 @@ class TestRoutings(RoutingsCase):
         self.assertIn('Pod1', ran[-1].error)
 
 
-class TestFollowing(RoutingsCase):
-    """What changed since the last look is found without reading all."""
+class TestChanges(RoutingsCase):
+    """The job finds what changed since its last run without reading everything."""
 
     def follow(self, name='Pod1', **payload):
         return self.reconcile(name, looks=[], **payload)
 
     def long_ago(self, count):
-        """Servers and volumes of last year, which nobody has to read again."""
+        """Servers and volumes of last year, which the job has recorded and need not read again."""
         start = datetime.datetime(2025, 1, 1)
         self.cloud.lab.add_servers('Pod1', 'demo', count, start=start)
         self.cloud.lab.add_volumes('Pod1', 'demo', count, start=start)
         self.reconcile()
         self.cloud.lab.clear_logs()
 
-    def test_only_what_is_new_is_read(self):
+    def test_only_new_resources_are_read(self):
         self.long_ago(250)
         (server,) = self.cloud.lab.add_servers('Pod1', 'alt')
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'alt')
@@ -178,19 +178,19 @@ class TestFollowing(RoutingsCase):
         paths = [request.path for request in self.cinder('Pod1').requests]
         self.assertEqual(1, len([path for path in paths if path.endswith('/volumes/detail')]), paths)
 
-    def test_new_ones_over_several_pages(self):
+    def test_new_volumes_on_several_pages_are_recorded(self):
         self.long_ago(150)
         self.cloud.lab.add_volumes('Pod1', 'demo', 230, spacing=0.01)
         self.assertEqual(230, self.follow()['new_volumes'])
 
-    def test_a_deleted_server(self):
+    def test_routing_of_deleted_server_ends(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         self.cloud.direct('Pod1').delete(f'/servers/{server["id"]}', as_='demo')
         self.assertEqual(1, self.follow()['gone_servers'])
         self.assertFalse(self.get('server', server['id']).is_live)
 
-    def test_all_is_compared_now_and_then(self):
+    def test_full_comparison_runs_after_its_interval(self):
         (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo')
         self.reconcile()
         self.cinder('Pod1').volumes.pop(volume['id'])
@@ -201,8 +201,8 @@ class TestFollowing(RoutingsCase):
         self.assertEqual('the beginning', self.follow()['since'])
         self.assertFalse(self.get('volume', volume['id']).is_live)
 
-    def test_looks_that_follow(self):
-        """What a request made that was not answered may come later than the first look."""
+    def test_job_runs_again_for_each_look(self):
+        """The resource of an unanswered request may appear after the first run."""
         pod_id = self.cloud.pod_ids['Pod1']
         payload = {'pod_id': pod_id, 'looks': [0, 0]}
         self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, payload, request_id='req-1')
@@ -210,7 +210,7 @@ class TestFollowing(RoutingsCase):
         self.assertEqual([[0, 0], [0], []], [job.payload['looks'] for job in ran])
         self.assertEqual({'req-1'}, {job.request_id for job in ran})
 
-    def test_a_create_that_was_never_answered(self):
+    def test_server_of_unanswered_create_is_recorded(self):
         self.nova('Pod1').faults.add(DropAfter(method='POST', path='/servers'))
         flavor = self.make_flavor(id='f1')
         body = {'name': 's', 'flavorRef': flavor['id'], 'imageRef': self.cloud.lab.image['id'], 'networks': 'none'}
@@ -224,14 +224,14 @@ class TestFollowing(RoutingsCase):
         )
         self.assertGreater(waiting.run_after, datetime.datetime.now(datetime.UTC).replace(tzinfo=None))
 
-    def test_one_that_moved_to_another_pod(self):
+    def test_server_moved_to_other_pod_is_recorded_there(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         self.nova('Pod2').servers[server['id']] = self.nova('Pod1').servers.pop(server['id'])
         self.assertEqual(1, self.follow('Pod2')['moved_servers'])
         self.assertEqual(self.cloud.pod_ids['Pod2'], self.get('server', server['id']).pod_id)
 
-    def test_one_that_two_pods_have(self):
+    def test_server_in_two_pods_is_a_conflict(self):
         """Trio2o cannot know which pod is right: the routing stays, and the log names both."""
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
@@ -239,7 +239,7 @@ class TestFollowing(RoutingsCase):
         self.assertEqual(1, self.follow('Pod2')['conflicts_servers'])
         self.assertEqual(self.cloud.pod_ids['Pod1'], self.get('server', server['id']).pod_id)
 
-    def test_one_whose_pod_does_not_tell(self):
+    def test_server_whose_pod_is_unreachable_is_a_conflict(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
         self.reconcile()
         self.nova('Pod2').servers[server['id']] = self.nova('Pod1').servers.pop(server['id'])
@@ -254,7 +254,7 @@ class TestEndpoints(JobsCase):
         self.assertRan('success', 'refresh_endpoints')
         return {pod.name: pod.endpoints for pod in self.cloud.runtime.registry.refresh().pods}
 
-    def test_an_upgraded_pod(self):
+    def test_new_maximum_version_of_pod_is_recorded(self):
         self.nova('Pod1').settings.max_minor = 90
         found = self.refresh()
         self.assertEqual('2.90', found['Pod1']['compute'].max_version)
@@ -265,6 +265,6 @@ class TestEndpoints(JobsCase):
         self.nova('Pod1').faults.add(Refuse())
         self.assertEqual(before, self.refresh())
 
-    def test_a_pod_that_moved(self):
+    def test_new_url_of_pod_is_recorded(self):
         self.cloud.lab.move_endpoints('http://pod2.nova.test:8774', 'http://elsewhere:1')
         self.assertEqual('http://elsewhere:1/v2.1', self.refresh()['Pod2']['compute'].url)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker as a service: told by messages, or finding out by itself; on both backends."""
+"""The worker as a service: started by messages or by its scan, on both backends."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ PATIENCE = 20.0
 
 
 class Noted:
-    """A job that says when it ran."""
+    """A job that releases a semaphore when it runs, and runs until ``go_on`` is set."""
 
     max_seconds = 100.0
 
@@ -64,19 +64,19 @@ class ServiceCase(testtools.TestCase):
         return service
 
     def assertRuns(self):
-        self.assertTrue(self.job.ran.acquire(timeout=PATIENCE), 'it did not run')
+        self.assertTrue(self.job.ran.acquire(timeout=PATIENCE), 'the job did not run')
 
 
 class TestService(ServiceCase):
-    def test_a_message_starts_a_job(self):
-        """The scan would be far too late."""
+    def test_message_starts_job_before_scan(self):
+        """The scan would find the job after ten minutes."""
         service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
         self.wait_until(lambda: service.is_connected)
         for number in range(3):
             self.jobs.submit('noted', str(number))
             self.assertRuns()
 
-    def test_a_message_starts_one_that_is_redone(self):
+    def test_message_starts_redone_job_before_scan(self):
         service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
         self.wait_until(lambda: service.is_connected)
         job = self.jobs.submit('noted', 'key')
@@ -85,12 +85,12 @@ class TestService(ServiceCase):
         self.assertEqual(job.id, self.jobs.redo(job.id).id)
         self.assertRuns()
 
-    def test_without_a_message_a_scan_finds_it(self):
+    def test_scan_finds_job_without_message(self):
         self.service(transport_url='fake://')
         db_jobs.submit(self.db, 'noted', 'key')
         self.assertRuns()
 
-    def test_the_broker_is_down(self):
+    def test_broker_is_unreachable_and_scan_finds_job(self):
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
@@ -100,7 +100,7 @@ class TestService(ServiceCase):
         self.assertLess(time.monotonic() - started, 1.0)
         self.assertRuns()
 
-    def test_a_real_broker(self):
+    def test_message_over_rabbitmq_starts_job(self):
         with servers.rabbitmq() as url:
             service = self.service(xjob={'scan_interval': 600}, transport_url=url)
             self.wait_until(lambda: service.is_connected)
@@ -108,24 +108,24 @@ class TestService(ServiceCase):
             self.assertRuns()
             service.stop()
 
-    def test_without_a_broker_configured(self):
+    def test_scan_finds_job_without_broker(self):
         self.service()
         self.jobs.submit('noted', 'key')
         self.assertRuns()
 
-    def test_several_at_once(self):
+    def test_jobs_run_concurrently_up_to_option(self):
         self.job.go_on.clear()
         self.service(xjob={'concurrency': 3})
         for number in range(5):
             self.jobs.submit('noted', str(number))
         for _ in range(3):
             self.assertRuns()
-        self.assertFalse(self.job.ran.acquire(timeout=0.3), 'more than it may')
+        self.assertFalse(self.job.ran.acquire(timeout=0.3), 'more jobs run at once than [xjob] concurrency')
         self.job.go_on.set()
         for _ in range(2):
             self.assertRuns()
 
-    def test_stopping_gives_back_what_runs(self):
+    def test_stopped_service_releases_running_job(self):
         self.job.go_on.clear()
         service = self.service()
         job = self.jobs.submit('noted', 'key')
@@ -134,7 +134,7 @@ class TestService(ServiceCase):
         self.assertEqual('new', db_jobs.get(self.db, job.id).state)
         self.assertFalse(any(thread.is_alive() for thread in service._threads))
 
-    def test_wait_ends_with_stop(self):
+    def test_stop_ends_wait(self):
         service = self.service()
         waiter = threading.Thread(target=service.wait)
         waiter.start()
@@ -177,7 +177,7 @@ class TestPeriodic(testtools.TestCase):
     def waiting(self):
         return sorted(job.type for job in db_jobs.list_(self.db, filters={'state': 'new'}))
 
-    def test_each_at_its_interval(self):
+    def test_jobs_are_submitted_at_their_intervals(self):
         self.assertEqual(3, self.periodic.tick())
         self.assertEqual(['purge_history', 'refresh_endpoints', 'repair_replicas'], self.waiting())
         self.assertEqual(0, self.periodic.tick())
@@ -191,7 +191,7 @@ class TestPeriodic(testtools.TestCase):
         self.periodic.tick()
         self.assertEqual(['refresh_endpoints', 'repair_replicas'], self.waiting())
 
-    def test_many_workers_ask_once(self):
+    def test_repeated_ticks_submit_jobs_once(self):
         for _ in range(5):
             self.periodic.tick()
         self.assertEqual(3, len(db_jobs.list_(self.db)))
@@ -209,8 +209,8 @@ class TestBackends(testtools.TestCase):
         class One(test_service.TestService):
             pass
         import unittest
-        names = ('test_a_message_starts_a_job', 'test_the_broker_is_down',
-                 'test_several_at_once', 'test_stopping_gives_back_what_runs')
+        names = ('test_message_starts_job_before_scan', 'test_broker_is_unreachable_and_scan_finds_job',
+                 'test_jobs_run_concurrently_up_to_option', 'test_stopped_service_releases_running_job')
         suite = unittest.TestSuite(One(name) for name in names)
         result = unittest.TextTestRunner(verbosity=2).run(suite)
         assert concurrency.backend() == sys.argv[1]
@@ -228,8 +228,8 @@ class TestBackends(testtools.TestCase):
         )
         self.assertEqual(0, done.returncode, done.stderr.decode()[-4000:])
 
-    def test_eventlet(self):
+    def test_service_works_on_eventlet(self):
         self.run_on('eventlet')
 
-    def test_threading(self):
+    def test_service_works_on_threads(self):
         self.run_on('threading')

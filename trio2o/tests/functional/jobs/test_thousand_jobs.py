@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thousand jobs on a real MariaDB and RabbitMQ, while workers are killed and the broker is taken away.
+"""A thousand jobs on a real MariaDB and RabbitMQ, while workers are killed and the broker restarts.
 
 The workers are the real command. What they do is a job type of an operator's own, found by its entry point: two
 steps, each of which looks whether its effect is there, and makes it if it is not. The table of effects takes any row,
@@ -33,7 +33,7 @@ WORKERS = 2
 KILLS = 3
 BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
 
-#: A good part of a minute when the machine is ours alone; others may be on it.
+#: Takes most of a minute on an idle machine.
 PATIENCE = 900
 
 PLUGIN = textwrap.dedent(f"""
@@ -104,7 +104,7 @@ class TestThousandJobs(testtools.TestCase):
             return cursor.fetchall()
 
     def make_plugin(self):
-        """A distribution with one job type. :returns: where it is"""
+        """Write a distribution with one job type. :returns: its path"""
         place = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         (place / 'effects.py').write_text(PLUGIN)
         about = place / 'effects-1.0.dist-info'
@@ -128,19 +128,19 @@ class TestThousandJobs(testtools.TestCase):
         return self.execute(statement, 'effect', 'success')[0][0]
 
     def restart_broker(self):
-        """Everything that was in it is lost."""
+        """Restart the broker, which loses its messages."""
         self.broker.close()
         time.sleep(1)
         self.broker.enter_context(servers.rabbitmq(self.broker_port))
 
-    def test_none_is_lost_and_none_done_twice(self):
+    def test_each_job_is_done_once_though_workers_and_broker_are_killed(self):
         workers = [self.worker() for _ in range(WORKERS)]
         submitting = threading.Thread(target=self.submit_all)
         submitting.start()
         deadline = time.monotonic() + PATIENCE
         killed_at_work = 0
         for turn in range(KILLS):
-            # Spread over the whole of the work, wherever it is slow.
+            # The kills are spread over the whole run.
             enough = (turn + 1) * JOBS // (KILLS + 1)
             while self.ended() < enough and time.monotonic() < deadline:
                 time.sleep(0.5)
@@ -156,7 +156,7 @@ class TestThousandJobs(testtools.TestCase):
                 self.restart_broker()
         submitting.join()
         launch.wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.reported)
-        self.assertGreater(killed_at_work, 0, 'nobody was killed at work, so nothing is shown')
+        self.assertGreater(killed_at_work, 0, 'no worker was killed while it ran a job')
         found = self.execute('SELECT number, step, COUNT(*) FROM effects.effects GROUP BY number, step')
         self.assertEqual(JOBS * STEPS, len(found))
         self.assertEqual([], [row for row in found if row[2] != 1])
