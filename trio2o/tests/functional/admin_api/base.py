@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the Admin API share."""
+"""Shared by the tests of the Admin API."""
 
 import testtools
 
@@ -7,7 +7,7 @@ from trio2o.tests.fixtures.cloud import GatewayFixture
 
 
 class AdminApiTestCase(testtools.TestCase):
-    """``self.api``: the Admin API before two emulated pods; registered unless the class says no."""
+    """``self.api``: the Admin API before two emulated pods, registered unless ``registers`` is False."""
 
     registers = True
 
@@ -22,7 +22,7 @@ class AdminApiTestCase(testtools.TestCase):
         return answer
 
     def assertRefused(self, status, words, answer):
-        """An error of this code whose message holds the words."""
+        """Assert that the answer is an error with this status whose message contains the words."""
         self.assertAnswer(status, answer)
         (inner,) = answer.json.values()
         self.assertEqual(status, inner['code'])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what, what is open, and what is not there."""
+"""Policies, public paths, unknown paths and methods."""
 
 import os
 
@@ -26,15 +26,15 @@ class TestAccess(AdminApiTestCase):
                 path = operation.path.replace('{', '').replace('}', '')
                 yield operation.name, self.api.request(operation.method, path, as_=as_).status
 
-    def test_a_tenant_may_nothing(self):
+    def test_member_gets_403_for_each_operation(self):
         for name, status in self.ask_all('demo', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
             self.assertEqual(403, status, name)
 
-    def test_a_reader_of_a_project_may_nothing(self):
+    def test_reader_of_project_gets_403_for_each_operation(self):
         for name, status in self.ask_all('reader', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
             self.assertEqual(403, status, name)
 
-    def test_a_reader_of_the_system_may_look(self):
+    def test_reader_of_system_may_read_and_not_change(self):
         policies = Policies(self.cloud.conf, SERVICE)
         auditor = RequestContext(roles=['reader'], system_scope='all', overwrite=False)
         for operation in OPERATIONS:
@@ -43,12 +43,12 @@ class TestAccess(AdminApiTestCase):
             else:
                 self.assertRaises(exception.Forbidden, policies.check, operation, auditor)
 
-    def test_every_read_is_for_readers_and_no_change_is(self):
+    def test_reads_have_role_reader_and_changes_role_admin(self):
         for operation in OPERATIONS:
             is_read = operation.method == 'GET' or operation.name == 'pods.select'
             self.assertEqual(READER if is_read else ADMIN, operation.role, operation.name)
 
-    def test_a_policy_file_may_say_otherwise(self):
+    def test_policy_file_overrides_one_rule(self):
         rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
         with open(rules, 'w') as file:
             file.write('"api:pods.list": "role:reader"\n')
@@ -56,7 +56,7 @@ class TestAccess(AdminApiTestCase):
         self.assertEqual(200, cloud.api.get('/pods', as_='reader').status)
         self.assertEqual(403, cloud.api.get('/bindings', as_='reader').status)
 
-    def test_every_rule_may_say_otherwise(self):
+    def test_policy_file_overrides_each_rule(self):
         rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
         with open(rules, 'w') as file:
             file.writelines(f'"{rule_name(SERVICE, operation)}": "role:reader"\n' for operation in OPERATIONS)
@@ -65,20 +65,20 @@ class TestAccess(AdminApiTestCase):
         for name, status in self.ask_all('reader', {'GET', 'POST', 'PUT', 'PATCH', 'DELETE'}):
             self.assertNotIn(status, (401, 403, 500), name)
 
-    def test_nobody_may_nothing(self):
+    def test_request_without_valid_token_is_401(self):
         for name, status in self.ask_all(None, {'GET', 'POST'}):
             self.assertEqual(401, status, name)
         answer = self.api.get('/pods', as_=None, headers={'X-Auth-Token': 'made-up', 'X-Roles': 'admin'})
         self.assertEqual(401, answer.status)
 
-    def test_headers_a_client_makes_up_are_not_believed(self):
+    def test_roles_in_headers_of_client_are_ignored(self):
         answer = self.api.get('/pods', as_='demo', headers={'X-Roles': 'admin', 'OpenStack-System-Scope': 'all'})
         self.assertEqual(403, answer.status)
-        # Once more, from what is kept of the token.
+        # Again, with the token from the cache.
         answer = self.api.get('/pods', as_='demo', headers={'X-Roles': 'admin', 'OpenStack-System-Scope': 'all'})
         self.assertEqual(403, answer.status)
 
-    def test_versions_are_open(self):
+    def test_versions_need_no_token(self):
         for path in ('', '/'):
             (version,) = self.api.get(ROOT + path, as_=None)['versions']
             self.assertEqual(('v1.0', 'CURRENT'), (version['id'], version['status']))
@@ -86,16 +86,16 @@ class TestAccess(AdminApiTestCase):
             version = self.assertAnswer(200, self.api.get(ROOT + path, as_=None))['version']
             self.assertEqual(f'{ROOT}/v1.0/', version['links'][0]['href'])
 
-    def test_openapi_is_open(self):
+    def test_openapi_document_needs_no_token(self):
         document = self.assertAnswer(200, self.api.get(f'{ROOT}/v1.0/openapi.json', as_=None)).json
         self.assertEqual([{'url': f'{ROOT}/v1.0'}], document['servers'])
         self.assertEqual({operation.path for operation in OPERATIONS}, set(document['paths']))
 
-    def test_health_and_metrics_are_open(self):
+    def test_healthcheck_and_metrics_need_no_token(self):
         self.assertEqual(200, self.api.get(f'{ROOT}/healthcheck', as_=None).status)
         self.assertIn('trio2o_pod_calls', self.api.get(f'{ROOT}/metrics', as_=None).text)
 
-    def test_unknown_paths_and_methods(self):
+    def test_unknown_path_is_404_and_unknown_method_405_with_allow(self):
         for path in ('/nope', '/pods/1/more', '/pods/', '/jobs/1/nope', '//pods'):
             self.assertEqual(404, self.api.get(path).status, path)
         self.assertEqual(404, self.api.get(f'{ROOT}/v2').status)
@@ -105,39 +105,39 @@ class TestAccess(AdminApiTestCase):
         self.assertEqual('OPTIONS, POST', self.api.get('/jobs/x/redo').headers['Allow'])
         self.assertEqual('OPTIONS, POST', self.assertAnswer(405, self.api.get('/pods/select')).headers['Allow'])
 
-    def test_errors_are_json_whatever_is_accepted(self):
+    def test_errors_are_json_whatever_accept_header(self):
         for path in ('/nope', '/pods/nope', '/pods?nope=1'):
             answer = self.api.get(path, headers={'Accept': 'text/html'})
             self.assertEqual('application/json', answer.headers['Content-Type'])
             self.assertIn('nope', answer.text) if path != '/nope' else self.assertIn('itemNotFound', answer.json)
 
-    def test_head_is_get_without_the_body(self):
+    def test_head_is_get_without_body(self):
         for path in ('/pods', '/pods/nope', '/jobs?nope=1', f'{ROOT}/v1.0/openapi.json', f'{ROOT}/'):
             expected, answer = self.api.get(path), self.api.request('HEAD', path)
             self.assertEqual((expected.status, b''), (answer.status, answer.body))
             self.assertEqual(expected.headers['Content-Length'], answer.headers['Content-Length'])
         self.assertEqual(401, self.api.request('HEAD', '/pods', as_=None).status)
 
-    def test_options(self):
+    def test_options_lists_methods_of_path(self):
         answer = self.assertAnswer(204, self.api.request('OPTIONS', '/pods'))
         self.assertEqual('GET, HEAD, OPTIONS, POST', answer.headers['Allow'])
         self.assertAnswer(404, self.api.request('OPTIONS', '/nope'))
 
-    def test_pages_are_for_reading(self):
+    def test_post_to_version_pages_is_405(self):
         for path in ('/', '/v1.0', '/v1.0/openapi.json'):
             answer = self.assertAnswer(405, self.api.post(ROOT + path, {}))
             self.assertEqual('GET, HEAD', answer.headers['Allow'])
 
-    def test_every_answer_has_a_request_id(self):
+    def test_each_answer_has_request_id(self):
         for path in ('/pods', '/nope', f'{ROOT}/'):
             self.assertRegex(self.api.get(path).headers['x-openstack-request-id'], '^req-')
 
-    def test_body_too_large(self):
+    def test_body_over_limit_is_413(self):
         self.assertAnswer(413, self.api.post('/pods', body=b' ' * 200000))
 
 
-class TestDatabaseAway(testtools.TestCase):
-    def test_is_a_503_that_says_to_wait(self):
+class TestUnreachableDatabase(testtools.TestCase):
+    def test_unreachable_database_is_503_with_retry_after(self):
         nowhere = 'mysql+pymysql://trio2o@127.0.0.1:1/trio2o'
         cloud = self.useFixture(GatewayFixture(register=False, database={'connection': nowhere, 'max_retries': 0}))
         answer = cloud.api.get('/pods')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients get wrong: a clear refusal that names what it is about, and never a 500."""
+"""Invalid requests: an error that names the field or parameter, and never a 500."""
 
 import json
 
@@ -9,7 +9,7 @@ from trio2o.web.validation import Query
 
 LISTS = {row.path: ACCEPTS[row.name] for row in OPERATIONS if row.name.endswith('.list')}
 
-#: A change that would do, of what can be changed.
+#: A valid change of each resource that can be changed.
 CHANGES = {
     'pods': {'pod': {}},
     'bindings': {'pod_binding': {'is_pinned': True}},
@@ -24,12 +24,12 @@ def path_of(row):
 class TestQueries(AdminApiTestCase):
     registers = False
 
-    def test_unknown_parameters(self):
+    def test_unknown_parameter_is_refused_with_400(self):
         for row in OPERATIONS:
             answer = self.api.request(row.method, f'{path_of(row)}?colour=red')
             self.assertRefused(400, "'colour'", answer)
 
-    def test_empty_twice_and_with_control_characters(self):
+    def test_empty_repeated_or_control_character_parameter_is_refused_with_400(self):
         for path, query in LISTS.items():
             for name in query.parameters:
                 self.assertRefused(400, f"'{name}'", self.api.get(f'{path}?{name}=a%00b'))
@@ -37,7 +37,7 @@ class TestQueries(AdminApiTestCase):
             self.assertRefused(400, "'limit' is given twice", self.api.get(f'{path}?limit=1&limit=1'))
             self.assertRefused(400, "'limit'", self.api.get(f'{path}?limit='))
 
-    def test_numbers(self):
+    def test_invalid_limit_or_marker_is_refused_with_400(self):
         for path in LISTS:
             for limit in ('-1', '1.5', 'x', '9' * 30, '0x10'):
                 self.assertRefused(400, "'limit'", self.api.get(f'{path}?limit={limit}'))
@@ -46,12 +46,12 @@ class TestQueries(AdminApiTestCase):
         for marker in ('9' * 30, 'x', '1e3', '%D9%A3'):
             self.assertRefused(400, "'marker'", self.api.get(f'/routings?marker={marker}'))
 
-    def test_sort(self):
+    def test_invalid_sort_is_refused_with_400(self):
         for path in LISTS:
             for sort in ('colour', 'state:up', '', ',', 'id:asc:desc', 'id,,id'):
                 self.assertRefused(400, "'sort'", self.api.get(f'{path}?sort={sort}'))
 
-    def test_every_list_is_paged_and_sorted(self):
+    def test_each_list_accepts_limit_marker_and_sort(self):
         for path, query in LISTS.items():
             self.assertIsInstance(query, Query)
             self.assertLessEqual({'limit', 'marker', 'sort'}, set(query.parameters), path)
@@ -60,9 +60,9 @@ class TestQueries(AdminApiTestCase):
 class TestPaths(AdminApiTestCase):
     registers = False
 
-    def test_ids_that_cannot_be(self):
+    def test_impossible_id_is_404_for_each_row(self):
         for row in OPERATIONS:
-            # Any other id may be that of a project that once was.
+            # Any other id may be that of a deleted project.
             if '{' in row.path and not row.path.startswith('/projects'):
                 for bad in ('%00', 'a%0Ab', 'x' * 5000, '%ED%A0%80', '%FF', '%F0%9F%90%8B', "'%20OR%201=1"):
                     path = row.path[: row.path.index('{')] + bad + row.path[row.path.index('}') + 1 :]
@@ -77,14 +77,14 @@ class TestBodies(AdminApiTestCase):
     def post(self, body, content_type='application/json'):
         return self.api.post('/pods', body=body, headers={'Content-Type': content_type})
 
-    def test_content_type(self):
+    def test_other_content_type_is_refused_with_415(self):
         body = json.dumps({'pod': {}}).encode()
         for content_type in ('text/plain', 'application/xml', 'application/x-www-form-urlencoded', 'x'):
             self.assertRefused(415, 'application/json', self.post(body, content_type))
         for content_type in ('application/json; charset=utf-8', 'Application/JSON', ''):
             self.assertAnswer(422, self.post(body, content_type))
 
-    def test_no_json(self):
+    def test_malformed_json_is_refused_with_400(self):
         deep = b'{"pod": {"headroom": ' + b'[' * 5000 + b']' * 5000 + b'}}'
         for body in (
             b'{"pod": {"headroom": {"a": NaN}}}',
@@ -97,12 +97,12 @@ class TestBodies(AdminApiTestCase):
         ):
             self.assertRefused(400, 'Malformed', self.post(body))
 
-    def test_deep_json(self):
+    def test_deep_json_is_refused_with_400(self):
         for depth in (20, 200, 900):
             tag = '{"a":' * depth + '1' + '}' * depth
             self.assertRefused(400, 'too deeply', self.post(f'{{"pod": {{"resource_affinity_tag": {tag}}}}}'.encode()))
 
-    def test_texts_and_numbers_no_database_takes(self):
+    def test_unstorable_value_is_refused_with_422(self):
         for field, value in (
             ('pod_name', r'"a\u0000b"'),
             ('dc_name', r'"\ud800"'),
@@ -119,7 +119,7 @@ class TestBodies(AdminApiTestCase):
             body = f'{{"pod": {{"pod_name": "Pod1", "az_name": "az1", "{field.split(".")[0]}": {value}}}}}'
             self.assertRefused(422, f"'pod.{field}'", self.post(body.encode()))
 
-    def test_a_message_is_short(self):
+    def test_error_for_long_value_is_short(self):
         answer = self.post(json.dumps({'pod': {'pod_name': 'x' * 50000}}).encode())
         self.assertRefused(422, 'pod.pod_name', answer)
         self.assertLess(len(answer.body), 1000)

@@ -17,7 +17,7 @@ class TestBindings(AdminApiTestCase):
         answer = self.assertAnswer(200, self.api.get('/bindings', query=query))
         return [binding['id'] for binding in answer['pod_bindings']]
 
-    def test_create_show_list(self):
+    def test_binding_is_created_shown_and_listed(self):
         self.cloud.set_pod('Pod1', resource_affinity_tag={'gpu': 'yes', 'disk': 'ssd'})
         binding = self.bind(affinity_group='disk=ssd,gpu=yes')
         self.assertEqual(
@@ -29,7 +29,7 @@ class TestBindings(AdminApiTestCase):
         self.assertEqual(binding, self.api.get(f'/bindings/{binding["id"]}')['pod_binding'])
         self.assertEqual([binding['id']], self.ids())
 
-    def test_refused(self):
+    def test_invalid_binding_is_refused_and_error_names_field(self):
         pod_id = self.cloud.pod_ids['Pod1']
         top = self.api.post('/pods', {'pod': {'pod_name': 'RegionOne', 'az_name': ''}})['pod']['pod_id']
         for binding, field in (
@@ -48,13 +48,13 @@ class TestBindings(AdminApiTestCase):
         self.assertAnswer(400, self.api.post('/bindings', {'binding': {}}))
         self.assertEqual([], self.ids())
 
-    def test_exists(self):
+    def test_existing_binding_is_refused_with_409(self):
         self.bind()
         answer = self.create(tenant_id='t1', pod_id=self.cloud.pod_ids['Pod1'])
         self.assertRefused(409, 't1', answer)
         self.bind(pod='Pod2')
 
-    def test_delete_ends_and_keeps_as_history(self):
+    def test_deleted_binding_is_kept_in_history(self):
         binding = self.bind()
         path = f'/bindings/{binding["id"]}'
         self.assertAnswer(200, self.api.delete(path))
@@ -65,7 +65,7 @@ class TestBindings(AdminApiTestCase):
         self.assertIsNotNone(self.api.get(path + '?history=true')['pod_binding']['ended_at'])
         self.assertNotEqual(binding['id'], self.bind()['id'])
 
-    def test_filters_and_pages(self):
+    def test_list_is_filtered_and_paged(self):
         one, two = self.bind('t1'), self.bind('t2', 'Pod2')
         automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
         self.assertEqual([one['id'], two['id'], automatic.id], self.ids())
@@ -78,14 +78,14 @@ class TestBindings(AdminApiTestCase):
         self.assertEqual({'pod_bindings': []}, rest.json)
         self.assertRefused(400, 'marker', self.api.get('/bindings?marker=nope'))
 
-    def test_unknown(self):
+    def test_unknown_binding_is_404(self):
         self.assertAnswer(404, self.api.get('/bindings/nope'))
         self.assertAnswer(404, self.api.delete('/bindings/nope'))
 
     def change(self, binding, **fields):
         return self.api.patch(f'/bindings/{binding["id"]}', {'pod_binding': fields})
 
-    def test_pin_and_give_back(self):
+    def test_automatic_binding_is_pinned_and_released(self):
         automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
         path = f'/bindings/{automatic.id}'
         answer = self.api.patch(path, {'pod_binding': {'is_pinned': True}})
@@ -97,19 +97,19 @@ class TestBindings(AdminApiTestCase):
         )
         self.assertEqual([automatic.id], self.ids())
 
-    def test_exclusive_means_by_hand(self):
+    def test_exclusive_binding_becomes_pinned(self):
         automatic = bindings.bind(self.db, 't1', 'az1', '', self.cloud.pod_ids['Pod1'])
         answer = self.change({'id': automatic.id}, is_exclusive=True)
         self.assertTrue(self.assertAnswer(200, answer)['pod_binding']['is_pinned'])
 
-    def test_move(self):
+    def test_moved_binding_is_pinned_and_old_one_kept_in_history(self):
         self.cloud.set_pod('Pod2', az_name='az1')
         binding = self.bind()
         moved = self.assertAnswer(200, self.change(binding, pod_id=self.cloud.pod_ids['Pod2']))['pod_binding']
         self.assertEqual((self.cloud.pod_ids['Pod2'], True), (moved['pod_id'], moved['is_pinned']))
         self.assertEqual([binding['id'], moved['id']], self.ids(history='true'))
 
-    def test_changes_that_are_refused(self):
+    def test_invalid_change_is_refused_and_error_names_field(self):
         binding = self.bind()
         for fields, field in (
             ({}, 'pod_binding'),

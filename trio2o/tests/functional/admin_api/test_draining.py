@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that is to be emptied: what it still holds, of whom, and where that could go; and no new resources."""
+"""Draining a pod: its remaining resources with their projects and candidate pods, and no new resources."""
 
 import testtools
 
@@ -26,7 +26,7 @@ class DrainingCase(testtools.TestCase):
 
 
 class TestDrain(DrainingCase):
-    def test_it_takes_nothing_new_and_tells_what_is_left(self):
+    def test_drained_pod_gets_no_creates_and_answer_counts_remaining_resources(self):
         answer = self.api.post(f'{self.path}/drain', {'reason': 'old hardware'})
         self.assertEqual(200, answer.status, answer.text)
         self.assertEqual(('draining', 'old hardware'), (answer['pod']['state'], answer['pod']['state_reason']))
@@ -39,22 +39,22 @@ class TestDrain(DrainingCase):
         self.assertEqual(202, made.status, made.text)
         self.assertIn(made['volume']['id'], self.cloud.pod('Pod2').cinder.volumes)
 
-    def test_without_a_body(self):
+    def test_drain_needs_no_body(self):
         self.assertEqual('draining', self.api.post(f'{self.path}/drain')['pod']['state'])
 
-    def test_bad_input(self):
+    def test_invalid_reason_is_422_and_unknown_pod_404(self):
         answer = self.api.post(f'{self.path}/drain', {'reason': 7})
         self.assertEqual(422, answer.status)
         self.assertIn('drain.reason', answer.text)
         self.assertEqual(404, self.api.post('/pods/nope/drain').status)
 
-    def test_only_admins(self):
+    def test_drain_is_refused_to_members_and_readers(self):
         for user in ('demo', 'reader'):
             self.assertEqual(403, self.api.post(f'{self.path}/drain', as_=user).status)
 
 
 class TestRemaining(DrainingCase):
-    def test_what_and_whose_and_where_to(self):
+    def test_remaining_resources_are_listed_with_candidate_pods(self):
         found = self.get()
         self.assertEqual(
             {item['id'] for item in self.servers + self.volumes}, {row['resource_id'] for row in found['remaining']}
@@ -65,23 +65,23 @@ class TestRemaining(DrainingCase):
         self.assertEqual({''}, {row['reason'] for row in found['remaining']})
         self.assertEqual(5, found['summary']['total'])
 
-    def test_nowhere(self):
+    def test_no_candidate_pod_and_reason_is_given(self):
         """Pods of other zones do not count, and the answer names the reason."""
         self.cloud.set_pod('Pod2', state='disabled')
         rows = self.get()['remaining']
         self.assertEqual([], [pod for row in rows for pod in row['candidates']])
         self.assertIn('Pod2', rows[0]['reason'])
 
-    def test_nothing_is_bound_by_asking(self):
+    def test_list_makes_no_binding(self):
         before = self.api.get('/bindings?history=true')['pod_bindings']
         self.get()
         self.assertEqual(before, self.api.get('/bindings?history=true')['pod_bindings'])
 
-    def test_of_a_project_and_a_kind(self):
+    def test_list_is_filtered_by_project_and_type(self):
         found = self.get(project_id=self.cloud.project_id('alt'), resource_type='server')
         self.assertEqual([self.servers[2]['id']], [row['resource_id'] for row in found['remaining']])
 
-    def test_pages(self):
+    def test_pages_contain_each_resource_once(self):
         url, seen = f'{self.path}/remaining?limit=2', []
         while url:
             answer = self.api.get(url)
@@ -90,31 +90,31 @@ class TestRemaining(DrainingCase):
         self.assertEqual(5, len(set(seen)))
         self.assertEqual(5, len(seen))
 
-    def test_an_empty_pod(self):
+    def test_empty_pod_has_no_remaining_resources(self):
         answer = self.api.get(f'/pods/{self.cloud.pod_ids["Pod3"]}/remaining')
         self.assertEqual(([], 0), (answer['remaining'], answer['summary']['total']))
 
-    def test_what_is_gone_is_not_there(self):
+    def test_deleted_server_is_not_listed(self):
         self.cloud.nova.delete(f'/servers/{self.servers[0]["id"]}')
         self.cloud.run_jobs()
         self.cloud.nova.get(f'/servers/{self.servers[0]["id"]}')
         self.assertEqual(4, self.get()['summary']['total'])
 
-    def test_bad_input(self):
+    def test_invalid_query_is_400_and_unknown_pod_404(self):
         for query in ('marker=x', 'marker=99999', 'limit=-1', 'colour=red'):
             answer = self.api.get(f'{self.path}/remaining?{query}')
             self.assertEqual(400, answer.status, query)
         self.assertEqual(404, self.api.get('/pods/nope/remaining').status)
 
-    def test_tenants_may_not_look(self):
+    def test_list_is_refused_to_members_and_readers(self):
         for user in ('demo', 'reader'):
             self.assertEqual(403, self.api.get(f'{self.path}/remaining', as_=user).status)
 
 
 class TestOtherProcesses(DrainingCase):
-    """A change of state reaches every process by itself, within ``[pods] refresh_seconds``."""
+    """Each process reads a change of state within ``[pods] refresh_seconds``."""
 
-    def test_state_changes(self):
+    def test_state_change_is_read_after_refresh_seconds(self):
         from trio2o.nova_apigw import SERVICE
 
         runtime = build_runtime(

@@ -11,7 +11,7 @@ class TestJobs(AdminApiTestCase):
     def submit(self, type='sync_pod', key='k', **more):
         return jobs.submit(self.db, type, key, {'n': 1}, **more)
 
-    def test_list_newest_first_by_filters_and_pages(self):
+    def test_list_is_newest_first_filtered_and_paged(self):
         made = [self.submit(key=f'k{number}', request_id=f'r{number}') for number in range(3)]
         listed = self.assertAnswer(200, self.api.get('/jobs'))['jobs']
         self.assertEqual([job.id for job in reversed(made)], [job['id'] for job in listed])
@@ -23,20 +23,20 @@ class TestJobs(AdminApiTestCase):
         self.assertEqual([made[0].id], [job['id'] for job in rest['jobs']])
         self.assertRefused(400, 'state', self.api.get('/jobs?state=asleep'))
 
-    def test_show_with_history(self):
+    def test_job_is_shown_with_history(self):
         job = self.submit()
         self.api.post(f'/jobs/{job.id}/cancel')
         shown = self.assertAnswer(200, self.api.get(f'/jobs/{job.id}'))['job']
         self.assertEqual('cancelled', shown['state'])
         self.assertEqual('cancelled', shown['history'][-1]['state'])
 
-    def test_cancel_and_redo(self):
+    def test_cancelled_job_is_redone(self):
         job = self.submit()
         self.assertEqual('cancelled', self.assertAnswer(202, self.api.post(f'/jobs/{job.id}/cancel'))['job']['state'])
         again = self.assertAnswer(202, self.api.post(f'/jobs/{job.id}/redo'))['job']
         self.assertEqual((job.id, 'new'), (again['id'], again['state']))
 
-    def test_cancel_what_runs_and_what_has_ended(self):
+    def test_running_job_is_asked_to_cancel_and_ended_one_is_409(self):
         job = self.submit()
         jobs.claim_id(self.db, job.id, 'me', 60)
         answer = self.assertAnswer(202, self.api.post(f'/jobs/{job.id}/cancel'))
@@ -47,13 +47,13 @@ class TestJobs(AdminApiTestCase):
         jobs.finish(self.db, other.id, 'me', 'success')
         self.assertRefused(409, 'success', self.api.post(f'/jobs/{other.id}/cancel'))
 
-    def test_unknown(self):
+    def test_unknown_job_is_404(self):
         for method, path in (('GET', ''), ('POST', '/redo'), ('POST', '/cancel')):
             self.assertRefused(404, 'nope', self.api.request(method, f'/jobs/nope{path}'))
 
 
 class TestReplicas(AdminApiTestCase):
-    def test_list_of_replicas_out_of_sync(self):
+    def test_replicas_out_of_sync_are_listed_and_counted_by_pod(self):
         flavor = replicas.upsert_object(self.db, 'flavor', 'f1', {'ram': 1}, 'f1')
         pod1, pod2 = self.cloud.pod_ids['Pod1'], self.cloud.pod_ids['Pod2']
         replicas.set_replica(self.db, flavor.id, pod1, bottom_id='f1', generation=1, state='in_sync')
@@ -68,7 +68,7 @@ class TestReplicas(AdminApiTestCase):
         self.assertEqual([], self.api.get('/replicas', query={'pod_id': pod1})['replicas'])
         self.assertEqual([], self.api.get('/replicas?kind=keypair')['replicas'])
 
-    def test_pages(self):
+    def test_pages_contain_each_replica_once(self):
         for number in range(3):
             replicas.upsert_object(self.db, 'flavor', f'f{number}', {}, f'f{number}')
         seen, url = [], '/replicas?limit=4'
@@ -79,7 +79,7 @@ class TestReplicas(AdminApiTestCase):
         self.assertEqual([(pod, f'f{number}') for pod in ('Pod1', 'Pod2') for number in range(3)], seen)
         self.assertRefused(400, 'marker', self.api.get('/replicas?marker=nope'))
 
-    def test_usages(self):
+    def test_usages_are_listed_by_service(self):
         pod_usages.set_(self.db, self.cloud.pod_ids['Pod1'], 'compute', {'vcpus': 8})
         (usage,) = self.assertAnswer(200, self.api.get('/usages'))['usages']
         self.assertEqual(('Pod1', 'compute', {'vcpus': 8}), (usage['pod_name'], usage['service'], usage['data']))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/v1.0/pods, as reference promises of the first Trio2o have it, and what came since."""
+"""/v1.0/pods: the API of the first Trio2o, and later additions."""
 
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
@@ -13,7 +13,7 @@ class TestCreate(AdminApiTestCase):
     def create(self, **pod):
         return self.api.post('/pods', {'pod': pod})
 
-    def test_a_pod(self):
+    def test_pod_is_created_shown_and_listed(self):
         answer = self.assertAnswer(
             200, self.create(pod_name=' Pod1 ', az_name='az1', pod_az_name='nova', dc_name='dc1')
         )
@@ -27,27 +27,27 @@ class TestCreate(AdminApiTestCase):
         self.assertEqual(pod, shown)
         self.assertEqual(['Pod1'], [pod['pod_name'] for pod in self.api.get('/pods')['pods']])
 
-    def test_endpoints_and_versions_are_found(self):
+    def test_endpoints_and_versions_are_discovered(self):
         pod = self.create(pod_name='Pod1', az_name='az1')['pod']
         self.assertEqual('http://pod1.nova.test:8774/v2.1', pod['endpoints']['compute']['url'])
         self.assertEqual('2.1', pod['endpoints']['compute']['min_version'])
         self.assertTrue(pod['endpoints']['volume']['max_version'].startswith('3.'))
 
-    def test_a_pod_that_does_not_answer_is_registered_without_versions(self):
+    def test_unreachable_pod_is_registered_without_versions(self):
         self.cloud.pod('Pod1').nova.faults.add(faults.Refuse())
         pod = self.assertAnswer(200, self.create(pod_name='Pod1', az_name='az1'))['pod']
         self.assertEqual('', pod['endpoints']['compute']['max_version'])
 
-    def test_the_pod_is_synced_by_a_job(self):
+    def test_job_synchronizes_new_pod(self):
         pod = self.create(pod_name='Pod1', az_name='az1')['pod']
         (job,) = self.api.get('/jobs', query={'type': 'sync_pod'})['jobs']
         self.assertEqual({'pod_id': pod['pod_id']}, job['payload'])
 
-    def test_names(self):
+    def test_invalid_name_is_refused_with_422(self):
         for pod in ({}, {'pod_name': ''}, {'pod_name': '  ', 'az_name': 'az1'}, {'pod_name': None}, {'pod_name': 3}):
             self.assertRefused(422, 'pod_name', self.create(**pod))
 
-    def test_values(self):
+    def test_invalid_value_is_refused_and_error_names_field(self):
         for field, value in (
             ('az_name', 5),
             ('az_name', 'a' * 256),
@@ -61,16 +61,16 @@ class TestCreate(AdminApiTestCase):
             self.assertRefused(422, field, answer)
         self.assertEqual([], self.api.get('/pods')['pods'])
 
-    def test_malformed(self):
+    def test_malformed_body_is_refused_with_400(self):
         for body in (b'', b'{', b'[]', b'"pod"', b'{}', b'{"pods": {}}', b'{"pod": {}, "more": 1}'):
             self.assertAnswer(400, self.api.post('/pods', body=body))
         self.assertAnswer(422, self.api.post('/pods', body=b'{"pod": []}'))
 
-    def test_exists(self):
+    def test_existing_name_is_refused_with_409(self):
         self.assertAnswer(200, self.create(pod_name='Pod1', az_name='az1'))
         self.assertRefused(409, 'Pod1', self.create(pod_name='Pod1', az_name='az2'))
 
-    def test_top_region(self):
+    def test_top_region_is_created_once_and_has_no_zone(self):
         top = self.assertAnswer(200, self.create(pod_name='RegionOne', az_name=''))['pod']
         self.assertEqual('', top['az_name'])
         self.assertRefused(409, 'RegionOne', self.create(pod_name='RegionOne', az_name=''))
@@ -78,21 +78,21 @@ class TestCreate(AdminApiTestCase):
         self.assertRefused(409, 'RegionOne', self.create(pod_name='RegionOne', az_name='az1'))
         self.assertEqual(0, len(self.cloud.runtime.registry.refresh().pods))
 
-    def test_a_pod_needs_a_zone(self):
+    def test_pod_without_zone_is_refused_with_422(self):
         self.assertRefused(422, 'az_name', self.create(pod_name='Pod1'))
 
-    def test_region_without_endpoints(self):
+    def test_region_without_endpoints_is_refused_with_422(self):
         self.assertRefused(422, 'Nowhere', self.create(pod_name='Nowhere', az_name='az1'))
         self.assertEqual([], self.api.get('/pods')['pods'])
 
-    def test_keystone_is_away(self):
-        # The admin's token is known by now; it is our own that cannot be had.
+    def test_keystone_is_unreachable_and_create_is_503(self):
+        # The token of the admin is in the cache; the gateway cannot get a token of its own.
         self.api.get('/pods')
         self.cloud.lab.keystone.faults.add(faults.Refuse())
         self.assertAnswer(503, self.create(pod_name='Pod1', az_name='az1'))
 
 
-class TestExisting(AdminApiTestCase):
+class TestExistingPods(AdminApiTestCase):
     def path(self, name='Pod1'):
         return f'/pods/{self.cloud.pod_ids[name]}'
 
@@ -100,12 +100,12 @@ class TestExisting(AdminApiTestCase):
         answer = self.assertAnswer(200, self.api.get('/pods', query=query))
         return [pod['pod_name'] for pod in answer['pods']]
 
-    def test_unknown(self):
+    def test_unknown_pod_is_404(self):
         for method in ('GET', 'PUT', 'PATCH', 'DELETE'):
             json = {'pod': {'dc_name': 'x'}} if method[0] == 'P' else None
             self.assertRefused(404, 'nope', self.api.request(method, '/pods/nope', json))
 
-    def test_filters(self):
+    def test_list_is_filtered(self):
         self.cloud.set_pod('Pod2', state='disabled', dc_name='dc2')
         self.assertEqual(['Pod1', 'Pod2'], self.names())
         self.assertEqual(['Pod2'], self.names(state='disabled'))
@@ -113,7 +113,7 @@ class TestExisting(AdminApiTestCase):
         self.assertEqual(['Pod2'], self.names(pod_name='Pod2', dc_name='dc2'))
         self.assertEqual([], self.names(pod_name='Pod9'))
 
-    def test_bad_queries(self):
+    def test_invalid_query_is_refused_and_error_names_parameter(self):
         for query, words in (
             ('colour=red', 'colour'),
             ('state=asleep', 'state'),
@@ -124,7 +124,7 @@ class TestExisting(AdminApiTestCase):
         ):
             self.assertRefused(400, words, self.api.get(f'/pods?{query}'))
 
-    def test_pages(self):
+    def test_pages_have_next_links(self):
         first = self.api.get('/pods', query={'limit': 1})
         self.assertEqual('Pod1', first['pods'][0]['pod_name'])
         (link,) = first['pods_links']
@@ -134,7 +134,7 @@ class TestExisting(AdminApiTestCase):
         third = self.api.get(second['pods_links'][0]['href'])
         self.assertEqual({'pods': []}, third.json)
 
-    def test_state_is_remembered_with_its_reason(self):
+    def test_state_change_is_recorded_with_reason_and_user(self):
         answer = self.api.put(self.path(), {'pod': {'state': 'maintenance', 'reason': 'new switches'}})
         self.assertAnswer(200, answer)
         self.assertEqual(('maintenance', 'new switches'), (answer['pod']['state'], answer['pod']['state_reason']))
@@ -147,7 +147,7 @@ class TestExisting(AdminApiTestCase):
         )
         self.assertEqual({self.cloud.lab.user_id('admin')}, {change['user_id'] for change in changes})
 
-    def test_back_from_maintenance_is_synced(self):
+    def test_pod_enabled_after_maintenance_is_synchronized(self):
         self.cloud.set_pod('Pod1', state='maintenance')
         for job in self.api.get('/jobs')['jobs']:
             self.api.post(f'/jobs/{job["id"]}/cancel')
@@ -155,7 +155,7 @@ class TestExisting(AdminApiTestCase):
         (job,) = self.api.get('/jobs', query={'state': 'new'})['jobs']
         self.assertEqual(('sync_pod', self.cloud.pod_ids['Pod1']), (job['type'], job['resource_key']))
 
-    def test_patch_keeps_what_is_not_named(self):
+    def test_patch_keeps_other_fields(self):
         answer = self.api.patch(
             self.path(),
             {'pod': {'resource_affinity_tag': {'gpu': 'yes'}, 'headroom': {'vcpu': '10%', 'disk_gb': 100}}},
@@ -164,23 +164,23 @@ class TestExisting(AdminApiTestCase):
         self.assertEqual({'gpu': 'yes'}, answer['pod']['resource_affinity_tag'])
         self.assertEqual(('Pod1', 'az1'), (answer['pod']['pod_name'], answer['pod']['az_name']))
 
-    def test_update_values(self):
+    def test_invalid_update_is_refused_and_error_names_field(self):
         self.assertRefused(422, 'pod_name', self.api.put(self.path(), {'pod': {'pod_name': 'Pod9'}}))
         self.assertRefused(422, 'az_name', self.api.put(self.path(), {'pod': {'az_name': ''}}))
         self.assertAnswer(400, self.api.put(self.path(), {'state': 'enabled'}))
 
-    def test_zone_changes_only_while_it_is_empty(self):
+    def test_zone_of_pod_with_resources_cannot_be_changed(self):
         self.assertAnswer(200, self.api.put(self.path(), {'pod': {'az_name': 'az7'}}))
         self.record('Pod1')
         self.assertRefused(409, 'az_name', self.api.put(self.path(), {'pod': {'az_name': 'az1'}}))
 
-    def test_delete(self):
+    def test_deleted_pod_is_404(self):
         self.assertAnswer(200, self.api.delete(self.path()))
         self.assertAnswer(404, self.api.get(self.path()))
         self.assertEqual(['Pod2'], self.names())
         self.assertEqual(1, len(self.cloud.runtime.registry.snapshot().pods))
 
-    def test_delete_with_resources(self):
+    def test_pod_with_resources_is_deleted_only_with_force(self):
         self.record('Pod1')
         self.assertRefused(409, 'force', self.api.delete(self.path()))
         self.assertRefused(400, 'force', self.api.delete(self.path() + '?force=perhaps'))

@@ -33,7 +33,7 @@ class TestRoutings(AdminApiTestCase):
         answer = self.assertAnswer(200, self.api.get('/routings', query=query))
         return [routing['top_id'] for routing in answer['routings']]
 
-    def test_filters(self):
+    def test_list_is_filtered(self):
         self.record('s1')
         self.record('s2', pod='Pod2', bottom_id='b2')
         self.record('v1', resource_type='volume', project_id='p2')
@@ -48,7 +48,7 @@ class TestRoutings(AdminApiTestCase):
         self.assertRefused(400, 'state', self.api.get('/routings?state=asleep'))
         self.assertRefused(400, 'project', self.api.get('/routings?project=p1'))
 
-    def test_pages(self):
+    def test_pages_contain_each_routing_once(self):
         for number in range(5):
             self.record(f's{number}')
         seen, url = [], '/routings?limit=2&resource_type=server'
@@ -60,7 +60,7 @@ class TestRoutings(AdminApiTestCase):
         self.assertRefused(400, 'marker', self.api.get('/routings?marker=99999'))
         self.assertRefused(400, 'marker', self.api.get('/routings?marker=x'))
 
-    def test_show_by_number_and_top_id(self):
+    def test_routing_is_shown_by_number_or_top_id(self):
         record = self.record('s1')
         for key in (record.id, 's1'):
             answer = self.assertAnswer(200, self.api.get(f'/routings/{key}'))
@@ -68,26 +68,26 @@ class TestRoutings(AdminApiTestCase):
         self.assertAnswer(404, self.api.get('/routings/nope'))
         self.assertAnswer(404, self.api.get('/routings/9999999999999999999999'))
 
-    def test_show_of_one_type(self):
+    def test_routing_is_shown_by_resource_type(self):
         self.record('same', resource_type='server')
         volume = self.record('same', resource_type='volume')
         answer = self.api.get('/routings/same?resource_type=volume')
         self.assertEqual(volume.id, answer['routing']['id'])
         self.assertAnswer(404, self.api.get('/routings/same?resource_type=snapshot'))
 
-    def test_create(self):
+    def test_routing_is_created_once_for_each_type(self):
         routing = self.assertAnswer(200, self.create())['routing']
         self.assertEqual(('s1', 's1', 'active'), (routing['top_id'], routing['bottom_id'], routing['state']))
         self.assertRefused(409, 's1', self.create())
         self.assertAnswer(200, self.create(resource_type='volume', bottom_id='b1'))
 
-    def test_create_again_what_has_ended(self):
+    def test_ended_routing_is_replaced_by_create(self):
         self.create()
         routings.mark_deleted(self.db, 'server', 's1')
         routing = self.assertAnswer(200, self.create(pod_id=self.cloud.pod_ids['Pod2']))['routing']
         self.assertEqual(('active', self.cloud.pod_ids['Pod2']), (routing['state'], routing['pod_id']))
 
-    def test_create_refused(self):
+    def test_invalid_routing_is_refused_and_error_names_field(self):
         for field, value in (
             ('top_id', ''),
             ('top_id', 'x' * 65),
@@ -99,7 +99,7 @@ class TestRoutings(AdminApiTestCase):
         ):
             self.assertRefused(422, field, self.create(**{field: value}))
 
-    def test_update(self):
+    def test_routing_is_updated_and_invalid_change_refused(self):
         record = self.record('s1')
         other = self.cloud.pod_ids['Pod2']
         answer = self.api.put(f'/routings/{record.id}', {'routing': {'pod_id': other, 'bottom_id': 'b9'}})
@@ -112,7 +112,7 @@ class TestRoutings(AdminApiTestCase):
         self.assertAnswer(422, self.api.put('/routings/s1', {'routing': {}}))
         self.assertAnswer(404, self.api.put('/routings/nope', {'routing': {'state': 'active'}}))
 
-    def test_changes_are_in_force_at_once(self):
+    def test_updated_routing_is_used_by_next_request(self):
         server = self.cloud.lab.add_servers('Pod2', 'demo')[0]
         wrong = self.record(server['id'], pod='Pod1', project_id=self.cloud.project_id('demo'))
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{server["id"]}').status)
@@ -120,7 +120,7 @@ class TestRoutings(AdminApiTestCase):
         self.assertAnswer(200, self.api.put(f'/routings/{wrong.id}', body))
         self.assertEqual(200, self.cloud.nova.get(f'/servers/{server["id"]}').status)
 
-    def test_delete(self):
+    def test_deleted_routing_is_404(self):
         self.record('s1')
         self.assertAnswer(200, self.api.delete('/routings/s1'))
         self.assertAnswer(404, self.api.delete('/routings/s1'))

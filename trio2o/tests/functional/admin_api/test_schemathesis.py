@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Schemathesis against the document the Admin API serves: whatever it sends, answers are as the document says.
+"""Schemathesis sends requests to the Admin API and compares the answers with the OpenAPI document.
 
 A launched ``trio2o-api`` on SQLite; what is sent follows from a seed and is the same every time.
 """
@@ -45,7 +45,7 @@ class TestSchemathesis(testtools.TestCase):
         return answer.json
 
     def fill(self):
-        """Something of everything, so that there is what ids can be taken from."""
+        """Create a resource of each kind, so that Schemathesis has ids to use."""
         for number in (1, 2):
             body = {'pod': {'pod_name': f'Pod{number}', 'az_name': f'az{number}'}}
             pod_id = self.ask('POST', '/pods', body)['pod']['pod_id']
@@ -53,7 +53,7 @@ class TestSchemathesis(testtools.TestCase):
             routing = {'top_id': f's{number}', 'pod_id': pod_id, 'project_id': 'p1', 'resource_type': 'server'}
             self.ask('POST', '/routings', {'routing': routing})
 
-    def test_finds_nothing(self):
+    def test_answers_conform_to_openapi_document(self):
         self.fill()
         answer = subprocess.run(
             launch.command(
