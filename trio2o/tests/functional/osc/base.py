@@ -33,7 +33,7 @@ class Shell(shell.OpenStackShell):
             manager.setup_auth = lambda: (set_up(), self._connect(manager.session))
 
     def _connect(self, session):
-        # It keeps clients for as long as the process lives, which is one command elsewhere.
+        # The manager caches clients for the life of the process, which usually runs one command.
         for value in vars(clientmanager.ClientManager).values():
             if isinstance(value, clientmanager.ClientCache):
                 value._handle = None
@@ -42,7 +42,7 @@ class Shell(shell.OpenStackShell):
 
 
 class Printed:
-    """What a command said: ``out``, ``err``, and whether it was content."""
+    """The result of a command: its exit status ``code``, and its output ``out`` and ``err``."""
 
     def __init__(self, code, out, err):
         self.code = code
@@ -55,7 +55,7 @@ class Printed:
 
 
 class CommandTestCase(testtools.TestCase):
-    """``self.run_command('pod list')``: what an operator types after ``openstack trio2o``."""
+    """``self.run_command('pod list')`` runs ``openstack trio2o pod list``."""
 
     registers = True
 
@@ -63,7 +63,7 @@ class CommandTestCase(testtools.TestCase):
         super().setUp()
         for name in [name for name in os.environ if name.startswith('OS_')]:
             self.useFixture(fixtures.EnvironmentVariable(name))
-        # No clouds.yaml of whoever runs the tests.
+        # The clouds.yaml of the user who runs the tests is not read.
         self.folder = self.useFixture(fixtures.TempDir()).path
         self.clouds = os.path.join(self.folder, 'clouds.yaml')
         self.cloud = self.useFixture(GatewayFixture(pods=2, register=self.registers))
@@ -106,7 +106,7 @@ class CommandTestCase(testtools.TestCase):
         return Printed(code, out.getvalue(), err.getvalue())
 
     def start_worker(self, type_):
-        """As trio2o-xjob does, beside the command: run jobs until one of a type has run."""
+        """Run jobs in a thread, as trio2o-xjob does, until one of a type has run."""
         worker = threading.Thread(target=self._work, args=[type_])
         worker.start()
         self.addCleanup(worker.join)
@@ -129,7 +129,7 @@ class CommandTestCase(testtools.TestCase):
         return self.run_command(f'{line} -f json').json
 
     def refused(self, words, line, **environment):
-        """Run a command that fails, and says so in these words."""
+        """Run a command that fails with an error that contains the words."""
         printed = self.openstack(f'trio2o {line}', **environment)
         self.assertNotEqual(0, printed.code, f'{line}: {printed.out}')
         for word in [words] if isinstance(words, str) else words:

@@ -7,7 +7,7 @@ from trio2o.tests.functional.osc.base import CommandTestCase
 
 
 class TestBindings(CommandTestCase):
-    def test_life(self):
+    def test_binding_is_created_listed_shown_and_deleted(self):
         binding = self.read('binding create demo Pod1')
         project_id = self.cloud.project_id('demo')
         self.assertEqual(
@@ -27,21 +27,21 @@ class TestBindings(CommandTestCase):
         self.assertIsNotNone(self.read(f'binding show {binding["id"]}')['ended_at'])
         self.refused('(404)', f'binding delete {binding["id"]}')
 
-    def test_by_hand_and_not(self):
+    def test_list_separates_manual_and_automatic_bindings(self):
         made = self.read(f'binding create {self.cloud.project_id("alt")} Pod2')
         automatic = bindings.bind(self.db, 'p1', 'az1', '', self.cloud.pod_ids['Pod1'])
         self.assertEqual([made['id']], self.names('binding list --by-hand', 'ID'))
         self.assertEqual([automatic.id], self.names('binding list --automatic', 'ID'))
         self.assertEqual([automatic.id], self.names('binding list --sort started_at:desc --limit 1', 'ID'))
 
-    def test_set(self):
+    def test_set_changes_exclusive(self):
         binding = self.read('binding create demo Pod1 --exclusive')
         self.assertTrue(binding['is_exclusive'])
         changed = self.read(f'binding set {binding["id"]} --not-exclusive')
         self.assertFalse(changed['is_exclusive'])
         self.refused('(422)', f'binding set {binding["id"]}')
 
-    def test_unknown(self):
+    def test_unknown_pod_project_or_binding_is_refused(self):
         self.refused("'Pod9'", 'binding create demo Pod9')
         self.refused('nobody', 'binding create nobody Pod1')
         self.refused('(404)', 'binding show nope')
@@ -56,7 +56,7 @@ class TestRoutings(CommandTestCase):
     def resources(self, options=''):
         return self.names(f'routing list {options}', 'Resource')
 
-    def test_list(self):
+    def test_list_is_filtered_sorted_and_limited(self):
         self.record('s1')
         self.record('s2', pod='Pod2', bottom_id='b2')
         self.record('v1', resource_type='volume', project_id='p2')
@@ -71,7 +71,7 @@ class TestRoutings(CommandTestCase):
         self.assertEqual(['v1', 's2'], self.resources('--sort id:desc --limit 2'))
         self.assertEqual('b2', self.read('routing list --long --pod Pod2')[0]['In The Pod'])
 
-    def test_more_than_a_page(self):
+    def test_list_reads_all_pages_up_to_limit(self):
         routings.record_many(
             self.db,
             [NewRouting('server', f's{n:04}', self.cloud.pod_ids['Pod1'], 'p') for n in range(1203)],
@@ -79,7 +79,7 @@ class TestRoutings(CommandTestCase):
         self.assertEqual(1203, len(set(self.resources())))
         self.assertEqual(1100, len(self.resources('--limit 1100')))
 
-    def test_life(self):
+    def test_routing_is_created_changed_shown_and_deleted(self):
         routing = self.read('routing create --type server --pod Pod1 --project demo s1')
         self.assertEqual(('Pod1', 's1', 'active'), (routing['pod_name'], routing['bottom_id'], routing['state']))
         self.refused('(409)', 'routing create --type server --pod Pod1 --project demo s1')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the commands find the Admin API, and what they say when they do not."""
+"""How the commands find the Admin API, and their errors when it is missing."""
 
 from trio2o.lab.emulated import faults
 from trio2o.lab.emulated.topology import PASSWORD
@@ -16,7 +16,7 @@ class TestEndpoint(CommandTestCase):
         for name in names:
             keystone.add_endpoint('RegionOne', name, f'{URL}/v1.0')
 
-    def test_none_in_the_catalog(self):
+    def test_no_endpoint_in_catalog_is_refused_and_option_overrides_it(self):
         self.without_catalog()
         self.refused(["'trio2o' in region RegionOne", '--os-trio2o-endpoint'], 'pod list')
         for endpoint in (URL, f'{URL}/', f'{URL}/v1.0', f'{URL}/v1.0/'):
@@ -24,11 +24,11 @@ class TestEndpoint(CommandTestCase):
             self.assertEqual('Pod1\nPod2\n', printed.out)
         self.run_command('pod list', OS_TRIO2O_ENDPOINT=URL)
 
-    def test_as_the_first_trio2o_was_registered(self):
+    def test_endpoint_named_cascading_is_found(self):
         self.without_catalog('Cascading')
         self.assertEqual(['Pod1', 'Pod2'], self.names('pod list'))
 
-    def test_a_cloud_of_clouds_yaml(self):
+    def test_clouds_yaml_gives_credentials_and_endpoint(self):
         with open(self.clouds, 'w') as file:
             file.write(
                 'clouds:\n  top:\n    region_name: RegionOne\n    identity_api_version: 3\n    auth:\n'
@@ -44,16 +44,16 @@ class TestEndpoint(CommandTestCase):
             file.write(f'    trio2o_endpoint_override: {URL}\n')
         self.assertEqual(0, self.openstack('--os-cloud top trio2o pod list').code)
 
-    def test_nobody_answers(self):
+    def test_unreachable_api_is_refused_and_error_names_url(self):
         self.refused(
             ['does not answer at http://nowhere.test:19996/v1.0', 'trio2o-api'],
             'pod list',
             OS_TRIO2O_ENDPOINT='http://nowhere.test:19996',
         )
 
-    def test_something_else_answers(self):
+    def test_other_service_at_endpoint_is_refused(self):
         self.refused(['Is that its address?'], 'pod list', OS_TRIO2O_ENDPOINT=self.cloud.lab.keystone.url)
 
-    def test_keystone_is_away(self):
+    def test_keystone_is_unreachable_and_command_fails(self):
         self.cloud.lab.keystone.faults.add(faults.Refuse())
         self.assertNotEqual(0, self.openstack('trio2o pod list').code)

@@ -24,7 +24,7 @@ class TestJobs(CommandTestCase):
         jobs.claim_id(self.db, job.id, 'me', 60)
         return jobs.finish(self.db, job.id, 'me', 'fail', error)
 
-    def test_list(self):
+    def test_list_is_filtered_and_paged(self):
         failed, other = self.failed(), self.submit('k2', request_id='req-1')
         listed = self.read('job list --type sync_pod')
         self.assertEqual(
@@ -38,7 +38,7 @@ class TestJobs(CommandTestCase):
         self.assertEqual([failed.id], self.names(f'job list --type sync_pod --marker {other.id} --limit 1', 'ID'))
         self.assertIn('Progress', self.read('job list --long')[0])
 
-    def test_show(self):
+    def test_job_is_shown_with_history(self):
         failed = self.failed()
         shown = self.read(f'job show {failed.id}')
         self.assertEqual(('fail', 'Pod1 is away'), (shown['state'], shown['error']))
@@ -46,7 +46,7 @@ class TestJobs(CommandTestCase):
         self.assertIn('state=fail', self.run_command(f'job show {failed.id}').out)
         self.refused('(404)', 'job show nope')
 
-    def test_cancel_and_redo(self):
+    def test_job_is_cancelled_and_redone(self):
         job = self.submit()
         self.run_command(f'job cancel {job.id}')
         self.assertEqual('cancelled', self.read(f'job show {job.id}')['state'])
@@ -54,7 +54,7 @@ class TestJobs(CommandTestCase):
         self.refused('(404)', 'job redo nope')
         self.refused(['1 of 2 done', 'nope:'], f'job cancel {job.id} nope')
 
-    def test_redo_and_wait(self):
+    def test_redo_waits_for_success(self):
         (job,) = (
             job
             for job in jobs.list_(self.db)
@@ -65,7 +65,7 @@ class TestJobs(CommandTestCase):
         self.assertIn('(sync_pod): new', printed.err)
         self.assertIn('(sync_pod): success', printed.err)
 
-    def test_redo_and_wait_for_what_fails_or_takes_long(self):
+    def test_redo_waits_for_failure_or_until_timeout(self):
         failed = self.failed()
 
         def fail():
@@ -83,7 +83,7 @@ class TestJobs(CommandTestCase):
         waits = self.submit('other')
         self.refused([f'job show {waits.id}', 'goes on'], f'job redo --wait --timeout 0 {waits.id}')
 
-    def test_a_try_that_failed_is_told(self):
+    def test_status_line_shows_error_of_last_attempt(self):
         job = self.submit()
         jobs.claim_id(self.db, job.id, 'me', 60)
         jobs.retry_later(self.db, job.id, 'me', job.run_after, 'no room')

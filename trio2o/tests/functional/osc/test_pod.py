@@ -15,7 +15,7 @@ from trio2o.tests.functional.osc.base import CommandTestCase
 
 
 class TestPods(CommandTestCase):
-    def test_list(self):
+    def test_list_is_filtered_sorted_and_limited(self):
         rows = self.read('pod list')
         self.assertEqual(['Pod1', 'Pod2'], [row['Name'] for row in rows])
         self.assertEqual({'ID', 'Name', 'Zone', 'State', 'Reason'}, set(rows[0]))
@@ -30,14 +30,14 @@ class TestPods(CommandTestCase):
         self.refused("'sort'", 'pod list --sort colour')
         self.refused('whole number', 'pod list --limit -1')
 
-    def test_formats(self):
+    def test_output_formats_show_pods(self):
         self.assertIn('| Pod1 ', self.run_command('pod list').out)
         self.assertIn('"Pod1"', self.run_command('pod list -f csv').out)
         self.assertIn('Name: Pod1', self.run_command('pod list -f yaml').out)
         self.assertEqual('Pod1\nPod2\n', self.run_command('pod list -f value -c Name').out)
         self.assertIn("compute.url='http", self.run_command('pod show Pod1').out.replace('{', ''))
 
-    def test_show_by_name_and_id(self):
+    def test_pod_is_shown_by_name_or_id(self):
         for name in ('Pod1', self.cloud.pod_ids['Pod1']):
             pod = self.read(f'pod show {name}')
             self.assertEqual(('Pod1', 'az1'), (pod['pod_name'], pod['az_name']))
@@ -46,7 +46,7 @@ class TestPods(CommandTestCase):
         self.refused(["'Pod9'", 'openstack trio2o pod list'], 'pod show Pod9')
         self.refused("'a/b?c'", "pod show 'a/b?c'")
 
-    def test_set(self):
+    def test_set_changes_fields_and_merges_headroom(self):
         pod = self.read(
             'pod set Pod2 --state maintenance --reason "new switches" --headroom VCPU=8 --affinity gpu=yes'
         )
@@ -60,7 +60,7 @@ class TestPods(CommandTestCase):
         self.refused('<key>=<value>', 'pod set Pod2 --headroom VCPU')
         self.refused('invalid choice', 'pod set Pod2 --state asleep')
 
-    def test_unset(self):
+    def test_unset_removes_fields(self):
         self.read(
             'pod set Pod2 --headroom VCPU=8 --headroom DISK_GB=1 --affinity gpu=yes --datacenter dc --pod-zone x'
         )
@@ -70,7 +70,7 @@ class TestPods(CommandTestCase):
         self.refused('Pod2 has no headroom VCPU', 'pod unset Pod2 --headroom VCPU')
         self.refused('Nothing to unset', 'pod unset Pod2')
 
-    def test_delete(self):
+    def test_pods_are_deleted_and_pod_with_resources_needs_force(self):
         routings.record(
             self.db, NewRouting(resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids['Pod1'], project_id='p')
         )
@@ -79,11 +79,11 @@ class TestPods(CommandTestCase):
         self.assertEqual('', self.run_command('pod delete --force Pod1').out)
         self.assertEqual([], self.names('pod list'))
 
-    def test_a_reader_of_a_project(self):
+    def test_member_is_refused_and_error_names_roles(self):
         self.user = 'demo'
         self.refused(['403', "'admin'", 'reader'], 'pod list')
 
-    def test_replicas(self):
+    def test_replicas_are_listed_and_counted_by_pod(self):
         flavor = replicas.upsert_object(self.db, 'flavor', 'f1', {'ram': 1}, 'f1')
         pod1, pod2 = self.cloud.pod_ids['Pod1'], self.cloud.pod_ids['Pod2']
         replicas.set_replica(self.db, flavor.id, pod1, bottom_id='f1', generation=1, state='in_sync')
@@ -98,7 +98,7 @@ class TestPods(CommandTestCase):
         )
         self.assertIn('Desired Generation', self.read('replica list --long')[0])
 
-    def test_usages(self):
+    def test_usages_are_listed_shown_and_summed(self):
         self.refused('has not been read yet', 'usage show Pod2')
         jobs.submit(self.db, 'collect_usage', 'all', {})
         self.cloud.run_jobs()
@@ -113,7 +113,7 @@ class TestPods(CommandTestCase):
         (both,) = (row for row in self.read('usage list --sum') if row['Resource'] == 'VCPU')
         self.assertEqual((2, 2 * one['Capacity']), (both['Pods'], both['Capacity']))
 
-    def test_select(self):
+    def test_select_shows_chosen_pods_and_reasons_for_others(self):
         rows = self.read('pod select --project demo --zone az1')
         self.assertEqual([('Pod1', 1), ('Pod2', None)], [(row['Pod'], row['Place']) for row in rows])
         self.assertEqual('availability_zone', rows[1]['Why Not'])
@@ -126,7 +126,7 @@ class TestPods(CommandTestCase):
         self.refused("'selection.resources.VCPU'", 'pod select --project demo --resource VCPU=some')
         self.refused('--project', 'pod select --zone az1')
 
-    def test_drain(self):
+    def test_drain_lists_remaining_resources_and_waits_for_empty_pod(self):
         server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
         self.cloud.nova.get(f'/servers/{server["id"]}')
         (row,) = self.read('pod drain Pod1 --list')
@@ -143,7 +143,7 @@ class TestPods(CommandTestCase):
         self.assertIn('holds 1 server', self.run_command('pod drain Pod1 --wait --timeout 0').err)
         self.refused("'Pod9'", 'pod drain Pod9')
 
-    def test_adopt(self):
+    def test_adopt_waits_and_reports_resources(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
         self.cloud.run_jobs()
         self.cloud.lab.add_servers('Pod1', 'demo', 3)
@@ -162,7 +162,7 @@ class TestPods(CommandTestCase):
         table = self.run_command(f'job show {job["id"]}').out
         self.assertIn('success', table)
 
-    def test_adopt_is_told_in_tables(self):
+    def test_adoption_report_is_printed_as_tables(self):
         report = {
             'resources': {'servers': {'total': 2, 'new': 1}, 'volumes': {'total': 0, 'new': 0}},
             'conflicts': [{'kind': 'flavor', 'id': '7', 'name': 'big', 'text': 'ram is 1 there'}],
@@ -176,7 +176,7 @@ class TestPods(CommandTestCase):
         self.assertEqual(['-'], reported['ownerless'])
         self.assertEqual(report['conflicts'], dict(zip(names, values, strict=True))['conflicts'].machine_readable())
 
-    def test_empty_project(self):
+    def test_empty_project_is_refused_for_existing_project(self):
         self.refused(['(409)', 'Keystone still has'], f'project empty {self.cloud.project_id("demo")}')
         job = self.read('project empty f00d')
         self.assertEqual(('empty_project', 'new'), (job['type'], job['state']))
@@ -190,7 +190,7 @@ class TestPods(CommandTestCase):
 class TestCreate(CommandTestCase):
     registers = False
 
-    def test_create(self):
+    def test_pod_is_created_and_invalid_one_refused(self):
         pod = self.read('pod create Pod1 --zone az1 --datacenter dc1 --state disabled --reason "burning in"')
         self.assertEqual(
             ('Pod1', 'az1', 'disabled', 'burning in'),
@@ -201,7 +201,7 @@ class TestCreate(CommandTestCase):
         self.refused("'pod.pod_name'", 'pod create Nowhere --zone az1')
         self.assertEqual('', self.read('pod create RegionOne')['az_name'])
 
-    def test_wait(self):
+    def test_create_waits_until_pod_is_in_sync(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
         self.start_worker('sync_pod')
         printed = self.run_command('pod create Pod1 --zone az1 --wait --timeout 60 -f json')
@@ -209,7 +209,7 @@ class TestCreate(CommandTestCase):
         self.assertIn('Pod1 is in sync', printed.err)
         self.assertEqual('Pod1', json.loads(printed.out)['pod_name'])
 
-    def test_wait_for_too_long(self):
+    def test_create_stops_waiting_after_timeout(self):
         printed = self.refused(
             ['still new', 'openstack trio2o job show'], 'pod create Pod1 --zone az1 --wait --timeout 0'
         )
