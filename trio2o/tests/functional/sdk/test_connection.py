@@ -105,13 +105,13 @@ class TestOtherResources(ConnectionTestCase):
         self.trio2o.delete_routing(routing)
         self.assertRaises(exceptions.NotFoundException, self.trio2o.delete_routing, 's1', ignore_missing=False)
 
-    def test_jobs_of_a_project(self):
+    def test_jobs_of_project_are_requested_and_redone(self):
         for job in (self.trio2o.empty_project('gone', dry_run=True), self.trio2o.recount_project('p')):
             self.assertEqual(job.id, self.trio2o.get_job(job).id)
             self.assertFalse(job.has_ended)
             self.assertEqual('new', self.trio2o.redo_job(job).state)
 
-    def test_summaries(self):
+    def test_empty_lists_and_summaries_are_read(self):
         self.assertEqual([], list(self.trio2o.replicas()))
         self.assertEqual(
             [('Pod1', 0), ('Pod2', 0)], [(row.pod_name, row.out_of_sync) for row in self.trio2o.replica_summary()]
@@ -127,7 +127,7 @@ class TestEndpoint(ConnectionTestCase):
             trio2o = self.connect(trio2o_endpoint_override=endpoint).trio2o
             self.assertEqual(2, len(list(trio2o.pods())))
 
-    def test_service_type_of_the_first_trio2o(self):
+    def test_endpoint_named_cascading_is_found(self):
         keystone = self.cloud.lab.keystone
         url = self.trio2o.admin_api
         keystone.endpoints = [row for row in keystone.endpoints if row.service_type != 'trio2o']
