@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the operator's page share: a browser without a window, and without a socket."""
+"""Shared by the tests of the dashboard: a client that keeps cookies, without a browser or a socket."""
 
 import re
 from urllib.parse import urlencode, urlsplit
@@ -12,7 +12,7 @@ ROOT = 'http://gateway.test:19996'
 
 
 class Visitor:
-    """Keeps cookies as a browser would, and follows where it is sent."""
+    """A client that keeps cookies and follows redirects."""
 
     def __init__(self, api, root=ROOT):
         self._api = api
@@ -46,7 +46,7 @@ class Visitor:
         return self.request('POST', f'/dashboard{path}', form, **kwargs)
 
     def secret(self):
-        """What a form of the page carries."""
+        """The token in the hidden field of a form."""
         return re.search('name="form" value="([^"]+)"', self.get('/login').text)[1]
 
     def sign_in(self, user='admin', password='secret', project='admin', **more):
@@ -59,7 +59,7 @@ class Visitor:
 
 
 class PageTestCase(testtools.TestCase):
-    """``self.visitor``: nobody yet, before three emulated pods."""
+    """``self.visitor`` is not signed in; the dashboard has three emulated pods."""
 
     options = {}
 
@@ -69,6 +69,6 @@ class PageTestCase(testtools.TestCase):
         self.visitor = Visitor(self.cloud.api)
 
     def shown(self, answer):
-        """The text of a page as it is read, white space made one."""
+        """The text of a page without tags, with single spaces."""
         self.assertEqual('text/html; charset=utf-8', answer.headers['Content-Type'])
         return ' '.join(re.sub('<[^>]+>', ' ', answer.text).split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's page in a real browser.
+"""The dashboard in a real browser.
 
 ``TRIO2O_SCREENSHOT=doc/source/admin/images/page.png`` keeps the picture that the documentation shows.
 """
@@ -21,7 +21,7 @@ PNG = b'\x89PNG\r\n\x1a\n'
 
 
 class BrowserTestCase(testtools.TestCase):
-    """The Admin API on a port, before pods without one; ``self.browser`` has not been there."""
+    """The Admin API on a port, with in-process pods; ``self.browser`` has no page open."""
 
     options = {}
     has_scripts = True
@@ -53,7 +53,7 @@ class BrowserTestCase(testtools.TestCase):
         self.browser.one('#sign-in').click()
 
     def fill(self):
-        """Something of everything to look at."""
+        """Add usage, bindings and jobs for the pages to show."""
         ids = self.cloud.pod_ids
         for name, used in (('Pod1', 0.31), ('Pod2', 0.84), ('Pod3', 0.97)):
             amounts = {
@@ -83,7 +83,7 @@ def _amount(capacity, share):
 class TestPage(BrowserTestCase):
     options = {'dashboard': {'probe_seconds': 0}, 'pods.breaker_failures': 100}
 
-    def test_two_pods_up_and_one_down(self):
+    def test_overview_shows_two_pods_ok_and_one_critical(self):
         self.fill()
         for service in self.cloud.pod('Pod3').each():
             service.faults.add(faults.Refuse())
@@ -98,11 +98,11 @@ class TestPage(BrowserTestCase):
         self.assertIn('critical', cards['Pod3'].text)
         self.assertIn('compute not reached', cards['Pod3'].text)
         self.assertIn('volume not reached', cards['Pod3'].text)
-        # The style is in force: a pod that is down looks other than one that is up.
+        # The style applies: the unreachable pod has another colour than the others.
         colours = {name: card.css('border-top-color') for name, card in cards.items()}
         self.assertEqual(colours['Pod1'], colours['Pod2'])
         self.assertNotEqual(colours['Pod1'], colours['Pod3'])
-        # Bars are as long as the share that is used.
+        # The length of a bar is the used share.
         bar = self.browser.all('.pod:first-of-type .bar')[0]
         track, fill = (
             self.browser.all('.pod:first-of-type .bar rect.track')[0].box,
@@ -120,7 +120,7 @@ class TestPage(BrowserTestCase):
             with open(kept, 'wb') as file:
                 file.write(picture)
 
-    def test_around_the_page(self):
+    def test_links_lead_to_lists_and_pods(self):
         self.fill()
         self.sign_in()
         for name, words in (('Bindings', 'Since'), ('Jobs', 'Submitted'), ('Replicas', 'There are none')):
@@ -132,7 +132,7 @@ class TestPage(BrowserTestCase):
         self.assertIn('Changes of state', self.browser.one('main').text)
         self.assertEqual([], self.browser.complaints())
 
-    def test_cookies_and_signing_out(self):
+    def test_cookie_is_http_only_and_deleted_at_sign_out(self):
         self.sign_in()
         cookie = self.browser.cookies['trio2o_token']
         self.assertTrue(cookie['httpOnly'])
@@ -143,16 +143,16 @@ class TestPage(BrowserTestCase):
         self.browser.open(self.root)
         self.assertEqual(f'{self.root}/login', self.browser.url)
 
-    def test_who_may_not_look(self):
+    def test_member_is_not_allowed_to_see_pods(self):
         self.sign_in('demo', project='demo')
         self.assertIn('You are not allowed to see this page', self.browser.one('main').text)
         self.assertEqual([], self.browser.all('.pod'))
 
-    def test_a_wrong_password(self):
+    def test_wrong_password_is_refused(self):
         self.sign_in(password='guess')
         self.assertIn('Keystone does not know', self.browser.one('[role=alert]').text)
 
-    def test_with_a_token(self):
+    def test_token_signs_in(self):
         self.browser.open(self.root)
         self.browser.one('[name=token]').type(self.cloud.token('admin'))
         self.browser.one('#use-token').click()
@@ -163,26 +163,26 @@ class TestRefresh(BrowserTestCase):
     options = {'dashboard': {'probe_seconds': 0, 'refresh_seconds': 2}, 'pods.breaker_failures': 100}
 
     def moods(self):
-        """How many pods are well and how many critical; None in the middle of a new page."""
+        """Numbers of pods that are ok and critical; None while a page loads."""
         try:
             return len(self.browser.all('.pod.ok')), len(self.browser.all('.pod.critical'))
         except AssertionError:
             return None
 
-    def test_a_pod_comes_back_by_itself(self):
-        """The page is loaded again with nobody there."""
+    def test_page_reloads_and_shows_repaired_pod(self):
+        """The page reloads without a click."""
         fault = faults.Refuse()
         self.cloud.pod('Pod3').nova.faults.add(fault)
         self.sign_in()
         browser.launch.wait_until(lambda: self.moods() == (2, 1), 30, 'no pod is critical')
         self.cloud.pod('Pod3').nova.faults.remove(fault)
-        browser.launch.wait_until(lambda: self.moods() == (3, 0), 30, 'the pod does not come back')
+        browser.launch.wait_until(lambda: self.moods() == (3, 0), 30, 'the page still shows a critical pod')
 
 
 class TestWithoutScripts(BrowserTestCase):
     has_scripts = False
 
-    def test_everything_is_there(self):
+    def test_page_works_without_scripts(self):
         self.sign_in()
         self.assertEqual(3, len(self.browser.all('.pod.ok')))
         self.browser.one('header button').click()
