@@ -26,7 +26,7 @@ class MetricsTestCase(testtools.TestCase):
         return samples(answer.text)
 
     def counted(self, work, name='nova'):
-        """What ``work`` added, by name and labels; figures are of the whole process."""
+        """{(name, labels): what ``work`` added}. The values are those of the whole process."""
         before = self.scrape(name)
         work()
         after = self.scrape(name)
@@ -47,7 +47,7 @@ class TestRequests(MetricsTestCase):
                 found[labels['operation'], labels['status']] = value
         return found
 
-    def test_by_operation_and_status(self):
+    def test_requests_are_counted_by_operation_and_status(self):
         server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
 
         def work():
@@ -61,7 +61,7 @@ class TestRequests(MetricsTestCase):
             {('servers.show', '200'): 3, ('servers.show', '404'): 1, ('servers.list_detail', '200'): 1}, found
         )
 
-    def test_what_has_no_operation(self):
+    def test_requests_without_operation_are_counted_as_none(self):
         def work():
             for number in range(20):
                 self.cloud.nova.get(f'/nowhere/{number}')
@@ -73,7 +73,7 @@ class TestRequests(MetricsTestCase):
         found = self.requests(work)
         self.assertEqual({('none', '404'): 20, ('none', '300'): 20, ('none', '401'): 1, ('versions', '200'): 1}, found)
 
-    def test_actions_are_operations(self):
+    def test_action_is_counted_as_operation(self):
         server = self.cloud.lab.add_servers('Pod1', 'demo')[0]
         path = f'/servers/{server["id"]}/action'
         found = self.requests(lambda: self.cloud.nova.post(path, {'os-stop': None}))
@@ -81,7 +81,7 @@ class TestRequests(MetricsTestCase):
         self.assertTrue(operation.endswith('os-stop'), operation)
         self.assertEqual('202', status)
 
-    def test_others(self):
+    def test_requests_of_other_services_are_counted(self):
         self.assertEqual({('pods.list', '200'): 1}, self.requests(lambda: self.cloud.api.get('/pods'), 'api'))
         self.assertEqual(
             {('dashboard', '303'): 1},
@@ -90,15 +90,15 @@ class TestRequests(MetricsTestCase):
         found = self.requests(lambda: self.cloud.cinder.get('/volumes'), 'cinder')
         self.assertEqual([('200', 1)], [(status, count) for (_name, status), count in found.items()])
 
-    def test_latency(self):
+    def test_latency_is_measured_by_operation(self):
         found = self.counted(lambda: self.cloud.api.get('/pods'), 'api')
         labels = {'service': 'api', 'operation': 'pods.list'}
         self.assertEqual(1, found[key('trio2o_http_request_seconds_count', **labels)])
         self.assertGreater(found[key('trio2o_http_request_seconds_sum', **labels)], 0)
         self.assertEqual(1, found[key('trio2o_http_request_seconds_bucket', le='+Inf', **labels)])
 
-    def test_labels_are_few(self):
-        """Nothing that a client writes becomes a label."""
+    def test_number_of_series_does_not_grow_with_paths(self):
+        """Text of clients never becomes a label."""
         before = len(self.scrape())
         for number in range(50):
             self.cloud.nova.request(f'ODD{number}', f'/servers/{number}')
@@ -117,7 +117,7 @@ class TestPods(MetricsTestCase):
             if name == 'trio2o_pod_calls_total'
         }
 
-    def test_calls_by_outcome(self):
+    def test_calls_to_pods_are_counted_by_outcome(self):
         self.cloud.nova.get('/servers')
         self.cloud.pod('Pod2').nova.faults.add(faults.Refuse(times=1))
         found = self.counted(lambda: self.cloud.nova.get('/servers'))
@@ -128,12 +128,12 @@ class TestPods(MetricsTestCase):
         found = self.counted(lambda: self.cloud.nova.get('/servers'))
         self.assertEqual({('Pod1', '2xx'): 1, ('Pod2', 'unavailable'): 1}, self.calls(found))
 
-    def test_fanout(self):
+    def test_number_of_pods_in_fanout_is_measured(self):
         found = self.counted(lambda: self.cloud.nova.get('/servers'))
         self.assertEqual(1, found[key('trio2o_fanout_pods_count')])
         self.assertEqual(2, found[key('trio2o_fanout_pods_sum')])
 
-    def test_breaker_opens_and_closes(self):
+    def test_breaker_metric_is_1_while_open(self):
         name = key('trio2o_breaker_open', pod='Pod2', service='compute')
         fault = faults.Refuse()
         self.cloud.pod('Pod2').nova.faults.add(fault)
@@ -151,7 +151,7 @@ class TestPods(MetricsTestCase):
 class TestMaintenance(MetricsTestCase):
     options = {'pods.breaker_failures': 1, 'metrics': {'database_seconds': 0.1}}
 
-    def test_a_pod_that_is_not_asked_alarms_nobody(self):
+    def test_pod_in_maintenance_has_no_breaker_series(self):
         name = key('trio2o_breaker_open', pod='Pod2', service='compute')
         self.cloud.pod('Pod2').nova.faults.add(faults.Refuse())
         self.cloud.nova.get('/servers')
@@ -160,20 +160,20 @@ class TestMaintenance(MetricsTestCase):
         for _again in range(100):
             if name not in self.scrape():
                 return
-        self.fail('the breaker of a pod in maintenance is still told of')
+        self.fail('the breaker of a pod in maintenance still has a series')
 
 
 class TestJobs(MetricsTestCase):
-    def test_runs(self):
+    def test_job_runs_are_counted_by_type_and_outcome(self):
         found = self.counted(self.cloud.run_jobs, 'api')
         self.assertEqual(2, found[key('trio2o_job_runs_total', type='sync_pod', outcome='success')])
         self.assertEqual(2, found[key('trio2o_job_run_seconds_count', type='sync_pod')])
 
 
-class TestWithoutDatabase(MetricsTestCase):
+class TestUnreadableDatabase(MetricsTestCase):
     options = {'metrics': {'database_seconds': 0.1}}
 
-    def test_metrics_are_there_all_the_same(self):
+    def test_missing_tables_set_database_up_to_0(self):
         self.cloud.nova.get('/servers')
         self.scrape()
         with sqlite3.connect(self.cloud.runtime.db.url.database) as connection:
@@ -188,12 +188,12 @@ class TestWithoutDatabase(MetricsTestCase):
             self.assertTrue([series for series, _labels in found if series == 'trio2o_http_requests_total'])
 
 
-class TestSwitchedOff(MetricsTestCase):
+class TestDisabled(MetricsTestCase):
     options = {'nova_apigw': {'metrics': False}}
 
-    def test_names_of_pods_stay_inside(self):
+    def test_disabled_metrics_path_is_unknown(self):
         answer = self.cloud.nova.get('http://gateway.test:19998/metrics', as_=None)
-        # As for any other path that Nova does not have.
+        # Nova answers so for any unknown path.
         self.assertEqual(300, answer.status)
         self.assertNotIn('trio2o_', answer.text)
         self.scrape('cinder')

@@ -28,7 +28,7 @@ class Fast(Clock):
         return super().now() + timedelta(seconds=40)
 
 
-class TestWorkers(CommandsTestCase):
+class TestApiWorkers(CommandsTestCase):
     def count(self, status='200'):
         name, labels = 'trio2o_http_requests_total', {'service': 'api', 'operation': 'pods.list', 'status': status}
         return value(self.ports['api'], name, **labels)
@@ -39,7 +39,7 @@ class TestWorkers(CommandsTestCase):
         self.assertNotIn(b'PROMETHEUS_MULTIPROC_DIR', start)
         return {name for name in os.listdir(self.temporary) if name.startswith('trio2o-metrics-')}
 
-    def test_each_of_them_gives_the_sum_of_all(self):
+    def test_each_worker_reports_sum_over_workers(self):
         self.temporary = self.useFixture(launch.fixtures.TempDir()).path
         argument = self.configure(api={'workers': 3})
         process = self.useFixture(
@@ -51,7 +51,7 @@ class TestWorkers(CommandsTestCase):
         for _again in range(10):
             self.assertEqual(30, self.count())
         self.assertEqual(1, len(self.directories(process)))
-        # What a worker counted before it died is not forgotten.
+        # The counts of killed workers are kept.
         for worker in process.children():
             os.kill(worker, signal.SIGKILL)
         launch.wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
@@ -65,7 +65,7 @@ class TestWorkers(CommandsTestCase):
         self.assertEqual(0, status, process.log)
         self.assertEqual([], os.listdir(self.temporary), process.log)
 
-    def test_a_directory_of_the_operators_is_kept(self):
+    def test_configured_directory_is_kept(self):
         directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
         process = self.useFixture(
             launch.Process(
@@ -81,7 +81,7 @@ class TestWorkers(CommandsTestCase):
         self.assertTrue(os.listdir(directory))
 
 
-class TestWorker(CommandsTestCase):
+class TestXjob(CommandsTestCase):
     def start_xjob(self, **options):
         (port,) = launch.free_ports(1)
         options = {'metrics_host': '127.0.0.1', 'metrics_port': port, 'scan_interval': 0.2, **options}
@@ -92,7 +92,7 @@ class TestWorker(CommandsTestCase):
     def runs(self, port):
         return value(port, 'trio2o_job_runs_total', type='sync_pod', outcome='success')
 
-    def test_tells_of_its_jobs(self):
+    def test_worker_reports_job_runs_on_its_port(self):
         port, process = self.start_xjob(workers=2)
         for name, zone in (('Pod1', 'az1'), ('Pod2', 'az2')):
             self.register(name, zone)
@@ -104,7 +104,7 @@ class TestWorker(CommandsTestCase):
         status, _seconds = process.terminate()
         self.assertEqual(0, status, process.log)
 
-    def test_a_port_that_is_taken(self):
+    def test_used_port_is_refused_and_error_names_it(self):
         taken = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(taken.close)
         port = taken.getsockname()[1]
@@ -112,14 +112,14 @@ class TestWorker(CommandsTestCase):
         self.assertEqual(1, result.returncode, result.stderr)
         self.assertIn(f'[xjob] cannot listen on 127.0.0.1:{port}', result.stderr)
 
-    def test_off_unless_it_is_asked_for(self):
+    def test_metrics_port_is_off_by_default(self):
         process = self.useFixture(launch.Process('trio2o-xjob', self.configure()))
         launch.wait_until(lambda: 'started with' in process.log, 30, lambda: process.log)
         self.assertNotIn('listens on', process.log)
 
 
 class TestAllInOne(CommandsTestCase):
-    def test_any_port_tells_of_all(self):
+    def test_each_port_reports_metrics_of_all_services(self):
         process = self.start('trio2o-all', self.configure(xjob={'scan_interval': 0.2}), *self.ports)
         self.register()
         port = self.ports['cinder_apigw']
@@ -133,7 +133,7 @@ class TestAllInOne(CommandsTestCase):
 
 
 class TestPodsStatus(CommandsTestCase):
-    """trio2o-status pods, with what it exits with."""
+    """``trio2o-status pods`` and its exit status."""
 
     def setUp(self):
         super().setUp()
@@ -154,7 +154,7 @@ class TestPodsStatus(CommandsTestCase):
         self.assertEqual(['ok', 'warning', 'critical', 'unknown'][result.returncode], document['level'])
         return result.returncode, {pod['pod_name']: pod for pod in document['pods']}
 
-    def test_all_is_well(self):
+    def test_reachable_pods_are_ok_and_status_is_0(self):
         result = self.status()
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
         self.assertRegex(
@@ -168,7 +168,7 @@ class TestPodsStatus(CommandsTestCase):
         self.assertEqual(compute['known_versions'], compute['versions'])
         self.assertLess(volume['latency_seconds'], 5)
 
-    def test_one_is_down(self):
+    def test_unreachable_pod_is_critical_and_status_is_2(self):
         for service in self.cloud.pod('Pod2').each():
             service.faults.add(faults.Refuse())
         result = self.status()
@@ -178,37 +178,37 @@ class TestPodsStatus(CommandsTestCase):
         self.assertEqual((2, 'ok', 'critical'), (code, pods['Pod1']['level'], pods['Pod2']['level']))
         self.assertEqual(['open', 'open'], [service['breaker'] for service in pods['Pod2']['services']])
 
-    def test_one_does_not_answer(self):
+    def test_pod_without_answer_is_critical_after_timeout(self):
         self.cloud.pod('Pod2').nova.faults.add(faults.Hang())
         code, pods = self.found('--timeout', '0.5')
         self.assertEqual((2, 'critical'), (code, pods['Pod2']['level']))
 
-    def test_warnings(self):
+    def test_slow_pod_is_warning_and_status_is_1(self):
         self.cloud.pod('Pod2').cinder.faults.add(faults.Slow(0.4))
         code, pods = self.found('--max-latency', '0.3')
         self.assertEqual((1, 'warning', 'ok'), (code, pods['Pod2']['level'], pods['Pod1']['level']))
         self.assertIn('volume took', pods['Pod2']['reasons'][0])
 
-    def test_a_clock_that_is_wrong(self):
+    def test_clock_skew_is_warning(self):
         self.cloud.pod('Pod2').cinder.clock = Fast()
         code, pods = self.found()
         self.assertEqual((1, 'warning'), (code, pods['Pod2']['level']))
         self.assertAlmostEqual(40, pods['Pod2']['services'][1]['clock_skew_seconds'], delta=3)
 
-    def test_nothing_can_be_looked_at(self):
+    def test_keystone_is_unavailable_and_status_is_3(self):
         self.cloud.keystone.faults.add(faults.Status(503))
         result = self.status()
         self.assertEqual(3, result.returncode)
         self.assertIn('Keystone gave no token', result.stdout)
         self.assertEqual(3, self.found()[0])
 
-    def test_no_database(self):
+    def test_unreachable_database_is_status_3(self):
         argument = self.configure(database={'connection': 'mysql+pymysql://x:y@127.0.0.1:1/z', 'max_retries': 0})
         result = launch.run('trio2o-status', argument, 'pods')
         self.assertEqual(3, result.returncode, result.stdout + result.stderr)
         self.assertIn('The database cannot be read', result.stdout)
 
-    def test_mistakes_are_no_alarm(self):
+    def test_invalid_option_is_status_3(self):
         for args in (['--timeout', '-1'], ['--timeout', 'x'], ['--format', 'xml'], ['--nonsense']):
             result = self.status(*args)
             self.assertEqual(3, result.returncode, args)
@@ -217,15 +217,15 @@ class TestPodsStatus(CommandsTestCase):
         self.assertEqual(3, result.returncode)
         self.assertIn('/nowhere', result.stderr)
 
-    def test_the_upgrade_check_is_as_it_was(self):
+    def test_upgrade_check_succeeds(self):
         result = launch.run('trio2o-status', self.argument, 'upgrade', 'check')
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
         self.assertIn('Check: Endpoints of pods', result.stdout)
 
 
-class TestUnderUwsgi(CommandsTestCase):
+class TestUwsgi(CommandsTestCase):
     def serve(self, directory):
-        """The sample, with its lines about metrics in force."""
+        """Run uWSGI with the sample file, whose lines about metrics are uncommented."""
         text = UWSGI.read_text()
         for pattern, replacement, times in (
             ('^http-socket = .*$', f'http-socket = 127.0.0.1:{self.ports["api"]}', 1),
@@ -240,7 +240,7 @@ class TestUnderUwsgi(CommandsTestCase):
         environment = {
             **os.environ,
             'OS_TRIO2O_CONFIG_FILES': files,
-            # In pyuwsgi Python has read its environment before the file is.
+            # In pyuwsgi, Python reads its environment before uWSGI reads the file.
             'PROMETHEUS_MULTIPROC_DIR': directory,
         }
         process = launch.subprocess.Popen(
@@ -257,7 +257,7 @@ class TestUnderUwsgi(CommandsTestCase):
         )
         return process
 
-    def test_each_process_gives_the_sum_of_all(self):
+    def test_each_process_reports_sum_over_processes(self):
         directory = os.path.join(self.useFixture(launch.fixtures.TempDir()).path, 'metrics')
         os.makedirs(directory)
         with open(os.path.join(directory, 'counter_1.db'), 'wb'):

@@ -24,7 +24,7 @@ _ID = r'req-[0-9a-f-]{36}'
 
 
 class Log(fixtures.Fixture):
-    """Lines as oslo.log writes them, with the ids of the request they belong to."""
+    """Log lines as oslo.log formats them, with request ids."""
 
     def __init__(self, conf):
         super().__init__()
@@ -59,7 +59,7 @@ class RequestIdTestCase(testtools.TestCase):
         super().setUp()
         self.cloud = self.useFixture(GatewayFixture(pods=2, **self.options))
         for name in ('Pod1', 'Pod2'):
-            # A pod where a project has nothing is not asked.
+            # Pods without resources of the project get no requests.
             self.cloud.lab.add_servers(name, 'demo')
             self.cloud.lab.add_volumes(name, 'demo')
         self.cloud.run_jobs()
@@ -68,35 +68,35 @@ class RequestIdTestCase(testtools.TestCase):
         self.addCleanup(compat.clear_current_context)
 
     def reported(self, name, service='nova'):
-        """The ids that a pod got, by path."""
+        """{(method, path): request id} of the requests that a pod got."""
         return {
             (seen.method, seen.path): seen.headers.get('x-openstack-request-id')
             for seen in getattr(self.cloud.pod(name), service).requests
         }
 
 
-class TestToPods(RequestIdTestCase):
-    def test_every_pod_gets_our_id(self):
+class TestRequestsToPods(RequestIdTestCase):
+    def test_pods_get_request_id_of_gateway(self):
         answer = self.cloud.nova.get('/servers/detail')
         (ours,) = set(self.reported('Pod1').values()) | set(self.reported('Pod2').values())
         self.assertRegex(ours, _ID)
         self.assertEqual(ours, answer.headers['x-openstack-request-id'])
 
-    def test_or_the_one_the_client_brought(self):
+    def test_pods_get_request_id_of_client(self):
         self.cloud.nova.get('/servers/detail', headers={'X-OpenStack-Request-ID': OURS})
         self.cloud.cinder.get('/volumes', headers={'X-OpenStack-Request-ID': OURS})
         for name in ('Pod1', 'Pod2'):
             self.assertEqual({OURS}, set(self.reported(name).values()) | set(self.reported(name, 'cinder').values()))
 
-    def test_but_not_what_is_no_id(self):
+    def test_malformed_request_id_of_client_is_replaced(self):
         self.cloud.nova.get('/servers', headers={'X-OpenStack-Request-ID': 'req-1\tand more'})
         (reported,) = set(self.reported('Pod1').values())
         self.assertRegex(reported, f'^{_ID}$')
 
 
-class TestInLogs(RequestIdTestCase):
-    def test_lines_of_other_threads_carry_it(self):
-        """Which pod did not answer is logged where it is asked, or where the answers meet."""
+class TestLogs(RequestIdTestCase):
+    def test_log_lines_of_other_threads_have_request_id(self):
+        """A pod without an answer is logged in the thread that calls it or in the one that merges answers."""
         self.cloud.pod('Pod2').nova.faults.add(faults.Refuse())
         self.cloud.nova.get('/servers', headers={'X-OpenStack-Request-ID': OURS})
         lines = self.log.about('Pod2')
@@ -104,7 +104,7 @@ class TestInLogs(RequestIdTestCase):
         for line in lines:
             self.assertRegex(line, rf'\[{OURS} {_ID} ')
 
-    def test_threads_work_for_one_request_at_a_time(self):
+    def test_executor_thread_has_request_id_of_its_submitter(self):
         executor = Executor(1)
         self.addCleanup(executor.shutdown)
         RequestContext(request_id='req-one')
@@ -112,14 +112,14 @@ class TestInLogs(RequestIdTestCase):
         compat.clear_current_context()
         self.assertIsNone(executor.submit(trio2o_context.current_request_id).result())
 
-    def test_a_thread_forgets_its_last_request(self):
-        """What is logged before the token is looked at belongs to nobody, not to whom the thread served last."""
+    def test_request_without_token_has_no_earlier_request_id(self):
+        """Lines logged before the token is validated do not have the id of the thread's last request."""
         self.cloud.nova.get('/servers')
         self.assertIsNotNone(trio2o_context.current_request_id())
         self.cloud.nova.get('/servers', as_=None)
         self.assertIsNone(trio2o_context.current_request_id())
 
-    def test_access_log_names_the_pods_id_too(self):
+    def test_access_log_shows_request_id_of_pod(self):
         def app(environ, start_response):
             environ['openstack.request_id'] = 'req-ours'
             start_response('200 OK', [('X-Openstack-Request-Id', environ['answered'])])
@@ -133,9 +133,9 @@ class TestInLogs(RequestIdTestCase):
         self.assertTrue(logged.output.endswith(' pod: req-aforgedline\n'), logged.output)
 
 
-class TestInJobs(RequestIdTestCase):
-    def test_from_the_write_to_the_job_to_the_pod(self):
-        """A flavor that one pod misses: job, log and pod all know the request that wanted it."""
+class TestJobs(RequestIdTestCase):
+    def test_job_and_its_requests_have_id_of_the_write(self):
+        """One pod misses a flavor: the job, its log lines and its request to the pod have the id of the request."""
         self.cloud.pod('Pod2').nova.faults.add(faults.Status(503, method='POST', times=1))
         body = {'flavor': {'name': 'm7', 'ram': 512, 'vcpus': 1, 'disk': 1}}
         answer = self.cloud.nova.post('/flavors', body, as_='admin')
@@ -156,18 +156,18 @@ class TestInJobs(RequestIdTestCase):
         found = self.cloud.api.get('/jobs', query={'request_id': ours})['jobs']
         self.assertEqual({job.id for job in waiting}, {job['id'] for job in found})
 
-    def test_registering_a_pod(self):
+    def test_jobs_of_registration_have_its_request_id(self):
         self.cloud.lab.add_pod('Pod3')
         answer = self.cloud.api.post('/pods', {'pod': {'pod_name': 'Pod3', 'az_name': 'az3'}})
         ours = answer.headers['x-openstack-request-id']
         pod_id = answer['pod']['pod_id']
         ran = self.cloud.run_jobs()
         mine = {job.type for job in ran if job.resource_key == pod_id and job.request_id == ours}
-        # Jobs that a job asks for are for the same request.
+        # Jobs that a job submits have the id of the same request.
         self.assertLessEqual({'sync_pod', 'reconcile_routings'}, mine)
         self.assertIn(ours, self.reported('Pod3').values())
 
-    def test_jobs_that_nobody_asked_for_have_ids_of_their_own(self):
+    def test_periodic_jobs_have_request_ids_of_their_own(self):
         self.cloud.runtime.jobs.submit(
             'repair_replicas', self.cloud.pod_ids['Pod1'], {'pod_id': self.cloud.pod_ids['Pod1']}
         )
@@ -177,7 +177,7 @@ class TestInJobs(RequestIdTestCase):
         self.assertRegex(line, rf'\[(-|None) {_ID} ')
         self.assertIsNone(trio2o_context.current_request_id())
 
-    def test_two_at_once_do_not_mix(self):
+    def test_concurrent_threads_keep_their_request_ids(self):
         seen, barrier = {}, threading.Barrier(2, timeout=10)
 
         def work(name):
