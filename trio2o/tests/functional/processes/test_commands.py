@@ -19,7 +19,7 @@ class TestAllInOne(CommandsTestCase):
     def start_all(self, **overrides):
         return self.start('trio2o-all', self.configure(**overrides), *self.ports)
 
-    def test_serves_registers_and_runs_jobs(self):
+    def test_all_in_one_serves_apis_and_runs_jobs(self):
         process = self.start_all()
         self.cloud.add_servers('Pod1', 'demo', 2)
         self.register('Pod1', 'az1')
@@ -30,10 +30,10 @@ class TestAllInOne(CommandsTestCase):
         self.assertEqual(200, self.request('cinder_apigw', 'GET', '/v3/volumes', user='demo').status)
         self.assertIn(f'started with {BACKEND}', process.log)
 
-    def test_sigterm_stops_all_within_seconds(self):
+    def test_sigterm_stops_all_services_within_seconds(self):
         process = self.start_all()
         for port in self.ports.values():
-            # A client that keeps its connection must not hold the process.
+            # An idle connection must not delay the exit.
             idle = http.client.HTTPConnection('127.0.0.1', port)
             self.addCleanup(idle.close)
             idle.request('GET', '/healthcheck')
@@ -44,7 +44,7 @@ class TestAllInOne(CommandsTestCase):
         for port in self.ports.values():
             self.assertIsNone(launch.request(port, 'GET', '/healthcheck'))
 
-    def test_sigterm_lets_a_running_request_end(self):
+    def test_sigterm_waits_for_running_request(self):
         process = self.start_all()
         self.register()
         nova = self.cloud.pod('Pod1').nova
@@ -60,8 +60,8 @@ class TestAllInOne(CommandsTestCase):
             self.assertEqual(200, answer.result().status)
         self.assertEqual(0, status)
 
-    def test_sigkill_and_start_again(self):
-        # What ran is taken over once its lease is over.
+    def test_restarted_process_keeps_pods_and_jobs(self):
+        # A running job is taken over after its lease.
         process = self.start_all(xjob={'lease_seconds': 2, 'scan_interval': 0.5})
         pod_id = self.register()
         process.kill()
@@ -71,7 +71,7 @@ class TestAllInOne(CommandsTestCase):
         self.assertEqual('Pod1', answer.json['pod']['pod_name'])
         launch.wait_until(lambda: self.jobs('success'), 90, lambda: process.log)
 
-    def test_a_body_in_chunks(self):
+    def test_chunked_body_is_read(self):
         self.start_all()
         connection = http.client.HTTPConnection('127.0.0.1', self.ports['api'], timeout=20)
         self.addCleanup(connection.close)
@@ -82,14 +82,14 @@ class TestAllInOne(CommandsTestCase):
             self.assertIn(b'pod_name', response.read())
             self.assertEqual(422, response.status)
 
-    def test_sighup_reads_the_configuration_again(self):
+    def test_sighup_reloads_configuration(self):
         process = self.start_all()
         process.popen.send_signal(signal.SIGHUP)
         launch.wait_until(lambda: 'SIGHUP' in process.log, 20, lambda: process.log)
         self.assertEqual(200, launch.request(self.ports['api'], 'GET', '/healthcheck').status)
 
-    def test_metrics_go_by_no_other_name(self):
-        """What a proxy that denies /metrics lets through must not be them."""
+    def test_metrics_are_served_at_one_path_only(self):
+        """A proxy that denies /metrics must not let the metrics through under another spelling."""
         self.start('trio2o-api', self.configure(), 'api')
         port = self.ports['api']
         for path in ('/metrics', '/metrics?x=1'):
@@ -98,19 +98,19 @@ class TestAllInOne(CommandsTestCase):
             answer = launch.request(port, 'GET', path)
             self.assertNotIn(b'trio2o_', answer.body, path)
 
-    def test_access_log(self):
+    def test_access_log_masks_query_and_leaves_out_healthchecks(self):
         process = self.start_all()
         self.request('api', 'GET', '/v1.0/pods?limit=3&my_token=abc%0adef')
         launch.wait_until(lambda: '/v1.0/pods' in process.log, 20, lambda: process.log)
         (line,) = (line for line in process.log.splitlines() if '"GET /v1.0/pods' in line)
         self.assertRegex(line, r'"GET /v1.0/pods\?limit=3&my_token=\*\*\*" status: 400 len: \d+ time: [\d.]+ req-')
         self.assertNotIn(self.cloud.token('admin'), process.log)
-        # Balancers ask all the time.
+        # Load balancers request it all the time.
         self.assertNotIn('/healthcheck', process.log)
 
 
 class TestStart(CommandsTestCase):
-    def test_port_taken(self):
+    def test_used_port_is_refused_and_error_names_it(self):
         taken = socket.create_server(('127.0.0.1', self.ports['api']))
         self.addCleanup(taken.close)
         argument = self.configure()
@@ -123,14 +123,14 @@ class TestStart(CommandsTestCase):
             )
             self.assertNotIn('Traceback', result.stderr)
 
-    def test_no_such_file(self):
+    def test_missing_configuration_file_is_refused(self):
         result = launch.run('trio2o-api', '--config-file=/nowhere/trio2o.conf')
         self.assertEqual(1, result.returncode)
         self.assertEqual(1, len(result.stderr.strip().splitlines()), result.stderr)
         self.assertIn('/nowhere/trio2o.conf', result.stderr)
 
-    def test_no_such_certificates(self):
-        """At once, and not with the first request, as something else."""
+    def test_missing_cafile_is_refused_at_start(self):
+        """The command fails at start, not at its first request with another error."""
         for group in ('pods', 'service_auth', 'keystone_authtoken'):
             argument = self.configure(**{group: {'cafile': '/nowhere/ca.pem'}})
             for command in (['trio2o-nova-apigw', argument], ['trio2o-status', argument, 'pods']):
@@ -144,13 +144,13 @@ class TestStart(CommandsTestCase):
             self.assertIn('/nowhere/ca.pem', done.stdout)
             self.assertNotIn('Traceback', done.stdout + done.stderr)
 
-    def test_wrong_backend(self):
+    def test_unknown_backend_is_refused(self):
         result = launch.run('trio2o-api', self.configure(), env={**os.environ, 'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'})
         self.assertEqual(1, result.returncode)
         self.assertIn('concurrency_backend', result.stderr)
         self.assertNotIn('Traceback', result.stderr)
 
-    def test_workers_that_die_are_started_again(self):
+    def test_killed_worker_is_started_again(self):
         process = self.start('trio2o-api', self.configure(api={'workers': 2}), 'api')
         first = launch.wait_until(lambda: len(process.children()) == 2 and process.children(), 20, lambda: process.log)
         os.kill(first[0], signal.SIGKILL)
@@ -166,7 +166,7 @@ class TestStart(CommandsTestCase):
         for worker in workers:
             self.assertRaises(ProcessLookupError, os.kill, worker, 0)
 
-    def test_status(self):
+    def test_upgrade_check_fails_while_keystone_is_unavailable(self):
         argument = self.configure()
         result = launch.run('trio2o-status', argument, 'upgrade', 'check')
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
@@ -196,17 +196,17 @@ class TestWsgiModules(CommandsTestCase):
                 timeout=60,
                 check=False,
             )
-            # Nova's versions are a 200, Cinder's a 300.
+            # The version document is 200 in Nova and 300 in Cinder.
             self.assertRegex(result.stdout, '(?m)^(200 OK|300 Multiple Choices) threading socket$', result.stderr)
 
 
 class TestOverBroker(CommandsTestCase):
     """Four processes that share a MariaDB and a RabbitMQ, and nothing else."""
 
-    def test_separate_processes(self):
+    def test_separate_processes_share_database_and_broker(self):
         url = self.enter(servers.mariadb())
         transport_url = self.enter(servers.rabbitmq())
-        # Only the message can tell the worker in time.
+        # Only a message can start the job before the timeout.
         argument = self.configure(
             transport_url=transport_url, database={'connection': url}, xjob={'scan_interval': 600}
         )

@@ -66,23 +66,23 @@ class TestHa(testtools.TestCase):
         kept, gone = self.load.kept, self.load.gone
         self.assertGreater(len(kept), 10)
         self.assertEqual(0, len(kept - self.in_pods()))
-        # Deleting takes a pod a moment.
+        # A pod deletes servers in the background.
         launch.wait_until(lambda: not gone & self.in_pods(), 60, lambda: str(len(gone & self.in_pods())))
-        # What was cut off on its way may have been made: it is in the list all the same.
+        # The pod may have created the server of an interrupted request; the list must have it.
         launch.wait_until(
             lambda: self.load.ids() == self.in_pods(),
             60,
             lambda: str(len(self.load.ids() ^ self.in_pods())),
         )
 
-    def test_what_names_pods_is_not_for_clients(self):
+    def test_metrics_are_hidden_from_clients(self):
         for port in (self.port, self.admin_port):
             for path in ('/metrics', '/%6detrics', '/metrics?x=1', '//metrics', '/metrics/'):
                 answer = launch.request(port, 'GET', path)
                 self.assertIn(answer.status, (300, 404), path)
                 self.assertNotIn(b'trio2o_', answer.body)
 
-    def test_restarting_everything_in_turn_loses_no_request(self):
+    def test_restart_of_each_process_loses_no_request(self):
         self.start_load()
         for _name in ha.in_turn(self.state, ha.restart):
             pass
@@ -90,7 +90,7 @@ class TestHa(testtools.TestCase):
         self.assertEqual({200, 202, 204}, {status for _method, status in seen})
         self.check_nothing_is_lost()
 
-    def test_killing_everything_in_turn(self):
+    def test_kill_of_each_process_loses_no_server(self):
         self.start_load()
         for _name in ha.in_turn(self.state, ha.kill):
             pass
@@ -98,6 +98,6 @@ class TestHa(testtools.TestCase):
         self.assertEqual({200}, {status for method, status in seen if method == 'GET'})
         others = {key: count for key, count in seen.items() if key[1] not in (200, 202, 204)}
         self.assertTrue(all(status in load.BROKEN_OFF for _method, status in others), others)
-        # One host's gateway had at most what one client each had given it.
+        # A killed gateway interrupts at most one request of each client.
         self.assertLessEqual(sum(others.values()), 2 * load.WRITES, others)
         self.check_nothing_is_lost()

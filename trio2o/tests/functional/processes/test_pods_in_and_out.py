@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods taken in and out of service before real commands: processes that are killed, and processes that only look."""
+"""Real commands adopt pods and change their states; processes are killed, or read the changes of others."""
 
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures import launch
-from trio2o.tests.functional.processes import test_commands
+from trio2o.tests.functional.processes.base import CommandsTestCase
 
 MANY = 200
 
 
-class TestAdoptionAndAKill(test_commands.CommandsTestCase):
-    def test_goes_on_where_it_was_killed(self):
+class TestKilledAdoption(CommandsTestCase):
+    def test_adoption_continues_after_each_kill(self):
         pod = self.cloud.pod('Pod2')
         for service in (pod.nova, pod.cinder):
             service.settings.max_limit = 20
@@ -42,7 +42,7 @@ class TestAdoptionAndAKill(test_commands.CommandsTestCase):
         self.assertGreaterEqual(ended['attempts'], 3)
         for kind in ('servers', 'volumes'):
             self.assertEqual(MANY, ended['result']['resources'][kind]['total'])
-        # Nothing was read twice, but for a page at each kill.
+        # Each page was read once, except one at each kill.
         asked = [each.path for each in pod.nova.requests if each.path.endswith('/servers/detail')]
         self.assertLessEqual(len(asked), MANY // 20 + 3)
         self.request('api', 'PATCH', f'/v1.0/pods/{pod_id}', {'pod': {'state': 'enabled'}})
@@ -60,10 +60,10 @@ class TestAdoptionAndAKill(test_commands.CommandsTestCase):
             self.assertEqual({each['id'] for each in made}, seen)
 
 
-class TestTwoProcesses(test_commands.CommandsTestCase):
-    """A change of state is in force in each within seconds; nobody restarts or tells them."""
+class TestTwoProcesses(CommandsTestCase):
+    """Each process reads a change of state within seconds, without a restart."""
 
-    def test_maintenance_and_back(self):
+    def test_state_change_reaches_both_processes(self):
         argument = self.configure(pods={'refresh_seconds': 2})
         self.ports['other'] = launch.free_ports(1)[0]
         self.start('trio2o-all', argument, 'api', 'nova_apigw')
@@ -80,4 +80,4 @@ class TestTwoProcesses(test_commands.CommandsTestCase):
         launch.wait_until(lambda: statuses() == {200}, 30, lambda: f'{statuses()}')
         for state, status in (('maintenance', 503), ('draining', 200), ('maintenance', 503), ('enabled', 200)):
             self.request('api', 'PATCH', f'/v1.0/pods/{pod_id}', {'pod': {'state': state, 'reason': 'a test'}})
-            launch.wait_until(lambda status=status: statuses() == {status}, 10, f'{state} is not in force everywhere')
+            launch.wait_until(lambda status=status: statuses() == {status}, 10, f'not all read {state}')
