@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a release consists of: an sdist, and a wheel made of it, that work where no checkout is."""
+"""The sdist, and the wheel built from it, work without a checkout."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ import fixtures
 import testtools
 
 TOP = pathlib.Path(__file__).parents[4]
-#: Not Python, and missed only when it is used.
+#: Files that are not Python: a wheel without them fails only when they are used.
 DATA = (
     'trio2o/db/migrations/script.py.mako',
     'trio2o/dashboard/templates/overview.html',
@@ -35,18 +35,18 @@ class TestPackage(testtools.TestCase):
         return answer.stdout
 
     def build(self, source, kind, directory):
-        """Let the build backend make an sdist or a wheel as pip would have it do, with what is installed here."""
+        """Build an sdist or a wheel with the build backend, as pip does, with the installed packages."""
         code = f'from setuptools import build_meta; print(build_meta.build_{kind}({str(directory)!r}))'
         return directory / self.run_in(source, sys.executable, '-c', code).splitlines()[-1]
 
-    def test_wheel_of_the_sdist_works_by_itself(self):
+    def test_wheel_of_sdist_works_without_checkout(self):
         directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         checkout = directory / 'checkout'
         self.run_in(directory, 'git', 'clone', '-q', TOP, checkout)
         with tarfile.open(self.build(checkout, 'sdist', directory)) as sdist:
             sdist.extractall(directory / 'unpacked', filter='data')
         (unpacked,) = (directory / 'unpacked').iterdir()
-        # What only a source release carries.
+        # Files that only the sdist has.
         for name in ('LICENSE', 'README.rst', 'etc/grafana', 'devstack/plugin.sh', 'tools/test', 'doc/source'):
             self.assertTrue((unpacked / name).exists(), name)
         wheel = self.build(unpacked, 'wheel', directory)
@@ -66,7 +66,7 @@ class TestPackage(testtools.TestCase):
             '--no-index',
             wheel,
         )
-        # Everything it needs is here already; of that, an installed path runs no .pth file of a checkout.
+        # The dependencies are those of this environment; Python does not run .pth files in an added path.
         (packages / 'dependencies.pth').write_text(sysconfig.get_path('purelib') + '\n')
         for name in DATA:
             self.assertTrue((packages / name).exists(), name)

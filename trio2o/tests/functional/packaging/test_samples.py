@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sample files under etc/ are of use to the programs they are for."""
+"""The programs accept the sample files under etc/."""
 
 import configparser
 import http.client
@@ -36,7 +36,7 @@ class SamplesTest(testtools.TestCase):
 
 class ServedTest(SamplesTest):
     def serve(self, sample):
-        """Start uWSGI with a sample, on a port and with a configuration of our own.
+        """Start uWSGI with a sample, on a free port and with the configuration of the test.
 
         :returns: the port
         """
@@ -70,7 +70,7 @@ class ServedTest(SamplesTest):
             time.sleep(0.2)
 
     def get(self, port, path, tls=None):
-        """:returns: status and body; :param tls: what a certificate is checked by"""
+        """:returns: status and body; :param tls: SSL context that checks the certificate"""
         if tls is None:
             connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
         else:
@@ -89,17 +89,17 @@ class TestUwsgi(ServedTest):
         status, body = self.get(port, '/')
         self.assertIn(status, (200, 300))
         self.assertIn(version, [found['id'] for found in json.loads(body)['versions']])
-        # Past the version documents a token is needed.
+        # Other paths than the version documents need a token.
         self.assertEqual(401, self.get(port, f'/{version}/anything')[0])
 
-    def test_api(self):
+    def test_api_is_served_by_uwsgi(self):
         self.check_service('trio2o-api.ini', 'v1.0')
 
-    def test_nova_apigw(self):
+    def test_nova_apigw_is_served_by_uwsgi(self):
         self.check_service('trio2o-nova-apigw.ini', 'v2.1')
 
-    def test_logs_to_a_file_of_its_own(self):
-        """Not all services to one, which would be named after uWSGI."""
+    def test_log_file_has_name_of_service(self):
+        """The name of the log file is that of the service, not of uWSGI."""
         logs = self.folder / 'log'
         logs.mkdir()
         self.conf = self.useFixture(ConfFixture(log_dir=str(logs)))
@@ -108,7 +108,7 @@ class TestUwsgi(ServedTest):
         self.assertEqual(['trio2o-api.log'], [each.name for each in logs.iterdir()])
         self.assertIn('GET /v1.0/pods', (logs / 'trio2o-api.log').read_text())
 
-    def test_cinder_apigw(self):
+    def test_cinder_apigw_is_served_by_uwsgi(self):
         port = self.serve('trio2o-cinder-apigw.ini')
         status, body = self.get(port, '/')
         self.assertIn(status, (200, 300))
@@ -117,18 +117,18 @@ class TestUwsgi(ServedTest):
 
 
 class TestSystemd(SamplesTest):
-    def test_units(self):
+    def test_units_are_accepted_by_systemd(self):
         verifier = program(self, 'systemd-analyze')
         for sample in sorted((ETC / 'systemd').iterdir()):
             text = sample.read_text()
-            # Where the install guide puts the programs.
+            # The path of the programs in the install guide.
             command = re.search(r'^ExecStart=/opt/trio2o/bin/(\S+)', text, re.MULTILINE).group(1)
             unit = self.folder / sample.name
             unit.write_text(text.replace(f'/opt/trio2o/bin/{command}', str(BIN / command)))
             self.assertNotIn('Unknown', check(self, verifier, 'verify', unit))
 
-    def test_may_write_what_they_write(self):
-        """All else is read-only: state, logs if there are files, and what processes count together."""
+    def test_units_may_write_state_logs_and_metrics_only(self):
+        """Services may write only state, logs and the shared metrics."""
         for sample in sorted((ETC / 'systemd').iterdir()):
             unit = configparser.RawConfigParser()
             unit.read(sample)
@@ -141,15 +141,15 @@ class TestSystemd(SamplesTest):
             else:
                 self.assertIn('xjob', sample.name)
 
-    def test_uwsgi_files(self):
-        """A unit starts uWSGI with a sample that is there."""
+    def test_uwsgi_files_of_units_exist(self):
+        """The uWSGI samples that units name exist."""
         for sample in sorted((ETC / 'systemd').iterdir()):
             for name in re.findall(r'/etc/trio2o/(uwsgi/\S+)', sample.read_text()):
                 self.assertTrue((ETC / name).is_file(), name)
 
 
 class TestApache(ServedTest):
-    """With the gateway behind it, as the sample says."""
+    """Apache in front of the gateway, with the sample."""
 
     def setUp(self):
         super().setUp()
@@ -170,9 +170,9 @@ class TestApache(ServedTest):
         return key, certificate
 
     def configure(self, backend):
-        """Apache's configuration with the sample in it, on ports of our own.
+        """Write a configuration of Apache that contains the sample, on free ports.
 
-        :returns: the file, the port of the Compute API, and what its certificate is checked by
+        :returns: the file, the port of the Compute API, and the SSL context that checks its certificate
         """
         key, certificate = self.certificate()
         site = (ETC / 'apache' / 'trio2o.conf').read_text().replace('/etc/trio2o/tls/trio2o.pem', str(key))
@@ -202,7 +202,7 @@ class TestApache(ServedTest):
         main.write_text('\n'.join([*lines, site, '']))
         return main, ports['8774'], ssl.create_default_context(cafile=str(certificate))
 
-    def test_before_the_gateway(self):
+    def test_apache_serves_gateway_over_tls_and_hides_metrics(self):
         main, port, tls = self.configure(self.serve('trio2o-nova-apigw.ini'))
         self.assertIn('Syntax OK', check(self, self.apache, '-t', '-f', main))
         process = subprocess.Popen([self.apache, '-DFOREGROUND', '-f', main], stderr=subprocess.PIPE)
@@ -219,12 +219,12 @@ class TestApache(ServedTest):
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.2)
         self.assertEqual(200, status)
-        # Links lead back to where the client came in.
+        # Links have the address that the client used.
         self.assertIn(f'https://localhost:{port}/v2.1/'.encode(), body)
         self.assertEqual(401, self.get(port, '/v2.1/servers', tls)[0])
-        # An escaped slash is part of a name: it reaches the gateway, which wants a token first.
+        # An escaped slash is part of a name: it reaches the gateway, which requires a token.
         self.assertEqual(401, self.get(port, '/v2.1/servers/a%2Fb', tls)[0])
-        # What is for operators is for nobody out here, however it is written.
+        # Metrics are hidden, however the path is written.
         for path in ('/metrics', '/metrics/', '/%6detrics', '//metrics', '/./metrics', '/metrics?x=1'):
             status, body = self.get(port, path, tls)
             self.assertIn(status, (403, 404), path)
@@ -232,8 +232,8 @@ class TestApache(ServedTest):
 
 
 class TestLogrotate(SamplesTest):
-    def test_rotates(self):
-        """Not only does it parse: a log is rotated, and goes on in the same file."""
+    def test_log_is_rotated_and_continued(self):
+        """A log is rotated, and the service continues to write to the same file."""
         logs = self.folder / 'log'
         logs.mkdir(mode=0o755)
         log = logs / 'trio2o-xjob.log'
