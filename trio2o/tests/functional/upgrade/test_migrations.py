@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every revision upwards, on every server, and the result is what the records declare."""
+"""Upgrade through each revision on each database server, and compare the result with the records."""
 
 import contextlib
 import io
@@ -25,21 +25,21 @@ class TestMigrations(testtools.TestCase):
         self.fixture = self.useFixture(DatabaseFixture(self.server, with_tables=False))
         self.db = self.fixture.db
 
-    def test_each_revision(self):
+    def test_each_revision_is_applied(self):
         self.assertIsNone(migration.version(self.db))
         for revision in migration.revisions():
             migration.upgrade(self.db, revision)
             self.assertEqual(revision, migration.version(self.db))
         self.assertEqual(migration.head(), migration.version(self.db))
 
-    def test_result_is_what_the_records_declare(self):
+    def test_upgraded_tables_equal_records(self):
         migration.upgrade(self.db)
         with self.db.engine.connect() as connection:
             context = alembic_migration.MigrationContext.configure(connection, opts={'compare_type': True})
             self.assertEqual([], autogenerate.compare_metadata(context, records.METADATA))
 
-    def test_types_are_what_the_records_declare(self):
-        """Alembic takes DATETIME and DATETIME(6) for the same."""
+    def test_upgraded_column_types_equal_records(self):
+        """Alembic does not distinguish DATETIME from DATETIME(6)."""
         migration.upgrade(self.db)
         inspector = sqlalchemy.inspect(self.db.engine)
         migrated = self._types(inspector)
@@ -53,7 +53,7 @@ class TestMigrations(testtools.TestCase):
             for column in inspector.get_columns(table)
         }
 
-    def test_twice_is_once(self):
+    def test_second_upgrade_changes_nothing(self):
         migration.upgrade(self.fixture.conf)
         pods.create(self.db, pod_name='Pod1')
         migration.upgrade(self.fixture.conf)
@@ -76,18 +76,18 @@ class TestManage(testtools.TestCase):
             status = manage.main(['--config-file', self.file, *args])
         return status, output.getvalue().strip(), errors.getvalue().strip()
 
-    def test_db_sync(self):
+    def test_db_sync_upgrades_to_head(self):
         self.assertEqual((0, 'none', ''), self.run_command('version'))
         self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync'))
         self.assertEqual((0, migration.head(), ''), self.run_command('current'))
         self.assertEqual((0, migration.head(), ''), self.run_command('heads'))
         self.assertTrue(os.path.exists(f'{self.state}/trio2o.sqlite'))
 
-    def test_in_phases(self):
+    def test_expand_and_contract_upgrade_to_head(self):
         self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync', '--expand'))
         self.assertEqual((0, f'the database is at {migration.head()}', ''), self.run_command('db_sync', '--contract'))
 
-    def test_upgrade_to_a_revision(self):
+    def test_upgrade_to_revision_and_unknown_one_is_refused(self):
         first = migration.revisions()[0]
         self.assertEqual(0, self.run_command('upgrade', '--revision', first)[0])
         self.assertEqual(first, self.run_command('version')[1])
@@ -106,7 +106,7 @@ class TestManage(testtools.TestCase):
         self.assertNotIn('secret', error)
         self.assertNotIn('Traceback', error)
 
-    def test_used_database_is_the_configured_one(self):
+    def test_configured_connection_is_used(self):
         with open(self.file, 'a') as conf:
             conf.write(f'[database]\nconnection = {self.db_url()}\n')
         self.run_command('db_sync')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Upgrades of a database with data in it: nothing is lost, and services of the release before go on working.
+"""Upgrades of a database with data: rows are kept, and services of the previous release still work.
 
 While there is only the first revision, `TestNextRelease` upgrades to two that it writes itself.
 """
@@ -25,7 +25,7 @@ from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 
 FIRST_RELEASE = '0001'
 NOW = datetime.datetime(2026, 11, 1, 12, 30, 15, 250000)
-#: What a column of the first release's tables holds in the row that the test writes; else its type tells.
+#: Values of columns in the rows of the first release; other columns get a value by type.
 KNOWN = {
     ('pods', 'state'): 'enabled',
     ('pods', 'az_name'): 'az1',
@@ -84,7 +84,7 @@ class TestUpgrade(testtools.TestCase):
         with self.db.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(sqlalchemy.select(table))]
 
-    def test_db_sync_of_a_populated_database_keeps_all_rows(self):
+    def test_db_sync_keeps_all_rows(self):
         insert(self.db, self.old_tables, self.rows)
         before = {name: self.read(name) for name in self.old_tables}
         self.assertEqual([{**before['pods'][0], 'pod_id': 'one'}], before['pods'])
@@ -98,15 +98,15 @@ class TestUpgrade(testtools.TestCase):
         self.assertEqual(['one'], [binding.pod_id for binding in bindings.current(self.db, 'one')])
         self.assertEqual(NOW, jobs.get(self.db, 'one').created_at)
 
-    def test_the_release_before_goes_on_writing_after_expand(self):
-        """Its statements name its own columns only: those that came later do without a value."""
+    def test_previous_release_can_write_after_expand(self):
+        """Its statements do not name newer columns, which therefore need a default."""
         migration.run_phase(self.db, EXPAND)
         insert(self.db, self.old_tables, self.rows)
         self.assertEqual(['one'], [pod.pod_id for pod in pods.list_all(self.db)])
         self.assertEqual('one', routings.get(self.db, 'server', 'one').bottom_id)
 
-    def test_a_table_that_others_refer_to_can_be_made_anew(self):
-        """SQLite knows no ALTER for most changes, so alembic copies the table and drops the old one."""
+    def test_referenced_table_can_be_recreated(self):
+        """SQLite has no ALTER for most changes, so alembic copies the table and drops the old one."""
         insert(self.db, self.old_tables, self.rows)
         with migration.connected(self.db) as connection:
             operations = Operations(MigrationContext.configure(connection))
@@ -116,7 +116,7 @@ class TestUpgrade(testtools.TestCase):
         migration.upgrade(self.db)
         self.assertEqual('one', routings.get(self.db, 'server', 'one').pod_id)
 
-    def test_expand_takes_nothing_away(self):
+    def test_expand_keeps_all_columns(self):
         before = self._columns()
         for revision in migration.history()[1:]:
             if revision.phase == CONTRACT:
@@ -159,7 +159,7 @@ def upgrade() -> None:{body}"""
 
 @on_every_server
 class TestNextRelease(testtools.TestCase):
-    """A column that comes in `expand`, and one that goes in `contract`."""
+    """`expand` adds a column, and `contract` drops one."""
 
     server = None
 
@@ -184,7 +184,7 @@ class TestNextRelease(testtools.TestCase):
         with self.db.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(sqlalchemy.text('SELECT * FROM pods'))]
 
-    def test_rows_survive_both_phases(self):
+    def test_rows_are_kept_by_both_phases(self):
         insert(self.db, self.tables, self.rows)
         for revision, phase in self.added:
             migration.run_phase(self.db, phase)
@@ -194,7 +194,7 @@ class TestNextRelease(testtools.TestCase):
         self.assertEqual(('one', 'xx', False), (pod['pod_id'], pod['country'], 'dc_name' in pod))
         self.assertEqual('one', routings.get(self.db, 'server', 'one').pod_id)
 
-    def test_the_release_before_writes_between_the_phases(self):
+    def test_previous_release_can_write_between_phases(self):
         migration.run_phase(self.db, EXPAND)
         insert(self.db, self.tables, self.rows)
         self.assertEqual('one', self.pods()[0]['dc_name'])
@@ -212,7 +212,7 @@ def revisions(phases):
 class TestPhases(testtools.TestCase):
     KNOWN = revisions([EXPAND, EXPAND, CONTRACT, EXPAND, CONTRACT])
 
-    def test_one_after_the_other(self):
+    def test_phases_end_in_order(self):
         self.assertEqual('0002', migration.phase_end(self.KNOWN, None, EXPAND))
         self.assertIsNone(migration.phase_end(self.KNOWN[:3], '0002', EXPAND))
         self.assertEqual('0003', migration.phase_end(self.KNOWN, '0002', CONTRACT))
@@ -220,17 +220,17 @@ class TestPhases(testtools.TestCase):
         self.assertEqual('0005', migration.phase_end(self.KNOWN, '0004', CONTRACT))
         self.assertIsNone(migration.phase_end(self.KNOWN, '0005', EXPAND))
 
-    def test_not_out_of_turn(self):
+    def test_phase_out_of_order_is_refused(self):
         error = self.assertRaises(Unusable, migration.phase_end, self.KNOWN, '0002', EXPAND)
         self.assertIn('--contract', str(error))
         error = self.assertRaises(Unusable, migration.phase_end, self.KNOWN, '0001', CONTRACT)
         self.assertIn('--expand', str(error))
 
-    def test_a_database_of_a_later_release(self):
+    def test_database_of_later_release_is_refused(self):
         self.assertRaises(Unusable, migration.pending, self.KNOWN, '0009')
 
     @given(st.lists(st.sampled_from([EXPAND, CONTRACT]), min_size=1, max_size=8))
-    def test_turns_end_at_the_newest(self, phases):
+    def test_alternating_phases_end_at_head(self, phases):
         known = revisions(phases)
         current, turns = None, 0
         while migration.pending(known, current):
@@ -240,7 +240,7 @@ class TestPhases(testtools.TestCase):
         self.assertEqual(known[-1].id, current)
         self.assertEqual(1 + sum(a != b for a, b in zip(phases, phases[1:], strict=False)), turns)
 
-    def test_check(self):
+    def test_check_result_depends_on_missing_phases(self):
         def code(known, revision):
             return checks.schema_result(known, revision).code
 
