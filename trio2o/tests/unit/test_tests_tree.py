@@ -146,9 +146,11 @@ class TestTree(testtools.TestCase):
         wrong = []
         for path in sorted(TESTS.rglob('*.py')):
             for node in ast.walk(ast.parse(path.read_text())):
-                module = node.module if isinstance(node, ast.ImportFrom) else None
-                if module and module.startswith('trio2o.tests.') and module.rsplit('.', 1)[-1].startswith('test_'):
-                    wrong.append(f'{path.relative_to(TESTS)} imports {module}')
+                if not isinstance(node, ast.ImportFrom) or not (node.module or '').startswith('trio2o.tests.'):
+                    continue
+                for name in (node.module, *(f'{node.module}.{alias.name}' for alias in node.names)):
+                    if name.rsplit('.', 1)[-1].startswith('test_'):
+                        wrong.append(f'{path.relative_to(TESTS)} imports {name}')
         self.assertEqual([], wrong)
 
 
