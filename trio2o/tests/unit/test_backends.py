@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rule by which functional tests run on both concurrency backends."""
+"""The choice of functional tests that run on both concurrency backends."""
 
 import json
 import pathlib
@@ -30,25 +30,25 @@ class TestBackends(testtools.TestCase):
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(places))
 
-    def test_imports_show_what_depends_on_the_backend(self):
+    def test_imports_show_dependence_on_backend(self):
         for text, depends in ((THREADS, True), (SLOW, True), (PROCESSES, True), (REFUSED, False)):
             self.assertEqual(depends, self.depends(text), text)
 
-    def test_modules_that_are_named_exist(self):
+    def test_named_modules_exist(self):
         self.assertEqual(set(), (backends.SLICE | backends.ONCE) - set(backends.modules()))
         self.assertEqual(set(), backends.SLICE & backends.ONCE)
 
-    def test_both_backends_run_what_depends_on_them_and_the_slice(self):
+    def test_both_backends_run_dependent_modules_and_slice(self):
         both = set(backends.on_both())
         self.assertLessEqual({'processes.test_commands', 'jobs.test_service', *backends.SLICE}, both)
         self.assertEqual(set(), both & backends.ONCE)
 
-    def test_a_place_passed_on_the_first_backend_alone_fails(self):
+    def test_place_on_first_backend_only_fails(self):
         self.write('eventlet', a='test 1', b='test 2')
         self.write('threading', a='test 1')
         self.assertEqual(1, backends.compare(self.folder))
         self.write('threading', a='test 1', b='', c='test 3')
         self.assertEqual(0, backends.compare(self.folder))
 
-    def test_nothing_recorded_fails(self):
+    def test_missing_records_fail(self):
         self.assertEqual(1, backends.compare(self.folder))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each commit says what it does and why."""
+"""Each commit message has a subject and a reason."""
 
 import importlib.util
 import pathlib
@@ -29,7 +29,7 @@ class TestCommits(testtools.TestCase):
         super().setUp()
         self.problems = load_tool().problems
 
-    def test_commits_since_the_rule_follow_it(self):
+    def test_commits_since_the_rule_conform(self):
         if git('merge-base', '--is-ancestor', BASE, 'HEAD').returncode:
             self.skipTest('no git history here')
         log = git('log', '--no-merges', '--format=%h%n%B%x00', f'{BASE}..HEAD').stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The private parts of libraries that Trio2o uses are in the installed releases, and do what they are used for."""
+"""The private parts of libraries that Trio2o uses exist in the installed releases, and work as expected."""
 
 import testtools
 from keystonemiddleware import auth_token
@@ -40,7 +40,7 @@ class TestAuthProtocol(testtools.TestCase):
 
 
 class TestPolicy(testtools.TestCase):
-    def test_only_the_rule_that_is_always_true_allows_everybody(self):
+    def test_only_always_true_rule_allows_everybody(self):
         enforcer = policy.Enforcer(new_config(files=[]))
         for name, check in (('open', '@'), ('closed', '!'), ('admin', 'role:admin')):
             enforcer.register_default(policy.RuleDefault(name, check))
@@ -50,7 +50,7 @@ class TestPolicy(testtools.TestCase):
 
 
 class TestMessaging(testtools.TestCase):
-    def test_options_can_be_registered_with_a_configuration_of_ones_own(self):
+    def test_options_are_registered_with_other_configuration(self):
         found = dict(compat.messaging_options())
         self.assertIn('oslo_messaging_metrics', found)
         conf = cfg.ConfigOpts()

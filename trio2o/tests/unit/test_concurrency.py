@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delayed functions and the end of an executor; and, in a process of its own, that eventlet patches before imports."""
+"""Delayed functions, and the order of eventlet's patches and imports, which a subprocess shows."""
 
 import queue
 import subprocess
@@ -39,18 +39,18 @@ class TestExecutor(testtools.TestCase):
         self.executor = Executor(2)
         self.addCleanup(self.executor.shutdown)
 
-    def test_functions_run_in_the_order_in_which_they_are_due(self):
+    def test_functions_run_in_order_of_due_times(self):
         for seconds in (0.2, 0.01, 0.1):
             self.executor.submit_after(seconds, self.results.put, seconds)
         self.assertEqual([0.01, 0.1, 0.2], [self.results.get(timeout=30) for _ in range(3)])
         self.assertEqual(0, self.executor.delayed)
 
-    def test_a_function_that_fails_does_not_keep_the_next_from_running(self):
+    def test_failing_function_does_not_stop_the_next(self):
         self.executor.submit_after(0.01, self.results.get_nowait)
         self.executor.submit_after(0.02, self.results.put, 'next')
         self.assertEqual('next', self.results.get(timeout=30))
 
-    def test_shutdown_drops_what_is_not_due(self):
+    def test_shutdown_drops_delayed_functions(self):
         self.executor.submit_after(60, self.results.put, 'never')
         self.assertEqual(1, self.executor.delayed)
         self.executor.shutdown()

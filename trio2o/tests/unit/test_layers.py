@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of the program, held by reading every import with ast.
+"""The layers of the program. The tests read each import with ast.
 
 Imports point downward only, modules of one layer leave each other alone, and what ties the program
 to a library has one importer. A new rule is a line in one of the tables; a new module at the root
@@ -45,13 +45,13 @@ LAYERS = (
     {'wsgi', 'cmd'},
 )
 
-# Neighbours in one layer that may see each other all the same: (importer, imported): why.
+# Exceptions for modules of one layer: (importer, imported): reason.
 NEIGHBOURS = {
     ('conf', 'version'): 'oslo.config prints the version for --version',
     ('conf', 'concurrency'): 'the names of the backends are the choices of an option',
 }
 
-# They stand for the world outside: they import nothing of trio2o but themselves, and nothing
+# Programs outside the services: they import only themselves from trio2o, and nothing
 # imports them.
 OUTSIDE = {'lab', 'osc', 'sdk', 'tempestplugin'}
 
@@ -64,7 +64,7 @@ IMPORTERS = {
     'webob': ('web/', 'dashboard/'),
     'eventlet': ('concurrency.py',),
     'greenlet': ('concurrency.py',),
-    # Its options are options like any other, and stand in conf.
+    # Its options are registered in conf, like all options.
     'keystoneauth1': ('pods/', 'conf/service_auth.py'),
     'novaclient': ('pods/',),
     'cinderclient': ('pods/',),
@@ -203,7 +203,7 @@ class TestLayers(testtools.TestCase):
         found = [str(item) for item in wrong]
         self.assertEqual([], found, f'{rule}\n' + '\n'.join(found))
 
-    def test_every_root_module_has_a_place(self):
+    def test_each_root_module_has_a_layer(self):
         known = set.union(OUTSIDE, *LAYERS)
         wrong = {part_of(path) for path in sources()} - known
         self.assertNone(sorted(wrong), 'Modules that stand in no layer:')
@@ -216,7 +216,7 @@ class TestLayers(testtools.TestCase):
         ]
         self.assertNone(wrong, 'Imports that point upward:')
 
-    def test_neighbours_leave_each_other_alone(self):
+    def test_modules_of_one_layer_do_not_import_each_other(self):
         wrong = [
             item
             for item in imports()
@@ -227,7 +227,7 @@ class TestLayers(testtools.TestCase):
         ]
         self.assertNone(wrong, 'Imports between modules of one layer:')
 
-    def test_outsiders_import_nothing_of_trio2o(self):
+    def test_outside_programs_import_nothing_of_trio2o(self):
         wrong = [
             item
             for item in imports()
@@ -237,7 +237,7 @@ class TestLayers(testtools.TestCase):
         ]
         self.assertNone(wrong, 'The world outside imports the program:')
 
-    def test_nothing_imports_outsiders_or_tests(self):
+    def test_services_do_not_import_outside_programs_or_tests(self):
         wrong = [item for item in imports() if item.target in OUTSIDE | {'tests'} and item.part not in OUTSIDE]
         self.assertNone(wrong, 'The program imports what only tests may:')
 
@@ -251,7 +251,7 @@ class TestLayers(testtools.TestCase):
         ]
         self.assertNone(wrong, 'Libraries imported outside their one place:')
 
-    def test_nothing_forbidden_is_imported(self):
+    def test_forbidden_libraries_are_not_imported(self):
         wrong = [
             item
             for place, libraries in FORBIDDEN.items()
@@ -260,7 +260,7 @@ class TestLayers(testtools.TestCase):
         ]
         self.assertNone(wrong, 'Imports the place must do without:')
 
-    def test_options_are_made_in_conf(self):
+    def test_options_are_defined_in_conf(self):
         wrong = [
             f'{path}:{node.lineno} makes an option with {node.func.attr}'
             for path, tree in sources().items()
@@ -291,7 +291,7 @@ class TestLayers(testtools.TestCase):
                 ]
         self.assertNone(wrong, 'The handlers know of no service:')
 
-    def test_surprises_are_caught_in_three_places(self):
+    def test_all_exceptions_are_caught_in_three_places_only(self):
         wrong = [
             f'{path}:{node.lineno} catches everything'
             for path, tree in sources().items()
@@ -309,20 +309,20 @@ class TestLayers(testtools.TestCase):
         self.assertNone(wrong, 'Only the fault wrapper, the job runner and the fan-out catch everything:')
 
 
-class TestTheReader(testtools.TestCase):
-    """The rules above are only as good as what they read."""
+class TestImportedModules(testtools.TestCase):
+    """The function that reads imports for the rules above."""
 
     def names(self, statement, path='gateway/lists/cursor.py'):
         return imported_modules(ast.parse(statement).body[0], path)
 
-    def test_absolute(self):
+    def test_absolute_import_is_read(self):
         self.assertEqual(['trio2o.db.pods'], self.names('import trio2o.db.pods'))
         self.assertEqual(['sqlalchemy.orm'], self.names('from sqlalchemy.orm import Session'))
 
-    def test_relative(self):
+    def test_relative_import_is_read(self):
         self.assertEqual(['trio2o.gateway.lists.merge'], self.names('from .merge import merge_pages'))
         self.assertEqual(['trio2o.tests'], self.names('from ... import tests'))
 
-    def test_a_module_named_by_from(self):
+    def test_module_imported_with_from_is_read(self):
         self.assertEqual(['trio2o.tests.unit'], self.names('from trio2o.tests import unit'))
         self.assertEqual(['trio2o.version'], self.names('from trio2o.version import PACKAGE'))

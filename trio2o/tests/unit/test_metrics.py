@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is counted, by one process or by many; and that dashboard and documentation know all of it, and no more."""
+"""Metrics of one process and of several, and that the dashboard and the documentation name exactly these."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 DASHBOARD = TOP / 'etc' / 'grafana' / 'trio2o.json'
 DOCUMENTATION = TOP / 'doc' / 'source' / 'admin' / 'monitoring.rst'
 
-#: Three children count and one of them lives on; then the parent, which counts too, answers a scrape.
+#: Three children count, and two of them exit; then the parent, which also counts, answers a scrape.
 FORKING = """
 import os, sys, time
 from trio2o import metrics
@@ -55,7 +55,7 @@ def counted():
 
 
 def names():
-    """The names of all series that there can be, without labels."""
+    """The names of all series, without labels."""
     found = set()
     for name, metric in counted().items():
         suffixes = {'counter': ['_total'], 'histogram': ['_bucket', '_count', '_sum'], 'gauge': ['']}[metric._type]
@@ -63,8 +63,8 @@ def names():
     return found | {family.name for family in _families().values()}
 
 
-class TestManyProcesses(testtools.TestCase):
-    def test_any_of_them_gives_the_sum(self):
+class TestSeveralProcesses(testtools.TestCase):
+    def test_each_process_reports_sum_over_processes(self):
         directory = os.path.join(self.useFixture(fixtures.TempDir()).path, 'not', 'yet')
         ended = subprocess.run(
             [sys.executable, '-c', FORKING],
@@ -81,29 +81,29 @@ class TestManyProcesses(testtools.TestCase):
         self.assertEqual(7, found['trio2o_http_requests_total', (row[0], row[1], ('status', '200'))])
         self.assertEqual(7, found['trio2o_http_request_seconds_count', row])
         self.assertEqual(3, found['trio2o_fanout_pods_count', ()])
-        # What the dead found out of a pod is forgotten with them.
+        # The breakers of processes that have exited do not count.
         live = found.get(('trio2o_breaker_open', (('pod', 'Pod1'), ('service', 'compute'))), 0)
         self.assertLess(live, 2)
 
-    def test_a_directory_that_vanished(self):
+    def test_missing_directory_is_no_error(self):
         self.useFixture(fixtures.EnvironmentVariable(metrics.DIRECTORY, '/nowhere/at/all'))
         self.assertEqual(200, get(metrics.application(), '/metrics').status)
 
 
 class TestExposition(testtools.TestCase):
-    def test_a_pod_that_is_gone_has_no_breaker(self):
+    def test_deleted_pod_has_no_breaker_series(self):
         metrics.breaker_turned('Gone', 'compute', is_open=True)
         metrics.breaker_turned('Here', 'compute', is_open=True)
         text = get(metrics.application(is_called=lambda name: name == 'Here'), '/metrics').text
         self.assertEqual(1, samples(text)['trio2o_breaker_open', (('pod', 'Here'), ('service', 'compute'))])
         self.assertNotIn('Gone', text)
 
-    def test_some_by_name(self):
+    def test_metrics_are_selected_by_name(self):
         metrics.fanned_out(3)
         found = samples(get(metrics.application(), '/metrics', QUERY_STRING='name[]=trio2o_fanout_pods_count').text)
         self.assertEqual({'trio2o_fanout_pods_count'}, {name for name, _labels in found})
 
-    def test_no_series_for_when_things_began(self):
+    def test_metrics_have_no_created_series(self):
         metrics.request_answered('api', 'pods.list', '200', 0.01)
         self.assertNotIn('_created', get(metrics.application(), '/metrics').text)
 
@@ -122,20 +122,20 @@ class TestDashboard(testtools.TestCase):
             if variable['type'] == 'query':
                 yield variable['name'], variable['definition']
 
-    def test_shows_only_what_there_is(self):
+    def test_panels_use_existing_metrics(self):
         for title, expression in self.expressions():
             used = set(re.findall(r'\btrio2o_\w+', expression))
             self.assertTrue(used, title)
             self.assertEqual(set(), used - names(), title)
 
-    def test_shows_all_there_is(self):
+    def test_panels_use_each_metric(self):
         text = ' '.join(expression for _title, expression in self.expressions())
         used = set(re.findall(r'\btrio2o_\w+', text))
         missing = [name for name in counted() if not any(series.startswith(name) for series in used)]
         missing += [family.name for family in _families().values() if family.name not in used]
         self.assertEqual([], missing)
 
-    def test_labels_are_those_of_the_metric(self):
+    def test_panels_use_labels_of_metric(self):
         labels = {name: set(metric._labelnames) for name, metric in counted().items()}
         labels |= {family.name: set(family._labelnames) for family in _families().values()}
         for title, expression in self.expressions():
@@ -144,7 +144,7 @@ class TestDashboard(testtools.TestCase):
                 asked = set(re.findall(r'(\w+)\s*[=!]', inner))
                 self.assertEqual(set(), asked - labels[base], title)
 
-    def test_is_well_formed(self):
+    def test_expressions_and_positions_are_valid(self):
         ids = [panel['id'] for panel in self.document['panels']]
         self.assertEqual(len(ids), len(set(ids)))
         for title, expression in self.expressions():
@@ -154,7 +154,7 @@ class TestDashboard(testtools.TestCase):
             place = panel['gridPos']
             self.assertLessEqual(place['x'] + place['w'], 24, panel['title'])
 
-    def test_no_two_panels_in_one_place(self):
+    def test_panels_do_not_overlap(self):
         taken = set()
         for panel in self.document['panels']:
             place = panel['gridPos']
@@ -168,7 +168,7 @@ class TestDashboard(testtools.TestCase):
 
 
 class TestDocumentation(testtools.TestCase):
-    def test_names_every_metric(self):
+    def test_page_names_exactly_the_metrics(self):
         text = DOCUMENTATION.read_text()
         named = set(re.findall(r'``(trio2o_\w+)``', text))
         every = {name + ('_total' if metric._type == 'counter' else '') for name, metric in counted().items()} | {

@@ -16,7 +16,7 @@ class TestOperationsPages(testtools.TestCase):
         self.extension = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.extension)
 
-    def test_every_row_has_a_section(self):
+    def test_each_row_has_a_section(self):
         for page in self.extension.PAGES.values():
             found = {self.extension.section_of(row, page) for row in page.service.operations}
             self.assertEqual(set(page.sections), found)

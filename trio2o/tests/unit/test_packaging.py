@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every entry point of setup.cfg leads somewhere, and no plug-in is forgotten there."""
+"""Each entry point of setup.cfg can be loaded, and each plug-in has one."""
 
 import ast
 import configparser
@@ -17,7 +17,7 @@ from trio2o import job_types
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 TOP = PACKAGE.parent
 
-# Namespace -> the folder whose every module is a plug-in of it.
+# Namespace -> the folder whose modules are its plug-ins.
 PLUGINS = {
     'trio2o.scheduler.filters': 'scheduler/filters',
     'trio2o.scheduler.weighers': 'scheduler/weighers',
@@ -25,7 +25,7 @@ PLUGINS = {
 }
 NO_PLUGIN = {'__init__', 'base'}
 
-# The entry points of commands are tried in a process each: importing one may patch the standard
+# The entry points of commands are loaded in a subprocess each: importing one may patch the standard
 # library.
 LOOK_UP = 'import importlib, sys; getattr(importlib.import_module(sys.argv[1]), sys.argv[2])'
 
@@ -70,24 +70,24 @@ class TestEntryPoints(testtools.TestCase):
         if entry.attr:
             self.assertTrue(callable(loaded), f'{entry.value} cannot be called')
 
-    def test_namespaces_of_plugins(self):
+    def test_each_plugin_has_an_entry_point(self):
         for group, folder in PLUGINS.items():
             modules = {file.stem for file in (PACKAGE / folder).glob('*.py')} - NO_PLUGIN
             listed = {entry.module.rpartition('.')[2] for entry in entry_points()[group]}
             self.assertEqual(set(), modules - listed, f'{folder}: not in setup.cfg under {group}')
 
-    def test_job_types_are_the_entry_points_of_jobs(self):
+    def test_job_types_equal_entry_points(self):
         named = {value for name, value in vars(job_types).items() if name.isupper()}
         self.assertEqual({entry.name for entry in entry_points()['trio2o.jobs']}, named)
 
-    def test_names_are_unique(self):
+    def test_names_of_entry_points_are_unique(self):
         for group, entries in entry_points().items():
             names = [entry.name for entry in entries]
             self.assertEqual(sorted(set(names)), sorted(names), group)
 
 
 def add_entry_point_tests():
-    """Give every entry point a test of its own, so that the failure names a missing one."""
+    """Add a test for each entry point, so that a failure names the missing one."""
     for group, entries in entry_points().items():
         check = TestEntryPoints.check_commands if group == 'console_scripts' else TestEntryPoints.check_plugin
         for entry in entries:
@@ -116,7 +116,7 @@ class TestTree(testtools.TestCase):
             self.assertEqual(1, len(imported), launcher.name)
             self.assertIn(imported[0], targets, launcher.name)
 
-    def test_every_folder_of_modules_is_a_package(self):
+    def test_each_folder_of_modules_is_a_package(self):
         bare = {
             str(file.parent.relative_to(TOP))
             for file in PACKAGE.rglob('*.py')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What trio2o/ imports is what the requirement files install, no more and no less."""
+"""The requirement files list exactly the libraries that trio2o/ imports."""
 
 import ast
 import configparser
@@ -80,19 +80,19 @@ def missing(found, *allowed):
 
 
 class TestRequirements(testtools.TestCase):
-    def test_what_is_imported_is_required(self):
+    def test_imported_libraries_are_required(self):
         self.assertEqual({}, missing(imported(), required()))
 
-    def test_what_is_required_is_imported(self):
+    def test_required_libraries_are_imported(self):
         provided = set().union(*(distributions().get(library, set()) for library in imported()))
         self.assertEqual(set(), required().keys() - provided - NOT_IMPORTED.keys())
 
-    def test_extras_hold_what_their_part_imports(self):
+    def test_extras_list_libraries_of_their_part(self):
         for part, name in EXTRAS.items():
             self.assertEqual({}, missing(imported(part), required(), extra(name)), f'[{name}]')
 
-    def test_constraints_fit_the_requirements(self):
-        """A pin below a lowest version would make tools/demo impossible to install."""
+    def test_constraints_fit_requirements(self):
+        """tools/demo cannot be installed if a constraint is below the lowest version of a requirement."""
         constraints = required('tools/constraints.txt')
         wanted = required() | required('test-requirements.txt') | required('doc/requirements.txt')
         for name in ('lab', 'osc', 'postgresql'):

@@ -15,7 +15,7 @@ import sys
 import testtools
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
-#: Checks the packages of an installation with a program that only this environment installs.
+#: Checks the packages of an installation, with a program of its own.
 ON_ITS_OWN = {'testenv:audit'}
 SCRIPT = '{toxinidir}/tools/test --here '
 PROGRAMS = os.path.dirname(sys.executable)
@@ -31,15 +31,12 @@ class TestTox(testtools.TestCase):
     def words(self, option):
         return self.tox['testenv'][option].split()
 
-    def commands(self, name):
-        return [line for line in self.tox[name].get('commands', '').splitlines() if line]
-
-    def test_each_environment_has_the_same_content(self):
+    def test_environments_have_the_same_content(self):
         for name in self.environments:
             for option in ('deps', 'extras', 'skip_install', 'usedevelop', 'basepython'):
                 self.assertNotIn(option, self.tox[name], name)
 
-    def test_content_is_that_of_the_environment_of_tools_test(self):
+    def test_environments_have_content_of_tools_test(self):
         script = (TOP / 'tools' / 'venv.sh').read_text()
         extras, requirements = re.search(
             r"venv_pip --no-build-isolation -e '\.\[(.*)\]' \\\n *((?:-r [\w./-]+ ?)+)", script
@@ -50,7 +47,7 @@ class TestTox(testtools.TestCase):
         constraints = re.search(r'-c "\$TOP/(\S+)"', script).group(1)
         self.assertIn(f'-c{{env:TOX_CONSTRAINTS_FILE:{{toxinidir}}/{constraints}}}', self.words('deps'))
 
-    def test_commands_are_parts(self):
+    def test_commands_run_all_parts_of_tools_test(self):
         script = (TOP / 'tools' / 'test').read_text()
         parts = set(re.findall(r'(?:^part_|\[)([\w-]+)(?:\(\)|\]=)', script, re.MULTILINE))
         run = set()

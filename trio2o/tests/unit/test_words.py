@@ -117,7 +117,7 @@ class TestWords(testtools.TestCase):
                 wrong.append(f'{name}:{line}: {word} -> {instead}')
         self.assertEqual([], sorted(set(wrong)))
 
-    def test_names(self):
+    def test_names_have_no_old_words(self):
         self.report(
             (path, line, word, (NAMES | PHRASES)[word])
             for path in files('*.py')
@@ -125,7 +125,7 @@ class TestWords(testtools.TestCase):
             for word in old_names(name)
         )
 
-    def test_texts_of_modules(self):
+    def test_texts_of_modules_have_no_old_words(self):
         self.report(
             (path, line, word, TEXT[word])
             for path in files('*.py')
@@ -133,7 +133,7 @@ class TestWords(testtools.TestCase):
             for word in old_text(' '.join(text.split()))
         )
 
-    def test_pages(self):
+    def test_pages_have_no_old_words(self):
         self.report(
             (path, number, word, TEXT[word])
             for suffix in ('*.rst', '*.html')
@@ -143,10 +143,10 @@ class TestWords(testtools.TestCase):
         )
 
 
-class TestTheSearch(testtools.TestCase):
-    """The rules are only as good as what they find."""
+class TestSearch(testtools.TestCase):
+    """The functions that find the words."""
 
-    def test_names(self):
+    def test_old_words_are_found_in_names(self):
         self.assertEqual({'pins'}, old_names('known_pins'))
         self.assertEqual({'shrinks'}, old_names('SHRINKS'))
         self.assertEqual({'twin'}, old_names('TwinState'))
@@ -154,7 +154,7 @@ class TestTheSearch(testtools.TestCase):
         self.assertEqual(set(), old_names('nearest'))
         self.assertEqual(set(), old_names('pinned_availability_zone'))
 
-    def test_texts(self):
+    def test_old_words_are_found_in_texts(self):
         self.assertEqual({r'twin(s|ned)?'}, old_text('the twins of a group'))
         self.assertEqual({r'(is|are|was|were|be|been) told'}, old_text('what pods are told'))
         self.assertEqual(set(), old_text('recommended'))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI document says what the rows, the schemas and the handlers say."""
+"""The OpenAPI document agrees with the rows, the schemas and the handlers."""
 
 import inspect
 import re
@@ -17,17 +17,17 @@ class TestDocument(testtools.TestCase):
         super().setUp()
         self.document = openapi.document(api.OPERATIONS, api.ACCEPTS, api.RETURNS, 'http://host')
 
-    def test_every_row_is_there(self):
+    def test_document_has_each_row(self):
         found = {(method.upper(), path) for path, methods in self.document['paths'].items() for method in methods}
         self.assertEqual({(row.method, row.path) for row in api.OPERATIONS}, found)
 
-    def test_accepts_names_rows_only(self):
+    def test_accepts_names_existing_rows(self):
         self.assertEqual(set(), set(api.ACCEPTS) - {row.name for row in api.OPERATIONS})
 
-    def test_every_answer_has_a_shape(self):
-        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.RETURNS))
+    def test_each_row_has_schema_of_its_answer(self):
+        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.GIVES))
 
-    def test_accepts_is_what_handlers_read(self):
+    def test_accepted_schema_is_read_by_handler(self):
         for row in api.OPERATIONS:
             read = set(re.findall(r'schemas\.(\w+)\.read', inspect.getsource(row.handler)))
             module = inspect.getmodule(row.handler).schemas if read else None
@@ -35,7 +35,7 @@ class TestDocument(testtools.TestCase):
             accepted = api.ACCEPTS.get(row.name)
             self.assertEqual(wanted, {id(accepted)} - {id(None)}, row.name)
 
-    def test_success_and_refusal_of_every_row(self):
+    def test_each_row_has_success_and_error_responses(self):
         for methods in self.document['paths'].values():
             for name, operation in methods.items():
                 statuses = set(operation['responses'])
@@ -44,7 +44,7 @@ class TestDocument(testtools.TestCase):
                     self.assertIn('404', statuses)
                 self.assertIn('summary', operation, name)
 
-    def test_schemas_are_schemas(self):
+    def test_schemas_are_valid_json_schemas(self):
         for part in api.ACCEPTS.values():
             if isinstance(part, Body):
                 jsonschema.Draft202012Validator.check_schema(part.document)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the Cinder API-GW against what the Block Storage API has."""
+"""Compare the rows of the Cinder API-GW with the operations of the Block Storage API."""
 
 import pathlib
 
@@ -18,7 +18,7 @@ from trio2o.web.microversion import Version
 
 DATA = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'cinder-operations.yaml'
 
-#: What may serve a class; what is not here has handlers of its own.
+#: Class of operations -> its handlers. Other classes have handlers of their own.
 HANDLERS = {
     'by_id': (Forward,),
     'cross_pod_check': (Forward,),
@@ -27,7 +27,7 @@ HANDLERS = {
     'fanout_sum': (Sum, LimitsRead),
     'replicated': (ReplicatedRead, ReplicatedWrite, QuotaRead),
 }
-#: Served by something else, and why.
+#: Operation with another handler -> the reason.
 OTHERWISE = {
     'volume_transfers.accept': 'it is in another project until it is accepted',
     'os_volume_transfer.accept': 'it is in another project until it is accepted',
@@ -48,30 +48,30 @@ class TestRows(testtools.TestCase):
         super().setUp()
         self.rows = {operation.name: operation for operation in SERVICE.operations}
 
-    def test_none_is_missing(self):
+    def test_each_operation_has_a_row(self):
         self.assertEqual([], sorted(set(facts()) - set(self.rows)))
 
-    def test_none_is_invented(self):
-        """But for those that let a pod refuse an action no row knows."""
+    def test_each_row_is_an_operation(self):
+        """Except the rows that let a pod refuse an unknown action."""
         invented = set(self.rows) - set(facts())
         self.assertEqual(
             [], sorted(name for name in invented if not isinstance(self.rows[name].handler, ForwardToAny))
         )
 
-    def test_each_is_as_the_api_has_it(self):
+    def test_rows_have_method_path_versions_and_action_of_operation(self):
         for name, (_kind, method, path, first, last, action) in facts().items():
             with self.subTest(name=name):
                 row = self.rows[name]
                 wanted = ('GET' if method == '*' else method, path, version(first), version(last), action)
                 self.assertEqual(wanted, (row.method, row.path, row.min_version, row.max_version, row.action))
 
-    def test_each_is_served_as_its_class_says(self):
+    def test_rows_have_handler_of_their_class(self):
         for name, (kind, *_rest) in facts().items():
             if kind in HANDLERS and name not in OTHERWISE:
                 with self.subTest(name=name):
                     self.assertIsInstance(self.rows[name].handler, HANDLERS[kind])
 
-    def test_what_names_a_second_thing_checks_it(self):
+    def test_rows_that_name_a_second_resource_check_it(self):
         for name, (kind, *_rest) in facts().items():
             if kind == 'cross_pod_check':
                 with self.subTest(name=name):
@@ -79,7 +79,7 @@ class TestRows(testtools.TestCase):
                     is_overridden = type(handler).same_pod_refs is not Forward.same_pod_refs
                     self.assertTrue(handler.other is not None or is_overridden)
 
-    def test_pages(self):
+    def test_version_pages_are_served(self):
         pages = [row for row in yaml.safe_load(DATA.read_text()).values() if row[0] == 'page']
         self.assertEqual({'/', '/healthcheck'}, {row[2] for row in pages})
         self.assertIn('/', SERVICE.pages)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is read before anything else is imported."""
+"""The option that is read before other modules are imported."""
 
 import os
 import subprocess
@@ -28,43 +28,43 @@ class TestBackendName(testtools.TestCase):
     def name(self, *argv):
         return early.backend_name('trio2o-api', argv)
 
-    def test_default(self):
+    def test_default_backend_is_used_without_option(self):
         path = self.file('[DEFAULT]\ndebug = true\n')
         self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', path))
 
-    def test_both_forms_and_other_arguments(self):
+    def test_config_file_is_read_in_both_forms(self):
         path = self.file('[DEFAULT]\nconcurrency_backend = threading\n')
         self.assertEqual('threading', self.name('--debug', '--config-file', path))
         self.assertEqual('threading', self.name(f'--config-file={path}', '--log-file', 'x'))
 
-    def test_the_last_file_decides(self):
+    def test_last_file_takes_precedence(self):
         one = self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', 'one')
         two = self.file('[DEFAULT]\nconcurrency_backend = threading\n', 'two')
         self.assertEqual('threading', self.name('--config-file', one, '--config-file', two))
         self.assertEqual('eventlet', self.name('--config-file', two, '--config-file', one))
 
-    def test_directory(self):
+    def test_files_of_config_dir_are_read(self):
         self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', '1.conf')
         self.file('[DEFAULT]\nconcurrency_backend = threading\n', '2.conf')
         self.file('[DEFAULT]\nconcurrency_backend = eventlet\n', '3.txt')
         self.assertEqual('threading', self.name('--config-dir', self.directory))
 
-    def test_other_sections_do_not_count(self):
+    def test_other_sections_are_ignored(self):
         path = self.file('[api]\nconcurrency_backend = threading\n')
         self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', path))
 
-    def test_environment_is_above_files(self):
+    def test_environment_takes_precedence_over_files(self):
         path = self.file('[DEFAULT]\nconcurrency_backend = eventlet\n')
         self.useFixture(fixtures.EnvironmentVariable(early.ENVIRONMENT, 'threading'))
         self.assertEqual('threading', self.name('--config-file', path))
 
-    def test_what_cannot_be_read_is_left_to_those_who_tell(self):
+    def test_unreadable_file_gives_default_backend(self):
         bad = self.file('no section\n  what is this\n[')
         self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', bad))
         self.assertEqual(concurrency.DEFAULT_BACKEND, self.name('--config-file', '/nowhere'))
 
-    def test_little_is_imported_before(self):
-        """What has ssl in its hands before it is patched fails in ways that are hard to understand."""
+    def test_ssl_is_not_imported_before_patching(self):
+        """Modules that import ssl before eventlet patches it fail later in ways that are hard to understand."""
         code = (
             'import sys, trio2o.cmd.api, trio2o.cmd.all_in_one;'
             'print([name for name in ("ssl", "urllib3", "requests", "sqlalchemy", "oslo_messaging", '
@@ -75,7 +75,7 @@ class TestBackendName(testtools.TestCase):
 
 
 class TestWsgiArguments(testtools.TestCase):
-    def test_files_and_directory(self):
+    def test_environment_names_files_and_directory(self):
         environ = {load.FILES: '/a.conf; /b.conf;', load.DIRECTORY: '/d'}
         self.assertEqual(
             ['--config-file=/a.conf', '--config-file=/b.conf', '--config-dir=/d'], load.arguments(environ)
@@ -84,7 +84,7 @@ class TestWsgiArguments(testtools.TestCase):
 
 
 class TestSharedMetrics(testtools.TestCase):
-    """Several workers need a directory to count in before prometheus_client is imported."""
+    """Several workers need a shared directory before prometheus_client is imported."""
 
     def run_with(self, content, group='api', **environ):
         directory = self.useFixture(fixtures.TempDir()).path
@@ -105,17 +105,17 @@ class TestSharedMetrics(testtools.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout.split('\n')[:2], directory
 
-    def test_one_process_needs_none(self):
+    def test_one_worker_has_no_directory(self):
         for content in ('', '[api]\nworkers = 1\n', '[nova_apigw]\nworkers = 4\n'):
             self.assertEqual((['False ', 'False']), self.run_with(content)[0], content)
         self.assertEqual((['False ', 'False']), self.run_with('[api]\nworkers = 4\n', group='')[0])
 
-    def test_several_get_one_that_goes_with_them(self):
+    def test_several_workers_get_directory_that_is_removed(self):
         (found, is_left), directory = self.run_with('[api]\nworkers = 4\n')
         self.assertTrue(found.startswith(f'False {directory}/trio2o-metrics-'), found)
         self.assertEqual('False', is_left)
 
-    def test_the_operators_own_is_left_alone(self):
+    def test_configured_directory_is_kept(self):
         own = self.useFixture(fixtures.TempDir()).path
         found, _directory = self.run_with('[api]\nworkers = 4\n', PROMETHEUS_MULTIPROC_DIR=own)
         self.assertEqual([f'False {own}', 'True'], found)

@@ -7,12 +7,12 @@ from trio2o.cmd import rules
 
 
 class TestRules(testtools.TestCase):
-    def test_names_are_unique_and_of_all_services(self):
+    def test_rule_names_are_unique_and_cover_all_services(self):
         names = [rule.name for rule in rules.list_rules()]
         self.assertEqual(sorted(set(names)), sorted(names))
         self.assertEqual({'api', 'nova_apigw', 'cinder_apigw'}, {name.split(':')[0] for name in names})
 
-    def test_enforcer_knows_them(self):
+    def test_enforcer_applies_rules_of_admin_api(self):
         enforcer = rules.get_enforcer()
         enforcer.load_rules()
         self.assertIn('api:pods.create', enforcer.rules)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the database layer begin with."""
+"""Shared by the tests of the database layer."""
 
 import datetime
 

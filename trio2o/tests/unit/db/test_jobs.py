@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs: one a resource, one worker a job, nothing lost; the clock is an argument."""
+"""Jobs: one active job for each resource and one worker for each job; the tests pass the time as argument."""
 
 import datetime
 import subprocess
@@ -37,7 +37,7 @@ class TestJobs(DatabaseTest):
     def claim(self, owner='w1', at=0.0, **options):
         return jobs.claim(self.db, owner, 60, NOON + seconds(at), **options)
 
-    def test_a_life(self):
+    def test_job_is_claimed_and_finished(self):
         job = self.submit(request_id='req-1', max_attempts=3)
         self.assertEqual(
             ('new', 0, 3, 'req-1', {'of': 'r'}),
@@ -72,7 +72,7 @@ class TestJobs(DatabaseTest):
             [(event.state, event.attempt, event.owner) for event in jobs.list_events(self.db, job.id)],
         )
 
-    def test_one_waits_for_a_resource(self):
+    def test_second_submit_returns_waiting_job(self):
         first = self.submit(run_after=NOON + seconds(60))
         self.assertEqual(first.id, self.submit(run_after=NOON + seconds(90)).id)
         self.assertEqual(NOON + seconds(60), jobs.get(self.db, first.id).run_after)
@@ -80,12 +80,12 @@ class TestJobs(DatabaseTest):
         self.assertNotEqual(first.id, self.submit('other').id)
         self.assertEqual(2, len(jobs.list_(self.db)))
 
-    def test_racing_submits_make_one(self):
+    def test_racing_submits_make_one_job(self):
         with futures.ThreadPoolExecutor(8) as pool:
             made = list(pool.map(lambda _: self.submit(), range(24)))
         self.assertEqual(1, len({job.id for job in made}))
 
-    def test_submit_while_running_runs_again(self):
+    def test_submit_during_run_causes_another_run(self):
         job = self.submit()
         self.claim()
         again = jobs.submit(self.db, 'sync', 'r', {'newer': True}, now=NOON)
@@ -98,12 +98,12 @@ class TestJobs(DatabaseTest):
         jobs.finish(self.db, follow_up.id, 'w2', 'success', now=NOON)
         self.assertIsNone(self.claim())
 
-    def test_submit_after_the_end_is_new(self):
+    def test_submit_after_end_makes_new_job(self):
         job = self.submit()
         jobs.finish(self.db, self.claim().id, 'w1', 'fail', 'why', NOON)
         self.assertNotEqual(job.id, self.submit().id)
 
-    def test_submits_racing_with_finishes_are_never_lost(self):
+    def test_submits_racing_with_finishes_are_not_lost(self):
         self.submit()
 
         def work(owner):
@@ -114,7 +114,7 @@ class TestJobs(DatabaseTest):
             return runs
 
         def ask(_):
-            # Whatever is answered has not been finished, or another run will follow.
+            # The returned job has not finished, or another run will follow.
             return jobs.submit(self.db, 'sync', 'r', {}, now=NOON)
 
         with futures.ThreadPoolExecutor(6) as pool:
@@ -129,20 +129,20 @@ class TestJobs(DatabaseTest):
             len([job for job in jobs.list_(self.db) if job.is_active and job.lease_owner is None]),
         )
 
-    def test_claim_takes_what_is_due_longest(self):
+    def test_claim_takes_job_that_is_due_first(self):
         self.submit('late', run_after=NOON + seconds(20))
         self.submit('early', run_after=NOON + seconds(10))
         self.assertIsNone(self.claim(at=9))
         self.assertEqual('early', self.claim(at=30).resource_key)
         self.assertEqual('late', self.claim(at=30).resource_key)
 
-    def test_claim_of_types(self):
+    def test_claim_is_limited_to_given_types(self):
         self.submit()
         self.assertIsNone(self.claim(types=['usage']))
         self.assertIsNotNone(self.claim(types=['usage', 'sync']))
 
     def test_claim_is_fair_between_types(self):
-        """A hundred of one type do not keep one of another waiting, though they are due longer."""
+        """A hundred jobs of one type do not delay a job of another type that is due later."""
         for number in range(100):
             self.submit(str(number))
         late = jobs.submit(self.db, 'other', 'r', now=NOON + seconds(50))
@@ -157,7 +157,7 @@ class TestJobs(DatabaseTest):
         taken = [self.claim(f'w{number}', at=59) for number in range(3)]
         self.assertEqual([self.pod1, self.pod2, self.pod1], [job.pod_id for job in taken])
 
-    def test_only_so_many_for_a_pod(self):
+    def test_claims_for_one_pod_are_limited(self):
         made = [jobs.submit(self.db, 'sync', str(number), {'pod_id': self.pod1}, now=NOON) for number in range(4)]
         other = jobs.submit(self.db, 'sync', 'of no pod', now=NOON + seconds(1))
         taken = [self.claim(f'w{number}', at=5, most_of_pod=2) for number in range(4)]
@@ -165,21 +165,21 @@ class TestJobs(DatabaseTest):
         self.assertIn(other.id, [job.id for job in taken if job])
         waiting = next(job for job in made if jobs.get(self.db, job.id).state == 'new')
         self.assertIsNone(jobs.claim_id(self.db, waiting.id, 'w5', 60, NOON + seconds(5), most_of_pod=2))
-        # One that ends makes room, and so does one whose worker died.
+        # A finished job makes room, and so does one whose lease ran out.
         first = next(job for job in taken if job and job.pod_id)
         jobs.finish(self.db, first.id, first.lease_owner, 'success', now=NOON + seconds(6))
         self.assertIsNotNone(self.claim('w5', at=6, most_of_pod=2))
         self.assertIsNone(self.claim('w6', at=6, most_of_pod=2))
         self.assertIsNotNone(self.claim('w6', at=100, most_of_pod=2))
 
-    def test_only_so_many_for_a_pod_however_many_race(self):
+    def test_racing_claims_for_one_pod_are_limited(self):
         for number in range(12):
             jobs.submit(self.db, 'sync', str(number), {'pod_id': self.pod1}, now=NOON)
         with futures.ThreadPoolExecutor(8) as pool:
             taken = list(pool.map(lambda number: self.claim(f'w{number}', most_of_pod=3), range(8)))
         self.assertEqual(3, len([job for job in taken if job]))
 
-    def test_what_runs_again_and_again_is_one_row(self):
+    def test_periodic_job_is_one_row(self):
         def ask(at):
             return jobs.submit_again(self.db, 'check', 'r', {'n': 1}, 30, now=NOON + seconds(at))
 
@@ -209,7 +209,7 @@ class TestJobs(DatabaseTest):
             reported,
         )
 
-    def test_what_a_request_asked_for_counts_and_stays(self):
+    def test_job_of_request_is_kept_and_delays_periodic_one(self):
         asked = self.submit(request_id='req-1')
         jobs.finish(self.db, self.claim().id, 'w1', 'success', now=NOON)
         self.assertIsNone(jobs.submit_again(self.db, 'sync', 'r', None, 30, now=NOON + seconds(5)))
@@ -217,7 +217,7 @@ class TestJobs(DatabaseTest):
         self.assertNotEqual(asked.id, again.id)
         self.assertEqual('success', jobs.get(self.db, asked.id).state)
 
-    def test_racing_workers_run_it_once(self):
+    def test_racing_periodic_submits_make_one_job(self):
         def ask(_number):
             return jobs.submit_again(self.db, 'check', 'r', None, 30, now=NOON + seconds(40))
 
@@ -227,7 +227,7 @@ class TestJobs(DatabaseTest):
             list(pool.map(ask, range(8)))
         self.assertEqual(['new'], [job.state for job in jobs.list_(self.db)])
 
-    def test_a_result_and_a_run_that_follows(self):
+    def test_finish_stores_result_and_submits_next_run(self):
         job = self.submit(request_id='req-1')
         self.claim()
         again = jobs.Again(NOON + seconds(30), {'looks': 1})
@@ -237,14 +237,14 @@ class TestJobs(DatabaseTest):
         follower = self.claim(at=30)
         self.assertEqual(({'looks': 1}, 'req-1'), (follower.payload, follower.request_id))
 
-    def test_claim_id(self):
+    def test_claim_by_id_needs_due_job(self):
         job = self.submit(run_after=NOON + seconds(5))
         self.assertIsNone(jobs.claim_id(self.db, job.id, 'w1', 60, NOON))
         self.assertIsNotNone(jobs.claim_id(self.db, job.id, 'w1', 60, NOON + seconds(5)))
         self.assertIsNone(jobs.claim_id(self.db, job.id, 'w2', 60, NOON + seconds(6)))
         self.assertIsNone(jobs.claim_id(self.db, 'nothing', 'w2', 60, NOON))
 
-    def test_a_lost_lease_passes_on(self):
+    def test_job_with_expired_lease_is_claimed_by_other_worker(self):
         job = self.submit()
         self.claim('w1')
         self.assertIsNone(self.claim('w2', at=59))
@@ -256,7 +256,7 @@ class TestJobs(DatabaseTest):
         self.assertIsNone(jobs.retry_later(self.db, job.id, 'w1', now, now=now))
         self.assertEqual('w2', jobs.get(self.db, job.id).lease_owner)
 
-    def test_lost_too_often_fails(self):
+    def test_job_that_lost_its_worker_too_often_fails(self):
         job = self.submit(max_attempts=2)
         self.claim('w1')
         self.claim('w2', at=60)
@@ -267,7 +267,7 @@ class TestJobs(DatabaseTest):
             (ended.state, ended.error, ended.finished_at),
         )
 
-    def test_retry_later(self):
+    def test_retried_job_is_due_later(self):
         job = self.submit()
         self.claim()
         back = jobs.retry_later(self.db, job.id, 'w1', NOON + seconds(30), 'pod is down', NOON)
@@ -279,13 +279,13 @@ class TestJobs(DatabaseTest):
         self.assertEqual(2, self.claim(at=30).attempts)
         self.assertEqual(['pod is down'], [e.error for e in jobs.list_events(self.db, job.id)])
 
-    def test_finish_needs_an_end(self):
+    def test_finish_refuses_state_that_is_no_end(self):
         self.submit()
         job = self.claim()
         self.assertRaises(ValueError, jobs.finish, self.db, job.id, 'w1', 'running')
         self.assertRaises(ValueError, jobs.finish, self.db, job.id, 'w1', 'whatever')
 
-    def test_cancel(self):
+    def test_cancel_ends_waiting_job_and_marks_running_one(self):
         waiting = self.submit()
         self.assertEqual('cancelled', jobs.cancel(self.db, waiting.id, NOON).state)
         self.assertIsNone(self.claim())
@@ -299,14 +299,14 @@ class TestJobs(DatabaseTest):
         self.assertEqual(back, jobs.cancel(self.db, running.id, NOON))
         self.assertIsNone(jobs.cancel(self.db, 'nothing', NOON))
 
-    def test_cancel_of_one_whose_worker_died(self):
+    def test_cancelled_job_with_expired_lease_is_not_claimed(self):
         self.submit()
         job = self.claim()
         jobs.cancel(self.db, job.id, NOON)
         self.assertIsNone(self.claim(at=60))
         self.assertEqual('cancelled', jobs.get(self.db, job.id).state)
 
-    def test_redo(self):
+    def test_redo_resets_job_unless_another_is_active(self):
         job = self.submit()
         self.claim()
         jobs.finish(self.db, job.id, 'w1', 'fail', 'why', NOON)
@@ -322,7 +322,7 @@ class TestJobs(DatabaseTest):
         other = self.submit()
         self.assertEqual(other.id, jobs.redo(self.db, job.id, NOON).id)
 
-    def test_redo_goes_on_where_it_was_unless_all_was_done(self):
+    def test_redo_keeps_progress_unless_job_succeeded(self):
         for state, progress in (('fail', {'done': 1}), ('cancelled', {'done': 1}), ('success', None)):
             job = self.submit(state)
             self.claim()
@@ -331,7 +331,7 @@ class TestJobs(DatabaseTest):
             self.assertEqual(progress, jobs.redo(self.db, job.id, NOON).progress, state)
             jobs.cancel(self.db, job.id)
 
-    def test_racing_redos_of_two_jobs_of_one_resource(self):
+    def test_racing_redos_for_one_resource_leave_one_job(self):
         ended = []
         for _ in range(2):
             self.submit()
@@ -341,7 +341,7 @@ class TestJobs(DatabaseTest):
             made = list(pool.map(lambda i: jobs.redo(self.db, ended[i % 2], NOON), range(12)))
         self.assertEqual(1, len({job.id for job in made}))
 
-    def test_pages(self):
+    def test_list_is_filtered_and_paged(self):
         made = [self.submit(str(i), now=NOON + seconds(i)).id for i in range(5)]
         page = jobs.list_(self.db, limit=2)
         page += jobs.list_(self.db, limit=5, marker=page[-1].id)
@@ -358,7 +358,7 @@ class TestJobs(DatabaseTest):
         )
         self.assertEqual({'new': 5}, jobs.count_by_state(self.db))
 
-    def test_purge(self):
+    def test_purge_deletes_old_ended_jobs(self):
         self.submit('old')
         job = self.claim()
         jobs.finish(self.db, job.id, 'w1', 'success', now=NOON)

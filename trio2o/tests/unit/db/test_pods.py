@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods: numbers, uniqueness, the audit of states, and that nothing of a deleted one stays."""
+"""Pods: numbers, unique names, recorded state changes, and deletion with all dependent rows."""
 
 import dataclasses
 from concurrent import futures
@@ -14,7 +14,7 @@ from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
 @on_every_server
 class TestPods(DatabaseTest):
-    def test_create_and_get(self):
+    def test_pod_is_created_and_read(self):
         pod = pods.create(
             self.db,
             pod_name='Pod3',
@@ -32,13 +32,13 @@ class TestPods(DatabaseTest):
         self.assertIsNone(pods.get_by_name(self.db, 'pod3'))
         self.assertEqual(['Pod1', 'Pod2', 'Pod3'], [p.pod_name for p in pods.list_all(self.db)])
 
-    def test_name_is_unique(self):
+    def test_duplicate_name_is_refused(self):
         error = self.assertRaises(errors.Duplicate, pods.create, self.db, pod_name='Pod1')
         self.assertEqual('pod_name', error.field)
         error = self.assertRaises(errors.Duplicate, pods.update, self.db, self.pod2, pod_name='Pod1')
         self.assertEqual('pod_name', error.field)
 
-    def test_numbers_have_three_digits(self):
+    def test_no_number_is_left_and_create_is_refused(self):
         with self.db.writer() as session:
             statement = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == self.pod2)
             session.execute(statement.values(number=pods.MAX_NUMBER))
@@ -51,7 +51,7 @@ class TestPods(DatabaseTest):
         self.assertEqual(pods.MAX_NUMBER - 1, pods.create(self.db, pod_name='Pod3').number)
         self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod4')
 
-    def test_smallest_free_number(self):
+    def test_pod_gets_smallest_free_number(self):
         pods.delete(self.db, self.pod1)
         self.assertEqual(1, pods.create(self.db, pod_name='Pod3').number)
         self.assertEqual(3, pods.create(self.db, pod_name='Pod4').number)
@@ -61,7 +61,7 @@ class TestPods(DatabaseTest):
             made = list(pool.map(lambda i: pods.create(self.db, pod_name=f'R{i}'), range(8)))
         self.assertEqual(set(range(3, 11)), {pod.number for pod in made})
 
-    def test_state_changes_are_kept(self):
+    def test_state_changes_are_recorded(self):
         pod = pods.update(self.db, self.pod1, state='maintenance', reason='disks', user_id='root')
         self.assertEqual(('maintenance', 'disks'), (pod.state, pod.state_reason))
         pod = pods.update(self.db, self.pod1, dc_name='other')
@@ -74,11 +74,11 @@ class TestPods(DatabaseTest):
             [(c.from_state, c.to_state, c.reason, c.user_id) for c in changes],
         )
 
-    def test_update_of_what_is_not_there(self):
+    def test_update_of_unknown_pod_or_field_is_refused(self):
         self.assertIsNone(pods.update(self.db, 'nowhere', state='disabled'))
         self.assertRaises(ValueError, pods.update, self.db, self.pod1, colour='red')
 
-    def test_endpoints_and_reconciled(self):
+    def test_endpoints_and_reconciliation_are_stored(self):
         endpoints = {'compute': {'url': 'http://pod/v2.1', 'min_version': '2.1'}}
         self.assertTrue(pods.set_endpoints(self.db, self.pod1, endpoints))
         self.assertTrue(pods.set_reconciled(self.db, self.pod1, NOON))
@@ -88,7 +88,7 @@ class TestPods(DatabaseTest):
         self.assertFalse(pods.get(self.db, self.pod1).is_reconciled)
         self.assertFalse(pods.set_endpoints(self.db, 'nowhere', {}))
 
-    def test_delete_takes_everything_along(self):
+    def test_delete_removes_dependent_rows(self):
         bindings.bind(self.db, 'project', 'az1', '', self.pod1)
         routings.record(
             self.db, NewRouting(resource_type='server', top_id='a', pod_id=self.pod1, project_id='project')
@@ -104,7 +104,7 @@ class TestPods(DatabaseTest):
         self.assertEqual([], pod_usages.list_all(self.db))
         self.assertIsNotNone(pods.get(self.db, self.pod2))
 
-    def test_usages(self):
+    def test_usage_is_replaced_for_each_service(self):
         self.assertEqual([], pod_usages.list_all(self.db))
         pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
         usage = pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 2}, NOON)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counters, claims and routings: whatever happens to them in whatever order, they add up, and no limit is passed."""
+"""Counters, claims and routings add up after any steps in any order, and no limit is exceeded."""
 
 import uuid
 from concurrent import futures
@@ -59,7 +59,7 @@ class QuotasTest(DatabaseTest):
 
 @on_every_server
 class TestClaims(QuotasTest):
-    def test_a_claim_comes_true(self):
+    def test_settled_claim_is_in_use(self):
         claim_id = self.claim(SERVER, 1)
         self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used())
         self.assertEqual({'instances': (0, 1), 'cores': (0, 2)}, self.used(user='u'))
@@ -67,13 +67,13 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
         self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
-    def test_a_claim_is_given_back_once(self):
+    def test_claim_is_released_once(self):
         claim_id = self.claim(SERVER)
         for _ in range(2):
             quotas.release(self.db, claim_id)
             self.assertEqual({}, self.used())
 
-    def test_refused(self):
+    def test_claim_over_limit_is_refused(self):
         self.record('a', SERVER)
         self.claim(SERVER, 2)
         error = self.assertRaises(BoundsExceeded, self.claim, SERVER, 2)
@@ -81,12 +81,12 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (1, 1), 'cores': (2, 2)}, self.used())
         self.assertEqual(1, len(quotas.list_claims(self.db, project_id='p')))
 
-    def test_a_limit_over_several_projects(self):
+    def test_limit_applies_to_sum_over_projects(self):
         self.record('a', SERVER, project='child')
         self.claim(SERVER, 2, members=('p', 'child'))
         self.assertRaises(BoundsExceeded, self.claim, SERVER, 2, members=('p', 'child'))
 
-    def test_a_part_comes_true(self):
+    def test_claim_is_settled_in_parts(self):
         claim_id = self.claim({'instances': 3, 'cores': 6})
         self.record('a', SERVER, claim_id, rest={'state': 'watch', 'resource_id': 'a'})
         self.assertEqual({'instances': (1, 2), 'cores': (2, 4)}, self.used())
@@ -95,16 +95,16 @@ class TestClaims(QuotasTest):
         self.assertEqual({'instances': (3, 0), 'cores': (6, 0)}, self.used())
         self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
 
-    def test_settled_by_another(self):
-        """What was learned from the pod already is not counted twice when the request comes back."""
+    def test_resource_recorded_by_job_is_counted_once(self):
+        """A resource that a job has recorded is not counted again by the request that created it."""
         claim_id = self.claim(SERVER)
         routings.record_many(self.db, [NewRouting('server', 'a', self.pod1, 'p', deltas=SERVER, user_id='u')])
         quotas.release(self.db, claim_id)
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
-    def test_queued(self):
-        """Each gets the sum of its own amount and those of the claims before it."""
+    def test_racing_queued_claims_get_different_sums(self):
+        """Each claim gets the sum of its own amount and those of earlier claims."""
 
         def take(number):
             now = utcnow()
@@ -126,13 +126,13 @@ class TestClaims(QuotasTest):
         with futures.ThreadPoolExecutor(8) as pool:
             taken = list(pool.map(take, range(10)))
         self.assertEqual([2 * number for number in range(1, 11)], sorted(total for total, _row in taken))
-        # Should the answer of the database get lost, it is not claimed twice.
+        # A repeated insert, after a lost answer of the database, does not claim twice.
         self.assertEqual(20, quotas.queue(self.db, taken[0][1]))
         for _total, row in taken:
             quotas.release(self.db, row.id)
         self.assertEqual({}, self.used())
 
-    def test_no_claims_race_past_a_limit(self):
+    def test_racing_claims_stay_within_limit(self):
         def take(number):
             try:
                 claim_id = self.claim(SERVER, 7, user=f'u{number % 3}')
@@ -148,7 +148,7 @@ class TestClaims(QuotasTest):
 
 @on_every_server
 class TestDeltas(QuotasTest):
-    def test_what_ends_counts_no_more(self):
+    def test_ended_routing_is_not_counted(self):
         self.record('a', SERVER)
         self.assertTrue(routings.mark_deleted(self.db, 'server', 'a'))
         self.assertFalse(routings.mark_deleted(self.db, 'server', 'a'))
@@ -156,7 +156,7 @@ class TestDeltas(QuotasTest):
         self.record('a', SERVER)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
-    def test_missing_deltas_are_filled_in_once(self):
+    def test_missing_amounts_are_added_once(self):
         self.record('a')
         self.assertEqual({}, self.used())
         new = [NewRouting('server', 'a', self.pod1, 'p', deltas=SERVER)]
@@ -165,7 +165,7 @@ class TestDeltas(QuotasTest):
             self.record('a', {'instances': 9})
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
 
-    def test_changed_moved_and_removed(self):
+    def test_changed_moved_and_deleted_routings_change_usage(self):
         self.record('a', SERVER)
         routings.set_deltas(self.db, 'server', 'a', {'instances': 1, 'cores': 8})
         self.assertEqual({'instances': (1, 0), 'cores': (8, 0)}, self.used())
@@ -175,7 +175,7 @@ class TestDeltas(QuotasTest):
         routings.delete(self.db, routing.id)
         self.assertEqual({}, self.used('q'))
 
-    def test_recount(self):
+    def test_recount_corrects_counters(self):
         self.record('a', SERVER)
         self.claim({'cores': 3})
         with self.db.writer() as session:
@@ -187,7 +187,7 @@ class TestDeltas(QuotasTest):
 
 @on_every_server
 class TestLimits(QuotasTest):
-    def test_set_shown_and_forgotten(self):
+    def test_limits_are_set_read_and_deleted(self):
         quotas.set_limits(self.db, 'p', '', {'cores': 5, 'gigabytes_a': 1, 'volumes': 3})
         quotas.set_limits(self.db, 'p', '', {'cores': 6})
         quotas.set_limits(self.db, 'p', 'u', {'cores': 2})
@@ -202,7 +202,7 @@ class TestLimits(QuotasTest):
         quotas.delete_limits(self.db, 'p', '', ['cores'])
         self.assertEqual({}, quotas.get_limits(self.db, ('p',), 'u').of)
 
-    def test_renamed(self):
+    def test_limits_are_renamed(self):
         quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
         quotas.rename_limits(self.db, {'gigabytes_a': 'gigabytes_b'})
         self.assertEqual({'gigabytes_b': 1}, quotas.get_limits(self.db, ('p',)).of['p', ''])
@@ -218,12 +218,12 @@ STEPS = st.lists(
 )
 
 
-class TestTheyAddUp(QuotasTest):
-    """Any steps in any order: what is in use is the sum of the deltas, what is claimed that of the claims."""
+class TestSums(QuotasTest):
+    """After any steps, usage is the sum of the deltas, and claimed is the sum of the claims."""
 
     @settings(max_examples=25, deadline=None)
     @given(STEPS)
-    def test_always(self, steps):
+    def test_usage_equals_sum_of_routings_and_claims(self, steps):
         run = uuid.uuid4().hex[:8]
         projects = [f'{run}-{name}' for name in 'pq']
         claims = {}

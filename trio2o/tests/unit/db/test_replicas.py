@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must be everywhere: generations, who is behind, and the ids pods picked themselves."""
+"""Replicated objects: generations, pods that are out of sync, and ids that pods assign."""
 
 from concurrent import futures
 
@@ -14,7 +14,7 @@ class TestReplicas(DatabaseTest):
         values = {'generation': wanted.generation, 'state': 'in_sync', **values}
         return replicas.set_replica(self.db, wanted.id, pod_id, **values)
 
-    def test_each_change_is_a_generation(self):
+    def test_each_change_increments_generation(self):
         first = replicas.upsert_object(self.db, 'flavor', 'm1', {'ram': 1}, 'id-1')
         self.assertEqual(
             (1, {'ram': 1}, 'id-1', False),
@@ -28,12 +28,12 @@ class TestReplicas(DatabaseTest):
         self.assertEqual(second, replicas.get_object(self.db, 'flavor', 'm1'))
         self.assertIsNone(replicas.get_object(self.db, 'keypair', 'm1'))
 
-    def test_racing_changes_all_count(self):
+    def test_racing_changes_get_different_generations(self):
         with futures.ThreadPoolExecutor(8) as pool:
             made = list(pool.map(lambda i: replicas.upsert_object(self.db, 'flavor', 'm1', i), range(16)))
         self.assertEqual(list(range(1, 17)), sorted(one.generation for one in made))
 
-    def test_deleted_and_dropped(self):
+    def test_deleted_object_is_kept_until_dropped(self):
         kept = replicas.upsert_object(self.db, 'flavor', 'a', {})
         wanted = replicas.upsert_object(self.db, 'flavor', 'b', {}, 'x')
         self.set_replica(wanted, self.pod1)
@@ -49,7 +49,7 @@ class TestReplicas(DatabaseTest):
         self.assertFalse(replicas.drop_object(self.db, again.id))
         self.assertEqual([], replicas.list_replicas(self.db))
 
-    def test_tries_are_counted_until_in_sync(self):
+    def test_attempts_are_counted_until_in_sync(self):
         wanted = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top')
         first = self.set_replica(wanted, self.pod1, state='failed', generation=0, error='down')
         self.assertEqual((1, 'down', None), (first.attempts, first.error, first.bottom_id))
@@ -59,7 +59,7 @@ class TestReplicas(DatabaseTest):
         self.assertEqual('picked', self.set_replica(wanted, self.pod1, state='failed').bottom_id)
         self.assertIsNone(self.set_replica(wanted, self.pod1, state='gone').bottom_id)
 
-    def test_unknown_object_or_pod(self):
+    def test_unknown_object_or_pod_is_refused(self):
         wanted = replicas.upsert_object(self.db, 'type', 'gold', {})
         self.assertRaises(errors.RecordNotFound, self.set_replica, wanted, 'nowhere')
         self.assertRaises(
@@ -72,7 +72,7 @@ class TestReplicas(DatabaseTest):
             state='in_sync',
         )
 
-    def test_list_replicas(self):
+    def test_replicas_are_filtered(self):
         flavor = replicas.upsert_object(self.db, 'flavor', 'a', {})
         keypair = replicas.upsert_object(self.db, 'keypair', 'a', {})
         one = self.set_replica(flavor, self.pod1)
@@ -84,7 +84,7 @@ class TestReplicas(DatabaseTest):
         self.assertEqual([two], replicas.list_replicas(self.db, state='failed'))
         self.assertEqual([three], replicas.list_replicas(self.db, object_id=keypair.id))
 
-    def test_list_out_of_sync(self):
+    def test_replicas_out_of_sync_are_listed_and_counted(self):
         pods.create(self.db, pod_name='RegionOne')
         made = [replicas.upsert_object(self.db, 'flavor', key, {}) for key in 'abcdef']
         in_sync, older, failed, missing, never, gone = made
@@ -105,7 +105,7 @@ class TestReplicas(DatabaseTest):
     def test_count_without_objects_is_zero(self):
         self.assertEqual({self.pod1: 0, self.pod2: 0}, replicas.count_out_of_sync(self.db))
 
-    def test_id_map(self):
+    def test_id_map_has_ids_that_differ(self):
         gold = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top-gold')
         tin = replicas.upsert_object(self.db, 'type', 'tin', {}, 'top-tin')
         self.set_replica(gold, self.pod1, bottom_id='top-gold')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routings: recording, finding, markers, and that the request path goes by an index."""
+"""Routings: records, lookups, markers, and the indexes that requests use."""
 
 import datetime
 from concurrent import futures
@@ -27,7 +27,7 @@ class TestRoutings(DatabaseTest):
             ),
         )
 
-    def test_record_and_get(self):
+    def test_routing_is_recorded_and_read(self):
         made = self.record('a', at=0.25, deltas={'cores': 2})
         self.assertEqual(made, routings.get(self.db, 'server', 'a'))
         self.assertEqual(
@@ -52,7 +52,7 @@ class TestRoutings(DatabaseTest):
         )
         self.assertEqual(NOON, made.created_at)
 
-    def test_record_again_fills_in(self):
+    def test_second_record_adds_missing_fields(self):
         first = self.record('a', state='creating')
         second = self.record('a', at=1, deltas={'cores': 1})
         self.assertEqual(
@@ -64,11 +64,11 @@ class TestRoutings(DatabaseTest):
         routings.update(self.db, first.id, state='deleting')
         self.assertEqual('deleting', self.record('a').state)
 
-    def test_live_in_another_pod_stays(self):
+    def test_live_routing_is_not_moved_by_record(self):
         first = self.record('a')
         self.assertEqual(first, self.record('a', self.pod2))
 
-    def test_deleted_is_taken_over(self):
+    def test_ended_routing_is_replaced_by_record(self):
         first = self.record('a', at=1)
         self.assertTrue(routings.mark_deleted(self.db, 'server', 'a'))
         self.assertFalse(routings.mark_deleted(self.db, 'server', 'a'))
@@ -81,11 +81,11 @@ class TestRoutings(DatabaseTest):
             (again.id, again.pod_id, again.state, again.deleted_at, again.created_at),
         )
 
-    def test_unknown_pod_and_long_id(self):
+    def test_unknown_pod_and_long_id_are_refused(self):
         self.assertRaises(errors.RecordNotFound, self.record, 'a', 'nowhere')
         self.assertRaises(ValueError, self.record, 'a' * 65)
 
-    def test_record_many(self):
+    def test_new_routings_are_recorded_and_known_ones_kept(self):
         known = self.record('3')
         rows = [NewRouting('server', str(i), self.pod2, 'project') for i in range(1200)]
         self.assertEqual(1199, routings.record_many(self.db, rows))
@@ -113,7 +113,7 @@ class TestRoutings(DatabaseTest):
             self.assertEqual(60, sum(pool.map(bring, range(0, 60, 10))))
         self.assertEqual(60, routings.count_by_pod(self.db, self.pod1, ['server']))
 
-    def test_update_and_delete(self):
+    def test_routing_is_updated_and_deleted(self):
         made = self.record('a')
         changed = routings.update(self.db, made.id, bottom_id='b', pod_id=self.pod2)
         self.assertEqual(('a', 'b', self.pod2), (changed.top_id, changed.bottom_id, changed.pod_id))
@@ -123,7 +123,7 @@ class TestRoutings(DatabaseTest):
         self.assertFalse(routings.delete(self.db, made.id))
         self.assertIsNone(routings.update(self.db, made.id, state='active'))
 
-    def test_list(self):
+    def test_list_is_filtered_sorted_and_paged(self):
         made = [self.record(str(i), self.pod1 if i % 2 else self.pod2) for i in range(6)]
         page = routings.list_(self.db, limit=4)
         page += routings.list_(self.db, limit=4, marker=page[-1].id)
@@ -144,13 +144,13 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(made[::-1], routings.list_(self.db, sort=[('id', 'desc')]))
         self.assertRaises(ValueError, routings.list_, self.db, sort=[('colour', 'asc')])
 
-    def test_count_is_of_live_ones(self):
+    def test_live_routings_are_counted(self):
         self.record('a')
         self.record('b')
         routings.mark_deleted(self.db, 'server', 'b')
         self.assertEqual(1, routings.count_by_pod(self.db, self.pod1, ['server']))
 
-    def test_before_is_strictly_newer(self):
+    def test_before_returns_nearest_strictly_newer_routing(self):
         for at in (1, 2, 2, 3, 5):
             self.record(f'{at}-{len(routings.list_(self.db))}', at=at)
         self.record('elsewhere', self.pod2, at=4)
@@ -170,7 +170,7 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(3, before(4, newest_first=False))
         self.assertIsNone(before(1, newest_first=False))
 
-    def test_before_passes_over_deleted_unless_asked(self):
+    def test_before_skips_ended_routings_unless_requested(self):
         self.record('a', at=2)
         self.record('b', at=3)
         routings.mark_deleted(self.db, 'server', 'a')
@@ -178,7 +178,7 @@ class TestRoutings(DatabaseTest):
         self.assertEqual('b', routings.before(*args).top_id)
         self.assertEqual('a', routings.before(*args, with_deleted=True).top_id)
 
-    def test_list_for_pod(self):
+    def test_routings_of_pod_are_listed_newest_first(self):
         self.record('undated')
         for at in (1, 3, 2):
             self.record(str(at), at=at)
@@ -196,7 +196,7 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(['3', '2', '1'], ids('project', 3))
         self.assertEqual(['1'], ids('project', older_than=NOON + seconds(2)))
 
-    def test_purge(self):
+    def test_purge_deletes_old_ended_routings(self):
         for name in 'abc':
             self.record(name)
         routings.mark_deleted(self.db, 'server', 'a')
@@ -208,7 +208,7 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(1, routings.purge_deleted(self.db, far))
         self.assertEqual(['c'], [r.top_id for r in routings.list_(self.db)])
 
-    def test_purge_what_nobody_follows(self):
+    def test_purge_types_deletes_old_routings_of_type(self):
         self.record('a')
         routings.record(
             self.db, NewRouting(resource_type='attachment', top_id='b', pod_id=self.pod1, project_id='project')
@@ -219,7 +219,7 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(1, routings.purge_types(self.db, ['attachment'], far))
         self.assertEqual(['a'], [r.top_id for r in routings.list_(self.db)])
 
-    def test_pods_of_project(self):
+    def test_pods_with_live_routings_of_project_are_found(self):
         self.record('a')
         self.record('b', self.pod2)
         self.record('c', self.pod2, project_id='other')
@@ -229,8 +229,8 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(set(), routings.pods_of_project(self.db, 'volume', 'project'))
 
 
-class TestPlans(DatabaseTest):
-    """SQLite tells how it would find the rows."""
+class TestQueryPlans(DatabaseTest):
+    """SQLite's query plans of the statements."""
 
     def plans_of(self, call, *args, **options):
         statements = []
@@ -260,7 +260,7 @@ class TestPlans(DatabaseTest):
             self.assertTrue(plan.startswith('SEARCH'), plan)
         self.assertEqual([], [plan for plan in plans if 'TEMP B-TREE' in plan])
 
-    def test_request_path(self):
+    def test_statements_of_requests_use_an_index(self):
         by_id = 'sqlite_autoindex_routings_1'
         by_project = 'ix_routings_type_project_pod_created'
         by_pod = 'ix_routings_type_pod_created'
@@ -280,6 +280,6 @@ class TestPlans(DatabaseTest):
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10)
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON)
 
-    def test_pods_of_project(self):
+    def test_pods_of_project_uses_an_index(self):
         plans = self.plans_of(routings.pods_of_project, 'server', 'project')
         self.assertIn('ix_routings_type_project_pod_created', ' '.join(plans))

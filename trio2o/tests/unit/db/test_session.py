@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transactions: several processes, threads and green threads write to one SQLite file."""
+"""Transactions of several processes, threads and green threads."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ class TestSqlite(DatabaseTest):
     def count(self):
         return pods.get(self.db, self.pod1).endpoints['count']
 
-    def test_pragmas(self):
+    def test_sqlite_pragmas_are_set(self):
         with self.db.engine.connect() as connection:
             found = [
                 connection.exec_driver_sql(f'PRAGMA {name}').scalar()
@@ -74,12 +74,12 @@ class TestSqlite(DatabaseTest):
             ]
         self.assertEqual(['wal', 1, 30000, 1], found)
 
-    def test_processes(self):
+    def test_concurrent_processes_lose_no_write(self):
         writers = [subprocess.Popen([sys.executable, '-c', _WRITER, self.url, self.pod1]) for _ in range(4)]
         self.assertEqual([0, 0, 0, 0], [writer.wait() for writer in writers])
         self.assertEqual(800, self.count())
 
-    def test_green_threads(self):
+    def test_concurrent_green_threads_lose_no_write(self):
         subprocess.run([sys.executable, '-c', _GREEN, self.url, self.pod1], check=True)
         self.assertEqual(400, self.count())
 
@@ -90,7 +90,7 @@ class TestSqlite(DatabaseTest):
                 seen.add(id(connection.connection.dbapi_connection))
         self.assertEqual(1, len(seen))
 
-    def test_foreign_keys_hold(self):
+    def test_unknown_foreign_key_is_refused(self):
         def insert():
             with self.db.writer() as session:
                 row = {'pod_id': 'nowhere', 'service': 'compute', 'data': {}, 'collected_at': NOON}
@@ -101,7 +101,7 @@ class TestSqlite(DatabaseTest):
 
 @on_every_server
 class TestTransactions(DatabaseTest):
-    def test_threads_lose_nothing(self):
+    def test_concurrent_threads_lose_no_write(self):
         pods.set_endpoints(self.db, self.pod1, {'count': 0})
 
         @retry_on_deadlock
@@ -117,7 +117,7 @@ class TestTransactions(DatabaseTest):
             list(pool.map(add, range(80)))
         self.assertEqual(80, pods.get(self.db, self.pod1).endpoints['count'])
 
-    def test_an_exception_rolls_back(self):
+    def test_exception_rolls_back(self):
         def fail():
             with self.db.writer() as session:
                 session.execute(sqlalchemy.delete(Pod.__table__))
@@ -126,19 +126,19 @@ class TestTransactions(DatabaseTest):
         self.assertRaises(KeyError, fail)
         self.assertEqual(2, len(pods.list_all(self.db)))
 
-    def test_two_databases_in_one_process(self):
+    def test_two_databases_are_separate(self):
         other = self.useFixture(DatabaseFixture(self.server)).db
         pods.create(other, pod_name='Elsewhere')
         self.assertEqual(2, len(pods.list_all(self.db)))
         self.assertEqual(1, len(pods.list_all(other)))
 
-    def test_one_database_opened_twice(self):
+    def test_database_is_opened_twice(self):
         second = Database(self.fixture.conf)
         self.addCleanup(second.dispose)
         pods.create(second, pod_name='Pod3')
         self.assertEqual(3, len(pods.list_all(self.db)))
 
-    def test_any_letter(self):
+    def test_text_of_any_script_is_stored(self):
         pod = pods.create(
             self.db,
             pod_name='Pod \N{CLOUD} \N{SNAKE}',
@@ -148,13 +148,13 @@ class TestTransactions(DatabaseTest):
         self.assertEqual(pod, pods.get(self.db, pod.pod_id))
         self.assertEqual('Pod \N{CLOUD} \N{SNAKE}', pod.pod_name)
 
-    def test_rows_reads(self):
+    def test_rows_reads_without_a_match(self):
         rows = self.db.rows(routings._GET, {'top_id': 'a', 'resource_type': 'server'})
         self.assertEqual([], list(rows))
 
 
 class TestRetry(testtools.TestCase):
-    def test_retries_deadlocks_and_lost_connections(self):
+    def test_deadlock_and_lost_connection_are_retried(self):
         errors = [
             db_exc.DBDeadlock(),
             db_exc.DBConnectionError(),
@@ -169,7 +169,7 @@ class TestRetry(testtools.TestCase):
 
         self.assertEqual('written', write())
 
-    def test_nothing_else(self):
+    def test_other_error_is_not_retried(self):
         calls = []
 
         @retry_on_deadlock

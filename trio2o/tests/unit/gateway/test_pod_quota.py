@@ -8,7 +8,7 @@ from trio2o.web.call import Answer
 
 
 class TestIsOverQuota(testtools.TestCase):
-    def test_over_quota_answers_of_both_services(self):
+    def test_answers_over_quota_are_recognized(self):
         for status, message in (
             (403, 'Quota exceeded for instances: Requested 1, but already used 3 of 3 instances'),
             (403, 'Quota exceeded, too many server groups.'),
@@ -16,7 +16,7 @@ class TestIsOverQuota(testtools.TestCase):
         ):
             self.assertTrue(is_over_quota(Answer.of({'fault': {'message': message}}, status)), message)
 
-    def test_other_refusals(self):
+    def test_other_answers_are_not_over_quota(self):
         for status, message in (
             (202, 'Quota exceeded'),
             (400, 'Quota exceeded'),

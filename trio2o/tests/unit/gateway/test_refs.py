@@ -15,7 +15,7 @@ class TestRefs(testtools.TestCase):
 
 
 class TestSchedulerHints(testtools.TestCase):
-    def test_either_key(self):
+    def test_hints_are_read_under_either_key(self):
         for key in KEYS:
             self.assertEqual({'group': 'g'}, scheduler_hints({key: {'group': 'g'}}))
 
@@ -23,10 +23,10 @@ class TestSchedulerHints(testtools.TestCase):
         self.assertEqual({'group': 'g'}, scheduler_hints({KEYS[0]: {}, KEYS[1]: {'group': 'g'}}))
         self.assertIsNone(scheduler_hints({KEYS[0]: {}, KEYS[1]: None, 'server': {}}))
 
-    def test_hint_with_one_id_or_a_list(self):
+    def test_hint_has_one_id_or_a_list(self):
         for value in ('a', ['a'], ['a', None, 7]):
             self.assertEqual([(SERVER, 'a')], hinted_refs({KEYS[1]: {'same_host': value}}, 'same_host', SERVER))
 
-    def test_hints_of_another_type_name_nothing(self):
+    def test_hints_of_another_type_have_no_refs(self):
         for hints in ('a', ['a'], 7, True):
             self.assertEqual([], hinted_refs({KEYS[0]: hints}, 'same_host', SERVER))

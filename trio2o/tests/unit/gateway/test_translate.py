@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is rewritten on the way up and down, and that nothing else is."""
+"""The parts of requests and answers that are translated, and that the rest stays unchanged."""
 
 import json
 from urllib.parse import parse_qsl, urlsplit
@@ -31,25 +31,25 @@ def names(pod_zone='', zone='az1', ids=None):
 
 class TestBodies(testtools.TestCase):
     @given(documents)
-    def test_what_names_nothing_of_a_pod_stays_byte_for_byte(self, document):
+    def test_body_without_names_of_pod_stays_byte_for_byte(self, document):
         for body in (orjson.dumps(document), json.dumps(document, indent=2).encode(), b'\x00\xff not json {"'):
             self.assertEqual(body, translate.body_up(body, names()))
             answer = translate.answer_up(Answer(200, [('X', 'y')], body), names('az1'), SERVER)
             self.assertEqual(Answer(200, [('X', 'y')], body), answer)
 
     @given(st.sampled_from(ROOTS), words)
-    def test_links(self, root, rest):
+    def test_links_get_url_of_gateway(self, root, rest):
         body = orjson.dumps({'links': [{'href': f'{root}/v2.1/servers/{rest}'}], 'name': root})
         found = orjson.loads(translate.body_up(body, names()))
         self.assertEqual(f'{TOP}/v2.1/servers/{rest}', found['links'][0]['href'])
         self.assertEqual(root, found['name'])
 
-    def test_a_longer_host_is_another(self):
+    def test_longer_host_is_not_replaced(self):
         body = b'http://pod1:87745/v2.1 http://pod10:8774/v2.1'
         self.assertEqual(body, translate.body_up(body, names()))
 
     @given(uuids, uuids, words)
-    def test_ids_come_back(self, top_id, bottom_id, word):
+    def test_ids_are_translated_in_both_directions(self, top_id, bottom_id, word):
         both = names().with_id(bottom_id, top_id)
         body = orjson.dumps({'id': bottom_id, 'name': word, 'links': [f'{ROOTS[0]}/v2.1/servers/{bottom_id}']})
         up = translate.body_up(body, both)
@@ -58,11 +58,11 @@ class TestBodies(testtools.TestCase):
         down = translate.ids_down(up, both)
         self.assertEqual(bottom_id, orjson.loads(down)['id'])
 
-    def test_the_same_id_costs_nothing(self):
+    def test_equal_ids_need_no_translation(self):
         one = names()
         self.assertIs(one, one.with_id('same', 'same'))
 
-    def test_location(self):
+    def test_location_gets_url_and_id_of_gateway(self):
         answer = Answer(202, [('Location', f'{ROOTS[0]}/v2.1/servers/b'), ('X-Other', ROOTS[0])], b'')
         found = translate.answer_up(answer, names().with_id('b', 't'), SERVER)
         self.assertEqual([('Location', f'{TOP}/v2.1/servers/t'), ('X-Other', ROOTS[0])], found.headers)
@@ -73,24 +73,24 @@ class TestZones(testtools.TestCase):
         answer = translate.answer_up(Answer(200, [], orjson.dumps(document)), names(**kwargs), kind)
         return orjson.loads(answer.body)
 
-    def test_every_zone_of_the_pod_is_the_one(self):
+    def test_without_zone_name_of_pod_all_zones_are_translated(self):
         for zone in ('nova', 'other', 'az1'):
             found = self.up({'server': {'OS-EXT-AZ:availability_zone': zone, 'name': zone}})
             self.assertEqual({'OS-EXT-AZ:availability_zone': 'az1', 'name': zone}, found['server'])
 
-    def test_a_named_zone_alone(self):
+    def test_with_zone_name_of_pod_only_that_zone_is_translated(self):
         for zone, wanted in (('nova', 'az1'), ('other', 'other'), ('', ''), (None, None)):
             found = self.up({'volume': {'availability_zone': zone}}, VOLUME, pod_zone='nova')
             self.assertEqual(wanted, found['volume']['availability_zone'])
 
-    def test_lists_and_strangers(self):
+    def test_lists_are_translated_and_odd_documents_kept(self):
         found = self.up({'servers': [{'OS-EXT-AZ:availability_zone': 'nova'}, {'id': 1}, None, 7]})
         self.assertEqual('az1', found['servers'][0]['OS-EXT-AZ:availability_zone'])
         for document in ([], 7, None, {'server': None}, {'server': []}, {'servers': {}}, {'availability_zone': 1}):
             self.assertEqual(document, self.up(document))
 
     @given(st.sampled_from(['az1', 'nova', 'x']), st.sampled_from(['', 'nova']), st.sampled_from(['', ':h', ':h:n']))
-    def test_down(self, zone, pod_zone, rest):
+    def test_zone_becomes_that_of_pod_or_is_removed(self, zone, pod_zone, rest):
         inner = {'availability_zone': zone + rest, 'name': 'n'}
         translate.zone_down(inner, 'availability_zone', names(pod_zone, zone), rest)
         wanted = {'name': 'n'}
@@ -99,7 +99,7 @@ class TestZones(testtools.TestCase):
         self.assertEqual(wanted, inner)
 
     @given(st.sampled_from(['az1', 'pod-zone']), st.sampled_from(['pod-zone', 'az1']))
-    def test_round_trip(self, zone, pod_zone):
+    def test_zone_is_translated_to_pod_and_back(self, zone, pod_zone):
         inner = {'availability_zone': zone}
         both = names(pod_zone, zone)
         translate.zone_down(inner, 'availability_zone', both)
@@ -112,14 +112,14 @@ class TestLinksAndPaths(testtools.TestCase):
         uuids,
         st.sampled_from(['/v2.1', '/v2.1/abc']),
     )
-    def test_next_link(self, query, marker, prefix):
+    def test_next_link_keeps_query_and_replaces_marker(self, query, marker, prefix):
         link = translate.next_link(TOP, prefix, '/servers', [*query.items(), ('marker', 'old')], marker)
         parts = urlsplit(link)
         self.assertEqual(f'{prefix}/servers', parts.path)
         self.assertEqual({**query, 'marker': marker}, dict(parse_qsl(parts.query, keep_blank_values=True)))
 
     @given(uuids, uuids)
-    def test_segments(self, old, new):
+    def test_only_whole_segments_are_replaced(self, old, new):
         self.assertEqual(
             f'/servers/{new}/x{old}/{new}', translate.replace_segment(f'/servers/{old}/x{old}/{old}', old, new)
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few lines that make requests of an emulated pod short to write in tests."""
+"""A short way to send requests to an emulated pod."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from trio2o.lab.emulated.topology import Cloud
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """An answer of the pod."""
 
     status: int
     headers: dict[str, list[str]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated Cinder where it is unlike Nova: versions, metadata, types, quota."""
+"""The emulated Cinder, as far as it differs from Nova: versions, metadata, types, quota."""
 
 import datetime
 
@@ -22,7 +22,7 @@ class Base(testtools.TestCase):
 
 
 class TestVersions(Base):
-    def test_documents(self):
+    def test_version_documents_are_those_of_cinder(self):
         self.assertEqual(300, self.client.follow(HERE + '/').status)
         self.assertEqual(302, self.client.follow(HERE + '/v3').status)
         document = self.client.follow(HERE + '/v3/').json['versions'][0]
@@ -30,7 +30,7 @@ class TestVersions(Base):
         self.client.token = ''
         self.assertEqual(401, self.client.follow(HERE + '/v3/').status)
 
-    def test_negotiation(self):
+    def test_version_header_is_negotiated(self):
         for header, status, echoed in (
             ('volume 3.60', 200, '3.60'),
             ('volumev3 3.60', 200, '3.60'),
@@ -44,13 +44,13 @@ class TestVersions(Base):
             )
             self.assertEqual(['OpenStack-API-Version'], answer.headers['vary'])
 
-    def test_a_header_for_others_only_is_malformed(self):
+    def test_version_header_of_other_service_is_400(self):
         for header in ('compute 2.79', 'block-storage 3.60'):
             answer = self.client.cinder('GET', '/volumes', OpenStack_API_Version=header)
             self.assertEqual(400, answer.status)
             self.assertEqual({'badRequest'}, set(answer.json))
 
-    def test_json_suffix(self):
+    def test_json_suffix_is_accepted(self):
         self.assertEqual(200, self.client.cinder('GET', '/volumes.json').status)
 
 
@@ -58,7 +58,7 @@ class TestVolumes(Base):
     def create(self, **given):
         return self.client.cinder('POST', '/volumes', {'volume': {'size': 1, **given}})
 
-    def test_life(self):
+    def test_volume_is_created_shown_and_deleted(self):
         answer = self.create(name='v')
         self.assertEqual((202, 'creating'), (answer.status, answer.json['volume']['status']))
         path = f'/volumes/{answer.json["volume"]["id"]}'
@@ -76,7 +76,7 @@ class TestVolumes(Base):
         self.assertEqual({'overLimit'}, set(answer.json))
         self.assertEqual('0', answer.json['overLimit']['retryAfter'])
 
-    def test_refusals(self):
+    def test_invalid_volume_is_refused(self):
         for given, status in (
             ({'size': 0}, 400),
             ({'volume_type': 'nope'}, 404),
@@ -87,7 +87,7 @@ class TestVolumes(Base):
         ):
             self.assertEqual(status, self.create(**given).status, given)
 
-    def test_metadata_etag(self):
+    def test_etag_of_metadata_is_checked(self):
         volume = self.cloud.add_volumes('Pod1', 'demo')[0]['id']
         path = f'/volumes/{volume}/metadata'
         etag = self.client.cinder('GET', path, version='3.15').headers['etag'][0]
@@ -103,7 +103,7 @@ class TestVolumes(Base):
         shown = self.client.cinder('GET', f'/volumes/{volume}', X_Forwarded_Host='front.test')
         self.assertEqual(f'http://front.test/v3/volumes/{volume}', shown.json['volume']['links'][0]['href'])
 
-    def test_actions(self):
+    def test_actions_change_volume_and_check_its_state(self):
         volume = self.create().json['volume']['id']
         path = f'/volumes/{volume}/action'
         self.client.cinder('GET', '/volumes')
@@ -123,7 +123,7 @@ class TestVolumes(Base):
 
 
 class TestTypes(Base):
-    def test_each_pod_picks_its_own_ids(self):
+    def test_ids_of_types_differ_by_pod(self):
         first, second = (next(iter(self.cloud.pod(name).cinder.types.values())) for name in ('Pod1', 'Pod2'))
         self.assertEqual('__DEFAULT__', first['name'])
         self.assertEqual(first['name'], second['name'])
@@ -131,7 +131,7 @@ class TestTypes(Base):
         chosen = self.admin.cinder('POST', '/types', {'volume_type': {'name': 'x', 'id': 'mine'}})
         self.assertEqual(400, chosen.status)
 
-    def test_private_types(self):
+    def test_private_type_is_hidden_without_access(self):
         kind = self.admin.cinder(
             'POST', '/types', {'volume_type': {'name': 'gold', 'os-volume-type-access:is_public': False}}
         ).json['volume_type']['id']
@@ -143,7 +143,7 @@ class TestTypes(Base):
         names = {row['name'] for row in self.client.cinder('GET', '/types').json['volume_types']}
         self.assertEqual({'gold', '__DEFAULT__'}, names)
 
-    def test_a_type_in_use_stays(self):
+    def test_used_type_is_not_deleted(self):
         kind = self.admin.cinder('POST', '/types', {'volume_type': {'name': 'gold'}}).json['volume_type']['id']
         self.client.cinder('POST', '/volumes', {'volume': {'size': 1, 'volume_type': 'gold'}})
         self.assertEqual(400, self.admin.cinder('DELETE', f'/types/{kind}').status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``trio2o-lab emulated up``: what the options build, and what is printed."""
+"""``trio2o-lab emulated up``: the cloud that the options describe, and the output."""
 
 import argparse
 
@@ -14,7 +14,7 @@ class TestOptions(testtools.TestCase):
         cli.add_parser(parser.add_subparsers(dest='kind'))
         return parser.parse_args(['emulated', 'up', *words])
 
-    def test_cloud(self):
+    def test_options_describe_the_cloud(self):
         chosen = self.parse(
             '--pods', '3', '--servers', '4', '--volumes', '2', '--delay-ms', '50', '--zones', 'az1,az2', '--fast'
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every scripted fault, without a socket and over one."""
+"""Each fault, without a socket and over one."""
 
 import http.client
 import socket
@@ -30,7 +30,7 @@ class TestWithoutSocket(testtools.TestCase):
     def get(self):
         return self.client.nova('GET', '/servers')
 
-    def test_exceptions(self):
+    def test_fault_raises_exception(self):
         for fault, raised in (
             (faults.Refuse(), ConnectionRefusedError),
             (faults.Blackhole(), ConnectTimeoutError),
@@ -45,7 +45,7 @@ class TestWithoutSocket(testtools.TestCase):
             self.nova.faults.clear()
             self.assertEqual(200, self.get().status)
 
-    def test_answers_instead(self):
+    def test_fault_replaces_answer(self):
         self.nova.faults.add(faults.Status(503, times=1))
         self.assertEqual(503, self.get().status)
         self.nova.faults.add(faults.Garbage(times=1))
@@ -54,12 +54,12 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertEqual(406, self.client.nova('GET', '/servers', version='2.60').status)
         self.assertEqual(200, self.client.nova('GET', '/servers', version='2.53').status)
 
-    def test_times_after_path_and_method(self):
+    def test_fault_is_limited_by_times_path_and_method(self):
         self.nova.faults.add(faults.Status(500, times=2, after=1, path='/servers', method='GET'))
         self.assertEqual([200, 500, 500, 200], [self.get().status for _ in range(4)])
         self.assertEqual(200, self.client.nova('GET', '/flavors').status)
 
-    def test_what_was_done_before_the_answer_was_lost(self):
+    def test_fault_comes_before_or_after_the_write(self):
         for fault, happened in (
             (faults.Drop(times=1), 0),
             (faults.Refuse(times=1), 0),
@@ -72,7 +72,7 @@ class TestWithoutSocket(testtools.TestCase):
             self.assertRaises(OSError, self.client.nova, 'POST', '/servers', CREATE)
             self.assertEqual(happened, len(self.nova.servers), fault)
 
-    def test_time_is_spent_only_when_asked(self):
+    def test_time_passes_only_in_real_time_mode(self):
         slept = []
         self.client.transport = self.cloud.transport(real_time=True, sleep=slept.append)
         self.nova.faults.add(faults.Slow(0.5, times=1), faults.Slow(5, times=1, after=1))
@@ -80,7 +80,7 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertRaises(TimeoutError, self.get)
         self.assertEqual([0.5, 1.0], slept)
 
-    def test_keystoneauth_over_the_adapter(self):
+    def test_keystoneauth_raises_exception_for_fault(self):
         auth = v3.Password(
             'http://keystone.test:5000/v3',
             username='demo',
@@ -123,13 +123,13 @@ class TestOnPorts(testtools.TestCase):
     def get(self, path='/servers', timeout=5):
         return self.session.get(self.pod.nova_url + path, headers=self.headers, timeout=timeout)
 
-    def test_catalog_names_the_ports(self):
+    def test_catalog_has_urls_with_ports(self):
         answer = requests.get(self.cloud.keystone.url + '/v3/auth/catalog', headers=self.headers, timeout=5).json()
         urls = {row['url'] for entry in answer['catalog'] for row in entry['endpoints'] if row['region'] == 'Pod1'}
         self.assertTrue({self.pod.nova_url, self.pod.cinder_url} <= urls, urls)
         self.assertIn('127.0.0.1', self.pod.nova_url)
 
-    def test_keep_alive_chunks_and_bodies(self):
+    def test_connection_is_kept_after_chunked_body(self):
         body = iter(
             [
                 b'{"server": {"name": "s", "flavorRef": "1", ',
@@ -155,7 +155,7 @@ class TestOnPorts(testtools.TestCase):
         self.pod.nova.faults.clear()
         self.assertEqual(200, self.get().status_code)
 
-    def test_on_the_wire(self):
+    def test_fault_breaks_connection(self):
         for fault, raised in (
             (faults.Drop(), requests.ConnectionError),
             (faults.DropMidBody(), requests.exceptions.ChunkedEncodingError),

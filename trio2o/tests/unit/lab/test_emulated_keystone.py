@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated Keystone under its real clients."""
+"""The emulated Keystone with the clients of Keystone."""
 
 import datetime
 
@@ -38,7 +38,7 @@ class TestKeystone(testtools.TestCase):
             'GET', URL + '/auth/tokens', {'X-Auth-Token': self.cloud.token('admin'), 'X-Subject-Token': token}
         )
 
-    def test_password_and_catalog(self):
+    def test_password_gives_token_with_catalog(self):
         made = self.session()
         self.assertEqual(self.cloud.project_id('demo'), made.get_project_id())
         for region, expected in (
@@ -50,15 +50,15 @@ class TestKeystone(testtools.TestCase):
                 expected, made.auth.get_endpoint(made, service_type='compute', region_name=region, skip_discovery=True)
             )
 
-    def test_discovery_reaches_the_pods(self):
+    def test_discovery_finds_maximum_version_of_pod(self):
         found = self.session().get_endpoint_data(service_type='compute', region_name='Pod1')
         self.assertEqual((2, 104), found.max_microversion)
 
-    def test_wrong_password_or_project(self):
+    def test_wrong_password_or_project_is_401(self):
         for options in ({'password': 'x'}, {'project': 'alt'}, {'user': 'nobody'}):
             self.assertRaises(exceptions.Unauthorized, self.session(**options).get_token)
 
-    def test_validation(self):
+    def test_valid_token_is_accepted_and_others_are_404(self):
         token = self.cloud.token('demo', expires_in=60)
         status, headers, _ = self.validate(token)
         self.assertEqual(200, status)
@@ -70,12 +70,12 @@ class TestKeystone(testtools.TestCase):
         self.cloud.keystone.revoke(other)
         self.assertEqual(404, self.validate(other)[0])
 
-    def test_roles_imply(self):
+    def test_roles_imply_lower_roles(self):
         admin = self.cloud.keystone.find(self.cloud.token('admin'))
         self.assertEqual(('admin', 'manager', 'member', 'reader'), admin.roles)
         self.assertEqual(('reader',), self.cloud.keystone.find(self.cloud.token('reader')).roles)
 
-    def test_endpoints_of_a_region(self):
+    def test_endpoints_are_listed_by_region(self):
         made = self.session('admin', 'admin')
         rows = made.get(URL + '/endpoints?region_id=Pod2&interface=public').json()['endpoints']
         self.assertEqual(
@@ -91,7 +91,7 @@ class TestKeystone(testtools.TestCase):
         regions = made.get(URL + '/regions').json()['regions']
         self.assertEqual(['RegionOne', 'Pod1', 'Pod2'], [row['id'] for row in regions])
 
-    def test_a_token_is_not_forged(self):
+    def test_changed_token_is_unknown(self):
         token = self.cloud.token('demo')
         forged = token[:-1] + ('0' if token[-1] != '0' else '1')
         self.assertIsNone(self.cloud.keystone.find(forged))

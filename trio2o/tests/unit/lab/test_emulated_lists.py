@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of the emulated pods, put together, are the sorted whole."""
+"""The pages of lists of emulated pods make the sorted list."""
 
 import datetime
 from urllib import parse
@@ -43,14 +43,14 @@ class TestServerLists(testtools.TestCase):
         shown = self.client.nova('GET', '/servers').json['servers']
         self.assertEqual([row['id'] for row in expected], [row['id'] for row in shown])
 
-    def test_pages_make_the_whole(self):
+    def test_pages_of_any_size_make_the_whole_list(self):
         self.fill(23)
         whole = self.client.nova('GET', '/servers/detail').json['servers']
         for limit in (1, 5, 22, 23, 24):
             items, _ = pages(self.client, self.client.nova('GET', f'/servers/detail?limit={limit}'), 'servers')
             self.assertEqual(whole, items)
 
-    def test_next_link_when_exactly_limit(self):
+    def test_full_page_has_next_link(self):
         self.fill(4)
         first = self.client.nova('GET', '/servers?limit=4&sort_key=uuid&sort_dir=asc').json
         link = parse.urlsplit(first['servers_links'][0]['href'])
@@ -64,7 +64,7 @@ class TestServerLists(testtools.TestCase):
 
     @settings(max_examples=30, deadline=None)
     @given(st.data())
-    def test_any_sort_pages_as_the_oracle(self, data):
+    def test_any_sort_equals_sorted_records(self, data):
         self.cloud.pod('Pod1').nova.servers.clear()
         keys = data.draw(
             st.lists(
@@ -110,7 +110,7 @@ class TestServerLists(testtools.TestCase):
         rest = self.client.nova('GET', f'/servers?marker={whole[1]}').json['servers']
         self.assertEqual([whole[2]], [row['id'] for row in rest])
 
-    def test_unknown_marker(self):
+    def test_unknown_marker_is_400(self):
         answer = self.client.nova('GET', '/servers?marker=x')
         self.assertEqual((400, 'marker [x] not found'), (answer.status, answer.message))
 
@@ -120,7 +120,7 @@ class TestServerLists(testtools.TestCase):
         shown = self.client.nova('GET', '/servers/detail?changes-since=2025-12-31T00:00:00Z').json['servers']
         self.assertEqual({'DELETED', 'ACTIVE'}, {row['status'] for row in shown})
 
-    def test_filters(self):
+    def test_filters_apply_by_version(self):
         self.fill(3)
         self.cloud.add_servers('Pod1', 'demo', 1, name='other', vm_state='stopped', availability_zone='az9')
         for query, count in (
@@ -135,7 +135,7 @@ class TestServerLists(testtools.TestCase):
         newer = self.client.nova('GET', '/servers?availability_zone=az9', version='2.83')
         self.assertEqual(1, len(newer.json['servers']))
 
-    def test_all_tenants(self):
+    def test_all_tenants_needs_admin(self):
         self.fill(1)
         self.cloud.add_servers('Pod1', 'alt', 2)
         self.assertEqual(403, self.client.nova('GET', '/servers?all_tenants').status)
@@ -158,7 +158,7 @@ class TestVolumeLists(testtools.TestCase):
         shown = self.client.cinder('GET', '/volumes').json['volumes']
         self.assertEqual([row['id'] for row in expected], [row['id'] for row in shown])
 
-    def test_pages_make_the_whole(self):
+    def test_pages_of_any_size_make_the_whole_list(self):
         whole = self.client.cinder('GET', '/volumes/detail').json['volumes']
         for limit in (1, 4, 10, 11, 12):
             items, _ = pages(self.client, self.client.cinder('GET', f'/volumes/detail?limit={limit}'), 'volumes')
@@ -182,7 +182,7 @@ class TestVolumeLists(testtools.TestCase):
         other = self.cloud.add_volumes('Pod1', 'alt')[0]['id']
         self.assertEqual(404, self.client.cinder('GET', f'/volumes?marker={other}').status)
 
-    def test_sorts(self):
+    def test_sort_parameters_are_applied(self):
         for index, row in enumerate(self.made):
             row['size'] = index % 3 + 1
         shown = self.client.cinder('GET', '/volumes/detail?sort=size:asc,name').json['volumes']
@@ -190,7 +190,7 @@ class TestVolumeLists(testtools.TestCase):
         both = self.client.cinder('GET', '/volumes?sort=size&sort_key=size')
         self.assertEqual(400, both.status)
 
-    def test_time_comparison(self):
+    def test_created_at_is_compared(self):
         shown = self.client.cinder('GET', '/volumes/detail?created_at=gt:2026-01-01T00:00:02', version='3.60')
         self.assertEqual(
             {row['id'] for row in self.made if row['created_at'] > START + datetime.timedelta(seconds=2)},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated Nova's way of a request: tokens, versions, projects; and what servers do."""
+"""The emulated Nova: tokens, versions, projects and servers."""
 
 import datetime
 
@@ -28,7 +28,7 @@ class Base(testtools.TestCase):
 
 
 class TestVersions(Base):
-    def test_documents(self):
+    def test_version_documents_are_those_of_nova(self):
         root = self.client.follow('http://pod1.nova.test:8774/')
         self.assertEqual(['v2.0', 'v2.1'], [row['id'] for row in root.json['versions']])
         document = self.client.nova('GET', '').json['version']
@@ -36,7 +36,7 @@ class TestVersions(Base):
         self.assertEqual(('2.1', '2.104'), (document['min_version'], document['version']))
         self.assertEqual(300, self.client.follow('http://pod1.nova.test:8774/other').status)
 
-    def test_negotiation(self):
+    def test_version_header_is_negotiated(self):
         for header, status, echoed in (
             (None, 200, '2.1'),
             ('compute 2.79', 200, '2.79'),
@@ -59,12 +59,12 @@ class TestVersions(Base):
             )
             self.assertEqual(2, len(answer.headers['vary']))
 
-    def test_legacy_header_and_malformed(self):
+    def test_legacy_header_is_read_and_malformed_version_is_400(self):
         answer = self.client.nova('GET', '/servers', X_OpenStack_Nova_API_Version='2.10')
         self.assertEqual(['2.10'], answer.headers['x-openstack-nova-api-version'])
         self.assertEqual(400, self.client.nova('GET', '/servers', version='abc').status)
 
-    def test_a_pod_of_an_older_release(self):
+    def test_version_above_maximum_of_older_pod_is_406(self):
         cloud = Cloud(pods=1, nova=nova.Settings(max_minor=53))
         client = Client(cloud)
         answer = client.nova('GET', '/servers', version='2.60')
@@ -73,14 +73,14 @@ class TestVersions(Base):
         latest = client.nova('GET', '/servers', version='latest')
         self.assertEqual(['compute 2.53'], latest.headers['openstack-api-version'])
 
-    def test_method_of_a_later_version_is_not_found(self):
+    def test_method_of_later_version_is_404(self):
         server = self.cloud.add_servers('Pod1', 'demo')[0]['id']
         self.assertEqual(404, self.client.nova('GET', f'/servers/{server}/tags').status)
         self.assertEqual(200, self.client.nova('GET', f'/servers/{server}/tags', version='2.26').status)
 
 
-class TestCallers(Base):
-    def test_no_token(self):
+class TestProjects(Base):
+    def test_invalid_token_is_401(self):
         for token in ('', 'nonsense', self.cloud.token(expires_in=-1)):
             self.client.token = token
             answer = self.client.nova('GET', '/servers')
@@ -88,7 +88,7 @@ class TestCallers(Base):
             self.assertEqual({'error'}, set(answer.json))
             self.assertEqual(['Keystone uri="http://keystone.test:5000"'], answer.headers['www-authenticate'])
 
-    def test_project_in_the_path(self):
+    def test_project_in_path_is_kept_in_links_and_other_is_400(self):
         mine = self.cloud.project_id('demo')
         self.cloud.add_servers('Pod1', 'demo')
         server = self.client.nova('GET', f'/{mine}/servers').json['servers'][0]
@@ -98,19 +98,19 @@ class TestCallers(Base):
         self.assertEqual(400, other.status)
         self.assertIn('Malformed request URL', other.message)
 
-    def test_links_follow_the_host(self):
+    def test_links_have_host_of_request(self):
         self.cloud.add_servers('Pod1', 'demo')
         answer = self.client.nova('GET', '/servers?limit=1', Host='front.test').json
         self.assertTrue(answer['servers'][0]['links'][0]['href'].startswith('http://front.test/v2.1/servers/'))
         self.assertTrue(answer['servers_links'][0]['href'].startswith('http://front.test/v2.1/'))
 
-    def test_servers_of_others_are_not_found(self):
+    def test_server_of_another_project_is_404(self):
         server = self.cloud.add_servers('Pod1', 'alt')[0]['id']
         answer = self.client.nova('GET', f'/servers/{server}')
         self.assertEqual((404, f'Instance {server} could not be found.'), (answer.status, answer.message))
         self.assertEqual(200, self.admin.nova('GET', f'/servers/{server}').status)
 
-    def test_unknown_paths_answer_as_webob(self):
+    def test_unknown_path_gets_answer_of_webob(self):
         plain = self.client.nova('GET', '/nope')
         self.assertEqual(404, plain.status)
         self.assertIn(b'404 Not Found', plain.body)
@@ -119,7 +119,7 @@ class TestCallers(Base):
         )
         self.assertEqual(404, self.client.nova('PATCH', '/servers').status)
 
-    def test_the_log_remembers_what_came(self):
+    def test_requests_are_recorded(self):
         self.boot()
         seen = self.pod.nova.requests[-1]
         self.assertEqual(('POST', '/v2.1/servers', 202), (seen.method, seen.path, seen.status))
@@ -128,7 +128,7 @@ class TestCallers(Base):
 
 
 class TestServers(Base):
-    def test_life(self):
+    def test_server_is_created_shown_and_deleted(self):
         answer = self.boot()
         self.assertEqual(202, answer.status)
         made = answer.json['server']
@@ -137,7 +137,7 @@ class TestServers(Base):
         self.assertEqual(204, self.client.nova('DELETE', f'/servers/{made["id"]}').status)
         self.assertEqual(404, self.client.nova('GET', f'/servers/{made["id"]}').status)
 
-    def test_slow_pods_work_by_their_clock(self):
+    def test_server_changes_status_by_clock_of_pod(self):
         self.pod.nova.settings.build_seconds = 5
         self.pod.nova.settings.delete_seconds = None
         path = '/servers/' + self.boot().json['server']['id']
@@ -150,7 +150,7 @@ class TestServers(Base):
         self.pod.nova.settle(everything=True)
         self.assertEqual(404, self.client.nova('GET', path).status)
 
-    def test_refusals(self):
+    def test_invalid_server_is_refused(self):
         for given, version, status, text in (
             ({'flavorRef': 'x'}, '2.1', 400, 'Flavor x could not be found.'),
             ({'imageRef': NOWHERE}, '2.1', 400, 'Can not find requested image'),
@@ -166,7 +166,7 @@ class TestServers(Base):
             self.assertIn(text, answer.message)
         self.assertEqual({}, self.pod.nova.servers)
 
-    def test_quota(self):
+    def test_create_over_quota_is_403(self):
         self.pod.nova.quota_sets[self.cloud.project_id('demo')] = {'instances': 2}
         self.boot()
         answer = self.boot(min_count=2)
@@ -175,14 +175,14 @@ class TestServers(Base):
             'Quota exceeded for instances: Requested 2, but already used 1 of 2 instances', answer.message
         )
 
-    def test_many_at_once(self):
+    def test_reservation_has_all_servers(self):
         answer = self.boot(min_count=3, return_reservation_id=True)
         reservation = answer.json['reservation_id']
         self.assertNotIn('location', answer.headers)
         shown = self.client.nova('GET', f'/servers?reservation_id={reservation}').json['servers']
         self.assertEqual({'s-1', 's-2', 's-3'}, {row['name'] for row in shown})
 
-    def test_actions(self):
+    def test_actions_change_status_of_server(self):
         path = '/servers/' + self.boot().json['server']['id']
         for body, status, after in (
             ({'os-stop': None}, 202, 'SHUTOFF'),
@@ -200,7 +200,7 @@ class TestServers(Base):
             self.assertEqual(after, self.client.nova('GET', path).json['server']['status'])
         self.assertEqual('2', self.client.nova('GET', path).json['server']['flavor']['id'])
 
-    def test_instance_actions_carry_the_pods_request_id(self):
+    def test_instance_actions_have_request_ids(self):
         answer = self.boot()
         wanted = answer.headers['x-compute-request-id'][0]
         path = f'/servers/{answer.json["server"]["id"]}/os-instance-actions'
@@ -210,7 +210,7 @@ class TestServers(Base):
         listed = self.client.nova('GET', path, version='2.21').json['instanceActions']
         self.assertEqual(['delete', 'create'], [row['action'] for row in listed])
 
-    def test_external_events(self):
+    def test_events_have_a_code_for_each_server(self):
         server = self.boot().json['server']['id']
         self.client.nova('GET', '/servers')
         events = [{'name': 'network-changed', 'server_uuid': one} for one in (server, NOWHERE)]
@@ -234,7 +234,7 @@ class TestVolumesOfServers(Base):
             'POST', self.path + '/os-volume_attachments', {'volumeAttachment': {'volumeId': volume}}, version
         )
 
-    def test_attach_and_detach(self):
+    def test_volume_is_attached_and_detached(self):
         self.assertEqual(200, self.attach(self.volume).status)
         shown = self.client.cinder('GET', f'/volumes/{self.volume}').json['volume']
         self.assertEqual('in-use', shown['status'])
@@ -246,16 +246,16 @@ class TestVolumesOfServers(Base):
         self.client.nova('DELETE', f'{self.path}/os-volume_attachments/{self.volume}')
         self.assertEqual('available', self.client.cinder('GET', f'/volumes/{self.volume}').json['volume']['status'])
 
-    def test_newer_versions_answer_202_without_a_body(self):
+    def test_from_2_101_attach_is_202_without_body(self):
         answer = self.attach(self.volume, '2.101')
         self.assertEqual((202, b''), (answer.status, answer.body))
 
-    def test_a_pod_knows_only_its_own_volumes(self):
+    def test_volume_of_other_pod_is_404(self):
         cloud_volume = self.cloud.add_pod('Pod2') and self.cloud.add_volumes('Pod2', 'demo')[0]
         answer = self.attach(cloud_volume['id'])
         self.assertEqual((404, f'Volume {cloud_volume["id"]} could not be found.'), (answer.status, answer.message))
 
-    def test_boot_from_a_new_volume(self):
+    def test_boot_volume_is_created_and_deleted_with_server(self):
         answer = self.boot(
             imageRef='',
             block_device_mapping_v2=[

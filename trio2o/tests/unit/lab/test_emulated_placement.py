@@ -17,7 +17,7 @@ class TestPlacement(testtools.TestCase):
     def get(self, path, version='placement 1.20'):
         return self.admin.follow(self.pod.placement_url + path, version)
 
-    def test_capacity_and_use(self):
+    def test_inventories_and_usages_are_reported(self):
         self.cloud.add_servers('Pod1', 'demo', 3)
         self.cloud.add_servers('Pod1', 'alt', 1)
         provider = self.get('/resource_providers').json['resource_providers'][0]['uuid']
@@ -30,7 +30,7 @@ class TestPlacement(testtools.TestCase):
         project = self.cloud.project_id('demo')
         self.assertEqual(3, self.get(f'/usages?project_id={project}').json['usages']['VCPU'])
 
-    def test_refusals(self):
+    def test_unknown_provider_is_404_and_member_gets_403(self):
         self.assertEqual(404, self.get('/resource_providers/x').status)
         self.assertEqual(404, self.get('/usages?project_id=x', 'placement 1.8').status)
         member = Client(self.cloud).follow(self.pod.placement_url + '/resource_providers')

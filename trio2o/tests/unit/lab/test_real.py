@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a lab of real pods that need no pods."""
+"""The parts of a lab of real pods that can be tested without pods."""
 
 import configparser
 import dataclasses
@@ -66,12 +66,12 @@ class RealLabTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def test_a_lab_stays_as_it_was_made(self):
+    def test_saved_lab_is_loaded_unchanged(self):
         made = dataclasses.replace(new_lab(self.folder, 3), database='mysql+pymysql://root@h')
         topology.save(made)
         self.assertEqual(made, topology.load(pathlib.Path(self.folder)))
 
-    def test_only_the_owner_reads_passwords(self):
+    def test_files_with_passwords_are_readable_by_owner_only(self):
         made = new_lab(self.folder)
         topology.save(made)
         configure.configure(made)
@@ -79,11 +79,11 @@ class RealLabTest(unittest.TestCase):
             if path.is_file() and made.password in path.read_text(errors='replace'):
                 self.assertEqual(0o600, path.stat().st_mode & 0o777, path)
 
-    def test_no_two_services_share_a_port(self):
+    def test_ports_of_services_are_unique(self):
         ports = [service.port for service in new_lab(self.folder, 9).services]
         self.assertEqual(len(ports), len(set(ports)))
 
-    def test_a_pod_looks_things_up_in_its_own_region(self):
+    def test_services_of_pod_use_endpoints_of_its_region(self):
         made = new_lab(self.folder)
         for service in made.services:
             text = configure.render(settings.sections(made, service))
@@ -105,7 +105,7 @@ class RealLabTest(unittest.TestCase):
         with self.assertRaisesRegex(LabError, 'there is no lab'):
             RealLab(self.folder).status()
 
-    def test_pid_file_is_stale_and_no_process_is_found(self):
+    def test_pid_file_of_ended_process_is_ignored(self):
         made = new_lab(self.folder)
         configure.configure(made)
         service = made.service('glance')
@@ -114,7 +114,7 @@ class RealLabTest(unittest.TestCase):
         processes.write_pid_file(made, service, os.getpid())
         self.assertEqual(os.getpid(), processes.running_pid(made, service))
 
-    def test_threads_share_a_sqlite_file(self):
+    def test_concurrent_threads_can_write_to_sqlite(self):
         path = os.path.join(self.folder, 'race.sqlite')
         done = subprocess.run(
             [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(RACE), path],

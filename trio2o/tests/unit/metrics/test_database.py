@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics read from the database: read periodically, by a thread that no scrape has to wait for."""
+"""Metrics read from the database: periodically, in a thread that scrapes do not wait for."""
 
 import sqlite3
 import time
@@ -23,7 +23,7 @@ from trio2o.tests.fixtures.wsgi import get
 
 
 class DatabaseMetricsTestCase(testtools.TestCase):
-    #: For how long what was read is kept.
+    #: Seconds between two reads.
     seconds = 10
 
     def setUp(self):
@@ -44,7 +44,7 @@ class DatabaseMetricsTestCase(testtools.TestCase):
 
 
 class TestDatabaseMetrics(DatabaseMetricsTestCase):
-    def test_all_of_them(self):
+    def test_metrics_show_jobs_claims_replicas_and_usage(self):
         pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
         db_replicas.upsert_object(self.db, 'flavor', '1', {})
         db_jobs.submit(self.db, 'sync_pod', 'Pod1')
@@ -73,12 +73,12 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
         self.assertEqual(2, found['trio2o_pod_used', endless])
         self.assertNotIn(('trio2o_pod_capacity', endless), found)
 
-    def test_names_are_written_as_they_must_be(self):
+    def test_labels_are_escaped(self):
         db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')
         found = self.scrape(self.collector())
         self.assertIn(('trio2o_pod_replicas_out_of_sync', (('pod', 'a"b\\c\nd'), ('zone', 'ä'))), found)
 
-    def test_who_is_asked(self):
+    def test_pods_in_maintenance_and_unknown_ones_are_not_called(self):
         collector = self.collector()
         self.assertTrue(collector.is_called('Pod1'))
         pod = db_pods.create(self.db, pod_name='Pod1', az_name='az1')
@@ -91,8 +91,8 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
         self.assertFalse(other.is_called('Pod1'))
 
 
-class TestStorm(DatabaseMetricsTestCase):
-    def test_many_scrapes_are_one_reading(self):
+class TestConcurrentScrapes(DatabaseMetricsTestCase):
+    def test_scrapes_within_interval_read_once(self):
         statements = []
         event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
         collector = self.collector()
@@ -104,10 +104,10 @@ class TestStorm(DatabaseMetricsTestCase):
         self.assertEqual(once, len(statements))
 
 
-class TestInTime(DatabaseMetricsTestCase):
+class TestInterval(DatabaseMetricsTestCase):
     seconds = 0.1
 
-    def test_are_read_again(self):
+    def test_values_are_read_again_after_interval(self):
         collector = self.collector()
         self.scrape(collector)
         db_jobs.submit(self.db, 'sync_pod', 'Pod1')
@@ -115,11 +115,11 @@ class TestInTime(DatabaseMetricsTestCase):
         self.assertEqual(1, self.scrape(collector)['trio2o_jobs', (('state', 'new'),)])
 
 
-class TestDatabaseAway(DatabaseMetricsTestCase):
+class TestUnreachableDatabase(DatabaseMetricsTestCase):
     seconds = 0.1
 
     def away(self):
-        """Nobody listens at port 1."""
+        """A database at port 1, which is closed."""
         conf = self.useFixture(
             ConfFixture(connection='mysql+pymysql://x:y@127.0.0.1:1/z', database={'max_retries': 0})
         )
@@ -127,12 +127,12 @@ class TestDatabaseAway(DatabaseMetricsTestCase):
         self.addCleanup(db.dispose)
         return db
 
-    def test_from_the_beginning(self):
+    def test_unreachable_database_has_no_values(self):
         found = self.scrape(self.collector(self.away()))
         self.assertEqual(0, found['trio2o_database_up', ()])
         self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), found)
 
-    def test_later(self):
+    def test_values_of_last_read_are_kept_for_some_time(self):
         collector = self.collector()
         self.assertEqual(1, self.scrape(collector)['trio2o_database_up', ()])
         with sqlite3.connect(self.db.url.database) as connection:
@@ -147,8 +147,8 @@ class TestDatabaseAway(DatabaseMetricsTestCase):
         time.sleep(1.2)
         self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(collector))
 
-    def test_nobody_waits_for_long(self):
-        collector = self.collector(max_wait=0)
+    def test_scrape_does_not_wait_for_read(self):
+        collector = self.collector(patience=0)
         started = time.monotonic()
         self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
         self.assertLess(time.monotonic() - started, 1)
@@ -159,11 +159,11 @@ class TestDatabaseAway(DatabaseMetricsTestCase):
 
 
 class TestQueries(DatabaseMetricsTestCase):
-    def test_nothing_waits(self):
+    def test_queries_on_empty_tables_return_nothing(self):
         self.assertIsNone(db_jobs.longest_due(self.db))
         self.assertEqual({}, db_quotas.count_claims_by_state(self.db))
 
-    def test_longest_due(self):
+    def test_longest_due_returns_first_due_time(self):
         first = db_jobs.submit(self.db, 'sync_pod', 'Pod1')
         db_jobs.submit(self.db, 'sync_pod', 'Pod2')
         self.assertEqual(first.run_after, db_jobs.longest_due(self.db))

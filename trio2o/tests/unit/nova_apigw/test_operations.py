@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows are the operations of the Compute API: none is missing, none invented, each in its versions."""
+"""Compare the rows of the Nova API-GW with the operations of the Compute API."""
 
 import pathlib
 
@@ -21,12 +21,12 @@ from trio2o.nova_apigw.servers.actions import ForwardToHost
 from trio2o.nova_apigw.usage import TenantUsage
 
 FILE = pathlib.Path(trio2o.tests.__file__).parent / 'data' / 'nova-operations.yaml'
-#: Rows for actions that nobody knows, one for each path that has actions: a pod refuses them in Nova's words.
+#: Rows for unknown actions, one for each path with actions: a pod refuses them with Nova's message.
 FALLBACK = '.action'
-#: Served before any row is looked for.
+#: Pages that are served without a row.
 PAGES = {'root.versions': '/', 'root.version_v21': '/v2.1', 'root.version_v2': '/v2', 'versions.redirect': ''}
 
-#: What may serve a class; what is not here has handlers of its own.
+#: Class of operations -> its handlers. Other classes have handlers of their own.
 HANDLERS = {
     'by_id': (Forward, ForwardToVolume),
     'cross_pod_check': (Forward,),
@@ -49,15 +49,15 @@ class TestOperations(testtools.TestCase):
         self.pages = {name: row for name, row in known.items() if row[0] == 'page'}
         self.rows = {operation.name: operation for operation in SERVICE.operations}
 
-    def test_none_is_missing(self):
+    def test_each_operation_has_a_row(self):
         self.assertEqual(set(), self.known.keys() - self.rows.keys())
 
-    def test_none_is_invented(self):
+    def test_each_row_is_an_operation_or_refuses_unknown_actions(self):
         acting = {row[2]: name.partition(FALLBACK)[0] for name, row in self.known.items() if row[5]}
         fallbacks = {f'{noun}{FALLBACK}' for noun in acting.values()}
         self.assertEqual(fallbacks, self.rows.keys() - self.known.keys())
 
-    def test_each_is_where_and_when_it_should_be(self):
+    def test_rows_have_method_path_versions_and_action_of_operation(self):
         wanted, have = {}, {}
         for name, (_class, method, path, first, last, action, _status) in self.known.items():
             wanted[name] = (method, path, action, number(first), number(last))
@@ -65,14 +65,14 @@ class TestOperations(testtools.TestCase):
             have[name] = (row.method, row.path, row.action, row.min_version, row.max_version)
         self.assertEqual(wanted, have)
 
-    def test_each_is_served_as_its_class_says(self):
+    def test_rows_have_handler_of_their_class(self):
         for name, (kind, *_rest) in self.known.items():
             if kind in HANDLERS:
                 with self.subTest(name=name):
                     self.assertIsInstance(self.rows[name].handler, HANDLERS[kind])
 
     def test_rows_that_name_a_second_resource_check_it(self):
-        """No others do, so that the class says what the gateway does."""
+        """Other rows do not, so that the class describes the handler."""
         checking = set()
         for name, row in self.rows.items():
             handler = row.handler
@@ -83,12 +83,12 @@ class TestOperations(testtools.TestCase):
                 checking.add(name)
         self.assertEqual({name for name, row in self.known.items() if row[0] == 'cross_pod_check'}, checking)
 
-    def test_what_is_gone_says_so(self):
+    def test_removed_operations_have_their_status(self):
         gone = {name: row[6] for name, row in self.known.items() if row[0] == 'gone'}
         said = {row.name: row.handler.status for row in SERVICE.operations if isinstance(row.handler, Removed)}
         self.assertEqual(gone, said)
 
-    def test_pages(self):
+    def test_version_pages_are_served(self):
         self.assertEqual({*PAGES, 'root.choices'}, set(self.pages))
         for path in PAGES.values():
             self.assertIn(path, SERVICE.pages)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every start of ``openstack`` imports the plug-in: that must cost nothing, and drag in no service."""
+"""Each start of ``openstack`` imports the plug-in, which must not import services or their libraries."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 
 import testtools
 
-#: What a client needs not: the services and what they stand on.
+#: Libraries of the services, which a client does not need.
 HEAVY = {
     'alembic',
     'cinderclient',
@@ -23,7 +23,7 @@ HEAVY = {
     'sqlalchemy',
     'webob',
 }
-#: What the stock client has imported before it looks for plug-ins counts for itself.
+#: Modules that the client has imported before it loads plug-ins do not count.
 LIST = (
     'import json, sys, keystoneauth1.adapter, osc_lib.command.command, osc_lib.utils; known = set(sys.modules); '
     'import {}; print(json.dumps(sorted(sys.modules.keys() - known)))'
@@ -37,13 +37,13 @@ def imported_by(*modules):
 
 
 class TestImports(testtools.TestCase):
-    def test_the_plugin(self):
+    def test_plugin_imports_no_library_of_services(self):
         found = imported_by('trio2o.osc', 'trio2o.osc.plugin')
         self.assertEqual(set(), {name.split('.')[0] for name in found} & HEAVY)
         ours = {name for name in found if name.startswith('trio2o')}
         self.assertEqual({'trio2o', 'trio2o.osc', 'trio2o.osc.plugin'}, ours)
 
-    def test_the_commands(self):
+    def test_commands_import_no_library_of_services(self):
         names = ('pod', 'binding', 'routing', 'job', 'replica', 'usage')
         found = imported_by(*(f'trio2o.osc.v1.{name}' for name in names))
         self.assertEqual(set(), {name.split('.')[0] for name in found} & HEAVY)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command says what it does, and shows how: with examples that parse."""
+"""Each command has a description and examples that it accepts."""
 
 import configparser
 import importlib
@@ -16,7 +16,7 @@ TOP = pathlib.Path(__file__).resolve().parents[4]
 
 
 def commands():
-    """Name as typed -> class, from setup.cfg."""
+    """{name of a command: its class}, from setup.cfg."""
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(TOP / 'setup.cfg')
     found = {}
@@ -33,7 +33,7 @@ class TestHelp(testtools.TestCase):
     def parser_of(self, name, command):
         return command(self.shell, None, cmd_name=name).get_parser(f'openstack {name}')
 
-    def test_every_command_is_registered(self):
+    def test_each_command_is_registered(self):
         classes = set()
         for file in (TOP / 'trio2o' / 'osc' / 'v1').glob('*.py'):
             module = importlib.import_module(f'trio2o.osc.v1.{file.stem}')
@@ -45,12 +45,12 @@ class TestHelp(testtools.TestCase):
         abstract = {value for value in classes if value.__module__ == 'trio2o.osc.v1.base'}
         self.assertEqual(classes - abstract, set(commands().values()))
 
-    def test_names_say_what_the_class_says(self):
+    def test_names_of_commands_are_those_of_classes(self):
         for name, command in commands().items():
             _trio2o, noun, verb = name.split()
             self.assertEqual(f'{verb.capitalize()}{noun.capitalize()}', command.__name__)
 
-    def test_examples(self):
+    def test_examples_are_accepted(self):
         for name, command in commands().items():
             self.assertTrue(command.examples, name)
             parser = self.parser_of(name, command)
@@ -61,7 +61,7 @@ class TestHelp(testtools.TestCase):
                 self.assertTrue(line.startswith(prefix), line)
                 parser.parse_args(shlex.split(line)[len(prefix.split()) :])
 
-    def test_every_option_is_explained(self):
+    def test_each_option_has_help(self):
         for name, command in commands().items():
             self.assertTrue(command.__doc__, name)
             for action in self.parser_of(name, command)._actions:

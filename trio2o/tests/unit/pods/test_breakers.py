@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Breakers against a plain model, on a clock that is set."""
+"""Compare breakers with a simple model, on a clock of the test."""
 
 import testtools
 from hypothesis import settings
@@ -20,7 +20,7 @@ class Clock:
 
 
 class Model(RuleBasedStateMachine):
-    """Fails ``limit`` times in a row: closed to calls for a while, then open to one call at a time."""
+    """After three failures in a row, no calls for a while, and then one call at a time."""
 
     def __init__(self):
         super().__init__()
@@ -51,7 +51,7 @@ class Model(RuleBasedStateMachine):
         assert not self.breakers.is_open(OTHER) and self.breakers.may_call(OTHER)
         assert self.breakers.may_call(KEY) is not is_open
         if self.failures >= 3 and not is_open:
-            # That was the one call; the rest wait.
+            # That was the one allowed call; the next ones wait.
             self.until = self.clock.now + 5.0
             assert not self.breakers.may_call(KEY)
 
@@ -66,7 +66,7 @@ class TestBreakers(testtools.TestCase):
         self.clock = Clock()
         self.breakers = Breakers(2, 5.0, self.clock)
 
-    def test_the_one_that_tries_and_fails_closes_it_again(self):
+    def test_failed_trial_call_opens_breaker_again(self):
         for _ in range(2):
             self.breakers.failed(KEY)
         self.clock.now += 5
@@ -79,7 +79,7 @@ class TestBreakers(testtools.TestCase):
         self.breakers.succeeded(KEY)
         self.assertTrue(self.breakers.may_call(KEY) and self.breakers.may_call(KEY))
 
-    def test_asking_whether_it_is_open_uses_nobodys_turn(self):
+    def test_is_open_does_not_use_the_trial_call(self):
         for _ in range(2):
             self.breakers.failed(KEY)
         self.clock.now += 6
@@ -88,7 +88,7 @@ class TestBreakers(testtools.TestCase):
         self.assertTrue(self.breakers.may_call(KEY))
         self.assertTrue(self.breakers.is_open(KEY))
 
-    def test_failures_count_only_in_a_row(self):
+    def test_only_failures_in_a_row_open_breaker(self):
         for _ in range(10):
             self.breakers.failed(KEY)
             self.breakers.succeeded(KEY)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request to one pod: what is sent again, what counts against the pod, and asking many at once."""
+"""Requests to a pod: repeated requests, failures that breakers count, and requests to many pods."""
 
 import threading
 import time
@@ -63,13 +63,13 @@ class TestSend(PodTest):
         client = PodClient(self.conf, transport, self.breakers)
         return client.send(self.view, service, method, '/x?y=z', [('H', 'v')], **kwargs)
 
-    def test_what_is_sent_and_what_comes_back(self):
+    def test_request_and_answer_are_passed_unchanged(self):
         script = Script(OK)
         answer = self.send(script, 'PUT', body=b'in', timeout=3.0)
         self.assertEqual((200, [('A', 'b')], b'body'), (answer.status, answer.headers, answer.body))
         self.assertEqual([('PUT', 'http://pod/v2.1/x?y=z', [('H', 'v')], b'in', 3.0)], script.calls)
 
-    def test_reads_are_sent_once_more(self):
+    def test_read_is_repeated_once_after_lost_connection(self):
         for method in ('GET', 'HEAD'):
             script = Script(ConnectionResetError(), OK)
             self.assertEqual(200, self.send(script, method).status)
@@ -77,21 +77,21 @@ class TestSend(PodTest):
         script = Script(ConnectionResetError(), ConnectionResetError())
         self.assertRaises(exception.PodNoAnswer, self.send, script)
 
-    def test_writes_are_not(self):
+    def test_write_is_not_repeated(self):
         for method in ('POST', 'PUT', 'DELETE', 'PATCH'):
             script = Script(ConnectionResetError(), OK)
             self.assertRaises(exception.PodNoAnswer, self.send, script, method)
             self.assertEqual(1, len(script.calls))
             self.breakers.succeeded(self.key)
 
-    def test_nothing_is_sent_again_that_was_refused_or_took_too_long(self):
+    def test_refused_or_late_request_is_not_repeated(self):
         refused, late = ConnectionRefusedError(), TimeoutError()
         for error, wanted in ((refused, exception.PodNotReached), (late, exception.PodNoAnswer)):
             script = Script(error, OK)
             self.assertRaises(wanted, self.send, script)
             self.assertEqual(1, len(script.calls))
 
-    def test_what_counts_against_a_pod(self):
+    def test_breaker_counts_failures_and_502_to_504(self):
         for step, counts in (
             (OK, False), ((404, [], b''), False), ((500, [], b''), False), ((501, [], b''), False),
             ((502, [], b''), True), ((503, [], b''), True), ((504, [], b''), True),
@@ -105,14 +105,14 @@ class TestSend(PodTest):
                     pass
             self.assertEqual(counts, self.breakers.is_open(self.key), step)
 
-    def test_a_pod_left_alone_is_not_called(self):
+    def test_pod_with_open_breaker_is_not_called(self):
         for _ in range(3):
             self.breakers.failed(self.key)
         script = Script()
         self.assertRaises(exception.PodNotReached, self.send, script)
         self.assertEqual([], script.calls)
 
-    def test_a_service_it_has_not(self):
+    def test_missing_service_is_not_reached(self):
         self.assertRaises(exception.PodNotReached, self.send, Script(), service='volume')
 
 
@@ -123,7 +123,7 @@ class TestAskAll(PodTest):
         self.executor = Executor(8)
         self.addCleanup(self.executor.shutdown)
 
-    def test_all_at_once_and_in_order(self):
+    def test_pods_are_asked_concurrently_and_results_keep_order(self):
         barrier = threading.Barrier(4, timeout=5)
 
         def ask(pod):
@@ -137,7 +137,7 @@ class TestAskAll(PodTest):
         self.assertIsInstance(results[self.views[1]], exception.PodNoAnswer)
         self.assertEqual(['Pod0', 'Pod2', 'Pod3'], [value for value in results.values() if isinstance(value, str)])
 
-    def test_who_is_late_is_left_out(self):
+    def test_late_pod_is_no_answer(self):
         release = threading.Event()
         self.addCleanup(release.set)
 
@@ -152,17 +152,17 @@ class TestAskAll(PodTest):
         self.assertIsInstance(results[self.views[2]], exception.PodNoAnswer)
         self.assertEqual('Pod3', results[self.views[3]])
 
-    def test_faults_are_raised(self):
+    def test_unexpected_error_is_raised(self):
         def ask(pod):
             raise RuntimeError('a bug')
 
         for views in (self.views, self.views[:1]):
             self.assertRaises(RuntimeError, ask_all, self.executor, views, ask, Deadline(1))
 
-    def test_none(self):
+    def test_no_pods_give_no_results(self):
         self.assertEqual({}, ask_all(self.executor, [], None, Deadline(1)))
 
-    def test_one_answer_may_be_enough(self):
+    def test_sufficient_answer_ends_the_wait(self):
         never = threading.Event()
         self.addCleanup(never.set)
 
@@ -183,7 +183,7 @@ class TestVersions(PodTest):
         found = self.registry.versions('compute', self.known)
         return str(found.min), str(found.max)
 
-    def test_what_all_can_do(self):
+    def test_range_is_common_to_all_pods(self):
         self.assertEqual(('2.1', '2.104'), self.range())
         self.pod('A', endpoint('2.1', '2.200'))
         self.assertEqual(('2.1', '2.104'), self.range())
@@ -195,7 +195,7 @@ class TestVersions(PodTest):
         self.pod('A', endpoint('', ''))
         self.assertEqual(('2.1', '2.104'), self.range())
 
-    def test_one_at_rest_narrows_nothing(self):
+    def test_pod_in_maintenance_does_not_narrow_the_range(self):
         self.pod('A', endpoint('2.1', '2.5'), state='maintenance')
         self.pod('B', endpoint('2.1', '2.70'), state='draining')
         self.assertEqual(('2.1', '2.70'), self.range())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is made of what pods answer when they are asked."""
+"""The evaluation of the answers of pods."""
 
 import dataclasses
 from datetime import datetime, timedelta
@@ -36,18 +36,18 @@ def good(**changed):
     return Probe(**{'service': 'compute', 'endpoint': ENDPOINT, 'status': 200, 'seconds': 0.1, **changed})
 
 
-class TestJudge(testtools.TestCase):
+class TestEvaluation(testtools.TestCase):
     def check(self, level, words, view=None, *probes, limits=LIMITS):
         health = evaluate(view or pod(), probes or (good(),), limits, NOW)
         self.assertEqual(level, health.level, health.reasons)
         self.assertIn(words, ' '.join(text for _level, text in health.reasons))
         return health
 
-    def test_all_is_well(self):
+    def test_good_pod_is_ok_without_reasons(self):
         health = self.check(Level.OK, '')
         self.assertEqual((), health.reasons)
 
-    def test_services(self):
+    def test_level_depends_on_status_of_services(self):
         for status, level in (
             (500, Level.CRITICAL),
             (503, Level.CRITICAL),
@@ -59,14 +59,14 @@ class TestJudge(testtools.TestCase):
         self.check(Level.CRITICAL, 'no endpoint is known', pod(endpoints=()))
         self.check(Level.OK, '', pod(endpoints=('compute',)))
 
-    def test_how_they_answer(self):
+    def test_slow_answer_clock_skew_and_other_versions_are_warnings(self):
         self.check(Level.WARNING, 'took 1.5 seconds', None, good(seconds=1.5))
         self.check(Level.WARNING, '-7 seconds off', None, good(skew=-7.2))
         self.check(Level.OK, '', None, good(skew=4.0))
         self.check(Level.WARNING, 'has 2.1-2.95, known is 2.1-2.96', None, good(versions=('2.1', '2.95')))
         self.check(Level.OK, '', None, good(versions=('2.1', '2.96')))
 
-    def test_what_is_known(self):
+    def test_out_of_sync_replicas_and_old_usage_are_warnings(self):
         self.check(Level.WARNING, '3 replicated objects are out of sync', pod(out_of_sync=3))
         self.check(Level.WARNING, 'usage was read 1000 seconds ago', pod(ages=(5, 1000)))
         self.check(Level.OK, '', pod(ages=(800,)))
@@ -74,23 +74,23 @@ class TestJudge(testtools.TestCase):
         self.check(Level.OK, '', pod(ages=(), made=NOW - timedelta(seconds=5)))
         self.check(Level.OK, '', pod(ages=(9999,)), limits=Thresholds(usage_age=0))
 
-    def test_maintenance_is_never_found_wanting(self):
+    def test_pod_in_maintenance_is_ok(self):
         health = self.check(Level.OK, 'not reached', pod('maintenance', 9), good(status=None, error='not reached'))
         self.assertEqual('ok', health.to_json()['level'])
 
-    def test_other_states_are(self):
+    def test_disabled_or_draining_pod_is_critical_if_unreachable(self):
         for state in ('disabled', 'draining'):
             self.check(Level.CRITICAL, 'not reached', pod(state), good(status=None, error='not reached'))
 
     @hypothesis.given(st.lists(st.sampled_from([200, 401, 404, 500, 503, None]), min_size=1))
-    def test_the_worst_counts(self, statuses):
+    def test_level_is_that_of_worst_probe(self, statuses):
         probes = tuple(good(status=status, error='' if status == 200 else 'bad') for status in statuses)
         together = evaluate(pod(), probes, LIMITS, NOW).level
         self.assertEqual(max(evaluate(pod(), (one,), LIMITS, NOW).level for one in probes), together)
 
 
 class TestAnswers(testtools.TestCase):
-    def test_versions(self):
+    def test_versions_are_read_from_documents(self):
         for document, expected in (
             ({'version': {'version': '2.96', 'min_version': '2.1'}}, ('2.1', '2.96')),
             ({'versions': [{'version': '3.71', 'min_version': '3.0'}]}, ('3.0', '3.71')),
@@ -106,22 +106,22 @@ class TestAnswers(testtools.TestCase):
         self.assertEqual(('', ''), health_check._versions(Answer(401, [], b'{"version": {"version": "2.1"}}')))
 
     @hypothesis.given(st.integers(0, 2**31), st.floats(-100000, 100000))
-    def test_skew(self, now, ahead):
+    def test_skew_is_read_from_date_header(self, now, ahead):
         answer = Answer(200, [('Date', formatdate(max(0, now + ahead), usegmt=True))])
         found = health_check._skew(answer, now)
         self.assertLess(abs(found - (max(0, now + ahead) - now)), 1.2)
 
-    def test_no_time(self):
+    def test_missing_or_malformed_date_gives_no_skew(self):
         for headers in ([], [('Date', 'soon')], [('Date', '')]):
             self.assertIsNone(health_check._skew(Answer(200, headers), 0))
 
-    def test_breaker(self):
+    def test_breaker_state_follows_status(self):
         for status, is_open in ((200, False), (404, False), (500, False), (502, True), (504, True), (None, True)):
             self.assertEqual('open' if is_open else 'closed', good(status=status).to_json()['breaker'])
 
 
-class TestWatch(testtools.TestCase):
-    def test_looks_once_for_all(self):
+class TestHealthCache(testtools.TestCase):
+    def test_health_is_read_once_within_interval(self):
         looked = []
 
         def find():
@@ -135,7 +135,7 @@ class TestWatch(testtools.TestCase):
         HealthCache(find, 0).health()
         self.assertEqual(2, len(looked))
 
-    def test_tries_again_after_a_failure(self):
+    def test_failed_read_is_repeated(self):
         answers = [exception.ServiceUnavailable('no'), []]
 
         def find():

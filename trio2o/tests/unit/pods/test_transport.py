@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes on the wire: framing, kept connections, deadlines, and the text of each failure."""
+"""HTTP on the wire: framing, kept connections, deadlines and failures."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
 
 class Server:
-    """Answers scripted bytes: each connection takes the next list, each request the next of that."""
+    """Answers with given bytes: each connection takes the next list, each request the next item of it."""
 
     def __init__(self, *scripts):
         self.requests = []
@@ -72,7 +72,7 @@ class TestTransport(testtools.TestCase):
     def get(self, url, timeout=5.0):
         return self.transport.request('GET', url, [('Accept', '*/*')], None, timeout)
 
-    def test_a_connection_is_kept(self):
+    def test_connection_is_kept(self):
         server = self.serve([OK, OK])
         for _time in range(2):
             status, headers, body = self.get(f'{server.url}/v2.1/servers?limit=1')
@@ -81,14 +81,14 @@ class TestTransport(testtools.TestCase):
         self.assertEqual('GET /v2.1/servers?limit=1 HTTP/1.1', server.requests[0][0].split('\r\n')[0])
         self.assertIn(f'Host: {server.url[7:]}', server.requests[0][0])
 
-    def test_a_connection_the_server_closed_is_not_used(self):
+    def test_connection_closed_by_server_is_not_used(self):
         server = self.serve([OK], [OK])
         self.get(server.url + '/')
         time.sleep(0.05)
         self.assertEqual(200, self.transport.request('POST', server.url + '/', [], b'{}', 5)[0])
         self.assertEqual(2, server.connections)
 
-    def test_a_connection_is_closed_when_the_server_says_so(self):
+    def test_connection_is_closed_if_answer_says_so(self):
         for answer in (
             b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok',
             b'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok',
@@ -98,7 +98,7 @@ class TestTransport(testtools.TestCase):
             self.get(server.url + '/')
             self.assertEqual(2, server.connections, answer)
 
-    def test_bodies(self):
+    def test_bodies_are_read_in_all_framings(self):
         chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'
         for parts, expected in (
             ([chunked, b'3;x=y\r\nabc\r', 0.02, b'\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n'], b'abcde'),
@@ -112,7 +112,7 @@ class TestTransport(testtools.TestCase):
             self.assertEqual(b'ok', self.get(server.url + '/')[2])
             self.assertEqual(1, server.connections)
 
-    def test_a_body_without_a_length_ends_with_the_connection(self):
+    def test_body_without_length_ends_with_connection(self):
         server = self.serve([b'HTTP/1.1 200 OK\r\n\r\nall of it'], [OK])
         self.assertEqual(b'all of it', self.get(server.url + '/')[2])
         self.assertEqual(b'ok', self.get(server.url + '/')[2])
@@ -122,14 +122,14 @@ class TestTransport(testtools.TestCase):
         self.assertEqual(b'', self.transport.request('HEAD', server.url + '/', [], None, 5)[2])
         self.assertEqual(b'ok', self.get(server.url + '/')[2])
 
-    def test_headers_that_stand_twice_or_go_on(self):
+    def test_repeated_and_folded_headers_are_read(self):
         server = self.serve(
             [b'HTTP/1.1 200 OK\r\nVary: a\r\nVary:b\r\nX-Long: one\r\n  two\r\nContent-Length: 0\r\n\r\n']
         )
         headers = self.get(server.url + '/')[1]
         self.assertEqual([('Vary', 'a'), ('Vary', 'b'), ('X-Long', 'one two'), ('Content-Length', '0')], headers)
 
-    def test_lengths_are_sent(self):
+    def test_requests_have_content_length(self):
         server = self.serve([OK, OK, OK])
         for method, body in (('POST', b'{"a": 1}'), ('PUT', None), ('DELETE', None)):
             self.transport.request(method, server.url + '/', [], body, 5)
@@ -138,7 +138,7 @@ class TestTransport(testtools.TestCase):
         self.assertIn('Content-Length: 0', server.requests[1][0])
         self.assertNotIn('Content-Length', server.requests[2][0])
 
-    def test_paths_are_quoted_once(self):
+    def test_path_is_quoted_once(self):
         server = self.serve([OK] * 4)
         for path in ('/metadata/a b', '/a%20b?q=%C3%A9', '/schlüssel', '/x?y=a/../b'):
             self.get(server.url + path)
@@ -147,18 +147,18 @@ class TestTransport(testtools.TestCase):
             [head.split(' ')[1] for head, _body in server.requests],
         )
 
-    def test_a_header_is_one_line(self):
+    def test_header_with_line_break_is_refused(self):
         server = self.serve([OK])
         self.assertRaises(
             ValueError, self.transport.request, 'GET', server.url + '/', [('X-A', 'b\r\nX-Admin: yes')], None, 5
         )
 
-    def test_nobody_listens(self):
+    def test_closed_port_is_connection_refused(self):
         with socket.create_server(('127.0.0.1', 0)) as listener:
             port = listener.getsockname()[1]
         self.assertRaises(ConnectionRefusedError, self.get, f'http://127.0.0.1:{port}/')
 
-    def test_what_is_no_answer(self):
+    def test_malformed_answer_is_connection_error(self):
         for parts in (
             b'',
             b'HTTP/1.1 200 OK\r\nContent-Le',
@@ -172,7 +172,7 @@ class TestTransport(testtools.TestCase):
             error = self.assertRaises(ConnectionError, self.get, server.url + '/')
             self.assertNotIsInstance(error, ConnectionRefusedError)
 
-    def test_the_deadline_is_for_the_whole_call(self):
+    def test_deadline_applies_to_whole_call(self):
         drip = [b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n', *[0.05, b'x'] * 100]
         server = self.serve([drip])
         started = time.monotonic()

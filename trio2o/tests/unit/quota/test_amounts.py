@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is pure of the quota, against what it says of itself; and the words of refusals."""
+"""Properties of amounts, and the messages of refusals."""
 
 import testtools
 from hypothesis import given
@@ -18,7 +18,7 @@ TYPES = st.text('abc_-. 1', min_size=1, max_size=12)
 
 
 class TestAmounts(testtools.TestCase):
-    def test_each_is_of_one_service(self):
+    def test_each_resource_is_counted_by_one_service(self):
         counted = [name for names in amounts.COUNTED.values() for name in names]
         self.assertEqual(sorted(DEFAULTS), sorted(counted))
         self.assertEqual(set(), OF_USERS - set(amounts.COUNTED['compute']))
@@ -26,7 +26,7 @@ class TestAmounts(testtools.TestCase):
             self.assertEqual(set(), set(names) - set(counted))
 
     @given(AMOUNTS, TYPES)
-    def test_types_are_found_again(self, plain, name):
+    def test_volume_type_is_read_from_names(self, plain, name):
         found = amounts.with_volume_type(plain, name)
         self.assertEqual(plain, {key: value for key, value in found.items() if key in plain})
         wanted = name if any(key in amounts.PER_VOLUME_TYPE for key in plain) else None
@@ -37,7 +37,7 @@ class TestAmounts(testtools.TestCase):
             self.assertEqual(1, len(services))
 
     @given(AMOUNTS, AMOUNTS)
-    def test_growth_is_what_is_missing(self, old, new):
+    def test_growth_is_difference_to_new_amounts(self, old, new):
         grown = amounts.growth(old, new)
         self.assertTrue(all(more > 0 for more in grown.values()))
         after = amounts.total([old, grown])
@@ -45,7 +45,7 @@ class TestAmounts(testtools.TestCase):
         self.assertTrue(all(after[name] == new[name] for name in grown))
 
     @given(AMOUNTS, st.dictionaries(NAMES, st.integers(-100, 5000)))
-    def test_max_count_is_the_most_that_fits(self, once, room):
+    def test_max_count_is_largest_that_fits(self, once, room):
         count = amounts.max_count(once, room)
         bounding = [name for name, amount in once.items() if amount > 0 and name in room]
         if count is None:
@@ -56,7 +56,7 @@ class TestAmounts(testtools.TestCase):
         one_more = all(once[name] * (count + 1) <= max(0, room[name]) for name in bounding)
         self.assertEqual((True, False), (fits, one_more))
 
-    def test_names_that_are_none(self):
+    def test_unknown_names_are_not_counted(self):
         for name in ('metadata_items', 'per_volume_gigabytes', 'key_pairs', 'backup_gigabytes_x', 'id', ''):
             self.assertFalse(any(amounts.is_counted(name, service) for service in amounts.COUNTED), name)
 
@@ -68,8 +68,8 @@ def refused(*exceeded, count=1, least=1, **once):
     )
 
 
-class TestWords(testtools.TestCase):
-    def test_compute(self):
+class TestMessages(testtools.TestCase):
+    def test_compute_refusal_has_text_of_nova(self):
         error = compute_errors.over_quota_error(refused(('instances', 1, 3, 3)))
         self.assertEqual(403, error.code)
         self.assertEqual('Quota exceeded for instances: Requested 1, but already used 3 of 3 instances', error.message)
@@ -79,7 +79,7 @@ class TestWords(testtools.TestCase):
             error.message,
         )
 
-    def test_volumes(self):
+    def test_volume_refusal_has_text_of_cinder(self):
         words = {
             'volumes': (
                 ('volumes', 1, 3, 3),

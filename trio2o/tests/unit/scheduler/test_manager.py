@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing pods, over a database: filters, weighers, and projects that stay where they are."""
+"""The choice of pods, over a database: filters, weighers and bindings."""
 
 import testtools
 
@@ -50,28 +50,28 @@ class TestSelection(SchedulerTest):
         for name, zone in (('A', 'az1'), ('B', 'az1'), ('C', 'az2'), ('D', 'az1')):
             self.add(name, zone)
 
-    def test_older_first(self):
+    def test_pods_are_sorted_by_creation(self):
         self.assertEqual(['A', 'B', 'D'], self.select('az1'))
         self.assertEqual(['A', 'B', 'C', 'D'], self.select())
         self.assertEqual(['C'], self.select('az2'))
         self.assertRaises(exception.ServiceUnavailable, self.select, 'nowhere')
 
-    def test_states(self):
+    def test_only_enabled_pods_are_chosen(self):
         for state in ('disabled', 'draining', 'maintenance'):
             self.set('A', state=state)
             self.assertEqual(['B', 'D'], self.select('az1', project=state))
 
-    def test_services(self):
+    def test_pod_without_service_is_dropped(self):
         self.set('A', endpoints={'volume': ENDPOINT})
         self.assertEqual(['B', 'D'], self.select('az1'))
         self.assertEqual(['A', 'B', 'D'], self.select('az1', 'volume', 'other'))
 
-    def test_breakers_of_the_service_asked_for(self):
+    def test_pod_with_open_breaker_of_service_is_dropped(self):
         self.breakers.failed((self.ids['A'], 'compute'))
         self.assertEqual(['B', 'D'], self.select('az1'))
         self.assertEqual(['A', 'B', 'D'], self.select('az1', 'volume', 'other'))
 
-    def test_tried_ones(self):
+    def test_tried_pods_are_dropped(self):
         self.assertEqual(['D'], self.select('az1', tried=frozenset([self.ids['A'], self.ids['B']])))
 
     def refusal(self, zone='az1', **kwargs):
@@ -83,7 +83,7 @@ class TestSelection(SchedulerTest):
         for name in 'ABD':
             self.set(name, state='disabled')
         self.assertEqual((503, None, text), self.refusal(resource_type='server'))
-        # A pod whose breaker is open may be back in a moment.
+        # A pod with an open breaker may be reachable again soon.
         self.set('D', state='enabled')
         self.breakers.failed((self.ids['D'], 'compute'))
         self.assertEqual((503, '5', f'{text} Please retry later.'), self.refusal(resource_type='server'))
@@ -99,7 +99,7 @@ class TestSelection(SchedulerTest):
         self.assertIn('No valid backend was found.', self.refusal(service='volume', extra_specs={'trio2o:a': 'b'})[2])
         self.assertEqual([], self.bound())
 
-    def test_the_top_region_is_never_chosen(self):
+    def test_top_region_is_not_chosen(self):
         self.add('RegionOne', '')
         self.assertNotIn('RegionOne', self.select())
 
@@ -110,7 +110,7 @@ class TestBinding(SchedulerTest):
         for name, zone in (('A', 'az1'), ('B', 'az1'), ('C', 'az2')):
             self.add(name, zone)
 
-    def test_stays_though_an_older_pod_comes_back(self):
+    def test_binding_stays_when_older_pod_is_enabled(self):
         self.set('A', state='disabled')
         self.assertEqual(['B'], self.select('az1'))
         self.set('A', state='enabled')
@@ -118,7 +118,7 @@ class TestBinding(SchedulerTest):
         self.assertEqual(['B', 'A'], self.select('az1', 'volume'))
         self.assertEqual([('az1', 'B')], self.bound())
 
-    def test_moves_when_its_pod_no_longer_passes(self):
+    def test_binding_moves_when_its_pod_is_dropped(self):
         self.select('az1')
         self.set('A', state='draining')
         self.assertEqual(['B'], self.select('az1'))
@@ -127,18 +127,18 @@ class TestBinding(SchedulerTest):
         self.assertEqual(2, len(history))
         self.assertEqual(1, len([binding for binding in history if binding.ended_at]))
 
-    def test_each_zone_its_own(self):
+    def test_each_zone_has_its_own_binding(self):
         self.select('az1')
         self.select('az2')
         self.assertEqual([('az1', 'A'), ('az2', 'C')], self.bound())
         self.assertEqual(['C'], self.select('az2'))
 
-    def test_no_zone_goes_where_the_project_is(self):
+    def test_request_without_zone_goes_to_bound_pod(self):
         self.select('az2')
         self.assertEqual('C', self.select()[0])
         self.assertEqual([('az2', 'C')], self.bound())
 
-    def test_affinity_groups_are_apart(self):
+    def test_each_affinity_group_has_its_own_binding(self):
         self.select('az1')
         self.add('G', 'az1', resource_affinity_tag={'gpu': 'yes'})
         self.assertEqual(['G'], self.select('az1', extra_specs={'trio2o:gpu': 'yes', 'hw:cpu_policy': 'shared'}))
@@ -148,17 +148,17 @@ class TestBinding(SchedulerTest):
             {(binding.affinity_group, binding.pod_id) for binding in bindings.current(self.db, 'project')},
         )
 
-    def test_bound_by_hand(self):
+    def test_manual_binding_is_used(self):
         bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'])
         self.assertEqual(['B', 'A'], self.select('az1'))
         self.assertEqual([('', 'B')], self.bound())
 
-    def test_bound_by_hand_wins_over_an_automatic_one(self):
+    def test_manual_binding_overrides_automatic_one(self):
         self.select('az1')
         bindings.create(self.db, tenant_id='project', pod_id=self.ids['B'], az_name='az1')
         self.assertEqual('B', self.select('az1')[0])
 
-    def test_exclusively(self):
+    def test_exclusive_bindings_allow_no_other_pod_in_zone(self):
         self.add('D', 'az1')
         for name in ('B', 'D'):
             bindings.create(self.db, tenant_id='project', pod_id=self.ids[name], az_name='az1', is_exclusive=True)
@@ -167,11 +167,11 @@ class TestBinding(SchedulerTest):
         self.assertEqual(['D'], self.select('az1'))
         self.set('D', state='draining')
         self.assertRaises(exception.ServiceUnavailable, self.select, 'az1')
-        # Other zones, and other projects, are free.
+        # Other zones and other projects are not affected.
         self.assertEqual(['C'], self.select('az2'))
         self.assertEqual(['A'], self.select('az1', project='other'))
 
-    def test_by_hand_to_several_pods(self):
+    def test_manual_bindings_are_used_in_order(self):
         self.add('D', 'az1')
         for name in ('D', 'B'):
             bindings.create(self.db, tenant_id='project', pod_id=self.ids[name], az_name='az1')
@@ -180,19 +180,19 @@ class TestBinding(SchedulerTest):
         self.assertEqual(['B', 'A'], self.select('az1'))
         self.set('B', state='draining')
         self.assertEqual(['A'], self.select('az1'))
-        # They stay, and count again when their pods do.
+        # The bindings are kept, and apply again when their pods are enabled.
         self.set('D', state='enabled')
         self.assertEqual(['D', 'A'], self.select('az1'))
         self.assertEqual([('az1', 'A'), ('az1', 'B'), ('az1', 'D')], self.bound())
 
-    def test_follows_where_it_went(self):
+    def test_moved_rebinds_project(self):
         request = PodRequest('compute', 'project', 'az1')
         views = self.scheduler.select(request)
         self.scheduler.moved(request, views[1])
         self.assertEqual([('az1', 'B')], self.bound())
         self.assertEqual('B', self.select('az1')[0])
 
-    def test_other_projects_do_not_matter(self):
+    def test_bindings_of_other_projects_are_ignored(self):
         self.set('A', state='disabled')
         self.select('az1')
         self.set('A', state='enabled')
@@ -202,7 +202,7 @@ class TestBinding(SchedulerTest):
 class TestPlugins(SchedulerTest):
     options = {'filters': 'all_pods', 'weighers': 'creation_time', 'weight_multipliers': 'creation_time:-1'}
 
-    def test_only_what_is_named(self):
+    def test_only_configured_filters_and_weighers_are_used(self):
         for name, zone in (('A', 'az1'), ('B', 'az2')):
             self.add(name, zone)
         self.set('A', state='disabled')

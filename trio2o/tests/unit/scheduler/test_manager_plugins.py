@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A filter and a weigher of an operator's own, from a package of its own, installed as operators do."""
+"""A filter and a weigher of an operator, installed with pip from their own package."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ PACKAGE = {
         """,
 }
 
-# Another process, as plug-ins are looked for once a process.
+# Runs in another process, because a process looks for plug-ins only once.
 PROGRAM = """
     import sys
 
@@ -74,7 +74,7 @@ PROGRAM = """
     """
 
 
-class TestOperatorsOwn(testtools.TestCase):
+class TestInstalledPlugins(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.directory = self.useFixture(fixtures.TempDir()).path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds of filters, weighers, order and headroom whatever the pods and requests are."""
+"""Properties of filters, weighers, order and headroom for any pods and requests."""
 
 import datetime
 import math
@@ -77,7 +77,7 @@ class SchedulingTest(testtools.TestCase):
 
 class TestAffinity(SchedulingTest):
     @given(TAGS, TAGS)
-    def test_what_is_asked_is_offered_and_the_reverse(self, tag, wanted):
+    def test_pod_passes_if_it_has_requested_tags_and_no_others_are_needed(self, tag, wanted):
         request = PodRequest('compute', 'project', extra_specs={**specs(wanted), 'hw:cpu_policy': 'shared'})
         passes = self.filter(ResourceAffinityFilter).passes(pod(tag=tag), request)
         self.assertEqual(wanted.items() <= tag.items() if wanted else not tag, passes)
@@ -85,7 +85,7 @@ class TestAffinity(SchedulingTest):
         self.assertEqual(passes, not why or why.startswith('is for') and wanted.items() <= tag.items() and passes)
 
     @given(TAGS, TAGS)
-    def test_a_group_is_a_tag(self, one, other):
+    def test_equal_tags_are_one_group(self, one, other):
         self.assertEqual(one == other, group_of(one) == group_of(other))
 
     def test_long_tags_are_distinguished(self):
@@ -94,7 +94,7 @@ class TestAffinity(SchedulingTest):
         self.assertNotEqual(group_of(one), group_of(other))
 
     @given(st.lists(TAGS, min_size=1, max_size=6), st.sets(st.integers(0, 5)))
-    def test_one_group_and_never_none(self, tags, bound):
+    def test_pods_of_one_group_pass(self, tags, bound):
         pods = [pod(number, tag) for number, tag in enumerate(tags)]
         request = PodRequest('compute', 'project', bound=tuple(f'pod{number}' for number in sorted(bound)))
         passed = self.filter(PodGroupFilter).passing(pods, request)
@@ -107,7 +107,7 @@ class TestHeadroom(SchedulingTest):
     options = {'headroom': 'vcpu:10%,gigabytes:5'}
 
     @given(AMOUNTS, AMOUNTS, AMOUNTS, st.one_of(AMOUNTS, st.integers(0, 100).map(lambda share: f'{share}%')))
-    def test_never_touched(self, capacity, used, wanted, headroom):
+    def test_headroom_is_kept_free(self, capacity, used, wanted, headroom):
         amount = whole(capacity, used)
         kept_free = read_headroom({'vcpu': headroom})
         request = PodRequest('compute', 'project', resources={'VCPU': wanted})
@@ -119,7 +119,7 @@ class TestHeadroom(SchedulingTest):
             self.assertEqual(amount.free - wanted >= keep, not reason)
 
     @given(AMOUNTS, st.integers(0, 100), st.integers(0, 100))
-    def test_more_of_it_never_lets_more_in(self, wanted, less, more):
+    def test_larger_headroom_is_stricter(self, wanted, less, more):
         less, more = sorted((less, more))
         request = PodRequest('compute', 'project', resources={'VCPU': wanted})
         amounts = {'VCPU': whole(1000, 300)}
@@ -127,21 +127,21 @@ class TestHeadroom(SchedulingTest):
         lax = shortage(amounts, read_headroom({'vcpu': f'{less}%'}), request)
         self.assertTrue(strict or not lax)
 
-    def test_of_a_pod_over_that_of_all(self):
+    def test_headroom_of_pod_overrides_option(self):
         self.assertEqual({'VCPU': (0.1, True), 'gigabytes': (5.0, False)}, self.room.headroom(pod().record))
         own = self.room.headroom(pod(headroom={'VCPU': 3, 'Disk_GB': '5%'}).record)
         self.assertEqual({'VCPU': (3.0, False), 'gigabytes': (5.0, False), 'DISK_GB': (0.05, True)}, own)
 
-    def test_what_is_none(self):
+    def test_invalid_headroom_is_refused(self):
         for value in ('-1', '101%', 'much', '', 'nan', 'inf', '-1%'):
             self.assertRaises(ValueError, read_headroom, {'vcpu': value})
 
-    def test_of_a_request_that_does_not_say_what_it_takes(self):
+    def test_request_without_resources_respects_headroom(self):
         request = PodRequest('compute', 'project')
         self.assertEqual('', shortage({'VCPU': whole(10, 9)}, {'VCPU': (1.0, False)}, request))
         self.assertIn('VCPU', shortage({'VCPU': whole(10, 9)}, {'VCPU': (2.0, False)}, request))
 
-    def test_room_in_one_place(self):
+    def test_request_must_fit_into_one_host_or_pool(self):
         amounts = {'VCPU': Amount(16, 8, 8, 4)}
         several = PodRequest('compute', 'project', resources={'VCPU': 8}, count=2)
         self.assertEqual('', shortage(amounts, {}, several))
@@ -158,21 +158,21 @@ class TestRoom(SchedulingTest):
         return self.room.amounts(view, self.request())['VCPU'].free
 
     @given(st.integers(0, 100), st.lists(st.integers(1, 20), max_size=10), st.integers(0, 10))
-    def test_what_was_placed_is_taken_once(self, free, placed, seen):
+    def test_placed_resources_are_subtracted_until_settled(self, free, placed, seen):
         self.room = Room(self.conf, lambda: self.now)
         before = pod(amounts={'VCPU': whole(free, 0)})
         for vcpus in placed:
             self.room.placed(before, self.request(vcpus))
         self.assertEqual(free - sum(placed), self.free(before))
-        # The pod's own books show some of it by now, read before all of it is sure to be in them.
+        # The next reading shows some of the servers, and may not have all of them yet.
         shown = sum(placed[:seen])
         after = pod(amounts={'VCPU': whole(free, shown)}, collected_at=NOW + SETTLED / 2)
         self.assertEqual(min(max(0, free - shown), free - sum(placed)), self.free(after))
-        # And when they must show all of it they are believed.
+        # A reading that must have all of them replaces the count of the gateway.
         settled = pod(amounts={'VCPU': whole(free, 0)}, collected_at=NOW + SETTLED)
         self.assertEqual(free, self.free(settled))
 
-    def test_unknown_and_stale_have_room(self):
+    def test_unknown_and_stale_usage_passes(self):
         full = pod(amounts={'VCPU': whole(0, 0)})
         capacity = self.filter(CapacityFilter)
         self.assertFalse(capacity.passes(full, self.request()))
@@ -181,7 +181,7 @@ class TestRoom(SchedulingTest):
         self.assertTrue(capacity.passes(full, self.request()))
         self.assertEqual('', capacity.why(full, self.request()))
 
-    def test_nothing_is_kept_for_ever(self):
+    def test_placed_resources_are_forgotten_in_time(self):
         view = pod()
         for _second in range(1000):
             self.now += datetime.timedelta(seconds=1)
@@ -189,7 +189,7 @@ class TestRoom(SchedulingTest):
         (seconds,) = self.room._recent.values()
         self.assertTrue(len(seconds) <= 112, len(seconds))
 
-    def test_other_services_and_pods_do_not_matter(self):
+    def test_placed_resources_count_for_their_pod_and_service(self):
         first, second = (pod(number, amounts={'VCPU': whole(10, 0)}) for number in (1, 2))
         self.room.placed(first, self.request(4))
         self.room.placed(second, PodRequest('volume', 'project', resources={'gigabytes': 4}))
@@ -198,7 +198,7 @@ class TestRoom(SchedulingTest):
 
 class TestWeights(SchedulingTest):
     @given(st.dictionaries(st.integers(), WEIGHTS, max_size=8))
-    def test_scaled(self, raw):
+    def test_weights_are_scaled_in_order(self, raw):
         scaled = scale(raw)
         self.assertTrue(all(0.0 <= weight <= 1.0 for weight in scaled.values()))
         for one, weight in raw.items():
@@ -207,12 +207,12 @@ class TestWeights(SchedulingTest):
                     self.assertGreaterEqual(scaled[one], scaled[other])
         self.assertEqual(set(raw), set(scaled))
 
-    def test_infinite_is_a_little_more(self):
+    def test_infinite_weight_is_scaled_to_1(self):
         scaled = scale({'a': 0.0, 'b': 100.0, 'c': math.inf})
         self.assertTrue(scaled['a'] == 0.0 < 0.9 < scaled['b'] < scaled['c'] == 1.0)
 
     @given(st.lists(st.tuples(AMOUNTS, AMOUNTS), min_size=2, max_size=5), st.integers(1, 50))
-    def test_idle_capacity_counts_what_fits(self, rows, wanted):
+    def test_idle_capacity_is_number_of_requests_that_fit(self, rows, wanted):
         request = PodRequest('compute', 'project', resources={'VCPU': wanted, 'DISK_GB': 0})
         for number, row in enumerate(rows):
             amounts = {'VCPU': whole(*row), 'DISK_GB': whole(0, 0)}
@@ -223,7 +223,7 @@ class TestWeights(SchedulingTest):
         self.assertEqual(math.inf, self.weigher(IdleCapacityWeigher).weigh(pod(), request))
 
     @given(AMOUNTS, AMOUNTS)
-    def test_spread_and_pack_are_contrary(self, capacity, used):
+    def test_spread_is_negative_of_pack(self, capacity, used):
         view = pod(amounts={'VCPU': whole(capacity, used), 'MEMORY_MB': whole(1000, 0)})
         request = PodRequest('compute', 'project')
         share = self.weigher(SpreadWeigher).weigh(view, request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors look as Nova's and Cinder's own, and tell tenants nothing of pods."""
+"""Errors have the form of Nova's and Cinder's, and do not name pods."""
 
 import json
 
@@ -22,7 +22,7 @@ def classes(base=exception.Trio2oException):
 
 
 class TestFaults(testtools.TestCase):
-    def test_keys_are_novas(self):
+    def test_faults_equal_those_of_nova(self):
         for status in (400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 429, 500, 501, 503, 504):
             wrapped = webob.exc.status_map.get(status)
             if wrapped is None:
@@ -38,7 +38,7 @@ class TestFaults(testtools.TestCase):
             self.assertEqual(json.loads(theirs.body)[key]['message'], json.loads(ours.body)[key]['message'])
             self.assertEqual(json.loads(theirs.body)[key]['code'], json.loads(ours.body)[key]['code'])
 
-    def test_every_exception_has_an_answer(self):
+    def test_each_exception_has_an_answer_without_pod_names(self):
         for found in classes():
             if issubclass(found, exception.PodError):
                 error = found('Pod7', 'http://pod7.example.org refused')
@@ -54,18 +54,18 @@ class TestFaults(testtools.TestCase):
                 self.assertNotIn(b'od7', answer.body)
                 self.assertIsInstance(json.loads(answer.body), dict)
 
-    def test_unexpected_errors_are_in_the_log_alone(self):
+    def test_unexpected_error_is_500_without_its_text(self):
         answer = faults.answer(NOVA, RuntimeError('the password is secret'), Version(2, 1))
         self.assertEqual(500, answer.status)
         self.assertNotIn(b'secret', answer.body)
         self.assertEqual('compute 2.1', answer.header('OpenStack-API-Version'))
 
-    def test_retry_after(self):
+    def test_retry_after_is_a_header(self):
         answer = faults.answer(NOVA, exception.ServiceUnavailable('down', retry_after=5), Version(2, 1))
         self.assertEqual((503, '5'), (answer.status, answer.header('Retry-After')))
         self.assertEqual('serviceUnavailable', next(iter(json.loads(answer.body))))
 
-    def test_an_unknown_path_is_webobs_own(self):
+    def test_unknown_path_gets_answer_of_webob(self):
         for accept in ('', '*/*', 'text/html', 'application/json', 'application/xml', 'nonsense;;'):
             reported = faults.answer(NOVA, exception.RouteNotFound(), None, accept)
             request = webob.Request.blank('/x', environ={'HTTP_ACCEPT': accept})
@@ -73,7 +73,7 @@ class TestFaults(testtools.TestCase):
             self.assertEqual(theirs.body, reported.body)
             self.assertEqual(theirs.headers['Content-Type'], reported.header('Content-Type'))
 
-    def test_refused_versions_are_named_once(self):
+    def test_refused_version_is_in_one_header(self):
         error = exception.NotAcceptable('no', {'OpenStack-API-Version': 'compute 2.999'})
         answer = faults.answer(NOVA, error, Version(2, 1))
         self.assertEqual(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Microversion headers, judged by Nova's and Cinder's own code."""
+"""Compare the negotiation of microversions with the code of Nova and Cinder."""
 
 import cinder.api.openstack.wsgi
 import cinder.exception
@@ -73,7 +73,7 @@ def cinders(headers):
 class TestOracles(testtools.TestCase):
     @settings(max_examples=400, deadline=None)
     @given(values, st.none() | numbers)
-    def test_nova(self, value, legacy):
+    def test_compute_header_gives_result_of_nova(self, value, legacy):
         headers = {'openstack-api-version': value}
         if legacy is not None:
             headers['x-openstack-nova-api-version'] = legacy
@@ -81,30 +81,30 @@ class TestOracles(testtools.TestCase):
 
     @settings(max_examples=200, deadline=None)
     @given(st.one_of(numbers, values))
-    def test_novas_older_header(self, value):
+    def test_legacy_header_gives_result_of_nova(self, value):
         headers = {'x-openstack-nova-api-version': value}
         self.assertEqual(novas(headers), ours(NOVA, headers))
 
     @settings(max_examples=400, deadline=None)
     @given(values)
-    def test_cinder(self, value):
+    def test_volume_header_gives_result_of_cinder(self, value):
         headers = {'openstack-api-version': value}
         note(value)
         wanted = cinders(headers)
         found = ours(CINDER, headers)
         self.assertEqual(found if wanted is None else wanted, found)
 
-    def test_none(self):
+    def test_no_header_gives_lowest_version(self):
         self.assertEqual(('2.1', '3.0'), (ours(NOVA, {}), ours(CINDER, {})))
 
 
 class TestNegotiation(testtools.TestCase):
-    def test_numbers_longer_than_python_reads(self):
+    def test_number_with_thousands_of_digits_is_refused(self):
         for service in (NOVA, CINDER):
             value = f'{service.version_name} 2.{"9" * 5000}'
             self.assertIn(ours(service, {'openstack-api-version': value}), (400, 406))
 
-    def test_the_range_is_the_pods(self):
+    def test_range_of_pods_limits_version(self):
         supported = VersionRange(Version(2, 1), Version(2, 60))
         headers = {'openstack-api-version': 'compute latest'}
         self.assertEqual(Version(2, 60), microversion.negotiate(NOVA, headers, supported))
@@ -118,7 +118,7 @@ class TestNegotiation(testtools.TestCase):
         self.assertIn('Minimum is 2.1 and maximum is 2.60', error.message)
         self.assertEqual('compute 2.61', error.headers['OpenStack-API-Version'])
 
-    def test_answers_name_the_version(self):
+    def test_answers_have_headers_of_version(self):
         self.assertEqual(
             [
                 ('OpenStack-API-Version', 'compute 2.79'),
@@ -134,6 +134,6 @@ class TestNegotiation(testtools.TestCase):
         )
 
     @given(st.tuples(st.integers(1, 99), st.integers(0, 999)), st.tuples(st.integers(1, 99), st.integers(0, 999)))
-    def test_order_and_text(self, one, two):
+    def test_versions_are_ordered_and_parsed(self, one, two):
         self.assertEqual(one < two, Version(*one) < Version(*two))
         self.assertEqual(Version(*one), Version.parse(str(Version(*one))))

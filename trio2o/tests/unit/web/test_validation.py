@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of bodies and queries: the error names the field, whatever a client sends."""
+"""Validation of bodies and queries; errors name the field."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 @dataclasses.dataclass
 class FakeCall:
-    """As much of a call as reading it needs."""
+    """The part of a call that validation reads."""
 
     body: bytes = b''
     query_string: str = ''
@@ -51,14 +51,14 @@ class TestBody(testtools.TestCase):
     def refusal(self, error, document):
         return str(self.assertRaises(error, self.BODY.read, call(document)))
 
-    def test_read(self):
+    def test_text_is_stripped(self):
         self.assertEqual({'name': 'a b'}, self.BODY.read(call({'thing': {'name': '  a b '}})))
 
-    def test_nothing_beside_the_key(self):
+    def test_other_keys_are_refused(self):
         for document in (None, [], 'x', {}, {'other': {}}, {'thing': {'name': 'a'}, 'other': 1}):
             self.refusal(exception.BadRequest, document)
 
-    def test_field_is_named(self):
+    def test_error_names_field(self):
         for inner, field in (
             ({}, 'name'),
             ({'name': ''}, 'thing.name'),
@@ -72,7 +72,7 @@ class TestBody(testtools.TestCase):
             self.assertIn(field, self.refusal(exception.Unprocessable, {'thing': inner}))
 
     @hypothesis.given(JSON)
-    def test_anything(self, inner):
+    def test_random_body_is_read_or_refused(self, inner):
         for part in api.ACCEPTS.values():
             if isinstance(part, Body):
                 for document in (inner, {part.key: inner}):
@@ -85,10 +85,10 @@ class TestBody(testtools.TestCase):
 class TestQuery(testtools.TestCase):
     QUERY = Query(limit={'type': 'string', 'pattern': '^[0-9]+$', 'description': 'a number'}, name=text())
 
-    def test_read(self):
+    def test_parameters_are_read(self):
         self.assertEqual({'limit': '3', 'name': ''}, self.QUERY.read(FakeCall(query_string='limit=3&name=')))
 
-    def test_parameter_is_named(self):
+    def test_error_names_parameter(self):
         for query, words in (('limit=x', 'limit'), ('colour=1', 'colour'), ('name=a&name=b', 'name')):
             call = FakeCall(query_string=query)
             self.assertIn(words, str(self.assertRaises(exception.BadRequest, self.QUERY.read, call)))

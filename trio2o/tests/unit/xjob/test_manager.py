@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Claiming, running, retrying, losing and taking over jobs, on a clock of the test's own."""
+"""The job manager: claims, runs, retries and leases, on a clock of the test."""
 
 import datetime
 import threading
@@ -28,11 +28,11 @@ class Clock:
 
 
 class Kill(BaseException):
-    """The worker's process is gone: nothing below the manager may handle it."""
+    """The process of the worker was killed: no code below the manager may catch this."""
 
 
 class Scripted:
-    """A job that does what the test says."""
+    """A job that runs the given functions or raises the given errors."""
 
     max_seconds = 1000.0
 
@@ -77,7 +77,7 @@ class ManagerCase(testtools.TestCase):
 
 
 class TestRuns(ManagerCase):
-    def test_success(self):
+    def test_job_runs_and_succeeds(self):
         job = self.submit(payload={'a': 1})
         scripted = Scripted()
         ended = self.manager(scripted).run_one()
@@ -85,34 +85,34 @@ class TestRuns(ManagerCase):
         self.assertEqual([{'a': 1}], scripted.payloads)
         self.assertIsNone(ended.error)
 
-    def test_nothing_to_do(self):
+    def test_no_job_is_due(self):
         self.assertIsNone(self.manager(Scripted()).run_one())
 
-    def test_one_by_its_id(self):
+    def test_job_is_run_by_id(self):
         first, second = self.submit('1'), self.submit('2')
         self.assertEqual(second.id, self.manager(Scripted()).run_one(second.id).id)
         self.assertEqual('new', self.get(first).state)
 
-    def test_a_type_nobody_installed_is_left_alone(self):
+    def test_unknown_type_is_not_run(self):
         job = db_jobs.submit(self.db, 'unknown', 'key', now=self.clock())
         manager = self.manager(Scripted())
         self.assertIsNone(manager.run_one())
         self.assertIsNone(manager.run_one(job.id))
         self.assertEqual('new', self.get(job).state)
 
-    def test_one_that_is_not_due_yet(self):
+    def test_job_is_not_run_before_it_is_due(self):
         job = self.submit(run_after=self.clock() + datetime.timedelta(seconds=10))
         manager = self.manager(Scripted())
         self.assertIsNone(manager.run_one(job.id))
         self.clock.advance(10)
         self.assertEqual('success', manager.run_one().state)
 
-    def test_progress(self):
+    def test_progress_is_recorded(self):
         job = self.submit()
         self.manager(Scripted(lambda task: task.progress(done=3))).run_one()
         self.assertEqual({'done': 3}, self.get(job).progress)
 
-    def test_asked_for_again_while_it_runs(self):
+    def test_job_submitted_during_run_runs_again(self):
         self.submit(payload={'n': 1})
         scripted = Scripted(lambda task: self.submit(payload={'n': 2}))
         manager = self.manager(scripted)
@@ -123,7 +123,7 @@ class TestRuns(ManagerCase):
 
 
 class TestRetries(ManagerCase):
-    def test_with_a_growing_pause(self):
+    def test_pause_between_attempts_doubles(self):
         job = self.submit()
         manager = self.manager(Scripted(TryAgain('not yet'), TryAgain('not yet')))
         manager.run_one()
@@ -137,7 +137,7 @@ class TestRetries(ManagerCase):
         self.clock.advance(4)
         self.assertEqual('success', manager.run_one().state)
 
-    def test_the_pause_is_spread(self):
+    def test_pause_has_jitter(self):
         pauses = set()
         for jitter in (0.0, 0.25, 1.0):
             job = self.submit(str(jitter))
@@ -145,12 +145,12 @@ class TestRetries(ManagerCase):
             pauses.add((self.get(job).run_after - self.clock()).total_seconds())
         self.assertEqual({1, 1.5, 3}, pauses)
 
-    def test_the_pause_has_an_end(self):
+    def test_pause_has_a_maximum(self):
         manager = self.manager(Scripted(), jitter=lambda: 1.0)
         self.assertEqual(600, manager._pause(50))
         self.assertEqual(600, manager._pause(10000))
 
-    def test_until_the_attempts_are_used_up(self):
+    def test_job_fails_after_last_attempt(self):
         job = self.submit()
         manager = self.manager(Scripted(*[TryAgain(f'try {number}') for number in range(3)]))
         for _ in range(3):
@@ -161,7 +161,7 @@ class TestRetries(ManagerCase):
         events = db_jobs.list_events(self.db, job.id)
         self.assertEqual(['try 0', 'try 1', 'try 2'], [event.error for event in events])
 
-    def test_what_can_never_be_done(self):
+    def test_given_up_job_fails_at_once(self):
         job = self.submit()
         self.manager(Scripted(GiveUp('there is no pod x'))).run_one()
         ended = self.get(job)
@@ -173,15 +173,15 @@ class TestRetries(ManagerCase):
         waiting = self.get(job)
         self.assertEqual(('new', "KeyError: 'x'"), (waiting.state, waiting.error))
 
-    def test_a_pod_that_is_away(self):
+    def test_pod_is_unreachable_and_job_is_retried(self):
         job = self.submit()
         self.manager(Scripted(exception.PodNotReached('Pod1', 'refused'))).run_one()
         self.assertEqual(('new', 'pod Pod1: refused'), (self.get(job).state, self.get(job).error))
 
 
 class TestLeases(ManagerCase):
-    def test_a_worker_that_was_killed(self):
-        """Its job is taken over when the lease has run out, and not before."""
+    def test_job_of_killed_worker_is_taken_over_after_lease(self):
+        """Another worker takes the job over only after the lease has expired."""
         job = self.submit()
         dead = self.manager(Scripted(Kill()), 'dead')
         self.assertRaises(Kill, dead.run_one)
@@ -193,8 +193,8 @@ class TestLeases(ManagerCase):
         ended = other.run_one()
         self.assertEqual((job.id, 'success', 2), (ended.id, ended.state, ended.attempts))
 
-    def test_a_worker_that_was_only_slow(self):
-        """It finds out that another has its job, and changes nothing any more."""
+    def test_slow_worker_does_not_change_job_taken_over(self):
+        """The slow worker notices that another one has its job, and changes nothing."""
         job = self.submit()
         other = self.manager(Scripted(), 'other')
         seen = []
@@ -212,8 +212,8 @@ class TestLeases(ManagerCase):
         events = db_jobs.list_events(self.db, job.id)
         self.assertEqual([('other', 'success')], [(each.owner, each.state) for each in events])
 
-    def test_a_worker_that_was_slow_looks_before_it_goes_on(self):
-        """Its heartbeats may be as late as itself."""
+    def test_slow_worker_stops_if_job_was_taken_over(self):
+        """Its heartbeats may be late, too."""
         self.submit()
         other = self.manager(Scripted(), 'other')
 
@@ -225,7 +225,7 @@ class TestLeases(ManagerCase):
 
         self.assertEqual('success', self.manager(Scripted(hang), 'slow').run_one().state)
 
-    def test_one_that_nobody_took_over_goes_on(self):
+    def test_slow_worker_continues_if_job_was_not_taken_over(self):
         job = self.submit()
 
         def hang(task):
@@ -236,7 +236,7 @@ class TestLeases(ManagerCase):
         self.assertEqual('success', self.manager(Scripted(hang), 'slow').run_one().state)
         self.assertEqual(1, self.get(job).attempts)
 
-    def test_heartbeats_keep_it(self):
+    def test_heartbeats_keep_the_lease(self):
         self.submit()
         other = self.manager(Scripted(), 'other')
         taken = []
@@ -250,7 +250,7 @@ class TestLeases(ManagerCase):
         self.assertEqual('success', self.manager(Scripted(work)).run_one().state)
         self.assertEqual([None] * 5, taken)
 
-    def test_one_that_hangs_loses_it_in_the_end(self):
+    def test_hanging_job_loses_its_lease(self):
         self.submit()
         other = self.manager(Scripted(), 'other')
         taken = []
@@ -265,7 +265,7 @@ class TestLeases(ManagerCase):
         slow.run_one()
         self.assertIn('success', [each.state for each in taken if each is not None])
 
-    def test_killed_as_often_as_it_may_be_tried(self):
+    def test_job_whose_workers_were_killed_too_often_fails(self):
         job = self.submit()
         for number in range(3):
             dead = self.manager(Scripted(Kill()), f'dead-{number}')
@@ -276,7 +276,7 @@ class TestLeases(ManagerCase):
         self.assertEqual('fail', ended.state)
         self.assertEqual(db_jobs.LOST_WORKER, ended.error)
 
-    def test_cancelled_while_it_runs(self):
+    def test_running_job_is_cancelled(self):
         job = self.submit()
 
         def work(task):
@@ -288,7 +288,7 @@ class TestLeases(ManagerCase):
         ended = self.manager(Scripted(work)).run_one()
         self.assertEqual(('cancelled', 'it was cancelled'), (ended.state, ended.error))
 
-    def test_the_worker_stops(self):
+    def test_stopped_worker_releases_job(self):
         job = self.submit()
 
         def work(task):
@@ -302,7 +302,7 @@ class TestLeases(ManagerCase):
         self.assertIsNone(manager.run_one())
         self.assertEqual('success', self.manager(Scripted(), 'other').run_one().state)
 
-    def test_a_stop_costs_no_attempt(self):
+    def test_stop_does_not_count_as_attempt(self):
         job = self.submit()
         for _ in range(5):
             scripted = Scripted()
@@ -311,7 +311,7 @@ class TestLeases(ManagerCase):
             manager.run_one()
         self.assertEqual(('new', 0), (self.get(job).state, self.get(job).attempts))
 
-    def test_one_that_takes_too_long_fails_in_the_end(self):
+    def test_job_over_time_limit_fails_after_last_attempt(self):
         job = self.submit()
 
         def dawdle(task):
@@ -325,7 +325,7 @@ class TestLeases(ManagerCase):
         self.assertEqual(('fail', 3), (ended.state, ended.attempts))
         self.assertEqual('it took too long: the limit is 1000 seconds', ended.error)
 
-    def test_a_wait_ends_when_the_run_has_to(self):
+    def test_stop_ends_wait_of_job(self):
         self.submit()
 
         def work(task):
@@ -338,12 +338,12 @@ class TestLeases(ManagerCase):
 
 
 class TestResults(ManagerCase):
-    def test_result(self):
+    def test_result_is_recorded(self):
         job = self.submit()
         self.manager(Scripted(lambda task: task.result({'servers': 3}))).run_one()
         self.assertEqual({'servers': 3}, self.get(job).result)
 
-    def test_a_result_of_one_that_failed(self):
+    def test_failed_job_keeps_its_result(self):
         job = self.submit()
 
         def work(task):
@@ -353,7 +353,7 @@ class TestResults(ManagerCase):
         self.manager(Scripted(work)).run_one()
         self.assertEqual(('fail', {'refused': 1}), (self.get(job).state, self.get(job).result))
 
-    def test_where_the_run_before_it_stopped(self):
+    def test_second_attempt_gets_progress_of_first(self):
         self.submit()
         seen = []
 
@@ -368,7 +368,7 @@ class TestResults(ManagerCase):
         manager.run_one()
         self.assertEqual([None, {'marker': 'm'}], seen)
 
-    def test_another_run_that_follows(self):
+    def test_run_again_submits_another_run(self):
         self.submit(payload={'looks': 2}, request_id='req-1')
         scripted = Scripted(lambda task: task.run_again({'looks': 1}, 30))
         manager = self.manager(scripted)
@@ -380,8 +380,8 @@ class TestResults(ManagerCase):
         self.assertIsNone(manager.run_one())
         self.assertEqual([{'looks': 2}, {'looks': 1}], scripted.payloads)
 
-    def test_the_request_that_caused_it(self):
-        """What is logged meanwhile, and sent to pods, has its id; a job that none caused has one of its own."""
+    def test_job_has_request_id_of_its_request(self):
+        """Logs and requests to pods have the id of the request; a periodic job has an id of its own."""
         self.submit('1', request_id='req-1')
         self.submit('2')
         seen = []
@@ -392,7 +392,7 @@ class TestResults(ManagerCase):
         self.assertRegex(seen[1], '^req-[0-9a-f-]{36}$')
 
 
-class TestManyWorkers(ManagerCase):
+class TestSeveralWorkers(ManagerCase):
     def test_each_job_runs_once(self):
         ran, lock = [], threading.Lock()
 
@@ -419,8 +419,8 @@ class TestManyWorkers(ManagerCase):
         self.assertEqual(sorted(map(str, range(40))), sorted(ran))
 
 
-class TestInstalled(testtools.TestCase):
-    def test_every_job_has_what_the_runner_needs(self):
+class TestInstalledJobs(testtools.TestCase):
+    def test_installed_jobs_have_time_limit_and_run(self):
         jobs = load_jobs()
         self.assertLessEqual({'sync_pod', 'repair_replicas', 'reconcile_routings', 'record_write'}, set(jobs))
         for job in jobs.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Merging the pods' pages against one list that holds everything.
+"""Compare the merged pages of pods with one list that has all records.
 
 Pods are simulated as sorted lists with limit and marker. They sort by microseconds and show seconds, as Nova
 does over SQLite or PostgreSQL; the walk through the pages is that of a client.
@@ -18,7 +18,7 @@ SPARE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """One record of one pod: what it sorts by is finer than what it shows."""
+    """One record of a pod. It is sorted by microseconds, and shows seconds."""
 
     id: str
     second: int
@@ -47,7 +47,7 @@ class Pod:
 
 
 class Sorting:
-    """One order, in the pods' terms, in ours, and as one list has it."""
+    """A sort order, as pods apply it, as the merge applies it, and as one list has it."""
 
     def __init__(self, by_name, descending, id_descending):
         self.by_name, self.descending, self.id_descending = by_name, descending, id_descending
@@ -61,7 +61,7 @@ class Sorting:
         return f'Sorting({self.by_name}, {self.descending}, {self.id_descending})'
 
     def _sort(self, records, *keys):
-        """By the first key first; the id settles the rest."""
+        """Sort by the keys in order, then by id."""
         records = sorted(records, key=lambda record: record.id, reverse=self.id_descending)
         for key in reversed(keys):
             records.sort(key=key, reverse=self.descending)
@@ -83,7 +83,7 @@ class Sorting:
 
 
 def starts(pods, sorting, marker):
-    """Where each pod begins: at the last one known to stand before everything that may come after the marker."""
+    """The marker for each pod: its nearest record before all records that may follow the marker of the page."""
     if marker is None or sorting.by_name:
         return [None for _ in pods]
     found = []
@@ -147,7 +147,7 @@ sortings = st.builds(Sorting, st.booleans(), st.booleans(), st.booleans())
 
 @st.composite
 def clouds(draw, sorting):
-    """Some pods, with few seconds and names, so that much stands in one instant."""
+    """Some pods, with few seconds and names, so that many records have equal keys."""
     rows = draw(
         st.lists(
             st.tuples(

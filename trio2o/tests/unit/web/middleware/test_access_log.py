@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a request's path may stand in a log."""
+"""The path of a request, as the access log writes it."""
 
 import hypothesis
 import testtools
@@ -13,17 +13,17 @@ def path(path_info, query=''):
 
 
 class TestPath(testtools.TestCase):
-    def test_plain(self):
+    def test_path_and_query_are_logged(self):
         self.assertEqual('/v2.1/servers?limit=3&name=a%20b', path('/v2.1/servers', 'limit=3&name=a%20b'))
 
-    def test_secrets(self):
+    def test_secrets_in_query_are_masked(self):
         for name in ('token', 'X-Auth-Token', 'password', 'client_secret', 'temp_url_signature'):
             shown = path('/x', f'a=1&{name}=hush&b=2')
             self.assertNotIn('hush', shown)
             self.assertEqual(f'/x?a=1&{name}=***&b=2', shown)
 
     @hypothesis.given(st.text(st.characters(max_codepoint=255)), st.text(st.characters(max_codepoint=255)))
-    def test_stays_in_one_line(self, path_info, query):
+    def test_logged_path_is_one_line(self, path_info, query):
         shown = path(path_info, query)
         self.assertTrue(shown.isascii())
         self.assertEqual([], [character for character in shown if character < ' ' or character in '"\x7f'])
