@@ -3,7 +3,7 @@
 #
 # `devstack.sh stack|unstack|clean LOCAL.CONF`: what DevStack's stack.sh, unstack.sh and clean.sh do around a
 # plug-in, in their order, for a node whose own services are a pod of a real lab. The test that calls it
-# (trio2o/tests/real/guides/test_devstack.py) says where everything is, in STAND_IN_ variables:
+# (trio2o/tests/real/test_devstack.py) says where everything is, in SUBSTITUTE_ variables:
 #
 #   STATE      folder of this node           BIN        commands: the virtual environment's
 #   OPENSTACK  the openstack client
@@ -20,52 +20,52 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 unset "${!OS_@}"
 export PYTHONWARNINGS=ignore no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
 # Where the clients find clouds.yaml, whoever unsets what; DevStack has it in /etc/openstack.
-mkdir -p "$STAND_IN_STATE"/{run,apache,data,dest,bin}
-cd "$STAND_IN_STATE"
+mkdir -p "$SUBSTITUTE_STATE"/{run,apache,data,dest,bin}
+cd "$SUBSTITUTE_STATE"
 # Of a shell that knows nothing of DevStack's virtual environment, whose openstack has a link in /usr/local/bin.
-ln -sf "$STAND_IN_OPENSTACK" bin/openstack
-PATH=$STAND_IN_STATE/bin:$(tr ':' '\n' <<<"$PATH" | { grep -vxF "$STAND_IN_BIN" || true; } | paste -sd:)
+ln -sf "$SUBSTITUTE_BIN/openstack" bin
+PATH=$SUBSTITUTE_STATE/bin:$(tr ':' '\n' <<<"$PATH" | { grep -vxF "$SUBSTITUTE_BIN" || true; } | paste -sd:)
 
 # What local.conf and stackrc say.
-export DEST=$STAND_IN_STATE/dest
+export DEST=$SUBSTITUTE_STATE/dest
 STACK_USER=$(id -un)
-DATA_DIR=$STAND_IN_STATE/data
+DATA_DIR=$SUBSTITUTE_STATE/data
 # shellcheck disable=SC2034
-SYSTEMCTL=systemctl_stand_in
+SYSTEMCTL=systemctl_substitute
 ENABLED_SERVICES=mysql,rabbit,key,g-api,placement-api,n-api,n-cpu,n-cond,n-sch,c-api,c-vol,c-sch,q-svc
 DISABLED_SERVICES=
-sed -n '/^\[\[local|localrc\]\]$/,/^\[\[.*\]\]$/{/^\[\[/d;p}' "$2" >"$STAND_IN_STATE/.localrc.auto"
+sed -n '/^\[\[local|localrc\]\]$/,/^\[\[.*\]\]$/{/^\[\[/d;p}' "$2" >"$SUBSTITUTE_STATE/.localrc.auto"
 # shellcheck disable=SC1091
-. "$STAND_IN_STATE/.localrc.auto"
+. "$SUBSTITUTE_STATE/.localrc.auto"
 REGION_NAME=${REGION_NAME:-RegionOne}
 KEYSTONE_REGION_NAME=${KEYSTONE_REGION_NAME:-$REGION_NAME}
 SERVICE_HOST=${SERVICE_HOST:-$HOST_IP}
 KEYSTONE_SERVICE_HOST=${KEYSTONE_SERVICE_HOST:-$SERVICE_HOST}
 # With tls-proxy too: every lib/ file says https for its own service then.
 SERVICE_PROTOCOL=http
-SSL_BUNDLE_FILE=$STAND_IN_STATE/ca-bundle.pem
-DEVSTACK_CERT=$STAND_IN_STATE/devstack-cert.pem
+SSL_BUNDLE_FILE=$SUBSTITUTE_STATE/ca-bundle.pem
+DEVSTACK_CERT=$SUBSTITUTE_STATE/devstack-cert.pem
 SERVICE_LISTEN_ADDRESS=${SERVICE_LISTEN_ADDRESS:-0.0.0.0}
 SERVICE_TIMEOUT=90
-SERVICE_PASSWORD=$STAND_IN_PASSWORD
+SERVICE_PASSWORD=$SUBSTITUTE_PASSWORD
 SERVICE_DOMAIN_NAME=Default
 SERVICE_PROJECT_NAME=service
-KEYSTONE_SERVICE_URI=$STAND_IN_KEYSTONE
+KEYSTONE_SERVICE_URI=$SUBSTITUTE_KEYSTONE
 API_WORKERS=2
 ENABLE_DEBUG_LOG_LEVEL=False
-NOVA_CONF_DIR=$(dirname "$STAND_IN_NOVA_CONF")
-CINDER_CONF=$STAND_IN_CINDER_CONF
-TEMPEST_CONFIG=$STAND_IN_STATE/tempest.conf
+NOVA_CONF_DIR=$(dirname "$SUBSTITUTE_NOVA_CONF")
+CINDER_CONF=$SUBSTITUTE_CINDER_CONF
+TEMPEST_CONFIG=$SUBSTITUTE_STATE/tempest.conf
 if is_service_enabled q-svc; then
-    NEUTRON_CONF=$STAND_IN_NEUTRON_CONF
+    NEUTRON_CONF=$SUBSTITUTE_NEUTRON_CONF
 fi
 
 function lab_start {
-    "$STAND_IN_BIN/trio2o-lab" real start "$@"
+    "$SUBSTITUTE_BIN/trio2o-lab" real start "$@"
 }
 
 function lab_stop {
-    "$STAND_IN_BIN/trio2o-lab" real stop "$@"
+    "$SUBSTITUTE_BIN/trio2o-lab" real stop "$@"
 }
 
 function run_phase {
@@ -76,8 +76,8 @@ function run_phase {
 
 # What configure_nova, configure_cinder and configure_neutron leave: all in one region.
 function own_regions {
-    iniset "$STAND_IN_NOVA_CONF" placement region_name "$REGION_NAME"
-    iniset "$STAND_IN_NOVA_CONF" cinder os_region_name "$REGION_NAME"
+    iniset "$SUBSTITUTE_NOVA_CONF" placement region_name "$REGION_NAME"
+    iniset "$SUBSTITUTE_NOVA_CONF" cinder os_region_name "$REGION_NAME"
     iniset "$CINDER_CONF" nova region_name "$REGION_NAME"
     if is_service_enabled q-svc; then
         iniset "$NEUTRON_CONF" nova region_name "$REGION_NAME"
@@ -86,20 +86,20 @@ function own_regions {
 
 # It runs beside what comes next. Between iniset's read and its write everything may happen: here it does.
 function configure_neutron_nova {
-    local before=$STAND_IN_STATE/nova.conf.read
-    cp "$STAND_IN_NOVA_CONF" "$before"
+    local before=$SUBSTITUTE_STATE/nova.conf.read
+    cp "$SUBSTITUTE_NOVA_CONF" "$before"
     _until_awaited configure_neutron_nova
     iniset "$before" neutron region_name "$REGION_NAME"
-    cat "$before" >"$STAND_IN_NOVA_CONF"
+    cat "$before" >"$SUBSTITUTE_NOVA_CONF"
     rm "$before"
 }
 
-# What a service's account step leaves: of those in STAND_IN_URLS, the public endpoint in the node's region.
+# What a service's account step leaves: of those in SUBSTITUTE_URLS, the public endpoint in the node's region.
 function create_endpoints {
     local type pair
     local -a pairs=()
     for type in "$@"; do
-        for pair in $STAND_IN_URLS; do
+        for pair in $SUBSTITUTE_URLS; do
             [[ "${pair%%=*}" != "$type" ]] || pairs+=("$pair")
         done
     done
@@ -142,7 +142,7 @@ function create_flavors {
 # What unstack.sh and clean.sh read first; it makes their shell a tenant's.
 function openrc {
     export OS_AUTH_TYPE=password OS_AUTH_URL=$KEYSTONE_SERVICE_URI OS_IDENTITY_API_VERSION=3
-    export OS_USERNAME=demo OS_PASSWORD=$STAND_IN_PASSWORD OS_PROJECT_NAME=demo OS_TENANT_NAME=demo
+    export OS_USERNAME=demo OS_PASSWORD=$SUBSTITUTE_PASSWORD OS_PROJECT_NAME=demo OS_TENANT_NAME=demo
     export OS_USER_DOMAIN_ID=default OS_PROJECT_DOMAIN_ID=default
     export OS_REGION_NAME=$REGION_NAME OS_VOLUME_API_VERSION=3
     if [[ -f "$SSL_BUNDLE_FILE" ]]; then
@@ -163,9 +163,9 @@ cat >clouds.yaml <<YAML
 clouds:
   devstack-admin:
     auth:
-      auth_url: $STAND_IN_KEYSTONE
+      auth_url: $SUBSTITUTE_KEYSTONE
       username: admin
-      password: $STAND_IN_PASSWORD
+      password: $SUBSTITUTE_PASSWORD
       user_domain_id: default
       project_name: admin
       project_domain_id: default
@@ -186,7 +186,7 @@ TRIO2O_DIR=$TOP
 
 case $1 in
     stack)
-        PATH=$STAND_IN_BIN:$PATH
+        PATH=$SUBSTITUTE_BIN:$PATH
         run_phase stack pre-install
         if is_service_enabled tls-proxy; then
             init_cert
@@ -199,8 +199,8 @@ case $1 in
         async_runfunc configure_neutron_nova
         run_phase stack post-config
         async_wait configure_neutron_nova
-        lab_stop "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"
-        lab_start "$STAND_IN_POD.nova" "$STAND_IN_POD.cinder"
+        lab_stop "$SUBSTITUTE_POD.nova" "$SUBSTITUTE_POD.cinder"
+        lab_start "$SUBSTITUTE_POD.nova" "$SUBSTITUTE_POD.cinder"
         create_flavors
         run_phase stack extra
         : >"$TEMPEST_CONFIG"

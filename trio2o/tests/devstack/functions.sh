@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Small stand-ins for the functions of DevStack that the plug-in calls: the same names and arguments, and
+# Replacements of the functions of DevStack that the plug-in calls: the same names and arguments, and
 # the same effect as far as it reaches the plug-in. Keystone is real; processes, files and databases are too.
 # A function that DevStack has not got is not here either.
 
@@ -99,7 +99,7 @@ function setup_develop {
 }
 
 function get_python_exec_prefix {
-    echo "$STAND_IN_BIN"
+    echo "$SUBSTITUTE_BIN"
 }
 
 function sudo {
@@ -121,19 +121,19 @@ function run_process {
             # shellcheck disable=SC2046
             export $(sed -n 's/^env = //p' "${command##* }")
         fi
-        exec setsid "${words[@]}" </dev/null >>"$STAND_IN_LOG.$service.log" 2>&1
+        exec setsid "${words[@]}" </dev/null >>"$SUBSTITUTE_LOG.$service.log" 2>&1
     ) &
-    echo $! >"$STAND_IN_STATE/run/$service.pid"
+    echo $! >"$SUBSTITUTE_STATE/run/$service.pid"
 }
 
 function _is_running {
-    [[ -f "$STAND_IN_STATE/run/$1.pid" ]] && kill -0 "$(cat "$STAND_IN_STATE/run/$1.pid")" 2>/dev/null
+    [[ -f "$SUBSTITUTE_STATE/run/$1.pid" ]] && kill -0 "$(cat "$SUBSTITUTE_STATE/run/$1.pid")" 2>/dev/null
 }
 
 function stop_process {
     local pid tries
     if _is_running "$1"; then
-        pid=$(cat "$STAND_IN_STATE/run/$1.pid")
+        pid=$(cat "$SUBSTITUTE_STATE/run/$1.pid")
         kill "$pid"
         for tries in $(seq 150); do
             _is_running "$1" || break
@@ -141,7 +141,7 @@ function stop_process {
             sleep 0.2
         done
     fi
-    rm -f "$STAND_IN_STATE/run/$1.pid"
+    rm -f "$SUBSTITUTE_STATE/run/$1.pid"
 }
 
 # wait_for_service SECONDS URL: until something that is no 503 answers
@@ -154,7 +154,7 @@ function wait_for_service {
 }
 
 # SYSTEMCTL: the units of the node that are services of the lab
-function systemctl_stand_in {
+function systemctl_substitute {
     local verb=$1 unit=${*: -1}
     local service=${unit#devstack@}
     [[ "${service%.service}" == neutron-api ]] && is_service_enabled q-svc || return 3
@@ -195,20 +195,20 @@ function _until_awaited {
 # ------
 
 function apache_site_config_for {
-    echo "$STAND_IN_STATE/apache/$1.conf"
+    echo "$SUBSTITUTE_STATE/apache/$1.conf"
 }
 
 # start_tls_proxy NAME FRONT-HOST FRONT-PORT BACK-HOST BACK-PORT
 function start_tls_proxy {
     local site=$1-tls-proxy
     echo "$2:$3 $4:$5" >"$(apache_site_config_for "$site")"
-    run_process "$site" "$STAND_IN_BIN/python $HERE/tls_proxy.py $DEVSTACK_CERT $3 $4 $5"
+    run_process "$site" "$SUBSTITUTE_BIN/python $HERE/tls_proxy.py $DEVSTACK_CERT $3 $4 $5"
 }
 
 # stop_tls_proxy: Apache stops, its sites stay
 function stop_tls_proxy {
     local site
-    for site in "$STAND_IN_STATE"/run/*-tls-proxy.pid; do
+    for site in "$SUBSTITUTE_STATE"/run/*-tls-proxy.pid; do
         stop_process "$(basename "$site" .pid)"
     done
 }
@@ -253,15 +253,15 @@ function remove_uwsgi_config {
 # ----------------------
 
 function database_connection_url {
-    if [[ -n "$STAND_IN_DATABASE" ]]; then
-        echo "${STAND_IN_DATABASE%/*}/devstack_$1?charset=utf8"
+    if [[ -n "$SUBSTITUTE_DATABASE" ]]; then
+        echo "${SUBSTITUTE_DATABASE%/*}/devstack_$1?charset=utf8"
     else
-        echo "sqlite:///$STAND_IN_STATE/$1.sqlite"
+        echo "sqlite:///$SUBSTITUTE_STATE/$1.sqlite"
     fi
 }
 
 function recreate_database {
-    "$STAND_IN_BIN/python" - "$(database_connection_url "$1")" <<'PYTHON'
+    "$SUBSTITUTE_BIN/python" - "$(database_connection_url "$1")" <<'PYTHON'
 import pathlib
 import sys
 
@@ -279,7 +279,7 @@ PYTHON
 
 # iniset_rpc_backend PROJECT FILE
 function iniset_rpc_backend {
-    iniset "$2" DEFAULT transport_url "$STAND_IN_TRANSPORT"
+    iniset "$2" DEFAULT transport_url "$SUBSTITUTE_TRANSPORT"
 }
 
 # Keystone
@@ -300,7 +300,7 @@ function configure_keystone_authtoken_middleware {
 }
 
 function _identity {
-    "$STAND_IN_BIN/python" "$HERE/identity.py" "$@"
+    "$SUBSTITUTE_BIN/python" "$HERE/identity.py" "$@"
 }
 
 # create_service_user NAME [ROLE]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What DevStack's functions in lib/keystone leave in Keystone, without a start of the openstack client for each step.
+"""Create in Keystone what DevStack's functions in lib/keystone create, without starting a client for each step.
 
 identity.py user NAME ROLE...              a service's account, with the password and project of all of them
 identity.py service NAME TYPE TEXT         a service
@@ -15,14 +15,14 @@ from trio2o.lab.real.rest import Client
 
 def main():
     what, *words = sys.argv[1:]
-    base, password = os.environ['STAND_IN_KEYSTONE'], os.environ['STAND_IN_PASSWORD']
+    base, password = os.environ['SUBSTITUTE_KEYSTONE'], os.environ['SUBSTITUTE_PASSWORD']
     {'user': user, 'service': service, 'endpoints': endpoints}[what](
         Client(base, 'admin', password, 'admin'), base, *words
     )
 
 
 def user(client, base, name, *roles):
-    wanted = {'name': name, 'domain_id': 'default', 'password': os.environ['STAND_IN_PASSWORD']}
+    wanted = {'name': name, 'domain_id': 'default', 'password': os.environ['SUBSTITUTE_PASSWORD']}
     user_id = client.ensure(f'{base}/users', 'user', wanted)['id']
     project_id = next(p['id'] for p in client.call('GET', f'{base}/projects')['projects'] if p['name'] == 'service')
     known = {role['name']: role['id'] for role in client.call('GET', f'{base}/roles')['roles']}

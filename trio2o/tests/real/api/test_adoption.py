@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real pod full of servers and volumes made in it directly is taken in, as doc/source/admin/adoption.rst says.
+"""A real pod with servers and volumes is adopted, as doc/source/admin/adoption.rst describes.
 
-TRIO2O_TEST_ADOPT says how many of each; 20 unless it does.
+TRIO2O_TEST_ADOPT is the number of servers and of volumes, 20 by default.
 """
 
 import os
@@ -18,7 +18,7 @@ XJOB = '[xjob]\nscan_interval = 1\n[pods]\nrefresh_seconds = 1\n'
 
 
 class Direct:
-    """The pod's own APIs as one user: what somebody does who never heard of Trio2o."""
+    """The APIs of the pod itself, without Trio2o, as one user."""
 
     def __init__(self, lab, user, region):
         self.cloud = connect(lab, user, region)
@@ -56,7 +56,7 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def fill(cls):
-        """What is in the pod when nobody thinks of Trio2o yet."""
+        """Create flavors, a type, servers and volumes directly in the pod."""
         for name, kinds in (
             ('compute', ('instances', 'cores', 'ram')),
             ('volume', ('volumes', 'gigabytes', 'snapshots')),
@@ -64,7 +64,7 @@ class AdoptionTest(unittest.TestCase):
             body = {'quota_set': dict.fromkeys(kinds, -1)}
             getattr(cls.admin, name)('PUT', f'/os-quota-sets/{cls.project_id}', body)
         cls.flavor = cls.flavor_in(cls.admin, cls.mark, f'{cls.mark}-id', 128)
-        # The same id in both pods, and something else each time.
+        # Flavors with the same id and different sizes in both pods.
         cls.clash = f'{cls.mark}-clash'
         cls.flavor_in(cls.admin, cls.clash, cls.clash, 512)
         cls.flavor_in(Direct(cls.lab, 'admin', 'Pod1'), cls.clash, cls.clash, 256)
@@ -85,7 +85,7 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def mine(cls, service, kind):
-        """All that ``fill`` made of a kind."""
+        """The resources of a kind that ``fill`` created."""
         found = getattr(cls.demo, service)('GET', f'/{kind}/detail?limit=1000')[kind]
         return [each for each in found if each['name'].startswith(cls.mark)]
 
@@ -102,7 +102,7 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def clean(cls):
-        """Other tests use these pods, too."""
+        """Delete the resources, because other tests use the pods, too."""
         for service, kind in (('compute', 'servers'), ('volume', 'volumes')):
             for each in cls.mine(service, kind):
                 getattr(cls.demo, service)('DELETE', f'/{kind}/{each["id"]}')
@@ -115,7 +115,7 @@ class AdoptionTest(unittest.TestCase):
                 if each['name'] == cls.mark:
                     pod.volume('DELETE', f'/types/{each["id"]}')
 
-    def test_as_documented(self):
+    def test_pod_is_adopted_used_and_removed(self):
         self.operator.do(
             'trio2o', 'pod', 'create', 'Pod2', '--zone', 'az2', '--pod-zone', 'nova', '--state', 'maintenance',
             '--reason', 'to be adopted',
@@ -143,7 +143,7 @@ class AdoptionTest(unittest.TestCase):
         self.assertLessEqual({self.mark}, {row['name'] for row in report['new']})
 
     def check_tenant(self):
-        """Listed and used through RegionOne as if made there."""
+        """List and use the adopted resources through RegionOne."""
         rows = self.tenant.openstack('server', 'list', '--long')
         zones = {row['ID']: row['Availability Zone'] for row in rows}
         self.assertEqual({'az2'}, {zones[server_id] for server_id in self.servers})
@@ -171,10 +171,10 @@ class AdoptionTest(unittest.TestCase):
         rows = self.operator.openstack('trio2o', 'replica', 'list', '--pod', 'Pod2')
         self.assertIn(self.clash, str(rows))
         shown = self.admin.compute('GET', f'/flavors/{self.clash}')['flavor']
-        self.assertEqual(512, shown['ram'], 'the pod keeps its own')
+        self.assertEqual(512, shown['ram'], 'the flavor of the pod was changed')
 
     def check_leaving(self):
-        """Un-adopted, it is as it was."""
+        """Deleting the pod from Trio2o does not change its resources."""
         then = self.mine('compute', 'servers'), self.mine('volume', 'volumes')
         self.operator.do('trio2o', 'pod', 'delete', 'Pod2', '--force')
         after = self.mine('compute', 'servers'), self.mine('volume', 'volumes')

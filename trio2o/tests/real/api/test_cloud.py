@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cloud out of two: real pods, the real commands, and the stock clients as judges.
+"""One cloud from two real pods, with the real commands and the stock clients.
 
-The tests build on one another only through what ``setUpClass`` makes: the gateway, and one server with an
+The tests share only what ``setUpClass`` creates: the gateway, and one server with an
 attached volume in each zone.
 """
 
@@ -20,7 +20,7 @@ class RealCloudTest(unittest.TestCase):
         super().setUpClass()
         cls.lab = real_lab()
         cls.lab.start()
-        # Full of something from before: made in the pod while no gateway knew of it.
+        # Resources that are created in the pod before the gateway runs.
         early = Client(cls.lab, 'demo', 'Pod1')
         operator = Client(cls.lab, 'admin', 'Pod1')
         if 'early.tiny' not in [row['Name'] for row in operator.openstack('flavor', 'list')]:
@@ -74,7 +74,7 @@ class RealCloudTest(unittest.TestCase):
     def names(self, client, *command):
         return [row['Name'] for row in client.openstack(*command, 'list')]
 
-    def test_one_list_over_two_pods(self):
+    def test_lists_cover_both_pods(self):
         rows = self.cloud.openstack('server', 'list', '--long')
         mine = {row['Name']: row for row in rows if row['Name'].startswith('server-az')}
         self.assertEqual(['server-az2', 'server-az1'], list(mine))
@@ -88,7 +88,7 @@ class RealCloudTest(unittest.TestCase):
                 held = [name for name in self.names(self.pods[pod], what) if name.startswith(f'{what}-az')]
                 self.assertEqual([f'{what}-{zone}'], held)
 
-    def test_pages_cross_pods(self):
+    def test_pages_cover_both_pods(self):
         names, marker = [], []
         while True:
             page = self.cloud.openstack('server', 'list', '--limit', '1', *marker)
@@ -98,7 +98,7 @@ class RealCloudTest(unittest.TestCase):
             marker = ['--marker', page[0]['ID']]
         self.assertEqual(self.names(self.cloud, 'server'), names)
 
-    def test_what_was_there_before(self):
+    def test_resources_created_before_registration_are_used(self):
         self.assertIn('early', self.names(self.cloud, 'server'))
         shown = self.cloud.openstack('server', 'show', 'early')
         self.assertEqual('az1', shown['OS-EXT-AZ:availability_zone'])
@@ -107,14 +107,14 @@ class RealCloudTest(unittest.TestCase):
         self.cloud.do('server', 'start', shown['id'])
         self.cloud.until('server', shown['id'], 'ACTIVE')
         self.assertIn('early', self.names(self.cloud, 'volume'))
-        # Its flavor came into the whole cloud with the pod.
+        # Its flavor is replicated to the other pod.
         deadline = time.monotonic() + 60
         other = Client(self.lab, 'admin', 'Pod2')
         while 'early.tiny' not in self.names(other, 'flavor'):
             self.assertLess(time.monotonic(), deadline, 'the flavor did not reach Pod2')
             time.sleep(1)
 
-    def test_life_of_a_server(self):
+    def test_server_is_created_changed_and_deleted(self):
         name = temporary_name('life')
         server = self.boot(name, 'az2')
         cloud = self.cloud
@@ -148,7 +148,7 @@ class RealCloudTest(unittest.TestCase):
         cloud.do('server', 'delete', '--wait', name)
         self.assertIn('No Server found', cloud.fails('server', 'show', server['id']))
 
-    def test_life_of_a_volume(self):
+    def test_volume_is_created_changed_and_deleted(self):
         name = temporary_name('life')
         cloud = self.cloud
         cloud.openstack('volume', 'create', name, '--availability-zone', 'az2', '--size', '1')
@@ -177,7 +177,7 @@ class RealCloudTest(unittest.TestCase):
         cloud.do('volume', 'delete', name)
         cloud.until_gone('volume', name)
 
-    def test_the_same_in_every_pod(self):
+    def test_flavors_types_and_keypairs_are_replicated(self):
         name = temporary_name('same')
         admin = self.admin
         pods = {pod: Client(self.lab, 'admin', pod) for pod in PODS}
@@ -205,7 +205,7 @@ class RealCloudTest(unittest.TestCase):
         self.assertEqual(1, len(prints))
         self.cloud.do('keypair', 'delete', name)
 
-    def test_across_pods(self):
+    def test_attach_across_pods_and_unknown_zone_are_refused_with_400(self):
         said = self.cloud.fails('server', 'add', 'volume', 'server-az1', 'volume-az2')
         self.assertIn('400', said)
         self.assertIn('az1', said)
@@ -227,7 +227,7 @@ class RealCloudTest(unittest.TestCase):
             ),
         )
 
-    def test_zones_and_limits(self):
+    def test_zones_are_listed_and_limits_are_sums(self):
         zones = {row['Zone Name'] for row in self.cloud.openstack('availability', 'zone', 'list')}
         self.assertEqual(set(ZONES), zones)
         limits = {row['Name']: row['Value'] for row in self.cloud.openstack('limits', 'show', '--absolute')}
@@ -236,14 +236,14 @@ class RealCloudTest(unittest.TestCase):
             together, limits['instances_used'] if 'instances_used' in limits else limits['totalInstancesUsed']
         )
 
-    def test_the_older_clients(self):
+    def test_nova_and_cinder_clients_work(self):
         self.assertIn('server-az1', self.cloud.run('nova', 'list'))
         self.assertIn('az2', self.cloud.run('nova', 'show', 'server-az2'))
         self.assertIn('volume-az2', self.cloud.run('cinder', 'list'))
         self.assertIn('az1', self.cloud.run('cinder', 'show', 'volume-az1'))
         self.assertIn('az1', self.cloud.run('cinder', 'availability-zone-list'))
 
-    def test_clients_as_programs_print_what_they_print_here(self):
+    def test_clients_print_the_same_as_programs_and_in_process(self):
         for command in (
             ['openstack', 'availability', 'zone', 'list'],
             ['nova', 'availability-zone-list'],
@@ -256,7 +256,7 @@ class RealCloudTest(unittest.TestCase):
             with self.assertRaisesRegex(CommandFailed, 'No Server found for nothing'):
                 run('openstack', 'server', 'show', 'nothing')
 
-    def test_a_pod_away_and_back(self):
+    def test_stopped_pod_is_left_out_and_works_after_start(self):
         self.lab.stop(['Pod2'])
         try:
             rows = {
@@ -299,7 +299,7 @@ class RealCloudTest(unittest.TestCase):
         self.boot(name, 'az2')
         self.cloud.do('server', 'delete', '--wait', name)
 
-    def test_killed_and_started_again(self):
+    def test_server_survives_kill_of_gateway(self):
         name = temporary_name('killed')
         server = self.boot(name, 'az2')
         self.gateway.kill()

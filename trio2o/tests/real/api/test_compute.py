@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Compute API over real pods, as the stock clients and openstacksdk use it.
 
-One of the pods may be of another release (``tools/with-real-pods`` sees to that where it can).
+One of the pods may be of another release (``tools/with-real-pods`` installs it where it can).
 """
 
 import time
@@ -15,14 +15,14 @@ from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, t
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
 SECONDS = 90
-#: One microversion that no pod here has.
+#: A microversion that no pod supports.
 NEVER = '2.999'
 #: Nova's newest microversion by its major release.
 NEWEST = {33: '2.103', 34: '2.104'}
 
 
 class Stage(fixtures.Fixture):
-    """What all tests here share: the gateway, openstacksdk as a member and as an admin, a server in each zone."""
+    """Shared by all tests: the gateway, openstacksdk as a member and as an admin, a server in each zone."""
 
     def _setUp(self):
         self.lab = real_lab()
@@ -36,7 +36,7 @@ class Stage(fixtures.Fixture):
         self.flavor = self.operator.compute.create_flavor(
             name=temporary_name('compute'), ram=128, vcpus=1, disk=1, is_public=True
         )
-        # Other tests leave servers behind.
+        # Other tests may leave servers.
         self.operator.compute.update_quota_set(self.cloud.current_project_id, instances=100, cores=200)
         self.servers = {zone: self.boot(zone) for zone in ZONES}
         for server in self.servers.values():
@@ -82,7 +82,7 @@ class ComputeTest(unittest.TestCase):
 
 
 class TestLists(ComputeTest):
-    def test_servers(self):
+    def test_servers_are_sorted_paged_and_filtered(self):
         rows = self.admin.openstack('server', 'list', '--all-projects', '--long', '--sort-column', 'Name')
         names = [row['Name'] for row in rows]
         self.assertEqual(sorted(names), names)
@@ -96,7 +96,7 @@ class TestLists(ComputeTest):
             paged += [row['ID'] for row in page]
             marker = ['--marker', paged[-1]]
         self.assertEqual(whole, paged)
-        # Nova puts what was made in one second by id upwards, in either direction.
+        # Nova sorts servers of one second by ascending id, in both directions.
         times = {server.id: server.created_at for server in self.cloud.compute.servers()}
         self.assertEqual(
             sorted(whole, key=lambda id: (times[id], id)),
@@ -107,7 +107,7 @@ class TestLists(ComputeTest):
             self.assertIn(server.id, found)
             self.assertNotIn(next(self.servers[other].id for other in ZONES if other != zone), found)
 
-    def test_older_client(self):
+    def test_nova_client_lists_both_pods(self):
         printed = self.admin.run('nova', 'list', '--all-tenants', '--sort', 'display_name:asc')
         for name in self.names.values():
             self.assertIn(name, printed)
@@ -116,7 +116,7 @@ class TestLists(ComputeTest):
         self.assertIn('ag_Pod1', self.admin.run('nova', 'aggregate-list'))
         self.assertIn(self.flavor.name, self.stock.run('nova', 'flavor-list'))
 
-    def test_hypervisors(self):
+    def test_hypervisors_of_both_pods_are_listed_and_shown(self):
         there = {name: [one.name for one in pod.compute.hypervisors()] for name, pod in self.pods.items()}
         self.assertEqual(
             sorted(name for names in there.values() for name in names),
@@ -127,7 +127,7 @@ class TestLists(ComputeTest):
         for one in self.operator.compute.hypervisors():
             self.assertEqual(one.name, self.operator.compute.get_hypervisor(one.id).name)
 
-    def test_services(self):
+    def test_service_is_disabled_in_its_pod(self):
         rows = self.admin.openstack('compute', 'service', 'list', '--service', 'nova-compute')
         self.assertEqual(set(ZONES), {row['Zone'] for row in rows})
         host = next(row['Host'] for row in rows if row['Zone'] == 'az2')
@@ -142,7 +142,7 @@ class TestLists(ComputeTest):
         finally:
             self.admin.do('compute', 'service', 'set', '--enable', host, 'nova-compute')
 
-    def test_aggregates(self):
+    def test_aggregate_moves_to_pod_of_its_host(self):
         rows = self.admin.openstack('aggregate', 'list')
         self.assertLessEqual(
             {('ag_Pod1', 'az1'), ('ag_Pod2', 'az2')}, {(r['Name'], r['Availability Zone']) for r in rows}
@@ -161,7 +161,7 @@ class TestLists(ComputeTest):
             self.admin.do('aggregate', 'delete', name)
         self.assertNotIn(name, [one.name for one in self.pods['Pod2'].compute.aggregates()])
 
-    def test_usage(self):
+    def test_usage_is_sum_over_pods(self):
         rows = self.admin.openstack('usage', 'list')
         projects = {row['Project'] for row in rows}
         self.assertTrue(projects & {'demo', self.cloud.current_project_id}, rows)
@@ -173,8 +173,8 @@ class TestLists(ComputeTest):
         )
 
 
-class TestSameEverywhere(ComputeTest):
-    def test_key_pairs_of_others(self):
+class TestReplication(ComputeTest):
+    def test_keypair_of_user_is_listed_by_admin_and_replicated(self):
         name = temporary_name('compute')
         user_id = self.cloud.current_user_id
         self.stock.run('openstack', 'keypair', 'create', name)
@@ -190,7 +190,7 @@ class TestSameEverywhere(ComputeTest):
             self.stock.do('keypair', 'delete', name)
         self.assertNotIn(name, [pair.name for pair in self.pods['Pod2'].compute.keypairs(user_id=user_id)])
 
-    def test_flavors(self):
+    def test_flavor_specs_and_access_are_replicated(self):
         name = temporary_name('compute')
         self.admin.openstack('flavor', 'create', name, '--ram', '64', '--disk', '1', '--vcpus', '1', '--private')
         self.admin.do('flavor', 'set', '--property', 'hw:cpu_policy=shared', '--project', 'demo', name)
@@ -203,7 +203,7 @@ class TestSameEverywhere(ComputeTest):
         self.admin.do('flavor', 'delete', name)
         self.assertEqual([None] * 2, [pod.compute.find_flavor(name) for pod in self.pods.values()])
 
-    def test_quotas(self):
+    def test_limit_is_set_and_shown(self):
         project_id = self.cloud.current_project_id
         before = self.operator.compute.get_quota_set(project_id).server_groups
         self.admin.do('quota', 'set', '--server-groups', str(before + 3), 'demo')
@@ -216,7 +216,7 @@ class TestSameEverywhere(ComputeTest):
 
 
 class TestServerGroups(ComputeTest):
-    def test_servers_of_a_group_in_both_zones(self):
+    def test_group_has_servers_in_both_zones(self):
         name = temporary_name('compute')
         group = self.stock.openstack('server', 'group', 'create', '--policy', 'anti-affinity', name)
         servers = [self.boot(zone, scheduler_hints={'group': group['id']}) for zone in ZONES]
@@ -240,7 +240,7 @@ class TestServerGroups(ComputeTest):
 
 
 class TestCreates(ComputeTest):
-    def test_from_a_volume(self):
+    def test_server_boots_in_zone_of_its_volume(self):
         volume = self.cloud.block_storage.create_volume(
             name=temporary_name('compute'), size=1, image_id=self.image, availability_zone='az2'
         )
@@ -255,7 +255,7 @@ class TestCreates(ComputeTest):
         self.stock.do('server', 'delete', '--wait', name)
         self.cloud.block_storage.delete_volume(volume)
 
-    def test_many_at_once(self):
+    def test_servers_of_min_count_are_created_in_zone(self):
         name = temporary_name('compute')
         self.stock.openstack(
             'server', 'create', name, '--flavor', self.flavor.name, '--image', 'cirros', '--network', 'private',
@@ -267,7 +267,7 @@ class TestCreates(ComputeTest):
             self.assertEqual('az2', self.cloud.compute.get_server(server.id).availability_zone)
             self.cloud.compute.delete_server(server)
 
-    def test_on_a_host(self):
+    def test_server_is_created_on_named_host(self):
         rows = self.admin.openstack('compute', 'service', 'list', '--service', 'nova-compute')
         host = next(row['Host'] for row in rows if row['Zone'] == 'az2')
         name = temporary_name('compute')
@@ -279,13 +279,13 @@ class TestCreates(ComputeTest):
         self.admin.do('server', 'delete', '--wait', name)
 
 
-class TestPodThatIsAway(ComputeTest):
-    def test_what_is_known_is_shown(self):
+class TestUnreachablePod(ComputeTest):
+    def test_server_of_stopped_pod_is_shown_as_unknown(self):
         server = self.servers['az2']
         self.admin.openstack('compute', 'service', 'list')
         self.lab.stop(['Pod2.nova'])
         try:
-            # Nothing of it is in the memory of a new process.
+            # A new process has nothing in memory.
             self.gateway.stop()
             self.gateway.start()
             shown = self.cloud.compute.get(f'/servers/{server.id}', microversion='2.69').json()['server']
@@ -313,18 +313,18 @@ class TestReleases(ComputeTest):
         super().setUp()
         pods = {pod.name: pod.python for pod in self.lab.topology.pods}
         if pods['Pod2'] == OWN_PYTHON:
-            self.skipTest('no pod is of another release: tools/with-real-pods says how to have one')
+            self.skipTest('no pod is of another release: see tools/with-real-pods')
 
     def document(self, connection):
         return connection.session.get(connection.compute.get_endpoint(), authenticated=True).json()['version']
 
-    def test_what_both_can(self):
+    def test_version_range_is_common_to_both_pods(self):
         newer, older = (self.document(self.pods[name]) for name in PODS)
         self.assertEqual((NEWEST[34], NEWEST[33]), (newer['version'], older['version']))
         ours = self.document(self.cloud)
         self.assertEqual((NEWEST[33], '2.1'), (ours['version'], ours['min_version']))
 
-    def test_latest_is_the_newest_that_both_can(self):
+    def test_latest_is_newest_common_version(self):
         for zone, server in self.servers.items():
             answer = self.cloud.compute.get(f'/servers/{server.id}', microversion='latest')
             self.assertEqual(
@@ -338,7 +338,7 @@ class TestReleases(ComputeTest):
             {one.id for one in self.servers.values()}, {one['id'] for one in answer.json()['servers']}
         )
 
-    def test_beyond_it_is_refused_as_nova_does(self):
+    def test_newer_version_is_refused_as_by_older_nova(self):
         for version in (NEWEST[34], NEVER):
             ours, older = (
                 connection.compute.get('/servers', microversion=version, headers={'Accept': 'application/json'})
@@ -351,7 +351,7 @@ class TestReleases(ComputeTest):
         said = self.stock.fails('--os-compute-api-version', NEWEST[34], 'server', 'list')
         self.assertIn(NEWEST[33], said)
 
-    def test_life_in_both_zones(self):
+    def test_actions_work_in_both_zones_with_latest(self):
         for zone in ZONES:
             server = self.boot(zone)
             self.cloud.compute.wait_for_server(server, wait=SECONDS, interval=0.5)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the emulated Nova answers is valid under Nova's own schemas, at every microversion.
+"""Answers of the emulated Nova conform to Nova's schemas, at each microversion.
 
-Needs Nova's package but no running pod. Not among the unit tests: importing Nova registers its
+Needs Nova's package but no running pod. It is not a unit test, because importing Nova registers its
 options with the global configuration.
 """
 
@@ -100,7 +100,7 @@ class TestNovaSchemas(unittest.TestCase):
         assert status < 300, (status, payload)
         return json.loads(payload)
 
-    def test_reads(self):
+    def test_answers_conform_to_schemas_of_nova(self):
         for module, controller, method, path in READS:
             loaded = importlib.import_module(f'nova.api.openstack.compute.{module}')
             schemas = getattr(getattr(loaded, controller), method).response_body_schemas

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated pods are held against a real one: the same requests, the same shapes.
+"""Compare emulated pods with a real one: the same requests get answers of the same shape.
 
 Needs a real pod named by the environment as an ``openrc`` does (``trio2o-lab real env --region
 Pod1``): OS_AUTH_URL, OS_PASSWORD, OS_REGION_NAME; skipped without. Users ``admin`` and ``demo``
@@ -20,7 +20,7 @@ import requests
 from trio2o.lab.emulated.topology import Cloud
 
 _UUID = re.compile(r'emu-[0-9a-f]{8}|[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}')
-# Of the HTTP server in between, not of Nova and Cinder.
+# Headers of the HTTP server, not of Nova and Cinder.
 _SERVER_HEADERS = {'date', 'server', 'connection', 'content-length', 'transfer-encoding'}
 _EXACT_HEADERS = {'content-type', 'vary', 'openstack-api-version', 'x-openstack-nova-api-version', 'retry-after'}
 # Keys that depend on what is installed, or on how long something takes.
@@ -46,7 +46,7 @@ NOWHERE = '11111111-2222-3333-4444-555555555555'
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One request, made in both worlds. ``keep`` names what is taken from the answer."""
+    """One request to both pods. ``keep`` names values of the answer that later steps use."""
 
     service: str
     method: str
@@ -632,14 +632,14 @@ STEPS += [
 
 
 def pick(value, path):
-    """Follow a dotted path; None where it leads nowhere."""
+    """The value at a dotted path, or None."""
     for name in path.split('.'):
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def fill(value, known):
-    """Put what is known into every ``{name}`` of a path or body."""
+    """Replace each ``{name}`` in a path or body."""
     if isinstance(value, str):
         return re.sub(r'\{(\w+)\}', lambda match: str(known[match.group(1)]), value)
     if isinstance(value, dict):
@@ -680,7 +680,7 @@ def differences(real, emulated, where=''):
 
 
 class World:
-    """One pod, real or emulated, and what is known of it."""
+    """One pod, real or emulated, and the values that steps kept."""
 
     def __init__(self, endpoints, tokens, known, send):
         self.endpoints = endpoints
@@ -741,7 +741,7 @@ def headers_of(fields):
 
 
 def public_key():
-    """A key Nova's own check accepts."""
+    """A public key that Nova accepts."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -821,7 +821,7 @@ def emulated_world(key):
 
 
 def clean(world):
-    """Delete the servers a run leaves."""
+    """Delete the servers of a run."""
     for token in world.tokens.values():
         headers = {'X-Auth-Token': token}
         root = world.endpoints['nova'] + '/servers'
@@ -831,7 +831,7 @@ def clean(world):
 
 
 def message(value):
-    """The text of an error, with ids blotted out."""
+    """The text of an error, with ids replaced."""
     if isinstance(value, dict):
         for item in value.values():
             if isinstance(item, dict) and 'message' in item:
@@ -840,7 +840,7 @@ def message(value):
 
 
 def compare(step, real, emulated):
-    """All that differs between two answers to one step."""
+    """The differences between two answers to one step."""
     found = []
     if real[0] != emulated[0]:
         found.append(f'status: real {real[0]}, emulated {emulated[0]}')
@@ -860,7 +860,7 @@ def compare(step, real, emulated):
     'no real pod named by OS_AUTH_URL and OS_REGION_NAME',
 )
 class TestEmulation(unittest.TestCase):
-    def test_emulated_pods_answer_as_real_ones(self):
+    def test_emulated_pod_answers_like_real_one(self):
         key = public_key()
         real, emulated = real_world(key), emulated_world(key)
         self.addCleanup(clean, real)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One quota over real pods, set and looked at with the stock client; refusals are Nova's and Cinder's own words.
+"""One quota over real pods, set and shown with the stock client; refusals have Nova's and Cinder's text.
 
-A real Nova and a real Cinder also say what they say when they refuse by themselves, so that the words are theirs.
+Real pods refuse requests with the same text.
 """
 
 import time
@@ -63,7 +63,7 @@ class RealQuotaTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f'{name} is {self.used(name)}, not {amount}')
             time.sleep(1)
 
-    def test_servers_over_two_zones(self):
+    def test_limit_of_servers_applies_over_two_zones(self):
         before = self.used('instances')
         limit = before + 3
         self.admin.do('quota', 'set', '--instances', str(limit), 'demo')
@@ -79,7 +79,7 @@ class RealQuotaTest(unittest.TestCase):
         self.boot('quota-5', 'az2')
         self.until_used('instances', limit)
 
-    def test_gigabytes_over_two_zones(self):
+    def test_limit_of_gigabytes_applies_over_two_zones(self):
         before = self.used('gigabytes')
         limit = before + 3
         self.admin.do('quota', 'set', '--gigabytes', str(limit), 'demo')
@@ -97,7 +97,7 @@ class RealQuotaTest(unittest.TestCase):
         self.until_used('gigabytes', before + 2)
         self.cloud.openstack('volume', 'create', 'quota-4', '--size', '1', '--availability-zone', 'az2')
 
-    def test_commands(self):
+    def test_limits_are_set_shown_and_deleted(self):
         self.admin.do('quota', 'set', '--cores', '77', '--volumes', '66', 'demo')
         shown = {row['Resource']: row['Limit'] for row in self.cloud.openstack('quota', 'show')}
         self.assertEqual((77, 66), (shown['cores'], shown['volumes']))
@@ -109,14 +109,14 @@ class RealQuotaTest(unittest.TestCase):
         shown = {row['Resource']: row['Limit'] for row in self.cloud.openstack('quota', 'show')}
         self.assertEqual((20, 10), (shown['cores'], shown['volumes']))
 
-    def test_pods_limit_nothing_of_it(self):
+    def test_counted_limits_are_unlimited_in_pods(self):
         self.admin.do('quota', 'set', '--instances', '5', 'demo')
         for pod in ('Pod1', 'Pod2'):
             shown = Client(self.lab, 'admin', pod).openstack('quota', 'show', '--compute', 'demo')
             self.assertEqual(-1, {row['Resource']: row['Limit'] for row in shown}['instances'], pod)
 
     def there(self, pod, *arguments):
-        """A command at a pod, past the gateway."""
+        """Run a command directly at a pod."""
         Client(self.lab, 'admin', pod).do(*arguments)
 
     def test_limits_set_in_a_pod_become_unlimited(self):
@@ -135,7 +135,7 @@ class RealQuotaTest(unittest.TestCase):
         shown = Client(self.lab, 'admin', pod).openstack('quota', 'show', '--compute', 'demo')
         return {row['Resource']: row['Limit'] for row in shown}[name]
 
-    def test_members_of_a_group_in_two_pods(self):
+    def test_limit_of_group_members_applies_over_two_pods(self):
         create = ('--os-compute-api-version', '2.15', 'server', 'group', 'create')
         group = self.cloud.openstack(*create, 'quota-group', '--policy', 'soft-anti-affinity')['id']
         self.addCleanup(self.cloud.do, 'server', 'group', 'delete', group)
@@ -149,7 +149,7 @@ class RealQuotaTest(unittest.TestCase):
         self.cloud.do('server', 'delete', '--wait', 'quota-0')
         self.boot('quota-4', 'az2', more=('--hint', f'group={group}'))
 
-    def test_what_limits_a_single_thing(self):
+    def test_replicated_limits_apply_in_each_zone(self):
         self.admin.do('quota', 'set', '--properties', '1', '--per-volume-gigabytes', '1', 'demo')
         for zone in ZONES:
             two = ('--property', 'a=1', '--property', 'b=2')
@@ -161,7 +161,7 @@ class RealQuotaTest(unittest.TestCase):
 
 
 class RealNestedQuotaTest(unittest.TestCase):
-    """A parent's limit over what its two children use together."""
+    """The limit of a parent project applies to the sum over its two children."""
 
     @classmethod
     def setUpClass(cls):
@@ -191,7 +191,7 @@ class RealNestedQuotaTest(unittest.TestCase):
             self.addCleanup(child.do, 'volume', 'delete', name)
         return made
 
-    def test_volumes_of_two_children_in_two_zones(self):
+    def test_limit_of_parent_applies_to_volumes_of_children(self):
         self.admin.do('quota', 'set', '--gigabytes', '3', self.parent)
         first, second = self.children.values()
         self.make(first, 2, 'az1')

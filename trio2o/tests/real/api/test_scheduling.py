@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two real pods in one zone: the first fills up, and the second is for something.
+"""Two real pods in one zone: the first becomes full, and the second has an affinity tag.
 
-The first is made small as an operator would overcommit it: by the allocation ratio of its host in Placement.
+The tests make the first one small with the allocation ratio of its host in Placement.
 """
 
 import time
@@ -12,7 +12,7 @@ from trio2o.lab.real.seed import admin_client
 from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
 
 ZONE = 'az1'
-#: What is read of the pods is a second old at most.
+#: Usage is read each second.
 OPTIONS = '[xjob]\nusage_interval = 1\nscan_interval = 0.5\n'
 
 
@@ -47,7 +47,7 @@ class TwoPodsInAZone(unittest.TestCase):
 
     @classmethod
     def vcpus(cls):
-        """Pod1's inventory of VCPU, its generation, and what is used of it."""
+        """Pod1's inventory of VCPU, its generation, and the used amount."""
         document = cls.operator.call('GET', f'{cls.provider}/inventories')
         used = cls.operator.call('GET', f'{cls.provider}/usages')['usages'].get('VCPU', 0)
         return document['inventories']['VCPU'], document['resource_provider_generation'], used
@@ -59,7 +59,7 @@ class TwoPodsInAZone(unittest.TestCase):
         cls.operator.call('PUT', f'{cls.provider}/inventories/VCPU', body)
 
     def leave(self, vcpus):
-        """Make Pod1 so small that this much is free, and wait until the gateway has heard of it."""
+        """Leave this many VCPUs free in Pod1, and wait until the gateway has read it."""
         inventory, _generation, used = self.vcpus()
         self.set_ratio((used + vcpus + 0.5) / inventory['total'])
         self.until(lambda: self.usage('Pod1')['VCPU']['free'] == vcpus)
@@ -106,7 +106,7 @@ class TwoPodsInAZone(unittest.TestCase):
 
 
 class RealSchedulingTest(TwoPodsInAZone):
-    def test_fills_up(self):
+    def test_full_pod_and_project_moves_to_next_pod(self):
         self.unbind()
         before = len(self.history())
         self.leave(2)
@@ -123,13 +123,13 @@ class RealSchedulingTest(TwoPodsInAZone):
         self.cloud.until('volume', volume, 'in-use')
         self.cloud.do('server', 'remove', 'volume', server, volume)
         self.cloud.until('volume', volume, 'available')
-        # Both full: no server, no ERROR, but a clear word.
+        # Both pods are full: the create is refused, and no server in ERROR is left.
         self.set_pod('Pod2', headroom={'vcpu': '100%'})
         self.addCleanup(self.set_pod, 'Pod2', headroom=None)
         said = self.cloud.fails(*self.command(temporary_name('sched'), self.flavor))
         self.assertIn(f'No part of availability zone {ZONE} can take a new server now', said)
 
-    def test_for_something(self):
+    def test_pod_with_tag_gets_only_servers_of_matching_flavor(self):
         self.unbind()
         self.leave(5)
         self.set_pod('Pod2', resource_affinity_tag={'gpu': 'yes'})
@@ -149,7 +149,7 @@ class RealSchedulingTest(TwoPodsInAZone):
         self.assertIn('No valid host was found', said)
         self.assertIn(ZONE, said)
 
-    def test_usages_are_what_the_pods_say(self):
+    def test_usages_equal_reports_of_pods(self):
         self.leave(7)
         inventory, _generation, used = self.vcpus()
         shown = self.usage('Pod1')['VCPU']
@@ -159,8 +159,8 @@ class RealSchedulingTest(TwoPodsInAZone):
         self.assertIn('gigabytes', volumes[0]['resources'])
 
 
-class RealLateFailureTest(TwoPodsInAZone):
-    """The usage of the full first pod is not known: it accepts a server, and finds no valid host for it."""
+class RealRescheduleTest(TwoPodsInAZone):
+    """The usage of the full first pod is unknown: it accepts a server, and finds no valid host for it."""
 
     options = """
 [scheduler]
@@ -176,7 +176,7 @@ scan_interval = 0.5
         tenant = rest.Client(topology.auth_url, 'demo', topology.password, 'demo')
         url = topology.gateway.compute_url
         inventory, _generation, used = self.vcpus()
-        # Room for one of the two it wants: Placement takes no inventory of nothing at all.
+        # One of the two requested VCPUs is free, because Placement accepts no inventory without any.
         self.set_ratio((used + 1.5) / inventory['total'])
         image = self.cloud.openstack('image', 'show', 'cirros')['id']
         network = self.cloud.openstack('network', 'show', 'private')['id']

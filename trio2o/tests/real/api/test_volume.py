@@ -15,7 +15,7 @@ SECONDS = 90
 
 
 class Stage(fixtures.Fixture):
-    """What all tests here share: the gateway, and the clients of two projects and of an admin."""
+    """Shared by all tests: the gateway, and the clients of two projects and of an admin."""
 
     def _setUp(self):
         self.lab = real_lab()
@@ -26,13 +26,13 @@ class Stage(fixtures.Fixture):
         self.neighbour = Client(self.lab, OS_USERNAME=self.other, OS_PROJECT_NAME=self.other)
         self.pods = {name: Client(self.lab, 'admin', name) for name in PODS}
         self.flavor = temporary_name('volume')
-        # The tests keep less than they make, but what is deleted counts until it is gone.
+        # Volumes count against the quota until their deletion has completed.
         self.admin.do('quota', 'set', '--volumes', '60', '--gigabytes', '200', '--snapshots', '60', 'demo')
         self.addCleanup(self.admin.do, 'quota', 'delete', '--volume', 'demo')
         self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
 
     def _project(self, name):
-        """A project with a member, both of one name."""
+        """Create a project, and a user of the same name who is a member. :returns: the name"""
         client, base = admin_client(self.lab.topology), self.lab.topology.auth_url
         self.other_id = client.ensure(f'{base}/projects', 'project', {'name': name, 'domain_id': 'default'})['id']
         wanted = {'name': name, 'domain_id': 'default', 'password': self.lab.topology.password}
@@ -53,11 +53,11 @@ class RealVolumeTest(unittest.TestCase):
         cls.neighbour = cls.stage.neighbour
 
     def until(self, kind, name, status='available', client=None):
-        """Wait for something below ``openstack volume``; give how it shows then."""
+        """Wait until ``openstack ... show`` has a status. :returns: the output"""
         deadline = time.monotonic() + SECONDS
         while True:
             rows = (client or self.cloud).openstack(*kind.split(), 'show', name)
-            # Some of these commands show titles, others names.
+            # Some commands print titles, others names of fields.
             shown = {key.lower().replace(' ', '_'): value for key, value in rows.items()}
             if shown['status'].lower() == status:
                 return shown
@@ -72,7 +72,7 @@ class RealVolumeTest(unittest.TestCase):
             time.sleep(0.3)
 
     def volume(self, zone='az2', *more, name=None, client=None):
-        """A new volume's name."""
+        """Create a volume. :returns: its name"""
         name = name or temporary_name('volume')
         client = client or self.cloud
         client.openstack('volume', 'create', name, '--size', '1', '--availability-zone', zone, *more)
@@ -91,7 +91,7 @@ class RealVolumeTest(unittest.TestCase):
 
     # -- volumes --
 
-    def test_boot_and_attach(self):
+    def test_server_boots_from_volume_and_volumes_are_attached(self):
         name = temporary_name('booted')
         words = ('--flavor', self.stage.flavor, '--image', 'cirros', '--network', 'private')
         before = {row['ID'] for row in self.cloud.openstack('volume', 'list')}
@@ -122,7 +122,7 @@ class RealVolumeTest(unittest.TestCase):
         self.assertIn('az1', said)
         self.assertIn('az2', said)
 
-    def test_lists_over_both_pods(self):
+    def test_lists_are_sorted_paged_and_filtered(self):
         prefix = temporary_name('list')
         made = []
         for letter, zone in zip('cab', ('az1', 'az2', 'az1'), strict=True):
@@ -144,7 +144,7 @@ class RealVolumeTest(unittest.TestCase):
         self.assertEqual(by_name[::-1], listed('--all-tenants', '1', '--sort', 'name:desc', client=self.admin))
         self.assertEqual(made[::-1], listed('--filters', 'created_at=gt:2020-01-01T00:00:00', '--sort', 'created_at'))
         self.assertIn('3', self.cloud.run('cinder', 'list', '--with-count', *wanted))
-        # The client takes --limit for the length of a page, and reads on.
+        # The client uses --limit as the length of a page, and reads all pages.
         rows = self.admin.openstack('volume', 'list', '--all-projects', '--limit', '2')
         self.assertLessEqual(set(made), {row['Name'] for row in rows})
         pages = self.cloud.openstack('volume', 'list', '--marker', marker, '--limit', '1')
@@ -155,7 +155,7 @@ class RealVolumeTest(unittest.TestCase):
             int(self.admin.openstack('volume', 'summary', '--all-projects')['Total Count']),
         )
 
-    def test_snapshots_and_backups(self):
+    def test_snapshots_and_backups_are_created_and_restored(self):
         name = self.volume('az2', '--property', 'a=b')
         self.cloud.openstack('volume', 'snapshot', 'create', '--volume', name, f'{name}-snapshot')
         self.until('volume snapshot', f'{name}-snapshot')
@@ -188,7 +188,7 @@ class RealVolumeTest(unittest.TestCase):
         self.cloud.do('volume', 'snapshot', 'delete', f'{name}-snapshot')
         self.until_gone('volume snapshot', f'{name}-snapshot')
 
-    def test_transfer_between_projects(self):
+    def test_volume_is_transferred_with_its_snapshot(self):
         name = self.volume()
         volume_id = self.cloud.openstack('volume', 'show', name)['id']
         self.cloud.openstack('volume', 'snapshot', 'create', '--volume', name, f'{name}-snapshot')
@@ -210,7 +210,7 @@ class RealVolumeTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
         self.neighbour.do('volume', 'delete', name)
 
-    def test_groups(self):
+    def test_group_with_volumes_is_created_copied_and_deleted(self):
         kind, name = temporary_name('kind'), temporary_name('group')
         self.admin.openstack('volume', 'group', 'type', 'create', kind)
         self.addCleanup(self.admin.do, 'volume', 'group', 'type', 'delete', kind)
@@ -220,7 +220,7 @@ class RealVolumeTest(unittest.TestCase):
         self.cloud.openstack('volume', 'group', 'create', *words, '--name', name)
         group = self.until('volume group', name)
         self.assertEqual('az2', group['availability_zone'])
-        # Without a zone: it goes where its group is.
+        # Without a zone, the volume is created in the pod of its group.
         words = ('--group-id', group['id'], '--volume-type', '__DEFAULT__')
         self.cloud.run('cinder', 'create', '1', '--name', f'{name}-volume', *words)
         self.assertEqual('az2', self.until('volume', f'{name}-volume')['availability_zone'])
@@ -242,7 +242,7 @@ class RealVolumeTest(unittest.TestCase):
 
     # -- what is the same everywhere, and what is each pod's own --
 
-    def test_types_and_qos(self):
+    def test_types_and_qos_specs_are_replicated(self):
         name, admin = temporary_name('type'), self.admin
         made = admin.openstack('volume', 'type', 'create', name, '--private', '--property', 'a=b')
         admin.do('volume', 'type', 'set', '--property', 'c=d', '--description', 'described', name)
@@ -280,7 +280,7 @@ class RealVolumeTest(unittest.TestCase):
             self.assertNotIn(name, self.names(pod, 'volume', 'type'))
             self.assertNotIn(name, self.names(pod, 'volume', 'qos'))
 
-    def test_encryption_and_default_types(self):
+    def test_encryption_and_default_types_are_replicated(self):
         name, admin = temporary_name('type'), self.admin
         luks = ('--encryption-provider', 'luks', '--encryption-control-location', 'front-end')
         admin.openstack('volume', 'type', 'create', name, *luks, '--encryption-key-size', '256')
@@ -296,7 +296,7 @@ class RealVolumeTest(unittest.TestCase):
         admin.do('volume', 'type', 'unset', '--encryption-type', name)
         admin.do('volume', 'type', 'delete', name)
 
-    def test_services_and_pools(self):
+    def test_services_and_pools_of_both_pods_are_listed(self):
         services = self.admin.openstack('volume', 'service', 'list')
         self.assertEqual({'az1', 'az2'}, {row['Zone'] for row in services})
         pools = self.admin.openstack('volume', 'backend', 'pool', 'list', '--long')
@@ -304,7 +304,7 @@ class RealVolumeTest(unittest.TestCase):
         for row in pools:
             host = row['Name'].partition('#')[0]
             self.admin.openstack('volume', 'backend', 'capability', 'show', host)
-        # The others take no work until they have reported again.
+        # Other services get no work until their next report.
         far = next(row['Host'] for row in services if row['Zone'] == 'az2' and row['Binary'] == 'cinder-scheduler')
         switch = ('volume', 'service', 'set', far, 'cinder-scheduler')
         self.admin.do(*switch, '--disable', '--disable-reason', 'tested')
@@ -320,7 +320,7 @@ class RealVolumeTest(unittest.TestCase):
         levels = self.admin.openstack('block', 'storage', 'log', 'level', 'list', '--service', 'cinder-volume')
         self.assertEqual(2, len({row['Host'] for row in levels}))
 
-    def test_sdk(self):
+    def test_openstacksdk_manages_volumes_snapshots_and_backups(self):
         cloud, operator = connect(self.stage.lab), connect(self.stage.lab, 'admin')
         storage = cloud.block_storage
         volume = storage.create_volume(name=temporary_name('sdk'), size=1, availability_zone='az2')
@@ -350,7 +350,7 @@ class RealVolumeTest(unittest.TestCase):
 
     # -- a pod away and back --
 
-    def test_a_dead_pod(self):
+    def test_stopped_pod_is_left_out_and_works_after_start(self):
         reachable, far = self.volume('az1'), self.volume('az2')
         far_id = self.cloud.openstack('volume', 'show', far)['id']
         kind = temporary_name('away')

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The DevStack plug-in, phase by phase, on two nodes whose own services are the pods of the lab.
 
-``trio2o/tests/devstack`` stands in for DevStack: it calls the phases in DevStack's order, with functions of
+``trio2o/tests/devstack`` replaces DevStack: it calls the phases in DevStack's order, with functions of
 the same names. Everything the plug-in reaches through them is real: Keystone's catalog, the configuration
 files of Nova, Cinder and Neutron, which restart with what the plug-in wrote, uWSGI and the database. The nodes
-are stacked under regions of their own, so that the lab's are as they were in the end. The first is stacked twice,
+are stacked under other regions, so that those of the lab do not change. The first is stacked twice,
 the second time with tls-proxy.
 """
 
@@ -27,7 +27,7 @@ TOP = pathlib.Path(__file__).resolve().parents[4]
 SUBSTITUTE = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
 REGION = 'DevOne'
 PODS = {'DevPod1': 'Pod1', 'DevPod2': 'Pod2'}
-#: What the samples say, and what it is here.
+#: Value in the samples -> value in this test.
 PLACES = {
     'RegionOne': REGION,
     'Pod1': 'DevPod1',
@@ -35,7 +35,7 @@ PLACES = {
     '192.0.2.11': '127.0.0.1',
     '192.0.2.12': '127.0.0.2',
 }
-#: Section and option by which a service looks something up, the type it looks for, and whether the pod has its own.
+#: (section, option) with the region of a look-up -> the type of the endpoint, and whether each pod has its own.
 LOOK_UPS = {
     'nova': {
         ('placement', 'region_name'): ('placement', True),
@@ -48,7 +48,7 @@ LOOK_UPS = {
 
 
 def public(urls):
-    """What DevStack's get_or_create_endpoint makes of URLs."""
+    """The endpoints that DevStack's get_or_create_endpoint creates for URLs."""
     return {(kind, 'public'): url for kind, url in urls.items()}
 
 
@@ -73,7 +73,7 @@ class Node:
 
     @property
     def own_urls(self):
-        """What this node's own Nova, Placement and Cinder answer at."""
+        """The URLs of this node's own Nova, Placement and Cinder."""
         volume = self.service('cinder').url + '/v3'
         return {
             'compute': self.service('nova').url + '/v2.1',
@@ -84,7 +84,7 @@ class Node:
 
     @property
     def legacy_urls(self):
-        """What DevStack shows besides, and no pod needs."""
+        """The URL of an endpoint that DevStack also creates, and no pod uses."""
         return {'compute_legacy': self.service('nova').url + '/v2/$(project_id)s'}
 
     @property
@@ -97,7 +97,7 @@ class Node:
         }
 
     def add(self, line):
-        """To local.conf."""
+        """Add a line to local.conf."""
         with open(self.local_conf, 'a') as file:
             file.write(f'{line}\n')
 
@@ -107,19 +107,18 @@ class Node:
         self.is_stacked = self.is_stacked or command == 'stack'
         environment = {
             **os.environ,
-            'STAND_IN_STATE': str(self.state),
-            'STAND_IN_BIN': str(pathlib.Path(sys.executable).parent),
-            'STAND_IN_OPENSTACK': f'{clients.programs()}/openstack',
-            'STAND_IN_DATABASE': os.environ.get('TRIO2O_TEST_MYSQL', '').split('?')[0],
-            'STAND_IN_TRANSPORT': os.environ.get('TRIO2O_TEST_RABBITMQ', 'fake://'),
-            'STAND_IN_KEYSTONE': topology.auth_url,
-            'STAND_IN_PASSWORD': topology.password,
-            'STAND_IN_POD': self.pod,
-            'STAND_IN_URLS': ' '.join(f'{kind}={url}' for kind, url in urls.items()),
-            'STAND_IN_LOG': str(self.lab.state_dir / 'log' / f'devstack.{self.region}'),
-            'STAND_IN_NEUTRON_CONF': str(topology.config_file(self.service('neutron', shared=True))),
-            'STAND_IN_NOVA_CONF': str(topology.config_file(self.service('nova'))),
-            'STAND_IN_CINDER_CONF': str(topology.config_file(self.service('cinder'))),
+            'SUBSTITUTE_STATE': str(self.state),
+            'SUBSTITUTE_BIN': str(pathlib.Path(sys.executable).parent),
+            'SUBSTITUTE_DATABASE': os.environ.get('TRIO2O_TEST_MYSQL', '').split('?')[0],
+            'SUBSTITUTE_TRANSPORT': os.environ.get('TRIO2O_TEST_RABBITMQ', 'fake://'),
+            'SUBSTITUTE_KEYSTONE': topology.auth_url,
+            'SUBSTITUTE_PASSWORD': topology.password,
+            'SUBSTITUTE_POD': self.pod,
+            'SUBSTITUTE_URLS': ' '.join(f'{kind}={url}' for kind, url in urls.items()),
+            'SUBSTITUTE_LOG': str(self.lab.state_dir / 'log' / f'devstack.{self.region}'),
+            'SUBSTITUTE_NEUTRON_CONF': str(topology.config_file(self.service('neutron', shared=True))),
+            'SUBSTITUTE_NOVA_CONF': str(topology.config_file(self.service('nova'))),
+            'SUBSTITUTE_CINDER_CONF': str(topology.config_file(self.service('cinder'))),
             'TRIO2O_LAB': str(self.lab.state_dir),
         }
         log = self.log_of('devstack')
@@ -196,7 +195,7 @@ class TestDevStack(unittest.TestCase):
                 node.run('clean')
 
     def forget_resources(self):
-        """In the pods themselves: by now no gateway runs."""
+        """Delete servers and volumes directly in the pods, because no gateway runs any more."""
         for pod in PODS.values():
             tenant, admin = connect(self.lab, 'demo', pod), connect(self.lab, 'admin', pod)
             servers = [server for server in tenant.list_servers() if server.name.startswith('dev-')]
@@ -213,7 +212,7 @@ class TestDevStack(unittest.TestCase):
         for service in self.services():
             if service['type'] == 'compute_legacy':
                 self.keystone.call('DELETE', f'{base}/services/{service["id"]}')
-        # The plug-in takes its account and its service along, which the lab has too.
+        # The plug-in removes its account and its service, which the lab also uses.
         seed.seed_keystone(self.lab.topology)
 
     def show(self, region, kind, interface, url):
@@ -237,7 +236,7 @@ class TestDevStack(unittest.TestCase):
         return answer['endpoints']
 
     def catalog(self, region):
-        """Type and interface -> URL."""
+        """{(type, interface): URL}."""
         kinds = {service['id']: service['type'] for service in self.services()}
         return {
             (kinds[endpoint['service_id']], endpoint['interface']): endpoint['url']
@@ -259,7 +258,7 @@ class TestDevStack(unittest.TestCase):
         self.assertEqual({**public(self.first.shared_urls), **moved}, self.catalog(REGION))
 
     def check_look_ups(self, node):
-        """What a service looks up by region is its own, or shared, and never the gateway's."""
+        """Check that services look up their own or shared endpoints, never those of the gateway."""
         expected = {**node.own_urls, **node.shared_urls}
         for kind, look_ups in LOOK_UPS.items():
             conf = configparser.RawConfigParser(strict=False)
@@ -270,7 +269,7 @@ class TestDevStack(unittest.TestCase):
                 self.assertEqual(expected[wanted], self.catalog(region)[wanted, 'public'], (kind, section))
 
     def check_neutron(self):
-        """Events about ports of any pod go to the gateway."""
+        """Check that Neutron sends events to the gateway."""
         conf = configparser.RawConfigParser(strict=False)
         conf.read(self.lab.topology.config_file(self.lab.topology.service('neutron')))
         self.assertEqual(REGION, conf.get('nova', 'region_name'))
@@ -293,8 +292,8 @@ class TestDevStack(unittest.TestCase):
     def events(self):
         return self.first.log_of('t-ngw').read_text().count('os-server-external-events')
 
-    def test_phases(self):
-        # Somebody showed one more way to the first node's Cinder. The rest is shown by DevStack.
+    def test_stack_unstack_and_clean_configure_two_nodes(self):
+        # An administrator created an internal endpoint of Cinder. DevStack creates the others.
         internal = self.first.own_urls['volumev3'].replace('127.0.0.1', 'localhost')
         self.show(REGION, 'volumev3', 'internal', internal)
         own = {**self.first.own_urls, **self.first.legacy_urls}
@@ -310,7 +309,7 @@ class TestDevStack(unittest.TestCase):
         one, remove_one = self.boot(cloud, 'dev-one', 'az1')
         self.assertEqual(one, Client(self.lab, 'demo', 'Pod1').openstack('server', 'show', one)['id'])
 
-        # The first node said where Keystone is, or the second could not even look.
+        # The first node created the endpoints of Keystone that the second one needs.
         self.assertEqual(public(self.second.shared_urls), self.catalog('DevPod2'))
         self.second.run('stack')
         self.check_catalog()
@@ -318,7 +317,7 @@ class TestDevStack(unittest.TestCase):
         self.assertEqual([], self.second.processes)
         two, remove_two = self.boot(cloud, 'dev-two', 'az2')
         self.assertEqual(two, Client(self.lab, 'demo', 'Pod2').openstack('server', 'show', two)['id'])
-        # An attachment takes Nova's look-up of Cinder and Cinder's of Nova.
+        # An attachment uses Nova's look-up of Cinder and Cinder's of Nova.
         cloud.openstack('volume', 'create', 'dev-volume', '--size', '1', '--availability-zone', 'az1')
         cloud.until('volume', 'dev-volume', 'available')
         cloud.do('server', 'add', 'volume', one, 'dev-volume')
@@ -332,20 +331,20 @@ class TestDevStack(unittest.TestCase):
         cloud.until('volume', 'dev-volume', 'available')
         cloud.do('volume', 'delete', 'dev-volume')
 
-        # A pod that goes is known no more.
+        # unstack removes the pod.
         operator = Client(self.lab, 'admin', REGION)
         self.assertIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
         self.second.run('unstack')
         self.assertNotIn('DevPod2', operator.run('openstack', 'trio2o', 'pod', 'list'))
 
-        # Stacking is repeated, with unstack.sh between.
+        # Stack again after unstack.sh.
         self.first.run('unstack')
         self.assertEqual([], self.first.processes)
         self.assertEqual(before, self.catalog(REGION))
         self.assertNotIn('DevPod1', self.regions())
         self.assertNotIn('trio2o', self.users())
 
-        # Behind tls-proxy. The links in answers lead to it too; otherwise clients could not follow them.
+        # With tls-proxy. The links in answers must have https, or clients cannot follow them.
         self.first.add('enable_service tls-proxy')
         self.first.run('stack')
         self.check_catalog('https')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The install guide, word for word: a Trio2o of its own before the pods that run, as a new top region."""
+"""Run the commands of the install guide: a second Trio2o with the running pods, as a new top region."""
 
 import os
 import pathlib
@@ -37,14 +37,14 @@ class InstallTest(unittest.TestCase):
         self.words = self._words()
         self.services = []
         self.addCleanup(self._stop)
-        # The Admin API's service belongs to the lab: the page makes one.
+        # The lab has a service for the Admin API; the page creates one.
         self.addCleanup(seed.seed_keystone, self.lab.topology)
         self.addCleanup(self._forget_region)
         self._admin('openstack service delete trio2o')
         self._admin(f'openstack region create {REGION}')
 
     def _words(self):
-        """What the page calls its installation -> what it is here."""
+        """{value in the page: value in this test}."""
         topology = self.lab.topology
         gateway, ours = topology.gateway, self.lab.service_auth()
         database = f'sqlite:///{self.folder}/trio2o.sqlite'
@@ -112,12 +112,12 @@ class InstallTest(unittest.TestCase):
             'nova_apigw': gateway.compute_port,
         }
         text = '\n'.join(lines) + '\n'
-        # Not the page's ports, and on the loopback address alone.
+        # Use the ports of the lab, and only the loopback address.
         for group, port in ports.items():
             text += f'\n[{group}]\nbind_host = 127.0.0.1\nbind_port = {port}\n'
         pathlib.Path(self._here(name)).write_text(self._here(text))
 
-    def test_the_guide(self):
+    def test_commands_of_install_guide_succeed(self):
         typed = 0
         for step in steps(PAGE.read_text()):
             if step.kind == 'file':

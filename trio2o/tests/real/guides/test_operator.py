@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator's day, word for word as doc/source/admin/day.rst has it: the stock client, and real pods."""
+"""Run the commands of doc/source/admin/day.rst with the stock client and real pods."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class OperatorDayTest(unittest.TestCase):
         cls.addClassCleanup(cls.home.cleanup)
         cls.terminal = Terminal(cls.environment())
         cls.addClassCleanup(cls.terminal.close)
-        # The cloud as it was yesterday.
+        # The state of the cloud at the beginning of the page.
         cls.admin.do('trio2o', 'pod', 'create', 'RegionOne')
         cls.admin.do('trio2o', 'pod', 'create', 'Pod1', '--zone', 'az1', '--pod-zone', 'nova', '--wait')
         if 'day.tiny' not in [row['Name'] for row in cls.admin.openstack('flavor', 'list', '--all')]:
@@ -41,7 +41,7 @@ class OperatorDayTest(unittest.TestCase):
 
     @classmethod
     def environment(cls):
-        """clouds.yaml, and nothing else that says where the cloud is."""
+        """The environment with a clouds.yaml, and without OS_ variables."""
         clouds = {}
         for cloud, user in (('operator', 'admin'), ('tenant', 'demo')):
             found = {name.removeprefix('OS_').lower(): value for name, value in cls.lab.credentials(user).items()}
@@ -66,7 +66,7 @@ class OperatorDayTest(unittest.TestCase):
     def read(self, *command):
         return self.admin.openstack('trio2o', *command)
 
-    def test_the_day(self):
+    def test_commands_of_operator_page_succeed(self):
         typed = []
         for step in steps(DAY.read_text()):
             if step.kind == 'meanwhile':
@@ -80,16 +80,16 @@ class OperatorDayTest(unittest.TestCase):
         self.assertGreater(len(typed), 25)
 
     def meanwhile(self, verb, name):
-        """What the page says happens without the operator."""
+        """Do what the page describes besides the commands."""
         if verb == 'until-failed':
             wait_until(lambda: self.read('job', 'list', '--type', name, '--state', 'fail'), 60, f'{name} did not fail')
         else:
             getattr(self.lab, verb)([name])
 
     def look(self, command, out, times):
-        """Whether it came out as the page says.
+        """Check the output of a command against the page.
 
-        :param times: how often this very command was typed by now
+        :param times: how often this command has run
         """
         expected = {
             'pod create Pod2': 'Pod2 is in sync',
@@ -107,7 +107,7 @@ class OperatorDayTest(unittest.TestCase):
         for words, pattern in expected.items():
             if words in command:
                 self.assertRegex(out, pattern, command)
-        # The second time Pod2 is away; or the job has failed.
+        # The second time, Pod2 is unreachable, or the job has failed.
         if 'replica list --pod Pod2' in command:
             self.assertEqual(times == 2, 'flavor' in out, out)
         if command.endswith('job list --state fail'):
@@ -121,8 +121,8 @@ class OperatorDayTest(unittest.TestCase):
         rows = [line for line in table.splitlines() if re.match(r'\| Pod\d', line)]
         return rows[0].split()[1]
 
-    def test_formats_and_ids(self):
-        """A pod by id, and what programs read."""
+    def test_pod_is_shown_by_id_and_in_each_format(self):
+        """Show a pod by id, and lists in each format."""
         (pod,) = (row for row in self.read('pod', 'list') if row['Name'] == 'Pod1')
         self.assertEqual('Pod1', self.read('pod', 'show', pod['ID'])['pod_name'])
         for form, word in (('csv', '"Pod1"'), ('yaml', 'Name: Pod1'), ('value', 'Pod1 az1'), ('table', '| Pod1')):
@@ -131,7 +131,7 @@ class OperatorDayTest(unittest.TestCase):
             'Pod1', json.loads(self.admin.run('openstack', 'trio2o', 'pod', 'show', 'Pod1', '-f', 'json'))['pod_name']
         )
 
-    def test_refusals(self):
+    def test_unknown_pod_wrong_endpoint_and_member_are_refused(self):
         tenant = Client(self.lab, 'demo')
         self.assertIn('403', tenant.fails('trio2o', 'pod', 'list'))
         self.assertIn("'Pod9'", self.admin.fails('trio2o', 'pod', 'show', 'Pod9'))

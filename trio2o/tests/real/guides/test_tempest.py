@@ -11,7 +11,7 @@ from trio2o.tests.fixtures.real import RealGateway, real_lab
 
 
 class TestTempest(unittest.TestCase):
-    def test_all(self):
+    def test_tests_of_tempest_plugin_pass(self):
         lab = real_lab()
         lab.start()
         gateway = RealGateway(lab)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A third real pod, registered while tenants are busy: see "When a pod joins" in the administrator's guide."""
+"""A third real pod is registered while tenants send requests ("When a pod joins" in the administrator's guide)."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ SECONDS = 180
 
 
 class Tenant(threading.Thread):
-    """Makes a volume, looks at it and its list, and deletes it, over and over; keeps what went wrong.
+    """Creates a volume, shows and lists it, and deletes it, repeatedly; keeps the first error.
 
-    :param zone: where; None: anywhere
+    :param zone: availability zone of the volumes, or None
     """
 
     def __init__(self, lab, zone, type_id):
@@ -42,10 +42,10 @@ class Tenant(threading.Thread):
 
 
 class ThirdPodTest(unittest.TestCase):
-    def test_joins_while_tenants_are_busy(self):
+    def test_pod_joins_while_tenants_send_requests(self):
         lab = real_lab()
         lab.start()
-        # Other tests take the lab for one of two.
+        # Other tests need the lab to have two pods.
         self.addCleanup(lab.shrink, len(lab.topology.pods))
         gateway = RealGateway(lab)
         gateway.setUp()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tutorial, word for word as doc/source/tutorial has it, from ``tools/demo`` to a pod that is drained.
+"""Run the commands of doc/source/tutorial, from ``tools/demo`` to a drained pod.
 
-The lab is the one that runs, so ``tools/demo`` finds its pods there and starts the gateway before them.
+``tools/demo`` finds the running pods of the lab and starts the gateway.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from trio2o.tests.fixtures.real import answers, connect, real_lab
 
 CHECKOUT = DOCS.parents[1]
 PAGE = DOCS / 'tutorial' / 'index.rst'
-#: How the names of the page's flavors and types begin.
+#: Prefixes of the names of the page's flavors and types.
 OURS = ('tutorial.', 'demo.')
 
 
@@ -38,7 +38,7 @@ class TutorialTest(unittest.TestCase):
         self.addCleanup(self.terminal.close)
 
     def _clone(self):
-        """A folder that looks as a clone does to who types, with the lab that runs."""
+        """A folder that looks like a clone, with the running lab."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         demo = pathlib.Path(folder.name, 'tools', 'demo')
@@ -49,7 +49,7 @@ class TutorialTest(unittest.TestCase):
         return folder.name
 
     def _as_it_was(self, pods):
-        """The page has a pod more, which other tests know nothing of."""
+        """Remove the pod that the page added, because other tests do not expect it."""
         real_lab().shrink(pods)
         self.lab.start()
 
@@ -61,13 +61,13 @@ class TutorialTest(unittest.TestCase):
             gateway = self.lab.topology.gateway
             ports = (gateway.admin_port, gateway.volume_port, gateway.compute_port)
             wait_until(lambda: not any(answers(port) for port in ports), 60, 'the gateway does not stop')
-        # The gateway's log is worth keeping.
+        # Keep the log of the gateway.
         if (log := self.state / 'trio2o' / 'trio2o-all.log').exists():
             shutil.move(log, self.state / 'log' / 'trio2o-all.tutorial.log')
         shutil.rmtree(self.state / 'trio2o', ignore_errors=True)
 
     def _empty(self):
-        """Leave no server, volume, flavor or type in the pods: a lab that was just made has none."""
+        """Delete all servers, volumes, flavors and types of the pods: a new lab has none."""
         for pod in self.lab.topology.pods:
             there = connect(self.lab, 'admin', pod.name)
             for server in list(there.compute.servers(all_projects=True)):
@@ -81,7 +81,7 @@ class TutorialTest(unittest.TestCase):
             for kind in [each for each in there.block_storage.types() if each.name.startswith(OURS)]:
                 there.block_storage.delete_type(kind)
 
-    def test_the_tutorial(self):
+    def test_commands_of_tutorial_succeed(self):
         typed = 0
         for step in steps(PAGE.read_text()):
             if 'not-here' in step.marks:
