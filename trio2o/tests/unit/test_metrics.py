@@ -23,10 +23,11 @@ DOCUMENTATION = TOP / 'doc' / 'source' / 'admin' / 'monitoring.rst'
 
 #: Three children count, and two of them exit; then the parent, which also counts, answers a scrape.
 FORKING = """
-import os, sys, time
+import os, sys
 from trio2o import metrics
 from trio2o.tests.fixtures.wsgi import get
 children = []
+reader, writer = os.pipe()
 for number in range(3):
     child = os.fork()
     if child == 0:
@@ -36,15 +37,13 @@ for number in range(3):
         metrics.fanned_out(2)
         if number < 2:
             os._exit(0)
+        os.write(writer, b'.')
         sys.stdin.read()
         os._exit(0)
     children.append(child)
 for child in children[:2]:
     os.waitpid(child, 0)
-path = os.path.join(os.environ['PROMETHEUS_MULTIPROC_DIR'], f'gauge_livesum_{children[2]}.db')
-while not os.path.exists(path):
-    time.sleep(0.01)
-time.sleep(0.2)
+os.read(reader, 1)
 metrics.request_answered('api', 'pods.list', '200', 0.01)
 print(get(metrics.application(), '/metrics').text)
 """

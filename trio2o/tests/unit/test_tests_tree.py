@@ -153,6 +153,17 @@ class TestTree(testtools.TestCase):
                         wrong.append(f'{path.relative_to(TESTS)} imports {name}')
         self.assertEqual([], wrong)
 
+    def test_sleeps_have_a_reason(self):
+        """Tests wait for a condition with ``fixtures/waiting.py``; a comment says why one sleeps for a fixed time."""
+        wrong = []
+        for path in sorted(TESTS.rglob('*.py')):
+            lines = ['', *path.read_text().splitlines()]
+            for number, line in enumerate(lines):
+                is_sleep = re.match(r' *time\.sleep\(', line) and path.name != 'waiting.py'
+                if is_sleep and '#' not in line and '#' not in lines[number - 1]:
+                    wrong.append(f'{path.relative_to(TESTS)}:{number}')
+        self.assertEqual([], wrong)
+
 
 class TestTools(testtools.TestCase):
     """``tools/`` names tests: a name that nothing has selects nothing, and no run says so."""

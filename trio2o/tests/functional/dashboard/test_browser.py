@@ -16,6 +16,7 @@ from trio2o.lab.emulated import faults
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures import browser
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.waiting import wait_until
 
 PNG = b'\x89PNG\r\n\x1a\n'
 
@@ -174,9 +175,9 @@ class TestRefresh(BrowserTestCase):
         fault = faults.Refuse()
         self.cloud.pod('Pod3').nova.faults.add(fault)
         self.sign_in()
-        browser.launch.wait_until(lambda: self.moods() == (2, 1), 30, 'no pod is critical')
+        wait_until(lambda: self.moods() == (2, 1), 30, 'no pod is critical')
         self.cloud.pod('Pod3').nova.faults.remove(fault)
-        browser.launch.wait_until(lambda: self.moods() == (3, 0), 30, 'the page still shows a critical pod')
+        wait_until(lambda: self.moods() == (3, 0), 30, 'the page still shows a critical pod')
 
 
 class TestWithoutScripts(BrowserTestCase):

@@ -20,6 +20,7 @@ from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.xjob.manager import JobManager
 from trio2o.xjob.periodic import Periodic
 from trio2o.xjob.service import XJobService
@@ -71,17 +72,17 @@ class TestService(ServiceCase):
     def test_message_starts_job_before_scan(self):
         """The scan would find the job after ten minutes."""
         service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
-        self.wait_until(lambda: service.is_connected)
+        wait_until(lambda: service.is_connected, PATIENCE, 'it takes too long', 0.01)
         for number in range(3):
             self.jobs.submit('noted', str(number))
             self.assertRuns()
 
     def test_message_starts_redone_job_before_scan(self):
         service = self.service(xjob={'scan_interval': 600}, transport_url='fake://')
-        self.wait_until(lambda: service.is_connected)
+        wait_until(lambda: service.is_connected, PATIENCE, 'it takes too long', 0.01)
         job = self.jobs.submit('noted', 'key')
         self.assertRuns()
-        self.wait_until(lambda: db_jobs.get(self.db, job.id).state == 'success')
+        wait_until(lambda: db_jobs.get(self.db, job.id).state == 'success', PATIENCE, 'it takes too long', 0.01)
         self.assertEqual(job.id, self.jobs.redo(job.id).id)
         self.assertRuns()
 
@@ -103,7 +104,7 @@ class TestService(ServiceCase):
     def test_message_over_rabbitmq_starts_job(self):
         with servers.rabbitmq() as url:
             service = self.service(xjob={'scan_interval': 600}, transport_url=url)
-            self.wait_until(lambda: service.is_connected)
+            wait_until(lambda: service.is_connected, PATIENCE, 'it takes too long', 0.01)
             self.jobs.submit('noted', 'key')
             self.assertRuns()
             service.stop()
@@ -141,12 +142,6 @@ class TestService(ServiceCase):
         service.stop()
         waiter.join(PATIENCE)
         self.assertFalse(waiter.is_alive())
-
-    def wait_until(self, is_so):
-        deadline = time.monotonic() + PATIENCE
-        while not is_so() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        self.assertTrue(is_so())
 
 
 class TestPeriodic(testtools.TestCase):

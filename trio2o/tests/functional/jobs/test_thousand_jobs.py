@@ -26,6 +26,7 @@ from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.waiting import wait_until
 
 JOBS = 1000
 STEPS = 2
@@ -55,7 +56,7 @@ PLUGIN = textwrap.dedent(f"""
                     with there.cursor() as cursor:
                         cursor.execute('SELECT 1 FROM effects WHERE number = %s AND step = %s', (number, step))
                         is_there = cursor.fetchone()
-                        time.sleep(0.02)
+                        time.sleep(0.02)  # another worker would find the same
                         task.check()
                         if not is_there:
                             cursor.execute('INSERT INTO effects VALUES (%s, %s, %s)', (number, step, os.getpid()))
@@ -130,7 +131,7 @@ class TestThousandJobs(testtools.TestCase):
     def restart_broker(self):
         """Restart the broker, which loses its messages."""
         self.broker.close()
-        time.sleep(1)
+        time.sleep(1)  # workers meet a closed port
         self.broker.enter_context(servers.rabbitmq(self.broker_port))
 
     def test_each_job_is_done_once_though_workers_and_broker_are_killed(self):
@@ -142,8 +143,8 @@ class TestThousandJobs(testtools.TestCase):
         for turn in range(KILLS):
             # The kills are spread over the whole run.
             enough = (turn + 1) * JOBS // (KILLS + 1)
-            while self.ended() < enough and time.monotonic() < deadline:
-                time.sleep(0.5)
+            left = max(1, deadline - time.monotonic())
+            wait_until(lambda enough=enough: self.ended() >= enough, left, self.reported, 0.5)
             victim = workers[turn % WORKERS]
             victim.kill()
             killed_at_work += self.execute(
@@ -155,7 +156,7 @@ class TestThousandJobs(testtools.TestCase):
             if turn in (0, 1):
                 self.restart_broker()
         submitting.join()
-        launch.wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.reported)
+        wait_until(lambda: self.ended() >= JOBS, max(1, deadline - time.monotonic()), self.reported)
         self.assertGreater(killed_at_work, 0, 'no worker was killed while it ran a job')
         found = self.execute('SELECT number, step, COUNT(*) FROM effects.effects GROUP BY number, step')
         self.assertEqual(JOBS * STEPS, len(found))

@@ -13,6 +13,7 @@ from trio2o.lab.emulated.clock import Clock
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.metrics import samples
 from trio2o.tests.fixtures.samples import ETC, program
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.processes.base import CommandsTestCase
 
 UWSGI = ETC / 'uwsgi' / 'trio2o-api.ini'
@@ -45,7 +46,7 @@ class TestApiWorkers(CommandsTestCase):
         process = self.useFixture(
             launch.Process('trio2o-api', argument, ports=[self.ports['api']], env={'TMPDIR': self.temporary})
         )
-        launch.wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
+        wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
         for _again in range(30):
             self.assertEqual(200, self.request('api', 'GET', '/v1.0/pods').status)
         for _again in range(10):
@@ -54,8 +55,8 @@ class TestApiWorkers(CommandsTestCase):
         # The counts of killed workers are kept.
         for worker in process.children():
             os.kill(worker, signal.SIGKILL)
-        launch.wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
-        launch.wait_until(
+        wait_until(lambda: len(process.children()) == 3, 20, lambda: process.log)
+        wait_until(
             lambda: launch.request(self.ports['api'], 'GET', '/healthcheck') is not None, 20, lambda: process.log
         )
         self.assertEqual(30, self.count())
@@ -96,7 +97,7 @@ class TestXjob(CommandsTestCase):
         port, process = self.start_xjob(workers=2)
         for name, zone in (('Pod1', 'az1'), ('Pod2', 'az2')):
             self.register(name, zone)
-        launch.wait_until(lambda: self.runs(port) == 2, 60, lambda: process.log)
+        wait_until(lambda: self.runs(port) == 2, 60, lambda: process.log)
         for _again in range(6):
             self.assertEqual(2, self.runs(port))
         self.assertEqual(1, value(port, 'trio2o_database_up'))
@@ -114,7 +115,7 @@ class TestXjob(CommandsTestCase):
 
     def test_metrics_port_is_off_by_default(self):
         process = self.useFixture(launch.Process('trio2o-xjob', self.configure()))
-        launch.wait_until(lambda: 'started with' in process.log, 30, lambda: process.log)
+        wait_until(lambda: 'started with' in process.log, 30, lambda: process.log)
         self.assertNotIn('listens on', process.log)
 
 
@@ -123,7 +124,7 @@ class TestAllInOne(CommandsTestCase):
         process = self.start('trio2o-all', self.configure(xjob={'scan_interval': 0.2}), *self.ports)
         self.register()
         port = self.ports['cinder_apigw']
-        launch.wait_until(
+        wait_until(
             lambda: value(port, 'trio2o_job_runs_total', type='sync_pod', outcome='success') == 1,
             60,
             lambda: process.log,
@@ -252,7 +253,7 @@ class TestUwsgi(CommandsTestCase):
         )
         self.addCleanup(process.wait, 60)
         self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
-        launch.wait_until(
+        wait_until(
             lambda: launch.request(self.ports['api'], 'GET', '/healthcheck') is not None, 60, 'uWSGI does not serve'
         )
         return process

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the conversations begin with."""
-
-import time
+"""Shared by tests that send requests to a gateway."""
 
 import testtools
 
@@ -9,6 +7,8 @@ from trio2o.db import routings
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 #: Most that there is exists at these.
+from trio2o.tests.fixtures.waiting import wait_until
+
 VERSIONS = {'nova': '2.96', 'cinder': '3.70'}
 
 
@@ -44,11 +44,8 @@ class ConversationTest(testtools.TestCase):
         return self.cloud.cinder
 
     def wait_for(self, is_true, seconds=5.0):
-        """Until what is done in the background is done."""
-        deadline = time.monotonic() + seconds
-        while not is_true():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.002)
+        """Wait for the result of work in the background."""
+        wait_until(is_true, seconds, 'the work in the background has no result', 0.002)
 
     def pod_of(self, resource_type, top_id):
         """Name of the pod that the routing of a resource says, or None."""

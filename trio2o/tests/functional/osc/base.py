@@ -16,6 +16,7 @@ from osc_lib import clientmanager
 
 from trio2o.lab.emulated.topology import PASSWORD
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.waiting import wait_until
 
 
 class Shell(shell.OpenStackShell):
@@ -113,10 +114,10 @@ class CommandTestCase(testtools.TestCase):
         return worker
 
     def _work(self, type_):
-        for _again in range(1200):
-            if any(job.type == type_ for job in self.cloud.run_jobs()):
-                return
-            threading.Event().wait(0.05)
+        def has_run():
+            return any(job.type == type_ for job in self.cloud.run_jobs())
+
+        wait_until(has_run, 60, f'no job of type {type_} ran', 0.05)
 
     def run_command(self, line, **environment):
         """Run a command that succeeds."""

@@ -7,6 +7,7 @@ import fixtures
 
 from trio2o.db import jobs
 from trio2o.osc.v1 import waiting
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.osc.base import CommandTestCase
 
 
@@ -67,12 +68,21 @@ class TestJobs(CommandTestCase):
 
     def test_redo_waits_for_failure_or_until_timeout(self):
         failed = self.failed()
+        is_shown = threading.Event()
+        status_line = waiting.status_line
+
+        def show(job):
+            line = status_line(job)
+            if 'done 3' in line:
+                is_shown.set()
+            return line
+
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.status_line', show))
 
         def fail():
-            while jobs.claim_id(self.db, failed.id, 'me', 60) is None:
-                threading.Event().wait(0.05)
+            wait_until(lambda: jobs.claim_id(self.db, failed.id, 'me', 60), 60, 'the job was not redone', 0.05)
             jobs.progress(self.db, failed.id, 'me', {'done': 3, 'of': 7})
-            threading.Event().wait(0.5)
+            is_shown.wait(60)
             jobs.finish(self.db, failed.id, 'me', 'fail', 'still away')
 
         worker = threading.Thread(target=fail, daemon=True)

@@ -9,13 +9,13 @@ import pathlib
 import re
 import ssl
 import subprocess
-import time
 
 import testtools
 
 from trio2o.lab.ports import free_ports
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.samples import BIN, ETC, program
+from trio2o.tests.fixtures.waiting import wait_until
 
 START_SECONDS = 90
 APACHE_MODULES = pathlib.Path('/usr/lib/apache2/modules')
@@ -58,16 +58,14 @@ class ServedTest(SamplesTest):
         return port
 
     def await_health(self, port, process, log):
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                if self.get(port, '/healthcheck')[0] == 200:
-                    return
-            except OSError:
-                pass
+        def is_up():
             self.assertIsNone(process.poll(), log.read_text())
-            self.assertLess(time.monotonic(), deadline, log.read_text())
-            time.sleep(0.2)
+            try:
+                return self.get(port, '/healthcheck')[0] == 200
+            except OSError:
+                return False
+
+        wait_until(is_up, START_SECONDS, log.read_text)
 
     def get(self, port, path, tls=None):
         """:returns: status and body; :param tls: SSL context that checks the certificate"""
@@ -209,15 +207,15 @@ class TestApache(ServedTest):
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait, 60)
         self.addCleanup(process.terminate)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
+
+        def read_versions():
+            self.assertIsNone(process.poll(), 'Apache ended')
             try:
-                status, body = self.get(port, '/', tls)
-                break
+                return self.get(port, '/', tls)
             except OSError:
-                self.assertIsNone(process.poll(), 'Apache ended')
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.2)
+                return None
+
+        status, body = wait_until(read_versions, START_SECONDS, 'Apache does not answer')
         self.assertEqual(200, status)
         # Links have the address that the client used.
         self.assertIn(f'https://localhost:{port}/v2.1/'.encode(), body)

@@ -10,6 +10,7 @@ import socket
 from trio2o.lab import servers
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures import launch
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.processes.base import CommandsTestCase
 
 BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
@@ -24,7 +25,7 @@ class TestAllInOne(CommandsTestCase):
         self.cloud.add_servers('Pod1', 'demo', 2)
         self.register('Pod1', 'az1')
         self.register('Pod2', 'az2')
-        launch.wait_until(lambda: len(self.jobs('success')) == 2, 30, lambda: process.log)
+        wait_until(lambda: len(self.jobs('success')) == 2, 30, lambda: process.log)
         answer = self.request('nova_apigw', 'GET', '/v2.1/servers/detail', user='demo')
         self.assertEqual(['az1', 'az1'], [s['OS-EXT-AZ:availability_zone'] for s in answer.json['servers']])
         self.assertEqual(200, self.request('cinder_apigw', 'GET', '/v3/volumes', user='demo').status)
@@ -51,7 +52,7 @@ class TestAllInOne(CommandsTestCase):
         nova.faults.add(faults.Slow(2.0, path='/servers/detail'))
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             answer = pool.submit(self.request, 'nova_apigw', 'GET', '/v2.1/servers/detail', user='demo')
-            launch.wait_until(
+            wait_until(
                 lambda: any('/servers/detail' in seen.path for seen in list(nova.requests)),
                 20,
                 'nova was not asked',
@@ -69,7 +70,7 @@ class TestAllInOne(CommandsTestCase):
         process.start()
         answer = self.request('api', 'GET', f'/v1.0/pods/{pod_id}')
         self.assertEqual('Pod1', answer.json['pod']['pod_name'])
-        launch.wait_until(lambda: self.jobs('success'), 90, lambda: process.log)
+        wait_until(lambda: self.jobs('success'), 90, lambda: process.log)
 
     def test_chunked_body_is_read(self):
         self.start_all()
@@ -85,7 +86,7 @@ class TestAllInOne(CommandsTestCase):
     def test_sighup_reloads_configuration(self):
         process = self.start_all()
         process.popen.send_signal(signal.SIGHUP)
-        launch.wait_until(lambda: 'SIGHUP' in process.log, 20, lambda: process.log)
+        wait_until(lambda: 'SIGHUP' in process.log, 20, lambda: process.log)
         self.assertEqual(200, launch.request(self.ports['api'], 'GET', '/healthcheck').status)
 
     def test_metrics_are_served_at_one_path_only(self):
@@ -101,7 +102,7 @@ class TestAllInOne(CommandsTestCase):
     def test_access_log_masks_query_and_leaves_out_healthchecks(self):
         process = self.start_all()
         self.request('api', 'GET', '/v1.0/pods?limit=3&my_token=abc%0adef')
-        launch.wait_until(lambda: '/v1.0/pods' in process.log, 20, lambda: process.log)
+        wait_until(lambda: '/v1.0/pods' in process.log, 20, lambda: process.log)
         (line,) = (line for line in process.log.splitlines() if '"GET /v1.0/pods' in line)
         self.assertRegex(line, r'"GET /v1.0/pods\?limit=3&my_token=\*\*\*" status: 400 len: \d+ time: [\d.]+ req-')
         self.assertNotIn(self.cloud.token('admin'), process.log)
@@ -152,9 +153,9 @@ class TestStart(CommandsTestCase):
 
     def test_killed_worker_is_started_again(self):
         process = self.start('trio2o-api', self.configure(api={'workers': 2}), 'api')
-        first = launch.wait_until(lambda: len(process.children()) == 2 and process.children(), 20, lambda: process.log)
+        first = wait_until(lambda: len(process.children()) == 2 and process.children(), 20, lambda: process.log)
         os.kill(first[0], signal.SIGKILL)
-        launch.wait_until(
+        wait_until(
             lambda: len(process.children()) == 2 and set(process.children()) != set(first), 20, lambda: process.log
         )
         for _ in range(10):
@@ -218,8 +219,8 @@ class TestOverBroker(CommandsTestCase):
         xjob = self.start('trio2o-xjob', argument)
         self.cloud.add_servers('Pod1', 'demo', 1)
         self.register()
-        launch.wait_until(lambda: self.jobs('success'), 60, lambda: api.log + xjob.log)
-        answer = launch.wait_until(
+        wait_until(lambda: self.jobs('success'), 60, lambda: api.log + xjob.log)
+        answer = wait_until(
             lambda: self.request('nova_apigw', 'GET', '/v2.1/servers', user='demo').json['servers'],
             20,
             'the server is not listed',

@@ -11,6 +11,7 @@ from trio2o.lab import ha, load, servers
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
 from trio2o.tests.fixtures import conf, launch
+from trio2o.tests.fixtures.waiting import wait_until
 
 
 class TestHa(testtools.TestCase):
@@ -33,7 +34,7 @@ class TestHa(testtools.TestCase):
         self.process = self.useFixture(
             launch.Process('trio2o-lab', 'ha', 'run', '--conf', files.path, '--state', str(self.state))
         )
-        launch.wait_until(lambda: (self.state / 'processes.json').exists(), 60, lambda: self.process.log)
+        wait_until(lambda: (self.state / 'processes.json').exists(), 60, lambda: self.process.log)
         ha.await_all(self.state)
         self.admin = {'X-Auth-Token': self.cloud.token('admin')}
         for name, zone in (('Pod1', 'az1'), ('Pod2', 'az1')):
@@ -67,9 +68,9 @@ class TestHa(testtools.TestCase):
         self.assertGreater(len(kept), 10)
         self.assertEqual(0, len(kept - self.in_pods()))
         # A pod deletes servers in the background.
-        launch.wait_until(lambda: not gone & self.in_pods(), 60, lambda: str(len(gone & self.in_pods())))
+        wait_until(lambda: not gone & self.in_pods(), 60, lambda: str(len(gone & self.in_pods())))
         # The pod may have created the server of an interrupted request; the list must have it.
-        launch.wait_until(
+        wait_until(
             lambda: self.load.ids() == self.in_pods(),
             60,
             lambda: str(len(self.load.ids() ^ self.in_pods())),

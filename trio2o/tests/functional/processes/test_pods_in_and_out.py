@@ -3,6 +3,7 @@
 
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures import launch
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.processes.base import CommandsTestCase
 
 MANY = 200
@@ -32,11 +33,11 @@ class TestKilledAdoption(CommandsTestCase):
             return report.get('resources', {}).get(kind, {}).get('total', 0)
 
         for kind in ('servers', 'volumes'):
-            launch.wait_until(lambda kind=kind: taken(kind) >= 60, 60, lambda: process.log)
+            wait_until(lambda kind=kind: taken(kind) >= 60, 60, lambda: process.log)
             self.assertEqual('running', show()['state'])
             process.kill()
             process.start()
-        launch.wait_until(lambda: show().get('state') not in (None, 'new', 'running'), 90, lambda: process.log)
+        wait_until(lambda: show().get('state') not in (None, 'new', 'running'), 90, lambda: process.log)
         ended = show()
         self.assertEqual('success', ended['state'], ended['error'])
         self.assertGreaterEqual(ended['attempts'], 3)
@@ -77,7 +78,7 @@ class TestTwoProcesses(CommandsTestCase):
             path = f'/v2.1/servers/{server["id"]}'
             return {self.request(each, 'GET', path, user='demo').status for each in gateways}
 
-        launch.wait_until(lambda: statuses() == {200}, 30, lambda: f'{statuses()}')
+        wait_until(lambda: statuses() == {200}, 30, lambda: f'{statuses()}')
         for state, status in (('maintenance', 503), ('draining', 200), ('maintenance', 503), ('enabled', 200)):
             self.request('api', 'PATCH', f'/v1.0/pods/{pod_id}', {'pod': {'state': state, 'reason': 'a test'}})
-            launch.wait_until(lambda status=status: statuses() == {status}, 10, f'not all read {state}')
+            wait_until(lambda status=status: statuses() == {status}, 10, f'not all read {state}')

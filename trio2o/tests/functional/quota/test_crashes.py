@@ -24,6 +24,7 @@ from trio2o.quota.settle import Settler
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.quota.base import QuotaCase
 from trio2o.xjob.manager import JobManager
 
@@ -103,7 +104,7 @@ class TestKilledGateway(CrashCase):
         gateway = self.process('trio2o-nova-apigw', [self.port])
         asked = threading.Thread(target=self.ask, args=('POST', '/servers', {'server': self.body, **outer}))
         asked.start()
-        launch.wait_until(when, 60, 'it did not come so far')
+        wait_until(when, 60, 'it did not come so far')
         gateway.kill()
         asked.join()
         for pod in self.cloud.pods.values():
@@ -159,9 +160,7 @@ class TestKilledGateway(CrashCase):
         gateway.start()
         asked = threading.Thread(target=self.ask, args=('DELETE', f'/servers/{server_id}'))
         asked.start()
-        launch.wait_until(
-            lambda: any(each.method == 'DELETE' for each in nova.requests), 60, 'nobody asked to delete it'
-        )
+        wait_until(lambda: any(each.method == 'DELETE' for each in nova.requests), 60, 'nobody asked to delete it')
         gateway.kill()
         asked.join()
         nova.faults.clear()
@@ -185,15 +184,13 @@ class TestKilledWorker(CrashCase):
         job = self.runtime.jobs.submit('recount_quota', self.project, payload)
         # One pod has been counted, and the other has been asked; the recount of all may have come before, and
         # corrected what was wrong from the beginning.
-        launch.wait_until(lambda: self.used()[0] in (3, 12), 60, lambda: f'{self.used()} {worker.log}')
-        launch.wait_until(
-            lambda: any('/servers/detail' in each.path for each in nova.requests), 60, 'nobody asked the other'
-        )
+        wait_until(lambda: self.used()[0] in (3, 12), 60, lambda: f'{self.used()} {worker.log}')
+        wait_until(lambda: any('/servers/detail' in each.path for each in nova.requests), 60, 'nobody asked the other')
         worker.kill()
         nova.faults.clear()
         self.assertEqual('running', jobs.get(self.db, job.id).state)
         worker.start()
-        launch.wait_until(lambda: jobs.get(self.db, job.id).state == 'success', 60, lambda: worker.log)
+        wait_until(lambda: jobs.get(self.db, job.id).state == 'success', 60, lambda: worker.log)
         self.assertEqual((7, 0), self.used())
 
 
@@ -239,12 +236,13 @@ class TestClaimsWithoutPod(QuotaCase):
         return claim
 
     def is_settled(self, claim):
-        time.sleep(1.05)  # it has expired
+        due = claim.created_at + timedelta(seconds=self.cloud.conf.quota.claim_seconds)
+        wait_until(lambda: utcnow() > max(due, claim.expires_at), 10, 'the claim does not expire', 0.01)
         return Settler(self.cloud.runtime).settle(claim)
 
     def test_pod_in_maintenance_before_claim_and_claim_is_released(self):
         self.cloud.set_pod('Pod2', state='maintenance')
-        time.sleep(0.01)
+        time.sleep(0.01)  # the change of state is older than the claim
         self.assertTrue(self.is_settled(self.left_behind()))
         self.assertEqual({}, self.used())
 
@@ -259,7 +257,7 @@ class TestClaimsWithoutPod(QuotaCase):
 
     def test_pod_registered_after_claim_and_claim_is_released(self):
         self.cloud.set_pod('Pod2', state='maintenance')
-        time.sleep(0.01)
+        time.sleep(0.01)  # the change of state is older than the claim
         claim = self.left_behind()
         with self.db.writer() as session:
             later = utcnow() + timedelta(seconds=1)

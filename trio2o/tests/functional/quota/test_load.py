@@ -19,6 +19,7 @@ from trio2o.lab.emulated.topology import Cloud
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures import launch
 from trio2o.tests.fixtures.conf import ConfFixture
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.xjob.manager import JobManager
 
 CREATES = 1000
@@ -123,7 +124,7 @@ class TestLoad(testtools.TestCase):
         seen = collections.Counter()
         race = threading.Thread(target=self.race, args=(CREATES, seen))
         race.start()
-        launch.wait_until(lambda: self.in_pods() > LIMIT // 4, 120, 'nothing is made')
+        wait_until(lambda: self.in_pods() > LIMIT // 4, 120, 'nothing is made')
         self.gateways[0].kill()
         race.join()
         self.gateways[0].start()

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server with hints under ``OS-SCH-HNT:scheduler_hints`` was rescheduled, as only the other key was looked at."""
 
-import time
-
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
@@ -20,8 +19,6 @@ class TestHintsUnderEitherKey(SchedulingTest):
             answer = self.nova.post('/servers', {'server': server, key: {'query': '[]'}})
             self.assertEqual(202, answer.status, answer.text)
             self.assertEqual(0, self.cloud.runtime.executor.delayed, key)
-            deadline = time.monotonic() + 30
-            while self.status(answer['server']['id']) != 'ERROR':
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.05)
+            server_id = answer['server']['id']
+            wait_until(lambda server_id=server_id: self.status(server_id) == 'ERROR', 30, 'no ERROR', 0.05)
         self.assertEqual({}, dict(self.cloud.pod('Pod2').nova.servers))

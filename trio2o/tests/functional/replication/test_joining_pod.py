@@ -5,6 +5,7 @@ import threading
 import time
 
 from trio2o.db import replicas
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 VERSION = '3.70'
@@ -36,11 +37,11 @@ class Traffic:
     def go_on(self, rounds=3, seconds=60):
         """Wait until each thread has called its step ``rounds`` more times."""
         wanted = [done + rounds for done in self._rounds]
-        deadline = time.monotonic() + seconds
-        while any(done < most for done, most in zip(self._rounds, wanted, strict=True)):
-            if self.surprises or time.monotonic() > deadline:
-                return
-            time.sleep(0.005)
+
+        def have_gone_on():
+            return self.surprises or all(done >= least for done, least in zip(self._rounds, wanted, strict=True))
+
+        wait_until(have_gone_on, seconds, 'the tenants do not send requests any more', 0.005)
 
     def _run(self, number):
         while not self._is_over.is_set():

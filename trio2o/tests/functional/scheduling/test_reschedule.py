@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that a pod accepts and has no host for are rescheduled to the next pod."""
 
-import time
-
 from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.nova_apigw import SERVICE
 from trio2o.runtime import build_runtime
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 
@@ -21,10 +20,7 @@ class RescheduleTest(SchedulingTest):
         self.capacity('Pod1', 0)
 
     def wait_for(self, is_so, seconds=30.0):
-        deadline = time.monotonic() + seconds
-        while not is_so():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
+        wait_until(is_so, seconds, 'the server did not get into the expected state', 0.05)
 
     def in_pod(self, pod):
         nova = self.cloud.pod(pod).nova

@@ -8,8 +8,8 @@ import os
 import time
 import unittest
 
-from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 COUNT = int(os.environ.get('TRIO2O_TEST_ADOPT', '20'))
 SECONDS = 120 + 4 * COUNT
@@ -91,14 +91,13 @@ class AdoptionTest(unittest.TestCase):
 
     @classmethod
     def settled(cls, look, status):
-        deadline = time.monotonic() + SECONDS
-        while True:
+        def find():
             found = look()
-            if len(found) == COUNT and {each['status'] for each in found} == {status}:
-                return {each['id'] for each in found}
-            if time.monotonic() > deadline:
-                raise AssertionError(f'not {status}: {[each["status"] for each in found]}')
-            time.sleep(1)
+            is_settled = len(found) == COUNT and {each['status'] for each in found} == {status}
+            return found if is_settled else None
+
+        found = wait_until(find, SECONDS, lambda: f'not {status}: {[each["status"] for each in look()]}', 1)
+        return {each['id'] for each in found}
 
     @classmethod
     def clean(cls):
@@ -126,7 +125,7 @@ class AdoptionTest(unittest.TestCase):
         self.check_report(self.report('--wait'), 'new')
         print(f'{COUNT} servers and {COUNT} volumes were adopted in {time.monotonic() - begun:.1f} s')
         self.operator.do('trio2o', 'pod', 'set', 'Pod2', '--state', 'enabled')
-        time.sleep(2)
+        wait_until(lambda: self.mark in self.tenant.run('openstack', 'server', 'list'), 60, 'Pod2 is not listed')
         self.check_tenant()
         self.check_quota()
         self.check_conflict()

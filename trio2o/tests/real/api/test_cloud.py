@@ -9,6 +9,7 @@ import time
 import unittest
 
 from trio2o.tests.fixtures.real import Client, CommandFailed, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -108,11 +109,8 @@ class RealCloudTest(unittest.TestCase):
         self.cloud.until('server', shown['id'], 'ACTIVE')
         self.assertIn('early', self.names(self.cloud, 'volume'))
         # Its flavor is replicated to the other pod.
-        deadline = time.monotonic() + 60
         other = Client(self.lab, 'admin', 'Pod2')
-        while 'early.tiny' not in self.names(other, 'flavor'):
-            self.assertLess(time.monotonic(), deadline, 'the flavor did not reach Pod2')
-            time.sleep(1)
+        wait_until(lambda: 'early.tiny' in self.names(other, 'flavor'), 60, 'the flavor did not reach Pod2', 1)
 
     def test_server_is_created_changed_and_deleted(self):
         name = temporary_name('life')
@@ -161,19 +159,21 @@ class RealCloudTest(unittest.TestCase):
             (shown['description'], shown['availability_zone'], shown['properties']),
         )
         cloud.openstack('volume', 'snapshot', 'create', '--volume', name, f'{name}-snapshot')
-        deadline = time.monotonic() + 60
-        while cloud.openstack('volume', 'snapshot', 'show', f'{name}-snapshot')['status'] != 'available':
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.5)
+        snapshot = f'{name}-snapshot'
+        wait_until(
+            lambda: cloud.openstack('volume', 'snapshot', 'show', snapshot)['status'] == 'available',
+            60,
+            'the snapshot is not available',
+            0.5,
+        )
         copy = cloud.openstack('volume', 'create', f'{name}-copy', '--snapshot', f'{name}-snapshot', '--size', '2')
         self.assertEqual('az2', copy['availability_zone'])
         cloud.until('volume', f'{name}-copy', 'available')
         cloud.do('volume', 'delete', f'{name}-copy')
         cloud.do('volume', 'snapshot', 'delete', f'{name}-snapshot')
-        deadline = time.monotonic() + 60
-        while f'{name}-snapshot' in [row['Name'] for row in cloud.openstack('volume', 'snapshot', 'list')]:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.5)
+        wait_until(
+            lambda: snapshot not in self.names(cloud, 'volume', 'snapshot'), 60, 'the snapshot still exists', 0.5
+        )
         cloud.do('volume', 'delete', name)
         cloud.until_gone('volume', name)
 
@@ -291,10 +291,9 @@ class RealCloudTest(unittest.TestCase):
             self.assertNotIn('Pod2', said)
         finally:
             self.lab.start(['Pod2'])
-        deadline = time.monotonic() + 60
-        while 'server-az2' not in self.names(self.cloud, 'server'):
-            self.assertLess(time.monotonic(), deadline, 'Pod2 is back and its server is not')
-            time.sleep(1)
+        wait_until(
+            lambda: 'server-az2' in self.names(self.cloud, 'server'), 60, 'Pod2 is back and its server is not', 1
+        )
         name = temporary_name('back')
         self.boot(name, 'az2')
         self.cloud.do('server', 'delete', '--wait', name)

@@ -4,13 +4,13 @@
 One of the pods may be of another release (``tools/with-real-pods`` installs it where it can).
 """
 
-import time
 import unittest
 
 import fixtures
 
 from trio2o.lab.real.topology import OWN_PYTHON
 from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -73,12 +73,6 @@ class ComputeTest(unittest.TestCase):
             setattr(self, name, getattr(STAGE, name))
         self.boot = STAGE.boot
         self.names = {zone: server.name for zone, server in self.servers.items()}
-
-    def until(self, is_true, what):
-        deadline = time.monotonic() + SECONDS
-        while not is_true():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.3)
 
 
 class TestLists(ComputeTest):
@@ -303,7 +297,9 @@ class TestUnreachablePod(ComputeTest):
             self.assertIn('UNKNOWN', [row['status'] for row in services if row['binary'] == 'nova-compute'])
         finally:
             self.lab.start(['Pod2'])
-        self.until(lambda: self.cloud.compute.get_server(server.id).status == 'ACTIVE', 'Pod2 is not back')
+        wait_until(
+            lambda: self.cloud.compute.get_server(server.id).status == 'ACTIVE', SECONDS, 'Pod2 is not back', 0.3
+        )
 
 
 class TestReleases(ComputeTest):

@@ -4,10 +4,10 @@
 Real pods refuse requests with the same text.
 """
 
-import time
 import unittest
 
 from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 ZONES = ('az1', 'az2')
 QUICK = '[quota]\nwatch_seconds = 1\nsettle_interval = 1\n'
@@ -58,10 +58,7 @@ class RealQuotaTest(unittest.TestCase):
         return next(row['In Use'] for row in shown if row['Resource'] == name)
 
     def until_used(self, name, amount, seconds=60):
-        deadline = time.monotonic() + seconds
-        while self.used(name) != amount:
-            self.assertLess(time.monotonic(), deadline, f'{name} is {self.used(name)}, not {amount}')
-            time.sleep(1)
+        wait_until(lambda: self.used(name) == amount, seconds, lambda: f'{name} is {self.used(name)}, not {amount}', 1)
 
     def test_limit_of_servers_applies_over_two_zones(self):
         before = self.used('instances')
@@ -124,10 +121,7 @@ class RealQuotaTest(unittest.TestCase):
         self.there('Pod1', 'quota', 'set', '--force', '--instances', '1', '--cores', '1', 'demo')
         said = self.boot('quota-1', 'az1', 'fails')
         self.assertIn('Quota exceeded for cores, instances', said)
-        deadline = time.monotonic() + 60
-        while self.limit_in('Pod1', 'instances') != -1:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(1)
+        wait_until(lambda: self.limit_in('Pod1', 'instances') == -1, 60, 'the limit in Pod1 was not raised', 1)
         self.assertEqual(-1, self.limit_in('Pod1', 'cores'))
         self.boot('quota-2', 'az1')
 

@@ -4,12 +4,12 @@
 The tests make the first one small with the allocation ratio of its host in Placement.
 """
 
-import time
 import unittest
 
 from trio2o.lab.real import rest
 from trio2o.lab.real.seed import admin_client
 from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 ZONE = 'az1'
 #: Usage is read each second.
@@ -69,10 +69,7 @@ class TwoPodsInAZone(unittest.TestCase):
         return found['resources'] if found else {'VCPU': {'free': None}}
 
     def until(self, is_so, seconds=60):
-        deadline = time.monotonic() + seconds
-        while not is_so():
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.5)
+        wait_until(is_so, seconds, 'the pods did not get into the expected state', 0.5)
 
     def set_pod(self, name, **fields):
         self.operator.call('PUT', f'{self.url}/pods/{self.ids[name]}', {'pod': fields})

@@ -8,6 +8,7 @@ import fixtures
 
 from trio2o.lab.real.seed import admin_client
 from trio2o.tests.fixtures.real import Client, CommandFailed, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
 ZONES = ('az1', 'az2')
@@ -54,22 +55,24 @@ class RealVolumeTest(unittest.TestCase):
 
     def until(self, kind, name, status='available', client=None):
         """Wait until ``openstack ... show`` has a status. :returns: the output"""
-        deadline = time.monotonic() + SECONDS
-        while True:
+        shown = {}
+
+        def has_status():
             rows = (client or self.cloud).openstack(*kind.split(), 'show', name)
             # Some commands print titles, others names of fields.
-            shown = {key.lower().replace(' ', '_'): value for key, value in rows.items()}
-            if shown['status'].lower() == status:
-                return shown
-            self.assertNotEqual('error', shown['status'].lower(), shown)
-            self.assertLess(time.monotonic(), deadline, shown)
-            time.sleep(0.3)
+            shown.update({key.lower().replace(' ', '_'): value for key, value in rows.items()})
+            found = shown['status'].lower()
+            if found != status:
+                self.assertNotEqual('error', found, shown)
+            return found == status
+
+        wait_until(has_status, SECONDS, lambda: f'{kind} {name} is not {status}: {shown}', 0.3)
+        return shown
 
     def until_gone(self, kind, name):
-        deadline = time.monotonic() + SECONDS
-        while name in self.names(self.cloud, *kind.split()):
-            self.assertLess(time.monotonic(), deadline, f'{kind} {name} is still there')
-            time.sleep(0.3)
+        wait_until(
+            lambda: name not in self.names(self.cloud, *kind.split()), SECONDS, f'{kind} {name} still exists', 0.3
+        )
 
     def volume(self, zone='az2', *more, name=None, client=None):
         """Create a volume. :returns: its name"""
@@ -127,7 +130,7 @@ class RealVolumeTest(unittest.TestCase):
         made = []
         for letter, zone in zip('cab', ('az1', 'az2', 'az1'), strict=True):
             made.append(self.volume(zone, '--property', f'set={prefix}', name=f'{prefix}-{letter}'))
-            time.sleep(1)  # what is made in one second has no order in time that Cinder's database knows
+            time.sleep(1)  # volumes of one second have no order in Cinder's database
         by_name = sorted(made)
 
         def listed(*words, client=self.cloud):
@@ -205,9 +208,9 @@ class RealVolumeTest(unittest.TestCase):
         self.assertIn('No Volume found', self.cloud.fails('volume', 'show', volume_id))
         self.assertEqual([], self.cloud.openstack('volume', 'transfer', 'request', 'list'))
         self.neighbour.do('volume', 'snapshot', 'delete', f'{name}-snapshot')
-        deadline = time.monotonic() + SECONDS
-        while self.neighbour.openstack('volume', 'snapshot', 'list'):
-            self.assertLess(time.monotonic(), deadline)
+        wait_until(
+            lambda: not self.neighbour.openstack('volume', 'snapshot', 'list'), SECONDS, 'the snapshot still exists'
+        )
         self.neighbour.do('volume', 'delete', name)
 
     def test_group_with_volumes_is_created_copied_and_deleted(self):
@@ -327,10 +330,7 @@ class RealVolumeTest(unittest.TestCase):
         storage.wait_for_status(volume, 'available', interval=0.3, wait=SECONDS)
         storage.set_volume_metadata(volume, colour='blue')
         storage.extend_volume(volume, 2)
-        deadline = time.monotonic() + SECONDS
-        while storage.get_volume(volume).size != 2:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.3)
+        wait_until(lambda: storage.get_volume(volume).size == 2, SECONDS, 'the volume was not extended', 0.3)
         volume = storage.wait_for_status(volume, 'available', interval=0.3, wait=SECONDS)
         self.assertEqual((2, 'az2', 'blue'), (volume.size, volume.availability_zone, volume.metadata['colour']))
         self.assertIn(volume.id, [each.id for each in storage.volumes(details=True, limit=1)])
@@ -372,15 +372,11 @@ class RealVolumeTest(unittest.TestCase):
             self.assertEqual('down', self._state_of_services('az2'))
         finally:
             self.stage.lab.start(['Pod2.cinder'])
-        deadline = time.monotonic() + SECONDS
-        while far not in self.names(self.cloud, 'volume'):
-            self.assertLess(time.monotonic(), deadline, 'Pod2 is back and its volume is not')
-            time.sleep(0.5)
+        wait_until(lambda: far in self.names(self.cloud, 'volume'), SECONDS, 'Pod2 is back and its volume is not', 0.5)
         self.assertEqual('available', self.cloud.openstack('volume', 'show', far)['status'])
         self.cloud.do('volume', 'set', '--description', 'back', far)
-        while kind not in self.names(self.pods['Pod2'], 'volume', 'type'):
-            self.assertLess(time.monotonic(), deadline, 'the type did not reach Pod2')
-            time.sleep(0.5)
+        pod = self.pods['Pod2']
+        wait_until(lambda: kind in self.names(pod, 'volume', 'type'), SECONDS, 'the type did not reach Pod2', 0.5)
         self.admin.do('volume', 'type', 'delete', kind)
         self.volume('az2')
 

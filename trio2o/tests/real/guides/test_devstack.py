@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from trio2o.lab.ports import free_ports
 from trio2o.lab.real import seed
 from trio2o.tests.fixtures import clients
 from trio2o.tests.fixtures.real import Client, connect, real_lab
+from trio2o.tests.fixtures.waiting import wait_until
 
 TOP = pathlib.Path(__file__).resolve().parents[4]
 SUBSTITUTE = TOP / 'trio2o' / 'tests' / 'devstack' / 'devstack.sh'
@@ -322,10 +322,7 @@ class TestDevStack(unittest.TestCase):
         cloud.until('volume', 'dev-volume', 'available')
         cloud.do('server', 'add', 'volume', one, 'dev-volume')
         cloud.until('volume', 'dev-volume', 'in-use')
-        deadline = time.monotonic() + 30
-        while not self.events():
-            self.assertLess(time.monotonic(), deadline, "Neutron's events do not reach the gateway")
-            time.sleep(0.5)
+        wait_until(self.events, 30, "Neutron's events do not reach the gateway", 0.5)
         remove_one()
         remove_two()
         cloud.until('volume', 'dev-volume', 'available')

@@ -11,9 +11,9 @@ import unittest
 import sqlalchemy
 
 from trio2o.lab.real import seed
-from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
 from trio2o.tests.fixtures.real import BIN, answers, real_lab
+from trio2o.tests.fixtures.waiting import wait_until
 
 PAGE = DOCS / 'install' / 'index.rst'
 REGION = 'TopRegion'

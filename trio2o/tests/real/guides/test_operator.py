@@ -10,9 +10,9 @@ import unittest
 
 import yaml
 
-from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
 from trio2o.tests.fixtures.real import BIN, Client, RealGateway, real_lab
+from trio2o.tests.fixtures.waiting import wait_until
 
 DAY = DOCS / 'admin' / 'day.rst'
 ONE_TRY = '[xjob]\nmax_attempts = 1\nscan_interval = 1\n[pods]\nbreaker_seconds = 1\nrefresh_seconds = 1\n'

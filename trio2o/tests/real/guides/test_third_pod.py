@@ -6,6 +6,7 @@ import time
 import unittest
 
 from trio2o.tests.fixtures.real import RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 SECONDS = 180
 
@@ -72,15 +73,15 @@ class ThirdPodTest(unittest.TestCase):
             made = time.monotonic() - begun
             wanted = {each.name for each in storage.types()}
             there = connect(lab, 'admin', 'Pod3').block_storage
-            while not self._has_all(there, wanted, name):
-                self.assertLess(time.monotonic() - begun, SECONDS)
-                time.sleep(0.2)
+            wait_until(lambda: self._has_all(there, wanted, name), SECONDS, 'Pod3 lacks types or QoS specs', 0.2)
             print(f'a volume in the third pod after {made:.1f} s, all types and QoS specs after', end=' ')
             print(f'{time.monotonic() - begun:.1f} s')
-            while any(
-                tenant.is_alive() and tenant.lives < old + 2 for tenant, old in zip(tenants, before, strict=True)
-            ):
-                time.sleep(0.2)
+
+            def have_gone_on():
+                pairs = zip(tenants, before, strict=True)
+                return all(not tenant.is_alive() or tenant.lives >= old + 2 for tenant, old in pairs)
+
+            wait_until(have_gone_on, 2 * SECONDS, 'the tenants do not send requests any more', 0.2)
             self.assertEqual(type_id, mine.get_volume(volume).to_dict().get('volume_type_id', type_id))
             self.assertEqual('az3', mine.get_volume(volume).availability_zone)
             mine.delete_volume(volume)

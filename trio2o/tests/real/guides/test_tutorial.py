@@ -12,9 +12,9 @@ import signal
 import tempfile
 import unittest
 
-from trio2o.tests.fixtures.launch import wait_until
 from trio2o.tests.fixtures.pages import DOCS, Terminal, missing, steps
 from trio2o.tests.fixtures.real import answers, connect, real_lab
+from trio2o.tests.fixtures.waiting import wait_until
 
 CHECKOUT = DOCS.parents[1]
 PAGE = DOCS / 'tutorial' / 'index.rst'

@@ -19,6 +19,7 @@ from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.metrics import samples
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.fixtures.wsgi import get
 
 
@@ -111,7 +112,7 @@ class TestInterval(DatabaseMetricsTestCase):
         collector = self.collector()
         self.scrape(collector)
         db_jobs.submit(self.db, 'sync_pod', 'Pod1')
-        time.sleep(0.15)
+        time.sleep(0.15)  # the interval passes
         self.assertEqual(1, self.scrape(collector)['trio2o_jobs', (('state', 'new'),)])
 
 
@@ -138,24 +139,21 @@ class TestUnreachableDatabase(DatabaseMetricsTestCase):
         with sqlite3.connect(self.db.url.database) as connection:
             connection.execute('DROP TABLE job_history')
             connection.execute('DROP TABLE jobs')
-        time.sleep(0.15)
+        time.sleep(0.15)  # the interval passes
         found = self.scrape(collector)
         self.assertEqual(0, found['trio2o_database_up', ()])
         # The values of the last read are exported for some time, and then no longer.
         self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
-        collector._max_wait = 0
-        time.sleep(1.2)
-        self.assertNotIn(('trio2o_jobs', (('state', 'new'),)), self.scrape(collector))
+        collector._patience = 0
+        series = ('trio2o_jobs', (('state', 'new'),))
+        wait_until(lambda: series not in self.scrape(collector), 20, 'the values are kept for too long')
 
     def test_scrape_does_not_wait_for_read(self):
         collector = self.collector(patience=0)
         started = time.monotonic()
         self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
         self.assertLess(time.monotonic() - started, 1)
-        deadline = time.monotonic() + 20
-        while not self.scrape(collector)['trio2o_database_up', ()]:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        wait_until(lambda: self.scrape(collector)['trio2o_database_up', ()], 20, 'the values are not read', 0.01)
 
 
 class TestQueries(DatabaseMetricsTestCase):

@@ -20,6 +20,7 @@ class Server:
     def __init__(self, *scripts):
         self.requests = []
         self.connections = 0
+        self.closed = threading.Semaphore(0)
         self._scripts = list(scripts)
         self._listener = socket.create_server(('127.0.0.1', 0))
         self.url = f'http://127.0.0.1:{self._listener.getsockname()[1]}'
@@ -33,6 +34,7 @@ class Server:
                 self.connections += 1
                 with sock:
                     self._answer(sock, script)
+                self.closed.release()
 
     def _answer(self, sock, script):
         for parts in script:
@@ -52,7 +54,7 @@ class Server:
                 if isinstance(part, bytes):
                     sock.sendall(part)
                 else:
-                    time.sleep(part)
+                    time.sleep(part)  # the server is slow
 
     def close(self):
         self._listener.close()
@@ -84,7 +86,7 @@ class TestTransport(testtools.TestCase):
     def test_connection_closed_by_server_is_not_used(self):
         server = self.serve([OK], [OK])
         self.get(server.url + '/')
-        time.sleep(0.05)
+        self.assertTrue(server.closed.acquire(timeout=5))
         self.assertEqual(200, self.transport.request('POST', server.url + '/', [], b'{}', 5)[0])
         self.assertEqual(2, server.connections)
 
