@@ -4,6 +4,9 @@
 Use the word of Nova, Cinder or Placement, or one that ``doc/source/glossary.rst`` defines. The two tables below give
 it for each old word. A word in ``NAMES`` is refused as a name, or as a part of one between underscores or capitals:
 ``pins``, ``known_pins``, ``HasPins``. An expression in ``TEXT`` is refused in docstrings, comments, strings and pages.
+
+The name of a test states a condition and a result: ``test_create_over_quota_is_refused_with_403``. ``TEST_NAMES`` and
+``TEST_CLASSES`` refuse names that a reader cannot understand without the body: ``test_of_a_change``, ``TestARefusal``.
 """
 
 import ast
@@ -60,6 +63,18 @@ TEXT = {
     r'(is|are|was|were|be|been) told': 'is given, is configured with; reads',
 }
 
+#: Names of tests that do not say what is tested.
+TEST_NAMES = (
+    # One or two words name a subject and no result.
+    r'test_[^_]+(_[^_]+)?',
+    r'test_(an?|also|and|as|but|by|it|its|of|or|the|they|what|where|which|who|whoever)_.*',
+    r'.*_(anew|anybody|away|behind_our_back|born|nobody|told|tells|whatever)(_.*)?',
+)
+TEST_CLASSES = (
+    r'Test(A|An|Any|By|It|Of|The|They|What|Where|Who)(?=[A-Z]).*',
+    r'.*(Anybody|Nobody|Whatever)([A-Z].*)?',
+)
+
 #: Path below the checkout -> what it may say. Everything else is refused.
 EXCEPTIONS = {
     # This module has to name the words.
@@ -108,6 +123,21 @@ def texts_in(source):
             yield token.start[0], token.string
 
 
+def riddles_in(source):
+    """Names of tests and of their classes that ``TEST_NAMES`` and ``TEST_CLASSES`` refuse."""
+    found = []
+    for case in ast.walk(ast.parse(source)):
+        if isinstance(case, ast.ClassDef):
+            tests = [item.name for item in case.body if isinstance(item, ast.FunctionDef)]
+            found += [name for name in tests if name.startswith('test_') and matches(TEST_NAMES, name)]
+            found += [case.name] if matches(TEST_CLASSES, case.name) else []
+    return found
+
+
+def matches(patterns, name):
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
 class TestWords(testtools.TestCase):
     def report(self, found):
         wrong = []
@@ -143,6 +173,15 @@ class TestWords(testtools.TestCase):
         )
 
 
+class TestTests(testtools.TestCase):
+    def test_names_state_condition_and_result(self):
+        wrong = []
+        for path in files('test_*.py'):
+            if path.is_relative_to(CHECKOUT / 'trio2o' / 'tests'):
+                wrong += [f'{path.relative_to(CHECKOUT)}: {name}' for name in riddles_in(path.read_text())]
+        self.assertEqual([], wrong)
+
+
 class TestSearch(testtools.TestCase):
     """The functions that find the words."""
 
@@ -158,3 +197,11 @@ class TestSearch(testtools.TestCase):
         self.assertEqual({r'twin(s|ned)?'}, old_text('the twins of a group'))
         self.assertEqual({r'(is|are|was|were|be|been) told'}, old_text('what pods are told'))
         self.assertEqual(set(), old_text('recommended'))
+
+    def test_riddles_are_found_in_names_of_tests(self):
+        for name in ('create', 'far_ahead', 'a_change_reaches_all', 'what_is_left', 'pod_that_is_away'):
+            self.assertEqual([f'test_{name}'], riddles_in(f'class TestX:\n    def test_{name}(self):\n        pass\n'))
+        for name in ('ARefusal', 'ByHand', 'BeforeAnybodyJoined'):
+            self.assertEqual([f'Test{name}'], riddles_in(f'class Test{name}:\n    pass\n'))
+        good = 'class TestAffinity:\n    def test_create_over_quota_is_refused_with_403(self):\n        pass\n'
+        self.assertEqual([], riddles_in(good))

@@ -70,7 +70,7 @@ class TestZuul(testtools.TestCase):
 
         self.assertEqual(set(), names('gate') - names('check'))
 
-    def test_playbooks_exist(self):
+    def test_playbooks_of_jobs_exist(self):
         for job in self.jobs.values():
             for when in ('pre-run', 'run', 'post-run'):
                 if when in job:

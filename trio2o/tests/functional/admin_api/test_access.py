@@ -105,7 +105,7 @@ class TestAccess(AdminApiTestCase):
         self.assertEqual('OPTIONS, POST', self.api.get('/jobs/x/redo').headers['Allow'])
         self.assertEqual('OPTIONS, POST', self.assertAnswer(405, self.api.get('/pods/select')).headers['Allow'])
 
-    def test_errors_are_json_whatever_accept_header(self):
+    def test_errors_are_json_with_any_accept_header(self):
         for path in ('/nope', '/pods/nope', '/pods?nope=1'):
             answer = self.api.get(path, headers={'Accept': 'text/html'})
             self.assertEqual('application/json', answer.headers['Content-Type'])
