@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tests run on the second concurrency backend too, and whether that is enough.
+"""The tests that run on both concurrency backends, and a check that they are enough.
 
 All tests run on eventlet. On native threads run the modules that ``on_both`` names: those that start processes or
-threads, open sockets or time something, which their imports show, and a slice of the others. While tests run,
-``record`` notes each place of the product that hands work to threads, waits or sleeps. ``compare`` fails where tests
-on one backend alone pass such a place: the slice then lacks a module.
+threads, open sockets or measure time, which their imports show, and a slice of the others. While tests run,
+``record`` records each place of the product that starts threads, waits or sleeps. ``compare`` fails if only tests on
+one backend pass such a place: a module is missing in the slice.
 
     python -m trio2o.tests.functional.backends list            the modules, as regular expressions for stestr
     python -m trio2o.tests.functional.backends compare FOLDER
@@ -26,7 +26,7 @@ from trio2o import concurrency
 HERE = pathlib.Path(__file__).parent
 BACKENDS = ('eventlet', 'threading')
 
-#: What a module imports that depends on the backend.
+#: Imports of modules that depend on the backend.
 DEPENDS = {
     'concurrent',
     'socket',
@@ -39,7 +39,7 @@ DEPENDS = {
     'trio2o.tests.fixtures.launch',
 }
 
-#: The slice: conversations, and modules with places that those above do not pass.
+#: The slice: modules of each kind, and those that pass places which no other module passes.
 SLICE = {
     'admin_api.test_draining',
     'compute.test_aggregates',
@@ -60,7 +60,7 @@ SLICE = {
     'replication.test_same_everywhere',
 }
 
-#: These choose their backends themselves, or nothing of them depends on it.
+#: Modules that choose their backends themselves, or do not depend on them.
 ONCE = {
     'admin_api.test_schemathesis',
     'processes.test_ha',
@@ -73,7 +73,7 @@ ONCE = {
     'packaging.test_samples',
 }
 
-#: How many functions of the product make a place: one alone may be a helper of many.
+#: Number of callers that identify a place, because several functions may call one helper.
 _FRAMES = 3
 
 #: Waits only when another process happens to write to SQLite at the same moment.
@@ -142,7 +142,7 @@ def _noting(function, places):
 
 
 def _place(frame):
-    """The nearest functions of the product, if it is the product that calls."""
+    """The innermost functions of the product, or None if the caller is not the product."""
     found: list[str] = []
     module = frame.f_globals.get('__name__', '')
     if not _is_product(module) or module in _BY_CHANCE:
@@ -161,7 +161,7 @@ def _is_product(module):
 
 
 def _test(frame):
-    """The test that runs; nothing in a thread."""
+    """The id of the running test; empty in a thread."""
     while frame is not None:
         case = frame.f_locals.get('self')
         if isinstance(case, unittest.TestCase):
@@ -180,7 +180,7 @@ def recorded(folder, backend):
 
 
 def compare(folder):
-    """Say which places were passed on one backend alone. :returns: exit status"""
+    """Print the places that were passed on one backend only. :returns: the exit status"""
     first, second = (recorded(folder, backend) for backend in BACKENDS)
     for place in sorted(set(first) - set(second)):
         print(f'on {BACKENDS[0]} alone: {place}  ({first[place] or "in a thread"})')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a test goes.
+"""The folder of each test.
 
 - ``unit/`` mirrors ``trio2o/``: the tests of ``trio2o/a/b.py`` are in ``unit/a/test_b.py`` or
   ``unit/a/test_b_<part>.py``. Tests in ``unit/`` itself are about a module of the root, or about a rule of the tree

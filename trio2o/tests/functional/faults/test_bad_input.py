@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input against every row of both gateways: never a 500, and the pod's own answer where a pod would give one."""
+"""Send malformed input to each row of both gateways: never a 500, and the answer of the pod where it decides."""
 
 import itertools
 import json
@@ -19,11 +19,11 @@ from trio2o.tests.functional.operations.base import VERSIONS, ConversationTest, 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
-#: Rows where a pod reads the same request as it came; others are first of all the gateway's.
+#: Rows that send the request unchanged to a pod; in other rows, the gateway reads the request first.
 PODS_JUDGE = (ForwardToAny, Create, Forward)
 
 DEEP = b'[' * 3000 + b']' * 3000
-#: Values as they stand in JSON.
+#: Values in JSON.
 VALUES = (
     b'null', b'[]', b'{}', b'7', b'-1', b'true', b'""', b'"x"', b'[null]', b'[7]', b'[[]]', b'[{}]', b'{"x":null}',
     b'{"id":[]}', b'NaN', b'1e400', b'9' * 500, b'9' * 5000, rb'"\ud800"', rb'"\u0000"', b'"' + b'x' * 300 + b'"',
@@ -76,7 +76,7 @@ ODD_IDS = (
 
 
 def share(items, name, parts=5):
-    """A part of many items that depends on the row, so that all are tried, and all rows, in a fair time."""
+    """A part of the items that depends on the row: all items and all rows are used in a reasonable time."""
     return items[zlib.crc32(name.encode()) % parts :: parts]
 
 
@@ -95,7 +95,7 @@ class BadInputTest(ConversationTest):
         self.cloud.token()
 
     def resource(self, service, path):
-        """An id of something in Pod2 for the first id in a path."""
+        """The id of a resource in Pod2, for the first id in a path."""
         if path.startswith('/servers/'):
             return self.cloud.lab.add_servers('Pod2', 'demo')[0]['id']
         if path.startswith('/volumes/'):
@@ -114,7 +114,7 @@ class BadInputTest(ConversationTest):
         return path
 
     def check(self, name, method, path, **kwargs):
-        """Send it both ways; what a pod refuses the gateway refuses alike."""
+        """Send a request to the gateway and to the pod. :returns: description and both answers, or None"""
         try:
             wanted = self.direct[name].request(method, path, **kwargs)
         except Exception:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kind of call to a pod, with everything that can go wrong on the way."""
+"""Each kind of request to a pod, with each fault."""
 
 import logging
 
@@ -20,7 +20,7 @@ from trio2o.lab.emulated.faults import (
 from trio2o.tests.functional.operations.base import ConversationTest
 
 HTML = b'<html><body>' + b'Bad Gateway ' * 100 + b'</body></html>'
-#: Reached or not, and answered or not: what a socket can do.
+#: Faults of the connection.
 TRANSPORT = (Refuse(), Slow(1000.0), Hang(), Drop(), DropAfter(), DropMidBody(), Truncate())
 ERROR_ANSWERS = tuple(Status(status=status, body=HTML) for status in (500, 502, 503, 504, 599))
 NONSENSE = tuple(
@@ -83,9 +83,9 @@ class TestFaultsByHandler(ConversationTest):
         self.cloud.runtime.client.breakers._states.clear()
 
     def each(self, call, faults=ALL, is_sound=lambda fault, answer: True):
-        """Make a call with each fault.
+        """Send a request with each fault.
 
-        :param is_sound: what else has to be true of the answer
+        :param is_sound: function that checks the answer
         """
         for fault in faults:
             with self.subTest(fault=fault):

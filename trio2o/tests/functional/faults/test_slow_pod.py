@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that takes half a minute for everything: what another pod can answer does not wait for it.
+"""A pod that takes half a minute for each request does not delay requests that other pods can answer.
 
-In-process pods spend no time: what is slower than the caller would wait is a timeout at once, and what is not is
-answered. So who answered tells how long the gateway would have waited.
+In-process pods spend no time: a fault that is slower than the timeout of the caller is a timeout at once, and a faster
+one is answered. So the pod that answered shows how long the gateway would have waited.
 """
 
 import testtools

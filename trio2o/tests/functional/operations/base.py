@@ -6,7 +6,7 @@ import testtools
 from trio2o.db import routings
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
-#: Most that there is exists at these.
+#: Versions at which most operations exist.
 from trio2o.tests.fixtures.waiting import wait_until
 
 VERSIONS = {'nova': '2.96', 'cinder': '3.70'}
@@ -17,14 +17,14 @@ def ids(items):
 
 
 def version_of(name, operation):
-    """A version that has the row, as near to the newest as may be."""
+    """The newest version that has the row."""
     newest = tuple(map(int, VERSIONS[name].split('.')))
     version = min(newest, operation.max_version or newest)
     return '{}.{}'.format(*max(version, operation.min_version or version))
 
 
 class ConversationTest(testtools.TestCase):
-    """A gateway before the pods named in ``pods``, with ``options`` by section."""
+    """A gateway with the pods in ``pods`` ({name: zone}), and with ``options`` by section."""
 
     pods = {'Pod1': 'az1', 'Pod2': 'az2'}
     options = {}
@@ -48,7 +48,7 @@ class ConversationTest(testtools.TestCase):
         wait_until(is_true, seconds, 'the work in the background has no result', 0.002)
 
     def pod_of(self, resource_type, top_id):
-        """Name of the pod that the routing of a resource says, or None."""
+        """The name of the pod in the routing of a resource, or None."""
         routing = routings.get(self.cloud.runtime.db, resource_type, top_id)
         names = {pod_id: name for name, pod_id in self.cloud.pod_ids.items()}
         return routing and names[routing.pod_id]
@@ -65,19 +65,19 @@ class ConversationTest(testtools.TestCase):
         self.wait_for(lambda: len(routings.get_many(self.cloud.runtime.db, resource_type, wanted)) == len(wanted))
 
     def seen(self, pod, service='nova', method=None):
-        """Requests that reached a pod."""
+        """The requests that a pod received."""
         requests = getattr(self.cloud.pod(pod), service).requests
         return [request for request in requests if method in (None, request.method)]
 
     def break_pod(self, name, fault, services=('nova', 'cinder')):
-        """Let a pod have this one fault."""
+        """Give a pod this fault and no other."""
         for service in services:
             faults = getattr(self.cloud.pod(name), service).faults
             faults.clear()
             faults.add(fault)
 
     def assert_own_words(self, answer, status):
-        """An error of the gateway's: names zones and resources, never pods or URLs."""
+        """Assert that the answer is an error of the gateway, which names no pods or URLs. :returns: its message"""
         self.assertEqual(status, answer.status, answer.text)
         text = answer.text
         for name in self.cloud.lab.pods:

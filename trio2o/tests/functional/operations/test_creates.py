@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Creates: which pod they go to, what passes them on to the next, and what is known of them afterwards."""
+"""Creates: the choice of the pod, the next candidate after a refusal, and the recorded routing."""
 
 import json
 
@@ -36,7 +36,7 @@ class CreateTest(ConversationTest):
         return self.cinder.post('/volumes', body, version='3.70')
 
     def made(self, answer, kind='server'):
-        """The pod a new resource is in, checked in the pod and in the routing."""
+        """The name of the pod that has a new resource, which must be the one of the routing."""
         self.assertEqual(202, answer.status, answer.text)
         id_ = answer[kind]['id']
         (pod,) = (name for name in self.pods if id_ in self.held(name, kind))
@@ -53,14 +53,14 @@ class CreateTest(ConversationTest):
         return sorted((one.az_name, names[one.pod_id]) for one in current)
 
     def repair(self):
-        """The pods are well again."""
+        """Remove all faults and close the breakers."""
         for name in self.pods:
             for service in self.cloud.pod(name).each():
                 service.faults.clear()
         self.cloud.runtime.client.breakers._states.clear()
 
     def heal(self):
-        """Everything as before but for what was made."""
+        """Remove all faults and bindings."""
         self.repair()
         for binding in bindings.current(self.cloud.runtime.db, self.project):
             bindings.end(self.cloud.runtime.db, binding.id)
@@ -84,7 +84,7 @@ class TestZones(CreateTest):
         answer = self.server('nowhere')
         self.assertEqual('The requested availability zone is not available', self.assert_own_words(answer, 400))
         self.assertIn('nowhere', self.assert_own_words(self.volume('nowhere'), 400))
-        # A pod's own name for its zone is nothing tenants know.
+        # Tenants do not know the name of the zone in the pod.
         self.assertEqual(400, self.server('nova').status)
         self.assertEqual([], [name for name in self.pods if self.held(name, 'server')])
 
@@ -197,7 +197,7 @@ class TestOutcomeUnknown(CreateTest):
                     self.assertIn('az1', self.assert_own_words(answer, 504))
                 (server_id,) = set(self.held('Pod1', 'server')) - before['server']
                 (volume_id,) = set(self.held('Pod1', 'volume')) - before['volume']
-                # No other pod was tried: it might have been made twice.
+                # No other pod was tried, because the resource might be created twice.
                 self.assertEqual({}, self.held('Pod2', 'server'))
                 self.assertIn(server_id, ids(self.nova.get('/servers')['servers']))
                 self.assertEqual(200, self.cinder.get(f'/volumes/{volume_id}').status)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What passes between clients and pods in headers, and what is logged of it."""
+"""Headers between clients and pods, and secrets in logs."""
 
 import logging
 
@@ -61,7 +61,7 @@ class TestHeadersToPods(ConversationTest):
         self.cloud.lab.clear_logs()
 
     def each_kind(self):
-        """A call of every kind: forward, probe, gather, sum, place, pair, read of replicated."""
+        """Send a request of each kind: forward, probe, list, sum, create, attachment, replicated read."""
         headers = {**SENT, **PASSED}
         self.nova.get(f'/servers/{self.server_id}', headers=headers, version='2.79')
         self.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}}, headers=headers, version='2.79')
@@ -97,7 +97,7 @@ class TestHeadersToPods(ConversationTest):
             self.assertEqual('de', headers['accept-language'])
             version = headers.get('openstack-api-version')
             wanted = {'nova': 'compute 2.79', 'cinder': 'volume 3.60'}[service]
-            # A look beside the request names no version; never one of another service.
+            # Look-ups for a request have no version header, and never one of another service.
             is_beside = service == 'cinder' or (
                 request.method == 'GET' and any(kind in request.path for kind in ('/flavors/', '/images/'))
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists over several pods: order, pages, filters, links, and what a dead pod changes."""
+"""Lists over several pods: order, pages, filters, links, and unreachable pods."""
 
 import datetime
 import itertools
@@ -19,7 +19,7 @@ def at(seconds):
 
 
 class ListTest(ConversationTest):
-    """Three pods with servers and volumes whose times interleave and often are the same."""
+    """Three pods with servers and volumes whose times interleave and are often equal."""
 
     pods = PODS
 
@@ -29,7 +29,7 @@ class ListTest(ConversationTest):
         self.volumes = []
 
     def fill_servers(self, count=24, spacing=0.5, project='demo', **given):
-        """Microseconds differ where seconds are the same, and fall as ids rise or not."""
+        """Add servers whose times are often in the same second and differ in microseconds."""
         made = []
         for index, pod in zip(range(count), itertools.cycle(PODS), strict=False):
             record = self.cloud.lab.add_servers(
@@ -117,7 +117,7 @@ class TestServerPages(ListTest):
                 self.assertEqual(wanted, found)
 
     def test_sort_by_hidden_field_lists_each_server_once(self):
-        """Merged by id alone, and still every one exactly once."""
+        """The merge knows only the ids, and must list each server exactly once."""
         self.fill_servers()
         for number, record in enumerate(self.servers):
             record['progress'] = number * 7 % 24
@@ -453,7 +453,7 @@ class TestCompleteLists(ListTest):
             self.assertIn('Retry-After', answer.headers)
             self.assertNotIn('Pod2', answer.text)
         self.assertEqual(200, self.cloud.nova.get('/servers', version='2.69').status)
-        # What is used is counted here.
+        # Usage is counted in the gateway.
         self.assertEqual(200, self.cloud.nova.get('/limits').status)
 
 
@@ -461,7 +461,7 @@ class TestVolumes(ListTest):
     def setUp(self):
         super().setUp()
         self.fill_volumes()
-        # created_at and then the id, both from the last to the first.
+        # Sorted by created_at and id, both descending.
         self.wanted = ids(sorted(self.volumes, key=lambda record: (record['created_at'], record['id']), reverse=True))
 
     def test_pages_of_any_size_make_the_same_list(self):

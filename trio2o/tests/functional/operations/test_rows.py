@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every row that is about one resource: success, unknown id, wrong project, dead pod.
+"""Each row about one resource: success, unknown id, other project, unreachable pod.
 
-The rows themselves make the tests. What the pod says directly of the same resource, or of one like it, is what the
-gateway has to say, with its own links and its own name for the zone.
+The tests are made from the rows. The answer of the gateway must equal that of the pod to the same request, for the
+same resource or a similar one, except for the links and the name of the zone.
 """
 
 import json
@@ -16,7 +16,7 @@ from trio2o.tests.functional.operations.base import VERSIONS, ConversationTest, 
 
 SERVICES = {'nova': nova_apigw.SERVICE, 'cinder': cinder_apigw.SERVICE}
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
-#: Kinds of which the lab can put one straight into a pod.
+#: Kinds of resources that the lab can create directly in a pod.
 KINDS = (SERVER, VOLUME, SNAPSHOT, BACKUP, ATTACHMENT, TRANSFER, GROUP, MESSAGE)
 HOP_HEADERS = {'content-length', 'date', 'x-openstack-request-id', 'x-compute-request-id'}
 
@@ -123,7 +123,7 @@ class RowTest(ConversationTest):
         self.direct = {name: self.cloud.direct('Pod2', name) for name in SERVICES}
 
     def make(self, kind, project='demo'):
-        """One in Pod2, with something of everything below it. :returns: its id"""
+        """Create a resource in Pod2, with metadata and tags. :returns: its id"""
         lab, pod = self.cloud.lab, self.cloud.pod('Pod2')
         metadata = {'key': 'value'}
         if kind == 'server':
@@ -145,7 +145,7 @@ class RowTest(ConversationTest):
         return records.new_snapshot(pod.cinder, volume, metadata=dict(metadata))['id']
 
     def parts(self, operation, id_):
-        """Path and body for a row and the id of its resource."""
+        """The path and body of a request for a row and the id of its resource."""
         head, _brace, rest = operation.path.partition('{')
         rest = rest.partition('}')[2].replace('{id}', 'key').replace('{', '').replace('}', '')
         body = BODIES.get(operation.name.replace('volumes_boot', 'servers'))
@@ -160,12 +160,12 @@ class RowTest(ConversationTest):
         return client.request(operation.method, path, body, version=version_of(name, operation), **kwargs)
 
     def is_emulated(self, name, operation):
-        """Whether the lab has such a row at all."""
+        """Whether the emulated pod has the row."""
         answer = self.call(self.direct[name], name, operation, self.make(operation.handler.resource.type), as_='admin')
         return 'There is no such action' not in answer.text and '"title":"Not Found"' not in answer.text
 
     def translated(self, name, text, theirs, ours):
-        """A pod's words with our links, zone and id."""
+        """The text of a pod with the links, zone and id of the gateway."""
         pod, gateway = {'nova': ('http://pod2.nova.test:8774/', 'http://gateway.test:19998/'),
                         'cinder': ('http://pod2.cinder.test:8776/', 'http://gateway.test:19997/')}[name]  # fmt: skip
         return text.replace(pod, gateway).replace(theirs, ours).replace('availability_zone":"nova"',
@@ -177,7 +177,7 @@ def names(headers):
 
 
 def shape(document):
-    """Keys and types: what resources of one kind have in common."""
+    """The keys and types of a document, which resources of one kind have in common."""
     if isinstance(document, dict):
         return {key: shape(value) for key, value in document.items()}
     if isinstance(document, list):
@@ -197,7 +197,7 @@ class TestSuccess(RowTest):
             with self.subTest(row=operation.name):
                 id_ = self.make(operation.handler.resource.type)
                 wanted = self.call(self.direct[name], name, operation, id_)
-                # Asked for the first time, and known from then on.
+                # The second request finds the routing.
                 for _time in range(2):
                     answer = self.call(self.clients[name], name, operation, id_)
                     self.assertEqual(wanted.status, answer.status)
@@ -207,7 +207,7 @@ class TestSuccess(RowTest):
         self.assertGreater(count, 15)
 
     def test_writes_equal_answers_of_pod(self):
-        """On two resources of a kind, as most writes can be done only once."""
+        """Send each write to two resources of a kind, because most succeed only once."""
         count = 0
         for name, operation in rows():
             if operation.method == 'GET' or not self.is_emulated(name, operation):
@@ -237,7 +237,7 @@ class TestSuccess(RowTest):
         self.assertEqual(sorted(wanted.headers.get_all('Vary')), sorted(answer.headers.get_all('Vary')))
 
     def test_request_id_of_pod_is_returned(self):
-        """Instance actions are found by it."""
+        """Users find instance actions by it."""
         id_ = self.make('server')
         answer = self.nova.post(f'/servers/{id_}/action', {'os-stop': None})
         request_id = answer.headers['x-openstack-request-id']
@@ -271,7 +271,7 @@ class TestUnknownId(RowTest):
                 for id_ in (MISSING, 'no-uuid'):
                     answer = self.call(self.clients[name], name, operation, id_)
                     wanted = self.call(self.direct[name], name, operation, id_)
-                    # A pod looks at the body of a write first, and then for what it is about.
+                    # A pod checks the body of a write before it looks for the resource.
                     self.assertIn(answer.status, (404, 400) if wanted.status == 400 else (404,))
                     if wanted.status == answer.status == 404 and self.is_emulated(name, operation):
                         self.assertEqual(shape(wanted.json), shape(answer.json))
@@ -303,7 +303,7 @@ class TestWrongProject(RowTest):
                 id_ = self.make(operation.handler.resource.type)
                 wanted = self.call(self.direct[name], name, operation, id_, as_='alt')
                 unknown = self.call(self.clients[name], name, operation, id_, as_='alt')
-                # A pod looks at a body before it looks for what it is about.
+                # A pod checks a body before it looks for the resource.
                 self.assertIn(unknown.status, (400, 404))
                 path = self.parts(operation, id_)[0]
                 self.clients[name].get('/'.join(path.split('/')[:3]), version=VERSIONS[name])
@@ -375,7 +375,7 @@ class TestUnreachablePod(RowTest):
 
 class TestRowsWithoutId(RowTest):
     def test_unreachable_pod_causes_no_5xx_for_any_row(self):
-        """Lists, sums and what is the same everywhere, of all rows without an id."""
+        """Lists, sums and replicated objects: all rows without an id."""
         for down in ('Pod1', 'Pod2'):
             for name, service in SERVICES.items():
                 for operation in service.operations:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits that pods have of their own, which are raised to unlimited where Trio2o counts the resource."""
+"""Limits in pods, which Trio2o raises to unlimited if it counts the resource."""
 
 import fixtures
 
@@ -248,7 +248,7 @@ class TestKeyPairs(LimitsOfPodsCase):
         self.assertEqual(2, self.cloud.nova.get('/limits')['limits']['absolute']['maxTotalKeypairs'])
 
     def test_key_pairs_beyond_default_of_pods_are_replicated(self):
-        """The gateway makes them in the other pods as itself; its own limit there must not be in the way."""
+        """The gateway creates them in other pods with its own account, whose limit there must not refuse them."""
         for pod in self.cloud.lab.pods.values():
             pod.nova.quota_classes['default']['key_pairs'] = 2
         self.limit_at_the_top(4)

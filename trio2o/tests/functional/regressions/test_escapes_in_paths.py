@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client escaped in a path was sent to pods as it had been decoded: ``%3F`` became a query, ``..`` a way up."""
+"""Escaped characters of a path were sent decoded: ``%3F`` began a query, and ``..`` led to another path."""
 
 from urllib.parse import quote
 
@@ -7,7 +7,7 @@ from trio2o.tests.functional.operations.base import ConversationTest
 
 
 class Listening:
-    """A transport that keeps the URLs."""
+    """A transport that records the URLs."""
 
     def __init__(self, transport):
         self.transport, self.urls = transport, []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of creates were parsed and written again: NaN became null, large integers floats, and what the gateway
-could not read went to some pod as it was, which might have made a server nobody had counted."""
+"""Bodies of creates were parsed and written again: NaN became null, and large integers floats. Bodies that the gateway
+could not read were sent to a pod unchanged, which might create a server that the quota did not count."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod that answers JSON of another shape while a write spreads made the write a 500."""
+"""A write was 500 if another pod answered its replication with JSON of another shape."""
 
 import testtools
 

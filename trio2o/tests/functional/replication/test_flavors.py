@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flavors are the same in every pod, whatever happens to the pods."""
+"""Flavors are replicated to all pods, also when pods fail."""
 
 import threading
 import time

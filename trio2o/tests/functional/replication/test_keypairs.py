@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keypairs are the same in every pod."""
+"""Keypairs are replicated to all pods."""
 
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.jobs.base import JobsCase

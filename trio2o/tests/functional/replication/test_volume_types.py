@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volume types are the same in every pod, under ids that each pod picks itself."""
+"""Volume types are replicated to all pods, where they have different ids."""
 
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.jobs.base import JobsCase

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each state of a pod means, cell by cell of the table in doc/source/admin/scheduling.rst."""
+"""The effects of each state of a pod: the table in doc/source/admin/scheduling.rst."""
 
 import sqlalchemy
 
@@ -14,7 +14,7 @@ ASKED = {'enabled', 'disabled', 'draining'}
 
 
 class StatesTest(SchedulingTest):
-    """Pod1 has a server and a volume of the project's, and is then put into each state in turn."""
+    """Pod1 has a server and a volume of the project, and gets each state in turn."""
 
     pods = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}
     options = {'xjob': {'usage_interval': 1}}

@@ -665,7 +665,7 @@ def shape(value, key=''):
 
 
 def differences(real, emulated, where=''):
-    """Where two shapes differ; null and an empty list fit anything."""
+    """The differences of two shapes; null and an empty list equal any value."""
     if 'null' in (real, emulated) or [] in (real, emulated) or '...' in (real, emulated):
         return []
     if isinstance(real, dict) and isinstance(emulated, dict):

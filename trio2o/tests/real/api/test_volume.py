@@ -243,7 +243,7 @@ class RealVolumeTest(unittest.TestCase):
         self.cloud.do('volume', 'group', 'delete', '--force', name)
         self.until_gone('volume group', name)
 
-    # -- what is the same everywhere, and what is each pod's own --
+    # -- replicated objects, and services of pods --
 
     def test_types_and_qos_specs_are_replicated(self):
         name, admin = temporary_name('type'), self.admin

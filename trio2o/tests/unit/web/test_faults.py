@@ -32,7 +32,7 @@ class TestFaults(testtools.TestCase):
             ours = faults.fault(status, 'why', [('Retry-After', '7')])
             (key,), (our_key,) = json.loads(theirs.body), json.loads(ours.body)
             if status == 413:
-                self.assertEqual('overLimit', our_key)  # Cinder's word; Nova's has gone
+                self.assertEqual('overLimit', our_key)  # Cinder uses this key; Nova does not any more
                 continue
             self.assertEqual(key, our_key, status)
             self.assertEqual(json.loads(theirs.body)[key]['message'], json.loads(ours.body)[key]['message'])
