@@ -3,7 +3,7 @@
 #
 # `devstack.sh stack|unstack|clean LOCAL.CONF`: what DevStack's stack.sh, unstack.sh and clean.sh do around a
 # plug-in, in their order, for a node whose own services are a pod of a real lab. The test that calls it
-# (trio2o/tests/real/test_devstack.py) says where everything is, in SUBSTITUTE_ variables:
+# (trio2o/tests/real/guides/test_devstack.py) says where everything is, in SUBSTITUTE_ variables:
 #
 #   STATE      folder of this node           BIN        commands: the virtual environment's
 #   OPENSTACK  the openstack client
@@ -23,7 +23,7 @@ export PYTHONWARNINGS=ignore no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,loc
 mkdir -p "$SUBSTITUTE_STATE"/{run,apache,data,dest,bin}
 cd "$SUBSTITUTE_STATE"
 # Of a shell that knows nothing of DevStack's virtual environment, whose openstack has a link in /usr/local/bin.
-ln -sf "$SUBSTITUTE_BIN/openstack" bin
+ln -sf "$SUBSTITUTE_OPENSTACK" bin/openstack
 PATH=$SUBSTITUTE_STATE/bin:$(tr ':' '\n' <<<"$PATH" | { grep -vxF "$SUBSTITUTE_BIN" || true; } | paste -sd:)
 
 # What local.conf and stackrc say.

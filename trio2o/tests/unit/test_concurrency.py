@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Delayed functions, and the order of eventlet's patches and imports, which a subprocess shows."""
+"""Delayed functions, the end of an executor, and the order of eventlet's patches and imports in a subprocess."""
 
 import queue
 import subprocess

@@ -88,15 +88,69 @@ class TestContributorPages(testtools.TestCase):
         self.assertEqual([], wrong)
 
     def test_diffs_of_examples_apply(self):
-        wrong = []
-        for path in sorted((self.PAGES / 'examples').glob('*.diff')):
-            # The tree already contains this change.
-            reverse = ['-R'] if path.name == 'replicated-kind.diff' else []
-            command = ['git', 'apply', '--check', *reverse, str(path)]
-            done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
-            if done.returncode:
-                wrong.append(f'{path.name}: {done.stderr}')
-        self.assertEqual([], wrong)
+        tool = renew_examples()
+        problems = {path.name: tool.problem(CHECKOUT, path) for path in (CHECKOUT / tool.EXAMPLES).glob('*.diff')}
+        wrong = {name: problem for name, problem in problems.items() if problem}
+        self.assertEqual({}, wrong, 'tools/renew_examples.py writes them again')
+
+
+def renew_examples():
+    """Load tools/renew_examples.py."""
+    spec = importlib.util.spec_from_file_location('renew_examples', CHECKOUT / 'tools' / 'renew_examples.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+class TestRenewExamples(testtools.TestCase):
+    """A repository whose file ``a`` has ten lines, and a diff that inserts a line after the fifth."""
+
+    def setUp(self):
+        super().setUp()
+        self.tool = renew_examples()
+        self.top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.git('init', '--quiet')
+        self.write(*range(10))
+        self.git('add', 'a')
+        self.git('commit', '--quiet', '--message', 'Add a')
+        self.write(*range(5), 'new', *range(5, 10))
+        self.diff = self.top / 'new.diff'
+        self.diff.write_text(self.git('diff', '-U2'))
+        self.git('checkout', '--quiet', 'a')
+
+    def git(self, *arguments):
+        identity = ('-c', 'user.name=test', '-c', 'user.email=test@example.org')
+        command = ['git', *identity, *arguments]
+        return subprocess.run(command, cwd=self.top, capture_output=True, text=True, check=True).stdout
+
+    def write(self, *lines):
+        (self.top / 'a').write_text(''.join(f'line {line}\n' for line in lines))
+
+    def test_context_changed_and_diff_is_renewed(self):
+        self.write(*range(3), 'other', *range(4, 10))
+        self.assertIn('patch does not apply', self.tool.problem(self.top, self.diff))
+        self.assertEqual('', self.tool.renew(self.top, self.diff))
+        self.assertEqual('', self.tool.problem(self.top, self.diff))
+        self.assertEqual(
+            [' line other', ' line 4', '+line new', ' line 5', ' line 6'], self.diff.read_text().splitlines()[-5:]
+        )
+
+    def test_diff_of_an_applied_change_reads_forwards(self):
+        self.write(*range(5), 'new', *range(5, 10))
+        self.git('commit', '--quiet', '--all', '--message', 'Insert a line')
+        self.write(*range(3), 'other', 4, 'new', *range(5, 10))
+        self.patch(self.tool, 'APPLIED', ('new.diff',))
+        self.assertNotEqual('', self.tool.problem(self.top, self.diff))
+        self.assertEqual('', self.tool.renew(self.top, self.diff))
+        self.assertEqual('', self.tool.problem(self.top, self.diff))
+        self.assertIn('\n+line new\n', self.diff.read_text())
+
+    def test_same_line_changed_and_the_conflict_is_left_to_the_caller(self):
+        before = self.diff.read_text()
+        self.write(*range(5), 'theirs', *range(5, 10))
+        self.assertIn('Resolve the conflicts in', self.tool.renew(self.top, self.diff))
+        self.assertEqual(before, self.diff.read_text())
+        self.assertIn('<<<<<<<', (self.top / 'build' / 'examples' / 'new' / 'a').read_text())
 
 
 class TestCompleteness(testtools.TestCase):
@@ -112,6 +166,16 @@ class TestCompleteness(testtools.TestCase):
 
     def test_page_of_scheduling_names_each_weigher(self):
         self.require(entry_points()['trio2o.scheduler.weighers'], 'admin/scheduling.rst')
+
+    def test_options_that_choose_plugins_list_them(self):
+        helps = {(group, option.dest): option.help for group, options in opts.list_opts() for option in options}
+        for option, plugins in (
+            (('scheduler', 'filters'), 'trio2o.scheduler.filters'),
+            (('scheduler', 'weighers'), 'trio2o.scheduler.weighers'),
+            (('quota', 'driver'), 'trio2o.quota.drivers'),
+        ):
+            listed = [name for name in entry_points()[plugins] if f'* ``{name}``: ' in helps[option]]
+            self.assertEqual(entry_points()[plugins], listed, option)
 
     def test_architecture_names_each_decision(self):
         found = [f'specs/{path.name}' for path in (CHECKOUT / 'specs').glob('*.rst') if path.name != 'README.rst']

@@ -15,7 +15,7 @@ import sys
 import testtools
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
-#: Checks the packages of an installation, with a program of its own.
+#: Checks the packages of an installation with a program that only this environment installs.
 ON_ITS_OWN = {'testenv:audit'}
 SCRIPT = '{toxinidir}/tools/test --here '
 PROGRAMS = os.path.dirname(sys.executable)
@@ -30,6 +30,9 @@ class TestTox(testtools.TestCase):
 
     def words(self, option):
         return self.tox['testenv'][option].split()
+
+    def commands(self, name):
+        return [line for line in self.tox[name].get('commands', '').splitlines() if line]
 
     def test_environments_have_the_same_content(self):
         for name in self.environments:

@@ -94,7 +94,7 @@ class TestZuul(testtools.TestCase):
                 self.assertIn(profile, profiles, name)
 
     def test_parts_of_tools_test_exist(self):
-        parts = re.findall(r'^part_([\w-]+)\(\)', (TOP / 'tools' / 'test').read_text(), re.MULTILINE)
+        parts = re.findall(r'(?:^part_|\[)([\w-]+)(?:\(\)|\]=)', (TOP / 'tools' / 'test').read_text(), re.MULTILINE)
         for name in self.jobs:
             for part in self.vars_of(name).get('test_parts', '').split():
                 self.assertIn(part, parts)

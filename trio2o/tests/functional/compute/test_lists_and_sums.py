@@ -169,7 +169,7 @@ class TestProxies(InfrastructureTest):
         self.assertEqual([], self.cloud.pod('Pod2').nova.assisted)
 
     def test_removed_api_is_410_and_not_sent_to_pods(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for version in ('2.1', '2.96'):
             answer = self.nova.get('/os-cells', version=version)
             self.assertEqual(410, answer.status)

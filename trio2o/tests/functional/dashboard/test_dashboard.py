@@ -167,6 +167,35 @@ class TestSecurity(PageTestCase):
             self.assertIn(answer.status, (400, 403), body[:9])
         self.assertEqual(401, self.visitor.post('/login', {'form': secret}).status)
 
+    def test_query_with_too_many_fields_is_400(self):
+        self.visitor.sign_in()
+        for path in PATHS[1:]:
+            answer = self.visitor.get(path.format(pod='x') + '?' + '&'.join(['a=1'] * 22))
+            self.assertIn(answer.status, (400, 404) if 'pod' in path else (400,), path)
+            self.assertIn('Content-Security-Policy', answer.headers)
+
+    def test_other_bodies_are_not_read(self):
+        app = self.cloud.lab.apps['gateway.test:19996']
+        for kind in ('application/json', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded'):
+            for method, path, status in (
+                ('GET', '/login', 200),
+                ('HEAD', '/login', 200),
+                ('POST', '/login', 400),
+                ('POST', '/jobs', 405),
+                ('DELETE', '/jobs', 405),
+            ):
+                body = io.BytesIO(b' ' * 20000)
+                request = webob.Request.blank(f'/dashboard{path}', method=method, content_type=kind)
+                request.environ.update({'wsgi.input': body, 'CONTENT_LENGTH': '20000'})
+                self.assertEqual(status, request.get_response(app).status_int, (method, path, kind))
+                self.assertEqual(0, body.tell(), (method, path, kind))
+
+    def test_page_is_html_whatever_accept_says(self):
+        for accept in ('application/json', 'image/png', ''):
+            answer = self.visitor.get('/login?state=%ff', headers={'Accept': accept})
+            self.assertEqual(200, answer.status, accept)
+            self.assertIn('Sign in', self.shown(answer))
+
     def test_headers_forbid_scripts_frames_and_caching(self):
         for path in ('/login', '/style.css', '/icon.svg', '/nowhere'):
             headers = self.visitor.get(path).headers

@@ -33,7 +33,7 @@ class TestBodies(ConversationTest):
         self.assertEqual(json.dumps(json.loads(wanted)), json.dumps(json.loads(self.sent())))
 
     def test_malformed_body_is_400_and_not_sent(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         for body in (b'{', b'{"server": {"name": %s}}' % (b'9' * 5000), b'[' * 4000 + b']' * 4000,
                      '{"server": {}}'.encode('utf-16'), b'\xef\xbb\xbf{"server": {}}'):  # fmt: skip
             answer = self.create(body)

@@ -70,7 +70,7 @@ class TestFullPods(SchedulingTest):
         self.assertEqual('Pod4', self.pod_of(self.boot('')))
 
     def test_create_does_not_query_placement(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.boot()
         self.assertEqual([], list(self.cloud.pod('Pod1').placement.requests))
 

@@ -33,7 +33,7 @@ class TestSelect(SchedulingTest):
         self.assertEqual({'VCPU': 1, 'MEMORY_MB': 512, 'DISK_GB': 1}, selection['resources'])
 
     def test_selection_makes_no_binding_and_no_requests(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.select(az_name='az1', flavor='1')
         self.assertEqual([], self.bindings(history=True))
         self.assertEqual([], list(self.cloud.pod('Pod1').nova.requests))

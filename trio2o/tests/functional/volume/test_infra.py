@@ -78,7 +78,7 @@ class TestHostsAndPools(InfraTest):
         self.call('GET', '/clusters/none', status=404, version='3.7')
 
     def test_cleanup_is_sent_to_all_pods(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         answer = self.call('POST', '/workers/cleanup', {}, 202, version='3.24')
         self.assertEqual({'cleaning': [], 'unavailable': []}, answer.json)
         self.assertEqual(['Pod1', 'Pod2'], self.reached('cleanup'))

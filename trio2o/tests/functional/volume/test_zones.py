@@ -30,7 +30,7 @@ class TestZones(ConversationTest):
         self.assertEqual(202, self.create(None).status)
 
     def test_too_long_zone_is_refused_with_400(self):
-        self.cloud.lab.quiet()
+        self.cloud.lab.clear_logs()
         self.assertEqual(400, self.create('x' * 300).status)
 
     def test_empty_zone_of_backup_is_accepted_and_unknown_one_refused(self):

@@ -109,6 +109,7 @@ class Node:
             **os.environ,
             'SUBSTITUTE_STATE': str(self.state),
             'SUBSTITUTE_BIN': str(pathlib.Path(sys.executable).parent),
+            'SUBSTITUTE_OPENSTACK': f'{clients.programs()}/openstack',
             'SUBSTITUTE_DATABASE': os.environ.get('TRIO2O_TEST_MYSQL', '').split('?')[0],
             'SUBSTITUTE_TRANSPORT': os.environ.get('TRIO2O_TEST_RABBITMQ', 'fake://'),
             'SUBSTITUTE_KEYSTONE': topology.auth_url,

@@ -25,7 +25,7 @@ class TestDocument(testtools.TestCase):
         self.assertEqual(set(), set(api.ACCEPTS) - {row.name for row in api.OPERATIONS})
 
     def test_each_row_has_schema_of_its_answer(self):
-        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.GIVES))
+        self.assertEqual({row.name for row in api.OPERATIONS}, set(api.RETURNS))
 
     def test_accepted_schema_is_read_by_handler(self):
         for row in api.OPERATIONS:

@@ -144,12 +144,12 @@ class TestUnreachableDatabase(DatabaseMetricsTestCase):
         self.assertEqual(0, found['trio2o_database_up', ()])
         # The values of the last read are exported for some time, and then no longer.
         self.assertIn(('trio2o_jobs', (('state', 'new'),)), found)
-        collector._patience = 0
+        collector._max_wait = 0
         series = ('trio2o_jobs', (('state', 'new'),))
         wait_until(lambda: series not in self.scrape(collector), 20, 'the values are kept for too long')
 
     def test_scrape_does_not_wait_for_read(self):
-        collector = self.collector(patience=0)
+        collector = self.collector(max_wait=0)
         started = time.monotonic()
         self.assertEqual(0, self.scrape(collector)['trio2o_database_up', ()])
         self.assertLess(time.monotonic() - started, 1)
