@@ -64,6 +64,7 @@ class TestExecutor(testtools.TestCase):
 
         def run():
             is_running.set()
+            # Longer than a shutdown that does not wait.
             time.sleep(0.2)
             self.results.put('ended')
 

@@ -190,7 +190,7 @@ class TestSecurity(PageTestCase):
                 self.assertEqual(status, request.get_response(app).status_int, (method, path, kind))
                 self.assertEqual(0, body.tell(), (method, path, kind))
 
-    def test_page_is_html_whatever_accept_says(self):
+    def test_page_is_html_for_any_accept_header(self):
         for accept in ('application/json', 'image/png', ''):
             answer = self.visitor.get('/login?state=%ff', headers={'Accept': accept})
             self.assertEqual(200, answer.status, accept)
