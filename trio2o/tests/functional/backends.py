@@ -69,6 +69,7 @@ ONCE = {
     'upgrade.test_upgrade',
     'dashboard.test_browser',
     'quota.test_load',
+    'monitoring.test_pods_status',
     'packaging.test_package',
     'packaging.test_samples',
 }

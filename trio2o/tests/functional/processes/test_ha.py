@@ -3,6 +3,7 @@
 
 import pathlib
 import shutil
+import unittest
 
 import fixtures
 import testtools
@@ -14,14 +15,10 @@ from trio2o.tests.fixtures import conf, launch
 from trio2o.tests.fixtures.waiting import wait_until
 
 
-class TestHa(testtools.TestCase):
-    def setUp(self):
-        super().setUp()
-        for program, package in ha.PROGRAMS.items():
-            if shutil.which(program, path='/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin') is None:
-                self.skipTest(f'{program} is not installed ({package})')
-        for server in ('mariadbd', 'rabbitmq-server'):
-            servers.binary(server)
+class Hosts(fixtures.Fixture):
+    """Two hosts, as ``trio2o-lab ha`` runs them, and two pods in az1."""
+
+    def _setUp(self):
         self.cloud = Cloud(pods=2)
         server = CloudServer(self.cloud).start()
         self.addCleanup(server.stop)
@@ -31,17 +28,38 @@ class TestHa(testtools.TestCase):
             conf.ConfFixture(self.cloud.keystone.url, **{name: {'bind_port': port} for name, port in ports.items()})
         )
         self.state = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.process = self.useFixture(
+        process = self.useFixture(
             launch.Process('trio2o-lab', 'ha', 'run', '--conf', files.path, '--state', str(self.state))
         )
-        wait_until(lambda: (self.state / 'processes.json').exists(), 60, lambda: self.process.log)
+        wait_until(lambda: (self.state / 'processes.json').exists(), 60, lambda: process.log)
         ha.await_all(self.state)
-        self.admin = {'X-Auth-Token': self.cloud.token('admin')}
-        for name, zone in (('Pod1', 'az1'), ('Pod2', 'az1')):
+        for name in self.cloud.pods:
             answer = launch.request(
-                self.admin_port, 'POST', '/v1.0/pods', {'pod': {'pod_name': name, 'az_name': zone}}, self.admin
+                self.admin_port,
+                'POST',
+                '/v1.0/pods',
+                {'pod': {'pod_name': name, 'az_name': 'az1'}},
+                {'X-Auth-Token': self.cloud.token('admin')},
             )
-            self.assertEqual(200, answer.status, answer.body)
+            if answer.status != 200:
+                raise AssertionError(answer.body)
+
+
+class TestHa(testtools.TestCase):
+    """The tests share the hosts, which start in a minute; after each test all processes run again."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for program, package in ha.PROGRAMS.items():
+            if shutil.which(program, path='/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin') is None:
+                raise unittest.SkipTest(f'{program} is not installed ({package})')
+        for server in ('mariadbd', 'rabbitmq-server'):
+            servers.binary(server)
+        hosts = Hosts()
+        cls.addClassCleanup(hosts.cleanUp)
+        hosts.setUp()
+        cls.cloud, cls.state, cls.port, cls.admin_port = hosts.cloud, hosts.state, hosts.port, hosts.admin_port
 
     def start_load(self):
         flavor = next(iter(self.cloud.pod('Pod1').nova.flavors))
