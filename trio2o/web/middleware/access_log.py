@@ -11,12 +11,17 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 LOG = logging.getLogger(__name__)
 
-#: Query parameters whose values are secret.
-_SECRET = re.compile(r'(?i)((?:^|&)[^=&]*(?:token|password|secret|signature|key_data)[^=&]*=)[^&]*')
+#: Words in the names of query parameters whose values are secret.
+_SECRET_WORDS = ('token', 'password', 'secret', 'signature', 'key_data')
+#: The segment of a path after this one is a token.
+_BEFORE_TOKEN = 'os-console-auth-tokens'
+_MASK = '***'
+#: Most characters of a path, and of a query, in a line.
+_MAX_SHOWN = 1024
 _ONE_WORD = re.compile(r'[^\w.:-]')
 _SAFE = "/:@!$&'()*+,;=~-._"
 
@@ -64,10 +69,29 @@ class AccessLog:
 
 
 def path_of(environ: dict[str, Any]) -> str:
-    """Return path and query for a log: quoted, so that they are one line, and without secrets."""
-    path = quote(environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', ''), safe=_SAFE, encoding='latin-1')
+    """Return path and query for a log: quoted, so that they are one line, without secrets, and shortened.
+
+    Clients get here without a token, so the time has to be linear in the length.
+    """
+    path = _masked_path(environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', ''))
+    path = _shortened(quote(path, safe=_SAFE, encoding='latin-1'))
     query = environ.get('QUERY_STRING')
     if not query:
         return path
-    shown = quote(_SECRET.sub(r'\1***', query), safe=_SAFE + '%?*')
-    return f'{path}?{shown}'
+    shown = '&'.join(_masked(parameter) for parameter in query.split('&'))
+    return f'{path}?{_shortened(quote(shown, safe=_SAFE + "%?*"))}'
+
+
+def _masked(parameter: str) -> str:
+    name, equals, _value = parameter.partition('=')
+    words = unquote(name).lower()
+    return f'{name}={_MASK}' if equals and any(word in words for word in _SECRET_WORDS) else parameter
+
+
+def _masked_path(path: str) -> str:
+    head, segment, rest = path.partition(f'/{_BEFORE_TOKEN}/')
+    return f'{head}{segment}{_MASK}' if rest else path
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}...'
