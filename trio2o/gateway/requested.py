@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
@@ -46,9 +46,9 @@ DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 def flavor(call: Call, reference: Any) -> Flavor | None:
     """Return the flavor that a body refers to by its id or URL; None if there is none."""
-    if not isinstance(reference, str | int) or not _is_readable(str(reference)):
+    flavor_id = flavor_id_of(reference)
+    if flavor_id is None or not _is_readable(flavor_id):
         return None
-    flavor_id = str(reference).rsplit('/', 1)[-1]
     found = recorded_flavor(call.runtime.db, flavor_id)
     if found is not None:
         return found
@@ -56,6 +56,21 @@ def flavor(call: Call, reference: Any) -> Flavor | None:
     try:
         return None if shown is None else Flavor.from_json(shown)
     except (LookupError, TypeError, ValueError):
+        return None
+
+
+def flavor_id_of(reference: Any) -> str | None:
+    """Return the id in a body's reference to a flavor, as ``nova.api.openstack.common.get_id_from_href`` reads it.
+
+    Nova ignores the query and the fragment of a URL, also after an id that is no URL: ``id?`` is ``id``.
+
+    :returns: None if Nova refuses the reference
+    """
+    if not isinstance(reference, str | int):
+        return None
+    try:
+        return urlsplit(str(reference)).path.split('/')[-1]
+    except ValueError:
         return None
 
 
@@ -80,7 +95,6 @@ def _is_readable(text: str) -> bool:
 _MAX_LENGTH = 512
 #: More than any pod accepts, and far less than the counters hold.
 _MAX_NUMBER = 0x7FFFFFFF
-_MAX_DIGITS = 29
 
 
 def default_type(call: Call) -> VolumeType | None:
@@ -98,9 +112,14 @@ def snapshot_amounts(volume: Amounts) -> dict[str, int]:
 
 
 def whole_number(value: Any, default: int = 0) -> int:
-    """Return a whole number in a body, which may be text; the default for anything else and for negative numbers."""
+    """Return a whole number in a body, which may be text; the default for anything else and for negative numbers.
+
+    Pods read text with ``int``, whatever its length, so zeros at its start do not count.
+
+    :returns: ``_MAX_NUMBER`` for all that is greater
+    """
     if isinstance(value, bool):
         return default
     if isinstance(value, str):
-        value = parse_number(value.strip(), _MAX_DIGITS)
+        value = parse_number(value.strip(), clamp=_MAX_NUMBER)
     return min(value, _MAX_NUMBER) if isinstance(value, int) and value >= 0 else default

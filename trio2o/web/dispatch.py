@@ -96,7 +96,8 @@ class Dispatcher:
             path=rest,
             prefix=prefix,
             base_url=state.base_url,
-            query_string=environ.get('QUERY_STRING', ''),
+            # An HTTP client takes what follows a '#' for a fragment, and does not send it to the pod.
+            query_string=environ.get('QUERY_STRING', '').replace('#', '%23'),
             headers=headers,
             body=body,
             version=version,

@@ -7,9 +7,15 @@ from __future__ import annotations
 MAX_DIGITS = 9
 
 
-def parse_number(text: str, max_digits: int = MAX_DIGITS) -> int | None:
+def parse_number(text: str, max_digits: int = MAX_DIGITS, *, clamp: int | None = None) -> int | None:
     """Return the whole number that a text of ASCII digits is, or None.
 
     :param max_digits: a longer text is no number here, as no service accepts it and Python does not read any length
+    :param clamp: accept a text of any length, and return this instead of a greater number
     """
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= max_digits else None
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    if clamp is None:
+        return int(text) if len(text) <= max_digits else None
+    # A longer number than the clamp is greater, and so are its first digits.
+    return min(int(text.lstrip('0')[: len(str(clamp)) + 1] or '0'), clamp)

@@ -113,10 +113,12 @@ class WSGITransport:
 
 def _call_wsgi(app: Any, method: str, parts: parse.SplitResult, headers: list[tuple[str, str]], body: bytes) -> Answer:
     host, _, port = parts.netloc.partition(':')
+    # Servers take what follows a '#', which clients do not send, as a part of the query.
+    query = f'{parts.query}#{parts.fragment}' if parts.fragment else parts.query
     environ: dict[str, Any] = {
         'REQUEST_METHOD': method,
         'SCRIPT_NAME': '',
-        'QUERY_STRING': parts.query,
+        'QUERY_STRING': query,
         'PATH_INFO': parse.unquote(parts.path).encode().decode('latin-1') or '/',
         'SERVER_NAME': host,
         'SERVER_PORT': port or '80',

@@ -12,20 +12,21 @@ from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
-from trio2o.gateway.requested import Requested
+from trio2o.gateway.requested import Requested, flavor_id_of
 from trio2o.gateway.translate import PodNames
 from trio2o.nova_apigw.hypervisors import BY_HOST, BY_NODE
 from trio2o.nova_apigw.quota_errors import over_quota_error
 from trio2o.nova_apigw.server_groups.hint import group_prepared_in, pod_of_group
 from trio2o.nova_apigw.servers import reschedule
-from trio2o.nova_apigw.servers.requested import block_devices, requested_servers
+from trio2o.nova_apigw.servers.requested import block_devices, counts, requested_servers
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER, SNAPSHOT, VOLUME
 from trio2o.web import json_body
 from trio2o.web.call import Answer
-from trio2o.web.numbers import parse_number
 
+#: Most servers of one request that are looked for in a list.
+_MAX_BATCH = 20000
 _SOURCES = {'volume': VOLUME, 'snapshot': SNAPSHOT}
 
 
@@ -94,8 +95,8 @@ class CreateServer(Create):
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
         """Return the flavor and the key pair."""
-        flavor, key_name = creation.inner.get('flavorRef'), creation.inner.get('key_name')
-        found = [('flavor', str(flavor).rsplit('/', 1)[-1])] if isinstance(flavor, str | int) else []
+        flavor_id, key_name = flavor_id_of(creation.inner.get('flavorRef')), creation.inner.get('key_name')
+        found = [] if flavor_id is None else [('flavor', flavor_id)]
         return [*found, ('keypair', key_name)] if isinstance(key_name, str) else found
 
     def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
@@ -116,10 +117,9 @@ class CreateServer(Create):
         reservation = json_body.at(answer.json, 'reservation_id')
         if isinstance(reservation, str):
             return urlencode({'reservation_id': reservation})
-        values = [str(creation.inner.get(name)) for name in ('min_count', 'max_count')]
-        count = max((parse_number(value, 4) or 1 for value in values), default=1)
+        _min_count, count = counts(creation.inner)
         # The servers of the request are the newest, except for any that others create now; so read twice as many.
-        return urlencode({'limit': 2 * count}) if count > 1 else None
+        return urlencode({'limit': min(2 * count, _MAX_BATCH)}) if count > 1 else None
 
     def created(self, creation: Creation, answer: Answer) -> None:
         """Watch a server that may have to be rescheduled: neither the body nor an admin chose its pod or host."""

@@ -4,6 +4,7 @@
 import re
 import secrets
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.clock import zulu
@@ -196,7 +197,7 @@ def _requested_host(nova: 'Nova', body: dict[str, Any]) -> str | None:
 
 
 def _flavor(nova: 'Nova', request: wire.Request, reference: Any) -> dict[str, Any]:
-    wanted = str(reference).rpartition('/')[2]
+    wanted = urlsplit(str(reference)).path.split('/')[-1]
     flavor = nova.flavors.get(wanted)
     if flavor is None or not (
         flavor['is_public'] or request.user.is_admin or request.user.project_id in flavor['projects']
