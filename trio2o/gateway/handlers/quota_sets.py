@@ -72,17 +72,24 @@ class LimitsWrite(ReplicatedWrite, abc.ABC):
 
     def __call__(self, call: Call) -> Answer:
         counted = self._counted_limits(call)
-        sent = call
-        if call.method == 'PUT':
-            if counted and not call.runtime.quota.driver.is_settable:
-                raise exception.BadRequest('Limits of this cloud are not kept here: they cannot be set this way.')
-            self.check(call, counted)
-            sent = self._with_unlimited(call, counted)
-        answer = super().__call__(sent)
+        is_put = call.method == 'PUT'
+        # The errors of the check contain the usage of a project. Only a pod knows who else may set limits; counted
+        # resources are unlimited there whatever it answers.
+        is_checked_first = call.context.may_see_all
+        if is_put and is_checked_first:
+            self._check(call, counted)
+        answer = super().__call__(self._with_unlimited(call, counted) if is_put else call)
         if not answer.is_ok:
             return answer
+        if is_put and not is_checked_first:
+            self._check(call, counted)
         self.set_limits(call, counted)
         return with_limits(call, answer, self.member, self.current_limits(call))
+
+    def _check(self, call: Call, counted: Amounts) -> None:
+        if counted and not call.runtime.quota.driver.is_settable:
+            raise exception.BadRequest('Limits of this cloud are not kept here: they cannot be set this way.')
+        self.check(call, counted)
 
     def _counted_limits(self, call: Call) -> dict[str, int]:
         """Return the given limits of counted resources. Those out of range are left to a pod to refuse."""

@@ -91,6 +91,21 @@ class TestDbDriver(LimitsCase):
         self.set(self.project, instances=2)
         self.boot(status=403)
 
+    def test_refusal_of_tenant_contains_no_usage(self):
+        self.server()
+        self.volume(size=3)
+        for client, name in ((self.cloud.nova, 'instances'), (self.cloud.cinder, 'gigabytes')):
+            refused = []
+            for limit in (0, 100):
+                for as_ in ('demo', 'alt'):
+                    for query in ('', f'?user_id={self.cloud.lab.user_id("demo")}'):
+                        path = f'/os-quota-sets/{self.project}{query}'
+                        answer = client.put(path, {'quota_set': {name: limit}}, as_=as_)
+                        self.assertEqual(403, answer.status, answer.text)
+                        refused.append(answer.text)
+            self.assertEqual(1, len(set(refused)), refused)
+        self.assertEqual(4, self.shown()['instances'])
+
     def test_limits_of_users_fit_limit_of_project_unless_forced(self):
         self.set(self.project, instances=3)
         user, other = self.cloud.lab.user_id('demo'), self.cloud.lab.user_id('reader')
