@@ -49,6 +49,10 @@ class RequestContext(context.RequestContext):
         """Whether the caller has the admin role. Used to narrow a search; pods decide what is allowed."""
         return 'admin' in self.roles
 
+    def may_know(self, project_id: str) -> bool:
+        """Whether the caller may learn, even from an error, of the resources of a project."""
+        return self.may_see_all or self.project_id == project_id
+
 
 @contextlib.contextmanager
 def working_for(request_id: str | None) -> Iterator[RequestContext]:

@@ -49,7 +49,7 @@ class Route:
 
     def is_known_to(self, call: Call) -> bool:
         """Whether the caller may learn, even from an error, that the resource exists."""
-        return call.context.may_see_all or call.context.project_id == self.project_id
+        return call.context.may_know(self.project_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ from trio2o.db import quotas, routings
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.quota.base import QuotaCase
 
+#: A UUID that no resource has.
+MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
+
 
 class TestServers(QuotaCase):
     limits = {'instances': 3, 'cores': 20}
@@ -125,6 +128,15 @@ class TestVolumes(QuotaCase):
     def test_volume_is_counted_for_its_type_too(self):
         self.volume(size=4)
         self.assertUsed(volumes=1, gigabytes=4, volumes___DEFAULT__=1, gigabytes___DEFAULT__=4)
+
+    def test_source_of_other_project_is_404_whatever_its_size(self):
+        hidden = self.volume(size=5)
+        snapshot = {'volume_id': hidden, 'force': True}
+        hidden_snapshot = self.cloud.cinder.post('/snapshots', {'snapshot': snapshot})['snapshot']['id']
+        self.volume(size=6, as_='alt')
+        for name, source in (('source_volid', hidden), ('snapshot_id', hidden_snapshot)):
+            refused = [self.make_volume(404, None, as_='alt', **{name: each}) for each in (source, MISSING)]
+            self.assertEqual(refused[1].text, refused[0].text.replace(source, MISSING))
 
     def test_create_over_limit_of_volumes_is_refused_with_413(self):
         for zone in ('az1', 'az2', 'az1'):
