@@ -64,6 +64,7 @@ SLICE = {
 ONCE = {
     'admin_api.test_schemathesis',
     'processes.test_ha',
+    'processes.test_start_errors',
     'jobs.test_thousand_jobs',
     'upgrade.test_migrations',
     'upgrade.test_upgrade',

@@ -63,6 +63,9 @@ TEXT = {
     r'(is|are|was|were|be|been) told': 'is given, is configured with; reads',
 }
 
+#: Most texts contain none.
+_ANY_TEXT = re.compile(rf'\b(?:{"|".join(TEXT)})\b')
+
 #: Names of tests that do not say what is tested.
 TEST_NAMES = (
     # One or two words name a subject and no result.
@@ -107,12 +110,15 @@ def parts_of(name):
     return [part.lower() for part in re.findall(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])', name)]
 
 
+@functools.cache
 def old_names(name):
     found = {part for part in parts_of(name) if part in NAMES}
     return found | {phrase for phrase in PHRASES if re.search(rf'(^|_){phrase}(_|$)', name.lower())}
 
 
 def old_text(text):
+    if not _ANY_TEXT.search(text):
+        return set()
     return {pattern for pattern in TEXT if re.search(rf'\b(?:{pattern})\b', text)}
 
 

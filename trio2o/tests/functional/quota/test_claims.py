@@ -129,7 +129,7 @@ class TestVolumes(QuotaCase):
         self.volume(size=4)
         self.assertUsed(volumes=1, gigabytes=4, volumes___DEFAULT__=1, gigabytes___DEFAULT__=4)
 
-    def test_source_of_other_project_is_404_whatever_its_size(self):
+    def test_source_of_other_project_is_404_for_any_size(self):
         hidden = self.volume(size=5)
         snapshot = {'volume_id': hidden, 'force': True}
         hidden_snapshot = self.cloud.cinder.post('/snapshots', {'snapshot': snapshot})['snapshot']['id']
