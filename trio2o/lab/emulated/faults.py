@@ -88,6 +88,14 @@ class Status(Fault):
 
 
 @dataclasses.dataclass(frozen=True)
+class StatusAfter(Status):
+    """The request is processed, and then the answer has this status, as if a proxy had stopped waiting for it."""
+
+    status: int = 504
+    body: bytes = b'<html><body>Gateway Timeout</body></html>'
+
+
+@dataclasses.dataclass(frozen=True)
 class Garbage(Fault):
     """The answer is a 200 whose body is not the JSON that its type announces. The request is not processed."""
 

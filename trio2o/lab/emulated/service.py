@@ -111,6 +111,8 @@ class Service:
     def _fault_answer(self, struck: list[faults.Fault], request: wire.Request) -> wire.Response | None:
         """Return the answer of the first fault that replaces the service's own; None if there is none."""
         for fault in struck:
+            if isinstance(fault, faults.StatusAfter):
+                self.answer(request)
             if isinstance(fault, faults.Status):
                 return wire.Response(fault.status, list(fault.headers), fault.body)
             if isinstance(fault, faults.Garbage):

@@ -72,6 +72,18 @@ class TestWithoutSocket(testtools.TestCase):
             self.assertRaises(OSError, self.client.nova, 'POST', '/servers', CREATE)
             self.assertEqual(happened, len(self.nova.servers), fault)
 
+    def test_status_of_proxy_comes_before_or_after_the_write(self):
+        for fault, happened in (
+            (faults.Status(504, times=1), 0),
+            (faults.StatusAfter(502, times=1), 1),
+            (faults.StatusAfter(times=1), 1),
+        ):
+            self.nova.servers.clear()
+            self.nova.faults.add(fault)
+            answer = self.client.nova('POST', '/servers', CREATE)
+            self.assertEqual((fault.status, fault.body), (answer.status, answer.body))
+            self.assertEqual(happened, len(self.nova.servers), fault)
+
     def test_time_passes_only_in_real_time_mode(self):
         slept = []
         self.client.transport = self.cloud.transport(real_time=True, sleep=slept.append)
