@@ -17,7 +17,7 @@
     ├── UnsupportedMediaType 415     Admin API
     ├── Unprocessable 422            Admin API
     ├── ServiceUnavailable 503       no pod can serve the request now; may carry Retry-After
-    ├── OutcomeUnknown 504           a write was sent to a pod and no answer came
+    ├── OutcomeUnknown 504           a write was sent to a pod, and no answer shows what became of it
     └── PodError                     about one pod; handlers decide what it means for the request
         ├── PodNotReached            nothing was sent, so another pod, or another try, is safe
         └── PodNoAnswer              sent, but no complete answer: the outcome is unknown
@@ -110,7 +110,7 @@ class ServiceUnavailable(Trio2oException):
 
 
 class OutcomeUnknown(Trio2oException):
-    """A write was sent to a pod and no answer came; a job determines the outcome."""
+    """A write was sent to a pod, and no answer shows what became of it; a job determines the outcome."""
 
     code = 504
 
@@ -131,6 +131,6 @@ class PodNotReached(PodError):
 
 
 class PodNoAnswer(PodError):
-    """The request was sent, and no complete answer came back."""
+    """The request was sent, and no complete answer came back, or an error after which its outcome is unknown."""
 
     code = 504

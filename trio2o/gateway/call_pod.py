@@ -75,6 +75,18 @@ def send(
     return Answer(answer.status, pod_headers.up(answer.headers), answer.body)
 
 
+def is_outcome_unknown(answer: Answer) -> bool:
+    """Return whether a pod may have carried out a write that it, or a proxy before it, answered with an error.
+
+    A proxy answers 502 or 504 when the service dies or takes too long, and a service answers 500 after a failure that
+    may come late. Nothing was carried out after a 501, and after a 503 in JSON by the service or in HTML by a proxy
+    that reaches no server. Other proxies also answer 503, in plain text, when a connection breaks after the request.
+    """
+    if answer.status == 503:
+        return not (isinstance(answer.json, dict) or answer.body.lstrip().startswith(b'<'))
+    return answer.status >= 500 and answer.status != 501
+
+
 def send_to_route(
     call: Call,
     route: Route,

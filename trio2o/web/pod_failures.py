@@ -32,9 +32,9 @@ def in_maintenance(name: str, zone: str) -> ServiceUnavailable:
 
 
 def outcome_unknown(name: str, zone: str) -> OutcomeUnknown:
-    """A write was sent to the pod of a resource and not answered."""
+    """A write was sent to the pod of a resource, and no answer shows what became of it."""
     return OutcomeUnknown(
-        f'{name} is in availability zone {zone}, which did not answer in time. {_UNKNOWN_OUTCOME}; '
+        f'{name} is in availability zone {zone}, which gave no clear answer in time. {_UNKNOWN_OUTCOME}; '
         'check the resource before you retry.'
     )
 
@@ -80,9 +80,9 @@ def cannot_create(kind: str, zone: str, *, is_temporary: bool = True) -> Service
 
 
 def create_outcome_unknown(kind: str, zone: str) -> OutcomeUnknown:
-    """A create was sent to a pod and not answered."""
+    """A create was sent to a pod, and no answer shows whether it was carried out."""
     return OutcomeUnknown(
-        f'Availability zone {zone} did not answer in time. The {kind} may or may not have been created; '
+        f'Availability zone {zone} gave no clear answer in time. The {kind} may or may not have been created; '
         f'list your {kind}s before you retry.'
     )
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from trio2o import exception, job_types
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import names_of, send
+from trio2o.gateway.call_pod import is_outcome_unknown, names_of, send
 from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import NamedPod, Ref, disagreement, refs
@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 #: Both services refuse longer names of zones, in words of their own.
 MAX_ZONE_LENGTH = 255
 
-#: A pod that did not answer a create may still carry it out. A job looks in the pod after so many seconds, twice.
+#: A pod that gave no clear answer to a create may still carry it out. A job looks there after so many seconds, twice.
 LOOKS_AGAIN = [10, 60]
 
 
@@ -91,7 +91,7 @@ class Creation:
 
 @dataclass(frozen=True)
 class Create:
-    """Create a resource in the best pod; the next pod if one cannot be reached or is out of capacity.
+    """Create a resource in the best pod; the next pod if one is unreachable, unavailable or out of capacity.
 
     :cvar resource: the kind of resource
     :cvar body_key: key of the object in the body that describes the new resource; empty: ``resource.member``
@@ -214,11 +214,12 @@ class Create:
         """Create the resource in one pod without claim, translation or record.
 
         :returns: the pod's own answer
-        :raises PodError: the pod was not reached, or gave no answer
+        :raises PodNotReached: nothing was sent
+        :raises PodNoAnswer: the pod may have created the resource
         """
         pod = self._with_replicated_refs(creation, pod)
         names = names_of(creation.call, pod)
-        return send(creation.call, pod, names=names, body=self._body_for(creation, pod, names))
+        return self._send_body(creation, pod, names, self._body_for(creation, pod, names))
 
     # -- before any pod is called --
 
@@ -379,7 +380,7 @@ class Create:
     def _try(self, creation: Creation, pods: list[PodView]) -> Answer:
         """Send the create to one pod after another until one accepts or refuses it.
 
-        :raises OutcomeUnknown: a pod was sent the create and did not answer
+        :raises OutcomeUnknown: a pod was sent the create and may have carried it out
         :raises ServiceUnavailable: no pod can take it now
         """
         refusal: Answer | None = None
@@ -391,6 +392,7 @@ class Create:
                 LOG.warning('trying the next pod for a new %s: %s', self.resource.type, error)
                 continue
             except exception.PodNoAnswer as error:
+                LOG.warning('the outcome of a create of a %s is unknown: %s', self.resource.type, error)
                 creation.claim.keep_open(pod, self.resource.type)
                 raise self._outcome_unknown(creation.call, pod) from error
             is_out_of_capacity = self.is_out_of_capacity(answer)
@@ -424,15 +426,27 @@ class Create:
         """Send the create to one pod.
 
         :returns: its answer, and the names for translating the answer
+        :raises PodNotReached: the create was not sent
+        :raises PodNoAnswer: the pod may have created the resource
         """
         call = creation.call
         names = names_of(call, pod)
         body = self._body_for(creation, pod, names)
         try:
             with self.prepared_in(creation, pod, names) as names:
-                return send(call, pod, names=names, body=body), names
+                return self._send_body(creation, pod, names, body), names
         except PreparationRefused as error:
             return error.answer, names
+
+    def _send_body(self, creation: Creation, pod: PodView, names: PodNames, body: bytes) -> Answer:
+        """Send the create itself.
+
+        :returns: an answer that shows whether the pod created the resource
+        """
+        answer = send(creation.call, pod, names=names, body=body)
+        if is_outcome_unknown(answer):
+            raise exception.PodNoAnswer(pod.name, f'answered {answer.status}')
+        return answer
 
     def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:
         """Return the body for one pod: unchanged, unless the pod has another name for the zone.

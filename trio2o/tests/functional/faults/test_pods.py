@@ -177,9 +177,11 @@ class TestFaultsByHandler(ConversationTest):
             }}, version='2.96')  # fmt: skip
 
         def is_sound(fault, answer):
-            if fault in TRANSPORT and not isinstance(fault, Refuse):
-                return answer.status == 504
-            return answer.status == (200 if fault in NONSENSE else 503)
+            if isinstance(fault, Refuse):
+                return answer.status == 503
+            if fault in TRANSPORT or fault in ERROR_ANSWERS:
+                return answer.status == (503 if getattr(fault, 'status', 0) == 503 else 504)
+            return answer.status == 200
 
         self.each(lambda: server('az2'), is_sound=is_sound)
         self.assertEqual(202, server('az2').status)

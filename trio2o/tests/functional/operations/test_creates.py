@@ -4,10 +4,13 @@
 import json
 
 from trio2o.db import bindings
+from trio2o.db import jobs as db_jobs
 from trio2o.lab.emulated.cinder import records
-from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status, Truncate
+from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status, StatusAfter, Truncate
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
+KINDS = ('server', 'volume')
+JSON = (('Content-Type', 'application/json'),)
 MISSING = '4f2e8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
 
@@ -127,9 +130,15 @@ class TestZones(CreateTest):
 
 
 class TestNextCandidate(CreateTest):
-    FAULTS = (Refuse(), Status(status=500), Status(status=502), Status(status=503), Status(status=504))
+    #: Faults after which the pod cannot have created anything: the HTML is that of a proxy without a server.
+    FAULTS = (
+        Refuse(),
+        Status(status=501),
+        Status(status=503),
+        Status(status=503, body=b'{"serviceUnavailable": {"code": 503, "message": "no"}}', headers=JSON),
+    )
 
-    def test_pod_is_unreachable_or_answers_error_and_next_is_tried(self):
+    def test_pod_is_unreachable_or_unavailable_and_next_is_tried(self):
         for fault in self.FAULTS:
             with self.subTest(fault=fault):
                 self.break_pod('Pod1', fault)
@@ -204,6 +213,50 @@ class TestOutcomeUnknown(CreateTest):
                 self.assertEqual(200, self.nova.get(f'/servers/{server_id}').status)
                 self.assertEqual('Pod1', self.pod_of('volume', volume_id))
                 self.heal()
+
+    #: Answers to a create that the pod has carried out: of its proxy, and of the service after a late failure.
+    LATE_ERRORS = (
+        *(StatusAfter(status=status, method='POST') for status in (500, 502, 504, 599)),
+        StatusAfter(status=500, body=b'{"computeFault": {"code": 500, "message": "x"}}', headers=JSON, method='POST'),
+        StatusAfter(status=503, body=b'upstream connect error or disconnect/reset before headers', method='POST'),
+        StatusAfter(status=503, body=b'', method='POST'),
+    )
+
+    def test_create_answered_error_after_work_is_504_and_made_once(self):
+        for fault in self.LATE_ERRORS:
+            with self.subTest(fault=fault):
+                before = {(name, kind): set(self.held(name, kind)) for name in self.pods for kind in KINDS}
+                self.cloud.lab.clear_logs()
+                self.break_pod('Pod1', fault)
+                for answer, what_to_do in (
+                    (self.server('az1'), 'list your servers before you retry'),
+                    (self.volume('az1'), 'list your volumes before you retry'),
+                ):
+                    self.assertIn(what_to_do, self.assert_own_words(answer, 504))
+                    self.assertNotIn('Retry-After', answer.headers)
+                self.assertEqual([], self.seen('Pod2', method='POST') + self.seen('Pod2', 'cinder', method='POST'))
+                self.assert_job_looks_in('Pod1')
+                for kind in KINDS:
+                    (made,) = {
+                        id_ for name in self.pods for id_ in set(self.held(name, kind)) - before[name, kind]
+                    }  # fmt: skip
+                    client, path = (self.nova, 'servers') if kind == 'server' else (self.cinder, 'volumes')
+                    self.assertIn(made, ids(client.get(f'/{path}')[path]))
+                    self.assertEqual(200, client.get(f'/{path}/{made}').status)
+                self.heal()
+
+    def test_create_answered_error_in_only_pod_is_504(self):
+        for fault in self.LATE_ERRORS:
+            with self.subTest(fault=fault):
+                self.break_pod('Pod3', fault)
+                for answer in (self.server('az2'), self.volume('az2')):
+                    self.assertIn('az2', self.assert_own_words(answer, 504))
+                self.heal()
+
+    def assert_job_looks_in(self, pod):
+        pod_id = self.cloud.pod_ids[pod]
+        jobs = db_jobs.list_(self.cloud.runtime.db)
+        self.assertIn(pod_id, [job.resource_key for job in jobs if job.type == 'reconcile_routings'])
 
 
 class TestBinding(CreateTest):

@@ -3,7 +3,7 @@
 
 from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.lab.emulated.faults import Refuse
+from trio2o.lab.emulated.faults import Refuse, StatusAfter
 from trio2o.nova_apigw import SERVICE
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures.waiting import wait_until
@@ -185,6 +185,14 @@ class TestNoValidHost(RescheduleTest):
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
         self.assertEqual(1, len(self.in_pod('Pod3')))
+
+    def test_next_pod_answers_504_after_work_and_no_other_pod_gets_the_server(self):
+        self.cloud.pod('Pod2').nova.faults.add(StatusAfter(status=504, method='POST', path='/servers$'))
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ERROR')
+        self.wait_until_quiet()
+        self.assertEqual('ERROR', self.status(top_id))
+        self.assertEqual((1, 0), (len(self.in_pod('Pod2')), len(self.in_pod('Pod3'))))
 
     def test_several_servers_or_a_named_host_are_not_rescheduled(self):
         several = self.boot(min_count=2)['server']['id']
