@@ -9,6 +9,7 @@ order in which they are called.
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,7 @@ from trio2o import exception
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import names_of, send_to_route
+from trio2o.gateway.call_pod import is_outcome_unknown, names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
@@ -29,8 +30,10 @@ from trio2o.quota.amounts import Amounts
 from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
-from trio2o.web import json_body
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
+
+LOG = logging.getLogger(__name__)
 
 #: Statuses of a pod, or of a proxy before it, that say nothing about the resource.
 _POD_FAILED = (502, 503, 504)
@@ -42,7 +45,8 @@ _WITH_BODY = frozenset({'POST', 'PUT'})
 class QuotaEffect(Enum):
     """How a call changes the quota that its resource uses.
 
-    After a call that changes it, a job looks at the resource until the pod is done, and counts it again.
+    After a call that changes it, or that may have changed it, a job looks at the resource until the pod is done, and
+    counts it again.
     """
 
     NONE = 'none'
@@ -184,10 +188,16 @@ class Forward:
         return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
 
     def _send_claimed(self, call: Call, route: Route) -> Answer:
-        """Send a call that changes the usage of quota: claim the growth, and keep the claim until the pod is done."""
+        """Send a call that changes the usage of quota: claim the growth, and keep the claim until the pod is done.
+
+        :raises OutcomeUnknown: the pod may have accepted the call; a job looks at the resource
+        """
         with quota_claim(call, self._claim_request(call, route), self.over_quota_error) as claim:
             try:
                 answer = self._send(call, route)
+                if is_outcome_unknown(answer):
+                    LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
+                    raise pod_failures.outcome_unknown(f'{self.resource.title} {route.top_id}', route.pod.zone)
             except exception.OutcomeUnknown:
                 claim.watch(route.pod, self.resource.type, route.top_id)
                 raise

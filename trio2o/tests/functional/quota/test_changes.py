@@ -4,7 +4,7 @@
 import uuid
 
 from trio2o.db import quotas, routings, server_group_copies
-from trio2o.lab.emulated.faults import DropAfter, Refuse
+from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
 from trio2o.tests.functional.quota.base import QuotaCase
 
 
@@ -132,6 +132,63 @@ class TestServers(ChangesCase):
         self.assertEqual({'instances': (1, 0), 'cores': (2, 2), 'ram': (512, 512)}, self.used())
         self.settle()
         self.assertUsed(instances=1, cores=4, ram=1024)
+
+    def test_resize_answered_error_after_work_is_504_and_counted_after_settling(self):
+        for status in (500, 502, 504):
+            server = self.server(zone='az1')
+            self.cloud.pod('Pod1').nova.faults.add(StatusAfter(status=status, times=1, method='POST'))
+            answer = self.act(server, 'resize', {'flavorRef': 'f4'}, status=504)
+            self.assertIn('check the resource before you retry', answer.fault)
+            self.assertEqual({'instances': (1, 0), 'cores': (2, 2), 'ram': (512, 512)}, self.used())
+            self.settle()
+            self.assertUsed(instances=1, cores=4, ram=1024)
+            self.act(server, 'confirmResize', status=204)
+            self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server}').status)
+            self.settle()
+            self.assertEqual({}, self.used())
+
+    def test_resize_answered_error_without_work_leaves_no_claim_after_settling(self):
+        server = self.server(zone='az1')
+        self.cloud.pod('Pod1').nova.faults.add(Status(status=502, times=1, method='POST'))
+        self.act(server, 'resize', {'flavorRef': 'f4'}, status=504)
+        self.settle()
+        self.assertUsed(instances=1, cores=2, ram=512)
+        self.assertEqual([], self.claims())
+
+    def test_resize_answered_503_leaves_no_claim(self):
+        server = self.server(zone='az1')
+        self.cloud.pod('Pod1').nova.faults.add(Status(status=503, times=1, method='POST'))
+        self.act(server, 'resize', {'flavorRef': 'f4'}, status=503)
+        self.assertEqual([], self.claims())
+
+    def test_delete_answered_error_after_work_is_504_and_settled(self):
+        for status in (500, 502, 504):
+            for delete in (
+                lambda each: self.cloud.nova.delete(f'/servers/{each}'),
+                lambda each: self.cloud.nova.post(f'/servers/{each}/action', {'forceDelete': None}),
+            ):
+                server = self.server(zone='az1')
+                faults = self.cloud.pod('Pod1').nova.faults
+                faults.add(StatusAfter(status=status, times=1, path='/servers'))
+                answer = delete(server)
+                self.assertEqual(504, answer.status, answer.text)
+                self.assertIn(server, answer.fault)
+                faults.clear()
+                self.settle()
+                self.assertEqual({}, self.used())
+                self.assertFalse(routings.get(self.db, 'server', server).is_live)
+
+    def test_create_answered_error_after_work_is_counted_after_settling(self):
+        for status in (500, 502, 504):
+            self.cloud.pod('Pod1').nova.faults.add(StatusAfter(status=status, times=1, method='POST'))
+            self.boot(status=504, zone='az1')
+            self.assertEqual({'instances': (0, 1), 'cores': (0, 2), 'ram': (0, 512)}, self.used())
+            self.assertEqual(['unknown'], [claim.state for claim in self.claims()])
+            self.settle()
+            self.assertUsed(instances=1, cores=2, ram=512)
+            (server,) = [each['id'] for each in self.cloud.nova.get('/servers')['servers']]
+            self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server}').status)
+            self.settle()
 
     def test_create_without_answer_is_counted_after_settling(self):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=1, method='POST', path='/servers'))
@@ -263,6 +320,24 @@ class TestVolumes(ChangesCase):
         self.act_on_volume(volume, 'os-extend', {'new_size': 10})
         self.settle()
         self.assertUsed(volumes=1, gigabytes=10, gigabytes___DEFAULT__=10)
+
+    def test_extend_answered_error_after_work_is_504_and_counted_after_settling(self):
+        for number, status in enumerate((500, 502, 504), 1):
+            volume = self.volume(size=1, zone='az1')
+            self.cloud.pod('Pod1').cinder.faults.add(StatusAfter(status=status, times=1, method='POST'))
+            answer = self.act_on_volume(volume, 'os-extend', {'new_size': 3}, status=504)
+            self.assertIn(volume, answer.fault)
+            self.assertEqual((3 * number - 2, 2), self.used()['gigabytes'])
+            self.settle()
+            self.assertUsed(volumes=number, gigabytes=3 * number)
+
+    def test_delete_of_volume_answered_error_after_work_is_504_and_settled(self):
+        for status in (500, 502, 504):
+            volume = self.volume(size=4, zone='az1')
+            self.cloud.pod('Pod1').cinder.faults.add(StatusAfter(status=status, times=1, method='DELETE'))
+            self.assertEqual(504, self.cloud.cinder.delete(f'/volumes/{volume}').status)
+            self.settle()
+            self.assertEqual({}, self.used())
 
     def test_extend_over_quota_is_refused_with_413(self):
         volume = self.volume(size=4)
