@@ -3,16 +3,19 @@
 
 Failures are exceptions of the standard library, so that an implementation needs no other: ``ConnectionRefusedError``
 when nothing was sent, ``TimeoutError`` or any other ``ConnectionError`` when the request was sent and no complete
-answer came.
+answer came. The stage of the failure decides, and not its kind: a TLS handshake sends nothing of the request, and a
+TLS error after it does not show what the pod did.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from typing import Any, Protocol
 
 import urllib3
 from oslo_config import cfg
 from urllib3 import exceptions as errors
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from trio2o.concurrency import Deadline
 
@@ -27,6 +30,52 @@ class Transport(Protocol):
         ...
 
 
+class _NotConnected(Exception):
+    """No connection was made. It is none of the errors that urllib3 translates, so it comes out as it is."""
+
+
+class _Connection(HTTPConnection):
+    """A connection that separates failures to connect from those after, and sends no write after a pause."""
+
+    _used_at = 0.0
+
+    def connect(self) -> None:
+        """Connect, with the TLS handshake if there is one.
+
+        :raises _NotConnected: whatever the failure was
+        """
+        try:
+            super().connect()
+        except (errors.HTTPError, OSError, ValueError) as error:
+            # Errors of TLS are OSErrors, and a certificate for another host is a ValueError.
+            raise _NotConnected(type(error).__name__) from error
+        self._used_at = time.monotonic()
+
+    def request(self, method: str, *args: Any, **kwargs: Any) -> None:
+        """Send a request; a write over a new connection if this one was not used lately."""
+        is_idle = time.monotonic() - self._used_at > _IDLE_SECONDS
+        if self.sock is not None and is_idle and method not in ('GET', 'HEAD'):
+            self.close()  # the request opens it again
+        super().request(method, *args, **kwargs)
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        response = super().getresponse()
+        self._used_at = time.monotonic()
+        return response
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
 class PooledTransport:
     """Transport over urllib3: a pool of open connections, with TCP_NODELAY, for each endpoint."""
 
@@ -35,6 +84,7 @@ class PooledTransport:
         tls = {'cert_reqs': 'CERT_NONE'} if options.insecure else {'ca_certs': options.cafile}
         self._connect_timeout = options.connect_timeout
         self._pools = urllib3.PoolManager(num_pools=1024, maxsize=options.pool_size, block=False, **tls)
+        self._pools.pool_classes_by_scheme = {'http': _Pool, 'https': _TLSPool}
 
     def request(
         self, method: str, url: str, headers: Headers, body: bytes | None, timeout: float
@@ -57,6 +107,8 @@ class PooledTransport:
             if not answer[2] and _is_cut_short(method, response):
                 raise ConnectionResetError('the headers of the answer were not complete')
             return answer
+        except _NotConnected as error:
+            raise ConnectionRefusedError(str(error)) from None
         except _NOT_SENT as error:
             raise ConnectionRefusedError(type(error).__name__) from None
         except (errors.TimeoutError, TimeoutError) as error:
@@ -65,7 +117,12 @@ class PooledTransport:
             raise ConnectionResetError(type(error).__name__) from None
 
 
-_NOT_SENT = (errors.ConnectTimeoutError, errors.NewConnectionError, errors.SSLError, errors.LocationValueError)
+#: Errors of urllib3 before it has a connection: a URL without a host, a pool that another thread has just closed.
+_NOT_SENT = (errors.LocationValueError, errors.ClosedPoolError)
+
+#: A pod may close a connection just when a write is sent, and then its outcome is unknown. Servers close idle
+#: connections, many of them after 5 seconds. Reads may be repeated, so they use any connection.
+_IDLE_SECONDS = 2.0
 
 _PIECE = 1 << 18
 

@@ -2,11 +2,20 @@
 """HTTP on the wire: framing, kept connections, deadlines and failures."""
 
 import contextlib
+import os
+import pathlib
 import socket
+import ssl
+import struct
+import subprocess
 import threading
 import time
+import warnings
+from unittest import mock
 
+import fixtures
 import testtools
+import urllib3
 
 from trio2o import conf as trio2o_conf
 from trio2o.pods import transport
@@ -53,6 +62,8 @@ class Server:
             for part in [parts] if isinstance(parts, bytes) else parts:
                 if isinstance(part, bytes):
                     sock.sendall(part)
+                elif callable(part):
+                    part(sock)
                 else:
                     time.sleep(part)  # the server is slow
 
@@ -89,6 +100,16 @@ class TestTransport(testtools.TestCase):
         self.assertTrue(server.closed.acquire(timeout=5))
         self.assertEqual(200, self.transport.request('POST', server.url + '/', [], b'{}', 5)[0])
         self.assertEqual(2, server.connections)
+
+    def test_write_does_not_use_connection_that_was_idle(self):
+        server = self.serve([OK, OK, OK], [OK])
+        self.get(server.url + '/')
+        self.assertEqual(200, self.transport.request('POST', server.url + '/', [], b'{}', 5)[0])
+        with mock.patch.object(transport, '_IDLE_SECONDS', 0.0):
+            self.get(server.url + '/')
+            self.assertEqual(1, server.connections)
+            self.assertEqual(200, self.transport.request('DELETE', server.url + '/', [], None, 5)[0])
+            self.assertEqual(2, server.connections)
 
     def test_connection_is_closed_if_answer_says_so(self):
         for answer in (
@@ -180,3 +201,101 @@ class TestTransport(testtools.TestCase):
         started = time.monotonic()
         self.assertRaises(TimeoutError, self.get, server.url + '/', timeout=0.2)
         self.assertLess(time.monotonic() - started, 2.0)
+
+
+class TLSServer(Server):
+    """A server that does the handshake with a certificate of its own, or something else instead."""
+
+    def __init__(self, certificate, script, handshake=None):
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._handshake = handshake
+        super().__init__(script)
+        self.url = self.url.replace('http:', 'https:')
+
+    def _answer(self, sock, script):
+        if self._handshake is not None:
+            self._handshake(sock)
+            return
+        with self._context.wrap_socket(sock, server_side=True) as wrapped:
+            super()._answer(wrapped, script)
+
+
+def reset(sock):
+    """Close a connection with RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    sock.close()
+
+
+class TestTLS(testtools.TestCase):
+    """What was sent is known by the stage at which TLS fails."""
+
+    def setUp(self):
+        super().setUp()
+        warnings.simplefilter('ignore', urllib3.exceptions.InsecureRequestWarning)
+        self.addCleanup(warnings.resetwarnings)
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.certificate = folder / 'pod.pem'
+        key = folder / 'key.pem'
+        subprocess.run(
+            [
+                *('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'),
+                *('-subj', '/CN=localhost', '-keyout', key, '-out', self.certificate),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        self.certificate.write_text(key.read_text() + self.certificate.read_text())
+
+    def serve(self, script=(), handshake=None):
+        server = TLSServer(self.certificate, script, handshake)
+        self.addCleanup(server.close)
+        return server
+
+    def post(self, server, timeout=5.0, **options):
+        conf = trio2o_conf.new_config(files=[])
+        for name, value in {'insecure': True, 'connect_timeout': 0.3, **options}.items():
+            conf.set_override(name, value, group='pods')
+        return transport.PooledTransport(conf).request('POST', server.url + '/', [], b'{}', timeout)
+
+    def test_answer_over_tls_is_read(self):
+        server = self.serve([OK])
+        self.assertEqual((200, b'ok'), self.post(server)[::2])
+
+    def test_tls_error_after_request_was_sent_is_no_answer(self):
+        created = b'HTTP/1.1 202 Accepted\r\nContent-Length: 100\r\n\r\n{"server": '
+        broken = lambda sock: os.write(sock.fileno(), b'this is not a record of TLS at all')  # noqa: E731
+        for script in (
+            [[broken]],
+            [[created, broken]],
+            [[created, reset]],
+            [[reset]],
+            [[lambda sock: sock.unwrap()]],
+            [[created]],
+        ):
+            server = self.serve(script)
+            error = self.assertRaises(ConnectionError, self.post, server)
+            self.assertNotIsInstance(error, ConnectionRefusedError, script)
+            self.assertEqual(b'{}', server.requests[0][1])
+
+    def test_handshake_that_fails_is_not_reached(self):
+        for handshake in (
+            reset,
+            lambda sock: sock.sendall(OK),
+            lambda sock: sock.close(),
+        ):
+            server = self.serve(handshake=handshake)
+            self.assertRaises(ConnectionRefusedError, self.post, server)
+
+    def test_handshake_that_hangs_is_not_reached_after_connect_timeout(self):
+        release = threading.Event()
+        self.addCleanup(release.set)
+        server = self.serve(handshake=lambda sock: release.wait(30))
+        started = time.monotonic()
+        self.assertRaises(ConnectionRefusedError, self.post, server, timeout=20.0)
+        self.assertLess(time.monotonic() - started, 10)
+
+    def test_certificate_of_unknown_issuer_is_not_reached(self):
+        server = self.serve([OK])
+        self.assertRaises(ConnectionRefusedError, self.post, server, insecure=False)
+        self.assertEqual([], server.requests)
