@@ -43,7 +43,7 @@ class PodClient:
         """Send one request.
 
         :param path: below the endpoint's version, with query string
-        :param timeout: seconds; the configured read timeout if None
+        :param timeout: seconds; the configured read timeout if None; nothing is sent if there are none
         :param is_repeated: whether a read may be sent a second time; some GET requests to Cinder change what they read
         :param is_read: whether the request is a read although its method is not GET or HEAD
         :raises PodNotReached: nothing was sent
@@ -52,11 +52,14 @@ class PodClient:
         endpoint = pod.endpoints.get(service)
         if endpoint is None:
             raise exception.PodNotReached(pod.name, f'has no {service} endpoint')
+        limit = self._read_timeout if timeout is None else timeout
+        if limit <= 0:
+            # The deadline of the request is over, which is no failure of the pod.
+            raise exception.PodNotReached(pod.name, f'no time left to call {service}')
         key = (pod.id, service)
         if not self.breakers.may_call(key):
             raise exception.PodNotReached(pod.name, f'{service} is not called while its breaker is open')
         started = time.monotonic()
-        limit = self._read_timeout if timeout is None else timeout
         url = endpoint.url + path
         try:
             try:

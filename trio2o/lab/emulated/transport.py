@@ -60,11 +60,14 @@ class WSGITransport:
     ) -> Answer:
         """Send one request.
 
+        :param timeout: seconds; none at all is an error, as in urllib3
         :raises ConnectionRefusedError: no application has that location, or a fault refuses the connection
         :raises ConnectTimeoutError: nothing was sent in time
         :raises TimeoutError: no answer in time; the request may have been processed
         :raises ConnectionResetError: the connection was reset; a ``CutShortError`` if a part of an answer arrived
         """
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f'attempted to set the timeout to {timeout}, but it cannot be 0 or less')
         parts = parse.urlsplit(url)
         app = self.apps.get(parts.netloc)
         if app is None:

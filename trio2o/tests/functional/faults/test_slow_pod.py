@@ -7,7 +7,7 @@ one is answered. So the pod that answered shows how long the gateway would have 
 
 import testtools
 
-from trio2o.lab.emulated.faults import Slow
+from trio2o.lab.emulated.faults import Hang, Slow
 from trio2o.tests.fixtures.cloud import GatewayFixture
 
 SECONDS = 30.0
@@ -49,3 +49,19 @@ class TestSlowPod(testtools.TestCase):
     def test_only_enabled_pod_is_waited_for(self):
         self.cloud.set_pod('Pod2', state='maintenance', reason='test')
         self.assertEqual(200, self.cloud.nova.get('/flavors/detail').status)
+
+
+class TestDeadline(testtools.TestCase):
+    """One pod hangs until the deadline of a list is over, while the other pod has a second page to read."""
+
+    def test_second_page_after_deadline_is_no_internal_error(self):
+        cloud = self.useFixture(GatewayFixture(pods=2, **{'pods.gather_timeout': 0.3}))
+        cloud.pod('Pod1').nova.settings.max_limit = 2
+        group = {'server_group': {'name': 'g', 'policies': ['affinity']}}
+        for _number in range(3):
+            self.assertEqual(200, cloud.direct('Pod1').post('/os-server-groups', group).status)
+        cloud.pod('Pod2').nova.faults.add(Hang())
+        cloud.transport.real_time = True
+        for path in ('/os-server-groups', '/os-server-groups?limit=3', '/servers', '/os-server-groups?offset=1'):
+            answer = cloud.nova.get(path)
+            self.assertIn(answer.status, (200, 503), answer.text)

@@ -92,6 +92,11 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertRaises(TimeoutError, self.get)
         self.assertEqual([0.5, 1.0], slept)
 
+    def test_no_time_is_refused_as_by_urllib3(self):
+        for timeout in (0, 0.0, -1):
+            self.client.timeout = timeout
+            self.assertRaises(ValueError, self.get)
+
     def test_keystoneauth_raises_exception_for_fault(self):
         auth = v3.Password(
             'http://keystone.test:5000/v3',

@@ -112,6 +112,14 @@ class TestSend(PodTest):
         self.assertRaises(exception.PodNotReached, self.send, script)
         self.assertEqual([], script.calls)
 
+    def test_no_time_left_is_not_reached_and_no_failure_of_pod(self):
+        for timeout in (0, 0.0, -1.0):
+            for _ in range(3):
+                script = Script(OK)
+                self.assertRaises(exception.PodNotReached, self.send, script, timeout=timeout)
+                self.assertEqual([], script.calls)
+        self.assertFalse(self.breakers.is_open(self.key))
+
     def test_missing_service_is_not_reached(self):
         self.assertRaises(exception.PodNotReached, self.send, Script(), service='volume')
 
