@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pecan
 from oslo_config import cfg
+from oslo_utils import uuidutils
 from pecan.core import ExplicitPecan
 
 from trio2o import exception
@@ -86,7 +87,7 @@ class Dashboard:
     @pecan.expose()
     def pods(self, request: Request, response: Response, pod_id: str = '') -> Response:
         """GET /dashboard/pods/{pod_id}."""
-        if not pod_id:
+        if not uuidutils.is_uuid_like(pod_id):
             raise NotThere()
         api = self._source(request)
         pod = api.get(f'/pods/{pod_id}')['pod']

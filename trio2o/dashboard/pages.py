@@ -79,13 +79,16 @@ class Pages(PecanHook):
             case ApiError():
                 return self.message(request, error.status, 'The Admin API answered with an error', str(error))
             case HTTPBadRequest():
-                return self.message(request, 400, 'This form cannot be read')
+                what = 'form' if request.method == 'POST' else 'address'
+                return self.message(request, 400, f'The {what} of this request cannot be read')
             case HTTPForbidden():
                 return self.login(request, 403, 'This form is out of date. Please try again.')
             case HTTPNotFound() | NotThere():
                 return self.message(request, 404, 'There is no such page')
             case HTTPMethodNotAllowed():
-                page = self.message(request, 405, 'Method not allowed', 'The dashboard is read-only.')
+                page = self.message(
+                    request, 405, 'Method not allowed', 'Pages can only be read. Forms can only be sent.'
+                )
                 page.headers['Allow'] = error.headers['Allow']
                 return page
         return None

@@ -66,7 +66,7 @@ def flavor_id_of(reference: Any) -> str | None:
 
     :returns: None if Nova refuses the reference
     """
-    if not isinstance(reference, str | int):
+    if not isinstance(reference, str | int | float):
         return None
     try:
         return urlsplit(str(reference)).path.split('/')[-1]
@@ -114,7 +114,8 @@ def snapshot_amounts(volume: Amounts) -> dict[str, int]:
 def whole_number(value: Any, default: int = 0) -> int:
     """Return a whole number in a body, which may be text; the default for anything else and for negative numbers.
 
-    Pods read text with ``int``, whatever its length, so zeros at its start do not count.
+    Pods read text with ``int``, whatever its length, so zeros at its start do not count. To JSON Schema, ``3.0`` is a
+    whole number too.
 
     :returns: ``_MAX_NUMBER`` for all that is greater
     """
@@ -122,4 +123,6 @@ def whole_number(value: Any, default: int = 0) -> int:
         return default
     if isinstance(value, str):
         value = parse_number(value.strip(), clamp=_MAX_NUMBER)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return min(value, _MAX_NUMBER) if isinstance(value, int) and value >= 0 else default

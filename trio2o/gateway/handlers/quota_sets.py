@@ -282,8 +282,8 @@ def parse_limits(given: Mapping[str, Any]) -> dict[str, int]:
             number = parse_number(text.removeprefix('-'), MAX_DIGITS)
             if number is not None:
                 limits[name] = -number if text.startswith('-') else number
-        elif type(value) is int:
-            limits[name] = value
+        elif type(value) is int or (isinstance(value, float) and value.is_integer()):
+            limits[name] = int(value)
     return limits
 
 

@@ -7,7 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from trio2o.gateway.requested import Requested, default_type, flavor, volume_type, whole_number
+from trio2o import exception
+from trio2o.gateway.requested import (
+    Requested,
+    default_type,
+    flavor,
+    flavor_id_of,
+    volume_type,
+    whole_number,
+)
 from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.usage import Flavor
 from trio2o.resources import Item
@@ -19,8 +27,15 @@ _VOLUME_SOURCES = ('image', 'blank', 'snapshot')
 
 
 def requested_servers(call: Call, server: Item) -> Requested:
-    """Return what the servers of a create request, with the volumes that Nova creates for them."""
-    found = flavor(call, server.get('flavorRef'))
+    """Return what the servers of a create request, with the volumes that Nova creates for them.
+
+    :raises BadRequest: the reference to the flavor is no URL and no id
+    """
+    reference = server.get('flavorRef')
+    if isinstance(reference, str) and flavor_id_of(reference) is None:
+        # Nova answers 500 to it, which would be an unknown outcome.
+        raise exception.BadRequest(f'Flavor {reference[:64]} could not be found.')
+    found = flavor(call, reference)
     if found is None:
         return Requested()
     min_count, max_count = counts(server)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -102,14 +103,10 @@ def given_fields(parsed_args: argparse.Namespace) -> Json:
 
 
 def amount(text: str) -> int | float | str:
-    """Parse a number; other text, such as ``10%``, is sent as it is."""
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text
+    """Parse a number; other text, such as ``10%``, is sent as it is, and the Admin API refuses what it cannot use."""
+    if not re.fullmatch(r'-?[0-9]+(\.[0-9]+)?', text):
+        return text
+    return float(text) if '.' in text else int(text)
 
 
 class CreatePod(ShowOne):

@@ -33,7 +33,20 @@ class TestFlavorReferences(QuotaCase):
         self.boot(flavor='f1?')
         self.assertUsed(instances=1, cores=2, ram=512)
 
-    @hypothesis.given(st.text(st.sampled_from('af1/?#:\t @[]\u00e9')) | st.integers())
+    def test_number_as_reference_is_its_text(self):
+        self.make_flavor('1.0', vcpus=4, ram=1)
+        for reference in ('1.0', 1.0):
+            self.boot(status=403, flavor=reference)
+        server_id = self.server()
+        answer = self.cloud.nova.post(f'/servers/{server_id}/action', {'resize': {'flavorRef': 1.0}})
+        self.assertEqual(403, answer.status, answer.text)
+
+    def test_malformed_reference_is_400_and_not_sent(self):
+        self.cloud.lab.clear_logs()
+        self.boot(status=400, flavor='http://[')
+        self.assertEqual([], [each for each in self.cloud.pod('Pod1').nova.requests if each.method == 'POST'])
+
+    @hypothesis.given(st.text(st.sampled_from('af1/?#:\t @[]\u00e9')) | st.integers() | st.floats())
     def test_reference_is_read_as_nova_reads_it(self, reference):
         try:
             wanted = common.get_id_from_href(reference)
@@ -47,7 +60,7 @@ class TestNumbers(QuotaCase):
     ZEROS = '0' * 40
 
     def test_count_with_leading_zeros_claims_quota(self):
-        for count in ('3', f'{self.ZEROS}3'):
+        for count in ('3', f'{self.ZEROS}3', 3.0):
             self.boot(status=403, min_count=count, max_count=count)
         self.assertEqual({}, self.used())
         self.boot(min_count=f'{self.ZEROS}2', max_count=f'{self.ZEROS}2')
@@ -56,7 +69,7 @@ class TestNumbers(QuotaCase):
 
     def test_size_with_leading_zeros_claims_quota(self):
         volume_id = self.volume()
-        for size in (6, f'{self.ZEROS}6', '9' * 300):
+        for size in (6, f'{self.ZEROS}6', '9' * 300, 6.0):
             answer = self.cloud.cinder.post(f'/volumes/{volume_id}/action', {'os-extend': {'new_size': size}})
             self.assertEqual(413, answer.status, answer.text)
         self.assertUsed(gigabytes=1)
