@@ -6,6 +6,8 @@
      +- RecordNotFound  a required row does not exist; `what` and `key` name it
      +- Full            every number that a new row could get is in use
      +- Unusable        the schema cannot be read or changed: no server, no such revision
+    oslo_db.exception.DBConnectionError
+     +- DatabaseBusy    no connection was free in time
 
 Layers above decide how to answer a client.
 """
@@ -45,6 +47,13 @@ class Full(DatabaseLayerError):
 class Unusable(DatabaseLayerError):
     """The revision of the schema cannot be read or changed."""
 
+
+class DatabaseBusy(db_exc.DBConnectionError):
+    """No connection was free within ``[database] pool_timeout``. To repeat the transaction at once would not help."""
+
+
+#: Exceptions of a transaction that a request can do without, as the pod has already carried out the call.
+NOT_RECORDED = (DatabaseLayerError, db_exc.DBError)
 
 #: Exceptions for an unreachable database, or one without tables.
 UNREACHABLE = (DatabaseLayerError, db_exc.DBError, db_exc.CantStartEngineError, OSError)

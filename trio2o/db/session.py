@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import sqlalchemy
 from oslo_config import cfg
 from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_exc
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import timeutils
 from sqlalchemy import event, pool
@@ -33,6 +34,8 @@ from sqlalchemy.dialects import plugins
 from sqlalchemy.engine import Connection, CreateEnginePlugin, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Executable
+
+from trio2o.db.errors import DatabaseBusy
 
 Lock = contextlib.AbstractContextManager[Any]
 
@@ -53,12 +56,16 @@ def utcnow() -> datetime:
     return timeutils.utcnow()
 
 
-def _is_locked(error: Exception) -> bool:
-    return 'database is locked' in str(error)
+def _is_temporary(error: Exception) -> bool:
+    if isinstance(error, DatabaseBusy):
+        return False
+    return isinstance(error, db_exc.DBDeadlock | db_exc.DBConnectionError) or 'database is locked' in str(error)
 
 
 def retry_on_deadlock(function: _F) -> _F:
     """Decorate a function that writes, to repeat it after a deadlock or a lost connection.
+
+    ``DatabaseBusy`` is not retried: the caller has already waited, and many callers that wait make it last longer.
 
     A connection can be lost after the commit was sent, so the function must be idempotent.
     """
@@ -67,10 +74,8 @@ def retry_on_deadlock(function: _F) -> _F:
         retry_interval=0.02,
         inc_retry_interval=True,
         max_retry_interval=2,
-        retry_on_deadlock=True,
-        retry_on_disconnect=True,
         jitter=True,
-        exception_checker=_is_locked,
+        exception_checker=_is_temporary,
     )(function)
     return decorated
 
@@ -81,7 +86,10 @@ class _Scope:
 
 
 class Database:
-    """The database that `[database]` of a configuration names."""
+    """The database that `[database]` of a configuration names.
+
+    Its methods raise ``DatabaseBusy`` if no connection is free in time.
+    """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.url = sqlalchemy.make_url(conf.database.connection)
@@ -101,21 +109,21 @@ class Database:
     @contextlib.contextmanager
     def reader(self) -> Iterator[Session]:
         """Open a session for reading. Nothing is committed."""
-        with self._reader.using(_Scope()) as session:
+        with _busy_is_translated(), self._reader.using(_Scope()) as session:
             yield session
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Session]:
         """Open a session that is committed at the end of the block, or rolled back by an exception."""
         with self._write_lock or contextlib.nullcontext():
-            with self._writer.using(_Scope()) as session:
+            with _busy_is_translated(), self._writer.using(_Scope()) as session:
                 if self._write_lock is not None:
                     session.connection(execution_options=_WRITES)
                 yield session
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
         """Execute one statement that reads, without the overhead of a session."""
-        with self.engine.connect() as connection:
+        with _busy_is_translated(), self.engine.connect() as connection:
             if self._write_lock is not None:
                 connection.execution_options(**_READS_ONCE)
             return connection.execute(statement, params).all()
@@ -129,6 +137,15 @@ class Database:
             _prepare_sqlite(engine)
         elif self.dialect in ('mysql', 'mariadb'):
             event.listen(engine, 'connect', _mysql_connected)
+
+
+@contextlib.contextmanager
+def _busy_is_translated() -> Iterator[None]:
+    """Raise ``DatabaseBusy`` for SQLAlchemy's error of an exhausted pool, which oslo.db does not translate."""
+    try:
+        yield
+    except sqlalchemy.exc.TimeoutError as error:
+        raise DatabaseBusy(error) from error
 
 
 def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The subclasses of ``Create`` and ``Forward`` say what a request claims and how t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,18 +16,21 @@ from oslo_utils import uuidutils
 
 from trio2o import exception, job_types
 from trio2o.db import quotas, routings
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting
-from trio2o.db.session import utcnow
+from trio2o.db.session import Database, utcnow
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, charged_to
 from trio2o.quota.claims import Claim, ClaimRequest, OverQuota
 from trio2o.quota.settle import Settler
-from trio2o.quota.usage import deltas_of, measure
+from trio2o.quota.usage import Measured, deltas_of, measure
 from trio2o.resources import Resource
 from trio2o.routing.locator import Route
 from trio2o.web.call import Call
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds a request waits for pods to confirm recent deletions before it is refused.
 SETTLE_SECONDS = 5.0
@@ -75,7 +79,7 @@ class HeldClaim:
         runtime, request = self._runtime, self._claim.request
         self._is_decided = True
         own = charged_to(resource.type, request.amounts)
-        measured = measure(runtime.db, resource.type, item)
+        measured = _measured(runtime.db, resource, item)
         deltas = (measured.deltas if measured is not None else None) or own or None
         has_rest = self._claim.count > 1 or len(own) < len(request.amounts)
         new = NewRouting(
@@ -100,6 +104,15 @@ class HeldClaim:
         """Release the claim unless it was committed or kept."""
         if not self._is_decided:
             self._runtime.quota.release(self._claim)
+
+
+def _measured(db: Database, resource: Resource, item: Mapping[str, Any]) -> Measured | None:
+    """Measure a new resource; None if the database fails, as the tenant must be shown the resource all the same."""
+    try:
+        return measure(db, resource.type, item)
+    except NOT_RECORDED:
+        LOG.exception('Failed to measure %s %s', resource.type, item['id'])
+        return None
 
 
 @contextmanager

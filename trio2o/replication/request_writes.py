@@ -18,6 +18,7 @@ from typing import Any
 from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import replicas
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.podapi import PodRefused
@@ -152,13 +153,17 @@ class RequestWrites:
         """Record the state of an object in the first pod as the desired one.
 
         :param before: the result of ``prepare``
-        :returns: False if the pod cannot be read, and a job will record the write and bring it to the other pods
+        :returns: False if the pod or the database cannot be read, and a job will record the write and bring it to the
+            other pods
         """
         try:
             self.read_back(kind, key, pod, before)
         except (exception.Trio2oException, PodRefused) as error:
             LOG.warning('Could not read %s %s back from pod %s, leaving it to a job: %s', kind, key, pod.name, error)
             self._submit_record(kind, key, pod, request_id)
+            return False
+        except NOT_RECORDED:
+            LOG.exception('Failed to record %s %s of pod %s; the next comparison records it', kind, key, pod.name)
             return False
         return True
 

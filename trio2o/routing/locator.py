@@ -14,10 +14,10 @@ from typing import Any
 
 from cachetools import TTLCache
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 
 from trio2o.concurrency import Executor
 from trio2o.db import routings
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database
@@ -157,7 +157,7 @@ class Locator:
         """
         try:
             record = routings.record(self._db, new, settlement)
-        except (db_exc.DBError, ValueError, LookupError):
+        except (*NOT_RECORDED, ValueError, LookupError):
             LOG.exception('Failed to record that %s %s is in pod %s', new.resource_type, new.top_id, new.pod_id)
             return
         self._remember(record)
@@ -200,7 +200,7 @@ class Locator:
         for pod, of_pod in items.items():
             try:
                 self._record_listed_in(pod, resource, of_pod, project_id, claim_id)
-            except (db_exc.DBError, ValueError, LookupError):
+            except (*NOT_RECORDED, ValueError, LookupError):
                 # No caller waits for this thread and could log the error. The next list tries again.
                 LOG.exception('Failed to record %ss in a list of pod %s', resource.type, pod.name)
 
@@ -224,12 +224,19 @@ class Locator:
                 self._remember(record)
 
     def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
-        """Record that resources belong to another project now."""
+        """Record that resources belong to another project now.
+
+        A failure is only logged, as the next list that shows the resources corrects their owner.
+        """
         for top_id in top_ids:
             self.record(NewRouting(resource.type, top_id, pod.id, project_id))
-            record = routings.get(self._db, resource.type, top_id)
-            if record is not None and record.project_id != project_id:
-                record = routings.update(self._db, record.id, project_id=project_id)
+            try:
+                record = routings.get(self._db, resource.type, top_id)
+                if record is not None and record.project_id != project_id:
+                    record = routings.update(self._db, record.id, project_id=project_id)
+            except NOT_RECORDED:
+                LOG.exception('Failed to record the new owner of %s %s', resource.type, top_id)
+                continue
             if record is not None:
                 self._remember(record)
 
@@ -238,11 +245,18 @@ class Locator:
     def mark_deleted(self, resource_type: str, route: Route) -> None:
         """Record that a resource is gone from its pod.
 
-        The routing stays, marked as deleted, so that later requests do not have to call all pods.
+        The routing stays, marked as deleted, so that later requests do not have to call all pods. A failure is only
+        logged, as the next request for the resource gets 404 from the pod and records it then.
         """
         self.forget(resource_type, route.top_id)
-        if route.is_live:
+        if not route.is_live:
+            return
+        try:
             routings.mark_deleted(self._db, resource_type, route.top_id)
+        except NOT_RECORDED:
+            LOG.exception(
+                'Failed to record that %s %s is gone from pod %s', resource_type, route.top_id, route.pod.name
+            )
 
     def forget(self, resource_type: str, top_id: str) -> None:
         """Drop a routing from the cache, so that the next lookup reads it from the database."""

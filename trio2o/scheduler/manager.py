@@ -14,6 +14,7 @@ from oslo_config import cfg
 
 from trio2o import exception
 from trio2o.db import bindings
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import Binding
 from trio2o.db.session import Database
 from trio2o.pods.breakers import Breakers
@@ -85,10 +86,16 @@ class Scheduler:
         self.room.placed(pod, request)
 
     def moved(self, request: PodRequest, pod: PodView) -> None:
-        """Bind the project to the pod that accepted the request, as that is not the best one."""
-        current = bindings.current(self._db, request.project_id)
-        if not any(binding.pod_id == pod.id for binding in current):
-            self._bind([pod], request, current)
+        """Bind the project to the pod that accepted the request, as that is not the best one.
+
+        A failure is only logged: the resource exists, and the next create chooses a pod again.
+        """
+        try:
+            current = bindings.current(self._db, request.project_id)
+            if not any(binding.pod_id == pod.id for binding in current):
+                self._bind([pod], request, current)
+        except NOT_RECORDED:
+            LOG.exception('Failed to bind project %s to pod %s', request.project_id, pod.name)
 
     def _decide(self, request: PodRequest, current: list[Binding]) -> Decision:
         bound = tuple(dict.fromkeys(binding.pod_id for binding in current))

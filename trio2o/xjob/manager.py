@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 from stevedore import ExtensionManager
 
 from trio2o import exception, metrics
@@ -130,7 +129,7 @@ class RunningTask:
         while not self._ended.wait(seconds):
             try:
                 self.heartbeat()
-            except db_exc.DBError:
+            except Exception:
                 LOG.exception('Failed to prolong the lease of job %s', self.job.id)
 
     def end(self) -> None:

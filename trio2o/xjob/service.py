@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker as a service: threads that find jobs by messages and by scans of the table, and run them.
 
+The threads go on after any exception. If one ends all the same, the process ends too, so that its supervisor starts
+it again: a worker that lives and runs no jobs would not be noticed.
+
 Messages only start a job sooner. Without a message broker the scans find all jobs, and the service connects in the
 background as soon as there is a broker.
 """
@@ -8,13 +11,15 @@ background as soon as there is a broker.
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
-from oslo_db import exception as db_exc
 
 from trio2o import rpc
 from trio2o.runtime import Runtime
@@ -27,6 +32,12 @@ LOG = logging.getLogger(__name__)
 STOP_SECONDS = 20.0
 
 _HINTS = 1000
+
+
+def end_process() -> None:
+    """End this process at once, with a status after which its supervisor starts it again."""
+    logging.shutdown()
+    os._exit(1)
 
 
 class XJobService:
@@ -46,7 +57,7 @@ class XJobService:
     def start(self) -> None:
         self._connect()
         for target in [*[self._work] * self._conf.xjob.concurrency, self._tick]:
-            thread = threading.Thread(target=target, daemon=True)
+            thread = threading.Thread(target=self._run_loop, args=(target,), daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -81,6 +92,16 @@ class XJobService:
         except queue.Full:
             pass  # the threads are busy, and then scan the table for the next job
 
+    def _run_loop(self, loop: Callable[[], None]) -> None:
+        """Run one of the loops; end the process if the loop ends before the service stops."""
+        try:
+            loop()
+        finally:
+            # The interpreter ends green threads when it finalizes.
+            if not self._stopping.is_set() and not sys.is_finalizing():
+                LOG.critical('A thread of the job worker has ended; ending the process', exc_info=True)
+                end_process()
+
     def _work(self) -> None:
         """Run jobs until the service stops; the work of each of its threads."""
         hint: str | None = None
@@ -90,8 +111,8 @@ class XJobService:
                     self.manager.run_one(hint)
                 while not self._stopping.is_set() and self.manager.run_one() is not None:
                     pass
-            except db_exc.DBError:
-                LOG.exception('Failed to read jobs from the database')
+            except Exception:
+                LOG.exception('Failed to claim or finish a job')
             try:
                 hint = self._hints.get(timeout=self._scan_interval)
             except queue.Empty:
@@ -102,10 +123,10 @@ class XJobService:
         while not self._stopping.is_set():
             try:
                 self._periodic.tick()
-            except db_exc.DBError:
-                LOG.exception('Failed to submit periodic jobs')
+                self._connect()
+            except Exception:
+                LOG.exception('Failed to submit periodic jobs or to connect to the message broker')
             self._stopping.wait(self._scan_interval)
-            self._connect()
 
     def _connect(self) -> None:
         """Connect to the broker in the background, unless connected or about to be."""

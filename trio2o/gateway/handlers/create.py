@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from trio2o import exception, job_types
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import is_outcome_unknown, names_of, send
 from trio2o.gateway.claiming import HeldClaim, quota_claim
@@ -207,7 +208,10 @@ class Create:
                 raise self._none_left(creation.request.zone)
             answer = self._try(creation, pods)
         if answer.is_ok:
-            self.created(creation, answer)
+            try:
+                self.created(creation, answer)
+            except NOT_RECORDED:
+                LOG.exception('Failed to complete the record of a new %s', self.resource.type)
         return answer
 
     def create_in(self, creation: Creation, pod: PodView) -> Answer:
@@ -492,7 +496,10 @@ class Create:
     def _outcome_unknown(self, call: Call, pod: PodView) -> exception.OutcomeUnknown:
         """Submit a job that looks in a pod that may have created the resource, and return the error."""
         payload = {'pod_id': pod.id, 'looks': LOOKS_AGAIN}
-        call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
+        try:
+            call.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=call.context.request_id)
+        except NOT_RECORDED:
+            LOG.exception('Failed to submit a job that looks for a new %s in pod %s', self.resource.type, pod.name)
         return pod_failures.create_outcome_unknown(self.resource.type, pod.zone)
 
     def _none_left(self, zone: str) -> exception.ServiceUnavailable:

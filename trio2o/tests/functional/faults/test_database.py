@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database without tables: tenants get 503 with Retry-After, and the log names the command to run."""
+"""A database that cannot be used: tenants get 503 with Retry-After, but not for what a pod has already done.
+
+Without tables, the log names the command to run.
+"""
+
+import time
 
 import fixtures
+import sqlalchemy
 import testtools
 
-from trio2o.db import records
+from trio2o.db import records, routings
+from trio2o.gateway.claiming import HeldClaim
+from trio2o.gateway.handlers.create import Create
+from trio2o.lab.emulated.faults import DropAfter
+from trio2o.nova_apigw.server_groups.handlers import CreateServerGroup
+from trio2o.replication.request_writes import RequestWrites
+from trio2o.routing.locator import Locator
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.waiting import wait_until
+from trio2o.tests.functional.quota.base import QuotaCase
 
 
 class TestMissingTables(testtools.TestCase):
@@ -33,3 +47,89 @@ class TestMissingTables(testtools.TestCase):
             self.assertNotIn('SELECT', answer.text)
         self.assertIn('run trio2o-db-manage db_sync', self.log.output)
         self.assertNotIn('Unexpected error', self.log.output)
+
+
+class TestExhaustedPool(QuotaCase):
+    """All connections to the database are in use."""
+
+    limits = {'instances': 10}
+    options = {**QuotaCase.options, 'quota.claim_seconds': 1.0}
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.held = []
+        self.addCleanup(self.free_pool)
+
+    def exhaust_pool(self):
+        pool = self.db.engine.pool
+        pool._timeout = 0.01
+        while True:
+            try:
+                self.held.append(self.db.engine.connect())
+            except sqlalchemy.exc.TimeoutError:
+                return
+
+    def free_pool(self):
+        for connection in self.held:
+            connection.close()
+        self.held.clear()
+
+    def exhaust_pool_before(self, owner, name):
+        method = getattr(owner, name)
+
+        def exhaust(*args, **given):
+            self.exhaust_pool()
+            return method(*args, **given)
+
+        self.useFixture(fixtures.MockPatchObject(owner, name, exhaust))
+
+    def test_no_free_connection_is_503(self):
+        self.exhaust_pool()
+        answer = self.cloud.nova.get('/servers/0d9e5d5f-7d1e-4d6c-8f2b-0123456789ab')
+        self.assertEqual((503, '5'), (answer.status, answer.headers['Retry-After']))
+        self.assertNotIn('Unexpected error', self.log.output)
+
+    def test_no_free_connection_after_pod_created_server_and_answer_is_202(self):
+        self.exhaust_pool_before(Create, '_record')
+        server_id = self.server()
+        self.free_pool()
+        self.assertEqual((0, 1), self.used()['instances'])
+        self.assertIsNone(routings.get(self.db, 'server', server_id))
+        time.sleep(self.cloud.conf.quota.claim_seconds)
+        self.settle()
+        self.assertUsed(instances=1)
+
+    def test_no_free_connection_after_pod_created_volume_and_answer_is_202(self):
+        self.exhaust_pool_before(Create, '_record')
+        volume_id = self.volume()
+        self.free_pool()
+        self.assertEqual(200, self.cloud.cinder.get(f'/volumes/{volume_id}').status)
+        self.assertUsed(volumes=1)
+
+    def test_no_free_connection_after_pod_created_server_group_and_answer_is_200(self):
+        self.exhaust_pool_before(Create, 'created')
+        self.exhaust_pool_before(CreateServerGroup, 'created')
+        body = {'server_group': {'name': 'g', 'policies': ['anti-affinity']}}
+        self.assertEqual(200, self.cloud.nova.post('/os-server-groups', body).status)
+
+    def test_no_free_connection_after_pod_deleted_transfer_and_answer_is_202(self):
+        cinder, volume_id = self.cloud.cinder, self.volume()
+        wait_until(lambda: cinder.get(f'/volumes/{volume_id}')['volume']['status'] == 'available', 10, 'no volume')
+        made = cinder.post('/os-volume-transfer', {'transfer': {'volume_id': volume_id, 'name': 't'}})
+        path = f'/os-volume-transfer/{made["transfer"]["id"]}'
+        self.exhaust_pool_before(Locator, 'mark_deleted')
+        self.assertEqual(202, cinder.delete(path).status)
+        self.free_pool()
+        self.assertEqual(404, cinder.get(path).status)
+
+    def test_no_free_connection_after_pod_created_key_pair_and_answer_has_private_key(self):
+        self.exhaust_pool_before(RequestWrites, 'record')
+        answer = self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k'}})
+        self.assertEqual(200, answer.status, answer.text)
+        self.assertIn('private_key', answer['keypair'])
+
+    def test_no_free_connection_after_create_without_answer_and_answer_is_504(self):
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(method='POST', path='/servers$', times=1))
+        self.exhaust_pool_before(HeldClaim, 'keep_open')
+        self.boot(status=504, zone='az1')

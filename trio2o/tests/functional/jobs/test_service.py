@@ -10,11 +10,13 @@ import threading
 import time
 import types
 
+import fixtures
 import testtools
 
 from trio2o import rpc
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
+from trio2o.db.errors import DatabaseBusy
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
@@ -142,6 +144,65 @@ class TestService(ServiceCase):
         service.stop()
         waiter.join(PATIENCE)
         self.assertFalse(waiter.is_alive())
+
+
+class TestFailingLoops(ServiceCase):
+    """Each exception that a loop may meet: the database is busy, or an error in Trio2o."""
+
+    ERRORS = (DatabaseBusy, KeyError)
+
+    def failing(self, owner, name, errors=ERRORS * 3):
+        """Let a function fail with each of some errors. :returns: a function that waits until it has"""
+        done, method, errors = threading.Event(), getattr(owner, name), list(errors)
+
+        def fail(*args, **given):
+            if errors:
+                raise errors.pop()
+            done.set()
+            return method(*args, **given)
+
+        self.useFixture(fixtures.MockPatchObject(owner, name, fail))
+        return lambda: self.assertTrue(done.wait(PATIENCE), f'{name} is not called any more')
+
+    def test_failing_claims_are_logged_and_jobs_run(self):
+        wait = self.failing(db_jobs, 'claim')
+        self.service()
+        wait()
+        self.jobs.submit('noted', 'key')
+        self.assertRuns()
+
+    def test_failing_ticks_are_logged_and_periodic_jobs_are_submitted(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        wait = self.failing(Periodic, 'tick')
+        service = self.service()
+        wait()
+        self.assertIn('Failed to submit periodic jobs', log.output)
+        self.assertTrue(all(thread.is_alive() for thread in service._threads))
+
+    def test_failing_heartbeats_are_logged_and_job_keeps_its_lease(self):
+        wait = self.failing(JobManager, 'prolong', [KeyError])
+        self.job.go_on.clear()
+        self.job.run = lambda task: (self.job.ran.release(), self.job.go_on.wait(PATIENCE))
+        self.service(xjob={'lease_seconds': 1.2})
+        self.jobs.submit('noted', 'key')
+        self.assertRuns()
+        wait()
+        self.assertFalse(self.job.ran.acquire(timeout=1.5), 'another worker runs the job')
+        self.job.go_on.set()
+
+    def test_job_ends_loop_and_process_is_ended(self):
+        ended = threading.Event()
+        self.useFixture(fixtures.MonkeyPatch('trio2o.xjob.service.end_process', ended.set))
+        self.job.run = lambda task: sys.exit()
+        self.service()
+        self.jobs.submit('noted', 'key')
+        self.assertTrue(ended.wait(PATIENCE), 'the process lives on')
+
+    def test_service_is_stopped_and_process_is_not_ended(self):
+        ended = threading.Event()
+        self.useFixture(fixtures.MonkeyPatch('trio2o.xjob.service.end_process', ended.set))
+        self.service().stop()
+        self.assertFalse(ended.is_set())
 
 
 class TestPeriodic(testtools.TestCase):

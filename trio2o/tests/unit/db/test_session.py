@@ -10,6 +10,7 @@ import testtools
 from oslo_db import exception as db_exc
 
 from trio2o.db import pods, routings
+from trio2o.db.errors import DatabaseBusy
 from trio2o.db.records import Pod, PodUsage
 from trio2o.db.session import Database, retry_on_deadlock
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
@@ -153,6 +154,26 @@ class TestTransactions(DatabaseTest):
         self.assertEqual([], list(rows))
 
 
+class TestExhaustedPool(DatabaseTest):
+    def test_no_free_connection_is_database_busy(self):
+        pool = self.db.engine.pool
+        pool._timeout = 0.01
+        held = [self.db.engine.connect() for _ in range(pool.size() + pool._max_overflow)]
+        try:
+            for use in (self.db.reader, self.db.writer):
+                self.assertRaises(DatabaseBusy, self.read, use)
+            self.assertRaises(DatabaseBusy, routings.get, self.db, 'server', 'a')
+        finally:
+            for connection in held:
+                connection.close()
+        self.assertIsNone(routings.get(self.db, 'server', 'a'))
+
+    @staticmethod
+    def read(use):
+        with use() as session:
+            session.execute(sqlalchemy.select(Pod.__table__))
+
+
 class TestRetry(testtools.TestCase):
     def test_deadlock_and_lost_connection_are_retried(self):
         errors = [
@@ -178,4 +199,15 @@ class TestRetry(testtools.TestCase):
             raise db_exc.DBError(Exception('no'))
 
         self.assertRaises(db_exc.DBError, write)
+        self.assertEqual(1, len(calls))
+
+    def test_exhausted_pool_is_not_retried(self):
+        calls = []
+
+        @retry_on_deadlock
+        def write():
+            calls.append(1)
+            raise DatabaseBusy
+
+        self.assertRaises(DatabaseBusy, write)
         self.assertEqual(1, len(calls))
