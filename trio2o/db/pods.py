@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from trio2o.db.errors import Duplicate, Full
 from trio2o.db.query import Columns, changed
+from trio2o.db.quotas import claims
 from trio2o.db.records import (
     Binding,
     MovedResource,
@@ -150,7 +151,7 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
 
 @retry_on_deadlock
 def delete(db: Database, pod_id: str) -> bool:
-    """Delete a pod and all rows that refer to it, except its state changes.
+    """Delete a pod and all rows that refer to it, except its state changes. The claims on it end.
 
     :returns: False if there was no such pod
     """
@@ -158,6 +159,8 @@ def delete(db: Database, pod_id: str) -> bool:
         for record in _OF_POD:
             table = record.__table__
             changed(session, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
+        # After the routings, as counters are always locked last.
+        claims.release_of_pod(session, pod_id)
         gone = sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)
         return changed(session, gone) > 0
 

@@ -63,7 +63,11 @@ class Recount:
 
 
 class PodUnavailable(Exception):
-    """A pod that must be called is deleted or in maintenance."""
+    """A pod that must be called is in maintenance."""
+
+
+class PodDeleted(Exception):
+    """The pod of a claim is not registered any more, so that Trio2o has no resources there."""
 
 
 class Settler:
@@ -115,6 +119,10 @@ class Settler:
         except (PodUnavailable, exception.Trio2oException, PodRefused) as error:
             LOG.info('Claim %s of project %s stays open: %s', claim.id, claim.project_id, error)
             is_settled = False
+        except PodDeleted as error:
+            LOG.info('Claim %s of project %s is released: %s', claim.id, claim.project_id, error)
+            quotas.release(self._db, claim.id)
+            is_settled = True
         if not is_settled:
             age = (utcnow() - claim.created_at).total_seconds()
             wait = min(max(self._watch_seconds, age * _AGE_SHARE), self._claim_seconds)
@@ -125,11 +133,16 @@ class Settler:
         """Settle the claim on a change of one resource, when the pod has finished the change.
 
         :returns: whether it is settled
-        :raises PodUnavailable: the pod of the resource is deleted or in maintenance
+        :raises PodDeleted: the pod of the resource is not registered
+        :raises PodUnavailable: it is in maintenance
         :raises PodError: the pod did not answer
         """
         routing = routings.get(self._db, claim.resource_type, claim.resource_id)
-        pod = self._pod(routing.pod_id if routing is not None and routing.is_live else claim.pod_id)
+        # A process that died before it sent the change has not recorded the pod in the claim.
+        pod_id = (
+            claim.pod_id if routing is None else routing.pod_id if routing.is_live else claim.pod_id or routing.pod_id
+        )
+        pod = self._pod(pod_id or '')
         measured: Measured | None = None
         if routing is not None and routing.is_live:
             inventory = Inventory(self._runtime, pod, _SETTLED[claim.resource_type])
@@ -155,7 +168,8 @@ class Settler:
         """Settle the claim of a create without an answer: record what it created, then release the rest.
 
         :returns: whether it is settled
-        :raises PodUnavailable: the pod of the create is deleted or in maintenance
+        :raises PodDeleted: the pod of the create is not registered
+        :raises PodUnavailable: it is in maintenance
         :raises PodError: a pod did not answer
         """
         if claim.pod_id:
@@ -166,7 +180,9 @@ class Settler:
         is_only_claim = len(quotas.list_claims(self._db, project_id=claim.project_id, limit=2)) < 2
         for resource_type in _claimed_types(claim):
             for pod in pods:
-                recount = Recount(self._pod(pod.id), resource_type, claim.project_id)
+                if pod.in_maintenance:
+                    raise PodUnavailable(f'pod {pod.id} is in maintenance')
+                recount = Recount(pod, resource_type, claim.project_id)
                 self.recount(recount, claim if is_only_claim else None)
         if not any(
             each.id == claim.id for each in quotas.list_claims(self._db, project_id=claim.project_id, limit=1000)
@@ -228,11 +244,16 @@ class Settler:
                     self._runtime.quota.watch_again(recount.project_id, recount.pod.id, resource.type, routing.top_id)
         inventory.end_missing(seen, started)
 
-    def _pod(self, pod_id: str | None) -> PodView:
-        """:raises PodUnavailable: it is deleted or in maintenance"""
-        pod = self._runtime.registry.snapshot().by_id.get(pod_id or '')
+    def _pod(self, pod_id: str) -> PodView:
+        """
+        :raises PodDeleted: it is not registered
+        :raises PodUnavailable: it is in maintenance
+        """
+        pod = self._runtime.registry.snapshot().by_id.get(pod_id)
+        if pod is None and db_pods.get(self._db, pod_id) is None:
+            raise PodDeleted(f'pod {pod_id or None} is not registered')
         if pod is None or pod.in_maintenance:
-            raise PodUnavailable(f'pod {pod_id} is deleted or in maintenance')
+            raise PodUnavailable(f'pod {pod_id} is in maintenance, or not known yet')
         return pod
 
 

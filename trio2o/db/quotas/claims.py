@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open claims: amounts of the quota that are reserved for requests until their outcome is known."""
 
+from collections import Counter as Sum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -175,6 +176,15 @@ def release(db: Database, claim_id: str) -> None:
     """End a claim and release its amounts."""
     with db.writer() as session:
         counters.add(session, {}, consume(session, claim_id, None))
+
+
+def release_of_pod(session: Session, pod_id: str) -> None:
+    """End the claims on resources of a pod and release their amounts."""
+    released: Sum[Key] = Sum()
+    ids = list(session.scalars(sqlalchemy.select(_C.id).where(_C.pod_id == pod_id).order_by(_C.id)))
+    for claim_id in ids:
+        released.update(consume(session, claim_id, None))
+    counters.add(session, {}, released)
 
 
 @retry_on_deadlock

@@ -270,3 +270,51 @@ class TestClaimsWithoutPod(QuotaCase):
         self.cloud.runtime.registry.refresh()
         self.assertTrue(self.is_settled(claim))
         self.assertEqual({}, self.used())
+
+
+class TestClaimsOnDeletedPod(QuotaCase):
+    """A pod that is not registered has nothing, so claims on it end."""
+
+    limits = {'instances': 5}
+
+    def delete_pod(self, name):
+        answer = self.cloud.api.delete(f'/pods/{self.cloud.pod_ids[name]}?force=true', as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+
+    def claim(self, pod_id, **more):
+        """Leave a claim, as a process does that knew the pod when it was deleted."""
+        quota = self.cloud.runtime.quota
+        claim = quota.claim(ClaimRequest(self.project, '', {'instances': 1}, resource_type='server', **more))
+        quotas.keep(self.db, claim.id, pod_id=pod_id, expires_at=utcnow())
+
+    def test_pod_with_unanswered_creates_is_deleted_and_claims_end(self):
+        self.cloud.pod('Pod1').nova.faults.add(DropAfter(times=3, method='POST', path='/servers'))
+        for _ in range(3):
+            self.boot(status=504, zone='az1')
+        self.assertEqual((0, 3), self.used()['instances'])
+        self.delete_pod('Pod1')
+        self.assertEqual({}, self.used())
+        self.assertEqual([], self.claims())
+
+    def test_pod_with_changing_servers_is_deleted_and_watches_end(self):
+        server_id = self.server(zone='az1')
+        self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server_id}').status)
+        self.assertEqual([server_id], [claim.resource_id for claim in self.claims()])
+        self.delete_pod('Pod1')
+        self.assertEqual([], self.claims())
+
+    def test_claim_on_deleted_pod_is_released(self):
+        self.delete_pod('Pod1')
+        pod_id = self.cloud.pod_ids['Pod1']
+        self.claim(pod_id)
+        self.claim(pod_id, resource_id='0d9e5d5f-7d1e-4d6c-8f2b-0123456789ab')
+        self.claim(None, resource_id='1d9e5d5f-7d1e-4d6c-8f2b-0123456789ab')
+        self.assertEqual((0, 3), self.used()['instances'])
+        self.assertEqual(3, Settler(self.cloud.runtime).settle_due())
+        self.assertEqual({}, self.used())
+
+    def test_claim_on_pod_in_maintenance_is_kept(self):
+        self.claim(self.cloud.pod_ids['Pod1'])
+        self.cloud.set_pod('Pod1', state='maintenance')
+        self.assertEqual(0, Settler(self.cloud.runtime).settle_due())
+        self.assertEqual((0, 1), self.used()['instances'])

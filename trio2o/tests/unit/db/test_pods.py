@@ -6,8 +6,8 @@ from concurrent import futures
 
 import sqlalchemy
 
-from trio2o.db import bindings, errors, pod_usages, pods, replicas, routings
-from trio2o.db.records import NewRouting, Pod
+from trio2o.db import bindings, errors, pod_usages, pods, quotas, replicas, routings
+from trio2o.db.records import NewRouting, Pod, QuotaClaim
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -103,6 +103,30 @@ class TestPods(DatabaseTest):
         self.assertEqual([], replicas.list_replicas(self.db))
         self.assertEqual([], pod_usages.list_all(self.db))
         self.assertIsNotNone(pods.get(self.db, self.pod2))
+
+    def test_delete_ends_claims_on_the_pod(self):
+        for number, (pod_id, state) in enumerate(
+            ((self.pod1, 'open'), (self.pod1, 'unknown'), (self.pod1, 'watch'), (self.pod2, 'unknown'), (None, 'open'))
+        ):
+            row = QuotaClaim(
+                id=f'claim-{number}',
+                project_id=f'p{number % 2}',
+                user_id='u',
+                resources={'instances': 1, 'cores': 2},
+                request_id='',
+                pod_id=pod_id,
+                resource_type='server',
+                state=state,
+                created_at=NOON,
+                expires_at=NOON,
+            )
+            quotas.insert_claim(self.db, row, [])
+        pods.delete(self.db, self.pod1)
+        self.assertEqual(['claim-3', 'claim-4'], sorted(claim.id for claim in quotas.list_claims(self.db)))
+        for project_id in ('p0', 'p1'):
+            for user_id in ('', 'u'):
+                rows = quotas.usage(self.db, project_id, user_id)
+                self.assertEqual((1, 2), (rows['instances'].claimed, rows['cores'].claimed))
 
     def test_usage_is_replaced_for_each_service(self):
         self.assertEqual([], pod_usages.list_all(self.db))
