@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replicated objects with their desired state, and the replica of each pod."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.quotas import rename_limits
 from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
@@ -50,27 +51,64 @@ def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | 
 
     :param top_id: None keeps the recorded one
     """
+    with db.writer() as session:
+        return _upsert(session, kind, key, wanted, top_id)
+
+
+@retry_on_deadlock
+def upsert_with_limits(
+    db: Database,
+    kind: str,
+    key: str,
+    wanted: Any,
+    top_id: str | None,
+    renamed: Mapping[str, str],
+    limit_kinds: Collection[str],
+) -> tuple[ReplicatedObject, bool]:
+    """Record an object as ``upsert_object`` does, and in the same transaction rename the limits that its name is in.
+
+    With one of the two alone the limits would apply to no volume type.
+
+    :param renamed: old name of a quota resource -> new name
+    :param limit_kinds: kinds of replicated objects that hold limits
+    :returns: the object, and whether any replicated limits changed
+    """
+    with db.writer() as session:
+        found = _upsert(session, kind, key, wanted, top_id)
+        rename_limits(session, renamed)
+        statement = _OBJECTS.select.where(_O.kind.in_(limit_kinds), _O.is_deleted.is_(False)).order_by(_O.id)
+        is_changed = False
+        for holder in _OBJECTS.all(session, statement.with_for_update()):
+            limits = holder.wanted['limits']
+            moved = {renamed[name]: limit for name, limit in limits.items() if name in renamed}
+            if moved:
+                kept = {name: limit for name, limit in limits.items() if name not in renamed}
+                _change(session, holder.kind, holder.key, wanted={**holder.wanted, 'limits': {**kept, **moved}})
+                is_changed = True
+        return found, is_changed
+
+
+def _upsert(session: Session, kind: str, key: str, wanted: Any, top_id: str | None) -> ReplicatedObject:
     values = {'wanted': wanted, 'is_deleted': False}
     if top_id is not None:
         values['top_id'] = top_id
-    with db.writer() as session:
-        # If another process inserts the row in the meantime, change that one.
-        if not _change(session, kind, key, **values):
-            row = {
-                'kind': kind,
-                'key': key,
-                'top_id': top_id,
-                'wanted': wanted,
-                'generation': 1,
-                'is_deleted': False,
-                'created_at': utcnow(),
-                'updated_at': None,
-            }
-            if not insert_or_ignore(session, _OBJECTS.table, [row]):
-                _change(session, kind, key, **values)
-        found = _one(session, kind, key)
-        assert found is not None
-        return found
+    # If another process inserts the row in the meantime, change that one.
+    if not _change(session, kind, key, **values):
+        row = {
+            'kind': kind,
+            'key': key,
+            'top_id': top_id,
+            'wanted': wanted,
+            'generation': 1,
+            'is_deleted': False,
+            'created_at': utcnow(),
+            'updated_at': None,
+        }
+        if not insert_or_ignore(session, _OBJECTS.table, [row]):
+            _change(session, kind, key, **values)
+    found = _one(session, kind, key)
+    assert found is not None
+    return found
 
 
 def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:

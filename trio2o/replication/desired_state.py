@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from trio2o.db import quotas as db_quotas
+from trio2o import job_types
 from trio2o.db import replicas
 from trio2o.db.records import ReplicatedObject
 from trio2o.pods.registry import PodView
@@ -61,11 +61,12 @@ class DesiredState:
             if kind == VOLUME_TYPE:
                 self._drop_volume_type(key)
             return
-        if kind == VOLUME_TYPE and old is not None and old.wanted['name'] != found.name:
-            self._rename_volume_type(old.wanted['name'], found.name)
         attributes = self._attributes(kind, old, found, before)
         top_id = None if kind == KEYPAIR else key
-        obj = replicas.upsert_object(self._db, kind, key, attributes, top_id)
+        if kind == VOLUME_TYPE and old is not None and old.wanted['name'] != found.name:
+            obj = self._rename_volume_type(old, attributes, found.name)
+        else:
+            obj = replicas.upsert_object(self._db, kind, key, attributes, top_id)
         self._deps.store.set_outcome(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
 
     def purge_deleted(self, before: datetime) -> int:
@@ -109,15 +110,16 @@ class DesiredState:
                 replicas.mark_object_deleted(self._db, obj.kind, obj.key)
                 self._objects.sync_everywhere(obj.kind, obj.key)
 
-    def _rename_volume_type(self, old: str, new: str) -> None:
-        """Rename the limits of a volume type, which have its name, as pods do."""
-        db_quotas.rename_limits(self._db, {f'{name}_{old}': f'{name}_{new}' for name in PER_VOLUME_TYPE})
-        for kind in (VOLUME_QUOTA, VOLUME_QUOTA_CLASS):
-            for obj in replicas.list_objects(self._db, kind):
-                limits = {
-                    f'{name.removesuffix(old)}{new}' if name.endswith(f'_{old}') else name: value
-                    for name, value in obj.wanted['limits'].items()
-                }
-                if limits != obj.wanted['limits']:
-                    replicas.upsert_object(self._db, kind, obj.key, {**obj.wanted, 'limits': limits})
-                    self._objects.sync_everywhere(kind, obj.key)
+    def _rename_volume_type(self, old: ReplicatedObject, attributes: Attributes, new_name: str) -> ReplicatedObject:
+        """Record the new name of a volume type, and rename the limits that have its name, as pods do.
+
+        Jobs bring the limits to the pods, as there may be some for each project.
+        """
+        renamed = {f'{name}_{old.wanted["name"]}': f'{name}_{new_name}' for name in PER_VOLUME_TYPE}
+        obj, limits_changed = replicas.upsert_with_limits(
+            self._db, old.kind, old.key, attributes, old.key, renamed, (VOLUME_QUOTA, VOLUME_QUOTA_CLASS)
+        )
+        if limits_changed:
+            for pod in self._deps.registry.snapshot().serving('volume'):
+                self._deps.jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id})
+        return obj

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits that were set: of projects, of users in them, and of quota classes."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,16 +110,28 @@ def _named(column: Any, names: Iterable[str]) -> list[Any]:
     ]
 
 
-@retry_on_deadlock
-def rename_limits(db: Database, old: Mapping[str, str]) -> None:
+def rename_limits(session: Session, renamed: Mapping[str, str]) -> None:
     """Rename quota resources in limits, as after a rename of a volume type.
 
-    Counters are not changed here: their names are those in the deltas of routings.
+    To do it twice has the same effect as to do it once. Counters are not changed here: their names are those in the
+    deltas of routings.
 
-    :param old: old name -> new name
+    :param renamed: old name -> new name
     """
-    with db.writer() as session:
-        for before, after in sorted(old.items()):
-            for table in (QuotaLimit.__table__, QuotaClass.__table__):
-                changed(session, sqlalchemy.delete(table).where(table.c.resource == after))
-                changed(session, sqlalchemy.update(table).where(table.c.resource == before).values(resource=after))
+    for table, owner in (
+        (QuotaLimit.__table__, ('project_id', 'user_id')),
+        (QuotaClass.__table__, ('class_name',)),
+    ):
+        for before, after in sorted(renamed.items()):
+            _rename(session, table, owner, before, after)
+
+
+def _rename(session: Session, table: sqlalchemy.Table, owner: Sequence[str], before: str, after: str) -> None:
+    columns = [table.c.id, table.c.resource, *(table.c[name] for name in owner)]
+    found = sqlalchemy.select(*columns).where(table.c.resource.in_([before, after])).order_by(table.c.id)
+    rows = session.execute(found.with_for_update()).all()
+    # Compared here, as for MariaDB names that differ by a blank at their end are equal.
+    old = {tuple(row[2:]): row.id for row in rows if row.resource == before}
+    replaced = [row.id for row in rows if row.resource == after and tuple(row[2:]) in old]
+    changed(session, sqlalchemy.delete(table).where(table.c.id.in_(replaced)))
+    changed(session, sqlalchemy.update(table).where(table.c.id.in_(old.values())).values(resource=after))

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """QoS specs, group types, default types and quotas are replicated; tenants see one id for all pods."""
 
-from trio2o.db import replicas
+from unittest import mock
+
+from trio2o.db import quotas, replicas
 from trio2o.lab.emulated.faults import DropAfter, Refuse
 from trio2o.tests.functional.operations.base import ConversationTest
 
@@ -201,6 +203,30 @@ class TestQuotas(ReplicatedTest):
         wanted = self.cloud.runtime.replicator.desired.get('volume_quota', self.project_id)
         self.assertEqual({'volumes_new': -1}, wanted['limits'])
         self.assertEqual(3, self.call('GET', self.path)['quota_set']['volumes_new'])
+
+    def test_rename_interrupted_before_its_record_and_repeated_keeps_limits(self):
+        type_id = self.make_type('old')
+        self.call('PUT', self.path, {'quota_set': {'volumes_old': 3}})
+        body = {'volume_type': {'name': 'new'}}
+        with mock.patch.object(replicas, 'upsert_with_limits', side_effect=KeyError):
+            self.assertEqual(500, self.cloud.cinder.put(f'/types/{type_id}', body, as_='admin').status)
+        self.assertEqual({'volumes_old': 3}, self.limits_of_project())
+        self.call('PUT', f'/types/{type_id}', body)
+        self.call('PUT', f'/types/{type_id}', body)
+        self.assertEqual({'volumes_new': 3}, self.limits_of_project())
+
+    def limits_of_project(self):
+        return quotas.get_limits(self.cloud.runtime.db, [self.project_id]).of[self.project_id, '']
+
+    def test_limits_of_type_with_longer_name_are_not_renamed(self):
+        type_id = self.make_type('gold')
+        self.make_type('old_gold')
+        self.call('PUT', self.path, {'quota_set': {'volumes_gold': 3, 'volumes_old_gold': 4}})
+        self.call('PUT', f'/types/{type_id}', {'volume_type': {'name': 'new'}})
+        self.cloud.run_jobs()
+        wanted = {'volumes_new': -1, 'volumes_old_gold': -1}
+        self.assertEqual(wanted, self.cloud.runtime.replicator.desired.get('volume_quota', self.project_id)['limits'])
+        self.assertEqual({'volumes_new': 3, 'volumes_old_gold': 4}, self.limits_of_project())
 
     def test_joining_pod_gets_limits(self):
         self.call('PUT', self.path, {'quota_set': {'volumes': 5, 'per_volume_gigabytes': 6}})

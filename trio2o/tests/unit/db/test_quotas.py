@@ -202,10 +202,31 @@ class TestLimits(QuotasTest):
         quotas.delete_limits(self.db, 'p', '', ['cores'])
         self.assertEqual({}, quotas.get_limits(self.db, ('p',), 'u').of)
 
-    def test_limits_are_renamed(self):
+    def rename(self, before, after, times=1):
+        for _ in range(times):
+            with self.db.writer() as session:
+                quotas.rename_limits(session, {before: after})
+
+    def test_limits_renamed_twice_are_kept(self):
         quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
-        quotas.rename_limits(self.db, {'gigabytes_a': 'gigabytes_b'})
-        self.assertEqual({'gigabytes_b': 1}, quotas.get_limits(self.db, ('p',)).of['p', ''])
+        quotas.set_limits(self.db, 'p', 'u', {'gigabytes_a': 2})
+        quotas.set_class_limits(self.db, 'default', {'gigabytes_a': 3})
+        self.rename('gigabytes_a', 'gigabytes_b', times=2)
+        found = quotas.get_limits(self.db, ('p',), 'u')
+        self.assertEqual({('p', ''): {'gigabytes_b': 1}, ('p', 'u'): {'gigabytes_b': 2}}, found.of)
+        self.assertEqual({'gigabytes_b': 3}, found.defaults)
+
+    def test_renamed_limit_replaces_only_that_of_its_owner(self):
+        quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1, 'gigabytes_b': 2})
+        quotas.set_limits(self.db, 'q', '', {'gigabytes_b': 3})
+        self.rename('gigabytes_a', 'gigabytes_b')
+        found = quotas.get_limits(self.db, ('p', 'q')).of
+        self.assertEqual({('p', ''): {'gigabytes_b': 1}, ('q', ''): {'gigabytes_b': 3}}, found)
+
+    def test_limit_renamed_by_a_blank_is_kept(self):
+        quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})
+        self.rename('gigabytes_a', 'gigabytes_a ')
+        self.assertEqual({'gigabytes_a ': 1}, quotas.get_limits(self.db, ('p',)).of['p', ''])
 
 
 STEPS = st.lists(
