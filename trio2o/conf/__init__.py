@@ -14,9 +14,9 @@ from oslo_db import options as db_options
 from oslo_log import log as logging
 
 from trio2o import version
-from trio2o.conf import api, dashboard, default, metrics, pods, quota, scheduler, service_auth, xjob
+from trio2o.conf import api, dashboard, database, default, metrics, pods, quota, scheduler, service_auth, xjob
 
-GROUPS = (default, api, dashboard, metrics, pods, scheduler, quota, xjob)
+GROUPS = (default, api, dashboard, database, metrics, pods, scheduler, quota, xjob)
 
 # At INFO these libraries repeat for each request what the access log already shows.
 LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')

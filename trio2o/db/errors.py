@@ -7,7 +7,7 @@
      +- Full            every number that a new row could get is in use
      +- Unusable        the schema cannot be read or changed: no server, no such revision
     oslo_db.exception.DBConnectionError
-     +- DatabaseBusy    no connection was free in time
+     +- DatabaseBusy    no connection was free, or a row was locked by another transaction, for too long
 
 Layers above decide how to answer a client.
 """
@@ -49,7 +49,10 @@ class Unusable(DatabaseLayerError):
 
 
 class DatabaseBusy(db_exc.DBConnectionError):
-    """No connection was free within ``[database] pool_timeout``. To repeat the transaction at once would not help."""
+    """No connection was free within ``[database] pool_timeout``, or a row was locked longer than ``lock_timeout``.
+
+    To repeat the transaction at once would not help.
+    """
 
 
 #: Exceptions of a transaction that a request can do without, as the pod has already carried out the call.

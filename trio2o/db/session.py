@@ -6,6 +6,8 @@ the statements. This one sets up connections so that all database servers behave
 
 - MySQL and MariaDB run with READ COMMITTED, which is PostgreSQL's default. With it, a transaction whose insert was
   ignored can read the row that another transaction has just committed.
+- MariaDB and PostgreSQL end a statement that waits too long for a lock, and a transaction without statements, whose
+  host may have lost its power: by default they wait for minutes, hours or for ever.
 - SQLite runs with a write-ahead log, and a writer takes the write lock when its transaction begins. A transaction that
   reads first and takes the lock later fails without waiting if another process has written in the meantime.
 
@@ -16,6 +18,7 @@ Transactions do not nest: a function that runs in the transaction of its caller 
 import contextlib
 import os
 import random
+import re
 import sqlite3
 import threading
 import time
@@ -35,6 +38,7 @@ from sqlalchemy.engine import Connection, CreateEnginePlugin, Engine
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Executable
 
+from trio2o.conf import database as database_options
 from trio2o.db.errors import DatabaseBusy
 
 Lock = contextlib.AbstractContextManager[Any]
@@ -42,6 +46,7 @@ Lock = contextlib.AbstractContextManager[Any]
 _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
+_LOCK_TIMEOUT = re.compile(r'\b1205\b.*Lock wait timeout exceeded|canceling statement due to lock timeout', re.DOTALL)
 # Execution options by which a SQLite connection knows, before its transaction begins, what it is used for.
 _WRITES = {'trio2o_sqlite': 'writes'}
 _READS_ONCE = {'trio2o_sqlite': 'reads once'}
@@ -88,7 +93,7 @@ class _Scope:
 class Database:
     """The database that `[database]` of a configuration names.
 
-    Its methods raise ``DatabaseBusy`` if no connection is free in time.
+    Its methods raise ``DatabaseBusy`` if no connection is free in time, or a row stays locked.
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -100,6 +105,8 @@ class Database:
         self._reader = self._facade.reader
         self._writer = self._facade.writer
         self._write_lock = _write_lock(self.url)
+        self._lock_timeout: int = conf.database.lock_timeout
+        self._idle_timeout: int = conf.database.idle_transaction_timeout
 
     @property
     def engine(self) -> Engine:
@@ -136,20 +143,49 @@ class Database:
         if self.dialect == 'sqlite':
             _prepare_sqlite(engine)
         elif self.dialect in ('mysql', 'mariadb'):
-            event.listen(engine, 'connect', _mysql_connected)
+            event.listen(engine, 'connect', self._mysql_connected)
+        elif self.dialect == 'postgresql':
+            event.listen(engine, 'connect', self._postgresql_connected)
+        # oslo.db has opened a connection to try the engine, before these listeners could prepare it.
+        engine.dispose()
+
+    def _mysql_connected(self, connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+            cursor.execute(f'SET SESSION innodb_lock_wait_timeout = {self._lock_timeout}')
+            cursor.execute('SELECT VERSION()')
+            (version,) = cursor.fetchone()
+            if 'MariaDB' in version:
+                cursor.execute(f'SET SESSION idle_transaction_timeout = {self._idle_timeout}')
+
+    def _postgresql_connected(self, connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = '{self._lock_timeout}s'")
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{self._idle_timeout}s'")
+        connection.commit()
 
 
 @contextlib.contextmanager
 def _busy_is_translated() -> Iterator[None]:
-    """Raise ``DatabaseBusy`` for SQLAlchemy's error of an exhausted pool, which oslo.db does not translate."""
+    """Raise ``DatabaseBusy`` for an exhausted pool and for a lock timeout.
+
+    oslo.db translates neither the error of the pool nor a lock timeout of PostgreSQL, and takes one of MariaDB for a
+    deadlock.
+    """
     try:
         yield
     except sqlalchemy.exc.TimeoutError as error:
         raise DatabaseBusy(error) from error
+    except (db_exc.DBDeadlock, sqlalchemy.exc.OperationalError) as error:
+        raised = error.inner_exception if isinstance(error, db_exc.DBDeadlock) else error
+        if _LOCK_TIMEOUT.search(str(getattr(raised, 'orig', ''))):
+            raise DatabaseBusy(error) from error
+        raise
 
 
 def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:
-    options = dict(conf.database.items())
+    own = {option.name for option in database_options.OPTS}
+    options = {name: value for name, value in conf.database.items() if name not in own}
     options['sqlite_fk'] = True
     # Switching to other green threads after each transaction takes half a millisecond, and is not needed: requests
     # switch when they wait for a socket.
@@ -207,17 +243,10 @@ def _write_lock(url: sqlalchemy.URL) -> Lock | None:
     return _sqlite_write_locks.setdefault(os.path.realpath(_sqlite_file(url)), threading.RLock())
 
 
-def _mysql_connected(connection: Any, _record: object) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
-
-
 def _prepare_sqlite(engine: Engine) -> None:
     event.listen(engine, 'connect', _sqlite_connected)
     event.listen(engine, 'set_connection_execution_options', _sqlite_begin)
     event.listen(engine, 'reset', _sqlite_reset)
-    # oslo.db has opened a connection to try the engine, before these listeners could prepare it.
-    engine.dispose()
 
 
 def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:

@@ -9,6 +9,7 @@ import subprocess
 
 import fixtures
 import testtools
+from oslo_db import options as db_options
 
 from trio2o.conf import opts
 from trio2o.tests.fixtures.pages import DOCS, missing, steps
@@ -34,7 +35,7 @@ def entry_points():
 class TestNames(testtools.TestCase):
     def test_named_options_exist(self):
         known = {}
-        for group, options in opts.list_opts():
+        for group, options in (*opts.list_opts(), *db_options.list_opts()):
             known.setdefault(str(group or 'DEFAULT'), set()).update(option.dest for option in options)
         wrong = []
         for path in pages():

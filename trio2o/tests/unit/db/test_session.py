@@ -3,15 +3,16 @@
 
 import subprocess
 import sys
+import time
 from concurrent import futures
 
 import sqlalchemy
 import testtools
 from oslo_db import exception as db_exc
 
-from trio2o.db import pods, routings
+from trio2o.db import pods, quotas, routings
 from trio2o.db.errors import DatabaseBusy
-from trio2o.db.records import Pod, PodUsage
+from trio2o.db.records import Pod, PodUsage, QuotaUsage
 from trio2o.db.session import Database, retry_on_deadlock
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
@@ -152,6 +153,70 @@ class TestTransactions(DatabaseTest):
     def test_rows_reads_without_a_match(self):
         rows = self.db.rows(routings._GET, {'top_id': 'a', 'resource_type': 'server'})
         self.assertEqual([], list(rows))
+
+
+class LocksTest(DatabaseTest):
+    """Another host holds the counters of project p, and does nothing."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ('lock_timeout', 'idle_transaction_timeout'):
+            self.fixture.conf.set_override(name, 1, 'database')
+        self.db = Database(self.fixture.conf)
+        self.addCleanup(self.db.dispose)
+        self.add('p')
+
+    def add(self, project_id, times=1):
+        for _ in range(times):
+            with self.db.writer() as session:
+                quotas.add(session, {(project_id, '', 'instances'): 1})
+
+    @retry_on_deadlock
+    def add_with_retries(self, project_id):
+        self.add(project_id)
+
+    def lock(self, engine):
+        connection = engine.connect()
+        self.addCleanup(connection.close)
+        self.addCleanup(connection.invalidate)
+        rows = sqlalchemy.select(QuotaUsage.__table__).where(QuotaUsage.__table__.c.project_id == 'p')
+        self.assertEqual(1, len(connection.execute(rows.with_for_update()).all()))
+
+    def test_locked_row_is_database_busy_after_lock_timeout(self):
+        engine = sqlalchemy.create_engine(self.db.url, isolation_level='READ COMMITTED')
+        self.addCleanup(engine.dispose)
+        self.lock(engine)
+        started = time.monotonic()
+        self.assertRaises(DatabaseBusy, self.add_with_retries, 'p')
+        self.assertLess(time.monotonic() - started, 8)
+        self.add_with_retries('q')
+
+    def test_idle_transaction_is_ended_and_its_locks_are_released(self):
+        self.lock(self.db.engine)
+        time.sleep(1.5)
+        self.add_with_retries('p')
+        self.assertEqual(2, quotas.usage(self.db, 'p')['instances'].in_use)
+
+    def test_first_connection_has_the_timeouts(self):
+        """oslo.db opens a connection to try the engine."""
+        with self.db.engine.connect() as connection:
+            shown = {row[0]: row[1] for row in connection.exec_driver_sql(self.show)}
+        self.assertEqual(self.shown, {name: shown[name] for name in self.shown})
+
+
+class TestLocksOnMysql(LocksTest):
+    server = 'mysql'
+    show = 'SHOW SESSION VARIABLES'
+    shown = {'innodb_lock_wait_timeout': '1', 'idle_transaction_timeout': '1', 'tx_isolation': 'READ-COMMITTED'}
+
+
+class TestLocksOnPostgres(LocksTest):
+    server = 'postgres'
+    show = 'SHOW ALL'
+    shown = {'lock_timeout': '1s', 'idle_in_transaction_session_timeout': '1s'}
+
+
+del LocksTest
 
 
 class TestExhaustedPool(DatabaseTest):
