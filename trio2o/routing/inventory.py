@@ -244,7 +244,9 @@ class Inventory:
         found = self.compare(items)
         recorded = Recorded(new=self.record_new(found))
         for routing, item in found.returned:
-            self._restore(routing, item)
+            # It may have been deleted after the pod listed it.
+            if self.show(item['id']) is not None:
+                self._restore(routing, item)
         self.record_changes(found)
         for each in found.misplaced:
             self._move(each, recorded)

@@ -2,12 +2,14 @@
 """Jobs reconcile routings with the resources of pods, and endpoints with Keystone and the pods."""
 
 import datetime
+from unittest import mock
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Status
+from trio2o.routing.inventory import Inventory
 from trio2o.tests.functional.jobs.base import JobsCase
 
 
@@ -102,6 +104,22 @@ class TestRoutings(RoutingsCase):
         routings.mark_deleted(self.cloud.runtime.db, 'server', server['id'])
         self.reconcile()
         self.assertTrue(self.get('server', server['id']).is_live)
+
+    def test_volume_deleted_after_it_was_listed_stays_deleted(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod1', 'demo', 1)
+        self.reconcile(is_full=True)
+        compare = Inventory.compare
+
+        def delete_then_compare(inventory, items):
+            items = list(items)
+            if any(item['id'] == volume['id'] for item in items):
+                self.cinder('Pod1').volumes.pop(volume['id'], None)
+                routings.mark_deleted(self.cloud.runtime.db, 'volume', volume['id'])
+            return compare(inventory, items)
+
+        with mock.patch.object(Inventory, 'compare', delete_then_compare):
+            self.reconcile(is_full=True)
+        self.assertFalse(self.get('volume', volume['id']).is_live)
 
     def test_server_with_other_top_id_is_not_recorded_twice(self):
         (server,) = self.cloud.lab.add_servers('Pod1', 'demo')
