@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from trio2o import exception
 from trio2o.db import bindings
-from trio2o.db.errors import NOT_RECORDED
+from trio2o.db.errors import NOT_RECORDED, RecordNotFound
 from trio2o.db.records import Binding
 from trio2o.db.session import Database
 from trio2o.pods.breakers import Breakers
@@ -29,6 +29,9 @@ LOG = logging.getLogger(__name__)
 
 FILTERS = 'trio2o.scheduler.filters'
 WEIGHERS = 'trio2o.scheduler.weighers'
+
+#: Times that a binding is read again because it was deleted or ended meanwhile.
+_BIND_ROUNDS = 3
 
 
 #: Message of Nova and Cinder if no host fits, and the resource whose extra specs were not met.
@@ -77,9 +80,19 @@ class Scheduler:
             request.zone or 'any zone',
             decision,
         )
-        if not decision.weighed:
-            raise self._no_pod(decision)
-        return self._bind(decision.pods, request, current)
+        pods = decision.pods
+        for _ in range(len(pods) + _BIND_ROUNDS):
+            if not pods:
+                break
+            try:
+                return self._bind(pods, request, current)
+            except RecordNotFound as error:
+                # The pod or the binding was deleted after it was read.
+                LOG.warning('Choosing a pod again for project %s: %s', request.project_id, error)
+                if error.what == 'pod':
+                    pods = pods[1:]
+                current = bindings.current(self._db, request.project_id)
+        raise self._no_pod(decision)
 
     def placed(self, request: PodRequest, pod: PodView) -> None:
         """Record that a pod accepted a request, which reduces its free capacity."""

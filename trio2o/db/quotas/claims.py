@@ -38,7 +38,7 @@ class Bound:
 
     @property
     def key(self) -> Key:
-        return self.project_id, self.user_id, self.resource
+        return self.project_id, self.user_id, counters.counted_as(self.resource)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
         return row.in_use + row.claimed
     # Every claim that the limit applies to locks the counter of the limit's project, so these do not change now.
     statement = sqlalchemy.select(sqlalchemy.func.sum(_U.in_use + _U.claimed)).where(
-        _U.project_id.in_(bound.members), _U.user_id == '', _U.resource == bound.resource
+        _U.project_id.in_(bound.members), _U.user_id == '', _U.resource == bound.key[2]
     )
     return int(session.scalar(statement) or 0)
 

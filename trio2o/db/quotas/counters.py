@@ -10,6 +10,7 @@ import sqlalchemy
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
+from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import QuotaUsage
 from trio2o.db.session import Database, utcnow
@@ -25,16 +26,31 @@ _USAGES = Columns(QuotaUsage)
 _TABLE = _USAGES.table
 _U = _TABLE.c
 _ROWS_A_STATEMENT = 50
+#: To find the counters, to insert those that are missing, and to find these.
+_LOCK_ROUNDS = 3
 
 
 def by_counter(project_id: str, user_id: str, amounts: Amounts) -> dict[Key, int]:
     """Return the counters in which amounts of quota resources are counted, with the amount of each."""
-    found = {(project_id, '', name): amount for name, amount in amounts.items() if amount}
+    found: dict[Key, int] = {}
+    for name, amount in amounts.items():
+        if amount:
+            key = (project_id, '', counted_as(name))
+            found[key] = found.get(key, 0) + amount
     if user_id:
         found |= {
             (project_id, user_id, name): amount for name, amount in amounts.items() if amount and name in OF_USERS
         }
     return found
+
+
+def counted_as(resource: str) -> str:
+    """Return the name of the counter of a quota resource: without blanks at its end.
+
+    The name of a volume type may end with blanks, which MariaDB ignores where it compares strings: it has one counter
+    for names that differ only by them, and so have the other databases.
+    """
+    return resource.rstrip(' ')
 
 
 _LOCK = (
@@ -59,14 +75,19 @@ class Counter:
 
 
 def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
-    """Lock counters, and insert those that do not exist."""
-    while True:
+    """Lock counters, and insert those that do not exist.
+
+    :raises RecordNotFound: a counter can be neither found nor inserted
+    """
+    missing: list[Key] = []
+    for _ in range(_LOCK_ROUNDS):
         params = {
             'projects': sorted({key[0] for key in keys}),
             'users': sorted({key[1] for key in keys}),
             'resources': sorted({key[2] for key in keys}),
         }
-        found = {(row[0], row[1], row[2]): Counter(*row[3:]) for row in session.execute(_LOCK, params)}
+        locked = session.execute(_LOCK, params)
+        found = {(row[0], row[1], counted_as(row[2])): Counter(*row[3:]) for row in locked}
         missing = sorted(key for key in keys if key not in found)
         if not missing:
             return found
@@ -74,6 +95,7 @@ def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
             {'project_id': key[0], 'user_id': key[1], 'resource': key[2], 'in_use': 0, 'claimed': 0} for key in missing
         ]
         insert_or_ignore(session, _TABLE, rows)
+    raise RecordNotFound('counter', missing[0])
 
 
 @functools.cache

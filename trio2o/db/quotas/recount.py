@@ -35,9 +35,9 @@ def recount_project(db: Database, project_id: str, types: Sequence[str]) -> dict
     with db.writer() as session:
         statement = sqlalchemy.select(_U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
         statement = statement.where(_U.project_id == project_id).order_by(_U.project_id, _U.user_id, _U.resource)
-        rows = {
-            (project_id, row[0], row[1]): Counter(*row[2:]) for row in session.execute(statement.with_for_update())
-        }
+        locked = session.execute(statement.with_for_update()).all()
+        # Of two counters that count the same, the first is used.
+        rows = {(project_id, row[0], counters.counted_as(row[1])): Counter(*row[2:]) for row in reversed(locked)}
         in_use: collections.Counter[Key] = collections.Counter()
         for user_id, deltas in session.execute(_DELTAS, {'types': list(types), 'project_id': project_id}):
             in_use.update(counters.by_counter(project_id, user_id, deltas or {}))

@@ -10,7 +10,7 @@ import fixtures
 import sqlalchemy
 import testtools
 
-from trio2o.db import records, routings
+from trio2o.db import pods, records, routings
 from trio2o.gateway.claiming import HeldClaim
 from trio2o.gateway.handlers.create import Create
 from trio2o.lab.emulated.faults import DropAfter
@@ -128,6 +128,17 @@ class TestExhaustedPool(QuotaCase):
         answer = self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k'}})
         self.assertEqual(200, answer.status, answer.text)
         self.assertIn('private_key', answer['keypair'])
+
+    def test_pod_is_deleted_while_it_creates_server_and_answer_is_202(self):
+        """Another process deletes the pod, so this one still has it in its snapshot."""
+        record = Create._record
+
+        def delete_pod_then_record(create, creation, pod, answer):
+            pods.delete(self.db, pod.id)
+            return record(create, creation, pod, answer)
+
+        self.useFixture(fixtures.MockPatchObject(Create, '_record', delete_pod_then_record))
+        self.boot(zone='az1')
 
     def test_no_free_connection_after_create_without_answer_and_answer_is_504(self):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(method='POST', path='/servers$', times=1))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counters, claims and routings add up after any steps in any order, and no limit is exceeded."""
 
+import dataclasses
 import uuid
 from concurrent import futures
 
@@ -66,6 +67,23 @@ class TestClaims(QuotasTest):
         self.record('a', SERVER, claim_id)
         self.assertEqual({'instances': (1, 0), 'cores': (2, 0)}, self.used())
         self.assertEqual([], quotas.list_claims(self.db, project_id='p'))
+
+    def test_names_that_differ_by_a_blank_have_one_counter(self):
+        claim_id = self.claim({'gigabytes_gold': 1})
+        self.claim({'gigabytes_gold ': 2})
+        self.claim({'gigabytes_gold': 4, 'gigabytes_gold ': 8})
+        self.assertEqual({'gigabytes_gold': (0, 15)}, self.used())
+        quotas.release(self.db, claim_id)
+        self.assertEqual({'gigabytes_gold': (0, 14)}, self.used())
+        self.record('a', {'gigabytes_gold ': 3})
+        quotas.recount_project(self.db, 'p', ['server'])
+        self.assertEqual({'gigabytes_gold': (3, 14)}, self.used())
+
+    def test_limits_of_names_that_differ_by_a_blank_apply_to_one_counter(self):
+        self.record('a', {'gigabytes_gold': 3})
+        row = dataclasses.replace(self.rows[self.claim({'gigabytes_gold ': 1})], id=str(uuid.uuid4()))
+        bounds = [Bound('p', '', 'gigabytes_gold ', 4)]
+        self.assertRaises(BoundsExceeded, quotas.insert_claim, self.db, row, bounds)
 
     def test_claim_is_released_once(self):
         claim_id = self.claim(SERVER)

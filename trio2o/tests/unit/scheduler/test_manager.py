@@ -39,6 +39,10 @@ class SchedulerTest(testtools.TestCase):
     def select(self, zone='', service='compute', project='project', **kwargs):
         return [pod.name for pod in self.scheduler.select(PodRequest(service, project, zone, **kwargs))]
 
+    def delete_unnoticed(self, name):
+        """Delete a pod as another process does: this one still has it in its snapshot."""
+        pods.delete(self.db, self.ids[name])
+
     def bound(self, project='project'):
         names = {pod_id: name for name, pod_id in self.ids.items()}
         return sorted((binding.az_name, names[binding.pod_id]) for binding in bindings.current(self.db, project))
@@ -126,6 +130,31 @@ class TestBinding(SchedulerTest):
         history = bindings.list_(self.db)
         self.assertEqual(2, len(history))
         self.assertEqual(1, len([binding for binding in history if binding.ended_at]))
+
+    def test_pod_is_deleted_and_next_one_is_bound(self):
+        self.delete_unnoticed('A')
+        self.assertEqual(['B'], self.select('az1'))
+        self.assertEqual([('az1', 'B')], self.bound())
+
+    def test_pod_to_move_to_is_deleted_and_next_one_is_bound(self):
+        self.add('D', 'az1')
+        self.select('az1')
+        self.set('A', state='disabled')
+        self.delete_unnoticed('B')
+        self.assertEqual(['D'], self.select('az1'))
+        self.assertEqual([('az1', 'D')], self.bound())
+
+    def test_only_pod_of_zone_is_deleted_and_error_is_503(self):
+        for name in ('A', 'B'):
+            self.delete_unnoticed(name)
+        self.assertRaises(exception.ServiceUnavailable, self.select, 'az1')
+
+    def test_pod_that_accepted_request_is_deleted_and_moved_fails_quietly(self):
+        self.select('az1')
+        pod = self.registry.snapshot().by_id[self.ids['B']]
+        self.delete_unnoticed('B')
+        self.scheduler.moved(PodRequest('compute', 'project', 'az1'), pod)
+        self.assertEqual([('az1', 'A')], self.bound())
 
     def test_each_zone_has_its_own_binding(self):
         self.select('az1')
