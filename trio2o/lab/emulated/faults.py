@@ -96,6 +96,30 @@ class StatusAfter(Status):
 
 
 @dataclasses.dataclass(frozen=True)
+class BalancerAnswers(Fault):
+    """A balancer, an ingress or another virtual host in front of the service answers, in a form of its own.
+
+    :param form: ``html``, ``text``, ``json`` or ``empty``
+    :param is_processed: whether the service has processed the request before
+    """
+
+    form: str = 'html'
+    status: int = 404
+    is_processed: bool = False
+
+    def response(self) -> wire.Response:
+        """Make the answer."""
+        reason = wire.REASONS[self.status]
+        media, body = {
+            'html': ('text/html', f'<html><body><h1>{self.status} {reason}</h1></body></html>'),
+            'text': ('text/plain', f'default backend - {self.status}'),
+            'json': ('application/json', wire.dumps({'error': {'code': self.status, 'message': reason}}).decode()),
+            'empty': ('', ''),
+        }[self.form]
+        return wire.Response(self.status, [('Content-Type', media)] if media else [], body.encode())
+
+
+@dataclasses.dataclass(frozen=True)
 class Garbage(Fault):
     """The answer is a 200 whose body is not the JSON that its type announces. The request is not processed."""
 

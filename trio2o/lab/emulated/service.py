@@ -115,6 +115,10 @@ class Service:
                 self.answer(request)
             if isinstance(fault, faults.Status):
                 return wire.Response(fault.status, list(fault.headers), fault.body)
+            if isinstance(fault, faults.BalancerAnswers):
+                if fault.is_processed:
+                    self.answer(request)
+                return fault.response()
             if isinstance(fault, faults.Garbage):
                 return wire.Response(200, list(wire.JSON), fault.body)
             if isinstance(fault, faults.Refuse | faults.Drop | faults.Blackhole):

@@ -54,6 +54,23 @@ class TestWithoutSocket(testtools.TestCase):
         self.assertEqual(406, self.client.nova('GET', '/servers', version='2.60').status)
         self.assertEqual(200, self.client.nova('GET', '/servers', version='2.53').status)
 
+    def test_balancer_answers_in_its_own_form(self):
+        for form, media in (
+            ('html', ['text/html']), ('text', ['text/plain']), ('json', ['application/json']), ('empty', []),
+        ):  # fmt: skip
+            self.nova.faults.add(faults.BalancerAnswers(form))
+            answer = self.get()
+            self.assertEqual((404, media), (answer.status, answer.headers.get('content-type', [])))
+            self.assertNotIn(b'itemNotFound', answer.body)
+            self.nova.faults.clear()
+
+    def test_balancer_answers_before_or_after_the_write(self):
+        for is_processed in (False, True):
+            self.nova.servers.clear()
+            self.nova.faults.add(faults.BalancerAnswers(status=504, is_processed=is_processed, times=1))
+            self.assertEqual(504, self.client.nova('POST', '/servers', CREATE).status)
+            self.assertEqual(is_processed, bool(self.nova.servers))
+
     def test_fault_is_limited_by_times_path_and_method(self):
         self.nova.faults.add(faults.Status(500, times=2, after=1, path='/servers', method='GET'))
         self.assertEqual([200, 500, 500, 200], [self.get().status for _ in range(4)])
