@@ -19,6 +19,7 @@ from trio2o.gateway.claiming import quota_claim
 from trio2o.gateway.handlers.create import Create
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import answer_up
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
@@ -158,6 +159,9 @@ class AcceptTransfer:
                 route = Route(pod, call.id, call.id, call.context.project_id or '')
                 raise route_error(call, route, TRANSFER, error) from error
             except exception.PodNotReached:
+                is_complete = False
+                continue
+            if is_unknown_path(answer):
                 is_complete = False
                 continue
             if answer.status != 404:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from trio2o import exception
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
@@ -38,7 +39,7 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
             if is_read:
                 continue
             raise
-        if answer.status == 503 or (is_read and answer.status >= 500):
+        if answer.status == 503 or (is_read and (answer.status >= 500 or is_unknown_path(answer))):
             error_answer = error_answer or answer
             continue
         return answer

@@ -13,6 +13,7 @@ from trio2o.concurrency import Deadline
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up, body_up
 from trio2o.pods.fanout import ask_all
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
@@ -26,6 +27,9 @@ _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag
 @dataclass
 class PodAnswers:
     """The answers of several pods to the same call. Each pod is in ``answers``, ``refusals`` or ``unreachable``.
+
+    A pod that has no such path is in ``refusals`` and in ``unreachable``: if all pods say so, the client gets that
+    answer; else the answer lacks the part of this pod, as the path of its endpoint may be wrong.
 
     :ivar answers: successful answers, by pod in the order of the calls, as the pods gave them
     :ivar documents: the parsed bodies of these, with the links and ids that tenants know
@@ -78,6 +82,8 @@ class PodAnswers:
             self._leave_out(call, pod, f'answered {answer.status}')
         else:
             self.refusals[pod] = answer_up(answer, names_of(call, pod), None)
+            if is_unknown_path(answer):
+                self._leave_out(call, pod, 'answered that it has no such path')
 
     def _leave_out(self, call: Call, pod: PodView, reason: str) -> None:
         LOG.warning('%s: answering without pod %s: %s', call.operation.name, pod.name, reason)

@@ -10,6 +10,7 @@ from oslo_config import cfg
 
 from trio2o import exception, metrics
 from trio2o.pods.breakers import Breakers
+from trio2o.pods.own_answers import is_missing_or_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.pods.transport import Transport
 from trio2o.web.call import Answer
@@ -47,7 +48,8 @@ class PodClient:
         :param is_repeated: whether a read may be sent a second time; some GET requests to Cinder change what they read
         :param is_read: whether the request is a read although its method is not GET or HEAD
         :raises PodNotReached: nothing was sent
-        :raises PodNoAnswer: the request was sent, and no complete answer came, not even for the second try of a read
+        :raises PodNoAnswer: the request was sent, and no complete answer came, not even for the second try of a read;
+            or a 404 came that is not the service's own
         """
         endpoint = pod.endpoints.get(service)
         if endpoint is None:
@@ -80,13 +82,18 @@ class PodClient:
             self._failed(key, pod, service, 'no_answer', started)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         status = answer[0]
+        found = Answer(*answer)
         if status in FAILURE_STATUSES:
             self._failed(key, pod, service, 'unavailable', started)
+        elif status == 404 and not is_missing_or_unknown_path(found, method):
+            # A breaker counts this neither way: the service may work, and a path that a tenant chose may be the cause.
+            metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
+            raise exception.PodNoAnswer(pod.name, f'{service} answered 404 in a form that is not its own')
         else:
             if self.breakers.succeeded(key):
                 metrics.breaker_turned(pod.name, service, is_open=False)
             metrics.pod_called(pod.name, service, f'{status // 100}xx', time.monotonic() - started)
-        return Answer(*answer)
+        return found
 
     def _failed(self, key: tuple[str, str], pod: PodView, service: str, outcome: str, started: float) -> None:
         metrics.pod_called(pod.name, service, outcome, time.monotonic() - started)

@@ -15,6 +15,7 @@ from trio2o import exception
 from trio2o.pods.client import PodClient
 from trio2o.pods.endpoints import VOLUME
 from trio2o.pods.identity import FAILURES, Identity
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body
 from trio2o.web.call import Answer
@@ -70,8 +71,8 @@ class PodApi:
     def get(self, path: str, version: str) -> Any:
         """Read a document.
 
-        :returns: None if the pod answers 404
-        :raises PodError: no complete answer came, or it was 5xx
+        :returns: None if the service answers 404
+        :raises PodError: no complete answer came, or it was 5xx or no path of the service
         :raises PodRefused: the pod answered 4xx, 404 apart
         """
         try:
@@ -80,6 +81,20 @@ class PodApi:
             if error.status == 404:
                 return None
             raise
+
+    def get_list(self, path: str, version: str, *, has_marker: bool = False) -> Any:
+        """Read a collection, which exists even if it is empty.
+
+        :param has_marker: whether the query has a marker, which the pod may not have any more
+        :raises PodError: no complete answer came, or it was 5xx; or 404 without a marker
+        :raises PodRefused: the pod answered 4xx
+        """
+        try:
+            return self.send('GET', path, version).json
+        except PodRefused as error:
+            if error.status != 404 or has_marker:
+                raise
+            raise exception.PodNoAnswer(self.pod.name, f'{self._service} answered 404 to a list') from error
 
     def send(
         self,
@@ -93,7 +108,7 @@ class PodApi:
 
         :param version: microversion; the pod's highest is used if that is lower
         :param is_repeated: whether a read may be sent a second time
-        :raises PodError: no complete answer came, or it was 5xx
+        :raises PodError: no complete answer came, or it was 5xx or no path of the service
         :raises PodRefused: the pod answered 4xx
         """
         answer = self._send_once(method, path, version, document, is_repeated)
@@ -101,7 +116,7 @@ class PodApi:
             # Our token may have been revoked: try once more with a new one.
             self._identity.forget_token()
             answer = self._send_once(method, path, version, document, is_repeated)
-        if answer.status >= 500:
+        if answer.status >= 500 or is_unknown_path(answer):
             text = f'{self._service} answered {answer.status}'
             raise exception.PodNoAnswer(self.pod.name, text)
         if answer.status >= 400:

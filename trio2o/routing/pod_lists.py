@@ -43,7 +43,7 @@ def pages(
         query['marker'] = marker
     while True:
         path = f'{resource.path}/detail?{urlencode(query)}'
-        document = api.get(path, VERSIONS[resource.service]) or {}
+        document = api.get_list(path, VERSIONS[resource.service], has_marker='marker' in query)
         page = _items(api, resource, document)
         yield page
         # Cinder names the links after one resource or after many: volumes_links, transfer_links.
@@ -58,7 +58,7 @@ def _pages_by_offset(
     offset = 0
     while True:
         query = {'all_projects': 'True', 'limit': str(limit), 'offset': str(offset)}
-        document = api.get(f'{resource.path}?{urlencode(query)}', VERSIONS[resource.service]) or {}
+        document = api.get_list(f'{resource.path}?{urlencode(query)}', VERSIONS[resource.service])
         page = _items(api, resource, document)
         yield page if has_copies else _without_copies(db, api.pod.id, resource, page)
         if not page:

@@ -14,6 +14,7 @@ from trio2o.concurrency import Deadline, Executor
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
 from trio2o.pods.fanout import ask_all
+from trio2o.pods.own_answers import is_missing
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
 from trio2o.resources import Item, Resource
@@ -55,7 +56,7 @@ class Prober:
                 item = json_body.member(answer, resource)
                 if item is not None:
                     return Found(pod, item, answer)
-            elif isinstance(answer, Answer) and answer.status < 500 and answer.status != 429:
+            elif isinstance(answer, Answer) and _is_refusal(answer):
                 continue
             is_certain = is_certain and pod.record.is_reconciled
         if not is_certain:
@@ -73,6 +74,13 @@ class Prober:
             return self._client.send(pod, service, 'GET', path, headers, timeout=self._timeout)
 
         return ask_all(self._executor, pods, ask, Deadline(self._timeout), _has_resource)
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Return whether the pod does not have the resource, or does not show it to the caller."""
+    if answer.status == 404:
+        return is_missing(answer)
+    return answer.status < 500 and answer.status != 429
 
 
 def _has_resource(answer: Answer | exception.PodError) -> bool:

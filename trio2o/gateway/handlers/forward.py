@@ -25,6 +25,7 @@ from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
+from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts
 from trio2o.quota.claims import ClaimRequest, OverQuota
@@ -255,7 +256,7 @@ class Forward:
         if call.method == 'DELETE' and answer.is_ok:
             return self.resource.is_deleted_synchronously
         # To other projects a pod answers 404 about a resource that exists.
-        return answer.status == 404 and route.is_known_to(call)
+        return is_missing(answer) and route.is_known_to(call)
 
 
 @dataclass(frozen=True)

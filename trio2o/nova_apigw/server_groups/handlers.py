@@ -18,6 +18,7 @@ from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
 from trio2o.nova_apigw.server_groups.copies import definition_of, delete_copies, is_copy
 from trio2o.nova_apigw.server_groups.pod_groups import group_in
+from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER_GROUP, Item
@@ -63,7 +64,7 @@ class ShowServerGroup(Forward):
             answer = super().__call__(call)
         except exception.ServiceUnavailable as error:
             unreachable = error
-        if answer.status == 404:
+        if is_missing(answer):
             _delete_copies_if_deleted(call)
         group = group_in(answer)
         if unreachable is not None and not copies:

@@ -14,6 +14,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.call_pods import call_pods
+from trio2o.pods.own_answers import is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER_GROUP, Item
 from trio2o.web import json_body
@@ -57,9 +58,12 @@ def exists(call: Call, pod: PodView, pod_group_id: str) -> bool:
     :raises PodNotReached: the pod did not answer
     """
     try:
-        return get(call, pod, pod_group_id).status != 404
+        answer = get(call, pod, pod_group_id)
     except exception.PodError as error:
         raise exception.PodNotReached(pod.name, error.reason) from error
+    if is_unknown_path(answer):
+        raise exception.PodNotReached(pod.name, 'answered that it has no server groups')
+    return not is_missing(answer)
 
 
 def create(call: Call, pod: PodView, definition: Item) -> Answer:
@@ -78,7 +82,7 @@ def delete(call: Call, pod: PodView, pod_group_id: str) -> bool:
     except exception.PodError as error:
         LOG.warning('Could not delete server group copy %s in pod %s: %s', pod_group_id, pod.name, error.reason)
         return False
-    return answer.is_ok or answer.status == 404
+    return answer.is_ok or is_missing(answer)
 
 
 def _send(call: Call, pod: PodView, method: str, path: str, document: Any = None) -> Answer:

@@ -23,6 +23,7 @@ from trio2o.db import moved_resources
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import scheduler_hints
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER
 from trio2o.web import json_body
@@ -197,7 +198,7 @@ def _delete(watched: Watch, attempts: int = MAX_DELETES) -> None:
         answer = send(
             watched.call, watched.pod, method='DELETE', path=f'{SERVER.path}/{watched.bottom_id}', query='', body=b''
         )
-        is_done = answer.status < 500
+        is_done = answer.status < 500 and not is_unknown_path(answer)
         reason = f'answered {answer.status}'
         if is_done and not answer.is_ok and answer.status != 404:
             LOG.warning('server %s should be deleted, but pod %s %s', watched.bottom_id, watched.pod.name, reason)

@@ -88,7 +88,7 @@ def list_pages(
     """
     query = dict(query)
     while True:
-        document = api.get(f'{path}?{urlencode(query)}', version) or {}
+        document = api.get_list(f'{path}?{urlencode(query)}', version, has_marker='marker' in query)
         page = document.get(member, [])
         yield from page
         has_more = links in document if links else len(page) >= PAGE

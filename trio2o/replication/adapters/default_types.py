@@ -26,7 +26,7 @@ class DefaultTypes(Adapter):
     def list_all(self, api: PodApi, owners: Collection[str]) -> list[PodObject]:
         if not api.can(VERSION):
             return []
-        document = api.get('/default-types', VERSION) or {}
+        document = api.get_list('/default-types', VERSION)
         rows = document.get('default_types') or []
         return [_found(row['project_id'], api.id_up(row['volume_type_id'])) for row in rows]
 

@@ -58,5 +58,5 @@ class GroupTypes(SpecsAdapter):
     def is_used(self, api: PodApi, bottom_id: str) -> bool:
         """Return whether the pod has groups of the type, and so refuses to delete it."""
         query = urlencode({'all_tenants': 'True', 'group_type_id': bottom_id, 'limit': '1'})
-        document = api.get(f'/groups?{query}', _WITH_GROUPS) or {}
+        document = api.get_list(f'/groups?{query}', _WITH_GROUPS)
         return bool(document.get('groups'))

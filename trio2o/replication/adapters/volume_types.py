@@ -90,5 +90,5 @@ class VolumeTypes(SpecsAdapter):
     def is_used(self, api: PodApi, bottom_id: str) -> bool:
         """Return whether the pod has volumes of the type, and so refuses most changes of it."""
         query = urlencode({'all_tenants': '1', 'volume_type_id': bottom_id, 'limit': '1'})
-        document = api.get(f'/volumes/detail?{query}', self.version) or {}
+        document = api.get_list(f'/volumes/detail?{query}', self.version)
         return bool(document.get('volumes'))

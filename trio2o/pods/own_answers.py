@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decide whether a service of a pod sent a 404, or something in front of it.
+
+A balancer, an ingress without a backend, another virtual host and a web server without its application all answer 404.
+So does a wrong path in Keystone's catalog. Only an error in the form of the service itself proves that it does not
+have a resource.
+"""
+
+from __future__ import annotations
+
+from trio2o.web import json_body
+from trio2o.web.call import Answer
+
+#: Keys of an error body of Nova and Cinder for 404.
+_FAULTS = ('itemNotFound', 'computeFault')
+
+#: In the answer of WebOb, as HTML, text or JSON, to a path that is not in the router of Nova or Cinder.
+_WEBOB = (b'404 Not Found', b'The resource could not be found.')
+
+
+def is_missing(answer: Answer) -> bool:
+    """Return whether an answer proves that what the path names does not exist: a 404 in the words of the service.
+
+    The 404 of the service's router proves nothing, as the path of the endpoint in the catalog may be wrong.
+    """
+    if answer.status != 404 or not _is_json(answer):
+        return False
+    document = answer.json
+    if any(json_body.at(document, name, 'code') == 404 for name in _FAULTS):
+        return True
+    # Placement follows the API guideline on errors.
+    return any(error.get('status') == 404 for error in json_body.objects_at(document, 'errors'))
+
+
+def is_unknown_path(answer: Answer) -> bool:
+    """Return whether an answer is the 404 of the service's router, as for a path of a later release."""
+    return answer.status == 404 and all(text in answer.body for text in _WEBOB)
+
+
+def is_missing_or_unknown_path(answer: Answer, method: str) -> bool:
+    """Return whether the service, and nothing in front of it, sent a 404. The answer to HEAD has no body."""
+    if method == 'HEAD':
+        return _is_json(answer)
+    return is_missing(answer) or is_unknown_path(answer)
+
+
+def _is_json(answer: Answer) -> bool:
+    return (answer.header('Content-Type') or '').partition(';')[0].strip().lower() == 'application/json'
