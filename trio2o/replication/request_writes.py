@@ -148,32 +148,37 @@ class RequestWrites:
         pod: PodView,
         *,
         before: PodObject | None = None,
+        is_delete: bool = False,
         request_id: str | None = None,
     ) -> bool:
         """Record the state of an object in the first pod as the desired one.
 
         :param before: the result of ``prepare``
+        :param is_delete: whether the request deleted the object, so that the pod does not have it any more
         :returns: False if the pod or the database cannot be read, and a job will record the write and bring it to the
             other pods
         """
         try:
-            self.read_back(kind, key, pod, before)
+            self.read_back(kind, key, pod, before, may_be_missing=is_delete)
         except (exception.Trio2oException, PodRefused) as error:
             LOG.warning('Could not read %s %s back from pod %s, leaving it to a job: %s', kind, key, pod.name, error)
-            self._submit_record(kind, key, pod, request_id)
+            self._submit_record(kind, key, pod, request_id, is_delete=is_delete, is_done=True)
             return False
         except NOT_RECORDED:
             LOG.exception('Failed to record %s %s of pod %s; the next comparison records it', kind, key, pod.name)
             return False
         return True
 
-    def record_later(self, kind: str, key: str | None, pod: PodView, request_id: str | None = None) -> None:
+    def record_later(
+        self, kind: str, key: str | None, pod: PodView, request_id: str | None = None, *, is_delete: bool = False
+    ) -> None:
         """Queue a delayed job to determine the outcome of a write that was not answered.
 
         :param key: None if it is not known, so that the job has to compare all objects of the pod
+        :param is_delete: whether the write deletes the object
         """
         if key is not None:
-            self._submit_record(kind, key, pod, request_id, UNKNOWN_OUTCOME_SECONDS)
+            self._submit_record(kind, key, pod, request_id, UNKNOWN_OUTCOME_SECONDS, is_delete=is_delete)
             return
         self._deps.jobs.submit(
             job_types.REPAIR_REPLICAS,
@@ -189,11 +194,26 @@ class RequestWrites:
             self._submit_record(kind, key, pod, request_id)
 
     def _submit_record(
-        self, kind: str, key: str, pod: PodView, request_id: str | None, delay_seconds: float = 0.0
+        self,
+        kind: str,
+        key: str,
+        pod: PodView,
+        request_id: str | None,
+        delay_seconds: float = 0.0,
+        *,
+        is_delete: bool = False,
+        is_done: bool = False,
     ) -> None:
         obj = replicas.get_object(self._db, kind, key)
         generation = obj.generation if obj is not None else 0
-        payload = {'kind': kind, 'key': key, 'pod_id': pod.id, 'generation': generation}
+        payload = {
+            'kind': kind,
+            'key': key,
+            'pod_id': pod.id,
+            'generation': generation,
+            'is_delete': is_delete,
+            'is_done': is_done,
+        }
         # Keys may be longer than the resource key of a job.
         resource_key = hashlib.sha256(f'{kind}/{key}'.encode()).hexdigest()
         self._deps.jobs.submit(
@@ -202,26 +222,42 @@ class RequestWrites:
 
     # -- for jobs --
 
-    def finish(self, kind: str, key: str, pod: PodView, generation: int) -> None:
+    def finish(
+        self,
+        kind: str,
+        key: str,
+        pod: PodView,
+        generation: int,
+        *,
+        is_delete: bool = False,
+        is_done: bool = False,
+    ) -> None:
         """Record a write that its request could not record, and bring it to the other pods.
 
         If a newer write was recorded, the pod is brought to that one instead.
 
         :param generation: generation of the object when the request was sent
-        :raises PodError: the pod cannot be read, or brought to the newer write
+        :param is_delete: whether the write deletes the object
+        :param is_done: whether the pod answered that it carried out the write
+        :raises PodError: the pod cannot be read, does not have what was written, or cannot be brought to the newer
+            write
         """
         obj = replicas.get_object(self._db, kind, key)
         if obj is None or obj.generation <= generation:
-            self.read_back(kind, key, pod)
+            # A create that was not answered may never have been carried out.
+            self.read_back(kind, key, pod, may_be_missing=is_delete or (obj is None and not is_done))
             self._objects.sync_everywhere(kind, key, pod)
         elif not self._objects.sync(kind, key, pod).is_done:
             raise exception.PodNotReached(pod.name, f'{kind} {key} is still out of sync')
 
-    def read_back(self, kind: str, key: str, pod: PodView, before: PodObject | None = None) -> None:
+    def read_back(
+        self, kind: str, key: str, pod: PodView, before: PodObject | None = None, *, may_be_missing: bool = False
+    ) -> None:
         """Read an object in one pod, and record its state there as the desired one.
 
         :param before: the result of ``prepare``
-        :raises PodError: the pod cannot be read
+        :param may_be_missing: whether the pod may not have the object, so that no pod should have it
+        :raises PodError: the pod cannot be read, or does not have an object that should exist
         """
         pod_objects = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout)
         obj = replicas.get_object(self._db, kind, key)
@@ -229,9 +265,17 @@ class RequestWrites:
         bottom_id = (replica.bottom_id if replica is not None else None) or key
         found = pod_objects.read(key, bottom_id)
         for _ in range(ROUNDS):
+            if found is None and not may_be_missing:
+                if self._is_recorded_as_deleted(kind, key):
+                    return  # by a later request
+                raise exception.PodNoAnswer(pod.name, f'does not have {kind} {key}, which was written and not deleted')
             self._desired.record(kind, key, pod, found, before)
             # Another write may have reached the pod between the read and the record. The last one to record reads it.
             again = pod_objects.read(key, bottom_id)
             if (again and again.attributes) == (found and found.attributes):
                 return
             before, found = found, again
+
+    def _is_recorded_as_deleted(self, kind: str, key: str) -> bool:
+        obj = replicas.get_object(self._db, kind, key)
+        return obj is not None and obj.is_deleted

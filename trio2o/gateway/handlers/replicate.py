@@ -61,10 +61,13 @@ class ReplicatedWrite:
         writes, request_id = call.runtime.replicator.writes, call.context.request_id
         if answer.is_ok:
             written = self.key_in_answer(call, answer)
-            if written is not None and writes.record(self.kind, written, pod, before=before, request_id=request_id):
+            is_delete = _deletes_object(call)
+            if written is not None and writes.record(
+                self.kind, written, pod, before=before, is_delete=is_delete, request_id=request_id
+            ):
                 return written
         elif answer.status >= 500:
-            writes.record_later(self.kind, key, pod, request_id)
+            writes.record_later(self.kind, key, pod, request_id, is_delete=_deletes_object(call))
         elif answer.status == 409 and key is not None:
             writes.record_if_unknown(self.kind, key, pod, request_id)
         return None
@@ -98,7 +101,7 @@ class ReplicatedWrite:
             except exception.PodNotReached:
                 continue
             except exception.PodNoAnswer as error:
-                writes.record_later(self.kind, key, pod, call.context.request_id)
+                writes.record_later(self.kind, key, pod, call.context.request_id, is_delete=_deletes_object(call))
                 raise pod_failures.write_outcome_unknown() from error
             if answer.status == 503:
                 unavailable = answer
@@ -161,6 +164,11 @@ class ReplicatedRead:
         if error_answer is not None:
             return error_answer
         raise pod_failures.cloud_unreachable()
+
+
+def _deletes_object(call: Call) -> bool:
+    """Return whether a request deletes the object itself, and not a part of it, as an extra spec."""
+    return call.method == 'DELETE' and len(call.params) == 1 and call.operation.path.endswith('}')
 
 
 def pods_by_preference(call: Call) -> list[PodView]:

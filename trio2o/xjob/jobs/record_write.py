@@ -11,7 +11,11 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RecordWrite:
-    """Payload: ``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': the generation before the write}``."""
+    """Payload: ``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': ..., 'is_delete': ..., 'is_done': ...}``.
+
+    ``generation`` is that of the object before the write. Only a write that deletes the object may end with a pod that
+    does not have it: else the job fails and is retried, and the other pods keep the object.
+    """
 
     max_seconds = 600.0
 
@@ -19,6 +23,13 @@ class RecordWrite:
         pod = pod_of(task)
         payload = task.job.payload
         try:
-            task.runtime.replicator.writes.finish(payload['kind'], payload['key'], pod, payload['generation'])
+            task.runtime.replicator.writes.finish(
+                payload['kind'],
+                payload['key'],
+                pod,
+                payload['generation'],
+                is_delete=payload.get('is_delete', False),
+                is_done=payload.get('is_done', False),
+            )
         except PodRefused as error:
             raise TryAgain(str(error)) from error
