@@ -221,14 +221,20 @@ def _set_missing_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Ro
 
 
 @retry_on_deadlock
-def mark_deleted(db: Database, resource_type: str, top_id: str) -> bool:
+def mark_deleted(
+    db: Database, resource_type: str, top_id: str, pod_id: str | None = None, bottom_id: str | None = None
+) -> bool:
     """Mark the routing of a resource as deleted, so that its deltas are no longer counted.
 
-    :returns: False if the resource has no live routing
+    :param pod_id: the pod that does not have the resource; a routing to another pod is kept. None: any pod
+    :param bottom_id: the id that this pod does not have
+    :returns: False if the resource has no such live routing
     """
     with db.writer() as session:
         known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
         if known is None or not known.is_live:
+            return False
+        if known.pod_id != (pod_id or known.pod_id) or known.bottom_id != (bottom_id or known.bottom_id):
             return False
         _update(session, known.id, {'state': DELETED, 'deleted_at': utcnow()})
         counters.add(session, _difference(known, None))

@@ -348,8 +348,10 @@ class Inventory:
         return ended
 
     def end(self, routing: Routing) -> bool:
-        """Mark a routing deleted. :returns: False if it already was"""
-        if not routing.is_live or not routings.mark_deleted(self._db, self.resource.type, routing.top_id):
+        """Mark a routing deleted. :returns: False if it already was, or names another pod or id by now"""
+        if not routing.is_live or not routings.mark_deleted(
+            self._db, self.resource.type, routing.top_id, routing.pod_id, routing.bottom_id
+        ):
             return False
         LOG.info('%s %s is gone from pod %s', self.resource.type, routing.top_id, self.pod.name)
         self._forget(routing)

@@ -24,7 +24,7 @@ from trio2o.db.session import Database
 from trio2o.pods.client import PodClient
 from trio2o.pods.registry import PodView, Registry
 from trio2o.quota.usage import deltas_of, user_of
-from trio2o.resources import Resource
+from trio2o.resources import Item, Resource
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.probe import Prober
 from trio2o.web import pod_failures
@@ -242,21 +242,45 @@ class Locator:
 
     # -- forget --
 
-    def mark_deleted(self, resource_type: str, route: Route) -> None:
+    def mark_deleted(self, resource_type: str, route: Route) -> bool:
         """Record that a resource is gone from its pod.
 
-        The routing stays, marked as deleted, so that later requests do not have to call all pods. A failure is only
-        logged, as the next request for the resource gets 404 from the pod and records it then.
+        The routing stays, marked as deleted, so that later requests do not have to call all pods. A failure of the
+        database is only logged, as the next request for the resource gets 404 from the pod and records it then.
+
+        :returns: False if no live routing names this pod and the id in it: it may name another pod by now
         """
         self.forget(resource_type, route.top_id)
         if not route.is_live:
-            return
+            return False
         try:
-            routings.mark_deleted(self._db, resource_type, route.top_id)
+            return routings.mark_deleted(self._db, resource_type, route.top_id, route.pod.id, route.bottom_id)
         except NOT_RECORDED:
             LOG.exception(
                 'Failed to record that %s %s is gone from pod %s', resource_type, route.top_id, route.pod.name
             )
+            return True
+
+    def revive(self, resource: Resource, route: Route, item: Item) -> None:
+        """Record that a resource exists whose routing is marked as deleted, as its pod shows it.
+
+        :param item: the resource in the pod's answer
+        """
+        if item.get('status') == 'DELETED':
+            return
+        LOG.warning('%s %s exists in pod %s, though marked as deleted', resource.type, route.top_id, route.pod.name)
+        self.record(
+            NewRouting(
+                resource.type,
+                route.top_id,
+                route.pod.id,
+                resource.owner_of(item, route.project_id),
+                route.bottom_id,
+                resource.created_at(item),
+                deltas_of(self._db, resource.type, item),
+                user_id=user_of(item),
+            )
+        )
 
     def forget(self, resource_type: str, top_id: str) -> None:
         """Drop a routing from the cache, so that the next lookup reads it from the database."""

@@ -167,11 +167,25 @@ class Forward:
             answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._translated(call, route, answer_up(answer, names, self.resource))
         answer = self._send(call, route) if self.quota_effect is QuotaEffect.NONE else self._send_claimed(call, route)
-        if self._is_about_itself(call) and self._is_gone(call, route, answer):
-            locator.mark_deleted(self.resource.type, route)
+        if self._is_about_itself(call):
+            if self._is_gone(call, route, answer):
+                is_ended = locator.mark_deleted(self.resource.type, route)
+                if not is_ended and not answer.is_ok and self._is_elsewhere(call, route):
+                    return self._forward(call)
+            elif not route.is_live and call.method == 'GET':
+                item = json_body.member(answer, self.resource)
+                if item is not None:
+                    locator.revive(self.resource, route, item)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
         return self._translated(call, route, answer)
+
+    def _is_elsewhere(self, call: Call, route: Route) -> bool:
+        """Return whether the routing, read again, names another pod or id than the route of this request."""
+        now = call.runtime.locator.look_up(self.resource.type, route.top_id)
+        if not route.is_live or now is None or not now.is_live:
+            return False
+        return (now.pod.id, now.bottom_id) != (route.pod.id, route.bottom_id)
 
     def _check_same_pod(self, call: Call, route: Route) -> None:
         """:raises RefsDisagree: a resource that the body names is in another pod"""
