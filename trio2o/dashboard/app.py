@@ -88,7 +88,7 @@ class Dashboard:
     def pods(self, request: Request, response: Response, pod_id: str = '') -> Response:
         """GET /dashboard/pods/{pod_id}."""
         if not uuidutils.is_uuid_like(pod_id):
-            raise NotThere()
+            raise NotThere() if request.session.token else NotSignedIn()
         api = self._source(request)
         pod = api.get(f'/pods/{pod_id}')['pod']
         usages = _or_none(lambda: api.get('/usages', pod_id=pod_id)['usages']) or []

@@ -30,7 +30,7 @@ FAULT_KEYS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Service:
     """One HTTP service.
 

@@ -96,6 +96,7 @@ class TestExhaustedPool(QuotaCase):
         self.free_pool()
         self.assertEqual((0, 1), self.used()['instances'])
         self.assertIsNone(routings.get(self.db, 'server', server_id))
+        # Until the claim is old enough to be settled.
         time.sleep(self.cloud.conf.quota.claim_seconds)
         self.settle()
         self.assertUsed(instances=1)

@@ -208,7 +208,7 @@ class TestQuotas(ReplicatedTest):
         type_id = self.make_type('old')
         self.call('PUT', self.path, {'quota_set': {'volumes_old': 3}})
         body = {'volume_type': {'name': 'new'}}
-        with mock.patch.object(replicas, 'upsert_with_limits', side_effect=KeyError):
+        with mock.patch.object(replicas, 'upsert_with_limits', autospec=True, side_effect=KeyError):
             self.assertEqual(500, self.cloud.cinder.put(f'/types/{type_id}', body, as_='admin').status)
         self.assertEqual({'volumes_old': 3}, self.limits_of_project())
         self.call('PUT', f'/types/{type_id}', body)

@@ -193,6 +193,7 @@ class LocksTest(DatabaseTest):
 
     def test_idle_transaction_is_ended_and_its_locks_are_released(self):
         self.lock(self.db.engine)
+        # Longer than idle_transaction_timeout.
         time.sleep(1.5)
         self.add_with_retries('p')
         self.assertEqual(2, quotas.usage(self.db, 'p')['instances'].in_use)

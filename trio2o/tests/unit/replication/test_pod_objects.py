@@ -32,6 +32,9 @@ class Api:
             raise document
         return document
 
+    def get_list(self, path, version, *, has_marker=False):
+        return self.get(path, version)
+
 
 class TestMalformedAnswers(testtools.TestCase):
     def read(self, document):
@@ -75,5 +78,8 @@ class TestListPages(testtools.TestCase):
         self.assertEqual(PAGE + 1, len(self.list_ids(api)))
         self.assertEqual([None, str(PAGE - 1)], [query.get('marker') for query in api.queries])
 
-    def test_missing_document_is_an_empty_list(self):
-        self.assertEqual([], self.list_ids(Api(None)))
+    def test_list_that_pod_does_not_answer_is_no_empty_list(self):
+        api = Api(
+            {'things': [{'id': 'a'}], 'things_links': []}, exception.PodNoAnswer('Pod1', 'answered 404 to a list')
+        )
+        self.assertRaises(exception.PodNoAnswer, self.list_ids, api, links='things_links')
