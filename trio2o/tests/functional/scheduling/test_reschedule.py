@@ -189,9 +189,9 @@ class TestNoValidHost(RescheduleTest):
     def test_next_pod_answers_504_after_work_and_no_other_pod_gets_the_server(self):
         self.cloud.pod('Pod2').nova.faults.add(StatusAfter(status=504, method='POST', path='/servers$'))
         top_id = self.boot()['server']['id']
-        self.wait_for(lambda: self.status(top_id) == 'ERROR')
+        self.wait_for(lambda: self.in_pod('Pod2'))
         self.wait_until_quiet()
-        self.assertEqual('ERROR', self.status(top_id))
+        self.wait_for(lambda: self.status(top_id) == 'ERROR')
         self.assertEqual((1, 0), (len(self.in_pod('Pod2')), len(self.in_pod('Pod3'))))
 
     def test_several_servers_or_a_named_host_are_not_rescheduled(self):
