@@ -182,4 +182,6 @@ class TestTools(testtools.TestCase):
         ids = Ids()
         lines = (TOOLS / 'test-times.txt').read_text().splitlines()
         names = [line.split(maxsplit=1)[1] for line in lines if not line.startswith('#')]
+        # Classes for another database are made from those for SQLite.
+        names = [re.sub(r'On(Mysql|Postgres)\.', '.', name) for name in names]
         self.assertEqual([], [name for name in names if not ids.has(name)])
