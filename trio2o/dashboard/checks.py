@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is checked before pecan looks for a controller."""
+"""Check a request before pecan looks for its controller."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Pages(PecanHook):
                 return self.message(request, 404, 'There is no such page')
             case HTTPMethodNotAllowed():
                 page = self.message(
-                    request, 405, 'Method not allowed', 'Pages can only be read. Forms can only be sent.'
+                    request, 405, 'Method not allowed', 'Read pages with GET, and send forms with POST.'
                 )
                 page.headers['Allow'] = error.headers['Allow']
                 return page

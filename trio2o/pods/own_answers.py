@@ -19,7 +19,7 @@ _WEBOB = (b'404 Not Found', b'The resource could not be found.')
 
 
 def is_missing(answer: Answer) -> bool:
-    """Return whether an answer proves that what the path names does not exist: a 404 in the words of the service.
+    """Return whether an answer proves that the resource in the path does not exist: a 404 in the words of the service.
 
     The 404 of the service's router proves nothing, as the path of the endpoint in the catalog may be wrong.
     """

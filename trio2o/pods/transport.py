@@ -42,7 +42,7 @@ class _Connection(HTTPConnection):
     def connect(self) -> None:
         """Connect, with the TLS handshake if there is one.
 
-        :raises _NotConnected: whatever the failure was
+        :raises _NotConnected: for any failure
         """
         try:
             super().connect()
