@@ -20,7 +20,8 @@
     ├── OutcomeUnknown 504           a write was sent to a pod, and no answer shows what became of it
     └── PodError                     about one pod; handlers decide what it means for the request
         ├── PodNotReached            nothing was sent, so another pod, or another try, is safe
-        └── PodNoAnswer              sent, but no complete answer: the outcome is unknown
+        ├── PodNoAnswer              sent, but no complete answer: the outcome is unknown
+        └── TooManyMissing           the pod does not show many of the resources that it had
 
 ``web/faults.py`` turns them into answers. Tenants see the messages of all except ``PodError``, so these name zones and
 resources, never pods or URLs.

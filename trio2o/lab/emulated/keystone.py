@@ -38,6 +38,13 @@ class Token:
         """Whether the default policies of Nova and Cinder take the caller for an administrator."""
         return 'admin' in self.roles
 
+    def with_admin_role(self, name: str) -> 'Token':
+        """Return the token as a service reads it whose policy gives this role the rights of an administrator."""
+        if name == 'admin':
+            return self
+        roles = [role for role in self.roles if role != 'admin']
+        return dataclasses.replace(self, roles=(*roles, 'admin') if name in roles else tuple(roles))
+
 
 @dataclasses.dataclass
 class User:

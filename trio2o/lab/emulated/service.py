@@ -153,6 +153,8 @@ class PodService(Service):
     """A service of a pod, with Keystone tokens, the project in the path, and faults in Nova's format."""
 
     fault_type = 'application/json'
+    #: The role that the policy of this service takes for an administrator's.
+    admin_role = 'admin'
 
     def __init__(self, keystone: 'Keystone', clock: Clock | None = None, log_size: int | None = 10000) -> None:
         super().__init__(clock, log_size)
@@ -163,6 +165,7 @@ class PodService(Service):
         token = request.headers.get('x-auth-token')
         request.user = self.keystone.find(token) if token else None
         if request.user is not None:
+            request.user = request.user.with_admin_role(self.admin_role)
             return None
         body = {
             'error': {
