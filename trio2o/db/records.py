@@ -63,6 +63,9 @@ METADATA = Record.metadata
 class Pod(Record):
     """A pod; or, with an empty `az_name`, the top region itself, in which nothing is created.
 
+    `pod_az_name` is the name of the pod's zone in its services, empty if they get no zone. `pod_volume_az_name` is the
+    name in its Block Storage service, null if it is the same there.
+
     `reconciled_at` is the time for which all resources of the pod were compared with the routings, `followed_at` the
     time up to which changes in the pod have been read.
     """
@@ -83,6 +86,7 @@ class Pod(Record):
     followed_at: Time | None
     created_at: Time
     updated_at: Time | None
+    pod_volume_az_name: Str255 | None = None
 
     @property
     def is_top(self) -> bool:

@@ -24,7 +24,7 @@ def names_of(call: Call, pod: PodView) -> PodNames:
         roots=pod.endpoints[call.service.service_type].roots,
         base_url=call.base_url,
         zone=pod.zone,
-        pod_zone=pod.record.pod_az_name,
+        pod_zone=pod.zone_in(call.service.service_type),
         ids=pod.ids_up,
     )
 

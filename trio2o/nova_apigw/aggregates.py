@@ -170,14 +170,19 @@ def _zone_down(call: Call, document: Any, path: tuple[str, ...], pod: PodView) -
         raise exception.Conflict(
             f'The aggregate is in pod {pod.name}, whose hosts are in availability zone {pod.zone}, not in {zone}.'
         )
-    if zone != pod.zone or not pod.record.pod_az_name:
+    if zone != pod.zone or not _zone_in(pod):
         return document
     if not _has_zone_from_aggregates(call, pod):
         raise exception.Conflict(
             f'Hosts of pod {pod.name} are in availability zone {zone} without any aggregate. With an aggregate of '
             'that zone, Nova would use no other hosts: leave out the zone.'
         )
-    return replaced(document, path, pod.record.pod_az_name)
+    return replaced(document, path, _zone_in(pod))
+
+
+def _zone_in(pod: PodView) -> str:
+    """Return the name of the pod's zone in its Nova; '' if Nova gets no zone."""
+    return pod.zone_in('compute')
 
 
 def _has_zone_from_aggregates(call: Call, pod: PodView) -> bool:
@@ -190,7 +195,7 @@ def _has_zone_from_aggregates(call: Call, pod: PodView) -> bool:
     if pod not in found.documents:
         return True  # The request itself goes to the pod next, which then answers with its error.
     zones = [item.get(ZONE) for item in found.documents[pod].get('aggregates') or []]
-    return pod.record.pod_az_name in zones
+    return _zone_in(pod) in zones
 
 
 # -- the operations --
@@ -392,10 +397,10 @@ class ForwardAggregate:
         :returns: number of the copy; or the pod's answer if it refuses to create it
         """
         body: Item = {'name': aggregate['name']}
-        if zone and (zone != pod.zone or not pod.record.pod_az_name):
+        if zone and (zone != pod.zone or not _zone_in(pod)):
             body[ZONE] = zone
         elif zone and _has_zone_from_aggregates(call, pod):
-            body[ZONE] = pod.record.pod_az_name
+            body[ZONE] = _zone_in(pod)
         title = f'Aggregate {aggregate["name"]}'
         answer = send_to_pod(call, pod, title, path=PATH, method='POST', body=dump_json({'aggregate': body}))
         number = _created_id(answer)

@@ -62,6 +62,11 @@ class PodView:
     def zone(self) -> str:
         return self.record.az_name
 
+    def zone_in(self, service: str) -> str:
+        """Return the name that the pod's zone has in one of its services; '' if the service gets no zone."""
+        volume_zone = self.record.pod_volume_az_name
+        return self.record.pod_az_name if service != 'volume' or volume_zone is None else volume_zone
+
     @cached_property
     def group(self) -> str:
         """Name of the pod's group: pods with the same resource affinity tag are a group."""

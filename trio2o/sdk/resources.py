@@ -73,6 +73,7 @@ class Pod(AdminResource):
     name = Body('pod_name')
     az_name = Body('az_name')
     pod_az_name = Body('pod_az_name')
+    pod_volume_az_name = Body('pod_volume_az_name')
     dc_name = Body('dc_name')
     number = Body('number', type=int)
     state = Body('state')

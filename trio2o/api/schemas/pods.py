@@ -34,6 +34,7 @@ HEADROOM: Json = {
 _MUTABLE: Json = {
     'az_name': text(),
     'pod_az_name': text(),
+    'pod_volume_az_name': {**text(), 'type': ['string', 'null']},
     'dc_name': text(),
     'state': STATE,
     'reason': text(1024),
@@ -49,6 +50,7 @@ LIST = Query(
     pod_name=text(),
     az_name=text(),
     pod_az_name=text(),
+    pod_volume_az_name=text(),
     dc_name=text(),
     state=STATE,
 )

@@ -88,7 +88,7 @@ class AdminList:
             if is_zone:
                 pods = [pod for pod in pods if pod.zone == value]
             filters.append((name, value, is_zone))
-        return _Selection(pods, filters)
+        return _Selection(call.service.service_type, pods, filters)
 
     def _read(
         self, call: Call, selection: _Selection, paging: Paging, page: _Page | None = None
@@ -147,23 +147,22 @@ class AdminList:
 class _Selection:
     """The pods that a query is about.
 
+    :ivar service: the service that the query goes to
     :ivar filters: parameters of the query: name, value, and whether it is a zone, for which a pod has another name or
         none
     """
 
+    service: str
     pods: list[PodView]
     filters: list[tuple[str, str, bool]]
 
     def without(self, *names: str) -> _Selection:
         """Leave some parameters out."""
-        return _Selection(self.pods, [row for row in self.filters if row[0] not in names])
+        return _Selection(self.service, self.pods, [row for row in self.filters if row[0] not in names])
 
     def filters_of(self, pod: PodView) -> Query:
-        return [
-            (name, pod.record.pod_az_name if is_zone else value)
-            for name, value, is_zone in self.filters
-            if not is_zone or pod.record.pod_az_name
-        ]
+        zone = pod.zone_in(self.service)
+        return [(name, zone if is_zone else value) for name, value, is_zone in self.filters if not is_zone or zone]
 
 
 @dataclass(frozen=True)

@@ -463,7 +463,7 @@ class Create:
         if not self.zone_field or (self.is_dependent and not zone):
             return creation.call.body
         is_null = self.refuses_null_zone and self.zone_field in inner and zone is None
-        if is_null or zone == '' or not (zone or pod.record.pod_az_name):
+        if is_null or zone == '' or not (zone or names.pod_zone):
             return creation.call.body
         changed = dict(inner)
         zone_down(changed, self.zone_field, names, creation.host)

@@ -132,8 +132,9 @@ class ListRun:
 
     def _filters(self, pod: PodView) -> Query:
         """Return the query parameters that are not about the page, with the pod's name for its zone."""
+        zone = pod.zone_in(self._call.service.service_type)
         return [
-            (name, pod.record.pod_az_name if name == 'availability_zone' else value)
+            (name, zone if name == 'availability_zone' else value)
             for name, value in self._query.filters
-            if name != 'availability_zone' or pod.record.pod_az_name
+            if name != 'availability_zone' or zone
         ]

@@ -41,6 +41,7 @@ COLUMNS = (
 )
 MORE = (
     Column('Zone In The Pod', 'pod_az_name'),
+    Column('Volume Zone In The Pod', 'pod_volume_az_name'),
     Column('Datacenter', 'dc_name'),
     Column('Number', 'number'),
     Column('Affinity', 'resource_affinity_tag'),
@@ -63,6 +64,12 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
         metavar='<zone>',
         help="Name of the zone in the pod itself, which replaces the tenants' zone in requests; "
         'without it no zone is sent',
+    )
+    parser.add_argument(
+        '--pod-volume-zone',
+        metavar='<zone>',
+        help='The same for volumes, if Cinder in the pod has another name for the zone than Nova; '
+        'with an empty name Cinder gets no zone',
     )
     parser.add_argument('--datacenter', metavar='<name>', help='Its location; for operators only')
     parser.add_argument(
@@ -93,6 +100,7 @@ def given_fields(parsed_args: argparse.Namespace) -> Json:
     found = {
         'az_name': parsed_args.zone,
         'pod_az_name': parsed_args.pod_zone,
+        'pod_volume_az_name': parsed_args.pod_volume_zone,
         'dc_name': parsed_args.datacenter,
         'state': parsed_args.state,
         'reason': parsed_args.reason,
@@ -243,6 +251,7 @@ class UnsetPod(ShowOne):
         parser = super().get_parser(prog_name)
         add_pod(parser)
         parser.add_argument('--pod-zone', action='store_true', help='Send no zone to the pod')
+        parser.add_argument('--pod-volume-zone', action='store_true', help='Use the same zone name for volumes')
         parser.add_argument('--datacenter', action='store_true', help='Remove its location')
         parser.add_argument('--reason', action='store_true', help='Remove the reason of its state')
         parser.add_argument('--affinity', metavar='<key>', action='append', help='Remove this key (repeatable)')
@@ -254,13 +263,14 @@ class UnsetPod(ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         pod = self.find_pod(parsed_args.pod)
         changes: Json = {}
-        for name, is_unset in (
-            ('pod_az_name', parsed_args.pod_zone),
-            ('dc_name', parsed_args.datacenter),
-            ('reason', parsed_args.reason),
+        for name, is_unset, empty in (
+            ('pod_az_name', parsed_args.pod_zone, ''),
+            ('pod_volume_az_name', parsed_args.pod_volume_zone, None),
+            ('dc_name', parsed_args.datacenter, ''),
+            ('reason', parsed_args.reason, ''),
         ):
             if is_unset:
-                changes[name] = ''
+                changes[name] = empty
         for name, option, keys in (
             ('resource_affinity_tag', 'affinity', parsed_args.affinity),
             ('headroom', 'headroom', parsed_args.headroom),

@@ -27,6 +27,13 @@ class TestCreate(AdminApiTestCase):
         self.assertEqual(pod, shown)
         self.assertEqual(['Pod1'], [pod['pod_name'] for pod in self.api.get('/pods')['pods']])
 
+    def test_zone_of_volumes_is_null_unless_it_is_given(self):
+        pod = self.create(pod_name='Pod1', az_name='az1', pod_az_name='zone-1')['pod']
+        self.assertIsNone(pod['pod_volume_az_name'])
+        for name in ('nova', '', None):
+            changed = self.api.put(f'/pods/{pod["pod_id"]}', {'pod': {'pod_volume_az_name': name}})['pod']
+            self.assertEqual(('zone-1', name), (changed['pod_az_name'], changed['pod_volume_az_name']))
+
     def test_endpoints_and_versions_are_discovered(self):
         pod = self.create(pod_name='Pod1', az_name='az1')['pod']
         self.assertEqual('http://pod1.nova.test:8774/v2.1', pod['endpoints']['compute']['url'])
@@ -52,6 +59,7 @@ class TestCreate(AdminApiTestCase):
             ('az_name', 5),
             ('az_name', 'a' * 256),
             ('pod_az_name', ['x']),
+            ('pod_volume_az_name', 5),
             ('state', 'asleep'),
             ('resource_affinity_tag', {'a': 1}),
             ('headroom', {'vcpu': 'lots'}),

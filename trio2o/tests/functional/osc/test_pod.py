@@ -52,9 +52,10 @@ class TestPods(CommandTestCase):
         )
         self.assertEqual(('maintenance', 'new switches'), (pod['state'], pod['state_reason']))
         self.assertEqual(({'VCPU': 8}, {'gpu': 'yes'}), (pod['headroom'], pod['resource_affinity_tag']))
-        pod = self.read('pod set Pod2 --headroom MEMORY_MB=10% --datacenter dc --pod-zone nova')
+        pod = self.read('pod set Pod2 --headroom MEMORY_MB=10% --datacenter dc --pod-zone nova --pod-volume-zone v')
         self.assertEqual({'VCPU': 8, 'MEMORY_MB': '10%'}, pod['headroom'])
-        self.assertEqual(('maintenance', 'dc', 'nova'), (pod['state'], pod['dc_name'], pod['pod_az_name']))
+        self.assertEqual(('maintenance', 'dc'), (pod['state'], pod['dc_name']))
+        self.assertEqual(('nova', 'v'), (pod['pod_az_name'], pod['pod_volume_az_name']))
         self.refused('Nothing to change', 'pod set Pod2')
         self.refused("'pod.headroom.VCPU'", 'pod set Pod2 --headroom VCPU=lots')
         self.refused('<key>=<value>', 'pod set Pod2 --headroom VCPU')
@@ -62,11 +63,14 @@ class TestPods(CommandTestCase):
 
     def test_unset_removes_fields(self):
         self.read(
-            'pod set Pod2 --headroom VCPU=8 --headroom DISK_GB=1 --affinity gpu=yes --datacenter dc --pod-zone x'
+            'pod set Pod2 --headroom VCPU=8 --headroom DISK_GB=1 --affinity gpu=yes --datacenter dc --pod-zone x '
+            '--pod-volume-zone y'
         )
-        pod = self.read('pod unset Pod2 --headroom VCPU --affinity gpu --datacenter --pod-zone --reason')
+        pod = self.read(
+            'pod unset Pod2 --headroom VCPU --affinity gpu --datacenter --pod-zone --pod-volume-zone --reason'
+        )
         self.assertEqual(({'DISK_GB': 1}, None), (pod['headroom'], pod['resource_affinity_tag']))
-        self.assertEqual(('', ''), (pod['dc_name'], pod['pod_az_name']))
+        self.assertEqual(('', '', None), (pod['dc_name'], pod['pod_az_name'], pod['pod_volume_az_name']))
         self.refused('Pod2 has no headroom VCPU', 'pod unset Pod2 --headroom VCPU')
         self.refused('Nothing to unset', 'pod unset Pod2')
 
