@@ -55,6 +55,16 @@ def allows_everybody(check: Any) -> bool:
     return isinstance(check, _checks.TrueCheck)
 
 
+def is_single_role(check: Any) -> bool:
+    """Whether a rule of oslo.policy is a single role, whose check reads nothing but the roles of the caller.
+
+    The class of such rules is private, too.
+    """
+    from oslo_policy import _checks
+
+    return isinstance(check, _checks.RoleCheck)
+
+
 def messaging_options() -> Iterator[tuple[str, list[Any]]]:
     """Options, by group, that oslo.messaging registers with ``cfg.CONF`` alone and then reads from the caller's.
 

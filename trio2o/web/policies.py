@@ -24,6 +24,11 @@ from trio2o.web.service import Service
 _AUDITOR = '(role:reader and system_scope:all)'
 CHECKS = {ANY: '@', ADMIN: 'role:admin', READER: f'role:admin or {_AUDITOR}'}
 
+_ADMINS = (
+    'Whom the gateway takes for an admin. Keep it the same as context_is_admin in the policies of the pods. It allows '
+    'nothing by itself, as the pods decide with their own policies.'
+)
+
 #: Seconds between two looks at the policy file.
 RELOAD_SECONDS = 2.0
 
@@ -33,6 +38,11 @@ def rule_name(service: Service, operation: Operation) -> str:
     return f'{service.name}:{re.sub(r"[^A-Za-z0-9_.:-]", "_", operation.name)}'
 
 
+def admin_rule_name(service: Service) -> str:
+    """Return the name of the policy rule that says who the admins of a service are."""
+    return f'{service.name}:context_is_admin'
+
+
 class _Rule(policy.DocumentedRuleDefault):
     """A rule that enforcers share: nothing changes one, and copying hundreds takes a good part of a start."""
 
@@ -40,8 +50,10 @@ class _Rule(policy.DocumentedRuleDefault):
         return self
 
 
-def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
-    """Make a documented rule for each row of a service."""
+def rules_of(service: Service) -> Iterable[policy.RuleDefault]:
+    """Make a documented rule for each row of a service, and the rule that says who its admins are."""
+    if service.service_type:
+        yield policy.RuleDefault(admin_rule_name(service), CHECKS[ADMIN], _ADMINS)
     for operation in service.operations:
         description = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
         yield _Rule(
@@ -53,7 +65,7 @@ def rules_of(service: Service) -> Iterable[policy.DocumentedRuleDefault]:
 
 
 @functools.cache
-def _defaults(service: Service) -> list[policy.DocumentedRuleDefault]:
+def _defaults(service: Service) -> list[policy.RuleDefault]:
     return list(rules_of(service))
 
 
@@ -65,10 +77,11 @@ class Policies:
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.register_defaults(_defaults(service))
         self._names = {operation.name: rule_name(service, operation) for operation in service.operations}
+        self._admin_rule = admin_rule_name(service) if service.service_type else None
         self._loaded_at = 0.0
 
     def check(self, operation: Operation, context: RequestContext) -> None:
-        """Check the rule of an operation.
+        """Check the rule of an operation, and set in the context whether the caller is an admin.
 
         :raises Forbidden: the rule does not allow the call
         """
@@ -76,9 +89,19 @@ class Policies:
         if not self._loaded_at or now - self._loaded_at > RELOAD_SECONDS:
             self._enforcer.load_rules()
             self._loaded_at = now
+        if self._admin_rule is not None:
+            context.is_admin = self._is_admin(self._admin_rule, context)
         name = self._names[operation.name]
         if compat.allows_everybody(self._enforcer.rules[name]):
             return
         target = {'project_id': context.project_id, 'user_id': context.user_id}
         if not self._enforcer.enforce(name, target, context.to_policy_values()):
             raise exception.Forbidden(f"Policy doesn't allow {name} to be performed.")
+
+    def _is_admin(self, name: str, context: RequestContext) -> bool:
+        rule = self._enforcer.rules[name]
+        if compat.is_single_role(rule):
+            # Every request is checked: a role alone needs no more than the roles.
+            return bool(rule({}, {'roles': context.roles}, self._enforcer))
+        target = {'project_id': context.project_id, 'user_id': context.user_id}
+        return bool(self._enforcer.enforce(name, target, context.to_policy_values()))

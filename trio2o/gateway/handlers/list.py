@@ -83,7 +83,7 @@ class List:
         return None if zone is None else zone.__eq__
 
     def all_projects(self, call: Call) -> bool:
-        """Whether the query asks for the resources of all projects."""
+        """Whether the query asks for the resources of all projects, which pods list to an admin only."""
         return False
 
     def is_id_descending(self, is_descending: bool) -> bool:
@@ -143,7 +143,9 @@ class List:
         if not pods:
             return Answer.of({self.resource.collection: []})
         order = ListOrder.of(self, sorts or [self.default_sort])
-        plan = plan_markers(self, call, query.marker, order, pods, project_id)
+        # To other callers than admins a pod does not show the ids of other projects from which it would have to start.
+        known_project = project_id if call.context.may_see_all else call.context.project_id or ''
+        plan = plan_markers(self, call, query.marker, order, pods, known_project)
         run = ListRun(self, call, query, plan, pods, project_id)
         items = run.merged(order.order).items[query.offset :][: query.limit]
         if run.refusal is not None:

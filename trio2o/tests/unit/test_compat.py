@@ -48,6 +48,16 @@ class TestPolicy(testtools.TestCase):
         found = {name: compat.allows_everybody(enforcer.rules[name]) for name in ('open', 'closed', 'admin')}
         self.assertEqual({'open': True, 'closed': False, 'admin': False}, found)
 
+    def test_only_single_role_is_one(self):
+        rules = {'role': 'role:admin', 'open': '@', 'two': 'role:admin or role:operator', 'rule': 'rule:role'}
+        enforcer = policy.Enforcer(new_config(files=[]))
+        for name, check in rules.items():
+            enforcer.register_default(policy.RuleDefault(name, check))
+        enforcer.load_rules()
+        found = {name: compat.is_single_role(enforcer.rules[name]) for name in rules}
+        self.assertEqual({'role': True, 'open': False, 'two': False, 'rule': False}, found)
+        self.assertTrue(enforcer.rules['role']({}, {'roles': ['Admin']}, enforcer))
+
 
 class TestMessaging(testtools.TestCase):
     def test_options_are_registered_with_other_configuration(self):
