@@ -135,3 +135,7 @@ class PodNoAnswer(PodError):
     """The request was sent, and no complete answer came back, or an error after which its outcome is unknown."""
 
     code = 504
+
+
+class TooManyMissing(PodError):
+    """The pod does not show many of the resources that it had, so an operator decides whether they are gone."""

@@ -52,6 +52,7 @@ ACCEPTS: dict[str, Body | Query] = {
     'usages.list': usage_schemas.LIST,
     'pods.select': select_schemas.SELECT,
     'pods.adopt': adoption_schemas.ADOPT,
+    'pods.reconcile': adoption_schemas.RECONCILE,
     'pods.drain': draining_schemas.DRAIN,
     'pods.remaining': draining_schemas.REMAINING,
     'projects.empty': adoption_schemas.EMPTY,
@@ -97,6 +98,7 @@ RETURNS: dict[str, response_schemas.Json] = {
     'usages.list': response_schemas.many('usages', usages.SHAPE, sums={'type': 'array', 'items': usages.SUM_SHAPE}),
     'pods.select': response_schemas.one('selection', selection.SHAPE),
     'pods.adopt': response_schemas.one('job', _JOB),
+    'pods.reconcile': response_schemas.one('job', _JOB),
     'pods.drain': {
         'type': 'object',
         'required': ['pod', 'remaining'],
@@ -118,6 +120,7 @@ OPERATIONS = OperationTable(
             Operation('pods.delete', 'DELETE', '/pods/{pod_id}', pods.delete_pod, role=ADMIN),
             Operation('pods.select', 'POST', '/pods/select', selection.select_pod, role=READER),
             Operation('pods.adopt', 'POST', '/pods/{pod_id}/adopt', adoption.adopt_pod, role=ADMIN),
+            Operation('pods.reconcile', 'POST', '/pods/{pod_id}/reconcile', adoption.reconcile_pod, role=ADMIN),
             Operation('pods.drain', 'POST', '/pods/{pod_id}/drain', draining.drain_pod, role=ADMIN),
             Operation('pods.remaining', 'GET', '/pods/{pod_id}/remaining', draining.list_remaining, role=READER),
             Operation('projects.empty', 'POST', '/projects/{project_id}/empty', adoption.empty_project, role=ADMIN),

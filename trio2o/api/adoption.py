@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/pods/{id}/adopt and /projects/{id}/empty: submit jobs, whose results are the reports."""
+"""/pods/{id}/adopt, /pods/{id}/reconcile and /projects/{id}/empty: submit jobs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from trio2o.web.call import Answer, Call
 
 #: Suffix of the resource key of a dry run, so that a dry run and a real run are two jobs.
 DRY_RUN_SUFFIX = ':dry-run'
+
+#: Suffix of the resource key of a job that ends many routings, so that a periodic job never runs in its place.
+END_MISSING_SUFFIX = ':end-missing'
 
 MAX_ID_LENGTH = 64
 
@@ -29,6 +32,21 @@ def adopt_pod(call: Call) -> Answer:
     if pod.is_top:
         raise exception.Unprocessable('The top region is not a pod: there is nothing to adopt.')
     return _submit(call, job_types.ADOPT_POD, pod.pod_id, {'pod_id': pod.pod_id}, wanted)
+
+
+def reconcile_pod(call: Call) -> Answer:
+    """POST /pods/{pod_id}/reconcile: compare all resources of a pod with the routings. 202, 400, 404, 422."""
+    pod = pods.existing(call)
+    end_missing = schemas.RECONCILE.read(call).get('end_missing', False)
+    if pod.is_top:
+        raise exception.Unprocessable('The top region is not a pod: it has no routings.')
+    job = call.runtime.jobs.submit(
+        job_types.RECONCILE_ROUTINGS,
+        f'{pod.pod_id}{END_MISSING_SUFFIX}' if end_missing else pod.pod_id,
+        {'pod_id': pod.pod_id, 'is_full': True, 'end_missing': end_missing},
+        request_id=call.context.request_id,
+    )
+    return Answer.of({'job': jobs.view(job)}, 202)
 
 
 def empty_project(call: Call) -> Answer:

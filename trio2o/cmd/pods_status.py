@@ -14,6 +14,7 @@ from trio2o import exception
 from trio2o.db.errors import UNREACHABLE
 from trio2o.db.session import utcnow
 from trio2o.pods.health_check import Level, PodHealth, Probe, Thresholds, check_health, range_text
+from trio2o.pods.stopped_comparisons import stopped_comparisons
 from trio2o.runtime import build_runtime
 
 #: Exit status if pods could not be checked; monitoring plug-ins call it unknown.
@@ -68,7 +69,8 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
     runtime = build_runtime(conf)
     try:
         pods = runtime.registry.snapshot().pods
-        found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits)
+        stopped = stopped_comparisons(runtime.db, pods)
+        found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits, stopped)
     except exception.ServiceUnavailable as error:
         return _cannot(args.format, f'{error} Look at [service_auth].')
     except UNREACHABLE as error:

@@ -23,6 +23,7 @@ from trio2o.dashboard.request import Request, Response, redirect
 from trio2o.dashboard.source import ApiError, Denied, Json, NotSignedIn, NotThere, Source
 from trio2o.pods.health_check import HealthCache, PodHealth, Thresholds, check_health
 from trio2o.pods.identity import Login
+from trio2o.pods.stopped_comparisons import stopped_comparisons
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -191,7 +192,8 @@ class Dashboard:
     def _check_health(self) -> list[PodHealth]:
         runtime = self._runtime
         pods = runtime.registry.snapshot().pods
-        return check_health(runtime.client, runtime.identity, runtime.executor, pods, self._thresholds)
+        stopped = stopped_comparisons(runtime.db, pods)
+        return check_health(runtime.client, runtime.identity, runtime.executor, pods, self._thresholds, stopped)
 
 
 def _first_rows(listing: Listing, items: list[Json] | None, names: Mapping[str, str]) -> list[Any] | None:

@@ -295,6 +295,10 @@ def _record(call: Call, top_id: str, pod: PodView, bottom_id: int) -> None:
     routings.record(call.runtime.db, new)
 
 
+def _mark_deleted(call: Call, location: Location) -> None:
+    routings.mark_deleted(call.runtime.db, TYPE, location.top_id, location.pod.id, str(location.bottom_id))
+
+
 @dataclass(frozen=True)
 class ForwardAggregate:
     """Send the call to the pod of the aggregate.
@@ -347,7 +351,7 @@ class ForwardAggregate:
         if answer.status == 404 and b'ggregate' in answer.body:
             raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
         if answer.is_ok and call.method == 'DELETE' and location.is_moved:
-            routings.mark_deleted(call.runtime.db, TYPE, location.top_id)
+            _mark_deleted(call, location)
         return _answer_up(call, location.pod, answer)
 
     def _host(self, call: Call) -> tuple[PodView, str] | None:
@@ -387,7 +391,7 @@ class ForwardAggregate:
         if not is_added:
             return answer
         if location.is_moved:
-            routings.mark_deleted(call.runtime.db, TYPE, location.top_id)
+            _mark_deleted(call, location)
         _record(call, location.top_id, pod, copy_id)
         return _answer_up(call, pod, answer)
 

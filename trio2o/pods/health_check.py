@@ -139,10 +139,16 @@ class PodHealth:
 
 
 def check_health(
-    client: PodClient, identity: Identity, executor: Executor, pods: Iterable[PodView], limits: Thresholds
+    client: PodClient,
+    identity: Identity,
+    executor: Executor,
+    pods: Iterable[PodView],
+    limits: Thresholds,
+    stopped: Mapping[str, str],
 ) -> list[PodHealth]:
     """Call every service of all pods concurrently.
 
+    :param stopped: by pod id, why the comparison of its resources with the routings stopped
     :raises ServiceUnavailable: Keystone gives no token
     """
     pods = list(pods)
@@ -155,7 +161,10 @@ def check_health(
         ]
         for pod in pods
     }
-    return [evaluate(pod, tuple(future.result() for future in pending[pod.id]), limits) for pod in pods]
+    return [
+        evaluate(pod, tuple(future.result() for future in pending[pod.id]), limits, stopped.get(pod.id, ''))
+        for pod in pods
+    ]
 
 
 def _probe(client: PodClient, pod: PodView, service: str, headers: list[tuple[str, str]], limits: Thresholds) -> Probe:
@@ -204,8 +213,13 @@ def _skew(answer: Answer, moment: float) -> float | None:
     return 0.0 if abs(skew) <= 1.0 else round(skew, 1)
 
 
-def evaluate(pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, now: datetime | None = None) -> PodHealth:
-    """Compare the results for a pod with the thresholds."""
+def evaluate(
+    pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, stopped: str = '', now: datetime | None = None
+) -> PodHealth:
+    """Compare the results for a pod with the thresholds.
+
+    :param stopped: why the comparison of its resources with the routings stopped; '' if it did not
+    """
     now = now or utcnow()
     reasons: list[tuple[Level, str]] = []
     for probe in probes:
@@ -213,6 +227,8 @@ def evaluate(pod: PodView, probes: tuple[Probe, ...], limits: Thresholds, now: d
     missing = [service for service in SERVICES if service not in pod.endpoints]
     if len(missing) == len(SERVICES):
         reasons.append((Level.CRITICAL, 'no endpoint is known'))
+    if stopped:
+        reasons.append((Level.WARNING, stopped))
     if pod.out_of_sync:
         reasons.append((Level.WARNING, f'{pod.out_of_sync} replicated objects are out of sync'))
     ages = [(now - usage.collected_at).total_seconds() for usage in pod.usages.values()]

@@ -13,12 +13,14 @@ import orjson
 
 from trio2o import exception
 from trio2o.pods.client import PodClient
-from trio2o.pods.endpoints import VOLUME
+from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import FAILURES, Identity
 from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body
 from trio2o.web.call import Answer
+
+_ADMIN_VERSIONS = {COMPUTE: '2.1', VOLUME: '3.0'}
 
 
 class PodRefused(Exception):
@@ -95,6 +97,21 @@ class PodApi:
             if error.status != 404 or has_marker:
                 raise
             raise exception.PodNoAnswer(self.pod.name, f'{self._service} answered 404 to a list') from error
+
+    def check_is_admin(self) -> None:
+        """Check that the service takes Trio2o's user for an administrator, who sees the resources of all projects.
+
+        :raises PodError: no complete answer came, or it was 5xx
+        :raises PodRefused: it does not
+        """
+        try:
+            # Only administrators may list services. None has this name, so the answer is short.
+            self.get_list('/os-services?binary=trio2o', _ADMIN_VERSIONS[self._service])
+        except PodRefused as error:
+            if error.status not in (401, 403):
+                raise
+            text = f'{self._service} does not take the user of [service_auth] for an administrator: {error.text}'
+            raise PodRefused(self.pod.name, error.status, text) from error
 
     def send(
         self,

@@ -216,16 +216,18 @@ class Settler:
             each = self._related.pop()
             if each.pod.id in routings.pods_of_project(self._db, each.resource_type, each.project_id):
                 try:
-                    self.recount(each)
+                    # Volumes go with their server, and snapshots with their volume, in any number.
+                    self.recount(each, may_be_many=True)
                 except (exception.Trio2oException, PodRefused) as error:
                     kind, project_id = each.resource_type, each.project_id
                     LOG.info('Not recounting the %ss of project %s: %s', kind, project_id, error)
 
-    def recount(self, recount: Recount, claim: QuotaClaim | None = None) -> None:
+    def recount(self, recount: Recount, claim: QuotaClaim | None = None, *, may_be_many: bool = False) -> None:
         """Make routings and usage agree with the resources that a project has in a pod.
 
         :param claim: turn this claim into usage as far as it covers new resources
-        :raises PodError: the pod did not answer
+        :param may_be_many: whether it is known why many resources may be gone
+        :raises PodError: the pod did not answer, or many resources are missing for no known reason
         :raises PodRefused: the pod answered 4xx
         """
         resource = ROUTED[recount.resource_type]
@@ -238,11 +240,12 @@ class Settler:
             seen.update(item['id'] for item in page)
             found = inventory.compare(page)
             inventory.record_new(found, claim)
+            inventory.record_returned(found)
             inventory.record_changes(found)
             for routing in found.unsettled:
                 if not quotas.list_claims_on(self._db, [routing.top_id]):
                     self._runtime.quota.watch_again(recount.project_id, recount.pod.id, resource.type, routing.top_id)
-        inventory.end_missing(seen, started)
+        inventory.end_missing(seen, started, may_be_many=may_be_many)
 
     def _pod(self, pod_id: str) -> PodView:
         """

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _PAGE = 500
+#: So many routings of resources that a pod does not show may end without an operator. If it had many, so may a share.
+_MAX_MISSING = 10
+_MAX_MISSING_SHARE = 0.1
 #: Volume lists cannot be filtered by time, so new volumes are read in small pages until an old one appears.
 _RECENT_PAGE = 100
 _DELETED = 'DELETED'
@@ -109,6 +113,7 @@ class Inventory:
         self.resource = resource
         self._project_id = project_id
         self._check = check
+        self._shows_all: set[str] = set()
 
     # -- resources in the pod --
 
@@ -154,7 +159,7 @@ class Inventory:
         """Return one resource as the pod shows it; None if the pod does not have it.
 
         :raises PodError: the pod did not answer, or not with such a resource
-        :raises PodRefused: the pod answered 4xx, 404 apart
+        :raises PodRefused: the pod answered 4xx, 404 apart; or it hides resources from Trio2o's user
         """
         return self._show_in(self.pod, bottom_id)
 
@@ -162,11 +167,22 @@ class Inventory:
         path = f'{self.resource.path}/{quote(bottom_id, safe="")}'
         document = self._api(pod).get(path, VERSIONS[self.resource.service])
         if document is None:
+            self._check_shows_all(pod)
             return None
         item = json_body.object_at(document, self.resource.member)
         if item is None:
             raise exception.PodNoAnswer(pod.name, f'the answer is not a {self.resource.type}')
         return item
+
+    def _check_shows_all(self, pod: PodView) -> None:
+        """Check that the pod takes Trio2o's user for an administrator: it answers 404 to others also if it has them.
+
+        :raises PodError: the pod did not answer
+        :raises PodRefused: it does not
+        """
+        if pod.id not in self._shows_all:
+            self._api(pod).check_is_admin()
+            self._shows_all.add(pod.id)
 
     # -- compare with the routings --
 
@@ -243,10 +259,7 @@ class Inventory:
         """Make the routings agree with resources of the pod."""
         found = self.compare(items)
         recorded = Recorded(new=self.record_new(found))
-        for routing, item in found.returned:
-            # It may have been deleted after the pod listed it.
-            if self.show(item['id']) is not None:
-                self._restore(routing, item)
+        self.record_returned(found)
         self.record_changes(found)
         for each in found.misplaced:
             self._move(each, recorded)
@@ -265,6 +278,13 @@ class Inventory:
         claimed = [row for row in rows if row.created_at is not None and row.created_at >= since]
         others = [row for row in rows if row.created_at is None or row.created_at < since]
         return routings.record_many(self._db, claimed, claim.id) + routings.record_many(self._db, others)
+
+    def record_returned(self, found: Comparison) -> None:
+        """Make the routings live again of resources that exist though they were marked deleted."""
+        for routing, item in found.returned:
+            # It may have been deleted after the pod listed it.
+            if self.show(item['id']) is not None:
+                self._restore(routing, item)
 
     def record_changes(self, found: Comparison) -> None:
         """Update the routings of resources that changed in the pod."""
@@ -331,21 +351,53 @@ class Inventory:
         recorded = match_routings(self._db, self.resource.type, self.pod.id, ids)
         return sum(self.end(routing) for routing in recorded.values() if routing.pod_id == self.pod.id)
 
-    def end_missing(self, seen: Collection[str], before: datetime) -> int:
+    def end_missing(self, seen: Collection[str], before: datetime, *, may_be_many: bool = False) -> int:
         """Mark routings deleted whose resources were not in the pod's list, once the pod answers 404 for each.
 
         :param seen: ids of the resources in the list
         :param before: when the list was begun; a routing recorded later may be of a resource that is not in it
+        :param may_be_many: whether it is known why many resources may be gone
         :returns: number of routings marked
+        :raises TooManyMissing: many resources are missing for no known reason; no routing is marked
+        :raises PodError: the pod did not answer
+        :raises PodRefused: the pod answered 4xx, 404 apart; or it hides resources from Trio2o's user
         """
+        if not may_be_many:
+            self._check_number_missing(seen, before)
         ended = 0
-        for routing in self._live_routings():
-            if routing.bottom_id in seen or routing.recorded_at >= before:
-                continue
+        for routing in self._missing(seen, before):
             self._check()
             if self.show(routing.bottom_id) is None:
                 ended += self.end(routing)
         return ended
+
+    def _missing(self, seen: Collection[str], before: datetime) -> Iterator[Routing]:
+        for routing in self._live_routings():
+            if routing.bottom_id not in seen and routing.recorded_at < before:
+                yield routing
+
+    def _check_number_missing(self, seen: Collection[str], before: datetime) -> None:
+        """Count the missing resources, but not those that a request is deleting or changing.
+
+        Something else may answer in place of the pod, such as another cloud after a change of DNS, or the pod's
+        database may have been lost. Then nearly everything is missing.
+
+        :raises TooManyMissing: there are too many
+        """
+        count = 0
+        missing = self._missing(seen, before)
+        while ids := [routing.top_id for routing in islice(missing, _PAGE)]:
+            self._check()
+            count += len(set(ids) - {claim.resource_id for claim in quotas.list_claims_on(self._db, ids)})
+        if count <= _MAX_MISSING:
+            return
+        known = routings.count_by_pod(self._db, self.pod.id, [self.resource.type])
+        if count > known * _MAX_MISSING_SHARE:
+            raise exception.TooManyMissing(
+                self.pod.name,
+                f'{count} of {known} {self.resource.collection} are missing. Check that the pod itself answers and has '
+                'its data. If they are gone, run "openstack trio2o pod reconcile --end-missing".',
+            )
 
     def end(self, routing: Routing) -> bool:
         """Mark a routing deleted. :returns: False if it already was, or names another pod or id by now"""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cachetools import TTLCache
@@ -20,7 +20,7 @@ from trio2o.db import routings
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, Routing
-from trio2o.db.session import Database
+from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
 from trio2o.pods.registry import PodView, Registry
 from trio2o.quota.usage import deltas_of, user_of
@@ -70,6 +70,7 @@ class Locator:
         self._db = db
         self._registry = registry
         self._executor = executor
+        self._list_time = timedelta(seconds=conf.pods.read_timeout)
         self._prober = Prober(conf, registry, client, executor)
         self._cache: TTLCache[tuple[str, str], _CachedRouting] = TTLCache(
             conf.pods.routing_cache_size, conf.pods.routing_cache_seconds, time.monotonic
@@ -183,7 +184,7 @@ class Locator:
                 if not isinstance(top_id, str) or len(top_id) > 64 or item.get('status') == 'DELETED':
                     continue
                 known = self._cached((resource.type, top_id))
-                if known is not None and (known.created_at or not item.get(resource.created)):
+                if known is not None and known.is_live and (known.created_at or not item.get(resource.created)):
                     continue
                 if resource.owner_of(item, project_id):
                     items.setdefault(pod, []).append(item)
@@ -214,6 +215,9 @@ class Locator:
             if record is None:
                 new.append(new_routing(self._db, resource, pod.id, item, resource.owner_of(item, project_id)))
                 continue
+            if not record.is_live and record.pod_id == pod.id and self._is_old(record):
+                self.revive(resource, pod, record, item)
+                continue
             created_at = resource.created_at(item)
             if record.created_at is None and created_at is not None:
                 record = routings.update(self._db, record.id, created_at=created_at) or record
@@ -222,6 +226,10 @@ class Locator:
             routings.record_many(self._db, new, claim_id)
             for record in routings.get_many(self._db, resource.type, [row.top_id for row in new]).values():
                 self._remember(record)
+
+    def _is_old(self, record: Routing) -> bool:
+        """Whether a resource was marked deleted before any list that is being answered now was asked for."""
+        return record.deleted_at is not None and record.deleted_at + self._list_time < utcnow()
 
     def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
         """Record that resources belong to another project now.
@@ -261,21 +269,21 @@ class Locator:
             )
             return True
 
-    def revive(self, resource: Resource, route: Route, item: Item) -> None:
+    def revive(self, resource: Resource, pod: PodView, routing: Route | Routing, item: Item) -> None:
         """Record that a resource exists whose routing is marked as deleted, as its pod shows it.
 
         :param item: the resource in the pod's answer
         """
         if item.get('status') == 'DELETED':
             return
-        LOG.warning('%s %s exists in pod %s, though marked as deleted', resource.type, route.top_id, route.pod.name)
+        LOG.warning('%s %s exists in pod %s, though marked as deleted', resource.type, routing.top_id, pod.name)
         self.record(
             NewRouting(
                 resource.type,
-                route.top_id,
-                route.pod.id,
-                resource.owner_of(item, route.project_id),
-                route.bottom_id,
+                routing.top_id,
+                pod.id,
+                resource.owner_of(item, routing.project_id),
+                routing.bottom_id,
                 resource.created_at(item),
                 deltas_of(self._db, resource.type, item),
                 user_id=user_of(item),

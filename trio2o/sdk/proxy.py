@@ -131,6 +131,13 @@ class Proxy(proxy.Proxy):
         """
         return self._known(Pod, pod).adopt(self, dry_run)
 
+    def reconcile_pod(self, pod: Pod | str, end_missing: bool = False) -> Job:
+        """Compare all resources of a pod with their routings.
+
+        :param end_missing: end the routings of all resources that the pod does not have, however many
+        """
+        return self._known(Pod, pod).reconcile(self, end_missing)
+
     def drain_pod(self, pod: Pod | str, reason: str | None = None) -> Pod:
         """Set a pod to ``draining``: nothing new is created in it."""
         return self._known(Pod, pod).drain(self, reason)

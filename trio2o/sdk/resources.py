@@ -93,6 +93,10 @@ class Pod(AdminResource):
         """Adopt the resources that the pod held before it was registered."""
         return self._act_by_job(session, 'adopt', {'dry_run': dry_run})
 
+    def reconcile(self, session: Any, end_missing: bool = False) -> Job:
+        """Compare all resources of the pod with their routings."""
+        return self._act_by_job(session, 'reconcile', {'end_missing': end_missing})
+
     def drain(self, session: Any, reason: str | None = None) -> Self:
         """Set the pod to ``draining``."""
         self._translate_response(self._act(session, 'drain', {} if reason is None else {'reason': reason}))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of adopting a pod, emptying a project and recounting its quota."""
+"""Bodies of adopting and reconciling a pod, emptying a project and recounting its quota."""
 
 from typing import Any
 
@@ -26,5 +26,16 @@ class Options(Body):
 DRY_RUN: Json = {'type': 'boolean', 'description': 'only report what would be done'}
 
 ADOPT = Options('adopt', record({'dry_run': DRY_RUN}))
+RECONCILE = Options(
+    'reconcile',
+    record(
+        {
+            'end_missing': {
+                'type': 'boolean',
+                'description': 'end the routings of all resources that the pod does not have, however many',
+            }
+        }
+    ),
+)
 EMPTY = Options('empty', record({'dry_run': DRY_RUN}))
 RECOUNT = Options('recount', record({}))

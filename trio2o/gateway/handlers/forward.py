@@ -175,7 +175,7 @@ class Forward:
             elif not route.is_live and call.method == 'GET':
                 item = json_body.member(answer, self.resource)
                 if item is not None:
-                    locator.revive(self.resource, route, item)
+                    locator.revive(self.resource, route.pod, route, item)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
         return self._translated(call, route, answer)
@@ -269,8 +269,9 @@ class Forward:
         """Return whether an answer says that the resource does not exist any more."""
         if call.method == 'DELETE' and answer.is_ok:
             return self.resource.is_deleted_synchronously
-        # To other projects a pod answers 404 about a resource that exists.
-        return is_missing(answer) and route.is_known_to(call)
+        # To other projects a pod answers 404 about a resource that exists, and its policy may not take the
+        # administrators of Trio2o for its own.
+        return is_missing(answer) and route.project_id == call.context.project_id
 
 
 @dataclass(frozen=True)

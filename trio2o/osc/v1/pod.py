@@ -345,6 +345,35 @@ class AdoptPod(ShowOne):
         return report.shown({'pod_name': pod.name, 'job_id': job.id, **(job.result or {})})
 
 
+class ReconcilePod(ShowOne):
+    """Compare all resources of a pod with their routings, and show the job that does it.
+
+    Trio2o does so by itself at intervals. If many resources are missing in the pod, the comparison stops, as something
+    else may answer in the place of the pod. Check the pod; then --end-missing ends the routings of all resources that
+    it does not have. They no longer count in the quota and no longer show in lists.
+    """
+
+    examples = (
+        ('compare now, and wait until it is done', 'openstack trio2o pod reconcile Pod2 --wait'),
+        ('the missing resources are gone for good', 'openstack trio2o pod reconcile Pod2 --end-missing'),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_pod(parser)
+        parser.add_argument('--end-missing', action='store_true', help='End the routings of many missing resources')
+        add_waiting(parser, 'it is done')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        job = self.client.reconcile_pod(self.find_pod(parsed_args.pod).id, end_missing=parsed_args.end_missing)
+        if parsed_args.wait:
+            job = wait_for_job(self.client, job, self.say, parsed_args.timeout)
+        else:
+            self.say(f"To see its progress: 'openstack trio2o job show {job.id}'.")
+        return fields(job.document)
+
+
 class DrainPod(Lister):
     """Create no new resources in a pod, and list the remaining ones and which pods could take them.
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from trio2o import job_types
 from trio2o.db import bindings, routings
 from trio2o.db.records import LIVE_STATES
+from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS
@@ -32,6 +32,7 @@ from trio2o.resources import (
     Resource,
 )
 from trio2o.routing import pod_lists
+from trio2o.routing.inventory import Inventory
 from trio2o.xjob.jobs.base import GiveUp, Task, TryAgain
 
 LOG = logging.getLogger(__name__)
@@ -82,10 +83,6 @@ class EmptyProject:
             raise TryAgain(f'pods did not delete all resources: {"; ".join(work.reasons) or work.left}')
         for binding in bindings.current(runtime.db, project_id):
             bindings.end(runtime.db, binding.id)
-        for pod in pods:
-            if not pod.in_maintenance:
-                payload = {'pod_id': pod.id, 'is_full': True}
-                runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod.id, payload, request_id=task.job.request_id)
 
 
 def _has_routings(task: Task, pod: PodView, project_id: str) -> bool:
@@ -118,15 +115,24 @@ class _Emptying:
         return {'dry_run': False, 'deleted': self.deleted, 'left': self.left, 'reasons': self.reasons}
 
     def empty(self, pod: PodView, resource: Resource) -> None:
-        """Delete the project's resources of a type in a pod, and wait until the pod's list is without them."""
+        """Delete the project's resources of a type in a pod, and end their routings once they are gone."""
         runtime = self.task.runtime
         api = PodApi(runtime.client, runtime.identity, pod, resource.service)
+        started = utcnow()
         before = {item['id']: item for item in self._owned(api, resource)}
-        if not before:
-            return
         if self.is_dry_run:
-            self.found.setdefault(pod.name, {})[resource.collection] = sorted(before)
+            if before:
+                self.found.setdefault(pod.name, {})[resource.collection] = sorted(before)
             return
+        if before:
+            self._delete_all(api, resource, before)
+        left = self.left.get(pod.name, {}).get(resource.collection, [])
+        inventory = Inventory(runtime, pod, resource, self.project_id, self.task.check)
+        inventory.end_missing(left, started, may_be_many=True)
+
+    def _delete_all(self, api: PodApi, resource: Resource, before: dict[str, Item]) -> None:
+        """Delete resources until the pod's list is without them, or the pod refuses."""
+        pod = api.pod
         rest, reads, pause = before, 0, FIRST_WAIT_SECONDS
         refused: dict[str, str] = {}
         while rest and reads < _MAX_READS:

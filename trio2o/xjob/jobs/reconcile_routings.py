@@ -4,6 +4,9 @@
 Mostly the job reads only what changed since its last run. It compares all resources of the pod in its first run and
 then every ``[xjob] full_reconcile_interval``, as the Block Storage API does not list deleted resources. Once a pod is
 compared, the gateway does not have to call it for ids that have no routing.
+
+If many resources are missing in the pod, the comparison ends no routing of that type and the job fails with a text for
+operators. Until a later comparison reaches its end, the job goes on reading changes, and fails with that text.
 """
 
 from __future__ import annotations
@@ -11,24 +14,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from trio2o import job_types
+from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
+from trio2o.pods.stopped_comparisons import Stop, stop_of
 from trio2o.resources import ROUTED, Resource
 from trio2o.routing.inventory import Inventory, Recorded, split_deleted
-from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+from trio2o.xjob.jobs.base import GiveUp, Task, TryAgain, pod_of
 
 #: Largest difference between the clocks of a pod and of this host.
 OVERLAP = timedelta(minutes=5)
 
 
 class ReconcileRoutings:
-    """Payload: ``{'pod_id': ..., 'is_full': ..., 'looks': ...}``.
+    """Payload: ``{'pod_id': ..., 'is_full': ..., 'end_missing': ..., 'looks': ...}``.
 
-    ``is_full`` compares all resources. ``looks`` is a list of seconds: the job runs again after the first of them,
-    then after the next. It is given after a create without an answer, as the pod may still create the resource.
+    ``is_full`` compares all resources. ``end_missing`` also ends the routings of many missing resources. ``looks`` is
+    a list of seconds: the job runs again after the first of them, then after the next. It is given after a create
+    without an answer, as the pod may still create the resource.
     """
 
     max_seconds = 3600.0
@@ -38,21 +43,33 @@ class ReconcileRoutings:
         if pod.in_maintenance:
             return
         started = utcnow()
-        since = self._since(task, pod, started)
+        stop = stop_of(pod, task.job.progress)
+        since = self._since(task, pod, stop, started)
         counts: dict[str, int | str] = {'since': since.isoformat() if since else 'the beginning'}
+        counts |= stop.progress if stop is not None else {}
+        missing: list[str] = []
         for resource in resources_of(pod):
             if since and resource.lists_by_offset:
                 continue  # these lists do not show what changed
             inventory = Inventory(task.runtime, pod, resource, check=task.check)
             try:
-                counts |= _record_since(inventory, since) if since else _record_all(inventory, started)
+                if since:
+                    counts |= _record_since(inventory, since)
+                else:
+                    counts |= _record_all(inventory, started, bool(task.job.payload.get('end_missing')))
+            except exception.TooManyMissing as error:
+                missing.append(error.reason)
             except PodRefused as error:
                 # For example, the resource of the marker was deleted between two pages. The next run begins again.
                 raise TryAgain(str(error)) from error
             task.progress(**counts)
-        if since:
+        if missing:
+            stop = Stop(f'The full comparison stopped: {" ".join(missing)}', started)
+            task.progress(**counts, **stop.progress)
+        if since or missing:
             db_pods.set_changes_read(task.runtime.db, pod.id, started)
         else:
+            stop = None
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
             # Only now is it recorded which projects have resources in the pod.
             payload = {'pod_id': pod.id}
@@ -62,14 +79,17 @@ class ReconcileRoutings:
         looks = task.job.payload.get('looks')
         if looks:
             task.run_again({'pod_id': pod.id, 'looks': looks[1:]}, looks[0])
+        if stop is not None:
+            raise GiveUp(stop.reason)
 
-    def _since(self, task: Task, pod: PodView, now: datetime) -> datetime | None:
+    def _since(self, task: Task, pod: PodView, stop: Stop | None, now: datetime) -> datetime | None:
         """Return the time since which changes are to be read; None to compare all resources."""
         reconciled, changes_read = pod.record.reconciled_at, pod.record.followed_at
         interval = task.runtime.conf.xjob.full_reconcile_interval
         if reconciled is None or task.job.payload.get('is_full'):
             return None
-        if interval and reconciled + timedelta(seconds=interval) <= now:
+        last = max(reconciled, stop.at) if stop is not None else reconciled
+        if interval and last + timedelta(seconds=interval) <= now:
             return None
         return max(reconciled, changes_read or reconciled) - OVERLAP
 
@@ -92,7 +112,7 @@ def _record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]
     return _counts(inventory.resource, seen, recorded, ended)
 
 
-def _record_all(inventory: Inventory, started: datetime) -> dict[str, int | str]:
+def _record_all(inventory: Inventory, started: datetime, may_be_many: bool) -> dict[str, int | str]:
     seen: set[str] = set()
     recorded = Recorded()
     ended = 0
@@ -101,7 +121,8 @@ def _record_all(inventory: Inventory, started: datetime) -> dict[str, int | str]
         seen.update(item['id'] for item in existing)
         recorded.add(inventory.record(existing))
         ended += inventory.end_deleted(deleted)
-    return _counts(inventory.resource, len(seen), recorded, ended + inventory.end_missing(seen, started))
+    ended += inventory.end_missing(seen, started, may_be_many=may_be_many)
+    return _counts(inventory.resource, len(seen), recorded, ended)
 
 
 def _counts(resource: Resource, seen: int, recorded: Recorded, ended: int) -> dict[str, int | str]:

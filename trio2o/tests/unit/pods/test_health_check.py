@@ -38,7 +38,7 @@ def good(**changed):
 
 class TestEvaluation(testtools.TestCase):
     def check(self, level, words, view=None, *probes, limits=LIMITS):
-        health = evaluate(view or pod(), probes or (good(),), limits, NOW)
+        health = evaluate(view or pod(), probes or (good(),), limits, now=NOW)
         self.assertEqual(level, health.level, health.reasons)
         self.assertIn(words, ' '.join(text for _level, text in health.reasons))
         return health
@@ -85,8 +85,8 @@ class TestEvaluation(testtools.TestCase):
     @hypothesis.given(st.lists(st.sampled_from([200, 401, 404, 500, 503, None]), min_size=1))
     def test_level_is_that_of_worst_probe(self, statuses):
         probes = tuple(good(status=status, error='' if status == 200 else 'bad') for status in statuses)
-        together = evaluate(pod(), probes, LIMITS, NOW).level
-        self.assertEqual(max(evaluate(pod(), (one,), LIMITS, NOW).level for one in probes), together)
+        together = evaluate(pod(), probes, LIMITS, now=NOW).level
+        self.assertEqual(max(evaluate(pod(), (one,), LIMITS, now=NOW).level for one in probes), together)
 
 
 class TestAnswers(testtools.TestCase):
@@ -126,7 +126,7 @@ class TestHealthCache(testtools.TestCase):
 
         def find():
             looked.append(1)
-            return [evaluate(pod(), (), LIMITS, NOW)]
+            return [evaluate(pod(), (), LIMITS, now=NOW)]
 
         watch = HealthCache(find, 60)
         self.assertEqual({'id'}, set(watch.health()))
