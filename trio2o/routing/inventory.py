@@ -395,8 +395,8 @@ class Inventory:
         if count > known * _MAX_MISSING_SHARE:
             raise exception.TooManyMissing(
                 self.pod.name,
-                f'{count} of {known} {self.resource.collection} are missing. Check that the pod itself answers and has '
-                'its data. If they are gone, run "openstack trio2o pod reconcile --end-missing".',
+                f'{count} of {known} {self.resource.collection} are missing. Check that the pod itself answers and '
+                'has its data. If they are gone, run "openstack trio2o pod reconcile --end-missing".',
             )
 
     def end(self, routing: Routing) -> bool:

@@ -269,7 +269,7 @@ class Locator:
             )
             return True
 
-    def revive(self, resource: Resource, pod: PodView, routing: Route | Routing, item: Item) -> None:
+    def revive(self, resource: Resource, pod: PodView, routing: Route | Routing, item: Mapping[str, Any]) -> None:
         """Record that a resource exists whose routing is marked as deleted, as its pod shows it.
 
         :param item: the resource in the pod's answer

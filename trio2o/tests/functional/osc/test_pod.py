@@ -166,6 +166,13 @@ class TestPods(CommandTestCase):
         table = self.run_command(f'job show {job["id"]}').out
         self.assertIn('success', table)
 
+    def test_reconcile_shows_job_of_pod(self):
+        pod_id = self.read('pod show Pod1')['pod_id']
+        for options, key in (('', pod_id), ('--end-missing', f'{pod_id}:end-missing')):
+            job = self.read(f'pod reconcile Pod1 {options}')
+            self.assertEqual(('reconcile_routings', key, 'new'), (job['type'], job['resource_key'], job['state']))
+            self.assertEqual(bool(options), job['payload']['end_missing'])
+
     def test_adoption_report_is_printed_as_tables(self):
         report = {
             'resources': {'servers': {'total': 2, 'new': 1}, 'volumes': {'total': 0, 'new': 0}},

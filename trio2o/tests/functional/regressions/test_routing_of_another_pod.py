@@ -5,6 +5,7 @@ import datetime
 
 from trio2o.db import routings
 from trio2o.db.records import DELETED
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.quota.base import QuotaCase
 
 
@@ -21,7 +22,7 @@ class TestRoutingOfAnotherPod(QuotaCase):
 
     def end(self):
         """Mark the routing deleted as some time ago."""
-        then = self.cloud.lab.clock.now() - datetime.timedelta(minutes=1)
+        then = self.cloud.lab.clock.now() - datetime.timedelta(minutes=2)
         routings.update(self.db, self.routing().id, state=DELETED, deleted_at=then)
         self.cloud.runtime.locator.forget('server', self.server_id)
         self.assertNotIn('instances', self.used())
@@ -56,6 +57,21 @@ class TestRoutingOfAnotherPod(QuotaCase):
         self.assertEqual(200, self.cloud.nova.get(f'/servers/{self.server_id}').status)
         self.assertTrue(self.routing().is_live)
         self.assertUsed(instances=1)
+
+    def test_list_with_resource_marked_deleted_revives_its_routing(self):
+        self.end()
+        self.server(zone='az1')  # so that the pod is asked
+        self.cloud.nova.get('/servers/detail')
+        wait_until(lambda: self.routing().is_live, 5, 'the list did not revive the routing', 0.01)
+        self.assertUsed(instances=2)
+
+    def test_list_asked_for_before_the_end_revives_nothing(self):
+        routings.mark_deleted(self.db, 'server', self.server_id)
+        self.cloud.runtime.locator.forget('server', self.server_id)
+        self.server(zone='az1')
+        self.cloud.nova.get('/servers/detail')
+        self.cloud.runtime.executor.shutdown(wait_seconds=5)
+        self.assertFalse(self.routing().is_live)
 
     def test_missing_resource_marked_deleted_stays_so(self):
         self.end()

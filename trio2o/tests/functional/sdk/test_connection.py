@@ -71,6 +71,10 @@ class TestPods(ConnectionTestCase):
         created = self.trio2o.create_pod(name='Pod2', az_name='az2')
         self.assertEqual(('Pod2', 'enabled'), (created.name, created.state))
 
+    def test_pod_is_reconciled(self):
+        job = self.trio2o.reconcile_pod(self.trio2o.find_pod('Pod1'), end_missing=True)
+        self.assertEqual(('reconcile_routings', 'new'), (job.type, job.state))
+
     def test_pod_is_adopted_and_drained(self):
         pod = self.trio2o.find_pod('Pod1')
         job = self.trio2o.adopt_pod(pod, dry_run=True)
