@@ -24,7 +24,7 @@ from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
 from trio2o.pods.registry import PodView, Registry
 from trio2o.quota.usage import deltas_of, user_of
-from trio2o.resources import Item, Resource
+from trio2o.resources import Resource
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.probe import Prober
 from trio2o.web import pod_failures

@@ -70,7 +70,9 @@ class TestRoutingOfAnotherPod(QuotaCase):
         self.cloud.runtime.locator.forget('server', self.server_id)
         self.server(zone='az1')
         self.cloud.nova.get('/servers/detail')
-        self.cloud.runtime.executor.shutdown(wait_seconds=5)
+        executor = self.cloud.runtime.executor
+        executor.submit(len, ()).result()  # what the list submitted has begun before this
+        executor.shutdown(wait_seconds=5)
         self.assertFalse(self.routing().is_live)
 
     def test_missing_resource_marked_deleted_stays_so(self):
