@@ -18,7 +18,7 @@ from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny, QuotaEffect
-from trio2o.gateway.refs import Ref, refs
+from trio2o.gateway.refs import Ref, check_number, refs
 from trio2o.gateway.requested import Requested, snapshot_amounts
 from trio2o.pods import podapi
 from trio2o.quota.amounts import Amounts, total
@@ -128,6 +128,7 @@ class CreateGroup(_CreateGroup):
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
         """Return the type of the group, and those of its volumes."""
         types, group_type = creation.inner.get('volume_types'), creation.inner.get('group_type')
+        check_number(creation.call, 'volume_types', types if isinstance(types, list) else ())
         found = [('volume_type', name) for name in types if isinstance(name, str)] if isinstance(types, list) else []
         return [*found, ('group_type', group_type)] if isinstance(group_type, str) else found
 
@@ -140,7 +141,9 @@ class CreateConsistencyGroup(_CreateGroup):
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
         """Return the types of its volumes."""
         types = creation.inner.get('volume_types')
-        return [('volume_type', name) for name in types.split(',') if name] if isinstance(types, str) else []
+        names = types.split(',') if isinstance(types, str) else []
+        check_number(creation.call, 'volume_types', names)
+        return [('volume_type', name) for name in names if name]
 
 
 class _CopyGroup(Create):
@@ -247,9 +250,15 @@ class UpdateGroup(Forward):
     """Update a group; the volumes that it gets or loses have to be in its pod."""
 
     def same_pod_refs(self, call: Call) -> Iterable[Ref]:
-        texts = [json_body.at(call.json, self.resource.member, name) for name in ('add_volumes', 'remove_volumes')]
-        ids = [part.strip() for text in texts if isinstance(text, str) for part in text.split(',')]
-        return refs(VOLUME, *ids)
+        """:raises BadRequest: the volumes are too many"""
+        found: list[Ref] = []
+        for name in ('add_volumes', 'remove_volumes'):
+            text = json_body.at(call.json, self.resource.member, name)
+            if isinstance(text, str):
+                ids = {part.strip(): None for part in text.split(',')}
+                check_number(call, name, ids)
+                found += refs(VOLUME, *ids)
+        return found
 
 
 _GROUP = Forward(GROUP)

@@ -85,14 +85,15 @@ class CreateVolume(Create):
         call, volume = creation.call, creation.inner
         if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
             return None
-        return call.runtime.image_snapshots.pod_of(call, volume.get('imageRef') or volume.get('image_id'))
+        image_id = volume.get('imageRef') or volume.get('image_id')
+        return next(call.runtime.image_snapshots.pods_of(call, [image_id]), None)
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
         """Return the source, the group, and the volumes and servers in hints that require the same host."""
         return [
             *super().affinity_refs(creation),
-            *hinted_refs(creation.document, 'same_host', VOLUME),
-            *hinted_refs(creation.document, 'local_to_instance', SERVER),
+            *hinted_refs(creation.call, 'same_host', VOLUME),
+            *hinted_refs(creation.call, 'local_to_instance', SERVER),
         ]
 
     def requested(self, creation: Creation) -> Requested:
@@ -121,7 +122,7 @@ class CreateVolume(Create):
 
     def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
         """Return the volumes of a ``different_host`` hint: only their pod can check it, and any other one meets it."""
-        return hinted_refs(creation.document, 'different_host', VOLUME)
+        return hinted_refs(creation.call, 'different_host', VOLUME)
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', error)

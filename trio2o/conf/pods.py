@@ -33,6 +33,27 @@ OPTS = [
 Seconds to wait for the answers of pods when the gateway looks for the pod that holds an id without a routing.
 
 Also used as the per-pod timeout when any pod can answer the request.
+
+A request can refer to many things that pods have to be called for, such as the volumes of a new server. All of these
+calls together take at most ``gather_timeout``.
+""",
+    ),
+    cfg.FloatOpt(
+        'unknown_id_seconds',
+        default=5.0,
+        min=0.0,
+        help='Seconds for which a process remembers that no pod shows an id to a caller, and does not call the pods '
+        'for it again.',
+    ),
+    cfg.IntOpt(
+        'max_references',
+        default=256,
+        min=1,
+        help="""
+Number of resources that one field of a request may refer to. A request with more is answered with 400.
+
+The fields are the block devices of a new server, the scheduler hints of servers and volumes that list other ones, and
+the volumes and volume types of a group. Each resource without a routing is looked up in the pods.
 """,
     ),
     cfg.FloatOpt(

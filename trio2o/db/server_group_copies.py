@@ -32,6 +32,12 @@ _COPIES_BY_POD_ID = sqlalchemy.select(_C.bottom_id, _C.top_id, _C.state).where(
     _C.bottom_id != _C.top_id,
 )
 
+_COPY_IN_PODS = sqlalchemy.select(_C.id).where(
+    _C.pod_id.in_(sqlalchemy.bindparam('pod_ids', expanding=True)),
+    _C.bottom_id == sqlalchemy.bindparam('bottom_id'),
+    _C.bottom_id != _C.top_id,
+)
+
 
 def list_for_group(db: Database, group_id: str) -> list[ServerGroupCopy]:
     """List the original and the copies of a group, the original first."""
@@ -53,6 +59,11 @@ def find_copies(db: Database, pod_id: str, bottom_ids: Collection[str]) -> dict[
         rows = db.rows(_COPIES_BY_POD_ID, {'pod_id': pod_id, 'bottom_ids': ids})
         found |= {bottom_id: (group_id, state) for bottom_id, group_id, state in rows}
     return found
+
+
+def is_copy(db: Database, pod_ids: Collection[str], bottom_id: str) -> bool:
+    """Return whether an id is that of a copy in any of some pods."""
+    return bool(db.rows(_COPY_IN_PODS, {'pod_ids': list(pod_ids), 'bottom_id': bottom_id}))
 
 
 def projects_making_copies(db: Database, pod_id: str, now: datetime) -> set[str]:

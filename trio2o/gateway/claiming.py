@@ -162,7 +162,10 @@ def _schedule_recount(call: Call, project_id: str) -> None:
 
 def shown_amounts(call: Call, resource: Resource, route: Route) -> Amounts:
     """Return the quota that a resource uses, as its pod shows it to the caller; {} if the pod does not show it."""
-    item = read_object(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
+    try:
+        item = read_object(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
+    except exception.NotFound:
+        return {}
     return (deltas_of(call.runtime.db, resource.type, item) if item is not None else None) or {}
 
 

@@ -8,12 +8,14 @@ image API, which the first microversion still has.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cachetools import LRUCache
 from oslo_utils import uuidutils
 
 from trio2o import exception
+from trio2o.gateway.read_object import lookup_timeout
 from trio2o.gateway.refs import NamedPod
 from trio2o.pods import headers as pod_headers
 from trio2o.resources import SERVER, SNAPSHOT
@@ -31,19 +33,17 @@ class ImageSnapshots:
         self._snapshots: LRUCache[str, tuple[str, ...]] = LRUCache(self.MAX_IMAGES)
         self._lock = threading.Lock()
 
-    def pod_of(self, call: Call, image_id: Any) -> NamedPod | None:
-        """Return the pod of the snapshots that an image is made of; None if it is made of none."""
-        for snapshot_id in self.ids(call, image_id):
-            try:
-                route = call.runtime.locator.find(call, SNAPSHOT, snapshot_id)
-            except exception.NotFound:
-                continue
-            return f'Image {image_id}', route.pod
-        return None
+    def pods_of(self, call: Call, image_ids: Iterable[Any]) -> Iterator[NamedPod]:
+        """Yield the pod of the snapshots of each image that is made of snapshots."""
+        for image_id in dict.fromkeys(each for each in image_ids if isinstance(each, str)):
+            refs = [(SNAPSHOT, snapshot_id) for snapshot_id in self.ids(call, image_id)]
+            route = next(iter(call.runtime.locator.find_many(call, refs).values()), None) if refs else None
+            if route is not None:
+                yield f'Image {image_id}', route.pod
 
-    def ids(self, call: Call, image_id: Any) -> tuple[str, ...]:
+    def ids(self, call: Call, image_id: str) -> tuple[str, ...]:
         """Return the ids of the snapshots that an image is made of; none as well if no pod shows the image."""
-        if not isinstance(image_id, str) or not uuidutils.is_uuid_like(image_id):
+        if not uuidutils.is_uuid_like(image_id):
             return ()
         if len(call.runtime.registry.snapshot().pods) < 2:
             return ()
@@ -51,7 +51,7 @@ class ImageSnapshots:
             known = self._snapshots.get(image_id)
         if known is not None:
             return known
-        found = _read(call, image_id)
+        found = _read(call, image_id) if call.lookups.misses_left > 0 else None
         if found is not None:
             with self._lock:
                 self._snapshots[image_id] = found
@@ -59,15 +59,14 @@ class ImageSnapshots:
 
 
 def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
-    """Read an image from the first pod that answers; None if no pod shows it."""
+    """Read an image from the first pod that answers; None if that pod does not show it, or no pod answers."""
     drop = ('content-type', 'if-match', 'openstack-api-version')
     headers = [(name, value) for name, value in pod_headers.down(call) if name.lower() not in drop]
     path = f'/{call.context.project_id}/images/{image_id}'
     for pod in call.runtime.registry.snapshot().serving(SERVER.service):
+        timeout = lookup_timeout(call)
         try:
-            answer = call.runtime.client.send(
-                pod, SERVER.service, 'GET', path, headers, timeout=call.runtime.conf.pods.probe_timeout
-            )
+            answer = call.runtime.client.send(pod, SERVER.service, 'GET', path, headers, timeout=timeout)
         except exception.PodError:
             continue
         metadata = json_body.at(answer.json, 'image', 'metadata') if answer.is_ok else None
@@ -76,5 +75,6 @@ def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
             found = [device.get('snapshot_id') for device in devices]
             return tuple(each for each in found if isinstance(each, str))
         if answer.status < 500:
-            return None
+            break
+    call.lookups.missed()
     return None

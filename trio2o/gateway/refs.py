@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from trio2o import exception
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
 from trio2o.web import json_body
+from trio2o.web.call import Call
 
 #: A resource that a body refers to: its kind and its id.
 Ref = tuple[Resource, str]
@@ -30,10 +31,27 @@ def scheduler_hints(document: Mapping[str, Any]) -> Any:
     return next((document[key] for key in _HINT_KEYS if document.get(key)), None)
 
 
-def hinted_refs(document: Mapping[str, Any], name: str, resource: Resource) -> list[Ref]:
-    """Return the resources that one scheduler hint names: one id or a list of them."""
-    value = json_body.at(scheduler_hints(document), name)
-    return refs(resource, *(value if isinstance(value, list) else [value]))
+def hinted_refs(call: Call, name: str, resource: Resource) -> list[Ref]:
+    """Return the resources that one scheduler hint names: one id or a list of them.
+
+    :raises BadRequest: they are too many
+    """
+    value = json_body.at(scheduler_hints(call.json), name)
+    found = refs(resource, *(value if isinstance(value, list) else [value]))
+    check_number(call, name, set(found))
+    return found
+
+
+def check_number(call: Call, field: str, values: Collection[Any]) -> None:
+    """Check how many things a field of the body refers to. Each of them may have to be looked up in the pods.
+
+    :raises BadRequest: they are more than ``[pods] max_references``
+    """
+    limit = call.runtime.conf.pods.max_references
+    if len(values) > limit:
+        raise exception.BadRequest(
+            f'Invalid input for field {field}: it has {len(values)} entries, and at most {limit} are allowed.'
+        )
 
 
 def disagreement(first: tuple[str, str, str], second: tuple[str, str, str]) -> exception.RefsDisagree:

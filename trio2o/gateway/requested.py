@@ -8,14 +8,16 @@ read from the pods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from trio2o import exception
 from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
 from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
 from trio2o.web.call import Call
@@ -44,15 +46,19 @@ class Requested:
 DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 
-def flavor(call: Call, reference: Any) -> Flavor | None:
-    """Return the flavor that a body refers to by its id or URL; None if there is none."""
+def flavor(call: Call, reference: Any, pods: Iterable[PodView] | None = None) -> Flavor | None:
+    """Return the flavor that a body refers to by its id or URL; None if it cannot be read.
+
+    :param pods: to read it from if it is not recorded; None: any
+    :raises NotFound: pods that answer do not have it
+    """
     flavor_id = flavor_id_of(reference)
     if flavor_id is None or not _is_readable(flavor_id):
         return None
     found = recorded_flavor(call.runtime.db, flavor_id)
     if found is not None:
         return found
-    shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor')
+    shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor', pods)
     try:
         return None if shown is None else Flavor.from_json(shown)
     except (LookupError, TypeError, ValueError):
@@ -79,9 +85,12 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     if not isinstance(reference, str) or not _is_readable(reference):
         return None
     found = recorded_type(call.runtime.db, reference)
-    if found is not None:
+    if found is not None or call.lookups.misses_left <= 0:
         return found
-    shown = read_object(call, VOLUME, f'/types/{quote(reference, safe="")}', 'volume_type')
+    try:
+        shown = read_object(call, VOLUME, f'/types/{quote(reference, safe="")}', 'volume_type')
+    except exception.NotFound:
+        return None
     if shown is None or not isinstance(shown.get('name'), str):
         return None
     return VolumeType(shown['name'], shown.get('extra_specs') or {})

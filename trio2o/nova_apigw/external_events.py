@@ -63,8 +63,9 @@ def _shares(call: Call, events: list[Item]) -> _Shares:
     """Return which events each pod gets."""
     shares: _Shares = defaultdict(list)
     pods = pods_of(call)
+    routes = call.runtime.locator.look_up_many(SERVER.type, {event['server_uuid']: None for event in events})
     for index, event in enumerate(events):
-        route = call.runtime.locator.look_up(SERVER.type, event['server_uuid'])
+        route = routes.get(event['server_uuid'])
         for pod in pods if route is None else [route.pod]:
             if not pod.in_maintenance:
                 shares[pod].append(index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from trio2o import exception, metrics
 from trio2o.concurrency import Deadline, Executor
@@ -32,16 +32,29 @@ def ask_all(
     if len(pods) == 1:
         # No thread for one pod: its call has its own timeout.
         return {pods[0]: _guarded(ask, pods[0])}
-    pending = {executor.submit(_guarded, ask, pod): pod for pod in pods}
-    done = _wait(pending, deadline, is_enough)
-    results: dict[PodView, T | exception.PodError] = {}
-    for future, pod in pending.items():
-        if future in done:
-            results[pod] = future.result()
-        else:
-            future.cancel()
-            results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline')
-    return results
+    return Begun(executor, pods, ask).results(deadline, is_enough)
+
+
+class Begun(Generic[T]):
+    """Calls to several pods that are under way. Calls for several purposes can be begun before waiting for any."""
+
+    def __init__(self, executor: Executor, pods: Iterable[PodView], ask: Callable[[PodView], T]) -> None:
+        """:param ask: as in ``ask_all``"""
+        self._pending = {executor.submit(_guarded, ask, pod): pod for pod in pods}
+
+    def results(
+        self, deadline: Deadline, is_enough: Callable[[T | exception.PodError], bool] | None = None
+    ) -> dict[PodView, T | exception.PodError]:
+        """Wait for the calls, and return the results as ``ask_all`` does."""
+        done = _wait(self._pending, deadline, is_enough)
+        results: dict[PodView, T | exception.PodError] = {}
+        for future, pod in self._pending.items():
+            if future in done:
+                results[pod] = future.result()
+            else:
+                future.cancel()
+                results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline')
+        return results
 
 
 def _wait(

@@ -22,11 +22,11 @@ from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
-from trio2o.pods.registry import PodView, Registry
+from trio2o.pods.registry import PodView, Registry, Snapshot
 from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource
 from trio2o.routing.inventory import match_routings, new_routing
-from trio2o.routing.probe import Prober
+from trio2o.routing.probe import Found, Prober, Wanted
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -99,10 +99,51 @@ class Locator:
         if route is None or not route.is_known_to(call):
             # For a resource of another project the pods decide, exactly as for one without a routing, what the caller
             # may see. So an answer never reveals whether Trio2o has a routing.
-            route, answer = self._probe(call, resource, top_id)
-        if route.pod.in_maintenance:
-            raise pod_failures.in_maintenance(f'{resource.title} {top_id}', route.pod.zone)
+            found = self._prober.ask(call, _wanted(resource, top_id, route))
+            route, answer = self._found(call, resource, top_id, found), found.answer
+        _check_maintenance(resource, route)
         return route, answer
+
+    def find_many(self, call: Call, refs: Iterable[tuple[Resource, str]]) -> dict[tuple[Resource, str], Route]:
+        """Return the routes of resources as ``find`` does, in the order of the references.
+
+        Those without a routing are looked up in the pods side by side. Those that are not found are left out.
+
+        :raises ServiceUnavailable: as ``find``
+        """
+        refs = list(dict.fromkeys(refs))
+        routes: dict[tuple[Resource, str], Route] = {}
+        wanted: list[Wanted] = []
+        for resource in dict.fromkeys(resource for resource, _top_id in refs):
+            ids = [top_id for each, top_id in refs if each == resource]
+            recorded = self.look_up_many(resource.type, ids)
+            for top_id in ids:
+                route = recorded.get(top_id)
+                if route is not None and route.is_known_to(call):
+                    _check_maintenance(resource, route)
+                    routes[resource, top_id] = route
+                else:
+                    wanted.append(_wanted(resource, top_id, route))
+        for each, found in self._prober.ask_many(call, wanted):
+            routes[each.resource, each.top_id] = self._found(call, each.resource, each.top_id, found)
+        return {ref: routes[ref] for ref in refs if ref in routes}
+
+    def look_up_many(self, resource_type: str, top_ids: Iterable[str]) -> dict[str, Route]:
+        """Return routes by the given id as ``look_up`` does, with one query for those that are not in the cache."""
+        snapshot = self._registry.snapshot()
+        ids = {top_id: snapshot.ids_up.get(top_id, top_id) for top_id in top_ids}
+        with self._lock:
+            cached = {top_id: self._cached((resource_type, top_id)) for top_id in ids.values()}
+        known = {top_id: each for top_id, each in cached.items() if not _is_outdated(each, snapshot.moved.get(top_id))}
+        missing = [top_id for top_id in cached if top_id not in known and _ID.fullmatch(top_id)]
+        for top_id, record in routings.get_many(self._db, resource_type, missing).items():
+            known[top_id] = self._remember(record)
+        routes = {}
+        for given, top_id in ids.items():
+            route = self._route(resource_type, top_id, known.get(top_id), snapshot)
+            if route is not None:
+                routes[given] = route
+        return routes
 
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
         """Return the route of a resource from its routing; None without one. Calls no pod."""
@@ -112,23 +153,28 @@ class Locator:
         key = (resource_type, top_id)
         with self._lock:
             known = self._cached(key)
-        moved_to = snapshot.moved.get(top_id)
-        is_outdated = known is not None and moved_to is not None and known.pod_id != moved_to
-        if known is None or is_outdated:
+        if _is_outdated(known, snapshot.moved.get(top_id)):
             if not _ID.fullmatch(top_id):
                 return None
             record = routings.get(self._db, resource_type, top_id)
             if record is None:
                 return None
             known = self._remember(record)
+        return self._route(resource_type, top_id, known, snapshot)
+
+    def _route(
+        self, resource_type: str, top_id: str, known: _CachedRouting | None, snapshot: Snapshot
+    ) -> Route | None:
+        if known is None:
+            return None
         pod = snapshot.by_id.get(known.pod_id)
         if pod is None:
             self.forget(resource_type, top_id)
             return None
         return Route(pod, top_id, known.bottom_id, known.project_id, known.is_live, known.created_at)
 
-    def _probe(self, call: Call, resource: Resource, top_id: str) -> tuple[Route, Answer]:
-        found = self._prober.ask(call, resource, top_id)
+    def _found(self, call: Call, resource: Resource, top_id: str, found: Found) -> Route:
+        """Record a resource that a pod showed, and return its route."""
         # An administrator may be shown a resource of any project, so the owner is unknown if the pod does not show it.
         default_owner = '' if call.context.may_see_all else call.context.project_id or ''
         owner = resource.owner_of(found.item, default_owner)
@@ -145,7 +191,7 @@ class Locator:
                     user_id=user_of(found.item),
                 )
             )
-        return Route(found.pod, top_id, top_id, owner, True, created_at), found.answer
+        return Route(found.pod, top_id, top_id, owner, True, created_at)
 
     # -- record --
 
@@ -309,3 +355,19 @@ class Locator:
             with self._lock:
                 self._cache[record.resource_type, record.top_id] = known
         return known
+
+
+def _is_outdated(known: _CachedRouting | None, moved_to: str | None) -> bool:
+    """Return whether a routing has to be read from the database: it is not in the cache, or has moved since."""
+    return known is None or (moved_to is not None and known.pod_id != moved_to)
+
+
+def _wanted(resource: Resource, top_id: str, route: Route | None) -> Wanted:
+    """Return what to ask the pods for."""
+    return Wanted(resource, top_id, route.pod if route is not None and route.is_live else None)
+
+
+def _check_maintenance(resource: Resource, route: Route) -> None:
+    """:raises ServiceUnavailable: the pod of a resource is in maintenance"""
+    if route.pod.in_maintenance:
+        raise pod_failures.in_maintenance(f'{resource.title} {route.top_id}', route.pod.zone)

@@ -1,25 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask the pods for a resource that has no routing."""
+"""Ask the pods for resources that have no routing."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from cachetools import TTLCache
 from oslo_config import cfg
 from oslo_utils import uuidutils
 
-from trio2o import exception
+from trio2o import exception, metrics
 from trio2o.concurrency import Deadline, Executor
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
-from trio2o.pods.fanout import ask_all
+from trio2o.pods.fanout import Begun, ask_all
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A resource to ask for.
+
+    :ivar holder: the pod that has it according to its routing, which names another project; None: any pod may have it
+    """
+
+    resource: Resource
+    top_id: str
+    holder: PodView | None = None
 
 
 @dataclass(frozen=True)
@@ -32,48 +48,140 @@ class Found:
 
 
 class Prober:
-    """Sends a GET of one resource to all pods at once, with the caller's own token."""
+    """Sends a GET of one resource to all pods at once, with the caller's own token.
+
+    An id that no pod shows to a caller is not asked for again for some seconds: pods choose the ids of new resources,
+    so no client knows an id before the resource exists. A resource that gets a routing meanwhile is found by that.
+    """
+
+    #: Ids that no pod showed, and are remembered.
+    MAX_MISSES = 10000
 
     def __init__(self, conf: cfg.ConfigOpts, registry: Registry, client: PodClient, executor: Executor) -> None:
         self._registry = registry
         self._client = client
         self._executor = executor
-        self._timeout = conf.pods.probe_timeout
+        self._timeout: float = conf.pods.probe_timeout
+        self._lookup_timeout: float = conf.pods.gather_timeout
+        self._misses: TTLCache[Hashable, bool] = TTLCache(
+            self.MAX_MISSES, conf.pods.unknown_id_seconds, time.monotonic
+        )
+        self._lock = threading.Lock()
 
-    def ask(self, call: Call, resource: Resource, top_id: str) -> Found:
+    def ask(self, call: Call, wanted: Wanted) -> Found:
         """Find the pod that shows a resource to the caller.
 
-        :raises NotFound: no pod shows it
+        :raises NotFound: no pod shows it, or the look-ups of the request are used up
         :raises ServiceUnavailable: no pod shows it, and one that may have it did not answer
         """
-        if not uuidutils.is_uuid_like(top_id):
-            raise exception.NotFound(resource.missing.format(id=top_id))
+        self._check(call, wanted)
+        deadline = self._deadline(call)
+        pods = self._pods(wanted)
+        ask = _Asking(self._client, call, wanted, deadline.remaining())
+        return self._found(call, wanted, ask_all(self._executor, pods, ask, deadline, _has_resource))
+
+    def ask_many(self, call: Call, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Found]]:
+        """Find the pods that show resources to the caller, some resources at a time.
+
+        :returns: the resources that were found; a request that needs the others is refused by any pod
+        :raises ServiceUnavailable: as ``ask``
+        """
+        left = [each for each in wanted if self._is_askable(call, each)]
+        while left and call.lookups.misses_left > 0:
+            # Not more than may be missed: with a body of ids that nobody knows, no more of them are asked for.
+            batch, left = left[: call.lookups.misses_left], left[call.lookups.misses_left :]
+            deadline = self._deadline(call)
+            seconds = deadline.remaining()
+            begun = [
+                (each, Begun(self._executor, self._pods(each), _Asking(self._client, call, each, seconds)))
+                for each in batch
+            ]
+            metrics.fanned_out(len(batch) * len(self._registry.snapshot().pods))
+            for each, asked in begun:
+                try:
+                    yield each, self._found(call, each, asked.results(deadline, _has_resource))
+                except exception.NotFound:
+                    continue
+
+    def _deadline(self, call: Call) -> Deadline:
+        return Deadline(min(self._timeout, call.lookups.seconds_left(self._lookup_timeout)))
+
+    def _pods(self, wanted: Wanted) -> list[PodView]:
+        """Return the pods to ask.
+
+        For a resource of another project its own pod is enough, if the other pods cannot change the answer: an error
+        must not show whether there is a routing.
+        """
         snapshot = self._registry.snapshot()
+        pods = snapshot.serving(wanted.resource.service)
+        if wanted.holder is None or not all(pod.record.is_reconciled for pod in snapshot.pods):
+            return pods
+        return [pod for pod in pods if pod.id == wanted.holder.id]
+
+    def _is_askable(self, call: Call, wanted: Wanted) -> bool:
+        try:
+            self._check(call, wanted)
+        except exception.NotFound:
+            return False
+        return True
+
+    def _check(self, call: Call, wanted: Wanted) -> None:
+        """:raises NotFound: the id is no id, no pod had it a moment ago, or the look-ups are used up"""
+        if not uuidutils.is_uuid_like(wanted.top_id) or call.lookups.misses_left <= 0:
+            raise _not_found(wanted)
+        with self._lock:
+            is_missed = _key(call, wanted) in self._misses
+        if is_missed:
+            call.lookups.missed()
+            raise _not_found(wanted)
+
+    def _found(self, call: Call, wanted: Wanted, answers: dict[PodView, Answer | exception.PodError]) -> Found:
+        """
+        :raises NotFound: no pod shows it
+        :raises ServiceUnavailable: as ``ask``
+        """
         # All resources of a reconciled pod have routings, so this one is not in it and its answer does not matter.
-        is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in snapshot.pods)
-        for pod, answer in self._ask_all(call, resource, top_id, snapshot.serving(resource.service)).items():
+        is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
+        for pod, answer in answers.items():
             if isinstance(answer, Answer) and answer.status == 200:
-                item = json_body.member(answer, resource)
+                item = json_body.member(answer, wanted.resource)
                 if item is not None:
                     return Found(pod, item, answer)
             elif isinstance(answer, Answer) and _is_refusal(answer):
                 continue
             is_certain = is_certain and pod.record.is_reconciled
         if not is_certain:
-            raise pod_failures.maybe_elsewhere(f'{resource.title} {top_id}')
-        raise exception.NotFound(resource.missing.format(id=top_id))
+            raise pod_failures.maybe_elsewhere(f'{wanted.resource.title} {wanted.top_id}')
+        call.lookups.missed()
+        with self._lock:
+            self._misses[_key(call, wanted)] = True
+        raise _not_found(wanted)
 
-    def _ask_all(
-        self, call: Call, resource: Resource, top_id: str, pods: list[PodView]
-    ) -> dict[PodView, Answer | exception.PodError]:
-        service = resource.service
-        path = f'{project_prefix(call, service)}{resource.path}/{quote(top_id, safe="")}'
-        headers = pod_headers.for_lookup(call, has_version=service == call.service.service_type)
 
-        def ask(pod: PodView) -> Answer:
-            return self._client.send(pod, service, 'GET', path, headers, timeout=self._timeout)
+@dataclass(frozen=True)
+class _Asking:
+    """Sends the GET of a resource to a pod."""
 
-        return ask_all(self._executor, pods, ask, Deadline(self._timeout), _has_resource)
+    client: PodClient
+    call: Call
+    wanted: Wanted
+    timeout: float
+
+    def __call__(self, pod: PodView) -> Answer:
+        call, resource = self.call, self.wanted.resource
+        path = f'{project_prefix(call, resource.service)}{resource.path}/{quote(self.wanted.top_id, safe="")}'
+        headers = pod_headers.for_lookup(call, has_version=resource.service == call.service.service_type)
+        return self.client.send(pod, resource.service, 'GET', path, headers, timeout=self.timeout)
+
+
+def _key(call: Call, wanted: Wanted) -> Hashable:
+    """Return the key of a miss: what a pod shows depends on the project, the user and the roles of the caller."""
+    context = call.context
+    return wanted.resource.type, wanted.top_id, context.project_id, context.user_id, tuple(context.roles)
+
+
+def _not_found(wanted: Wanted) -> exception.NotFound:
+    return exception.NotFound(wanted.resource.missing.format(id=wanted.top_id))
 
 
 def _is_refusal(answer: Answer) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 import orjson
 
+from trio2o.web.lookups import Lookups
 from trio2o.web.microversion import response_headers
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Call:
     :ivar headers: request headers by lower-case name
     :ivar version: negotiated microversion; None if the service, or the prefix, has none
     :ivar params: ids in the path, by the names in braces in the operation's path
+    :ivar lookups: bounds on what pods are asked before the request itself is sent; shared with copies of the call
     """
 
     service: Service
@@ -51,6 +53,7 @@ class Call:
     version: Version | None
     params: dict[str, str]
     runtime: Runtime = field(repr=False, compare=False)
+    lookups: Lookups = field(default_factory=Lookups, repr=False, compare=False)
 
     @cached_property
     def query(self) -> list[tuple[str, str]]:

@@ -306,11 +306,8 @@ class Create:
         A ref that is not found is left out: the pod that gets the request refuses it in its service's words.
         """
         call, locator = creation.call, creation.call.runtime.locator
-        for resource, ref_id in self.affinity_refs(creation):
-            try:
-                yield resource, ref_id, locator.find(call, resource, ref_id)
-            except exception.NotFound:
-                continue
+        for (resource, ref_id), found in locator.find_many(call, self.affinity_refs(creation)).items():
+            yield resource, ref_id, found
         for resource, ref_id in self.known_affinity_refs(creation):
             route = locator.look_up(resource.type, ref_id)
             if route is not None and route.is_live and route.is_known_to(call):
@@ -351,13 +348,14 @@ class Create:
 
     def _soft_pods(self, creation: Creation) -> frozenset[str]:
         """Return the ids of the pods that hold soft affinity refs. They are preferred, not required."""
-        found = set()
-        for resource, ref_id in self.soft_affinity_refs(creation):
-            try:
-                found.add(creation.call.runtime.locator.find(creation.call, resource, ref_id).pod.id)
-            except (exception.NotFound, exception.ServiceUnavailable):
-                continue
-        return frozenset(found)
+        call, locator = creation.call, creation.call.runtime.locator
+        refs = list(self.soft_affinity_refs(creation))
+        try:
+            return frozenset(route.pod.id for route in locator.find_many(call, refs).values())
+        except exception.ServiceUnavailable:
+            # Some pod does not answer. The refs with a routing are enough for a preference.
+            routes = [locator.look_up(resource.type, ref_id) for resource, ref_id in dict.fromkeys(refs)]
+            return frozenset(route.pod.id for route in routes if route is not None and route.is_known_to(call))
 
     def _claim_request(self, creation: Creation) -> ClaimRequest:
         context, requested = creation.call.context, creation.requested

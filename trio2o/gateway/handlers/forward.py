@@ -189,11 +189,8 @@ class Forward:
 
     def _check_same_pod(self, call: Call, route: Route) -> None:
         """:raises RefsDisagree: a resource that the body names is in another pod"""
-        for resource, other_id in self.same_pod_refs(call):
-            try:
-                other = call.runtime.locator.find(call, resource, other_id)
-            except exception.NotFound:
-                continue  # the pod refuses the call in its service's words
+        # The pod refuses a call with a reference that is not found in its service's words.
+        for (resource, other_id), other in call.runtime.locator.find_many(call, self.same_pod_refs(call)).items():
             if other.pod.id != route.pod.id:
                 raise disagreement(
                     (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)

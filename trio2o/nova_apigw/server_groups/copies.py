@@ -209,8 +209,7 @@ def definition_of(group: Item) -> Item:
 
 def is_copy(call: Call, bottom_id: str) -> bool:
     """Return whether an id is that of a copy in any pod."""
-    pods = call.runtime.registry.snapshot().pods
-    return any(server_group_copies.find_copies(call.runtime.db, pod.id, [bottom_id]) for pod in pods)
+    return server_group_copies.is_copy(call.runtime.db, call.runtime.registry.snapshot().by_id, bottom_id)
 
 
 def group_ids(call: Call, pod: PodView, bottom_ids: Collection[str]) -> dict[str, str]:

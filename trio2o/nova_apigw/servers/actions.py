@@ -18,6 +18,7 @@ from trio2o.nova_apigw.servers.forward import ForwardServer
 from trio2o.nova_apigw.servers.requested import flavor_amounts
 from trio2o.quota.amounts import Amounts, growth, total
 from trio2o.quota.claims import OverQuota
+from trio2o.quota.usage import Flavor
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
@@ -84,7 +85,7 @@ class ResizeServer(GrowServer):
     """Resize a server. Until the resize is confirmed or reverted, the larger of both flavors counts."""
 
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
-        found = flavor(call, json_body.at(call.json, 'resize', 'flavorRef'))
+        found = _flavor_in_pod(call, route, json_body.at(call.json, 'resize', 'flavorRef'))
         if found is None or not counted:
             return {}
         grown = growth(counted, flavor_amounts(found))
@@ -97,7 +98,7 @@ class RestoreServer(GrowServer):
     def quota_growth(self, call: Call, route: Route, counted: Amounts) -> Mapping[str, int]:
         if counted:
             return {}
-        found = flavor(call, json_body.at(_shown(call, route), 'flavor', 'id'))
+        found = _flavor_in_pod(call, route, json_body.at(_shown(call, route), 'flavor', 'id'))
         return flavor_amounts(found) if found is not None else {'instances': 1}
 
 
@@ -112,8 +113,18 @@ class SnapshotServer(GrowServer):
         return total(snapshot_amounts(amounts_of(call, VOLUME, each.get('id'))) for each in attached)
 
 
+def _flavor_in_pod(call: Call, route: Route, reference: Any) -> Flavor | None:
+    try:
+        return flavor(call, reference, [route.pod])
+    except exception.NotFound:
+        return None  # the pod refuses it in Nova's words
+
+
 def _shown(call: Call, route: Route) -> Item | None:
-    return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+    try:
+        return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+    except exception.NotFound:
+        return None
 
 
 @dataclass(frozen=True)

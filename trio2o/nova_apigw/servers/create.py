@@ -11,7 +11,7 @@ from trio2o import exception
 from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.call_pods import pods_of
 from trio2o.gateway.handlers.create import Create, Creation
-from trio2o.gateway.refs import NamedPod, Ref, hinted_refs, refs
+from trio2o.gateway.refs import NamedPod, Ref, check_number, hinted_refs, refs
 from trio2o.gateway.requested import Requested, flavor_id_of
 from trio2o.gateway.translate import PodNames
 from trio2o.nova_apigw.hypervisors import BY_HOST, BY_NODE
@@ -38,12 +38,17 @@ class CreateServer(Create):
     refuses_null_zone = True
 
     def resolve(self, creation: Creation) -> NamedPod | None:
-        """Find the pod of a server group, of images that are made of snapshots, and of hosts that an admin names."""
+        """Find the pod of a server group, of images that are made of snapshots, and of hosts that an admin names.
+
+        :raises BadRequest: the body has too many block devices
+        """
         call, server = creation.call, creation.inner
+        for key in ('block_device_mapping_v2', 'block_device_mapping'):
+            check_number(call, key, block_devices(server, key))
         found = pod_of_group(creation)
         of_devices = [each.get('uuid') for each in block_devices(server) if each.get('source_type') == 'image']
-        for image_id in (server.get('imageRef'), *of_devices):
-            found = _agreed(call.runtime.image_snapshots.pod_of(call, image_id), found)
+        for named in call.runtime.image_snapshots.pods_of(call, [server.get('imageRef'), *of_devices]):
+            found = _agreed(named, found)
         return self._resolve_hosts(creation, found) if call.context.may_see_all else found
 
     def _resolve_hosts(self, creation: Creation, found: NamedPod | None) -> NamedPod | None:
@@ -88,7 +93,7 @@ class CreateServer(Create):
                 found += refs(source, mapping.get('uuid'))
         for mapping in block_devices(creation.inner, 'block_device_mapping'):
             found += refs(VOLUME, mapping.get('volume_id')) + refs(SNAPSHOT, mapping.get('snapshot_id'))
-        return found + hinted_refs(creation.document, 'same_host', SERVER)
+        return found + hinted_refs(creation.call, 'same_host', SERVER)
 
     def requested(self, creation: Creation) -> Requested:
         return requested_servers(creation.call, creation.inner)
@@ -101,7 +106,7 @@ class CreateServer(Create):
 
     def soft_affinity_refs(self, creation: Creation) -> list[Ref]:
         """Return the servers of a ``different_host`` hint: only their pod can check it, and any other one meets it."""
-        return hinted_refs(creation.document, 'different_host', SERVER)
+        return hinted_refs(creation.call, 'different_host', SERVER)
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error(error)

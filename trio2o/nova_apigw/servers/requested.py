@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -29,19 +30,24 @@ _VOLUME_SOURCES = ('image', 'blank', 'snapshot')
 def requested_servers(call: Call, server: Item) -> Requested:
     """Return what the servers of a create request, with the volumes that Nova creates for them.
 
-    :raises BadRequest: the reference to the flavor is no URL and no id
+    :raises BadRequest: the reference to the flavor is no URL and no id, or there is no such flavor
     """
     reference = server.get('flavorRef')
     if isinstance(reference, str) and flavor_id_of(reference) is None:
         # Nova answers 500 to it, which would be an unknown outcome.
         raise exception.BadRequest(f'Flavor {reference[:64]} could not be found.')
-    found = flavor(call, reference)
+    try:
+        found = flavor(call, reference)
+    except exception.NotFound:
+        # Only some pods were asked. One that has it all the same would create servers that no quota was claimed for.
+        raise exception.BadRequest(f'Flavor {flavor_id_of(reference)} could not be found.') from None
     if found is None:
         return Requested()
     min_count, max_count = counts(server)
     once = Counter(flavor_amounts(found))
+    type_named = functools.cache(lambda name: volume_type(call, name) or default_type(call))
     for size, type_name in _new_volumes(server):
-        named = volume_type(call, type_name) or default_type(call)
+        named = type_named(type_name if isinstance(type_name, str) else None)
         once.update(with_volume_type({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
     return Requested(
         quota=once,

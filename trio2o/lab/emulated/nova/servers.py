@@ -3,6 +3,7 @@
 
 import re
 import secrets
+import string
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -254,7 +255,7 @@ def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]
         volume_id = nova.cinder.add_volume(
             record['project_id'], record['user_id'], int(device['size'] or 1), snapshot_id=snapshot, bootable=True
         )['id']
-    name = '/dev/vd' + 'abcdefghij'[len(record['volumes'])]
+    name = '/dev/vd' + string.ascii_lowercase[len(record['volumes'])]
     attachment_id = nova.cinder.attach_volume(volume_id, record['id'], name)
     record['volumes'].append(
         {
