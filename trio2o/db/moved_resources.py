@@ -20,32 +20,24 @@ def list_all(db: Database) -> list[MovedResource]:
     return [MovedResource(*row) for row in db.rows(_ALL, {})]
 
 
+@retry_on_deadlock
 def move(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
-    """Record that a resource is in another pod now.
+    """Record that a resource is in another pod now: here and in its routing, in one transaction.
+
+    With one of the two alone the resource could be neither shown nor deleted.
 
     :param bottom_id: id of the resource in that pod
     :returns: False if the resource has no live routing; then nothing is changed
     """
-    routing = routings.get(db, resource_type, top_id)
-    if routing is None or not routing.is_live:
-        return False
-    _record(db, resource_type, top_id, pod_id, bottom_id)
-    routings.update(db, routing.id, pod_id=pod_id, bottom_id=bottom_id)
-    # A list that was read in the meantime may have recorded the resource under its id in the pod.
-    duplicate = routings.get(db, resource_type, bottom_id)
-    if duplicate is not None:
-        routings.delete(db, duplicate.id)
-    return True
-
-
-@retry_on_deadlock
-def _record(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> None:
     values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
     with db.writer() as session:
+        if not routings.move(session, resource_type, top_id, pod_id, bottom_id):
+            return False
         row = {'resource_type': resource_type, 'top_id': top_id, **values}
         if not insert_or_ignore(session, _TABLE, [row]):
             one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
             changed(session, sqlalchemy.update(_TABLE).where(one).values(**values))
+        return True
 
 
 @retry_on_deadlock

@@ -355,6 +355,25 @@ def delete(db: Database, routing_id: int) -> bool:
         return True
 
 
+def move(session: Session, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
+    """Let the live routing of a resource lead to another pod.
+
+    :param bottom_id: id of the resource in that pod; a list may have recorded it under this id as another resource,
+        which is removed
+    :returns: False if the resource has no live routing
+    """
+    both = _ROUTINGS.select.where(_R.resource_type == resource_type, _R.top_id.in_((top_id, bottom_id)))
+    locked = {each.top_id: each for each in _ROUTINGS.all(session, both.order_by(_R.top_id).with_for_update())}
+    known, duplicate = locked.get(top_id), locked.get(bottom_id)
+    if known is None or not known.is_live:
+        return False
+    _update(session, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id})
+    if duplicate is not None:
+        changed(session, sqlalchemy.delete(_TABLE).where(_R.id == duplicate.id))
+        counters.add(session, _difference(duplicate, None))
+    return True
+
+
 def _of_pod(resource_type: str, pod_id: str, project_id: str | None) -> list[Any]:
     criteria = [_R.resource_type == resource_type, _R.pod_id == pod_id]
     return criteria if project_id is None else [*criteria, _R.project_id == project_id]
