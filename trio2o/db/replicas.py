@@ -2,6 +2,7 @@
 """Replicated objects with their desired state, and the replica of each pod."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
@@ -45,14 +46,44 @@ def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
     return changed(session, statement) > 0
 
 
+class Superseded(Exception):
+    """An object has another generation than the writer knows. Nothing is written."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The pod that has the recorded state already.
+
+    :ivar bottom_id: id of the object there; None if the pod does not have the deleted object
+    """
+
+    pod_id: str
+    bottom_id: str | None
+
+
 @retry_on_deadlock
-def upsert_object(db: Database, kind: str, key: str, wanted: Any, top_id: str | None = None) -> ReplicatedObject:
+def upsert_object(
+    db: Database,
+    kind: str,
+    key: str,
+    wanted: Any,
+    top_id: str | None = None,
+    *,
+    expected: int | None = None,
+    origin: Origin | None = None,
+) -> ReplicatedObject:
     """Record the desired state of an object, which is a new generation each time.
 
     :param top_id: None keeps the recorded one
+    :param expected: generation that the new state was made from, 0 for an object without a record; None: any
+    :param origin: the pod that has this state. Its replica is recorded in the same transaction, so that nobody takes
+        the pod for one that is out of sync
+    :raises Superseded: the object has another generation
     """
     with db.writer() as session:
-        return _upsert(session, kind, key, wanted, top_id)
+        found = _upsert(session, kind, key, wanted, top_id, expected)
+        _set_origin(session, found, origin)
+        return found
 
 
 @retry_on_deadlock
@@ -64,6 +95,9 @@ def upsert_with_limits(
     top_id: str | None,
     renamed: Mapping[str, str],
     limit_kinds: Collection[str],
+    *,
+    expected: int | None = None,
+    origin: Origin | None = None,
 ) -> tuple[ReplicatedObject, bool]:
     """Record an object as ``upsert_object`` does, and in the same transaction rename the limits that its name is in.
 
@@ -72,9 +106,11 @@ def upsert_with_limits(
     :param renamed: old name of a quota resource -> new name
     :param limit_kinds: kinds of replicated objects that hold limits
     :returns: the object, and whether any replicated limits changed
+    :raises Superseded: the object has another generation
     """
     with db.writer() as session:
-        found = _upsert(session, kind, key, wanted, top_id)
+        found = _upsert(session, kind, key, wanted, top_id, expected)
+        _set_origin(session, found, origin)
         rename_limits(session, renamed)
         statement = _OBJECTS.select.where(_O.kind.in_(limit_kinds), _O.is_deleted.is_(False)).order_by(_O.id)
         is_changed = False
@@ -88,27 +124,60 @@ def upsert_with_limits(
         return found, is_changed
 
 
-def _upsert(session: Session, kind: str, key: str, wanted: Any, top_id: str | None) -> ReplicatedObject:
+def _check_generation(session: Session, kind: str, key: str, expected: int | None) -> None:
+    """Lock an object, and compare its generation.
+
+    :raises Superseded: the object has another one
+    """
+    if expected is None:
+        return
+    statement = _OBJECTS.select.where(_O.kind == kind, _O.key == key)
+    known = _OBJECTS.first(session, statement.with_for_update())
+    if (known.generation if known is not None else 0) != expected:
+        raise Superseded(f'{kind} {key} was changed since generation {expected}')
+
+
+def _upsert(
+    session: Session, kind: str, key: str, wanted: Any, top_id: str | None, expected: int | None
+) -> ReplicatedObject:
+    _check_generation(session, kind, key, expected)
     values = {'wanted': wanted, 'is_deleted': False}
     if top_id is not None:
         values['top_id'] = top_id
     # If another process inserts the row in the meantime, change that one.
     if not _change(session, kind, key, **values):
-        row = {
-            'kind': kind,
-            'key': key,
-            'top_id': top_id,
-            'wanted': wanted,
-            'generation': 1,
-            'is_deleted': False,
-            'created_at': utcnow(),
-            'updated_at': None,
-        }
-        if not insert_or_ignore(session, _OBJECTS.table, [row]):
+        if not _insert(session, kind, key, top_id, wanted):
+            if expected is not None:
+                raise Superseded(f'{kind} {key} was created by another process')
             _change(session, kind, key, **values)
     found = _one(session, kind, key)
     assert found is not None
     return found
+
+
+def _insert(session: Session, kind: str, key: str, top_id: str | None, wanted: Any, is_deleted: bool = False) -> bool:
+    """:returns: False if another process inserted the object in the meantime"""
+    row = {
+        'kind': kind,
+        'key': key,
+        'top_id': top_id,
+        'wanted': wanted,
+        'generation': 1,
+        'is_deleted': is_deleted,
+        'created_at': utcnow(),
+        'updated_at': None,
+    }
+    return insert_or_ignore(session, _OBJECTS.table, [row]) > 0
+
+
+def _set_origin(session: Session, obj: ReplicatedObject, origin: Origin | None) -> None:
+    """Record that a pod has the newest generation of an object, unless the pod was removed."""
+    if origin is None:
+        return
+    pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == origin.pod_id)
+    if session.scalar(pod.with_for_update(read=True)) is not None:
+        state = 'gone' if obj.is_deleted else 'in_sync'
+        _set_replica(session, obj.id, origin.pod_id, origin.bottom_id, obj.generation, state, None)
 
 
 def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
@@ -142,22 +211,47 @@ def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[Re
 
 
 @retry_on_deadlock
-def mark_object_deleted(db: Database, kind: str, key: str) -> ReplicatedObject | None:
+def mark_object_deleted(
+    db: Database,
+    kind: str,
+    key: str,
+    *,
+    unrecorded: Any = None,
+    expected: int | None = None,
+    origin: Origin | None = None,
+) -> ReplicatedObject | None:
     """Record that an object should not exist any more, which is a new generation.
 
+    :param unrecorded: attributes for an object that has no record, which is then recorded as deleted, as pods may have
+        it; None: such an object is not recorded
+    :param expected: as for ``upsert_object``
+    :param origin: a pod that does not have it
     :returns: None if there is no such object
+    :raises Superseded: the object has another generation
     """
     with db.writer() as session:
-        _change(session, kind, key, is_deleted=True)
-        return _one(session, kind, key)
+        _check_generation(session, kind, key, expected)
+        if not _change(session, kind, key, is_deleted=True) and unrecorded is not None:
+            if not _insert(session, kind, key, key, unrecorded, is_deleted=True):
+                _change(session, kind, key, is_deleted=True)
+        found = _one(session, kind, key)
+        if found is not None:
+            _set_origin(session, found, origin)
+        return found
 
 
 @retry_on_deadlock
-def drop_object(db: Database, object_id: int) -> bool:
-    """Delete the rows of an object that no pod has any more, and of its replicas."""
+def drop_object(db: Database, obj: ReplicatedObject) -> bool:
+    """Delete the rows of an object that no pod has any more, and of its replicas.
+
+    :returns: False if the object was changed since it was read, or is gone; then nothing is deleted
+    """
     with db.writer() as session:
-        changed(session, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == object_id))
-        return changed(session, sqlalchemy.delete(_OBJECTS.table).where(_O.id == object_id)) > 0
+        known = _OBJECTS.first(session, _OBJECTS.select.where(_O.id == obj.id).with_for_update())
+        if known is None or known.generation != obj.generation:
+            return False
+        changed(session, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == obj.id))
+        return changed(session, sqlalchemy.delete(_OBJECTS.table).where(_O.id == obj.id)) > 0
 
 
 @retry_on_deadlock
@@ -176,6 +270,26 @@ def set_replica(
     :param bottom_id: None keeps the recorded one, unless the state is `gone`
     :raises RecordNotFound: there is no such object or pod
     """
+    try:
+        with db.writer() as session:
+            _set_replica(session, object_id, pod_id, bottom_id, generation, state, error)
+            replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
+    except db_exc.DBReferenceError as error_:
+        raise RecordNotFound('object or pod', (object_id, pod_id)) from error_
+    if replica is None:
+        raise RecordNotFound('object or pod', (object_id, pod_id))
+    return replica
+
+
+def _set_replica(
+    session: Session,
+    object_id: int,
+    pod_id: str,
+    bottom_id: str | None,
+    generation: int,
+    state: str,
+    error: str | None,
+) -> None:
     is_done = state in ('in_sync', 'gone')
     values: dict[str, Any] = {
         'generation': generation,
@@ -197,16 +311,8 @@ def set_replica(
         .where(_R.object_id == object_id, _R.pod_id == pod_id)
         .values(**values, attempts=0 if is_done else _R.attempts + 1)
     )
-    try:
-        with db.writer() as session:
-            if not changed(session, change) and not insert_or_ignore(session, _REPLICAS.table, [row]):
-                changed(session, change)
-            replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
-    except db_exc.DBReferenceError as error_:
-        raise RecordNotFound('object or pod', (object_id, pod_id)) from error_
-    if replica is None:
-        raise RecordNotFound('object or pod', (object_id, pod_id))
-    return replica
+    if not changed(session, change) and not insert_or_ignore(session, _REPLICAS.table, [row]):
+        changed(session, change)
 
 
 def list_replicas(

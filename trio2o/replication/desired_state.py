@@ -7,6 +7,7 @@ it. Each change is a new generation.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from trio2o import job_types
@@ -19,7 +20,9 @@ from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.kinds import DEFAULT_TYPE, KEYPAIR, QOS_SPEC, VOLUME_QUOTA, VOLUME_QUOTA_CLASS, VOLUME_TYPE
 from trio2o.replication.object_sync import ObjectSync
 from trio2o.replication.reconcile import Attributes, Notes, PodObject
-from trio2o.replication.replica_store import Outcome
+
+#: Gets the desired attributes of an object, None if it should not exist, and returns new ones, None to keep them.
+Change = Callable[[Attributes | None], Attributes | None]
 
 
 class DesiredState:
@@ -35,39 +38,97 @@ class DesiredState:
         obj = replicas.get_object(self._db, kind, key)
         return None if obj is None or obj.is_deleted else obj.wanted
 
-    def set(self, kind: str, key: str, attributes: Attributes | None, request_id: str | None = None) -> None:
-        """Record the desired attributes of an object, and bring it to all pods.
+    def change(self, kind: str, key: str, function: Change) -> bool:
+        """Change the desired attributes of an object as one step, so that no concurrent change is lost.
 
-        :param attributes: None if the object should not exist
+        The caller brings the object to the pods.
+
+        :param function: gets the desired attributes, None if the object should not exist, and returns the new ones;
+            may be called several times. None: keep them
+        :returns: whether the attributes were changed
         """
-        replicas.upsert_object(self._db, kind, key, dict(attributes or {'name': key}), key)
-        if attributes is None:
-            replicas.mark_object_deleted(self._db, kind, key)
+        while True:
+            obj = replicas.get_object(self._db, kind, key)
+            attributes = function(None if obj is None or obj.is_deleted else obj.wanted)
+            if attributes is None:
+                return False
+            try:
+                expected = obj.generation if obj is not None else 0
+                replicas.upsert_object(self._db, kind, key, dict(attributes), key, expected=expected)
+            except replicas.Superseded:
+                continue
+            return True
+
+    def set_limits(self, kind: str, key: str, limits: Mapping[str, int], request_id: str | None = None) -> None:
+        """Add limits to the desired ones of a quota set or a quota class, and bring them to all pods."""
+
+        def add(desired: Attributes | None) -> Attributes:
+            return {'name': key, 'limits': {**(desired or {}).get('limits', {}), **limits}}
+
+        self.change(kind, key, add)
+        self._objects.sync_everywhere(kind, key, request_id=request_id)
+
+    def delete(self, kind: str, key: str, request_id: str | None = None) -> None:
+        """Record that an object should not exist, and delete it in all pods.
+
+        An object that was never recorded is recorded as deleted, as pods may have it.
+        """
+        replicas.mark_object_deleted(self._db, kind, key, unrecorded={'name': key})
         self._objects.sync_everywhere(kind, key, request_id=request_id)
 
     def record(
-        self, kind: str, key: str, pod: PodView, found: PodObject | None, before: PodObject | None = None
-    ) -> None:
+        self,
+        kind: str,
+        key: str,
+        pod: PodView,
+        found: PodObject | None,
+        before: PodObject | None = None,
+        expected: int | None = None,
+    ) -> int:
         """Record the state of an object in one pod as the desired one.
 
         :param found: None if the pod does not have it
         :param before: the object in the pod before the write that changed it, if that is known
+        :param expected: generation that the pod had before the write, 0 if there was no record; None: any
+        :returns: the new generation; 0 if the object is neither recorded nor in the pod
+        :raises Superseded: another write was recorded since, so that the pod may lack its change
         """
-        old = replicas.get_object(self._db, kind, key)
         if found is None:
-            deleted = replicas.mark_object_deleted(self._db, kind, key)
-            if deleted is not None:
-                self._deps.store.set_outcome(deleted, pod, Outcome('gone', deleted.generation))
-            if kind == VOLUME_TYPE:
-                self._drop_volume_type(key)
-            return
+            return self._record_deleted(kind, key, pod, expected)
+        while True:
+            old = replicas.get_object(self._db, kind, key)
+            known = old.generation if old is not None else 0
+            try:
+                return self._record_found(kind, key, pod, found, before, old, known if expected is None else expected)
+            except replicas.Superseded:
+                if expected is not None:
+                    raise
+
+    def _record_found(
+        self,
+        kind: str,
+        key: str,
+        pod: PodView,
+        found: PodObject,
+        before: PodObject | None,
+        old: ReplicatedObject | None,
+        expected: int,
+    ) -> int:
         attributes = self._attributes(kind, old, found, before)
-        top_id = None if kind == KEYPAIR else key
+        origin = replicas.Origin(pod.id, found.bottom_id)
         if kind == VOLUME_TYPE and old is not None and old.wanted['name'] != found.name:
-            obj = self._rename_volume_type(old, attributes, found.name)
-        else:
-            obj = replicas.upsert_object(self._db, kind, key, attributes, top_id)
-        self._deps.store.set_outcome(obj, pod, Outcome('in_sync', obj.generation, found.bottom_id))
+            return self._rename_volume_type(old, attributes, found.name, expected, origin).generation
+        top_id = None if kind == KEYPAIR else key
+        return replicas.upsert_object(
+            self._db, kind, key, attributes, top_id, expected=expected, origin=origin
+        ).generation
+
+    def _record_deleted(self, kind: str, key: str, pod: PodView, expected: int | None) -> int:
+        origin = replicas.Origin(pod.id, None)
+        deleted = replicas.mark_object_deleted(self._db, kind, key, expected=expected, origin=origin)
+        if kind == VOLUME_TYPE:
+            self._drop_volume_type(key)
+        return deleted.generation if deleted is not None else 0
 
     def purge_deleted(self, before: datetime) -> int:
         """Remove the records of objects that were deleted before a time and are gone in all pods.
@@ -81,7 +142,7 @@ class DesiredState:
                     continue
                 rows = replicas.list_replicas(self._db, object_id=obj.id)
                 if all(row.state == 'gone' for row in rows):
-                    removed += replicas.drop_object(self._db, obj.id)
+                    removed += replicas.drop_object(self._db, obj)
         return removed
 
     def _attributes(
@@ -100,24 +161,42 @@ class DesiredState:
 
     def _drop_volume_type(self, type_id: str) -> None:
         """Remove a deleted volume type from the QoS specs and default types that refer to it, as pods do."""
+
+        def without_type(desired: Attributes | None) -> Attributes | None:
+            if desired is None or type_id not in desired['types']:
+                return None
+            return {**desired, 'types': [each for each in desired['types'] if each != type_id]}
+
         for obj in replicas.list_objects(self._db, QOS_SPEC):
-            if type_id in obj.wanted['types']:
-                types = [each for each in obj.wanted['types'] if each != type_id]
-                replicas.upsert_object(self._db, obj.kind, obj.key, {**obj.wanted, 'types': types})
+            if self.change(obj.kind, obj.key, without_type):
                 self._objects.sync_everywhere(obj.kind, obj.key)
         for obj in replicas.list_objects(self._db, DEFAULT_TYPE):
             if obj.wanted['volume_type'] == type_id:
-                replicas.mark_object_deleted(self._db, obj.kind, obj.key)
-                self._objects.sync_everywhere(obj.kind, obj.key)
+                self.delete(obj.kind, obj.key)
 
-    def _rename_volume_type(self, old: ReplicatedObject, attributes: Attributes, new_name: str) -> ReplicatedObject:
+    def _rename_volume_type(
+        self,
+        old: ReplicatedObject,
+        attributes: Attributes,
+        new_name: str,
+        expected: int,
+        origin: replicas.Origin,
+    ) -> ReplicatedObject:
         """Record the new name of a volume type, and rename the limits that have its name, as pods do.
 
         Jobs bring the limits to the pods, as there may be some for each project.
         """
         renamed = {f'{name}_{old.wanted["name"]}': f'{name}_{new_name}' for name in PER_VOLUME_TYPE}
         obj, limits_changed = replicas.upsert_with_limits(
-            self._db, old.kind, old.key, attributes, old.key, renamed, (VOLUME_QUOTA, VOLUME_QUOTA_CLASS)
+            self._db,
+            old.kind,
+            old.key,
+            attributes,
+            old.key,
+            renamed,
+            (VOLUME_QUOTA, VOLUME_QUOTA_CLASS),
+            expected=expected,
+            origin=origin,
         )
         if limits_changed:
             for pod in self._deps.registry.snapshot().serving('volume'):

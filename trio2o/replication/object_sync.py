@@ -7,11 +7,13 @@ number of concurrent syncs of one object, the last one leaves it in its desired 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
 
 from trio2o import exception, job_types
+from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
 from trio2o.db.records import Replica, ReplicatedObject
 from trio2o.pods.podapi import PodRefused
@@ -21,7 +23,7 @@ from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.pod_objects import PodObjects
 from trio2o.replication.reconcile import Attributes, Notes, PodObject
-from trio2o.replication.replica_store import Outcome
+from trio2o.replication.replica_store import Outcome, is_current
 
 #: How often a sync, or a record of a write, is repeated because the object changed in the meantime.
 ROUNDS = 8
@@ -33,16 +35,21 @@ class ObjectSync:
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
 
-    def sync(self, kind: str, key: str, pod: PodView, timeout: float | None = None) -> Outcome:
+    def sync(
+        self, kind: str, key: str, pod: PodView, timeout: float | None = None, *, is_recorded: bool = False
+    ) -> Outcome:
         """Bring an object in one pod to its desired state, and record the outcome.
 
+        The object is left alone while a job has still to record a write in this pod: the sync would undo that write.
+
         :param timeout: seconds for each call to the pod
+        :param is_recorded: whether the caller has recorded such a write
         """
         for _ in range(ROUNDS):
             obj = replicas.get_object(self._deps.store.db, kind, key)
             if obj is None:
                 return Outcome('gone', 0)
-            outcome = self._try(obj, pod, timeout)
+            outcome = self._try(obj, pod, timeout, is_recorded)
             self._deps.store.set_outcome(obj, pod, outcome)
             latest = replicas.get_object(self._deps.store.db, kind, key)
             if not outcome.is_done or latest is None or latest.generation == obj.generation:
@@ -70,11 +77,13 @@ class ObjectSync:
                 self._deps.jobs.submit(job_types.REPAIR_REPLICAS, pod.id, {'pod_id': pod.id}, request_id=request_id)
         self._deps.registry.refresh()
 
-    def _try(self, obj: ReplicatedObject, pod: PodView, timeout: float | None) -> Outcome:
+    def _try(self, obj: ReplicatedObject, pod: PodView, timeout: float | None, is_recorded: bool) -> Outcome:
         replica = self._deps.store.replica(obj, pod)
         generation = replica.generation if replica is not None else 0
         if self._deps.access.adapters[obj.kind].service not in pod.endpoints:
             return Outcome('gone', obj.generation)  # A pod without the API needs no replica.
+        if not is_recorded and self._has_unrecorded_write(obj, pod):
+            return Outcome('out_of_sync', generation, error='a write in this pod is not recorded yet')
         pod_objects = self._deps.access.objects(obj.kind, pod, timeout)
         try:
             try:
@@ -89,9 +98,18 @@ class ObjectSync:
         except exception.Trio2oException as error:
             return Outcome('out_of_sync', generation, error=error.message)
 
+    def _has_unrecorded_write(self, obj: ReplicatedObject, pod: PodView) -> bool:
+        key = record_write_key(obj.kind, obj.key, pod)
+        return db_jobs.is_active(self._deps.store.db, job_types.RECORD_WRITE, key)
+
     def _reach_desired_state(self, pod_objects: PodObjects, obj: ReplicatedObject, replica: Replica | None) -> Outcome:
         """Create, change or delete an object in a pod, unless the pod has a different one in its place."""
         adapter, found = pod_objects.adapter, self._find(pod_objects, obj, replica)
+        if replica is None or not is_current(obj, replica):
+            latest = self._deps.store.replica(obj, pod_objects.pod)
+            if latest is not None and is_current(obj, latest):
+                # Another sync was faster. The pod may have the next write already, and these steps would undo it.
+                return Outcome(latest.state, latest.generation, latest.bottom_id)
         is_ours = replica is not None and replica.bottom_id is not None
         generation = replica.generation if replica is not None and is_ours else 0
         differences = reconcile.fixed_differences(adapter.shape, obj.wanted, found.attributes) if found else ()
@@ -136,6 +154,14 @@ class ObjectSync:
             (found for found in pod_objects.list_all() if found.name == name and found.bottom_id not in ids_of_others),
             None,
         )
+
+
+def record_write_key(kind: str, key: str, pod: PodView) -> str:
+    """Return the resource key of the job that records a write of an object in a pod.
+
+    Keys of objects may be longer than the resource key of a job.
+    """
+    return hashlib.sha256(f'{pod.id}/{kind}/{key}'.encode()).hexdigest()
 
 
 def describe_conflict(adapter: Adapter, obj: ReplicatedObject, found: PodObject, names: Sequence[str]) -> str:

@@ -14,8 +14,9 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import COUNTED, UNLIMITED, is_counted
 from trio2o.replication.desired_state import DesiredState
 from trio2o.replication.kinds import QUOTA_CLASS, QUOTA_SET, VOLUME_QUOTA, VOLUME_QUOTA_CLASS
+from trio2o.replication.object_sync import ObjectSync
 from trio2o.replication.pod_objects import PodAccess
-from trio2o.replication.reconcile import PodObject, SetItems
+from trio2o.replication.reconcile import Attributes, PodObject, SetItems
 
 LOG = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ _DEFAULT = 'default'
 class PodLimits:
     """The limits of pods on counted resources."""
 
-    def __init__(self, access: PodAccess, desired: DesiredState, identity: Identity) -> None:
+    def __init__(self, access: PodAccess, objects: ObjectSync, desired: DesiredState, identity: Identity) -> None:
         self._access = access
+        self._objects = objects
         self._desired = desired
         self._identity = identity
 
@@ -42,12 +44,11 @@ class PodLimits:
             limits = (self._desired.get(kind, _DEFAULT) or {}).get('limits', {})
             missing = {name: UNLIMITED for name in COUNTED[service] if limits.get(name) != UNLIMITED}
             if missing:
-                self._desired.set(kind, _DEFAULT, {'name': _DEFAULT, 'limits': {**limits, **missing}})
+                self._desired.set_limits(kind, _DEFAULT, missing)
         if project_id:
             own = (self._desired.get(QUOTA_SET, project_id) or {}).get('limits', {})
             if own.get('key_pairs') != UNLIMITED:
-                limits = {**own, 'key_pairs': UNLIMITED}
-                self._desired.set(QUOTA_SET, project_id, {'name': project_id, 'limits': limits})
+                self._desired.set_limits(QUOTA_SET, project_id, {'key_pairs': UNLIMITED})
 
     def raise_limits(self, pod: PodView, project_id: str, user_ids: Collection[str]) -> dict[str, dict[str, int]]:
         """Raise the limits of a project, and of users in it, to unlimited in one pod.
@@ -91,11 +92,14 @@ class PodLimits:
 
     def _raise_desired(self, kind: str, key: str, names: Collection[str]) -> None:
         """Raise limits to unlimited in the desired state too, if they were set before Trio2o counted the resource."""
-        desired = self._desired.get(kind, key)
-        limits = (desired or {}).get('limits', {})
-        old = {name for name in names if limits.get(name, UNLIMITED) >= 0}
-        if desired is not None and old:
-            self._desired.set(kind, key, {**desired, 'limits': {**limits, **dict.fromkeys(old, UNLIMITED)}})
+
+        def raised(desired: Attributes | None) -> Attributes | None:
+            limits = (desired or {}).get('limits', {})
+            old = [name for name in names if limits.get(name, UNLIMITED) >= 0]
+            return {**(desired or {}), 'limits': {**limits, **dict.fromkeys(old, UNLIMITED)}} if old else None
+
+        if self._desired.change(kind, key, raised):
+            self._objects.sync_everywhere(kind, key)
 
 
 def _counted_limits(service: str, found: PodObject | None) -> dict[str, int]:

@@ -222,12 +222,12 @@ class PodSync:
         unreachable: set[str] = set()
         ranks = {kind: rank for rank, kind in enumerate(self._deps.access.adapters)}
         missing = replicas.out_of_sync(self._db, pod.id)
-        for obj, replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
+        for obj, _replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
             adapter = self._deps.access.adapters.get(obj.kind)
             if adapter is None:
                 continue
             check()
-            if adapter.service in unreachable or self._deps.store.is_write_in_progress(obj, replica):
+            if adapter.service in unreachable:
                 out_of_sync += 1
                 continue
             outcome = self._objects.sync(obj.kind, obj.key, pod)
@@ -289,7 +289,7 @@ class PodSync:
             return False
         for obj in same[1:]:
             if obj.key == key:
-                replicas.drop_object(self._db, obj.id)
+                replicas.drop_object(self._db, obj)
         return True
 
 

@@ -239,6 +239,45 @@ def merge_local(shape: Shape, recorded: Attributes, after: Attributes, changes: 
     return desired
 
 
+def merge(shape: Shape, before: Attributes, after: Attributes, desired: Attributes) -> dict[str, Any]:
+    """Return the desired attributes with the changes that an older write made in one pod.
+
+    Where other writes have changed the same field or item since, theirs stays. So do notes and local keys.
+
+    :param before: the desired attributes that the pod had before the write
+    :param after: the attributes in the pod after the write
+    :param desired: the desired attributes now
+    """
+    merged = dict(desired)
+    for name in shape.fields:
+        if name in after and desired.get(name) == before.get(name):
+            merged[name] = after[name]
+    for name in shape.maps:
+        if name in after:
+            merged[name] = _merge_items(
+                before.get(name) or {}, after[name] or {}, desired.get(name) or {}, shape.local
+            )
+    for name in shape.sets:
+        if name in after:
+            old, new = set(before.get(name) or ()), set(after[name] or ())
+            merged[name] = sorted((set(desired.get(name) or ()) - (old - new)) | (new - old))
+    return merged
+
+
+def _merge_items(
+    before: Mapping[str, Any], after: Mapping[str, Any], desired: Mapping[str, Any], local: Collection[str]
+) -> dict[str, Any]:
+    items = dict(desired)
+    for key in (before.keys() | after.keys()) - set(local):
+        if (key in desired, desired.get(key)) != (key in before, before.get(key)):
+            continue
+        if key in after:
+            items[key] = after[key]
+        else:
+            items.pop(key, None)
+    return items
+
+
 @dataclass(frozen=True)
 class KnownObject:
     """A recorded object, and its id in one pod.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trio2o.db import replicas
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.records import Replica, ReplicatedObject
-from trio2o.db.session import Database, utcnow
+from trio2o.db.session import Database
 from trio2o.pods.registry import PodView
 from trio2o.replication.reconcile import KnownObject
 
@@ -56,9 +56,8 @@ class Outcome:
 class ReplicaStore:
     """The queries that several parts of a replicator have in common."""
 
-    def __init__(self, db: Database, timing: Timing) -> None:
+    def __init__(self, db: Database) -> None:
         self.db = db
-        self._timing = timing
 
     def replica(self, obj: ReplicatedObject, pod: PodView) -> Replica | None:
         found = replicas.list_replicas(self.db, object_id=obj.id, pod_id=pod.id)
@@ -95,16 +94,6 @@ class ReplicaStore:
             return
         if outcome.error is not None:
             LOG.warning('%s %s is %s in pod %s: %s', obj.kind, obj.key, outcome.state, pod.name, outcome.error)
-
-    def is_write_in_progress(self, obj: ReplicatedObject, replica: Replica | None) -> bool:
-        """Return whether a pod seems out of sync only because a write in it is being recorded right now.
-
-        Bringing the pod to the recorded state would undo the next write, which the pod may have already.
-        """
-        if replica is None or replica.state != 'in_sync' or replica.generation >= obj.generation:
-            return False
-        age = utcnow() - (obj.updated_at or obj.created_at)
-        return age.total_seconds() < self._timing.settle_seconds
 
 
 def known_object(obj: ReplicatedObject, replica: Replica | None) -> KnownObject:

@@ -57,13 +57,13 @@ class Replicator:
         self._registry = registry
         self.timing = Timing(conf.pods.replicate_timeout, sleep=sleep)
         access = PodAccess(db, client, identity, adapters)
-        store = ReplicaStore(db, self.timing)
+        store = ReplicaStore(db)
         deps = Dependencies(access, store, self.timing, registry, executor, jobs)
         self.objects = ObjectSync(deps)
         self.desired = DesiredState(deps, self.objects)
         self.writes = RequestWrites(deps, self.objects, self.desired)
         self.pods = PodSync(deps, self.objects, self.desired)
-        self.limits = PodLimits(access, self.desired, identity)
+        self.limits = PodLimits(access, self.objects, self.desired, identity)
 
     def ensure(self, pod: PodView, refs: Collection[ObjectRef]) -> PodView:
         """Bring the objects that a request refers to into the pod it will be sent to, if they are out of sync there.

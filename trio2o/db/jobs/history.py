@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import bindparam
 
-from trio2o.db.jobs.rows import EVENTS, JOBS, by_id
+from trio2o.db.jobs.rows import EVENTS, JOBS, active_key, by_id
 from trio2o.db.records import Job, JobEvent
 from trio2o.db.session import Database, retry_on_deadlock
 
@@ -19,6 +20,14 @@ _E = EVENTS.table.c
 def get(db: Database, job_id: str) -> Job | None:
     with db.reader() as session:
         return by_id(session, job_id)
+
+
+_ACTIVE = sqlalchemy.select(_J.id).where(_J.active_key == bindparam('active_key'))
+
+
+def is_active(db: Database, type: str, resource_key: str) -> bool:
+    """Return whether a job of a type waits or runs for a resource."""
+    return bool(db.rows(_ACTIVE, {'active_key': active_key(type, resource_key)}))
 
 
 def list_(

@@ -9,7 +9,7 @@ import sqlalchemy
 from oslo_db import exception as db_exc
 
 from trio2o.db.jobs.history import get, list_
-from trio2o.db.jobs.rows import JOBS, add_event, by_id, end, locked, new_row, set_
+from trio2o.db.jobs.rows import JOBS, active_key, add_event, by_id, end, locked, new_row, set_
 from trio2o.db.query import insert_or_ignore
 from trio2o.db.records import Job
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -129,7 +129,7 @@ def _reopen(db: Database, job: Job, now: datetime, has_event: bool = True) -> Jo
     :param has_event: whether to add an event to its history
     :returns: the job, or another active job of the resource; None if the job changed in the meantime
     """
-    key = f'{job.type}:{job.resource_key}'
+    key = active_key(job.type, job.resource_key)
     try:
         with db.writer() as session:
             active = JOBS.one(session, _J.active_key == key)

@@ -28,6 +28,11 @@ class Again:
     payload: Any
 
 
+def active_key(type_: str, resource_key: str) -> str:
+    """Return the unique key of the active job of a type for a resource."""
+    return f'{type_}:{resource_key}'
+
+
 def new_row(
     type_: str,
     resource_key: str,
@@ -41,7 +46,7 @@ def new_row(
         'id': uuidutils.generate_uuid(),
         'type': type_,
         'resource_key': resource_key,
-        'active_key': f'{type_}:{resource_key}',
+        'active_key': active_key(type_, resource_key),
         'pod_id': _pod_of(payload),
         'payload': payload,
         'state': 'new',

@@ -20,7 +20,7 @@ from trio2o.db.records import QuotaUsage
 from trio2o.gateway.handlers.replicate import ReplicatedRead, ReplicatedWrite
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import COUNTED, UNLIMITED, Amounts, is_counted
-from trio2o.replication.reconcile import PodObject
+from trio2o.replication.request_writes import Prepared
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.numbers import parse_number
@@ -107,19 +107,16 @@ class LimitsWrite(ReplicatedWrite, abc.ABC):
         limits = {**call.json[self.member], **dict.fromkeys(counted, UNLIMITED)}
         return call.with_body({**call.json, self.member: limits})
 
-    def record_answer(
-        self, call: Call, pod: PodView, key: str | None, answer: Answer, before: PodObject | None
-    ) -> None:
+    def record_answer(self, call: Call, pod: PodView, key: str | None, answer: Answer, prepared: Prepared) -> None:
         replicator, request_id = call.runtime.replicator, call.context.request_id
         if answer.is_ok:
             key = self.desired_key(call)
-            desired = None
-            if call.method != 'DELETE':
-                old = replicator.desired.get(self.kind, key) or {}
-                desired = {'name': key, 'limits': {**old.get('limits', {}), **self.given_limits(call)}}
-            replicator.desired.set(self.kind, key, desired, request_id)
+            if call.method == 'DELETE':
+                replicator.desired.delete(self.kind, key, request_id)
+            else:
+                replicator.desired.set_limits(self.kind, key, self.given_limits(call), request_id)
         elif answer.status >= 500:
-            replicator.writes.record_later(self.kind, None, pod, request_id)
+            replicator.writes.record_later(self.kind, None, pod, prepared, request_id)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trio2o import exception
+from trio2o.db.replicas import Superseded
 from trio2o.gateway.call_any_pod import with_timeouts
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.registry import PodView
-from trio2o.replication.reconcile import PodObject
+from trio2o.replication.object_sync import ROUNDS
 from trio2o.replication.replicator import ObjectRef
+from trio2o.replication.request_writes import Prepared
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -51,23 +53,30 @@ class ReplicatedWrite:
         return self.key(call)
 
     def record_answer(
-        self, call: Call, pod: PodView, key: str | None, answer: Answer, before: PodObject | None
+        self, call: Call, pod: PodView, key: str | None, answer: Answer, prepared: Prepared
     ) -> str | None:
         """Record the effect of the request in the first pod.
 
-        :param before: the object in the pod before the request, if the record needs it
+        :param prepared: the object in the pod before the request
         :returns: the key of the object to write to the other pods now; None if there is none, or a job does it
+        :raises Superseded: another write was recorded while this one was sent, so it has to be sent again
         """
         writes, request_id = call.runtime.replicator.writes, call.context.request_id
         if answer.is_ok:
             written = self.key_in_answer(call, answer)
             is_delete = _deletes_object(call)
             if written is not None and writes.record(
-                self.kind, written, pod, before=before, is_delete=is_delete, request_id=request_id
+                self.kind,
+                written,
+                pod,
+                prepared=prepared,
+                is_create=self.is_create,
+                is_delete=is_delete,
+                request_id=request_id,
             ):
                 return written
         elif answer.status >= 500:
-            writes.record_later(self.kind, key, pod, request_id, is_delete=_deletes_object(call))
+            self._record_later(call, pod, key, prepared)
         elif answer.status == 409 and key is not None:
             writes.record_if_unknown(self.kind, key, pod, request_id)
         return None
@@ -93,7 +102,7 @@ class ReplicatedWrite:
         unavailable: Answer | None = None
         for pod in pods:
             try:
-                before = writes.prepare(self.kind, key, pod, self.is_create)
+                prepared = writes.prepare(self.kind, key, pod, self.is_create)
             except exception.PodError:
                 continue
             try:
@@ -101,15 +110,48 @@ class ReplicatedWrite:
             except exception.PodNotReached:
                 continue
             except exception.PodNoAnswer as error:
-                writes.record_later(self.kind, key, pod, call.context.request_id, is_delete=_deletes_object(call))
+                self._record_later(call, pod, key, prepared)
                 raise pod_failures.write_outcome_unknown() from error
             if answer.status == 503:
                 unavailable = answer
                 continue
-            return answer, pod, self.record_answer(call, pod, key, answer, before)
+            return self._record(call, pod, key, answer, prepared)
         if unavailable is not None:
             return unavailable, None, None
         raise pod_failures.cloud_unreachable()
+
+    def _record(
+        self, call: Call, pod: PodView, key: str | None, answer: Answer, prepared: Prepared
+    ) -> tuple[Answer, PodView, str | None]:
+        """Record the effect of a request. Send it again after another write that was recorded in the meantime.
+
+        That write may have been sent to another pod, and bringing it to this pod may have undone this one. A request
+        that creates an object is refused by the pod then, as the object exists.
+
+        :returns: as ``_write``
+        """
+        writes = call.runtime.replicator.writes
+        for _ in range(ROUNDS):
+            try:
+                return answer, pod, self.record_answer(call, pod, key, answer, prepared)
+            except Superseded:
+                if key is None:
+                    break
+            try:
+                prepared = writes.prepare_again(self.kind, key, pod, prepared, self.is_create)
+                again = self._send(call, pod, key)
+            except exception.PodError:
+                break
+            if self.is_create:
+                answer = again
+            elif again.status >= 500:
+                break
+        self._record_later(call, pod, key, prepared)
+        return answer, pod, None
+
+    def _record_later(self, call: Call, pod: PodView, key: str | None, prepared: Prepared) -> None:
+        writes, request_id = call.runtime.replicator.writes, call.context.request_id
+        writes.record_later(self.kind, key, pod, prepared, request_id, is_delete=_deletes_object(call))
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         replicator = call.runtime.replicator

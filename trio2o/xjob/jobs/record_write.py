@@ -7,13 +7,15 @@ For writes that were not answered, or whose pod could not be read afterwards.
 from __future__ import annotations
 
 from trio2o.pods.podapi import PodRefused
+from trio2o.replication.request_writes import Prepared
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RecordWrite:
-    """Payload: ``{'kind': ..., 'key': ..., 'pod_id': ..., 'generation': ..., 'is_delete': ..., 'is_done': ...}``.
+    """Payload: ``kind``, ``key``, ``pod_id``, ``generation``, ``desired``, ``is_delete`` and ``is_done``.
 
-    ``generation`` is that of the object before the write. Only a write that deletes the object may end with a pod that
+    ``generation`` and ``desired``, the desired attributes, are those of the object before the write. Only a write that
+    deletes the object may end with a pod that
     does not have it: else the job fails and is retried, and the other pods keep the object.
     """
 
@@ -27,7 +29,7 @@ class RecordWrite:
                 payload['kind'],
                 payload['key'],
                 pod,
-                payload['generation'],
+                Prepared(payload['generation'], payload.get('desired')),
                 is_delete=payload.get('is_delete', False),
                 is_done=payload.get('is_done', False),
             )

@@ -109,8 +109,8 @@ class TestRaiseLimitsJob(LimitsOfPodsCase):
     def test_limit_in_desired_state_is_raised_and_not_brought_back(self):
         """The desired state may hold a limit from a release that did not count the resource over all pods."""
         self.server(zone='az1')
-        self.cloud.runtime.replicator.desired.set(
-            'quota_set', self.project, {'name': self.project, 'limits': {'instances': 1, 'metadata_items': 5}}
+        self.cloud.runtime.replicator.desired.set_limits(
+            'quota_set', self.project, {'instances': 1, 'metadata_items': 5}
         )
         self.cloud.run_jobs()
         self.assertEqual({'instances': 1, 'metadata_items': 5}, self.first.nova.quota_sets[self.project])

@@ -8,6 +8,7 @@ import fixtures
 
 from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Slow, Status
 from trio2o.replication.replica_store import ReplicaStore
+from trio2o.replication.request_writes import Prepared
 from trio2o.tests.functional.jobs.base import JobsCase
 
 
@@ -243,19 +244,19 @@ class TestUnknownOutcome(JobsCase):
         self.run_delayed()
         self.assertEqual([None, None], self.flavors(made['id']))
 
-    def test_unanswered_change_does_not_undo_a_newer_one(self):
+    def test_unanswered_change_is_added_to_a_newer_one_and_does_not_undo_it(self):
         """The job that reads the unanswered write back does not undo newer writes."""
         made = self.make_flavor()
         path = f'/flavors/{made["id"]}/os-extra_specs'
         self.nova('Pod1').faults.add(DropAfter(path='extra_specs', times=1))
-        self.cloud.nova.post(path, {'extra_specs': {'old': '1'}}, as_='admin')
+        self.cloud.nova.post(path, {'extra_specs': {'old': '1', 'both': '1'}}, as_='admin')
         self.nova('Pod1').faults.add(Refuse())
-        answer = self.cloud.nova.post(path, {'extra_specs': {'new': '1'}}, as_='admin')
+        answer = self.cloud.nova.post(path, {'extra_specs': {'new': '1', 'both': '2'}}, as_='admin')
         self.assertEqual(200, answer.status)
         self.nova('Pod1').faults.clear()
         self.run_delayed()
         for flavor in self.flavors(made['id']):
-            self.assertEqual({'new': '1'}, flavor['extra_specs'])
+            self.assertEqual({'old': '1', 'new': '1', 'both': '2'}, flavor['extra_specs'])
 
     def test_create_that_cannot_be_read_back_is_recorded_by_job(self):
         """The pod answered the create, and became unreachable before the gateway could read the flavor."""
@@ -317,7 +318,7 @@ class TestDrift(JobsCase):
         flavor['extra_specs']['a'] = 'b'
 
         def record(seconds):
-            self.cloud.runtime.replicator.writes.read_back('flavor', made['id'], self.view('Pod1'))
+            self.cloud.runtime.replicator.writes.read_back('flavor', made['id'], self.view('Pod1'), Prepared())
 
         self.cloud.runtime.replicator.timing.sleep = record
         self.repair('Pod1')
@@ -352,16 +353,10 @@ class TestRaces(JobsCase):
         for thread in threads:
             thread.join()
         self.assertEqual([200] * 20, statuses)
-        self.run_all()
+        self.cloud.run_jobs()
         for flavor in self.flavors(made['id']):
             self.assertEqual(dict.fromkeys('abcd', '4'), flavor['extra_specs'])
         self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
-
-    def run_all(self):
-        """Run the jobs that wait for a recent write, too."""
-        for _ in range(3):
-            self.cloud.run_jobs()
-            self.cloud.runtime.replicator.timing.settle_seconds = 0
 
     def test_sync_overtaken_by_a_write_applies_the_newer_state(self):
         """Synchronization applies again when the desired state changed meanwhile."""
@@ -375,7 +370,7 @@ class TestRaces(JobsCase):
             if not calls:
                 calls.append(obj.generation)
                 self.nova('Pod1').flavors[made['id']]['extra_specs']['late'] = 'wish'
-                replicator.writes.read_back('flavor', made['id'], pod1)
+                replicator.writes.read_back('flavor', made['id'], pod1, Prepared())
 
         self.useFixture(fixtures.MonkeyPatch(f'{ReplicaStore.__module__}.ReplicaStore.set_outcome', write_meanwhile))
         replicator.objects.sync('flavor', made['id'], pod2)
@@ -468,7 +463,7 @@ class TestOlderPods(JobsCase):
         self.cloud.nova.post('/flavors/x/os-extra_specs', {'extra_specs': {'a': 'b'}}, as_='admin')
         self.assertEqual({'a': 'b'}, self.flavors('x')[2]['extra_specs'])
         self.nova('Pod1').flavors['x']['description'] = 'd'
-        self.cloud.runtime.replicator.writes.read_back('flavor', 'x', self.view('Pod1'))
+        self.cloud.runtime.replicator.writes.read_back('flavor', 'x', self.view('Pod1'), Prepared())
         self.cloud.runtime.replicator.objects.sync_everywhere('flavor', 'x')
         self.assertEqual([], self.out_of_sync('Old'))
         self.assertFalse(self.cloud.runtime.replicator.pods.find_drift(self.view('Old')))

@@ -45,9 +45,53 @@ class TestReplicas(DatabaseTest):
         self.assertEqual('x', gone.top_id)
         again = replicas.upsert_object(self.db, 'flavor', 'b', {})
         self.assertEqual((3, False), (again.generation, again.is_deleted))
-        self.assertTrue(replicas.drop_object(self.db, again.id))
-        self.assertFalse(replicas.drop_object(self.db, again.id))
+        self.assertTrue(replicas.drop_object(self.db, again))
+        self.assertFalse(replicas.drop_object(self.db, again))
         self.assertEqual([], replicas.list_replicas(self.db))
+
+    def test_object_created_again_since_it_was_read_is_not_dropped(self):
+        replicas.upsert_object(self.db, 'flavor', 'a', {})
+        gone = replicas.mark_object_deleted(self.db, 'flavor', 'a')
+        again = replicas.upsert_object(self.db, 'flavor', 'a', {})
+        self.set_replica(again, self.pod1)
+        self.assertFalse(replicas.drop_object(self.db, gone))
+        self.assertEqual([again], replicas.list_objects(self.db, 'flavor'))
+        self.assertEqual(1, len(replicas.list_replicas(self.db)))
+
+    def test_one_of_racing_changes_of_a_generation_succeeds(self):
+        def change(value):
+            try:
+                replicas.upsert_object(self.db, 'flavor', 'm1', value, expected=expected)
+            except replicas.Superseded:
+                return None
+            return value
+
+        for expected in (0, 1, 2):
+            with futures.ThreadPoolExecutor(8) as pool:
+                (winner,) = [value for value in pool.map(change, range(16)) if value is not None]
+            obj = replicas.get_object(self.db, 'flavor', 'm1')
+            self.assertEqual((expected + 1, winner), (obj.generation, obj.wanted))
+        self.assertRaises(
+            replicas.Superseded, replicas.mark_object_deleted, self.db, 'flavor', 'm1', expected=expected
+        )
+
+    def test_pod_that_has_the_new_state_is_recorded_with_it(self):
+        origin = replicas.Origin(self.pod1, 'there')
+        obj = replicas.upsert_object(self.db, 'flavor', 'm1', {}, origin=origin)
+        (replica,) = replicas.list_replicas(self.db, object_id=obj.id)
+        self.assertEqual((1, 'in_sync', 'there'), (replica.generation, replica.state, replica.bottom_id))
+        replicas.mark_object_deleted(self.db, 'flavor', 'm1', origin=replicas.Origin(self.pod1, None))
+        (replica,) = replicas.list_replicas(self.db, object_id=obj.id)
+        self.assertEqual((2, 'gone', None), (replica.generation, replica.state, replica.bottom_id))
+        # The pod was removed while it answered.
+        obj = replicas.upsert_object(self.db, 'flavor', 'm2', {}, origin=replicas.Origin('nowhere', 'there'))
+        self.assertEqual([], replicas.list_replicas(self.db, object_id=obj.id))
+
+    def test_unrecorded_object_is_recorded_as_deleted(self):
+        gone = replicas.mark_object_deleted(self.db, 'quota_set', 'p', unrecorded={'name': 'p'})
+        self.assertEqual((1, True, {'name': 'p'}), (gone.generation, gone.is_deleted, gone.wanted))
+        again = replicas.mark_object_deleted(self.db, 'quota_set', 'p', unrecorded={'name': 'p'})
+        self.assertEqual((gone.id, 2), (again.id, again.generation))
 
     def test_attempts_are_counted_until_in_sync(self):
         wanted = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top')

@@ -196,6 +196,37 @@ class TestMergeLocal(testtools.TestCase):
         self.assertEqual({}, self.merge({'backend': 'first'}, {'backend': 'own'}, {}))
 
 
+class TestMerge(testtools.TestCase):
+    """Changes that an older write made in one pod are added to newer desired attributes."""
+
+    @on_busy_machine
+    @given(objects, objects)
+    def test_without_newer_writes_the_pod_has_the_desired_attributes(self, before, after):
+        merged = reconcile.merge(dataclasses.replace(SHAPE, local=frozenset()), before, after, before)
+        self.assertEqual(after | {'projects': sorted(after['projects'])}, merged)
+
+    @on_busy_machine
+    @given(objects, objects)
+    def test_write_without_effect_changes_nothing(self, before, desired):
+        merged = reconcile.merge(SHAPE, before, before, desired)
+        self.assertEqual(desired | {'projects': sorted(desired['projects'])}, merged)
+
+    @on_busy_machine
+    @given(objects, objects, objects)
+    def test_items_of_the_newer_write_stay_and_other_items_change(self, before, after, desired):
+        merged = reconcile.merge(SHAPE, before, after, desired)['specs']
+        for key in 'abc':
+            values = [each['specs'].get(key) for each in (before, after, desired)]
+            wanted = values[1] if values[2] == values[0] else values[2]
+            self.assertEqual(wanted, merged.get(key))
+        for key in SHAPE.local:
+            self.assertEqual(desired['specs'].get(key), merged.get(key))
+
+    def test_fields_that_the_pod_does_not_show_stay(self):
+        before = {'description': 'old', 'specs': {}, 'projects': ['p']}
+        self.assertEqual(before, reconcile.merge(SHAPE, before, {'specs': {}}, before))
+
+
 def found(key, name=None):
     return PodObject(key, key, name or key, {'name': name or key})
 
