@@ -9,7 +9,8 @@ faults work with both.
 import dataclasses
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from trio2o.lab.emulated import wire
 
@@ -124,6 +125,32 @@ class Garbage(Fault):
     """The answer is a 200 whose body is not the JSON that its type announces. The request is not processed."""
 
     body: bytes = b'{"servers": [{"id": \x00\xff'
+
+
+@dataclasses.dataclass(frozen=True)
+class Alter(Fault):
+    """The resources in the answer have other values than in the service, such as an id or an owner of others.
+
+    :param values: field of a resource -> the value that the answer has
+    """
+
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def change(self, response: wire.Response) -> None:
+        """Replace the values in an answer in JSON: in its only object, or in each object of its list."""
+        document = wire.loads(response.body)
+        for value in document.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict) and 'id' in item:
+                    item.update(self.values)
+        response.body = wire.dumps(document)
+
+
+@dataclasses.dataclass(frozen=True)
+class Oversize(Fault):
+    """The answer is followed by this number of blanks, which JSON allows."""
+
+    size: int = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)

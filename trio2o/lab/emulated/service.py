@@ -73,6 +73,11 @@ class Service:
         response = self._fault_answer(struck, request)
         if response is None:
             response = self.answer(request)
+        for fault in struck:
+            if isinstance(fault, faults.Alter) and response.status < 300:
+                fault.change(response)
+            elif isinstance(fault, faults.Oversize):
+                response.body += b' ' * fault.size
         return response, faults.delivery(struck, response)
 
     def answer(self, request: wire.Request) -> wire.Response:

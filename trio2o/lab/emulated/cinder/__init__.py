@@ -31,6 +31,7 @@ from trio2o.lab.emulated.cinder import (
     volumes,
 )
 from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.collation import collection
 from trio2o.lab.emulated.service import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Settings:
     max_limit: int = 1000
     zones: tuple[str, ...] = ('nova',)
     zone_fallback: bool = False
+    ignores_case: bool = False
     build_seconds: float | None = 0.0
     delete_seconds: float | None = 0.0
 
@@ -68,16 +70,16 @@ class Cinder(service.PodService):
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
         self.glance = glance
-        self.volumes: dict[str, dict[str, Any]] = {}
-        self.snapshots: dict[str, dict[str, Any]] = {}
-        self.attachments: dict[str, dict[str, Any]] = {}
+        self.volumes: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.snapshots: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.attachments: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.types: dict[str, dict[str, Any]] = {}
         self.qos_specs: dict[str, dict[str, Any]] = {}
-        self.backups: dict[str, dict[str, Any]] = {}
-        self.transfers: dict[str, dict[str, Any]] = {}
+        self.backups: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.transfers: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.messages: dict[str, dict[str, Any]] = {}
-        self.groups: dict[str, dict[str, Any]] = {}
-        self.group_snapshots: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.group_snapshots: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.group_types: dict[str, dict[str, Any]] = {}
         self.default_types: dict[str, str] = {}
         self.filters: dict[str, list[str]] = infra.FILTERS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.collation import collection
 from trio2o.lab.emulated.nova import (
     attachments,
     events,
@@ -44,7 +45,8 @@ class Settings:
     """Options of nova.conf, and the durations of builds and deletes.
 
     ``build_seconds`` and ``delete_seconds`` are measured on the pod's clock. With 0 the work is done before the
-    next request, with None not until the test calls ``Nova.settle(everything=True)``.
+    next request, with None not until the test calls ``Nova.settle(everything=True)``. With ``ignores_case`` ids and
+    names are found as in a database on MySQL.
     """
 
     min_minor: int = 1
@@ -54,6 +56,7 @@ class Settings:
     build_seconds: float | None = 0.0
     delete_seconds: float | None = 0.0
     cross_az_attach: bool = True
+    ignores_case: bool = False
 
 
 class Nova(service.PodService):
@@ -75,10 +78,10 @@ class Nova(service.PodService):
         self.settings = settings or Settings()
         self.cinder = cinder
         self.glance = glance
-        self.servers: dict[str, dict[str, Any]] = {}
-        self.flavors: dict[str, dict[str, Any]] = {}
-        self.keypairs: dict[tuple[str, str], dict[str, Any]] = {}
-        self.groups: dict[str, dict[str, Any]] = {}
+        self.servers: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.flavors: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
+        self.keypairs: dict[tuple[str, str], dict[str, Any]] = collection(self.settings.ignores_case)
+        self.groups: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.aggregates: dict[int, dict[str, Any]] = {}
         self.hosts: list[str] = ['compute-1']
         self.disabled: dict[str, str | None] = {}  # compute host -> reason

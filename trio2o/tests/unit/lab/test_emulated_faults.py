@@ -71,6 +71,15 @@ class TestWithoutSocket(testtools.TestCase):
             self.assertEqual(504, self.client.nova('POST', '/servers', CREATE).status)
             self.assertEqual(is_processed, bool(self.nova.servers))
 
+    def test_answer_has_altered_values_or_more_bytes(self):
+        self.nova.faults.add(faults.Alter(values={'name': 'other'}))
+        self.assertEqual('other', self.client.nova('GET', '/flavors/1').json['flavor']['name'])
+        self.nova.faults.clear()
+        self.nova.faults.add(faults.Oversize(size=1000))
+        answer = self.client.nova('GET', '/flavors/1')
+        self.assertEqual('m1.tiny', answer.json['flavor']['name'])
+        self.assertTrue(answer.body.endswith(b'}' + b' ' * 1000))
+
     def test_fault_is_limited_by_times_path_and_method(self):
         self.nova.faults.add(faults.Status(500, times=2, after=1, path='/servers', method='GET'))
         self.assertEqual([200, 500, 500, 200], [self.get().status for _ in range(4)])

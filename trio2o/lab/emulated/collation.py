@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look-ups as in a database on MySQL, which takes ``Foo``, ``foo`` and ``foo `` for the same text."""
+
+from collections.abc import Hashable
+from typing import Any
+
+
+def _folded(key: Hashable) -> Hashable:
+    if isinstance(key, tuple):
+        return tuple(map(_folded, key))
+    return key.rstrip(' ').casefold() if isinstance(key, str) else key
+
+
+class CaseInsensitiveDict(dict):
+    """A collection whose keys are texts, or tuples of texts, and keep the case in which they were first written."""
+
+    def _known(self, key: Hashable) -> Hashable:
+        wanted = _folded(key)
+        return next((known for known in self if _folded(known) == wanted), key)
+
+    def __contains__(self, key: Any) -> bool:
+        return super().__contains__(self._known(key))
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(self._known(key))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(self._known(key), value)
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(self._known(key))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return super().get(self._known(key), default)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        return super().pop(self._known(key), *default)
+
+
+def collection(ignores_case: bool) -> dict[Any, Any]:
+    """Return an empty collection of a service's objects."""
+    return CaseInsensitiveDict() if ignores_case else {}
