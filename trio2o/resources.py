@@ -3,12 +3,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 Item = dict[str, Any]
+
+#: The ids that Nova and Cinder give to resources, and those of projects and users in the columns of routings.
+_UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
+_OWNER = re.compile(r'[!-~]{1,64}')
+
+
+def normalized_id(text: str) -> str:
+    """Return a UUID in lower case, as pods store it, and any other text as it is.
+
+    A pod on MySQL finds a resource by its id in capitals too. It is the same resource, with the same routing.
+    """
+    lower = text.lower()
+    return lower if lower != text and _UUID.fullmatch(lower) else text
+
+
+def is_resource_id(value: Any) -> bool:
+    """Whether a value of a pod's answer is the id of a resource. Nothing else is recorded as one."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def owner_id(value: Any) -> str:
+    """Return a value of a pod's answer if it can be the id of a project or a user, else an empty string."""
+    return value if isinstance(value, str) and _OWNER.fullmatch(value) else ''
 
 
 @dataclass(frozen=True)
@@ -49,7 +73,7 @@ class Resource:
         return self.type.replace('_', ' ').capitalize()
 
     def owner_of(self, item: Mapping[str, Any], default: str) -> str:
-        return next((str(item[name]) for name in self.owners if item.get(name)), default)
+        return next((owner for name in self.owners if (owner := owner_id(item.get(name)))), default)
 
     def created_at(self, item: Mapping[str, Any]) -> datetime | None:
         """Return the creation time in a resource, UTC without a zone; None if it is not shown."""

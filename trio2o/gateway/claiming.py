@@ -26,7 +26,7 @@ from trio2o.quota.amounts import Amounts, charged_to
 from trio2o.quota.claims import Claim, ClaimRequest, OverQuota
 from trio2o.quota.settle import Settler
 from trio2o.quota.usage import Measured, deltas_of, measure
-from trio2o.resources import Resource
+from trio2o.resources import Resource, normalized_id
 from trio2o.routing.locator import Route
 from trio2o.web.call import Call
 
@@ -173,6 +173,7 @@ def amounts_of(call: Call, resource: Resource, top_id: Any) -> Amounts:
     """Return the quota that a resource in a body uses: the recorded amounts, else those that its pod shows."""
     if not isinstance(top_id, str) or not uuidutils.is_uuid_like(top_id):
         return {}
+    top_id = normalized_id(top_id)
     record = routings.get(call.runtime.db, resource.type, top_id)
     # What a resource of another project uses would be in the text of a refusal. Its pod decides who sees it.
     if record is not None and record.deltas and call.context.may_know(record.project_id):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from trio2o.resources import Resource
+from trio2o.resources import Resource, normalized_id
 from trio2o.web.call import Answer, dump_json, parse_json
 
 
@@ -126,8 +126,7 @@ def next_link(base_url: str, prefix: str, path: str, query: list[tuple[str, str]
 
 
 def replace_segment(path: str, old: str, new: str) -> str:
-    """Return a path with another id in place of an old one."""
-    if old == new:
+    """Return a path with another id in place of an old one, which may be in capitals in the path."""
+    if old == new and old in path:
         return path
-    segments = path.split('/')
-    return '/'.join(new if segment == old else segment for segment in segments)
+    return '/'.join(new if old in (segment, normalized_id(segment)) else segment for segment in path.split('/'))

@@ -13,6 +13,7 @@ from typing import Any
 from trio2o.db import replicas, routings
 from trio2o.db.session import Database
 from trio2o.quota.amounts import Amounts, multiply, volume_type_of, with_volume_type
+from trio2o.resources import owner_id
 
 Item = Mapping[str, Any]
 
@@ -22,6 +23,8 @@ VERSIONS = {'compute': '2.47', 'volume': '3.65'}
 #: Nova does not count these servers. A soft-deleted one counts again if it is restored.
 _UNCOUNTED = frozenset({'SOFT_DELETED', 'DELETED'})
 _BETWEEN_FLAVORS = frozenset({'RESIZE', 'VERIFY_RESIZE', 'REVERT_RESIZE'})
+#: The largest amount that one resource may show: databases of pods have no room for more.
+_MAX_AMOUNT = 2**31 - 1
 _BUSY = frozenset(
     {'creating', 'deleting', 'downloading', 'extending', 'managing', 'restoring', 'restoring-backup', 'retyping'}
 )
@@ -109,9 +112,13 @@ def measure(db: Database, resource_type: str, item: Item) -> Measured | None:
     """Return the quota usage of a resource; None if the item does not show it."""
     read = _READERS.get(resource_type)
     try:
-        return read(db, item) if read is not None else None
+        measured = read(db, item) if read is not None else None
     except (TypeError, ValueError):
         return None
+    # A negative amount would free quota for other resources.
+    if measured is not None and all(0 <= amount <= _MAX_AMOUNT for amount in measured.deltas.values()):
+        return measured
+    return None
 
 
 def deltas_of(db: Database, resource_type: str, item: Item) -> Amounts | None:
@@ -122,8 +129,7 @@ def deltas_of(db: Database, resource_type: str, item: Item) -> Amounts | None:
 
 def user_of(item: Item) -> str:
     """Return the user whose quota a resource uses, beside that of the project; empty if the item shows none."""
-    user_id = item.get('user_id')
-    return user_id if isinstance(user_id, str) else ''
+    return owner_id(item.get('user_id'))
 
 
 def is_idle(item: Item) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache
 from oslo_config import cfg
@@ -24,11 +24,14 @@ from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
 from trio2o.pods.registry import PodView, Registry, Snapshot
 from trio2o.quota.usage import deltas_of, user_of
-from trio2o.resources import Resource
+from trio2o.resources import Resource, is_resource_id, normalized_id
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.probe import Found, Prober, Wanted
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
+
+if TYPE_CHECKING:
+    from trio2o.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 
@@ -95,6 +98,7 @@ class Locator:
         :raises ServiceUnavailable: as ``find``
         """
         answer = None
+        top_id = normalized_id(top_id)
         route = self.look_up(resource.type, top_id)
         if route is None or not route.is_known_to(call):
             # For a resource of another project the pods decide, exactly as for one without a routing, what the caller
@@ -111,11 +115,11 @@ class Locator:
 
         :raises ServiceUnavailable: as ``find``
         """
-        refs = list(dict.fromkeys(refs))
+        given = {ref: (ref[0], normalized_id(ref[1])) for ref in refs}
         routes: dict[tuple[Resource, str], Route] = {}
         wanted: list[Wanted] = []
-        for resource in dict.fromkeys(resource for resource, _top_id in refs):
-            ids = [top_id for each, top_id in refs if each == resource]
+        for resource in dict.fromkeys(resource for resource, _top_id in given):
+            ids = list(dict.fromkeys(top_id for each, top_id in given.values() if each == resource))
             recorded = self.look_up_many(resource.type, ids)
             for top_id in ids:
                 route = recorded.get(top_id)
@@ -126,12 +130,15 @@ class Locator:
                     wanted.append(_wanted(resource, top_id, route))
         for each, found in self._prober.ask_many(call, wanted):
             routes[each.resource, each.top_id] = self._found(call, each.resource, each.top_id, found)
-        return {ref: routes[ref] for ref in refs if ref in routes}
+        return {ref: routes[known] for ref, known in given.items() if known in routes}
 
     def look_up_many(self, resource_type: str, top_ids: Iterable[str]) -> dict[str, Route]:
         """Return routes by the given id as ``look_up`` does, with one query for those that are not in the cache."""
         snapshot = self._registry.snapshot()
-        ids = {top_id: snapshot.ids_up.get(top_id, top_id) for top_id in top_ids}
+        ids = {
+            given: snapshot.ids_up.get(top_id, top_id)
+            for given, top_id in ((given, normalized_id(given)) for given in top_ids)
+        }
         with self._lock:
             cached = {top_id: self._cached((resource_type, top_id)) for top_id in ids.values()}
         known = {top_id: each for top_id, each in cached.items() if not _is_outdated(each, snapshot.moved.get(top_id))}
@@ -149,6 +156,7 @@ class Locator:
         """Return the route of a resource from its routing; None without one. Calls no pod."""
         snapshot = self._registry.snapshot()
         # Other services may know a moved resource by its id in the pod.
+        top_id = normalized_id(top_id)
         top_id = snapshot.ids_up.get(top_id, top_id)
         key = (resource_type, top_id)
         with self._lock:
@@ -179,7 +187,8 @@ class Locator:
         default_owner = '' if call.context.may_see_all else call.context.project_id or ''
         owner = resource.owner_of(found.item, default_owner)
         created_at = resource.created_at(found.item)
-        if owner:
+        # A request of one project does not let a pod say what other projects own and use.
+        if owner and call.context.may_know(owner):
             self.record(
                 NewRouting(
                     resource.type,
@@ -211,6 +220,7 @@ class Locator:
 
     def learn(
         self,
+        caller: RequestContext,
         resource: Resource,
         found: Iterable[tuple[PodView, Mapping[str, Any]]],
         project_id: str,
@@ -218,6 +228,7 @@ class Locator:
     ) -> None:
         """Record, in the background, the resources of pods' lists that have no routing.
 
+        :param caller: who was shown the lists. A resource of a project that the caller may not know is not recorded
         :param found: pods and the items in their lists
         :param project_id: owner of the items that do not show one; empty: unknown, and they are not recorded
         :param claim_id: the quota claim of the request that created them
@@ -226,13 +237,13 @@ class Locator:
         # A list can have many items: one lock for all of them.
         with self._lock:
             for pod, item in found:
-                top_id = item.get('id')
-                if not isinstance(top_id, str) or len(top_id) > 64 or item.get('status') == 'DELETED':
+                if item.get('status') == 'DELETED' or not is_resource_id(item.get('id')):
                     continue
-                known = self._cached((resource.type, top_id))
+                known = self._cached((resource.type, item['id']))
                 if known is not None and known.is_live and (known.created_at or not item.get(resource.created)):
                     continue
-                if resource.owner_of(item, project_id):
+                owner = resource.owner_of(item, project_id)
+                if owner and caller.may_know(owner):
                     items.setdefault(pod, []).append(item)
         if items:
             self._executor.submit(self._record_listed, resource, items, project_id, claim_id)
@@ -265,7 +276,7 @@ class Locator:
                 self.revive(resource, pod, record, item)
                 continue
             created_at = resource.created_at(item)
-            if record.created_at is None and created_at is not None:
+            if record.created_at is None and created_at is not None and record.pod_id == pod.id:
                 record = routings.update(self._db, record.id, created_at=created_at) or record
             self._remember(record)
         if new:
@@ -278,15 +289,16 @@ class Locator:
         return record.deleted_at is not None and record.deleted_at + self._list_time < utcnow()
 
     def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
-        """Record that resources belong to another project now.
+        """Record that resources of a pod belong to another project now, as the pod says.
 
-        A failure is only logged, as the next list that shows the resources corrects their owner.
+        Those that are in another pod are left out. A failure is only logged, as the next comparison with the pod
+        corrects the owner.
         """
         for top_id in top_ids:
             self.record(NewRouting(resource.type, top_id, pod.id, project_id))
             try:
                 record = routings.get(self._db, resource.type, top_id)
-                if record is not None and record.project_id != project_id:
+                if record is not None and record.pod_id == pod.id and record.project_id != project_id:
                     record = routings.update(self._db, record.id, project_id=project_id)
             except NOT_RECORDED:
                 LOG.exception('Failed to record the new owner of %s %s', resource.type, top_id)

@@ -30,12 +30,24 @@ from trio2o.web.call import Answer, Call
 class Wanted:
     """A resource to ask for.
 
+    :ivar top_id: in lower case
     :ivar holder: the pod that has it according to its routing, which names another project; None: any pod may have it
     """
 
     resource: Resource
     top_id: str
     holder: PodView | None = None
+
+    def shown_in(self, answer: Answer | exception.PodError) -> Item | None:
+        """Return the resource that a pod's answer shows; None if it does not show the one with this id."""
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return None
+        item = json_body.member(answer, self.resource)
+        return item if item is not None and item.get('id') == self.top_id else None
+
+    def is_of_caller(self, call: Call, item: Item) -> bool:
+        """Whether the resource may be the caller's own."""
+        return call.context.may_know(self.resource.owner_of(item, call.context.project_id or ''))
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,9 @@ class Prober:
     def ask(self, call: Call, wanted: Wanted) -> Found:
         """Find the pod that shows a resource to the caller.
 
+        A pod may show resources of other projects to a caller to whom it gives more rights than Trio2o knows of. They
+        only count if no pod shows a resource of the caller.
+
         :raises NotFound: no pod shows it, or the look-ups of the request are used up
         :raises ServiceUnavailable: no pod shows it, and one that may have it did not answer
         """
@@ -78,7 +93,7 @@ class Prober:
         deadline = self._deadline(call)
         pods = self._pods(wanted)
         ask = _Asking(self._client, call, wanted, deadline.remaining())
-        return self._found(call, wanted, ask_all(self._executor, pods, ask, deadline, _has_resource))
+        return self._found(call, wanted, ask_all(self._executor, pods, ask, deadline, ask.is_enough))
 
     def ask_many(self, call: Call, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Found]]:
         """Find the pods that show resources to the caller, some resources at a time.
@@ -93,13 +108,13 @@ class Prober:
             deadline = self._deadline(call)
             seconds = deadline.remaining()
             begun = [
-                (each, Begun(self._executor, self._pods(each), _Asking(self._client, call, each, seconds)))
-                for each in batch
+                (ask, Begun(self._executor, self._pods(ask.wanted), ask))
+                for ask in (_Asking(self._client, call, each, seconds) for each in batch)
             ]
             metrics.fanned_out(len(batch) * len(self._registry.snapshot().pods))
-            for each, asked in begun:
+            for ask, asked in begun:
                 try:
-                    yield each, self._found(call, each, asked.results(deadline, _has_resource))
+                    yield ask.wanted, self._found(call, ask.wanted, asked.results(deadline, ask.is_enough))
                 except exception.NotFound:
                     continue
 
@@ -142,14 +157,19 @@ class Prober:
         """
         # All resources of a reconciled pod have routings, so this one is not in it and its answer does not matter.
         is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
+        of_others: Found | None = None
         for pod, answer in answers.items():
-            if isinstance(answer, Answer) and answer.status == 200:
-                item = json_body.member(answer, wanted.resource)
-                if item is not None:
-                    return Found(pod, item, answer)
-            elif isinstance(answer, Answer) and _is_refusal(answer):
+            item = wanted.shown_in(answer)
+            if item is not None and isinstance(answer, Answer):
+                found = Found(pod, item, answer)
+                if wanted.is_of_caller(call, item):
+                    return found
+                of_others = of_others or found
+            elif isinstance(answer, Answer) and answer.status != 200 and _is_refusal(answer):
                 continue
             is_certain = is_certain and pod.record.is_reconciled
+        if of_others is not None:
+            return of_others
         if not is_certain:
             raise pod_failures.maybe_elsewhere(f'{wanted.resource.title} {wanted.top_id}')
         call.lookups.missed()
@@ -173,6 +193,11 @@ class _Asking:
         headers = pod_headers.for_lookup(call, has_version=resource.service == call.service.service_type)
         return self.client.send(pod, resource.service, 'GET', path, headers, timeout=self.timeout)
 
+    def is_enough(self, answer: Answer | exception.PodError) -> bool:
+        """Whether no other pod need be asked."""
+        item = self.wanted.shown_in(answer)
+        return item is not None and self.wanted.is_of_caller(self.call, item)
+
 
 def _key(call: Call, wanted: Wanted) -> Hashable:
     """Return the key of a miss: what a pod shows depends on the project, the user and the roles of the caller."""
@@ -189,7 +214,3 @@ def _is_refusal(answer: Answer) -> bool:
     if answer.status == 404:
         return is_missing(answer)
     return answer.status < 500 and answer.status != 429
-
-
-def _has_resource(answer: Answer | exception.PodError) -> bool:
-    return isinstance(answer, Answer) and answer.status == 200

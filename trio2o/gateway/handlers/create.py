@@ -25,7 +25,7 @@ from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import ClaimRequest, OverQuota
-from trio2o.resources import Item, Resource
+from trio2o.resources import Item, Resource, is_resource_id
 from trio2o.routing.locator import Route
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web import json_body, pod_failures
@@ -469,7 +469,7 @@ class Create:
 
     def _record(self, creation: Creation, pod: PodView, answer: Answer) -> None:
         item = json_body.member(answer, self.resource)
-        if item is not None and isinstance(item.get('id'), str):
+        if item is not None and is_resource_id(item.get('id')):
             creation.claim.commit(pod, self.resource, item, creation.call.context.project_id or '')
         else:
             creation.claim.keep_open(pod, self.resource.type)
@@ -489,7 +489,7 @@ class Create:
             LOG.warning('further resources created with a %s are not recorded yet: %s', self.resource.type, error)
             return
         found = [(pod, item) for item in json_body.objects_at(answer.json, self.resource.collection) if answer.is_ok]
-        call.runtime.locator.learn(self.resource, found, call.context.project_id or '', claim_id)
+        call.runtime.locator.learn(call.context, self.resource, found, call.context.project_id or '', claim_id)
 
     def _outcome_unknown(self, call: Call, pod: PodView) -> exception.OutcomeUnknown:
         """Submit a job that looks in a pod that may have created the resource, and return the error."""

@@ -29,7 +29,7 @@ from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts
 from trio2o.quota.claims import ClaimRequest, OverQuota
-from trio2o.resources import Resource
+from trio2o.resources import Resource, is_resource_id
 from trio2o.routing.locator import Route
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
@@ -153,11 +153,12 @@ class Forward:
         try:
             route, shown = locator.find_with_answer(call, self.resource, call.id)
         except exception.NotFound:
-            known = locator.look_up(self.resource.type, call.id)
-            if known is None and call.method not in _WITH_BODY:
+            # The answer is the same for an unknown id and for one of another project.
+            if call.method not in _WITH_BODY:
                 raise
             # A pod refuses an invalid body before it says that the id is unknown.
             # If another project has the resource, its own pod may refuse the call in another way than the other pods.
+            known = locator.look_up(self.resource.type, call.id)
             return call_any_pod(call, first=known.pod if known is not None else None)
         self._check_same_pod(call, route)
         call = self.prepare(call, route)
@@ -177,7 +178,8 @@ class Forward:
                 if item is not None:
                     locator.revive(self.resource, route.pod, route, item)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
-            locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
+            if is_resource_id(ref_id):
+                locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))
         return self._translated(call, route, answer)
 
     def _is_elsewhere(self, call: Call, route: Route) -> bool:

@@ -56,7 +56,7 @@ class OffsetList:
         if refusal is not None:
             return refusal
         found = self.merge_items(call, answers, [(each.pod, item) for each in cursors for item in each.read.items])
-        call.runtime.locator.learn(self.resource, found, call.context.project_id or '')
+        call.runtime.locator.learn(call.context, self.resource, found, call.context.project_id or '')
         items = [item for _pod, item in found]
         if self.newest_first:
             items.sort(key=lambda item: (str(item.get(self.resource.created)), str(item.get('id'))), reverse=True)

@@ -122,7 +122,9 @@ class ListRun:
             for item in cursor.read.items[start:]
         ]
         if learned:
-            self._call.runtime.locator.learn(self._listing.resource, learned, self._project_id or '')
+            self._call.runtime.locator.learn(
+                self._call.context, self._listing.resource, learned, self._project_id or ''
+            )
 
     def _translate(self, pod: PodView, items: list[Item]) -> list[Item]:
         items_up(items, self._listing.resource.zones, names_of(self._call, pod))

@@ -25,7 +25,7 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import scheduler_hints
 from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
-from trio2o.resources import SERVER
+from trio2o.resources import SERVER, is_resource_id
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
@@ -165,7 +165,7 @@ def _reschedule(watched: Watch) -> None:
             LOG.warning('server %s cannot be rescheduled to pod %s: %d', watched.top_id, pod.name, answer.status)
             continue
         server = json_body.member(answer, SERVER)
-        if server is None or not isinstance(server.get('id'), str):
+        if server is None or not is_resource_id(server.get('id')):
             LOG.warning('server %s is not rescheduled: pod %s answered %d', watched.top_id, pod.name, answer.status)
             return
         _moved(watched, replace(watched, pod=pod, bottom_id=server['id'], tried=tried, seconds=FIRST_SECONDS))
