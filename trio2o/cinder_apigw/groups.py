@@ -24,9 +24,19 @@ from trio2o.pods import podapi
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import OverQuota
 from trio2o.quota.usage import deltas_of
-from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP, GROUP_SNAPSHOT, SNAPSHOT, VOLUME, Item, Resource
+from trio2o.resources import (
+    CGSNAPSHOT,
+    CONSISTENCYGROUP,
+    GROUP,
+    GROUP_SNAPSHOT,
+    SNAPSHOT,
+    VOLUME,
+    Item,
+    Resource,
+    normalized_id,
+)
 from trio2o.routing.inventory import Inventory
-from trio2o.web import json_body
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
 
@@ -214,6 +224,7 @@ class CreateCgsnapshot(_SnapshotGroup):
 
 def _volumes_of(call: Call, group_id: Any) -> list[Amounts]:
     """Return the quota that each volume of a group uses."""
+    group_id = normalized_id(group_id) if isinstance(group_id, str) else None
     items = _items_in_pod_of(call, VOLUME, GROUP, group_id)
     fields = ('group_id', 'consistencygroup_id')
     volumes = [item for item in items if group_id in (item.get(name) for name in fields)]
@@ -222,26 +233,32 @@ def _volumes_of(call: Call, group_id: Any) -> list[Amounts]:
 
 def _volumes_in(call: Call, snapshot_id: Any) -> list[Amounts]:
     """Return the quota that each volume with a snapshot in a group snapshot uses."""
+    snapshot_id = normalized_id(snapshot_id) if isinstance(snapshot_id, str) else None
     items = _items_in_pod_of(call, SNAPSHOT, GROUP_SNAPSHOT, snapshot_id)
     snapshots = [item for item in items if item.get('group_snapshot_id') == snapshot_id]
     return [amounts_of(call, VOLUME, snapshot.get('volume_id')) for snapshot in snapshots]
 
 
 def _items_in_pod_of(call: Call, resource: Resource, group: Resource, group_id: Any) -> list[Item]:
-    """Return all resources of a kind that the project has in the pod of a group; nothing if the pod does not answer.
+    """Return all resources of a kind that the project has in the pod of a group; none if the caller has no such group.
 
     :param group: the kind of the group, or of its snapshot
+    :raises ServiceUnavailable: the pod of the group does not list them
     """
     if not isinstance(group_id, str):
         return []
     for kind in (group, CONSISTENCYGROUP) if group is GROUP else (group,):
-        route = call.runtime.locator.look_up(kind.type, group_id)
-        if route is None or not route.is_live:
+        try:
+            route = call.runtime.locator.find(call, kind, group_id)
+        except exception.NotFound:
+            continue
+        if not route.is_live or not route.is_known_to(call):
             continue
         try:
             return list(Inventory(call.runtime, route.pod, resource, route.project_id).items())
         except (exception.Trio2oException, podapi.PodRefused) as error:
-            LOG.warning('cannot claim quota for the %ss of %s %s: %s', resource.type, kind.type, group_id, error)
+            LOG.warning('cannot claim quota for the %ss of %s %s: %s', resource.type, kind.type, route.top_id, error)
+            raise pod_failures.unreachable(f'{kind.title} {route.top_id}', route.pod.zone) from error
     return []
 
 
