@@ -10,7 +10,8 @@ When a copy is made: just before a create of servers that names the group is sen
 group. The gateway makes the copy with the caller's token, from the name, policy and rules of the original. They are
 recorded when the group is created through the gateway, or else read from the group's own pod when they are first
 needed. Of several creates that race, one makes the copy and the others wait for it. A group of another project gets
-no copy, as the copy would belong to the caller's project: servers of the caller go to the group's own pod.
+no copy, as the copy would belong to the caller's project: servers of an admin go to the group's own pod. To other
+callers the gateway behaves as if there were no such group, so that they do not learn its zone from an error.
 
 Affinity: servers of a group with the affinity policy are all on one host, hence in one pod. Such a group is active
 only in the pod that holds its members; while it has none, any pod may become that pod (``affinity``).
@@ -40,7 +41,7 @@ from trio2o.db.records import ServerGroupCopy
 from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
 from trio2o.pods.registry import PodView
-from trio2o.resources import SERVER, SERVER_GROUP, Item
+from trio2o.resources import SERVER, SERVER_GROUP, Item, is_resource_id, normalized_id
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -136,17 +137,18 @@ class ServerGroupCopies:
             time.sleep(_POLL_SECONDS)
 
     def _make(self, copy: ServerGroupCopy, pod: PodView) -> str:
-        bottom_id = None
+        bottom_id: str | None = None
         try:
             answer = pod_groups.create(self._call, pod, self.original.definition)
-            bottom_id = (pod_groups.group_in(answer) or {}).get('id')
+            found = (pod_groups.group_in(answer) or {}).get('id')
+            bottom_id = found if is_resource_id(found) else None
         except exception.PodError as error:
             # PodNotReached, whatever the error was: no server was sent yet, so another pod may be tried.
             raise exception.PodNotReached(pod.name, f'no copy of {self.id}: {error.reason}') from error
         finally:
             if bottom_id is None:
                 server_group_copies.delete(self._db, copy.id)
-        if not isinstance(bottom_id, str):
+        if bottom_id is None:
             if answer.status >= 500 or answer.is_ok:
                 raise exception.PodNotReached(pod.name, f'no copy of {self.id}: answered {answer.status}')
             raise PreparationRefused(answer)
@@ -166,9 +168,9 @@ def find(call: Call, group_id: str) -> ServerGroupCopies | None:
     :returns: None if no pod has a group with this id that the caller may see, or it is the id of a copy
     :raises ServiceUnavailable: the pod of the group does not answer
     """
-    db = call.runtime.db
+    db, group_id = call.runtime.db, normalized_id(group_id)
     records = server_group_copies.list_for_group(db, group_id) if len(group_id) <= _MAX_ID_LENGTH else []
-    if records and records[0].is_original:
+    if records and records[0].is_original and call.context.may_know(records[0].project_id):
         return ServerGroupCopies(call, records)
     if is_copy(call, group_id):
         return None

@@ -21,7 +21,7 @@ from trio2o.nova_apigw.server_groups.pod_groups import group_in
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
-from trio2o.resources import SERVER_GROUP, Item
+from trio2o.resources import SERVER_GROUP, Item, is_resource_id, normalized_id
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 
@@ -45,7 +45,7 @@ class CreateServerGroup(Create):
         runtime = creation.call.runtime
         group = group_in(answer)
         route = None
-        if group is not None and isinstance(group.get('id'), str):
+        if group is not None and is_resource_id(group.get('id')):
             route = runtime.locator.look_up(SERVER_GROUP.type, group['id'])
         if group is not None and route is not None:
             server_group_copies.record_original(
@@ -78,7 +78,7 @@ class ShowServerGroup(Forward):
                 continue
             LOG.debug('Server group %s has a copy in pod %s', call.id, pod.name)
             if group is None:
-                answer, group = found.answers[pod], {**copy, 'id': call.id}
+                answer, group = found.answers[pod], {**copy, 'id': normalized_id(call.id)}
             else:
                 _add_members(group, copy)
         if group is None:
@@ -129,7 +129,7 @@ def _find_copies(call: Call) -> list[ServerGroupCopy]:
         if is_copy(call, call.id):
             raise exception.NotFound(SERVER_GROUP.missing.format(id=call.id))
         locator.find(call, SERVER_GROUP, call.id)
-    records = server_group_copies.list_for_group(call.runtime.db, call.id)
+    records = server_group_copies.list_for_group(call.runtime.db, normalized_id(call.id))
     return [record for record in records if record.state == 'made' and not record.is_original]
 
 
@@ -143,8 +143,8 @@ def _read_copies(call: Call, copies: Sequence[ServerGroupCopy]) -> PodAnswers:
 
 def _delete_copies_if_deleted(call: Call) -> None:
     route = call.runtime.locator.look_up(SERVER_GROUP.type, call.id)
-    if route is None or not route.is_live:
-        delete_copies(call, call.id)
+    if route is None or (not route.is_live and route.is_known_to(call)):
+        delete_copies(call, normalized_id(call.id))
 
 
 def _groups_of_copies(call: Call, found: Sequence[Found]) -> Mapping[tuple[PodView, Any], tuple[str, str]]:

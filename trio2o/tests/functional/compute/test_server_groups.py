@@ -154,9 +154,22 @@ class TestServersInAnyZone(GroupsTest):
         """Nova accepts any group whose id the caller knows; a copy would belong to the caller's project."""
         group = self.make()
         self.assertEqual(404, self.nova.get(f'/os-server-groups/{group["id"]}', as_='alt').status)
-        answer = self.boot(group['id'], 'az2', as_='alt')
+        answer = self.boot(group['id'], 'az2', as_='admin')
         self.assertIn(group['id'], self.assert_own_words(answer, 400))
         self.assertEqual([], self.groups_in('Pod2'))
+
+    def test_group_of_another_project_is_like_unknown_one(self):
+        group = self.make()
+        self.booted(group['id'], 'az1')
+        known, unknown = (self.boot(each, 'az2', as_='alt') for each in (group['id'], MISSING))
+        self.assertEqual((400, known.status), (unknown.status, unknown.status))
+        self.assertEqual(known.text.replace(group['id'], MISSING), unknown.text)
+        self.assertEqual([], self.groups_in('Pod2'))
+        claims = quotas.list_claims(self.cloud.runtime.db, project_id=self.cloud.project_id('demo'))
+        self.assertEqual([], [claim for claim in claims if group['id'] in str(claim.resources)])
+
+    def test_group_of_another_project_is_not_deleted(self):
+        group = self.make()
         answer = self.nova.delete(f'/os-server-groups/{group["id"]}', as_='alt')
         self.assertEqual((404, [group['id']]), (answer.status, ids(self.groups_in('Pod1'))))
 
