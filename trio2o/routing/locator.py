@@ -330,6 +330,8 @@ class Locator:
     def revive(self, resource: Resource, pod: PodView, routing: Route | Routing, item: Mapping[str, Any]) -> None:
         """Record that a resource exists whose routing is marked as deleted, as its pod shows it.
 
+        It has the owner that it had. If that changed meanwhile, the next comparison with the pod corrects it.
+
         :param item: the resource in the pod's answer
         """
         if item.get('status') == 'DELETED':
@@ -340,7 +342,7 @@ class Locator:
                 resource.type,
                 routing.top_id,
                 pod.id,
-                resource.owner_of(item, routing.project_id),
+                routing.project_id,
                 routing.bottom_id,
                 resource.created_at(item),
                 deltas_of(self._db, resource.type, item),

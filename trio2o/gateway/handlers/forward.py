@@ -175,7 +175,7 @@ class Forward:
                     return self._forward(call)
             elif not route.is_live and call.method == 'GET':
                 item = json_body.member(answer, self.resource)
-                if item is not None:
+                if item is not None and item.get('id') == route.top_id:
                     locator.revive(self.resource, route.pod, route, item)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             if is_resource_id(ref_id):

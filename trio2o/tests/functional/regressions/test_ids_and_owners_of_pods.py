@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pod decides what it has itself, and nothing about the resources and the projects of others."""
 
+import datetime
 import json
 import uuid
 
 from trio2o.db import routings
-from trio2o.db.records import NewRouting
+from trio2o.db.records import DELETED, NewRouting
+from trio2o.db.session import utcnow
 from trio2o.lab.emulated import cinder, nova
 from trio2o.lab.emulated.faults import Alter, Status
 from trio2o.lab.emulated.wire import JSON
@@ -101,6 +103,17 @@ class TestIdsAndOwnersOfPods(QuotaCase):
         self.learn(VOLUME, self.second, [{'id': each, 'created_at': '2020-01-01T00:00:00.000000'} for each in ids])
         routing = self.routing('volume', UNKNOWN)
         self.assertEqual((self.cloud.pod_ids['Pod1'], None), (routing.pod_id, routing.created_at))
+
+    def test_resource_that_exists_again_has_the_owner_that_it_had(self):
+        server_id = self.server(zone='az2')
+        self.settle()
+        then = utcnow() - datetime.timedelta(hours=1)
+        routings.update(self.db, self.routing('server', server_id).id, state=DELETED, deleted_at=then)
+        self.cloud.runtime.locator.forget('server', server_id)
+        self.second.nova.faults.add(Alter(path=f'/servers/{server_id}', values={'tenant_id': self.other}))
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{server_id}').status)
+        self.assertUsed(instances=1)
+        self.assertEqual({}, self.used(self.other))
 
     # -- creates and transfers --
 
