@@ -16,13 +16,17 @@ class RequestContext(context.RequestContext):
     """The caller of one request, with the tokens that are passed on to pods.
 
     ``global_request_id`` is what the client sent as X-OpenStack-Request-ID; ``request_id`` is ours.
+    ``has_access_rules`` says that the token is that of an application credential with access rules.
     """
 
     FROM_DICT_EXTRA_KEYS: list[str] = []
 
-    def __init__(self, *args: Any, service_token: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, service_token: str | None = None, has_access_rules: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.service_token = service_token
+        self.has_access_rules = has_access_rules
 
     @classmethod
     def from_wsgi(cls, environ: dict[str, Any]) -> RequestContext:
@@ -32,6 +36,7 @@ class RequestContext(context.RequestContext):
         return cls(
             auth_token=get('HTTP_X_AUTH_TOKEN'),
             service_token=get('HTTP_X_SERVICE_TOKEN'),
+            has_access_rules=has_access_rules(environ),
             user_id=get('HTTP_X_USER_ID'),
             project_id=get('HTTP_X_PROJECT_ID'),
             domain_id=get('HTTP_X_DOMAIN_ID'),
@@ -55,6 +60,12 @@ class RequestContext(context.RequestContext):
     def may_know(self, project_id: str) -> bool:
         """Whether the caller may learn, even from an error, of the resources of a project."""
         return self.may_see_all or self.project_id == project_id
+
+
+def has_access_rules(environ: dict[str, Any]) -> bool:
+    """Whether the token of a request is that of an application credential with access rules."""
+    token = (environ.get('keystone.token_info') or {}).get('token', {})
+    return (token.get('application_credential') or {}).get('access_rules') is not None
 
 
 @contextlib.contextmanager

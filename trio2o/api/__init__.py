@@ -154,6 +154,7 @@ OPERATIONS = OperationTable(
 SERVICE = Service(
     name='api',
     service_type='',
+    catalog_types=('trio2o', 'Cascading'),
     prefix='/v1.0',
     operations=OPERATIONS,
     pages={

@@ -24,6 +24,7 @@ from trio2o.web.service import Service, parse_range
 SERVICE = Service(
     name='cinder_apigw',
     service_type='volume',
+    catalog_types=('block-storage', 'volumev3', 'volume', 'block-store'),
     prefix='/v3',
     operations=OperationTable(
         [

@@ -27,14 +27,24 @@ UP = frozenset(
 )
 
 
-def down(call: Call) -> list[tuple[str, str]]:
-    """Return the headers for a pod: the caller's, with its tokens, the negotiated microversion and the request id."""
+def down(call: Call, method: str | None = None) -> list[tuple[str, str]]:
+    """Return the headers for a pod: the caller's, with its tokens, the negotiated microversion and the request id.
+
+    The access rules of an application credential allow the request of the client, which this service has checked, and
+    not those that the gateway sends to serve it. As between other services of OpenStack, a service token says that a
+    request is part of a chain. Only reads get one: with it, Cinder allows writes that it forbids to tenants.
+
+    :param method: that of the request to the pod; None: that of the call
+    :raises ServiceUnavailable: Keystone gives no service token
+    """
     headers = [(name, call.headers[name]) for name in DOWN if name in call.headers]
     context = call.context
     if context.auth_token:
         headers.append(('X-Auth-Token', context.auth_token))
     if context.service_token:
         headers.append(('X-Service-Token', context.service_token))
+    elif context.has_access_rules and (method or call.method) in ('GET', 'HEAD'):
+        headers.append(('X-Service-Token', call.runtime.identity.token()))
     if call.version is not None:
         # For this service only: Cinder refuses a header that does not name it.
         headers.append(('OpenStack-API-Version', f'{call.service.version_name} {call.version}'))
@@ -49,7 +59,7 @@ def for_lookup(call: Call, *, has_version: bool) -> list[tuple[str, str]]:
     :param has_version: whether the GET has the call's microversion; without it the pod answers at the oldest version
     """
     dropped = {'content-type', 'if-match'} | (set() if has_version else {'openstack-api-version'})
-    return [(name, value) for name, value in down(call) if name.lower() not in dropped]
+    return [(name, value) for name, value in down(call, 'GET') if name.lower() not in dropped]
 
 
 def up(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

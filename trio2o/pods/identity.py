@@ -62,15 +62,22 @@ class Identity:
             self._session = session
         return self._session
 
+    def token(self) -> str:
+        """Return a valid token.
+
+        :raises ServiceUnavailable: Keystone gives no token
+        """
+        try:
+            return self.session.get_token() or ''
+        except FAILURES as error:
+            raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
+
     def headers(self) -> list[tuple[str, str]]:
         """Headers for a call of Trio2o itself to a pod: its token, and the id of the request or job it is for.
 
         :raises ServiceUnavailable: Keystone gives no token
         """
-        try:
-            headers = [('X-Auth-Token', self.session.get_token() or ''), ('User-Agent', 'trio2o')]
-        except FAILURES as error:
-            raise exception.ServiceUnavailable(f'Keystone gave no token: {type(error).__name__}') from error
+        headers = [('X-Auth-Token', self.token()), ('User-Agent', 'trio2o')]
         current = context.get_current()
         if current is not None:
             headers.append(('X-OpenStack-Request-ID', current.global_id))

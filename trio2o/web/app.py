@@ -41,7 +41,7 @@ def build_app(service: Service, runtime: Runtime) -> Callable[..., Any]:
     """Build the WSGI application of a service."""
     conf = runtime.conf
     app: Any = dispatch.make_app(dispatch.Dispatcher(service, Policies(conf, service), runtime))
-    app = AuthToken(app, conf, runtime.identity_transport)
+    app = AuthToken(app, conf, service, runtime.identity_transport)
     app = BodyLimit(app, conf)
     app = PublicPaths(app, service, runtime)
     proxied = HTTPProxyToWSGI(app, conf)

@@ -36,6 +36,8 @@ class Service:
 
     :ivar name: configuration group and name in logs: ``nova_apigw``
     :ivar service_type: service of the pods that it forwards to; ``''`` for the Admin API
+    :ivar catalog_types: types under which it may be in Keystone's catalog, and in the access rules of application
+        credentials
     :ivar prefix: prefix of the path of every operation: ``/v2.1``
     :ivar aliases: other prefixes with the same operations, where microversions are ignored (``/v2``)
     :ivar version_name: name in OpenStack-API-Version, or None without microversions
@@ -56,6 +58,7 @@ class Service:
 
     name: str
     service_type: str
+    catalog_types: tuple[str, ...]
     prefix: str
     operations: OperationTable
     pages: Mapping[str, Callable[[str, VersionRange | None], Answer]]

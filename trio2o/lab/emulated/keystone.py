@@ -32,6 +32,8 @@ class Token:
     issued_at: float
     expires_at: float
     audit_id: str
+    #: Those of the application credential that the token is of.
+    access_rules: tuple[dict[str, str], ...] | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -121,9 +123,17 @@ class Keystone(service.Service):
         self.endpoints.append(Endpoint(region, service_type, name or service_type, url))
 
     def issue_token(
-        self, user: str, project: str, roles: tuple[str, ...] | None = None, expires_in: float = 3600.0
+        self,
+        user: str,
+        project: str,
+        roles: tuple[str, ...] | None = None,
+        expires_in: float = 3600.0,
+        access_rules: tuple[dict[str, str], ...] | None = None,
     ) -> str:
-        """Create a token without HTTP. The default of ``roles`` is the user's roles in the project."""
+        """Create a token without HTTP. The default of ``roles`` is the user's roles in the project.
+
+        :param access_rules: method, path and service of each request that is allowed; None: all are
+        """
         known = self.add_user(user)
         given = roles if roles is not None else known.roles.get(project, ())
         complete = sorted({*given, *(more for role in given for more in IMPLIED.get(role, ()))})
@@ -137,6 +147,7 @@ class Keystone(service.Service):
             now,
             now + expires_in,
             uuid.uuid4().hex[:22],
+            access_rules,
         ]
         text = base64.urlsafe_b64encode(wire.dumps(fields)).rstrip(b'=').decode()
         return 'gAAAA' + text + _signature(text)
@@ -248,6 +259,8 @@ def _token_body(keystone: Keystone, token: Token, methods: list[str], with_catal
         'is_domain': False,
         'roles': [{'id': _id('role', role), 'name': role} for role in token.roles],
     }
+    if token.access_rules is not None:
+        body['application_credential'] = {'id': _id('credential', token.audit_id), 'access_rules': token.access_rules}
     if with_catalog:
         body['catalog'] = keystone.catalog()
     return {'token': body}

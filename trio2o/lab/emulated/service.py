@@ -8,7 +8,11 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from keystonemiddleware.auth_token import BaseAuthProtocol
+from keystonemiddleware.exceptions import KeystoneMiddlewareException
 
 from trio2o.lab.emulated import faults, wire
 from trio2o.lab.emulated.clock import Clock
@@ -160,6 +164,8 @@ class PodService(Service):
     fault_type = 'application/json'
     #: The role that the policy of this service takes for an administrator's.
     admin_role = 'admin'
+    #: ``[keystone_authtoken] service_type``
+    service_type = ''
 
     def __init__(self, keystone: 'Keystone', clock: Clock | None = None, log_size: int | None = 10000) -> None:
         super().__init__(clock, log_size)
@@ -169,7 +175,7 @@ class PodService(Service):
         """Set the user of a request; return keystonemiddleware's 401 if the token is not valid."""
         token = request.headers.get('x-auth-token')
         request.user = self.keystone.find(token) if token else None
-        if request.user is not None:
+        if request.user is not None and self._is_allowed(request):
             request.user = request.user.with_admin_role(self.admin_role)
             return None
         body = {
@@ -181,6 +187,23 @@ class PodService(Service):
         }
         uri = f'Keystone uri="{self.keystone.url}"'
         return wire.reply(body, 401, [('WWW-Authenticate', uri)])
+
+    def _is_allowed(self, request: wire.Request) -> bool:
+        """Return whether the access rules of the token allow the request, as keystonemiddleware sees it."""
+        service = self.keystone.find(request.headers.get('x-service-token', ''))
+        if request.user.access_rules is None or (service is not None and 'service' in service.roles):
+            return True
+        try:
+            BaseAuthProtocol(None, service_type=self.service_type).validate_allowed_request(
+                SimpleNamespace(method=request.method, path=request.path, service_token=None),
+                {
+                    'application_credential': {'access_rules': request.user.access_rules},
+                    'catalog': self.keystone.catalog(),
+                },
+            )
+        except KeystoneMiddlewareException:
+            return False
+        return True
 
     def split_project(self, request: wire.Request, path: str) -> str:
         """Remove the project id from the path, if it begins with one, and note it in the request."""

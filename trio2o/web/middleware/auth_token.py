@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import TLRUCache
 from keystonemiddleware import auth_token
@@ -19,6 +19,10 @@ from oslo_config import cfg
 from oslo_utils import timeutils
 
 from trio2o import compat
+from trio2o.context import has_access_rules
+
+if TYPE_CHECKING:
+    from trio2o.web.service import Service
 
 MAX_TOKENS = 10000
 
@@ -28,13 +32,47 @@ _IDENTITY_KEYS = frozenset('HTTP_' + name.upper().replace('-', '_') for name in 
 _CACHED_KEYS = _IDENTITY_KEYS - {'HTTP_X_SERVICE_CATALOG'}
 
 
+class _AuthProtocol(auth_token.AuthProtocol):
+    """keystonemiddleware for one service, which the access rules of application credentials may name by several types.
+
+    ``[keystone_authtoken] service_type`` has no effect, as all services of Trio2o share that section.
+    """
+
+    def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, service_types: tuple[str, ...]) -> None:
+        super().__init__(app, {'oslo_config_config': conf, 'service_type': service_types[0]})
+        self._service_types = service_types
+
+    def validate_allowed_request(self, request: Any, token: dict[str, Any]) -> None:
+        """Check a request by the access rules of its token, with one name for all types of the service.
+
+        :raises InvalidToken: no rule allows the request
+        """
+        credential = token.get('application_credential') or {}
+        rules = credential.get('access_rules')
+        if rules is not None:
+            named = {
+                'application_credential': {
+                    **credential,
+                    'access_rules': [{**rule, 'service': self._name(rule['service'])} for rule in rules],
+                },
+                'catalog': [{**entry, 'type': self._name(entry['type'])} for entry in token.get('catalog') or ()],
+            }
+            token = {**token, **named}
+        super().validate_allowed_request(request, token)
+
+    def _name(self, service_type: str) -> str:
+        return self._service_types[0] if service_type in self._service_types else service_type
+
+
 class AuthToken:
     """WSGI middleware: answers 401 without a valid token, and adds the identity headers of a valid one."""
 
-    def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, identity_transport: Any = None) -> None:
+    def __init__(
+        self, app: Callable[..., Any], conf: cfg.ConfigOpts, service: Service, identity_transport: Any = None
+    ) -> None:
         """:param identity_transport: see ``Runtime.identity_transport``"""
         self._app = app
-        self._middleware = auth_token.AuthProtocol(self._validated, {'oslo_config_config': conf})
+        self._middleware = _AuthProtocol(self._validated, conf, service.catalog_types)
         if identity_transport is not None:
             compat.mount_on_auth_protocol(self._middleware, identity_transport)
         self._cache_seconds = conf.keystone_authtoken.token_cache_time
@@ -76,7 +114,7 @@ class AuthToken:
         """Return for how many seconds headers may be cached; 0 for tokens that must be checked with each request."""
         seconds = float(self._cache_seconds)
         token = (environ.get('keystone.token_info') or {}).get('token', {})
-        if (token.get('application_credential') or {}).get('access_rules') is not None or token.get('bind'):
+        if has_access_rules(environ) or token.get('bind'):
             return 0.0
         auth = environ.get('keystone.token_auth')
         for access in (getattr(auth, 'user', None), getattr(auth, 'service', None)):

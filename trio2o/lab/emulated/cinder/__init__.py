@@ -58,6 +58,8 @@ class Settings:
 class Cinder(service.PodService):
     """The Cinder of one pod. ``volumes`` and the other collections are dicts that tests read and change."""
 
+    service_type = 'block-storage'
+
     def __init__(
         self,
         keystone: 'Keystone',

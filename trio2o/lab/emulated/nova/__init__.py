@@ -63,6 +63,7 @@ class Nova(service.PodService):
     """The Nova of one pod. ``servers`` and the other collections are dicts that tests read and change."""
 
     fault_type = 'application/json; charset=UTF-8'
+    service_type = 'compute'
 
     def __init__(
         self,
