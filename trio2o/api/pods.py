@@ -161,7 +161,7 @@ def _create(call: Call, wanted: Json) -> Pod:
 
 def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.PodEndpoint]:
     runtime = call.runtime
-    found = endpoints.find(runtime.conf, runtime.identity, region)
+    found = endpoints.find(runtime.conf, runtime.identity, runtime.identity.catalog(), region)
     if not found:
         raise exception.Unprocessable(
             f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy
 
-from trio2o.db import routings
+from trio2o.db import routings, versions
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import MovedResource, Routing
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -31,6 +31,7 @@ def move(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: 
     """
     values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
     with db.writer() as session:
+        versions.advance(session, versions.MOVED)
         if not routings.move(session, resource_type, top_id, pod_id, bottom_id):
             return False
         row = {'resource_type': resource_type, 'top_id': top_id, **values}
@@ -50,4 +51,5 @@ def purge(db: Database, before: datetime) -> int:
         sqlalchemy.or_(routing.deleted_at.is_(None), routing.deleted_at >= before),
     )
     with db.writer() as session:
+        versions.advance(session, versions.MOVED)
         return changed(session, sqlalchemy.delete(_TABLE).where(_M.created_at < before, ~is_there))

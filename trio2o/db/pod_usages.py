@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
+from trio2o.db import versions
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, insert_or_ignore
 from trio2o.db.records import PodUsage
@@ -14,17 +15,10 @@ from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _USAGES = Columns(PodUsage)
 _U = _USAGES.table.c
-_TIMES = sqlalchemy.select(_U.pod_id, _U.service, _U.collected_at).order_by(_U.pod_id, _U.service)
 
 
 def list_all(db: Database) -> list[PodUsage]:
-    with db.reader() as session:
-        return _USAGES.all(session, _USAGES.select.order_by(_U.pod_id, _U.service))
-
-
-def times(db: Database) -> list[tuple[str, str, datetime]]:
-    """List pod, service and time of each row, so that a process can see whether a row has changed."""
-    return [tuple(row) for row in db.rows(_TIMES, {})]
+    return [PodUsage(*row) for row in db.rows(_USAGES.select.order_by(_U.pod_id, _U.service), {})]
 
 
 @retry_on_deadlock
@@ -37,6 +31,7 @@ def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datet
     change = sqlalchemy.update(_USAGES.table).where(_U.pod_id == pod_id, _U.service == service)
     try:
         with db.writer() as session:
+            versions.advance(session, versions.USAGES)
             if not insert_or_ignore(session, _USAGES.table, [{'pod_id': pod_id, 'service': service, **values}]):
                 session.execute(change.values(**values))
             usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)

@@ -10,6 +10,7 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
+from trio2o.db import versions
 from trio2o.db.errors import Duplicate, Full
 from trio2o.db.query import Columns, changed
 from trio2o.db.quotas import claims
@@ -25,13 +26,16 @@ from trio2o.db.records import (
     ServerGroupCopy,
 )
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.table import Record
 
 _PODS = Columns(Pod)
 _CHANGES = Columns(PodStateChange)
 _TABLE = _PODS.table
 _P = _TABLE.c
 # Tables whose rows are deleted with their pod.
-_OF_POD = (Binding, Routing, Replica, PodUsage, MovedResource, ServerGroupCopy, PodHost)
+_OF_POD: tuple[type[Record], ...] = (Binding, Routing, ServerGroupCopy, PodHost)
+# The same, of tables with a version.
+_OF_POD_WITH_VERSION: tuple[type[Record], ...] = (Replica, PodUsage, MovedResource)
 
 #: The number of a pod is the last three digits of the integer ids that administrators see (``gateway.admin.ids``).
 MAX_NUMBER = 999
@@ -39,8 +43,7 @@ MAX_NUMBER = 999
 
 def list_all(db: Database) -> list[Pod]:
     """List all pods and the top region by name."""
-    with db.reader() as session:
-        return _PODS.all(session, _PODS.select.order_by(_P.pod_name))
+    return [Pod(*row) for row in db.rows(_PODS.select.order_by(_P.pod_name), {})]
 
 
 def get(db: Database, pod_id: str) -> Pod | None:
@@ -76,6 +79,7 @@ def create(
     while True:
         try:
             with db.writer() as session:
+                versions.advance(session, versions.PODS)
                 if _PODS.one(session, _P.pod_name == pod_name):
                     raise Duplicate('pod_name', pod_name)
                 row = {
@@ -124,6 +128,7 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
     """
     try:
         with db.writer() as session:
+            versions.advance(session, versions.PODS)
             pod = _PODS.first(session, _PODS.select.where(_P.pod_id == pod_id).with_for_update())
             if pod is None:
                 return None
@@ -158,13 +163,22 @@ def delete(db: Database, pod_id: str) -> bool:
     :returns: False if there was no such pod
     """
     with db.writer() as session:
+        # The routings may be many, so that the versions are locked after them.
         for record in _OF_POD:
-            table = record.__table__
-            changed(session, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
+            _delete_of_pod(session, record, pod_id)
+        versions.advance(session, versions.PODS)
+        for record in _OF_POD_WITH_VERSION:
+            versions.advance(session, record.__table__.name)
+            _delete_of_pod(session, record, pod_id)
         # After the routings, as counters are always locked last.
         claims.release_of_pod(session, pod_id)
         gone = sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)
         return changed(session, gone) > 0
+
+
+def _delete_of_pod(session: Session, record: type[Record], pod_id: str) -> None:
+    table = record.__table__
+    changed(session, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
 
 
 def set_endpoints(db: Database, pod_id: str, endpoints: Mapping[str, Any]) -> bool:
@@ -185,6 +199,7 @@ def set_changes_read(db: Database, pod_id: str, at: datetime) -> bool:
 @retry_on_deadlock
 def _set(db: Database, pod_id: str, **values: Any) -> bool:
     with db.writer() as session:
+        versions.advance(session, versions.PODS)
         statement = sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id)
         return changed(session, statement.values(**values)) > 0
 

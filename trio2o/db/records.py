@@ -5,7 +5,7 @@ A change of a table needs a migration; a test compares the tables with the migra
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from sqlalchemy import Index, String, UniqueConstraint
 from trio2o.db.table import (
     BigInt,
     Bool,
+    Counter,
     Int,
     JobId,
     Json,
@@ -91,6 +92,15 @@ class Pod(Record):
     @property
     def is_top(self) -> bool:
         return not self.az_name
+
+
+@table('table_versions')
+@dataclass(frozen=True, slots=True)
+class TableVersion(Record):
+    """The version of a table. Each change of the table increases it in the same transaction."""
+
+    name: Annotated[str, Spec(String(64), primary_key=True)]
+    version: BigInt
 
 
 @table('pod_state_changes', Index('ix_pod_state_changes_pod_id', 'pod_id'))
@@ -321,10 +331,14 @@ class QuotaClaim(Record):
     'replicated_objects',
     UniqueConstraint('kind', 'key', name='uniq_replicated_objects0kind0key'),
     Index('ix_replicated_objects_kind_top_id', 'kind', 'top_id'),
+    Index('ix_replicated_objects_changed_in', 'changed_in'),
 )
 @dataclass(frozen=True, slots=True)
 class ReplicatedObject(Record):
-    """A replicated object. `wanted` is its desired state; each change of that increases `generation`."""
+    """A replicated object. `wanted` is its desired state; each change of that increases `generation`.
+
+    `changed_in` is the version of the table of replicas in which the object or one of its replicas was last changed.
+    """
 
     id: NumberKey
     kind: Str64
@@ -335,6 +349,7 @@ class ReplicatedObject(Record):
     is_deleted: Bool
     created_at: Time
     updated_at: Time | None
+    changed_in: Counter = field(default=0, compare=False)
 
 
 @table(

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replicated objects with their desired state, and the replica of each pod."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from oslo_db import exception as db_exc
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
+from trio2o.db import versions
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import rename_limits
@@ -31,6 +33,15 @@ _IS_OUT_OF_SYNC = sqlalchemy.or_(
 
 _WANTED = sqlalchemy.select(_O.key, _O.wanted).where(_O.kind == bindparam('kind'), _O.is_deleted.is_(False))
 _WANTED_ONE = _WANTED.where(_O.key == bindparam('key'))
+_VERSION = versions.current(versions.REPLICAS)
+
+
+@contextlib.contextmanager
+def _writer(db: Database) -> Iterator[Session]:
+    """Open a session for changes of replicas or of their objects, which sets `changed_in` of these to ``_VERSION``."""
+    with db.writer() as session:
+        versions.advance(session, versions.REPLICAS)
+        yield session
 
 
 def _one(session: Session, kind: str, key: str) -> ReplicatedObject | None:
@@ -41,9 +52,18 @@ def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
     statement = (
         sqlalchemy.update(_OBJECTS.table)
         .where(_O.kind == kind, _O.key == key)
-        .values(generation=_O.generation + 1, updated_at=utcnow(), **values)
+        .values(generation=_O.generation + 1, changed_in=_VERSION, updated_at=utcnow(), **values)
     )
     return changed(session, statement) > 0
+
+
+class OwnId(NamedTuple):
+    """The id of an object in a pod, and the one that tenants see, where the two differ."""
+
+    object_id: int
+    pod_id: str
+    bottom_id: str
+    top_id: str
 
 
 class Superseded(Exception):
@@ -80,7 +100,7 @@ def upsert_object(
         the pod for one that is out of sync
     :raises Superseded: the object has another generation
     """
-    with db.writer() as session:
+    with _writer(db) as session:
         found = _upsert(session, kind, key, wanted, top_id, expected)
         _set_origin(session, found, origin)
         return found
@@ -108,7 +128,7 @@ def upsert_with_limits(
     :returns: the object, and whether any replicated limits changed
     :raises Superseded: the object has another generation
     """
-    with db.writer() as session:
+    with _writer(db) as session:
         found = _upsert(session, kind, key, wanted, top_id, expected)
         _set_origin(session, found, origin)
         rename_limits(session, renamed)
@@ -167,7 +187,14 @@ def _insert(session: Session, kind: str, key: str, top_id: str | None, wanted: A
         'created_at': utcnow(),
         'updated_at': None,
     }
-    return insert_or_ignore(session, _OBJECTS.table, [row]) > 0
+    if not insert_or_ignore(session, _OBJECTS.table, [row]):
+        return False
+    _set_changed(session, _O.kind == kind, _O.key == key)
+    return True
+
+
+def _set_changed(session: Session, *criteria: Any) -> None:
+    session.execute(sqlalchemy.update(_OBJECTS.table).where(*criteria).values(changed_in=_VERSION))
 
 
 def _set_origin(session: Session, obj: ReplicatedObject, origin: Origin | None) -> None:
@@ -229,7 +256,7 @@ def mark_object_deleted(
     :returns: None if there is no such object
     :raises Superseded: the object has another generation
     """
-    with db.writer() as session:
+    with _writer(db) as session:
         _check_generation(session, kind, key, expected)
         if not _change(session, kind, key, is_deleted=True) and unrecorded is not None:
             if not _insert(session, kind, key, key, unrecorded, is_deleted=True):
@@ -246,7 +273,7 @@ def drop_object(db: Database, obj: ReplicatedObject) -> bool:
 
     :returns: False if the object was changed since it was read, or is gone; then nothing is deleted
     """
-    with db.writer() as session:
+    with _writer(db) as session:
         known = _OBJECTS.first(session, _OBJECTS.select.where(_O.id == obj.id).with_for_update())
         if known is None or known.generation != obj.generation:
             return False
@@ -271,7 +298,7 @@ def set_replica(
     :raises RecordNotFound: there is no such object or pod
     """
     try:
-        with db.writer() as session:
+        with _writer(db) as session:
             _set_replica(session, object_id, pod_id, bottom_id, generation, state, error)
             replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
     except db_exc.DBReferenceError as error_:
@@ -311,6 +338,7 @@ def _set_replica(
         .where(_R.object_id == object_id, _R.pod_id == pod_id)
         .values(**values, attempts=0 if is_done else _R.attempts + 1)
     )
+    _set_changed(session, _O.id == object_id)
     if not changed(session, change) and not insert_or_ignore(session, _REPLICAS.table, [row]):
         changed(session, change)
 
@@ -334,9 +362,12 @@ def list_replicas(
         return _REPLICAS.all(session, statement)
 
 
-def out_of_sync(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Replica | None]]:
+def out_of_sync(
+    db: Database, pod_id: str, keys: Mapping[str, Collection[str]] | None = None
+) -> list[tuple[ReplicatedObject, Replica | None]]:
     """List the objects that are out of sync in a pod, in the order in which they were recorded.
 
+    :param keys: kind -> keys, for the objects with these only; all objects of a kind without keys
     :returns: pairs of object and replica; None for an object without a replica in the pod
     """
     statement = (
@@ -346,34 +377,65 @@ def out_of_sync(db: Database, pod_id: str) -> list[tuple[ReplicatedObject, Repli
         .where(_IS_OUT_OF_SYNC)
         .order_by(_O.id)
     )
+    if keys is not None:
+        statement = statement.where(_has_key(keys))
+    return [_with_replica(row) for row in db.rows(statement, {})]
+
+
+def failed(
+    db: Database, pod_ids: Collection[str], keys: Mapping[str, Collection[str]]
+) -> list[tuple[ReplicatedObject, Replica]]:
+    """List the replicas that are in conflict or were refused, with their objects, in some pods.
+
+    :param keys: as of ``out_of_sync``
+    """
+    statement = (
+        sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
+        .join_from(_REPLICAS.table, _OBJECTS.table, _R.object_id == _O.id)
+        .where(_R.pod_id.in_(sorted(pod_ids)), _R.state == 'failed', _O.is_deleted.is_(False), _has_key(keys))
+        .order_by(_O.id)
+    )
+    pairs = [_with_replica(row) for row in db.rows(statement, {})]
+    return [(obj, replica) for obj, replica in pairs if replica is not None]
+
+
+def _has_key(keys: Mapping[str, Collection[str]]) -> Any:
+    def matches(kind: str, names: Collection[str]) -> Any:
+        is_kind = _O.kind == kind
+        return sqlalchemy.and_(is_kind, _O.key.in_(sorted(names))) if names else is_kind
+
+    return sqlalchemy.or_(sqlalchemy.false(), *(matches(kind, names) for kind, names in keys.items()))
+
+
+def _with_replica(row: Any) -> tuple[ReplicatedObject, Replica | None]:
     width = len(_OBJECTS.names)
-    with db.reader() as session:
-        return [
-            (ReplicatedObject(*row[:width]), None if row[width] is None else Replica(*row[width:]))
-            for row in session.execute(statement)
-        ]
+    return ReplicatedObject(*row[:width]), None if row[width] is None else Replica(*row[width:])
 
 
-def signature(db: Database) -> tuple[Any, ...]:
-    """Return values that change whenever the result of ``count_out_of_sync`` may change, and are faster to read."""
-    objects = sqlalchemy.select(
-        sqlalchemy.func.count(), sqlalchemy.func.max(_O.id), sqlalchemy.func.sum(_O.generation)
-    ).select_from(_OBJECTS.table)
-    rows = sqlalchemy.select(_R.pod_id, _R.state, sqlalchemy.func.count()).group_by(_R.pod_id, _R.state)
-    with db.reader() as session:
-        return (*session.execute(objects).one(), *sorted(map(tuple, session.execute(rows))))
+def changed_since(db: Database, version: int) -> list[int]:
+    """List the ids of objects that were changed, or one of whose replicas was, after a version of the replicas.
+
+    Objects that were dropped are not among them.
+    """
+    statement = sqlalchemy.select(_O.id).where(_O.changed_in > version)
+    return [row.id for row in db.rows(statement, {})]
+
+
+def pods_out_of_sync(db: Database, object_ids: Collection[int] | None = None) -> list[tuple[str, int]]:
+    """List the pods in which objects are out of sync, without the top region.
+
+    :param object_ids: None: of all objects
+    :returns: pairs of pod id and object id
+    """
+    statement = _in_all_pods(sqlalchemy.select(_POD.pod_id, _O.id))
+    if object_ids is not None:
+        statement = statement.where(_O.id.in_(sorted(object_ids)))
+    return [(pod_id, object_id) for pod_id, object_id in db.rows(statement, {})]
 
 
 def count_out_of_sync(db: Database) -> dict[str, int]:
     """Return the number of objects that are out of sync, by pod id; without the top region."""
-    counted = (
-        sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())
-        .select_from(Pod.__table__)
-        .join(_OBJECTS.table, sqlalchemy.true())
-        .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == _POD.pod_id))
-        .where(_IS_OUT_OF_SYNC, _POD.az_name != '')
-        .group_by(_POD.pod_id)
-    )
+    counted = _in_all_pods(sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())).group_by(_POD.pod_id)
     with db.reader() as session:
         pods = session.scalars(sqlalchemy.select(_POD.pod_id).where(_POD.az_name != ''))
         counts: dict[str, int] = dict.fromkeys(pods, 0)
@@ -381,20 +443,40 @@ def count_out_of_sync(db: Database) -> dict[str, int]:
         return counts
 
 
+def _in_all_pods(statement: Any) -> Any:
+    """Let a statement select pods and the objects that are out of sync in them."""
+    return (
+        statement.select_from(Pod.__table__)
+        .join(_OBJECTS.table, sqlalchemy.true())
+        .outerjoin(_REPLICAS.table, sqlalchemy.and_(_R.object_id == _O.id, _R.pod_id == _POD.pod_id))
+        .where(_IS_OUT_OF_SYNC, _POD.az_name != '')
+    )
+
+
+def own_ids(db: Database, kind: str | None = None, object_ids: Collection[int] | None = None) -> list[OwnId]:
+    """List the ids that pods chose for objects.
+
+    :param kind: None: of all kinds
+    :param object_ids: None: of all objects
+    """
+    statement = (
+        sqlalchemy.select(_O.id, _R.pod_id, _R.bottom_id, _O.top_id)
+        .join_from(_OBJECTS.table, _REPLICAS.table, _O.id == _R.object_id)
+        .where(_O.top_id.is_not(None), _R.state != 'gone', _R.bottom_id != _O.top_id)
+    )
+    if kind is not None:
+        statement = statement.where(_O.kind == kind)
+    if object_ids is not None:
+        statement = statement.where(_O.id.in_(sorted(object_ids)))
+    return [OwnId(*row) for row in db.rows(statement, {})]
+
+
 def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, str]]:
     """Map bottom ids of objects to top ids where they differ, by pod id.
 
     :param kind: None: of all kinds
     """
-    statement: Any = (
-        sqlalchemy.select(_R.pod_id, _R.bottom_id, _O.top_id)
-        .join(_OBJECTS.table, _O.id == _R.object_id)
-        .where(_R.state != 'gone', _R.bottom_id != _O.top_id)
-    )
-    if kind is not None:
-        statement = statement.where(_O.kind == kind)
     ids: dict[str, dict[str, str]] = {}
-    with db.reader() as session:
-        for pod_id, bottom_id, top_id in session.execute(statement):
-            ids.setdefault(pod_id, {})[bottom_id] = top_id
+    for each in own_ids(db, kind):
+        ids.setdefault(each.pod_id, {})[each.bottom_id] = each.top_id
     return ids

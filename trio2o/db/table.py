@@ -138,6 +138,8 @@ LongStr = Annotated[str, Spec(_LONG_TEXT)]
 Int = Annotated[int, Spec(Integer())]
 SmallInt = Annotated[int, Spec(SmallInteger())]
 BigInt = Annotated[int, Spec(BigInteger())]
+#: 0 in rows that a service of a release without the column inserts.
+Counter = Annotated[int, Spec(BigInteger(), server_default=sqlalchemy.text('0'))]
 Bool = Annotated[bool, Spec(Boolean())]
 Time = Annotated[datetime, Spec(_UtcDateTime())]
 

@@ -17,7 +17,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
-from trio2o.pods.identity import FAILURES, Identity
+from trio2o.pods.identity import FAILURES, Catalog, Identity
 from trio2o.web.microversion import Version
 
 LOG = logging.getLogger(__name__)
@@ -59,13 +59,12 @@ class PodEndpoint:
         return {**asdict(self), 'roots': list(self.roots)}
 
 
-def find(conf: cfg.ConfigOpts, identity: Identity, region: str) -> dict[str, PodEndpoint]:
+def find(conf: cfg.ConfigOpts, identity: Identity, catalog: Catalog, region: str) -> dict[str, PodEndpoint]:
     """Find the endpoints of a region in Keystone's catalog.
 
+    :param catalog: as ``Identity.catalog`` returns it. It has the endpoints of all pods
     :returns: by service, without versions; empty for a region without compute and volume endpoints
-    :raises ServiceUnavailable: Keystone does not answer
     """
-    catalog = identity.catalog()
     wanted = {COMPUTE: ['compute'], VOLUME: conf.pods.volume_service_types}
     found = {}
     for service, types in wanted.items():
@@ -112,7 +111,7 @@ def _cinder_version(identity: Identity, url: str) -> Any:
 _VERSION_OF = {COMPUTE: _nova_version, VOLUME: _cinder_version}
 
 
-def _url(catalog: list[dict[str, Any]], service_type: str, region: str, interface: str) -> str | None:
+def _url(catalog: Catalog, service_type: str, region: str, interface: str) -> str | None:
     for entry in catalog:
         if entry.get('type') != service_type:
             continue

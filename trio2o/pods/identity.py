@@ -22,6 +22,9 @@ from trio2o.conf import service_auth
 
 LOG = logging.getLogger(__name__)
 
+#: Entries of Keystone's catalog, each with the endpoints of a service in all regions.
+Catalog = list[dict[str, Any]]
+
 #: All failures of a call to Keystone: unreachable, slow, wrong password. Callers treat them alike.
 FAILURES = (exceptions.ClientException,)
 
@@ -122,7 +125,7 @@ class Identity:
     def forget_token(self) -> None:
         self.session.invalidate()
 
-    def catalog(self) -> list[dict[str, Any]]:
+    def catalog(self) -> Catalog:
         """Read Keystone's catalog as it is now, not as it was when our token was made.
 
         :raises ServiceUnavailable: Keystone does not answer
@@ -132,7 +135,7 @@ class Identity:
             answer = keystone.get('/auth/catalog', raise_exc=True)
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no catalog: {type(error).__name__}') from error
-        entries: list[dict[str, Any]] = answer.json()['catalog']
+        entries: Catalog = answer.json()['catalog']
         return entries
 
     def has_project(self, project_id: str) -> bool:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pods, read from the database every few seconds and kept in memory in between.
+"""The pods, kept in memory and compared with the database every few seconds.
 
-When the snapshot is too old, one request reads it again and the others go on with the old one. So each process uses
-the new state of a pod from its first or second request after ``[pods] refresh_seconds``.
+When the snapshot is too old, one request looks for changes and the others go on with the old one. So each process uses
+the new state of a pod from its first or second request after ``[pods] refresh_seconds``. Each table that is kept has a
+version (``db.versions``), so that looking for changes takes one query, and what did not change is not read again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,7 +25,8 @@ from trio2o.db import moved_resources
 from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
-from trio2o.db.records import Pod
+from trio2o.db import versions as db_versions
+from trio2o.db.records import MovedResource, Pod
 from trio2o.db.session import Database
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
@@ -33,6 +36,10 @@ LOG = logging.getLogger(__name__)
 
 #: Length of the database column.
 GROUP_LENGTH = 255
+#: A service of a release without versions of tables, or an operator with SQL, changes tables and no version.
+READ_ALL_SECONDS = 300.0
+#: After changes of more objects, all replicas are read.
+MAX_CHANGED_OBJECTS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,18 +120,77 @@ class Snapshot:
     def zones(self) -> list[str]:
         return sorted({pod.zone for pod in self.pods})
 
+    @cached_property
+    def versions(self) -> Mapping[str, VersionRange]:
+        """By service, the range of microversions that all pods have, except those in maintenance.
+
+        A pod whose versions are not known does not narrow the range. The maximum is below the minimum if the pods have
+        no microversion in common.
+        """
+        found: dict[str, VersionRange] = {}
+        for pod in self.pods:
+            for service, endpoint in pod.endpoints.items():
+                versions = endpoint.range
+                if versions is not None and not pod.in_maintenance:
+                    low, high = found.get(service, versions)
+                    found[service] = VersionRange(max(low, versions[0]), min(high, versions[1]))
+        return found
+
+
+class _Replicas:
+    """What a process keeps in memory of the replicas.
+
+    :ivar own_ids: ids that pods chose
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._version = 0
+        self._out_of_sync: set[tuple[str, int]] = set()
+        self.own_ids: list[db_replicas.OwnId] = []
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Numbers of objects that are out of sync, by pod."""
+        return Counter(pod_id for pod_id, _object_id in self._out_of_sync)
+
+    def read_all(self, version: int) -> None:
+        self._out_of_sync = set(db_replicas.pods_out_of_sync(self._db))
+        self.own_ids = db_replicas.own_ids(self._db)
+        self._version = version
+
+    def read_changes(self, version: int) -> None:
+        """Read the objects that were changed since the last version, and those of which a replica was."""
+        changed = set(db_replicas.changed_since(self._db, self._version))
+        # An object that was dropped is out of sync nowhere any more.
+        asked = {*changed, *(object_id for _pod_id, object_id in self._out_of_sync)}
+        if version < self._version or len(asked) > MAX_CHANGED_OBJECTS:
+            self.read_all(version)
+            return
+        if asked:
+            self._out_of_sync = set(db_replicas.pods_out_of_sync(self._db, asked))
+        if changed:
+            kept = [each for each in self.own_ids if each.object_id not in changed]
+            self.own_ids = kept + db_replicas.own_ids(self._db, object_ids=changed)
+        self._version = version
+
 
 class Registry:
-    """Holds the snapshot of a process, and reads it again when it is too old."""
+    """Holds the snapshot of a process, and reads it again after changes."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database) -> None:
         self._db = db
         self._refresh_seconds = conf.pods.refresh_seconds
         self._snapshot: Snapshot | None = None
         self._read_at = 0.0
-        self._lock = threading.Lock()
-        self._counted: tuple[tuple[Any, ...], Mapping[str, int]] | None = None
-        self._usages: tuple[Any, Mapping[str, Mapping[str, Usage]]] = ((), {})
+        self._lock = threading.RLock()
+        # All below is only used with the lock.
+        self._all_read_at = 0.0
+        self._versions: Mapping[str, int] = {}
+        self._records: list[Pod] = []
+        self._moved: list[MovedResource] = []
+        self._usages: Mapping[str, Mapping[str, Usage]] = {}
+        self._replicas = _Replicas(db)
 
     def snapshot(self) -> Snapshot:
         """The pods as read at most about ``[pods] refresh_seconds`` ago."""
@@ -148,64 +214,82 @@ class Registry:
         return self._snapshot
 
     def refresh(self) -> Snapshot:
-        """Read the pods from the database now."""
-        records = db_pods.list_all(self._db)
-        out_of_sync = self._out_of_sync(records)
-        ids_up = db_replicas.id_map(self._db)
-        usages = self._read_usages()
-        moved = moved_resources.list_all(self._db)
-        for each in moved:
-            ids_up = {**ids_up, each.pod_id: {**ids_up.get(each.pod_id, {}), each.bottom_id: each.top_id}}
+        """Read what has changed in the database until now.
+
+        :returns: the pods with all changes that were committed before the call
+        """
+        # One at a time, so that no snapshot replaces one that was read later.
+        with self._lock:
+            started = time.monotonic()
+            read_all = self._snapshot is None or started - self._all_read_at >= READ_ALL_SECONDS
+            versions = db_versions.read(self._db)
+            changed = {name for name in db_versions.TABLES if read_all or versions[name] != self._versions[name]}
+            if changed or self._snapshot is None:
+                self._read(changed, versions, read_all)
+                self._snapshot = self._make_snapshot()
+                self._versions = versions
+            if read_all:
+                self._all_read_at = started
+            self._read_at = time.monotonic()
+            return self._snapshot
+
+    def _read(self, changed: Collection[str], versions: Mapping[str, int], read_all: bool) -> None:
+        if db_versions.PODS in changed:
+            before = {record.pod_id for record in self._records}
+            self._records = db_pods.list_all(self._db)
+            # In a new pod, objects are out of sync that did not change.
+            read_all = read_all or before != {record.pod_id for record in self._records}
+        if db_versions.MOVED in changed:
+            self._moved = moved_resources.list_all(self._db)
+        if db_versions.USAGES in changed:
+            self._usages = self._read_usages()
+        if read_all:
+            self._replicas.read_all(versions[db_versions.REPLICAS])
+        elif db_versions.REPLICAS in changed:
+            self._replicas.read_changes(versions[db_versions.REPLICAS])
+
+    def _make_snapshot(self) -> Snapshot:
+        out_of_sync = self._replicas.counts
+        ids_up: dict[str, dict[str, str]] = {}
+        for own in self._replicas.own_ids:
+            ids_up.setdefault(own.pod_id, {})[own.bottom_id] = own.top_id
+        for moved in self._moved:
+            ids_up.setdefault(moved.pod_id, {})[moved.bottom_id] = moved.top_id
         views = [
             PodView(
                 record,
                 {name: PodEndpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
                 ids_up.get(record.pod_id, {}),
-                out_of_sync.get(record.pod_id, 0),
-                usages.get(record.pod_id, {}),
+                out_of_sync[record.pod_id],
+                self._usages.get(record.pod_id, {}),
             )
-            for record in records
+            for record in self._records
             if not record.is_top
         ]
         views.sort(key=lambda view: view.record.number)
-        self._snapshot = Snapshot(
+        return Snapshot(
             tuple(views),
             {view.id: view for view in views},
-            {each.top_id: each.pod_id for each in moved},
-            {each.bottom_id: each.top_id for each in moved},
+            {each.top_id: each.pod_id for each in self._moved},
+            {each.bottom_id: each.top_id for each in self._moved},
         )
-        self._read_at = time.monotonic()
-        return self._snapshot
-
-    def _out_of_sync(self, pods: Sequence[Pod]) -> Mapping[str, int]:
-        """Number of objects out of sync in each pod; counted again only when something may have changed."""
-        signature = (*(pod.pod_id for pod in pods), *db_replicas.signature(self._db))
-        if self._counted is None or self._counted[0] != signature:
-            self._counted = signature, db_replicas.count_out_of_sync(self._db)
-        return self._counted[1]
 
     def _read_usages(self) -> Mapping[str, Mapping[str, Usage]]:
-        """Usages by pod and service; read again only after a job collected new ones."""
-        times = db_usages.times(self._db)
-        if times != self._usages[0]:
-            found: dict[str, dict[str, Usage]] = {}
-            for row in db_usages.list_all(self._db):
-                usage = Usage.from_json(row.data, row.collected_at)
-                if usage is not None:
-                    found.setdefault(row.pod_id, {})[row.service] = usage
-            self._usages = times, found
-        return self._usages[1]
+        """Usages by pod and service."""
+        found: dict[str, dict[str, Usage]] = {}
+        for row in db_usages.list_all(self._db):
+            usage = Usage.from_json(row.data, row.collected_at)
+            if usage is not None:
+                found.setdefault(row.pod_id, {})[row.service] = usage
+        return found
 
     def versions(self, service: str, known: VersionRange) -> VersionRange:
-        """The range of microversions that all pods have, except those in maintenance.
-
-        A pod whose versions are not known does not narrow the range.
+        """The range of microversions that the gateway and all pods have, except those in maintenance.
 
         :param known: the range that the gateway knows
         """
         low, high = known
-        for pod in self.snapshot().serving(service):
-            versions = pod.endpoints[service].range
-            if versions is not None:
-                low, high = max(low, versions[0]), min(high, versions[1])
+        versions = self.snapshot().versions.get(service)
+        if versions is not None:
+            low, high = max(low, versions.min), min(high, versions.max)
         return VersionRange(low, max(low, high))

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db import replicas
+from trio2o.db.records import ReplicatedObject
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
@@ -65,21 +66,24 @@ class Replicator:
         self.pods = PodSync(deps, self.objects, self.desired)
         self.limits = PodLimits(access, self.objects, self.desired, identity)
 
-    def ensure(self, pod: PodView, refs: Collection[ObjectRef]) -> PodView:
+    def ensure(self, pod: PodView, refs: Collection[ObjectRef], user_id: str) -> PodView:
         """Bring the objects that a request refers to into the pod it will be sent to, if they are out of sync there.
 
         Failures are ignored here: the pod will refuse the request.
 
+        :param refs: of key pairs, with their names
+        :param user_id: owner of the key pairs
         :returns: the pod, with the ids of the new objects
         """
         if not pod.out_of_sync or not refs:
             return pod
-        referred = set(refs)
-        for obj, _replica in replicas.out_of_sync(self._db, pod.id):
-            names = (obj.key, obj.top_id, obj.wanted['name'])
-            if not obj.is_deleted and any((obj.kind, name) in referred for name in names):
+        referred = _with_keys(refs, user_id)
+        is_changed = False
+        for obj, _replica in replicas.out_of_sync(self._db, pod.id, _keys(referred)):
+            if not obj.is_deleted and _is_referred(obj, referred):
                 self.objects.sync(obj.kind, obj.key, pod, self.timing.replicate_timeout)
-        return self._registry.refresh().by_id.get(pod.id, pod)
+                is_changed = True
+        return self._registry.refresh().by_id.get(pod.id, pod) if is_changed else pod
 
     def unusable(self, refs: Collection[ObjectRef], user_id: str) -> dict[str, str]:
         """Return the pods where an object that a request refers to is in conflict, or was refused.
@@ -88,14 +92,30 @@ class Replicator:
         :param user_id: owner of the key pairs
         :returns: id of the pod -> reason
         """
-        pods = [pod for pod in self._registry.snapshot().pods if pod.out_of_sync] if refs else []
-        referred = {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
-        reasons = {}
-        for pod in pods:
-            for obj, replica in replicas.out_of_sync(self._db, pod.id):
-                if obj.is_deleted or replica is None or replica.state != 'failed':
-                    continue
-                names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])
-                if any((obj.kind, name) in referred for name in names):
-                    reasons[pod.id] = f'{obj.kind.replace("_", " ")} {obj.wanted["name"]}: {replica.error}'
-        return reasons
+        pod_ids = [pod.id for pod in self._registry.snapshot().pods if pod.out_of_sync]
+        if not refs or not pod_ids:
+            return {}
+        referred = _with_keys(refs, user_id)
+        return {
+            replica.pod_id: f'{obj.kind.replace("_", " ")} {obj.wanted["name"]}: {replica.error}'
+            for obj, replica in replicas.failed(self._db, pod_ids, _keys(referred))
+            if _is_referred(obj, referred)
+        }
+
+
+def _with_keys(refs: Collection[ObjectRef], user_id: str) -> set[ObjectRef]:
+    """Replace the names of key pairs by their keys."""
+    return {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
+
+
+def _keys(referred: Collection[ObjectRef]) -> Mapping[str, Collection[str]]:
+    """Return the keys to select objects by: those of key pairs, of which there are many, and all of other kinds."""
+    keys: dict[str, list[str]] = {}
+    for kind, name in referred:
+        keys.setdefault(kind, []).extend([name] if kind == KEYPAIR else [])
+    return keys
+
+
+def _is_referred(obj: ReplicatedObject, referred: Collection[ObjectRef]) -> bool:
+    names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])
+    return any((obj.kind, name) in referred for name in names)

@@ -422,7 +422,8 @@ class Create:
         """Bring the replicated objects that the body names to a pod that is out of sync."""
         if not pod.out_of_sync:
             return pod
-        return creation.call.runtime.replicator.ensure(pod, list(self.replicated_refs(creation)))
+        call = creation.call
+        return call.runtime.replicator.ensure(pod, list(self.replicated_refs(creation)), call.context.user_id or '')
 
     def _send(self, creation: Creation, pod: PodView) -> tuple[Answer, PodNames]:
         """Send the create to one pod.

@@ -155,7 +155,7 @@ class ReplicatedWrite:
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         replicator = call.runtime.replicator
-        pod = replicator.ensure(pod, self.replicated_refs(call))
+        pod = replicator.ensure(pod, self.replicated_refs(call), call.context.user_id or '')
         names = names_of(call, pod)
         # Not repeated, whatever the method: some GET requests of Cinder are writes.
         answer = send(call, pod, names=names, is_repeated=False)

@@ -33,9 +33,11 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
     :raises ServiceUnavailable: Keystone does not answer
     """
     conf, identity = runtime.conf, runtime.identity
+    # It is the same for all pods, and has the endpoints of each.
+    catalog = identity.catalog()
 
     def update(pod: PodView) -> bool:
-        found = endpoints.find(conf, identity, pod.name)
+        found = endpoints.find(conf, identity, catalog, pod.name)
         if not found and pod.endpoints:
             LOG.warning('Keystone has no endpoints of pod %s any more; keeping the known ones', pod.name)
             return False

@@ -278,6 +278,12 @@ class TestEndpoints(JobsCase):
         self.assertEqual('2.90', found['Pod1']['compute'].max_version)
         self.assertEqual('2.104', found['Pod2']['compute'].max_version)
 
+    def test_catalog_is_read_once_for_all_pods(self):
+        keystone = self.cloud.lab.keystone
+        keystone.requests.clear()
+        self.assertEqual(2, len(self.refresh()))
+        self.assertEqual(1, [seen.path for seen in keystone.requests].count('/v3/auth/catalog'))
+
     def test_pod_is_unreachable_and_known_endpoints_stay(self):
         before = self.refresh()
         self.nova('Pod1').faults.add(Refuse())

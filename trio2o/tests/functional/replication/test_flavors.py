@@ -491,7 +491,7 @@ class TestEnsure(JobsCase):
         made, other = self.make_flavor(), self.make_flavor(name='g')
         self.nova('Pod2').faults.clear()
         replicator = self.cloud.runtime.replicator
-        replicator.ensure(self.view('Pod2'), [('flavor', made['id'])])
+        replicator.ensure(self.view('Pod2'), [('flavor', made['id'])], '')
         self.assertIsNotNone(self.flavors(made['id'])[1])
         self.assertIsNone(self.flavors(other['id'])[1])
         self.assertEqual([other['id']], self.out_of_sync('Pod2'))

@@ -61,6 +61,17 @@ class TestKeypairs(JobsCase):
         self.cloud.nova.delete('/os-keypairs/k', as_='alt')
         self.assertEqual([KEY, KEY], self.keys())
 
+    def test_server_create_brings_key_of_its_user_only_to_pod_out_of_sync(self):
+        pod = self.nova('Pod2')
+        pod.faults.add(Refuse())
+        self.create(public_key=KEY)
+        self.create(public_key=KEY + '2', as_='alt')
+        pod.faults.clear()
+        self.assertEqual([None, None], [self.keys(user)[1] for user in ('demo', 'alt')])
+        view = self.cloud.runtime.registry.refresh().by_id[self.cloud.pod_ids['Pod2']]
+        self.cloud.runtime.replicator.ensure(view, [('keypair', 'k')], self.cloud.lab.user_id('demo'))
+        self.assertEqual([KEY, None], [self.keys(user)[1] for user in ('demo', 'alt')])
+
     def test_create_of_existing_key_is_a_conflict(self):
         self.create(public_key=KEY)
         self.create(public_key=KEY + '2', status=409)
