@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
+from oslo_middleware import cors
 
 from trio2o import version
 from trio2o.conf import api, dashboard, database, default, metrics, pods, quota, scheduler, service_auth, xjob
@@ -21,6 +22,8 @@ GROUPS = (default, api, dashboard, database, metrics, pods, scheduler, quota, xj
 # At INFO these libraries repeat for each request what the access log already shows.
 LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')
 
+_VERSION_HEADERS = ('OpenStack-API-Version', 'X-OpenStack-Nova-API-Version')
+
 
 def register(conf: cfg.ConfigOpts) -> None:
     """Register every option of Trio2o and of the libraries it configures."""
@@ -28,6 +31,11 @@ def register(conf: cfg.ConfigOpts) -> None:
         group.register_opts(conf)
     service_auth.register_opts(conf)
     db_options.set_defaults(conf, connection='sqlite:///$state_path/trio2o.sqlite')
+    cors.set_defaults(
+        allow_headers=[*_VERSION_HEADERS, 'X-Auth-Token', 'X-OpenStack-Request-ID'],
+        expose_headers=[*_VERSION_HEADERS, 'Location', 'X-OpenStack-Request-ID', 'X-Compute-Request-Id'],
+        allow_methods=['GET', 'PUT', 'POST', 'DELETE', 'PATCH'],
+    )
     logging.register_options(conf)
     logging.set_defaults(default_log_levels=[*logging.get_default_log_levels(), *LOG_LEVELS])
 

@@ -6,10 +6,10 @@ from oslo_config import cfg
 PORTS = {'api': 19996, 'cinder_apigw': 19997, 'nova_apigw': 19998}
 
 
-def _server_opts(port: int) -> list[cfg.Opt]:
+def _server_opts(group: str) -> list[cfg.Opt]:
     return [
         cfg.HostAddressOpt('bind_host', default='0.0.0.0', help='Address the service listens on.'),  # nosec
-        cfg.PortOpt('bind_port', default=port, help='Port the service listens on.'),
+        cfg.PortOpt('bind_port', default=PORTS[group], help='Port the service listens on.'),
         cfg.IntOpt(
             'workers',
             default=1,
@@ -33,11 +33,12 @@ by default links have the host of the request's Host header.
         ),
         cfg.BoolOpt(
             'metrics',
-            default=True,
+            default=group == 'api',
             help="""
 Whether the service exports metrics for Prometheus at ``/metrics``, which needs no token.
 
-The metrics contain the names of pods. Block the path for the network of tenants, or set this option to False.
+The metrics contain the names of pods, their capacity and their use. So this is off by default where tenants are
+clients. Before you set it to True there, block the path for the network of tenants.
 """,
         ),
         cfg.IntOpt(
@@ -60,7 +61,7 @@ for a cell that is down.
 
 
 def opts_of(group: str) -> list[cfg.Opt]:
-    opts = _server_opts(PORTS[group])
+    opts = _server_opts(group)
     if group != 'api':
         opts.append(_SKIP_DOWN)
     return opts

@@ -5,13 +5,15 @@ The layers a request passes, outermost first, and why in this order (``AccessLog
 serves the application):
 
 1. ``RequestMetrics``: so that every answer counts, whichever layer gives it.
-2. ``RequestId``: so that every answer carries an id, those to faults included.
-3. ``FaultWrapper``: turns every exception of the layers below into an answer; nothing else does.
-4. oslo.middleware's ``HTTPProxyToWSGI``: before any layer reads scheme or host, which links are made of.
-5. ``PublicPaths``: version documents, health and metrics need no token; monitoring must work without Keystone.
-6. ``BodyLimit``: before any layer reads a body.
-7. ``AuthToken``: keystonemiddleware.
-8. pecan with ``Dispatcher``: the operation table, microversions, policy, and then the handler of the row.
+2. oslo.middleware's ``CORS``: so that every answer has the headers that browsers want, also an answer 401, and a
+   browser's preflight request needs no token.
+3. ``RequestId``: so that every answer carries an id, those to faults included.
+4. ``FaultWrapper``: turns every exception of the layers below into an answer; nothing else does.
+5. oslo.middleware's ``HTTPProxyToWSGI``: before any layer reads scheme or host, which links are made of.
+6. ``PublicPaths``: version documents, health and metrics need no token; monitoring must work without Keystone.
+7. ``BodyLimit``: before any layer reads a body.
+8. ``AuthToken``: keystonemiddleware.
+9. pecan with ``Dispatcher``: the operation table, microversions, policy, and then the handler of the row.
 
 ``RequestState`` holds what one layer finds out for another.
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from oslo_middleware.cors import CORS
 from oslo_middleware.http_proxy_to_wsgi import HTTPProxyToWSGI
 
 from trio2o.web import dispatch
@@ -50,4 +53,8 @@ def build_app(service: Service, runtime: Runtime) -> Callable[..., Any]:
         app = proxied
     app = FaultWrapper(app, service)
     app = RequestId(app, service.compat_request_id)
+    with_cors = CORS(app, conf)
+    if with_cors.allowed_origins:
+        # Otherwise it changes nothing, and makes a webob request and response for that, too.
+        app = with_cors
     return RequestMetrics(app, service.name)

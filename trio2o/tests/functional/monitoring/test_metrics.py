@@ -5,6 +5,7 @@ import sqlite3
 
 import testtools
 
+from trio2o.conf import new_config
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.fixtures.metrics import samples
@@ -186,6 +187,15 @@ class TestUnreadableDatabase(MetricsTestCase):
                     break
             self.assertEqual(0, found[key('trio2o_database_up')], name)
             self.assertTrue([series for series, _labels in found if series == 'trio2o_http_requests_total'])
+
+
+class TestDefaults(testtools.TestCase):
+    def test_only_admin_api_exports_metrics(self):
+        conf = new_config(files=[])
+        self.assertEqual(
+            {'api': True, 'nova_apigw': False, 'cinder_apigw': False},
+            {name: conf[name].metrics for name in ('api', 'nova_apigw', 'cinder_apigw')},
+        )
 
 
 class TestDisabled(MetricsTestCase):
