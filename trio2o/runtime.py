@@ -20,6 +20,7 @@ from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
 from trio2o.quota.claims import Quota
+from trio2o.quota.settle import Settling
 from trio2o.replication.replicator import Replicator
 from trio2o.routing.locator import Locator
 from trio2o.scheduler.manager import Scheduler
@@ -33,6 +34,8 @@ class Runtime:
 
     :ivar identity_transport: a ``requests`` adapter that all requests to Keystone go through; None: the network.
         Only tests give one
+    :ivar executor: runs calls to pods that a request waits for
+    :ivar background: runs what no request waits for, and looks in pods before a request is refused
     """
 
     conf: cfg.ConfigOpts
@@ -41,15 +44,25 @@ class Runtime:
     registry: Registry
     client: PodClient
     executor: Executor
+    background: Executor
     locator: Locator
     scheduler: Scheduler
     jobs: JobQueue
     replicator: Replicator
     quota: Quota
+    settling: Settling
     database_metrics: DatabaseMetrics
     image_snapshots: ImageSnapshots
     compute_hosts: ComputeHosts
     identity_transport: Any = None
+
+    def shutdown(self, wait_seconds: float = 0.0) -> None:
+        """Start no more functions on other threads.
+
+        :param wait_seconds: how long to wait for those that are running
+        """
+        for executor in (self.executor, self.background):
+            executor.shutdown(wait_seconds)
 
     def versions(self, service: Service) -> VersionRange | None:
         """Return the microversions that a service and all pods support; None for a service without microversions."""
@@ -77,6 +90,7 @@ def build_runtime(
     breakers = Breakers(conf.pods.breaker_failures, conf.pods.breaker_seconds)
     client = PodClient(conf, transport or PooledTransport(conf), breakers)
     executor = Executor(conf.pods.fanout_size)
+    background = Executor(conf.pods.background_size)
     identity = Identity(conf, identity_transport)
     jobs = JobQueue(conf, db, notify)
     return Runtime(
@@ -86,11 +100,13 @@ def build_runtime(
         registry=registry,
         client=client,
         executor=executor,
-        locator=Locator(conf, db, registry, client, executor),
+        background=background,
+        locator=Locator(conf, db, registry, client, executor, background),
         scheduler=Scheduler(conf, db, registry, breakers),
         jobs=jobs,
         replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
         quota=Quota(conf, db, identity),
+        settling=Settling(),
         database_metrics=DatabaseMetrics(conf, db, registry),
         image_snapshots=ImageSnapshots(),
         compute_hosts=ComputeHosts(db),

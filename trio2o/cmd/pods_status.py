@@ -76,7 +76,7 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
     except UNREACHABLE as error:
         return _cannot(args.format, f'The database cannot be read: {type(error).__name__}.')
     finally:
-        runtime.executor.shutdown()
+        runtime.shutdown()
     level = max((health.level for health in found), default=Level.OK)
     if args.format == 'json':
         _print_json({'level': level.name.lower(), 'pods': [health.to_json() for health in found]})

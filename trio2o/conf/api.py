@@ -20,7 +20,12 @@ def _server_opts(group: str) -> list[cfg.Opt]:
             'threads',
             default=128,
             min=1,
-            help='Number of requests that each process serves concurrently, on green or native threads.',
+            help="""
+Number of requests that each process serves concurrently, on green or native threads.
+
+Half as many calls to a pod may be under way. Under uWSGI the default is uWSGI's own number of threads; for another
+WSGI server, set this to its number of threads.
+""",
         ),
         cfg.URIOpt(
             'public_endpoint',

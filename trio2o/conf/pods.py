@@ -77,13 +77,22 @@ the volumes and volume types of a group. Each resource without a routing is look
         'pods.',
     ),
     cfg.IntOpt(
+        'background_size',
+        default=64,
+        min=1,
+        help='Number of functions that a process runs concurrently without a request that waits for them, for example '
+        'to record the resources of a list.',
+    ),
+    cfg.IntOpt(
         'breaker_failures',
         default=3,
         min=1,
         help="""
 Number of failures in a row (unreachable, no answer, status 502 to 504) after which the breaker of a pod opens.
 
-Requests to the pod then fail at once, without a call, for ``breaker_seconds``.
+Requests to the pod then fail at once, without a call, for ``breaker_seconds``. If the pod was reached and all of the
+requests were of one project, the requests may be the cause. Then the breaker opens only if the pod does not answer a
+request without a token either.
 """,
     ),
     cfg.FloatOpt(

@@ -113,6 +113,17 @@ keeps the request and the token in memory only, so a server is not rescheduled a
         'Related option: ``reschedule_on_no_valid_host``.',
     ),
     cfg.IntOpt('max_attempts', default=3, min=1, help='Number of pods that a create tries before it fails.'),
+    cfg.FloatOpt(
+        'rebind_seconds',
+        default=300.0,
+        min=0.0,
+        help="""
+Seconds for which a project stays bound to a pod that fails, if it has resources there.
+
+Its new resources go to other pods of the zone meanwhile. If the binding moved at once, later volumes would be in
+another pod than the servers that the project has.
+""",
+    ),
 ]
 
 

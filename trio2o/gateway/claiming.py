@@ -141,7 +141,7 @@ def _claim_or_refuse(
     except OverQuota as error:
         refused = error
     # Pods may have finished deletions that still count. Look at the resources that are changing, then try again.
-    if Settler(call.runtime).settle_project(request.project_id, SETTLE_SECONDS):
+    if Settler(call.runtime, SETTLE_SECONDS).settle_project(request.project_id, SETTLE_SECONDS):
         try:
             return quota.claim(request)
         except OverQuota as error:

@@ -7,27 +7,38 @@ import logging
 import time
 
 from oslo_config import cfg
+from oslo_context import context
 
 from trio2o import exception, metrics
-from trio2o.pods.breakers import Breakers
+from trio2o.concurrency import Deadline
+from trio2o.pods.breakers import Breakers, Key
+from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.own_answers import is_missing_or_unknown_path
 from trio2o.pods.registry import PodView
+from trio2o.pods.shares import Shares, ShareUsedUp
 from trio2o.pods.transport import Transport
 from trio2o.web.call import Answer
 
 LOG = logging.getLogger(__name__)
 
+#: The configuration of the requests that call a service of a pod.
+_SERVED_BY = {COMPUTE: 'nova_apigw', VOLUME: 'cinder_apigw'}
 #: Statuses that a breaker counts as failures: a proxy in front of the pod, or the pod itself, is out of service.
 FAILURE_STATUSES = frozenset({502, 503, 504})
 
 
 class PodClient:
-    """Sends requests to pods through a transport, unless a breaker is open."""
+    """Sends requests to pods through a transport, unless a breaker is open or a slow pod has its share of calls."""
 
     def __init__(self, conf: cfg.ConfigOpts, transport: Transport, breakers: Breakers) -> None:
         self._transport = transport
         self.breakers = breakers
-        self._read_timeout = conf.pods.read_timeout
+        options = conf.pods
+        self._read_timeout: float = options.read_timeout
+        self._probe_timeout: float = options.probe_timeout
+        # Lists have used up a little of their time when they call.
+        self._least_timeout = 0.9 * min(options.read_timeout, options.gather_timeout, options.probe_timeout)
+        self.shares = Shares({service: _share(conf, group) for service, group in _SERVED_BY.items()})
 
     def send(
         self,
@@ -59,33 +70,30 @@ class PodClient:
             # The deadline of the request is over, which is no failure of the pod.
             raise exception.PodNotReached(pod.name, f'no time left to call {service}')
         key = (pod.id, service)
-        if not self.breakers.may_call(key):
-            raise exception.PodNotReached(pod.name, f'{service} is not called while its breaker is open')
         started = time.monotonic()
-        url = endpoint.url + path
+        if not self.breakers.may_call(key, limit):
+            raise exception.PodNotReached(pod.name, f'{service} is not called while its breaker is open')
         try:
-            try:
-                answer = self._transport.request(method, url, headers, body or None, limit)
-            except ConnectionRefusedError:
-                raise
-            except ConnectionError:
-                # Usually the pod closed a connection of the pool just when it was used.
-                left = limit - (time.monotonic() - started)
-                reads = is_read or method in ('GET', 'HEAD')
-                if not (reads and is_repeated) or left <= 0:
-                    raise
-                answer = self._transport.request(method, url, headers, body or None, left)
+            place = self.shares.enter(key, limit)
+        except ShareUsedUp:
+            raise exception.PodNotReached(pod.name, f'{service} is slow, and has its share of calls already') from None
+        try:
+            is_repeated = is_repeated and (is_read or method in ('GET', 'HEAD'))
+            left = limit - (time.monotonic() - started)
+            answer = self._request(method, endpoint.url + path, headers, body or None, max(left, 0.001), is_repeated)
         except ConnectionRefusedError as error:
             self._failed(key, pod, service, 'not_reached', started)
             raise exception.PodNotReached(pod.name, f'{service} not reached: {error}') from None
         except (TimeoutError, ConnectionError) as error:
-            self._failed(key, pod, service, 'no_answer', started)
+            # A short timeout of ours does not show that the pod fails.
+            self._failed(key, pod, service, 'no_answer', started, is_counted=limit >= self._least_timeout)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
-        status = answer[0]
-        found = Answer(*answer)
+        finally:
+            self.shares.leave(key, place)
+        status = answer.status
         if status in FAILURE_STATUSES:
             self._failed(key, pod, service, 'unavailable', started)
-        elif status == 404 and not is_missing_or_unknown_path(found, method):
+        elif status == 404 and not is_missing_or_unknown_path(answer, method):
             # A breaker counts this neither way: the service may work, and a path that a tenant chose may be the cause.
             metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
             raise exception.PodNoAnswer(pod.name, f'{service} answered 404 in a form that is not its own')
@@ -93,9 +101,64 @@ class PodClient:
             if self.breakers.succeeded(key):
                 metrics.breaker_turned(pod.name, service, is_open=False)
             metrics.pod_called(pod.name, service, f'{status // 100}xx', time.monotonic() - started)
-        return found
+        return answer
 
-    def _failed(self, key: tuple[str, str], pod: PodView, service: str, outcome: str, started: float) -> None:
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        seconds: float,
+        is_repeated: bool,
+    ) -> Answer:
+        """Send a request, once more if the connection is lost and it may be repeated."""
+        deadline = Deadline(seconds)
+        try:
+            return Answer(*self._transport.request(method, url, headers, body, seconds))
+        except ConnectionRefusedError:
+            raise
+        except ConnectionError:
+            # Usually the pod closed a connection of the pool just when it was used.
+            if not is_repeated or deadline.is_over():
+                raise
+            return Answer(*self._transport.request(method, url, headers, body, deadline.remaining()))
+
+    def _failed(
+        self, key: Key, pod: PodView, service: str, outcome: str, started: float, *, is_counted: bool = True
+    ) -> None:
         metrics.pod_called(pod.name, service, outcome, time.monotonic() - started)
-        if self.breakers.failed(key):
+        if not is_counted:
+            return
+        # One project alone can cause the others, by requests that take the pod long.
+        source = None if outcome == 'not_reached' else _project()
+        is_opened = self.breakers.failed(key, source)
+        if self.breakers.is_suspect(key):
+            is_opened = self._check(key, pod.endpoints[service].url)
+        if is_opened:
             metrics.breaker_turned(pod.name, service, is_open=True)
+
+    def _check(self, key: Key, url: str) -> bool:
+        """Find out, without a token, whether a pod answers at all, as the requests of a single project failed.
+
+        :returns: whether the breaker opened
+        """
+        try:
+            status = self._transport.request('GET', f'{url}/', [], None, self._probe_timeout)[0]
+        except (TimeoutError, ConnectionError):
+            return self.breakers.failed(key)
+        if status in FAILURE_STATUSES:
+            return self.breakers.failed(key)
+        self.breakers.succeeded(key)
+        return False
+
+
+def _project() -> str:
+    """Return the id of the project whose request this thread serves; empty if there is none."""
+    current = context.get_current()
+    return (current.project_id or '') if current is not None else ''
+
+
+def _share(conf: cfg.ConfigOpts, group: str) -> int:
+    """Return how many calls to a service of one pod may be under way: half of the requests, and of all calls."""
+    return max(1, min(conf[group].threads, conf.pods.fanout_size) // 2)

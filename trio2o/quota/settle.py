@@ -8,7 +8,8 @@ project first, so that a resource deleted a moment ago does not count against it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,10 +71,44 @@ class PodDeleted(Exception):
     """The pod of a claim is not registered any more, so that Trio2o has no resources there."""
 
 
+class Settling:
+    """Lets one request of a project at a time look in pods; the others wait for it. There is one in each process."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, futures.Future[bool]] = {}
+        self._lock = threading.Lock()
+
+    def run(self, project_id: str, seconds: float, settle: Callable[[], bool]) -> bool:
+        """Call a function, or wait for the result of the call that another request has begun.
+
+        :param seconds: how long to wait at most
+        :returns: the result; False if it is not there in time
+        """
+        with self._lock:
+            running = self._running.get(project_id)
+            if running is None:
+                mine = self._running[project_id] = futures.Future[bool]()
+        if running is not None:
+            try:
+                return running.result(seconds)
+            except TimeoutError:
+                return False
+        result = False
+        try:
+            result = settle()
+        finally:
+            with self._lock:
+                del self._running[project_id]
+            mine.set_result(result)
+        return result
+
+
 class Settler:
     """One run of settling claims."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, timeout: float | None = None) -> None:
+        """:param timeout: seconds for each call to a pod; ``[pods] read_timeout`` if None"""
+        self._timeout = timeout
         self._runtime = runtime
         self._db: Database = runtime.db
         options = runtime.conf.quota
@@ -94,16 +129,19 @@ class Settler:
         return settled
 
     def settle_project(self, project_id: str, seconds: float) -> bool:
-        """Settle claims on changes of a project's resources.
+        """Settle claims on changes of a project's resources. Concurrent requests of a project do it together.
 
         :param seconds: return after this time, even if claims are still being settled
         :returns: whether any claim was settled
         """
+        return self._runtime.settling.run(project_id, seconds, lambda: self._settle_project(project_id, seconds))
+
+    def _settle_project(self, project_id: str, seconds: float) -> bool:
         changes = [claim for claim in quotas.list_claims(self._db, project_id=project_id) if claim.state == 'watch']
         if not changes:
             return False
         deadline = Deadline(seconds)
-        pending = [self._runtime.executor.submit(self.settle, claim) for claim in changes[:_MAX_CLAIMS]]
+        pending = [self._runtime.background.submit(self.settle, claim) for claim in changes[:_MAX_CLAIMS]]
         done, _late = futures.wait(pending, deadline.remaining())
         if not deadline.is_over():
             self.recount_related()
@@ -145,7 +183,7 @@ class Settler:
         pod = self._pod(pod_id or '')
         measured: Measured | None = None
         if routing is not None and routing.is_live:
-            inventory = Inventory(self._runtime, pod, _SETTLED[claim.resource_type])
+            inventory = Inventory(self._runtime, pod, _SETTLED[claim.resource_type], timeout=self._timeout)
             item = inventory.show(routing.bottom_id)
             if item is None:
                 inventory.end(routing)
@@ -233,7 +271,7 @@ class Settler:
         resource = ROUTED[recount.resource_type]
         if resource.service not in recount.pod.endpoints:
             return
-        inventory = Inventory(self._runtime, recount.pod, resource, recount.project_id)
+        inventory = Inventory(self._runtime, recount.pod, resource, recount.project_id, timeout=self._timeout)
         started = utcnow()
         seen: set[str] = set()
         for page in inventory.pages():

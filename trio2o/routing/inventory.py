@@ -102,11 +102,14 @@ class Inventory:
         resource: Resource,
         project_id: str | None = None,
         check: Callable[[], None] = lambda: None,
+        timeout: float | None = None,
     ) -> None:
         """
         :param project_id: leave out the resources of other projects; None: all projects
         :param check: called between requests to the pod; may raise to interrupt the work
+        :param timeout: seconds for each of these requests; ``[pods] read_timeout`` if None
         """
+        self._timeout = timeout
         self._runtime = runtime
         self._db = runtime.db
         self.pod = pod
@@ -426,7 +429,7 @@ class Inventory:
         self._runtime.locator.forget(routing.resource_type, routing.top_id)
 
     def _api(self, pod: PodView) -> PodApi:
-        return PodApi(self._runtime.client, self._runtime.identity, pod, self.resource.service)
+        return PodApi(self._runtime.client, self._runtime.identity, pod, self.resource.service, self._timeout)
 
 
 def match_routings(db: Database, resource_type: str, pod_id: str, bottom_ids: Collection[str]) -> dict[str, Routing]:

@@ -68,11 +68,17 @@ class Locator:
     """Looks up, records and forgets routings. One per process."""
 
     def __init__(
-        self, conf: cfg.ConfigOpts, db: Database, registry: Registry, client: PodClient, executor: Executor
+        self,
+        conf: cfg.ConfigOpts,
+        db: Database,
+        registry: Registry,
+        client: PodClient,
+        executor: Executor,
+        background: Executor,
     ) -> None:
         self._db = db
         self._registry = registry
-        self._executor = executor
+        self._background = background
         self._list_time = timedelta(seconds=conf.pods.read_timeout)
         self._prober = Prober(conf, registry, client, executor)
         self._cache: TTLCache[tuple[str, str], _CachedRouting] = TTLCache(
@@ -246,7 +252,7 @@ class Locator:
                 if owner and caller.may_know(owner):
                     items.setdefault(pod, []).append(item)
         if items:
-            self._executor.submit(self._record_listed, resource, items, project_id, claim_id)
+            self._background.submit(self._record_listed, resource, items, project_id, claim_id)
 
     def _record_listed(
         self,

@@ -13,12 +13,13 @@ import stevedore
 from oslo_config import cfg
 
 from trio2o import exception
-from trio2o.db import bindings
+from trio2o.db import bindings, routings
 from trio2o.db.errors import NOT_RECORDED, RecordNotFound
 from trio2o.db.records import Binding
 from trio2o.db.session import Database
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView, Registry
+from trio2o.resources import SERVER, VOLUME
 from trio2o.scheduler.base import BaseFilter, BaseWeigher
 from trio2o.scheduler.capacity import InvalidOption, Room
 from trio2o.scheduler.decision import Decision, Dropped, Weighed
@@ -48,8 +49,10 @@ class Scheduler:
         """:raises InvalidOption: ``[scheduler]`` names an unknown plug-in, or has an invalid value"""
         self._db = db
         self._registry = registry
+        self._breakers = breakers
         self.room = Room(conf)
         options = conf.scheduler
+        self._rebind_seconds: float = options.rebind_seconds
         self._filters: list[tuple[str, BaseFilter]] = [
             (name, plugin(conf, breakers, self.room)) for name, plugin in _load(FILTERS, 'filters', options.filters)
         ]
@@ -66,7 +69,8 @@ class Scheduler:
     def select(self, request: PodRequest) -> list[PodView]:
         """Choose pods for a new resource, best first, and bind the project to the first one.
 
-        A project that is already bound to one of the pods, in that zone and group, keeps its binding.
+        A project that is already bound to one of the pods, in that zone and group, keeps its binding. It also does
+        so for some time after the pod began to fail, if it has resources there.
 
         :raises BadRequest: no pod of the zone matches the extra specs
         :raises ServiceUnavailable: no pod can take the resource now
@@ -85,7 +89,7 @@ class Scheduler:
             if not pods:
                 break
             try:
-                return self._bind(pods, request, current)
+                return self._bind(pods, request, current, has_failed=False)
             except RecordNotFound as error:
                 # The pod or the binding was deleted after it was read.
                 LOG.warning('Choosing a pod again for project %s: %s', request.project_id, error)
@@ -98,15 +102,17 @@ class Scheduler:
         """Record that a pod accepted a request, which reduces its free capacity."""
         self.room.placed(pod, request)
 
-    def moved(self, request: PodRequest, pod: PodView) -> None:
+    def moved(self, request: PodRequest, pod: PodView, has_failed: bool = False) -> None:
         """Bind the project to the pod that accepted the request, as that is not the best one.
+
+        :param has_failed: whether the better ones failed; False: they had no room
 
         A failure is only logged: the resource exists, and the next create chooses a pod again.
         """
         try:
             current = bindings.current(self._db, request.project_id)
             if not any(binding.pod_id == pod.id for binding in current):
-                self._bind([pod], request, current)
+                self._bind([pod], request, current, has_failed=has_failed)
         except NOT_RECORDED:
             LOG.exception('Failed to bind project %s to pod %s', request.project_id, pod.name)
 
@@ -116,18 +122,37 @@ class Scheduler:
         left, dropped = self._filter(self._registry.snapshot().pods, request)
         return Decision(request, self._order(left, request), tuple(dropped))
 
-    def _bind(self, pods: list[PodView], request: PodRequest, current: list[Binding]) -> list[PodView]:
+    def _bind(
+        self, pods: list[PodView], request: PodRequest, current: list[Binding], *, has_failed: bool
+    ) -> list[PodView]:
         best = pods[0]
         if any(binding.pod_id == best.id for binding in current):
             return pods
         mine = next((binding for binding in current if _is_for(binding, best)), None)
         if mine is None:
             mine = bindings.bind(self._db, request.project_id, best.zone, best.group, best.id)
+        elif self._stays_bound(mine, request, has_failed):
+            LOG.info('Project %s stays bound to the pod %s, which fails', request.project_id, mine.pod_id)
+            return pods
         else:
             mine = bindings.move(self._db, mine.id, best.id)
         LOG.info('Project %s is now bound in zone %s to pod %s', request.project_id, best.zone, best.name)
         # Two first creates may run concurrently: both then prefer the pod that one of them bound.
         return sorted(pods, key=lambda pod: pod.id != mine.pod_id)
+
+    def _stays_bound(self, mine: Binding, request: PodRequest, has_failed: bool) -> bool:
+        """Return whether a binding stays although its pod takes no resource now: the pod may work again soon.
+
+        If the binding moved, new volumes would be in another pod than the servers that the project has.
+
+        :param has_failed: whether the pod has just failed
+        """
+        pod = self._registry.snapshot().by_id.get(mine.pod_id)
+        seconds = self._breakers.seconds_tripped((mine.pod_id, request.service))
+        if pod is None or not pod.is_enabled or seconds >= self._rebind_seconds or not (seconds or has_failed):
+            return False
+        kinds = (SERVER.type, VOLUME.type)
+        return any(pod.id in routings.pods_of_project(self._db, kind, request.project_id) for kind in kinds)
 
     def _filter(self, pods: Sequence[PodView], request: PodRequest) -> tuple[list[PodView], list[Dropped]]:
         left, dropped = list(pods), []

@@ -38,9 +38,21 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
         conf.set_default('log_file', f'{prog}.log')
     oslo_log.setup(conf, 'trio2o', version.version_string())
     service = importlib.import_module(package).SERVICE
+    threads = _server_threads()
+    if threads:
+        conf.set_default('threads', threads, group=service.name)
     application = AccessLog(build_app(service, build_runtime(conf, notify=rpc.Notifier(conf).notify)))
     gc_tuning.freeze()
     return application
+
+
+def _server_threads() -> int:
+    """Return the number of threads of a uWSGI process; 0 under other servers, which do not tell."""
+    try:
+        import uwsgi
+    except ImportError:
+        return 0
+    return int(uwsgi.opt.get('threads', 0))
 
 
 def arguments(environ: Mapping[str, str]) -> list[str]:

@@ -386,12 +386,14 @@ class Create:
         :raises ServiceUnavailable: no pod can take it now
         """
         refusal: Answer | None = None
+        has_failed = False
         for number, view in enumerate(pods):
             pod = self._with_replicated_refs(creation, view)
             try:
                 answer, names = self._send(creation, pod)
             except exception.PodNotReached as error:
                 LOG.warning('trying the next pod for a new %s: %s', self.resource.type, error)
+                has_failed = True
                 continue
             except exception.PodNoAnswer as error:
                 LOG.warning('the outcome of a create of a %s is unknown: %s', self.resource.type, error)
@@ -402,6 +404,7 @@ class Create:
                 LOG.warning(
                     'trying the next pod for a new %s: pod %s answered %d', self.resource.type, pod.name, answer.status
                 )
+                has_failed = has_failed or not is_out_of_capacity
                 if is_out_of_capacity:
                     report_limit(creation.call, pod, creation.claim.project_id)
                 refusal = answer_up(answer, names, None)
@@ -412,7 +415,7 @@ class Create:
                 self._record_batch(creation, pod, answer)
                 creation.call.runtime.scheduler.placed(creation.request, pod)
                 if number:
-                    creation.call.runtime.scheduler.moved(creation.request, pod)
+                    creation.call.runtime.scheduler.moved(creation.request, pod, has_failed)
             return answer
         if refusal is not None and refusal.status < 500:
             return refusal
@@ -480,7 +483,7 @@ class Create:
         query = self.batch_query(creation, answer)
         if query is not None:
             runtime = creation.call.runtime
-            runtime.executor.submit(self._read_batch, creation.call, pod, query, creation.claim.id)
+            runtime.background.submit(self._read_batch, creation.call, pod, query, creation.claim.id)
 
     def _read_batch(self, call: Call, pod: PodView, query: str, claim_id: str | None) -> None:
         try:

@@ -85,7 +85,7 @@ def watch(create: Create, creation: Creation, answer: Answer) -> None:
     route = runtime.locator.look_up(SERVER.type, server['id'])
     if route is None:
         return
-    if runtime.executor.delayed >= MAX_WATCHED:
+    if runtime.background.delayed >= MAX_WATCHED:
         LOG.warning('server %s is not watched for rescheduling: %d others are', server['id'], MAX_WATCHED)
         return
     if server.get('adminPass'):
@@ -96,7 +96,7 @@ def watch(create: Create, creation: Creation, answer: Answer) -> None:
 
 
 def _later(seconds: float, watched: Watch, function: Callable[[], None]) -> None:
-    watched.call.runtime.executor.submit_after(seconds, _run, watched.call, function)
+    watched.call.runtime.background.submit_after(seconds, _run, watched.call, function)
 
 
 def _run(call: Call, function: Callable[[], None]) -> None:

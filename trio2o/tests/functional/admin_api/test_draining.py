@@ -121,7 +121,7 @@ class TestOtherProcesses(DrainingCase):
             self.cloud.conf, transport=self.cloud.lab.transport(), identity_transport=self.cloud.lab.adapter()
         )
         self.addCleanup(runtime.db.dispose)
-        self.addCleanup(runtime.executor.shutdown)
+        self.addCleanup(runtime.shutdown)
         other = self.cloud.build(SERVICE, runtime)
         self.assertIsNotNone(other)
         seconds = self.cloud.conf.pods.refresh_seconds

@@ -270,8 +270,17 @@ class TestBinding(CreateTest):
         self.assertEqual('Pod2', self.made(self.server()))
         self.assertEqual([('az1', 'Pod2')], self.bound())
 
-    def test_project_is_bound_to_pod_that_accepted_latest_create(self):
+    def test_project_with_resources_stays_bound_to_pod_that_fails_for_a_moment(self):
         self.made(self.server('az1'))
+        self.break_pod('Pod1', Refuse())
+        self.assertEqual('Pod2', self.made(self.server('az1')))
+        self.assertEqual([('az1', 'Pod1')], self.bound())
+        self.repair()
+        self.assertEqual('Pod1', self.made(self.volume('az1'), 'volume'))
+
+    def test_project_is_bound_to_pod_that_accepted_latest_create_if_another_fails_for_long(self):
+        self.made(self.server('az1'))
+        self.cloud.runtime.scheduler._rebind_seconds = 0.0
         self.break_pod('Pod1', Refuse())
         self.made(self.server('az1'))
         self.assertEqual([('az1', 'Pod2')], self.bound())

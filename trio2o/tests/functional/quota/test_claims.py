@@ -114,7 +114,7 @@ class TestServersWithCount(QuotaCase):
         self.wait_for(instances=3)
 
     def wait_for(self, **wanted):
-        self.cloud.runtime.executor.submit(lambda: None).result()
+        self.cloud.runtime.background.submit(lambda: None).result()
         for _ in range(50):
             self.settle()
             if not self.claims():

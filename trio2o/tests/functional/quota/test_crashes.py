@@ -54,7 +54,7 @@ class CrashCase(testtools.TestCase):
         )
         self.runtime = build_runtime(self.files.conf)
         self.addCleanup(self.runtime.db.dispose)
-        self.addCleanup(self.runtime.executor.shutdown)
+        self.addCleanup(self.runtime.shutdown)
         self.db = self.runtime.db
         for number, name in enumerate(self.cloud.pods, 1):
             pod = pods.create(self.db, pod_name=name, az_name=f'az{number}')

@@ -44,7 +44,7 @@ class TestLoad(testtools.TestCase):
         self.conf = files[0].conf
         self.runtime = build_runtime(self.conf)
         self.addCleanup(self.runtime.db.dispose)
-        self.addCleanup(self.runtime.executor.shutdown)
+        self.addCleanup(self.runtime.shutdown)
         migration.upgrade(self.runtime.db)
         self.join_pods()
         self.gateways = [

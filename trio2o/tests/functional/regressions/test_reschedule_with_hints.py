@@ -18,7 +18,7 @@ class TestHintsUnderEitherKey(SchedulingTest):
             server = {'name': 'x', 'flavorRef': '1', 'imageRef': image, 'availability_zone': 'az1'}
             answer = self.nova.post('/servers', {'server': server, key: {'query': '[]'}})
             self.assertEqual(202, answer.status, answer.text)
-            self.assertEqual(0, self.cloud.runtime.executor.delayed, key)
+            self.assertEqual(0, self.cloud.runtime.background.delayed, key)
             server_id = answer['server']['id']
             wait_until(lambda server_id=server_id: self.status(server_id) == 'ERROR', 30, 'no ERROR', 0.05)
         self.assertEqual({}, dict(self.cloud.pod('Pod2').nova.servers))

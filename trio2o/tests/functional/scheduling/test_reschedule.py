@@ -33,7 +33,7 @@ class RescheduleTest(SchedulingTest):
 
     def wait_until_quiet(self):
         """Wait until no server is watched or has still to be deleted."""
-        self.wait_for(lambda: not self.cloud.runtime.executor.delayed)
+        self.wait_for(lambda: not self.cloud.runtime.background.delayed)
 
     def boot_moved(self, **server):
         """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
@@ -112,7 +112,7 @@ class TestNoValidHost(RescheduleTest):
             self.cloud.conf, transport=self.cloud.transport, identity_transport=self.cloud.lab.adapter()
         )
         self.addCleanup(other.db.dispose)
-        self.addCleanup(other.executor.shutdown)
+        self.addCleanup(other.shutdown)
         app = self.cloud.build(SERVICE, other)
         client = type(self.nova)(self.cloud, self.nova._base, self.nova.prefix, 'compute').mount(app)
         top_id = self.boot()['server']['id']
@@ -209,4 +209,4 @@ class TestRescheduleOptionOff(RescheduleTest):
     def test_option_off_keeps_server_in_error(self):
         top_id = self.boot()['server']['id']
         self.wait_for(lambda: self.status(top_id) == 'ERROR')
-        self.assertEqual(0, self.cloud.runtime.executor.delayed)
+        self.assertEqual(0, self.cloud.runtime.background.delayed)

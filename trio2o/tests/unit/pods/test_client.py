@@ -67,7 +67,9 @@ class TestSend(PodTest):
         script = Script(OK)
         answer = self.send(script, 'PUT', body=b'in', timeout=3.0)
         self.assertEqual((200, [('A', 'b')], b'body'), (answer.status, answer.headers, answer.body))
-        self.assertEqual([('PUT', 'http://pod/v2.1/x?y=z', [('H', 'v')], b'in', 3.0)], script.calls)
+        ((*sent, timeout),) = script.calls
+        self.assertEqual(['PUT', 'http://pod/v2.1/x?y=z', [('H', 'v')], b'in'], sent)
+        self.assertTrue(2.9 < timeout <= 3.0, timeout)
 
     def test_read_is_repeated_once_after_lost_connection(self):
         for method in ('GET', 'HEAD'):
@@ -100,10 +102,20 @@ class TestSend(PodTest):
             self.breakers.succeeded(self.key)
             for _ in range(3):
                 try:
-                    self.send(Script(step), 'POST')
+                    # The second step is for the check of the pod.
+                    self.send(Script(step, step), 'POST')
                 except exception.PodError:
                     pass
             self.assertEqual(counts, self.breakers.is_open(self.key), step)
+
+    def test_failures_of_one_project_do_not_open_the_breaker_of_a_pod_that_answers(self):
+        for step in ((502, [], b''), (503, [], b''), (504, [], b''), TimeoutError()):
+            for _ in range(7):
+                try:
+                    self.send(Script(step, (401, [], b'')), 'POST')
+                except exception.PodError:
+                    pass
+            self.assertFalse(self.breakers.is_open(self.key), step)
 
     def test_pod_with_open_breaker_is_not_called(self):
         for _ in range(3):
