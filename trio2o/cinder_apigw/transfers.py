@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers of volumes between projects, under both of their paths.
 
-A transfer is in the pod of its volume. The project that accepts it cannot see it before.
+A transfer is in the pod of its volume. The project that accepts it cannot see it before. Whoever accepts it
+shows its key, so only the right key lets a refusal for quota say how large the volume is.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from urllib.parse import urlencode
 from trio2o import exception
 from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
+from trio2o.db import transfer_keys
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, route_error, send, send_to_route
 from trio2o.gateway.claiming import quota_claim
-from trio2o.gateway.handlers.create import Create
+from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import answer_up
 from trio2o.pods.own_answers import is_unknown_path
@@ -25,7 +27,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
 from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.quota.usage import deltas_of
-from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME
+from trio2o.resources import SNAPSHOT, TRANSFER, VOLUME, is_resource_id, normalized_id
 from trio2o.routing.inventory import Inventory
 from trio2o.routing.locator import Route
 from trio2o.web import json_body, pod_failures
@@ -36,6 +38,9 @@ LOG = logging.getLogger(__name__)
 
 _PAGE = 1000
 _OLD_PATH = '/os-volume-transfer'
+
+#: What every volume uses at least.
+_LEAST = {'volumes': 1, 'gigabytes': 1}
 
 
 class TransferList(CinderList):
@@ -80,10 +85,22 @@ class CreateTransfer(Create):
     affinity_fields = {'volume_id': VOLUME}
     is_dependent = True
 
+    def created(self, creation: Creation, answer: Answer) -> None:
+        """Record the key, which only the answer to the create shows."""
+        transfer = json_body.member(answer, TRANSFER) or {}
+        auth_key = transfer.get('auth_key')
+        if is_resource_id(transfer.get('id')) and isinstance(auth_key, str):
+            transfer_keys.record(creation.call.runtime.db, transfer['id'], auth_key)
+
 
 @dataclass(frozen=True)
 class AcceptTransfer:
-    """Accept a transfer. The volume and its snapshots then belong to the caller's project, and use its quota."""
+    """Accept a transfer. The volume and its snapshots then belong to the caller's project, and use its quota.
+
+    Cinder compares the key before the quota. Trio2o knows the key of a transfer that was created through it, and with
+    the right key the claim is exact. The key of a transfer that was created directly in its pod is not known. There the
+    claim is one GiB, and the project may be over its limits afterwards.
+    """
 
     def __call__(self, call: Call) -> Answer:
         # The claim only checks that the quota has room: the amounts move with the routings.
@@ -94,31 +111,39 @@ class AcceptTransfer:
         return over_quota_error('volumes', error)
 
     def _claim_request(self, call: Call) -> ClaimRequest:
-        amounts: Amounts = {}
-        for pod in self._pods(call):
-            try:
-                amounts = self._amounts(call, pod)
-            except (exception.Trio2oException, PodRefused) as error:
-                LOG.info('cannot check the quota for transfer %s: %s', call.id, error)
-            if amounts:
-                break
         return ClaimRequest(
             call.context.project_id or '',
             '',
-            amounts,
+            self._amounts(call),
             resource_type=VOLUME.type,
             request_id=call.context.request_id or '',
         )
 
-    def _pods(self, call: Call) -> list[PodView]:
-        route = call.runtime.locator.look_up(TRANSFER.type, call.id)
-        pods = call.runtime.registry.snapshot().serving(TRANSFER.service)
-        return [pod for pod in pods if route is None or pod.id == route.pod.id]
+    def _amounts(self, call: Call) -> Amounts:
+        """Return what to claim.
 
-    def _amounts(self, call: Call, pod: PodView) -> Amounts:
+        :raises ServiceUnavailable: the pod of the transfer does not show what it is of
+        """
+        auth_key = json_body.at(call.json, 'accept', 'auth_key')
+        if not isinstance(auth_key, str):
+            return {}  # the pod refuses the body
+        transfer_id = normalized_id(call.id)
+        is_right = transfer_keys.is_right(call.runtime.db, transfer_id, auth_key)
+        if is_right is None:
+            return _LEAST
+        route = call.runtime.locator.look_up(TRANSFER.type, transfer_id)
+        if not is_right or route is None or route.pod.in_maintenance:
+            return {}  # refused before anything is transferred
+        try:
+            return self._amounts_in(call, route.pod, transfer_id)
+        except (exception.Trio2oException, PodRefused) as error:
+            LOG.warning('cannot claim quota for transfer %s: %s', transfer_id, error)
+            raise pod_failures.unreachable(f'{TRANSFER.title} {transfer_id}', route.pod.zone) from error
+
+    def _amounts_in(self, call: Call, pod: PodView, transfer_id: str) -> Amounts:
         """Return the quota that the volume of a transfer uses, with its snapshots if the transfer includes them."""
         runtime = call.runtime
-        transfer = Inventory(runtime, pod, TRANSFER).show(call.id)
+        transfer = Inventory(runtime, pod, TRANSFER).show(transfer_id)
         volume_id = (transfer or {}).get('volume_id')
         volume = Inventory(runtime, pod, VOLUME).show(volume_id) if isinstance(volume_id, str) else None
         if transfer is None or volume is None:
@@ -182,6 +207,7 @@ class AcceptTransfer:
         route = locator.look_up(TRANSFER.type, call.id)
         if route is not None:
             locator.mark_deleted(TRANSFER.type, route)
+        transfer_keys.delete(call.runtime.db, normalized_id(call.id))
         locator.change_owner(VOLUME, pod, [volume_id], owner)
         locator.change_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
 
@@ -194,7 +220,8 @@ class AcceptTransfer:
             # The next list that shows them corrects their owner.
             LOG.warning('snapshots of transferred volume %s could not be listed: %s', volume_id, error)
             return []
-        return [item['id'] for item in json_body.items(answer.json, SNAPSHOT) or []] if answer.is_ok else []
+        items = json_body.objects_at(answer.json, SNAPSHOT.collection) if answer.is_ok else []
+        return [item['id'] for item in items if is_resource_id(item.get('id'))]
 
 
 _FORWARD = Forward(TRANSFER)

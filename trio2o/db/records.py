@@ -401,6 +401,17 @@ class ServerGroupCopy(Record):
         return self.bottom_id == self.top_id
 
 
+@table('transfer_keys', Index('ix_transfer_keys_created_at', 'created_at'))
+@dataclass(frozen=True, slots=True)
+class TransferKey(Record):
+    """The key of a volume transfer, as a salted hash."""
+
+    transfer_id: Annotated[str, Spec(String(64), primary_key=True)]
+    salt: Str32
+    digest: Str64
+    created_at: Time
+
+
 @table(
     'jobs',
     UniqueConstraint('active_key', name='uniq_jobs0active_key'),

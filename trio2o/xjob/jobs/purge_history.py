@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove old records: ended jobs, deleted objects, and routings of deleted resources."""
+"""Remove old records: ended jobs, deleted objects, routings of deleted resources, and keys of
+transfers."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from trio2o.db import jobs, moved_resources, routings
+from trio2o.db import jobs, moved_resources, routings, transfer_keys
 from trio2o.db.session import utcnow
 from trio2o.resources import NOT_RECONCILED
 from trio2o.xjob.jobs.base import Task
@@ -35,6 +36,7 @@ class PurgeHistory:
                 task.check()
                 if not gone:
                     break
+        transfer_keys.purge(runtime.db, before)
         moved_resources.purge(runtime.db, now - timedelta(hours=DELETED_HOURS))
         objects = runtime.replicator.desired.purge_deleted(now - timedelta(hours=DELETED_HOURS))
         task.progress(objects=objects, **removed)

@@ -181,8 +181,8 @@ def create_console(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}/diagnostics, for admins; the format depends on the driver before 2.48."""
-    nova.admin_only(request, 'os_compute_api:os-server-diagnostics')
     server = nova.server(request)
+    nova.admin_only(request, 'os_compute_api:os-server-diagnostics')
     if request.minor < 48:
         return wire.reply({'cpu0_time': 17300000000, 'memory': 524288})
     return wire.reply(

@@ -3,7 +3,7 @@
 
 import uuid
 
-from trio2o.db import quotas, routings, server_group_copies
+from trio2o.db import quotas, routings, server_group_copies, transfer_keys
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -415,6 +415,46 @@ class TestVolumes(ChangesCase):
         answer = self.post(path, status=413, as_='alt', accept={'auth_key': transfer['auth_key']})
         self.assertIn('Requested 4G, quota is 20G and 18G has been consumed.', answer.fault)
         self.assertUsed(volumes=1, gigabytes=4)
+
+    def test_wrong_key_of_transfer_is_400_for_any_size(self):
+        transfers = [self.transfer(size) for size in (1, 15)]
+        self.volume(size=18, as_='alt')
+        self.cloud.lab.clear_logs()
+        answers = [self.accept(transfer, 'wrong') for transfer in transfers]
+        self.assertEqual({400}, {answer.status for answer in answers})
+        texts = [answer.text.replace(each['id'], '') for answer, each in zip(answers, transfers, strict=True)]
+        self.assertEqual(texts[0], texts[1])
+        seen = [each for name in self.cloud.pod_ids for each in self.cloud.pod(name).cinder.requests]
+        self.assertEqual({'POST'}, {each.method for each in seen}, 'the service account has read something')
+        self.assertEqual([], self.claims(self.cloud.project_id('alt')))
+
+    def test_transfer_with_unknown_key_needs_room_for_one_gib(self):
+        transfer = self.transfer(4)
+        transfer_keys.delete(self.db, transfer['id'])
+        full = self.volume(size=20, as_='alt')
+        for key in ('wrong', transfer['auth_key']):
+            answer = self.accept(transfer, key)
+            self.assertEqual(413, answer.status, answer.text)
+            self.assertIn('Requested 1G, quota is 20G and 20G has been consumed.', answer.fault)
+        self.cloud.cinder.delete(f'/volumes/{full}', as_='alt')
+        self.assertEqual(400, self.accept(transfer, 'wrong').status)
+        self.assertEqual(202, self.accept(transfer, transfer['auth_key']).status)
+        self.assertUsed(self.cloud.project_id('alt'), volumes=1, gigabytes=4)
+
+    def test_pod_that_hides_size_of_transfer_gets_no_accept(self):
+        transfer = self.transfer(4)
+        self.cloud.pod('Pod1').cinder.faults.add(Status(500, path='/volumes/', method='GET'))
+        self.cloud.pod('Pod2').cinder.faults.add(Status(500, path='/volumes/', method='GET'))
+        self.assertEqual(503, self.accept(transfer, transfer['auth_key']).status)
+        self.assertUsed(volumes=1, gigabytes=4)
+
+    def transfer(self, size):
+        volume = self.volume(size=size)
+        return self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
+
+    def accept(self, transfer, key):
+        path = f'/volume-transfers/{transfer["id"]}/accept'
+        return self.cloud.cinder.post(path, {'accept': {'auth_key': key}}, as_='alt')
 
     def test_boot_from_volume_claims_gigabytes(self):
         mapping = {
