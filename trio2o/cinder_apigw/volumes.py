@@ -15,7 +15,14 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs
-from trio2o.gateway.requested import DEFAULT_TYPE_NAME, Requested, default_type, volume_type, whole_number
+from trio2o.gateway.requested import (
+    DEFAULT_TYPE_NAME,
+    Requested,
+    default_type,
+    volume_type,
+    whole_number,
+    zones_of_types,
+)
 from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
@@ -106,6 +113,7 @@ class CreateVolume(Create):
             quota=with_volume_type({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
             resources={'gigabytes': size},
             extra_specs=found.extra_specs if found is not None else {},
+            zones=zones_of_types(call, [found]),
         )
 
     def _source_amounts(self, creation: Creation) -> Amounts:

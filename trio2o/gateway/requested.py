@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from trio2o import exception
 from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
+from trio2o.pods import type_zones
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
@@ -31,6 +32,7 @@ class Requested:
     :ivar quota: amounts by quota resource, for one of the resources that the request creates
     :ivar resources: amounts by resource class (``VCPU``, ``gigabytes``), for all that the request creates
     :ivar extra_specs: of the flavor or the volume type, by name with its scope
+    :ivar zones: zones that the new volumes can be in, by their types; empty: any
     :ivar count: how many resources the request creates
     :ivar min_count: how many of them are enough
     """
@@ -38,6 +40,7 @@ class Requested:
     quota: Mapping[str, int] = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
+    zones: frozenset[str] = frozenset()
     count: int = 1
     min_count: int = 1
 
@@ -94,6 +97,24 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     if shown is None or not isinstance(shown.get('name'), str):
         return None
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
+
+
+def zones_of_types(call: Call, found: Iterable[VolumeType | None]) -> frozenset[str]:
+    """Return the zones that volumes of all these types can be in; empty: any.
+
+    Names that are no zones for tenants do not count: an operator may have bound a type in a pod itself.
+
+    :raises BadRequest: the types have no zone in common
+    """
+    known = frozenset(call.runtime.registry.snapshot().zones)
+    bound = [type_zones.zones_in(each.extra_specs.get(type_zones.KEY, '')) for each in found if each is not None]
+    by_type = [zones for zones in (known.intersection(names) for names in bound) if zones]
+    if not by_type:
+        return frozenset()
+    common = frozenset.intersection(*by_type)
+    if not common:
+        raise exception.BadRequest('The volume types are bound to different availability zones.')
+    return common
 
 
 def _is_readable(text: str) -> bool:

@@ -16,6 +16,7 @@ class PodRequest:
 
     :ivar service: ``compute`` or ``volume``
     :ivar zone: availability zone; '' for any
+    :ivar zones: availability zones for a request without ``zone``; empty: any
     :ivar resource_type: for messages: ``server``, ``volume``
     :ivar tried: ids of pods that have failed this request already
     :ivar bound: ids of the pods the project is bound to, bindings made by an operator first, then oldest first; set by
@@ -40,6 +41,7 @@ class PodRequest:
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
     resource_type: str = ''
+    zones: frozenset[str] = frozenset()
 
     def with_count(self, count: int) -> PodRequest:
         """Return the same request for another number of resources."""

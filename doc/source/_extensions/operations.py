@@ -177,8 +177,8 @@ VOLUME_NOTES = {
     'services.get_log': 'The gateway calls all clouds unless ``server`` names a host.',
     'services.set_log': 'The gateway calls all clouds unless ``server`` names a host.',
     'volume_transfers.accept': 'The volume and its snapshots stay in their cloud.',
-    'volume_types.show': 'A cloud may have its own value of ``volume_backend_name`` and '
-    '``RESKEY:availability_zones``.',
+    'volume_types.show': 'A cloud may have its own value of ``volume_backend_name``. ``RESKEY:availability_zones`` '
+    'lists the zones with which the pods are registered.',
     'workers.cleanup': 'The gateway calls all clouds unless the body names a host or cluster.',
 }
 

@@ -191,6 +191,7 @@ class Create:
         if creation.pod is None and not creation.zone:
             creation.zone = self._default_zone(call)
         creation.requested = self.requested(creation)
+        self._apply_zones(creation)
         creation.request = self._pod_request(creation)
         if creation.pod is not None:
             self._check_usable(creation, creation.pod)
@@ -313,6 +314,25 @@ class Create:
             if route is not None and route.is_live and route.is_known_to(call):
                 yield resource, ref_id, route
 
+    def _apply_zones(self, creation: Creation) -> None:
+        """Consider the zones that the requested volume types are bound to.
+
+        As in Cinder, they overrule the default zone, and not the requested one.
+
+        :raises BadRequest: the resource is requested in another zone, and its service does not know the types
+        """
+        zones = creation.requested.zones
+        where = creation.pod.zone if creation.pod is not None else creation.zone
+        if not zones or where in zones:
+            return
+        if creation.pod is None and not (self.zone_field and creation.inner.get(self.zone_field)):
+            creation.zone = ''
+        elif self.resource.service != 'volume':
+            names = ', '.join(sorted(zones))
+            raise exception.BadRequest(
+                f'The volume type can only be used in availability zones: {names}, not in {where}.'
+            )
+
     def _pod_request(self, creation: Creation) -> PodRequest:
         call, requested = creation.call, creation.requested
         references = list(self.replicated_refs(creation))
@@ -324,6 +344,7 @@ class Create:
             count=requested.count,
             extra_specs=requested.extra_specs,
             resource_type=self.resource.type,
+            zones=requested.zones,
             unusable=call.runtime.replicator.unusable(references, call.context.user_id or ''),
         )
 

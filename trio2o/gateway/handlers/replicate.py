@@ -48,6 +48,14 @@ class ReplicatedWrite:
         """Return other replicated objects in the request, which the first pod has to have."""
         return ()
 
+    def body_for(self, call: Call, pod: PodView) -> bytes | None:
+        """Return the body for a pod; None if it can be sent unchanged."""
+        return None
+
+    def translate(self, pod: PodView, answer: Answer) -> Answer:
+        """Return a pod's answer with what tenants know in place of what only the pod knows."""
+        return answer
+
     def key_in_answer(self, call: Call, answer: Answer) -> str | None:
         """Return the key of the object in the successful answer of the first pod."""
         return self.key(call)
@@ -157,12 +165,13 @@ class ReplicatedWrite:
         replicator = call.runtime.replicator
         pod = replicator.ensure(pod, self.replicated_refs(call), call.context.user_id or '')
         names = names_of(call, pod)
+        body = self.body_for(call, pod)
         # Not repeated, whatever the method: some GET requests of Cinder are writes.
-        answer = send(call, pod, names=names, is_repeated=False)
+        answer = send(call, pod, names=names, body=body, is_repeated=False)
         if answer.status == 404 and key is not None and replicator.writes.restore(self.kind, key, pod):
             # The object should exist. It was deleted directly in this pod.
-            answer = send(call, pod, names=names, is_repeated=False)
-        return answer_up(answer, names, None)
+            answer = send(call, pod, names=names, body=body, is_repeated=False)
+        return self.translate(pod, answer_up(answer, names, None))
 
 
 @dataclass(frozen=True)
@@ -192,6 +201,10 @@ class ReplicatedRead:
 
     kind: str
 
+    def translate(self, pod: PodView, answer: Answer) -> Answer:
+        """Hook: see ``ReplicatedWrite.translate``."""
+        return answer
+
     def __call__(self, call: Call) -> Answer:
         error_answer: Answer | None = None
         for pod, seconds in with_timeouts(call, pods_by_preference(call)):
@@ -201,7 +214,7 @@ class ReplicatedRead:
             except exception.PodError:
                 continue
             if answer.status < 500:
-                return answer
+                return self.translate(pod, answer)
             error_answer = error_answer or answer
         if error_answer is not None:
             return error_answer

@@ -16,6 +16,7 @@ from trio2o.gateway.requested import (
     flavor_id_of,
     volume_type,
     whole_number,
+    zones_of_types,
 )
 from trio2o.quota.amounts import with_volume_type
 from trio2o.quota.usage import Flavor
@@ -46,13 +47,16 @@ def requested_servers(call: Call, server: Item) -> Requested:
     min_count, max_count = counts(server)
     once = Counter(flavor_amounts(found))
     type_named = functools.cache(lambda name: volume_type(call, name) or default_type(call))
+    types = []
     for size, type_name in _new_volumes(server):
         named = type_named(type_name if isinstance(type_name, str) else None)
+        types.append(named)
         once.update(with_volume_type({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
     return Requested(
         quota=once,
         resources=found.placement_resources(max_count, has_root_disk=not _boots_from_volume(server)),
         extra_specs=found.extra_specs,
+        zones=zones_of_types(call, types),
         count=max_count,
         min_count=min_count,
     )

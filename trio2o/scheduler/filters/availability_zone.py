@@ -7,7 +7,9 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class AvailabilityZoneFilter(BaseFilter):
-    """Passes pods of the requested zone; all pods if no zone is requested."""
+    """Passes pods of the requested zone. If none is requested: pods of the zones of the volume types, or all pods."""
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
-        return not request.zone or pod.zone == request.zone
+        if request.zone:
+            return pod.zone == request.zone
+        return not request.zones or pod.zone in request.zones

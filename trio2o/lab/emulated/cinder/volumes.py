@@ -228,7 +228,7 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     image = body.get('imageRef') or body.get('image_id')
     if image and cinder.glance is not None and image not in cinder.glance.images:
         raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
-    zone = _zone(cinder, body, model)
+    zone = _zone(cinder, body, model, kind)
     quotas.check_size(cinder, request, size)
     quotas.check(cinder, request, volumes=1, gigabytes=size)
     volume = records.new_volume(
@@ -302,8 +302,14 @@ def _is_uuid(text: str) -> bool:
     return len(text) == 36 and text.count('-') == 4
 
 
-def _zone(cinder: 'Cinder', body: dict[str, Any], origin: Volume | None) -> str:
+def _zone(cinder: 'Cinder', body: dict[str, Any], origin: Volume | None, kind: dict[str, Any]) -> str:
     zone = body.get('availability_zone')
+    bound = kind['extra_specs'].get('RESKEY:availability_zones')
+    if bound is not None:
+        usable = [name for name in cinder.settings.zones if name in map(str.strip, bound.split(','))]
+        if not usable or (zone and zone not in usable):
+            raise Refusal(400, f'Volume type is only usable in specified availability zones: {bound}')
+        zone = zone or usable[0]
     if zone == '':
         text = "Invalid input for field/attribute availability_zone. Value: . '' should be non-empty"
         raise Refusal(400, text)
