@@ -98,8 +98,8 @@ class AcceptTransfer:
     """Accept a transfer. The volume and its snapshots then belong to the caller's project, and use its quota.
 
     Cinder compares the key before the quota. Trio2o knows the key of a transfer that was created through it, and with
-    the right key the claim is exact. The key of a transfer that was created directly in its pod is not known. There the
-    claim is one GiB, and the project may be over its limits afterwards.
+    the right key the claim is exact. The key of a transfer that was created directly in its pod is not known. There
+    the claim is one GiB, and the project may be over its limits afterwards.
     """
 
     def __call__(self, call: Call) -> Answer:

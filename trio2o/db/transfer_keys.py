@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys of volume transfers that were created through the gateway, as salted hashes.
 
-With them the gateway knows whether a caller has the key of a transfer, before it reads for him what the transfer is of.
+With them the gateway knows whether a caller has the key of a transfer, before it reads what the transfer is of.
 """
 
 import hashlib
