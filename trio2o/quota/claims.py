@@ -58,7 +58,7 @@ class ClaimRequest:
 class Claim:
     """A granted request.
 
-    :ivar row: None if no limit applies, and so nothing is claimed
+    :ivar row: None if the request creates resources and no limit applies, so that nothing is claimed
     :ivar count: number of resources granted
     """
 
@@ -101,7 +101,7 @@ class Quota:
         names = sorted(name for name, amount in request.amounts.items() if amount > 0)
         bounds = self.driver.bounds(request.project_id, request.user_id, names) if names else []
         if not bounds:
-            return Claim(None, request, request.count)
+            return Claim(self._change_row(request), request, request.count)
         count = request.count
         while True:
             row = self._row(request, multiply(request.amounts, count), 'open', self._claim_seconds)
@@ -113,6 +113,21 @@ class Quota:
                 if allowed is None or not request.min_count <= allowed < count:
                     raise OverQuota(request, _narrowest(request, error.exceeded)) from None
                 count = allowed
+
+    def _change_row(self, request: ClaimRequest) -> QuotaClaim | None:
+        """Record that a request is about to change a resource, so that its outcome is found out if this process dies.
+
+        :returns: a row without amounts; None if the request creates resources, or the database fails
+        """
+        if not request.resource_id:
+            return None
+        row = self._row(request, {}, 'open', self._claim_seconds)
+        try:
+            quotas.watch(self._db, row)
+        except db_exc.DBError:
+            LOG.exception('Failed to record that %s %s may change', request.resource_type, request.resource_id)
+            return None
+        return row
 
     def queue(self, request: ClaimRequest) -> tuple[Claim, int]:
         """Claim an amount of one quota resource without comparing it with a limit.

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random operations of several tenants over pods that fail, and a model of what each tenant may believe.
 
-Everything runs in one thread, and all choices come from one seed, so a failure can be repeated. A pod fails in the ways
-of ``trio2o.lab.emulated.faults``. A process of the gateway or a worker is killed at a call to a pod: nothing of it
-runs any more, and its database connections are closed.
+One request follows another, and all choices come from one seed, so most failures can be repeated. A pod fails in the
+ways of ``trio2o.lab.emulated.faults``, and processes are killed.
 """
 
 import collections
 import dataclasses
 import random
 
-import sqlalchemy
-
-from trio2o.cinder_apigw import SERVICE as CINDER
 from trio2o.db import quotas, routings
 from trio2o.lab.emulated.faults import (
     BalancerAnswers,
@@ -25,12 +21,11 @@ from trio2o.lab.emulated.faults import (
     Status,
     Truncate,
 )
-from trio2o.nova_apigw import SERVICE as NOVA
 from trio2o.quota.settle import Settler
 from trio2o.resources import ROUTED
-from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.fixtures.waiting import wait_until
+from trio2o.tests.functional.faults.killing import Killed, Process
 from trio2o.xjob.manager import JobManager
 
 PODS = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2', 'Pod4': 'az2'}
@@ -40,7 +35,6 @@ OPTIONS = {
     'quota.claim_seconds': 1.0,
     'quota.instances': 12,
     'quota.volumes': 12,
-    
     'xjob.retry_seconds': 0.01,
     'pods.breaker_seconds': 0.01,
 }
@@ -50,63 +44,6 @@ SETTLE_SECONDS = 30
 #: At most so many pods fail at once.
 MAX_FAULTY = 2
 FORMS = ('html', 'text', 'json', 'empty')
-
-
-class Killed(BaseException):
-    """The process that runs was killed. No handler of the product may catch it."""
-
-
-class Process:
-    """A process of the gateway and a worker: a runtime of its own, whose calls to pods can kill it."""
-
-    def __init__(self, cloud):
-        self._cloud = cloud
-        self._transport = cloud.lab.transport()
-        self._calls_left = None
-        self._is_killed_after = False
-        self.is_dead = False
-        self.runtime = build_runtime(cloud.conf, transport=self, identity_transport=cloud.lab.adapter())
-        sqlalchemy.event.listen(sqlalchemy.engine.Engine, 'before_cursor_execute', self._before_statement)
-
-    def request(self, *args, **kwargs):
-        """Send a request to a pod, as a transport of the pod client."""
-        if self.is_dead:
-            raise Killed
-        is_last = self._calls_left == 0
-        if self._calls_left is not None:
-            self._calls_left -= 1
-        if is_last and not self._is_killed_after:
-            self._die()
-        answer = self._transport.request(*args, **kwargs)
-        if is_last:
-            self._die()
-        return answer
-
-    def kill_at(self, calls, is_after):
-        """Kill the process at a later call to a pod.
-
-        :param calls: number of calls before that one
-        :param is_after: whether the pod gets that call
-        """
-        self._calls_left, self._is_killed_after = calls, is_after
-
-    def survive(self):
-        """Do not kill the process any more."""
-        self._calls_left = None
-
-    def close(self):
-        self.is_dead = True
-        sqlalchemy.event.remove(sqlalchemy.engine.Engine, 'before_cursor_execute', self._before_statement)
-        self.runtime.executor.shutdown(wait_seconds=5)
-        self.runtime.db.dispose()
-
-    def _die(self):
-        self.is_dead = True
-        raise Killed
-
-    def _before_statement(self, connection, *_args):
-        if self.is_dead and connection.engine is self.runtime.db.engine:
-            raise Killed
 
 
 @dataclasses.dataclass
@@ -145,12 +82,6 @@ class Simulation:
         self._projects = {tenant: self.cloud.project_id(tenant) for tenant in TENANTS}
         self.process = Process(self.cloud)
         test.addCleanup(lambda: self.process.close())
-        self._serve()
-
-    def _serve(self):
-        """Let the process answer the tenants' requests."""
-        for service, client in ((NOVA, self.cloud.nova), (CINDER, self.cloud.cinder)):
-            client.mount(self.cloud.build(service, self.process.runtime))
 
     # -- what happens --
 
@@ -301,14 +232,19 @@ class Simulation:
                 items = existing[project_id]
                 listed = service.get(f'/{kind}s/detail', as_=tenant).json[f'{kind}s']
                 self._equal(sorted(items), sorted(item['id'] for item in listed), f'{kind}s of {tenant}')
-                live = routings.get_many(self.process.runtime.db, kind, list(items))
-                self._equal(set(items), {top_id for top_id, routing in live.items() if routing.is_live}, 'routings')
+                live = self._live_routings(kind, project_id)
+                self._equal(sorted(items), live, f'routings of {kind}s of {tenant}')
                 names = collections.Counter(item['name'] for item in items.values())
                 self._equal({}, {name: count for name, count in names.items() if count > 1}, f'{kind}s made twice')
                 for one in self.resources:
                     if (one.kind, one.tenant) == (kind, tenant):
                         self._check_resource(one, items, names)
                 self._check_quota(kind, tenant, items)
+
+    def _live_routings(self, kind, project_id):
+        db, pod_ids = self.process.runtime.db, self.cloud.pod_ids.values()
+        found = [routings.list_for_pod(db, kind, pod_id, project_id) for pod_id in pod_ids]
+        return sorted(routing.top_id for of_pod in found for routing in of_pod)
 
     def _check_resource(self, one, items, names):
         exists = one.id in items or one.name in names
@@ -383,14 +319,13 @@ class Simulation:
             # A handler or another thread may have made another error of it.
             self._restart()
             return None
-        self._note(f'    {answer.status} {answer.text[:200]}')
+        self._note(f'    {answer.status} {answer.body[:200]!r}')
         return answer
 
     def _restart(self):
         self._note('    killed')
         self.process.close()
         self.process = Process(self.cloud)
-        self._serve()
 
     def _flavor(self):
         return next(iter(self.cloud.pod('Pod1').nova.flavors))

@@ -14,7 +14,6 @@ from trio2o.tests.functional.faults.random_operations import Simulation
 
 SEEDS = (1, 2)
 STEPS = 120
-SERVERS = (None, 'mysql', 'postgres')
 
 
 def seeds():
@@ -23,17 +22,32 @@ def seeds():
     return range(int(first), int(last or first) + 1) if first else SEEDS
 
 
-class TestRandomOperations(testtools.TestCase):
+class RandomOperationsMixin:
+    """:cvar server: the database server; None is SQLite"""
+
+    server = None
+
     def test_tenants_lose_nothing_while_pods_fail_and_processes_die(self):
         steps = int(os.environ.get('TRIO2O_RANDOM_STEPS', STEPS))
         for seed in seeds():
-            server = SERVERS[seed % len(SERVERS)]
-            with self.subTest(seed=seed, server=server):
-                options = {}
-                if server:
-                    options['database.connection'] = self.useFixture(DatabaseFixture(server)).conf.database.connection
-                simulation = Simulation(self, seed, options)
-                try:
-                    simulation.run(steps)
-                except AssertionError as error:
-                    raise AssertionError(f'seed {seed} on {server or "sqlite"}: {error}\n' + '\n'.join(simulation.log[-60:])) from error
+            options = {}
+            if self.server:
+                database = self.useFixture(DatabaseFixture(self.server))
+                options['database.connection'] = database.conf.database.connection
+            simulation = Simulation(self, seed, options)
+            try:
+                simulation.run(steps)
+            except AssertionError as error:
+                self.fail('\n'.join([f'seed {seed}: {error}', *simulation.log[-60:]]))
+
+
+class TestOnSQLite(RandomOperationsMixin, testtools.TestCase):
+    server = None
+
+
+class TestOnMariaDB(RandomOperationsMixin, testtools.TestCase):
+    server = 'mysql'
+
+
+class TestOnPostgreSQL(RandomOperationsMixin, testtools.TestCase):
+    server = 'postgres'
