@@ -32,6 +32,16 @@ def is_missing(answer: Answer) -> bool:
     return any(error.get('status') == 404 for error in json_body.objects_at(document, 'errors'))
 
 
+def is_unavailable(answer: Answer) -> bool:
+    """Return whether a service itself refused a request with 503: its API, or the check of the token before it."""
+    document = answer.json
+    if answer.status != 503 or not isinstance(document, dict):
+        return False
+    faults = (json_body.at(document, name, 'code') for name in ('serviceUnavailable', 'computeFault'))
+    # The middleware answers in the JSON of WebOb.
+    return 503 in faults or document.get('code') == '503 Service Unavailable'
+
+
 def is_unknown_path(answer: Answer) -> bool:
     """Return whether an answer is the 404 of the service's router, as for a path of a later release."""
     return answer.status == 404 and all(text in answer.body for text in _WEBOB)

@@ -144,6 +144,8 @@ class Simulation:
         if answer is None:
             return
         if answer.status == 200:
+            if self._faulty and not _is_json(answer):
+                return  # the gateway does not read what it only passes on
             assert answer[one.kind]['id'] == one.id
         elif answer.status == 404 and _is_own(answer):
             self._is_missing(one)
@@ -333,9 +335,10 @@ class Simulation:
     def _fault(self):
         pick = self.random.choice
         times = pick([1, 1, 2, 5, None])
-        status = BalancerAnswers(
-            pick(FORMS), pick([401, 403, 404, 404, 429, 500, 502, 503, 504]), pick([False, True]), times=times
-        )
+        form, code = pick(FORMS), pick([401, 403, 404, 404, 429, 500, 502, 503, 504])
+        # A proxy that answers 503 in HTML has reached no server.
+        is_processed = pick([False, True]) and (form, code) != ('html', 503)
+        status = BalancerAnswers(form, code, is_processed, times=times)
         others = [
             Drop(times=times),
             DropAfter(times=times),
@@ -360,9 +363,13 @@ def _is_own(answer):
     """Whether an answer is in the form of the services, and not that of a balancer in front of a pod."""
     if answer.status < 400:
         return True
-    try:
-        document = answer.json
-    except ValueError:
-        return False
+    document = answer.json if _is_json(answer) else None
     faults = document.items() if isinstance(document, dict) else ()
     return any(name != 'error' and isinstance(fault, dict) and 'code' in fault for name, fault in faults)
+
+
+def _is_json(answer):
+    try:
+        return answer.json is not None
+    except ValueError:
+        return False

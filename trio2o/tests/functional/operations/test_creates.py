@@ -136,6 +136,12 @@ class TestNextCandidate(CreateTest):
         Status(status=501),
         Status(status=503),
         Status(status=503, body=b'{"serviceUnavailable": {"code": 503, "message": "no"}}', headers=JSON),
+        # The middleware that cannot check the token.
+        Status(
+            503,
+            body=b'{"message": "", "code": "503 Service Unavailable", "title": "Service Unavailable"}',
+            headers=JSON,
+        ),
     )
 
     def test_pod_is_unreachable_or_unavailable_and_next_is_tried(self):
@@ -220,6 +226,7 @@ class TestOutcomeUnknown(CreateTest):
         StatusAfter(status=500, body=b'{"computeFault": {"code": 500, "message": "x"}}', headers=JSON, method='POST'),
         StatusAfter(status=503, body=b'upstream connect error or disconnect/reset before headers', method='POST'),
         StatusAfter(status=503, body=b'', method='POST'),
+        StatusAfter(503, body=b'{"error": {"code": 503, "message": "no upstream"}}', headers=JSON, method='POST'),
     )
 
     def test_create_answered_error_after_work_is_504_and_made_once(self):
