@@ -153,7 +153,7 @@ class Forward:
         try:
             route, shown = locator.find_with_answer(call, self.resource, call.id)
         except exception.NotFound:
-            # The answer is the same for an unknown id and for one of another project. Pods would word them differently.
+            # The answer is the same for an unknown id and one of another project. Pods would word them differently.
             if call.method not in _WITH_BODY:
                 raise
             # A pod refuses an invalid body before it says that the id is unknown.

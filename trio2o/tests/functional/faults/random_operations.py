@@ -293,7 +293,7 @@ class Simulation:
         ids = [item['id'] for item in answer[f'{kind}s']]
         mine = [one for one in self.resources if one.kind == kind and one.tenant == tenant]
         missing = {one.id for one in mine if one.must_exist} - set(ids)
-        self._equal(set(), missing, f'{kind}s of {tenant} missing in a list at {version}')
+        self._faulty or self._equal(set(), missing, f'{kind}s of {tenant} missing in a list at {version}')
         self._equal(sorted(set(ids)), sorted(ids), 'ids listed twice')
         others = {one.id for one in self.resources if one.tenant != tenant and one.id}
         self._equal(set(), others & set(ids), f'{kind}s of others in a list of {tenant}')
