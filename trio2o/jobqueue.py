@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from trio2o.context import current_request_id
 from trio2o.db import jobs
+from trio2o.db.jobs import JobRow
 from trio2o.db.records import Job
 from trio2o.db.session import Database, utcnow
 
@@ -49,20 +50,39 @@ class JobQueue:
         :param delay_seconds: earliest start, in seconds from now
         :param request_id: id of the request that causes the job, for the logs; None: that of this thread
         """
-        now = utcnow()
-        job = jobs.submit(
-            self._db,
-            type,
-            resource_key,
-            payload,
-            run_after=now + timedelta(seconds=delay_seconds),
-            max_attempts=self._max_attempts,
-            request_id=request_id or current_request_id(),
-            now=now,
+        job = jobs.submit_row(
+            self._db, self.row(type, resource_key, payload, delay_seconds=delay_seconds, request_id=request_id)
         )
-        if self._notify is not None and not delay_seconds:
-            self._send_notification(job)
+        if not delay_seconds:
+            self.notify(job)
         return job
+
+    def row(
+        self,
+        type: str,
+        resource_key: str,
+        payload: Any = None,
+        *,
+        delay_seconds: float = 0.0,
+        request_id: str | None = None,
+    ) -> JobRow:
+        """Make the row of a job that a function of ``db`` submits in its own transaction; ``notify`` afterwards.
+
+        The parameters are those of ``submit``.
+        """
+        now = utcnow()
+        run_after = now + timedelta(seconds=delay_seconds)
+        request_id = request_id or current_request_id()
+        return jobs.new_row(type, resource_key, payload, run_after, self._max_attempts, request_id, now)
+
+    def notify(self, job: Job) -> None:
+        """Send a message to the workers that a job is due."""
+        if self._notify is None:
+            return
+        try:
+            self._notify(job)
+        except OSError as error:
+            LOG.info('Could not notify workers of job %s (%s); a scan will find it', job.id, error)
 
     def redo(self, job_id: str) -> Job | None:
         """Run a job that has ended once more.
@@ -71,13 +91,6 @@ class JobQueue:
             not exist
         """
         job = jobs.redo(self._db, job_id)
-        if job is not None and self._notify is not None:
-            self._send_notification(job)
+        if job is not None:
+            self.notify(job)
         return job
-
-    def _send_notification(self, job: Job) -> None:
-        assert self._notify is not None
-        try:
-            self._notify(job)
-        except OSError as error:
-            LOG.info('Could not notify workers of job %s (%s); a scan will find it', job.id, error)

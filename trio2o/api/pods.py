@@ -7,15 +7,20 @@ This process applies a change at once, every other process within ``[pods] refre
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import asdict
 from typing import Any
+
+from oslo_utils import uuidutils
 
 from trio2o import exception, job_types
 from trio2o.api import pagination
 from trio2o.api.schemas import pods as schemas
-from trio2o.db import bindings, errors, routings
+from trio2o.db import errors, routings
 from trio2o.db import pods as db_pods
-from trio2o.db.records import Pod
+from trio2o.db.jobs import JobRow
+from trio2o.db.records import Job, Pod
+from trio2o.db.session import utcnow
 from trio2o.pods import endpoints
 from trio2o.pods.registry import group_of
 from trio2o.resources import ROUTED
@@ -61,13 +66,14 @@ def create_pod(call: Call) -> Answer:
         raise exception.Conflict(f"pod_name '{region}' is the name of the top region, which cannot be a pod.")
     if db_pods.get_by_name(db, region) is not None:
         raise exception.Conflict(f"A pod with pod_name '{region}' exists already.")
-    found = _find_endpoints(call, region)
-    pod = _create(call, wanted)
-    db_pods.set_endpoints(db, pod.pod_id, {name: endpoint.to_json() for name, endpoint in found.items()})
-    _sync(call, pod)
+    found = {name: endpoint.to_json() for name, endpoint in _find_endpoints(call, region).items()}
+    pod_id = uuidutils.generate_uuid()
+    job = _sync_job(call, pod_id)
+    pod = _create(call, {**wanted, 'endpoints': found, 'pod_id': pod_id, 'job': job})
+    call.runtime.jobs.notify(Job(**job))
     call.runtime.registry.refresh()
     LOG.info('pod %s (%s) is registered in zone %s', region, pod.pod_id, pod.az_name)
-    return Answer.of({'pod': view(db_pods.get(db, pod.pod_id) or pod)})
+    return Answer.of({'pod': view(pod)})
 
 
 def update_pod(call: Call) -> Answer:
@@ -82,22 +88,26 @@ def update_pod(call: Call) -> Answer:
 
 
 def delete_pod(call: Call) -> Answer:
-    """DELETE /pods/{pod_id}: 200, 404; 409 while it holds resources, unless ?force=true."""
+    """DELETE /pods/{pod_id}: 200, 404; 409 while it holds resources or may get new ones, unless ?force=true."""
     query = schemas.DELETE.read(call)
     pod = existing(call)
     db = call.runtime.db
+    is_forced = pagination.is_true(query, 'force')
+    if not is_forced:
+        _check_deletable(call, pod)
     count = routings.count_by_pod(db, pod.pod_id, ROUTED)
-    if count and not pagination.is_true(query, 'force'):
+    if count and not is_forced:
         raise exception.Conflict(
             f"Pod '{pod.pod_name}' still holds {count} resources. "
             'Delete or move them, or repeat the request with force=true to delete only their routings.'
         )
-    if not db_pods.delete(db, pod.pod_id):
+    # Its resources no longer count in quotas.
+    job = call.runtime.jobs.row(job_types.RECOUNT_QUOTA, 'all') if count else None
+    if not db_pods.delete(db, pod.pod_id, job):
         raise _not_found(pod.pod_id)
     call.runtime.registry.refresh()
-    if count:
-        # Its resources no longer count in quotas.
-        call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, 'all', request_id=call.context.request_id)
+    if job is not None:
+        call.runtime.jobs.notify(Job(**job))
     LOG.info('pod %s (%s) is deleted, with %d routings', pod.pod_name, pod.pod_id, count)
     return Answer.of({})
 
@@ -107,15 +117,27 @@ def change(call: Call, pod: Pod, changes: Json, reason: str | None) -> Pod:
 
     :param reason: reason of the pod's state
     """
-    changed = db_pods.update(call.runtime.db, pod.pod_id, reason=reason, user_id=call.context.user_id or '', **changes)
+    zone = (
+        changes.get('az_name', pod.az_name),
+        group_of(changes.get('resource_affinity_tag', pod.resource_affinity_tag)),
+    )
+    is_elsewhere = zone != (pod.az_name, group_of(pod.resource_affinity_tag))
+    # The pod missed the writes during the maintenance.
+    is_back = pod.state == 'maintenance' and changes.get('state', pod.state) != 'maintenance'
+    job = _sync_job(call, pod.pod_id) if is_back else None
+    changed = db_pods.update(
+        call.runtime.db,
+        pod.pod_id,
+        reason=reason,
+        user_id=call.context.user_id or '',
+        bound_in=zone if is_elsewhere else None,
+        job=job,
+        **changes,
+    )
     if changed is None:
         raise _not_found(pod.pod_id)
-    group = group_of(changed.resource_affinity_tag)
-    if (changed.az_name, group) != (pod.az_name, group_of(pod.resource_affinity_tag)):
-        bindings.change_zone(call.runtime.db, pod.pod_id, changed.az_name, group)
-    if pod.state == 'maintenance' and changed.state != 'maintenance':
-        # The pod missed the writes during the maintenance.
-        _sync(call, changed)
+    if job is not None:
+        call.runtime.jobs.notify(Job(**job))
     call.runtime.registry.refresh()
     if changed.state != pod.state:
         LOG.info('pod %s is %s now, was %s: %s', pod.pod_name, changed.state, pod.state, changed.state_reason)
@@ -184,7 +206,27 @@ def _check_zone(call: Call, pod: Pod, az_name: str) -> None:
         )
 
 
-def _sync(call: Call, pod: Pod) -> None:
-    call.runtime.jobs.submit(
-        job_types.SYNC_POD, pod.pod_id, {'pod_id': pod.pod_id}, request_id=call.context.request_id
-    )
+def _check_deletable(call: Call, pod: Pod) -> None:
+    """
+    :raises Conflict: other processes may still send creates to the pod
+    """
+    if pod.is_top:
+        return
+    if pod.state == 'enabled':
+        raise exception.Conflict(
+            f"Pod '{pod.pod_name}' is enabled and may get new resources. "
+            'Set its state to draining or maintenance first, or repeat the request with force=true.'
+        )
+    changes = db_pods.state_changes(call.runtime.db, pod.pod_id, limit=1)
+    since = changes[0].at if changes else pod.created_at
+    wait = call.runtime.conf.pods.refresh_seconds - (utcnow() - since).total_seconds()
+    if wait > 0:
+        raise exception.Conflict(
+            f"Pod '{pod.pod_name}' is {pod.state} since a moment ago, and other processes may not know it yet. "
+            f'Repeat the request in {math.ceil(wait)} seconds.'
+        )
+
+
+def _sync_job(call: Call, pod_id: str) -> JobRow:
+    request_id = call.context.request_id
+    return call.runtime.jobs.row(job_types.SYNC_POD, pod_id, {'pod_id': pod_id}, request_id=request_id)

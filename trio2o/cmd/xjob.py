@@ -32,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def make_components() -> list[run.Component]:
             runtime = build_runtime(conf, notify=rpc.Notifier(conf).notify)
-            components: list[run.Component] = [XJobService(conf, runtime)]
+            service = XJobService(conf, runtime)
+            components: list[run.Component] = [service]
             if sock is not None:
-                app = Monitoring(conf, runtime.database_metrics)
+                app = Monitoring(conf, runtime.database_metrics, service)
                 components.append(WSGIServer(sock, app, threads=4, keepalive=60, timeout=run.GRACE_SECONDS))
             return components
 

@@ -18,7 +18,16 @@ Port on which the worker serves ``/metrics`` and ``/healthcheck``. By default it
     cfg.HostAddressOpt(
         'metrics_host', default='0.0.0.0', help='Address that the worker listens on. Related option: ``metrics_port``.'
     ),  # nosec
-    cfg.IntOpt('concurrency', default=4, min=1, help='Number of jobs that a worker process runs concurrently.'),
+    cfg.IntOpt(
+        'concurrency',
+        default=4,
+        min=1,
+        help="""
+Number of jobs that a worker process runs concurrently.
+
+If it is more than 1, one of them is kept for jobs that belong to no pod.
+""",
+    ),
     cfg.IntOpt(
         'pod_concurrency',
         default=4,

@@ -174,19 +174,17 @@ def _end(session: Session, binding_id: str) -> bool:
     return ended > 0
 
 
-@retry_on_deadlock
-def change_zone(db: Database, pod_id: str, az_name: str, affinity_group: str) -> None:
+def change_zone(session: Session, pod_id: str, az_name: str, affinity_group: str) -> None:
     """Adapt the bindings to a pod that is in another zone or group now: pinned ones change with it, the others end."""
-    with db.writer() as session:
-        current = sqlalchemy.and_(_B.pod_id == pod_id, _B.ended_at.is_(None))
-        elsewhere = sqlalchemy.or_(_B.az_name != az_name, _B.affinity_group != affinity_group)
-        session.execute(
-            sqlalchemy.update(_TABLE)
-            .where(current, _B.is_pinned)
-            .values(az_name=az_name, affinity_group=affinity_group, updated_at=utcnow())
-        )
-        for binding_id in list(session.scalars(sqlalchemy.select(_B.id).where(current, elsewhere))):
-            _end(session, binding_id)
+    current = sqlalchemy.and_(_B.pod_id == pod_id, _B.ended_at.is_(None))
+    elsewhere = sqlalchemy.or_(_B.az_name != az_name, _B.affinity_group != affinity_group)
+    session.execute(
+        sqlalchemy.update(_TABLE)
+        .where(current, _B.is_pinned)
+        .values(az_name=az_name, affinity_group=affinity_group, updated_at=utcnow())
+    )
+    for binding_id in list(session.scalars(sqlalchemy.select(_B.id).where(current, elsewhere))):
+        _end(session, binding_id)
 
 
 @retry_on_deadlock

@@ -10,9 +10,10 @@ from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy.orm import Session
 
-from trio2o.db import versions
+from trio2o.db import bindings, jobs, versions
 from trio2o.db.errors import Duplicate, Full
-from trio2o.db.query import Columns, changed
+from trio2o.db.jobs import JobRow
+from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import claims
 from trio2o.db.records import (
     Binding,
@@ -22,6 +23,7 @@ from trio2o.db.records import (
     PodStateChange,
     PodUsage,
     Replica,
+    RetiredPodNumber,
     Routing,
     ServerGroupCopy,
 )
@@ -32,6 +34,8 @@ _PODS = Columns(Pod)
 _CHANGES = Columns(PodStateChange)
 _TABLE = _PODS.table
 _P = _TABLE.c
+_NUMBERS = RetiredPodNumber.__table__
+_N = _NUMBERS.c
 # Tables whose rows are deleted with their pod.
 _OF_POD: tuple[type[Record], ...] = (Binding, Routing, ServerGroupCopy, PodHost)
 # The same, of tables with a version.
@@ -69,13 +73,19 @@ def create(
     state_reason: str = '',
     resource_affinity_tag: Mapping[str, Any] | None = None,
     headroom: Mapping[str, Any] | None = None,
+    endpoints: Mapping[str, Any] | None = None,
+    pod_id: str = '',
+    job: JobRow | None = None,
 ) -> Pod:
-    """Record a new pod. It gets the smallest free number.
+    """Record a new pod. It gets the smallest number that no pod has or had, else the one that is free for longest.
 
+    :param endpoints: see ``set_endpoints``
+    :param pod_id: an id that the caller has generated, if it is not empty
+    :param job: a job to submit in the same transaction, see ``jobs.new_row``
     :raises Duplicate: there is already a pod of this name
     :raises Full: all numbers are in use
     """
-    pod_id = uuidutils.generate_uuid()
+    pod_id = pod_id or uuidutils.generate_uuid()
     while True:
         try:
             with db.writer() as session:
@@ -94,10 +104,13 @@ def create(
                     'state_reason': state_reason,
                     'resource_affinity_tag': resource_affinity_tag,
                     'headroom': headroom,
+                    'endpoints': endpoints,
                     'is_reconciled': False,
                     'created_at': utcnow(),
                 }
                 session.execute(sqlalchemy.insert(_TABLE), row)
+                if job is not None:
+                    jobs.submit_in(session, job)
                 return _existing(session, pod_id)
         except db_exc.DBDuplicateEntry:
             # Another process took the name or the number. The next attempt fails, or takes the next number.
@@ -105,11 +118,15 @@ def create(
 
 
 def _free_number(session: Session) -> int:
+    """Return the number for a new pod, which no pod of late had: administrators may still use integer ids of that."""
     taken = set(session.scalars(sqlalchemy.select(_P.number)))
-    for number in range(1, MAX_NUMBER + 1):
-        if number not in taken:
-            return number
-    raise Full(f'there are {MAX_NUMBER} pods already')
+    retired = list(session.scalars(sqlalchemy.select(_N.number).order_by(_N.retired_at, _N.number)))
+    unused = (number for number in range(1, MAX_NUMBER + 1) if number not in taken and number not in retired)
+    number = next(unused, None) or next((each for each in retired if each not in taken), None)
+    if number is None:
+        raise Full(f'there are {MAX_NUMBER} pods already')
+    changed(session, sqlalchemy.delete(_NUMBERS).where(_N.number == number))
+    return number
 
 
 def _existing(session: Session, pod_id: str) -> Pod:
@@ -119,10 +136,21 @@ def _existing(session: Session, pod_id: str) -> Pod:
 
 
 @retry_on_deadlock
-def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str = '', **values: Any) -> Pod | None:
+def update(
+    db: Database,
+    pod_id: str,
+    *,
+    reason: str | None = None,
+    user_id: str = '',
+    bound_in: tuple[str, str] | None = None,
+    job: JobRow | None = None,
+    **values: Any,
+) -> Pod | None:
     """Change columns of a pod. A change of its state is recorded with the reason and the user.
 
     :param reason: the new `state_reason`; with None it stays the same, or becomes empty if the state changes
+    :param bound_in: the zone and the group of the pod, if they change: its bindings change in the same transaction
+    :param job: a job to submit in the same transaction
     :returns: the changed pod; None if there is no such pod
     :raises Duplicate: another pod has the new name or number
     """
@@ -150,6 +178,10 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
                 values.setdefault('state_reason', reason or '')
             values['updated_at'] = utcnow()
             session.execute(sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id).values(**values))
+            if bound_in is not None:
+                bindings.change_zone(session, pod_id, *bound_in)
+            if job is not None:
+                jobs.submit_in(session, job)
             return _existing(session, pod_id)
     except db_exc.DBDuplicateEntry as error:
         field = 'number' if any('number' in column for column in error.columns) else 'pod_name'
@@ -157,9 +189,10 @@ def update(db: Database, pod_id: str, *, reason: str | None = None, user_id: str
 
 
 @retry_on_deadlock
-def delete(db: Database, pod_id: str) -> bool:
+def delete(db: Database, pod_id: str, job: JobRow | None = None) -> bool:
     """Delete a pod and all rows that refer to it, except its state changes. The claims on it end.
 
+    :param job: a job to submit in the same transaction
     :returns: False if there was no such pod
     """
     with db.writer() as session:
@@ -172,8 +205,13 @@ def delete(db: Database, pod_id: str) -> bool:
             _delete_of_pod(session, record, pod_id)
         # After the routings, as counters are always locked last.
         claims.release_of_pod(session, pod_id)
-        gone = sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)
-        return changed(session, gone) > 0
+        number = session.scalar(sqlalchemy.select(_P.number).where(_P.pod_id == pod_id))
+        if not changed(session, sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)):
+            return False
+        insert_or_ignore(session, _NUMBERS, [{'number': number, 'retired_at': utcnow()}])
+        if job is not None:
+            jobs.submit_in(session, job)
+        return True
 
 
 def _delete_of_pod(session: Session, record: type[Record], pod_id: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import Index, String, UniqueConstraint
+from sqlalchemy import Index, SmallInteger, String, UniqueConstraint
 
 from trio2o.db.table import (
     BigInt,
@@ -115,6 +115,15 @@ class PodStateChange(Record):
     reason: Str1024
     user_id: Str64
     at: Time
+
+
+@table('retired_pod_numbers')
+@dataclass(frozen=True, slots=True)
+class RetiredPodNumber(Record):
+    """The number of a deleted pod, which the next pods do not get, see ``gateway.admin.ids``."""
+
+    number: Annotated[int, Spec(SmallInteger(), primary_key=True, autoincrement=False)]
+    retired_at: Time
 
 
 @table('pod_hosts')
@@ -416,6 +425,7 @@ class TransferKey(Record):
     'jobs',
     UniqueConstraint('active_key', name='uniq_jobs0active_key'),
     Index('ix_jobs_state_run_after', 'state', 'run_after'),
+    Index('ix_jobs_state_type_pod_id_run_after', 'state', 'type', 'pod_id', 'run_after'),
     Index('ix_jobs_type_state', 'type', 'state'),
     Index('ix_jobs_type_resource_key', 'type', 'resource_key'),
     Index('ix_jobs_created_at', 'created_at'),
@@ -427,7 +437,8 @@ class Job(Record):
 
     `active_key` is unique. It consists of type and resource key while the job is new or running, and is null
     afterwards, so that a resource has at most one active job of a type. `pod_id` is the pod that the job calls. It is
-    not a foreign key, as the pod may be deleted before the job.
+    not a foreign key, as the pod may be deleted before the job. `rerun_payload` is the payload of the run that follows
+    a running job if `is_rerun_wanted`.
     """
 
     id: UuidKey
@@ -443,6 +454,7 @@ class Job(Record):
     lease_owner: Str255 | None
     lease_until: Time | None
     is_rerun_wanted: Bool
+    rerun_payload: NullableJson
     is_cancel_wanted: Bool
     progress: NullableJson
     result: NullableJson

@@ -19,7 +19,7 @@ from oslo_db import exception as db_exc
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.session import Database, retry_if_rolled_back, retry_on_deadlock, utcnow
 
 _COPIES = Columns(ServerGroupCopy)
 _TABLE = _COPIES.table
@@ -175,9 +175,12 @@ def list_deleting(db: Database, pod_id: str, limit: int = 1000) -> list[ServerGr
         return _COPIES.all(session, statement)
 
 
-@retry_on_deadlock
+@retry_if_rolled_back
 def hold(db: Database, copy_id: int, pod_id: str, seconds: float) -> tuple[bool, str | None]:
     """Hold a group in one pod, unless another request holds it in another pod.
+
+    Neither this nor ``release`` is repeated after a lost connection, as holds are counted: one that is not released
+    expires, and one that is released twice would end that of another request.
 
     :param copy_id: id of the record of the original
     :param seconds: time after which the hold ends if the holder dies
@@ -206,7 +209,7 @@ def hold(db: Database, copy_id: int, pod_id: str, seconds: float) -> tuple[bool,
         return changed(session, statement) > 0, before
 
 
-@retry_on_deadlock
+@retry_if_rolled_back
 def release(db: Database, copy_id: int, pod_id: str, restore: str | None = None) -> None:
     """Release a hold. The record still names the pod as the one in which the group was held last.
 

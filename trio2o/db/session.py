@@ -85,6 +85,22 @@ def retry_on_deadlock(function: _F) -> _F:
     return decorated
 
 
+def retry_if_rolled_back(function: _F) -> _F:
+    """Decorate a function that writes and must not be repeated after its commit: repeat it after a deadlock only.
+
+    A lost connection is raised to the caller, as the commit may have been carried out.
+    """
+    decorated: _F = oslo_db_api.wrap_db_retry(
+        max_retries=12,
+        retry_interval=0.02,
+        inc_retry_interval=True,
+        max_retry_interval=2,
+        jitter=True,
+        exception_checker=lambda error: _is_temporary(error) and not isinstance(error, db_exc.DBConnectionError),
+    )(function)
+    return decorated
+
+
 @enginefacade.transaction_context_provider
 class _Scope:
     """The object to which enginefacade attaches a transaction; each transaction needs a new one."""

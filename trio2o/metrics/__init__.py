@@ -60,6 +60,13 @@ JOB_RUN_SECONDS = Histogram(
     ['type'],
     buckets=(0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
 )
+# With a label, as a gauge without one is exported by processes that do not set it, too.
+LAST_RUN = Gauge(
+    'trio2o_worker_last_run_timestamp_seconds',
+    'Unix time at which the loop of a worker ran last; of several workers that of the one that is behind',
+    ['loop'],
+    multiprocess_mode='livemin',
+)
 
 
 _OWN = (
@@ -71,6 +78,7 @@ _OWN = (
     FANOUT_PODS,
     JOB_RUNS,
     JOB_RUN_SECONDS,
+    LAST_RUN,
 )
 
 
@@ -128,6 +136,11 @@ def job_ran(type: str, outcome: str, seconds: float) -> None:
     """
     JOB_RUNS.labels(type, outcome).inc()
     JOB_RUN_SECONDS.labels(type).observe(seconds)
+
+
+def loop_ran(loop: str) -> None:
+    """Record that a loop of a worker runs."""
+    LAST_RUN.labels(loop).set_to_current_time()
 
 
 def application(collector: Collector | None = None, is_called: Callable[[str], bool] | None = None) -> Any:

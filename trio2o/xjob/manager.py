@@ -64,7 +64,7 @@ class RunningTask:
         self.job = job
         self.runtime = manager.runtime
         self._manager = manager
-        self._deadline = deadline
+        self.deadline = deadline
         self._held_until = job.lease_until or manager.clock()
         self._interrupted: str | None = None
         self._woken = threading.Event()
@@ -91,7 +91,7 @@ class RunningTask:
             raise Interrupted(self._interrupted)
 
     def _check_time(self) -> None:
-        if self._interrupted is None and self._manager.clock() >= self._deadline:
+        if self._interrupted is None and self._manager.clock() >= self.deadline:
             self.is_overdue = True
             self.interrupt(TOO_LONG)
 
@@ -165,13 +165,14 @@ class JobManager:
         self._running: dict[str, RunningTask] = {}
         self._is_stopping = False
 
-    def run_one(self, job_id: str | None = None) -> JobRecord | None:
+    def run_one(self, job_id: str | None = None, with_pod: bool = True) -> JobRecord | None:
         """Claim and run a job.
 
         :param job_id: run this job, if it is due; None: any job that is due
+        :param with_pod: whether it may be a job that calls a pod
         :returns: the job after its run; None if no job was due
         """
-        job = self._claim(job_id)
+        job = self._claim(job_id, with_pod)
         if job is None:
             return None
         with working_for(job.request_id):
@@ -210,6 +211,15 @@ class JobManager:
         for task in list(self._running.values()):
             task.interrupt('its worker is stopping')
 
+    def stuck_jobs(self, seconds: float) -> list[str]:
+        """Return the jobs that run for so much longer than they may, as they do not reach their next step."""
+        now = self.clock()
+        return [
+            f'{task.job.type} {task.job.resource_key}'
+            for task in list(self._running.values())
+            if now > task.deadline + timedelta(seconds=seconds)
+        ]
+
     def is_late(self, held_until: datetime) -> bool:
         """Whether the next heartbeat is overdue."""
         return self.clock() >= held_until - timedelta(seconds=self._lease_seconds / 2)
@@ -220,12 +230,12 @@ class JobManager:
     def save_progress(self, job: JobRecord, values: Mapping[str, Any]) -> bool:
         return db_jobs.progress(self.runtime.db, job.id, self.owner, dict(values), self.clock())
 
-    def _claim(self, job_id: str | None) -> JobRecord | None:
+    def _claim(self, job_id: str | None, with_pod: bool) -> JobRecord | None:
         if self._is_stopping:
             return None
         db, now, lease = self.runtime.db, self.clock(), self._lease_seconds
         if job_id is None:
-            return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._pod_concurrency)
+            return db_jobs.claim(db, self.owner, lease, now, self._jobs, self._pod_concurrency, with_pod)
         job = db_jobs.get(db, job_id)
         if job is None or job.type not in self._jobs or not job.is_active:
             return None  # mostly as a scan found the job before the message arrived

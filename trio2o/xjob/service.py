@@ -15,18 +15,26 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
 
-from trio2o import rpc
+from trio2o import metrics, rpc
 from trio2o.runtime import Runtime
 from trio2o.xjob.manager import JobManager
 from trio2o.xjob.periodic import Periodic
 
 LOG = logging.getLogger(__name__)
+
+#: The submission of periodic jobs is stuck if it did not run for so many seconds, or so many scan intervals.
+STUCK_SECONDS = 60.0
+_STUCK_SCANS = 12
+#: A job is stuck if it still runs so many seconds after it should have ended: a step may take as long as a call to a
+#: pod.
+STUCK_JOB_SECONDS = 600.0
 
 #: Seconds that jobs have to finish a step when the service stops.
 STOP_SECONDS = 20.0
@@ -51,12 +59,17 @@ class XJobService:
         self._hints: queue.Queue[str | None] = queue.Queue(_HINTS)
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        self._ticked = time.monotonic()
         self._server: Any = None
         self._connecting: threading.Thread | None = None
 
     def start(self) -> None:
         self._connect()
-        for target in [*[self._work] * self._conf.xjob.concurrency, self._tick]:
+        workers = [self._work] * self._conf.xjob.concurrency
+        if len(workers) > 1:
+            # Jobs of pods that do not answer can take all other threads for minutes.
+            workers[0] = self._work_without_pods
+        for target in [*workers, self._tick]:
             thread = threading.Thread(target=self._run_loop, args=(target,), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -77,6 +90,16 @@ class XJobService:
     def is_connected(self) -> bool:
         """Whether the service is connected to a message broker."""
         return self._server is not None
+
+    def problem(self) -> str:
+        """Return why this worker runs no jobs; empty if it does."""
+        waited = time.monotonic() - self._ticked
+        if waited > max(STUCK_SECONDS, _STUCK_SCANS * self._scan_interval):
+            return f'The loop that submits periodic jobs has not run for {waited:.0f} seconds.'
+        stuck = self.manager.stuck_jobs(STUCK_JOB_SECONDS)
+        if len(stuck) >= self._conf.xjob.concurrency:
+            return f'All jobs that run here should have ended: {", ".join(stuck)}.'
+        return ''
 
     def wait(self) -> None:
         """Wait until ``stop`` is called."""
@@ -118,6 +141,19 @@ class XJobService:
             except queue.Empty:
                 hint = None
 
+    def _work_without_pods(self) -> None:
+        """Run jobs that call no pod, or any pod, until the service stops; the work of one thread.
+
+        It takes no messages, as they may be about other jobs.
+        """
+        while not self._stopping.is_set():
+            try:
+                while not self._stopping.is_set() and self.manager.run_one(with_pod=False) is not None:
+                    pass
+            except Exception:
+                LOG.exception('Failed to claim or finish a job')
+            self._stopping.wait(self._scan_interval)
+
     def _tick(self) -> None:
         """Submit periodic jobs until the service stops; the work of one thread."""
         while not self._stopping.is_set():
@@ -126,6 +162,8 @@ class XJobService:
                 self._connect()
             except Exception:
                 LOG.exception('Failed to submit periodic jobs or to connect to the message broker')
+            self._ticked = time.monotonic()
+            metrics.loop_ran('periodic_jobs')
             self._stopping.wait(self._scan_interval)
 
     def _connect(self) -> None:

@@ -11,13 +11,14 @@ one pod is limited.
 
 from trio2o.db.jobs.history import count_by_state, get, is_active, list_, list_events, longest_due, purge
 from trio2o.db.jobs.leases import LOST_WORKER, claim, claim_id, finish, heartbeat, progress, retry_later
-from trio2o.db.jobs.queue import DEFAULT_MAX_ATTEMPTS, cancel, redo, submit, submit_again
-from trio2o.db.jobs.rows import Again
+from trio2o.db.jobs.queue import DEFAULT_MAX_ATTEMPTS, cancel, redo, submit, submit_again, submit_in, submit_row
+from trio2o.db.jobs.rows import Again, JobRow, merge_payloads, new_row
 
 __all__ = (
     'DEFAULT_MAX_ATTEMPTS',
     'LOST_WORKER',
     'Again',
+    'JobRow',
     'cancel',
     'claim',
     'claim_id',
@@ -29,10 +30,14 @@ __all__ = (
     'list_',
     'list_events',
     'longest_due',
+    'merge_payloads',
+    'new_row',
     'progress',
     'purge',
     'redo',
     'retry_later',
     'submit',
     'submit_again',
+    'submit_in',
+    'submit_row',
 )

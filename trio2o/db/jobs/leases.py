@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import Session
 
-from trio2o.db.jobs.rows import JOBS, Again, add_event, by_id, end, locked, set_
+from trio2o.db.jobs.rows import JOBS, Again, add_event, by_id, end, locked, merge_payloads, set_
 from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, Pod
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
@@ -17,8 +17,6 @@ _J = JOBS.table.c
 _POD = Pod.__table__.c
 
 _CANDIDATES = 10
-#: Number of due jobs, the longest due first, whose pods and types are compared.
-_DUE = 2000
 LOST_WORKER = 'the worker stopped before the job ended'
 
 
@@ -29,6 +27,7 @@ def claim(
     now: datetime | None = None,
     types: Collection[str] | None = None,
     most_of_pod: int | None = None,
+    with_pod: bool = True,
 ) -> Job | None:
     """Claim a job: one whose lease has expired, else one that is due.
 
@@ -36,11 +35,12 @@ def claim(
     then by the time since they are due. So thousands of jobs of one pod or type do not delay those of others.
 
     :param most_of_pod: number of jobs that may run concurrently for one pod; None: any number
+    :param with_pod: whether to claim jobs that call a pod, too
     :returns: None if no job can be claimed
     """
     now = now or utcnow()
     while True:
-        candidates = _due(db, now, types, most_of_pod)
+        candidates = _due(db, now, types, most_of_pod, with_pod)
         if not candidates:
             return None
         for job_id in candidates:
@@ -49,9 +49,13 @@ def claim(
                 return job
 
 
-def _due(db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None) -> list[str]:
+def _due(
+    db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None, with_pod: bool
+) -> list[str]:
     """List ids of jobs that are probably claimable, in the order in which to try them."""
     of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
+    if not with_pod:
+        of_type.append(_J.pod_id.is_(None))
     with db.reader() as session:
         counted = session.execute(
             sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.count())
@@ -71,13 +75,11 @@ def _due(db: Database, now: datetime, types: Collection[str] | None, most_of_pod
         )
         candidates = list(lost)
         due = [*of_type, _J.state == 'new', _J.run_after <= now]
-        oldest = (
-            sqlalchemy.select(_J.type, _J.pod_id, _J.run_after).where(*due).order_by(_J.run_after).limit(_DUE)
-        ).subquery()
+        # All columns are in one index.
         groups = session.execute(
-            sqlalchemy.select(oldest.c.type, oldest.c.pod_id, sqlalchemy.func.min(oldest.c.run_after)).group_by(
-                oldest.c.type, oldest.c.pod_id
-            )
+            sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.min(_J.run_after))
+            .where(*due)
+            .group_by(_J.type, _J.pod_id)
         ).all()
         for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
             if len(candidates) >= _CANDIDATES:
@@ -250,7 +252,9 @@ def retry_later(
                 error=error,
                 lease_owner=None,
                 lease_until=None,
+                payload=merge_payloads(job.payload, job.rerun_payload) if job.is_rerun_wanted else job.payload,
                 is_rerun_wanted=False,
+                rerun_payload=None,
                 updated_at=now,
             )
             add_event(session, job, 'new', now, error)

@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Submit jobs, run them again, and cancel them."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
 from oslo_db import exception as db_exc
+from sqlalchemy.orm import Session
 
 from trio2o.db.jobs.history import get, list_
-from trio2o.db.jobs.rows import JOBS, active_key, add_event, by_id, end, locked, new_row, set_
+from trio2o.db.jobs.rows import (
+    JOBS,
+    JobRow,
+    active_key,
+    add_event,
+    by_id,
+    end,
+    locked,
+    merge_payloads,
+    new_row,
+    set_,
+)
 from trio2o.db.query import insert_or_ignore
 from trio2o.db.records import Job
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
@@ -32,41 +43,47 @@ def submit(
 ) -> Job:
     """Submit a job for a resource.
 
-    If a job of this type waits for the resource, no new job is made. The waiting job keeps its payload, so everything
-    that distinguishes two jobs must be in the resource key; if it was due later than the new job, it becomes due then.
-    If a job of this type runs, it may have missed the caller's change, so another run with this payload follows.
+    If a job of this type waits for the resource, no new job is made. The payload is merged into the one of the waiting
+    job, which becomes due at the earlier of the two times. If a job of this type runs, it may have missed the caller's
+    change, so another run with this payload follows.
 
     :returns: the new, waiting or running job
     """
     now = now or utcnow()
-    row = new_row(type, resource_key, payload, run_after or now, max_attempts, request_id, now)
-    while True:
-        job = _submit_once(db, row)
-        if job is not None:
-            return job
+    return submit_row(db, new_row(type, resource_key, payload, run_after or now, max_attempts, request_id, now))
 
 
 @retry_on_deadlock
-def _submit_once(db: Database, row: Mapping[str, Any]) -> Job | None:
-    """:returns: None if the resource had an active job that has ended in the meantime"""
+def submit_row(db: Database, row: JobRow) -> Job:
+    """Submit the job of a row that ``new_row`` made, see ``submit``."""
     with db.writer() as session:
+        return submit_in(session, row)
+
+
+def submit_in(session: Session, row: JobRow) -> Job:
+    """Submit the job of a row in the transaction of the caller, see ``submit``."""
+    while True:
         insert_or_ignore(session, _TABLE, [row])
-        job = JOBS.one(session, _J.active_key == row['active_key'])
-        if job is None or job.id == row['id']:
+        active = JOBS.select.where(_J.active_key == row['active_key'])
+        job = JOBS.first(session, active.with_for_update())
+        if job is None:
+            continue  # It has ended in the meantime.
+        if job.id == row['id']:
             return job
         if job.state == 'running':
-            wanted = set_(
-                session,
-                _J.id == job.id,
-                _J.state == 'running',
-                is_rerun_wanted=True,
-                payload=row['payload'],
-            )
-        elif row['run_after'] < job.run_after:
-            wanted = set_(session, _J.id == job.id, _J.state == 'new', run_after=row['run_after'])
+            rerun = row['payload']
+            if job.is_rerun_wanted:
+                rerun = merge_payloads(job.rerun_payload, rerun)
+            values = {'is_rerun_wanted': True, 'rerun_payload': rerun}
         else:
-            wanted = True
-        return by_id(session, job.id) if wanted else None
+            values = {
+                'run_after': min(job.run_after, row['run_after']),
+                'payload': merge_payloads(job.payload, row['payload']),
+            }
+        set_(session, _J.id == job.id, **values)
+        found = by_id(session, job.id)
+        assert found is not None
+        return found
 
 
 def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
@@ -148,6 +165,7 @@ def _reopen(db: Database, job: Job, now: datetime, has_event: bool = True) -> Jo
                 progress=None if job.state == 'success' else job.progress,
                 result=None,
                 is_cancel_wanted=False,
+                rerun_payload=None,
                 started_at=None,
                 finished_at=None,
                 updated_at=now,
@@ -178,6 +196,7 @@ def cancel(db: Database, job_id: str, now: datetime | None = None) -> Job | None
                 _J.id == job_id,
                 is_cancel_wanted=True,
                 is_rerun_wanted=False,
+                rerun_payload=None,
                 updated_at=now,
             )
         return by_id(session, job_id)

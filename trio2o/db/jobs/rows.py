@@ -20,6 +20,9 @@ _J = _TABLE.c
 _E = EVENTS.table.c
 
 
+JobRow = Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Again:
     """One more run of a job that is ending."""
@@ -33,6 +36,25 @@ def active_key(type_: str, resource_key: str) -> str:
     return f'{type_}:{resource_key}'
 
 
+def merge_payloads(first: Any, second: Any) -> Any:
+    """Return the payload of one run that does the work of two.
+
+    What only one of two mappings has is added, a flag is set if it is set in one of them, and of two lists, which are
+    the times of further runs, the longer one is used. Otherwise the first payload is used: jobs for one resource
+    differ in nothing else.
+    """
+    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
+        return first if first is not None else second
+    merged = {**second, **first}
+    for name in first.keys() & second.keys():
+        one, other = first[name], second[name]
+        if isinstance(one, bool) and isinstance(other, bool):
+            merged[name] = one or other
+        elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+            merged[name] = max(one, other, key=len)
+    return merged
+
+
 def new_row(
     type_: str,
     resource_key: str,
@@ -41,7 +63,8 @@ def new_row(
     max_attempts: int,
     request_id: str | None,
     now: datetime,
-) -> dict[str, Any]:
+) -> JobRow:
+    """Make the row of a job; ``submit_row`` or ``submit_in`` submits it."""
     return {
         'id': uuidutils.generate_uuid(),
         'type': type_,
@@ -56,6 +79,7 @@ def new_row(
         'lease_owner': None,
         'lease_until': None,
         'is_rerun_wanted': False,
+        'rerun_payload': None,
         'is_cancel_wanted': False,
         'progress': None,
         'result': None,
@@ -109,13 +133,16 @@ def end(session: Session, job: Job, state: str, error: str | None, now: datetime
         lease_until=None,
         lease_owner=None,
         is_rerun_wanted=False,
+        rerun_payload=None,
         finished_at=now,
         updated_at=now,
     )
     if not (state == 'success' and job.request_id is None and _repeats_success(session, job, now)):
         add_event(session, job, state, now, error)
     if job.is_rerun_wanted:
-        again = Again(now, job.payload)
+        # Services of release 1.0 leave the payload of the next run in ``payload``.
+        payload = job.payload if job.rerun_payload is None else job.rerun_payload
+        again = Again(now, payload if again is None else merge_payloads(payload, again.payload))
     if again is not None:
         row = new_row(
             job.type, job.resource_key, again.payload, again.run_after, job.max_attempts, job.request_id, now

@@ -8,6 +8,7 @@ unreachable later, it may have members.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ from contextlib import contextmanager
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import server_group_copies
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import ServerGroupCopy
 from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Call
+
+LOG = logging.getLogger(__name__)
 
 #: A hold ends after this time if the request that took it dies.
 _HOLD_SECONDS = 60.0
@@ -52,7 +56,11 @@ def held_in(call: Call, group: ServerGroupCopies, pod: PodView) -> Iterator[None
     try:
         yield
     finally:
-        server_group_copies.release(call.runtime.db, group.original.id, pod.id)
+        try:
+            server_group_copies.release(call.runtime.db, group.original.id, pod.id)
+        except NOT_RECORDED:
+            # The pod has answered the create. The hold expires.
+            LOG.exception('Failed to release server group %s in pod %s', group.id, pod.name)
 
 
 def _hold(call: Call, group: ServerGroupCopies, pod: PodView) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oslo_config import cfg
 from oslo_middleware import healthcheck
@@ -74,14 +74,30 @@ class PublicPaths:
         return answer
 
 
+class Health(Protocol):
+    """Something that may have stopped working while its process lives."""
+
+    def problem(self) -> str:
+        """Return what is wrong, for operators; empty if nothing is."""
+        ...
+
+
 class Monitoring:
     """WSGI application: the health and the metrics of an XJob worker."""
 
-    def __init__(self, conf: cfg.ConfigOpts, collector: Any) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, collector: Any, health: Health) -> None:
         self._applications = _monitoring(conf, collector)
+        self._health = health
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        application = self._applications.get(environ.get('PATH_INFO', ''))
+        path = environ.get('PATH_INFO', '')
+        problem = self._health.problem() if path == '/healthcheck' else ''
+        if problem:
+            body = f'{problem}\n'.encode()
+            headers = [('Content-Type', 'text/plain'), ('Content-Length', str(len(body)))]
+            start_response('503 Service Unavailable', headers)
+            return [body]
+        application = self._applications.get(path)
         if application is not None:
             return application(environ, start_response)
         body = b'There is /metrics and /healthcheck.\n'

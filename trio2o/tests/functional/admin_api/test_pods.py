@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/v1.0/pods: the API of the first Trio2o, and later additions."""
 
+import sqlalchemy
+
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.lab.emulated import faults
@@ -182,15 +184,53 @@ class TestExistingPods(AdminApiTestCase):
         self.record('Pod1')
         self.assertRefused(409, 'az_name', self.api.put(self.path(), {'pod': {'az_name': 'az1'}}))
 
-    def test_deleted_pod_is_404(self):
+    def test_enabled_pod_is_deleted_only_with_force(self):
+        """Processes that do not know of the deletion would still send creates to the pod."""
+        self.assertRefused(409, 'draining', self.api.delete(self.path()))
+        self.assertAnswer(200, self.api.delete(self.path() + '?force=true'))
+        self.assertEqual(['Pod2'], self.names())
+
+    def test_pod_is_deleted_when_every_process_knows_that_it_gets_nothing_new(self):
+        self.cloud.conf.set_override('refresh_seconds', 60.0, 'pods')
+        for state in ('draining', 'maintenance', 'disabled'):
+            self.cloud.set_pod('Pod1', state=state)
+            self.assertRefused(409, 'Repeat the request in', self.api.delete(self.path()))
+        self.cloud.conf.set_override('refresh_seconds', 0.0, 'pods')
         self.assertAnswer(200, self.api.delete(self.path()))
+
+    def test_number_of_deleted_pod_is_not_given_to_the_next(self):
+        numbers = {pod['pod_name']: pod['number'] for pod in self.api.get('/pods')['pods']}
+        self.api.delete(self.path() + '?force=true')
+        created = self.assertAnswer(200, self.api.post('/pods', {'pod': {'pod_name': 'Pod1', 'az_name': 'az1'}}))
+        self.assertNotIn(created['pod']['number'], numbers.values())
+
+    def test_failed_registration_leaves_neither_pod_nor_job(self):
+        jobs = len(self.api.get('/jobs')['jobs'])
+        self.api.delete(self.path() + '?force=true')
+
+        def fail(_connection, _cursor, statement, _parameters, _context, _many):
+            if statement.startswith('INSERT INTO jobs'):
+                raise OSError('the process is killed')
+
+        engine = self.db.engine
+        sqlalchemy.event.listen(engine, 'before_cursor_execute', fail)
+        answer = self.api.post('/pods', {'pod': {'pod_name': 'Pod1', 'az_name': 'az1'}})
+        sqlalchemy.event.remove(engine, 'before_cursor_execute', fail)
+        self.assertEqual(500, answer.status, answer.text)
+        self.assertEqual(['Pod2'], self.names())
+        self.assertEqual(jobs, len(self.api.get('/jobs')['jobs']))
+
+    def test_deleted_pod_is_404(self):
+        self.assertAnswer(200, self.api.delete(self.path() + '?force=true'))
         self.assertAnswer(404, self.api.get(self.path()))
         self.assertEqual(['Pod2'], self.names())
         self.assertEqual(1, len(self.cloud.runtime.registry.snapshot().pods))
 
     def test_pod_with_resources_is_deleted_only_with_force(self):
         self.record('Pod1')
-        self.assertRefused(409, 'force', self.api.delete(self.path()))
+        self.cloud.conf.set_override('refresh_seconds', 0.0, 'pods')
+        self.cloud.set_pod('Pod1', state='draining')
+        self.assertRefused(409, 'holds 1 resources', self.api.delete(self.path()))
         self.assertRefused(400, 'force', self.api.delete(self.path() + '?force=perhaps'))
         self.assertAnswer(200, self.api.delete(self.path() + '?force=true'))
         self.assertEqual([], self.api.get('/routings')['routings'])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker as a service: started by messages or by its scan, on both backends."""
 
+import datetime
 import os
 import socket
 import subprocess
@@ -9,11 +10,12 @@ import textwrap
 import threading
 import time
 import types
+import wsgiref.util
 
 import fixtures
 import testtools
 
-from trio2o import rpc
+from trio2o import metrics, rpc
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db.errors import DatabaseBusy
@@ -23,6 +25,7 @@ from trio2o.lab import servers
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.waiting import wait_until
+from trio2o.web.middleware.public_paths import Monitoring
 from trio2o.xjob.manager import JobManager
 from trio2o.xjob.periodic import Periodic
 from trio2o.xjob.service import XJobService
@@ -127,6 +130,64 @@ class TestService(ServiceCase):
         self.job.go_on.set()
         for _ in range(2):
             self.assertRuns()
+
+    def test_jobs_of_pods_leave_a_thread_for_other_jobs(self):
+        """Pods that do not answer hold their jobs for minutes."""
+        self.job.go_on.clear()
+        service = self.service(xjob={'concurrency': 3, 'pod_concurrency': 3})
+        for number in range(3):
+            self.jobs.submit('noted', str(number), {'pod_id': f'pod{number}'})
+        for _ in range(2):
+            self.assertRuns()
+        self.assertFalse(self.job.ran.acquire(timeout=0.3), 'jobs of pods run in all threads')
+        self.jobs.submit('noted', 'settle')
+        self.assertRuns()
+        self.assertEqual('', service.problem())
+
+    def test_job_that_does_not_end_makes_the_worker_unhealthy(self):
+        self.job.go_on.clear()
+        service = self.service(xjob={'concurrency': 1})
+        self.jobs.submit('noted', 'stuck')
+        self.assertRuns()
+        now = service.manager.clock()
+        service.manager.clock = lambda: now + datetime.timedelta(seconds=699)
+        self.assertEqual('', service.problem())
+        service.manager.clock = lambda: now + datetime.timedelta(seconds=702)
+        self.assertIn('noted stuck', service.problem())
+        self.job.go_on.set()
+        wait_until(lambda: not service.problem(), PATIENCE, 'the worker stays unhealthy', 0.01)
+
+    def test_loop_that_is_stuck_is_seen_in_healthcheck_and_metrics(self):
+        service = self.service()
+        app = Monitoring(self.conf, None, service)
+        last_run = metrics.LAST_RUN.labels('periodic_jobs')._value.get
+        before = last_run()
+        wait_until(lambda: last_run() > before, PATIENCE, 'no loop ran', 0.01)
+        self.assertEqual('200 OK', self.healthcheck(app)[0])
+        hanging, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hang():
+            hanging.set()
+            go_on.wait(PATIENCE)
+
+        service._periodic.tick = hang
+        self.assertTrue(hanging.wait(PATIENCE))
+        service._ticked -= 61
+        status, body = self.healthcheck(app)
+        self.assertEqual('503 Service Unavailable', status)
+        self.assertIn(b'periodic jobs', body)
+        go_on.set()
+        wait_until(lambda: self.healthcheck(app)[0] == '200 OK', PATIENCE, 'the worker stays unhealthy', 0.01)
+
+    def healthcheck(self, app):
+        statuses = []
+        environ = {}
+        wsgiref.util.setup_testing_defaults(environ)
+        body = b''.join(
+            app({**environ, 'PATH_INFO': '/healthcheck'}, lambda status, _headers: statuses.append(status))
+        )
+        return statuses[0], body
 
     def test_stopped_service_releases_running_job(self):
         self.job.go_on.clear()

@@ -78,6 +78,9 @@ class TestPods(CommandTestCase):
         routings.record(
             self.db, NewRouting(resource_type='server', top_id='s1', pod_id=self.cloud.pod_ids['Pod1'], project_id='p')
         )
+        self.cloud.conf.set_override('refresh_seconds', 0.0, 'pods')
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.set_pod(pod, state='draining')
         self.refused(['1 of 3 done', 'Pod1: ', '(409)', 'Pod9: '], 'pod delete Pod1 Pod2 Pod9')
         self.assertEqual(['Pod1'], self.names('pod list'))
         self.assertEqual('', self.run_command('pod delete --force Pod1').out)

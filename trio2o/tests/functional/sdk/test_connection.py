@@ -65,7 +65,7 @@ class TestPods(ConnectionTestCase):
         pod = self.trio2o.update_pod(self.trio2o.find_pod('Pod2'), state='disabled', reason='new switches')
         self.assertEqual(('disabled', 'new switches'), (pod.state, pod.state_reason))
         self.assertEqual('disabled', self.trio2o.get_pod(pod).state_changes[-1]['to_state'])
-        self.trio2o.delete_pod(pod)
+        self.trio2o.delete_pod(pod, force=True)
         self.trio2o.delete_pod(pod)
         self.assertRaises(exceptions.NotFoundException, self.trio2o.delete_pod, pod, ignore_missing=False)
         created = self.trio2o.create_pod(name='Pod2', az_name='az2')

@@ -7,7 +7,10 @@ import sys
 from collections import Counter
 from concurrent import futures
 
+import sqlalchemy
+
 from trio2o.db import jobs
+from trio2o.db.records import Job
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
 
@@ -97,6 +100,70 @@ class TestJobs(DatabaseTest):
         self.assertEqual(({'newer': True}, 1), (follow_up.payload, follow_up.attempts))
         jobs.finish(self.db, follow_up.id, 'w2', 'success', now=NOON)
         self.assertIsNone(self.claim())
+
+    def test_waiting_job_gets_what_a_later_submit_adds(self):
+        self.submit(run_after=NOON + seconds(60))
+        jobs.submit(self.db, 'sync', 'r', {'of': 'r', 'is_full': False, 'looks': [5]}, now=NOON)
+        jobs.submit(self.db, 'sync', 'r', {'of': 'r', 'is_full': True, 'looks': [10, 20]}, NOON + seconds(90))
+        job = self.submit(run_after=NOON + seconds(95))
+        self.assertEqual({'of': 'r', 'is_full': True, 'looks': [10, 20]}, job.payload)
+        self.assertEqual(NOON, job.run_after)
+
+    def test_submits_during_run_are_merged_for_the_next_run(self):
+        job = self.submit()
+        self.claim()
+        jobs.submit(self.db, 'sync', 'r', {'is_full': True}, now=NOON)
+        jobs.submit(self.db, 'sync', 'r', {'is_full': False, 'looks': [10]}, now=NOON)
+        # What runs now is repeated as it is if its worker is lost.
+        self.assertEqual({'of': 'r'}, jobs.get(self.db, job.id).payload)
+        again = jobs.Again(NOON + seconds(60), {'looks': [5, 5]})
+        jobs.finish(self.db, job.id, 'w1', 'success', now=NOON, again=again)
+        self.assertEqual({'is_full': True, 'looks': [5, 5]}, self.claim('w2').payload)
+
+    def test_submit_during_failing_run_is_merged_into_the_retry(self):
+        job = self.submit()
+        self.claim()
+        jobs.submit(self.db, 'sync', 'r', {'is_full': True}, now=NOON)
+        job = jobs.retry_later(self.db, job.id, 'w1', NOON, now=NOON)
+        self.assertEqual(({'of': 'r', 'is_full': True}, None), (job.payload, job.rerun_payload))
+
+    def test_job_is_submitted_in_the_transaction_of_its_cause(self):
+        def submit(is_failing):
+            with self.db.writer() as session:
+                jobs.submit_in(session, jobs.new_row('sync', 'r', None, NOON, 3, None, NOON))
+                if is_failing:
+                    raise KeyError
+
+        self.assertRaises(KeyError, submit, True)
+        self.assertEqual([], jobs.list_(self.db))
+        submit(False)
+        self.assertEqual(1, len(jobs.list_(self.db)))
+
+    def submit_many(self, count, type_, pod_id, since):
+        row = jobs.new_row(type_, '', {'pod_id': pod_id}, NOON - seconds(since), 3, None, NOON)
+        rows = [
+            {**row, 'id': f'{type_}-{pod_id}-{number}', 'resource_key': str(number), 'active_key': None}
+            for number in range(count)
+        ]
+        with self.db.writer() as session:
+            session.execute(sqlalchemy.insert(Job.__table__), rows)
+
+    def test_thousands_of_older_jobs_delay_no_other_type_or_pod(self):
+        self.submit_many(2500, 'recount_quota', None, 100)
+        self.submit_many(2500, 'record_write', 'pod1', 90)
+        self.submit_many(1, 'record_write', 'pod2', 5)
+        self.submit('settle')
+        claimed = [self.claim(f'w{number}') for number in range(5)]
+        self.assertEqual(
+            {('recount_quota', None), ('record_write', 'pod1'), ('record_write', 'pod2'), ('sync', None)},
+            {(job.type, job.pod_id) for job in claimed},
+        )
+
+    def test_claim_without_pods_takes_no_job_of_a_pod(self):
+        self.submit_many(20, 'record_write', 'pod1', 90)
+        self.assertIsNone(self.claim(with_pod=False))
+        job = self.submit()
+        self.assertEqual(job.id, self.claim(with_pod=False).id)
 
     def test_submit_after_end_makes_new_job(self):
         job = self.submit()

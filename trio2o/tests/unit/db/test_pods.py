@@ -4,9 +4,10 @@
 import dataclasses
 from concurrent import futures
 
+import fixtures
 import sqlalchemy
 
-from trio2o.db import bindings, errors, pod_usages, pods, quotas, replicas, routings
+from trio2o.db import bindings, errors, jobs, pod_usages, pods, quotas, replicas, routings
 from trio2o.db.records import NewRouting, Pod, QuotaClaim
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
@@ -50,11 +51,6 @@ class TestPods(DatabaseTest):
             session.execute(sqlalchemy.insert(Pod.__table__), rows)
         self.assertEqual(pods.MAX_NUMBER - 1, pods.create(self.db, pod_name='Pod3').number)
         self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod4')
-
-    def test_pod_gets_smallest_free_number(self):
-        pods.delete(self.db, self.pod1)
-        self.assertEqual(1, pods.create(self.db, pod_name='Pod3').number)
-        self.assertEqual(3, pods.create(self.db, pod_name='Pod4').number)
 
     def test_racing_creates_get_different_numbers(self):
         with futures.ThreadPoolExecutor(4) as pool:
@@ -127,6 +123,41 @@ class TestPods(DatabaseTest):
             for user_id in ('', 'u'):
                 rows = quotas.usage(self.db, project_id, user_id)
                 self.assertEqual((1, 2), (rows['instances'].claimed, rows['cores'].claimed))
+
+    def test_pod_and_its_job_are_recorded_together(self):
+        row = jobs.new_row('sync_pod', 'id', {'pod_id': 'id'}, NOON, 3, None, NOON)
+        pod = pods.create(self.db, pod_name='Pod3', pod_id='id', endpoints={'compute': {}}, job=row)
+        self.assertEqual(('id', {'compute': {}}), (pod.pod_id, pod.endpoints))
+        self.assertEqual(['id'], [job.pod_id for job in jobs.list_(self.db)])
+        self.assertRaises(errors.Duplicate, pods.create, self.db, pod_name='Pod3', job={**row, 'active_key': 'x'})
+        self.assertEqual(1, len(jobs.list_(self.db)))
+
+    def test_bindings_and_job_change_with_the_pod(self):
+        bindings.bind(self.db, 'project', 'az1', '', self.pod1)
+        row = jobs.new_row('sync_pod', self.pod1, {'pod_id': self.pod1}, NOON, 3, None, NOON)
+        self.assertRaises(
+            ValueError, pods.update, self.db, self.pod1, unknown=1, bound_in=('az2', ''), job=row, az_name='az2'
+        )
+        self.assertEqual(1, len(bindings.current(self.db, 'project')))
+        pods.update(self.db, self.pod1, az_name='az2', bound_in=('az2', ''), job=row)
+        self.assertEqual([], bindings.current(self.db, 'project'))
+        self.assertEqual([self.pod1], [job.pod_id for job in jobs.list_(self.db)])
+        jobs.cancel(self.db, row['id'])
+        again = jobs.new_row('recount_quota', 'all', None, NOON, 3, None, NOON)
+        self.assertTrue(pods.delete(self.db, self.pod1, again))
+        self.assertFalse(pods.delete(self.db, self.pod1, {**again, 'id': 'x', 'active_key': 'x'}))
+        self.assertEqual(2, len(jobs.list_(self.db)))
+
+    def test_number_of_deleted_pod_is_given_last(self):
+        self.assertEqual([1, 2], sorted(pod.number for pod in pods.list_all(self.db)))
+        pods.delete(self.db, self.pod1)
+        third = pods.create(self.db, pod_name='Pod3')
+        self.assertEqual(3, third.number)
+        self.useFixture(fixtures.MonkeyPatch('trio2o.db.pods.MAX_NUMBER', 4))
+        pods.delete(self.db, third.pod_id)
+        numbers = [pods.create(self.db, pod_name=f'Pod{number}').number for number in (4, 5, 6)]
+        self.assertEqual([4, 1, 3], numbers)
+        self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod7')
 
     def test_usage_is_replaced_for_each_service(self):
         self.assertEqual([], pod_usages.list_all(self.db))
