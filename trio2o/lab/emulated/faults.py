@@ -9,8 +9,10 @@ faults work with both.
 import dataclasses
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib import parse
 
 from trio2o.lab.emulated import wire
 
@@ -118,6 +120,55 @@ class BalancerAnswers(Fault):
             'empty': ('', ''),
         }[self.form]
         return wire.Response(self.status, [('Content-Type', media)] if media else [], body.encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal(Fault):
+    """The service itself refuses the request, in its own format, and does not process it.
+
+    :param retry_after: seconds in the header Retry-After; None: no such header
+    """
+
+    status: int = 403
+    retry_after: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Redirect(Status):
+    """Something before the service redirects to another URL, as from HTTP to HTTPS. The request is not processed."""
+
+    status: int = 301
+    body: bytes = b''
+    headers: tuple[tuple[str, str], ...] = (('Location', 'https://elsewhere.test:8774/v2.1/servers'),)
+
+
+@dataclasses.dataclass(frozen=True)
+class EndlessPages(Fault):
+    """A list begins again on each page, and each page says that there is another one.
+
+    :param is_made_up: whether the items of each page get new ids, so that no page equals another one
+    """
+
+    is_made_up: bool = False
+
+    def request(self, request: wire.Request) -> wire.Request:
+        """Leave out where the page is to start."""
+        rows = [row for row in request.params if row[0] not in ('marker', 'offset')]
+        query = parse.urlencode(rows)
+        return wire.Request(request.method, request.path, query, request.headers, request.body, request.base)
+
+    def response(self, response: wire.Response) -> wire.Response:
+        """Add links to a next page to an answer with a list."""
+        document = wire.loads(response.body) if response.status == 200 else {}
+        for name, items in list(document.items()):
+            if not isinstance(items, list) or not items:
+                continue
+            for key in (f'{name}_links', f'{name.removesuffix("s")}_links'):
+                document[key] = [{'rel': 'next', 'href': 'http://elsewhere.test/'}]
+            for item in items if self.is_made_up else ():
+                item['id'] = str(uuid.uuid4())
+        headers = [(name, value) for name, value in response.headers if name.lower() != 'content-length']
+        return wire.Response(response.status, headers, wire.dumps(document) if document else response.body)
 
 
 @dataclasses.dataclass(frozen=True)

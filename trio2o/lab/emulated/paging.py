@@ -51,14 +51,15 @@ def after(
 
 
 def number(request: wire.Request, name: str, default: int, most: int | None = None) -> int:
-    """Parse a parameter that is a number, and refuse any other text as Nova does."""
+    """Parse a parameter that is a number, and refuse any other text as Nova does. The last value counts."""
     text = request.last(name)
     if text is None:
         return default
-    if not text.isdigit():
-        raise wire.Refusal(
-            400, f"Invalid input for query parameters {name}. Value: {text}. '{text}' does not match '^[0-9]*$'"
-        )
+    for each in request.every(name):
+        if not each.isdigit():
+            raise wire.Refusal(
+                400, f"Invalid input for query parameters {name}. Value: {each}. '{each}' does not match '^[0-9]*$'"
+            )
     return min(int(text), most) if most is not None else int(text)
 
 

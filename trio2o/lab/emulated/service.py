@@ -124,6 +124,11 @@ class Service:
                 self.answer(request)
             if isinstance(fault, faults.Status):
                 return wire.Response(fault.status, list(fault.headers), fault.body)
+            if isinstance(fault, faults.Refusal):
+                retry = [] if fault.retry_after is None else [('Retry-After', str(fault.retry_after))]
+                return self.render(request, wire.Refusal(fault.status, 'The service refuses.', retry))
+            if isinstance(fault, faults.EndlessPages):
+                return fault.response(self.answer(fault.request(request)))
             if isinstance(fault, faults.BalancerAnswers):
                 if fault.is_processed:
                     self.answer(request)

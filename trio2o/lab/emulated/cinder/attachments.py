@@ -40,11 +40,11 @@ def _list(cinder: 'Cinder', request: wire.Request, view: Any) -> wire.Response:
         filters['instance'] = filters.pop('instance_id')
     chosen = lists.choose(request, list(cinder.attachments.values()), filters)
     keys, dirs = lists.order_of(request)
-    wanted = request.last('marker')
+    wanted = request.first('marker')
     if wanted is not None and wanted not in cinder.attachments:
         raise Refusal(404, f'Volume attachment could not be found with filter: attachment_id = {wanted}.')
     rows = paging.after(chosen, cinder.attachments.get(wanted) if wanted else None, keys, dirs, lists.value_of)
-    start = int(request.last('offset') or 0)
+    start = int(request.first('offset') or 0)
     return wire.reply({'attachments': [view(row) for row in rows[start : start + lists.limit_of(cinder, request)]]})
 
 

@@ -49,7 +49,7 @@ def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         for kind in cinder.group_types.values()
         if (request.user.is_admin and public == 'none') or kind['is_public']
     ]
-    page = lists.page_of(cinder, request, chosen, {}, MISSING)
+    page = lists.page_of(cinder, request, chosen, cinder.group_types, MISSING)
     body: dict[str, Any] = {'group_types': [_view(request, kind) for kind in page]}
     more = lists.links_of(cinder, request, page, 'group_types')
     if more:

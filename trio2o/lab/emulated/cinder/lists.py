@@ -85,9 +85,9 @@ def _compare(row: Record, key: str, item: str) -> bool:
 
 
 def limit_of(cinder: 'Cinder', request: wire.Request) -> int:
-    """Return the page size."""
+    """Return the page size. Of several values of a parameter, Cinder takes the first one."""
     most = cinder.settings.max_limit
-    text = request.last('limit')
+    text = request.first('limit')
     try:
         limit = int(text) if text is not None else most
     except ValueError:
@@ -98,7 +98,7 @@ def limit_of(cinder: 'Cinder', request: wire.Request) -> int:
 
 
 def _offset_of(request: wire.Request) -> int:
-    text = request.last('offset', '0')
+    text = request.first('offset') or '0'
     if not str(text).isdigit():
         raise Refusal(
             400, 'offset must be an integer' if not str(text).lstrip('-').isdigit() else 'offset must be >= 0'
@@ -108,7 +108,7 @@ def _offset_of(request: wire.Request) -> int:
 
 def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
     """Return sort keys and directions; ``created_at`` and ``id`` are added in the first direction."""
-    sort = request.last('sort')
+    sort = request.first('sort')
     if sort is not None and (request.has('sort_key') or request.has('sort_dir')):
         raise Refusal(
             400,
@@ -119,8 +119,8 @@ def order_of(request: wire.Request) -> tuple[list[str], list[str]]:
         keys = [key.strip() for key, _, _ in pairs]
         dirs = [way.strip() or 'desc' for _, _, way in pairs]
     else:
-        keys = [(request.last('sort_key') or 'created_at').strip()]
-        dirs = [(request.last('sort_dir') or 'desc').strip()]
+        keys = [(request.first('sort_key') or 'created_at').strip()]
+        dirs = [(request.first('sort_dir') or 'desc').strip()]
     for way in dirs:
         if way not in ('asc', 'desc'):
             raise Refusal(
@@ -148,7 +148,7 @@ def page_of(
     for key in keys:
         if chosen and _COLUMNS.get(key, key) not in chosen[0] and key != 'size':
             raise Refusal(400, 'Invalid input received: Invalid sort key')
-    wanted = request.last('marker')
+    wanted = request.first('marker')
     marker = known.get(wanted) if wanted is not None else None
     if wanted is not None and (marker is None or not may_see(request, marker)):
         raise Refusal(404, missing.format(wanted))

@@ -81,12 +81,12 @@ def list_types(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 def _page(cinder: 'Cinder', request: wire.Request, chosen: list[Type]) -> list[Type]:
     keys, dirs = lists.order_of(request)
-    wanted = request.last('marker')
+    wanted = request.first('marker')
     if wanted is not None and wanted not in cinder.types:
         raise Refusal(404, f'Volume type {wanted} could not be found.')
     marker = cinder.types.get(wanted) if wanted else None
     rows = paging.after(chosen, marker, keys, dirs, lists.value_of)
-    return rows[int(request.last('offset') or 0) :]
+    return rows[int(request.first('offset') or 0) :]
 
 
 def show_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:

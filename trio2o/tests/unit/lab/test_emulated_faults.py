@@ -71,6 +71,28 @@ class TestWithoutSocket(testtools.TestCase):
             self.assertEqual(504, self.client.nova('POST', '/servers', CREATE).status)
             self.assertEqual(is_processed, bool(self.nova.servers))
 
+    def test_service_refuses_in_its_own_form(self):
+        for status, name in ((401, 'unauthorized'), (403, 'forbidden'), (404, 'itemNotFound'), (413, 'overLimit')):
+            self.nova.faults.add(faults.Refusal(status=status, retry_after=7, times=1))
+            answer = self.get()
+            self.assertEqual((status, [name], ['7']), (answer.status, [*answer.json], answer.headers['retry-after']))
+
+    def test_redirect_names_another_url(self):
+        self.nova.faults.add(faults.Redirect(status=308, times=1))
+        answer = self.get()
+        self.assertEqual((308, True), (answer.status, 'elsewhere' in answer.headers['location'][0]))
+
+    def test_endless_list_repeats_its_first_page_or_makes_up_ids(self):
+        self.cloud.add_servers('Pod1', 'demo', 3)
+        for is_made_up in (False, True):
+            self.nova.faults.add(faults.EndlessPages(is_made_up=is_made_up))
+            first = self.client.nova('GET', '/servers').json
+            second = self.client.nova('GET', f'/servers?marker={first["servers"][-1]["id"]}').json
+            self.assertTrue(second['servers_links'])
+            pages = [[item['id'] for item in page['servers']] for page in (first, second)]
+            self.assertEqual(is_made_up, pages[0] != pages[1])
+            self.nova.faults.clear()
+
     def test_answer_has_altered_values_or_more_bytes(self):
         self.nova.faults.add(faults.Alter(values={'name': 'other'}))
         self.assertEqual('other', self.client.nova('GET', '/flavors/1').json['flavor']['name'])
