@@ -117,14 +117,19 @@ class OutcomeUnknown(Trio2oException):
 
 
 class PodError(Trio2oException):
-    """One pod did not give a complete answer."""
+    """One pod did not give a complete answer.
+
+    :ivar is_down: whether this shows that the pod is out of service. False if Trio2o's own time limit ended the call,
+        or if something else than the service answered: the pod may work well for others
+    """
 
     code = 503
 
-    def __init__(self, pod_name: str, reason: str) -> None:
+    def __init__(self, pod_name: str, reason: str, *, is_down: bool = True) -> None:
         super().__init__(f'pod {pod_name}: {reason}')
         self.pod_name = pod_name
         self.reason = reason
+        self.is_down = is_down
 
 
 class PodNotReached(PodError):

@@ -22,8 +22,13 @@ OPTS = [
         'gather_timeout',
         default=15.0,
         min=0.01,
-        help='Seconds within which all pods have to answer for a list or a sum over pods. A pod that takes longer '
-        'counts as unreachable for this request.',
+        help="""
+Seconds within which all pods have to answer for a list or a sum over pods.
+
+If a pod takes longer, its servers are listed as UNKNOWN where the version has that form; any other list is answered
+with 503. If a list needs several pages of the pods, this is the time for each of them, and ``read_timeout`` that for
+all.
+""",
     ),
     cfg.FloatOpt(
         'probe_timeout',
@@ -89,6 +94,8 @@ the volumes and volume types of a group. Each resource without a routing is look
         min=1,
         help="""
 Number of failures in a row (unreachable, no answer, status 502 to 504) after which the breaker of a pod opens.
+
+No answer within less than half of ``gather_timeout``, as with ``probe_timeout``, does not count.
 
 Requests to the pod then fail at once, without a call, for ``breaker_seconds``. If the pod was reached and all of the
 requests were of one project, the requests may be the cause. Then the breaker opens only if the pod does not answer a

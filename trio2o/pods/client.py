@@ -26,6 +26,10 @@ _SERVED_BY = {COMPUTE: 'nova_apigw', VOLUME: 'cinder_apigw'}
 #: Statuses that a breaker counts as failures: a proxy in front of the pod, or the pod itself, is out of service.
 FAILURE_STATUSES = frozenset({502, 503, 504})
 
+_REDIRECTS = frozenset({301, 302, 303, 305, 307, 308})
+#: Redirects after which the service has certainly done nothing: something before it sends clients to another URL.
+_MOVED_STATUSES = frozenset({301, 302, 307, 308})
+
 
 class PodClient:
     """Sends requests to pods through a transport, unless a breaker is open or a slow pod has its share of calls."""
@@ -35,9 +39,10 @@ class PodClient:
         self.breakers = breakers
         options = conf.pods
         self._read_timeout: float = options.read_timeout
+        self._connect_timeout: float = options.connect_timeout
         self._probe_timeout: float = options.probe_timeout
-        # Lists have used up a little of their time when they call.
-        self._least_timeout = 0.9 * min(options.read_timeout, options.gather_timeout, options.probe_timeout)
+        # A breaker refuses calls that may take much longer than a look-up, so it does not count shorter limits.
+        self._least_timeout = min(options.gather_timeout, options.read_timeout) / 2
         self.shares = Shares({service: _share(conf, group) for service, group in _SERVED_BY.items()})
 
     def send(
@@ -58,9 +63,9 @@ class PodClient:
         :param timeout: seconds; the configured read timeout if None; nothing is sent if there are none
         :param is_repeated: whether a read may be sent a second time; some GET requests to Cinder change what they read
         :param is_read: whether the request is a read although its method is not GET or HEAD
-        :raises PodNotReached: nothing was sent
+        :raises PodNotReached: nothing was sent, or a redirect came instead of the service's answer
         :raises PodNoAnswer: the request was sent, and no complete answer came, not even for the second try of a read;
-            or a 404 came that is not the service's own
+            or a 404 or a redirect came that is not the service's own
         """
         endpoint = pod.endpoints.get(service)
         if endpoint is None:
@@ -68,7 +73,7 @@ class PodClient:
         limit = self._read_timeout if timeout is None else timeout
         if limit <= 0:
             # The deadline of the request is over, which is no failure of the pod.
-            raise exception.PodNotReached(pod.name, f'no time left to call {service}')
+            raise exception.PodNotReached(pod.name, f'no time left to call {service}', is_down=False)
         key = (pod.id, service)
         started = time.monotonic()
         if not self.breakers.may_call(key, limit):
@@ -76,27 +81,39 @@ class PodClient:
         try:
             place = self.shares.enter(key, limit)
         except ShareUsedUp:
-            raise exception.PodNotReached(pod.name, f'{service} is slow, and has its share of calls already') from None
+            reason = f'{service} is slow, and has its share of calls already'
+            raise exception.PodNotReached(pod.name, reason, is_down=False) from None
         try:
             is_repeated = is_repeated and (is_read or method in ('GET', 'HEAD'))
             left = limit - (time.monotonic() - started)
             answer = self._request(method, endpoint.url + path, headers, body or None, max(left, 0.001), is_repeated)
         except ConnectionRefusedError as error:
-            self._failed(key, pod, service, 'not_reached', started)
-            raise exception.PodNotReached(pod.name, f'{service} not reached: {error}') from None
-        except (TimeoutError, ConnectionError) as error:
+            is_cut_off = limit < self._connect_timeout and time.monotonic() - started >= limit
+            self._failed(key, pod, service, 'not_reached', started, is_counted=not is_cut_off)
+            reason = f'{service} not reached: {error}'
+            raise exception.PodNotReached(pod.name, reason, is_down=not is_cut_off) from None
+        except TimeoutError as error:
             # A short timeout of ours does not show that the pod fails.
             self._failed(key, pod, service, 'no_answer', started, is_counted=limit >= self._least_timeout)
+            raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}', is_down=False) from None
+        except ConnectionError as error:
+            self._failed(key, pod, service, 'no_answer', started)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         finally:
             self.shares.leave(key, place)
         status = answer.status
         if status in FAILURE_STATUSES:
             self._failed(key, pod, service, 'unavailable', started)
+        elif status in _REDIRECTS:
+            # The pod's own URL is not for clients. As with a 404, a path that a tenant chose may be the cause.
+            metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
+            error_class = exception.PodNotReached if status in _MOVED_STATUSES else exception.PodNoAnswer
+            raise error_class(pod.name, f'{service} answered with a redirect ({status})', is_down=False)
         elif status == 404 and not is_missing_or_unknown_path(answer, method):
             # A breaker counts this neither way: the service may work, and a path that a tenant chose may be the cause.
             metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
-            raise exception.PodNoAnswer(pod.name, f'{service} answered 404 in a form that is not its own')
+            reason = f'{service} answered 404 in a form that is not its own'
+            raise exception.PodNoAnswer(pod.name, reason, is_down=False)
         else:
             if self.breakers.succeeded(key):
                 metrics.breaker_turned(pod.name, service, is_open=False)

@@ -53,7 +53,7 @@ class Begun(Generic[T]):
                 results[pod] = future.result()
             else:
                 future.cancel()
-                results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline')
+                results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline', is_down=False)
         return results
 
 
