@@ -106,10 +106,16 @@ class Settling:
 class Settler:
     """One run of settling claims."""
 
-    def __init__(self, runtime: Runtime, timeout: float | None = None) -> None:
-        """:param timeout: seconds for each call to a pod; ``[pods] read_timeout`` if None"""
+    def __init__(
+        self, runtime: Runtime, timeout: float | None = None, check: Callable[[], None] | None = None
+    ) -> None:
+        """
+        :param timeout: seconds for each call to a pod; ``[pods] read_timeout`` if None
+        :param check: see ``Inventory``
+        """
         self._timeout = timeout
         self._runtime = runtime
+        self._check = check
         self._db: Database = runtime.db
         options = runtime.conf.quota
         self._watch_seconds: float = options.watch_seconds
@@ -271,7 +277,9 @@ class Settler:
         resource = ROUTED[recount.resource_type]
         if resource.service not in recount.pod.endpoints:
             return
-        inventory = Inventory(self._runtime, recount.pod, resource, recount.project_id, timeout=self._timeout)
+        inventory = Inventory(
+            self._runtime, recount.pod, resource, recount.project_id, self._check, timeout=self._timeout
+        )
         started = utcnow()
         seen: set[str] = set()
         for page in inventory.pages():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trio2o import exception
+from trio2o.concurrency import Deadline
 from trio2o.db import quotas, routings
 from trio2o.db.records import LIVE_STATES, NewRouting, QuotaClaim, Routing
 from trio2o.db.session import Database
@@ -101,13 +102,14 @@ class Inventory:
         pod: PodView,
         resource: Resource,
         project_id: str | None = None,
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None] | None = None,
         timeout: float | None = None,
     ) -> None:
         """
         :param project_id: leave out the resources of other projects; None: all projects
-        :param check: called between requests to the pod; may raise to interrupt the work
-        :param timeout: seconds for each of these requests; ``[pods] read_timeout`` if None
+        :param check: called between pages of the pod's list; may raise to interrupt the work. None: as in a request, a
+            list may take ``[pods] read_timeout``
+        :param timeout: seconds for each request to the pod; ``[pods] read_timeout`` if None
         """
         self._timeout = timeout
         self._runtime = runtime
@@ -115,8 +117,14 @@ class Inventory:
         self.pod = pod
         self.resource = resource
         self._project_id = project_id
-        self._check = check
+        self._check = check or self._check_time
+        self._deadline = Deadline(runtime.conf.pods.read_timeout)
         self._shows_all: set[str] = set()
+
+    def _check_time(self) -> None:
+        if self._deadline.is_over():
+            reason = f'its list of {self.resource.collection} takes too long'
+            raise exception.PodNoAnswer(self.pod.name, reason, is_down=False)
 
     # -- resources in the pod --
 

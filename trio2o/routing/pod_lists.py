@@ -15,6 +15,8 @@ from trio2o.quota.usage import VERSIONS
 from trio2o.resources import Item, Resource
 
 _PAGE = 500
+#: No pod has so many resources of one kind, however short its pages are.
+_MAX_PAGES = 100_000
 
 
 def pages(
@@ -32,7 +34,7 @@ def pages(
     :param marker: id of the last resource to skip; ignored where lists have offsets only
     :param has_copies: whether to include copies of server groups, which stand for a group of another pod
     :param query: filters for the pod's list; ignored where lists have offsets only
-    :raises PodError: the pod did not answer, or not with such a list
+    :raises PodError: the pod did not answer, or not with such a list, or its list does not end
     :raises PodRefused: the pod answered 4xx, for example as it has no resource with the marker's id
     """
     if resource.lists_by_offset:
@@ -41,6 +43,7 @@ def pages(
     query = {'all_tenants': '1', 'limit': str(limit), **query}
     if marker is not None:
         query['marker'] = marker
+    markers: set[str] = set()
     while True:
         path = f'{resource.path}/detail?{urlencode(query)}'
         document = api.get_list(path, VERSIONS[resource.service], has_marker='marker' in query)
@@ -50,12 +53,14 @@ def pages(
         if not page or not any(document[name] for name in document if name.endswith('_links')):
             return
         query['marker'] = page[-1]['id']
+        _check_progress(api, resource, page, markers)
 
 
 def _pages_by_offset(
     db: Database, api: PodApi, resource: Resource, limit: int, has_copies: bool
 ) -> Iterator[list[Item]]:
     offset = 0
+    markers: set[str] = set()
     while True:
         query = {'all_projects': 'True', 'limit': str(limit), 'offset': str(offset)}
         document = api.get_list(f'{resource.path}?{urlencode(query)}', VERSIONS[resource.service])
@@ -64,6 +69,19 @@ def _pages_by_offset(
         if not page:
             return
         offset += len(page)
+        _check_progress(api, resource, page, markers)
+
+
+def _check_progress(api: PodApi, resource: Resource, page: list[Item], markers: set[str]) -> None:
+    """Raise an error if a pod's list does not end.
+
+    :param markers: last ids of the pages before this one; that of this page is added
+    :raises PodNoAnswer: the pod repeats a page, or lists more than it can have
+    """
+    last = str(page[-1]['id'])
+    if last in markers or len(markers) >= _MAX_PAGES:
+        raise exception.PodNoAnswer(api.pod.name, f'its list of {resource.collection} does not end', is_down=False)
+    markers.add(last)
 
 
 def _items(api: PodApi, resource: Resource, document: Any) -> list[Item]:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from trio2o import exception
 from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
 from trio2o.replication.reconcile import Attributes, PodObject, Shape, Step
 
 #: Items in a page.
 PAGE = 1000
+#: No pod has so many replicated objects, however short its pages are.
+_MAX_PAGES = 10_000
 
 Json = Mapping[str, Any]
 
@@ -83,15 +86,20 @@ def list_pages(
     """Read a list page by page and yield its items.
 
     :param member: key of the items in a page
-    :param links: key that all pages but the last have; '' if the last page is the one with less than ``PAGE`` items
+    :param links: key that all pages but the last have; '' if an empty page is the last
     :param marker_of: returns the marker that an item is named by
+    :raises PodNoAnswer: the list does not end
     """
     query = dict(query)
+    markers: set[str] = set()
     while True:
         document = api.get_list(f'{path}?{urlencode(query)}', version, has_marker='marker' in query)
         page = document.get(member, [])
         yield from page
-        has_more = links in document if links else len(page) >= PAGE
-        if not page or not has_more:
+        # A pod may have a smaller limit than ``PAGE``, so a short page need not be the last.
+        if not page or (links and links not in document):
             return
         query['marker'] = marker_of(page[-1])
+        if query['marker'] in markers or len(markers) >= _MAX_PAGES:
+            raise exception.PodNoAnswer(api.pod.name, f'its list of {member} does not end', is_down=False)
+        markers.add(query['marker'])

@@ -50,7 +50,7 @@ class RecountQuota:
         return len(corrected)
 
     def _recount_in_pods(self, task: Task, project_id: str) -> None:
-        settler = Settler(task.runtime)
+        settler = Settler(task.runtime, check=task.check)
         failures = []
         for pod in task.runtime.registry.refresh().pods:
             task.check()

@@ -19,7 +19,7 @@ class SettleClaims:
     def run(self, task: Task) -> None:
         settled = 0
         while True:
-            batch = Settler(task.runtime).settle_due(_BATCH)
+            batch = Settler(task.runtime, check=task.check).settle_due(_BATCH)
             settled += batch
             task.progress(settled=settled)
             if batch < _BATCH:
