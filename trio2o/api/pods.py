@@ -189,6 +189,14 @@ def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.PodEndpoint]
             f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "
             f'block-storage endpoint (interface {runtime.conf.pods.interface}).'
         )
+    for name, endpoint in found.items():
+        target = endpoints.redirect_of(runtime.identity, endpoint)
+        if target is not None:
+            raise exception.Unprocessable(
+                f"Invalid input for field 'pod.pod_name': the {name} endpoint of region '{region}' in Keystone's "
+                f'catalog, {endpoint.url}, redirects to {target}. Trio2o follows no redirects of pods: correct the '
+                'URL in the catalog.'
+            )
     return {name: endpoints.with_versions(runtime.identity, name, endpoint) for name, endpoint in found.items()}
 
 

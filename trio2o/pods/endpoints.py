@@ -7,6 +7,7 @@ for it.
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,6 +30,9 @@ PLACEMENT = 'placement'
 
 #: Service -> last path segment of its versioned endpoint.
 _VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
+
+#: What the clients raise for a version document that they cannot get or read.
+_FAILURES = (*FAILURES, LookupError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def with_versions(identity: Identity, service: str, endpoint: PodEndpoint) -> Po
         return endpoint
     try:
         document = _VERSION_OF[service](identity, endpoint.url)
-    except (*FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException, LookupError) as error:
+    except (*_FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException) as error:
         LOG.info('No versions could be read from %s: %s', endpoint.url, type(error).__name__)
         return endpoint
     if document is None or not document.version:
@@ -97,13 +101,32 @@ def with_versions(identity: Identity, service: str, endpoint: PodEndpoint) -> Po
     return PodEndpoint(endpoint.url, tuple(roots), document.min_version, document.version)
 
 
+def redirect_of(identity: Identity, endpoint: PodEndpoint) -> str | None:
+    """Return the URL that an endpoint redirects clients to; None if it does not, or gives no answer.
+
+    Something in front of the service redirects then, for example from HTTP to HTTPS. No token is sent.
+    """
+    try:
+        answer = identity.session.get(f'{endpoint.url}/', redirect=False, raise_exc=False, authenticated=False)
+    except FAILURES:
+        return None
+    return answer.headers.get('Location') if 300 < answer.status_code < 400 else None
+
+
+def _session(identity: Identity) -> Any:
+    """Return a session that does not follow redirects, which would take the token to another host."""
+    session = copy.copy(identity.session)
+    session.redirect = False
+    return session
+
+
 def _nova_version(identity: Identity, url: str) -> Any:
-    client = nova_client.Client('2.1', session=identity.session, endpoint_override=f'{url}/')
+    client = nova_client.Client('2.1', session=_session(identity), endpoint_override=f'{url}/')
     return client.versions.get_current()
 
 
 def _cinder_version(identity: Identity, url: str) -> Any:
-    client = cinder_client.Client('3.0', session=identity.session, endpoint_override=f'{url}/')
+    client = cinder_client.Client('3.0', session=_session(identity), endpoint_override=f'{url}/')
     versions = client.services.server_api_version()
     return next((version for version in versions if version.id.startswith('v3')), None)
 

@@ -102,6 +102,20 @@ class TestCreate(AdminApiTestCase):
         self.assertAnswer(503, self.create(pod_name='Pod1', az_name='az1'))
 
 
+class TestRedirectingPod(AdminApiTestCase):
+    registers = False
+
+    def test_pod_whose_endpoint_redirects_is_refused(self):
+        for service in ('nova', 'cinder'):
+            for status in (301, 302, 308):
+                of_service = getattr(self.cloud.lab.pods['Pod1'], service).faults
+                of_service.add(faults.Redirect(status=status))
+                answer = self.api.post('/pods', {'pod': {'pod_name': 'Pod1', 'az_name': 'az1'}})
+                self.assertRefused(422, 'redirects to https://elsewhere.test', answer)
+                of_service.clear()
+        self.assertAnswer(200, self.api.post('/pods', {'pod': {'pod_name': 'Pod1', 'az_name': 'az1'}}))
+
+
 class TestExistingPods(AdminApiTestCase):
     def path(self, name='Pod1'):
         return f'/pods/{self.cloud.pod_ids[name]}'
