@@ -47,6 +47,7 @@ class Resource:
     :ivar zones: fields of a resource that hold an availability zone
     :ivar owners: fields of a resource that may hold its project, the preferred one first
     :ivar created: field of a resource with its creation time
+    :ivar host_id: field of a resource with the hash of its project and of the name of its host
     :ivar missing: message of the 404, with ``{id}``
     :ivar is_deleted_synchronously: whether a resource is deleted when the pod answers, and not some time later
     :ivar lists_by_offset: whether its lists have only offsets, and no details, markers or times of change
@@ -67,6 +68,7 @@ class Resource:
     found_with: tuple[str, ...] = ()
     listed_at: str = ''
     lists_by_offset: bool = False
+    host_id: str = ''
 
     @property
     def title(self) -> str:
@@ -118,6 +120,7 @@ SERVER = Resource(
     owners=('tenant_id',),
     created='created',
     missing='Instance {id} could not be found.',
+    host_id='hostId',
 )
 VOLUME = Resource(
     'volume',

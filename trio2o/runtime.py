@@ -16,6 +16,7 @@ from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.compute_hosts import ComputeHosts
+from trio2o.pods.host_ids import HostIds
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.pods.transport import PooledTransport, Transport
@@ -54,6 +55,7 @@ class Runtime:
     database_metrics: DatabaseMetrics
     image_snapshots: ImageSnapshots
     compute_hosts: ComputeHosts
+    host_ids: HostIds
     identity_transport: Any = None
 
     def shutdown(self, wait_seconds: float = 0.0) -> None:
@@ -110,5 +112,6 @@ def build_runtime(
         database_metrics=DatabaseMetrics(conf, db, registry),
         image_snapshots=ImageSnapshots(),
         compute_hosts=ComputeHosts(db),
+        host_ids=HostIds(),
         identity_transport=identity_transport,
     )

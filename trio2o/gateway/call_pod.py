@@ -27,6 +27,8 @@ def names_of(call: Call, pod: PodView) -> PodNames:
         zone=pod.zone,
         pod_zone=pod.zone_in(call.service.service_type),
         ids=pod.ids_up,
+        host_ids=call.runtime.host_ids,
+        pod_id=pod.id,
     )
 
 

@@ -8,13 +8,18 @@ fields that hold one, as the name of a zone may be any word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from trio2o.pods.host_ids import HostIds
 from trio2o.resources import Resource, normalized_id
 from trio2o.web.call import Answer, dump_json, parse_json
+
+#: Fields with objects whose field names are chosen by tenants.
+_CHOSEN_NAMES = frozenset({'metadata', 'meta'})
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class PodNames:
     :ivar roots: the beginnings of links of the pod; ``base_url``: the beginning that replaces them
     :ivar zone: name of the pod's zone for tenants
     :ivar ids: the pod's id -> the id tenants see
+    :ivar host_ids: replaces hashes of hosts, as hosts of several pods may have one name; None: they are not replaced
+    :ivar pod_id: id of the pod, for these
     :ivar pod_zone: name of that zone inside the pod; '' if the pod's own zones are not used
     """
 
@@ -32,6 +39,8 @@ class PodNames:
     zone: str
     pod_zone: str
     ids: Mapping[str, str] = field(default_factory=dict)
+    host_ids: HostIds | None = None
+    pod_id: str = ''
 
     def with_id(self, bottom_id: str, top_id: str) -> PodNames:
         """Return these names and one more id."""
@@ -77,6 +86,50 @@ def items_up(items: Iterable[Any], fields: tuple[str, ...], names: PodNames) -> 
                     item[name] = zone_up(item[name], names)
 
 
+def host_ids_up(items: Iterable[Any], name: str, names: PodNames) -> None:
+    """Replace the hash of a host in items, in place.
+
+    :param name: the field with the hash; empty if there is none
+    """
+    if name and names.host_ids is not None:
+        for item in items:
+            if isinstance(item, dict) and item.get(name):
+                item[name] = names.host_ids.up(names.pod_id, str(item[name]))
+
+
+def _host_ids_up(body: bytes, names: PodNames, resource: Resource, host_ids: HostIds) -> bytes:
+    name = f'"{resource.host_id}"'.encode()
+    count = body.count(name)
+    if not count:
+        return body
+    if count == 1 and body.startswith(f'{{"{resource.member}":'.encode()):
+        # Replaced in the text: mostly nothing is, and parsing costs more.
+        found = re.search(name + rb':\s*"([^"\\]+)"', body)
+        if found is None:
+            return body
+        host_id = host_ids.up(names.pod_id, found[1].decode())
+        return body[: found.start(1)] + host_id.encode() + body[found.end(1) :]
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        return body
+    before = dump_json(document)
+    _replace_host_ids(document, resource.host_id, names)
+    after = dump_json(document)
+    return body if after == before else after
+
+
+def _replace_host_ids(value: Any, name: str, names: PodNames) -> None:
+    """Replace hashes of hosts at any depth, in place, but not in metadata, whose names the tenant chooses."""
+    if isinstance(value, list):
+        for each in value:
+            _replace_host_ids(each, name, names)
+    elif isinstance(value, dict):
+        host_ids_up([value], name, names)
+        for key, each in value.items():
+            if key not in _CHOSEN_NAMES:
+                _replace_host_ids(each, name, names)
+
+
 def answer_up(answer: Answer, names: PodNames, resource: Resource | None) -> Answer:
     """Return a pod's answer with the links, ids and zones that tenants know.
 
@@ -85,6 +138,8 @@ def answer_up(answer: Answer, names: PodNames, resource: Resource | None) -> Ans
     body = body_up(answer.body, names)
     if resource is not None and names.pod_zone != names.zone:
         body = _zones_up(body, names, resource)
+    if resource is not None and resource.host_id and names.host_ids is not None:
+        body = _host_ids_up(body, names, resource, names.host_ids)
     headers = [
         (name, body_up(value.encode(), names).decode()) if name.lower() == 'location' else (name, value)
         for name, value in answer.headers
