@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from trio2o.cinder_apigw.hosts import BY_CLUSTER, BY_HOST
 from trio2o.cinder_apigw.snapshots import CreateSnapshot
 from trio2o.concurrency import Deadline
-from trio2o.gateway.admin.by_name import ForwardByName, NameSource, find_named
+from trio2o.gateway.admin.by_name import ForwardByName, find_named
 from trio2o.gateway.admin.ids import AdminResource, split_name, top_number
 from trio2o.gateway.admin.lists import AdminList
 from trio2o.gateway.admin.send import send_to_pod
@@ -41,9 +42,6 @@ HOST = AdminResource('Host', 'host', 'hosts', 'Host {id} could not be found.', (
 CLUSTER = AdminResource('Cluster', 'cluster', 'clusters', 'Cluster {id} could not be found.', ())
 POOL = AdminResource('Pool', 'pool', 'pools', 'Pool {id} could not be found.', ())
 CAPABILITY = AdminResource('Backend', '', '', "Can't find service: {id}", ())
-
-BY_HOST = NameSource('Host', '/os-services', 'services', 'host', lambda name: [('host', name)])
-BY_CLUSTER = NameSource('Cluster', '/clusters', 'clusters', 'name', lambda name: [('name', name)])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import ClassVar
 from oslo_utils import strutils
 
 from trio2o import exception
+from trio2o.cinder_apigw.hosts import BY_HOST
 from trio2o.gateway.handlers.list import List
 from trio2o.gateway.lists.paging import Query
 from trio2o.gateway.lists.query import Sorts
@@ -21,6 +22,8 @@ class CinderList(List):
     """A list of the Block Storage API."""
 
     has_offset = True
+    named = {'host': BY_HOST}
+    does_first_value_count = True
     #: First version in which this list has pages; None if all versions have them.
     paged_since: ClassVar[tuple[int, int] | None] = None
 
@@ -28,19 +31,20 @@ class CinderList(List):
         return self.paged_since is None or call.version is None or call.version >= self.paged_since
 
     def sorts(self, query: Query) -> Sorts | None:
-        """Read ``sort``, or ``sort_key`` and ``sort_dir``; a pod refuses both at once, and unknown directions."""
+        """Read ``sort``, or ``sort_key`` and ``sort_dir``; a pod refuses both at once, and unknown directions.
+
+        The first value of each counts.
+        """
         names = {name for name, _value in query}
         if 'sort' in names:
             values = [value for name, value in query if name == 'sort']
-            if len(values) > 1 or names & {'sort_key', 'sort_dir'}:
+            if names & {'sort_key', 'sort_dir'}:
                 return None
             pairs = [item.strip().partition(':') for item in values[0].strip().split(',')]
             found = [(key.strip(), direction.strip() or 'desc') for key, _colon, direction in pairs]
         else:
             keys = [value.strip() for name, value in query if name == 'sort_key']
             directions = [value.strip() for name, value in query if name == 'sort_dir']
-            if len(keys) > 1 or len(directions) > 1:
-                return None
             found = [(keys[0] if keys else 'created_at', directions[0] if directions else 'desc')]
         if any(direction not in ('asc', 'desc') for _key, direction in found):
             return None

@@ -54,13 +54,19 @@ clients. Before you set it to True there, block the path for the network of tena
 
 _SKIP_DOWN = cfg.BoolOpt(
     'list_records_by_skipping_down_pods',
-    default=True,
+    default=False,
     help="""
-Whether a list that cannot reach a pod contains the records of the other pods.
+Whether a list or sum leaves out the part of a pod that is down or in maintenance.
 
-With False such a list is answered with 503. The option has no effect on lists of servers from microversion 2.69
-without filter, sort key and paging: they contain a partial record for each server of an unreachable pod, as Nova's do
-for a cell that is down.
+With False such a list is answered with 503, as it would look complete: a client that deletes or creates what it does
+not find in a list would do so for everything in that pod. The option has no effect on lists of servers from
+microversion 2.69 without filter, sort key and paging: they contain a partial record for each server of the pod, as
+Nova's do for a cell that is down.
+
+Even with True, a list is an error if a pod refuses it, answers with a redirect, or does not answer within ``[pods]
+gather_timeout``: a pod that is only slow is not down.
+
+Nova's option ``list_records_by_skipping_down_cells`` is similar, but true by default.
 """,
 )
 

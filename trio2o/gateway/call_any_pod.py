@@ -48,6 +48,18 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
     raise pod_failures.cloud_unreachable()
 
 
+def refuse_as_pod(call: Call) -> Answer:
+    """Let a pod refuse a query that the gateway cannot read, in the words of the service.
+
+    :raises BadRequest: the pod does not refuse it, and its own answer would look like that of all pods
+    :raises ServiceUnavailable: no pod can be reached
+    """
+    answer = call_any_pod(call)
+    if answer.is_ok and len(call.runtime.registry.snapshot().pods) > 1:
+        raise exception.BadRequest('The query cannot be read.')
+    return answer
+
+
 def with_timeouts(call: Call, pods: Sequence[PodView]) -> Iterator[tuple[PodView, float | None]]:
     """Yield pods that can all answer a call, each with the seconds to wait for it.
 

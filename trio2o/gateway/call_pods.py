@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.db import pods as db_pods
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up, body_up
 from trio2o.pods.fanout import ask_all
-from trio2o.pods.own_answers import is_unknown_path
+from trio2o.pods.own_answers import is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
@@ -24,23 +25,31 @@ LOG = logging.getLogger(__name__)
 _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag', 'location'})
 
 
+#: Statuses by which a pod judges the request or limits its sender, so that the client can act on them. Another status
+#: from 400 to 499, beside answers of other pods, shows that something is wrong with the pod or before it.
+JUDGEMENTS = frozenset({400, 403, 413, 429})
+
+
 @dataclass
 class PodAnswers:
     """The answers of several pods to the same call. Each pod is in ``answers``, ``refusals`` or ``unreachable``.
 
-    A pod that has no such path is in ``refusals`` and in ``unreachable``: if all pods say so, the client gets that
-    answer; else the answer lacks the part of this pod, as the path of its endpoint may be wrong.
+    A pod whose refusal is neither a judgement nor the service's own 404 is in ``refusals`` and in ``unreachable``: if
+    all pods say so, the client gets that answer; else the answer lacks the part of this pod, as its endpoint may have
+    a wrong path, or its Keystone may refuse tokens.
 
     :ivar answers: successful answers, by pod in the order of the calls, as the pods gave them
     :ivar documents: the parsed bodies of these, with the links and ids that tenants know
-    :ivar refusals: answers with a status from 300 to 499, with the links and ids that tenants know
+    :ivar refusals: answers with a status from 400 to 499, with the links and ids that tenants know
     :ivar unreachable: pods that gave no usable answer: none at all, an error of their own, or no JSON object
+    :ivar not_down: those of them that may work well, so that no option permits an answer without their part
     """
 
     answers: dict[PodView, Answer] = field(default_factory=dict)
     documents: dict[PodView, dict[str, Any]] = field(default_factory=dict)
     refusals: dict[PodView, Answer] = field(default_factory=dict)
     unreachable: list[PodView] = field(default_factory=list)
+    not_down: set[PodView] = field(default_factory=set)
 
     @property
     def first(self) -> Answer | None:
@@ -52,6 +61,17 @@ class PodAnswers:
         """The refusal to show to the client: one that is not a mere 404, if there is one."""
         return min(self.refusals.values(), key=lambda answer: answer.status == 404, default=None)
 
+    @property
+    def missing(self) -> list[PodView]:
+        """The pods whose part of a list is missing: those that are unreachable, or refuse without a judgement."""
+        refused = [pod for pod, answer in self.refusals.items() if answer.status not in JUDGEMENTS]
+        return list(dict.fromkeys([*self.unreachable, *refused]))
+
+    @property
+    def judgement(self) -> Answer | None:
+        """A pod's refusal of the request itself, if there is one."""
+        return next((answer for answer in self.refusals.values() if answer.status in JUDGEMENTS), None)
+
     def add(self, more: PodAnswers) -> None:
         """Add the answers to the call for the next page. The first successful answer of each pod is kept."""
         for pod, document in more.documents.items():
@@ -59,16 +79,17 @@ class PodAnswers:
             self.answers.setdefault(pod, more.answers[pod])
         self.refusals.update(more.refusals)
         self.unreachable += more.unreachable
+        self.not_down |= more.not_down
 
-    def reject(self, call: Call, pod: PodView, reason: str) -> None:
+    def reject(self, call: Call, pod: PodView, reason: str, *, is_down: bool = True) -> None:
         """Count a pod as unreachable because its answer cannot be used."""
         del self.answers[pod], self.documents[pod]
-        self._leave_out(call, pod, reason)
+        self._leave_out(call, pod, reason, is_down=is_down)
 
     def take(self, call: Call, pod: PodView, answer: Answer | exception.PodError, *, may_be_empty: bool) -> None:
         """Add the answer of one pod, or its failure."""
         if isinstance(answer, exception.PodError):
-            self._leave_out(call, pod, answer.reason)
+            self._leave_out(call, pod, answer.reason, is_down=answer.is_down)
         elif answer.is_ok:
             document = parse_json(body_up(answer.body, names_of(call, pod)))
             if not answer.body and may_be_empty:
@@ -82,17 +103,34 @@ class PodAnswers:
             self._leave_out(call, pod, f'answered {answer.status}')
         else:
             self.refusals[pod] = answer_up(answer, names_of(call, pod), None)
-            if is_unknown_path(answer):
-                self._leave_out(call, pod, 'answered that it has no such path')
+            if answer.status not in JUDGEMENTS and not is_missing(answer):
+                self._leave_out(call, pod, f'answered {answer.status}', is_down=False)
 
-    def _leave_out(self, call: Call, pod: PodView, reason: str) -> None:
-        LOG.warning('%s: answering without pod %s: %s', call.operation.name, pod.name, reason)
+    def _leave_out(self, call: Call, pod: PodView, reason: str, *, is_down: bool = True) -> None:
+        LOG.warning('%s: no usable answer of pod %s: %s', call.operation.name, pod.name, reason)
         self.unreachable.append(pod)
+        if not is_down:
+            self.not_down.add(pod)
 
 
 def pods_of(call: Call) -> list[PodView]:
     """Return the pods that have the service and may be called."""
     return call.runtime.registry.snapshot().serving(call.service.service_type)
+
+
+def uncalled_pods(call: Call) -> list[PodView]:
+    """Return the pods that have the service and a part of the answer, but are not called as they are in maintenance.
+
+    A pod that has been in maintenance ever since it was registered is not part of the cloud yet.
+    """
+    service, db = call.service.service_type, call.runtime.db
+    return [
+        pod
+        for pod in call.runtime.registry.snapshot().pods
+        if pod.in_maintenance
+        and service in pod.endpoints
+        and (pod.record.is_reconciled or db_pods.state_changes(db, pod.id))
+    ]
 
 
 def call_pods(
@@ -133,29 +171,46 @@ def call_pods(
     if timeout:
         results = ask_all(call.runtime.executor, pods, ask, deadline)
     else:
-        results = {pod: exception.PodNoAnswer(pod.name, 'no time left') for pod in pods}
+        results = {pod: exception.PodNoAnswer(pod.name, 'no time left', is_down=False) for pod in pods}
     for pod, answer in results.items():
         found.take(call, pod, answer, may_be_empty=may_be_empty)
     return found
 
 
-def refusal_or_none(call: Call, found: PodAnswers) -> Answer | None:
-    """Return the pods' refusal if no pod answered otherwise, and None if there are answers to merge.
+def refusal_or_none(
+    call: Call, found: PodAnswers, *, uncalled: Sequence[PodView] | None = None, is_search: bool = False
+) -> Answer | None:
+    """Return a pod's refusal of the request if there is one, and None if there are answers to merge.
 
-    :raises ServiceUnavailable: no pod answered; or some did not, and the configuration requires complete answers
+    :param uncalled: the pods that have a part of the answer and were not called; ``uncalled_pods`` if None
+    :param is_search: whether a 404 says that a pod has nothing that matches; otherwise the pod's part is missing
+    :raises ServiceUnavailable: no pod answered, or the part of a pod is missing and may not be
     """
-    if found.documents:
-        if found.unreachable and not may_be_incomplete(call):
-            raise pod_failures.incomplete()
-        return None
-    if found.refusal is None and found.unreachable:
-        raise pod_failures.cloud_unreachable()
-    return found.refusal
+    if found.judgement is not None:
+        return found.judgement
+    lacking = found.unreachable if is_search else found.missing
+    missing = {pod: pod in found.unreachable and pod not in found.not_down for pod in lacking}
+    if not found.documents:
+        if missing and not found.refusals:
+            raise pod_failures.cloud_unreachable()
+        unknown = next((answer for answer in found.refusals.values() if is_unknown_path(answer)), None)
+        if unknown is not None or (missing and missing.keys() <= found.refusals.keys()):
+            return unknown or found.refusal
+    if found.documents or found.refusals:
+        require_complete(call, missing, uncalled_pods(call) if uncalled is None else uncalled)
+    return None if found.documents else found.refusal
 
 
-def may_be_incomplete(call: Call) -> bool:
-    """Whether lists and sums may lack the part of an unreachable pod, by the service's configuration."""
-    return bool(call.runtime.conf[call.service.name].list_records_by_skipping_down_pods)
+def require_complete(call: Call, missing: Mapping[PodView, bool], uncalled: Sequence[PodView] = ()) -> None:
+    """Raise an error if an answer lacks the part of a pod, unless the option permits it for all of these pods.
+
+    :param missing: pods that were called, each with whether it is down
+    :param uncalled: pods that were not called
+    :raises ServiceUnavailable: the answer would be incomplete
+    """
+    may_skip = call.runtime.conf[call.service.name].list_records_by_skipping_down_pods
+    if (missing or uncalled) and not (may_skip and all(missing.values())):
+        raise pod_failures.incomplete()
 
 
 def merged_answer(call: Call, document: Any, first: Answer | None) -> Answer:

@@ -20,7 +20,7 @@ from trio2o.db.records import NewRouting
 from trio2o.gateway.admin.by_id import refusal_or_raise
 from trio2o.gateway.admin.by_name import find_named
 from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, split_name
-from trio2o.gateway.admin.send import path_with_id, send_to_pod
+from trio2o.gateway.admin.send import path_with_id, place_of, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import call_pods, merged_answer, pods_of, refusal_or_none
@@ -168,14 +168,15 @@ def _zone_down(call: Call, document: Any, path: tuple[str, ...], pod: PodView) -
         return document
     if zone != pod.zone and zone in call.runtime.registry.snapshot().zones:
         raise exception.Conflict(
-            f'The aggregate is in pod {pod.name}, whose hosts are in availability zone {pod.zone}, not in {zone}.'
+            f'The aggregate is in {place_of(call, pod)}, whose hosts are in availability zone {pod.zone}, '
+            f'not in {zone}.'
         )
     if zone != pod.zone or not _zone_in(pod):
         return document
     if not _has_zone_from_aggregates(call, pod):
         raise exception.Conflict(
-            f'Hosts of pod {pod.name} are in availability zone {zone} without any aggregate. With an aggregate of '
-            'that zone, Nova would use no other hosts: leave out the zone.'
+            f'Hosts of {place_of(call, pod)} are in availability zone {zone} without any aggregate. With an '
+            'aggregate of that zone, Nova would use no other hosts: leave out the zone.'
         )
     return replaced(document, path, _zone_in(pod))
 
@@ -207,11 +208,14 @@ def list_aggregates(call: Call) -> Answer:
     if not pods:
         return call_any_pod(call)
     found = call_pods(call, pods)
+    for pod, document in list(found.documents.items()):
+        if not isinstance(document.get('aggregates'), list):
+            found.reject(call, pod, 'answered without a list')
     refusal = refusal_or_none(call, found)
     if refusal is not None:
         return refusal
     _read_hosts(call, pods)
-    items = [of_pod(call, pod) for pod in call.runtime.registry.snapshot().pods]
+    items = [of_pod(call, pod) for pod in call.runtime.registry.snapshot().pods if call.context.may_see_all]
     for pod, document in found.documents.items():
         moved = _moved_in(call, pod)
         items += [_up(call, pod, item, moved) for item in document.get('aggregates') or []]
@@ -376,8 +380,8 @@ class ForwardAggregate:
         zone = zone_up(aggregate.get(ZONE), names_of(call, location.pod))
         if aggregate['hosts'] or (zone in call.runtime.registry.snapshot().zones and zone != pod.zone):
             raise exception.Conflict(
-                f'Aggregate {call.id} is in pod {location.pod.name} and the host in pod {pod.name}; an aggregate has '
-                'hosts of one pod only.'
+                f'Aggregate {call.id} is in {place_of(call, location.pod)} and the host in {place_of(call, pod)}; an '
+                'aggregate has hosts of one pod only.'
             )
         copy_id = self._copy(call, aggregate, zone, pod)
         if isinstance(copy_id, Answer):

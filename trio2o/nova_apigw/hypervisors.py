@@ -65,18 +65,24 @@ class ServiceList(AdminList):
         if all(name == 'binary' and value == COMPUTE for name, value in call.query):
             record_compute_hosts(call, pod, items)
 
-    def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item]:
-        """Return partial records of the compute services of these pods, with status ``UNKNOWN``."""
+    def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item] | None:
+        """Return partial records of the compute services of these pods, with status ``UNKNOWN``.
+
+        There are none before 2.69, for other binaries, and if the hosts of a pod were never listed.
+        """
         if call.version is None or call.version < UNKNOWN_FROM:
-            return []
+            return None
         query = dict(call.query)
         if query.get('binary', COMPUTE) != COMPUTE:
-            return []
+            return None
+        hosts = {pod: call.runtime.compute_hosts.of(pod) for pod in pods}
+        if not all(hosts.values()):
+            return None
         only, host = split_name(call, query['host']) if 'host' in query else (None, None)
         return [
             {'binary': COMPUTE, 'host': name, 'status': 'UNKNOWN'}
             for pod in pods
-            for name in call.runtime.compute_hosts.of(pod)
+            for name in hosts[pod]
             if (only is None or only.id == pod.id) and host in (None, name)
         ]
 
@@ -98,7 +104,7 @@ def add_numbers(key: str) -> Callable[[list[dict[str, Any]]], dict[str, Any]]:
 _PAGES = AdminPaging((2, 33), 'hypervisors_links', unpaged_with=frozenset({'hypervisor_hostname_pattern'}))
 _HYPERVISORS = AdminList(HYPERVISOR, _PAGES, named=('hypervisor_hostname_pattern',))
 _HYPERVISOR = ForwardById(HYPERVISOR, '/os-hypervisors')
-_PATTERN = AdminList(HYPERVISOR)
+_PATTERN = AdminList(HYPERVISOR, is_search=True)
 
 _HOST = ForwardByName(HOST, BY_HOST)
 #: These GETs change the state of a host, so they are not sent twice.

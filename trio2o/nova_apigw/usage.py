@@ -10,13 +10,14 @@ from typing import Any
 from oslo_utils import timeutils
 
 from trio2o import exception
-from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_any_pod import call_any_pod, refuse_as_pod
 from trio2o.gateway.call_pods import merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
 from trio2o.gateway.lists.paging import Document, Paging, Query
 from trio2o.gateway.translate import next_link
 from trio2o.resources import Item
+from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 from trio2o.web.numbers import parse_number
 from trio2o.web.operations import Operation
@@ -52,7 +53,7 @@ class TenantUsage:
         values = dict(call.query)
         limit = parse_number(values['limit']) if values.get('limit') else _PAGE
         if limit is None:
-            return call_any_pod(call)
+            return refuse_as_pod(call)
         has_pages = call.version is not None and call.version >= _PAGED_FROM
         filters = _query(call, has_pages, self.is_of_one)
         cursors = [PodCursor(pod) for pod in pods]
@@ -91,9 +92,13 @@ class UsagePaging(Paging):
     def query(self, cursor: PodCursor) -> Query:
         return [] if cursor.marker is None else [('marker', cursor.marker)]
 
-    def items(self, document: Document) -> list[Item]:
-        usage = document.get('tenant_usage')
-        return super().items(document) or ([usage] if usage else [])
+    def items(self, document: Document) -> list[Item] | None:
+        usage = json_body.object_at(document, 'tenant_usage')
+        items = super().items(document) if usage is None else [usage] if usage else []
+        # An item without servers has no marker for the next page.
+        return (
+            items if items is not None and all(json_body.objects_at(item, 'server_usages') for item in items) else None
+        )
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         cursor.read.is_done = not items or not any(name.endswith('_links') for name in document)

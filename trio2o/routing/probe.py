@@ -87,7 +87,8 @@ class Prober:
         only count if no pod shows a resource of the caller.
 
         :raises NotFound: no pod shows it, or the look-ups of the request are used up
-        :raises ServiceUnavailable: no pod shows it, and one that may have it did not answer
+        :raises Forbidden: all pods refuse to show it
+        :raises ServiceUnavailable: no pod shows it, and one that may have it did not say that it has not
         """
         self._check(call, wanted)
         deadline = self._deadline(call)
@@ -152,8 +153,7 @@ class Prober:
 
     def _found(self, call: Call, wanted: Wanted, answers: dict[PodView, Answer | exception.PodError]) -> Found:
         """
-        :raises NotFound: no pod shows it
-        :raises ServiceUnavailable: as ``ask``
+        :raises NotFound, Forbidden, ServiceUnavailable: as ``ask``
         """
         # All resources of a reconciled pod have routings, so this one is not in it and its answer does not matter.
         is_certain = all(not pod.in_maintenance or pod.record.is_reconciled for pod in self._registry.snapshot().pods)
@@ -165,12 +165,15 @@ class Prober:
                 if wanted.is_of_caller(call, item):
                     return found
                 of_others = of_others or found
-            elif isinstance(answer, Answer) and answer.status != 200 and _is_refusal(answer):
+            elif isinstance(answer, Answer) and is_missing(answer):
                 continue
             is_certain = is_certain and pod.record.is_reconciled
         if of_others is not None:
             return of_others
         if not is_certain:
+            forbidden = [each for each in answers.values() if isinstance(each, Answer) and each.status == 403]
+            if forbidden and len(forbidden) == len(answers):
+                raise exception.Forbidden(json_body.error_message(forbidden[0].json))
             raise pod_failures.maybe_elsewhere(f'{wanted.resource.title} {wanted.top_id}')
         call.lookups.missed()
         with self._lock:
@@ -207,10 +210,3 @@ def _key(call: Call, wanted: Wanted) -> Hashable:
 
 def _not_found(wanted: Wanted) -> exception.NotFound:
     return exception.NotFound(wanted.resource.missing.format(id=wanted.top_id))
-
-
-def _is_refusal(answer: Answer) -> bool:
-    """Return whether the pod does not have the resource, or does not show it to the caller."""
-    if answer.status == 404:
-        return is_missing(answer)
-    return answer.status < 500 and answer.status != 429

@@ -134,8 +134,8 @@ VOLUME_SECTIONS: Sections = {
     ),
     'Lists': (
         'The gateway calls all clouds at the same time and answers with one list in the order and with the pages of a '
-        'single cloud. Resources of an unreachable cloud are missing, because Cinder has no form for them; with '
-        '``list_records_by_skipping_down_pods = false`` such a list is a 503.',
+        'single cloud. Cinder has no form for resources of an unreachable cloud, so a list that would lack some is a '
+        '503; with ``list_records_by_skipping_down_pods = true`` those of a cloud that is down are left out.',
         (List,),
     ),
     'Usage and limits': (_SUMS, (Sum, LimitsRead, QuotaRead, LimitsWrite)),

@@ -11,7 +11,7 @@ from trio2o import exception
 from trio2o.gateway.admin.ids import AdminResource, bottom_number
 from trio2o.gateway.admin.send import path_with_id, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pods import call_pods, pods_of
+from trio2o.gateway.call_pods import call_pods, pods_of, uncalled_pods
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
@@ -58,10 +58,10 @@ class ForwardById:
         for pod, document in found.documents.items():
             if self.is_shown or any(item.get('id') == call.id for item in document.get(self.kind.collection, [])):
                 return pod
-        if found.unreachable:
+        if found.judgement is not None:
+            raise RefusedByPod(found.judgement)
+        if found.unreachable or uncalled_pods(call):
             raise pod_failures.maybe_elsewhere(f'{self.kind.title} {call.id}')
-        if found.refusal is not None and found.refusal.status != 404:
-            raise RefusedByPod(found.refusal)
         raise exception.NotFound(self.kind.missing.format(id=call.id))
 
 

@@ -11,7 +11,7 @@ from trio2o import exception
 from trio2o.gateway.admin.ids import AT, AdminResource, Query, split_name
 from trio2o.gateway.admin.send import path_with_id, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pods import call_pods, pods_of
+from trio2o.gateway.call_pods import call_pods, pods_of, uncalled_pods
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call, dump_json
@@ -47,17 +47,27 @@ def find_named(
         return pod, bare
     query = urlencode(source.query(bare), quote_via=quote)
     found = call_pods(call, pods_of(call) if pods is None else pods, path=source.path, query=lambda pod: query)
+    for holder, document in list(found.documents.items()):
+        if not isinstance(document.get(source.collection), list):
+            found.reject(call, holder, 'answered without a list')
     holders = [
         pod
         for pod, document in found.documents.items()
-        if any(item.get(source.name_field) == bare for item in document.get(source.collection) or [])
+        if any(item.get(source.name_field) == bare for item in json_body.objects_at(document, source.collection))
     ]
+    may_know = call.context.may_see_all
     if len(holders) > 1:
         names = ' or '.join(f'{pod.name}{AT}{bare}' for pod in holders)
-        raise exception.Conflict(f'{source.title} {bare} is in more than one pod; use {names}.')
-    if found.unreachable:
-        example = f'{(holders or found.unreachable)[0].name}{AT}{bare}'
+        where = f'one pod; use {names}.' if may_know else 'one part of the cloud.'
+        raise exception.Conflict(f'{source.title} {bare} is in more than {where}')
+    lacking = found.missing or (list(found.refusals) if found.documents else [])
+    if lacking:
+        if not may_know:
+            raise pod_failures.maybe_elsewhere(f'{source.title} {bare}')
+        example = f'{(holders or lacking)[0].name}{AT}{bare}'
         raise pod_failures.ambiguous_name(f'{source.title.lower()} {bare}', example)
+    if not holders and pods is None and found.documents and uncalled_pods(call):
+        raise pod_failures.maybe_elsewhere(f'{source.title} {bare}')
     return (holders[0], bare) if holders else None
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from trio2o import exception
 from trio2o.gateway.admin.ids import AdminResource, split_name
-from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_any_pod import call_any_pod, refuse_as_pod
 from trio2o.gateway.call_pod import names_of
-from trio2o.gateway.call_pods import PodAnswers, merged_answer, pods_of, refusal_or_none
+from trio2o.gateway.call_pods import PodAnswers, merged_answer, pods_of, refusal_or_none, uncalled_pods
 from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
 from trio2o.gateway.lists.paging import MarkerPaging, Paging, Query
 from trio2o.gateway.translate import next_link
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 from trio2o.web.numbers import parse_number
 
@@ -49,46 +50,59 @@ class AdminList:
 
     :ivar named: query parameters with a name that may be qualified with its pod
     :ivar zoned: query parameters with an availability zone
+    :ivar is_search: whether pods answer 404 when nothing matches the pattern in the path
     """
 
     kind: AdminResource
     paging: AdminPaging | None = None
     named: tuple[str, ...] = ()
     zoned: tuple[str, ...] = ()
+    is_search: bool = False
+
+    #: Query parameters with a pattern; pods answer 404 when nothing matches it.
+    patterns: ClassVar[frozenset[str]] = frozenset({'hypervisor_hostname_pattern'})
 
     # -- hooks --
 
     def items_read(self, call: Call, pod: PodView, items: list[Item]) -> None:
         """Do something with the items that a pod lists, before they are translated."""
 
-    def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item]:
-        """Return partial records of the resources in pods that are unreachable or in maintenance."""
-        return []
+    def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item] | None:
+        """Return partial records of all resources in pods that are unreachable or in maintenance; None without them.
+
+        :param pods: one or more
+        """
+        return None
 
     # -- the flow --
 
     def __call__(self, call: Call) -> Answer:
         selection = self._selection(call)
-        if not selection.pods:
+        if not selection.pods and not selection.uncalled:
             return call_any_pod(call)
         if self.paging is None or not _has_pages(call, self.paging):
             return self._all(call, selection)
         page = _Page.parse(call, self.paging)
-        return call_any_pod(call) if page is None else self._page(call, selection, self.paging, page)
+        return refuse_as_pod(call) if page is None else self._page(call, selection, self.paging, page)
 
     def _selection(self, call: Call) -> _Selection:
         """Choose the pods that the query is about, and their filters."""
-        pods = pods_of(call)
+        pods, uncalled = pods_of(call), uncalled_pods(call)
         filters: list[tuple[str, str, bool]] = []
+        last = dict(call.query)
         for name, value in call.query:
+            if value != last[name] and name in (*self.named, *self.zoned):
+                continue  # The last value counts.
             if name in self.named:
-                pod, value = split_name(call, value)
-                pods = pods if pod is None else [pod]
+                only, value = split_name(call, value)
+                if only is not None:
+                    pods, uncalled = [pod for pod in pods if pod is only], [pod for pod in uncalled if pod is only]
             is_zone = name in self.zoned and value in call.runtime.registry.snapshot().zones
             if is_zone:
                 pods = [pod for pod in pods if pod.zone == value]
+                uncalled = [pod for pod in uncalled if pod.zone == value]
             filters.append((name, value, is_zone))
-        return _Selection(call.service.service_type, pods, filters)
+        return _Selection(call.service.service_type, pods, uncalled, filters)
 
     def _read(
         self, call: Call, selection: _Selection, paging: Paging, page: _Page | None = None
@@ -112,20 +126,35 @@ class AdminList:
 
     def _all(self, call: Call, selection: _Selection) -> Answer:
         answers, items = self._read(call, selection, Paging(self.kind.collection))
-        if answers.refusal is not None and not answers.documents:
-            return answers.refusal
-        in_maintenance = [pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance]
-        partial = self.partial_records(call, [*answers.unreachable, *in_maintenance])
-        if not partial:
-            refusal_or_none(call, answers)  # raises if a pod did not answer and the list has to be complete
-        return merged_answer(call, {self.kind.collection: items + partial}, answers.first)
+        lacking = [*answers.missing, *selection.uncalled]
+        # Only a pod knows whether the caller may see the list, unless the gateway knows an admin.
+        may_see = bool(answers.documents) or (call.context.may_see_all and not answers.refusals)
+        partial = None
+        if lacking and may_see and answers.judgement is None:
+            partial = self.partial_records(call, lacking)
+        if partial is None:
+            refusal = self._refusal(call, selection, answers)
+            if refusal is not None:
+                return refusal
+        return merged_answer(call, {self.kind.collection: items + (partial or [])}, answers.first)
+
+    def _refusal(self, call: Call, selection: _Selection, answers: PodAnswers) -> Answer | None:
+        """Return a pod's refusal if there is one, and None if there is a list to answer with.
+
+        :raises ServiceUnavailable: no pod answered, or the part of a pod is missing and may not be
+        """
+        is_search = self.is_search or any(name in self.patterns for name, _value in call.query)
+        refusal = refusal_or_none(call, answers, uncalled=selection.uncalled, is_search=is_search)
+        if refusal is None and answers.first is None:
+            raise pod_failures.cloud_unreachable()
+        return refusal
 
     def _page(self, call: Call, selection: _Selection, paging: AdminPaging, page: _Page) -> Answer:
         """:raises BadRequest: no pod has the marker"""
         size = max(page.limit, 1) if page.marker is None else paging.max_limit
         pages = MarkerPaging(self.kind.collection, paging.links_key, size, paging.marker)
         answers, items = self._read(call, selection.without('limit', 'marker'), pages, page)
-        refusal = refusal_or_none(call, answers)
+        refusal = self._refusal(call, selection, answers)
         if refusal is not None:
             return refusal
         if paging.newest_first:
@@ -148,17 +177,20 @@ class _Selection:
     """The pods that a query is about.
 
     :ivar service: the service that the query goes to
+    :ivar pods: to call; ``uncalled``: in maintenance
     :ivar filters: parameters of the query: name, value, and whether it is a zone, for which a pod has another name or
         none
     """
 
     service: str
     pods: list[PodView]
+    uncalled: list[PodView]
     filters: list[tuple[str, str, bool]]
 
     def without(self, *names: str) -> _Selection:
         """Leave some parameters out."""
-        return _Selection(self.service, self.pods, [row for row in self.filters if row[0] not in names])
+        kept = [row for row in self.filters if row[0] not in names]
+        return _Selection(self.service, self.pods, self.uncalled, kept)
 
     def filters_of(self, pod: PodView) -> Query:
         zone = pod.zone_in(self.service)

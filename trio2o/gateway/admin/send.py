@@ -21,21 +21,33 @@ def send_to_pod(
     method: str | None = None,
     is_repeated: bool = True,
 ) -> Answer:
-    """Send a call to one pod. Its failures become errors that name the pod, which admins may know.
+    """Send a call to one pod. Its failures become errors that name the pod for admins, and its zone for others.
 
     :param name: kind and name of what the call is about, for the error
     :param is_repeated: whether a read may be sent twice
     :raises ServiceUnavailable: the pod is unreachable or in maintenance
     :raises OutcomeUnknown: a write was sent and not answered
     """
+    may_know = call.context.may_see_all
     if pod.in_maintenance:
+        if not may_know:
+            raise pod_failures.in_maintenance(name, pod.zone)
         raise pod_failures.pod_in_maintenance(name, pod.name)
     try:
         return send(call, pod, path=path, query=query, body=body, method=method, is_repeated=is_repeated)
     except exception.PodError as error:
         if isinstance(error, exception.PodNoAnswer) and (method or call.method) not in ('GET', 'HEAD'):
+            if not may_know:
+                raise pod_failures.outcome_unknown(name, pod.zone) from error
             raise pod_failures.outcome_unknown_in_pod(name, pod.name) from error
+        if not may_know:
+            raise pod_failures.unreachable(name, pod.zone) from error
         raise pod_failures.unreachable_pod(name, pod.name) from error
+
+
+def place_of(call: Call, pod: PodView) -> str:
+    """Return what a text calls a pod: admins may know its name, others only its zone."""
+    return f'pod {pod.name}' if call.context.may_see_all else f'availability zone {pod.zone}'
 
 
 def path_with_id(call: Call, bottom_id: str) -> str:

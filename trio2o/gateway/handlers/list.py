@@ -9,14 +9,16 @@ marker as the routings allow (``lists/marker_plan.py``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
 from trio2o import exception
 from trio2o.db import bindings, routings
-from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pods import may_be_incomplete, merged_answer, pods_of
+from trio2o.gateway.admin.by_name import NameSource, find_named
+from trio2o.gateway.admin.ids import split_name
+from trio2o.gateway.call_any_pod import refuse_as_pod
+from trio2o.gateway.call_pods import merged_answer, require_complete
 from trio2o.gateway.lists.marker_plan import plan_markers
 from trio2o.gateway.lists.merge import Item
 from trio2o.gateway.lists.paging import Query
@@ -58,12 +60,16 @@ class List:
     max_limit: ClassVar[int] = 1000
     #: Whether the query may have an ``offset``.
     has_offset: ClassVar[bool] = False
+    #: Which of several values of a paging parameter counts: the first, or else the last.
+    does_first_value_count: ClassVar[bool] = False
     #: Whether an empty marker is the same as none.
     may_marker_be_empty: ClassVar[bool] = False
     #: Whether a resource that was deleted may still be a marker.
     may_marker_be_deleted: ClassVar[bool] = False
     #: Query parameters with the id of a related resource, and its kind: only the pod of that resource is called.
     related: ClassVar[Mapping[str, Resource]] = {}
+    #: Query parameters with the name of a host, which may be qualified with its pod; and where hosts are listed.
+    named: ClassVar[Mapping[str, NameSource]] = {}
     #: Fields of an item in the list without details, if that list is made of the detailed lists of the pods.
     summary_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -79,7 +85,7 @@ class List:
 
     def zone_filter(self, call: Call) -> Callable[[str], bool] | None:
         """Return a function that says of a zone whether the query asks for it; None if the query names no zone."""
-        zone = next((value for name, value in call.query if name == 'availability_zone'), None)
+        zone = dict(call.query).get('availability_zone')
         return None if zone is None else zone.__eq__
 
     def all_projects(self, call: Call) -> bool:
@@ -96,6 +102,14 @@ class List:
     def marker_not_found(self, call: Call, marker: str) -> exception.Trio2oException:
         """Return the error for a marker that no pod has."""
         raise NotImplementedError
+
+    def find_deleted(self, call: Call, marker: str, pods: Sequence[PodView]) -> tuple[PodView, Item] | None:
+        """Find a deleted resource that may be a marker, and that its pod does not show to the caller.
+
+        :returns: its pod, and the resource as it shows in lists; None if no pod has it, or the caller may not know it
+        :raises ServiceUnavailable: no pod has it, and one that may have it did not answer
+        """
+        return None
 
     def show_time(self, moment: datetime) -> str:
         """Return a time as it shows in items."""
@@ -126,9 +140,9 @@ class List:
     # -- the flow --
 
     def __call__(self, call: Call) -> Answer:
-        """:raises ServiceUnavailable: no pod answers; or some do not, and lists have to be complete"""
+        """:raises ServiceUnavailable: the list lacks the resources of a pod and cannot show that it does"""
         if not call.has_readable_query:
-            return call_any_pod(call)
+            return refuse_as_pod(call)
         sorts: Sorts | None
         if self.is_paged(call):
             query = PageQuery.parse(call.query, self)
@@ -137,11 +151,13 @@ class List:
             query = PageQuery.unpaged(call.query, self)
             sorts = [self.unpaged_sort or self.default_sort]
         if query is None or sorts is None:
-            return call_any_pod(call)
+            return refuse_as_pod(call)
+        only, filters = self._named_pod(call, query.filters)
+        query = replace(query, filters=filters)
         project_id = None if self.all_projects(call) else call.context.project_id or ''
-        pods = self._pods(call, project_id)
-        if not pods:
-            return Answer.of({self.resource.collection: []})
+        pods, uncalled = self._pods(call, project_id, only)
+        if not pods and not uncalled:
+            return Answer.of({self.resource.collection: []}, headers=call.version_headers)
         order = ListOrder.of(self, sorts or [self.default_sort])
         # To other callers than admins a pod does not show the ids of other projects from which it would have to start.
         known_project = project_id if call.context.may_see_all else call.context.project_id or ''
@@ -150,19 +166,68 @@ class List:
         items = run.merged(order.order).items[query.offset :][: query.limit]
         if run.refusal is not None:
             return run.refusal
-        return self._answer(call, query, run, items, self._partial_records(call, run, project_id))
+        return self._answer(call, query, run, items, self._partial_records(call, run, uncalled, project_id))
 
-    def _pods(self, call: Call, project_id: str | None) -> list[PodView]:
-        """Return the pods that may have resources to list."""
-        pods = pods_of(call)
+    def _named_pod(self, call: Call, filters: Query) -> tuple[PodView | None, Query]:
+        """Return the pod of the host that the query names, or None, and the filters with the name in that pod.
+
+        :raises Conflict: several pods have a host of the name
+        :raises ServiceUnavailable: a pod that may have the host, too, is unreachable
+        """
+        # Pods ignore these filters of others.
+        if not self.named or not call.context.may_see_all:
+            return None, filters
+        only = None
+        names = {}
+        for parameter, name in dict(filters).items():
+            source = self.named.get(parameter)
+            if source is None or not name:
+                continue
+            pod, names[parameter] = split_name(call, name)
+            if pod is None:
+                # The name of a service's host lacks the pool that a volume's has.
+                found = find_named(call, source, name.partition('#')[0])
+                pod = found[0] if found is not None else None
+            only = pod or only
+        return only, [(parameter, names.get(parameter, value)) for parameter, value in filters]
+
+    def _pods(self, call: Call, project_id: str | None, only: PodView | None) -> tuple[list[PodView], list[PodView]]:
+        """Return the pods that may have resources to list: those to call, and those that are not called.
+
+        :param only: the only pod that the query is about, if it names one
+        """
+        pods = [pod for pod in call.runtime.registry.snapshot().pods if only is None or pod.id == only.id]
         is_wanted = self.zone_filter(call)
         if is_wanted is not None:
             pods = [pod for pod in pods if is_wanted(pod.zone)]
+        pods = self._pods_of_related(call, pods)
+        service = call.service.service_type
+        called = [pod for pod in pods if not pod.in_maintenance and service in pod.endpoints]
+        uncalled = [pod for pod in pods if pod.in_maintenance or service not in pod.endpoints]
         # All resources of a reconciled pod have routings, so a project without any has nothing there.
-        if len(pods) > 1 and project_id is not None and any(pod.record.is_reconciled for pod in pods):
+        if len(called) > 1 and project_id is not None and any(pod.record.is_reconciled for pod in called):
             used = self._pods_of_project(call, project_id)
-            pods = [pod for pod in pods if pod.id in used or not pod.record.is_reconciled] or pods[:1]
-        return self._pods_of_related(call, pods)
+            called = [pod for pod in called if pod.id in used or not pod.record.is_reconciled] or called[:1]
+        if called and uncalled:
+            uncalled = self._with_resources(call, uncalled, project_id)
+        return called, uncalled
+
+    def _with_resources(self, call: Call, uncalled: Sequence[PodView], project_id: str | None) -> list[PodView]:
+        """Return those of the pods that are not called that have resources to list, or may have some.
+
+        A pod that has not been reconciled may have some of any project, unless it has none at all as far as is known.
+        """
+        db, kind = call.runtime.db, self.resource.type
+        holders = routings.pods_of_project(db, kind, project_id) if project_id is not None else set()
+        return [
+            pod
+            for pod in uncalled
+            if pod.id in holders
+            or (
+                (project_id is None or not pod.record.is_reconciled)
+                and routings.list_for_pod(db, kind, pod.id, None, limit=1)
+            )
+        ]
 
     def _pods_of_project(self, call: Call, project_id: str) -> set[str]:
         db = call.runtime.db
@@ -173,27 +238,29 @@ class List:
 
     def _pods_of_related(self, call: Call, pods: list[PodView]) -> list[PodView]:
         """Return the pod of the related resource that the query names, or all pods if it names none."""
-        for name, value in call.query if len(pods) > 1 and self.related else ():
+        for name, value in dict(call.query).items() if self.related else ():
             kind = self.related.get(name)
             route = call.runtime.locator.look_up(kind.type, value) if kind is not None else None
             if route is not None and route.is_live:
                 pods = [pod for pod in pods if pod.id == route.pod.id] or pods
         return pods
 
-    def _partial_records(self, call: Call, run: ListRun, project_id: str | None) -> list[Item] | None:
+    def _partial_records(
+        self, call: Call, run: ListRun, uncalled: Sequence[PodView], project_id: str | None
+    ) -> list[Item] | None:
         """Return partial records of the resources in pods that did not answer; None if the list has none.
 
+        :param uncalled: the pods that were not called
         :raises ServiceUnavailable: the list cannot be answered without these pods
         """
-        failed = [cursor.pod for cursor in run.cursors if cursor.has_failed]
-        # Pods in maintenance are not called, but their resources still exist.
-        missing = [*failed, *(pod for pod in call.runtime.registry.snapshot().pods if pod.in_maintenance)]
-        if missing and self.has_partial_records(call):
-            return [self.partial_record(call, route) for route in self._routes(call, missing, project_id)]
+        failed = {cursor.pod: cursor.is_down for cursor in run.cursors if cursor.has_failed}
+        if (failed or uncalled) and self.has_partial_records(call):
+            routes = self._routes(call, [*failed, *uncalled], project_id)
+            if run.first is not None or routes:
+                return [self.partial_record(call, route) for route in routes]
         if run.first is None:
             raise pod_failures.cloud_unreachable()
-        if failed and not may_be_incomplete(call):
-            raise pod_failures.incomplete()
+        require_complete(call, failed, uncalled)
         return None
 
     def _routes(self, call: Call, pods: Sequence[PodView], project_id: str | None) -> list[Route]:
@@ -213,7 +280,9 @@ class List:
         if self.summary_fields and not self.is_detailed:
             items = [self.summary(item) for item in items]
         if partial is not None:
-            items = (items + partial)[: query.limit]
+            # A pod may have failed after its first page.
+            known = {item['id'] for item in items}
+            items = (items + [item for item in partial if item['id'] not in known])[: query.limit]
         document: dict[str, Any] = {self.resource.collection: items}
         count = run.count
         if self.links_key and items and 0 < query.link_limit <= (count or len(items)):

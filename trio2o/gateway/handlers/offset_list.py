@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from trio2o.gateway.call_any_pod import call_any_pod
+from trio2o.gateway.call_any_pod import refuse_as_pod
 from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import PodAnswers, merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
@@ -15,6 +15,7 @@ from trio2o.gateway.lists.paging import OffsetPaging
 from trio2o.gateway.translate import items_up
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item, Resource
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 from trio2o.web.numbers import parse_number
 
@@ -41,9 +42,11 @@ class OffsetList:
 
     def __call__(self, call: Call) -> Answer:
         bounds = self._bounds(call)
+        if bounds is None or not call.has_readable_query:
+            return refuse_as_pod(call)
         pods = pods_of(call)
-        if bounds is None or not pods or not call.has_readable_query:
-            return call_any_pod(call)
+        if not pods:
+            raise pod_failures.cloud_unreachable()
         filters = [row for row in call.query if row[0] not in ('offset', 'limit')]
 
         def translate(pod: PodView, items: list[Item]) -> list[Item]:

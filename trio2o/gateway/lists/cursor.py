@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+from oslo_config import cfg
+
 from trio2o.concurrency import Deadline
 from trio2o.gateway.call_pods import PodAnswers, call_pods
 from trio2o.gateway.lists.merge import PodItems
@@ -25,9 +27,11 @@ class PodCursor:
 
     :ivar read: the items that the pod has listed so far, as tenants see them, and whether these are all
     :ivar marker: the pod's own marker of the next page; None for the first page
+    :ivar markers: all markers so far
     :ivar is_marker_owner: whether the next page begins at the marker that the client sent, so that a refusal by this
         pod is final
-    :ivar has_failed: whether the pod is unreachable
+    :ivar has_failed: whether the pod gives no usable answers
+    :ivar is_down: whether it seems to be out of service, if it has failed
     :ivar first: the pod's first successful answer
     :ivar refusal: the pod's refusal
     :ivar count: number of items in the complete list, if the client requested it and the pod shows it
@@ -36,8 +40,10 @@ class PodCursor:
     pod: PodView
     read: PodItems = field(default_factory=PodItems)
     marker: str | None = None
+    markers: set[str | None] = field(default_factory=set)
     is_marker_owner: bool = False
     has_failed: bool = False
+    is_down: bool = False
     first: Answer | None = None
     refusal: Answer | None = None
     count: int | None = None
@@ -46,14 +52,38 @@ class PodCursor:
     def is_done(self) -> bool:
         return self.read.is_done
 
-    def fail(self) -> None:
-        """Read nothing more from an unreachable pod."""
+    def has_moved(self) -> bool:
+        """Return whether the marker is a new one. Otherwise the pod repeats its pages, perhaps without end."""
+        if self.marker in self.markers:
+            return False
+        self.markers.add(self.marker)
+        return True
+
+    def fail(self, *, is_down: bool) -> None:
+        """Read nothing more from a pod that gives no usable answers."""
+        self.is_down = is_down
         self.has_failed = self.read.is_done = True
 
     def refuse(self, answer: Answer) -> None:
         """Read nothing more from a pod that refused the list."""
         self.refusal = answer
         self.read.is_done = True
+
+
+class PageDeadlines:
+    """The deadlines of calls for one page after another.
+
+    A pod that gives a page in time is not slow, however many pages are needed. All pages together may take as long as
+    a call to a single pod.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._page_timeout: float = conf.pods.gather_timeout
+        self._all = Deadline(max(conf.pods.read_timeout, conf.pods.gather_timeout))
+
+    def next(self) -> Deadline:
+        """Return the deadline of the next page of all pods."""
+        return Deadline(min(self._page_timeout, self._all.remaining()))
 
 
 def read_pages(
@@ -85,10 +115,13 @@ def read_pages(
         cursor = by_pod[pod]
         # Ids are the pod's own until they are translated, and so are markers.
         paging.advance(cursor, document, items)
+        if not cursor.is_done and not cursor.has_moved():
+            found.reject(call, pod, 'repeats a page of a list', is_down=False)
+            continue
         cursor.first = cursor.first or found.answers[pod]
         cursor.read.items += translate(pod, items)
     for pod in found.unreachable:
-        by_pod[pod].fail()
+        by_pod[pod].fail(is_down=pod not in found.not_down)
     for pod, answer in found.refusals.items():
         by_pod[pod].refuse(answer)
     return found
@@ -107,11 +140,16 @@ def read_all_pages(
 
     :param is_enough: gets the cursors that are not done, and returns whether reading may end
     """
-    deadline = Deadline(call.runtime.conf.pods.gather_timeout)
+    deadlines = PageDeadlines(call.runtime.conf)
     answers = PodAnswers()
     for _page in range(paging.max_pages):
         left = [cursor for cursor in cursors if not cursor.is_done]
         if not left or (answers.answers and is_enough is not None and is_enough(left)):
             break
-        answers.add(read_pages(call, left, paging, filters, translate, deadline=deadline))
+        answers.add(read_pages(call, left, paging, filters, translate, deadline=deadlines.next()))
+    else:
+        for cursor in cursors:
+            if not cursor.is_done:
+                cursor.fail(is_down=False)
+                answers.reject(call, cursor.pod, f'has a list of more than {paging.max_pages} pages', is_down=False)
     return answers

@@ -17,6 +17,7 @@ from trio2o.db import routings
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.lists.merge import After, Item
 from trio2o.gateway.lists.query import ListOrder
+from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.routing.locator import Route
 from trio2o.web import json_body, pod_failures
@@ -54,18 +55,27 @@ def plan_markers(
     """
     if marker is None:
         return MarkerPlan()
-    try:
-        route, answer = call.runtime.locator.find_with_answer(call, listing.resource, marker)
-    except exception.NotFound:
-        raise listing.marker_not_found(call, marker) from None
+    item: Item | None = None
+    is_shown = is_unreachable = False
+    route, answer = _find_marker(listing, call, marker)
+    if route is None:
+        found = listing.find_deleted(call, marker, pods)
+        if found is None:
+            raise listing.marker_not_found(call, marker)
+        pod, item = found
+        route = Route(pod, marker, marker, listing.resource.owner_of(item, ''), False)
     index = next((index for index, pod in enumerate(pods) if pod.id == route.pod.id), None)
     if index == 0 and len(pods) == 1:
         return MarkerPlan({route.pod.id: route.bottom_id}, route.pod.id)
-    item, is_unreachable = _read_marker(listing, call, route, answer)
-    if item is None and not route.is_known_to(call):
-        raise listing.marker_not_found(call, marker)
+    if item is None:
+        item, is_unreachable = _read_marker(listing, call, route, answer)
+        is_shown = item is not None
+        if item is None and not route.is_known_to(call):
+            raise listing.marker_not_found(call, marker)
     created_at = (listing.resource.created_at(item) if item else None) or route.created_at
-    is_shown = item is not None
+    if item is None and not is_unreachable and (created_at is None or not order.is_by_time):
+        found = listing.find_deleted(call, marker, [route.pod])
+        item = found[1] if found is not None else None
     if item is None:
         item = _missing_marker(listing, call, route, created_at if order.is_by_time else None, is_unreachable)
     starts: dict[str, str] = {}
@@ -82,18 +92,36 @@ def plan_markers(
     return MarkerPlan(starts, owner_id, After(order.order.keys(item), index if is_shown else None))
 
 
+def _find_marker(listing: List, call: Call, marker: str) -> tuple[Route | None, Answer | None]:
+    """Return the route of the marker, or None, and the pod's answer to a GET of it if the pods were called for it.
+
+    :raises ServiceUnavailable: a pod that may have it did not answer
+    """
+    # Its pod may be in maintenance: the routing may be enough.
+    route = call.runtime.locator.look_up(listing.resource.type, marker)
+    if route is not None and route.is_known_to(call):
+        return route, None
+    try:
+        return call.runtime.locator.find_with_answer(call, listing.resource, marker)
+    except exception.NotFound:
+        return None, None
+
+
 def _read_marker(listing: List, call: Call, route: Route, answer: Answer | None) -> tuple[Item | None, bool]:
     """Return the marker as its pod shows it, or None, and whether the pod is unreachable.
 
     :param answer: the pod's answer to a GET of the marker, if the locator got one while it looked for the pod
     """
     if answer is None:
+        if route.pod.in_maintenance or listing.resource.service not in route.pod.endpoints:
+            return None, True
         path = f'{listing.resource.path}/{route.bottom_id}'
         try:
             answer = send(call, route.pod, method='GET', path=path, query='')
         except exception.PodError:
             return None, True
-    return json_body.member(answer, listing.resource), answer.status >= 500
+    item = json_body.member(answer, listing.resource)
+    return item, item is None and not is_missing(answer)
 
 
 def _missing_marker(

@@ -30,7 +30,7 @@ class Paging:
     :param collection: key of the items in a pod's answer
     """
 
-    #: Number of pages after which reading ends, in case a pod repeats its pages without end.
+    #: Number of pages after which a pod counts as failed, in case it makes up items without end.
     max_pages = 1000
 
     def __init__(self, collection: str) -> None:
@@ -42,7 +42,8 @@ class Paging:
 
     def items(self, document: Document) -> list[Item] | None:
         """Return the items of a page as the pod gave them; None if the document has no list where one is needed."""
-        return json_body.objects_at(document, self.collection)
+        found = json_body.at(document, self.collection)
+        return json_body.objects(found) if isinstance(found, list) else None
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         """Move the cursor after a page, and mark it as done after the last page."""
@@ -71,17 +72,15 @@ class MarkerPaging(Paging):
 
 
 class OffsetPaging(Paging):
-    """Pages of the pod's own size; each starts after so many items, and a short one is the last."""
-
-    max_pages = 100
-    #: A page with fewer items is the last one: no pod is configured to have shorter pages.
-    SMALLEST_PAGE = 100
+    """Pages of the pod's own size, which is not known. Each starts after so many items; an empty one is the last."""
 
     def query(self, cursor: PodCursor) -> Query:
         return [('offset', str(len(cursor.read.items)))] if cursor.read.items else []
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
-        cursor.read.is_done = len(items) < self.SMALLEST_PAGE
+        cursor.read.is_done = not items
+        if items:
+            cursor.marker = str(items[-1].get('id'))  # only to notice that a pod repeats a page
 
 
 class GrowingPaging(Paging):
@@ -127,7 +126,7 @@ class GrowingPaging(Paging):
         if not self._is_paged:
             return False
         if not self._links_key:
-            return len(items) >= (self._page_size(cursor) if self._is_limited else self._max_limit)
+            return True  # A pod may have a smaller limit of its own, so only an empty page is certainly the last.
         return any(link.get('rel') == 'next' for link in json_body.objects_at(document, self._links_key))
 
     def _page_size(self, cursor: PodCursor) -> int:

@@ -51,12 +51,12 @@ class PageQuery:
         values: dict[str, str] = {}
         filters = []
         for name, value in query:
-            if name in ('limit', 'marker') or (name == 'offset' and listing.has_offset):
-                if name in values:
-                    return None
-                values[name] = value
-            else:
+            if name not in ('limit', 'marker') and not (name == 'offset' and listing.has_offset):
                 filters.append((name, value))
+            elif name not in values or not listing.does_first_value_count:
+                values[name] = value
+            if name == 'limit' and _limit(value, listing.max_limit) is None:
+                return None
         if not values.get('marker') and listing.may_marker_be_empty:
             values.pop('marker', None)
         offset = parse_number(values.get('offset', '0'))

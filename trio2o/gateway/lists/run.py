@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trio2o import exception
-from trio2o.concurrency import Deadline
 from trio2o.gateway.call_pod import names_of
-from trio2o.gateway.lists.cursor import PodCursor, read_pages
+from trio2o.gateway.call_pods import JUDGEMENTS
+from trio2o.gateway.lists.cursor import PageDeadlines, PodCursor, read_pages
 from trio2o.gateway.lists.marker_plan import MarkerPlan
 from trio2o.gateway.lists.merge import Merged, Order, merge
 from trio2o.gateway.lists.paging import GrowingPaging, Query
 from trio2o.gateway.lists.query import PageQuery
-from trio2o.gateway.translate import items_up
+from trio2o.gateway.translate import host_ids_up, items_up
+from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
 from trio2o.web.call import Answer, Call
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ListRun:
-    """The state of one request for a list: the cursors of the pods, and the deadline that all calls share."""
+    """The state of one request for a list: the cursors of the pods, and the deadlines of the calls."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class ListRun:
         self.cursors = [
             PodCursor(pod, marker=plan.starts.get(pod.id), is_marker_owner=pod.id == plan.owner_id) for pod in pods
         ]
-        self._deadline = Deadline(call.runtime.conf.pods.gather_timeout)
+        self._deadlines = PageDeadlines(call.runtime.conf)
 
     @property
     def first(self) -> Answer | None:
@@ -51,14 +52,16 @@ class ListRun:
     def refusal(self) -> Answer | None:
         """The refusal to answer with instead of a list, if there is one.
 
-        A filter may have a value that only one pod knows, so others may refuse it. Only when no pod lists anything,
-        or when the pod of the client's marker refuses the marker, a refusal is the answer.
+        It is that of the pod of the client's marker, or one that judges the request, or else what all pods answer. If
+        no pod lists anything and one has no such path, it is that answer, as other pods will not have it either.
         """
         refused = [cursor for cursor in self.cursors if cursor.refusal is not None]
-        by_owner = next((cursor for cursor in refused if cursor.is_marker_owner), None)
-        if by_owner is not None:
-            return by_owner.refusal
-        return refused[0].refusal if refused and self.first is None else None
+        first = next((cursor for cursor in refused if cursor.is_marker_owner), None)
+        first = first or next((cursor for cursor in refused if not cursor.has_failed), None)
+        if first is None and refused and self.first is None:
+            unknown = next((cursor for cursor in refused if cursor.refusal and is_unknown_path(cursor.refusal)), None)
+            first = unknown or (refused[0] if len(refused) == len(self.cursors) else None)
+        return first.refusal if first is not None else None
 
     @property
     def count(self) -> int | None:
@@ -72,7 +75,7 @@ class ListRun:
         :raises ServiceUnavailable: the list does not end
         """
         # A single pod that starts at the marker itself lists the page in the right order.
-        is_merged = len(self.cursors) > 1 or self._after is not None
+        is_merged = len(self.cursors) != 1 or self._after is not None
         paging = GrowingPaging(self._listing, self._call, self._query, is_merged=is_merged)
         to_read: Sequence[PodCursor] = self.cursors
         for _page in range(paging.max_pages):
@@ -107,15 +110,17 @@ class ListRun:
             self._filters,
             self._translate,
             path=self._listing.pod_path,
-            deadline=self._deadline,
+            deadline=self._deadlines.next(),
         )
         for cursor in cursors:
             refusal = cursor.refusal
-            if refusal is None or refusal.status not in (400, 404) or cursor.is_marker_owner:
+            if refusal is None or cursor.is_marker_owner:
                 continue
-            if cursor.marker is not None:
+            if cursor.marker is not None and refusal.status in (400, 404):
                 # The pod does not have the marker of the plan, which comes from routings: read it from its beginning.
-                cursor.marker, cursor.refusal, cursor.read.is_done = None, None, False
+                cursor.marker, cursor.refusal, cursor.has_failed, cursor.read.is_done = None, None, False, False
+            elif refusal.status not in JUDGEMENTS:
+                cursor.fail(is_down=False)
         learned = [
             (cursor.pod, item)
             for cursor, start in zip(cursors, starts, strict=True)
@@ -127,7 +132,9 @@ class ListRun:
             )
 
     def _translate(self, pod: PodView, items: list[Item]) -> list[Item]:
-        items_up(items, self._listing.resource.zones, names_of(self._call, pod))
+        names, resource = names_of(self._call, pod), self._listing.resource
+        items_up(items, resource.zones, names)
+        host_ids_up(items, resource.host_id, names)
         # A pod may still show resources that were moved to another pod.
         moved = self._call.runtime.registry.snapshot().moved
         return [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id] if moved else items

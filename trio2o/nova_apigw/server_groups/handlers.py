@@ -11,7 +11,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.db import server_group_copies
 from trio2o.db.records import ServerGroupCopy
-from trio2o.gateway.call_pods import PodAnswers, call_pods
+from trio2o.gateway.call_pods import PodAnswers, call_pods, require_complete
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.handlers.offset_list import Found, OffsetList
@@ -54,7 +54,7 @@ class CreateServerGroup(Create):
 
 
 class ShowServerGroup(Forward):
-    """Show a group with its members in all pods; if the group's own pod is down, show a copy."""
+    """Show a group with its members in all pods; if the group's own pod is down and may be left out, show a copy."""
 
     def __call__(self, call: Call) -> Answer:
         copies = _find_copies(call)
@@ -72,6 +72,13 @@ class ShowServerGroup(Forward):
         if not copies or (group is None and unreachable is None):
             return answer
         found = _read_copies(call, copies)
+        missing = {pod: pod not in found.not_down for pod in found.unreachable}
+        if unreachable is not None:
+            own = call.runtime.locator.look_up(SERVER_GROUP.type, call.id)
+            cause = unreachable.__cause__
+            is_down = not isinstance(cause, exception.PodError) or cause.is_down
+            missing |= {own.pod: is_down} if own is not None else {}
+        require_complete(call, missing, _pods_in_maintenance(call, copies))
         for pod, document in found.documents.items():
             copy = json_body.object_at(document, SERVER_GROUP.member)
             if copy is None:
@@ -88,7 +95,10 @@ class ShowServerGroup(Forward):
 
 
 class ServerGroupList(OffsetList):
-    """List groups with their members in all pods; if a group's own pod is down, list a copy in its place."""
+    """List groups with their members in all pods.
+
+    If a group's own pod is down and may be left out, a copy is listed in its place.
+    """
 
     def merge_items(self, call: Call, answers: PodAnswers, found: Sequence[Found]) -> Sequence[Found]:
         """Merge each group with its copies."""
@@ -139,6 +149,11 @@ def _read_copies(call: Call, copies: Sequence[ServerGroupCopy]) -> PodAnswers:
     ids = {by_id[copy.pod_id]: str(copy.bottom_id) for copy in copies if copy.pod_id in by_id}
     pods = [pod for pod in ids if not pod.in_maintenance]
     return call_pods(call, pods, path=lambda pod: f'{SERVER_GROUP.path}/{ids[pod]}')
+
+
+def _pods_in_maintenance(call: Call, copies: Sequence[ServerGroupCopy]) -> list[PodView]:
+    by_id = call.runtime.registry.snapshot().by_id
+    return [by_id[copy.pod_id] for copy in copies if copy.pod_id in by_id and by_id[copy.pod_id].in_maintenance]
 
 
 def _delete_copies_if_deleted(call: Call) -> None:

@@ -3,20 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from oslo_utils import strutils
+from oslo_utils import strutils, uuidutils
 
 from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.handlers.list import List
 from trio2o.gateway.lists.paging import Query
 from trio2o.gateway.lists.query import Sorts
-from trio2o.nova_apigw.hypervisors import UNKNOWN_FROM
+from trio2o.gateway.translate import items_up
+from trio2o.nova_apigw.hypervisors import BY_HOST, BY_NODE, UNKNOWN_FROM
 from trio2o.nova_apigw.servers.unknown import unknown_brief, unknown_detail
+from trio2o.pods.fanout import ask_all
+from trio2o.pods.podapi import PodApi, PodRefused
+from trio2o.pods.registry import PodView
+from trio2o.quota.usage import VERSIONS
 from trio2o.resources import SERVER, Item, SortKey
 from trio2o.routing.locator import Route
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Call
 
 #: Nova accepts these sort keys and ignores them, up to 2.74; from then on pods refuse them.
@@ -78,6 +87,7 @@ class ServerList(List):
         'vm_state': SortKey('OS-EXT-STS:vm_state'),
     }
     links_key = 'servers_links'
+    named = {'host': BY_HOST, 'node': BY_NODE, 'hypervisor_hostname': BY_NODE}
     may_marker_be_empty = True
     may_marker_be_deleted = True
     summary_fields = ('id', 'name', 'links')
@@ -102,7 +112,7 @@ class ServerList(List):
         Nova takes a regular expression. Clients must not run theirs here, so only ``^`` and ``$`` are special.
         """
         may_filter = call.context.may_see_all or (call.version is not None and call.version >= (2, 83))
-        value = next((value for name, value in call.query if name == 'availability_zone'), None)
+        value = dict(call.query).get('availability_zone')
         if value is None or not may_filter:
             return None
         text = value.removeprefix('^').removesuffix('$')
@@ -116,15 +126,43 @@ class ServerList(List):
 
     def all_projects(self, call: Call) -> bool:
         """Return whether ``all_tenants`` is true. Nova takes an empty value as true."""
-        return any(
-            name == 'all_tenants' and (not value or strutils.bool_from_string(value)) for name, value in call.query
-        )
+        value = dict(call.query).get('all_tenants')
+        return value == '' or strutils.bool_from_string(value)
 
     def is_id_descending(self, is_descending: bool) -> bool:
         return False
 
     def marker_not_found(self, call: Call, marker: str) -> exception.Trio2oException:
         return exception.BadRequest(f'marker [{marker}] not found')
+
+    def find_deleted(self, call: Call, marker: str, pods: Sequence[PodView]) -> tuple[PodView, Item] | None:
+        """Find a deleted server with Trio2o's own account, as tenants cannot show one.
+
+        Nova takes it as a marker until its database is purged.
+        """
+        if not uuidutils.is_uuid_like(marker):
+            return None
+        runtime = call.runtime
+        seconds = runtime.conf.pods.probe_timeout
+        path = f'/servers/detail?{urlencode({"all_tenants": "1", "deleted": "True", "uuid": marker})}'
+
+        def ask(pod: PodView) -> list[Item]:
+            api = PodApi(runtime.client, runtime.identity, pod, SERVER.service, seconds)
+            try:
+                document = api.get_list(path, VERSIONS[SERVER.service])
+            except PodRefused as error:
+                raise exception.PodNoAnswer(pod.name, str(error)) from error
+            return [item for item in json_body.objects_at(document, SERVER.collection) if item.get('id') == marker]
+
+        found = ask_all(runtime.executor, pods, ask, Deadline(seconds))
+        for pod, items in found.items():
+            if not isinstance(items, exception.PodError) and items:
+                items_up(items, SERVER.zones, names_of(call, pod))
+                owner = SERVER.owner_of(items[0], '')
+                return (pod, items[0]) if owner and call.context.may_know(owner) else None
+        if any(isinstance(items, exception.PodError) for items in found.values()):
+            raise pod_failures.maybe_elsewhere(f'The marker {marker}')
+        return None
 
     def show_time(self, moment: datetime) -> str:
         return moment.strftime('%Y-%m-%dT%H:%M:%SZ')

@@ -78,8 +78,12 @@ class TestServices(InfrastructureTest):
         services = self.get('/os-services', '2.69')['services']
         self.assertEqual({'binary': 'nova-compute', 'host': 'pod2-compute-1', 'status': 'UNKNOWN'}, services[-1])
         self.assertEqual(4, len(services))
-        self.assertEqual(3, len(self.get('/os-services', '2.68')['services']))
-        self.assertEqual(1, len(self.get('/os-services?binary=nova-conductor', '2.69')['services']))
+        lists = (('/os-services', '2.68', 3), ('/os-services?binary=nova-conductor', '2.69', 1))
+        for path, version, _count in lists:
+            self.assert_own_words(self.get(path, version), 503)
+        self.skip_down_pods()
+        for path, version, count in lists:
+            self.assertEqual(count, len(self.get(path, version)['services']))
 
     def test_new_process_shows_recorded_services_of_unreachable_pod(self):
         self.get('/os-services')
@@ -180,7 +184,13 @@ class TestHypervisors(InfrastructureTest):
         self.assertEqual((404, "Hypervisor with ID '9001' could not be found."), (answer.status, answer.fault))
         self.assertEqual(404, self.get('/os-hypervisors/1').status)
 
-    def test_hypervisors_of_unreachable_pod_are_left_out_and_503_by_id(self):
+    def test_list_without_unreachable_pod_is_503(self):
+        self.break_pod('Pod2', Refuse())
+        for path in ('/os-hypervisors', '/os-hypervisors?limit=1', '/os-hypervisors/statistics'):
+            self.assert_own_words(self.get(path), 503)
+
+    def test_hypervisors_of_unreachable_pod_are_left_out_if_option_is_on_and_503_by_id(self):
+        self.skip_down_pods()
         self.break_pod('Pod2', Refuse())
         self.assertEqual(3, len(self.get('/os-hypervisors')['hypervisors']))
         answer = self.get('/os-hypervisors/1002')

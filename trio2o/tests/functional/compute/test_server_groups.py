@@ -324,6 +324,10 @@ class TestAffinity(GroupsTest):
 
 
 class TestUnreachablePods(GroupsTest):
+    def setUp(self):
+        super().setUp()
+        self.skip_down_pods()
+
     def test_own_pod_unreachable_copy_is_shown_and_delete_is_refused(self):
         group = self.make()
         first = self.booted(group['id'], 'az2')

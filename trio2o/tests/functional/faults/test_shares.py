@@ -92,7 +92,7 @@ class TestTimeoutsOfOneProject(SharesTest):
         self.assertTrue(self.cloud.runtime.client.breakers.is_open(self.key('Pod2')))
 
     def test_slow_requests_of_two_projects_open_the_breaker(self):
-        (other,) = self.cloud.lab.add_servers('Pod2', 'other')
+        (other,) = self.cloud.lab.add_servers('Pod2', 'alt')
         self.learn_servers(as_='alt')
         self.cloud.pod('Pod2').nova.faults.add(Hang(path='/servers/'))
         for server, user in ((self.in_pod2, 'demo'), (self.in_pod2, 'demo'), (other, 'alt')):

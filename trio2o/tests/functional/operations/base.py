@@ -76,6 +76,16 @@ class ConversationTest(testtools.TestCase):
             faults.clear()
             faults.add(fault)
 
+    def skip_down_pods(self, may_skip=True):
+        """Let lists and sums leave out the part of pods that are down, or not."""
+        for section in ('nova_apigw', 'cinder_apigw'):
+            self.override('list_records_by_skipping_down_pods', may_skip, section)
+
+    def override(self, name, value, section):
+        """Set an option until the end of the test."""
+        self.cloud.conf.set_override(name, value, section)
+        self.addCleanup(self.cloud.conf.clear_override, name, section)
+
     def assert_own_words(self, answer, status):
         """Assert that the answer is an error of the gateway, which names no pods or URLs. :returns: its message"""
         self.assertEqual(status, answer.status, answer.text)

@@ -378,7 +378,11 @@ class TestUnreachablePod(RowTest):
 
 class TestRowsWithoutId(RowTest):
     def test_unreachable_pod_causes_no_5xx_for_any_row(self):
-        """Lists, sums and replicated objects: all rows without an id."""
+        """Lists, sums and replicated objects: all rows without an id.
+
+        Lists are a 503 while a pod may only be slow.
+        """
+        self.skip_down_pods()
         for down in ('Pod1', 'Pod2'):
             for name, service in SERVICES.items():
                 for operation in service.operations:
@@ -389,6 +393,9 @@ class TestRowsWithoutId(RowTest):
                             self.break_pod(down, fault)
                             self.cloud.runtime.client.breakers._states.clear()
                             answer = self.clients[name].get(operation.path, as_='admin', version=VERSIONS[name])
-                            self.assertLess(answer.status, 500, (operation.name, fault, down, answer.text))
+                            if isinstance(fault, Hang) and answer.status == 503:
+                                self.assertIn('would be incomplete', answer.text)
+                            else:
+                                self.assertLess(answer.status, 500, (operation.name, fault, down, answer.text))
                             for service_ in self.cloud.pod(down).each():
                                 service_.faults.clear()

@@ -94,11 +94,13 @@ class TestAnswersOfBalancers(QuotaCase):
             self.assertEqual(503, self.cloud.nova.get(f'/servers/{other["id"]}').status, fault)
 
     def test_list_without_pod_is_not_taken_for_whole(self):
-        self.cloud.conf.set_override('list_records_by_skipping_down_pods', False, 'nova_apigw')
         self.server(zone='az2')
-        for fault in FOREIGN:
-            self.behind(fault)
-            self.assertEqual(503, self.cloud.nova.get('/servers/detail').status, fault)
+        for may_skip in (False, True):
+            self.cloud.conf.set_override('list_records_by_skipping_down_pods', may_skip, 'nova_apigw')
+            self.addCleanup(self.cloud.conf.clear_override, 'list_records_by_skipping_down_pods', 'nova_apigw')
+            for fault in FOREIGN:
+                self.behind(fault)
+                self.assertEqual(503, self.cloud.nova.get('/servers/detail').status, fault)
 
     def test_word_of_service_ends_the_routing(self):
         del self.pod.nova.servers[self.server_id]
