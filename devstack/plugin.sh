@@ -313,7 +313,8 @@ function cleanup_trio2o {
 # _trio2o_admin() - Call the Admin API (method, path, body), and print the answer
 function _trio2o_admin {
     # The token is read from standard input, because every user can see command lines.
-    curl -sS --fail-with-body -g -k --noproxy '*' -X "$1" -H @- -H 'Content-Type: application/json' \
+    curl -sS --fail-with-body -g ${SSL_BUNDLE_FILE:+--cacert "$SSL_BUNDLE_FILE"} --noproxy '*' -X "$1" -H @- \
+        -H 'Content-Type: application/json' \
         ${3:+-d "$3"} "$(_trio2o_url t-oapi)/v1.0/$2" <<<"X-Auth-Token: $TRIO2O_TOKEN"
 }
 

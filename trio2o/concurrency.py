@@ -8,6 +8,8 @@ eventlet branches here.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import sched
@@ -16,7 +18,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
@@ -205,13 +207,24 @@ class WSGIServer:
     CONNECTIONS = 4096
 
     def __init__(
-        self, sock: socket.socket, app: Callable[..., Any], *, threads: int, keepalive: float, timeout: float
+        self,
+        sock: socket.socket,
+        app: Callable[..., Any],
+        *,
+        threads: int,
+        keepalive: float,
+        timeout: float,
+        body_seconds: float = 30.0,
+        max_body: int = 114688,
     ) -> None:
         """
         :param threads: number of requests served concurrently
         :param keepalive: seconds after which an idle connection is closed
         :param timeout: seconds to wait for running requests when the server is stopped
+        :param body_seconds: seconds within which a client has to send the body of a request
+        :param max_body: greatest length of a body that is read before the application is called
         """
+        self._body_limits = body_seconds, max_body
         self._sock = sock
         self._app = app
         self._threads = threads
@@ -254,12 +267,20 @@ class WSGIServer:
         import eventlet.semaphore
         import eventlet.wsgi
 
+        # A token in a cookie or a header can be longer than eventlet expects; all headers together have a limit, too.
+        eventlet.wsgi.MAX_HEADER_LINE = eventlet.wsgi.MAX_TOTAL_HEADER_SIZE
+
+        class Protocol(eventlet.wsgi.HttpProtocol):
+            def get_environ(self) -> dict[str, Any]:
+                return {**super().get_environ(), _CONNECTION: self}
+
         self._pool = eventlet.GreenPool(max(self.CONNECTIONS, self._threads))
         self._server = eventlet.spawn(
             eventlet.wsgi.server,
             self._sock,
             # The pool limits connections, idle ones included; the semaphore limits requests.
-            _Limited(self._app, eventlet.semaphore.Semaphore(self._threads)),
+            _BodyFirst(self._app, eventlet.semaphore.Semaphore(self._threads), *self._body_limits),
+            protocol=Protocol,
             log=LOG,
             custom_pool=self._pool,
             log_output=False,
@@ -273,14 +294,20 @@ class WSGIServer:
     def _start_threads(self) -> None:
         from cheroot import wsgi
 
+        class Gateway(wsgi.Gateway_10):
+            def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
+                return {**super().get_environ(), _CONNECTION: self.req}
+
         server: Any = wsgi.Server(
             self._sock.getsockname()[:2],
-            self._app,
-            numthreads=self._threads,
+            _BodyFirst(self._app, threading.BoundedSemaphore(self._threads), *self._body_limits),
+            # The others read bodies.
+            numthreads=self._threads + max(8, self._threads // 2),
             timeout=int(self._keepalive),
             shutdown_timeout=int(self._timeout),
             request_queue_size=BACKLOG,
         )
+        server.gateway = Gateway
         server.max_request_header_size = 65536
         server.error_log = _log_cheroot
         _adopt_socket(server, self._sock)
@@ -292,20 +319,145 @@ class WSGIServer:
         self._thread.start()
 
 
-class _Limited:
-    """WSGI middleware for eventlet's server that limits the number of concurrent requests."""
+class _BodyFirst:
+    """WSGI application around that of a service: reads the body of a request, then waits for a slot and calls it.
 
-    def __init__(self, app: Callable[..., Any], slots: Any) -> None:
-        """:param slots: a semaphore of eventlet, which is fair; that of ``threading`` is not"""
+    So a client that sends its body slowly holds no slot, and a kept connection has no unread body before the next
+    request. A body that does not arrive in time is answered with 408; one that is too long is left to the application.
+    """
+
+    _PIECE = 65536
+    _TIMED_OUT = b'The body of the request did not arrive in time.\n'
+
+    def __init__(self, app: Callable[..., Any], slots: Any, body_seconds: float, max_body: int) -> None:
+        """:param slots: a semaphore; that of eventlet is fair, that of ``threading`` is not"""
         self._app = app
         self._slots = slots
+        self._seconds = body_seconds
+        self._max_body = max_body
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked':
-            # The server decodes the chunks; without this key webob would take the body for empty.
-            environ['wsgi.input_terminated'] = True
+        # The handler of the server for this request. It closes the connection after the answer if this is set.
+        connection = environ.pop(_CONNECTION)
+        is_chunked = environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked'
+        length = environ.get('CONTENT_LENGTH') or ''
+        if is_chunked or length not in ('', '0'):
+            try:
+                body = self._read(environ, connection, length, is_chunked)
+            except TimeoutError:
+                connection.close_connection = True
+                headers = [('Content-Type', 'text/plain'), ('Content-Length', str(len(self._TIMED_OUT)))]
+                start_response('408 Request Timeout', headers)
+                return [self._TIMED_OUT]
+            except (OSError, ValueError):
+                connection.close_connection = True
+                body = b''
+                if is_chunked:
+                    # Decoding failed. The application finds a body that ends early, and answers 400.
+                    environ['CONTENT_LENGTH'] = '1'
+            if body is not None:
+                environ['wsgi.input'] = io.BytesIO(body)
+                if is_chunked and len(body) <= self._max_body:
+                    environ.setdefault('CONTENT_LENGTH', str(len(body)))
+                    del environ['HTTP_TRANSFER_ENCODING']
+            if is_chunked:
+                # Without this key webob would take the body for empty.
+                environ['wsgi.input_terminated'] = True
         with self._slots:
             return self._app(environ, start_response)
+
+    def _read(self, environ: dict[str, Any], connection: Any, length: str, is_chunked: bool) -> bytes | None:
+        """Return the body, or enough of it to see that it is too long; None if its length is invalid or too long.
+
+        :raises TimeoutError: it did not arrive in time
+        :raises ValueError, OSError: its encoding is wrong, or the connection ended
+        """
+        stream = environ['wsgi.input']
+        if is_chunked:
+            with _deadline_for(connection, self._seconds):
+                parts, size = [], 0
+                while size <= self._max_body and (piece := stream.read(self._PIECE)):
+                    parts.append(piece)
+                    size += len(piece)
+            if size > self._max_body:
+                connection.close_connection = True
+            return b''.join(parts)
+        if not (length.isascii() and length.isdigit() and len(length) < 10) or int(length) > self._max_body:
+            connection.close_connection = True
+            return None
+        with _deadline_for(connection, self._seconds):
+            body: bytes = stream.read(int(length))
+        if len(body) < int(length):
+            connection.close_connection = True
+        return body
+
+
+#: Key in a WSGI environ, from the server to ``_BodyFirst``: the handler of the server for the request.
+_CONNECTION = 'trio2o.connection'
+
+
+@contextlib.contextmanager
+def _deadline_for(connection: Any, seconds: float) -> Iterator[None]:
+    """Context manager within which reading from a client may take some seconds in all.
+
+    :raises TimeoutError: it took longer
+    """
+    if _backend == 'eventlet':
+        import eventlet
+
+        with eventlet.Timeout(seconds, TimeoutError('the client is too slow')):
+            yield
+        return
+    deadline = Deadline(seconds)
+    socket_ = connection.conn.socket
+    number = _SLOW_READS.begin(deadline, socket_)
+    try:
+        yield
+    except (OSError, ValueError):
+        if not deadline.is_over():
+            raise
+    finally:
+        _SLOW_READS.end(number)
+    if deadline.is_over():
+        raise TimeoutError('the client is too slow')
+
+
+class _SlowReads:
+    """Ends reads on native threads. The timeout of a socket is for each packet, so one thread watches all reads."""
+
+    _LOOK_SECONDS = 0.25
+
+    def __init__(self) -> None:
+        self._reads: dict[int, tuple[Deadline, socket.socket]] = {}
+        self._lock = threading.Lock()
+        self._number = 0
+        self._thread: threading.Thread | None = None
+
+    def begin(self, deadline: Deadline, socket_: socket.socket) -> int:
+        """Watch a read. :returns: a number to end the watch with"""
+        with self._lock:
+            self._number += 1
+            self._reads[self._number] = deadline, socket_
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name='trio2o-slow-reads', daemon=True)
+                self._thread.start()
+            return self._number
+
+    def end(self, number: int) -> None:
+        with self._lock:
+            self._reads.pop(number, None)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(self._LOOK_SECONDS)
+            with self._lock:
+                for deadline, socket_ in self._reads.values():
+                    if deadline.is_over():
+                        with contextlib.suppress(OSError):
+                            socket_.shutdown(socket.SHUT_RD)
+
+
+_SLOW_READS = _SlowReads()
 
 
 def _log_cheroot(message: str = '', level: int = logging.INFO, traceback: bool = False) -> None:

@@ -73,6 +73,8 @@ class Listener:
             threads=options.threads,
             keepalive=options.keepalive_timeout,
             timeout=GRACE_SECONDS,
+            body_seconds=options.body_timeout,
+            max_body=conf.oslo_middleware.max_request_body_size,
         )
 
 

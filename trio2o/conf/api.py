@@ -46,6 +46,12 @@ The metrics contain the names of pods, their capacity and their use. So this is 
 clients. Before you set it to True there, block the path for the network of tenants.
 """,
         ),
+        cfg.FloatOpt(
+            'body_timeout',
+            default=30.0,
+            min=0.1,
+            help='Seconds within which a client has to send the body of a request. A later one is answered with 408.',
+        ),
         cfg.IntOpt(
             'keepalive_timeout', default=75, min=1, help='Seconds after which an idle client connection is closed.'
         ),

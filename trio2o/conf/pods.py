@@ -78,8 +78,11 @@ the volumes and volume types of a group. Each resource without a routing is look
         'fanout_size',
         default=256,
         min=1,
-        help='Number of calls to pods that a process makes concurrently for lists, sums and other requests to several '
-        'pods.',
+        help="""
+Number of calls to pods that a process makes concurrently for lists, sums and other requests to several pods.
+
+It should be greater than ``threads`` of the services, half of which is the share of one pod.
+""",
     ),
     cfg.IntOpt(
         'background_size',

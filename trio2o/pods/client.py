@@ -177,5 +177,5 @@ def _project() -> str:
 
 
 def _share(conf: cfg.ConfigOpts, group: str) -> int:
-    """Return how many calls to a service of one pod may be under way: half of the requests, and of all calls."""
-    return max(1, min(conf[group].threads, conf.pods.fanout_size) // 2)
+    """Return how many calls to a service of one pod may be under way: half as many as requests."""
+    return max(1, conf[group].threads // 2)

@@ -36,7 +36,7 @@ class Shares:
     """
 
     #: A call that has lasted for so many seconds is slow.
-    SLOW_CALL_SECONDS = 1.0
+    SLOW_CALL_SECONDS = 3.0
     #: How long a pod counts as slow after its share was full of slow calls.
     SLOW_POD_SECONDS = 5.0
     #: How often a waiting call looks whether the others have become slow.

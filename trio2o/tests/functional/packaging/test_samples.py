@@ -7,8 +7,10 @@ import json
 import os
 import pathlib
 import re
+import socket
 import ssl
 import subprocess
+import threading
 
 import testtools
 
@@ -35,15 +37,19 @@ class SamplesTest(testtools.TestCase):
 
 
 class ServedTest(SamplesTest):
-    def serve(self, sample):
+    def serve(self, sample, application=None):
         """Start uWSGI with a sample, on a free port and with the configuration of the test.
 
+        :param application: text of a module to serve instead of the service
         :returns: the port
         """
         (port,) = free_ports(1)
         text = (ETC / 'uwsgi' / sample).read_text()
         text, changed = re.subn(r'^http-socket = .*$', f'http-socket = 127.0.0.1:{port}', text, flags=re.MULTILINE)
         self.assertEqual(1, changed)
+        if application is not None:
+            (self.folder / 'echo.py').write_text(application)
+            text = re.sub(r'^module = .*$', f'pythonpath = {self.folder}\nmodule = echo', text, flags=re.MULTILINE)
         ini = self.folder / sample
         ini.write_text(text)
         environment = {'OS_TRIO2O_CONFIG_FILES': self.conf.path, 'PATH': f'{BIN}:/usr/bin:/bin'}
@@ -81,6 +87,29 @@ class ServedTest(SamplesTest):
             connection.close()
 
 
+#: Answers with the body of the request.
+ECHO = """
+import uwsgi
+from trio2o.wsgi.load import UwsgiBodies
+
+def echo(environ, start_response):
+    body = environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0))
+    start_response('200 OK', [('Content-Length', str(len(body)))])
+    return [body]
+
+application = UwsgiBodies(echo, uwsgi, 0.3, 1000)
+"""
+
+
+def _trickle(sock, stopped):
+    """Send a few bytes at a time until the other side closes the connection."""
+    while not stopped.wait(0.05):
+        try:
+            sock.sendall(b'x' * 8)
+        except OSError:
+            return
+
+
 class TestUwsgi(ServedTest):
     def check_service(self, sample, version):
         port = self.serve(sample)
@@ -95,6 +124,22 @@ class TestUwsgi(ServedTest):
 
     def test_nova_apigw_is_served_by_uwsgi(self):
         self.check_service('trio2o-nova-apigw.ini', 'v2.1')
+
+    def test_bodies_are_read_under_uwsgi_and_slow_ones_answered_408(self):
+        port = self.serve('trio2o-nova-apigw.ini', ECHO)
+        large = b'x' * 1000
+        for body, chunked in ((b'body', False), (iter([b'ab', b'c']), True), (iter([large]), True), (large, False)):
+            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)
+            self.addCleanup(connection.close)
+            connection.request('POST', '/', body, encode_chunked=chunked)
+            self.assertIn(connection.getresponse().read(), (b'body', b'abc', large))
+        slow = socket.create_connection(('127.0.0.1', port), timeout=20)
+        self.addCleanup(slow.close)
+        slow.sendall(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n' + b'x' * 32)
+        stopped = threading.Event()
+        self.addCleanup(stopped.set)
+        threading.Thread(target=_trickle, args=(slow, stopped), daemon=True).start()
+        self.assertIn(b' 408', slow.recv(12))
 
     def test_log_file_has_name_of_service(self):
         """The name of the log file is that of the service, not of uWSGI."""
