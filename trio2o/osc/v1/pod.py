@@ -141,6 +141,9 @@ class CreatePod(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         pod = self.client.create_pod(pod_name=parsed_args.name, **given_fields(parsed_args))
+        names = sorted({pod.pod_az_name, pod.pod_volume_az_name} - {None, '', pod.az_name})
+        if names:
+            self.say(f'Tenants name the zone {pod.az_name}. A create in zone {" or ".join(names)} is refused.')
         if parsed_args.wait and pod.az_name:
             self.wait(pod, parsed_args.timeout)
         return fields(self.client.get_pod(pod.id).document)

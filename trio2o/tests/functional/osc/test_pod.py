@@ -46,6 +46,11 @@ class TestPods(CommandTestCase):
         self.refused(["'Pod9'", 'openstack trio2o pod list'], 'pod show Pod9')
         self.refused("'a/b?c'", "pod show 'a/b?c'")
 
+    def test_create_names_zones_that_tenants_cannot_use(self):
+        self.run_command('pod delete Pod2')
+        result = self.run_command('pod create Pod2 --zone az2 --pod-zone nova --pod-volume-zone az2')
+        self.assertIn('Tenants name the zone az2. A create in zone nova is refused.', result.err)
+
     def test_set_changes_fields_and_merges_headroom(self):
         pod = self.read(
             'pod set Pod2 --state maintenance --reason "new switches" --headroom VCPU=8 --affinity gpu=yes'
