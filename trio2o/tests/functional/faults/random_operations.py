@@ -31,7 +31,6 @@ from trio2o.xjob.manager import JobManager
 PODS = {'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2', 'Pod4': 'az2'}
 OPTIONS = {
     'quota.watch_seconds': 0.1,
-    'nova_apigw.list_records_by_skipping_down_pods': False,
     'quota.claim_seconds': 1.0,
     'quota.instances': 12,
     'quota.volumes': 12,
@@ -78,6 +77,7 @@ class Simulation:
         self.resources = []
         self._names = 0
         self._faulty = {}
+        self._in_maintenance = set()
         self.cloud = test.useFixture(GatewayFixture(dict(PODS), run_jobs=True, **OPTIONS, **database_options))
         self._projects = {tenant: self.cloud.project_id(tenant) for tenant in TENANTS}
         self.process = Process(self.cloud)
@@ -94,13 +94,16 @@ class Simulation:
         choices = {
             self.create_server: 5,
             self.create_volume: 4,
+            self.create_snapshot: 2,
             self.delete: 4,
             self.extend_volume: 2,
             self.show: 4,
             self.list_servers: 4,
             self.list_volumes: 3,
+            self.list_snapshots: 1,
             self.break_pod: 5,
             self.repair_pods: 2,
+            self.maintain_pod: 1,
             self.kill_soon: 1,
             self.work: 2,
         }
@@ -112,6 +115,12 @@ class Simulation:
 
     def create_volume(self):
         self._create('volume', self.cloud.cinder, '/volumes', {'size': self.random.randint(1, 3)})
+
+    def create_snapshot(self):
+        volume = self._any_resource('volume')
+        if volume is not None:
+            body = {'volume_id': volume.id, 'force': True}
+            self._create('snapshot', self.cloud.cinder, '/snapshots', body, volume.tenant, is_in_zone=False)
 
     def delete(self):
         one = self._any_resource()
@@ -150,13 +159,24 @@ class Simulation:
         elif answer.status == 404 and _is_own(answer):
             self._is_missing(one)
         else:
-            assert self._faulty or answer.status == 200, (answer.status, answer.text)
+            assert self._is_unhealthy() or answer.status == 200, (answer.status, answer.text)
 
     def list_servers(self):
         self._list('server', self.cloud.nova, self.random.choice(['2.1', '2.96']))
 
     def list_volumes(self):
         self._list('volume', self.cloud.cinder, '3.60')
+
+    def list_snapshots(self):
+        self._list('snapshot', self.cloud.cinder, '3.60')
+
+    def maintain_pod(self):
+        """Begin or end the maintenance of a pod, as an operator does."""
+        name = self.random.choice(list(PODS))
+        state = 'enabled' if name in self._in_maintenance else 'maintenance'
+        (self._in_maintenance.discard if state == 'enabled' else self._in_maintenance.add)(name)
+        self.cloud.set_pod(name, state=state)
+        self._note(f'{name}: {state}')
 
     def break_pod(self):
         """Let a service of a pod fail, for some requests or until it is repaired."""
@@ -197,6 +217,8 @@ class Simulation:
         """Repair all, wait until nothing is claimed, and compare with what the pods have."""
         self.repair_pods()
         self.process.survive()
+        for name in self._in_maintenance:
+            self.cloud.set_pod(name, state='enabled')
         wait_until(self._is_settled, SETTLE_SECONDS, lambda: f'claims stay open: {self._claims()}', 0.1)
         self._reconcile()
         self._check_end()
@@ -224,7 +246,12 @@ class Simulation:
                 return
 
     def _check_end(self):
-        for kind, attribute, service in (('server', 'nova', self.cloud.nova), ('volume', 'cinder', self.cloud.cinder)):
+        sizes = collections.Counter()
+        for kind, attribute, service in (
+            ('server', 'nova', self.cloud.nova),
+            ('volume', 'cinder', self.cloud.cinder),
+            ('snapshot', 'cinder', self.cloud.cinder),
+        ):
             existing = collections.defaultdict(dict)
             for name in PODS:
                 direct = self.cloud.direct(name, attribute)
@@ -241,7 +268,10 @@ class Simulation:
                 for one in self.resources:
                     if (one.kind, one.tenant) == (kind, tenant):
                         self._check_resource(one, items, names)
-                self._check_quota(kind, tenant, items)
+                sizes[tenant] += sum(item.get('size', 0) for item in items.values())
+                self._check_used({'server': 'instances'}.get(kind, f'{kind}s'), tenant, len(items))
+        for tenant in TENANTS:
+            self._check_used('gigabytes', tenant, sizes[tenant])
 
     def _live_routings(self, kind, project_id):
         db, pod_ids = self.process.runtime.db, self.cloud.pod_ids.values()
@@ -255,23 +285,18 @@ class Simulation:
         if not one.may_exist:
             self._equal(False, exists, f'{one} exists')
 
-    def _check_quota(self, kind, tenant, items):
-        used = quotas.usage(self.process.runtime.db, self._projects[tenant])
-        counted = {'server': {'instances': len(items)}, 'volume': {'volumes': len(items)}}[kind]
-        if kind == 'volume':
-            counted['gigabytes'] = sum(item['size'] for item in items.values())
-        for name, number in counted.items():
-            row = used.get(name)
-            self._equal((number, 0), (row.in_use, row.claimed) if row else (0, 0), f'{name} of {tenant}')
+    def _check_used(self, name, tenant, number):
+        row = quotas.usage(self.process.runtime.db, self._projects[tenant]).get(name)
+        self._equal((number, 0), (row.in_use, row.claimed) if row else (0, 0), f'{name} of {tenant}')
 
     # -- helpers --
 
-    def _create(self, kind, client, path, body):
-        tenant = self.random.choice(TENANTS)
+    def _create(self, kind, client, path, body, tenant=None, is_in_zone=True):
+        tenant = tenant or self.random.choice(TENANTS)
         self._names += 1
         one = Resource(kind, tenant, f'{kind}-{self._names}')
         self.resources.append(one)
-        zone = self.random.choice([None, 'az1', 'az2'])
+        zone = self.random.choice([None, 'az1', 'az2']) if is_in_zone else None
         body = {'name': one.name, **body, **({'availability_zone': zone} if zone else {})}
         answer = self._ask(tenant, client, 'POST', path, {kind: body})
         if answer is None or answer.status == 504 or not _is_own(answer):
@@ -288,15 +313,18 @@ class Simulation:
         if answer is None:
             return
         if answer.status != 200:
-            assert self._faulty, (answer.status, answer.text)
+            assert self._is_unhealthy(), (answer.status, answer.text)
             return
         ids = [item['id'] for item in answer[f'{kind}s']]
         mine = [one for one in self.resources if one.kind == kind and one.tenant == tenant]
         missing = {one.id for one in mine if one.must_exist} - set(ids)
-        self._faulty or self._equal(set(), missing, f'{kind}s of {tenant} missing in a list at {version}')
+        self._equal(set(), missing, f'{kind}s of {tenant} missing in a list at {version}')
         self._equal(sorted(set(ids)), sorted(ids), 'ids listed twice')
         others = {one.id for one in self.resources if one.tenant != tenant and one.id}
         self._equal(set(), others & set(ids), f'{kind}s of others in a list of {tenant}')
+
+    def _is_unhealthy(self):
+        return bool(self._faulty or self._in_maintenance)
 
     def _any_resource(self, kind=None):
         known = [one for one in self.resources if one.id and one.may_exist and kind in (None, one.kind)]
