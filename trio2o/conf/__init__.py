@@ -15,7 +15,19 @@ from oslo_log import log as logging
 from oslo_middleware import cors
 
 from trio2o import version
-from trio2o.conf import api, dashboard, database, default, metrics, pods, quota, scheduler, service_auth, xjob
+from trio2o.conf import (
+    api,
+    dashboard,
+    database,
+    default,
+    log_records,
+    metrics,
+    pods,
+    quota,
+    scheduler,
+    service_auth,
+    xjob,
+)
 
 GROUPS = (default, api, dashboard, database, metrics, pods, scheduler, quota, xjob)
 
@@ -46,6 +58,7 @@ def new_config(args: Sequence[str] = (), files: Sequence[str] | None = None, pro
     :param args: command line arguments
     :param files: configuration files when none is named in ``args``; None looks in the usual places
     """
+    log_records.install()
     conf = cfg.ConfigOpts()
     register(conf)
     conf(

@@ -75,6 +75,13 @@ the volumes and volume types of a group. Each resource without a routing is look
         help='Number of connections to each endpoint of each pod that a process keeps open.',
     ),
     cfg.IntOpt(
+        'max_answer_size',
+        default=64 * 1024 * 1024,
+        min=1024 * 1024,
+        help='Number of bytes of an answer that a process reads from a pod. A larger answer counts as none, so that a '
+        'pod cannot fill the memory of the gateway. A page of 1000 servers with details has about 3 MB.',
+    ),
+    cfg.IntOpt(
         'fanout_size',
         default=256,
         min=1,

@@ -16,16 +16,31 @@ _OTHER_USER = (2, 10)
 
 
 def user_of(call: Call) -> str:
-    """Return the user whose key pair a request is about."""
+    """Return the user whose key pair a request is about: from where Nova reads it for the method."""
     given = None
     if call.version is not None and call.version >= _OTHER_USER:
-        in_body = json_body.at(call.json, 'keypair', 'user_id')
-        given = in_body or next((value for name, value in call.query if name == 'user_id'), None)
+        if call.method == 'POST':
+            given = json_body.at(call.json, 'keypair', 'user_id')
+        else:
+            given = next((value for name, value in call.query if name == 'user_id'), None)
     return str(given or call.context.user_id)
+
+
+def is_own(call: Call) -> bool:
+    """Return whether a request is about a key pair of the caller, or the caller is an admin."""
+    return call.context.may_see_all or user_of(call) == call.context.user_id
 
 
 class CreateKeypair(ReplicatedCreate):
     """Create a key pair, whose key is made of its user and its name."""
+
+    def may_prepare(self, call: Call) -> bool:
+        return is_own(call)
+
+    def sent_attributes(self, call: Call) -> dict[str, str]:
+        """Return the public key, unless Nova has to generate one."""
+        public_key = json_body.at(call.json, 'keypair', 'public_key')
+        return {'public_key': public_key} if isinstance(public_key, str) else {}
 
     def key(self, call: Call) -> str | None:
         return self._key(call, call.json)
@@ -40,6 +55,9 @@ class CreateKeypair(ReplicatedCreate):
 
 class DeleteKeypair(ReplicatedWrite):
     """Delete the key pair of a user."""
+
+    def may_prepare(self, call: Call) -> bool:
+        return is_own(call)
 
     def key(self, call: Call) -> str:
         return keypair_key(user_of(call), call.id)

@@ -7,7 +7,6 @@ for it.
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -107,26 +106,19 @@ def redirect_of(identity: Identity, endpoint: PodEndpoint) -> str | None:
     Something in front of the service redirects then, for example from HTTP to HTTPS. No token is sent.
     """
     try:
-        answer = identity.session.get(f'{endpoint.url}/', redirect=False, raise_exc=False, authenticated=False)
+        answer = identity.pod_session.get(f'{endpoint.url}/', raise_exc=False, authenticated=False)
     except FAILURES:
         return None
     return answer.headers.get('Location') if 300 < answer.status_code < 400 else None
 
 
-def _session(identity: Identity) -> Any:
-    """Return a session that does not follow redirects, which would take the token to another host."""
-    session = copy.copy(identity.session)
-    session.redirect = False
-    return session
-
-
 def _nova_version(identity: Identity, url: str) -> Any:
-    client = nova_client.Client('2.1', session=_session(identity), endpoint_override=f'{url}/')
+    client = nova_client.Client('2.1', session=identity.pod_session, endpoint_override=f'{url}/')
     return client.versions.get_current()
 
 
 def _cinder_version(identity: Identity, url: str) -> Any:
-    client = cinder_client.Client('3.0', session=_session(identity), endpoint_override=f'{url}/')
+    client = cinder_client.Client('3.0', session=identity.pod_session, endpoint_override=f'{url}/')
     versions = client.services.server_api_version()
     return next((version for version in versions if version.id.startswith('v3')), None)
 

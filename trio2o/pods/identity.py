@@ -51,6 +51,7 @@ class Identity:
         self._conf = conf
         self._transport = transport
         self._session: ks_session.Session | None = None
+        self._pod_session: ks_session.Session | None = None
 
     @property
     def session(self) -> ks_session.Session:
@@ -64,6 +65,19 @@ class Identity:
                 session.mount('http://', self._transport)
             self._session = session
         return self._session
+
+    @property
+    def pod_session(self) -> ks_session.Session:
+        """The session for calls to pods. It follows no redirects: the token would go to wherever a pod says."""
+        if self._pod_session is None:
+            ours = self.session
+            session = ks_session.Session(
+                auth=ours.auth, verify=ours.verify, cert=ours.cert, timeout=ours.timeout, redirect=False
+            )
+            if self._transport is not None:
+                session.mount('http://', self._transport)
+            self._pod_session = session
+        return self._pod_session
 
     def token(self) -> str:
         """Return a valid token.

@@ -34,6 +34,10 @@ class _NotConnected(Exception):
     """No connection was made. It is none of the errors that urllib3 translates, so it comes out as it is."""
 
 
+class _TooLarge(TimeoutError):
+    """The answer is larger than ``[pods] max_answer_size``. As after a timeout, a read is not repeated."""
+
+
 class _Connection(HTTPConnection):
     """A connection that separates failures to connect from those after, and sends no write after a pause."""
 
@@ -83,6 +87,7 @@ class PooledTransport:
         options = conf.pods
         tls = {'cert_reqs': 'CERT_NONE'} if options.insecure else {'ca_certs': options.cafile}
         self._connect_timeout = options.connect_timeout
+        self._max_size = options.max_answer_size
         self._pools = urllib3.PoolManager(num_pools=1024, maxsize=options.pool_size, block=False, **tls)
         self._pools.pool_classes_by_scheme = {'http': _Pool, 'https': _TLSPool}
 
@@ -103,7 +108,7 @@ class PooledTransport:
                 decode_content=False,
                 preload_content=False,
             )
-            answer = response.status, list(response.headers.items()), _read(response, deadline)
+            answer = response.status, list(response.headers.items()), _read(response, deadline, self._max_size)
             if not answer[2] and _is_cut_short(method, response):
                 raise ConnectionResetError('the headers of the answer were not complete')
             return answer
@@ -134,14 +139,20 @@ def _is_cut_short(method: str, response: urllib3.BaseHTTPResponse) -> bool:
     return 'content-length' not in response.headers and 'transfer-encoding' not in response.headers
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: Deadline) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, deadline: Deadline, max_size: int) -> bytes:
     """Read the body in pieces: urllib3's timeout is for each of them, the deadline for all together.
 
+    :param max_size: bytes
     :raises TimeoutError: the deadline passed; the connection is closed
+    :raises _TooLarge: the body has more than ``max_size`` bytes; the connection is closed
     """
-    parts = []
+    parts, size = [], 0
     while piece := response.read1(_PIECE):
         parts.append(piece)
+        size += len(piece)
+        if size > max_size:
+            response.close()
+            raise _TooLarge
         if deadline.is_over():
             response.close()
             raise TimeoutError('the body took too long')

@@ -23,6 +23,9 @@ from trio2o.replication.replica_store import Outcome, is_current, known_object
 
 LOG = logging.getLogger(__name__)
 
+#: Names of unknown objects in the result of a repair; all of them are logged.
+MAX_UNKNOWN = 100
+
 #: Called between two objects of many; raises any exception to end the work there.
 Check = Callable[[], None]
 
@@ -58,12 +61,15 @@ class RepairResult:
     :ivar repaired: in sync now; ``out_of_sync``: cannot be brought to the pod now
     :ivar failed: refused by the pod, or in conflict
     :ivar imported: recorded from the pod
+    :ivar unknown: kinds and names of objects that only this pod has and that were not recorded, at most
+        ``MAX_UNKNOWN``
     """
 
     repaired: int = 0
     out_of_sync: int = 0
     failed: int = 0
     imported: int = 0
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,22 +98,27 @@ class PodSync:
 
     # -- a pod that joins --
 
-    def join(self, pod: PodView, check: Check = _no_check) -> RepairResult:
-        """Record the objects that only this pod has, and bring it all objects of the desired state.
+    def join(self, pod: PodView, check: Check = _no_check, *, is_adopted: bool) -> RepairResult:
+        """Bring a pod all objects of the desired state, and record the objects that only this pod has.
 
         :param check: called between two objects
+        :param is_adopted: whether to record them. An operator decides that when the pod is registered or adopted. A
+            pod that joins again after maintenance must not give its objects to the other pods
         :raises PodError: the pod's objects cannot be listed
         """
-        imported = 0
+        imported, unknown = 0, list[str]()
         for adapter in self._deps.access.adapters_of(pod):
             check()
             results = self._compare(adapter, pod, {})
             self._record_replicas(adapter, pod, results)
             new = {(adapter.kind, each.key): each.found for each in results if each.verdict == NEW}
-            imported += self._import(pod, new)
+            if is_adopted:
+                imported += self._import(pod, new)
+            else:
+                unknown += self._report(pod, new)
         self._deps.registry.refresh()
         repair = self._repair_out_of_sync(pod, check)
-        return replace(repair, imported=imported)
+        return replace(repair, imported=imported, unknown=tuple(unknown[:MAX_UNKNOWN]))
 
     def survey(self, pod: PodView, check: Check = _no_check) -> list[JoinResult]:
         """Return what ``join`` would do with each object of a pod, without a change in the pod or the record.
@@ -164,10 +175,15 @@ class PodSync:
 
     # -- repair --
 
-    def repair(self, pod: PodView, check: Check = _no_check) -> RepairResult:
+    def repair(self, pod: PodView, check: Check = _no_check, created_kind: str | None = None) -> RepairResult:
         """Bring a pod all objects that are out of sync there, and repair drift.
 
+        Objects that only this pod has are reported and not recorded: else whoever can write to one pod could bring a
+        key pair or a flavor to all of them.
+
         :param check: called between two objects
+        :param created_kind: a request that creates an object of this kind was sent to the pod and not answered, so
+            that new objects of the kind are recorded
         :raises PodError: the pod's objects cannot be listed
         """
         result = self._repair_out_of_sync(pod, check)
@@ -185,7 +201,10 @@ class PodSync:
                 repaired += 1
             else:
                 failed += 1
-        return RepairResult(repaired, 0, failed, self._import(pod, drift.unknown))
+        created = {name: found for name, found in drift.unknown.items() if name[0] == created_kind}
+        others = {name: found for name, found in drift.unknown.items() if name[0] != created_kind}
+        imported = self._import(pod, created)
+        return RepairResult(repaired, 0, failed, imported, tuple(self._report(pod, others)[:MAX_UNKNOWN]))
 
     def find_drift(self, pod: PodView) -> Drift:
         """Compare the objects of a pod with its record, without a change.
@@ -246,6 +265,13 @@ class PodSync:
         return {(row.payload['kind'], row.payload['key']) for row in rows}
 
     # -- objects that only a pod has --
+
+    def _report(self, pod: PodView, unknown: Mapping[tuple[str, str], PodObject]) -> list[str]:
+        """Log objects that only one pod has and that are not recorded. :returns: their kinds and names"""
+        names = sorted(f'{kind} {found.name}' for (kind, _key), found in unknown.items())
+        for name in names:
+            LOG.warning('%r is only in pod %s. Adopt the pod to bring it to all pods, or delete it', name, pod.name)
+        return names
 
     def _import(self, pod: PodView, unknown: Mapping[tuple[str, str], PodObject]) -> int:
         """Record objects that only one pod has, and queue jobs that bring them to the other pods.

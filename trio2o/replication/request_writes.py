@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trio2o import exception, job_types
@@ -45,11 +45,19 @@ class Prepared:
     :ivar generation: the generation that the pod has, 0 if the object is not recorded; None if its key is not known
     :ivar desired: its desired attributes; None if it is not recorded, or should not exist
     :ivar found: the object in the pod, if the record of the write needs it
+    :ivar sent: attributes that the request gives the object, whatever the pod shows afterwards
     """
 
     generation: int | None = None
     desired: Attributes | None = None
     found: PodObject | None = None
+    sent: Attributes = field(default_factory=dict)
+
+    def as_sent(self, found: PodObject | None) -> PodObject | None:
+        """Return an object that was read after the write, with the attributes that were sent."""
+        if found is None or not self.sent:
+            return found
+        return replace(found, attributes={**found.attributes, **self.sent})
 
 
 class RequestWrites:
@@ -232,8 +240,8 @@ class RequestWrites:
             return
         self._deps.jobs.submit(
             job_types.REPAIR_REPLICAS,
-            pod.id,
-            {'pod_id': pod.id},
+            f'{pod.id}/{kind}',  # beside a repair of the pod that is queued already
+            {'pod_id': pod.id, 'created_kind': kind},
             delay_seconds=UNKNOWN_OUTCOME_SECONDS,
             request_id=request_id,
         )
@@ -261,6 +269,7 @@ class RequestWrites:
             'pod_id': pod.id,
             'generation': prepared.generation or 0,
             'desired': prepared.desired,
+            'sent': dict(prepared.sent),
             'is_delete': is_delete,
             'is_done': is_done,
         }
@@ -347,7 +356,7 @@ class RequestWrites:
         obj = replicas.get_object(self._db, kind, key)
         replica = self._deps.store.replica(obj, pod) if obj is not None else None
         bottom_id = (replica.bottom_id if replica is not None else None) or key
-        found = pod_objects.read(key, bottom_id)
+        found = prepared.as_sent(pod_objects.read(key, bottom_id))
         before, generation = prepared.found, prepared.generation
         for at in range(ROUNDS):
             if found is None and not may_be_missing:
@@ -361,7 +370,7 @@ class RequestWrites:
                     return  # The newer state was made from this one.
                 raise
             # Another write may have reached the pod between the read and the record. The last one to record reads it.
-            again = pod_objects.read(key, bottom_id)
+            again = prepared.as_sent(pod_objects.read(key, bottom_id))
             if (again and again.attributes) == (found and found.attributes):
                 return
             before, found = found, again

@@ -162,7 +162,7 @@ class Adoption:
                 self._save(OBJECTS)
             if self._is_dry_run:
                 return
-            joined = self._runtime.replicator.pods.join(self._pod, self._task.check)
+            joined = self._runtime.replicator.pods.join(self._pod, self._task.check, is_adopted=True)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
         if joined.out_of_sync:

@@ -8,8 +8,8 @@ the other pods to it (see ``trio2o.replication``). A read goes to one pod that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from trio2o import exception
@@ -43,6 +43,14 @@ class ReplicatedWrite:
     def key(self, call: Call) -> str | None:
         """Return the key of the object in the request; None if only the pod's answer has it."""
         return call.id
+
+    def may_prepare(self, call: Call) -> bool:
+        """Return whether Trio2o's own user may read and repair the object before a pod has authorized the caller."""
+        return call.context.may_see_all
+
+    def sent_attributes(self, call: Call) -> Mapping[str, Any]:
+        """Return attributes in the request that pods keep as they are. No pod can replace them in the other pods."""
+        return {}
 
     def replicated_refs(self, call: Call) -> Sequence[ObjectRef]:
         """Return other replicated objects in the request, which the first pod has to have."""
@@ -85,7 +93,7 @@ class ReplicatedWrite:
                 return written
         elif answer.status >= 500:
             self._record_later(call, pod, key, prepared)
-        elif answer.status == 409 and key is not None:
+        elif answer.status == 409 and key is not None and self.may_prepare(call):
             writes.record_if_unknown(self.kind, key, pod, request_id)
         return None
 
@@ -93,7 +101,7 @@ class ReplicatedWrite:
         replicator = call.runtime.replicator
         key = self.key(call)
         pods = pods_by_preference(call)
-        if self.is_refused_in_use:
+        if self.is_refused_in_use and self.may_prepare(call):
             pods = replicator.writes.order_by_use(self.kind, key, pods)
         with replicator.writes.lock(self.kind, key):
             answer, pod, written = self._write(call, pods, key)
@@ -106,11 +114,10 @@ class ReplicatedWrite:
 
         :returns: its answer, the pod, and the key of the object to write to the other pods, if there is one
         """
-        writes = call.runtime.replicator.writes
         unavailable: Answer | None = None
         for pod in pods:
             try:
-                prepared = writes.prepare(self.kind, key, pod, self.is_create)
+                prepared = self._prepared(call, key, pod)
             except exception.PodError:
                 continue
             try:
@@ -146,7 +153,8 @@ class ReplicatedWrite:
                 if key is None:
                     break
             try:
-                prepared = writes.prepare_again(self.kind, key, pod, prepared, self.is_create)
+                sent = prepared.sent
+                prepared = replace(writes.prepare_again(self.kind, key, pod, prepared, self.is_create), sent=sent)
                 again = self._send(call, pod, key)
             except exception.PodError:
                 break
@@ -157,18 +165,28 @@ class ReplicatedWrite:
         self._record_later(call, pod, key, prepared)
         return answer, pod, None
 
+    def _prepared(self, call: Call, key: str | None, pod: PodView) -> Prepared:
+        """:raises PodNotReached: the request has to go to another pod"""
+        if not self.may_prepare(call):
+            return Prepared()
+        prepared = call.runtime.replicator.writes.prepare(self.kind, key, pod, self.is_create)
+        return replace(prepared, sent=self.sent_attributes(call))
+
     def _record_later(self, call: Call, pod: PodView, key: str | None, prepared: Prepared) -> None:
         writes, request_id = call.runtime.replicator.writes, call.context.request_id
         writes.record_later(self.kind, key, pod, prepared, request_id, is_delete=_deletes_object(call))
 
     def _send(self, call: Call, pod: PodView, key: str | None) -> Answer:
         replicator = call.runtime.replicator
-        pod = replicator.ensure(pod, self.replicated_refs(call), call.context.user_id or '')
+        may_prepare = self.may_prepare(call)
+        if may_prepare:
+            pod = replicator.ensure(pod, self.replicated_refs(call), call.context.user_id or '')
         names = names_of(call, pod)
         body = self.body_for(call, pod)
         # Not repeated, whatever the method: some GET requests of Cinder are writes.
         answer = send(call, pod, names=names, body=body, is_repeated=False)
-        if answer.status == 404 and key is not None and replicator.writes.restore(self.kind, key, pod):
+        is_missing = answer.status == 404 and may_prepare
+        if is_missing and key is not None and replicator.writes.restore(self.kind, key, pod):
             # The object should exist. It was deleted directly in this pod.
             answer = send(call, pod, names=names, body=body, is_repeated=False)
         return self.translate(pod, answer_up(answer, names, None))

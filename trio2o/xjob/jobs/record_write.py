@@ -12,11 +12,11 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RecordWrite:
-    """Payload: ``kind``, ``key``, ``pod_id``, ``generation``, ``desired``, ``is_delete`` and ``is_done``.
+    """Payload: ``kind``, ``key``, ``pod_id``, ``generation``, ``desired``, ``sent``, ``is_delete`` and ``is_done``.
 
-    ``generation`` and ``desired``, the desired attributes, are those of the object before the write. Only a write that
-    deletes the object may end with a pod that
-    does not have it: else the job fails and is retried, and the other pods keep the object.
+    ``generation`` and ``desired``, the desired attributes, are those of the object before the write. ``sent`` are the
+    attributes that the request gave it. Only a write that deletes the object may end with a pod that does not have it:
+    else the job fails and is retried, and the other pods keep the object.
     """
 
     max_seconds = 600.0
@@ -29,7 +29,7 @@ class RecordWrite:
                 payload['kind'],
                 payload['key'],
                 pod,
-                Prepared(payload['generation'], payload.get('desired')),
+                Prepared(payload['generation'], payload.get('desired'), sent=payload.get('sent') or {}),
                 is_delete=payload.get('is_delete', False),
                 is_done=payload.get('is_done', False),
             )

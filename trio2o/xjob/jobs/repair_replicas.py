@@ -10,7 +10,7 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RepairReplicas:
-    """Payload: ``{'pod_id': ...}``."""
+    """Payload: ``pod_id``, and ``created_kind`` after a create that was not answered."""
 
     max_seconds = 1800.0
 
@@ -21,7 +21,7 @@ class RepairReplicas:
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
         try:
-            result = task.runtime.replicator.pods.repair(pod, task.check)
+            result = task.runtime.replicator.pods.repair(pod, task.check, task.job.payload.get('created_kind'))
         except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(**asdict(result))

@@ -77,7 +77,8 @@ def create_keypair(nova: 'Nova', request: wire.Request) -> wire.Response:
         raise Refusal(
             400, f"Invalid input for field/attribute keypair. Value: {body}. '{missing}' is a required property"
         )
-    user = _user(nova, request, 'create', body.get('user_id') if request.minor >= 10 else None)
+    given = body.get('user_id') if request.minor >= 10 else None
+    user = _user(nova, request, 'create', given or request.user.user_id)  # the query is not read
     quotas.check_keypairs(nova, request, user)
     name = body['name'].strip()
     if (user, name) in nova.keypairs:

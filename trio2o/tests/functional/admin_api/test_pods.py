@@ -42,6 +42,14 @@ class TestCreate(AdminApiTestCase):
         self.assertEqual('2.1', pod['endpoints']['compute']['min_version'])
         self.assertTrue(pod['endpoints']['volume']['max_version'].startswith('3.'))
 
+    def test_redirect_of_version_document_is_not_followed(self):
+        elsewhere = self.cloud.pod('Pod2').nova
+        location = (('Location', 'http://pod2.nova.test:8774/v2.1/'),)
+        for service in self.cloud.pod('Pod1').each():
+            service.faults.add(faults.Status(302, b'', location))
+        self.create(pod_name='Pod1', az_name='az1')
+        self.assertEqual([], list(elsewhere.requests))
+
     def test_unreachable_pod_is_registered_without_versions(self):
         self.cloud.pod('Pod1').nova.faults.add(faults.Refuse())
         pod = self.assertAnswer(200, self.create(pod_name='Pod1', az_name='az1'))['pod']

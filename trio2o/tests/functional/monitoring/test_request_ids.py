@@ -95,6 +95,12 @@ class TestRequestsToPods(RequestIdTestCase):
 
 
 class TestLogs(RequestIdTestCase):
+    def test_line_end_in_text_of_others_begins_no_line(self):
+        text = 'a\r\n2026-01-01 INFO admin logged in\x1b[2J\u2028\tb \u00e9'
+        logging.getLogger('trio2o.test').warning('the name is %s', text)
+        (line,) = self.log.about('admin logged in')
+        self.assertIn(r'the name is a\r\n2026-01-01 INFO admin logged in\x1b[2J\u2028' + '\tb \u00e9', line)
+
     def test_log_lines_of_other_threads_have_request_id(self):
         """A pod without an answer is logged in the thread that calls it or in the one that merges answers."""
         self.cloud.pod('Pod2').nova.faults.add(faults.Refuse())

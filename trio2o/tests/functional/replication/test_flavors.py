@@ -300,15 +300,19 @@ class TestDrift(JobsCase):
         self.assertIn('ram is 999 and should be 64', replica.error)
         self.assertEqual(999, self.flavors(made['id'])[1]['ram'])
 
-    def test_create_that_was_not_recorded_is_imported(self):
-        """The process died between the first pod and the record."""
+    def test_object_of_one_pod_is_reported_and_brought_to_others_by_adoption(self):
         self.cloud.direct('Pod1').post(
             '/flavors',
             {'flavor': {'name': 'f', 'ram': 1, 'vcpus': 1, 'disk': 1, 'id': 'lost'}},
             as_='admin',
         )
-        self.assertEqual(1, self.repair('Pod1').imported)
-        self.assertRan('success', 'repair_replicas')
+        result = self.repair('Pod1')
+        self.assertEqual((0, ('flavor f',)), (result.imported, result.unknown))
+        self.cloud.run_jobs()
+        self.assertIsNone(self.flavors('lost')[1])
+        answer = self.cloud.api.post(f'/pods/{self.cloud.pod_ids["Pod1"]}/adopt', {})
+        self.assertLess(answer.status, 300, answer.text)
+        self.cloud.run_jobs()
         self.assertNotIn(None, self.flavors('lost'))
 
     def test_write_recorded_during_repair_is_kept(self):

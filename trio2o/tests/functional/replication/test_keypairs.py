@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keypairs are replicated to all pods."""
 
-from trio2o.lab.emulated.faults import Refuse
+from trio2o.lab.emulated.faults import Alter, Refuse
 from trio2o.tests.functional.jobs.base import JobsCase
 
 KEY = 'ssh-rsa AAAAB3NzaC1yc2E me@here'
@@ -36,6 +36,47 @@ class TestKeypairs(JobsCase):
 
         for obj in replicas.list_objects(wanted, 'keypair'):
             self.assertNotIn('PRIVATE', str(obj.wanted))
+
+    def test_key_planted_in_one_pod_is_reported_and_stays_there(self):
+        self.create(public_key=KEY)
+        user_id = self.cloud.lab.user_id('demo')
+        nova = self.cloud.pod('Pod2').nova
+        nova.keypairs[user_id, 'backdoor'] = {**nova.keypairs[user_id, 'k'], 'name': 'backdoor'}
+        self.assertEqual(('keypair backdoor',), self.repair('Pod2').unknown)
+        self.cloud.set_pod('Pod2', state='maintenance', reason='test')
+        self.cloud.set_pod('Pod2', state='enabled')
+        self.cloud.run_jobs()
+        self.assertEqual(KEY, self.keys(name='backdoor')[1])
+        self.assertIsNone(self.keys(name='backdoor')[0])
+
+    def test_pod_that_shows_another_key_does_not_change_other_pods(self):
+        first = self.cloud.pod('Pod1').nova
+        self.cloud.pod('Pod1').nova.faults.add(Alter(path='/os-keypairs/k', values={'public_key': KEY + 'evil'}))
+        self.create(public_key=KEY)
+        first.faults.clear()
+        self.assertEqual([KEY, KEY], self.keys())
+
+    def test_user_is_read_where_nova_reads_it(self):
+        alt = self.cloud.lab.user_id('alt')
+        answer = self.cloud.nova.post(
+            f'/os-keypairs?user_id={alt}', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10'
+        )
+        self.assertEqual(201, answer.status, answer.text)
+        self.assertEqual([KEY, KEY], self.keys())
+        self.create(name='other', public_key=KEY)
+        body = {'keypair': {'user_id': alt}}
+        answer = self.cloud.nova.request('DELETE', '/os-keypairs/other', body, version='2.10')
+        self.assertEqual(204, answer.status, answer.text)
+        self.assertEqual([None, None], self.keys(name='other'))
+
+    def test_key_of_another_user_is_not_read_for_member(self):
+        self.create(public_key=KEY, as_='alt')
+        alt = self.cloud.lab.user_id('alt')
+        self.cloud.lab.clear_logs()
+        answer = self.cloud.nova.delete(f'/os-keypairs/k?user_id={alt}', version='2.10')
+        self.assertEqual(403, answer.status)
+        seen = [each.method for name in self.cloud.pod_ids for each in self.cloud.pod(name).nova.requests]
+        self.assertEqual(['DELETE'], seen)
 
     def test_key_of_user_named_by_admin_is_replicated(self):
         alt = self.cloud.lab.user_id('alt')

@@ -94,6 +94,18 @@ class TestTransport(testtools.TestCase):
         self.assertEqual('GET /v2.1/servers?limit=1 HTTP/1.1', server.requests[0][0].split('\r\n')[0])
         self.assertIn(f'Host: {server.url[7:]}', server.requests[0][0])
 
+    def test_body_larger_than_configured_is_no_answer(self):
+        conf = trio2o_conf.new_config(files=[])
+        conf.set_override('max_answer_size', 1024 * 1024, group='pods')
+        self.transport = transport.PooledTransport(conf)
+        chunk = b'10000\r\n' + b'x' * 65536 + b'\r\n'
+        endless = [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', *([chunk] * 100)]
+        announced = [b'HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n', *([chunk] * 100)]
+        for parts in (endless, announced):
+            server = self.serve([parts])
+            self.assertRaises(TimeoutError, self.get, server.url + '/')
+            self.assertEqual(1, server.connections)
+
     def test_connection_closed_by_server_is_not_used(self):
         server = self.serve([OK], [OK])
         self.get(server.url + '/')
