@@ -162,13 +162,15 @@ class Identity:
     def keystone(self, path: str) -> Any:
         """GET a path of Keystone's v3 API.
 
-        :returns: the document; None if Keystone answers 404
+        :returns: the document; None if Keystone itself answers that there is no such object
         :raises ServiceUnavailable: Keystone does not answer, or refuses the request
         """
         try:
             answer = adapter.Adapter(self.session, service_type='identity', version='3').get(path, raise_exc=True)
-        except exceptions.NotFound:
-            return None
+        except exceptions.NotFound as error:
+            if _is_missing(error.response):
+                return None
+            raise exception.ServiceUnavailable('Something in front of Keystone answered 404') from error
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no answer: {type(error).__name__}') from error
         return answer.json()
@@ -181,3 +183,12 @@ class Identity:
     def project_id(self) -> str | None:
         """Id of Trio2o's own project, which Keystone puts into endpoint URLs that have a place for one."""
         return self.session.get_project_id()
+
+
+def _is_missing(answer: Any) -> bool:
+    """Return whether a 404 is Keystone's own word on an object, and not that of a balancer or about a wrong path."""
+    try:
+        error = answer.json()['error']
+        return error['code'] == 404 and error['message'].startswith('Could not find')
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False

@@ -21,3 +21,12 @@ def keypair_key(user_id: str, name: str) -> str:
 def owner_of(key: str) -> str:
     """Return the user in the key of a key pair, and any other key as it is."""
     return key.partition('/')[0]
+
+
+#: Kinds of limits whose key is a project, or ``project:user``.
+LIMITS_OF_PROJECTS = (QUOTA_SET, VOLUME_QUOTA)
+
+
+def project_of_limits(key: str) -> str:
+    """Return the project in the key of limits."""
+    return key.partition(':')[0]

@@ -8,6 +8,7 @@ number of concurrent syncs of one object, the last one leaves it in its desired 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
@@ -24,6 +25,8 @@ from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.pod_objects import PodObjects
 from trio2o.replication.reconcile import Attributes, Notes, PodObject
 from trio2o.replication.replica_store import Outcome, is_current
+
+LOG = logging.getLogger(__name__)
 
 #: How often a sync, or a record of a write, is repeated because the object changed in the meantime.
 ROUNDS = 8
@@ -94,9 +97,24 @@ class ObjectSync:
                 # A concurrent sync took the same step. Look again for the steps that are left.
                 return self._reach_desired_state(pod_objects, obj, replica)
         except PodRefused as error:
-            return Outcome('failed', generation, error=error.text)
+            return self._refused(obj, generation, error)
         except exception.Trio2oException as error:
             return Outcome('out_of_sync', generation, error=error.message)
+
+    def _refused(self, obj: ReplicatedObject, generation: int, error: PodRefused) -> Outcome:
+        """Return the outcome of a refusal. Limits of a project that Keystone has deleted need not exist any more."""
+        try:
+            is_over = error.status in (400, 404) and self._deps.access.is_of_deleted_project(obj.kind, obj.key)
+        except exception.Trio2oException as unknown:
+            return Outcome('out_of_sync', generation, error=unknown.message)
+        if not is_over:
+            return Outcome('failed', generation, error=error.text)
+        LOG.warning('%s %s is deleted, as Keystone has deleted the project', obj.kind, obj.key)
+        try:
+            replicas.mark_object_deleted(self._deps.store.db, obj.kind, obj.key, expected=obj.generation)
+        except replicas.Superseded:
+            return Outcome('out_of_sync', generation, error='it changed in the meantime')
+        return Outcome('gone', obj.generation + 1)
 
     def _has_unrecorded_write(self, obj: ReplicatedObject, pod: PodView) -> bool:
         key = record_write_key(obj.kind, obj.key, pod)

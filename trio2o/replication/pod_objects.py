@@ -14,6 +14,7 @@ from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
 from trio2o.pods.registry import PodView
 from trio2o.replication.adapters.base import Adapter
+from trio2o.replication.kinds import LIMITS_OF_PROJECTS, project_of_limits
 from trio2o.replication.reconcile import Attributes, PodObject, Step
 
 
@@ -90,6 +91,13 @@ class PodAccess:
     def adapters_of(self, pod: PodView) -> list[Adapter]:
         """Return the adapters of all kinds for which a pod has the API."""
         return [adapter for adapter in self.adapters.values() if adapter.service in pod.endpoints]
+
+    def is_of_deleted_project(self, kind: str, key: str) -> bool:
+        """Return whether an object is the limits of a project that Keystone does not have any more.
+
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        return kind in LIMITS_OF_PROJECTS and not self._identity.has_project(project_of_limits(key))
 
     def owners(self, adapter: Adapter) -> Collection[str]:
         """Return the owners whose objects are looked for in a pod that joins."""

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
-from trio2o.db.errors import RecordNotFound
+from trio2o.db.errors import DatabaseBusy, RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import QuotaUsage
 from trio2o.db.session import Database, utcnow
@@ -77,7 +77,7 @@ class Counter:
 def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
     """Lock counters, and insert those that do not exist.
 
-    :raises RecordNotFound: a counter can be neither found nor inserted
+    :raises DatabaseBusy: other transactions insert and delete a counter all the time
     """
     missing: list[Key] = []
     for _ in range(_LOCK_ROUNDS):
@@ -95,7 +95,7 @@ def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
             {'project_id': key[0], 'user_id': key[1], 'resource': key[2], 'in_use': 0, 'claimed': 0} for key in missing
         ]
         insert_or_ignore(session, _TABLE, rows)
-    raise RecordNotFound('counter', missing[0])
+    raise DatabaseBusy(RecordNotFound('counter', missing[0]))
 
 
 @functools.cache

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from trio2o.db import bindings, routings
+from trio2o.db import bindings, quotas, replicas, routings
 from trio2o.db.records import LIVE_STATES
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS
+from trio2o.replication.kinds import LIMITS_OF_PROJECTS, project_of_limits
 from trio2o.resources import (
     BACKUP,
     GROUP,
@@ -83,6 +84,17 @@ class EmptyProject:
             raise TryAgain(f'pods did not delete all resources: {"; ".join(work.reasons) or work.left}')
         for binding in bindings.current(runtime.db, project_id):
             bindings.end(runtime.db, binding.id)
+        _drop_limits(task, project_id)
+
+
+def _drop_limits(task: Task, project_id: str) -> None:
+    """Delete the limits of the project and of its users, here and in the pods."""
+    runtime = task.runtime
+    quotas.delete_limits(runtime.db, project_id, '')
+    for kind in LIMITS_OF_PROJECTS:
+        for obj in replicas.list_objects(runtime.db, kind):
+            if project_of_limits(obj.key) == project_id:
+                runtime.replicator.desired.delete(kind, obj.key, task.job.request_id)
 
 
 def _has_routings(task: Task, pod: PodView, project_id: str) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resources of a project that Keystone has deleted are deleted in all pods, and no others."""
 
-from trio2o.db import bindings, routings
-from trio2o.lab.emulated.faults import Status
+from trio2o.db import bindings, quotas, replicas, routings
+from trio2o.lab.emulated.faults import BalancerAnswers, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 GONE = 'f00d' * 8
@@ -44,6 +44,74 @@ class EmptyProjectCase(JobsCase):
                 if each['project_id'] == GONE and not each.get('deleted') and each.get('vm_state') != 'deleted':
                     found.append(each['id'])
         return found
+
+
+class TestLimits(EmptyProjectCase):
+    """Limits of a project that Keystone has deleted. Nova looks the project up in Keystone."""
+
+    def setUp(self):
+        super().setUp()
+        self.set_limits(GONE)
+
+    def set_limits(self, project_id):
+        for client, limits in (
+            (self.cloud.nova, {'metadata_items': 5, 'instances': 7}),
+            (self.cloud.cinder, {'gigabytes': 9}),
+        ):
+            answer = client.put(f'/os-quota-sets/{project_id}', {'quota_set': limits}, as_='admin')
+            self.assertEqual(200, answer.status, answer.text)
+
+    def refuse_project(self, project_id):
+        body = f'{{"badRequest": {{"code": 400, "message": "Project ID {project_id} is not a valid project."}}}}'
+        headers = (('Content-Type', 'application/json'),)
+        for pod in ('Pod1', 'Pod2'):
+            self.nova(pod).faults.add(Status(400, body.encode(), headers, path=f'os-quota-sets/{project_id}'))
+
+    def wanted(self, project_id=GONE):
+        db = self.cloud.runtime.db
+        return [replicas.find_wanted(db, kind, project_id) for kind in ('quota_set', 'volume_quota')]
+
+    def test_pod_refuses_limits_of_deleted_project_and_they_are_dropped(self):
+        self.refuse_project(GONE)
+        for pod in ('Pod1', 'Pod2'):
+            self.repair(pod)
+        self.assertIsNone(self.wanted()[0])
+        self.cloud.run_jobs()
+        self.assertEqual([], self.out_of_sync('Pod1') + self.out_of_sync('Pod2'))
+
+    def test_pod_refuses_limits_of_existing_project_and_they_stay(self):
+        project_id = self.cloud.project_id()
+        self.set_limits(project_id)
+        self.refuse_project(project_id)
+        self.assertEqual(1, self.repair('Pod1').failed)
+        self.assertNotIn(None, self.wanted(project_id))
+
+    def test_keystone_does_not_answer_itself_and_limits_stay(self):
+        self.refuse_project(GONE)
+        self.cloud.lab.keystone.faults.add(BalancerAnswers('json', path='/v3/projects'))
+        self.repair('Pod1')
+        self.assertNotIn(None, self.wanted())
+        self.cloud.lab.keystone.faults.clear()
+        self.repair('Pod1')
+        self.assertIsNone(self.wanted()[0])
+
+    def test_emptied_project_has_no_limits(self):
+        self.assertEqual(
+            {'instances': 7, 'gigabytes': 9}, quotas.get_limits(self.cloud.runtime.db, [GONE]).of[GONE, '']
+        )
+        self.run_it()
+        self.assertEqual([None, None], self.wanted())
+        self.assertEqual({}, quotas.get_limits(self.cloud.runtime.db, [GONE]).of)
+        self.assertNotIn(GONE, self.nova('Pod1').quota_sets)
+
+    def test_404_of_balancer_in_front_of_keystone_empties_no_project(self):
+        for form in ('html', 'json', 'empty'):
+            self.cloud.lab.keystone.faults.add(BalancerAnswers(form, path='/v3/projects'))
+            self.order(status=503)
+            self.cloud.runtime.jobs.submit('empty_project', GONE, {'project_id': GONE})
+            self.cloud.run_jobs()
+            self.cloud.lab.keystone.faults.clear()
+        self.assertEqual(10, len(self.left()))
 
 
 class TestEmptyProject(EmptyProjectCase):
