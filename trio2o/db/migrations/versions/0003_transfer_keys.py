@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-revision = '0002a'
+revision = '0003'
 down_revision = '0002'
 branch_labels = None
 depends_on = None
