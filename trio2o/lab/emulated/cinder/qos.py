@@ -27,9 +27,12 @@ def _answer(request: wire.Request, spec: dict[str, Any]) -> wire.Response:
 
 
 def list_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """GET /qos-specs."""
+    """GET /qos-specs, from a marker on."""
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:get_all')
-    return wire.reply({'qos_specs': [_view(request, row) for row in cinder.qos_specs.values()]})
+    ids, marker = list(cinder.qos_specs), request.last('marker')
+    if marker in ids:
+        ids = ids[ids.index(marker) + 1 :]
+    return wire.reply({'qos_specs': [_view(request, cinder.qos_specs[each]) for each in ids]})
 
 
 def show_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
