@@ -59,11 +59,14 @@ class HeldClaim:
         """The project whose quota the claim is on."""
         return self._claim.request.project_id
 
-    def keep_open(self, pod: PodView, resource_type: str) -> None:
-        """Keep the claim because the pod did not answer: a job finds out whether the resource exists."""
+    def keep_open(self, pod: PodView, resource_type: str, resource_id: str = '') -> None:
+        """Keep the claim because the pod did not answer: a job finds out what became of the request.
+
+        :param resource_id: the resource that the request changes; empty for a create
+        """
         self._is_decided = True
         if self._claim.id is not None:
-            self._runtime.quota.keep_open(self._claim, pod.id, resource_type)
+            self._runtime.quota.keep_open(self._claim, pod.id, resource_type, resource_id)
 
     def watch(self, pod: PodView, resource_type: str, resource_id: str) -> None:
         """Keep the claim until a job sees that the pod has finished a change it accepted."""

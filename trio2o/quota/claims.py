@@ -146,9 +146,12 @@ class Quota:
         except db_exc.DBError:
             LOG.exception('Failed to release claim %s; it will be settled when it expires', claim.id)
 
-    def keep_open(self, claim: Claim, pod_id: str, resource_type: str) -> None:
-        """Keep open the claim of a create that the pod did not answer, until it is settled."""
-        self._keep(claim, 'unknown', pod_id, resource_type, '')
+    def keep_open(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
+        """Keep open the claim of a request that the pod did not answer, until it is settled.
+
+        :param resource_id: the resource that the request changes; empty for a create
+        """
+        self._keep(claim, 'unknown', pod_id, resource_type, resource_id)
 
     def watch(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
         """Keep open the claim of a change of a resource until the pod has finished the change."""

@@ -143,7 +143,8 @@ class Settler:
         return self._runtime.settling.run(project_id, seconds, lambda: self._settle_project(project_id, seconds))
 
     def _settle_project(self, project_id: str, seconds: float) -> bool:
-        changes = [claim for claim in quotas.list_claims(self._db, project_id=project_id) if claim.state == 'watch']
+        claims = quotas.list_claims(self._db, project_id=project_id)
+        changes = [claim for claim in claims if claim.resource_id and claim.state != 'open']
         if not changes:
             return False
         deadline = Deadline(seconds)
@@ -197,6 +198,9 @@ class Settler:
                 measured = measure(self._db, claim.resource_type, item)
                 if not (measured.is_settled if measured is not None else is_idle(item)):
                     return False
+                is_changed = measured is not None and measured.counted_after(routing.deltas) != routing.deltas
+                if claim.state != 'watch' and not is_changed and not self._is_old(claim):
+                    return False  # the request was not answered, and the pod may still begin with it
         for resource_type in _claimed_types(claim):
             self.recount(Recount(pod, resource_type, claim.project_id))
         if routing is not None and measured is not None:
@@ -232,10 +236,14 @@ class Settler:
             each.id == claim.id for each in quotas.list_claims(self._db, project_id=claim.project_id, limit=1000)
         ):
             return True  # the recounts turned all of it into usage
-        if utcnow() < claim.created_at + timedelta(seconds=self._claim_seconds):
+        if not self._is_old(claim):
             return False  # the pod may still be creating it
         quotas.release(self._db, claim.id)
         return True
+
+    def _is_old(self, claim: QuotaClaim) -> bool:
+        """Whether the pod has certainly carried out the request by now, if it ever does."""
+        return utcnow() >= claim.created_at + timedelta(seconds=self._claim_seconds)
 
     def _possible_pods(self, pods: Iterable[PodView], claim: QuotaClaim) -> list[PodView]:
         """Return the pods that the create of a claim could be sent to.

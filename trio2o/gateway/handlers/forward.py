@@ -213,7 +213,7 @@ class Forward:
                     LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
                     raise pod_failures.outcome_unknown(f'{self.resource.title} {route.top_id}', route.pod.zone)
             except exception.OutcomeUnknown:
-                claim.watch(route.pod, self.resource.type, route.top_id)
+                claim.keep_open(route.pod, self.resource.type, route.top_id)
                 raise
             if answer.is_ok and not self.resource.is_deleted_synchronously:
                 claim.watch(route.pod, self.resource.type, route.top_id)
