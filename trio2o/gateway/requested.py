@@ -21,6 +21,7 @@ from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
 from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
+from trio2o.web import pod_failures
 from trio2o.web.call import Call
 from trio2o.web.numbers import parse_number
 
@@ -50,10 +51,11 @@ DEFAULT_TYPE_NAME = '__DEFAULT__'
 
 
 def flavor(call: Call, reference: Any, pods: Iterable[PodView] | None = None) -> Flavor | None:
-    """Return the flavor that a body refers to by its id or URL; None if it cannot be read.
+    """Return the flavor that a body refers to by its id or URL; None if no flavor can have that id.
 
     :param pods: to read it from if it is not recorded; None: any
     :raises NotFound: pods that answer do not have it
+    :raises ServiceUnavailable: no pod answers, so what a server of this flavor uses is unknown
     """
     flavor_id = flavor_id_of(reference)
     if flavor_id is None or not _is_readable(flavor_id):
@@ -63,9 +65,9 @@ def flavor(call: Call, reference: Any, pods: Iterable[PodView] | None = None) ->
         return found
     shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor', pods)
     try:
-        return None if shown is None else Flavor.from_json(shown)
+        return Flavor.from_json(shown or {})
     except (LookupError, TypeError, ValueError):
-        return None
+        raise pod_failures.unreadable(f'Flavor {flavor_id}') from None
 
 
 def flavor_id_of(reference: Any) -> str | None:

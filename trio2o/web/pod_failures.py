@@ -47,6 +47,11 @@ def maybe_elsewhere(name: str) -> ServiceUnavailable:
 # -- the whole cloud --
 
 
+def unreadable(name: str) -> ServiceUnavailable:
+    """No pod shows an object without which the gateway does not know what a request uses."""
+    return _retry(f'{name} cannot be read now.')
+
+
 def cloud_unreachable() -> ServiceUnavailable:
     """No pod can be reached."""
     return _retry('The cloud is unavailable.')

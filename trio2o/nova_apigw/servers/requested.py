@@ -32,6 +32,7 @@ def requested_servers(call: Call, server: Item) -> Requested:
     """Return what the servers of a create request, with the volumes that Nova creates for them.
 
     :raises BadRequest: the reference to the flavor is no URL and no id, or there is no such flavor
+    :raises ServiceUnavailable: no pod shows the flavor now
     """
     reference = server.get('flavorRef')
     if isinstance(reference, str) and flavor_id_of(reference) is None:

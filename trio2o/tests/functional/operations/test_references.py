@@ -5,7 +5,7 @@ import uuid
 
 from sqlalchemy import event
 
-from trio2o.lab.emulated.faults import Hang
+from trio2o.lab.emulated.faults import Hang, Status
 from trio2o.tests.functional.operations.base import ConversationTest
 from trio2o.web.lookups import Lookups
 
@@ -130,6 +130,19 @@ class TestUnknownReferences(ReferencesTest):
         answer, calls = self.called(self.server, flavorRef='bogus')
         self.assertEqual((400, 'Flavor bogus could not be found.'), (answer.status, answer.fault))
         self.assertLessEqual(calls, 2 + 1)
+
+    def test_flavor_that_no_pod_shows_is_503_and_nothing_is_created(self):
+        bodies = (b'{"flavor": {"vcpus": null, "ram": 1}}', b'{"flavor": []}', b'{"flavor": {}}', b'garbage')
+        json = (('Content-Type', 'application/json'),)
+        for body in bodies:
+            for pod in self.pods:
+                faults = self.cloud.pod(pod).nova.faults
+                faults.clear()
+                faults.add(Status(200, body=body, headers=json, path='/flavors/', method='GET'))
+            answer = self.server()
+            self.assertEqual((503, '5'), (answer.status, answer.headers['Retry-After']), body)
+            self.assertIn('Flavor 1 cannot be read now', answer.fault)
+        self.assertEqual([], [pod for pod in self.pods if self.cloud.pod(pod).nova.servers])
 
     def test_unknown_volume_type_is_asked_of_two_pods(self):
         answer, calls = self.called(self.volume, volume_type='bogus')

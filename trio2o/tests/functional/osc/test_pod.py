@@ -47,7 +47,7 @@ class TestPods(CommandTestCase):
         self.refused("'a/b?c'", "pod show 'a/b?c'")
 
     def test_create_names_zones_that_tenants_cannot_use(self):
-        self.run_command('pod delete Pod2')
+        self.run_command('pod delete Pod2 --force')
         result = self.run_command('pod create Pod2 --zone az2 --pod-zone nova --pod-volume-zone az2')
         self.assertIn('Tenants name the zone az2. A create in zone nova is refused.', result.err)
 
