@@ -24,7 +24,7 @@ class TestAdoption(base.BaseScenario):
 
     @decorators.attr(type='slow')
     @decorators.idempotent_id('97fb74b5-a3e6-44a2-a2a6-c7a493b49909')
-    def test_a_server_the_pod_had_before(self) -> None:
+    def test_server_of_adopted_pod_is_listed_and_usable(self) -> None:
         early = self.create_server_in_pod(self.pod['pod_name'])
         shown = self.servers.show_server(early['id'])['server']
         self.assertEqual(early['id'], shown['id'])
@@ -35,7 +35,7 @@ class TestAdoption(base.BaseScenario):
         self.assertRaises(lib_exc.NotFound, self.servers_of(self.pod['pod_name']).show_server, early['id'])
 
     @decorators.idempotent_id('a60c85c6-b4f7-45b3-b3b7-d8b5a4c5aa10')
-    def test_a_volume_the_pod_had_before(self) -> None:
+    def test_volume_of_adopted_pod_is_listed_and_usable(self) -> None:
         early = self.create_volume(client=self.volumes_of(self.pod['pod_name']))
         self.assertEqual(early['id'], self.volumes.show_volume(early['id'])['volume']['id'])
         self.assertIn(early['id'], self.volume_ids())

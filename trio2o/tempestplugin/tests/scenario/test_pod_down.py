@@ -44,13 +44,16 @@ class TestPodDown(base.BaseScenario):
         self.admin.update_pod(self.pod['pod_id'], state='enabled', reason='')
 
     def minimal_records(self) -> dict[str, str]:
-        """The list as it is from 2.69 on: a part that is down shows what is known of it."""
+        """List the servers as from 2.69 on, where those of an unreachable pod have the status UNKNOWN.
+
+        :returns: status by id
+        """
         with api_microversion_fixture.APIMicroversionFixture(compute_microversion='2.69'):
             _, body = self.servers.get('servers/detail')
         return {server['id']: server['status'] for server in json.loads(body)['servers']}
 
     def is_taken(self) -> bool:
-        """Whether the zone takes a server. 503: the request was a good one, and may be another time."""
+        """Create a server in the zone, and return whether that was possible. A valid request is refused with 503."""
         try:
             self.create_server(availability_zone=self.zone, wait_until=None)
         except lib_exc.UnexpectedResponseCode as refused:
@@ -58,7 +61,7 @@ class TestPodDown(base.BaseScenario):
             return False
         return True
 
-    # Of several processes each looks for itself what has changed, every few seconds.
+    # Each process of the gateway notices a changed pod by itself, within some seconds.
 
     def check_the_zone_takes_nothing(self) -> None:
         self.until(lambda: not self.is_taken(), f'zone {self.zone} takes servers still')
@@ -73,7 +76,6 @@ class TestPodDown(base.BaseScenario):
         self.addCleanup(bring_back)
         self.until(lambda: self.minimal_records().get(there['id']) == 'UNKNOWN', f'{there["id"]} is not UNKNOWN')
         self.assertEqual('ACTIVE', self.minimal_records()[elsewhere['id']])
-        self.assertIn(elsewhere['id'], self.server_ids())
         self.create_server(availability_zone=self.other_zone)
         self.check_the_zone_takes_nothing()
         bring_back()
@@ -83,12 +85,12 @@ class TestPodDown(base.BaseScenario):
 
     @decorators.attr(type='slow')
     @decorators.idempotent_id('b51d96d7-c508-46c4-84c8-e9c6b5d6bb11')
-    def test_maintenance(self) -> None:
+    def test_pod_in_maintenance_lists_servers_as_unknown(self) -> None:
         self.check_down_and_back(self.maintain, self.bring_back)
 
     @decorators.attr(type='slow')
     @decorators.idempotent_id('c42ea7e8-d619-47d5-95d9-fad7c6e7cc12')
-    def test_outage(self) -> None:
+    def test_unreachable_pod_lists_servers_as_unknown(self) -> None:
         stop, start = CONF.trio2o.stop_pod_command, CONF.trio2o.start_pod_command
         if not (stop and start):
             raise self.skipException('no command takes a pod down ([trio2o] stop_pod_command, start_pod_command)')
@@ -99,7 +101,7 @@ class TestPodDown(base.BaseScenario):
         self.check_down_and_back(lambda: run(stop), lambda: run(start))
 
     @decorators.idempotent_id('d33fb8f9-e72a-48e6-86ea-0be8d7f8dd13')
-    def test_a_disabled_pod_keeps_what_it_has(self) -> None:
+    def test_disabled_pod_keeps_its_resources(self) -> None:
         there = self.create_server(availability_zone=self.zone)
         self.admin.update_pod(self.pod['pod_id'], state='disabled', reason='a tempest test')
         self.addCleanup(self.bring_back)

@@ -29,7 +29,7 @@ class TestQuota(base.BaseScenario):
 
     @decorators.attr(type='slow')
     @decorators.idempotent_id('e244a9c0-08fb-4a13-9d17-9bf9e8f9ee14')
-    def test_servers_in_two_zones_are_of_one_limit(self) -> None:
+    def test_servers_in_two_zones_count_for_one_limit(self) -> None:
         first = self.create_server(availability_zone=self.first_zone)
         self.create_server(availability_zone=self.second_zone)
         self.assertEqual(2, self.servers_used())
@@ -41,7 +41,7 @@ class TestQuota(base.BaseScenario):
         self.assertEqual(2, self.servers_used())
 
     @decorators.idempotent_id('f355bad1-190c-4b24-8e28-acfaf90aff15')
-    def test_volumes_in_two_zones_are_of_one_limit(self) -> None:
+    def test_volumes_in_two_zones_count_for_one_limit(self) -> None:
         first = self.create_volume(availability_zone=self.first_zone)
         self.create_volume(availability_zone=self.second_zone)
         for zone in (self.first_zone, self.second_zone):

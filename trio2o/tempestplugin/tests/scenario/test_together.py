@@ -16,7 +16,7 @@ CONF = config.CONF
 class TestTogether(base.BaseScenario):
     @decorators.attr(type='slow')
     @decorators.idempotent_id('5bb93071-6fa2-405e-8ec2-83605a705505')
-    def test_boot_from_a_volume_that_was_there_first(self) -> None:
+    def test_server_boots_in_pod_of_its_volume(self) -> None:
         """The request names no zone; the volume decides it."""
         for zone in (self.second_zone, self.first_zone):
             volume = self.create_volume(availability_zone=zone, imageRef=CONF.compute.image_ref)
@@ -32,7 +32,7 @@ class TestTogether(base.BaseScenario):
             self.assertEqual(self.pod_of(volume['id']), self.pod_of(server['id']))
 
     @decorators.idempotent_id('6ac84182-70b3-416f-9fd3-947160816606')
-    def test_attach_and_detach_in_one_pod(self) -> None:
+    def test_volume_is_attached_and_detached_in_one_pod(self) -> None:
         server = self.create_server(availability_zone=self.second_zone)
         volume = self.create_volume(availability_zone=self.second_zone)
         self.servers.attach_volume(server['id'], volumeId=volume['id'])
@@ -42,7 +42,7 @@ class TestTogether(base.BaseScenario):
 
     @decorators.attr(type='negative')
     @decorators.idempotent_id('79d95293-81c4-4280-80e4-a58271927707')
-    def test_attach_across_pods(self) -> None:
+    def test_attachment_across_pods_is_refused(self) -> None:
         """Refused before anything is touched, and both are named."""
         server = self.create_server(availability_zone=self.first_zone)
         volume = self.create_volume(availability_zone=self.second_zone)
@@ -55,7 +55,7 @@ class TestTogether(base.BaseScenario):
 
     @decorators.attr(type='negative')
     @decorators.idempotent_id('88ea63a4-92d5-4391-91f5-b69382a38808')
-    def test_boot_from_volumes_of_two_pods(self) -> None:
+    def test_boot_from_volumes_of_two_pods_is_refused(self) -> None:
         volumes = [self.create_volume(availability_zone=zone) for zone in (self.first_zone, self.second_zone)]
         devices = [
             {'uuid': volume['id'], 'source_type': 'volume', 'destination_type': 'volume', 'boot_index': index}

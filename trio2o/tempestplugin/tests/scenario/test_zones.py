@@ -12,7 +12,7 @@ from trio2o.tempestplugin.tests import base
 class TestZones(base.BaseScenario):
     @decorators.attr(type=['smoke', 'slow'])
     @decorators.idempotent_id('1f7d1c38-2b6e-4c1a-8a8e-4f2f1c3f1101')
-    def test_a_server_in_each_zone(self) -> None:
+    def test_server_is_created_in_each_zone(self) -> None:
         servers = {zone: self.create_server(availability_zone=zone) for zone in (self.first_zone, self.second_zone)}
         for zone, server in servers.items():
             self.assertEqual(zone, server['OS-EXT-AZ:availability_zone'])
@@ -29,14 +29,14 @@ class TestZones(base.BaseScenario):
         self.assertLessEqual(ids, set(found))
 
     @decorators.idempotent_id('2e8c0d49-3c7f-4d2b-9b9f-503f2d4f2202')
-    def test_a_volume_in_each_zone(self) -> None:
+    def test_volume_is_created_in_each_zone(self) -> None:
         volumes = {zone: self.create_volume(availability_zone=zone) for zone in (self.first_zone, self.second_zone)}
         for zone, volume in volumes.items():
             self.assertEqual(zone, volume['availability_zone'])
         self.assertLessEqual({volume['id'] for volume in volumes.values()}, self.volume_ids())
 
     @decorators.idempotent_id('3d9b1e5a-4d80-4e3c-8ca0-614f3e5f3303')
-    def test_the_zones_are_those_of_the_pods(self) -> None:
+    def test_listed_zones_are_those_of_pods(self) -> None:
         shown = self.os_primary.availability_zone_client.list_availability_zones()['availabilityZoneInfo']
         states = {zone['zoneName']: zone['zoneState']['available'] for zone in shown}
         for zone in self.zones:
@@ -44,6 +44,6 @@ class TestZones(base.BaseScenario):
 
     @decorators.attr(type='negative')
     @decorators.idempotent_id('4caa2f6b-5e91-4f4d-9db1-725f4f6f4404')
-    def test_a_zone_there_is_not(self) -> None:
+    def test_unknown_zone_is_refused(self) -> None:
         self.assertRaises(lib_exc.BadRequest, self.create_server, availability_zone='trio2o-no-such-zone')
         self.assertRaises(lib_exc.BadRequest, self.create_volume, availability_zone='trio2o-no-such-zone')
