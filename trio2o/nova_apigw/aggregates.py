@@ -9,6 +9,7 @@ and its number there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -354,7 +355,11 @@ class ForwardAggregate:
         )
         if answer.status == 404 and b'ggregate' in answer.body:
             raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
-        if answer.is_ok and call.method == 'DELETE' and location.is_moved:
+        if not answer.is_ok:
+            # Nova's messages name the aggregate by its number in the pod.
+            number = re.compile(rb'(aggregate )%d\b' % location.bottom_id, re.IGNORECASE)
+            return replace(answer, body=number.sub(rb'\g<1>' + call.id.encode(), answer.body))
+        if call.method == 'DELETE' and location.is_moved:
             _mark_deleted(call, location)
         return _answer_up(call, location.pod, answer)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Host aggregates of all pods, and the aggregates that represent pods."""
 
-from trio2o.lab.emulated.faults import Refuse
+from trio2o.lab.emulated.faults import Refuse, Status
 from trio2o.tests.functional.compute.base import InfrastructureTest
 from trio2o.tests.functional.operations.base import ids
 
@@ -128,6 +128,14 @@ class TestAggregates(InfrastructureTest):
         made = self.make()
         self.assertEqual(404, self.act(made['id'], 'add_host', {'host': 'nowhere'}).status)
         self.assertEqual(400, self.act(made['id'], 'grow', {}).status)
+
+    def test_refusal_of_pod_names_aggregate_as_tenants_know_it(self):
+        made = self.make(availability_zone='az2')
+        message = b'{"conflictingRequest": {"code": 409, "message": "Cannot add host to aggregate 1. It has 1."}}'
+        json = (('Content-Type', 'application/json'),)
+        self.break_pod('Pod2', Status(409, body=message, headers=json, method='POST'))
+        answer = self.act(made['id'], 'add_host', {'host': 'pod2-compute-1'})
+        self.assertEqual(f'Cannot add host to aggregate {made["id"]}. It has 1.', answer.fault)
 
     def test_aggregate_of_unreachable_pod_is_503_and_pod_is_still_listed(self):
         made = self.make(availability_zone='az2')
