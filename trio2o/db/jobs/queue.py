@@ -62,10 +62,14 @@ def submit_row(db: Database, row: JobRow) -> Job:
 
 def submit_in(session: Session, row: JobRow) -> Job:
     """Submit the job of a row in the transaction of the caller, see ``submit``."""
+    active = JOBS.select.where(_J.active_key == row['active_key']).with_for_update()
     while True:
-        insert_or_ignore(session, _TABLE, [row])
-        active = JOBS.select.where(_J.active_key == row['active_key'])
-        job = JOBS.first(session, active.with_for_update())
+        # Mostly a job waits already. An insert that finds it locks its row for reading only, and many callers that
+        # want to write it then would deadlock.
+        job = JOBS.first(session, active)
+        if job is None:
+            insert_or_ignore(session, _TABLE, [row])
+            job = JOBS.first(session, active)
         if job is None:
             continue  # It has ended in the meantime.
         if job.id == row['id']:

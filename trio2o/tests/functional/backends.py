@@ -58,6 +58,9 @@ SLICE = {
     'volume.test_dead_pod',
     'volume.test_infra',
     'replication.test_same_everywhere',
+    'replication.test_concurrent_writes',
+    'jobs.test_missing_resources',
+    'faults.test_killed_processes',
 }
 
 #: Modules that choose their backends themselves, or do not depend on them.

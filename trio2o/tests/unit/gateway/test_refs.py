@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """References in bodies, and scheduler hints under either key."""
 
+from types import SimpleNamespace
+
 import testtools
 
+from trio2o.conf import new_config
 from trio2o.gateway.refs import hinted_refs, refs, scheduler_hints
 from trio2o.resources import SERVER, VOLUME
 
 KEYS = ('os:scheduler_hints', 'OS-SCH-HNT:scheduler_hints')
+
+
+def call(document):
+    """Make what a function of this module reads of a call."""
+    return SimpleNamespace(json=document, runtime=SimpleNamespace(conf=new_config([], files=[])))
 
 
 class TestRefs(testtools.TestCase):
@@ -25,8 +33,8 @@ class TestSchedulerHints(testtools.TestCase):
 
     def test_hint_has_one_id_or_a_list(self):
         for value in ('a', ['a'], ['a', None, 7]):
-            self.assertEqual([(SERVER, 'a')], hinted_refs({KEYS[1]: {'same_host': value}}, 'same_host', SERVER))
+            self.assertEqual([(SERVER, 'a')], hinted_refs(call({KEYS[1]: {'same_host': value}}), 'same_host', SERVER))
 
     def test_hints_of_another_type_have_no_refs(self):
         for hints in ('a', ['a'], 7, True):
-            self.assertEqual([], hinted_refs({KEYS[0]: hints}, 'same_host', SERVER))
+            self.assertEqual([], hinted_refs(call({KEYS[0]: hints}), 'same_host', SERVER))

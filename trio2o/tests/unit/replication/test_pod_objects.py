@@ -72,11 +72,11 @@ class TestListPages(testtools.TestCase):
         api = Api({'things': [{'id': 'a'}], 'things_links': []}, {'things': [], 'things_links': []})
         self.assertEqual(['a'], self.list_ids(api, links='things_links'))
 
-    def test_list_without_links_ends_at_short_page(self):
+    def test_list_without_links_ends_at_empty_page(self):
         full = [{'id': str(number)} for number in range(PAGE)]
-        api = Api({'things': full}, {'things': [{'id': 'last'}]})
+        api = Api({'things': full}, {'things': [{'id': 'last'}]}, {'things': []})
         self.assertEqual(PAGE + 1, len(self.list_ids(api)))
-        self.assertEqual([None, str(PAGE - 1)], [query.get('marker') for query in api.queries])
+        self.assertEqual([None, str(PAGE - 1), 'last'], [query.get('marker') for query in api.queries])
 
     def test_list_that_pod_does_not_answer_is_no_empty_list(self):
         api = Api(
