@@ -122,7 +122,7 @@ class Gateway:
             found[name] = json.loads(answer)['pod']['pod_id']
             db_pods.set_reconciled(self.db, found[name], utcnow())
         for view in runtime.registry.refresh().pods:
-            runtime.replicator.pods.join(view)
+            runtime.replicator.pods.join(view, is_adopted=True)
         rows = [
             self._routing(found[pod], project, server)
             for project, servers in self._cloud['servers'].items()
