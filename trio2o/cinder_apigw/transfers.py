@@ -207,7 +207,6 @@ class AcceptTransfer:
         route = locator.look_up(TRANSFER.type, call.id)
         if route is not None:
             locator.mark_deleted(TRANSFER.type, route)
-        transfer_keys.delete(call.runtime.db, normalized_id(call.id))
         locator.change_owner(VOLUME, pod, [volume_id], owner)
         locator.change_owner(SNAPSHOT, pod, self._snapshots(call, pod, volume_id), owner)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys of volume transfers that were created through the gateway, as salted hashes.
 
-With them the gateway knows whether a caller has the key of a transfer, before it reads what the transfer is of.
+With them the gateway knows whether a caller has the key of a transfer, before it reads what the transfer is of. A job
+deletes old keys: the key of a transfer that was accepted or deleted is of no use to anybody.
 """
 
 import hashlib
@@ -39,13 +40,6 @@ def is_right(db: Database, transfer_id: str, auth_key: str) -> bool | None:
     with db.reader() as session:
         known = _KEYS.one(session, _K.transfer_id == transfer_id)
     return None if known is None else hmac.compare_digest(known.digest, _digest(known.salt, auth_key))
-
-
-@retry_on_deadlock
-def delete(db: Database, transfer_id: str) -> bool:
-    """Delete the key of a transfer that does not exist any more. :returns: False if there was none"""
-    with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_TABLE).where(_K.transfer_id == transfer_id)) > 0
 
 
 @retry_on_deadlock

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remove old records: ended jobs, deleted objects, routings of deleted resources, and keys of
-transfers."""
+"""Remove old records: ended jobs, deleted objects, routings of deleted resources, and keys of transfers."""
 
 from __future__ import annotations
 

@@ -440,7 +440,7 @@ class TestVolumes(ChangesCase):
 
     def test_transfer_with_unknown_key_needs_room_for_one_gib(self):
         transfer = self.transfer(4)
-        transfer_keys.delete(self.db, transfer['id'])
+        transfer_keys.purge(self.db, utcnow() + timedelta(hours=1))
         full = self.volume(size=20, as_='alt')
         for key in ('wrong', transfer['auth_key']):
             answer = self.accept(transfer, key)
