@@ -74,15 +74,7 @@ def retry_on_deadlock(function: _F) -> _F:
 
     A connection can be lost after the commit was sent, so the function must be idempotent.
     """
-    decorated: _F = oslo_db_api.wrap_db_retry(
-        max_retries=12,
-        retry_interval=0.02,
-        inc_retry_interval=True,
-        max_retry_interval=2,
-        jitter=True,
-        exception_checker=_is_temporary,
-    )(function)
-    return decorated
+    return _retry(function, _is_temporary)
 
 
 def retry_if_rolled_back(function: _F) -> _F:
@@ -90,13 +82,17 @@ def retry_if_rolled_back(function: _F) -> _F:
 
     A lost connection is raised to the caller, as the commit may have been carried out.
     """
+    return _retry(function, lambda error: _is_temporary(error) and not isinstance(error, db_exc.DBConnectionError))
+
+
+def _retry(function: _F, is_retried: Callable[[Exception], bool]) -> _F:
     decorated: _F = oslo_db_api.wrap_db_retry(
         max_retries=12,
         retry_interval=0.02,
         inc_retry_interval=True,
         max_retry_interval=2,
         jitter=True,
-        exception_checker=lambda error: _is_temporary(error) and not isinstance(error, db_exc.DBConnectionError),
+        exception_checker=is_retried,
     )(function)
     return decorated
 

@@ -25,18 +25,18 @@ LOG = logging.getLogger(__name__)
 _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag', 'location'})
 
 
-#: Statuses by which a pod judges the request or limits its sender, so that the client can act on them. Another status
-#: from 400 to 499, beside answers of other pods, shows that something is wrong with the pod or before it.
-JUDGEMENTS = frozenset({400, 403, 413, 429})
+#: Statuses by which a pod refuses the request itself or limits its sender, so that the client can act on them. Another
+#: status from 400 to 499, beside answers of other pods, shows that something is wrong with the pod or in front of it.
+REQUEST_REFUSED = frozenset({400, 403, 413, 429})
 
 
 @dataclass
 class PodAnswers:
     """The answers of several pods to the same call. Each pod is in ``answers``, ``refusals`` or ``unreachable``.
 
-    A pod whose refusal is neither a judgement nor the service's own 404 is in ``refusals`` and in ``unreachable``: if
-    all pods say so, the client gets that answer; else the answer lacks the part of this pod, as its endpoint may have
-    a wrong path, or its Keystone may refuse tokens.
+    A pod whose refusal is neither of ``REQUEST_REFUSED`` nor the service's own 404 is in ``refusals`` and in
+    ``unreachable``: if all pods say so, the client gets that answer; else the answer lacks the part of this pod, as
+    its endpoint may have a wrong path, or its Keystone may refuse tokens.
 
     :ivar answers: successful answers, by pod in the order of the calls, as the pods gave them
     :ivar documents: the parsed bodies of these, with the links and ids that tenants know
@@ -63,14 +63,14 @@ class PodAnswers:
 
     @property
     def missing(self) -> list[PodView]:
-        """The pods whose part of a list is missing: those that are unreachable, or refuse without a judgement."""
-        refused = [pod for pod, answer in self.refusals.items() if answer.status not in JUDGEMENTS]
+        """The pods whose part of a list is missing: those that are unreachable, or refuse for another reason."""
+        refused = [pod for pod, answer in self.refusals.items() if answer.status not in REQUEST_REFUSED]
         return list(dict.fromkeys([*self.unreachable, *refused]))
 
     @property
-    def judgement(self) -> Answer | None:
+    def request_refusal(self) -> Answer | None:
         """A pod's refusal of the request itself, if there is one."""
-        return next((answer for answer in self.refusals.values() if answer.status in JUDGEMENTS), None)
+        return next((answer for answer in self.refusals.values() if answer.status in REQUEST_REFUSED), None)
 
     def add(self, more: PodAnswers) -> None:
         """Add the answers to the call for the next page. The first successful answer of each pod is kept."""
@@ -103,7 +103,7 @@ class PodAnswers:
             self._leave_out(call, pod, f'answered {answer.status}')
         else:
             self.refusals[pod] = answer_up(answer, names_of(call, pod), None)
-            if answer.status not in JUDGEMENTS and not is_missing(answer):
+            if answer.status not in REQUEST_REFUSED and not is_missing(answer):
                 self._leave_out(call, pod, f'answered {answer.status}', is_down=False)
 
     def _leave_out(self, call: Call, pod: PodView, reason: str, *, is_down: bool = True) -> None:
@@ -186,8 +186,8 @@ def refusal_or_none(
     :param is_search: whether a 404 says that a pod has nothing that matches; otherwise the pod's part is missing
     :raises ServiceUnavailable: no pod answered, or the part of a pod is missing and may not be
     """
-    if found.judgement is not None:
-        return found.judgement
+    if found.request_refusal is not None:
+        return found.request_refusal
     lacking = found.unreachable if is_search else found.missing
     missing = {pod: pod in found.unreachable and pod not in found.not_down for pod in lacking}
     if not found.documents:

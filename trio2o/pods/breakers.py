@@ -16,7 +16,8 @@ Key = tuple[str, str]
 
 @dataclass
 class _State:
-    """
+    """What is known of one service of a pod since its last success.
+
     :ivar failures: number of failures in a row
     :ivar sources: the projects whose requests failed, if the failures may be due to the requests
     :ivar is_certain: whether the pod is the cause of the failures: it was not reached, or requests of several projects
@@ -25,6 +26,7 @@ class _State:
     :ivar tripped_at: when that began
     :ivar open_until: end of the pause
     :ivar trial_until: until when other callers wait for the call that tries the pod
+    :ivar is_being_checked: whether a caller is finding out if the pod answers at all
     """
 
     failures: int = 0

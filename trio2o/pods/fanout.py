@@ -32,11 +32,11 @@ def ask_all(
     if len(pods) == 1:
         # No thread for one pod: its call has its own timeout.
         return {pods[0]: _guarded(ask, pods[0])}
-    return Begun(executor, pods, ask).results(deadline, is_enough)
+    return PendingCalls(executor, pods, ask).results(deadline, is_enough)
 
 
-class Begun(Generic[T]):
-    """Calls to several pods that are under way. Calls for several purposes can be begun before waiting for any."""
+class PendingCalls(Generic[T]):
+    """Calls to several pods that are under way. Further calls can begin before anybody waits for these."""
 
     def __init__(self, executor: Executor, pods: Iterable[PodView], ask: Callable[[PodView], T]) -> None:
         """:param ask: as in ``ask_all``"""

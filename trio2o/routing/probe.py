@@ -17,7 +17,7 @@ from trio2o import exception, metrics
 from trio2o.concurrency import Deadline, Executor
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
-from trio2o.pods.fanout import Begun, ask_all
+from trio2o.pods.fanout import PendingCalls, ask_all
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
@@ -93,7 +93,7 @@ class Prober:
         self._check(call, wanted)
         deadline = self._deadline(call)
         pods = self._pods(wanted)
-        ask = _Asking(self._client, call, wanted, deadline.remaining())
+        ask = _Lookup(self._client, call, wanted, deadline.remaining())
         return self._found(call, wanted, ask_all(self._executor, pods, ask, deadline, ask.is_enough))
 
     def ask_many(self, call: Call, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Found]]:
@@ -108,14 +108,14 @@ class Prober:
             batch, left = left[: call.lookups.misses_left], left[call.lookups.misses_left :]
             deadline = self._deadline(call)
             seconds = deadline.remaining()
-            begun = [
-                (ask, Begun(self._executor, self._pods(ask.wanted), ask))
-                for ask in (_Asking(self._client, call, each, seconds) for each in batch)
+            pending = [
+                (ask, PendingCalls(self._executor, self._pods(ask.wanted), ask))
+                for ask in (_Lookup(self._client, call, each, seconds) for each in batch)
             ]
             metrics.fanned_out(len(batch) * len(self._registry.snapshot().pods))
-            for ask, asked in begun:
+            for ask, calls in pending:
                 try:
-                    yield ask.wanted, self._found(call, ask.wanted, asked.results(deadline, ask.is_enough))
+                    yield ask.wanted, self._found(call, ask.wanted, calls.results(deadline, ask.is_enough))
                 except exception.NotFound:
                     continue
 
@@ -182,7 +182,7 @@ class Prober:
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _Lookup:
     """Sends the GET of a resource to a pod."""
 
     client: PodClient

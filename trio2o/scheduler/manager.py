@@ -105,9 +105,9 @@ class Scheduler:
     def moved(self, request: PodRequest, pod: PodView, has_failed: bool = False) -> None:
         """Bind the project to the pod that accepted the request, as that is not the best one.
 
-        :param has_failed: whether the better ones failed; False: they had no room
-
         A failure is only logged: the resource exists, and the next create chooses a pod again.
+
+        :param has_failed: whether the better pods failed; False: they had no room
         """
         try:
             current = bindings.current(self._db, request.project_id)

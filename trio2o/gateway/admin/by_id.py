@@ -58,8 +58,8 @@ class ForwardById:
         for pod, document in found.documents.items():
             if self.is_shown or any(item.get('id') == call.id for item in document.get(self.kind.collection, [])):
                 return pod
-        if found.judgement is not None:
-            raise RefusedByPod(found.judgement)
+        if found.request_refusal is not None:
+            raise RefusedByPod(found.request_refusal)
         if found.unreachable or uncalled_pods(call):
             raise pod_failures.maybe_elsewhere(f'{self.kind.title} {call.id}')
         raise exception.NotFound(self.kind.missing.format(id=call.id))

@@ -130,7 +130,7 @@ class AdminList:
         # Only a pod knows whether the caller may see the list, unless the gateway knows an admin.
         may_see = bool(answers.documents) or (call.context.may_see_all and not answers.refusals)
         partial = None
-        if lacking and may_see and answers.judgement is None:
+        if lacking and may_see and answers.request_refusal is None:
             partial = self.partial_records(call, lacking)
         if partial is None:
             refusal = self._refusal(call, selection, answers)

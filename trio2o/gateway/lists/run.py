@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trio2o import exception
 from trio2o.gateway.call_pod import names_of
-from trio2o.gateway.call_pods import JUDGEMENTS
+from trio2o.gateway.call_pods import REQUEST_REFUSED
 from trio2o.gateway.lists.cursor import PageDeadlines, PodCursor, read_pages
 from trio2o.gateway.lists.marker_plan import MarkerPlan
 from trio2o.gateway.lists.merge import Merged, Order, merge
@@ -52,7 +52,7 @@ class ListRun:
     def refusal(self) -> Answer | None:
         """The refusal to answer with instead of a list, if there is one.
 
-        It is that of the pod of the client's marker, or one that judges the request, or else what all pods answer. If
+        It is that of the pod of the client's marker, or one of ``REQUEST_REFUSED``, or else what all pods answer. If
         no pod lists anything and one has no such path, it is that answer, as other pods will not have it either.
         """
         refused = [cursor for cursor in self.cursors if cursor.refusal is not None]
@@ -119,7 +119,7 @@ class ListRun:
             if cursor.marker is not None and refusal.status in (400, 404):
                 # The pod does not have the marker of the plan, which comes from routings: read it from its beginning.
                 cursor.marker, cursor.refusal, cursor.has_failed, cursor.read.is_done = None, None, False, False
-            elif refusal.status not in JUDGEMENTS:
+            elif refusal.status not in REQUEST_REFUSED:
                 cursor.fail(is_down=False)
         learned = [
             (cursor.pod, item)
