@@ -63,6 +63,9 @@ class ConversationTest(testtools.TestCase):
     def _learn(self, items, resource_type):
         wanted = ids(items)
         self.wait_for(lambda: len(routings.get_many(self.cloud.runtime.db, resource_type, wanted)) == len(wanted))
+        # A thread remembers them only after it has recorded them, maybe after a test has cleared the memory.
+        locator = self.cloud.runtime.locator
+        self.wait_for(lambda: all((resource_type, id_) in locator._cache for id_ in wanted))
 
     def seen(self, pod, service='nova', method=None):
         """The requests that a pod received."""
