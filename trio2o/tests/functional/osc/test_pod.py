@@ -236,23 +236,24 @@ class TestCreate(CommandTestCase):
 
     def test_wait_for_job_and_replicas_within_one_timeout(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        waited = []
+        watched = []
         watch = waiting.watch
+        timer = threading.Timer(1, self.start_worker, ['sync_pod'])
+        self.addCleanup(timer.join)
 
         def record(*arguments):
-            waited.append(arguments[-1])
+            watched.append((time.monotonic(), arguments[-1]))
+            if len(watched) == 1:
+                timer.start()
             return watch(*arguments)
 
         for module in ('waiting', 'pod'):
             self.useFixture(fixtures.MonkeyPatch(f'trio2o.osc.v1.{module}.watch', record))
-        started = time.monotonic()
-        timer = threading.Timer(1, self.start_worker, ['sync_pod'])
-        timer.start()
-        self.addCleanup(timer.join)
         self.run_command('pod create Pod1 --zone az1 --wait --timeout 60')
-        self.assertEqual(60, waited[0])
-        self.assertLessEqual(waited[1], 59)
-        self.assertGreaterEqual(waited[1], 60 - (time.monotonic() - started))
+        (job_began, job_timeout), (replicas_began, replicas_timeout) = watched
+        self.assertEqual(60, job_timeout)
+        self.assertAlmostEqual(60 - (replicas_began - job_began), replicas_timeout, delta=0.5)
+        self.assertLessEqual(replicas_timeout, 59)
 
     def test_wait_ends_at_once_when_replica_conflicts(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
