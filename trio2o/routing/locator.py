@@ -26,6 +26,7 @@ from trio2o.pods.registry import PodView, Registry, Snapshot
 from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource, is_resource_id, normalized_id
 from trio2o.routing.inventory import match_routings, new_routing
+from trio2o.routing.misses import Misses
 from trio2o.routing.probe import Found, Prober, Wanted
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
@@ -80,7 +81,8 @@ class Locator:
         self._registry = registry
         self._background = background
         self._list_time = timedelta(seconds=conf.pods.read_timeout)
-        self._prober = Prober(conf, registry, client, executor)
+        self.misses = Misses(conf)
+        self._prober = Prober(conf, registry, client, executor, self.misses)
         self._cache: TTLCache[tuple[str, str], _CachedRouting] = TTLCache(
             conf.pods.routing_cache_size, conf.pods.routing_cache_seconds, time.monotonic
         )

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from cachetools import TTLCache
 from oslo_config import cfg
 from oslo_utils import uuidutils
 
@@ -22,6 +19,7 @@ from trio2o.pods.own_answers import is_missing
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
 from trio2o.resources import Item, Resource
+from trio2o.routing.misses import Misses
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -62,23 +60,19 @@ class Found:
 class Prober:
     """Sends a GET of one resource to all pods at once, with the caller's own token.
 
-    An id that no pod shows to a caller is not asked for again for some seconds: pods choose the ids of new resources,
-    so no client knows an id before the resource exists. A resource that gets a routing meanwhile is found by that.
+    An id that no pod shows to a caller is not asked for again for some seconds. A resource that gets a routing
+    meanwhile is found by that.
     """
 
-    #: Ids that no pod showed, and are remembered.
-    MAX_MISSES = 10000
-
-    def __init__(self, conf: cfg.ConfigOpts, registry: Registry, client: PodClient, executor: Executor) -> None:
+    def __init__(
+        self, conf: cfg.ConfigOpts, registry: Registry, client: PodClient, executor: Executor, misses: Misses
+    ) -> None:
         self._registry = registry
         self._client = client
         self._executor = executor
         self._timeout: float = conf.pods.probe_timeout
         self._lookup_timeout: float = conf.pods.gather_timeout
-        self._misses: TTLCache[Hashable, bool] = TTLCache(
-            self.MAX_MISSES, conf.pods.unknown_id_seconds, time.monotonic
-        )
-        self._lock = threading.Lock()
+        self._misses = misses
 
     def ask(self, call: Call, wanted: Wanted) -> Found:
         """Find the pod that shows a resource to the caller.
@@ -145,9 +139,7 @@ class Prober:
         """:raises NotFound: the id is no id, no pod had it a moment ago, or the look-ups are used up"""
         if not uuidutils.is_uuid_like(wanted.top_id) or call.lookups.misses_left <= 0:
             raise _not_found(wanted)
-        with self._lock:
-            is_missed = _key(call, wanted) in self._misses
-        if is_missed:
+        if _key(call, wanted) in self._misses:
             call.lookups.missed()
             raise _not_found(wanted)
 
@@ -176,8 +168,7 @@ class Prober:
                 raise exception.Forbidden(json_body.error_message(forbidden[0].json))
             raise pod_failures.maybe_elsewhere(f'{wanted.resource.title} {wanted.top_id}')
         call.lookups.missed()
-        with self._lock:
-            self._misses[_key(call, wanted)] = True
+        self._misses.add(_key(call, wanted))
         raise _not_found(wanted)
 
 

@@ -138,11 +138,13 @@ class ServerList(List):
     def find_deleted(self, call: Call, marker: str, pods: Sequence[PodView]) -> tuple[PodView, Item] | None:
         """Find a deleted server with Trio2o's own account, as tenants cannot show one.
 
-        Nova takes it as a marker until its database is purged.
+        Nova takes it as a marker until its database is purged. That no pod has one is remembered for some seconds.
         """
-        if not uuidutils.is_uuid_like(marker):
-            return None
         runtime = call.runtime
+        # The pods to ask depend on these.
+        miss = (SERVER.type, 'deleted', marker, call.context.project_id, self.all_projects(call))
+        if not uuidutils.is_uuid_like(marker) or miss in runtime.locator.misses:
+            return None
         seconds = runtime.conf.pods.probe_timeout
         path = f'/servers/detail?{urlencode({"all_tenants": "1", "deleted": "True", "uuid": marker})}'
 
@@ -162,6 +164,7 @@ class ServerList(List):
                 return (pod, items[0]) if owner and call.context.may_know(owner) else None
         if any(isinstance(items, exception.PodError) for items in found.values()):
             raise pod_failures.maybe_elsewhere(f'The marker {marker}')
+        runtime.locator.misses.add(miss)
         return None
 
     def show_time(self, moment: datetime) -> str:

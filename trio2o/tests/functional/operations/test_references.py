@@ -165,6 +165,13 @@ class TestMisses(ReferencesTest):
         self.assertEqual(answers[0][0].body, answers[1][0].body)
         self.assertEqual([3, 0], [calls for _answer, calls in answers])
 
+    def test_unknown_marker_is_asked_for_once(self):
+        (missing,) = unknown(1)
+        answers = [self.called(self.nova.get, f'/servers?marker={missing}') for _ in range(2)]
+        self.assertEqual([400, 400], [answer.status for answer, _calls in answers])
+        self.assertEqual(6, answers[0][1])
+        self.assertEqual(0, answers[1][1])
+
     def test_id_unknown_to_one_caller_is_asked_for_by_another(self):
         (server,) = self.cloud.lab.add_servers('Pod3', 'demo')
         self.assertEqual(404, self.nova.get(f'/servers/{server["id"]}', as_='alt').status)
