@@ -37,19 +37,31 @@ LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WAR
 _VERSION_HEADERS = ('OpenStack-API-Version', 'X-OpenStack-Nova-API-Version')
 
 
-def register(conf: cfg.ConfigOpts) -> None:
-    """Register every option of Trio2o and of the libraries it configures."""
-    for group in GROUPS:
-        group.register_opts(conf)
-    service_auth.register_opts(conf)
-    db_options.set_defaults(conf, connection='sqlite:///$state_path/trio2o.sqlite')
+def set_library_defaults() -> None:
+    """Set Trio2o's defaults of options that libraries define."""
+    # A busy process would open and close each connection beyond the size of the pool for one statement.
+    cfg.set_defaults(
+        db_options.database_opts,
+        connection='sqlite:///$state_path/trio2o.sqlite',
+        max_pool_size=50,
+        max_overflow=5,
+    )
     cors.set_defaults(
         allow_headers=[*_VERSION_HEADERS, 'X-Auth-Token', 'X-OpenStack-Request-ID'],
         expose_headers=[*_VERSION_HEADERS, 'Location', 'X-OpenStack-Request-ID', 'X-Compute-Request-Id'],
         allow_methods=['GET', 'PUT', 'POST', 'DELETE', 'PATCH'],
     )
-    logging.register_options(conf)
     logging.set_defaults(default_log_levels=[*logging.get_default_log_levels(), *LOG_LEVELS])
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register every option of Trio2o and of the libraries it configures."""
+    for group in GROUPS:
+        group.register_opts(conf)
+    service_auth.register_opts(conf)
+    set_library_defaults()
+    conf.register_opts(db_options.database_opts, group='database')
+    logging.register_options(conf)
 
 
 def new_config(args: Sequence[str] = (), files: Sequence[str] | None = None, prog: str = 'trio2o') -> cfg.ConfigOpts:

@@ -41,7 +41,8 @@ _GET_MANY = _ROUTINGS.select.where(
     _R.resource_type == bindparam('resource_type'),
 )
 # A scalar subquery for each pod reads one entry of an index. With DISTINCT or EXISTS, some servers read all rows of
-# the project. Without ORDER BY, PostgreSQL may scan the table instead of the index.
+# the project. Without ORDER BY, PostgreSQL may scan the table instead of the index. The newest first: routings of
+# deleted resources come before live ones in the other order, and there may be many.
 _POD_HAS = sqlalchemy.select(
     _POD.pod_id,
     sqlalchemy.select(_R.id)
@@ -51,7 +52,7 @@ _POD_HAS = sqlalchemy.select(
         _R.pod_id == _POD.pod_id,
         _IS_LIVE,
     )
-    .order_by(_R.created_at)
+    .order_by(_R.created_at.desc())
     .limit(1)
     .scalar_subquery(),
 )

@@ -7,9 +7,9 @@ a type for a resource. Each such job is one row that is run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from oslo_config import cfg
@@ -34,6 +34,16 @@ class PeriodicJob:
     payload: Any
     seconds: float
 
+    def is_due(self, ends: Mapping[tuple[str, str], datetime | None], now: datetime) -> bool:
+        """
+        :param ends: when the last job of each resource ended, by type and resource key; None if one waits or runs
+        """
+        key = (self.type, self.resource_key)
+        if key not in ends:
+            return True
+        ended = ends[key]
+        return ended is not None and ended + timedelta(seconds=self.seconds) <= now
+
 
 class Periodic:
     """Submits the jobs that are due."""
@@ -51,11 +61,11 @@ class Periodic:
 
     def tick(self) -> int:
         """Submit the jobs that are due now. :returns: number of jobs submitted"""
-        submitted = 0
-        for due in self._all():
-            if due.seconds > 0 and self._submit(due):
-                submitted += 1
-        return submitted
+        wanted = [each for each in self._all() if each.seconds > 0]
+        # One query: with many pods there are thousands of these jobs, and each worker looks every few seconds.
+        ends = db_jobs.last_ends(self._runtime.db, {each.type for each in wanted})
+        now = self._clock()
+        return sum(self._submit(each, now) for each in wanted if each.is_due(ends, now))
 
     def _all(self) -> Iterator[PeriodicJob]:
         options = self._options
@@ -71,7 +81,7 @@ class Periodic:
                 yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)
                 yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, payload, self._quota.raise_limits_interval)
 
-    def _submit(self, due: PeriodicJob) -> bool:
+    def _submit(self, due: PeriodicJob, now: datetime) -> bool:
         job = db_jobs.submit_again(
             self._runtime.db,
             due.type,
@@ -79,6 +89,6 @@ class Periodic:
             due.payload,
             due.seconds,
             self._options.max_attempts,
-            self._clock(),
+            now,
         )
         return job is not None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read jobs and their events, count them, and remove old ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,21 @@ _E = EVENTS.table.c
 def get(db: Database, job_id: str) -> Job | None:
     with db.reader() as session:
         return by_id(session, job_id)
+
+
+_LAST_ENDS = (
+    sqlalchemy.select(
+        _J.type, _J.resource_key, sqlalchemy.func.count(_J.active_key), sqlalchemy.func.max(_J.finished_at)
+    )
+    .where(_J.type.in_(bindparam('types', expanding=True)))
+    .group_by(_J.type, _J.resource_key)
+)
+
+
+def last_ends(db: Database, types: Collection[str]) -> dict[tuple[str, str], datetime | None]:
+    """Return when the last job of each resource ended, by type and resource key; None if one waits or runs."""
+    rows = db.rows(_LAST_ENDS, {'types': list(types)})
+    return {(type, key): None if active else ended for type, key, active, ended in rows}
 
 
 _ACTIVE = sqlalchemy.select(_J.id).where(_J.active_key == bindparam('active_key'))

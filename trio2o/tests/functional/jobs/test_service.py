@@ -14,12 +14,13 @@ import wsgiref.util
 
 import fixtures
 import testtools
+from sqlalchemy import event
 
 from trio2o import metrics, rpc
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db.errors import DatabaseBusy
-from trio2o.db.session import Database
+from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
 from trio2o.pods.registry import Registry
@@ -281,11 +282,7 @@ class TestPeriodic(testtools.TestCase):
             db=self.db, jobs=JobQueue(self.conf, self.db), registry=Registry(self.conf, self.db)
         )
         self.seconds = 0.0
-        from datetime import timedelta
-
-        from trio2o.db.session import utcnow
-
-        self.periodic = Periodic(self.conf, runtime, lambda: utcnow() + timedelta(seconds=self.seconds))
+        self.periodic = Periodic(self.conf, runtime, lambda: utcnow() + datetime.timedelta(seconds=self.seconds))
 
     def end_all(self):
         for job in db_jobs.list_(self.db, filters={'state': 'new'}):
@@ -312,6 +309,15 @@ class TestPeriodic(testtools.TestCase):
         for _ in range(5):
             self.periodic.tick()
         self.assertEqual(3, len(db_jobs.list_(self.db)))
+
+    def test_tick_reads_the_jobs_of_all_pods_with_one_statement(self):
+        for number in range(3, 20):
+            db_pods.create(self.db, pod_name=f'Pod{number}', az_name='az1')
+        self.periodic.tick()
+        statements = []
+        event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
+        self.assertEqual(0, self.periodic.tick())
+        self.assertEqual(1, len([each for each in statements if 'FROM jobs' in each]), statements)
 
 
 class TestBackends(testtools.TestCase):
