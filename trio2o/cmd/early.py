@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from trio2o import concurrency
+from trio2o import concurrency, gc_tuning
 
 OPTION = 'concurrency_backend'
 ENVIRONMENT = f'OS_DEFAULT__{OPTION.upper()}'
@@ -31,6 +31,7 @@ def init_backend(prog: str, argv: Sequence[str] | None = None, group: str = '') 
 
     :param group: group with the option ``workers``; '' for a command with one process
     """
+    gc_tuning.collect_less()
     args = sys.argv[1:] if argv is None else argv
     name = backend_name(prog, args)
     if group and option(prog, args, group, 'workers') not in (None, '1'):

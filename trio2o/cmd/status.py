@@ -14,13 +14,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from trio2o import concurrency
+from trio2o import concurrency, gc_tuning
 
 PROG = 'trio2o-status'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. :returns: the exit status"""
+    gc_tuning.collect_less()
     concurrency.init('threading')
     args = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()

@@ -23,6 +23,7 @@ DIRECTORY = 'OS_TRIO2O_CONFIG_DIR'
 
 def load_application(package: str, prog: str) -> Callable[..., Any]:
     """Build the application of the service that a package declares."""
+    gc_tuning.collect_less()
     # First, as importing oslo.messaging would choose for us.
     concurrency.init('threading')
     from oslo_log import log as oslo_log

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
+
+from trio2o.lab.real import serve
 
 
 def run(main: Callable[[], object], *arguments: str) -> None:
@@ -77,4 +80,5 @@ if __name__ == '__main__':
         'nova': nova,
         'neutron': neutron,
     }
+    gc.set_threshold(serve.YOUNG_OBJECTS, 10, 10)
     MIGRATIONS[sys.argv[1]](sys.argv[2])
