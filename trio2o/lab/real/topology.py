@@ -144,7 +144,7 @@ class Topology:
         """Return the URL of a database such as ``Pod1.nova_api``."""
         if self.database is None:
             return f'sqlite:///{self.sqlite_file(database)}'
-        return f'{self.database.rstrip("/")}/{self.schema_name(database)}?charset=utf8mb4'
+        return f'{self.database.rstrip("/")}/{self.schema_name(database)}?charset=utf8mb4&ssl_disabled=true'
 
     def schema_name(self, database: str) -> str:
         """Return the database's name on a server, which differs from those of other labs there."""

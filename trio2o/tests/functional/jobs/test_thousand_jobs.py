@@ -42,7 +42,7 @@ PLUGIN = textwrap.dedent(f"""
     import pymysql
 
     PLACE = dict(host='127.0.0.1', port=int(os.environ['EFFECTS_PORT']), user='trio2o', password='trio2o',
-                 database='effects', autocommit=True)
+                 database='effects', autocommit=True, ssl_disabled=True)
 
     class Effect:
         max_seconds = 120.0
@@ -98,7 +98,7 @@ class TestThousandJobs(testtools.TestCase):
 
     def execute(self, statement, *args):
         connection = pymysql.connect(
-            host='127.0.0.1', port=self.port, user='trio2o', password='trio2o', autocommit=True
+            host='127.0.0.1', port=self.port, user='trio2o', password='trio2o', autocommit=True, ssl_disabled=True
         )
         with contextlib.closing(connection), connection.cursor() as cursor:
             cursor.execute(statement, args)
