@@ -26,8 +26,8 @@ class TestPodsStatus(CommandsTestCase):
         self.register('Pod2', 'az2')
         process.kill()
 
-    def status(self, *args):
-        result = launch.run('trio2o-status', self.argument, 'pods', *args)
+    def status(self, *args, new_program=False):
+        result = launch.run('trio2o-status', self.argument, 'pods', *args, new_program=new_program)
         self.assertNotIn('Traceback', result.stderr)
         return result
 
@@ -38,7 +38,7 @@ class TestPodsStatus(CommandsTestCase):
         return result.returncode, {pod['pod_name']: pod for pod in document['pods']}
 
     def test_reachable_pods_are_ok_and_status_is_0(self):
-        result = self.status()
+        result = self.status(new_program=True)
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
         self.assertRegex(
             result.stdout, r'(?m)^Pod1 +az1 +enabled +compute +2\.1-2\.\d+ +\d+ ms +closed +[+]0\.0 s +0 +- +ok$'

@@ -37,8 +37,9 @@ class CommandsTestCase(testtools.TestCase):
         )
         return f'--config-file={files.path}'
 
-    def start(self, name, argument, *services):
-        return self.useFixture(launch.Process(name, argument, ports=[self.ports[service] for service in services]))
+    def start(self, name, argument, *services, new_program=False):
+        ports = [self.ports[service] for service in services]
+        return self.useFixture(launch.Process(name, argument, ports=ports, new_program=new_program))
 
     def request(self, service, method, path, json=None, user='admin', timeout=30):
         token = {'X-Auth-Token': self.cloud.token(user)}

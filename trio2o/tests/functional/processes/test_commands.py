@@ -21,7 +21,7 @@ class TestAllInOne(CommandsTestCase):
         return self.start('trio2o-all', self.configure(**overrides), *self.ports)
 
     def test_all_in_one_serves_apis_and_runs_jobs(self):
-        process = self.start_all()
+        process = self.start('trio2o-all', self.configure(), *self.ports, new_program=True)
         self.cloud.add_servers('Pod1', 'demo', 2)
         self.register('Pod1', 'az1')
         self.register('Pod2', 'az2')
@@ -116,7 +116,7 @@ class TestStart(CommandsTestCase):
         self.addCleanup(taken.close)
         argument = self.configure()
         for name in ('trio2o-api', 'trio2o-all'):
-            result = launch.run(name, argument)
+            result = launch.run(name, argument, new_program=True)
             self.assertEqual(1, result.returncode, result.stderr)
             last = result.stderr.strip().splitlines()[-1]
             self.assertEqual(
@@ -166,7 +166,7 @@ class TestWsgiModules(CommandsTestCase):
 
 
 class TestOverBroker(CommandsTestCase):
-    """Four processes that share a MariaDB and a RabbitMQ, and nothing else."""
+    """Four programs that share a MariaDB and a RabbitMQ, and nothing else."""
 
     def test_separate_processes_share_database_and_broker(self):
         url = self.enter(servers.mariadb())
@@ -175,12 +175,12 @@ class TestOverBroker(CommandsTestCase):
         argument = self.configure(
             transport_url=transport_url, database={'connection': url}, xjob={'scan_interval': 600}
         )
-        result = launch.run('trio2o-db-manage', argument, 'db_sync')
+        result = launch.run('trio2o-db-manage', argument, 'db_sync', new_program=True)
         self.assertEqual(0, result.returncode, result.stderr)
-        api = self.start('trio2o-api', argument, 'api')
-        self.start('trio2o-nova-apigw', argument, 'nova_apigw')
-        self.start('trio2o-cinder-apigw', argument, 'cinder_apigw')
-        xjob = self.start('trio2o-xjob', argument)
+        api = self.start('trio2o-api', argument, 'api', new_program=True)
+        self.start('trio2o-nova-apigw', argument, 'nova_apigw', new_program=True)
+        self.start('trio2o-cinder-apigw', argument, 'cinder_apigw', new_program=True)
+        xjob = self.start('trio2o-xjob', argument, new_program=True)
         self.cloud.add_servers('Pod1', 'demo', 1)
         self.register()
         wait_until(lambda: self.jobs('success'), 60, lambda: api.log + xjob.log)

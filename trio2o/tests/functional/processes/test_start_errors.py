@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands refuse options and files that they cannot use, with one line and without a traceback."""
 
-import os
-
 from trio2o.lab.emulated import faults
 from trio2o.tests.fixtures import launch
 from trio2o.tests.functional.processes.base import CommandsTestCase
@@ -10,7 +8,7 @@ from trio2o.tests.functional.processes.base import CommandsTestCase
 
 class TestStartErrors(CommandsTestCase):
     def test_missing_configuration_file_is_refused(self):
-        result = launch.run('trio2o-api', '--config-file=/nowhere/trio2o.conf')
+        result = launch.run('trio2o-api', '--config-file=/nowhere/trio2o.conf', new_program=True)
         self.assertEqual(1, result.returncode)
         self.assertEqual(1, len(result.stderr.strip().splitlines()), result.stderr)
         self.assertIn('/nowhere/trio2o.conf', result.stderr)
@@ -31,14 +29,15 @@ class TestStartErrors(CommandsTestCase):
             self.assertNotIn('Traceback', done.stdout + done.stderr)
 
     def test_unknown_backend_is_refused(self):
-        result = launch.run('trio2o-api', self.configure(), env={**os.environ, 'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'})
+        environment = {'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'}
+        result = launch.run('trio2o-api', self.configure(), env=environment, new_program=True)
         self.assertEqual(1, result.returncode)
         self.assertIn('concurrency_backend', result.stderr)
         self.assertNotIn('Traceback', result.stderr)
 
     def test_upgrade_check_fails_while_keystone_is_unavailable(self):
         argument = self.configure()
-        result = launch.run('trio2o-status', argument, 'upgrade', 'check')
+        result = launch.run('trio2o-status', argument, 'upgrade', 'check', new_program=True)
         self.assertEqual(0, result.returncode, result.stdout + result.stderr)
         self.cloud.keystone.faults.add(faults.Status(503))
         result = launch.run('trio2o-status', argument, 'upgrade', 'check')
