@@ -11,6 +11,9 @@ VENV=${TRIO2O_VENV:-$TOP/.venv}
 VENV_INPUTS=(setup.cfg pyproject.toml requirements.txt test-requirements.txt doc/requirements.txt
     tools/constraints.txt tools/venv.sh)
 
+# See venv_pip: without bytecode, each process would compile what it imports.
+unset PYTHONDONTWRITEBYTECODE
+
 say() {
     printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"
 }
@@ -81,7 +84,7 @@ venv_stamp() {
         sha256sum | cut -d ' ' -f 1
 }
 
-# Without bytecode: Python compiles what it imports, which is a third of the modules.
+# Without bytecode: Python compiles what is imported, a third of the modules, and keeps that.
 venv_pip() {
     quiet "$VENV/bin/python" -m pip --disable-pip-version-check --no-input -q install \
         --no-compile --no-warn-script-location -c "$TOP/tools/constraints.txt" "$@"
