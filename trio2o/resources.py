@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,16 @@ def normalized_id(text: str) -> str:
     """
     lower = text.lower()
     return lower if lower != text and _UUID.fullmatch(lower) else text
+
+
+def folded_name(text: str) -> str:
+    """Return a text that is equal for all names that a pod may take for the same.
+
+    Databases differ in what they compare: MySQL ignores case, blanks at the end and, with some collations, accents,
+    while PostgreSQL ignores nothing. So equal texts are only a reason to ask the pod.
+    """
+    parts = unicodedata.normalize('NFKD', text.casefold())
+    return ''.join(each for each in parts if not unicodedata.combining(each)).casefold().rstrip()
 
 
 def is_resource_id(value: Any) -> bool:

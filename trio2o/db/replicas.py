@@ -17,6 +17,7 @@ from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import rename_limits
 from trio2o.db.records import Pod, Replica, ReplicatedObject
 from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.resources import folded_name
 
 _OBJECTS = Columns(ReplicatedObject)
 _REPLICAS = Columns(Replica)
@@ -215,22 +216,35 @@ def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
 def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any:
     """Read the desired state of an object with one query; None if it should not exist.
 
-    :param by_name: accept the object's name as key, too. Reads all objects of the kind, so there must be few
+    :param by_name: accept the object's name as key, too, and a name that a pod may take for it if no object has
+        exactly this one. Reads all objects of the kind, so there must be few
     """
     if not by_name:
         rows = db.rows(_WANTED_ONE, {'kind': kind, 'key': key})
         return next((row.wanted for row in rows), None)
     rows = db.rows(_WANTED, {'kind': kind})
-    named = (row.wanted for row in rows if row.wanted['name'] == key)
-    return next((row.wanted for row in rows if row.key == key), None) or next(named, None)
+    for found in (
+        next((row for row in rows if row.key == key), None),
+        next((row for row in rows if row.wanted['name'] == key), None),
+    ):
+        if found is not None:
+            return found.wanted
+    folded = folded_name(key)
+    alike = (row for row in rows if folded in (folded_name(row.key), folded_name(row.wanted['name'])))
+    return next((row.wanted for row in alike), None)
 
 
-def list_objects(db: Database, kind: str, with_deleted: bool = False) -> list[ReplicatedObject]:
+def list_objects(
+    db: Database, kind: str, with_deleted: bool = False, key_prefix: str = ''
+) -> list[ReplicatedObject]:
     """List the objects of a kind in the order in which they were recorded.
 
     :param with_deleted: include deleted objects, which stay recorded while a pod may have them
+    :param key_prefix: what their keys begin with
     """
     statement = _OBJECTS.select.where(_O.kind == kind).order_by(_O.id)
+    if key_prefix:
+        statement = statement.where(_O.key.startswith(key_prefix, autoescape=True))
     if not with_deleted:
         statement = statement.where(_O.is_deleted.is_(False))
     with db.reader() as session:
@@ -363,11 +377,11 @@ def list_replicas(
 
 
 def out_of_sync(
-    db: Database, pod_id: str, keys: Mapping[str, Collection[str]] | None = None
+    db: Database, pod_id: str, prefixes: Mapping[str, str] | None = None
 ) -> list[tuple[ReplicatedObject, Replica | None]]:
     """List the objects that are out of sync in a pod, in the order in which they were recorded.
 
-    :param keys: kind -> keys, for the objects with these only; all objects of a kind without keys
+    :param prefixes: kind -> what keys begin with, for the objects with such keys only; '' for all of a kind
     :returns: pairs of object and replica; None for an object without a replica in the pod
     """
     statement = (
@@ -377,34 +391,34 @@ def out_of_sync(
         .where(_IS_OUT_OF_SYNC)
         .order_by(_O.id)
     )
-    if keys is not None:
-        statement = statement.where(_has_key(keys))
+    if prefixes is not None:
+        statement = statement.where(_has_key(prefixes))
     return [_with_replica(row) for row in db.rows(statement, {})]
 
 
 def failed(
-    db: Database, pod_ids: Collection[str], keys: Mapping[str, Collection[str]]
+    db: Database, pod_ids: Collection[str], prefixes: Mapping[str, str]
 ) -> list[tuple[ReplicatedObject, Replica]]:
     """List the replicas that are in conflict or were refused, with their objects, in some pods.
 
-    :param keys: as of ``out_of_sync``
+    :param prefixes: as of ``out_of_sync``
     """
     statement = (
         sqlalchemy.select(*_OBJECTS.select.selected_columns, *_REPLICAS.select.selected_columns)
         .join_from(_REPLICAS.table, _OBJECTS.table, _R.object_id == _O.id)
-        .where(_R.pod_id.in_(sorted(pod_ids)), _R.state == 'failed', _O.is_deleted.is_(False), _has_key(keys))
+        .where(_R.pod_id.in_(sorted(pod_ids)), _R.state == 'failed', _O.is_deleted.is_(False), _has_key(prefixes))
         .order_by(_O.id)
     )
     pairs = [_with_replica(row) for row in db.rows(statement, {})]
     return [(obj, replica) for obj, replica in pairs if replica is not None]
 
 
-def _has_key(keys: Mapping[str, Collection[str]]) -> Any:
-    def matches(kind: str, names: Collection[str]) -> Any:
+def _has_key(prefixes: Mapping[str, str]) -> Any:
+    def matches(kind: str, prefix: str) -> Any:
         is_kind = _O.kind == kind
-        return sqlalchemy.and_(is_kind, _O.key.in_(sorted(names))) if names else is_kind
+        return sqlalchemy.and_(is_kind, _O.key.startswith(prefix, autoescape=True)) if prefix else is_kind
 
-    return sqlalchemy.or_(sqlalchemy.false(), *(matches(kind, names) for kind, names in keys.items()))
+    return sqlalchemy.or_(sqlalchemy.false(), *(matches(kind, prefix) for kind, prefix in prefixes.items()))
 
 
 def _with_replica(row: Any) -> tuple[ReplicatedObject, Replica | None]:

@@ -21,6 +21,7 @@ from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
 from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
+from trio2o.resources import folded_name
 from trio2o.web import pod_failures
 from trio2o.web.call import Call
 from trio2o.web.numbers import parse_number
@@ -63,9 +64,11 @@ def flavor(call: Call, reference: Any, pods: Iterable[PodView] | None = None) ->
     found = recorded_flavor(call.runtime.db, flavor_id)
     if found is not None:
         return found
-    shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor', pods)
+    shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor', pods) or {}
+    if folded_name(str(shown.get('id'))) == folded_name(flavor_id):
+        found = recorded_flavor(call.runtime.db, str(shown['id']))  # by the id in the case that it has
     try:
-        return Flavor.from_json(shown or {})
+        return found or Flavor.from_json(shown)
     except (LookupError, TypeError, ValueError):
         raise pod_failures.unreadable(f'Flavor {flavor_id}') from None
 

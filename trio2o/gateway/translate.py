@@ -60,9 +60,13 @@ def body_up(body: bytes, names: PodNames) -> bytes:
 
 
 def ids_down(text: bytes, names: PodNames) -> bytes:
-    """Return a text with the ids that the pod knows."""
+    """Return a text with the ids that the pod knows. It may have the ids of tenants in capitals, too."""
+    lower = text.lower()
     for bottom_id, top_id in names.ids.items():
-        text = text.replace(top_id.encode(), bottom_id.encode())
+        old = top_id.lower().encode()
+        if old in lower:
+            text = re.sub(re.escape(old), bottom_id.encode(), text, flags=re.IGNORECASE)
+            lower = text.lower()
     return text
 
 

@@ -83,7 +83,10 @@ def recorded_flavor(db: Database, flavor_id: str) -> Flavor | None:
 
 
 def recorded_type(db: Database, name: str) -> VolumeType | None:
-    """Return a replicated volume type by its id or its name."""
+    """Return a replicated volume type by its id or its name.
+
+    Without one of exactly this name, it is the one that a pod may take the name for. A pod that does not refuses it.
+    """
     found = replicas.find_wanted(db, 'volume_type', name, by_name=True)
     return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
 

@@ -35,6 +35,19 @@ class PodObjects:
             return self.adapter.list_all(self._api, owners)
 
     def read(self, key: str, bottom_id: str) -> PodObject | None:
+        """Read one object; None if the pod does not have it.
+
+        A pod that ignores case also answers with another object, whose key differs from this one in case only.
+        """
+        found = self._read(key, bottom_id)
+        return found if found is None or self.adapter.has_own_ids or found.key == key else None
+
+    def key_of(self, key: str) -> str | None:
+        """Return the key of the object that the pod takes a key for; None if it has none."""
+        found = self._read(key, key)
+        return found.key if found is not None else None
+
+    def _read(self, key: str, bottom_id: str) -> PodObject | None:
         with self._malformed_is_no_answer():
             return self.adapter.read(self._api, key, bottom_id)
 

@@ -241,7 +241,8 @@ class PodSync:
         unreachable: set[str] = set()
         ranks = {kind: rank for rank, kind in enumerate(self._deps.access.adapters)}
         missing = replicas.out_of_sync(self._db, pod.id)
-        for obj, _replica in sorted(missing, key=lambda row: ranks.get(row[0].kind, 0)):
+        # Deletions come first: a pod that ignores case has no place for a name beside the old one.
+        for obj, _replica in sorted(missing, key=lambda row: (ranks.get(row[0].kind, 0), not row[0].is_deleted)):
             adapter = self._deps.access.adapters.get(obj.kind)
             if adapter is None:
                 continue

@@ -20,13 +20,14 @@ from trio2o.replication.adapters import ADAPTERS
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
-from trio2o.replication.kinds import KEYPAIR, keypair_key
+from trio2o.replication.kinds import KEYPAIR, keypair_key, owner_of
 from trio2o.replication.object_sync import ObjectSync
 from trio2o.replication.pod_limits import PodLimits
 from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.pod_sync import PodSync
 from trio2o.replication.replica_store import ReplicaStore, Timing
 from trio2o.replication.request_writes import RequestWrites
+from trio2o.resources import folded_name
 
 #: A kind with a key, an id or a name.
 ObjectRef = tuple[str, str]
@@ -79,8 +80,10 @@ class Replicator:
             return pod
         referred = _with_keys(refs, user_id)
         is_changed = False
-        for obj, _replica in replicas.out_of_sync(self._db, pod.id, _keys(referred)):
-            if not obj.is_deleted and _is_referred(obj, referred):
+        # The pod decides whether it takes another name for that of an object, which it may lack now.
+        folded = {(kind, folded_name(name)) for kind, name in referred}
+        for obj, _replica in replicas.out_of_sync(self._db, pod.id, _key_prefixes(referred)):
+            if not obj.is_deleted and any((obj.kind, folded_name(name)) in folded for name in _names(obj)):
                 self.objects.sync(obj.kind, obj.key, pod, self.timing.replicate_timeout)
                 is_changed = True
         return self._registry.refresh().by_id.get(pod.id, pod) if is_changed else pod
@@ -98,8 +101,8 @@ class Replicator:
         referred = _with_keys(refs, user_id)
         return {
             replica.pod_id: f'{obj.kind.replace("_", " ")} {obj.wanted["name"]}: {replica.error}'
-            for obj, replica in replicas.failed(self._db, pod_ids, _keys(referred))
-            if _is_referred(obj, referred)
+            for obj, replica in replicas.failed(self._db, pod_ids, _key_prefixes(referred))
+            if any((obj.kind, name) in referred for name in _names(obj))
         }
 
 
@@ -108,14 +111,11 @@ def _with_keys(refs: Collection[ObjectRef], user_id: str) -> set[ObjectRef]:
     return {(kind, keypair_key(user_id, name) if kind == KEYPAIR else name) for kind, name in refs}
 
 
-def _keys(referred: Collection[ObjectRef]) -> Mapping[str, Collection[str]]:
-    """Return the keys to select objects by: those of key pairs, of which there are many, and all of other kinds."""
-    keys: dict[str, list[str]] = {}
-    for kind, name in referred:
-        keys.setdefault(kind, []).extend([name] if kind == KEYPAIR else [])
-    return keys
+def _key_prefixes(referred: Collection[ObjectRef]) -> Mapping[str, str]:
+    """Return what the keys of referred objects begin with: the user of key pairs, of which there are many."""
+    return {kind: f'{owner_of(key)}/' if kind == KEYPAIR else '' for kind, key in referred}
 
 
-def _is_referred(obj: ReplicatedObject, referred: Collection[ObjectRef]) -> bool:
-    names = (obj.key,) if obj.kind == KEYPAIR else (obj.key, obj.top_id, obj.wanted['name'])
-    return any((obj.kind, name) in referred for name in names)
+def _names(obj: ReplicatedObject) -> Collection[str]:
+    """Return what requests can name an object by."""
+    return (obj.key,) if obj.kind == KEYPAIR else {obj.key, obj.top_id or obj.key, obj.wanted['name']}

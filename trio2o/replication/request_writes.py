@@ -26,9 +26,11 @@ from trio2o.pods.registry import PodView
 from trio2o.replication import reconcile
 from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
+from trio2o.replication.kinds import KEYPAIR, owner_of
 from trio2o.replication.object_sync import ROUNDS, ObjectSync, record_write_key
 from trio2o.replication.reconcile import Attributes, PodObject
 from trio2o.replication.replica_store import is_current
+from trio2o.resources import folded_name, normalized_id
 
 LOG = logging.getLogger(__name__)
 
@@ -98,7 +100,51 @@ class RequestWrites:
         """
         if key is None:
             return contextlib.nullcontext()
-        return self._locks[hash((kind, key)) % len(self._locks)]
+        return self._locks[hash((kind, folded_name(key))) % len(self._locks)]
+
+    def stored_key(self, kind: str, key: str) -> str:
+        """Return a key as it is recorded, if pods choose the ids of its kind: a UUID in lower case."""
+        return normalized_id(key.rstrip(' ')) if self._deps.access.adapters[kind].has_own_ids else key
+
+    def known_key(self, kind: str, key: str, pod: PodView) -> str:
+        """Return the key of the recorded object that a pod takes a key for, and the same key if there is none.
+
+        :raises PodNotReached: the pod cannot be read
+        """
+        alike = self._alike(kind, key)
+        if not alike:
+            return key
+        try:
+            shown = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout).key_of(key)
+        except (exception.Trio2oException, PodRefused) as error:
+            raise exception.PodNotReached(pod.name, str(error)) from error
+        return shown if shown is not None and shown in alike else key
+
+    def _alike(self, kind: str, key: str) -> list[str]:
+        """Return the keys of recorded objects for which a pod may take a key, if no object has exactly this one."""
+        adapter = self._deps.access.adapters[kind]
+        if adapter.has_own_ids or self._desired.get(kind, key) is not None:
+            return []
+        prefix = f'{owner_of(key)}/' if kind == KEYPAIR else ''
+        folded = folded_name(key)
+        objects = replicas.list_objects(self._db, kind, key_prefix=prefix)
+        return [obj.key for obj in objects if folded_name(obj.key) == folded]
+
+    def _written_key(self, kind: str, key: str, pod: PodView, is_delete: bool) -> str:
+        """Return the key of the object that a request wrote in a pod, which may have taken its key for another one.
+
+        Deleted is the one that the pod does not have any more.
+
+        :raises PodError: the pod cannot be read
+        """
+        alike = self._alike(kind, key)
+        if not alike:
+            return key
+        pod_objects = self._deps.access.objects(kind, pod, self._deps.timing.replicate_timeout)
+        if is_delete:
+            return next((each for each in alike if pod_objects.read(each, each) is None), key)
+        shown = pod_objects.key_of(key)
+        return shown if shown is not None and shown in alike else key
 
     def prepare(self, kind: str, key: str | None, pod: PodView, is_create: bool = False) -> Prepared:
         """Bring an object in a pod to its desired state, so that the request changes that and nothing older.
@@ -187,17 +233,19 @@ class RequestWrites:
         is_create: bool = False,
         is_delete: bool = False,
         request_id: str | None = None,
-    ) -> bool:
+    ) -> str | None:
         """Record the state of an object in the first pod as the desired one.
 
         :param prepared: the result of ``prepare``
         :param is_delete: whether the request deleted the object, so that the pod does not have it any more
-        :returns: False if the pod or the database cannot be read, and a job will record the write and bring it to the
-            other pods
+        :returns: the key of the object that was written; None if the pod or the database cannot be read, and a job
+            will record the write and bring it to the other pods
         :raises Superseded: another write was recorded since the preparation. The pod may have lost this one to it, so
             it has to be sent again
         """
         try:
+            if not is_create:
+                key = self._written_key(kind, key, pod, is_delete)
             try:
                 self.read_back(kind, key, pod, prepared, may_be_missing=is_delete)
             except replicas.Superseded:
@@ -208,11 +256,11 @@ class RequestWrites:
         except (exception.Trio2oException, PodRefused) as error:
             LOG.warning('Could not read %s %s back from pod %s, leaving it to a job: %s', kind, key, pod.name, error)
             self._submit_record(kind, key, pod, prepared, request_id, is_delete=is_delete, is_done=True)
-            return False
+            return None
         except NOT_RECORDED:
             LOG.exception('Failed to record %s %s of pod %s; the next comparison records it', kind, key, pod.name)
-            return False
-        return True
+            return None
+        return key
 
     def _is_in_sync(self, kind: str, key: str, pod: PodView) -> bool:
         obj = replicas.get_object(self._db, kind, key)
@@ -303,6 +351,7 @@ class RequestWrites:
         :raises PodError: the pod cannot be read, does not have what was written, or cannot be brought to the newer
             write
         """
+        key = self._written_key(kind, key, pod, is_delete)
         for _ in range(ROUNDS):
             obj = replicas.get_object(self._db, kind, key)
             try:

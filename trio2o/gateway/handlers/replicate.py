@@ -65,7 +65,7 @@ class ReplicatedWrite:
         return answer
 
     def key_in_answer(self, call: Call, answer: Answer) -> str | None:
-        """Return the key of the object in the successful answer of the first pod."""
+        """Return the key of a new object in the successful answer of the first pod."""
         return self.key(call)
 
     def record_answer(
@@ -73,24 +73,24 @@ class ReplicatedWrite:
     ) -> str | None:
         """Record the effect of the request in the first pod.
 
+        :param key: the key that the pod knows the object by; None if only its answer has it
         :param prepared: the object in the pod before the request
         :returns: the key of the object to write to the other pods now; None if there is none, or a job does it
         :raises Superseded: another write was recorded while this one was sent, so it has to be sent again
         """
         writes, request_id = call.runtime.replicator.writes, call.context.request_id
         if answer.is_ok:
-            written = self.key_in_answer(call, answer)
-            is_delete = _deletes_object(call)
-            if written is not None and writes.record(
-                self.kind,
-                written,
-                pod,
-                prepared=prepared,
-                is_create=self.is_create,
-                is_delete=is_delete,
-                request_id=request_id,
-            ):
-                return written
+            written = self.key_in_answer(call, answer) if self.is_create else key
+            if written is not None:
+                return writes.record(
+                    self.kind,
+                    written,
+                    pod,
+                    prepared=prepared,
+                    is_create=self.is_create,
+                    is_delete=_deletes_object(call),
+                    request_id=request_id,
+                )
         elif answer.status >= 500:
             self._record_later(call, pod, key, prepared)
         elif answer.status == 409 and key is not None and self.may_prepare(call):
@@ -100,6 +100,8 @@ class ReplicatedWrite:
     def __call__(self, call: Call) -> Answer:
         replicator = call.runtime.replicator
         key = self.key(call)
+        if key is not None:
+            key = replicator.writes.stored_key(self.kind, key)
         pods = pods_by_preference(call)
         if self.is_refused_in_use and self.may_prepare(call):
             pods = replicator.writes.order_by_use(self.kind, key, pods)
@@ -115,8 +117,10 @@ class ReplicatedWrite:
         :returns: its answer, the pod, and the key of the object to write to the other pods, if there is one
         """
         unavailable: Answer | None = None
+        given = key
         for pod in pods:
             try:
+                key = self._known_key(call, given, pod)
                 prepared = self._prepared(call, key, pod)
             except exception.PodError:
                 continue
@@ -164,6 +168,15 @@ class ReplicatedWrite:
                 break
         self._record_later(call, pod, key, prepared)
         return answer, pod, None
+
+    def _known_key(self, call: Call, key: str | None, pod: PodView) -> str | None:
+        """Return the key of the object that the pod takes the key in the request for.
+
+        :raises PodNotReached: the request has to go to another pod
+        """
+        if key is None or self.is_create or not self.may_prepare(call):
+            return key
+        return call.runtime.replicator.writes.known_key(self.kind, key, pod)
 
     def _prepared(self, call: Call, key: str | None, pod: PodView) -> Prepared:
         """:raises PodNotReached: the request has to go to another pod"""

@@ -11,6 +11,11 @@ def _folded(key: Hashable) -> Hashable:
     return key.rstrip(' ').casefold() if isinstance(key, str) else key
 
 
+def is_same(one: Hashable, other: Hashable, ignores_case: bool) -> bool:
+    """Return whether a service takes two texts for the same."""
+    return _folded(one) == _folded(other) if ignores_case else one == other
+
+
 class CaseInsensitiveDict(dict):
     """A collection whose keys are texts, or tuples of texts, and keep the case in which they were first written."""
 
@@ -32,6 +37,10 @@ class CaseInsensitiveDict(dict):
 
     def get(self, key: Any, default: Any = None) -> Any:
         return super().get(self._known(key), default)
+
+    def update(self, *others: Any, **given: Any) -> None:
+        for key, value in dict(*others, **given).items():
+            self[key] = value
 
     def pop(self, key: Any, *default: Any) -> Any:
         return super().pop(self._known(key), *default)

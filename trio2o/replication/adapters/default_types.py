@@ -14,6 +14,7 @@ from trio2o.pods.podapi import PodApi
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.kinds import DEFAULT_TYPE
 from trio2o.replication.reconcile import Attributes, PodObject, SetFields, Shape, Step
+from trio2o.resources import folded_name
 
 VERSION = '3.62'
 
@@ -32,7 +33,9 @@ class DefaultTypes(Adapter):
 
     def read(self, api: PodApi, key: str, bottom_id: str) -> PodObject | None:
         # To show a single one, Cinder looks the project up in Keystone, where it may have been deleted.
-        return next((found for found in self.list_all(api, ()) if found.key == key), None)
+        rows = self.list_all(api, ())
+        same = (found for found in rows if found.key == key)
+        return next(same, None) or next((found for found in rows if folded_name(found.key) == folded_name(key)), None)
 
     def create(self, api: PodApi, desired: Attributes) -> str:
         project_id = desired['name']

@@ -4,7 +4,8 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.cinder import lists
+from trio2o.lab.emulated.cinder import lists, types
+from trio2o.lab.emulated.collation import is_same
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def create_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """POST /group_types: 202."""
     cinder.admin_only(request, 'group:group_types:create')
     body = cinder.body(request, 'group_type')
-    if any(kind['name'] == body['name'] for kind in cinder.group_types.values()):
+    ignores_case = cinder.settings.ignores_case
+    if any(is_same(kind['name'], body['name'], ignores_case) for kind in cinder.group_types.values()):
         raise Refusal(409, f'Group Type {body["name"]} already exists.')
     kind = add(
         cinder,
@@ -167,7 +169,7 @@ def set_default(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """PUT /default-types/{project}: a type by name or id."""
     cinder.admin_only(request, 'volume_extension:default_set_or_update')
     wanted = cinder.body(request, 'default_type').get('volume_type')
-    kind = next((each for each in cinder.types.values() if wanted in (each['id'], each['name'])), None)
+    kind = types.named(cinder, wanted)
     if kind is None:
         raise Refusal(400, f'Volume type {wanted} could not be found.')
     cinder.default_types[request.args['project_id']] = kind['id']

@@ -4,7 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
-from trio2o.lab.emulated.cinder import group_types, lists, records, volumes
+from trio2o.lab.emulated.cinder import group_types, lists, records, types, volumes
 from trio2o.lab.emulated.clock import micro
 from trio2o.lab.emulated.wire import Refusal, Route
 
@@ -115,12 +115,12 @@ def create_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     kind = next((each for each in cinder.group_types.values() if wanted in (each['id'], each['name'])), None)
     if kind is None:
         raise Refusal(404, group_types.MISSING.format(wanted))
-    types = []
+    type_ids = []
     for name in body.get('volume_types') or []:
-        found = next((each for each in cinder.types.values() if name in (each['id'], each['name'])), None)
+        found = types.named(cinder, name)
         if found is None:
             raise Refusal(400, f'Invalid volume type: {name}')
-        types.append(found['id'])
+        type_ids.append(found['id'])
     zone = body.get('availability_zone')
     if zone == '':
         raise Refusal(400, "The 'availability_zone' can not be None.")
@@ -136,7 +136,7 @@ def create_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         description=body.get('description'),
         availability_zone=zone,
         group_type=kind['id'],
-        volume_types=types,
+        volume_types=type_ids,
         status='creating',
     )
     cinder.later(cinder.settings.build_seconds, lambda: records.touch(cinder, row, status='available'))

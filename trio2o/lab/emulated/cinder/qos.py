@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import volumes
+from trio2o.lab.emulated.collation import collection, is_same
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ def create_qos(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     cinder.admin_only(request, 'volume_extension:qos_specs_manage:create')
     given = dict(cinder.body(request, 'qos_specs'))
     name, consumer = given.pop('name', ''), given.pop('consumer', 'back-end')
-    if any(row['name'] == name for row in cinder.qos_specs.values()):
+    if any(is_same(row['name'], name, cinder.settings.ignores_case) for row in cinder.qos_specs.values()):
         raise Refusal(409, f'QoS specs {name} already exists.')
-    spec = {'id': cinder.new_id(), 'name': name, 'consumer': consumer, 'specs': given}
+    specs = collection(cinder.settings.ignores_case)
+    specs.update(given)
+    spec = {'id': cinder.new_id(), 'name': name, 'consumer': consumer, 'specs': specs}
     cinder.qos_specs[spec['id']] = spec
     return _answer(request, spec)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
 from trio2o.lab.emulated.cinder import lists
+from trio2o.lab.emulated.collation import collection, is_same
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -28,8 +29,24 @@ def add(cinder: 'Cinder', name: str, **given: Any) -> Type:
         'created_at': cinder.stamp(),
         **given,
     }
+    specs = collection(cinder.settings.ignores_case)
+    specs.update(kind['extra_specs'])
+    kind['extra_specs'] = specs
     cinder.types[kind['id']] = kind
     return kind
+
+
+def named(cinder: 'Cinder', wanted: Any) -> Type | None:
+    """Return the type with an id or a name."""
+    ignores_case = cinder.settings.ignores_case
+    return next(
+        (
+            kind
+            for kind in cinder.types.values()
+            if any(is_same(kind[key], wanted, ignores_case) for key in ('id', 'name'))
+        ),
+        None,
+    )
 
 
 def _view(request: wire.Request, kind: Type, extended: bool = True, qos: bool = True) -> dict[str, Any]:
@@ -107,7 +124,7 @@ def create_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         raise Refusal(400, "'name' is a required property")
     if 'id' in body:
         raise Refusal(400, "Additional properties are not allowed ('id' was unexpected)")
-    if any(kind['name'] == body['name'] for kind in cinder.types.values()):
+    if any(is_same(kind['name'], body['name'], cinder.settings.ignores_case) for kind in cinder.types.values()):
         raise Refusal(409, f'Volume Type {body["name"]} already exists.')
     kind = add(
         cinder,
@@ -126,7 +143,8 @@ def update_type(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     kind = find(cinder, request)
     if not any(body.get(key) is not None for key in ('name', 'description', 'is_public')):
         raise Refusal(400, 'Specify volume type name, description, is_public or a combination thereof.')
-    if any(row['name'] == body.get('name') and row is not kind for row in cinder.types.values()):
+    others = [row for row in cinder.types.values() if row is not kind]
+    if any(is_same(row['name'], body.get('name'), cinder.settings.ignores_case) for row in others):
         raise Refusal(409, f'Volume Type {body["name"]} already exists.')
     for key in ('name', 'description', 'is_public'):
         if body.get(key) is not None:

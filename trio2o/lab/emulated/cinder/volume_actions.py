@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.cinder import lists, quotas, records, volumes
+from trio2o.lab.emulated.cinder import lists, quotas, records, types, volumes
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def retype(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
     """Change the type, by name or id."""
     _require_status(volume, 'available', 'in-use')
     wanted = given.get('new_type')
-    kind = next((row for row in cinder.types.values() if wanted in (row['id'], row['name'])), None)
+    kind = types.named(cinder, wanted)
     if kind is None:
         raise Refusal(404, f'Volume type with name {wanted} could not be found.')
     records.touch(cinder, volume, type_id=kind['id'])

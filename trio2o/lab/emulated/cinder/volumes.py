@@ -4,7 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.cinder import lists, quotas, records
+from trio2o.lab.emulated.cinder import lists, quotas, records, types
 from trio2o.lab.emulated.clock import micro
 from trio2o.lab.emulated.wire import Refusal, Route
 
@@ -287,9 +287,9 @@ def _size(body: dict[str, Any], origin: dict[str, Any] | None) -> int:
 def _type(cinder: 'Cinder', request: wire.Request, wanted: str | None) -> dict[str, Any]:
     if not wanted:
         return records.default_type(cinder)
-    for kind in cinder.types.values():
-        if wanted in (kind['id'], kind['name']):
-            return kind
+    kind = types.named(cinder, wanted)
+    if kind is not None:
+        return kind
     raise Refusal(
         404,
         f'Volume type {wanted} could not be found.'

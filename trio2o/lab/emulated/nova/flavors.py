@@ -4,6 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
+from trio2o.lab.emulated.collation import is_same
 from trio2o.lab.emulated.nova import server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
@@ -140,7 +141,7 @@ def create_flavor(nova: 'Nova', request: wire.Request) -> wire.Response:
                 400, f"Invalid input for field/attribute flavor. Value: {body}. '{key}' is a required property"
             )
     wanted = body.get('id') if body.get('id') not in (None, 'auto') else nova.new_id()
-    if any(flavor['name'] == body['name'] for flavor in nova.flavors.values()):
+    if any(is_same(flavor['name'], body['name'], nova.settings.ignores_case) for flavor in nova.flavors.values()):
         raise Refusal(409, f'Flavor with name {body["name"]} already exists.')
     if str(wanted) in nova.flavors:
         raise Refusal(409, f'Flavor with ID {wanted} already exists.')
