@@ -21,7 +21,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db.jobs import JobRow
 from trio2o.db.records import Job, Pod
 from trio2o.db.session import utcnow
-from trio2o.pods import endpoints
+from trio2o.pods import accounts, endpoints
 from trio2o.pods.registry import group_of
 from trio2o.resources import ROUTED
 from trio2o.web.call import Answer, Call
@@ -189,15 +189,19 @@ def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.PodEndpoint]
             f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "
             f'block-storage endpoint (interface {runtime.conf.pods.interface}).'
         )
+    account = runtime.identity.account_of(region)
     for name, endpoint in found.items():
-        target = endpoints.redirect_of(runtime.identity, endpoint)
+        target = endpoints.redirect_of(account, endpoint)
         if target is not None:
             raise exception.Unprocessable(
                 f"Invalid input for field 'pod.pod_name': the {name} endpoint of region '{region}' in Keystone's "
                 f'catalog, {endpoint.url}, redirects to {target}. Trio2o follows no redirects of pods: correct the '
                 'URL in the catalog.'
             )
-    return {name: endpoints.with_versions(runtime.identity, name, endpoint) for name, endpoint in found.items()}
+    problem = accounts.find_problem(runtime.identity, region, found)
+    if problem is not None:
+        raise exception.Unprocessable(f"Invalid input for field 'pod.pod_name': {problem}")
+    return {name: endpoints.with_versions(account, name, endpoint) for name, endpoint in found.items()}
 
 
 def _check_zone(call: Call, pod: Pod, az_name: str) -> None:

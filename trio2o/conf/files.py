@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from trio2o.conf import service_auth
+
 #: Options of a TLS client.
 TLS = ('cafile', 'certfile', 'keyfile')
 
@@ -23,7 +25,9 @@ def check(conf: cfg.ConfigOpts) -> None:
     # keystonemiddleware registers these options later, when its middleware is made.
     (auth_token_opts,) = (options for group, options in opts.list_auth_token_opts() if group == 'keystone_authtoken')
     conf.register_opts([option for option in auth_token_opts if option.name in TLS], group='keystone_authtoken')
-    for group in ('pods', 'service_auth', 'keystone_authtoken'):
+    accounts = [name for name in service_auth.pods_with_sections(conf) if service_auth.has_own_section(conf, name)]
+    of_pods = (service_auth.section_of(name) for name in accounts)
+    for group in ('pods', service_auth.GROUP, 'keystone_authtoken', *of_pods):
         for name in TLS:
             path = conf[group][name] if name in conf[group] else None
             if path:

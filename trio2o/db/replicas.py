@@ -234,9 +234,7 @@ def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any
     return next((row.wanted for row in alike), None)
 
 
-def list_objects(
-    db: Database, kind: str, with_deleted: bool = False, key_prefix: str = ''
-) -> list[ReplicatedObject]:
+def list_objects(db: Database, kind: str, with_deleted: bool = False, key_prefix: str = '') -> list[ReplicatedObject]:
     """List the objects of a kind in the order in which they were recorded.
 
     :param with_deleted: include deleted objects, which stay recorded while a pod may have them

@@ -69,7 +69,7 @@ def send(
         call.service.service_type,
         method or call.method,
         f'{path}?{query}' if query else path,
-        pod_headers.down(call, method),
+        pod_headers.down(call, pod, method),
         body,
         timeout,
         is_repeated,

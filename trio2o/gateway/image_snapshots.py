@@ -60,11 +60,9 @@ class ImageSnapshots:
 
 def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
     """Read an image from the first pod that answers; None if that pod does not show it, or no pod answers."""
-    drop = ('content-type', 'if-match', 'openstack-api-version')
-    headers = [(name, value) for name, value in pod_headers.down(call, 'GET') if name.lower() not in drop]
     path = f'/{call.context.project_id}/images/{image_id}'
     for pod in call.runtime.registry.snapshot().serving(SERVER.service):
-        timeout = lookup_timeout(call)
+        headers, timeout = pod_headers.for_lookup(call, pod, has_version=False), lookup_timeout(call)
         try:
             answer = call.runtime.client.send(pod, SERVER.service, 'GET', path, headers, timeout=timeout)
         except exception.PodError:

@@ -28,10 +28,10 @@ def read_object(
     :returns: the object as the first pod that has it shows it; None if it cannot be read
     :raises NotFound: pods that answer do not have it
     """
-    headers = pod_headers.for_lookup(call, has_version=False)
     path = f'/{call.context.project_id}{path}'
     missing = 0
     for pod in call.runtime.registry.snapshot().serving(service) if pods is None else pods:
+        headers = pod_headers.for_lookup(call, pod, has_version=False)
         try:
             answer: Answer = call.runtime.client.send(pod, service, 'GET', path, headers, timeout=lookup_timeout(call))
         except exception.PodError:

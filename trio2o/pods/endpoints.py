@@ -17,7 +17,7 @@ from novaclient import client as nova_client
 from novaclient import exceptions as nova_exceptions
 from oslo_config import cfg
 
-from trio2o.pods.identity import FAILURES, Catalog, Identity
+from trio2o.pods.identity import FAILURES, Account, Catalog, Identity
 from trio2o.web.microversion import Version
 
 LOG = logging.getLogger(__name__)
@@ -81,15 +81,16 @@ def find(conf: cfg.ConfigOpts, identity: Identity, catalog: Catalog, region: str
     return found
 
 
-def with_versions(identity: Identity, service: str, endpoint: PodEndpoint) -> PodEndpoint:
+def with_versions(account: Account, service: str, endpoint: PodEndpoint) -> PodEndpoint:
     """Read the version document of an endpoint.
 
+    :param account: that of the pod
     :returns: the endpoint with the versions found, or unchanged if the pod gives no usable document
     """
     if service not in _VERSION_OF:
         return endpoint
     try:
-        document = _VERSION_OF[service](identity, endpoint.url)
+        document = _VERSION_OF[service](account, endpoint.url)
     except (*_FAILURES, nova_exceptions.ClientException, cinder_exceptions.ClientException) as error:
         LOG.info('No versions could be read from %s: %s', endpoint.url, type(error).__name__)
         return endpoint
@@ -100,25 +101,25 @@ def with_versions(identity: Identity, service: str, endpoint: PodEndpoint) -> Po
     return PodEndpoint(endpoint.url, tuple(roots), document.min_version, document.version)
 
 
-def redirect_of(identity: Identity, endpoint: PodEndpoint) -> str | None:
+def redirect_of(account: Account, endpoint: PodEndpoint) -> str | None:
     """Return the URL that an endpoint redirects clients to; None if it does not, or gives no answer.
 
     Something in front of the service redirects then, for example from HTTP to HTTPS. No token is sent.
     """
     try:
-        answer = identity.pod_session.get(f'{endpoint.url}/', raise_exc=False, authenticated=False)
+        answer = account.pod_session.get(f'{endpoint.url}/', raise_exc=False, authenticated=False)
     except FAILURES:
         return None
     return answer.headers.get('Location') if 300 < answer.status_code < 400 else None
 
 
-def _nova_version(identity: Identity, url: str) -> Any:
-    client = nova_client.Client('2.1', session=identity.pod_session, endpoint_override=f'{url}/')
+def _nova_version(account: Account, url: str) -> Any:
+    client = nova_client.Client('2.1', session=account.pod_session, endpoint_override=f'{url}/')
     return client.versions.get_current()
 
 
-def _cinder_version(identity: Identity, url: str) -> Any:
-    client = cinder_client.Client('3.0', session=identity.pod_session, endpoint_override=f'{url}/')
+def _cinder_version(account: Account, url: str) -> Any:
+    client = cinder_client.Client('3.0', session=account.pod_session, endpoint_override=f'{url}/')
     versions = client.services.server_api_version()
     return next((version for version in versions if version.id.startswith('v3')), None)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trio2o.pods.registry import PodView
     from trio2o.web.call import Call
 
 #: From the client to a pod. Tokens, version and request id are set by ``down`` itself.
@@ -27,7 +28,7 @@ UP = frozenset(
 )
 
 
-def down(call: Call, method: str | None = None) -> list[tuple[str, str]]:
+def down(call: Call, pod: PodView, method: str | None = None) -> list[tuple[str, str]]:
     """Return the headers for a pod: the caller's, with its tokens, the negotiated microversion and the request id.
 
     The access rules of an application credential allow the request of the client, which this service has checked, and
@@ -44,7 +45,7 @@ def down(call: Call, method: str | None = None) -> list[tuple[str, str]]:
     if context.service_token:
         headers.append(('X-Service-Token', context.service_token))
     elif context.has_access_rules and (method or call.method) in ('GET', 'HEAD'):
-        headers.append(('X-Service-Token', call.runtime.identity.token()))
+        headers.append(('X-Service-Token', call.runtime.identity.account_of(pod.name).token()))
     if call.version is not None:
         # For this service only: Cinder refuses a header that does not name it.
         headers.append(('OpenStack-API-Version', f'{call.service.version_name} {call.version}'))
@@ -53,13 +54,13 @@ def down(call: Call, method: str | None = None) -> list[tuple[str, str]]:
     return headers
 
 
-def for_lookup(call: Call, *, has_version: bool) -> list[tuple[str, str]]:
+def for_lookup(call: Call, pod: PodView, *, has_version: bool) -> list[tuple[str, str]]:
     """Return the headers of a GET that the gateway itself sends to serve a call, without those of the call's body.
 
     :param has_version: whether the GET has the call's microversion; without it the pod answers at the oldest version
     """
     dropped = {'content-type', 'if-match'} | (set() if has_version else {'openstack-api-version'})
-    return [(name, value) for name, value in down(call, 'GET') if name.lower() not in dropped]
+    return [(name, value) for name, value in down(call, pod, 'GET') if name.lower() not in dropped]
 
 
 def up(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

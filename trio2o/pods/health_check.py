@@ -24,7 +24,7 @@ from trio2o.concurrency import Executor
 from trio2o.db.session import utcnow
 from trio2o.pods.client import FAILURE_STATUSES, PodClient
 from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
-from trio2o.pods.identity import Identity
+from trio2o.pods.identity import Account, Identity
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer
 
@@ -152,10 +152,11 @@ def check_health(
     :raises ServiceUnavailable: Keystone gives no token
     """
     pods = list(pods)
-    headers = [*identity.headers(), ('Accept', 'application/json')] if pods else []
+    if pods:
+        identity.token()
     pending = {
         pod.id: [
-            executor.submit(_probe, client, pod, service, headers, limits)
+            executor.submit(_probe, client, identity.account_of(pod.name), pod, service, limits)
             for service in SERVICES
             if service in pod.endpoints
         ]
@@ -167,8 +168,12 @@ def check_health(
     ]
 
 
-def _probe(client: PodClient, pod: PodView, service: str, headers: list[tuple[str, str]], limits: Thresholds) -> Probe:
+def _probe(client: PodClient, account: Account, pod: PodView, service: str, limits: Thresholds) -> Probe:
     endpoint = pod.endpoints[service]
+    try:
+        headers = [*account.headers(), ('Accept', 'application/json')]
+    except exception.ServiceUnavailable as error:
+        return Probe(service, endpoint, f'{error} Look at [{account.section}].')
     started, moment = time.monotonic(), time.time()
     try:
         answer = client.send(pod, service, 'GET', '/', headers, timeout=limits.timeout)

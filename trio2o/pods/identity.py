@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trio2o's own identity: one keystoneauth session per process, for the calls that Trio2o makes itself.
+"""Trio2o's own identity: one keystoneauth session per process and account, for the calls that Trio2o makes itself.
 
 Requests of tenants do not use it: they carry the tenant's token.
 """
@@ -43,11 +43,15 @@ class Login:
     project_domain: str
 
 
-class Identity:
-    """The service user of ``[service_auth]``."""
+class Account:
+    """A user in Keystone that Trio2o itself uses, its sessions and its token.
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: Any = None) -> None:
+    :ivar section: the section of the configuration with its credentials
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, section: str, transport: Any = None) -> None:
         """:param transport: a ``requests`` adapter used in place of the network"""
+        self.section = section
         self._conf = conf
         self._transport = transport
         self._session: ks_session.Session | None = None
@@ -56,9 +60,8 @@ class Identity:
     @property
     def session(self) -> ks_session.Session:
         if self._session is None:
-            group = service_auth.GROUP
-            auth = loading.load_auth_from_conf_options(self._conf, group)
-            session = loading.load_session_from_conf_options(self._conf, group, auth=auth)
+            auth = loading.load_auth_from_conf_options(self._conf, self.section)
+            session = loading.load_session_from_conf_options(self._conf, self.section, auth=auth)
             if session.timeout is None:
                 session.timeout = self._conf.pods.read_timeout
             if self._transport is not None:
@@ -100,6 +103,31 @@ class Identity:
             headers.append(('X-OpenStack-Request-ID', current.global_id))
         return headers
 
+    def forget_token(self) -> None:
+        self.session.invalidate()
+
+    def project_id(self) -> str | None:
+        """Id of the account's project, which Keystone puts into endpoint URLs that have a place for one."""
+        return self.session.get_project_id()
+
+
+class Identity(Account):
+    """The user of ``[service_auth]``, for Keystone and all pods that have no account of their own."""
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: Any = None) -> None:
+        super().__init__(conf, service_auth.GROUP, transport)
+        self._accounts: dict[str, Account] = {}
+
+    def account_of(self, pod_name: str) -> Account:
+        """Return the account for calls to a pod: no other pod gets its token."""
+        account = self._accounts.get(pod_name)
+        if account is None:
+            account = self
+            if service_auth.has_own_section(self._conf, pod_name):
+                account = Account(self._conf, service_auth.section_of(pod_name), self._transport)
+            account = self._accounts.setdefault(pod_name, account)
+        return account
+
     def sign_in(self, login: Login) -> str:
         """Get a token for a user with a password, from the Keystone that ``[service_auth]`` names.
 
@@ -135,9 +163,6 @@ class Identity:
             keystone.delete('/auth/tokens', headers=headers, authenticated=False)
         except FAILURES as error:
             LOG.warning('Failed to revoke a token: %s', type(error).__name__)
-
-    def forget_token(self) -> None:
-        self.session.invalidate()
 
     def catalog(self) -> Catalog:
         """Read Keystone's catalog as it is now, not as it was when our token was made.
@@ -179,10 +204,6 @@ class Identity:
         """Read a project with the tree above it (``parents_as_ids``) or below it (``subtree_as_ids``)."""
         document = self.keystone(f'/projects/{quote(project_id, safe="")}?{tree}')
         return None if document is None else dict(document['project'])
-
-    def project_id(self) -> str | None:
-        """Id of Trio2o's own project, which Keystone puts into endpoint URLs that have a place for one."""
-        return self.session.get_project_id()
 
 
 def _is_missing(answer: Any) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod's API as Trio2o itself uses it: JSON documents, sent with Trio2o's own token.
+"""A pod's API as Trio2o itself uses it: JSON documents, sent with the token of Trio2o's own account for the pod.
 
 It uses ``PodClient``, so breakers, connection pools and timeouts are those of tenants' requests.
 """
@@ -45,12 +45,13 @@ class PodApi:
         ids_up: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """
+        :param identity: gives the account for the pod
         :param timeout: seconds for each call; the configured read timeout if None
         :param ids_up: returns, by the id in this pod, the id that tenants see, where the two differ
         """
         self.pod = pod
         self._client = client
-        self._identity = identity
+        self._account = identity.account_of(pod.name)
         self._service = service
         self._timeout = timeout
         self._ids_up = ids_up
@@ -110,7 +111,10 @@ class PodApi:
         except PodRefused as error:
             if error.status not in (401, 403):
                 raise
-            text = f'{self._service} does not take the user of [service_auth] for an administrator: {error.text}'
+            text = (
+                f'{self._service} does not take the user of [{self._account.section}] for an administrator: '
+                f'{error.text}'
+            )
             raise PodRefused(self.pod.name, error.status, text) from error
 
     def send(
@@ -131,7 +135,7 @@ class PodApi:
         answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status == 401:
             # Our token may have been revoked: try once more with a new one.
-            self._identity.forget_token()
+            self._account.forget_token()
             answer = self._send_once(method, path, version, document, is_repeated)
         if answer.status >= 500 or is_unknown_path(answer):
             text = f'{self._service} answered {answer.status}'
@@ -149,7 +153,7 @@ class PodApi:
         is_repeated: bool,
     ) -> Answer:
         headers = [
-            *self._identity.headers(),
+            *self._account.headers(),
             ('Accept', 'application/json'),
             ('OpenStack-API-Version', f'{self._service} {self._lowered(version)}'),
         ]
@@ -173,7 +177,7 @@ class PodApi:
         if self._service != VOLUME:
             return ''
         try:
-            project_id = self._identity.project_id()
+            project_id = self._account.project_id()
         except FAILURES as error:
             reason = type(error).__name__
             raise exception.ServiceUnavailable(f'Keystone gave no token: {reason}') from error

@@ -184,7 +184,7 @@ class _Lookup:
     def __call__(self, pod: PodView) -> Answer:
         call, resource = self.call, self.wanted.resource
         path = f'{project_prefix(call, resource.service)}{resource.path}/{quote(self.wanted.top_id, safe="")}'
-        headers = pod_headers.for_lookup(call, has_version=resource.service == call.service.service_type)
+        headers = pod_headers.for_lookup(call, pod, has_version=resource.service == call.service.service_type)
         return self.client.send(pod, resource.service, 'GET', path, headers, timeout=self.timeout)
 
     def is_enough(self, answer: Answer | exception.PodError) -> bool:

@@ -41,8 +41,9 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
         if not found and pod.endpoints:
             LOG.warning('Keystone has no endpoints of pod %s any more; keeping the known ones', pod.name)
             return False
+        account = identity.account_of(pod.name)
         now = {
-            service: endpoints.with_versions(identity, service, _known(pod, service, endpoint))
+            service: endpoints.with_versions(account, service, _known(pod, service, endpoint))
             for service, endpoint in found.items()
         }
         if now == dict(pod.endpoints):
