@@ -18,6 +18,7 @@ from trio2o import exception
 from trio2o.gateway.read_object import lookup_timeout
 from trio2o.gateway.refs import NamedPod
 from trio2o.pods import headers as pod_headers
+from trio2o.pods.paths import own_project
 from trio2o.resources import SERVER, SNAPSHOT
 from trio2o.web import json_body
 from trio2o.web.call import Call
@@ -60,7 +61,7 @@ class ImageSnapshots:
 
 def _read(call: Call, image_id: str) -> tuple[str, ...] | None:
     """Read an image from the first pod that answers; None if that pod does not show it, or no pod answers."""
-    path = f'/{call.context.project_id}/images/{image_id}'
+    path = f'{own_project(call)}/images/{image_id}'
     for pod in call.runtime.registry.snapshot().serving(SERVER.service):
         headers, timeout = pod_headers.for_lookup(call, pod, has_version=False), lookup_timeout(call)
         try:

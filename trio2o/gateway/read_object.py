@@ -9,6 +9,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.own_answers import is_missing
+from trio2o.pods.paths import own_project
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
@@ -28,7 +29,7 @@ def read_object(
     :returns: the object as the first pod that has it shows it; None if it cannot be read
     :raises NotFound: pods that answer do not have it
     """
-    path = f'/{call.context.project_id}{path}'
+    path = own_project(call) + path
     missing = 0
     for pod in call.runtime.registry.snapshot().serving(service) if pods is None else pods:
         headers = pod_headers.for_lookup(call, pod, has_version=False)

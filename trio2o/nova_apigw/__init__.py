@@ -32,6 +32,7 @@ EXTENSIONS = [
 SERVICE = Service(
     name='nova_apigw',
     service_type='compute',
+    has_project_admins_only=True,
     catalog_types=('compute',),
     prefix='/v2.1',
     aliases=('/v2',),

@@ -19,9 +19,14 @@ def project_prefix(call: Call, service: str | None = None) -> str:
     :param service: the service in the pod; None: that of the call
     """
     if service is not None and service != call.service.service_type:
-        return f'/{call.context.project_id}'
+        return own_project(call)
     project = call.prefix.rpartition('/')[2]
     return f'/{project}' if call.prefix.count('/') > 1 else ''
+
+
+def own_project(call: Call) -> str:
+    """Return ``/{project_id}`` of the caller; nothing for a token that is scoped to a domain or to the system."""
+    return f'/{call.context.project_id}' if call.context.project_id else ''
 
 
 def quoted(path: str) -> str:

@@ -77,6 +77,7 @@ class Policies:
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.register_defaults(_defaults(service))
         self._names = {operation.name: rule_name(service, operation) for operation in service.operations}
+        self._service = service
         self._admin_rule = admin_rule_name(service) if service.service_type else None
         self._loaded_at = 0.0
 
@@ -92,6 +93,9 @@ class Policies:
         if self._admin_rule is not None:
             context.is_admin = self._is_admin(self._admin_rule, context)
         name = self._names[operation.name]
+        if context.domain_id and not self._service.service_type:
+            # The administrators of a domain are not those of the cloud.
+            raise exception.Forbidden(f"Policy doesn't allow {name} to be performed with a token of a domain.")
         if compat.allows_everybody(self._enforcer.rules[name]):
             return
         target = {'project_id': context.project_id, 'user_id': context.user_id}
@@ -99,6 +103,8 @@ class Policies:
             raise exception.Forbidden(f"Policy doesn't allow {name} to be performed.")
 
     def _is_admin(self, name: str, context: RequestContext) -> bool:
+        if self._service.has_project_admins_only and not context.project_id:
+            return False
         rule = self._enforcer.rules[name]
         if compat.is_single_role(rule):
             # Every request is checked: a role alone needs no more than the roles.

@@ -49,6 +49,8 @@ class Service:
     :ivar other_paths: answers paths that are neither pages nor below a prefix; None: 404
     :ivar has_project_in_path: whether a project id may come after the prefix
     :ivar malformed_url: text of the 400 for a project id other than that of the token, with ``{url}`` and ``{token}``
+    :ivar has_project_admins_only: whether the policy of the service in pods takes nobody for an admin whose token is
+        scoped to a domain or to the system
     :ivar compat_request_id: whether answers also have the older header ``x-compute-request-id``
     :ivar has_json_suffix: whether paths may end in ``.json``, which is ignored
     :ivar media_types: accepted media types of request bodies; others are answered with 415
@@ -72,6 +74,7 @@ class Service:
     has_project_in_path: bool = True
     has_json_suffix: bool = False
     malformed_url: str = 'Malformed request url'
+    has_project_admins_only: bool = False
     compat_request_id: bool = True
     follows_http: bool = False
 

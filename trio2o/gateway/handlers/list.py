@@ -205,7 +205,8 @@ class List:
         called = [pod for pod in pods if not pod.in_maintenance and service in pod.endpoints]
         uncalled = [pod for pod in pods if pod.in_maintenance or service not in pod.endpoints]
         # All resources of a reconciled pod have routings, so a project without any has nothing there.
-        if len(called) > 1 and project_id is not None and any(pod.record.is_reconciled for pod in called):
+        # Only pods know what a token that is scoped to a domain or to the system may list, and what it then gets.
+        if len(called) > 1 and project_id and any(pod.record.is_reconciled for pod in called):
             used = self._pods_of_project(call, project_id)
             called = [pod for pod in called if pod.id in used or not pod.record.is_reconciled] or called[:1]
         if called and uncalled:
@@ -254,7 +255,8 @@ class List:
         :raises ServiceUnavailable: the list cannot be answered without these pods
         """
         failed = {cursor.pod: cursor.is_down for cursor in run.cursors if cursor.has_failed}
-        if (failed or uncalled) and self.has_partial_records(call):
+        # Without a project, only a pod that answers knows what the caller may see.
+        if (failed or uncalled) and call.context.project_id and self.has_partial_records(call):
             routes = self._routes(call, [*failed, *uncalled], project_id)
             if run.first is not None or routes:
                 return [self.partial_record(call, route) for route in routes]

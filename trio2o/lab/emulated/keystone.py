@@ -22,7 +22,7 @@ IMPLIED = {'admin': ('manager', 'member', 'reader'), 'manager': ('member', 'read
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """The data of a valid token."""
+    """The data of a valid token. Without a project it is scoped to a domain, or to the whole system."""
 
     user_id: str
     user: str
@@ -34,6 +34,7 @@ class Token:
     audit_id: str
     #: Those of the application credential that the token is of.
     access_rules: tuple[dict[str, str], ...] | None = None
+    domain_id: str = ''
 
     @property
     def is_admin(self) -> bool:
@@ -129,10 +130,13 @@ class Keystone(service.Service):
         roles: tuple[str, ...] | None = None,
         expires_in: float = 3600.0,
         access_rules: tuple[dict[str, str], ...] | None = None,
+        domain_id: str = '',
     ) -> str:
         """Create a token without HTTP. The default of ``roles`` is the user's roles in the project.
 
+        :param project: '' for a token that is scoped to a domain or to the system
         :param access_rules: method, path and service of each request that is allowed; None: all are
+        :param domain_id: '' for a token that is not scoped to a domain
         """
         known = self.add_user(user)
         given = roles if roles is not None else known.roles.get(project, ())
@@ -141,13 +145,14 @@ class Keystone(service.Service):
         fields = [
             known.id,
             user,
-            self.add_project(project),
+            self.add_project(project) if project else '',
             project,
             complete,
             now,
             now + expires_in,
             uuid.uuid4().hex[:22],
             access_rules,
+            domain_id,
         ]
         text = base64.urlsafe_b64encode(wire.dumps(fields)).rstrip(b'=').decode()
         return 'gAAAA' + text + _signature(text)
@@ -255,10 +260,15 @@ def _token_body(keystone: Keystone, token: Token, methods: list[str], with_catal
         'audit_ids': [token.audit_id],
         'expires_at': _iso(token.expires_at),
         'issued_at': _iso(token.issued_at),
-        'project': {'domain': domain, 'id': token.project_id, 'name': token.project},
-        'is_domain': False,
         'roles': [{'id': _id('role', role), 'name': role} for role in token.roles],
     }
+    if token.project_id:
+        body['project'] = {'domain': domain, 'id': token.project_id, 'name': token.project}
+        body['is_domain'] = False
+    elif token.domain_id:
+        body['domain'] = {'id': token.domain_id, 'name': token.domain_id}
+    else:
+        body['system'] = {'all': True}
     if token.access_rules is not None:
         body['application_credential'] = {'id': _id('credential', token.audit_id), 'access_rules': token.access_rules}
     if with_catalog:

@@ -162,6 +162,9 @@ class Cinder(service.PodService):
             given = request.project_in_path
             if given and given != request.user.project_id:
                 raise wire.Refusal(400, 'Malformed request url')
+            if not request.user.project_id and not request.user.is_admin and request.method != 'GET':
+                # A reader without a project is the reader of the project that such a token has: none.
+                raise wire.Refusal(403, "Policy doesn't allow this operation to be performed.")
             request.prefix = f'{request.base}/v3' + (f'/{given}' if given else '')
             return self.finish(request, route.handler(self, request))
         except wire.Refusal as refusal:

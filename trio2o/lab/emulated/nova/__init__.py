@@ -160,6 +160,9 @@ class Nova(service.PodService):
             if route is None:
                 raise wire.Refusal(404, NOT_FOUND)
             self._check_project(request)
+            if path and not request.user.project_id:
+                # All policy rules of Nova are for tokens that are scoped to a project.
+                raise wire.Refusal(403, "Policy doesn't allow this operation to be performed.")
             request.prefix = f'{request.base}/v2.1' + (
                 f'/{request.project_in_path}' if request.project_in_path else ''
             )
