@@ -7,7 +7,9 @@ The templates are in the virtual environment whose packages made them, so they a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -16,6 +18,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy
 
@@ -44,9 +47,7 @@ def make(topology: Topology, service: Service) -> None:
         copy_template(topology, service)
     else:
         create_schemas(topology, service)
-        migrate(topology, service, topology.config_file(service))
-        if service.kind == 'nova':
-            migrate_cell0(topology, service)
+        load_template(topology, service)
     if service.kind == 'nova':
         map_cells(topology, service)
     made_mark(topology, service).touch()
@@ -136,14 +137,62 @@ def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> 
         raise MigrationFailed(f'the database of {service.name} could not be created: see {log}')
 
 
-def migrate_cell0(topology: Topology, service: Service) -> None:
-    """Create the schema of cell0 on a server; on SQLite, cell0 is a copy of the template of a cell."""
-    config = sections(topology, service)
-    url = topology.database_url(f'{service.name}_cell0')
-    config['database'] = {**config['database'], 'connection': url}
-    config_file = topology.config_dir(service) / 'nova-cell0.conf'
-    configure.write_private(config_file, configure.render(config))
-    migrate(topology, service, config_file)
+def load_template(topology: Topology, service: Service) -> None:
+    """Create the tables of a service's databases on a server.
+
+    Labs that start at the same time wait for the first one to make the template.
+    """
+    folder = template_dir(topology, service)
+    template = folder.with_name(f'{folder.name}-mysql.json')
+    template.parent.mkdir(parents=True, exist_ok=True)
+    with open(template.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if template.exists():
+            dumps = json.loads(template.read_text())
+        else:
+            migrate(topology, service, topology.config_file(service))
+            tables = {database: dump(topology, database) for database in databases_of(service)}
+            # cell0 has the schema of the other cell, and no tables yet.
+            dumps = {template_name(service, database): found for database, found in tables.items() if found}
+            complete = template.with_suffix('.new')
+            complete.write_text(json.dumps(dumps, default=str))
+            complete.rename(template)
+    for database in databases_of(service):
+        load_dump(topology, database, dumps[template_name(service, database)])
+
+
+#: The statement that creates a table, its name, and its rows by column.
+Table = tuple[str, str, list[dict[str, Any]]]
+
+
+def dump(topology: Topology, database: str) -> list[Table]:
+    """Read a database of a server."""
+    found: list[Table] = []
+    with server_engine(topology.database_url(database)).connect() as connection:
+        for name in connection.scalars(sqlalchemy.text('SHOW TABLES')).all():
+            statement = connection.execute(sqlalchemy.text(f'SHOW CREATE TABLE `{name}`')).one()[1]
+            rows = connection.execute(sqlalchemy.text(f'SELECT * FROM `{name}`')).mappings().all()
+            found.append((statement, name, [dict(row) for row in rows]))
+    return found
+
+
+def load_dump(topology: Topology, database: str, tables: list[Table]) -> None:
+    """Create the tables of a dump, with their rows, in a database of a server, unless it has tables."""
+    ids: dict[str, str] = {}
+    with server_engine(topology.database_url(database)).begin() as connection:
+        if connection.scalars(sqlalchemy.text('SHOW TABLES')).first():
+            return
+        connection.exec_driver_sql('SET FOREIGN_KEY_CHECKS = 0')
+        for statement, name, rows in tables:
+            connection.exec_driver_sql(statement.replace('%', '%%'))
+            if name in OWN_IDS:
+                ids.update({row['id']: str(uuid.uuid4()) for row in rows})
+        for _statement, name, rows in tables:
+            for row in rows:
+                values = [ids.get(value, value) if isinstance(value, str) else value for value in row.values()]
+                columns = ', '.join(f'`{column}`' for column in row)
+                places = ', '.join(['%s'] * len(row))
+                connection.exec_driver_sql(f'INSERT INTO `{name}` ({columns}) VALUES ({places})', tuple(values))
 
 
 def create_schemas(topology: Topology, service: Service) -> None:
@@ -172,11 +221,14 @@ def remove_file(file: pathlib.Path) -> None:
 
 
 def execute_on_server(topology: Topology, statements: list[str]) -> None:
-    engine = sqlalchemy.create_engine(str(topology.database))
-    with engine.begin() as connection:
+    with server_engine(str(topology.database)).begin() as connection:
         for statement in statements:
             connection.execute(sqlalchemy.text(statement))
-    engine.dispose()
+
+
+def server_engine(url: str) -> sqlalchemy.Engine:
+    """Return an engine that keeps no connections."""
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
 
 
 def map_cells(topology: Topology, service: Service) -> None:
