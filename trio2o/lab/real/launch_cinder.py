@@ -46,6 +46,9 @@ def start_services(conf: Any) -> None:
     import os_brick
     from cinder import service, utils
 
+    from trio2o.lab.real import messages
+
+    messages.install()
     os_brick.setup(conf)
     keep_own_heartbeat(service.Service)
     service.Service.create(binary='cinder-scheduler').start()

@@ -17,8 +17,9 @@ def start_services() -> None:
     from nova.conductor import rpcapi as conductor_rpcapi
     from nova.scheduler import rpcapi as scheduler_rpcapi
 
-    from trio2o.lab.real import nova_driver
+    from trio2o.lab.real import messages, nova_driver
 
+    messages.install()
     # Nova loads drivers only from its own package.
     sys.modules['nova.virt.lab'] = nova_driver
     objects.register_all()

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import unittest
+from unittest import mock
 
-from trio2o.lab.real import LabError, RealLab, configure, processes, settings, topology
+from trio2o.lab.real import LabError, RealLab, configure, messages, processes, settings, topology
 
 # Threads that read and then write: on plain SQLite most of them fail with "database is locked".
 RACE = """
@@ -122,3 +124,35 @@ class RealLabTest(unittest.TestCase):
             text=True,
         )
         self.assertEqual(('200 []', ''), (done.stdout.strip(), done.stderr))
+
+
+class TestArrivals(unittest.TestCase):
+    """A listener that sleeps too long would delay each call between the services of a pod."""
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(mock.patch.object(messages, 'IDLE_SECONDS', 600))
+        self.arrivals = messages.Arrivals()
+        self.turns = threading.Semaphore(0)
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+
+    def listen(self):
+        for _message in range(3):
+            self.arrivals.sleep(messages.DRIVER_SECONDS)
+            self.turns.release()
+
+    def test_message_that_arrives_before_or_during_sleep_ends_it(self):
+        self.listener.start()
+        for _message in range(3):
+            self.assertTrue(self.turns.acquire(timeout=60))
+            self.arrivals.add()
+        self.listener.join(60)
+        self.assertFalse(self.listener.is_alive())
+
+    def test_listener_sleeps_while_no_message_arrives(self):
+        self.listener.start()
+        self.assertTrue(self.turns.acquire(timeout=60))
+        self.assertFalse(self.turns.acquire(timeout=0.1))
+        self.assertTrue(self.listener.is_alive())
+        self.arrivals.add()
+        self.assertTrue(self.turns.acquire(timeout=60))
