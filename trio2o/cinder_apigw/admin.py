@@ -162,14 +162,18 @@ class Broadcast:
         if not self.lists:
             return first
         merged = {
-            name: [_up(row, pod) for pod, document in found.documents.items() for row in document.get(name) or []]
+            name: [
+                _up(row, pod)
+                for pod, document in found.documents.items()
+                for row in json_body.objects_at(document, name)
+            ]
             for name in self.lists
         }
         return Answer(first.status, merged_headers(call, first), dump_json(merged))
 
 
 def _up(row: Item, pod: PodView) -> Item:
-    return {**row, 'id': top_number(row['id'], pod)} if isinstance(row.get('id'), int) else row
+    return {**row, 'id': top_number(row['id'], pod)} if type(row.get('id')) is int else row
 
 
 def join_filters(documents: list[dict[str, Any]]) -> dict[str, Any]:

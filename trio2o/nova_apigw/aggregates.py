@@ -96,7 +96,7 @@ def _read_hosts(call: Call, pods: list[PodView]) -> None:
     """Read the compute hosts of pods, and record them."""
     found = call_pods(call, pods, path='/os-services', query=lambda pod: 'binary=nova-compute')
     for pod, document in found.documents.items():
-        record_compute_hosts(call, pod, document.get('services') or [])
+        record_compute_hosts(call, pod, json_body.objects_at(document, 'services'))
 
 
 # -- all other aggregates --
@@ -219,7 +219,7 @@ def list_aggregates(call: Call) -> Answer:
     items = [of_pod(call, pod) for pod in call.runtime.registry.snapshot().pods if call.context.may_see_all]
     for pod, document in found.documents.items():
         moved = _moved_in(call, pod)
-        items += [_up(call, pod, item, moved) for item in document.get('aggregates') or []]
+        items += [_up(call, pod, item, moved) for item in json_body.objects_at(document, 'aggregates')]
     return merged_answer(call, {'aggregates': items}, found.first)
 
 
@@ -253,7 +253,11 @@ def _is_taken(call: Call, name: str) -> bool:
     A name qualified with a pod is not checked: different pods may have aggregates of the same name.
     """
     found = call_pods(call, pods_of(call), query=lambda pod: '')
-    named = {item.get('name') for document in found.documents.values() for item in document.get('aggregates') or []}
+    named = [
+        item.get('name')
+        for document in found.documents.values()
+        for item in json_body.objects_at(document, 'aggregates')
+    ]
     pods = call.runtime.registry.snapshot().pods
     return bool(found.documents) and (name in named or any(name == of_pod(call, pod)['name'] for pod in pods))
 

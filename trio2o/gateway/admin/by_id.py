@@ -13,6 +13,7 @@ from trio2o.gateway.admin.send import path_with_id, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pods import call_pods, pods_of, uncalled_pods
 from trio2o.pods.registry import PodView
+from trio2o.resources import normalized_id
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -56,7 +57,8 @@ class ForwardById:
         path = f'{self.path}/{call.id}' if self.is_shown else self.path
         found = call_pods(call, pods_of(call), path=path, query=lambda pod: '')
         for pod, document in found.documents.items():
-            if self.is_shown or any(item.get('id') == call.id for item in document.get(self.kind.collection, [])):
+            shown = [document.get(self.kind.member)] if self.is_shown else document.get(self.kind.collection)
+            if any(item.get('id') == normalized_id(call.id) for item in json_body.objects(shown)):
                 return pod
         if found.request_refusal is not None:
             raise RefusedByPod(found.request_refusal)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A write was 500 if another pod answered its replication with JSON of another shape."""
+"""A request was 500 if a pod answered with JSON of another shape."""
 
 import testtools
 
 from trio2o.lab.emulated.faults import Garbage
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.functional.compute.base import InfrastructureTest
 
 FLAVOR = {'flavor': {'name': 'odd', 'ram': 64, 'vcpus': 1, 'disk': 1, 'id': 'odd'}}
 
@@ -20,3 +21,32 @@ class TestOddDocuments(testtools.TestCase):
         cloud.pod('Pod2').nova.faults.clear()
         cloud.run_jobs()
         self.assertIn('odd', cloud.pod('Pod2').nova.flavors)
+
+
+class TestListsForAdmins(InfrastructureTest):
+    """Items of lists that are no objects, and objects that are not those that were asked for, are left out."""
+
+    def test_odd_items_cause_no_500(self):
+        bodies = (b'{"%s": [null, 7, {"id": true, "name": [], "host": {}}]}', b'{"%s": 7}', b'{"%s": [[]]}', b'{}')
+        for service, method, path, key, given in (
+            ('nova', 'GET', '/os-aggregates', 'aggregates', None),
+            ('nova', 'POST', '/os-aggregates', 'aggregates', {'aggregate': {'name': 'a'}}),
+            ('nova', 'GET', '/os-services', 'services', None),
+            ('nova', 'GET', '/os-aggregates', 'services', None),
+            ('cinder', 'PUT', '/os-services/get-log', 'log_levels', {}),
+            ('cinder', 'POST', '/workers/cleanup', 'cleaning', {}),
+        ):
+            for body in bodies:
+                fault = Garbage(body=body % key.encode() if b'%' in body else body, path=f'{key}|{path}')
+                getattr(self.cloud.pod('Pod2'), service).faults.add(fault)
+                version = '3.70' if service == 'cinder' else '2.96'
+                answer = getattr(self.cloud, service).request(method, path, given, as_='admin', version=version)
+                getattr(self.cloud.pod('Pod2'), service).faults.clear()
+                self.assertNotEqual(500, answer.status, (path, body, answer.text))
+
+    def test_pod_that_shows_another_hypervisor_has_not_the_one_asked_for(self):
+        shown = self.nova.get('/os-hypervisors', as_='admin', version='2.96')['hypervisors']
+        wanted = next(item for item in shown if 'pod2' in item['hypervisor_hostname'])
+        self.cloud.pod('Pod1').nova.faults.add(Garbage(body=b'{"hypervisor": {"id": "x"}}', path='/os-hypervisors/'))
+        answer = self.nova.get(f'/os-hypervisors/{wanted["id"]}', as_='admin', version='2.96')
+        self.assertEqual((200, wanted['id']), (answer.status, answer['hypervisor']['id']))
