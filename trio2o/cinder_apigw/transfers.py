@@ -11,13 +11,14 @@ import logging
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.cinder_apigw.paging import CinderList, shown_keys
 from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.db import transfer_keys
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import names_of, route_error, send, send_to_route
-from trio2o.gateway.claiming import quota_claim
+from trio2o.gateway.call_pod import is_outcome_unknown, names_of, route_error, send, send_to_route
+from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import answer_up
@@ -103,9 +104,10 @@ class AcceptTransfer:
     """
 
     def __call__(self, call: Call) -> Answer:
+        """:raises OutcomeUnknown: the pod may have accepted the transfer; a job looks whether it did"""
         # The claim only checks that the quota has room: the amounts move with the routings.
-        with quota_claim(call, self._claim_request(call), self._over_quota_error):
-            return self._accept(call)
+        with quota_claim(call, self._claim_request(call), self._over_quota_error) as claim:
+            return self._accept(call, claim)
 
     def _over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', error)
@@ -159,29 +161,61 @@ class AcceptTransfer:
             ]
         return total(parts)
 
-    def _accept(self, call: Call) -> Answer:
+    def _accept(self, call: Call, claim: HeldClaim) -> Answer:
         route = call.runtime.locator.look_up(TRANSFER.type, call.id)
         if route is None or not route.is_live:
-            return self._accept_anywhere(call)
+            return self._accept_anywhere(call, claim)
         if route.pod.in_maintenance:
             raise pod_failures.in_maintenance(f'Transfer {call.id}', route.pod.zone)
-        answer = send_to_route(call, route, TRANSFER)
+        try:
+            answer = self._clear(route, send_to_route(call, route, TRANSFER))
+        except exception.OutcomeUnknown:
+            self._find_out(call, claim, route.pod)
+            raise
         self._record_owner(call, route.pod, answer)
         return answer
 
-    def _accept_anywhere(self, call: Call) -> Answer:
+    def _clear(self, route: Route, answer: Answer) -> Answer:
+        """Return an answer that shows whether the pod accepted the transfer.
+
+        :raises OutcomeUnknown: the answer does not
+        """
+        if is_outcome_unknown(answer):
+            LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
+            raise pod_failures.outcome_unknown(f'{TRANSFER.title} {route.top_id}', route.pod.zone)
+        return answer
+
+    def _find_out(self, call: Call, claim: HeldClaim, pod: PodView) -> None:
+        """Let jobs find out whose the volume is, as volumes that the pod lists for another project change their owner.
+
+        Its claim is settled until the pod has certainly carried out the request. Without limits there is no claim.
+        """
+        claim.keep_open(pod, VOLUME.type)
+        project_id = call.context.project_id or ''
+        payload = {'project_id': project_id, 'asks_pods': True}
+        try:
+            call.runtime.jobs.submit(job_types.RECOUNT_QUOTA, project_id, payload, request_id=call.context.request_id)
+        except NOT_RECORDED:
+            LOG.exception('Failed to submit a job that looks for the volume of transfer %r', call.id)
+
+    def _accept_anywhere(self, call: Call, claim: HeldClaim) -> Answer:
         """Send the call to one pod after another until one has the transfer. All others answer 404 and do nothing.
 
         :raises ServiceUnavailable: no pod that answers has it, and one cannot be reached
+        :raises OutcomeUnknown: a pod may have accepted it
         """
         refusal: Answer | None = None
         is_complete = True
         for pod in call.runtime.registry.snapshot().serving(TRANSFER.service):
             names = names_of(call, pod)
+            route = Route(pod, call.id, call.id, call.context.project_id or '')
             try:
-                answer = answer_up(send(call, pod, names=names), names, TRANSFER)
+                answer = self._clear(route, answer_up(send(call, pod, names=names), names, TRANSFER))
+            except exception.OutcomeUnknown:
+                self._find_out(call, claim, pod)
+                raise
             except exception.PodNoAnswer as error:
-                route = Route(pod, call.id, call.id, call.context.project_id or '')
+                self._find_out(call, claim, pod)
                 raise route_error(call, route, TRANSFER, error) from error
             except exception.PodNotReached:
                 is_complete = False

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers between two projects, under both paths."""
 
+import dataclasses
+
 from trio2o.db import routings
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.clock import SetClock
+from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Status, StatusAfter
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 
@@ -48,11 +51,36 @@ class TestTransfers(ConversationTest):
             self.assertEqual(self.cloud.project_id(owner), self.owner('snapshot', snapshot_id))
             self.assertEqual(200, self.cinder.get(f'/snapshots/{snapshot_id}', as_=owner).status)
 
-    def test_unrecorded_transfer_is_accepted(self):
-        transfer = self.make('Pod2')
+    def test_transfer_with_unknown_outcome_is_504_and_owner_is_found_out(self):
+        for fault in (DropAfter(), StatusAfter(504), StatusAfter(502), BalancerAnswers('json', 500, True)):
+            for is_recorded in (True, False):
+                transfer = self.make('Pod1')
+                if not is_recorded:
+                    self.forget(transfer)
+                self.break_pod('Pod1', dataclasses.replace(fault, method='POST'))
+                self.assert_own_words(self.accept(transfer), 504)
+                self.cloud.pod('Pod1').cinder.faults.clear()
+                self.cloud.run_jobs()
+                self.assertEqual(self.cloud.project_id('alt'), self.owner('volume', transfer['volume_id']), fault)
+                self.assertEqual(200, self.cinder.get(f'/volumes/{transfer["volume_id"]}', as_='alt').status)
+
+    def test_transfer_that_was_not_accepted_leaves_the_owner(self):
+        transfer = self.make('Pod1')
+        self.break_pod('Pod1', Status(504, method='POST'))
+        self.assertEqual(504, self.accept(transfer).status)
+        self.cloud.pod('Pod1').cinder.faults.clear()
+        self.cloud.run_jobs()
+        self.assertEqual(self.cloud.project_id('demo'), self.owner('volume', transfer['volume_id']))
+        self.assertEqual(202, self.accept(transfer).status)
+
+    def forget(self, transfer):
         runtime = self.cloud.runtime
         routings.delete(runtime.db, routings.get(runtime.db, 'transfer', transfer['id']).id)
         runtime.locator.forget('transfer', transfer['id'])
+
+    def test_unrecorded_transfer_is_accepted(self):
+        transfer = self.make('Pod2')
+        self.forget(transfer)
         self.assertEqual(202, self.accept(transfer).status)
         self.assertEqual(self.cloud.project_id('alt'), self.owner('volume', transfer['volume_id']))
 
