@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from trio2o import exception
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
-from trio2o.pods.own_answers import is_unknown_path
+from trio2o.pods.own_answers import is_about_pod
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
@@ -20,6 +20,7 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
     :param first: the pod to try before the others, unless its breaker is open
     :returns: the first such answer, else the first error answer
     :raises ServiceUnavailable: no pod can be reached
+    :raises OutcomeUnknown: a write was sent and not answered
     """
     is_read = call.method in ('GET', 'HEAD')
     error_answer: Answer | None = None
@@ -35,11 +36,11 @@ def call_any_pod(call: Call, first: PodView | None = None) -> Answer:
             answer = answer_up(send(call, pod, names=names, timeout=seconds if is_read else None), names, None)
         except exception.PodNotReached:
             continue
-        except exception.PodNoAnswer:
+        except exception.PodNoAnswer as error:
             if is_read:
                 continue
-            raise
-        if answer.status == 503 or (is_read and (answer.status >= 500 or is_unknown_path(answer))):
+            raise pod_failures.write_outcome_unknown() from error
+        if answer.status == 503 or (is_read and is_about_pod(answer)):
             error_answer = error_answer or answer
             continue
         return answer

@@ -14,6 +14,7 @@ from trio2o import exception
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.call_pods import pods_of
+from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.create_snapshot import CreateVolumeSnapshot
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny
@@ -21,9 +22,11 @@ from trio2o.gateway.handlers.offset_list import OffsetList
 from trio2o.gateway.requested import Requested, default_type, volume_type, whole_number
 from trio2o.gateway.translate import answer_up
 from trio2o.nova_apigw.quota_errors import over_quota_error
-from trio2o.quota.amounts import with_volume_type
+from trio2o.pods.own_answers import is_about_pod, is_unknown_path
+from trio2o.quota.amounts import volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import PROXIED_SNAPSHOT, PROXIED_VOLUME, SNAPSHOT
+from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 from trio2o.web.operations import Handler, Operation
 
@@ -36,20 +39,34 @@ class ForwardUntilFound:
     """Send the call to one pod after another until one has the resource in the path."""
 
     def __call__(self, call: Call) -> Answer:
+        """
+        :raises ServiceUnavailable: no pod that answers has it, and another may have it
+        :raises OutcomeUnknown: a write was sent and not answered
+        """
         pods = pods_of(call)
         if len(pods) < 2:
             return call_any_pod(call)
         breakers, service = call.runtime.client.breakers, call.service.service_type
+        is_read = call.method in ('GET', 'HEAD')
         missing: Answer | None = None
+        is_complete = True
         for pod in sorted(pods, key=lambda view: breakers.is_open((view.id, service))):
             names = names_of(call, pod)
             try:
                 answer = answer_up(send(call, pod, names=names), names, None)
-            except exception.PodNotReached:
+            except exception.PodError as error:
+                if isinstance(error, exception.PodNoAnswer) and not is_read:
+                    raise pod_failures.write_outcome_unknown() from error
+                is_complete = False
                 continue
-            if answer.status != 404:
+            if answer.status == 503 or is_unknown_path(answer) or (is_read and is_about_pod(answer)):
+                is_complete = False
+            elif answer.status != 404:
                 return answer
-            missing = missing or answer
+            else:
+                missing = missing or answer
+        if missing is not None and not is_complete:
+            raise pod_failures.maybe_elsewhere('The resource')
         return missing or call_any_pod(call)
 
 
@@ -61,9 +78,11 @@ class CreateProxiedVolume(Create):
     affinity_fields = {'snapshot_id': SNAPSHOT}
 
     def requested(self, creation: Creation) -> Requested:
-        volume = creation.inner
-        found = volume_type(creation.call, volume.get('volume_type')) or default_type(creation.call)
-        amounts = {'volumes': 1, 'gigabytes': whole_number(volume.get('size'))}
+        """Return one volume with the size and the type in the body, or else those of its snapshot."""
+        call, volume = creation.call, creation.inner
+        source = amounts_of(call, SNAPSHOT, volume.get('snapshot_id'))
+        found = volume_type(call, volume.get('volume_type') or volume_type_of(source)) or default_type(call)
+        amounts = {'volumes': 1, 'gigabytes': whole_number(volume.get('size')) or source.get('gigabytes', 0)}
         return Requested(quota=with_volume_type(amounts, found.name if found is not None else None))
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:

@@ -47,6 +47,19 @@ def is_unknown_path(answer: Answer) -> bool:
     return answer.status == 404 and all(text in answer.body for text in _WEBOB)
 
 
+def is_about_pod(answer: Answer) -> bool:
+    """Return whether an answer to a read says nothing about the request, so that another pod may answer it.
+
+    The gateway has validated the token, so a 401 is about the pod. So are an answer 200 or 403 that is not in the form
+    of a service, and a limit on the rate of requests.
+    """
+    if answer.status == 200:
+        return not _is_json(answer)
+    if answer.status == 403:
+        return json_body.at(answer.json, 'forbidden', 'code') != 403
+    return answer.status >= 500 or answer.status in (401, 429) or is_unknown_path(answer)
+
+
 def is_missing_or_unknown_path(answer: Answer, method: str) -> bool:
     """Return whether the service, and nothing in front of it, sent a 404. The answer to HEAD has no body."""
     if method == 'HEAD':

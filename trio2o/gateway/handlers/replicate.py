@@ -17,6 +17,7 @@ from trio2o.db.replicas import Superseded
 from trio2o.gateway.call_any_pod import with_timeouts
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up
+from trio2o.pods.own_answers import is_about_pod
 from trio2o.pods.registry import PodView
 from trio2o.replication.object_sync import ROUNDS
 from trio2o.replication.replicator import ObjectRef
@@ -244,7 +245,7 @@ class ReplicatedRead:
                 answer = answer_up(send(call, pod, names=names, timeout=seconds), names, None)
             except exception.PodError:
                 continue
-            if answer.status < 500:
+            if not is_about_pod(answer):
                 return self.translate(pod, answer)
             error_answer = error_answer or answer
         if error_answer is not None:

@@ -6,11 +6,14 @@ import logging
 import fixtures
 
 from trio2o.lab.emulated.faults import (
+    BalancerAnswers,
     Drop,
     DropAfter,
     DropMidBody,
     Garbage,
     Hang,
+    Redirect,
+    Refusal,
     Refuse,
     Slow,
     Status,
@@ -78,18 +81,20 @@ class TestFaultsByHandler(ConversationTest):
             self.cloud.runtime.locator.forget(kind, id_)
 
     def repair(self):
-        for service in self.cloud.pod('Pod2').each():
-            service.faults.clear()
+        for pod in self.cloud.lab.pods.values():
+            for service in pod.each():
+                service.faults.clear()
         self.cloud.runtime.client.breakers._states.clear()
 
-    def each(self, call, faults=ALL, is_sound=lambda fault, answer: True):
+    def each(self, call, faults=ALL, is_sound=lambda fault, answer: True, pod='Pod2'):
         """Send a request with each fault.
 
         :param is_sound: function that checks the answer
+        :param pod: the pod with the faults
         """
         for fault in faults:
             with self.subTest(fault=fault):
-                self.break_pod('Pod2', fault)
+                self.break_pod(pod, fault)
                 answer = call()
                 self.assertNotIn(b'Unexpected API Error', answer.body, fault)
                 self.assertNotIn(b'Traceback', answer.body)
@@ -282,6 +287,60 @@ class TestFaultsByHandler(ConversationTest):
         self.each(
             lambda: self.nova.get(f'/servers/{self.server_id}', version='2.96'), faults=(WrongVersion(minor=50),),
             is_sound=lambda fault, answer: answer.status == 406,
+        )  # fmt: skip
+
+    def test_read_that_any_pod_answers_is_not_refused_for_what_is_before_one(self):
+        """The gateway has validated the token, and no answer here is that of the service to the request."""
+        router = (
+            b'{"message": "The resource could not be found.<br />", "code": "404 Not Found", "title": "Not Found"}'
+        )
+        faults = (
+            *(BalancerAnswers(form, status) for form in ('html', 'json', 'empty') for status in (401, 403, 404, 429)),
+            *(BalancerAnswers(form, 200) for form in ('html', 'empty')),
+            Refusal(401),
+            Refusal(429),
+            Redirect(),
+            Status(404, body=router, headers=(('Content-Type', 'application/json'),)),
+        )
+        project = self.cloud.project_id('demo')
+        paths = ('/limits', f'/os-quota-sets/{project}', '/extensions')
+        for client, path in (
+            *((self.nova, path) for path in ('/flavors', '/os-keypairs', *paths)),
+            *((self.cinder, path) for path in ('/types', *paths)),
+        ):
+            with self.subTest(path=path):
+                self.each(
+                    lambda client=client, path=path: client.get(path), faults, pod='Pod1',
+                    is_sound=lambda fault, answer: answer.status == 200,
+                )  # fmt: skip
+
+    def test_refusal_of_service_or_of_all_pods_is_the_answer(self):
+        self.each(
+            lambda: self.nova.get('/flavors'), (Refusal(403),), pod='Pod1',
+            is_sound=lambda fault, answer: answer.status == 403,
+        )  # fmt: skip
+        for pod in self.cloud.lab.pods:
+            self.break_pod(pod, BalancerAnswers('html', 401))
+        self.assertEqual(401, self.nova.get('/flavors').status)
+
+    def test_image_is_unknown_only_if_all_pods_say_so(self):
+        path = '/images/e5b47e15-0000-4000-8000-00000000000e'
+        self.assertEqual(404, self.nova.get(path).status)
+        faults = (Refuse(), Drop(), BalancerAnswers(), BalancerAnswers('json', 401), Redirect(), Status(status=503))
+        found = f'/images/{self.cloud.lab.image["id"]}'
+        for pod in self.cloud.lab.pods:
+            self.each(
+                lambda: self.nova.get(path), faults, pod=pod, is_sound=lambda fault, answer: answer.status == 503
+            )
+            self.each(
+                lambda: self.nova.get(found), faults, pod=pod, is_sound=lambda fault, answer: answer.status == 200
+            )
+
+    def test_write_to_any_pod_without_answer_is_504_and_not_to_be_repeated(self):
+        path = f'/servers/{self.server_id}/action'
+        self.each(
+            lambda: self.nova.post(path, {'nonsense': None}), (Drop(), DropAfter()), pod='Pod1',
+            is_sound=lambda fault, answer: answer.status == 504 and 'Retry-After' not in answer.headers,
         )  # fmt: skip
 
     def test_request_to_any_pod_is_answered_by_reachable_pod(self):
