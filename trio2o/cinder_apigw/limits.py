@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trio2o.gateway.handlers.quota_sets import LimitsRead, query_value
+from trio2o.gateway.handlers.quota_sets import LimitsRead, last_value
 from trio2o.gateway.handlers.replicate import ReplicatedRead
 from trio2o.replication.kinds import VOLUME_QUOTA
 from trio2o.web.call import Call
@@ -34,7 +34,9 @@ class VolumeLimitsRead(LimitsRead):
 
     def project_id(self, call: Call) -> str:
         own = super().project_id(call)
-        other = query_value(call, 'project_id', 'tenant_id')
+        other = last_value(call, 'project_id')
+        if other is None:
+            other = last_value(call, 'tenant_id')
         if call.version is None or call.version < _OTHER_PROJECT or other in (None, own):
             return own
         return other if call.context.may_see_all or _may_see_quota_of(call, other) else own

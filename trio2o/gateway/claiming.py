@@ -28,6 +28,7 @@ from trio2o.quota.settle import Settler
 from trio2o.quota.usage import Measured, deltas_of, measure
 from trio2o.resources import Resource, normalized_id
 from trio2o.routing.locator import Route
+from trio2o.web import pod_failures
 from trio2o.web.call import Call
 
 LOG = logging.getLogger(__name__)
@@ -164,16 +165,25 @@ def _schedule_recount(call: Call, project_id: str) -> None:
 
 
 def shown_amounts(call: Call, resource: Resource, route: Route) -> Amounts:
-    """Return the quota that a resource uses, as its pod shows it to the caller; {} if the pod does not show it."""
+    """Return the quota that a resource uses, as its pod shows it to the caller; {} if the pod does not have it.
+
+    :raises ServiceUnavailable: the pod does not show it now, so what the request uses is unknown
+    """
     try:
         item = read_object(call, resource.service, f'{resource.path}/{route.bottom_id}', resource.member, [route.pod])
     except exception.NotFound:
         return {}
-    return (deltas_of(call.runtime.db, resource.type, item) if item is not None else None) or {}
+    if item is None:
+        raise pod_failures.unreachable(f'{resource.title} {route.top_id}', route.pod.zone)
+    return deltas_of(call.runtime.db, resource.type, item) or {}
 
 
 def amounts_of(call: Call, resource: Resource, top_id: Any) -> Amounts:
-    """Return the quota that a resource in a body uses: the recorded amounts, else those that its pod shows."""
+    """Return the quota that a resource in a body uses: the recorded amounts, else those that its pod shows.
+
+    :returns: {} if no pod shows it to the caller; the pod that gets the request then refuses it
+    :raises ServiceUnavailable: a pod that has it, or may have it, does not show it now
+    """
     if not isinstance(top_id, str) or not uuidutils.is_uuid_like(top_id):
         return {}
     top_id = normalized_id(top_id)
@@ -183,5 +193,5 @@ def amounts_of(call: Call, resource: Resource, top_id: Any) -> Amounts:
         return record.deltas
     try:
         return shown_amounts(call, resource, call.runtime.locator.find(call, resource, top_id))
-    except exception.Trio2oException:
+    except (exception.NotFound, exception.Forbidden):
         return {}

@@ -149,15 +149,26 @@ def snapshot_amounts(volume: Amounts) -> dict[str, int]:
 def whole_number(value: Any, default: int = 0) -> int:
     """Return a whole number in a body, which may be text; the default for anything else and for negative numbers.
 
-    Pods read text with ``int``, whatever its length, so zeros at its start do not count. To JSON Schema, ``3.0`` is a
-    whole number too.
+    Pods read text with ``int``, whatever its length, so zeros at its start do not count, and digits may be those of
+    any script. To JSON Schema, ``3.0`` is a whole number too.
 
     :returns: ``_MAX_NUMBER`` for all that is greater
     """
     if isinstance(value, bool):
         return default
     if isinstance(value, str):
-        value = parse_number(value.strip(), clamp=_MAX_NUMBER)
+        value = _number_in(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return min(value, _MAX_NUMBER) if isinstance(value, int) and value >= 0 else default
+
+
+def _number_in(text: str) -> int | None:
+    """Return the whole number that ``int`` reads in a text of any length; None if it is no number."""
+    number = parse_number(text.strip(), clamp=_MAX_NUMBER)
+    if number is not None:
+        return number
+    try:
+        return int(text)
+    except ValueError:
+        return None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trio2o.gateway.handlers.quota_sets import LimitsRead, query_value
+from trio2o.gateway.handlers.quota_sets import LimitsRead, last_value
 from trio2o.replication.kinds import QUOTA_SET
 from trio2o.web.call import Call
 from trio2o.web.operations import Operation
@@ -28,7 +28,7 @@ class ComputeLimitsRead(LimitsRead):
 
     def project_id(self, call: Call) -> str:
         # Only an admin may name another project; a pod has refused anyone else.
-        return query_value(call, 'tenant_id') or super().project_id(call)
+        return last_value(call, 'tenant_id') or super().project_id(call)
 
 
 OPERATIONS = [Operation('limits.show', 'GET', '/limits', ComputeLimitsRead(QUOTA_SET, _LIMITS, _USED))]

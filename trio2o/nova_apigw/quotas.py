@@ -14,7 +14,8 @@ from trio2o.gateway.handlers.quota_sets import (
     QuotaDefaultsRead,
     QuotaSetRead,
     QuotaSetWrite,
-    query_value,
+    first_value,
+    last_value,
 )
 from trio2o.replication.kinds import QUOTA_CLASS, QUOTA_SET
 from trio2o.web import json_body
@@ -38,7 +39,7 @@ class ComputeQuotaSetWrite(ComputeLimitsWrite, QuotaSetWrite):
     """Set the limits of a project, or of the user in the query."""
 
     def user_id(self, call: Call) -> str:
-        return query_value(call, 'user_id') or ''
+        return first_value(call, 'user_id') or ''
 
     def is_forced(self, call: Call) -> bool:
         return strutils.bool_from_string(json_body.at(call.json, 'quota_set', 'force'))
@@ -49,10 +50,17 @@ class ComputeQuotaClassWrite(ComputeLimitsWrite, QuotaClassWrite):
 
 
 class ComputeQuotaSetRead(QuotaSetRead):
+    """Show the limits of a project, or of the user in the query."""
+
+    def user_id(self, call: Call) -> str:
+        return first_value(call, 'user_id') or ''
+
+
+class ComputeQuotaDetailRead(QuotaSetRead):
     """Show the limits and the usage of a project, or of the user in the query."""
 
     def user_id(self, call: Call) -> str:
-        return query_value(call, 'user_id') or ''
+        return last_value(call, 'user_id') or ''
 
 
 _SET = '/os-quota-sets/{id}'
@@ -64,7 +72,7 @@ OPERATIONS = [
     Operation('quota_sets.show', 'GET', _SET, _READ),
     Operation('quota_sets.update', 'PUT', _SET, _WRITE),
     Operation('quota_sets.delete', 'DELETE', _SET, _WRITE),
-    Operation('quota_sets.detail', 'GET', _SET + '/detail', _READ),
+    Operation('quota_sets.detail', 'GET', _SET + '/detail', ComputeQuotaDetailRead(QUOTA_SET)),
     Operation('quota_sets.defaults', 'GET', _SET + '/defaults', QuotaDefaultsRead(QUOTA_CLASS)),
     Operation('quota_class_sets.show', 'GET', _CLASS, QuotaClassRead(QUOTA_CLASS)),
     Operation('quota_class_sets.update', 'PUT', _CLASS, ComputeQuotaClassWrite(QUOTA_CLASS)),

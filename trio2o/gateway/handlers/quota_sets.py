@@ -26,7 +26,6 @@ from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.numbers import parse_number
 
 MAX_LIMIT = 0x7FFFFFFF
-MAX_DIGITS = 17
 _NO_LIMITS = frozenset({'id', 'tenant_id', 'project_id'})
 
 
@@ -271,12 +270,17 @@ class LimitsRead:
 
 
 def parse_limits(given: Mapping[str, Any]) -> dict[str, int]:
-    """Return the limits in a body, which may be numeric strings; other values are ignored."""
+    """Return the limits in a body, which may be numeric strings; other values are ignored.
+
+    Pods read text with ``int``, whatever its length, so zeros at its start do not count.
+
+    :returns: a text beyond ``MAX_LIMIT`` as the number after it, which is refused as well
+    """
     limits: dict[str, int] = {}
     for name, value in given.items():
         if isinstance(value, str) and name not in _NO_LIMITS:
             text = value.strip()
-            number = parse_number(text.removeprefix('-'), MAX_DIGITS)
+            number = parse_number(text.removeprefix('-'), clamp=MAX_LIMIT + 1)
             if number is not None:
                 limits[name] = -number if text.startswith('-') else number
         elif type(value) is int or (isinstance(value, float) and value.is_integer()):
@@ -308,10 +312,11 @@ def with_limits(
     return Answer(answer.status, answer.headers, dump_json(document))
 
 
-def query_value(call: Call, *names: str) -> str | None:
-    """Return the first value of a query parameter that is not empty, by any of its names."""
-    for name in names:
-        value = next((value for key, value in call.query if key == name and value), None)
-        if value is not None:
-            return value
-    return None
+def first_value(call: Call, name: str) -> str | None:
+    """Return the first value of a query parameter that is not empty, which counts where a pod uses ``parse_qs``."""
+    return next((value for key, value in call.query if key == name and value), None)
+
+
+def last_value(call: Call, name: str) -> str | None:
+    """Return the last value of a query parameter, which counts where a pod uses WebOb."""
+    return dict(call.query).get(name)

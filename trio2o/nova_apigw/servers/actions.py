@@ -21,7 +21,7 @@ from trio2o.quota.claims import OverQuota
 from trio2o.quota.usage import Flavor
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
-from trio2o.web import json_body
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Call
 from trio2o.web.json_body import replaced
 from trio2o.web.operations import Handler, Operation
@@ -121,10 +121,17 @@ def _flavor_in_pod(call: Call, route: Route, reference: Any) -> Flavor | None:
 
 
 def _shown(call: Call, route: Route) -> Item | None:
+    """Return the server as its pod shows it; None if the pod does not have it.
+
+    :raises ServiceUnavailable: the pod does not show it now, so what the action uses is unknown
+    """
     try:
-        return read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
+        found = read_object(call, SERVER.service, f'{SERVER.path}/{route.bottom_id}', SERVER.member, [route.pod])
     except exception.NotFound:
         return None
+    if found is None:
+        raise pod_failures.unreachable(f'{SERVER.title} {route.top_id}', route.pod.zone)
+    return found
 
 
 @dataclass(frozen=True)

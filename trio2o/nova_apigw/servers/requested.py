@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from trio2o import exception
+from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.requested import (
     Requested,
     default_type,
@@ -18,9 +19,9 @@ from trio2o.gateway.requested import (
     whole_number,
     zones_of_types,
 )
-from trio2o.quota.amounts import with_volume_type
+from trio2o.quota.amounts import volume_type_of, with_volume_type
 from trio2o.quota.usage import Flavor
-from trio2o.resources import Item
+from trio2o.resources import SNAPSHOT, Item
 from trio2o.web import json_body
 from trio2o.web.call import Call
 
@@ -49,7 +50,7 @@ def requested_servers(call: Call, server: Item) -> Requested:
     once = Counter(flavor_amounts(found))
     type_named = functools.cache(lambda name: volume_type(call, name) or default_type(call))
     types = []
-    for size, type_name in _new_volumes(server):
+    for size, type_name in _new_volumes(call, server):
         named = type_named(type_name if isinstance(type_name, str) else None)
         types.append(named)
         once.update(with_volume_type({'volumes': 1, 'gigabytes': size}, named.name if named is not None else None))
@@ -80,14 +81,21 @@ def block_devices(server: Item, key: str = 'block_device_mapping_v2') -> list[It
     return json_body.objects_at(server, key)
 
 
-def _new_volumes(server: Item) -> Iterator[tuple[int, Any]]:
-    """Yield size and type of each volume that Nova creates for one server; size 0 if only the source has the size."""
+def _new_volumes(call: Call, server: Item) -> Iterator[tuple[int, Any]]:
+    """Yield size and type of each volume that Nova creates for one server."""
     for mapping in block_devices(server):
         if mapping.get('destination_type') == 'volume' and mapping.get('source_type') in _VOLUME_SOURCES:
-            yield whole_number(mapping.get('volume_size')), mapping.get('volume_type')
+            yield _new_volume(call, mapping, mapping.get('uuid') if mapping['source_type'] == 'snapshot' else None)
     for mapping in block_devices(server, 'block_device_mapping'):
         if mapping.get('snapshot_id') and not mapping.get('volume_id'):
-            yield whole_number(mapping.get('volume_size')), None
+            yield _new_volume(call, mapping, mapping['snapshot_id'])
+
+
+def _new_volume(call: Call, mapping: Item, snapshot_id: Any) -> tuple[int, Any]:
+    """Return size and type of the volume for a block device: those that it names, or else those of its snapshot."""
+    size, type_name = whole_number(mapping.get('volume_size')), mapping.get('volume_type')
+    source = {} if snapshot_id is None or (size and type_name) else amounts_of(call, SNAPSHOT, snapshot_id)
+    return size or source.get('gigabytes', 0), type_name or volume_type_of(source)
 
 
 def _boots_from_volume(server: Item) -> bool:

@@ -7,9 +7,10 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import quotas, routings, server_group_copies, transfer_keys
-from trio2o.db.records import QuotaClaim
+from trio2o.db.records import QuotaClaim, Routing
 from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
+from trio2o.quota.settle import Settler
 from trio2o.tests.functional.quota.base import QuotaCase
 
 
@@ -349,6 +350,18 @@ class TestVolumes(ChangesCase):
             self.settle()
             self.assertEqual({}, self.used())
 
+    def test_extend_of_volume_whose_size_is_unknown_is_503_and_not_sent(self):
+        volume = self.volume(zone='az1')
+        with self.db.writer() as session:
+            session.execute(sqlalchemy.update(Routing.__table__).values(deltas=None))
+        pod = self.cloud.pod('Pod1').cinder
+        pod.faults.add(Status(500, method='GET'))
+        self.act_on_volume(volume, 'os-extend', {'new_size': 90}, status=503)
+        self.post('/backups', status=503, backup={'volume_id': volume})
+        self.assertEqual(1, pod.volumes[volume]['size'])
+        pod.faults.clear()
+        self.act_on_volume(volume, 'os-extend', {'new_size': 90}, status=413)
+
     def test_extend_over_quota_is_refused_with_413(self):
         volume = self.volume(size=4)
         answer = self.act_on_volume(volume, 'os-extend', {'new_size': 21}, status=413)
@@ -416,6 +429,21 @@ class TestVolumes(ChangesCase):
         self.assertEqual({}, self.used())
         alt = self.cloud.project_id('alt')
         self.assertUsed(alt, volumes=1, snapshots=1, gigabytes=8)
+
+    def test_accept_without_answer_moves_usage_after_settling(self):
+        volume = self.volume(size=3, zone='az1')
+        transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
+        self.cloud.pod('Pod1').cinder.faults.add(DropAfter(method='POST'))
+        self.assertEqual(504, self.accept(transfer, transfer['auth_key']).status)
+        self.cloud.pod('Pod1').cinder.faults.clear()
+        other = self.cloud.project_id('alt')
+        self.assertEqual((0, 3), self.used(other)['gigabytes'])
+        with self.db.writer() as session:
+            long_ago = utcnow() - timedelta(hours=1)
+            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
+        Settler(self.cloud.runtime).settle_due()
+        self.assertUsed(volumes=0, gigabytes=0)
+        self.assertUsed(other, volumes=1, gigabytes=3)
 
     def test_transfer_over_quota_is_refused_with_413(self):
         volume = self.volume(size=4)

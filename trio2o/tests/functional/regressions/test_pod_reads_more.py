@@ -74,9 +74,69 @@ class TestNumbers(QuotaCase):
             self.assertEqual(413, answer.status, answer.text)
         self.assertUsed(gigabytes=1)
 
-    @hypothesis.given(st.from_regex(r'[0-9]{1,60}', fullmatch=True))
+    @hypothesis.given(st.from_regex(r'\s?\+?[\d_]{1,60}\s?', fullmatch=True))
     def test_number_is_what_int_reads(self, text):
-        self.assertEqual(min(int(text), 0x7FFFFFFF), whole_number(text))
+        try:
+            wanted = min(int(text), 0x7FFFFFFF)
+        except ValueError:
+            wanted = 0
+        self.assertEqual(wanted, whole_number(text))
+
+
+class TestLimits(QuotaCase):
+    """A limit with zeros at its start is a limit over all pods, and none in a pod."""
+
+    ZEROS = '0' * 40
+
+    def test_limit_with_leading_zeros_applies_to_all_pods(self):
+        for service, path, key, name in (
+            ('nova', f'/os-quota-sets/{self.project}', 'quota_set', 'instances'),
+            ('nova', '/os-quota-class-sets/default', 'quota_class_set', 'instances'),
+            ('cinder', f'/os-quota-sets/{self.project}', 'quota_set', 'volumes'),
+            ('cinder', '/os-quota-class-sets/default', 'quota_class_set', 'volumes'),
+        ):
+            client = getattr(self.cloud, service)
+            answer = client.put(path, {key: {name: f'{self.ZEROS}1'}}, as_='admin')
+            self.assertEqual((200, 1), (answer.status, answer[key][name]), answer.text)
+            in_pod = self.cloud.direct('Pod1', service).get(path, as_='admin')
+            self.assertEqual(-1, in_pod[key][name], path)
+        self.boot()
+        self.boot(status=403, zone='az2')
+
+    def test_text_beyond_the_greatest_limit_is_400(self):
+        for limit in ('9' * 40, f'-{self.ZEROS}2', 1 << 31):
+            answer = self.cloud.nova.put(
+                f'/os-quota-sets/{self.project}', {'quota_set': {'instances': limit}}, as_='admin'
+            )
+            self.assertEqual(400, answer.status, limit)
+
+
+class TestSizesOfSnapshots(QuotaCase):
+    """Cinder gives a volume the size and the type of its snapshot, if the request names none."""
+
+    limits = {'gigabytes': 50, 'volumes': 10}
+
+    def setUp(self):
+        super().setUp()
+        body = {'snapshot': {'volume_id': self.volume(size=20)}}
+        self.snapshot_id = self.cloud.cinder.post('/snapshots', body)['snapshot']['id']
+        self.settle()
+
+    def test_server_claims_size_of_snapshot(self):
+        device = {'source_type': 'snapshot', 'destination_type': 'volume', 'uuid': self.snapshot_id, 'boot_index': 0}
+        for given in (
+            {'block_device_mapping_v2': [device]},
+            {'block_device_mapping': [{'device_name': 'vda', 'snapshot_id': self.snapshot_id}]},
+        ):
+            answer = self.boot(status=403, **given)
+            self.assertIn('gigabytes', answer.fault)
+        self.boot(block_device_mapping_v2=[{**device, 'volume_size': 10}])
+
+    def test_volume_through_nova_claims_size_of_snapshot(self):
+        body = {'volume': {'snapshot_id': self.snapshot_id}}
+        answer = self.cloud.nova.post('/os-volumes', body)
+        self.assertEqual(403, answer.status, answer.text)
+        self.assertUsed(volumes=1, gigabytes=40)
 
 
 class TestQueries(QuotaCase):
@@ -85,3 +145,24 @@ class TestQueries(QuotaCase):
         other = self.cloud.project_id('alt')
         self.assertEqual(403, self.cloud.nova.get(f'/limits?tenant_id={other}').status)
         self.assertEqual(403, self.cloud.nova.get(f'/limits?#&tenant_id={other}').status)
+
+    def test_project_or_user_that_counts_in_the_pod_is_shown(self):
+        self.server()
+        self.volume()
+        own, other = self.project, self.cloud.project_id('alt')
+        for query, used in ((f'tenant_id={own}&tenant_id={other}', 0), (f'tenant_id={other}&tenant_id={own}', 1)):
+            answer = self.cloud.nova.get(f'/limits?{query}', as_='admin')
+            self.assertEqual(used, answer['limits']['absolute']['totalInstancesUsed'], query)
+        for query, used in (
+            (f'project_id={own}&project_id={other}', 0),
+            (f'project_id={other}&project_id={own}', 1),
+            (f'project_id={other}&tenant_id={own}', 0),
+            (f'project_id=&tenant_id={own}', 0),
+        ):
+            answer = self.cloud.cinder.get(f'/limits?{query}', as_='admin', version='3.70')
+            self.assertEqual(used, answer['limits']['absolute']['totalVolumesUsed'], query)
+        user_id = self.cloud.lab.user_id('demo')
+        path = f'/os-quota-sets/{own}/detail'
+        for query, used in ((f'user_id={user_id}&user_id=x', 0), (f'user_id=x&user_id={user_id}', 1)):
+            answer = self.cloud.nova.get(f'{path}?{query}', as_='admin')
+            self.assertEqual(used, answer['quota_set']['instances']['in_use'], query)
