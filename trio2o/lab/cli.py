@@ -9,14 +9,20 @@ import signal
 import sys
 from collections.abc import Sequence
 
-KINDS = ('trio2o.lab.real.cli', 'trio2o.lab.emulated.cli', 'trio2o.lab.ha', 'trio2o.lab.tempest')
+KINDS = {
+    'real': 'trio2o.lab.real.cli',
+    'emulated': 'trio2o.lab.emulated.cli',
+    'ha': 'trio2o.lab.ha',
+    'tempest': 'trio2o.lab.tempest',
+}
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with the sub-commands of every kind of lab that is installed."""
+def build_parser(kind: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser with the sub-commands of a kind of lab, if there is one, else of each that is installed."""
     parser = argparse.ArgumentParser(prog='trio2o-lab', description=__doc__)
     subparsers = parser.add_subparsers(dest='kind', required=True)
-    for name in KINDS:
+    # Each of the modules imports many others.
+    for name in [KINDS[kind]] if kind in KINDS else KINDS.values():
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as missing:
@@ -30,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its parser has set the function to call as ``run``."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `| head` ends it without a traceback
-    chosen = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    chosen = build_parser(words[0] if words else None).parse_args(words)
     result: int | None = chosen.run(chosen)
     return result or 0
 
