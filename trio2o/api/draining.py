@@ -127,5 +127,6 @@ class _Candidates:
             decision = self._scheduler.decide(replace(request, tried=frozenset({self._pod.pod_id})))
             pods_ = [pod for pod in decision.pods if pod.id != self._pod.pod_id]
             rows = [{'pod_id': pod.id, 'pod_name': pod.name} for pod in pods_]
-            self._answers[key] = rows, '' if rows else str(decision)
+            others = tuple(each for each in decision.dropped if each.pod.id != self._pod.pod_id)
+            self._answers[key] = rows, '' if rows else str(replace(decision, dropped=others))
         return self._answers[key]

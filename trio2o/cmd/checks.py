@@ -11,7 +11,7 @@ from oslo_upgradecheck import upgradecheck
 from oslo_upgradecheck.upgradecheck import Code, Result
 
 from trio2o import exception
-from trio2o.conf import files, service_auth
+from trio2o.conf import credentials, files, service_auth
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
 from trio2o.db.errors import UNREACHABLE, Unusable
@@ -61,12 +61,13 @@ class Checks(upgradecheck.UpgradeCommands):
     def _keystone(self) -> Result:
         try:
             files.check(self._conf)
-        except files.FileNotReadable as error:
+            credentials.check(self._conf)
+        except (files.FileNotReadable, credentials.CredentialsMissing) as error:
             return Result(Code.FAILURE, f'{error}.')
         try:
             self._identity.token()
         except exception.ServiceUnavailable as error:
-            return Result(Code.FAILURE, f'{error} Look at [service_auth].')
+            return Result(Code.FAILURE, f'{str(error).rstrip(".")}. Look at [service_auth].')
         return Result(Code.SUCCESS)
 
     def _pods(self) -> Result:

@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace, db: Database) -> int:
         migration.run_phase(db, args.phase)
     else:
         migration.upgrade(db, getattr(args, 'revision', 'head'))
-    print(f'the database is at {migration.version(db)}')
+    print(f'the database {db.url.render_as_string()} is at {migration.version(db)}')
     return 0
 
 

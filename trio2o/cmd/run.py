@@ -29,6 +29,7 @@ from oslo_service import systemd
 
 from trio2o import concurrency, gc_tuning, metrics, version
 from trio2o import conf as trio2o_conf
+from trio2o.conf import credentials
 from trio2o.conf import files as conf_files
 from trio2o.runtime import Runtime
 from trio2o.web.app import build_app
@@ -101,6 +102,7 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     if conf.concurrency_backend != concurrency.backend():
         raise CannotStart(f'started with {concurrency.backend()}, but {conf.concurrency_backend} is configured')
     conf_files.check(conf)
+    credentials.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())
     return conf
 

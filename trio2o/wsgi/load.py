@@ -30,13 +30,14 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
 
     from trio2o import conf as trio2o_conf
     from trio2o import rpc, version
-    from trio2o.conf import files
+    from trio2o.conf import credentials, files
     from trio2o.runtime import build_runtime
     from trio2o.web.app import build_app
     from trio2o.web.middleware.access_log import AccessLog
 
     conf = trio2o_conf.new_config(arguments(os.environ), prog=prog)
     files.check(conf)
+    credentials.check(conf)
     if conf.log_dir:
         # Left to itself oslo.log names the file after the server's program, which all services share.
         conf.set_default('log_file', f'{prog}.log')

@@ -36,10 +36,19 @@ def up(chosen: argparse.Namespace, lab: RealLab) -> int:
 def check_choices(chosen: argparse.Namespace, lab: RealLab) -> None:
     """Check that the options of an existing lab are those it was created with.
 
-    :raises LabError: the ports or the database differ
+    :raises LabError: the ports, the host or the database differ
     """
-    for option in ('port_base', 'database'):
-        wanted, made = getattr(chosen, option), getattr(lab.topology, option)
+    gateway = lab.topology.gateway
+    known = {
+        'port_base': lab.topology.port_base,
+        'database': lab.topology.database,
+        'gateway_host': gateway.host,
+        'admin_port': gateway.admin_port,
+        'volume_port': gateway.volume_port,
+        'compute_port': gateway.compute_port,
+    }
+    for option, made in known.items():
+        wanted = getattr(chosen, option)
         if wanted not in (None, made):
             raise LabError(
                 f'the lab in {lab.state_dir} was created with another --{option.replace("_", "-")}: '
@@ -104,6 +113,13 @@ def run(command: Command) -> Callable[[argparse.Namespace], int]:
         except LabError as error:
             print(f'trio2o-lab: {error}', file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print(
+                'trio2o-lab: interrupted; services that have started go on: `tools/demo down` (or '
+                '`trio2o-lab real down`) stops them',
+                file=sys.stderr,
+            )
+            return 130
 
     return runner
 
@@ -117,10 +133,31 @@ def make_lab(chosen: argparse.Namespace) -> RealLab:
         database=chosen.database,
         port_base=chosen.port_base or DEFAULT_PORT_BASE,
         seed_flavors=chosen.seed_flavors,
-        endpoints=Gateway(chosen.gateway_host, chosen.admin_port, chosen.volume_port, chosen.compute_port),
+        endpoints=Gateway(
+            chosen.gateway_host or Gateway.host,
+            chosen.admin_port or Gateway.admin_port,
+            chosen.volume_port or Gateway.volume_port,
+            chosen.compute_port or Gateway.compute_port,
+        ),
         pythons=dict(pair.split('=', 1) for pair in chosen.pod_python),
         progress=progress,
     )
+
+
+def _number(most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a number from 1."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1 to {most}')
+        return int(text)
+
+    return read
+
+
+_PORT = _number(65535)
+#: With more pods, the ports of the services would not fit.
+_PODS = _number(100)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -136,18 +173,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         return added
 
     of_up = add('up', up, 'create the lab if there is none, and start the services that do not run')
-    of_up.add_argument('--pods', type=int, help='minimum number of pods (a new lab has 2 by default)')
+    of_up.add_argument('--pods', type=_PODS, help='minimum number of pods (a new lab has 2 by default)')
     of_up.add_argument('--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files')
     of_up.add_argument(
         '--port-base',
-        type=int,
+        type=_PORT,
         help=f'first port of a new lab (default: {DEFAULT_PORT_BASE})',
     )
     of_up.add_argument('--seed-flavors', action='store_true', help='create flavors in each pod')
-    of_up.add_argument('--gateway-host', default=Gateway.host, help="host of RegionOne's endpoints")
+    of_up.add_argument('--gateway-host', help=f"host of RegionOne's endpoints (default: {Gateway.host})")
     for name, api in (('admin', 'Admin API'), ('volume', 'Cinder API-GW'), ('compute', 'Nova API-GW')):
         default = getattr(Gateway, f'{name}_port')
-        of_up.add_argument(f'--{name}-port', type=int, default=default, help=f'port of the {api} (default: {default})')
+        of_up.add_argument(f'--{name}-port', type=_PORT, help=f'port of the {api} (default: {default})')
     of_up.add_argument(
         "--pod-python", metavar="POD=PYTHON", action="append", default=[],
         help="interpreter with the packages of a pod, for pods of another release",

@@ -150,7 +150,7 @@ def is_healthy(service: Service) -> bool:
 def check_ports(topology: Topology) -> None:
     """Check that the ports of all services are free, before anything is created.
 
-    :raises ServiceFailed: a port is in use
+    :raises ServiceFailed: ports are in use; the message names all of them
     """
     gateway = topology.gateway
     wanted = [
@@ -159,12 +159,14 @@ def check_ports(topology: Topology) -> None:
         (gateway.volume_port, 'the Cinder API-GW', '--volume-port'),
         (gateway.compute_port, 'the Nova API-GW', '--compute-port'),
     ]
-    for port, name, option in wanted:
-        if port_is_taken(port):
-            raise ServiceFailed(
-                f'port {port}, which {name} wants, is in use by another program: '
-                f'stop that, or choose other ports with {option} (see `--help`)'
-            )
+    taken = [(port, name, option) for port, name, option in wanted if port_is_taken(port)]
+    if taken:
+        ports = ', '.join(f'{port} ({name})' for port, name, _option in taken)
+        options = ', '.join(dict.fromkeys(option for _port, _name, option in taken))
+        raise ServiceFailed(
+            f'ports are in use by another program: {ports}. Stop it, or choose other ports with {options}; '
+            f'`tools/demo up --help` shows the options'
+        )
 
 
 def port_is_taken(port: int) -> bool:

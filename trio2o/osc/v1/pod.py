@@ -448,7 +448,8 @@ def remaining_line(pod: Pod, summary: RemainingSummary) -> str:
     if not summary.total:
         return f'{pod.name} ({pod.state}) is empty.'
     kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(summary.resources.items()))
-    return f'{pod.name} ({pod.state}) holds {kinds}, of {len(summary.projects)} projects.'
+    projects = 'one project' if len(summary.projects) == 1 else f'{len(summary.projects)} projects'
+    return f'{pod.name} ({pod.state}) holds {kinds}, of {projects}.'
 
 
 class SelectPod(Lister):

@@ -18,6 +18,7 @@ TOP = PACKAGE.parent
 NOT_IMPORTED = {
     'pbr': 'builds the package',
     'pymysql': 'the driver of mysql+pymysql:// connections',
+    'tenacity': 'of the plug-in of the stock client, which is registered whether its extra is installed or not',
 }
 
 # Part of trio2o/ -> the extra of setup.cfg that holds what it needs besides requirements.txt.

@@ -71,6 +71,7 @@ class TestRemaining(DrainingCase):
         rows = self.get()['remaining']
         self.assertEqual([], [pod for row in rows for pod in row['candidates']])
         self.assertIn('Pod2', rows[0]['reason'])
+        self.assertNotIn('Pod1', rows[0]['reason'])
 
     def test_list_makes_no_binding(self):
         before = self.api.get('/bindings?history=true')['pod_bindings']

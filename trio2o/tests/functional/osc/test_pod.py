@@ -146,7 +146,7 @@ class TestPods(CommandTestCase):
         self.assertTrue(row['Why Not'])
         self.assertEqual('enabled', self.read('pod show Pod1')['state'])
         printed = self.run_command('pod drain Pod1 --reason "lease ends"')
-        self.assertIn('Pod1 (draining) holds 1 server, of 1 projects.', printed.err)
+        self.assertIn('Pod1 (draining) holds 1 server, of one project.', printed.err)
         pod = self.read('pod show Pod1')
         self.assertEqual(('draining', 'lease ends'), (pod['state'], pod['state_reason']))
         self.assertEqual([], self.read('pod drain Pod1 --type volume'))

@@ -28,6 +28,17 @@ class TestStartErrors(CommandsTestCase):
             self.assertIn('/nowhere/ca.pem', done.stdout)
             self.assertNotIn('Traceback', done.stdout + done.stderr)
 
+    def test_missing_credentials_are_refused_at_start(self):
+        for group in ('keystone_authtoken', 'service_auth'):
+            argument = self.configure(**{group: {'auth_type': ''}})
+            done = launch.run('trio2o-api', argument)
+            self.assertEqual(1, done.returncode)
+            self.assertIn(f'trio2o-api: [{group}] auth_type is not set', done.stderr)
+            self.assertEqual(1, len(done.stderr.strip().splitlines()), done.stderr)
+            done = launch.run('trio2o-status', argument, 'upgrade', 'check')
+            self.assertEqual(2, done.returncode, done.stdout)
+            self.assertIn(f'[{group}] auth_type', done.stdout)
+
     def test_unknown_backend_is_refused(self):
         environment = {'OS_DEFAULT__CONCURRENCY_BACKEND': 'x'}
         result = launch.run('trio2o-api', self.configure(), env=environment, new_program=True)

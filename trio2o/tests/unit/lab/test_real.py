@@ -2,9 +2,12 @@
 """The parts of a lab of real pods that can be tested without pods."""
 
 import configparser
+import contextlib
 import dataclasses
+import io
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +16,7 @@ import threading
 import unittest
 from unittest import mock
 
+from trio2o.lab import cli
 from trio2o.lab.real import LabError, RealLab, configure, messages, processes, settings, topology
 
 # Threads that read and then write: on plain SQLite most of them fail with "database is locked".
@@ -106,6 +110,33 @@ class RealLabTest(unittest.TestCase):
     def test_lab_does_not_exist_and_error_says_so(self):
         with self.assertRaisesRegex(LabError, 'there is no lab'):
             RealLab(self.folder).status()
+
+    def up(self, *options):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.suppress(SystemExit):
+            self.assertEqual(1, cli.main(['real', 'up', '--state', self.folder, *options]))
+        return errors.getvalue()
+
+    def test_existing_lab_refuses_other_ports_and_hosts(self):
+        topology.save(new_lab(self.folder))
+        for options in (['--port-base', '17000'], ['--compute-port', '8000'], ['--gateway-host', '192.0.2.1']):
+            self.assertIn(f'another {options[0]}', self.up(*options))
+
+    def test_option_out_of_range_is_refused(self):
+        for options in (['--compute-port', '80000'], ['--port-base', '0'], ['--pods', '0'], ['--pods', 'two']):
+            self.assertIn(f'argument {options[0]}', self.up(*options))
+        self.assertEqual([], os.listdir(self.folder))
+
+    def test_all_ports_in_use_are_named_at_once(self):
+        made = new_lab(self.folder)
+        with contextlib.ExitStack() as stack:
+            taken = [stack.enter_context(socket.create_server(('127.0.0.1', 0))) for _ in range(2)]
+            admin, volume = (each.getsockname()[1] for each in taken)
+            made = dataclasses.replace(made, gateway=topology.Gateway(admin_port=admin, volume_port=volume))
+            with self.assertRaises(processes.ServiceFailed) as raised:
+                processes.check_ports(made)
+        for expected in (str(admin), str(volume), '--admin-port', '--volume-port'):
+            self.assertIn(expected, str(raised.exception))
 
     def test_pid_file_of_ended_process_is_ignored(self):
         made = new_lab(self.folder)
