@@ -8,6 +8,7 @@ answers the delete of a metadata key with such a 200). Only the dashboard uses p
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -214,12 +215,16 @@ def _raw_path(environ: dict[str, Any]) -> str:
         raise exception.RouteNotFound() from None
 
 
+@functools.lru_cache(1024)
+def _header_name(key: str) -> str:
+    return key[5:].replace('_', '-').lower()
+
+
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
     """Return the request headers by lower-case name."""
+    # A slice, as an environment has some forty keys and a method call for each of them shows in a request's time.
     headers = {
-        key[5:].replace('_', '-').lower(): value
-        for key, value in environ.items()
-        if key.startswith('HTTP_') and isinstance(value, str)
+        _header_name(key): value for key, value in environ.items() if key[:5] == 'HTTP_' and isinstance(value, str)
     }
     if environ.get('CONTENT_TYPE'):
         headers['content-type'] = environ['CONTENT_TYPE']
