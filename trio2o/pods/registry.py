@@ -47,7 +47,7 @@ class PodView:
     """One pod with all data that are needed to call and to schedule it.
 
     :ivar ids_up: id in this pod -> id that tenants see, where the two differ
-    :ivar out_of_sync: number of replicated objects that are out of sync in this pod
+    :ivar out_of_sync: number of replicated objects that are out of sync in this pod, or have no row for it yet
     :ivar usages: capacity and use, by service, as read last
     """
 

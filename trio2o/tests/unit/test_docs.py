@@ -2,12 +2,9 @@
 """The documentation names existing options, commands and files, and names all that operators look for."""
 
 import configparser
-import importlib.util
 import pathlib
 import re
-import subprocess
 
-import fixtures
 import testtools
 from oslo_db import options as db_options
 
@@ -87,71 +84,6 @@ class TestContributorPages(testtools.TestCase):
             if not any((root / name).exists() for root in roots)
         ]
         self.assertEqual([], wrong)
-
-    def test_diffs_of_examples_apply(self):
-        tool = renew_examples()
-        problems = {path.name: tool.problem(CHECKOUT, path) for path in (CHECKOUT / tool.EXAMPLES).glob('*.diff')}
-        wrong = {name: problem for name, problem in problems.items() if problem}
-        self.assertEqual({}, wrong, 'tools/renew_examples.py writes them again')
-
-
-def renew_examples():
-    """Load tools/renew_examples.py."""
-    spec = importlib.util.spec_from_file_location('renew_examples', CHECKOUT / 'tools' / 'renew_examples.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
-
-
-class TestRenewExamples(testtools.TestCase):
-    """A repository whose file ``a`` has ten lines, and a diff that inserts a line after the fifth."""
-
-    def setUp(self):
-        super().setUp()
-        self.tool = renew_examples()
-        self.top = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-        self.git('init', '--quiet')
-        self.write(*range(10))
-        self.git('add', 'a')
-        self.git('commit', '--quiet', '--message', 'Add a')
-        self.write(*range(5), 'new', *range(5, 10))
-        self.diff = self.top / 'new.diff'
-        self.diff.write_text(self.git('diff', '-U2'))
-        self.git('checkout', '--quiet', 'a')
-
-    def git(self, *arguments):
-        identity = ('-c', 'user.name=test', '-c', 'user.email=test@example.org')
-        command = ['git', *identity, *arguments]
-        return subprocess.run(command, cwd=self.top, capture_output=True, text=True, check=True).stdout
-
-    def write(self, *lines):
-        (self.top / 'a').write_text(''.join(f'line {line}\n' for line in lines))
-
-    def test_context_changed_and_diff_is_renewed(self):
-        self.write(*range(3), 'other', *range(4, 10))
-        self.assertIn('patch does not apply', self.tool.problem(self.top, self.diff))
-        self.assertEqual('', self.tool.renew(self.top, self.diff))
-        self.assertEqual('', self.tool.problem(self.top, self.diff))
-        self.assertEqual(
-            [' line other', ' line 4', '+line new', ' line 5', ' line 6'], self.diff.read_text().splitlines()[-5:]
-        )
-
-    def test_diff_of_an_applied_change_reads_forwards(self):
-        self.write(*range(5), 'new', *range(5, 10))
-        self.git('commit', '--quiet', '--all', '--message', 'Insert a line')
-        self.write(*range(3), 'other', 4, 'new', *range(5, 10))
-        self.patch(self.tool, 'APPLIED', ('new.diff',))
-        self.assertNotEqual('', self.tool.problem(self.top, self.diff))
-        self.assertEqual('', self.tool.renew(self.top, self.diff))
-        self.assertEqual('', self.tool.problem(self.top, self.diff))
-        self.assertIn('\n+line new\n', self.diff.read_text())
-
-    def test_same_line_changed_and_the_conflict_is_left_to_the_caller(self):
-        before = self.diff.read_text()
-        self.write(*range(5), 'theirs', *range(5, 10))
-        self.assertIn('Resolve the conflicts in', self.tool.renew(self.top, self.diff))
-        self.assertEqual(before, self.diff.read_text())
-        self.assertIn('<<<<<<<', (self.top / 'build' / 'examples' / 'new' / 'a').read_text())
 
 
 class TestCompleteness(testtools.TestCase):

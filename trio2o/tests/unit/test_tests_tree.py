@@ -25,6 +25,7 @@ TREE = {
     'backends',
     'commits',
     'docs',
+    'examples',
     'layers',
     'operations_pages',
     'packaging',
