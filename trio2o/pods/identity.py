@@ -184,6 +184,13 @@ class Identity(Account):
         """
         return self.keystone(f'/projects/{quote(project_id, safe="")}') is not None
 
+    def has_user(self, user_id: str) -> bool:
+        """Whether Keystone has a user.
+
+        :raises ServiceUnavailable: Keystone does not answer, or refuses the request
+        """
+        return self.keystone(f'/users/{quote(user_id, safe="")}') is not None
+
     def keystone(self, path: str) -> Any:
         """GET a path of Keystone's v3 API.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from trio2o import exception
@@ -16,6 +17,8 @@ from trio2o.pods.registry import PodView
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.kinds import LIMITS_OF_PROJECTS, project_of_limits
 from trio2o.replication.reconcile import Attributes, PodObject, Step
+
+LOG = logging.getLogger(__name__)
 
 
 class PodObjects:
@@ -111,6 +114,14 @@ class PodAccess:
         :raises ServiceUnavailable: Keystone does not answer
         """
         return kind in LIMITS_OF_PROJECTS and not self._identity.has_project(project_of_limits(key))
+
+    def is_user_deleted(self, user_id: str) -> bool:
+        """Return whether Keystone itself answers that it does not have a user. Without its answer the user exists."""
+        try:
+            return not self._identity.has_user(user_id)
+        except exception.ServiceUnavailable as error:
+            LOG.warning('Taking user %s as existing: %s', user_id, error.message)
+            return False
 
     def owners(self, adapter: Adapter) -> Collection[str]:
         """Return the owners whose objects are looked for in a pod that joins."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.desired_state import DesiredState
-from trio2o.replication.kinds import FLAVOR, owner_of
+from trio2o.replication.kinds import FLAVOR, KEYPAIR, owner_of
 from trio2o.replication.object_sync import ObjectSync, describe_conflict
 from trio2o.replication.reconcile import PodObject
 from trio2o.replication.replica_store import Outcome, is_current, known_object
@@ -239,6 +240,7 @@ class PodSync:
     def _repair_out_of_sync(self, pod: PodView, check: Check) -> RepairResult:
         repaired = out_of_sync = failed = 0
         unreachable: set[str] = set()
+        is_user_deleted = functools.cache(self._deps.access.is_user_deleted)
         ranks = {kind: rank for rank, kind in enumerate(self._deps.access.adapters)}
         missing = replicas.out_of_sync(self._db, pod.id)
         # Deletions come first: a pod that ignores case has no place for a name beside the old one.
@@ -249,6 +251,12 @@ class PodSync:
             check()
             if adapter.service in unreachable:
                 out_of_sync += 1
+                continue
+            if obj.kind == KEYPAIR and not obj.is_deleted and is_user_deleted(owner_of(obj.key)):
+                # Nobody can use it or delete it, and pods that join would get it for ever.
+                LOG.warning('%s %s is deleted, as Keystone has deleted the user', obj.kind, obj.key)
+                self._desired.delete(obj.kind, obj.key)
+                repaired += 1
                 continue
             outcome = self._objects.sync(obj.kind, obj.key, pod)
             if outcome.is_done:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keypairs are replicated to all pods."""
 
-from trio2o.lab.emulated.faults import Alter, Refuse
+from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Refuse, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 KEY = 'ssh-rsa AAAAB3NzaC1yc2E me@here'
@@ -154,3 +154,54 @@ class TestKeypairs(JobsCase):
         self.nova('Pod2').keypairs.clear()
         self.assertEqual(1, self.repair('Pod2').repaired)
         self.assertEqual([KEY, KEY], self.keys())
+
+    def delete_user(self, name='demo'):
+        """Create a key that is missing in Pod2, then delete its user in Keystone."""
+        self.user_id = self.cloud.lab.user_id(name)
+        self.nova('Pod2').faults.add(Refuse())
+        self.create(public_key=KEY, as_=name)
+        self.nova('Pod2').faults.clear()
+        del self.cloud.lab.keystone.users[name]
+
+    def keys_of_user(self):
+        found = [pod.nova.keypairs.get((self.user_id, 'k')) for pod in self.cloud.lab.pods.values()]
+        return [each and each['public_key'] for each in found]
+
+    def test_key_of_deleted_user_ends_in_all_pods_and_others_stay(self):
+        self.create('other', public_key=KEY, as_='alt')
+        self.delete_user()
+        self.assertEqual([KEY, None], self.keys_of_user())
+        self.cloud.lab.add_pod('Pod3')
+        self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        self.assertEqual([None] * 3, self.keys_of_user())
+        self.assertEqual([KEY] * 3, self.keys('alt', 'other'))
+        self.assertEqual([], [each for each in self.jobs() if each.state != 'success'])
+
+    def test_key_that_a_pod_refuses_is_not_retried_for_deleted_user(self):
+        self.delete_user()
+        self.nova('Pod2').faults.add(Status(400, method='POST', path='/os-keypairs'))
+        self.assertEqual((1, 0, 0), self.outcome(self.repair('Pod2')))
+        self.assertEqual((0, 0, 0), self.outcome(self.repair('Pod2')))
+        self.assertEqual([None, None], self.keys_of_user())
+
+    def outcome(self, result):
+        return result.repaired, result.out_of_sync, result.failed
+
+    def test_only_keystone_says_that_user_is_deleted(self):
+        faults = {
+            'json': BalancerAnswers(form='json', path='/users/'),
+            'html': BalancerAnswers(form='html', path='/users/'),
+            'forbidden': Status(403, path='/users/'),
+            'unavailable': Status(503, path='/users/'),
+            'refused': Refuse(path='/users/'),
+        }
+        for name, fault in faults.items():
+            self.nova('Pod2').keypairs.clear()
+            self.nova('Pod2').faults.add(Refuse())
+            self.create(name, public_key=KEY)
+            self.nova('Pod2').faults.clear()
+            self.cloud.lab.keystone.faults.add(fault)
+            self.repair('Pod2')
+            self.cloud.lab.keystone.faults.clear()
+            self.assertEqual([KEY, KEY], self.keys(name=name), name)
