@@ -278,3 +278,13 @@ NOT_RECONCILED = frozenset(
 )
 #: Types whose routings are compared with the resources in the pods.
 ROUTED = {kind.type: kind for kind in (SERVER, VOLUME, SNAPSHOT, BACKUP, GROUP, SERVER_GROUP)}
+#: Type of a resource with a routing -> quota resources that it uses, the number of such resources first.
+USED_BY = {
+    'server': ('instances', 'cores', 'ram'),
+    'server_group': ('server_groups',),
+    'volume': ('volumes', 'gigabytes'),
+    'snapshot': ('snapshots', 'gigabytes'),
+    'backup': ('backups', 'backup_gigabytes'),
+    'group': ('groups',),
+    'consistencygroup': ('groups',),
+}

@@ -50,16 +50,18 @@ class Columns(Generic[R]):
         limit: int | None,
         marker: Any,
         sort: Sequence[tuple[str, str]],
+        criteria: Sequence[Any] = (),
     ) -> list[R]:
         """Select a page.
 
         :param filters: column name -> value, or a collection of values
         :param marker: primary key of the last record on the page before
         :param sort: pairs of column and direction; the primary key is added, so that no two records are equal
+        :param criteria: further criteria
         :raises ValueError: a column does not exist, or no record has the marker as its key
         """
         (key,) = self.table.primary_key.columns
-        statement = self.select.where(*self._criteria(filters))
+        statement = self.select.where(*self._criteria(filters), *criteria)
         directions = dict(sort)
         directions.setdefault(key.name, sort[-1][1] if sort else 'asc')
         self._check(directions)

@@ -101,7 +101,7 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
     has none. A live routing in another pod is not changed. A deleted routing is replaced, as the resource exists
     again. New deltas are counted as in use.
 
-    :param settlement: the claim that becomes the deltas
+    :param settlement: the claim that becomes the deltas; None: the resource was found in the pod, see `record_many`
     :returns: the recorded routing, which may be in another pod
     :raises RecordNotFound: there is no such pod
     """
@@ -109,7 +109,8 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
     key = {'top_id': new.top_id, 'resource_type': new.resource_type}
     try:
         with db.writer() as session:
-            is_new = insert_or_ignore(session, _TABLE, [row])
+            inserted = row if settlement is not None else row | {'deltas': None}
+            is_new = insert_or_ignore(session, _TABLE, [inserted])
             known = _ROUTINGS.first(
                 session,
                 _GET if is_new else _GET.with_for_update(),
@@ -117,12 +118,17 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
             )
             if known is None:
                 raise RecordNotFound('pod', new.pod_id)
-            changes = {} if is_new else _changes(known, row)
+            changes = {} if is_new and inserted == row else _changes(known, row)
+            claimed: Mapping[Key, int] = {}
+            if settlement is not None:
+                claimed = claims.settle(session, settlement, new.deltas or {})
+            elif changes.get('deltas'):
+                counted, claimed = claims.match(session, [dataclasses.replace(known, **changes)])
+                changes['deltas'] = new.deltas if counted else None
             if changes:
                 _update(session, known.id, changes)
             now = _by_id(session, known.id) if changes else known
             in_use = _counted(now) if is_new else _difference(known, now)
-            claimed = claims.settle(session, settlement, new.deltas or {}) if settlement is not None else None
             counters.add(session, in_use, claimed)
             return now
     except db_exc.DBReferenceError as error:
@@ -174,7 +180,10 @@ def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> boo
 def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None = None) -> int:
     """Record resources that have no routing, and the deltas of those whose live routing has none.
 
-    :param claim_id: the claim that the deltas are taken out of; the rest of it stays open
+    Their deltas are taken out of the claims of creates without an answer that they fit. Those that also fit a create
+    that is being served get no deltas yet: its answer, or a later look at the pod, shows whose they are.
+
+    :param claim_id: the claim that they are taken out of first
     :returns: number of new routings
     """
     now = utcnow()
@@ -185,23 +194,20 @@ def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None =
     with db.writer() as session:
         # The database does not return which rows it inserted, so deltas are set in all rows that have none.
         new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
-        counted = _set_missing_deltas(
-            session, [row for row in given if row.deltas is not None and row.state != DELETED]
-        )
+        found = _without_deltas(session, [row for row in given if row.deltas is not None and row.state != DELETED])
+        counted, claimed = claims.match(session, found, claim_id) if found else ([], {})
         in_use: Counter[Key] = Counter()
-        amounts: Counter[str] = Counter()
         for routing in counted:
+            _update(session, routing.id, {'deltas': routing.deltas, 'user_id': routing.user_id})
             in_use.update(_counted(routing))
-            amounts.update(routing.deltas or {})
-        claimed = claims.consume(session, claim_id, amounts) if claim_id is not None and counted else {}
         counters.add(session, in_use, claimed)
         return new
 
 
-def _set_missing_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
-    """Set the deltas of live routings that have none. :returns: the changed routings"""
+def _without_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
+    """Lock the live routings that have no deltas. :returns: these, with the deltas that they should have"""
     wanted = {(row.resource_type, row.top_id): row for row in rows}
-    changed_routings = []
+    found = []
     for start in range(0, len(rows), _IDS_PER_QUERY):
         some = rows[start : start + _IDS_PER_QUERY]
         statement = _ROUTINGS.select.where(
@@ -215,10 +221,8 @@ def _set_missing_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Ro
             row = wanted.get((known.resource_type, known.top_id))
             if row is None or row.pod_id != known.pod_id:
                 continue
-            values: dict[str, Any] = {'deltas': row.deltas, 'user_id': known.user_id or row.user_id}
-            _update(session, known.id, values)
-            changed_routings.append(dataclasses.replace(known, **values))
-    return changed_routings
+            found.append(dataclasses.replace(known, deltas=row.deltas, user_id=known.user_id or row.user_id))
+    return found
 
 
 @retry_on_deadlock

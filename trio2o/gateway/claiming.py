@@ -60,6 +60,10 @@ class HeldClaim:
         """The project whose quota the claim is on."""
         return self._claim.request.project_id
 
+    def name_pod(self, pod: PodView) -> None:
+        """Record the pod that the request is about to be sent to, unless the claim names it already."""
+        self._claim = self._runtime.quota.name_pod(self._claim, pod.id)
+
     def keep_open(self, pod: PodView, resource_type: str, resource_id: str = '') -> None:
         """Keep the claim because the pod did not answer: a job finds out what became of the request.
 
@@ -95,11 +99,8 @@ class HeldClaim:
             deltas=deltas,
             user_id=request.user_id if resource.service == 'compute' else '',
         )
-        settlement = None
-        if self._claim.row is not None:
-            rest = runtime.quota.columns_of_rest(pod.id, resource.type, item['id']) if has_rest else None
-            settlement = Settlement(self._claim.row, rest)
-        runtime.locator.record(new, settlement)
+        rest = runtime.quota.columns_of_rest(pod.id, resource.type, item['id']) if has_rest else None
+        runtime.locator.record(new, Settlement(self._claim.row, rest))
         if measured is not None and not measured.is_settled and measured.deltas.get('gigabytes') == 0:
             # The pod shows the size only when it has read the source of the resource.
             runtime.quota.watch_again(project_id, pod.id, resource.type, item['id'])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from trio2o.conf.quota import DEFAULTS
+from trio2o.resources import USED_BY
 
 #: Quota resource -> amount, such as ``{'volumes': 1, 'gigabytes': 10, 'gigabytes_fast': 10}``.
 Amounts = Mapping[str, int]
@@ -24,17 +25,6 @@ COUNTED = {
 }
 #: Quota resources that are also counted for each volume type, under a name like ``gigabytes_fast``.
 PER_VOLUME_TYPE = ('volumes', 'gigabytes', 'snapshots')
-
-#: Type of a resource with a routing -> quota resources that it uses, the number of such resources first.
-USED_BY = {
-    'server': ('instances', 'cores', 'ram'),
-    'server_group': ('server_groups',),
-    'volume': ('volumes', 'gigabytes'),
-    'snapshot': ('snapshots', 'gigabytes'),
-    'backup': ('backups', 'backup_gigabytes'),
-    'group': ('groups',),
-    'consistencygroup': ('groups',),
-}
 
 
 def base_name(name: str) -> str:

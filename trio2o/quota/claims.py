@@ -42,6 +42,7 @@ class ClaimRequest:
     :ivar count: number of resources that it creates
     :ivar min_count: smallest number that the client accepts
     :ivar resource_id: the resource that the request changes; empty if it creates resources
+    :ivar pod_id: the pod that the request will be sent to; empty: not known yet
     """
 
     project_id: str
@@ -52,6 +53,7 @@ class ClaimRequest:
     resource_type: str = ''
     resource_id: str = ''
     request_id: str = ''
+    pod_id: str = ''
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,16 @@ class Quota:
         except db_exc.DBError:
             LOG.exception('Failed to release claim %s; it will be settled when it expires', claim.id)
 
+    def name_pod(self, claim: Claim, pod_id: str) -> Claim:
+        """Record the pod that a request is about to be sent to: its outcome is looked for there if this process dies.
+
+        :returns: the claim with the pod
+        """
+        if claim.row is None or claim.row.pod_id == pod_id:
+            return claim
+        quotas.keep(self._db, claim.row.id, pod_id=pod_id)
+        return replace(claim, row=replace(claim.row, pod_id=pod_id))
+
     def keep_open(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
         """Keep open the claim of a request that the pod did not answer, until it is settled.
 
@@ -204,7 +216,7 @@ class Quota:
             user_id=request.user_id,
             resources={name: amount for name, amount in amounts.items() if amount > 0},
             request_id=request.request_id,
-            pod_id=None,
+            pod_id=request.pod_id or None,
             resource_type=request.resource_type,
             state=state,
             created_at=now,

@@ -23,9 +23,19 @@ from trio2o.db.records import QuotaClaim
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
-from trio2o.quota.amounts import USED_BY, base_name
+from trio2o.quota.amounts import base_name
 from trio2o.quota.usage import Measured, is_idle, measure
-from trio2o.resources import CGSNAPSHOT, CONSISTENCYGROUP, GROUP_SNAPSHOT, ROUTED, Resource
+from trio2o.resources import (
+    CGSNAPSHOT,
+    CONSISTENCYGROUP,
+    GROUP_SNAPSHOT,
+    ROUTED,
+    SNAPSHOT,
+    TRANSFER,
+    USED_BY,
+    VOLUME,
+    Resource,
+)
 from trio2o.routing.inventory import Inventory
 
 if TYPE_CHECKING:
@@ -36,7 +46,7 @@ LOG = logging.getLogger(__name__)
 #: Types that a claim can name. Those beyond ROUTED cannot be listed for every project.
 _SETTLED: Mapping[str, Resource] = {
     **ROUTED,
-    **{resource.type: resource for resource in (GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT)},
+    **{resource.type: resource for resource in (GROUP_SNAPSHOT, CONSISTENCYGROUP, CGSNAPSHOT, TRANSFER)},
 }
 #: Types whose resources may be deleted together with one of this type.
 _RELATED: Mapping[str, tuple[str, ...]] = {
@@ -160,6 +170,9 @@ class Settler:
     def settle(self, claim: QuotaClaim) -> bool:
         """Settle one claim, or set when to try again. :returns: whether it is settled"""
         try:
+            if claim.state == 'open':
+                # Its request is no longer served, so no answer will show what it created.
+                quotas.keep(self._db, claim.id, state='unknown')
             is_settled = self.settle_change(claim) if claim.resource_id else self.settle_create(claim)
         except (PodUnavailable, exception.Trio2oException, PodRefused) as error:
             LOG.info('Claim %s of project %s stays open: %s', claim.id, claim.project_id, error)
@@ -183,7 +196,7 @@ class Settler:
         :raises PodError: the pod did not answer
         """
         routing = routings.get(self._db, claim.resource_type, claim.resource_id)
-        # A process that died before it sent the change has not recorded the pod in the claim.
+        # The resource may have moved since the claim was made.
         pod_id = (
             claim.pod_id if routing is None else routing.pod_id if routing.is_live else claim.pod_id or routing.pod_id
         )
@@ -201,8 +214,11 @@ class Settler:
                 is_changed = measured is not None and measured.counted_after(routing.deltas) != routing.deltas
                 if claim.state != 'watch' and not is_changed and not self._is_old(claim):
                     return False  # the request was not answered, and the pod may still begin with it
+        elif claim.resource_type == TRANSFER.type and not self._is_old(claim):
+            if Inventory(self._runtime, pod, TRANSFER, timeout=self._timeout).show(claim.resource_id) is not None:
+                return False  # not accepted yet
         for resource_type in _claimed_types(claim):
-            self.recount(Recount(pod, resource_type, claim.project_id))
+            self.recount(Recount(pod, resource_type, claim.project_id), claim)
         if routing is not None and measured is not None:
             deltas = measured.counted_after(routing.deltas)
             routings.set_deltas(self._db, routing.resource_type, routing.top_id, deltas, claim_id=claim.id)
@@ -223,20 +239,17 @@ class Settler:
         if claim.pod_id:
             pods = [self._pod(claim.pod_id)]
         else:
+            # Left by a process of an earlier release, which recorded the pod only when it got no answer.
             pods = self._possible_pods(self._runtime.registry.snapshot().pods, claim)
-        # With several claims open, a new resource may be of any of them, and a recount cannot tell of which.
-        is_only_claim = len(quotas.list_claims(self._db, project_id=claim.project_id, limit=2)) < 2
+        is_old = self._is_old(claim)
         for resource_type in _claimed_types(claim):
             for pod in pods:
                 if pod.in_maintenance:
                     raise PodUnavailable(f'pod {pod.id} is in maintenance')
-                recount = Recount(pod, resource_type, claim.project_id)
-                self.recount(recount, claim if is_only_claim else None)
-        if not any(
-            each.id == claim.id for each in quotas.list_claims(self._db, project_id=claim.project_id, limit=1000)
-        ):
+                self.recount(Recount(pod, resource_type, claim.project_id), claim if is_old else None)
+        if quotas.get_claim(self._db, claim.id) is None:
             return True  # the recounts turned all of it into usage
-        if not self._is_old(claim):
+        if not is_old:
             return False  # the pod may still be creating it
         quotas.release(self._db, claim.id)
         return True
@@ -277,7 +290,7 @@ class Settler:
     def recount(self, recount: Recount, claim: QuotaClaim | None = None, *, may_be_many: bool = False) -> None:
         """Make routings and usage agree with the resources that a project has in a pod.
 
-        :param claim: turn this claim into usage as far as it covers new resources
+        :param claim: the claim that ends afterwards, and which resources without an answer therefore use up first
         :param may_be_many: whether it is known why many resources may be gone
         :raises PodError: the pod did not answer, or many resources are missing for no known reason
         :raises PodRefused: the pod answered 4xx
@@ -293,7 +306,7 @@ class Settler:
         for page in inventory.pages():
             seen.update(item['id'] for item in page)
             found = inventory.compare(page)
-            inventory.record_new(found, claim)
+            inventory.record_new(found, claim.id if claim is not None else None)
             inventory.record_returned(found)
             inventory.record_changes(found)
             for routing in found.unsettled:
@@ -314,7 +327,12 @@ class Settler:
         return pod
 
 
-def _claimed_types(claim: QuotaClaim) -> set[str]:
-    """Return the types of the resources that a claim is for, as far as pods list them."""
+def _claimed_types(claim: QuotaClaim) -> list[str]:
+    """Return the types of the resources that a claim is for, as far as pods list them.
+
+    Volumes come before snapshots, as a snapshot counts for the volume type of its volume.
+    """
+    if claim.resource_type == TRANSFER.type:
+        return [VOLUME.type, SNAPSHOT.type]
     names = {base_name(name) for name, amount in claim.resources.items() if amount}
-    return {resource_type for resource_type in ROUTED if USED_BY[resource_type][0] in names}
+    return [resource_type for resource_type in ROUTED if USED_BY[resource_type][0] in names]

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import quotas, routings
-from trio2o.db.records import LIVE_STATES, NewRouting, QuotaClaim, Routing
+from trio2o.db.records import LIVE_STATES, NewRouting, Routing
 from trio2o.db.session import Database
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
@@ -276,19 +276,13 @@ class Inventory:
             self._move(each, recorded)
         return recorded
 
-    def record_new(self, found: Comparison, claim: QuotaClaim | None = None) -> int:
+    def record_new(self, found: Comparison, claim_id: str | None = None) -> int:
         """Record new resources, and the amounts of those whose routing has none.
 
-        :param claim: turn this claim into usage as far as it covers the resources created since it was made
+        :param claim_id: see ``routings.record_many``
         :returns: number of new routings
         """
-        rows = [*found.new, *found.uncounted]
-        if claim is None:
-            return routings.record_many(self._db, rows)
-        since = claim.created_at.replace(microsecond=0)
-        claimed = [row for row in rows if row.created_at is not None and row.created_at >= since]
-        others = [row for row in rows if row.created_at is None or row.created_at < since]
-        return routings.record_many(self._db, claimed, claim.id) + routings.record_many(self._db, others)
+        return routings.record_many(self._db, [*found.new, *found.uncounted], claim_id)
 
     def record_returned(self, found: Comparison) -> None:
         """Make the routings live again of resources that exist though they were marked deleted."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from trio2o.db.records import Binding
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.spec import PodRequest
 
@@ -44,11 +45,13 @@ class Decision:
     :ivar request: completed with the bindings of its project
     :ivar weighed: pods that passed all filters, best first
     :ivar dropped: all other pods
+    :ivar bindings: those of the project when the pods were chosen
     """
 
     request: PodRequest
     weighed: tuple[Weighed, ...]
     dropped: tuple[Dropped, ...]
+    bindings: tuple[Binding, ...] = ()
 
     @property
     def pods(self) -> list[PodView]:

@@ -64,7 +64,11 @@ class Scheduler:
 
     def decide(self, request: PodRequest) -> Decision:
         """Choose pods for a new resource without any effect: no binding, no record of the choice."""
-        return self._decide(request, bindings.current(self._db, request.project_id))
+        current = bindings.current(self._db, request.project_id)
+        bound = tuple(dict.fromkeys(binding.pod_id for binding in current))
+        request = replace(request, bound=bound, only=_exclusive(current))
+        left, dropped = self._filter(self._registry.snapshot().pods, request)
+        return Decision(request, self._order(left, request), tuple(dropped), tuple(current))
 
     def select(self, request: PodRequest) -> list[PodView]:
         """Choose pods for a new resource, best first, and bind the project to the first one.
@@ -75,8 +79,15 @@ class Scheduler:
         :raises BadRequest: no pod of the zone matches the extra specs
         :raises ServiceUnavailable: no pod can take the resource now
         """
-        current = bindings.current(self._db, request.project_id)
-        decision = self._decide(request, current)
+        return self.bind(self.decide(request))
+
+    def bind(self, decision: Decision) -> list[PodView]:
+        """Bind the project to the first pod of a decision; see ``select``.
+
+        :raises BadRequest: see ``select``
+        :raises ServiceUnavailable: see ``select``
+        """
+        request, current = decision.request, list(decision.bindings)
         LOG.info(
             'Pods for a new %s of project %s in %s: %s',
             request.resource_type or request.service,
@@ -115,12 +126,6 @@ class Scheduler:
                 self._bind([pod], request, current, has_failed=has_failed)
         except NOT_RECORDED:
             LOG.exception('Failed to bind project %s to pod %s', request.project_id, pod.name)
-
-    def _decide(self, request: PodRequest, current: list[Binding]) -> Decision:
-        bound = tuple(dict.fromkeys(binding.pod_id for binding in current))
-        request = replace(request, bound=bound, only=_exclusive(current))
-        left, dropped = self._filter(self._registry.snapshot().pods, request)
-        return Decision(request, self._order(left, request), tuple(dropped))
 
     def _bind(
         self, pods: list[PodView], request: PodRequest, current: list[Binding], *, has_failed: bool

@@ -11,15 +11,18 @@ counters of a project to compute them exactly from the routings and claims.
 """
 
 from trio2o.db.quotas.claims import (
+    CLAIM_STATES,
     Bound,
     BoundsExceeded,
     Exceeded,
     Settlement,
     count_claims_by_state,
+    get_claim,
     insert_claim,
     keep,
     list_claims,
     list_claims_on,
+    page_of_claims,
     postpone,
     queue,
     release,
@@ -38,6 +41,7 @@ from trio2o.db.quotas.limits import (
 from trio2o.db.quotas.recount import recount_project
 
 __all__ = (
+    'CLAIM_STATES',
     'OF_USERS',
     'Bound',
     'BoundsExceeded',
@@ -47,12 +51,14 @@ __all__ = (
     'add',
     'count_claims_by_state',
     'delete_limits',
+    'get_claim',
     'get_limits',
     'get_limits_of_users',
     'insert_claim',
     'keep',
     'list_claims',
     'list_claims_on',
+    'page_of_claims',
     'postpone',
     'projects',
     'queue',

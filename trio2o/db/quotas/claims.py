@@ -12,15 +12,18 @@ from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.quotas import counters
+from trio2o.db.quotas import counters, matching
 from trio2o.db.quotas.counters import Amounts, Counter, Key
-from trio2o.db.records import QuotaClaim, QuotaUsage
+from trio2o.db.records import QuotaClaim, QuotaUsage, Routing
 from trio2o.db.session import Database, retry_on_deadlock
 
 _CLAIMS = Columns(QuotaClaim)
 _TABLE = _CLAIMS.table
 _C = _TABLE.c
 _U = QuotaUsage.__table__.c
+
+
+CLAIM_STATES = ('open', 'unknown', 'watch')
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,12 @@ class Bound:
 class Settlement:
     """A claim that becomes the deltas of a routing.
 
-    :ivar claim: the row as it was inserted
+    :ivar claim: the row as it was inserted; None: the request that created the resource made no claim
     :ivar rest: new values of columns of the claim, which stays open with the amounts that are not among the deltas;
         None: the claim ends, and these amounts are released
     """
 
-    claim: QuotaClaim
+    claim: QuotaClaim | None
     rest: Mapping[str, Any] | None = None
 
 
@@ -133,6 +136,8 @@ def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Ke
     :returns: as ``consume``
     """
     claimed = settlement.claim
+    if claimed is None:
+        return {}
     if settlement.rest is not None:
         return consume(session, claimed.id, deltas, settlement.rest)
     # One statement less than `consume`, unless the claim was changed since it was inserted.
@@ -164,6 +169,25 @@ def consume(
     else:
         changed(session, sqlalchemy.delete(_TABLE).where(_C.id == claim_id))
     return {key: -amount for key, amount in counters.by_counter(found.project_id, found.user_id, taken).items()}
+
+
+def match(
+    session: Session, found: Sequence[Routing], claim_id: str | None = None
+) -> tuple[list[Routing], dict[Key, int]]:
+    """Turn claims into the deltas of resources that were found in pods, whose creates were not answered.
+
+    :param found: routings that the caller has locked, with deltas that were not counted before
+    :param claim_id: see ``matching.match``
+    :returns: the routings to be counted now, and changes to the counters of claimed amounts, for ``counters.add``
+    """
+    # Read after the routings were locked: the claim of a request that records one of them has not ended yet.
+    projects = {routing.project_id for routing in found}
+    claims = _CLAIMS.all(session, _CLAIMS.select.where(_C.project_id.in_(projects)).order_by(_C.id))
+    matches = matching.match(found, [claim for claim in claims if claim.resources], claim_id)
+    changes: Sum[Key] = Sum()
+    for taken_id, amounts in sorted(matches.taken.items()):
+        changes.update(consume(session, taken_id, amounts))
+    return matches.counted, dict(changes)
 
 
 _END = sqlalchemy.delete(_TABLE).where(
@@ -201,6 +225,31 @@ def watch(db: Database, row: QuotaClaim) -> None:
         insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
 
 
+def page_of_claims(
+    db: Database,
+    *,
+    filters: Mapping[str, Any] | None = None,
+    made_before: datetime | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    sort: Sequence[tuple[str, str]] = (('created_at', 'asc'),),
+) -> list[QuotaClaim]:
+    """List a page of open claims; see ``Columns.page``.
+
+    :param made_before: list only claims that were made before this time
+    :raises ValueError: see ``Columns.page``
+    """
+    criteria = [] if made_before is None else [_C.created_at <= made_before]
+    with db.reader() as session:
+        return _CLAIMS.page(session, filters=filters, limit=limit, marker=marker, sort=sort, criteria=criteria)
+
+
+def get_claim(db: Database, claim_id: str) -> QuotaClaim | None:
+    """Return an open claim; None if there is no such claim."""
+    with db.reader() as session:
+        return _CLAIMS.one(session, _C.id == claim_id)
+
+
 def list_claims(
     db: Database,
     *,
@@ -220,8 +269,6 @@ def list_claims(
     with db.reader() as session:
         return _CLAIMS.all(session, statement)
 
-
-CLAIM_STATES = ('open', 'unknown', 'watch')
 
 _CLAIMS_ON = _CLAIMS.select.where(_C.resource_id.in_(bindparam('ids', expanding=True)))
 

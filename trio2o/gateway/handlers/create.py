@@ -27,6 +27,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.resources import Item, Resource, is_resource_id
 from trio2o.routing.locator import Route
+from trio2o.scheduler.decision import Decision
 from trio2o.scheduler.spec import PodRequest
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call
@@ -83,6 +84,10 @@ class Creation:
         """The object that describes the new resource."""
         inner: Item = self.document[self.key]
         return inner
+
+    def preferred(self, pods: list[PodView]) -> list[PodView]:
+        """Return pods with the soft ones first."""
+        return sorted(pods, key=lambda pod: pod.id not in self.soft_pods)
 
     def change_body(self, document: Any) -> None:
         """Continue with another body."""
@@ -199,12 +204,14 @@ class Create:
             return call_any_pod(creation.call)
         else:
             creation.soft_pods = self._soft_pods(creation)
-        # Like Nova, claim before scheduling: the scheduler only sees what the quota allows.
-        with quota_claim(call, self._claim_request(creation), self.over_quota_error) as creation.claim:
+        decision = self._decide(creation)
+        # The claim names the pod from the beginning: if this process dies, the outcome is looked for in that pod only.
+        with quota_claim(call, self._claim_request(creation, decision), self.over_quota_error) as creation.claim:
             if creation.claim.count < creation.requested.count:
                 creation.change_body(self.with_count(creation, creation.claim.count))
                 creation.request = creation.request.with_count(creation.claim.count)
-            pods = self._choose(creation)
+                decision = self._decide(creation)
+            pods = self._choose(creation, decision)
             if not pods:
                 raise self._none_left(creation.request.zone)
             answer = self._try(creation, pods)
@@ -378,8 +385,9 @@ class Create:
             routes = [locator.look_up(resource.type, ref_id) for resource, ref_id in dict.fromkeys(refs)]
             return frozenset(route.pod.id for route in routes if route is not None and route.is_known_to(call))
 
-    def _claim_request(self, creation: Creation) -> ClaimRequest:
+    def _claim_request(self, creation: Creation, decision: Decision | None) -> ClaimRequest:
         context, requested = creation.call.context, creation.requested
+        likely = [creation.pod] if decision is None else creation.preferred(decision.pods)
         return ClaimRequest(
             context.project_id or '',
             context.user_id or '',
@@ -388,15 +396,23 @@ class Create:
             requested.min_count,
             self.resource.type,
             request_id=context.request_id or '',
+            pod_id=next((pod.id for pod in likely if pod is not None), ''),
         )
 
-    def _choose(self, creation: Creation) -> list[PodView]:
-        """Return the pods to try, best first."""
-        if creation.pod is not None:
-            return [creation.pod]
+    def _decide(self, creation: Creation) -> Decision | None:
+        """Let the scheduler choose pods, without any effect; None if only one pod is possible."""
+        return None if creation.pod is not None else creation.call.runtime.scheduler.decide(creation.request)
+
+    def _choose(self, creation: Creation, decision: Decision | None) -> list[PodView]:
+        """Return the pods to try, best first, and bind the project to the pod that the scheduler prefers.
+
+        :raises BadRequest: see ``Scheduler.select``
+        :raises ServiceUnavailable: see ``Scheduler.select``
+        """
+        if decision is None:
+            return [creation.pod] if creation.pod is not None else []
         runtime = creation.call.runtime
-        pods = sorted(runtime.scheduler.select(creation.request), key=lambda pod: pod.id not in creation.soft_pods)
-        return pods[: runtime.conf.scheduler.max_attempts]
+        return creation.preferred(runtime.scheduler.bind(decision))[: runtime.conf.scheduler.max_attempts]
 
     # -- one pod after another --
 
@@ -409,6 +425,7 @@ class Create:
         refusal: Answer | None = None
         has_failed = False
         for number, view in enumerate(pods):
+            creation.claim.name_pod(view)
             pod = self._with_replicated_refs(creation, view)
             try:
                 answer, names = self._send(creation, pod)

@@ -236,6 +236,7 @@ class Forward:
             growth,
             resource_type=self.resource.type,
             resource_id=route.top_id,
+            pod_id=route.pod.id,
             request_id=call.context.request_id or '',
         )
 

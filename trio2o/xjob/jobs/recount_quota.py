@@ -12,9 +12,8 @@ import logging
 from trio2o import exception
 from trio2o.db import quotas
 from trio2o.pods.podapi import PodRefused
-from trio2o.quota.amounts import USED_BY
 from trio2o.quota.settle import Recount, Settler
-from trio2o.resources import ROUTED
+from trio2o.resources import ROUTED, USED_BY
 from trio2o.xjob.jobs.base import Task, TryAgain
 
 LOG = logging.getLogger(__name__)

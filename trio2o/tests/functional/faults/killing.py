@@ -27,33 +27,36 @@ class Process:
         self._transport = cloud.lab.transport()
         self._calls_left = None
         self._is_killed_after = False
+        self._method = ''
         self.is_dead = False
         self.runtime = build_runtime(cloud.conf, transport=self, identity_transport=cloud.lab.adapter())
         sqlalchemy.event.listen(self.runtime.db.engine.pool, 'checkout', self._connection_taken)
         for service, client in ((NOVA, cloud.nova), (CINDER, cloud.cinder)):
             client.mount(cloud.build(service, self.runtime))
 
-    def request(self, *args, **kwargs):
+    def request(self, method, *args, **kwargs):
         """Send a request to a pod, as a transport of the pod client."""
         if self.is_dead:
             raise Killed
-        is_last = self._calls_left == 0
-        if self._calls_left is not None:
+        is_counted = self._calls_left is not None and self._method in ('', method)
+        is_last = is_counted and self._calls_left == 0
+        if is_counted:
             self._calls_left -= 1
         if is_last and not self._is_killed_after:
             self._die()
-        answer = self._transport.request(*args, **kwargs)
+        answer = self._transport.request(method, *args, **kwargs)
         if is_last:
             self._die()
         return answer
 
-    def kill_at(self, calls, is_after):
+    def kill_at(self, calls, is_after, method=''):
         """Kill the process at a later call to a pod.
 
         :param calls: number of calls before that one
         :param is_after: whether the pod gets that call
+        :param method: count only calls with this method; empty: all
         """
-        self._calls_left, self._is_killed_after = calls, is_after
+        self._calls_left, self._is_killed_after, self._method = calls, is_after, method
 
     def survive(self):
         """Do not kill the process any more."""

@@ -72,9 +72,9 @@ class QuotaCase(testtools.TestCase):
     def claims(self, project=None):
         return quotas.list_claims(self.db, project_id=project or self.project)
 
-    def settle(self):
-        """Settle all open claims."""
+    def settle(self, project=None):
+        """Settle all open claims of a project."""
         settler = Settler(self.cloud.runtime)
-        for claim in self.claims():
+        for claim in self.claims(project):
             settler.settle(claim)
         settler.recount_related()

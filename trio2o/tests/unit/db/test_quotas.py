@@ -4,13 +4,15 @@
 import dataclasses
 import uuid
 from concurrent import futures
+from datetime import datetime, timedelta
 
+import testtools
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
-from trio2o.db.quotas import Bound, BoundsExceeded, Settlement
-from trio2o.db.records import NewRouting, QuotaClaim
+from trio2o.db.quotas import Bound, BoundsExceeded, Settlement, matching
+from trio2o.db.records import NewRouting, QuotaClaim, Routing
 from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import DatabaseTest
@@ -255,6 +257,125 @@ STEPS = st.lists(
     ),
     max_size=25,
 )
+
+
+NOW = datetime(2026, 11, 30, 12, 0, 5, 700000)
+FLAVORS = st.sampled_from([{'instances': 1, 'cores': 1}, SERVER, {'instances': 1, 'cores': 4}])
+
+
+def open_claim(name, resources, **more):
+    row = {
+        'id': name,
+        'project_id': 'p',
+        'user_id': 'u',
+        'resources': resources,
+        'request_id': '',
+        'pod_id': 'pod1',
+        'resource_type': 'server',
+        'state': 'unknown',
+        'created_at': NOW,
+        'expires_at': NOW,
+    }
+    return QuotaClaim(**(row | more))
+
+
+def found_routing(name, deltas, **more):
+    row = {field.name: None for field in dataclasses.fields(Routing)} | {
+        'id': 1,
+        'top_id': name,
+        'bottom_id': name,
+        'pod_id': 'pod1',
+        'project_id': 'p',
+        'user_id': 'u',
+        'resource_type': 'server',
+        'state': 'active',
+        'deltas': deltas,
+        'created_at': NOW.replace(microsecond=0),
+    }
+    return Routing(**(row | more))
+
+
+CLAIMS = st.lists(
+    st.builds(
+        lambda flavor, count, state, age: (
+            {name: amount * count for name, amount in flavor.items()},
+            {'state': state, 'created_at': NOW - timedelta(seconds=age)},
+        ),
+        FLAVORS,
+        st.integers(1, 3),
+        st.sampled_from(['open', 'unknown']),
+        st.integers(-2, 2),
+    ),
+    max_size=4,
+)
+
+
+class TestMatching(testtools.TestCase):
+    """Which claim is that of a server that was found in a pod."""
+
+    def taken(self, claims, found, claim_id=None):
+        matches = matching.match(found, claims, claim_id)
+        return [each.top_id for each in matches.counted], {name: dict(took) for name, took in matches.taken.items()}
+
+    def test_claim_that_does_not_fit_is_not_taken(self):
+        for more in (
+            {'pod_id': 'pod2'},
+            {'project_id': 'q'},
+            {'user_id': 'v'},
+            {'created_at': NOW + timedelta(seconds=1)},
+            {'resources': {'instances': 1, 'cores': 3}},
+            {'resources': {'cores': 2}},
+            {'resource_id': 'another', 'state': 'unknown'},
+        ):
+            claim = dataclasses.replace(open_claim('c', SERVER), **more)
+            self.assertEqual((['a'], {}), self.taken([claim], [found_routing('a', SERVER)]), more)
+
+    def test_claim_without_pod_or_user_fits(self):
+        claim = open_claim('c', SERVER, pod_id=None, user_id='')
+        self.assertEqual((['a'], {'c': SERVER}), self.taken([claim], [found_routing('a', SERVER)]))
+
+    def test_volume_takes_claim_of_its_type_first(self):
+        gold = {'volumes': 1, 'gigabytes': 1, 'volumes_gold': 1, 'gigabytes_gold': 1}
+        plain = {'volumes': 1, 'gigabytes': 1, 'volumes_x': 1, 'gigabytes_x': 1}
+        claims = [open_claim('x', plain, resource_type='volume'), open_claim('y', gold, resource_type='volume')]
+        found = [found_routing('a', gold, resource_type='volume')]
+        self.assertEqual((['a'], {'y': gold}), self.taken(claims, found))
+
+    def test_volume_of_server_takes_its_part(self):
+        claim = open_claim('c', {**SERVER, 'volumes': 1, 'gigabytes': 5})
+        found = [found_routing('a', {'volumes': 1, 'gigabytes': 5}, resource_type='volume')]
+        self.assertEqual({'c': {'volumes': 1, 'gigabytes': 5}}, self.taken([claim], found)[1])
+
+    def test_volume_without_size_yet_leaves_the_claimed_size(self):
+        claim = open_claim('c', {'volumes': 1, 'gigabytes': 5}, resource_type='volume')
+        found = [found_routing('a', {'volumes': 1, 'gigabytes': 0}, resource_type='volume')]
+        _counted, taken = self.taken([claim], found)
+        self.assertEqual(1, taken['c']['volumes'])
+        self.assertFalse(taken['c'].get('gigabytes'))
+
+    def test_server_that_fits_a_request_in_flight_waits(self):
+        claims = [open_claim('c', SERVER), open_claim('d', SERVER, state='open')]
+        found = [found_routing('a', SERVER)]
+        self.assertEqual(([], {}), self.taken(claims, found))
+        self.assertEqual((['a'], {'c': SERVER}), self.taken(claims, found, 'c'))
+        self.assertEqual((['a'], {}), self.taken(claims[1:], found))
+
+    @given(CLAIMS, st.lists(FLAVORS, max_size=4))
+    def test_each_server_is_taken_once_from_a_claim_that_has_room(self, given_claims, flavors):
+        claims = [open_claim(f'c{number}', *each[:1], **each[1]) for number, each in enumerate(given_claims)]
+        found = [found_routing(f's{number}', flavor) for number, flavor in enumerate(flavors)]
+        matches = matching.match(found, claims)
+        by_id = {claim.id: claim for claim in claims}
+        for claim_id, amounts in matches.taken.items():
+            self.assertEqual('unknown', by_id[claim_id].state)
+            for name, amount in amounts.items():
+                self.assertLessEqual(amount, by_id[claim_id].resources[name])
+        taken = sum(amounts['instances'] for amounts in matches.taken.values())
+        self.assertLessEqual(taken, len(matches.counted))
+        if not any(claim.state == 'open' for claim in claims):
+            self.assertEqual(len(found), len(matches.counted))
+        left_out = {each.top_id for each in found} - {each.top_id for each in matches.counted}
+        self.assertTrue(not left_out or {'open', 'unknown'} == {claim.state for claim in claims})
 
 
 class TestSums(QuotasTest):
