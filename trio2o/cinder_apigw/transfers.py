@@ -101,10 +101,11 @@ class AcceptTransfer:
     Cinder compares the key before the quota. Trio2o knows the key of a transfer that was created through it, and with
     the right key the claim is exact. The key of a transfer that was created directly in its pod is not known. There
     the claim is one GiB, and the project may be over its limits afterwards.
+
+    If the pod gives no clear answer, the claim stays open until a job sees in the pod whether the transfer is gone.
     """
 
     def __call__(self, call: Call) -> Answer:
-        """:raises OutcomeUnknown: the pod may have accepted the transfer; a job looks whether it did"""
         # The claim only checks that the quota has room: the amounts move with the routings.
         with quota_claim(call, self._claim_request(call), self._over_quota_error) as claim:
             return self._accept(call, claim)
@@ -113,12 +114,15 @@ class AcceptTransfer:
         return over_quota_error('volumes', error)
 
     def _claim_request(self, call: Call) -> ClaimRequest:
+        route = call.runtime.locator.look_up(TRANSFER.type, call.id)
         return ClaimRequest(
             call.context.project_id or '',
             '',
             self._amounts(call),
-            resource_type=VOLUME.type,
+            resource_type=TRANSFER.type,
+            resource_id=normalized_id(call.id),
             request_id=call.context.request_id or '',
+            pod_id=route.pod.id if route is not None and route.is_live else '',
         )
 
     def _amounts(self, call: Call) -> Amounts:
@@ -162,35 +166,32 @@ class AcceptTransfer:
         return total(parts)
 
     def _accept(self, call: Call, claim: HeldClaim) -> Answer:
+        """:raises OutcomeUnknown: the pod may have accepted the transfer"""
         route = call.runtime.locator.look_up(TRANSFER.type, call.id)
         if route is None or not route.is_live:
             return self._accept_anywhere(call, claim)
         if route.pod.in_maintenance:
             raise pod_failures.in_maintenance(f'Transfer {call.id}', route.pod.zone)
+        claim.name_pod(route.pod)
         try:
-            answer = self._clear(route, send_to_route(call, route, TRANSFER))
+            answer = send_to_route(call, route, TRANSFER)
         except exception.OutcomeUnknown:
-            self._find_out(call, claim, route.pod)
+            self._keep_open(call, claim, route.pod)
             raise
+        self._check_outcome(call, claim, route.pod, answer)
         self._record_owner(call, route.pod, answer)
         return answer
 
-    def _clear(self, route: Route, answer: Answer) -> Answer:
-        """Return an answer that shows whether the pod accepted the transfer.
-
-        :raises OutcomeUnknown: the answer does not
-        """
+    def _check_outcome(self, call: Call, claim: HeldClaim, pod: PodView, answer: Answer) -> None:
+        """:raises OutcomeUnknown: the pod may have accepted the transfer"""
         if is_outcome_unknown(answer):
-            LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
-            raise pod_failures.outcome_unknown(f'{TRANSFER.title} {route.top_id}', route.pod.zone)
-        return answer
+            LOG.warning('outcome of a transfer unknown: pod %s answered %d', pod.name, answer.status)
+            self._keep_open(call, claim, pod)
+            raise pod_failures.outcome_unknown(f'{TRANSFER.title} {call.id}', pod.zone)
 
-    def _find_out(self, call: Call, claim: HeldClaim, pod: PodView) -> None:
-        """Let jobs find out whose the volume is, as volumes that the pod lists for another project change their owner.
-
-        Its claim is settled until the pod has certainly carried out the request. Without limits there is no claim.
-        """
-        claim.keep_open(pod, VOLUME.type)
+    def _keep_open(self, call: Call, claim: HeldClaim, pod: PodView) -> None:
+        """Keep the claim until the transfer is gone from the pod, and let a job look there at once."""
+        claim.keep_open(pod, TRANSFER.type, normalized_id(call.id))
         project_id = call.context.project_id or ''
         payload = {'project_id': project_id, 'asks_pods': True}
         try:
@@ -202,20 +203,18 @@ class AcceptTransfer:
         """Send the call to one pod after another until one has the transfer. All others answer 404 and do nothing.
 
         :raises ServiceUnavailable: no pod that answers has it, and one cannot be reached
-        :raises OutcomeUnknown: a pod may have accepted it
+        :raises OutcomeUnknown: a pod may have accepted the transfer
         """
         refusal: Answer | None = None
         is_complete = True
         for pod in call.runtime.registry.snapshot().serving(TRANSFER.service):
             names = names_of(call, pod)
-            route = Route(pod, call.id, call.id, call.context.project_id or '')
+            claim.name_pod(pod)
             try:
-                answer = self._clear(route, answer_up(send(call, pod, names=names), names, TRANSFER))
-            except exception.OutcomeUnknown:
-                self._find_out(call, claim, pod)
-                raise
+                answer = answer_up(send(call, pod, names=names), names, TRANSFER)
             except exception.PodNoAnswer as error:
-                self._find_out(call, claim, pod)
+                self._keep_open(call, claim, pod)
+                route = Route(pod, call.id, call.id, call.context.project_id or '')
                 raise route_error(call, route, TRANSFER, error) from error
             except exception.PodNotReached:
                 is_complete = False
@@ -224,6 +223,7 @@ class AcceptTransfer:
                 is_complete = False
                 continue
             if answer.status != 404:
+                self._check_outcome(call, claim, pod, answer)
                 self._record_owner(call, pod, answer)
                 return answer
             refusal = answer

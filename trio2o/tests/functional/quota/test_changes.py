@@ -9,7 +9,7 @@ import sqlalchemy
 from trio2o.db import quotas, routings, server_group_copies, transfer_keys
 from trio2o.db.records import QuotaClaim, Routing
 from trio2o.db.session import utcnow
-from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
+from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Refuse, Status, StatusAfter
 from trio2o.quota.settle import Settler
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -486,8 +486,73 @@ class TestVolumes(ChangesCase):
         self.assertEqual(503, self.accept(transfer, transfer['auth_key']).status)
         self.assertUsed(volumes=1, gigabytes=4)
 
-    def transfer(self, size):
-        volume = self.volume(size=size)
+    def lost_accepts(self):
+        """Yield after a pod was set to accept a transfer without a clear answer."""
+        for fault in (
+            DropAfter(times=1, method='POST', path='/accept'),
+            StatusAfter(status=500, times=1, method='POST', path='/accept'),
+            BalancerAnswers(status=504, is_processed=True, times=1, method='POST', path='/accept'),
+            BalancerAnswers(form='json', status=503, is_processed=True, times=1, method='POST', path='/accept'),
+        ):
+            faults = self.cloud.pod('Pod1').cinder.faults
+            faults.add(fault)
+            yield
+            faults.clear()
+
+    def test_accept_without_clear_answer_is_504_and_usage_moves_after_settling(self):
+        alt = self.cloud.project_id('alt')
+        for number, _lost in enumerate(self.lost_accepts()):
+            volume = self.volume(size=4, zone='az1')
+            self.post('/snapshots', snapshot={'volume_id': volume})
+            transfer = self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
+            answer = self.accept(transfer, transfer['auth_key'])
+            self.assertEqual(504, answer.status, answer.text)
+            self.assertIn(transfer['id'], answer.fault)
+            self.assertEqual((0, 8), self.used(alt).get('gigabytes'))
+            self.assertEqual((8, 0), self.used()['gigabytes'])
+            self.settle(alt)
+            self.assertUsed(alt, volumes=1, snapshots=1, gigabytes=8)
+            self.assertEqual({}, self.used(), number)
+            self.assertEqual([], self.claims(alt))
+            self.assertEqual(202, self.cloud.cinder.delete(f'/volumes/{volume}?cascade=true', as_='alt').status)
+            self.settle(alt)
+            self.assertEqual({}, self.used(alt))
+
+    def test_unrecorded_transfer_accepted_without_answer_is_504_and_usage_moves_after_settling(self):
+        transfer = self.transfer(4, zone='az1')
+        routings.delete(self.db, routings.get(self.db, 'transfer', transfer['id']).id)
+        self.cloud.runtime.locator.forget('transfer', transfer['id'])
+        for _lost in self.lost_accepts():
+            break
+        self.assertEqual(504, self.accept(transfer, transfer['auth_key']).status)
+        alt = self.cloud.project_id('alt')
+        self.settle(alt)
+        self.assertUsed(alt, volumes=1, gigabytes=4)
+        self.assertEqual({}, self.used())
+
+    def test_transfer_not_accepted_keeps_claim_until_it_expires(self):
+        alt, transfer = self.cloud.project_id('alt'), self.transfer(4, zone='az1')
+        self.cloud.pod('Pod1').cinder.faults.add(Status(status=502, times=1, method='POST', path='/accept'))
+        self.assertEqual(504, self.accept(transfer, transfer['auth_key']).status)
+        self.settle(alt)
+        self.assertEqual((0, 4), self.used(alt)['gigabytes'])
+        long_ago = utcnow() - timedelta(hours=1)
+        with self.db.writer() as session:
+            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
+        self.settle(alt)
+        self.assertEqual({}, self.used(alt))
+        self.assertUsed(volumes=1, gigabytes=4)
+        self.assertEqual(202, self.accept(transfer, transfer['auth_key']).status)
+        self.assertUsed(alt, volumes=1, gigabytes=4)
+
+    def test_accept_refused_by_pod_leaves_no_claim(self):
+        transfer = self.transfer(4, zone='az1')
+        self.cloud.pod('Pod1').cinder.faults.add(Status(status=503, times=1, method='POST', path='/accept'))
+        self.assertEqual(503, self.accept(transfer, transfer['auth_key']).status)
+        self.assertEqual([], self.claims(self.cloud.project_id('alt')))
+
+    def transfer(self, size, **given):
+        volume = self.volume(size=size, **given)
         return self.post('/volume-transfers', transfer={'volume_id': volume})['transfer']
 
     def accept(self, transfer, key):
