@@ -3,14 +3,15 @@
 
 The row of the pod in which a group was created is its original: there the pod's id is the group's id. It stores the
 definition from which copies are made. Rows of other pods are copies, each with the id that its pod gave it. A copy
-is `making` until that id is known, then `made`, and `deleting` once the group is deleted.
+is `making` until that id is known, then `made`, and `deleting` once the group is deleted. One that is `making` while
+nobody is busy with it may exist in its pod under an unknown id.
 
 `begin` lets one of several racing requests make a copy. `hold` keeps a group in use in one pod: it is for groups
 with the affinity policy, whose servers must all be in the same pod.
 """
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
@@ -66,13 +67,18 @@ def is_copy(db: Database, pod_ids: Collection[str], bottom_id: str) -> bool:
     return bool(db.rows(_COPY_IN_PODS, {'pod_ids': list(pod_ids), 'bottom_id': bottom_id}))
 
 
-def projects_making_copies(db: Database, pod_id: str, now: datetime) -> set[str]:
-    """List the projects for which a copy is being made in a pod, so that its id there is not known yet."""
+def projects_making_copies(db: Database, pod_id: str) -> set[str]:
+    """List the projects that have a copy in a pod whose id there is not known yet."""
     with db.reader() as session:
-        statement = sqlalchemy.select(_C.project_id).where(
-            _C.pod_id == pod_id, _C.state == 'making', _C.busy_until > now
-        )
+        statement = sqlalchemy.select(_C.project_id).where(_C.pod_id == pod_id, _C.state == 'making')
         return set(session.scalars(statement))
+
+
+def list_without_id(db: Database, pod_ids: Collection[str]) -> list[ServerGroupCopy]:
+    """List the copies that pods may have under ids that are not known."""
+    with db.reader() as session:
+        statement = _COPIES.select.where(_C.pod_id.in_(pod_ids), _C.bottom_id.is_(None)).order_by(_C.id)
+        return _COPIES.all(session, statement)
 
 
 @retry_on_deadlock
@@ -89,20 +95,30 @@ def record_original(
 
 
 @retry_on_deadlock
-def begin(db: Database, group_id: str, pod_id: str, project_id: str, seconds: float) -> tuple[ServerGroupCopy, bool]:
+def begin(
+    db: Database,
+    group_id: str,
+    pod_id: str,
+    project_id: str,
+    seconds: float,
+    definition: Mapping[str, Any] | None = None,
+) -> tuple[ServerGroupCopy, bool]:
     """Record that a copy is about to be made in a pod, unless the pod has one or another request is making it.
 
     :param seconds: time for making the copy; after that another request may make it
-    :returns: the record, and whether the caller has to make the copy
+    :param definition: of the copy, by which it is found if the pod does not answer
+    :returns: the record as it was found or inserted, and whether the caller has to make the copy. If it has, and
+        `busy_until` is over, an earlier request has tried, and the pod may have the copy already
     :raises RecordNotFound: the pod does not exist
     """
     now = utcnow()
     row = _row(group_id, pod_id, project_id)
-    row |= {'state': 'making', 'busy_until': now + timedelta(seconds=seconds)}
+    row |= {'state': 'making', 'busy_until': now + timedelta(seconds=seconds), 'definition': definition}
     copy, is_new = _inserted(db, row)
     if is_new or copy.state != 'making' or (copy.busy_until is not None and copy.busy_until > now):
         return copy, is_new
-    # The request that began the copy has died. Of all the requests that notice, one changes the row and takes over.
+    # The request that began the copy has died, or got no answer. Of all the requests that notice, one changes the row
+    # and takes over.
     with db.writer() as session:
         statement = sqlalchemy.update(_TABLE).where(
             _C.id == copy.id, _C.state == 'making', _C.busy_until == copy.busy_until
@@ -139,6 +155,13 @@ def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]
 
 
 @retry_on_deadlock
+def leave(db: Database, copy_id: int) -> None:
+    """Record that a request has stopped making a copy, which its pod may have made all the same."""
+    with db.writer() as session:
+        changed(session, sqlalchemy.update(_TABLE).where(_C.id == copy_id).values(busy_until=utcnow()))
+
+
+@retry_on_deadlock
 def record_made(db: Database, copy_id: int, bottom_id: str) -> bool:
     """Record the id that the pod gave to a copy.
 
@@ -147,6 +170,24 @@ def record_made(db: Database, copy_id: int, bottom_id: str) -> bool:
     with db.writer() as session:
         statement = sqlalchemy.update(_TABLE).where(_C.id == copy_id, _C.state == 'making')
         return changed(session, statement.values(bottom_id=bottom_id, state='made', busy_until=None)) > 0
+
+
+@retry_on_deadlock
+def record_deleting(db: Database, copy_id: int, bottom_id: str) -> None:
+    """Record the id of a copy that must be deleted."""
+    with db.writer() as session:
+        statement = sqlalchemy.update(_TABLE).where(_C.id == copy_id, _C.state == 'deleting')
+        changed(session, statement.values(bottom_id=bottom_id))
+
+
+@retry_on_deadlock
+def delete_without_id(db: Database, copy: ServerGroupCopy) -> None:
+    """Delete the record of a copy that its pod has not made, unless another request is making it now."""
+    with db.writer() as session:
+        statement = sqlalchemy.delete(_TABLE).where(
+            _C.id == copy.id, _C.bottom_id.is_(None), _C.busy_until == copy.busy_until
+        )
+        changed(session, statement)
 
 
 @retry_on_deadlock
@@ -165,7 +206,10 @@ def begin_delete(db: Database, group_id: str) -> list[ServerGroupCopy]:
     with db.writer() as session:
         changed(session, sqlalchemy.delete(_TABLE).where(_C.top_id == group_id, _C.bottom_id == _C.top_id))
         changed(session, sqlalchemy.update(_TABLE).where(_C.top_id == group_id).values(state='deleting'))
-        return [copy for copy in _COPIES.all(session, _COPIES.select.where(_C.top_id == group_id)) if copy.bottom_id]
+        copies = _COPIES.all(session, _COPIES.select.where(_C.top_id == group_id))
+        now = utcnow()
+        # A request that is busy with a copy learns from `record_made` that it has to delete it.
+        return [copy for copy in copies if copy.bottom_id or copy.busy_until is None or copy.busy_until <= now]
 
 
 def list_deleting(db: Database, pod_id: str, limit: int = 1000) -> list[ServerGroupCopy]:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from trio2o import exception
 from trio2o.db import server_group_copies
-from trio2o.db.session import Database, utcnow
+from trio2o.db.session import Database
 from trio2o.pods.podapi import PodApi
 from trio2o.quota.usage import VERSIONS
 from trio2o.resources import Item, Resource
@@ -99,6 +99,6 @@ def _without_copies(db: Database, pod_id: str, resource: Resource, page: list[It
     yet, so any of them may be the copy.
     """
     # Read in this order: a copy that is finished between the two queries has a recorded id by the second.
-    busy = server_group_copies.projects_making_copies(db, pod_id, utcnow())
+    busy = server_group_copies.projects_making_copies(db, pod_id)
     known = server_group_copies.find_copies(db, pod_id, [item['id'] for item in page])
     return [item for item in page if item['id'] not in known and resource.owner_of(item, '') not in busy]

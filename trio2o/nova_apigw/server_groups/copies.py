@@ -25,6 +25,10 @@ When the group's own pod is down: the group is still shown and listed, from a co
 answer. Servers of the group can be created in other pods. New copies can be made, provided the definition of the
 group is recorded. Deleting the group fails until its pod answers again.
 
+When a pod does not answer the create of a copy, it may have made it under an id that is not known. No server was sent,
+so the next pod is tried. The record stays: the job ``delete_server_group_copies``, or the next create that needs the
+copy, looks for a group with the definition and without members. Until then such a group is neither listed nor counted.
+
 Deleting the group deletes the copies; the job ``delete_server_group_copies`` deletes those in pods that are down.
 """
 
@@ -38,10 +42,14 @@ from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
+from trio2o.db.session import utcnow
+from trio2o.gateway.call_pod import is_outcome_unknown
 from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, SERVER_GROUP, Item, is_resource_id, normalized_id
+from trio2o.routing import unanswered_copies
+from trio2o.routing.unanswered_copies import definition_of
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -120,7 +128,7 @@ class ServerGroupCopies:
         deadline = Deadline(_WAIT_SECONDS)
         while True:
             copy, is_mine = server_group_copies.begin(
-                self._db, self.id, pod.id, self.original.project_id, _MAKE_SECONDS
+                self._db, self.id, pod.id, self.original.project_id, _MAKE_SECONDS, self.original.definition
             )
             if is_mine:
                 return self._make(copy, pod)
@@ -137,26 +145,59 @@ class ServerGroupCopies:
             time.sleep(_POLL_SECONDS)
 
     def _make(self, copy: ServerGroupCopy, pod: PodView) -> str:
-        bottom_id: str | None = None
+        was_tried = copy.busy_until is None or copy.busy_until <= utcnow()
         try:
-            answer = pod_groups.create(self._call, pod, self.original.definition)
-            found = (pod_groups.group_in(answer) or {}).get('id')
-            bottom_id = found if is_resource_id(found) else None
+            bottom_id = (self._find_unanswered(copy, pod) if was_tried else None) or self._create(copy, pod)
         except exception.PodError as error:
             # PodNotReached, whatever the error was: no server was sent yet, so another pod may be tried.
             raise exception.PodNotReached(pod.name, f'no copy of {self.id}: {error.reason}') from error
-        finally:
-            if bottom_id is None:
-                server_group_copies.delete(self._db, copy.id)
-        if bottom_id is None:
-            if answer.status >= 500 or answer.is_ok:
-                raise exception.PodNotReached(pod.name, f'no copy of {self.id}: answered {answer.status}')
-            raise PreparationRefused(answer)
         if not server_group_copies.record_made(self._db, copy.id, bottom_id):
             # The group was deleted while its copy was being made.
             pod_groups.delete(self._call, pod, bottom_id)
             raise self._is_deleted()
         return bottom_id
+
+    def _find_unanswered(self, copy: ServerGroupCopy, pod: PodView) -> str | None:
+        """Return the id of a copy that the pod has made for an earlier request without answering it.
+
+        :raises PodError: the pod did not answer
+        """
+        try:
+            groups = pod_groups.list_of_caller(self._call, pod)
+        except exception.PodError:
+            self._leave(copy, pod)
+            raise
+        return unanswered_copies.find(self._db, [copy], groups).get(copy.id)
+
+    def _create(self, copy: ServerGroupCopy, pod: PodView) -> str:
+        """Create the copy. If the pod may have made it without a clear answer, its record stays.
+
+        :raises PreparationRefused: the pod refuses to create it
+        :raises PodError: there is no copy, or its id is not known
+        """
+        try:
+            answer = pod_groups.create(self._call, pod, self.original.definition)
+        except exception.PodNotReached:
+            server_group_copies.delete(self._db, copy.id)
+            raise
+        except exception.PodNoAnswer:
+            self._leave(copy, pod)
+            raise
+        found = (pod_groups.group_in(answer) or {}).get('id')
+        if is_resource_id(found):
+            return str(found)
+        if answer.is_ok or is_outcome_unknown(answer):
+            self._leave(copy, pod)
+            raise exception.PodNoAnswer(pod.name, f'answered {answer.status}')
+        server_group_copies.delete(self._db, copy.id)
+        if answer.status >= 500:
+            raise exception.PodNotReached(pod.name, f'answered {answer.status}')
+        raise PreparationRefused(answer)
+
+    def _leave(self, copy: ServerGroupCopy, pod: PodView) -> None:
+        """Let a job, or the next request that needs the copy, find out whether the pod has made it."""
+        server_group_copies.leave(self._db, copy.id)
+        _submit_job(self._call, pod.id)
 
     def _is_deleted(self) -> exception.BadRequest:
         return exception.BadRequest(SERVER_GROUP.missing.format(id=self.id))
@@ -198,17 +239,6 @@ def _read_original(call: Call, pod: PodView, bottom_id: str) -> Item | None:
     return pod_groups.group_in(answer)
 
 
-def definition_of(group: Item) -> Item:
-    """Return the definition of a group, from which its copies are made.
-
-    :param group: as any version shows it; before 2.64 it has ``policies`` and no rules
-    :returns: body of a create at version 2.64
-    """
-    policy = group.get('policy') or next(iter(group.get('policies') or []), None)
-    definition = {'name': group.get('name'), 'policy': policy}
-    return {**definition, 'rules': group['rules']} if group.get('rules') else definition
-
-
 def is_copy(call: Call, bottom_id: str) -> bool:
     """Return whether an id is that of a copy in any pod."""
     return server_group_copies.is_copy(call.runtime.db, call.runtime.registry.snapshot().by_id, bottom_id)
@@ -225,10 +255,16 @@ def delete_copies(call: Call, group_id: str) -> None:
     runtime = call.runtime
     for copy in server_group_copies.begin_delete(runtime.db, group_id):
         pod = runtime.registry.snapshot().by_id.get(copy.pod_id)
-        if pod is not None and not pod.in_maintenance and pod_groups.delete(call, pod, str(copy.bottom_id)):
+        if pod is None or pod.in_maintenance or copy.bottom_id is None:
+            _submit_job(call, copy.pod_id)
+        elif pod_groups.delete(call, pod, copy.bottom_id):
             server_group_copies.delete(runtime.db, copy.id)
         else:
-            payload = {'pod_id': copy.pod_id}
-            runtime.jobs.submit(
-                job_types.DELETE_SERVER_GROUP_COPIES, copy.pod_id, payload, request_id=call.context.request_id
-            )
+            _submit_job(call, copy.pod_id)
+
+
+def _submit_job(call: Call, pod_id: str) -> None:
+    """Submit the job that finds copies without an answer in a pod, and deletes those of deleted groups."""
+    payload = {'pod_id': pod_id}
+    jobs = call.runtime.jobs
+    jobs.submit(job_types.DELETE_SERVER_GROUP_COPIES, pod_id, payload, request_id=call.context.request_id)

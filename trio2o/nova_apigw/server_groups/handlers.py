@@ -16,12 +16,14 @@ from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
-from trio2o.nova_apigw.server_groups.copies import definition_of, delete_copies, is_copy
+from trio2o.nova_apigw.server_groups.copies import delete_copies, is_copy
 from trio2o.nova_apigw.server_groups.pod_groups import group_in
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
 from trio2o.resources import SERVER_GROUP, Item, is_resource_id, normalized_id
+from trio2o.routing import unanswered_copies
+from trio2o.routing.unanswered_copies import definition_of
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 
@@ -102,6 +104,7 @@ class ServerGroupList(OffsetList):
 
     def merge_items(self, call: Call, answers: PodAnswers, found: Sequence[Found]) -> Sequence[Found]:
         """Merge each group with its copies."""
+        found = _without_unanswered(call, found)
         group_of_copy = _groups_of_copies(call, found)
         groups = {item.get('id'): item for pod, item in found if (pod, item.get('id')) not in group_of_copy}
         merged = []
@@ -172,6 +175,18 @@ def _groups_of_copies(call: Call, found: Sequence[Found]) -> Mapping[tuple[PodVi
         for pod, bottom_ids in ids.items()
         for bottom_id, group in server_group_copies.find_copies(call.runtime.db, pod.id, bottom_ids).items()
     }
+
+
+def _without_unanswered(call: Call, found: Sequence[Found]) -> Sequence[Found]:
+    """Leave out copies whose ids are not recorded yet."""
+    db = call.runtime.db
+    copies = server_group_copies.list_without_id(db, sorted({pod.id for pod, _item in found}))
+    hidden = set()
+    for pod_id in {copy.pod_id for copy in copies}:
+        in_pod = [item for pod, item in found if pod.id == pod_id]
+        ids = unanswered_copies.find(db, [copy for copy in copies if copy.pod_id == pod_id], in_pod)
+        hidden |= {(pod_id, bottom_id) for bottom_id in ids.values()}
+    return [(pod, item) for pod, item in found if (pod.id, item.get('id')) not in hidden] if hidden else found
 
 
 def _is_own_pod_down(call: Call, answers: PodAnswers, group_id: str) -> bool:

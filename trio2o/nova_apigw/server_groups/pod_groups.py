@@ -24,6 +24,9 @@ from trio2o.web.microversion import Version
 LOG = logging.getLogger(__name__)
 
 _VERSION = Version(2, 64)
+_PAGE = 1000
+#: So many groups of a project are read at most.
+_MAX_GROUPS = 20_000
 
 
 def group_in(answer: Answer) -> Item | None:
@@ -66,6 +69,22 @@ def exists(call: Call, pod: PodView, pod_group_id: str) -> bool:
     return not is_missing(answer)
 
 
+def list_of_caller(call: Call, pod: PodView) -> list[Item]:
+    """List the groups of the caller's project.
+
+    :raises PodError: the pod did not answer, or not with such a list
+    """
+    found: list[Item] = []
+    while True:
+        answer = _send(call, pod, 'GET', '', query=f'limit={_PAGE}&offset={len(found)}')
+        if not answer.is_ok:
+            raise exception.PodNoAnswer(pod.name, f'answered {answer.status} to a list of server groups')
+        page = json_body.objects_at(answer.json, SERVER_GROUP.collection)
+        found += page
+        if not page or len(found) >= _MAX_GROUPS:
+            return found
+
+
 def create(call: Call, pod: PodView, definition: Item) -> Answer:
     """Create a group.
 
@@ -85,7 +104,7 @@ def delete(call: Call, pod: PodView, pod_group_id: str) -> bool:
     return answer.is_ok or is_missing(answer)
 
 
-def _send(call: Call, pod: PodView, method: str, path: str, document: Any = None) -> Answer:
+def _send(call: Call, pod: PodView, method: str, path: str, document: Any = None, query: str = '') -> Answer:
     call = replace(call, version=_VERSION)
     body = b'' if document is None else dump_json(document)
-    return send(call, pod, method=method, path=f'{SERVER_GROUP.path}{path}', query='', body=body)
+    return send(call, pod, method=method, path=f'{SERVER_GROUP.path}{path}', query=query, body=body)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
+from trio2o.db import server_group_copies
 from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
@@ -75,6 +76,9 @@ class ReconcileRoutings:
             payload = {'pod_id': pod.id}
             request_id = task.job.request_id
             task.runtime.jobs.submit(job_types.RAISE_POD_LIMITS, pod.id, payload, request_id=request_id)
+            if server_group_copies.list_without_id(task.runtime.db, [pod.id]):
+                # Left by a process that died while it made a copy.
+                task.runtime.jobs.submit(job_types.DELETE_SERVER_GROUP_COPIES, pod.id, payload, request_id=request_id)
         task.runtime.registry.refresh()
         looks = task.job.payload.get('looks')
         if looks:

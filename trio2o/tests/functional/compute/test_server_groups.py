@@ -2,9 +2,14 @@
 """Server groups: created in one pod, with copies in the other pods that have servers of the group."""
 
 from concurrent import futures
+from datetime import timedelta
+
+import sqlalchemy
 
 from trio2o.db import quotas, server_group_copies
-from trio2o.lab.emulated.faults import DropAfter, Refuse, Slow, Status
+from trio2o.db.records import ServerGroupCopy
+from trio2o.db.session import utcnow
+from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Refuse, Slow, Status, StatusAfter
 from trio2o.tests.functional.compute.base import InfrastructureTest
 from trio2o.tests.functional.operations.base import ids
 
@@ -12,8 +17,8 @@ MISSING = '6f1f8d4c-6f1f-4e83-9a5e-3a8a4a6a0000'
 
 
 class GroupsTest(InfrastructureTest):
-    def make(self, policy='anti-affinity', rules=None, **kwargs):
-        group = {'name': 'group', 'policy': policy, **({'rules': rules} if rules else {})}
+    def make(self, policy='anti-affinity', rules=None, name='group', **kwargs):
+        group = {'name': name, 'policy': policy, **({'rules': rules} if rules else {})}
         answer = self.nova.post('/os-server-groups', {'server_group': group}, version='2.64', **kwargs)
         self.assertEqual(200, answer.status, answer.text)
         return answer['server_group']
@@ -368,10 +373,93 @@ class TestUnreachablePods(GroupsTest):
         self.cloud.runtime.client.breakers._states.clear()
         self.booted(group['id'], 'az2')
 
-    def test_copy_not_answered_is_made_by_next_create(self):
-        group = self.make()
-        self.break_pod('Pod2', DropAfter(path='/os-server-groups', method='POST', times=1), services=('nova',))
+    def lose_answer(self, group, fault=None):
+        """Let Pod2 make a copy without an answer."""
+        fault = fault or DropAfter(path='/os-server-groups', method='POST', times=1)
+        self.break_pod('Pod2', fault, services=('nova',))
         self.assert_own_words(self.boot(group['id'], 'az2'), 503)
+        self.cloud.pod('Pod2').nova.faults.clear()
+        self.cloud.runtime.client.breakers._states.clear()
         self.assertEqual({}, self.cloud.pod('Pod2').nova.servers)
-        server_id = self.booted(group['id'], 'az2')
-        self.assertEqual([server_id], self.show(group['id'])['members'])
+
+    def used(self):
+        usage = quotas.usage(self.cloud.runtime.db, self.cloud.project_id('demo'))
+        return usage['server_groups'].in_use
+
+    def recount(self):
+        project_id = self.cloud.project_id('demo')
+        self.cloud.runtime.jobs.submit('recount_quota', project_id, {'project_id': project_id})
+        self.cloud.run_jobs()
+
+    def test_copy_without_clear_answer_is_used_by_next_create(self):
+        for fault in (
+            None,
+            StatusAfter(status=500, path='/os-server-groups', method='POST', times=1),
+            BalancerAnswers(status=504, is_processed=True, path='/os-server-groups', method='POST', times=1),
+        ):
+            self.cloud.pod('Pod2').nova.groups.clear()
+            self.cloud.pod('Pod2').nova.servers.clear()
+            group = self.make(name=f'g {fault}')
+            self.lose_answer(group, fault)
+            (copy,) = self.groups_in('Pod2')
+            server_id = self.booted(group['id'], 'az2')
+            self.assertEqual([copy['id']], ids(self.groups_in('Pod2')))
+            self.assertEqual([server_id], self.show(group['id'])['members'])
+
+    def test_copy_without_answer_is_neither_listed_nor_counted(self):
+        group = self.make()
+        self.lose_answer(group)
+        self.assertEqual([group['id']], ids(self.list()))
+        self.recount()
+        self.assertEqual([group['id']], ids(self.list()))
+        self.assertEqual(1, self.used())
+
+    def test_copy_without_answer_is_found_by_job(self):
+        group = self.make()
+        self.lose_answer(group)
+        self.cloud.run_jobs()
+        (copy,) = self.groups_in('Pod2')
+        records = server_group_copies.list_for_group(self.cloud.runtime.db, group['id'])
+        self.assertEqual(
+            [('made', group['id']), ('made', copy['id'])], [(one.state, one.bottom_id) for one in records]
+        )
+        self.recount()
+        self.assertEqual(1, self.used())
+
+    def test_copy_that_was_not_made_is_made_by_next_create(self):
+        group = self.make()
+        self.lose_answer(group, Status(502, path='/os-server-groups', method='POST', times=1))
+        self.assertEqual([], self.groups_in('Pod2'))
+        self.booted(group['id'], 'az2')
+        self.assertEqual(1, len(self.groups_in('Pod2')))
+
+    def test_copy_that_was_not_made_is_forgotten_by_job(self):
+        group, db = self.make(), self.cloud.runtime.db
+        self.lose_answer(group, Status(502, path='/os-server-groups', method='POST', times=1))
+        self.assertEqual(2, len(server_group_copies.list_for_group(db, group['id'])))
+        with db.writer() as session:
+            long_ago = utcnow() - timedelta(hours=1)
+            session.execute(sqlalchemy.update(ServerGroupCopy.__table__).values(busy_until=long_ago))
+        self.cloud.run_jobs()
+        self.assertEqual([group['id']], [one.bottom_id for one in server_group_copies.list_for_group(db, group['id'])])
+
+    def test_group_with_copy_without_answer_is_deleted_and_copy_with_it(self):
+        group = self.make()
+        self.lose_answer(group)
+        self.assertEqual(204, self.nova.delete(f'/os-server-groups/{group["id"]}').status)
+        self.cloud.run_jobs()
+        self.assertEqual([], self.groups_in('Pod2'))
+        self.assertEqual([], server_group_copies.list_for_group(self.cloud.runtime.db, group['id']))
+
+    def test_copy_of_killed_process_is_found_after_full_comparison(self):
+        group, db, pod_id = self.make(), self.cloud.runtime.db, self.cloud.pod_ids['Pod2']
+        definition = server_group_copies.list_for_group(db, group['id'])[0].definition
+        server_group_copies.begin(db, group['id'], pod_id, self.cloud.project_id('demo'), -1.0, definition)
+        body = {'server_group': {'name': group['name'], 'policies': ['anti-affinity']}}
+        made = self.cloud.direct('Pod2').post('/os-server-groups', body)['server_group']
+        self.cloud.runtime.jobs.submit('reconcile_routings', pod_id, {'pod_id': pod_id, 'is_full': True})
+        self.cloud.run_jobs()
+        self.assertEqual(
+            {group['id'], made['id']}, {one.bottom_id for one in server_group_copies.list_for_group(db, group['id'])}
+        )
+        self.assertEqual(1, self.used())
