@@ -5,6 +5,7 @@ from trio2o import dashboard
 from trio2o.api import (
     adoption,
     bindings,
+    claims,
     draining,
     jobs,
     openapi,
@@ -19,6 +20,7 @@ from trio2o.api import (
 )
 from trio2o.api.schemas import adoption as adoption_schemas
 from trio2o.api.schemas import bindings as binding_schemas
+from trio2o.api.schemas import claims as claim_schemas
 from trio2o.api.schemas import draining as draining_schemas
 from trio2o.api.schemas import jobs as job_schemas
 from trio2o.api.schemas import pods as pod_schemas
@@ -47,6 +49,7 @@ ACCEPTS: dict[str, Body | Query] = {
     'routings.create': routing_schemas.CREATE,
     'routings.replace': routing_schemas.UPDATE,
     'routings.update': routing_schemas.UPDATE,
+    'claims.list': claim_schemas.LIST,
     'jobs.list': job_schemas.LIST,
     'replicas.list': replica_schemas.LIST,
     'usages.list': usage_schemas.LIST,
@@ -85,6 +88,9 @@ RETURNS: dict[str, response_schemas.Json] = {
     'routings.replace': response_schemas.one('routing', response_schemas.of(records.Routing)),
     'routings.update': response_schemas.one('routing', response_schemas.of(records.Routing)),
     'routings.delete': response_schemas.NO_FIELDS,
+    'claims.list': response_schemas.many('claims', response_schemas.of(records.QuotaClaim)),
+    'claims.show': response_schemas.one('claim', response_schemas.of(records.QuotaClaim)),
+    'claims.delete': response_schemas.NO_FIELDS,
     'jobs.list': response_schemas.many('jobs', _JOB),
     'jobs.show': response_schemas.one(
         'job',
@@ -138,6 +144,9 @@ OPERATIONS = OperationTable(
             Operation('routings.replace', 'PUT', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
             Operation('routings.update', 'PATCH', '/routings/{routing_id}', routings.update_routing, role=ADMIN),
             Operation('routings.delete', 'DELETE', '/routings/{routing_id}', routings.delete_routing, role=ADMIN),
+            Operation('claims.list', 'GET', '/claims', claims.list_claims, role=READER),
+            Operation('claims.show', 'GET', '/claims/{claim_id}', claims.show_claim, role=READER),
+            Operation('claims.delete', 'DELETE', '/claims/{claim_id}', claims.delete_claim, role=ADMIN),
             Operation('jobs.list', 'GET', '/jobs', jobs.list_jobs, role=READER),
             Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
             Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),

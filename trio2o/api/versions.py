@@ -9,7 +9,7 @@ from trio2o.web.call import Answer
 from trio2o.web.microversion import VersionRange
 
 UPDATED = '2026-11-21T00:00:00Z'
-COLLECTIONS = ('pods', 'bindings', 'routings', 'jobs', 'replicas', 'usages')
+COLLECTIONS = ('pods', 'bindings', 'routings', 'claims', 'jobs', 'replicas', 'usages')
 
 
 def list_versions(base_url: str, supported: VersionRange | None) -> Answer:

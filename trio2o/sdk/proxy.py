@@ -13,6 +13,7 @@ from openstack import exceptions, proxy
 from trio2o.sdk.resources import (
     AdminResource,
     Binding,
+    Claim,
     Job,
     Pod,
     Project,
@@ -218,6 +219,24 @@ class Proxy(proxy.Proxy):
     def delete_routing(self, routing: Routing | str | int, ignore_missing: bool = True) -> None:
         """Delete a routing; the resource itself stays, and is looked up again when it is used."""
         self._delete(Routing, self._known(Routing, routing), ignore_missing=ignore_missing)
+
+    # -- claims
+
+    def claims(self, *, limit: int | None = None, **filters: Any) -> Iterator[Claim]:
+        """List open claims on the quota, the oldest first.
+
+        :param filters: ``project_id``, ``pod_id``, ``resource_type``, ``resource_id``, ``request_id``, ``state``,
+            ``older_than`` (seconds); ``sort`` and ``marker``
+        """
+        return self._all(Claim, limit, filters)
+
+    def get_claim(self, claim: Claim | str) -> Claim:
+        """Show a claim."""
+        return self._show(Claim, claim, {})
+
+    def delete_claim(self, claim: Claim | str, ignore_missing: bool = True) -> None:
+        """End a claim. Refused while its request may still be carried out."""
+        self._delete(Claim, self._known(Claim, claim), ignore_missing=ignore_missing)
 
     # -- jobs
 

@@ -191,6 +191,30 @@ class Routing(AdminResource):
     deleted_at = Body('deleted_at')
 
 
+class Claim(AdminResource):
+    """Quota that is reserved for a request whose outcome is not known yet."""
+
+    base_path = '/claims'
+    resource_key = 'claim'
+    resources_key = 'claims'
+    allow_fetch = allow_delete = allow_list = True
+    _query_mapping = QueryParameters(
+        'project_id', 'pod_id', 'resource_type', 'resource_id', 'request_id', 'state', 'older_than', 'sort'
+    )
+
+    project_id = Body('project_id')
+    user_id = Body('user_id')
+    #: Quota resource -> amount.
+    resources = Body('resources', type=dict)
+    request_id = Body('request_id')
+    pod_id = Body('pod_id')
+    resource_type = Body('resource_type')
+    resource_id = Body('resource_id')
+    state = Body('state')
+    created_at = Body('created_at')
+    expires_at = Body('expires_at')
+
+
 class Job(AdminResource):
     """Work that outlives a request."""
 

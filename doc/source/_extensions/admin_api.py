@@ -26,6 +26,7 @@ TITLES = {
     'projects': 'Projects',
     'bindings': 'Bindings',
     'routings': 'Routings',
+    'claims': 'Claims',
     'jobs': 'Jobs',
     'replicas': 'Replicas',
     'usages': 'Usages',
