@@ -122,7 +122,7 @@ class TestLoad(testtools.TestCase):
 
     def test_gateway_killed_during_race_and_usage_is_corrected(self):
         seen = collections.Counter()
-        race = threading.Thread(target=self.race, args=(CREATES, seen))
+        race = threading.Thread(target=self.race, args=(CREATES // 2, seen))
         race.start()
         wait_until(lambda: self.in_pods() > LIMIT // 4, 120, 'nothing is made')
         self.gateways[0].kill()
