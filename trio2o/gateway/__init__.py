@@ -11,7 +11,8 @@ Handlers (``gateway/handlers``), with their hooks in calling order:
 
 - ``forward.Forward``: a call about one resource, sent to its pod. Hooks: ``same_pod_refs``, ``prepare`` (may
   refuse the call), ``quota_growth`` and ``over_quota_error`` (if ``quota_effect`` says so), ``drop_zone``,
-  ``new_refs``, ``translate``, ``fallback_answer``. ``forward.ForwardToAny``: any pod can answer.
+  ``new_refs``, ``translate`` or ``translate_refusal``, ``fallback_answer``. ``forward.ForwardToAny``: any pod can
+  answer.
 - ``create.Create``: a new resource in the best pod. Hooks: ``resolve``, ``split_zone``, ``affinity_refs``,
   ``known_affinity_refs``, ``requested``, ``replicated_refs``, ``soft_affinity_refs``, ``over_quota_error``,
   ``with_count``, ``prepared_in``, ``is_out_of_capacity``, ``batch_query``, ``created``.

@@ -9,7 +9,6 @@ and its number there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +19,7 @@ from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.gateway.admin.by_id import refusal_or_raise
 from trio2o.gateway.admin.by_name import find_named
-from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, split_name
+from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, renumber_refusal, split_name
 from trio2o.gateway.admin.send import path_with_id, place_of, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
@@ -360,9 +359,7 @@ class ForwardAggregate:
         if answer.status == 404 and b'ggregate' in answer.body:
             raise exception.NotFound(AGGREGATE.missing.format(id=call.id))
         if not answer.is_ok:
-            # Nova's messages name the aggregate by its number in the pod.
-            number = re.compile(rb'(aggregate )%d\b' % location.bottom_id, re.IGNORECASE)
-            return replace(answer, body=number.sub(rb'\g<1>' + call.id.encode(), answer.body))
+            return renumber_refusal(answer, AGGREGATE.title, location.bottom_id, call.id)
         if call.method == 'DELETE' and location.is_moved:
             _mark_deleted(call, location)
         return _answer_up(call, location.pod, answer)

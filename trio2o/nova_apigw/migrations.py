@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trio2o import exception
-from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, top_number
+from trio2o.gateway.admin.ids import MAX_DIGITS, AdminResource, bottom_number, renumber_refusal, top_number
 from trio2o.gateway.admin.lists import AdminList, AdminPaging
 from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.handlers.forward import Forward, ForwardToAny
@@ -60,6 +60,11 @@ class ForwardMigration(Forward):
         for item in json_body.objects(document.get('migrations') or [document.get('migration')]):
             MIGRATION.up(item, pod, names)
         return replace(answer, body=dump_json(document))
+
+    def translate_refusal(self, call: Call, pod: PodView, answer: Answer) -> Answer:
+        migration_id = call.params.get('id', '')
+        found = bottom_number(call, migration_id)
+        return answer if found is None else renumber_refusal(answer, MIGRATION.title, found[1], migration_id)
 
 
 _OF_SERVER = ForwardMigration(SERVER)

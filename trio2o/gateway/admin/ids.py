@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -41,6 +42,12 @@ def bottom_number(call: Call, text: str) -> tuple[PodView, int] | None:
         if pod.record.number == number:
             return pod, bottom
     return None
+
+
+def renumber_refusal(answer: Answer, title: str, bottom: int, top_id: str) -> Answer:
+    """Replace the number that a resource has in its pod by the id that callers know, in the text of a refusal."""
+    number = re.compile(rb'(%b )%d\b' % (title.encode(), bottom), re.IGNORECASE)
+    return replace(answer, body=number.sub(rb'\g<1>' + top_id.encode(), answer.body))
 
 
 def split_name(call: Call, name: str) -> tuple[PodView | None, str]:

@@ -124,6 +124,10 @@ class Forward:
         """Translate a successful answer further: links, ids and zones in it are those of tenants already."""
         return answer
 
+    def translate_refusal(self, call: Call, pod: PodView, answer: Answer) -> Answer:
+        """Translate what else a refusal of the pod names in its own words."""
+        return answer
+
     def fallback_answer(self, call: Call, route: Route) -> Answer | None:
         """Return an answer about a resource whose pod does not answer; None to answer with the error."""
         return None
@@ -256,7 +260,8 @@ class Forward:
         return document
 
     def _translated(self, call: Call, route: Route, answer: Answer) -> Answer:
-        return self.translate(call, route.pod, answer) if answer.is_ok else answer
+        translate = self.translate if answer.is_ok else self.translate_refusal
+        return translate(call, route.pod, answer)
 
     def _is_about_itself(self, call: Call) -> bool:
         """Return whether the path ends with the id, so that a 404 is about the resource and nothing below it."""

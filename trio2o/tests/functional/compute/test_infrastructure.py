@@ -3,7 +3,9 @@
 
 import datetime
 
-from trio2o.lab.emulated.faults import Refuse
+import orjson
+
+from trio2o.lab.emulated.faults import Refuse, Status
 from trio2o.tests.functional.compute.base import InfrastructureTest
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -236,6 +238,24 @@ class TestMigrations(InfrastructureTest):
         shown = self.get(f'/servers/{self.server["id"]}/migrations/{one}', '2.23')
         self.assertEqual(one, shown['migration']['id'])
         self.assertEqual(404, self.get(f'/servers/{self.server["id"]}/migrations/{one - 1}', '2.23').status)
+
+    def test_refusal_of_pod_names_migration_as_callers_know_it(self):
+        mine = self.get(f'/servers/{self.server["id"]}/migrations', '2.23')['migrations'][1]
+        number = mine['id'] // 1000
+        json = (('Content-Type', 'application/json'),)
+        for status, key, text in (
+            (404, 'itemNotFound', 'In-progress live migration {} is not found for server 1.'),
+            (
+                400,
+                'badRequest',
+                'Migration {} state of instance 1 is completed. Cannot abort it.',
+            ),
+        ):
+            body = orjson.dumps({key: {'code': status, 'message': text.format(number)}})
+            self.break_pod('Pod2', Status(status, body=body, headers=json, method='DELETE'))
+            path = f'/servers/{self.server["id"]}/migrations/{mine["id"]}'
+            answer = self.nova.delete(path, version='2.24', as_='admin')
+            self.assertEqual((status, text.format(mine['id'])), (answer.status, answer.fault))
 
     def test_link_of_migration_works(self):
         link = self.get('/os-migrations', '2.59')['migrations'][0]['links'][0]['href']
