@@ -5,6 +5,10 @@ Pods sort by stored values, which may be finer than those that they show (a serv
 database may have microseconds). So items of one pod with equal sort values may come in any order, and they can only be
 merged once all of them are read. Hence the horizon: the last items of a pod that may have more are not certain yet.
 The answer gets only items before the horizon, and the pods at the horizon have to list more.
+
+Pods may also sort by another comparison than we do: MySQL ignores the case of names, other databases do not. An item
+that would come too early by its own sort values stays behind the item that its pod lists before it. So the items of
+each pod keep the order of the pod, and the order is the same in the whole list and in pages of any length.
 """
 
 from __future__ import annotations
@@ -80,6 +84,31 @@ class After:
 
 
 @dataclass(frozen=True)
+class _Placed:
+    """The items of one pod with the sort values that give them their place in the merged list.
+
+    :ivar ids: the id of each item
+    :ivar keys: the sort values of each item, or of the one that it stays behind
+    """
+
+    ids: list[str] = field(default_factory=list)
+    keys: list[Keys] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where a page starts: after the marker.
+
+    :ivar index: index of the pod that lists the marker; None if it is not read, or no longer lists it
+    :ivar position: position of the marker in the list of that pod
+    """
+
+    keys: Keys
+    index: int | None = None
+    position: int = -1
+
+
+@dataclass(frozen=True)
 class _Horizon:
     """How far the merged order is certain.
 
@@ -124,22 +153,25 @@ def merge(pods: Sequence[PodItems], order: Order, limit: int, after: After | Non
     return Merged(items, [] if certain >= limit else horizon.pods(order), is_more)
 
 
-def _start(pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], after: After | None) -> Keys | None:
-    """Return the sort values after which the page starts; None if it starts at the beginning, or if it is not known.
+def _start(pods: Sequence[PodItems], placed: Sequence[_Placed], after: After | None) -> _Start | None:
+    """Return where the page starts; None if it starts at the beginning, or if it is not known.
 
     The marker's place in the order of its own pod counts, once that pod has listed it.
     """
     if after is None or after.index is None:
-        return after.keys if after is not None else None
-    found = next((keys for keys in placed[after.index] if keys[-1] == after.keys[-1]), None)
-    if found is None and pods[after.index].is_done:
-        return after.keys
-    return found
+        return _Start(after.keys) if after is not None else None
+    own = placed[after.index]
+    if after.keys[-1] in own.ids:
+        position = own.ids.index(after.keys[-1])
+        return _Start(own.keys[position], after.index, position)
+    return _Start(after.keys) if pods[after.index].is_done else None
 
 
-def _horizon(pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], order: Order) -> _Horizon:
+def _horizon(pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order) -> _Horizon:
     last = {
-        index: placed[index][-1][:-1] if placed[index] else () for index, pod in enumerate(pods) if not pod.is_done
+        index: placed[index].keys[-1][:-1] if placed[index].keys else ()
+        for index, pod in enumerate(pods)
+        if not pod.is_done
     }
     first: Keys | None = None
     for keys in last.values():
@@ -151,16 +183,21 @@ def _horizon(pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], order: 
 
 
 def _sorted_rows(
-    pods: Sequence[PodItems], placed: Sequence[Sequence[Keys]], order: Order, start: Keys | None
+    pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order, start: _Start | None
 ) -> list[tuple[Keys, Item]]:
     """Return the items of all pods after the start in one order, each id once."""
     seen: set[str] = set()
     rows: list[tuple[Keys, Item]] = []
-    for pod, pod_keys in zip(pods, placed, strict=True):
-        for item, keys in zip(pod.items, pod_keys, strict=True):
-            if keys[-1] in seen or (start is not None and order.compare(keys, start) <= 0):
+    for index, (pod, own) in enumerate(zip(pods, placed, strict=True)):
+        for position, (item, item_id, keys) in enumerate(zip(pod.items, own.ids, own.keys, strict=True)):
+            if item_id in seen:
                 continue
-            seen.add(keys[-1])
+            if start is not None:
+                relation = order.compare(keys, start.keys)
+                # Items that stay behind the marker, or with it behind another item, have its sort values.
+                if relation < 0 or (relation == 0 and (index != start.index or position <= start.position)):
+                    continue
+            seen.add(item_id)
             rows.append((keys, item))
     # Stable sorts from the last value to the first, as each may have its own direction.
     for position in reversed(range(len(order.descending))):
@@ -177,21 +214,16 @@ def _certain(rows: Sequence[tuple[Keys, Item]], horizon: _Horizon, order: Order)
     return next((i for i, row in enumerate(rows) if order.compare(row[0][:-1], horizon.keys) >= 0), len(rows))
 
 
-def _placed(pod: PodItems, order: Order) -> list[Keys]:
-    """Return the keys of a pod's items, each at least those of the item before it.
-
-    A database may sort names in its own way, such as without regard to case. An item that would come too early by
-    its own keys gets the keys of the item before it, and so stays where its pod has it.
-    """
-    placed: list[Keys] = []
+def _placed(pod: PodItems, order: Order) -> _Placed:
+    """Return the places of a pod's items, none of which is before that of the item before it."""
+    placed = _Placed()
     last: Keys = ()
     for item in pod.items:
         keys = order.keys(item)
-        if last and order.compare(keys[:-1], last) < 0:
-            keys = (*last, keys[-1])
-        else:
-            last = keys[:-1]
-        placed.append(keys)
+        placed.ids.append(keys[-1])
+        if not last or order.compare(keys[:-1], last[:-1]) >= 0:
+            last = keys
+        placed.keys.append(last)
     return placed
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look-ups as in a database on MySQL, which takes ``Foo``, ``foo`` and ``foo `` for the same text."""
+"""Look-ups and sorting as in a database on MySQL, which takes ``Foo``, ``foo`` and ``foo `` for the same text."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 
@@ -44,6 +44,11 @@ class CaseInsensitiveDict(dict):
 
     def pop(self, key: Any, *default: Any) -> Any:
         return super().pop(self._known(key), *default)
+
+
+def sorted_by(value_of: Callable[[Any, str], Any], ignores_case: bool) -> Callable[[Any, str], Any]:
+    """Return a function that returns the values by which a service sorts."""
+    return (lambda record, key: _folded(value_of(record, key))) if ignores_case else value_of
 
 
 def collection(ignores_case: bool) -> dict[Any, Any]:

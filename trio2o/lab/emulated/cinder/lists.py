@@ -8,6 +8,7 @@ from urllib import parse
 
 from trio2o.lab.emulated import paging, wire
 from trio2o.lab.emulated.clock import parse_time
+from trio2o.lab.emulated.collation import sorted_by
 from trio2o.lab.emulated.wire import Refusal
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def page_of(
     marker = known.get(wanted) if wanted is not None else None
     if wanted is not None and (marker is None or not may_see(request, marker)):
         raise Refusal(404, missing.format(wanted))
-    return paging.after(chosen, marker, keys, dirs, value_of)[offset : offset + limit]
+    sort_value = sorted_by(value_of, cinder.settings.ignores_case)
+    return paging.after(chosen, marker, keys, dirs, sort_value)[offset : offset + limit]
 
 
 def links_of(

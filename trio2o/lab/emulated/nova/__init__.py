@@ -46,7 +46,7 @@ class Settings:
 
     ``build_seconds`` and ``delete_seconds`` are measured on the pod's clock. With 0 the work is done before the
     next request, with None not until the test calls ``Nova.settle(everything=True)``. With ``ignores_case`` ids and
-    names are found as in a database on MySQL.
+    names are found, and servers sorted, as in a database on MySQL.
     """
 
     min_minor: int = 1

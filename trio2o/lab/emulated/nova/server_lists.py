@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
 from trio2o.lab.emulated.clock import parse_time
+from trio2o.lab.emulated.collation import sorted_by
 from trio2o.lab.emulated.nova import server_views
 from trio2o.lab.emulated.wire import Refusal
 
@@ -170,7 +171,8 @@ def answer(
         chosen = [server for server in chosen if keep(server)]
     limit = paging.number(request, 'limit', nova.settings.max_limit, nova.settings.max_limit)
     keys, dirs = _order(request)
-    page = paging.after(chosen, _marker(nova, request), keys, dirs, value_of)[:limit]
+    sort_value = sorted_by(value_of, nova.settings.ignores_case)
+    page = paging.after(chosen, _marker(nova, request), keys, dirs, sort_value)[:limit]
     body: dict[str, Any] = {'servers': [view(request, server) for server in page]}
     if limit and len(page) == limit:
         body['servers_links'] = paging.next_link(request, path, page[-1]['id'])

@@ -198,20 +198,25 @@ class TestMerge(testtools.TestCase):
         st.lists(
             st.lists(st.sampled_from(['a', 'A', 'b', 'B', 'ab', 'aB', 'Z', '']), max_size=12), min_size=1, max_size=4
         ),
+        st.lists(st.sampled_from([str, str.casefold, str.swapcase, len]), min_size=4, max_size=4),
         st.integers(1, 5),
         st.booleans(),
     )
-    def test_no_item_is_lost_when_pods_sort_names_differently(self, names, limit, down):
+    def test_order_is_the_same_in_pages_when_pods_sort_names_differently(self, names, collations, limit, down):
         order = Order((lambda item: item['name'],), (down, False))
         numbers = iter(range(1000))
         pods = [
             sorted(
                 ({'id': f'{next(numbers):03d}', 'name': name} for name in part),
-                key=lambda item: item['name'].casefold(),
+                key=lambda item, collation=collation: (collation(item['name']), item['name']),
                 reverse=down,
             )
-            for part in names
+            for part, collation in zip(names, collations, strict=False)
         ]
+        whole = merge([PodItems(pod, True) for pod in pods], order, 1000).items
+        for pod in pods:
+            # Items with equal names are sorted by their ids.
+            self.assertEqual([item['name'] for item in pod], [item['name'] for item in whole if item in pod])
         found, after = [], None
         while True:
             parts = [PodItems() for _ in pods]
@@ -225,10 +230,11 @@ class TestMerge(testtools.TestCase):
                 wanting = merged.to_read
             if not merged.items:
                 break
-            found += [item['id'] for item in merged.items]
+            found += merged.items
             last = merged.items[-1]
             after = After(order.keys(last), next(index for index, pod in enumerate(pods) if last in pod))
-        self.assertEqual(sorted(item['id'] for pod in pods for item in pod), sorted(found))
+        self.assertEqual(whole, found)
+        self.assertEqual(sorted(item['id'] for pod in pods for item in pod), sorted(item['id'] for item in found))
 
     def test_page_takes_one_call_when_times_differ(self):
         sorting = Sorting(False, True, False)
