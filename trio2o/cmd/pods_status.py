@@ -5,20 +5,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
-import orjson
 from oslo_config import cfg
 
 from trio2o import exception
+from trio2o.cmd.output import UNKNOWN, print_json
 from trio2o.db.errors import UNREACHABLE
-from trio2o.db.session import utcnow
 from trio2o.pods.health_check import Level, PodHealth, Probe, Thresholds, check_health, range_text
 from trio2o.pods.stopped_comparisons import stopped_comparisons
 from trio2o.runtime import build_runtime
-
-#: Exit status if pods could not be checked; monitoring plug-ins call it unknown.
-UNKNOWN = 3
 
 _HEAD = (
     'Pod',
@@ -79,7 +74,7 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
         runtime.shutdown()
     level = max((health.level for health in found), default=Level.OK)
     if args.format == 'json':
-        _print_json({'level': level.name.lower(), 'pods': [health.to_json() for health in found]})
+        print_json({'level': level.name.lower(), 'pods': [health.to_json() for health in found]})
     else:
         print(table(found))
     return int(level)
@@ -87,15 +82,10 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
 
 def _cannot(form: str, reason: str) -> int:
     if form == 'json':
-        _print_json({'level': 'unknown', 'error': reason, 'pods': []})
+        print_json({'level': 'unknown', 'error': reason, 'pods': []})
     else:
         print(f'unknown: {reason}')
     return UNKNOWN
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    checked_at = utcnow().replace(microsecond=0).isoformat()
-    print(orjson.dumps({'checked_at': checked_at, **document}, option=orjson.OPT_INDENT_2).decode())
 
 
 def table(found: Sequence[PodHealth]) -> str:

@@ -3,8 +3,9 @@
 
     trio2o-status upgrade check              check whether this release can be started
     trio2o-status pods [--format json]       check the health of all pods
+    trio2o-status catalog [--format json]    check that Keystone's catalog leads no client to a pod
 
-Exit status 0: success; 1: warning; 2: critical; 3: pods could not be checked; 255: the upgrade check itself failed.
+Exit status 0: success; 1: warning; 2: critical; 3: nothing could be checked; 255: the upgrade check itself failed.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     # Arguments of the upgrade check are parsed by oslo.upgradecheck.
     chosen, _rest = parser.parse_known_args(args)
-    if chosen.command == 'pods':
-        return _pods(parser.parse_args(args))
+    if chosen.command != 'upgrade':
+        return _status(parser.parse_args(args))
     return _upgrade(args)
 
 
@@ -41,23 +42,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from trio2o.cmd import pods_status
+    from trio2o.cmd import catalog_status, pods_status
 
     parser = _Parser(prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--config-file', action='append', metavar='FILE', default=[], help='may be given repeatedly')
     parser.add_argument('--config-dir', action='append', metavar='DIR', default=[], help='may be given repeatedly')
     commands = parser.add_subparsers(dest='command', required=True)
     commands.add_parser('upgrade', help='check whether this release can be started: upgrade check', add_help=False)
-    pods_status.add_arguments(commands.add_parser('pods', help='check the health of all pods'))
+    for name, module, text in (
+        ('pods', pods_status, 'check the health of all pods'),
+        ('catalog', catalog_status, "check that Keystone's catalog leads no client to a pod"),
+    ):
+        command = commands.add_parser(name, help=text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return parser
 
 
-def _pods(chosen: argparse.Namespace) -> int:
+def _status(chosen: argparse.Namespace) -> int:
     from oslo_config import cfg
     from oslo_log import log as oslo_log
 
     from trio2o import conf as trio2o_conf
-    from trio2o.cmd import pods_status
+    from trio2o.cmd.output import UNKNOWN
     from trio2o.conf import files as conf_files
 
     files = [f'--config-file={name}' for name in chosen.config_file]
@@ -67,12 +74,12 @@ def _pods(chosen: argparse.Namespace) -> int:
         conf_files.check(conf)
     except cfg.Error as error:
         print(f'{PROG}: {" ".join(str(error).split())}', file=sys.stderr)
-        return pods_status.UNKNOWN
+        return UNKNOWN
     # The result is printed to standard output; messages of libraries go to the log or to standard error.
     oslo_log.set_defaults(default_log_levels=[*_QUIET, 'trio2o=ERROR'])
     conf.set_default('use_stderr', True)
     oslo_log.setup(conf, 'trio2o')
-    return pods_status.run(conf, chosen)
+    return int(chosen.run(conf, chosen))
 
 
 _QUIET = ['alembic=WARNING', 'keystoneauth=WARNING', 'urllib3=WARNING', 'stevedore=WARNING']

@@ -140,6 +140,11 @@ def _url(catalog: Catalog, service_type: str, region: str, interface: str) -> st
     return None
 
 
+def root_of(service: str, url: str, project_id: str | None) -> str:
+    """Return the URL of an API, without version and project, from that of an endpoint in the catalog."""
+    return _endpoint(service, url, project_id).roots[0]
+
+
 def _endpoint(service: str, url: str, project_id: str | None) -> PodEndpoint:
     url = url.rstrip('/')
     if project_id and url.endswith(project_id):

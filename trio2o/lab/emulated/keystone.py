@@ -62,6 +62,9 @@ class User:
         self.id = self.id or _id('user', self.name)
 
 
+INTERFACES = ('public', 'internal', 'admin')
+
+
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
     """One row of the catalog."""
@@ -70,6 +73,7 @@ class Endpoint:
     service_type: str
     service_name: str
     url: str
+    interfaces: tuple[str, ...] = INTERFACES
 
     @property
     def service_id(self) -> str:
@@ -119,9 +123,11 @@ class Keystone(service.Service):
             user.roles[project] = tuple(given)
         return user
 
-    def add_endpoint(self, region: str, service_type: str, url: str, name: str = '') -> None:
+    def add_endpoint(
+        self, region: str, service_type: str, url: str, name: str = '', interfaces: tuple[str, ...] = INTERFACES
+    ) -> None:
         """Add an endpoint to the catalog."""
-        self.endpoints.append(Endpoint(region, service_type, name or service_type, url))
+        self.endpoints.append(Endpoint(region, service_type, name or service_type, url, interfaces))
 
     def issue_token(
         self,
@@ -223,7 +229,7 @@ class Keystone(service.Service):
                     'region_id': row.region,
                     'url': row.url,
                 }
-                for interface in ('public', 'internal', 'admin')
+                for interface in row.interfaces
             ]
         return list(found.values())
 
@@ -378,7 +384,7 @@ def list_endpoints(keystone: Keystone, request: wire.Request) -> wire.Response:
             'enabled': True,
         }
         for row in keystone.endpoints
-        for interface in ('public', 'internal', 'admin')
+        for interface in row.interfaces
     ]
     return _collection(request, 'endpoints', _filtered(request, rows, 'region_id', 'service_id', 'interface'))
 

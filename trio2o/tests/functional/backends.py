@@ -73,6 +73,7 @@ ONCE = {
     'upgrade.test_upgrade',
     'dashboard.test_browser',
     'quota.test_load',
+    'monitoring.test_catalog_status',
     'monitoring.test_pods_status',
     'packaging.test_package',
     'packaging.test_samples',
