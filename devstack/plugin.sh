@@ -120,6 +120,8 @@ function configure_trio2o {
     configure_keystone_authtoken_middleware "$TRIO2O_CONF" trio2o service_auth
     if is_service_enabled tls-proxy; then
         iniset "$TRIO2O_CONF" pods cafile "$SSL_BUNDLE_FILE"
+    else
+        iniset "$TRIO2O_CONF" dashboard allow_http True
     fi
 
     setup_logging "$TRIO2O_CONF"

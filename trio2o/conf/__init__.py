@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log as logging
-from oslo_middleware import cors
+from oslo_middleware import cors, http_proxy_to_wsgi
 
 from trio2o import version
 from trio2o.conf import (
@@ -61,6 +61,7 @@ def register(conf: cfg.ConfigOpts) -> None:
     service_auth.register_opts(conf)
     set_library_defaults()
     conf.register_opts(db_options.database_opts, group='database')
+    conf.register_opts(http_proxy_to_wsgi.OPTS, group='oslo_middleware')
     logging.register_options(conf)
 
 

@@ -5,6 +5,17 @@ from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
     cfg.BoolOpt('enabled', default=True, help='Whether the Admin API serves the dashboard at ``/dashboard``.'),
+    cfg.BoolOpt(
+        'allow_http',
+        default=False,
+        help="""
+Whether the dashboard can be used over plain HTTP, where others on the network can read passwords and tokens.
+
+Set it to True only for tests, or where only this host can reach the service. It is not needed behind a proxy that
+terminates TLS: the dashboard learns the scheme that the browser uses from the proxy's headers if ``[oslo_middleware]
+enable_proxy_headers_parsing`` is set, and otherwise from ``[api] public_endpoint``.
+""",
+    ),
     cfg.IntOpt(
         'refresh_seconds',
         default=15,

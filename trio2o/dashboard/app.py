@@ -37,7 +37,7 @@ def make(conf: cfg.ConfigOpts, runtime: Runtime, api: Callable[..., Any]) -> Exp
     pages = Pages(conf)
     return ExplicitPecan(
         SimpleNamespace(dashboard=Dashboard(conf, runtime, api, pages)),
-        hooks=[Checks(conf.dashboard.enabled), pages],
+        hooks=[Checks(conf), pages],
         request_cls=Request,
         response_cls=Response,
         force_canonical=False,

@@ -6,29 +6,39 @@ from __future__ import annotations
 from typing import Any
 
 import pecan
+from oslo_config import cfg
 from pecan.hooks import PecanHook
 
 from trio2o.dashboard.request import PREFIX
 
 _READS = ('GET', 'HEAD')
 _FORMS = (f'{PREFIX}/login', f'{PREFIX}/logout')
+_FILES = (f'{PREFIX}/style.css', f'{PREFIX}/icon.svg')
+
+
+class PlainHttp(Exception):
+    """The browser uses plain HTTP, where others can read passwords and tokens."""
 
 
 class Checks(PecanHook):
     """Lets browsers read pages, and send forms that were on one of these pages."""
 
-    def __init__(self, is_enabled: bool) -> None:
-        self._is_enabled = is_enabled
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._is_enabled = conf.dashboard.enabled
+        self._allows_http = conf.dashboard.allow_http
 
     def on_route(self, state: Any) -> None:
         """Check one request.
 
         :raises HTTPException: ``Pages`` answers it with a page
+        :raises PlainHttp: so does it to this
         """
         request = state.request
         path = request.path_info.rstrip('/')
         if not self._is_enabled:
             pecan.abort(404)
+        if not (self._allows_http or request.is_https or path in _FILES):
+            raise PlainHttp()
         if request.method not in _READS:
             if path not in _FORMS or request.method != 'POST':
                 pecan.abort(405, headers={'Allow': 'POST' if path in _FORMS else ', '.join(_READS)})

@@ -12,6 +12,7 @@ from pecan.hooks import PecanHook
 from webob.exc import HTTPBadRequest, HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound
 
 from trio2o.dashboard import session, views
+from trio2o.dashboard.checks import PlainHttp
 from trio2o.dashboard.request import Request, Response, redirect
 from trio2o.dashboard.source import ApiError, Denied, NotSignedIn, NotThere, Source
 from trio2o.db.session import utcnow
@@ -74,6 +75,13 @@ class Pages(PecanHook):
                 # The browser deletes a token that is no longer valid.
                 cookies = [request.cookie(session.TOKEN, '')] if request.session.token else []
                 return redirect(f'{request.root}/login', *cookies)
+            case PlainHttp():
+                page = self.page(request, 'plain_http.html', status=403)
+                # A cookie that is set without TLS is sent without TLS, too; the browser deletes a token that is.
+                page.headers.pop('Set-Cookie', None)
+                if request.session.token:
+                    page.headers.add(*request.cookie(session.TOKEN, ''))
+                return page
             case Denied():
                 return self.message(request, 403, 'You are not allowed to see this page', str(error))
             case ApiError():

@@ -50,6 +50,11 @@ class Request(pecan.Request):
         return Session.of(self.environ)
 
     @property
+    def is_https(self) -> bool:
+        """Whether the browser uses TLS, as far as it is known: a proxy may terminate it."""
+        return RequestState.of(self.environ).is_https
+
+    @property
     def root(self) -> str:
         """``PREFIX`` as the browser knows it: a proxy may serve it below another path."""
         return urlsplit(self._base_url).path.rstrip('/') + PREFIX
@@ -99,7 +104,7 @@ class Request(pecan.Request):
 
     def cookie(self, name: str, value: str) -> tuple[str, str]:
         """A header that sets a cookie of the dashboard."""
-        return session.cookie(name, value, self.root, self._base_url.startswith('https:'))
+        return session.cookie(name, value, self.root, self.is_https)
 
     @property
     def _base_url(self) -> str:

@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import webob
+from oslo_config import cfg
 from oslo_middleware.cors import CORS
 from oslo_middleware.http_proxy_to_wsgi import HTTPProxyToWSGI
 
@@ -40,6 +42,18 @@ if TYPE_CHECKING:
     from trio2o.web.service import Service
 
 
+class _ProxyHeaders:
+    """oslo.middleware's ``HTTPProxyToWSGI`` without its response, which adds a host to a ``Location`` without one."""
+
+    def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts) -> None:
+        self._app = app
+        self._middleware = HTTPProxyToWSGI(None, conf)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        self._middleware.process_request(webob.Request(environ))
+        return self._app(environ, start_response)
+
+
 def build_app(service: Service, runtime: Runtime) -> Callable[..., Any]:
     """Build the WSGI application of a service."""
     conf = runtime.conf
@@ -47,10 +61,8 @@ def build_app(service: Service, runtime: Runtime) -> Callable[..., Any]:
     app = AuthToken(app, conf, service, runtime.identity_transport)
     app = BodyLimit(app, conf)
     app = PublicPaths(app, service, runtime)
-    proxied = HTTPProxyToWSGI(app, conf)
     if conf.oslo_middleware.enable_proxy_headers_parsing:
-        # Otherwise it changes nothing, and makes a webob request and response for that.
-        app = proxied
+        app = _ProxyHeaders(app, conf)
     app = FaultWrapper(app, service)
     app = RequestId(app, service.compat_request_id)
     with_cors = CORS(app, conf)

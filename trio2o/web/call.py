@@ -33,7 +33,7 @@ class Call:
     :ivar path: path of the URL after the prefix
     :ivar prefix: the beginning of the path: the version, and the project id if the client sent one. Links in the
         answer get the same prefix
-    :ivar base_url: scheme and authority under which the client reaches this service
+    :ivar base_url: scheme, authority and path prefix under which the client reaches this service
     :ivar headers: request headers by lower-case name
     :ivar version: negotiated microversion; None if the service, or the prefix, has none
     :ivar params: ids in the path, by the names in braces in the operation's path

@@ -207,8 +207,8 @@ def make_app(dispatcher: Dispatcher) -> PecanApp:
 
 
 def _raw_path(environ: dict[str, Any]) -> str:
-    """Decode the path, which WSGI passes percent-decoded and as latin-1."""
-    path: str = environ.get('SCRIPT_NAME', '') + environ.get('PATH_INFO', '')
+    """Decode the path below the prefix of this service, which WSGI passes percent-decoded and as latin-1."""
+    path: str = environ.get('PATH_INFO', '')
     try:
         return path.encode('latin-1').decode('utf-8')
     except UnicodeDecodeError:

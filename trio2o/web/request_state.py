@@ -20,13 +20,15 @@ NO_OPERATION = 'none'
 class RequestState:
     """State of one request.
 
-    :ivar base_url: scheme and authority under which the client reaches this service; set by ``PublicPaths``
+    :ivar base_url: scheme, authority and path prefix of this service, as the client knows them; set by ``PublicPaths``
+    :ivar is_https: whether the client uses TLS; set by ``PublicPaths`` for mounted applications
     :ivar operation: name for metrics; None: the request is not counted. Set by ``PublicPaths`` for what it answers
         itself, and by the dispatcher
     :ivar version: the negotiated microversion, which error answers name too; set by the dispatcher
     """
 
     base_url: str = ''
+    is_https: bool = False
     operation: str | None = NO_OPERATION
     version: Version | None = None
 

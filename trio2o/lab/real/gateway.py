@@ -26,6 +26,7 @@ def gateway_sections(topology: Topology, state_path: str) -> Sections:
             'region_name': TOP_REGION,
         },
         'api': {'bind_host': gateway.host, 'bind_port': gateway.admin_port},
+        'dashboard': {'allow_http': True},
         'cinder_apigw': {'bind_host': gateway.host, 'bind_port': gateway.volume_port, **lists},
         'nova_apigw': {'bind_host': gateway.host, 'bind_port': gateway.compute_port, **lists},
         'keystone_authtoken': {

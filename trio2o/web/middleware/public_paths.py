@@ -31,6 +31,10 @@ class PublicPaths:
         self._service = service
         self._runtime = runtime
         self._public_endpoint = (conf[service.name].public_endpoint or '').rstrip('/')
+        # The headers of a proxy say it for each request; without them, the operator says it for all.
+        self._is_always_https = (
+            self._public_endpoint.startswith('https:') and not conf.oslo_middleware.enable_proxy_headers_parsing
+        )
         self._prefixes = tuple(f'{prefix}/' for prefix in (service.prefix, *service.aliases))
         self._monitoring = _monitoring(conf, runtime.database_metrics if conf[service.name].metrics else None)
         # Mounted applications use the API as clients do, so they get answers and no exceptions.
@@ -54,6 +58,7 @@ class PublicPaths:
         for prefix, mounted in self._mounts.items():
             if path == prefix or path.startswith(f'{prefix}/'):
                 state.operation = prefix.strip('/')
+                state.is_https = self._is_always_https or environ['wsgi.url_scheme'] == 'https'
                 return mounted(environ, start_response)
         if self._service.other_paths is None:
             raise exception.RouteNotFound()
@@ -136,9 +141,11 @@ _VERSION_KEYS = {
 
 
 def _host_url(environ: dict[str, Any]) -> str:
-    """Return the scheme and the authority that the client used."""
+    """Return the scheme, the authority and the path prefix that the client used."""
     scheme: str = environ['wsgi.url_scheme']
     host = environ.get('HTTP_HOST')
     if not host:
         host = f'{environ["SERVER_NAME"]}:{environ["SERVER_PORT"]}'
-    return f'{scheme}://{host}'
+    # That of a WSGI server, or of a proxy (``X-Forwarded-Prefix``).
+    prefix = environ.get('SCRIPT_NAME', '').strip('/')
+    return f'{scheme}://{host}/{prefix}' if prefix else f'{scheme}://{host}'

@@ -12,16 +12,20 @@ ROOT = 'http://gateway.test:19996'
 
 
 class Visitor:
-    """A client that keeps cookies and follows redirects."""
+    """A client that keeps cookies and follows redirects.
 
-    def __init__(self, api, root=ROOT):
+    :param headers: to send with each request, as a proxy adds them
+    """
+
+    def __init__(self, api, root=ROOT, headers=()):
         self._api = api
         self._root = root
+        self._headers = dict(headers)
         self.cookies = {}
         self.asked = []
 
     def request(self, method, path, form=None, headers=(), follow=True):
-        sent = {'Accept': 'text/html', **dict(headers)}
+        sent = {'Accept': 'text/html', **self._headers, **dict(headers)}
         if self.cookies:
             sent['Cookie'] = '; '.join(f'{name}={value}' for name, value in self.cookies.items())
         body = None

@@ -275,8 +275,87 @@ class TestSecurity(PageTestCase):
             self.assertEqual(303, answer.status, cookies)
 
 
+class TestOverHttp(PageTestCase):
+    options = {'dashboard': {'allow_http': False}}
+
+    def assert_refused(self, answer):
+        self.assertEqual(403, answer.status)
+        self.assertIn('The dashboard needs https', self.shown(answer))
+        self.assertNotIn('<input', answer.text)
+
+    def test_pages_and_form_are_403_without_cookies(self):
+        for path in (*PATHS, '/login', '/nowhere'):
+            answer = self.visitor.get(path.format(pod=self.cloud.pod_ids['Pod1']), follow=False)
+            self.assert_refused(answer)
+            self.assertEqual([], answer.headers.get_all('Set-Cookie'))
+        self.assertEqual(200, self.visitor.get('/style.css').status)
+
+    def test_password_and_token_are_not_used(self):
+        self.visitor.cookies['trio2o_form'] = secret = 'x' * 43
+        self.cloud.api.get('/pods')
+        self.cloud.lab.keystone.requests.clear()
+        for form in (
+            {'username': 'admin', 'password': 'secret', 'project': 'admin'},
+            {'token': self.cloud.token('admin')},
+        ):
+            self.assert_refused(self.visitor.post('/login', {'form': secret, **form}))
+            self.assertNotIn('trio2o_token', self.visitor.cookies)
+        self.assertEqual([], [seen for seen in self.cloud.lab.keystone.requests if b'"admin"' in seen.body])
+
+    def test_token_in_cookie_is_deleted(self):
+        self.visitor.cookies['trio2o_token'] = f'made:{self.cloud.token("admin")}'
+        self.assert_refused(self.visitor.get())
+        self.assertNotIn('trio2o_token', self.visitor.cookies)
+
+    def test_headers_of_unknown_proxy_are_not_believed(self):
+        for headers in ({'X-Forwarded-Proto': 'https'}, {'Forwarded': 'proto=https'}):
+            self.assert_refused(self.visitor.get('/login', headers=headers))
+
+
+class TestBehindProxy(PageTestCase):
+    options = {
+        'dashboard': {'allow_http': False},
+        'oslo_middleware': {'enable_proxy_headers_parsing': True},
+        # The headers count more: they say what this one browser uses.
+        'api': {'public_endpoint': 'https://cloud.example.org/trio2o'},
+    }
+
+    def test_cookies_over_tls_are_secure(self):
+        for headers in ({'X-Forwarded-Proto': 'https'}, {'Forwarded': 'for=192.0.2.1;proto=https'}):
+            visitor = Visitor(self.cloud.api, headers=headers)
+            answer = visitor.sign_in(follow=False)
+            self.assertEqual(303, answer.status, headers)
+            for cookie in answer.headers.get_all('Set-Cookie'):
+                self.assertTrue(cookie.endswith('; Path=/trio2o/dashboard; HttpOnly; SameSite=Strict; Secure'), cookie)
+            self.assertIn('Pod1', self.shown(visitor.get()))
+
+    def test_request_without_tls_is_403(self):
+        for headers in ({}, {'X-Forwarded-Proto': 'http'}, {'Forwarded': 'for=192.0.2.1;proto=http'}):
+            answer = self.visitor.get('/login', headers=headers)
+            self.assertEqual(403, answer.status, headers)
+            self.assertIn('The dashboard needs https', self.shown(answer))
+
+
+class TestBelowPrefixOfProxy(PageTestCase):
+    options = {'dashboard': {'allow_http': False}, 'oslo_middleware': {'enable_proxy_headers_parsing': True}}
+
+    def test_cookies_and_links_have_prefix(self):
+        visitor = Visitor(self.cloud.api, headers={'X-Forwarded-Proto': 'https', 'X-Forwarded-Prefix': '/cloud/admin'})
+        answer = visitor.sign_in(follow=False)
+        self.assertEqual('/cloud/admin/dashboard', answer.headers['Location'])
+        for cookie in answer.headers.get_all('Set-Cookie'):
+            self.assertTrue(
+                cookie.endswith('; Path=/cloud/admin/dashboard; HttpOnly; SameSite=Strict; Secure'), cookie
+            )
+        links = re.findall('(?:href|action)="([^"]+)"', visitor.get().text)
+        self.assertEqual([], [link for link in links if not link.startswith('/cloud/admin/dashboard')])
+
+
 class TestBehindTls(PageTestCase):
-    options = {'api': {'public_endpoint': 'https://cloud.example.org/trio2o'}}
+    options = {
+        'dashboard': {'allow_http': False},
+        'api': {'public_endpoint': 'https://cloud.example.org/trio2o'},
+    }
 
     def test_cookies_are_secure_and_links_have_prefix(self):
         answer = self.visitor.sign_in(follow=False)

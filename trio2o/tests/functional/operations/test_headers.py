@@ -51,6 +51,35 @@ class TestRefusedVersions(ConversationTest):
             self.assertEqual((406, wanted), (answer.status, answer.headers.get_all('Vary')))
 
 
+class TestProxyHeaders(ConversationTest):
+    options = {'oslo_middleware': {'enable_proxy_headers_parsing': True}}
+    headers = {
+        'X-Forwarded-Proto': 'https',
+        'X-Forwarded-Host': 'cloud.example.org',
+        'X-Forwarded-Prefix': '/of/the/proxy',
+    }
+    root = 'https://cloud.example.org/of/the/proxy'
+
+    def test_links_of_lists_and_version_documents_have_the_prefix(self):
+        lab = self.cloud.lab
+        for pod in ('Pod1', 'Pod2'):
+            lab.add_servers(pod, 'demo', 1)
+            lab.add_volumes(pod, 'demo', 1)
+        for client, base, path, key, start in (
+            (self.nova, 'http://gateway.test:19998', '/servers', 'servers', '/v2.1/servers'),
+            (self.cinder, 'http://gateway.test:19997', '/volumes', 'volumes', '/v3/volumes'),
+            (self.cloud.api, 'http://gateway.test:19996', '/pods', 'pods', '/v1.0/pods'),
+        ):
+            page = client.get(f'{path}?limit=1', as_='admin' if key == 'pods' else 'demo', headers=self.headers)
+            self.assertEqual(200, page.status, page.text)
+            following = next(link['href'] for link in page[f'{key}_links'] if link['rel'] == 'next')
+            self.assertTrue(following.startswith(f'{self.root}{start}?'), following)
+            for link in page[key][0].get('links', []):
+                self.assertTrue(link['href'].startswith(self.root), link)
+            document = client.get(f'{base}/', as_=None, headers=self.headers)
+            self.assertIn(f'{self.root}/v', document.text)
+
+
 class TestHeadersToPods(ConversationTest):
     def setUp(self):
         super().setUp()
