@@ -55,24 +55,10 @@ class RealVolumeTest(unittest.TestCase):
 
     def until(self, kind, name, status='available', client=None):
         """Wait until ``openstack ... show`` has a status. :returns: the output"""
-        shown = {}
-
-        def has_status():
-            rows = (client or self.cloud).openstack(*kind.split(), 'show', name)
-            # Some commands print titles, others names of fields.
-            shown.update({key.lower().replace(' ', '_'): value for key, value in rows.items()})
-            found = shown['status'].lower()
-            if found != status:
-                self.assertNotEqual('error', found, shown)
-            return found == status
-
-        wait_until(has_status, SECONDS, lambda: f'{kind} {name} is not {status}: {shown}', 0.3)
-        return shown
+        return (client or self.cloud).until(kind, name, status, SECONDS)
 
     def until_gone(self, kind, name):
-        wait_until(
-            lambda: name not in self.names(self.cloud, *kind.split()), SECONDS, f'{kind} {name} still exists', 0.3
-        )
+        self.cloud.until_gone(kind, name, SECONDS)
 
     def volume(self, zone='az2', *more, name=None, client=None):
         """Create a volume. :returns: its name"""
