@@ -23,6 +23,7 @@ from trio2o.lab.real.lab import RealLab
 from trio2o.lab.real.topology import TOP_REGION
 
 FLAVORS = {'trio2o-tempest-1': (128, 1), 'trio2o-tempest-2': (192, 1)}
+AUTH = ('auth_url', 'username', 'password', 'project_name', 'user_domain_name', 'project_domain_name')
 GOOD = frozenset({'success', 'xfail'})
 
 
@@ -118,20 +119,19 @@ def lab_command(lab: RealLab, verb: str) -> str:
 
 def prepare(lab: RealLab, region: str) -> list[str]:
     """Create the flavors for the tests; return the ids of the images."""
-    environment = {**os.environ, **lab.credentials(region=region)}
+    import openstack
 
-    def openstack(*arguments: str) -> str:
-        command = [sys.executable, '-m', 'openstackclient.shell', *arguments]
-        answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if answer.returncode:
-            raise SeedFailed(f'openstack {" ".join(arguments)}: {answer.stderr.strip()}')
-        return answer.stdout
-
-    known = openstack('flavor', 'list', '--all', '-f', 'value', '-c', 'ID').split()
-    for name, (ram, disk) in FLAVORS.items():
-        if name not in known:
-            openstack('flavor', 'create', '--id', name, '--ram', str(ram), '--disk', str(disk), '--vcpus', '1', name)
-    return openstack('image', 'list', '-f', 'value', '-c', 'ID').split()
+    said = lab.credentials(region=region)
+    auth = {name: said[f'OS_{name.upper()}'] for name in AUTH}
+    cloud = openstack.connect(load_yaml_config=False, load_envvars=False, region_name=region, auth=auth)
+    try:
+        known = [flavor.id for flavor in cloud.compute.flavors()]
+        for name, (ram, disk) in FLAVORS.items():
+            if name not in known:
+                cloud.create_flavor(name, ram, 1, disk, flavorid=name)
+        return [image.id for image in cloud.image.images()]
+    except openstack.exceptions.SDKException as error:
+        raise SeedFailed(f'the flavors for the tests could not be created: {error}') from None
 
 
 def run(lab: RealLab, region: str, regexes: list[str], folder: pathlib.Path, concurrency: int) -> Outcome:
