@@ -41,6 +41,8 @@ SERVICES = {
     'cinder_apigw': ('trio2o-cinder-apigw', 19997, 'trio2o_volume'),
     'nova_apigw': ('trio2o-nova-apigw', 19998, 'trio2o_compute'),
 }
+#: Processes of a service on a host. Each loads the service for itself; the load is on the Compute API.
+PROCESSES = {'api': 1, 'cinder_apigw': 1, 'nova_apigw': 2}
 START_SECONDS = 90
 STOP_SECONDS = 90
 RESTART_SECONDS = 1.0
@@ -73,6 +75,7 @@ def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) ->
             ini.write_text(
                 (ETC / 'uwsgi' / f'{name}.ini')
                 .read_text()
+                .replace('processes = 2', f'processes = {PROCESSES[group]}')
                 .replace(f'http-socket = :{port}', f'http-socket = {address}:{ports[group]}')
                 .replace('; virtualenv = /opt/trio2o', f'virtualenv = {sys.prefix}')
             )

@@ -15,7 +15,7 @@ from typing import Any
 
 READS = 2
 WRITES = 2
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.2
 TIMEOUT_SECONDS = 60
 #: HAProxy's answers if a host ends while it has the request; HAProxy must not repeat a POST.
 BROKEN_OFF = (502, 504)
@@ -78,10 +78,10 @@ class Client(threading.Thread):
 
 
 class Reader(Client):
-    """Lists servers and flavors in turn."""
+    """Lists servers, a page of them, and flavors in turn."""
 
     def work(self, number: int) -> None:
-        self.ask('GET', '/servers/detail' if number % 2 else '/flavors')
+        self.ask('GET', '/servers/detail?limit=50' if number % 2 else '/flavors')
 
 
 class Writer(Client):

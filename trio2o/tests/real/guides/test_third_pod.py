@@ -9,6 +9,8 @@ from trio2o.tests.fixtures.real import RealGateway, connect, real_lab, temporary
 from trio2o.tests.fixtures.waiting import wait_until
 
 SECONDS = 180
+#: Between two volumes of a tenant, so that the processes that start get most of the machine.
+PAUSE_SECONDS = 1
 
 
 class Tenant(threading.Thread):
@@ -27,7 +29,7 @@ class Tenant(threading.Thread):
 
     def run(self):
         try:
-            while not self.is_over.is_set():
+            while not self.is_over.wait(PAUSE_SECONDS):
                 self._live()
                 self.lives += 1
         except Exception as error:
