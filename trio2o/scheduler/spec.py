@@ -19,7 +19,7 @@ class PodRequest:
     :ivar zones: availability zones for a request without ``zone``; empty: any
     :ivar resource_type: for messages: ``server``, ``volume``
     :ivar tried: ids of pods that have failed this request already
-    :ivar bound: ids of the pods the project is bound to, bindings made by an operator first, then oldest first; set by
+    :ivar bound: ids of the pods the project is bound to, bindings by hand first, then oldest first; set by
         the scheduler
     :ivar only: pod ids of exclusive bindings of the project, by zone and group; set by the scheduler
     :ivar resources: amounts that the whole request needs: ``VCPU``, ``MEMORY_MB``, ``DISK_GB`` for compute,
