@@ -65,7 +65,7 @@ IMPORTERS = {
     'eventlet': ('concurrency.py',),
     'greenlet': ('concurrency.py',),
     # Its options are registered in conf, like all options.
-    'keystoneauth1': ('pods/', 'conf/service_auth.py'),
+    'keystoneauth1': ('pods/', 'conf/credentials.py', 'conf/service_auth.py'),
     'novaclient': ('pods/',),
     'cinderclient': ('pods/',),
     'keystoneclient': (),
