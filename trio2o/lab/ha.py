@@ -65,11 +65,15 @@ class Process:
     backend: str | None = None
 
 
-def layout(conf: pathlib.Path, state: pathlib.Path, ports: Mapping[str, int]) -> list[Process]:
-    """Write the configuration files of the processes, and return the processes in the order of their start."""
+def layout(confs: Mapping[str, pathlib.Path], state: pathlib.Path, ports: Mapping[str, int]) -> list[Process]:
+    """Write the configuration files of the processes, and return the processes in the order of their start.
+
+    :param confs: the ``trio2o.conf`` of each host
+    """
     programs = pathlib.Path(sys.executable).parent
     found = []
     for host, address in HOSTS.items():
+        conf = confs[host]
         for group, (name, port, backend) in SERVICES.items():
             ini = state / f'{name}-{host}.ini'
             ini.write_text(
@@ -267,11 +271,14 @@ def run_in_haproxy(state: pathlib.Path, command: str) -> str:
 def await_idle(state: pathlib.Path, backend: str) -> None:
     """Wait until HAProxy has no open request at a server, or until the longest request would have ended."""
     deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        rows = list(csv.DictReader(run_in_haproxy(state, 'show stat').removeprefix('# ').splitlines()))
-        if any(f'{row["pxname"]}/{row["svname"]}' == backend and row['scur'] == '0' for row in rows):
-            return
+    while time.monotonic() < deadline and stat_of(state, backend)['scur'] != '0':
         time.sleep(POLL_SECONDS)
+
+
+def stat_of(state: pathlib.Path, backend: str) -> dict[str, str]:
+    """Return what HAProxy shows of a server, by the names of its columns, such as ``status``."""
+    rows = csv.DictReader(run_in_haproxy(state, 'show stat').removeprefix('# ').splitlines())
+    return next(row for row in rows if f'{row["pxname"]}/{row["svname"]}' == backend)
 
 
 def restart(state: pathlib.Path, name: str) -> None:
@@ -304,6 +311,28 @@ def await_back(state: pathlib.Path, before: Running) -> None:
         if time.monotonic() > deadline:
             raise LabError(f'{before.name} did not come back: see {state / before.name}.log')
         time.sleep(POLL_SECONDS)
+
+
+def freeze(state: pathlib.Path, host: str) -> None:
+    """Stop all processes of a host with SIGSTOP: it answers nothing, and closes no connection."""
+    for process in processes_of(state, host):
+        send(process.pid, signal.SIGSTOP)
+
+
+def thaw(state: pathlib.Path, host: str) -> None:
+    """Let the processes of a frozen host continue."""
+    for process in processes_of(state, host):
+        send(process.pid, signal.SIGCONT)
+
+
+def processes_of(state: pathlib.Path, host: str) -> list[Running]:
+    """Return the running processes of a host.
+
+    :raises LabError: there is no such host
+    """
+    if host not in HOSTS:
+        raise LabError(f'there is no {host}: choose one of {", ".join(HOSTS)}')
+    return [process for process in noted(state) if process.name.endswith(f'@{host}')]
 
 
 def in_turn(state: pathlib.Path, act: Callable[[pathlib.Path, str], None]) -> Iterator[str]:
@@ -390,16 +419,20 @@ def run_all(chosen: argparse.Namespace) -> None:
     state.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
-            database = stack.enter_context(servers.mariadb())
+            database = chosen.database or stack.enter_context(servers.mariadb())
             broker = stack.enter_context(servers.rabbitmq())
         except servers.NotInstalled as error:
             raise LabError(f'{error}: on Debian, apt-get install mariadb-server rabbitmq-server') from None
-        conf = state / 'trio2o.conf'
-        ports = write_conf(pathlib.Path(chosen.conf), conf, database, broker)
+        base, conf = pathlib.Path(chosen.conf), state / 'trio2o.conf'
+        ports = write_conf(base, conf, database, broker)
         manage = [str(pathlib.Path(sys.executable).parent / 'trio2o-db-manage'), f'--config-file={conf}', 'db_sync']
         if subprocess.run(manage, check=False).returncode:
             raise LabError('the database could not be created')
-        supervisor = Supervisor(state, layout(conf, state, ports))
+        confs = dict.fromkeys(HOSTS, conf)
+        if chosen.host1_database:
+            confs['host1'] = state / 'trio2o-host1.conf'
+            write_conf(base, confs['host1'], chosen.host1_database, broker)
+        supervisor = Supervisor(state, layout(confs, state, ports))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, supervisor.end)
         supervisor.run()
@@ -427,6 +460,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     of_run = add('run', run_all, 'run all processes in the foreground until interrupted')
     of_run.add_argument('--conf', required=True, help='a trio2o.conf, as `trio2o-lab real conf` prints')
+    of_run.add_argument('--database', help='URL of an empty database (default: a private MariaDB server)')
+    of_run.add_argument('--host1-database', help='URL by which host1 reaches the database, if it differs')
     add('wait', lambda chosen: await_all(pathlib.Path(chosen.state)), 'wait until all processes serve')
     add('status', show, 'show every process')
     of_try = add('try', try_out, 'kill -9 each process in turn while clients send requests, and count the answers')
@@ -435,10 +470,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     of_kill = add('kill', each(kill), 'kill -9 processes and their workers')
     for names in (of_restart, of_kill):
         names.add_argument('names', nargs='+', metavar='NAME', help='a process, such as trio2o-api@host1')
+    of_freeze = add('freeze', each(freeze), 'stop all processes of a host with SIGSTOP, as if it had lost its power')
+    of_thaw = add('thaw', each(thaw), 'let the processes of a frozen host continue')
+    for hosts in (of_freeze, of_thaw):
+        hosts.add_argument('names', nargs='+', metavar='HOST', choices=list(HOSTS), help='host1 or host2')
 
 
 def each(act: Callable[[pathlib.Path, str], None]) -> Callable[[argparse.Namespace], None]:
-    """Make a command that restarts or kills the named processes in turn."""
+    """Make a command that does something to the named processes or hosts in turn."""
 
     def command(chosen: argparse.Namespace) -> None:
         for name in chosen.names:

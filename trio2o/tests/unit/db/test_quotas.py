@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from trio2o.db import quotas, routings
 from trio2o.db.quotas import Bound, BoundsExceeded, Settlement, matching
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
-from trio2o.db.session import utcnow
+from trio2o.db.session import Database, utcnow
 from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.fixtures.link import Link
 from trio2o.tests.unit.db.base import DatabaseTest
 
 SERVER = {'instances': 1, 'cores': 2}
@@ -25,7 +26,7 @@ class QuotasTest(DatabaseTest):
         super().setUp()
         self.rows = {}
 
-    def claim(self, amounts, limit=None, project='p', user='u', **more):
+    def claim(self, amounts, limit=None, project='p', user='u', db=None, **more):
         row = QuotaClaim(
             id=str(uuid.uuid4()),
             project_id=project,
@@ -39,7 +40,7 @@ class QuotasTest(DatabaseTest):
             expires_at=utcnow(),
         )
         bounds = [] if limit is None else [Bound(project, '', 'instances', limit, **more)]
-        quotas.insert_claim(self.db, row, bounds)
+        quotas.insert_claim(db or self.db, row, bounds)
         self.rows[row.id] = row
         return row.id
 
@@ -164,6 +165,51 @@ class TestClaims(QuotasTest):
         with futures.ThreadPoolExecutor(8) as pool:
             self.assertEqual(7, sum(pool.map(take, range(40))))
         self.assertEqual({'instances': (7, 0), 'cores': (14, 0)}, self.used())
+
+
+class LostHostTest(QuotasTest):
+    """A host loses its network within a claim, and the database ends its transaction before the network is back."""
+
+    def setUp(self):
+        super().setUp()
+        url = self.db.url
+        self.link = self.useFixture(Link(url.port, url.host))
+        conf = self.fixture.conf
+        conf.set_override('idle_transaction_timeout', 1, 'database')
+        through_link = url.set(host='127.0.0.1', port=self.link.port).render_as_string(hide_password=False)
+        conf.set_override('connection', through_link, 'database')
+        self.lost = Database(conf)
+        self.addCleanup(self.lost.dispose)
+
+    def claim_while_lost(self, last_statement, come_back):
+        """Claim on the lost host and on this one, which waits until the database has released the counter."""
+        with futures.ThreadPoolExecutor(1) as pool:
+            answered = self.link.hold('INTO quota_claims', last_statement)
+            late = pool.submit(self.claim, SERVER, 10, db=self.lost)
+            self.assertTrue(answered.wait(30))
+            self.claim(SERVER, 10)
+            come_back()
+            late.result(30)
+
+    def test_lost_host_goes_on_and_its_claim_is_counted_once(self):
+        for last_statement in ('FOR UPDATE', 'UPDATE quota_usages', 'COMMIT'):
+            self.claim_while_lost(last_statement, self.link.resume)
+        self.assertEqual({'instances': (0, 6), 'cores': (0, 12)}, self.used())
+
+    def test_connection_ends_after_commit_and_claim_is_counted_once(self):
+        self.claim_while_lost('COMMIT', self.link.cut)
+        self.assertEqual({'instances': (0, 2), 'cores': (0, 4)}, self.used())
+
+
+class TestLostHostOnMysql(LostHostTest):
+    server = 'mysql'
+
+
+class TestLostHostOnPostgres(LostHostTest):
+    server = 'postgres'
+
+
+del LostHostTest
 
 
 @on_every_server
