@@ -64,6 +64,16 @@ class HeldClaim:
         """Record the pod that the request is about to be sent to, unless the claim names it already."""
         self._claim = self._runtime.quota.name_pod(self._claim, pod.id)
 
+    def require_current(self) -> None:
+        """Check, before a request is sent to a pod, that its claim still counts.
+
+        :raises ServiceUnavailable: the claim has expired, as this process or its host stopped for a while: another
+            process may have released it, and other requests may have used the quota
+        """
+        row = self._claim.row
+        if row is not None and row.expires_at is not None and utcnow() >= row.expires_at:
+            raise pod_failures.too_late()
+
     def keep_open(self, pod: PodView, resource_type: str, resource_id: str = '') -> None:
         """Keep the claim because the pod did not answer: a job finds out what became of the request.
 

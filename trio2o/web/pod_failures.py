@@ -69,6 +69,11 @@ def write_outcome_unknown() -> OutcomeUnknown:
     )
 
 
+def too_late() -> ServiceUnavailable:
+    """The gateway did not come to send a request to a pod before the claim of the request expired."""
+    return _retry('The request took too long, and nothing was done.')
+
+
 # -- creates --
 
 

@@ -472,12 +472,14 @@ class Create:
         :returns: its answer, and the names for translating the answer
         :raises PodNotReached: the create was not sent
         :raises PodNoAnswer: the pod may have created the resource
+        :raises ServiceUnavailable: the claim has expired
         """
         call = creation.call
         names = names_of(call, pod)
         body = self._body_for(creation, pod, names)
         try:
             with self.prepared_in(creation, pod, names) as names:
+                creation.claim.require_current()
                 return self._send_body(creation, pod, names, body), names
         except PreparationRefused as error:
             return error.answer, names

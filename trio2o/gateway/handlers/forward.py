@@ -211,6 +211,7 @@ class Forward:
         :raises OutcomeUnknown: the pod may have accepted the call; a job looks at the resource
         """
         with quota_claim(call, self._claim_request(call, route), self.over_quota_error) as claim:
+            claim.require_current()
             try:
                 answer = self._send(call, route)
                 if is_outcome_unknown(answer):

@@ -10,12 +10,14 @@ import time
 from concurrent import futures
 from datetime import timedelta
 
+import fixtures
 import sqlalchemy
 import testtools
 
 from trio2o.db import jobs, pods, quotas
 from trio2o.db.records import Pod, PodStateChange, QuotaClaim
 from trio2o.db.session import utcnow
+from trio2o.gateway.handlers.create import Create
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
@@ -270,6 +272,30 @@ class TestClaimsWithoutPod(QuotaCase):
         self.cloud.runtime.registry.refresh()
         self.assertTrue(self.is_settled(claim))
         self.assertEqual({}, self.used())
+
+
+class TestStoppedProcess(QuotaCase):
+    """A process stops while it serves a create, as its host does not run for a while, and goes on later."""
+
+    limits = {'instances': 1}
+    options = {'quota.claim_seconds': 1.0}
+
+    def test_process_that_goes_on_after_its_claim_expired_creates_nothing(self):
+        choose = Create._choose
+
+        def stop(*args):
+            (claim,) = self.claims()
+            wait_until(lambda: utcnow() > claim.expires_at, 10, 'the claim does not expire', 0.01)
+            self.assertTrue(Settler(self.cloud.runtime).settle(claim))
+            self.assertEqual({}, self.used())
+            return choose(*args)
+
+        self.useFixture(fixtures.MonkeyPatch('trio2o.gateway.handlers.create.Create._choose', stop))
+        answer = self.boot(status=503)
+        self.assertIn('Retry-After', answer.headers)
+        self.assertEqual(0, sum(len(pod.nova.servers) for pod in self.cloud.lab.pods.values()))
+        self.assertEqual({}, self.used())
+        self.assertEqual([], self.claims())
 
 
 class TestClaimsOnDeletedPod(QuotaCase):
