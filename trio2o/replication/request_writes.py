@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
@@ -91,16 +89,27 @@ class RequestWrites:
             except (exception.Trio2oException, PodRefused):
                 return False
 
-        found = ask_all(self._deps.executor, pods, is_used, Deadline(self._deps.timing.replicate_timeout))
+        found = ask_all(self._deps.threads, pods, is_used, Deadline(self._deps.timing.replicate_timeout))
         return sorted(pods, key=lambda pod: found[pod] is not True)
 
-    def lock(self, kind: str, key: str | None) -> AbstractContextManager[Any]:
+    @contextlib.contextmanager
+    def lock(self, kind: str, key: str | None) -> Iterator[None]:
         """Keep other writes of this process away from an object, as only one of several concurrent writes is recorded
         at once and the others are sent again.
+
+        They wait for ``[pods] replicate_timeout`` at most: the first one may wait for a pod that does not answer, and
+        other objects have the same lock.
         """
         if key is None:
-            return contextlib.nullcontext()
-        return self._locks[hash((kind, folded_name(key))) % len(self._locks)]
+            yield
+            return
+        lock = self._locks[hash((kind, folded_name(key))) % len(self._locks)]
+        is_held = lock.acquire(timeout=self._deps.timing.replicate_timeout)
+        try:
+            yield
+        finally:
+            if is_held:
+                lock.release()
 
     def stored_key(self, kind: str, key: str) -> str:
         """Return a key as it is recorded, if pods choose the ids of its kind: a UUID in lower case."""
