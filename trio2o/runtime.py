@@ -16,6 +16,7 @@ from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.compute_hosts import ComputeHosts
+from trio2o.pods.fanout import PodThreads
 from trio2o.pods.host_ids import HostIds
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
@@ -35,7 +36,7 @@ class Runtime:
 
     :ivar identity_transport: a ``requests`` adapter that all requests to Keystone go through; None: the network.
         Only tests give one
-    :ivar executor: runs calls to pods that a request waits for
+    :ivar pod_threads: make concurrent calls to several pods
     :ivar background: runs what no request waits for, and looks in pods before a request is refused
     """
 
@@ -44,7 +45,7 @@ class Runtime:
     identity: Identity
     registry: Registry
     client: PodClient
-    executor: Executor
+    pod_threads: PodThreads
     background: Executor
     locator: Locator
     scheduler: Scheduler
@@ -63,8 +64,8 @@ class Runtime:
 
         :param wait_seconds: how long to wait for those that are running
         """
-        for executor in (self.executor, self.background):
-            executor.shutdown(wait_seconds)
+        for threads in (self.pod_threads, self.background):
+            threads.shutdown(wait_seconds)
 
     def versions(self, service: Service) -> VersionRange | None:
         """Return the microversions that a service and all pods support; None for a service without microversions."""
@@ -90,10 +91,10 @@ def build_runtime(
     db = db or Database(conf)
     registry = Registry(conf, db)
     breakers = Breakers(conf.pods.breaker_failures, conf.pods.breaker_seconds)
-    client = PodClient(conf, transport or PooledTransport(conf), breakers)
-    executor = Executor(conf.pods.fanout_size)
+    pod_threads = PodThreads(conf.pods.fanout_size)
     background = Executor(conf.pods.background_size)
     identity = Identity(conf, identity_transport)
+    client = PodClient(conf, transport or PooledTransport(conf), breakers, identity)
     jobs = JobQueue(conf, db, notify)
     return Runtime(
         conf=conf,
@@ -101,12 +102,12 @@ def build_runtime(
         identity=identity,
         registry=registry,
         client=client,
-        executor=executor,
+        pod_threads=pod_threads,
         background=background,
-        locator=Locator(conf, db, registry, client, executor, background),
+        locator=Locator(conf, db, registry, client, pod_threads, background),
         scheduler=Scheduler(conf, db, registry, breakers),
         jobs=jobs,
-        replicator=Replicator(conf, db, registry, client, identity, executor, jobs),
+        replicator=Replicator(conf, db, registry, client, identity, pod_threads, jobs),
         quota=Quota(conf, db, identity),
         settling=Settling(),
         database_metrics=DatabaseMetrics(conf, db, registry),

@@ -129,7 +129,7 @@ class Gateway:
             for server, pod in servers
         ]
         routings.record_many(self.db, rows)
-        runtime.executor.shutdown()
+        runtime.pod_threads.shutdown()
         return found
 
     def statements(self, case: Case) -> int:
@@ -153,7 +153,7 @@ class Gateway:
                     raise NotServing(f'{case.name}: {status} {answer.decode()}')
         finally:
             sqlalchemy.event.remove(self.db.engine, 'before_cursor_execute', note)
-            runtime.executor.shutdown()
+            runtime.pod_threads.shutdown()
         return len(seen)
 
     def _routing(self, pod_id: str, project: str, server_id: str) -> NewRouting:

@@ -65,7 +65,7 @@ def run(conf: cfg.ConfigOpts, args: argparse.Namespace) -> int:
     try:
         pods = runtime.registry.snapshot().pods
         stopped = stopped_comparisons(runtime.db, pods)
-        found = check_health(runtime.client, runtime.identity, runtime.executor, pods, limits, stopped)
+        found = check_health(runtime.client, runtime.identity, runtime.pod_threads, pods, limits, stopped)
     except exception.ServiceUnavailable as error:
         return _cannot(args.format, f'{error} Look at [service_auth].')
     except UNREACHABLE as error:

@@ -23,7 +23,8 @@ def _server_opts(group: str) -> list[cfg.Opt]:
             help="""
 Number of requests that each process serves concurrently, on green or native threads.
 
-Half as many calls to a pod may be under way. Under uWSGI the default is uWSGI's own number of threads; for another
+Half as many calls to a pod may be under way, and half as many requests may wait for pods that have not answered for a
+second. Under uWSGI the default is uWSGI's own number of threads; for another
 WSGI server, set this to its number of threads.
 """,
         ),

@@ -83,12 +83,13 @@ the volumes and volume types of a group. Each resource without a routing is look
     ),
     cfg.IntOpt(
         'fanout_size',
-        default=256,
+        default=64,
         min=1,
         help="""
-Number of calls to pods that a process makes concurrently for lists, sums and other requests to several pods.
+Number of calls to one pod that a process makes concurrently for lists, sums and other requests to several pods.
 
-It should be greater than ``threads`` of the services, half of which is the share of one pod.
+Each pod has as many threads of its own, which are started when they are needed. So calls to pods that do not answer
+never delay those to other pods.
 """,
     ),
     cfg.IntOpt(
@@ -108,8 +109,8 @@ Number of failures in a row (unreachable, no answer, status 502 to 504) after wh
 No answer within less than half of ``gather_timeout``, as with ``probe_timeout``, does not count.
 
 Requests to the pod then fail at once, without a call, for ``breaker_seconds``. If the pod was reached and all of the
-requests were of one project, the requests may be the cause. Then the breaker opens only if the pod does not answer a
-request without a token either.
+requests were of one project, the requests may be the cause. Then the breaker opens only if the pod does not answer
+Trio2o's own user either, who asks for a list of one server or volume.
 """,
     ),
     cfg.FloatOpt(

@@ -193,7 +193,7 @@ class Dashboard:
         runtime = self._runtime
         pods = runtime.registry.snapshot().pods
         stopped = stopped_comparisons(runtime.db, pods)
-        return check_health(runtime.client, runtime.identity, runtime.executor, pods, self._thresholds, stopped)
+        return check_health(runtime.client, runtime.identity, runtime.pod_threads, pods, self._thresholds, stopped)
 
 
 def _first_rows(listing: Listing, items: list[Json] | None, names: Mapping[str, str]) -> list[Any] | None:

@@ -169,7 +169,7 @@ def call_pods(
     found = PodAnswers()
     results: dict[PodView, Answer | exception.PodError]
     if timeout:
-        results = ask_all(call.runtime.executor, pods, ask, deadline)
+        results = ask_all(call.runtime.pod_threads, pods, ask, deadline)
     else:
         results = {pod: exception.PodNoAnswer(pod.name, 'no time left', is_down=False) for pod in pods}
     for pod, answer in results.items():

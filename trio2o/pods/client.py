@@ -13,6 +13,7 @@ from trio2o import exception, metrics
 from trio2o.concurrency import Deadline
 from trio2o.pods.breakers import Breakers, Key
 from trio2o.pods.endpoints import COMPUTE, VOLUME
+from trio2o.pods.identity import FAILURES, Identity
 from trio2o.pods.own_answers import is_missing_or_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.pods.shares import Shares, ShareUsedUp
@@ -34,7 +35,9 @@ _MOVED_STATUSES = frozenset({301, 302, 307, 308})
 class PodClient:
     """Sends requests to pods through a transport, unless a breaker is open or a slow pod has its share of calls."""
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: Transport, breakers: Breakers) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, transport: Transport, breakers: Breakers, identity: Identity) -> None:
+        """:param identity: with which it finds out whether a pod that does not answer one project answers others"""
+        self._identity = identity
         self._transport = transport
         self.breakers = breakers
         options = conf.pods
@@ -79,14 +82,16 @@ class PodClient:
         if not self.breakers.may_call(key, limit):
             raise exception.PodNotReached(pod.name, f'{service} is not called while its breaker is open')
         try:
-            place = self.shares.enter(key, limit)
+            place = self.shares.enter(key, limit, _request_id())
         except ShareUsedUp:
             reason = f'{service} is slow, and has its share of calls already'
             raise exception.PodNotReached(pod.name, reason, is_down=False) from None
+        is_answered = False
         try:
             is_repeated = is_repeated and (is_read or method in ('GET', 'HEAD'))
             left = limit - (time.monotonic() - started)
             answer = self._request(method, endpoint.url + path, headers, body or None, max(left, 0.001), is_repeated)
+            is_answered = True
         except ConnectionRefusedError as error:
             is_cut_off = limit < self._connect_timeout and time.monotonic() - started >= limit
             self._failed(key, pod, service, 'not_reached', started, is_counted=not is_cut_off)
@@ -100,7 +105,7 @@ class PodClient:
             self._failed(key, pod, service, 'no_answer', started)
             raise exception.PodNoAnswer(pod.name, f'{service} gave no answer: {error}') from None
         finally:
-            self.shares.leave(key, place)
+            self.shares.leave(key, place, is_answered=is_answered)
         status = answer.status
         if status in FAILURE_STATUSES:
             self._failed(key, pod, service, 'unavailable', started)
@@ -151,23 +156,43 @@ class PodClient:
         source = None if outcome == 'not_reached' else _project()
         is_opened = self.breakers.failed(key, source)
         if self.breakers.is_suspect(key):
-            is_opened = self._check(key, pod.endpoints[service].url)
+            is_opened = self._check(key, pod, service)
         if is_opened:
             metrics.breaker_turned(pod.name, service, is_open=True)
 
-    def _check(self, key: Key, url: str) -> bool:
-        """Find out, without a token, whether a pod answers at all, as the requests of a single project failed.
+    def _check(self, key: Key, pod: PodView, service: str) -> bool:
+        """Find out, with Trio2o's own token, whether a pod answers others, as the requests of one project failed.
+
+        A short list needs the pod's authentication and database, as most requests do.
 
         :returns: whether the breaker opened
         """
+        headers, path = self._check_request(pod.name, service)
+        url = pod.endpoints[service].url
         try:
-            status = self._transport.request('GET', f'{url}/', [], None, self._probe_timeout)[0]
+            status = self._transport.request('GET', url + path, headers, None, self._probe_timeout)[0]
         except (TimeoutError, ConnectionError):
             return self.breakers.failed(key)
         if status in FAILURE_STATUSES:
             return self.breakers.failed(key)
         self.breakers.succeeded(key)
         return False
+
+    def _check_request(self, pod_name: str, service: str) -> tuple[list[tuple[str, str]], str]:
+        """Return the headers and the path of a request that every pod answers fast."""
+        try:
+            account = self._identity.account_of(pod_name)
+            headers, project_id = account.headers(), account.project_id()
+        except (exception.ServiceUnavailable, *FAILURES):
+            # Without a token the pod can at least show its versions.
+            return [], '/'
+        return headers, '/servers?limit=1' if service == COMPUTE else f'/{project_id}/volumes?limit=1'
+
+
+def _request_id() -> str:
+    """Return the id of the request that this thread serves; empty if there is none."""
+    current = context.get_current()
+    return current.request_id if current is not None else ''
 
 
 def _project() -> str:

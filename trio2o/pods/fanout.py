@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from trio2o import exception, metrics
 from trio2o.concurrency import Deadline, Executor
@@ -14,8 +14,37 @@ from trio2o.pods.registry import PodView
 T = TypeVar('T')
 
 
+class PodThreads:
+    """Threads that call pods. Each pod has its own, so that pods that do not answer hold up no call to another."""
+
+    def __init__(self, size: int) -> None:
+        """:param size: number of calls to one pod that are made concurrently"""
+        self._size = size
+        self._executors: dict[str, Executor] = {}
+
+    def submit(self, pod: PodView, function: Callable[..., Any], *args: Any) -> futures.Future[Any]:
+        """Call a function in a thread of a pod."""
+        executor = self._executors.get(pod.id)
+        if executor is None:
+            # It has no thread yet, so it does not matter if another caller's is used.
+            executor = self._executors.setdefault(pod.id, Executor(self._size))
+        return executor.submit(function, *args)
+
+    def shutdown(self, wait_seconds: float = 0.0) -> None:
+        """Start no more functions.
+
+        :param wait_seconds: how long to wait for the functions that are running
+        """
+        deadline = Deadline(wait_seconds)
+        executors = list(self._executors.values())
+        for executor in executors:
+            executor.shutdown()
+        for executor in executors:
+            executor.shutdown(deadline.remaining())
+
+
 def ask_all(
-    executor: Executor,
+    threads: PodThreads,
     pods: Iterable[PodView],
     ask: Callable[[PodView], T],
     deadline: Deadline,
@@ -32,15 +61,15 @@ def ask_all(
     if len(pods) == 1:
         # No thread for one pod: its call has its own timeout.
         return {pods[0]: _guarded(ask, pods[0])}
-    return PendingCalls(executor, pods, ask).results(deadline, is_enough)
+    return PendingCalls(threads, pods, ask).results(deadline, is_enough)
 
 
 class PendingCalls(Generic[T]):
     """Calls to several pods that are under way. Further calls can begin before anybody waits for these."""
 
-    def __init__(self, executor: Executor, pods: Iterable[PodView], ask: Callable[[PodView], T]) -> None:
+    def __init__(self, threads: PodThreads, pods: Iterable[PodView], ask: Callable[[PodView], T]) -> None:
         """:param ask: as in ``ask_all``"""
-        self._pending = {executor.submit(_guarded, ask, pod): pod for pod in pods}
+        self._pending = {threads.submit(pod, _guarded, ask, pod): pod for pod in pods}
 
     def results(
         self, deadline: Deadline, is_enough: Callable[[T | exception.PodError], bool] | None = None

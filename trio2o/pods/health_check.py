@@ -20,10 +20,10 @@ from typing import Any
 from oslo_config import cfg
 
 from trio2o import exception
-from trio2o.concurrency import Executor
 from trio2o.db.session import utcnow
 from trio2o.pods.client import FAILURE_STATUSES, PodClient
 from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
+from trio2o.pods.fanout import PodThreads
 from trio2o.pods.identity import Account, Identity
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer
@@ -141,7 +141,7 @@ class PodHealth:
 def check_health(
     client: PodClient,
     identity: Identity,
-    executor: Executor,
+    threads: PodThreads,
     pods: Iterable[PodView],
     limits: Thresholds,
     stopped: Mapping[str, str],
@@ -156,7 +156,7 @@ def check_health(
         identity.token()
     pending = {
         pod.id: [
-            executor.submit(_probe, client, identity.account_of(pod.name), pod, service, limits)
+            threads.submit(pod, _probe, client, identity.account_of(pod.name), pod, service, limits)
             for service in SERVICES
             if service in pod.endpoints
         ]

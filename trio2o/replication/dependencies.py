@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trio2o.concurrency import Executor
 from trio2o.jobqueue import JobQueue
+from trio2o.pods.fanout import PodThreads
 from trio2o.pods.registry import Registry
 from trio2o.replication.pod_objects import PodAccess
 from trio2o.replication.replica_store import ReplicaStore, Timing
@@ -20,5 +20,5 @@ class Dependencies:
     store: ReplicaStore
     timing: Timing
     registry: Registry
-    executor: Executor
+    threads: PodThreads
     jobs: JobQueue

@@ -73,7 +73,7 @@ class ObjectSync:
             pod for pod in self._deps.registry.snapshot().serving(service) if origin is None or pod.id != origin.id
         ]
         timeout = self._deps.timing.replicate_timeout
-        pending = {pod: self._deps.executor.submit(self.sync, kind, key, pod, timeout) for pod in pods}
+        pending = {pod: self._deps.threads.submit(pod, self.sync, kind, key, pod, timeout) for pod in pods}
         futures.wait(pending.values(), timeout=timeout)
         for pod, future in pending.items():
             if not (future.done() and future.result().is_done):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from oslo_config import cfg
 
-from trio2o.concurrency import Executor
 from trio2o.db import replicas
 from trio2o.db.records import ReplicatedObject
 from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
+from trio2o.pods.fanout import PodThreads
 from trio2o.pods.identity import Identity
 from trio2o.pods.registry import PodView, Registry
 from trio2o.replication.adapters import ADAPTERS
@@ -49,7 +49,7 @@ class Replicator:
         registry: Registry,
         client: PodClient,
         identity: Identity,
-        executor: Executor,
+        threads: PodThreads,
         jobs: JobQueue,
         *,
         adapters: Iterable[Adapter] = ADAPTERS,
@@ -60,7 +60,7 @@ class Replicator:
         self.timing = Timing(conf.pods.replicate_timeout, sleep=sleep)
         access = PodAccess(db, client, identity, adapters)
         store = ReplicaStore(db)
-        deps = Dependencies(access, store, self.timing, registry, executor, jobs)
+        deps = Dependencies(access, store, self.timing, registry, threads, jobs)
         self.objects = ObjectSync(deps)
         self.desired = DesiredState(deps, self.objects)
         self.writes = RequestWrites(deps, self.objects, self.desired)

@@ -22,6 +22,7 @@ from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, Routing
 from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
+from trio2o.pods.fanout import PodThreads
 from trio2o.pods.registry import PodView, Registry, Snapshot
 from trio2o.quota.usage import deltas_of, user_of
 from trio2o.resources import Resource, is_resource_id, normalized_id
@@ -74,7 +75,7 @@ class Locator:
         db: Database,
         registry: Registry,
         client: PodClient,
-        executor: Executor,
+        threads: PodThreads,
         background: Executor,
     ) -> None:
         self._db = db
@@ -82,7 +83,7 @@ class Locator:
         self._background = background
         self._list_time = timedelta(seconds=conf.pods.read_timeout)
         self.misses = Misses(conf)
-        self._prober = Prober(conf, registry, client, executor, self.misses)
+        self._prober = Prober(conf, registry, client, threads, self.misses)
         self._cache: TTLCache[tuple[str, str], _CachedRouting] = TTLCache(
             conf.pods.routing_cache_size, conf.pods.routing_cache_seconds, time.monotonic
         )

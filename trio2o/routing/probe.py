@@ -11,10 +11,10 @@ from oslo_config import cfg
 from oslo_utils import uuidutils
 
 from trio2o import exception, metrics
-from trio2o.concurrency import Deadline, Executor
+from trio2o.concurrency import Deadline
 from trio2o.pods import headers as pod_headers
 from trio2o.pods.client import PodClient
-from trio2o.pods.fanout import PendingCalls, ask_all
+from trio2o.pods.fanout import PendingCalls, PodThreads, ask_all
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.paths import project_prefix
 from trio2o.pods.registry import PodView, Registry
@@ -65,11 +65,11 @@ class Prober:
     """
 
     def __init__(
-        self, conf: cfg.ConfigOpts, registry: Registry, client: PodClient, executor: Executor, misses: Misses
+        self, conf: cfg.ConfigOpts, registry: Registry, client: PodClient, threads: PodThreads, misses: Misses
     ) -> None:
         self._registry = registry
         self._client = client
-        self._executor = executor
+        self._threads = threads
         self._timeout: float = conf.pods.probe_timeout
         self._lookup_timeout: float = conf.pods.gather_timeout
         self._misses = misses
@@ -88,7 +88,7 @@ class Prober:
         deadline = self._deadline(call)
         pods = self._pods(wanted)
         ask = _Lookup(self._client, call, wanted, deadline.remaining())
-        return self._found(call, wanted, ask_all(self._executor, pods, ask, deadline, ask.is_enough))
+        return self._found(call, wanted, ask_all(self._threads, pods, ask, deadline, ask.is_enough))
 
     def ask_many(self, call: Call, wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Found]]:
         """Find the pods that show resources to the caller, some resources at a time.
@@ -103,7 +103,7 @@ class Prober:
             deadline = self._deadline(call)
             seconds = deadline.remaining()
             pending = [
-                (ask, PendingCalls(self._executor, self._pods(ask.wanted), ask))
+                (ask, PendingCalls(self._threads, self._pods(ask.wanted), ask))
                 for ask in (_Lookup(self._client, call, each, seconds) for each in batch)
             ]
             metrics.fanned_out(len(batch) * len(self._registry.snapshot().pods))

@@ -156,7 +156,7 @@ class ServerList(List):
                 raise exception.PodNoAnswer(pod.name, str(error)) from error
             return [item for item in json_body.objects_at(document, SERVER.collection) if item.get('id') == marker]
 
-        found = ask_all(runtime.executor, pods, ask, Deadline(seconds))
+        found = ask_all(runtime.pod_threads, pods, ask, Deadline(seconds))
         for pod, items in found.items():
             if not isinstance(items, exception.PodError) and items:
                 items_up(items, SERVER.zones, names_of(call, pod))

@@ -42,7 +42,7 @@ class CollectUsage:
         runtime = task.runtime
         pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
         results = ask_all(
-            runtime.background, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
+            runtime.pod_threads, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
         )
         services = [service for result in results.values() if isinstance(result, list) for service in result]
         runtime.registry.refresh()

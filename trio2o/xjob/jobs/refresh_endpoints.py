@@ -52,7 +52,7 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
         as_json = {service: endpoint.to_json() for service, endpoint in now.items()}
         return db_pods.set_endpoints(runtime.db, pod.id, as_json)
 
-    results = ask_all(runtime.background, pods, update, Deadline(conf.pods.read_timeout))
+    results = ask_all(runtime.pod_threads, pods, update, Deadline(conf.pods.read_timeout))
     if any(result is True for result in results.values()):
         runtime.registry.refresh()
 

@@ -64,7 +64,7 @@ class Process:
 
     def close(self):
         self.is_dead = True
-        self.runtime.executor.shutdown(wait_seconds=5)
+        self.runtime.pod_threads.shutdown(wait_seconds=5)
         self.runtime.db.dispose()
 
     def _die(self):

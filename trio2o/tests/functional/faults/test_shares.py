@@ -74,6 +74,77 @@ class TestSlowPod(SharesTest):
         self.assertEqual([200] * 16, [answer.status for answer in concurrently(16, self.show, self.in_pod2)()])
 
 
+class TestHungPods(ConversationTest):
+    """Six of ten pods do not answer."""
+
+    pods = {f'Pod{number}': 'az1' for number in range(1, 11)}
+    run_jobs = True
+    hung = [f'Pod{number}' for number in range(1, 7)]
+
+    def setUp(self):
+        super().setUp()
+        self.shares = self.cloud.runtime.client.shares
+        self.servers = {pod: self.add_server(pod, 'demo') for pod in self.pods}
+        for pod in ('Pod9', 'Pod10'):
+            self.add_server(pod, 'alt')
+        self.let_go = held(self)
+        for pod in self.hung:
+            self.cloud.pod(pod).nova.faults.add(Hang(path='/servers'))
+
+    def add_server(self, pod, as_):
+        """Create a server in a pod. Pods that have joined are asked for lists only if they have a routing."""
+        (server,) = self.cloud.lab.add_servers(pod, as_)
+        self.assertEqual(200, self.nova.get(f'/servers/{server["id"]}', as_=as_).status)
+        self.learn_servers(as_=as_)
+        return server
+
+    def under_way(self, pod):
+        calls = self.shares._calls.get((self.cloud.pod_ids[pod], 'compute'))
+        return len(calls.started) if calls else 0
+
+    def list_servers(self, **kwargs):
+        return self.nova.get('/servers/detail', **kwargs)
+
+    def test_hundred_lists_wait_for_hung_pods_and_lists_of_other_pods_are_whole(self):
+        slow = concurrently(100, self.list_servers)
+        self.wait_for(lambda: sum(map(self.under_way, self.hung)) >= 192, 30)
+        # The calls are held until all others are answered.
+        for _each in range(5):
+            self.assertEqual(2, len(self.list_servers(as_='alt')['servers']))
+        self.let_go()
+        self.assertEqual({503}, {answer.status for answer in slow()})
+
+    def test_requests_wait_for_hung_pods_and_leave_half_of_the_threads(self):
+        self.shares._limits['compute'] = 8
+        slow = [concurrently(2, self.nova.get, f'/servers/{self.servers[pod]["id"]}') for pod in self.hung[:4]]
+        self.wait_for(lambda: sum(map(self.under_way, self.hung)) == 8)
+        self.shares.ANSWERING_SECONDS = 0.0
+        before = len(self.seen('Pod1'))
+        refused = self.nova.get(f'/servers/{self.servers["Pod1"]["id"]}')
+        self.assertEqual(503, refused.status)
+        self.assertIn('Retry-After', refused.headers)
+        self.assertEqual(before, len(self.seen('Pod1')))
+        self.assertEqual(200, self.nova.get(f'/servers/{self.servers["Pod10"]["id"]}').status)
+        self.assertEqual(2, len(self.list_servers(as_='alt')['servers']))
+        self.let_go()
+        self.assertEqual([503] * 8, [answer.status for wait in slow for answer in wait()])
+
+
+class TestWriteToHungPod(SharesTest):
+    options = {'pods.replicate_timeout': 0.1}
+
+    def test_write_of_an_object_does_not_wait_for_one_without_an_answer(self):
+        let_go = held(self)
+        self.cloud.pod('Pod1').nova.faults.add(Hang(path='/os-keypairs', method='POST'))
+        slow = concurrently(1, self.nova.post, '/os-keypairs', {'keypair': {'name': 'k'}})
+        self.wait_for(lambda: self.seen('Pod1', method='POST'))
+        # The first write is held until the second one is answered.
+        self.assertIn(self.nova.delete('/os-keypairs/k').status, (202, 404))
+        self.assertEqual(1, len(self.cloud.runtime.client.shares._calls[self.key('Pod1')].started))
+        let_go()
+        self.assertEqual([504], [answer.status for answer in slow()])
+
+
 class TestTimeoutsOfOneProject(SharesTest):
     def attach(self, as_='demo'):
         body = {'volumeAttachment': {'volumeId': '5ad5b1d0-7b0c-4e4b-9c36-2b1b1b1b1b1b'}}
@@ -90,6 +161,18 @@ class TestTimeoutsOfOneProject(SharesTest):
         for _each in range(3):
             self.show(self.in_pod2)
         self.assertTrue(self.cloud.runtime.client.breakers.is_open(self.key('Pod2')))
+
+    def test_slow_requests_of_one_project_open_the_breaker_of_a_pod_that_only_shows_its_versions(self):
+        self.cloud.pod('Pod2').nova.faults.add(Hang(path='/(servers|flavors)'))
+        for _each in range(3):
+            self.show(self.in_pod2)
+        self.assertTrue(self.cloud.runtime.client.breakers.is_open(self.key('Pod2')))
+
+    def test_slow_lists_of_volumes_of_one_project_open_the_breaker(self):
+        self.cloud.pod('Pod2').cinder.faults.add(Hang(path='/volumes'))
+        for _each in range(3):
+            self.cinder.get('/volumes/detail')
+        self.assertTrue(self.cloud.runtime.client.breakers.is_open((self.cloud.pod_ids['Pod2'], 'volume')))
 
     def test_slow_requests_of_two_projects_open_the_breaker(self):
         (other,) = self.cloud.lab.add_servers('Pod2', 'alt')

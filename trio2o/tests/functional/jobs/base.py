@@ -38,7 +38,7 @@ class JobsCase(testtools.TestCase):
             runtime.registry,
             runtime.client,
             runtime.identity,
-            runtime.executor,
+            runtime.pod_threads,
             runtime.jobs,
             sleep=self.sleep,
         )

@@ -115,7 +115,7 @@ class TestFullComparison(MissingCase):
         pods = runtime.registry.refresh().pods
         limits = pods_status.Thresholds()
         stopped = stopped_comparisons(self.db, pods)
-        return pods_status.check_health(runtime.client, runtime.identity, runtime.executor, pods, limits, stopped)
+        return pods_status.check_health(runtime.client, runtime.identity, runtime.pod_threads, pods, limits, stopped)
 
 
 class TestRecount(MissingCase):

@@ -70,7 +70,7 @@ class TestRoutingOfAnotherPod(QuotaCase):
         self.cloud.runtime.locator.forget('server', self.server_id)
         self.server(zone='az1')
         self.cloud.nova.get('/servers/detail')
-        executor = self.cloud.runtime.executor
+        executor = self.cloud.runtime.background
         executor.submit(len, ()).result()  # what the list submitted has begun before this
         executor.shutdown(wait_seconds=5)
         self.assertFalse(self.routing().is_live)

@@ -40,7 +40,7 @@ class ConcurrentWritesCase(JobsCase):
         self.host = OtherHost(self.cloud.transport)
         other = build_runtime(self.cloud.conf, transport=self.host, identity_transport=self.cloud.lab.adapter())
         self.addCleanup(other.db.dispose)
-        self.addCleanup(other.executor.shutdown, wait_seconds=5.0)
+        self.addCleanup(other.pod_threads.shutdown, wait_seconds=5.0)
         self.other_nova, self.other_cinder = (
             Client(self.cloud, mine._base, mine.prefix, word).mount(self.cloud.build(service, other))
             for mine, service, word in (

@@ -7,11 +7,14 @@ import time
 import testtools
 
 from trio2o import exception
-from trio2o.concurrency import Deadline, Executor
+from trio2o.concurrency import Deadline
 from trio2o.db import pods
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.lab.emulated.topology import Cloud
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
-from trio2o.pods.fanout import ask_all
+from trio2o.pods.fanout import PodThreads, ask_all
+from trio2o.pods.identity import Identity
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.database import DatabaseFixture
@@ -55,12 +58,15 @@ class PodTest(testtools.TestCase):
 class TestSend(PodTest):
     def setUp(self):
         super().setUp()
+        cloud = Cloud(pods=0)
+        self.keystone = cloud.keystone
+        self.identity = Identity(self.conf, cloud.adapter())
         self.breakers = Breakers(3, 1000.0)
         self.view = self.pod()
         self.key = (self.view.id, 'compute')
 
     def send(self, transport, method='GET', service='compute', **kwargs):
-        client = PodClient(self.conf, transport, self.breakers)
+        client = PodClient(self.conf, transport, self.breakers, self.identity)
         return client.send(self.view, service, method, '/x?y=z', [('H', 'v')], **kwargs)
 
     def test_request_and_answer_are_passed_unchanged(self):
@@ -117,6 +123,25 @@ class TestSend(PodTest):
                     pass
             self.assertFalse(self.breakers.is_open(self.key), step)
 
+    def test_pod_that_may_have_failed_is_asked_for_a_short_list_with_own_token(self):
+        for _ in range(2):
+            self.assertRaises(exception.PodNoAnswer, self.send, Script(TimeoutError()))
+        script = Script(TimeoutError(), OK)
+        self.assertRaises(exception.PodNoAnswer, self.send, script)
+        method, url, headers, _body, _timeout = script.calls[1]
+        self.assertEqual(('GET', 'http://pod/v2.1/servers?limit=1'), (method, url))
+        self.assertEqual(self.identity.token(), dict(headers)['X-Auth-Token'])
+
+    def test_pod_is_asked_for_its_versions_without_a_token_while_keystone_gives_none(self):
+        self.keystone.faults.add(Refuse())
+        for _ in range(2):
+            self.assertRaises(exception.PodNoAnswer, self.send, Script(TimeoutError()))
+        script = Script(TimeoutError(), TimeoutError())
+        self.assertRaises(exception.PodNoAnswer, self.send, script)
+        method, url, headers, _body, _timeout = script.calls[1]
+        self.assertEqual(('GET', 'http://pod/v2.1/', []), (method, url, headers))
+        self.assertTrue(self.breakers.is_open(self.key))
+
     def test_pod_with_open_breaker_is_not_called(self):
         for _ in range(3):
             self.breakers.failed(self.key)
@@ -140,8 +165,8 @@ class TestAskAll(PodTest):
     def setUp(self):
         super().setUp()
         self.views = [self.pod(f'Pod{number}') for number in range(4)]
-        self.executor = Executor(8)
-        self.addCleanup(self.executor.shutdown)
+        self.threads = PodThreads(8)
+        self.addCleanup(self.threads.shutdown)
 
     def test_pods_are_asked_concurrently_and_results_keep_order(self):
         barrier = threading.Barrier(4, timeout=5)
@@ -152,7 +177,7 @@ class TestAskAll(PodTest):
                 raise exception.PodNoAnswer(pod.name, 'no')
             return pod.name
 
-        results = ask_all(self.executor, self.views, ask, Deadline(5))
+        results = ask_all(self.threads, self.views, ask, Deadline(5))
         self.assertEqual(self.views, list(results))
         self.assertIsInstance(results[self.views[1]], exception.PodNoAnswer)
         self.assertEqual(['Pod0', 'Pod2', 'Pod3'], [value for value in results.values() if isinstance(value, str)])
@@ -167,7 +192,7 @@ class TestAskAll(PodTest):
             return pod.name
 
         started = time.monotonic()
-        results = ask_all(self.executor, self.views, ask, Deadline(0.05))
+        results = ask_all(self.threads, self.views, ask, Deadline(0.05))
         self.assertLess(time.monotonic() - started, 2)
         self.assertIsInstance(results[self.views[2]], exception.PodNoAnswer)
         self.assertEqual('Pod3', results[self.views[3]])
@@ -177,10 +202,10 @@ class TestAskAll(PodTest):
             raise RuntimeError('a bug')
 
         for views in (self.views, self.views[:1]):
-            self.assertRaises(RuntimeError, ask_all, self.executor, views, ask, Deadline(1))
+            self.assertRaises(RuntimeError, ask_all, self.threads, views, ask, Deadline(1))
 
     def test_no_pods_give_no_results(self):
-        self.assertEqual({}, ask_all(self.executor, [], None, Deadline(1)))
+        self.assertEqual({}, ask_all(self.threads, [], None, Deadline(1)))
 
     def test_sufficient_answer_ends_the_wait(self):
         never = threading.Event()
@@ -191,7 +216,7 @@ class TestAskAll(PodTest):
                 never.wait(30)
             return pod.name
 
-        results = ask_all(self.executor, self.views, ask, Deadline(20), lambda name: name == self.views[-1].name)
+        results = ask_all(self.threads, self.views, ask, Deadline(20), lambda name: name == self.views[-1].name)
         self.assertEqual(self.views[-1].name, results[self.views[-1]])
         self.assertIsInstance(results[self.views[0]], exception.PodNoAnswer)
 

@@ -27,12 +27,16 @@ class TestShares(testtools.TestCase):
     def fill(self, number=4, key=KEY):
         return [self.shares.enter(key, 0) for _each in range(number)]
 
+    def answer(self, key=KEY):
+        self.shares.leave(key, self.shares.enter(key, 0), is_answered=True)
+
     def test_call_beyond_share_is_refused_and_other_pods_are_not_affected(self):
         places = self.fill()
         self.assertRaises(ShareUsedUp, self.shares.enter, KEY, 0)
+        self.answer(OTHER)
         self.fill(4, OTHER)
         self.fill(8, ('pod', 'volume'))
-        self.shares.leave(KEY, places[0])
+        self.shares.leave(KEY, places[0], is_answered=True)
         self.fill(1)
 
     def test_call_waits_for_room_while_pod_answers_fast(self):
@@ -41,7 +45,7 @@ class TestShares(testtools.TestCase):
         waiting = threading.Thread(target=lambda: (self.shares.enter(KEY, 30), entered.set()))
         waiting.start()
         self.assertFalse(entered.wait(0.01))
-        self.shares.leave(KEY, places[0])
+        self.shares.leave(KEY, places[0], is_answered=True)
         waiting.join(30)
         self.assertTrue(entered.is_set())
 
@@ -58,15 +62,57 @@ class TestShares(testtools.TestCase):
         waiting = threading.Thread(target=lambda: (self.shares.enter(KEY, 30), entered.set()))
         waiting.start()
         self.assertFalse(entered.wait(0.01))
-        self.shares.leave(KEY, places[0])
+        self.shares.leave(KEY, places[0], is_answered=True)
         waiting.join(30)
+
+    def test_pods_that_do_not_answer_have_one_share_together(self):
+        for number in range(4):
+            self.fill(1, (f'hung{number}', 'compute'))
+        for number in range(4):
+            self.assertRaises(ShareUsedUp, self.shares.enter, (f'hung{number}', 'compute'), 0)
+        # Any other pod may show that it answers, and then it has its own share.
+        self.answer()
+        self.fill()
+        self.fill(8, ('hung0', 'volume'))
+
+    def test_pod_that_stops_answering_joins_the_others(self):
+        self.answer()
+        self.fill(2)
+        self.fill(1, OTHER)
+        self.clock.now += Shares.ANSWERING_SECONDS
+        self.fill(1)
+        self.assertRaises(ShareUsedUp, self.shares.enter, KEY, 0)
+        self.assertRaises(ShareUsedUp, self.shares.enter, OTHER, 0)
+
+    def test_call_to_hung_pod_waits_for_an_answer_and_is_refused_without(self):
+        places = self.fill(3)
+        self.fill(1, OTHER)
+        entered = threading.Event()
+        waiting = threading.Thread(target=lambda: (self.shares.enter(KEY, 30), entered.set()))
+        waiting.start()
+        self.assertFalse(entered.wait(0.01))
+        self.shares.leave(KEY, places[0], is_answered=True)
+        waiting.join(30)
+        self.assertTrue(entered.is_set())
+        self.clock.now += Shares.ANSWERING_SECONDS
+        self.shares.ANSWERING_SECONDS = 0.0
+        self.assertRaises(ShareUsedUp, self.shares.enter, OTHER, 30)
+
+    def test_request_with_calls_to_many_hung_pods_counts_once(self):
+        pods = [(f'hung{number}', 'compute') for number in range(8)]
+        for request in ('one', 'two', 'three', 'four'):
+            for pod in pods[:4]:
+                self.shares.enter(pod, 0, request)
+        self.assertRaises(ShareUsedUp, self.shares.enter, pods[0], 0, 'five')
+        for pod in pods[4:]:
+            self.shares.enter(pod, 0, 'one')
 
     def test_slow_pod_has_half_of_its_share_for_some_seconds(self):
         places = self.fill()
         self.clock.now += Shares.SLOW_CALL_SECONDS
         self.assertRaises(ShareUsedUp, self.shares.enter, KEY, 30)
         for place in places:
-            self.shares.leave(KEY, place)
+            self.shares.leave(KEY, place, is_answered=True)
         self.fill(2)
         self.assertRaises(ShareUsedUp, self.shares.enter, KEY, 30)
         self.clock.now += Shares.SLOW_POD_SECONDS
