@@ -15,8 +15,8 @@ from trio2o.quota.usage import VERSIONS
 from trio2o.resources import Item, Resource
 
 _PAGE = 500
-#: No pod has so many resources of one kind, however short its pages are.
-_MAX_PAGES = 100_000
+#: No pod has so many resources of one kind, even if its pages are short: a million in pages of 100.
+_MAX_PAGES = 10_000
 
 
 def pages(

@@ -4,11 +4,13 @@
 import datetime
 from unittest import mock
 
+import fixtures
+
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
-from trio2o.lab.emulated.faults import DropAfter, Refuse, Status
+from trio2o.lab.emulated.faults import DropAfter, EndlessPages, Refuse, Status
 from trio2o.routing.inventory import Inventory
 from trio2o.tests.functional.jobs.base import JobsCase
 
@@ -159,6 +161,23 @@ class TestRoutings(RoutingsCase):
             (job,) = [each for each in self.cloud.run_jobs() if each.state == 'fail']
             self.assertIn('not a list of servers', job.error)
             self.nova('Pod1').faults.clear()
+
+    def test_list_without_end_fails_the_job(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.routing.pod_lists._MAX_PAGES', 20))
+        self.cloud.lab.add_servers('Pod1', 'demo')
+        self.cloud.lab.add_volumes('Pod1', 'demo')
+        for path in ('/servers', '/volumes', '/flavors'):
+            for is_made_up in (False, True) if path != '/flavors' else (False,):
+                for service in self.cloud.pod('Pod1').each():
+                    service.faults.clear()
+                    service.faults.add(EndlessPages(path=path, is_made_up=is_made_up))
+                    service.requests.clear()
+                kind = 'repair_replicas' if path == '/flavors' else 'reconcile_routings'
+                pod_id = self.cloud.pod_ids['Pod1']
+                self.cloud.runtime.jobs.submit(kind, pod_id, {'pod_id': pod_id, 'is_full': True})
+                errors = [job.error for job in self.cloud.run_jobs() if job.type == kind and job.state == 'fail']
+                self.assertEqual(1, len(errors), (path, is_made_up))
+                self.assertIn('does not end', errors[0])
 
     def test_pod_is_unreachable_and_job_fails(self):
         self.nova('Pod1').faults.add(Refuse())
