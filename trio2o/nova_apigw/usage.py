@@ -26,6 +26,9 @@ from trio2o.web.operations import Operation
 _PAGED_FROM = (2, 40)
 _PAGE = 1000
 
+#: Keys of the log of all audits, and of those before a time.
+_AUDIT_LOGS = ('instance_usage_audit_logs', 'instance_usage_audit_log')
+
 #: Name of a total of a project -> the amount that a server adds to it.
 _TOTALS = {
     'total_hours': lambda server: server['hours'],
@@ -174,8 +177,8 @@ def _by_project(servers: list[Item], periods: dict[str, Item], is_detailed: bool
 
 def join_audits(documents: list[dict[str, Any]]) -> dict[str, Any]:
     """Merge the logs of several pods. The period is that of the first: pods should audit the same periods."""
-    logs = [next(iter(document.values())) for document in documents]
-    key = next(iter(documents[0]))
+    key = next((name for name in _AUDIT_LOGS if name in documents[0]), '')
+    logs = [document[key] for document in documents]
     total: dict[str, Any] = {}
     for log in logs:
         for name, value in log.items():

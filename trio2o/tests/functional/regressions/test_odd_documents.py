@@ -3,7 +3,7 @@
 
 import testtools
 
-from trio2o.lab.emulated.faults import Garbage
+from trio2o.lab.emulated.faults import BalancerAnswers, Garbage
 from trio2o.tests.fixtures.cloud import GatewayFixture
 from trio2o.tests.functional.compute.base import InfrastructureTest
 
@@ -43,6 +43,10 @@ class TestListsForAdmins(InfrastructureTest):
                 answer = getattr(self.cloud, service).request(method, path, given, as_='admin', version=version)
                 getattr(self.cloud.pod('Pod2'), service).faults.clear()
                 self.assertNotEqual(500, answer.status, (path, body, answer.text))
+
+    def test_document_of_something_else_is_no_audit_log(self):
+        self.cloud.pod('Pod2').nova.faults.add(BalancerAnswers('json', 200))
+        self.assertEqual(503, self.get('/os-instance_usage_audit_log').status)
 
     def test_pod_that_shows_another_hypervisor_has_not_the_one_asked_for(self):
         shown = self.nova.get('/os-hypervisors', as_='admin', version='2.96')['hypervisors']
