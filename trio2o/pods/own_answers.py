@@ -42,6 +42,11 @@ def is_unavailable(answer: Answer) -> bool:
     return 503 in faults or document.get('code') == '503 Service Unavailable'
 
 
+def is_internal_error(answer: Answer) -> bool:
+    """Return whether a service itself, and no proxy before it, answered 500."""
+    return answer.status == 500 and json_body.at(answer.json, 'computeFault', 'code') == 500
+
+
 def is_unknown_path(answer: Answer) -> bool:
     """Return whether an answer is the 404 of the service's router, as for a path of a later release."""
     return answer.status == 404 and all(text in answer.body for text in _WEBOB)

@@ -25,7 +25,7 @@ from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
 from trio2o.gateway.translate import PodNames, answer_up
 from trio2o.pods import headers as pod_headers
-from trio2o.pods.own_answers import is_missing
+from trio2o.pods.own_answers import is_internal_error, is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts
 from trio2o.quota.claims import ClaimRequest, OverQuota
@@ -171,7 +171,8 @@ class Forward:
             names = names_of(call, route.pod)
             answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._translated(call, route, answer_up(answer, names, self.resource))
-        answer = self._send(call, route) if self.quota_effect is QuotaEffect.NONE else self._send_claimed(call, route)
+        is_counted = self.quota_effect is not QuotaEffect.NONE
+        answer = self._send_claimed(call, route) if is_counted else self._send_uncounted(call, route)
         if self._is_about_itself(call):
             if self._is_gone(call, route, answer):
                 is_ended = locator.mark_deleted(self.resource.type, route)
@@ -204,6 +205,18 @@ class Forward:
 
     def _send(self, call: Call, route: Route) -> Answer:
         return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
+
+    def _send_uncounted(self, call: Call, route: Route) -> Answer:
+        """Send a call that does not change the usage of quota.
+
+        :raises OutcomeUnknown: a proxy in front of the pod answered a write, which the pod may have carried out
+        """
+        answer = self._send(call, route)
+        is_write = call.method not in ('GET', 'HEAD') and not self.is_read
+        if is_write and is_outcome_unknown(answer) and not is_internal_error(answer):
+            LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
+            raise pod_failures.outcome_unknown(f'{self.resource.title} {route.top_id}', route.pod.zone)
+        return answer
 
     def _send_claimed(self, call: Call, route: Route) -> Answer:
         """Send a call that changes the usage of quota: claim the growth, and keep the claim until the pod is done.

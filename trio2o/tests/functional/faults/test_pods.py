@@ -121,9 +121,17 @@ class TestFaultsByHandler(ConversationTest):
         def is_sound(fault, answer):
             if fault in TRANSPORT:
                 return answer.status == (503 if isinstance(fault, Refuse) else 504)
-            return answer.status == (fault.status if fault in ERROR_ANSWERS else 200)
+            if fault in ERROR_ANSWERS:
+                return answer.status == (503 if fault.status == 503 else 504)
+            return answer.status == 200
 
         self.each(lambda: self.nova.post(f'/servers/{self.server_id}/action', {'lock': None}), is_sound=is_sound)
+
+    def test_forwarded_write_answered_500_by_the_service_has_its_answer(self):
+        self.each(
+            lambda: self.nova.post(f'/servers/{self.server_id}/action', {'lock': None}), (Refusal(500),),
+            is_sound=lambda fault, answer: answer.status == 500 and b'computeFault' in answer.body,
+        )  # fmt: skip
 
     def test_unknown_id_is_503_unless_all_pods_answer(self):
         """The answer is 404 only after every pod has answered 404."""
