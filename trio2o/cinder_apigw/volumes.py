@@ -89,11 +89,15 @@ class CreateVolume(Create):
 
     def resolve(self, creation: Creation) -> NamedPod | None:
         """Find the pod of an image that is made of snapshots."""
+        call = creation.call
+        return next(call.runtime.image_snapshots.pods_of(call, [self._image_id(creation)]), None)
+
+    def _image_id(self, creation: Creation) -> Any:
+        """Return the image in the body, if Cinder creates the volume from the snapshot that the image is made of."""
         call, volume = creation.call, creation.inner
         if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
             return None
-        image_id = volume.get('imageRef') or volume.get('image_id')
-        return next(call.runtime.image_snapshots.pods_of(call, [image_id]), None)
+        return volume.get('imageRef') or volume.get('image_id')
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
         """Return the source, the group, and the volumes and servers in hints that require the same host."""
@@ -120,7 +124,10 @@ class CreateVolume(Create):
         volume = creation.inner
         if volume.get('size') and volume.get('volume_type'):
             return {}
-        named = ((resource, volume[name]) for name, resource in _SOURCES.items() if volume.get(name))
+        named = [(resource, volume[name]) for name, resource in _SOURCES.items() if volume.get(name)]
+        image_id = self._image_id(creation)
+        if isinstance(image_id, str):
+            named += [(SNAPSHOT, each) for each in creation.call.runtime.image_snapshots.ids(creation.call, image_id)]
         return next((amounts_of(creation.call, resource, source_id) for resource, source_id in named), {})
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:

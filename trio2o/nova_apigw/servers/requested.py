@@ -89,6 +89,9 @@ def _new_volumes(call: Call, server: Item) -> Iterator[tuple[int, Any]]:
     for mapping in block_devices(server, 'block_device_mapping'):
         if mapping.get('snapshot_id') and not mapping.get('volume_id'):
             yield _new_volume(call, mapping, mapping['snapshot_id'])
+    image_id = server.get('imageRef')
+    for snapshot_id in call.runtime.image_snapshots.ids(call, image_id) if isinstance(image_id, str) else ():
+        yield _new_volume(call, {}, snapshot_id)
 
 
 def _new_volume(call: Call, mapping: Item, snapshot_id: Any) -> tuple[int, Any]:

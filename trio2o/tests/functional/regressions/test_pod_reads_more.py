@@ -132,6 +132,13 @@ class TestSizesOfSnapshots(QuotaCase):
             self.assertIn('gigabytes', answer.fault)
         self.boot(block_device_mapping_v2=[{**device, 'volume_size': 10}])
 
+    def test_image_made_of_snapshot_claims_its_size(self):
+        mapping = [{'source_type': 'snapshot', 'destination_type': 'volume', 'snapshot_id': self.snapshot_id}]
+        image = self.cloud.lab.glance.add_image('whole', block_device_mapping=mapping)['id']
+        self.assertIn('gigabytes', self.boot(status=403, imageRef=image).fault)
+        self.make_volume(status=413, size=None, imageRef=image)
+        self.make_volume(size=10, imageRef=image)
+
     def test_volume_through_nova_claims_size_of_snapshot(self):
         body = {'volume': {'snapshot_id': self.snapshot_id}}
         answer = self.cloud.nova.post('/os-volumes', body)
