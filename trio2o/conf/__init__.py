@@ -37,15 +37,22 @@ LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WAR
 _VERSION_HEADERS = ('OpenStack-API-Version', 'X-OpenStack-Nova-API-Version')
 
 
+#: Trio2o's defaults of options of oslo.db. A busy process would open and close each connection beyond the size of the
+#: pool for one statement.
+DATABASE_DEFAULTS = {
+    'connection': 'sqlite:///$state_path/trio2o.sqlite',
+    'max_pool_size': 50,
+    'max_overflow': 5,
+}
+
+
 def set_library_defaults() -> None:
-    """Set Trio2o's defaults of options that libraries define."""
-    # A busy process would open and close each connection beyond the size of the pool for one statement.
-    cfg.set_defaults(
-        db_options.database_opts,
-        connection='sqlite:///$state_path/trio2o.sqlite',
-        max_pool_size=50,
-        max_overflow=5,
-    )
+    """Set Trio2o's defaults of options that libraries define, for the sample of the configuration."""
+    cfg.set_defaults(db_options.database_opts, **DATABASE_DEFAULTS)
+    _set_other_defaults()
+
+
+def _set_other_defaults() -> None:
     cors.set_defaults(
         allow_headers=[*_VERSION_HEADERS, 'X-Auth-Token', 'X-OpenStack-Request-ID'],
         expose_headers=[*_VERSION_HEADERS, 'Location', 'X-OpenStack-Request-ID', 'X-Compute-Request-Id'],
@@ -59,9 +66,12 @@ def register(conf: cfg.ConfigOpts) -> None:
     for group in GROUPS:
         group.register_opts(conf)
     service_auth.register_opts(conf)
-    set_library_defaults()
+    _set_other_defaults()
+    # The options themselves stay as they are: those of Nova, in the same process in tests, are copies of them.
     conf.register_opts(db_options.database_opts, group='database')
     conf.register_opts(http_proxy_to_wsgi.OPTS, group='oslo_middleware')
+    for name, value in DATABASE_DEFAULTS.items():
+        conf.set_default(name, value, 'database')
     logging.register_options(conf)
 
 
