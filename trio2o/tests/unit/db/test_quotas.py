@@ -7,7 +7,7 @@ from concurrent import futures
 from datetime import datetime, timedelta
 
 import testtools
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
@@ -427,7 +427,7 @@ class TestMatching(testtools.TestCase):
 class TestSums(QuotasTest):
     """After any steps, usage is the sum of the deltas, and claimed is the sum of the claims."""
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25)
     @given(STEPS)
     def test_usage_equals_sum_of_routings_and_claims(self, steps):
         run = uuid.uuid4().hex[:8]

@@ -164,7 +164,7 @@ class LocksTest(DatabaseTest):
             self.fixture.conf.set_override(name, 1, 'database')
         self.db = Database(self.fixture.conf)
         self.addCleanup(self.db.dispose)
-        self.add('p')
+        self.add_with_retries('p')
 
     def add(self, project_id, times=1):
         for _ in range(times):

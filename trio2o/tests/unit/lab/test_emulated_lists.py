@@ -62,7 +62,7 @@ class TestServerLists(testtools.TestCase):
         none = self.client.nova('GET', '/servers?limit=0').json
         self.assertEqual({'servers': []}, none)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.data())
     def test_any_sort_equals_sorted_records(self, data):
         self.cloud.pod('Pod1').nova.servers.clear()

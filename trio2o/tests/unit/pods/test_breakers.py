@@ -57,7 +57,7 @@ class Model(RuleBasedStateMachine):
             assert not self.breakers.may_call(KEY)
 
 
-Model.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Model.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAgainstModel = Model.TestCase
 
 

@@ -141,7 +141,7 @@ class TestChanges(RegistryTest):
             session.execute(sqlalchemy.text('DELETE FROM table_versions'))
         self.assertEqual({'Pod1': 0, 'Pod2': 0}, self.out_of_sync())
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(
         st.lists(
             st.tuples(

@@ -4,7 +4,7 @@
 import dataclasses
 
 import testtools
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trio2o.replication import reconcile
@@ -59,7 +59,6 @@ objects = st.fixed_dictionaries(
 )
 
 # Drawing an example takes long on a busy machine, which says nothing about the plan.
-on_busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class TestContradictions(testtools.TestCase):
@@ -67,19 +66,16 @@ class TestContradictions(testtools.TestCase):
 
     WITH_DEFINING = dataclasses.replace(SHAPE, defining=('is_public', 'specs'))
 
-    @on_busy_machine
     @given(objects)
     def test_equal_attributes_do_not_contradict(self, wanted):
         self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, wanted))
 
-    @on_busy_machine
     @given(objects, objects)
     def test_attributes_after_a_plan_do_not_contradict(self, wanted, actual):
         pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
         there = apply(actual, reconcile.plan(self.WITH_DEFINING, pushed, actual, seen=1))
         self.assertEqual((), reconcile.contradictions(self.WITH_DEFINING, wanted, there))
 
-    @on_busy_machine
     @given(objects, objects)
     def test_plan_without_contradictions_only_adds(self, wanted, actual):
         if reconcile.contradictions(self.WITH_DEFINING, wanted, actual):
@@ -115,7 +111,6 @@ class TestContradictions(testtools.TestCase):
 
 
 class TestPlan(testtools.TestCase):
-    @on_busy_machine
     @given(objects, objects)
     def test_plan_leads_to_desired_attributes(self, wanted, actual):
         pushed = Notes(pushed=dict.fromkeys(SHAPE.local, 9)).add_to(wanted)
@@ -125,13 +120,11 @@ class TestPlan(testtools.TestCase):
         self.assertEqual(wanted['description'], there['description'])
         self.assertEqual(wanted['is_public'], there['is_public'])
 
-    @on_busy_machine
     @given(objects, objects, st.none() | st.integers(0, 3))
     def test_second_plan_is_empty(self, wanted, actual, seen):
         there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen))
         self.assertEqual([], reconcile.plan(SHAPE, wanted, there, seen))
 
-    @on_busy_machine
     @given(objects, objects)
     def test_local_values_of_a_new_pod_stay(self, wanted, actual):
         there = apply(actual, reconcile.plan(SHAPE, wanted, actual, seen=None))
@@ -199,19 +192,16 @@ class TestMergeLocal(testtools.TestCase):
 class TestMerge(testtools.TestCase):
     """Changes that an older write made in one pod are added to newer desired attributes."""
 
-    @on_busy_machine
     @given(objects, objects)
     def test_without_newer_writes_the_pod_has_the_desired_attributes(self, before, after):
         merged = reconcile.merge(dataclasses.replace(SHAPE, local=frozenset()), before, after, before)
         self.assertEqual(after | {'projects': sorted(after['projects'])}, merged)
 
-    @on_busy_machine
     @given(objects, objects)
     def test_write_without_effect_changes_nothing(self, before, desired):
         merged = reconcile.merge(SHAPE, before, before, desired)
         self.assertEqual(desired | {'projects': sorted(desired['projects'])}, merged)
 
-    @on_busy_machine
     @given(objects, objects, objects)
     def test_items_of_the_newer_write_stay_and_other_items_change(self, before, after, desired):
         merged = reconcile.merge(SHAPE, before, after, desired)['specs']

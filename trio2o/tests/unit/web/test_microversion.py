@@ -71,7 +71,7 @@ def cinders(headers):
 
 
 class TestOracles(testtools.TestCase):
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(values, st.none() | numbers)
     def test_compute_header_gives_result_of_nova(self, value, legacy):
         headers = {'openstack-api-version': value}
@@ -79,13 +79,13 @@ class TestOracles(testtools.TestCase):
             headers['x-openstack-nova-api-version'] = legacy
         self.assertEqual(novas(headers), ours(NOVA, headers))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(st.one_of(numbers, values))
     def test_legacy_header_gives_result_of_nova(self, value):
         headers = {'x-openstack-nova-api-version': value}
         self.assertEqual(novas(headers), ours(NOVA, headers))
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(values)
     def test_volume_header_gives_result_of_cinder(self, value):
         headers = {'openstack-api-version': value}

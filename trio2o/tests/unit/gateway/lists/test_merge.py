@@ -169,13 +169,13 @@ def clouds(draw, sorting):
 
 
 class TestMerge(testtools.TestCase):
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.data(), sortings, st.integers(1, 12))
     def test_pages_of_all_pods_make_the_whole_list(self, data, sorting, limit):
         pods = data.draw(clouds(sorting))
         self.assertEqual(sorting.whole(pods), walk(pods, sorting, limit))
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(st.data(), sortings, st.integers(0, 12))
     def test_page_has_as_many_items_as_its_limit(self, data, sorting, limit):
         pods = data.draw(clouds(sorting))
@@ -185,7 +185,7 @@ class TestMerge(testtools.TestCase):
         if limit < len(whole):
             self.assertTrue(merged.is_more)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.data(), sortings, st.integers(1, 12))
     def test_item_that_two_pods_show_comes_once(self, data, sorting, limit):
         """A resource that moves is in two pods for a while."""
@@ -193,7 +193,7 @@ class TestMerge(testtools.TestCase):
         twice = [*pods, Pod(pods[0].records, sorting.in_pod)]
         self.assertEqual(sorting.whole(pods), walk(twice, sorting, limit))
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(
         st.lists(
             st.lists(st.sampled_from(['a', 'A', 'b', 'B', 'ab', 'aB', 'Z', '']), max_size=12), min_size=1, max_size=4

@@ -27,7 +27,7 @@ QUERIES = st.lists(PARAMETERS, max_size=6)
 
 
 class TestPageQuery(testtools.TestCase):
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(QUERIES)
     def test_page_of_servers_is_that_of_nova(self, query):
         request = webob.Request.blank(f'/servers?{urlencode(query)}')
@@ -35,7 +35,7 @@ class TestPageQuery(testtools.TestCase):
         found = PageQuery.parse(query, ServerList('/servers'))
         self.assertEqual(wanted, (found.limit, found.marker))
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(QUERIES)
     def test_page_of_volumes_is_that_of_cinder(self, query):
         request = cinder_wsgi.Request.blank(f'/volumes?{urlencode(query)}')
