@@ -13,13 +13,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from oslo_db import exception as db_exc
 
 from trio2o import exception
 from trio2o.context import working_for
 from trio2o.db import moved_resources
+from trio2o.db.session import utcnow
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import scheduler_hints
@@ -36,6 +39,10 @@ MAX_WATCHED = 10_000
 
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 8.0
+#: When to look for a server that a pod created without a clear answer, in seconds after that.
+FIND_SECONDS = (1.0, 10.0, 60.0)
+#: Largest difference between the clocks of a pod and of this host.
+CLOCKS_DIFFER = timedelta(minutes=5)
 #: How often the deletion of a failed server is tried.
 MAX_DELETES = 10
 
@@ -156,11 +163,16 @@ def _reschedule(watched: Watch) -> None:
     request = replace(creation.request, tried=tried)
     LOG.info('pod %s had no host for server %s', watched.pod.name, watched.top_id)
     for pod in runtime.scheduler.select(request)[: runtime.conf.scheduler.max_attempts]:
+        there = replace(watched, pod=pod, bottom_id='', tried=tried, seconds=FIRST_SECONDS)
+        since = utcnow()
         try:
             answer = watched.create.create_in(creation, pod)
         except exception.PodNotReached as error:
             LOG.warning('server %s cannot be rescheduled there: %s', watched.top_id, error)
             continue
+        except exception.PodNoAnswer as error:
+            _find_later(watched, there, since, str(error))
+            return
         if answer.status >= 500 or watched.create.is_out_of_capacity(answer):
             LOG.warning('server %s cannot be rescheduled to pod %s: %d', watched.top_id, pod.name, answer.status)
             continue
@@ -168,10 +180,49 @@ def _reschedule(watched: Watch) -> None:
         if server is None or not is_resource_id(server.get('id')):
             LOG.warning('server %s is not rescheduled: pod %s answered %d', watched.top_id, pod.name, answer.status)
             return
-        _moved(watched, replace(watched, pod=pod, bottom_id=server['id'], tried=tried, seconds=FIRST_SECONDS))
-        runtime.scheduler.placed(request, pod)
-        runtime.scheduler.moved(request, pod)
+        _placed(watched, replace(there, bottom_id=server['id']))
         return
+
+
+def _find_later(old: Watch, new: Watch, since: datetime, reason: str) -> None:
+    """Look for a server that a pod may have created without a clear answer. No other pod is tried meanwhile.
+
+    :param new: the server in that pod, whose id there is not known
+    :param since: when the create was sent
+    """
+    LOG.warning('the outcome of rescheduling server %s is unknown: %s', new.top_id, reason)
+    for seconds in FIND_SECONDS:
+        _later(seconds, new, lambda: _find(old, new, since))
+
+
+def _find(old: Watch, new: Watch, since: datetime) -> None:
+    """Look once for a server that a pod created without a clear answer, and use it."""
+    runtime = new.call.runtime
+    route = runtime.locator.look_up(SERVER.type, new.top_id)
+    if route is None or route.bottom_id != old.bottom_id:
+        return  # found by an earlier look
+    query = urlencode({'changes-since': f'{since - CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%SZ}'})
+    answer = send(new.call, new.pod, method='GET', path=f'{SERVER.path}/detail', query=query, body=b'')
+    name, user_id = new.creation.inner.get('name'), new.call.context.user_id
+    found = [
+        server
+        for server in json_body.objects_at(answer.json, SERVER.collection)
+        if server.get('name') == name and server.get('user_id') == user_id and server.get('status') != 'DELETED'
+    ]
+    # Servers of other requests have a routing. One that a list has recorded meanwhile is a server of its own now.
+    recorded = runtime.locator.look_up_many(SERVER.type, [str(server['id']) for server in found])
+    mine = [server['id'] for server in found if server['id'] not in recorded]
+    if len(mine) == 1:
+        _placed(old, replace(new, bottom_id=mine[0]))
+
+
+def _placed(old: Watch, new: Watch) -> None:
+    """Use the server in its new pod."""
+    scheduler = new.call.runtime.scheduler
+    _moved(old, new)
+    request = replace(new.creation.request, tried=new.tried)
+    scheduler.placed(request, new.pod)
+    scheduler.moved(request, new.pod)
 
 
 def _moved(old: Watch, new: Watch) -> None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers that a pod accepts and has no host for are rescheduled to the next pod."""
 
+import functools
+
 from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.lab.emulated.faults import Refuse, StatusAfter
+from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
 from trio2o.nova_apigw import SERVICE
 from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures.waiting import wait_until
@@ -186,13 +188,29 @@ class TestNoValidHost(RescheduleTest):
         self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
         self.assertEqual(1, len(self.in_pod('Pod3')))
 
-    def test_next_pod_answers_504_after_work_and_no_other_pod_gets_the_server(self):
-        self.cloud.pod('Pod2').nova.faults.add(StatusAfter(status=504, method='POST', path='/servers$'))
+    def find_after(self, fault):
+        """Boot a server whose create in Pod2 is carried out, with a fault that hides it."""
+        self.cloud.pod('Pod2').nova.faults.add(fault(method='POST', path='/servers$'))
         top_id = self.boot()['server']['id']
-        self.wait_for(lambda: self.in_pod('Pod2'))
-        self.wait_until_quiet()
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        (made,) = self.in_pod('Pod2')
+        self.assertEqual(made['id'], routings.get(self.cloud.runtime.db, 'server', top_id).bottom_id)
+        self.assertEqual([], self.in_pod('Pod3'))
+        self.wait_for(lambda: not self.in_pod('Pod1'))
+
+    def test_next_pod_answers_504_after_work_and_its_server_is_found(self):
+        self.find_after(functools.partial(StatusAfter, status=504))
+
+    def test_next_pod_closes_the_connection_after_work_and_its_server_is_found(self):
+        self.find_after(DropAfter)
+
+    def test_next_pod_answers_504_without_work_and_no_other_pod_gets_the_server(self):
+        nova = self.cloud.pod('Pod2').nova
+        nova.faults.add(Status(504, method='POST', path='/servers$'))
+        top_id = self.boot()['server']['id']
+        self.wait_for(lambda: [each for each in nova.requests if 'changes-since' in each.query])
         self.wait_for(lambda: self.status(top_id) == 'ERROR')
-        self.assertEqual((1, 0), (len(self.in_pod('Pod2')), len(self.in_pod('Pod3'))))
+        self.assertEqual(([], []), (self.in_pod('Pod2'), self.in_pod('Pod3')))
 
     def test_several_servers_or_a_named_host_are_not_rescheduled(self):
         several = self.boot(min_count=2)['server']['id']
