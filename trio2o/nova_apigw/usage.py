@@ -12,6 +12,7 @@ from oslo_utils import timeutils
 from trio2o import exception
 from trio2o.gateway.call_any_pod import call_any_pod, refuse_as_pod
 from trio2o.gateway.call_pods import merged_answer, pods_of, refusal_or_none
+from trio2o.gateway.handlers.quota_sets import first_value
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
 from trio2o.gateway.lists.paging import Document, Paging, Query
@@ -77,7 +78,7 @@ class TenantUsage:
             servers = _page(servers, values.get('marker'), most)
             if servers and len(servers) == most:
                 link = next_link(call.base_url, call.prefix, call.path, call.query, servers[-1]['instance_id'])
-        is_detailed = self.is_of_one or values.get('detailed') == '1'
+        is_detailed = self.is_of_one or first_value(call, 'detailed') == '1'
         usages = _by_project(servers, periods, is_detailed)
         return self._answer(call, usages, link, found.first)
 

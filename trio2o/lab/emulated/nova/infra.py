@@ -517,7 +517,7 @@ def list_usage(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /os-simple-tenant-usage."""
     nova.admin_only(request, 'os_compute_api:os-simple-tenant-usage:list')
     start, stop = _period(nova, request)
-    detailed = request.last('detailed') == '1'
+    detailed = next((value for value in request.every('detailed') if value), '0') == '1'
     projects = sorted({server['project_id'] for server in nova.servers.values()})
     return wire.reply({'tenant_usages': [_usage(nova, project, start, stop, detailed) for project in projects]})
 

@@ -81,6 +81,8 @@ class TestUsage(InfrastructureTest):
         self.assertEqual((direct['start'], direct['stop']), (usages[0]['start'], usages[0]['stop']))
         detailed = self.get(f'/os-simple-tenant-usage?{self.period}&detailed=1')['tenant_usages']
         self.assertEqual([3, 3], [len(usage['server_usages']) for usage in detailed])
+        first_counts = self.get(f'/os-simple-tenant-usage?{self.period}&detailed=0&detailed=1')['tenant_usages']
+        self.assertNotIn('server_usages', first_counts[0])
 
     def test_usage_of_own_project_is_shown_and_of_other_is_403(self):
         usage = self.nova.get(f'/os-simple-tenant-usage/{self.cloud.project_id()}?{self.period}')['tenant_usage']

@@ -41,6 +41,28 @@ class TestWrites(JobsCase):
         self.assertEqual(403, answer.status)
         self.assertEqual([], [s for s in self.nova('Pod2').requests if s.method == 'POST'])
 
+    def test_writes_of_member_cause_no_call_of_own_user(self):
+        """Trio2o's own user reads and repairs nothing for a caller who has shown no right to it."""
+        flavor = f'/flavors/{self.make_flavor()["id"]}'
+        made = self.cloud.cinder.post('/types', {'volume_type': {'name': 't'}}, as_='admin')
+        volume_type = f'/types/{made["volume_type"]["id"]}'
+        for client, method, path, body in (
+            (self.cloud.nova, 'DELETE', flavor, None),
+            (self.cloud.nova, 'POST', f'{flavor}/os-extra_specs', {'extra_specs': {'a': '1'}}),
+            (self.cloud.nova, 'POST', f'{flavor}/action', {'addTenantAccess': {'tenant': 'p'}}),
+            (self.cloud.cinder, 'DELETE', volume_type, None),
+            (self.cloud.cinder, 'PUT', volume_type, {'volume_type': {'name': 'u'}}),
+            (self.cloud.cinder, 'POST', f'{volume_type}/extra_specs', {'extra_specs': {'a': '1'}}),
+        ):
+            self.cloud.lab.clear_logs()
+            answer = client.request(method, path, body, as_='demo')
+            self.assertEqual(403, answer.status, (method, path, answer.text))
+            pods = [self.cloud.pod(name) for name in self.cloud.pod_ids]
+            seen = [
+                each.headers['x-auth-token'] for pod in pods for each in (*pod.nova.requests, *pod.cinder.requests)
+            ]
+            self.assertEqual([self.cloud.token('demo')], seen, (method, path))
+
     def test_changes_of_specs_description_and_access_are_replicated(self):
         made = self.make_flavor(**{'os-flavor-access:is_public': False})
         path = f'/flavors/{made["id"]}'
