@@ -114,13 +114,16 @@ class AcceptTransfer:
         return over_quota_error('volumes', error)
 
     def _claim_request(self, call: Call) -> ClaimRequest:
-        route = call.runtime.locator.look_up(TRANSFER.type, call.id)
+        transfer_id = normalized_id(call.id)
+        if not is_resource_id(transfer_id):
+            return ClaimRequest(call.context.project_id or '', '', {})  # no pod has such a transfer
+        route = call.runtime.locator.look_up(TRANSFER.type, transfer_id)
         return ClaimRequest(
             call.context.project_id or '',
             '',
             self._amounts(call),
             resource_type=TRANSFER.type,
-            resource_id=normalized_id(call.id),
+            resource_id=transfer_id,
             request_id=call.context.request_id or '',
             pod_id=route.pod.id if route is not None and route.is_live else '',
         )
