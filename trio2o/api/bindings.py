@@ -35,19 +35,9 @@ def list_bindings(call: Call) -> Answer:
         filters['is_pinned'] = pagination.is_true(query, 'is_pinned')
     if not pagination.is_true(query, 'history'):
         filters['ended_at'] = None
-    limit = pagination.limit_of(query)
-    try:
-        found = db_bindings.list_(
-            call.runtime.db,
-            filters=filters,
-            limit=limit,
-            marker=query.get('marker'),
-            sort=pagination.sort_of(query, (('created_at', 'asc'),)),
-        )
-    except ValueError as error:
-        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
-    last = found[-1].id if found else ''
-    return pagination.answer(call, 'pod_bindings', [view(binding) for binding in found], limit, last)
+    return pagination.read(
+        call, 'pod_bindings', query, db_bindings.list_, view, filters=filters, default=(('created_at', 'asc'),)
+    )
 
 
 def show_binding(call: Call) -> Answer:

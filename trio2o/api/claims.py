@@ -7,6 +7,7 @@ the pod will not answer for days.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -27,21 +28,17 @@ def view(claim: QuotaClaim) -> dict[str, Any]:
 def list_claims(call: Call) -> Answer:
     """GET /claims, the oldest first: 200, 400."""
     query = schemas.LIST.read(call)
-    limit = pagination.limit_of(query)
     older_than = query.get('older_than')
-    try:
-        found = quotas.page_of_claims(
-            call.runtime.db,
-            filters=pagination.filters_of(query, 'older_than'),
-            made_before=None if older_than is None else utcnow() - timedelta(seconds=int(older_than)),
-            limit=limit,
-            marker=query.get('marker'),
-            sort=pagination.sort_of(query, (('created_at', 'asc'),)),
-        )
-    except ValueError as error:
-        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
-    last = found[-1].id if found else ''
-    return pagination.answer(call, 'claims', [view(claim) for claim in found], limit, last)
+    made_before = None if older_than is None else utcnow() - timedelta(seconds=int(older_than))
+    return pagination.read(
+        call,
+        'claims',
+        query,
+        functools.partial(quotas.page_of_claims, made_before=made_before),
+        view,
+        filters=pagination.filters_of(query, 'older_than'),
+        default=(('created_at', 'asc'),),
+    )
 
 
 def show_claim(call: Call) -> Answer:

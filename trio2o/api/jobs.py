@@ -21,19 +21,10 @@ def view(job: Job) -> dict[str, Any]:
 def list_jobs(call: Call) -> Answer:
     """GET /jobs, the newest first: 200, 400."""
     query = schemas.LIST.read(call)
-    limit = pagination.limit_of(query)
-    try:
-        found = db_jobs.list_(
-            call.runtime.db,
-            filters=pagination.filters_of(query),
-            limit=limit,
-            marker=query.get('marker'),
-            sort=pagination.sort_of(query, (('created_at', 'desc'),)),
-        )
-    except ValueError as error:
-        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
-    last = found[-1].id if found else ''
-    return pagination.answer(call, 'jobs', [view(job) for job in found], limit, last)
+    filters = pagination.filters_of(query)
+    return pagination.read(
+        call, 'jobs', query, db_jobs.list_, view, filters=filters, default=(('created_at', 'desc'),)
+    )
 
 
 def show_job(call: Call) -> Answer:

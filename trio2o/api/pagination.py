@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
@@ -66,6 +66,39 @@ def of(call: Call, collection: str, items: Sequence[Json], query: dict[str, str]
     limit = limit_of(query)
     page = ordered[start : start + limit]
     return answer(call, collection, page, limit, page[-1][key] if page else '')
+
+
+def read(
+    call: Call,
+    collection: str,
+    query: dict[str, str],
+    list_: Callable[..., Sequence[Any]],
+    view: Callable[[Any], Json],
+    *,
+    filters: Json,
+    default: Sort,
+    marker: Any = None,
+) -> Answer:
+    """Answer with a page of a list in the database, whose records have an ``id``.
+
+    :param list_: lists records: takes the database, ``filters``, ``limit``, ``marker`` and ``sort``
+    :param view: makes an item of a record
+    :param default: the order if the query names none
+    :param marker: the marker in the type of the records' ids; None: as it is in the query
+    :raises BadRequest: no record has the marker
+    """
+    limit = limit_of(query)
+    try:
+        found = list_(
+            call.runtime.db,
+            filters=filters,
+            limit=limit,
+            marker=query.get('marker') if marker is None else marker,
+            sort=sort_of(query, default),
+        )
+    except ValueError as error:
+        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
+    return answer(call, collection, [view(record) for record in found], limit, found[-1].id if found else '')
 
 
 def answer(call: Call, collection: str, items: Sequence[Json], limit: int, last: Any) -> Answer:

@@ -30,19 +30,16 @@ def view(routing: Routing) -> dict[str, Any]:
 def list_routings(call: Call) -> Answer:
     """GET /routings: 200, 400."""
     query = schemas.LIST.read(call)
-    limit = pagination.limit_of(query)
-    try:
-        found = db_routings.list_(
-            call.runtime.db,
-            filters=pagination.filters_of(query),
-            limit=limit,
-            marker=int(query['marker']) if 'marker' in query else None,
-            sort=pagination.sort_of(query, (('id', 'asc'),)),
-        )
-    except ValueError as error:
-        raise exception.BadRequest(f"Invalid input for field 'marker': {error}") from error
-    last = found[-1].id if found else ''
-    return pagination.answer(call, 'routings', [view(routing) for routing in found], limit, last)
+    return pagination.read(
+        call,
+        'routings',
+        query,
+        db_routings.list_,
+        view,
+        filters=pagination.filters_of(query),
+        default=(('id', 'asc'),),
+        marker=int(query['marker']) if 'marker' in query else None,
+    )
 
 
 def show_routing(call: Call) -> Answer:
