@@ -191,6 +191,16 @@ class LocksTest(DatabaseTest):
         self.assertLess(time.monotonic() - started, 8)
         self.add_with_retries('q')
 
+    def test_lock_on_counters_of_one_project_does_not_stop_others(self):
+        engine = sqlalchemy.create_engine(self.db.url, isolation_level='READ COMMITTED')
+        self.addCleanup(engine.dispose)
+        self.lock(engine)
+        for project_id in ('a', 'q', 'z'):
+            keys = [(project_id, user, name) for user in ('', 'u') for name in ('cores', 'instances', 'ram')]
+            for _ in range(3):
+                with self.db.writer() as session:
+                    quotas.add(session, dict.fromkeys(keys, 1))
+
     def test_idle_transaction_is_ended_and_its_locks_are_released(self):
         self.lock(self.db.engine)
         # Longer than idle_transaction_timeout.
