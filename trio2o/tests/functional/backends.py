@@ -57,6 +57,8 @@ SLICE = {
     'scheduling.test_reschedule',
     'volume.test_dead_pod',
     'volume.test_infra',
+    'regressions.test_routing_of_another_pod',
+    'replication.test_keypairs',
     'replication.test_same_everywhere',
     'replication.test_concurrent_writes',
     'jobs.test_missing_resources',
