@@ -114,7 +114,9 @@ class RealLabTest(unittest.TestCase):
     def up(self, *options):
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), contextlib.suppress(SystemExit):
-            self.assertEqual(1, cli.main(['real', 'up', '--state', self.folder, *options]))
+            # Not `main`, which lets a closed pipe end the process.
+            chosen = cli.build_parser('real').parse_args(['real', 'up', '--state', self.folder, *options])
+            self.assertEqual(1, chosen.run(chosen))
         return errors.getvalue()
 
     def test_existing_lab_refuses_other_ports_and_hosts(self):
