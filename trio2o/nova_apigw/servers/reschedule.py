@@ -207,10 +207,12 @@ def _find(old: Watch, new: Watch, since: datetime) -> None:
     found = [
         server
         for server in json_body.objects_at(answer.json, SERVER.collection)
-        if server.get('name') == name and server.get('user_id') == user_id and server.get('status') != 'DELETED'
+        if (server.get('name'), server.get('user_id')) == (name, user_id)
+        and server.get('status') != 'DELETED'
+        and is_resource_id(server.get('id'))
     ]
     # Servers of other requests have a routing. One that a list has recorded meanwhile is a server of its own now.
-    recorded = runtime.locator.look_up_many(SERVER.type, [str(server['id']) for server in found])
+    recorded = runtime.locator.look_up_many(SERVER.type, [server['id'] for server in found])
     mine = [server['id'] for server in found if server['id'] not in recorded]
     if len(mine) == 1:
         _placed(old, replace(new, bottom_id=mine[0]))
