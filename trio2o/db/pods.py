@@ -229,6 +229,11 @@ def set_reconciled(db: Database, pod_id: str, at: datetime | None) -> bool:
     return _set(db, pod_id, is_reconciled=at is not None, reconciled_at=at, followed_at=at)
 
 
+def set_adopted(db: Database, pod_id: str, at: datetime) -> bool:
+    """Record that the objects that only this pod had were recorded."""
+    return _set(db, pod_id, adopted_at=at)
+
+
 def set_changes_read(db: Database, pod_id: str, at: datetime) -> bool:
     """Record that the changes in a reconciled pod up to a time have been read."""
     return _set(db, pod_id, followed_at=at)

@@ -68,7 +68,8 @@ class Pod(Record):
     name in its Block Storage service, null if it is the same there.
 
     `reconciled_at` is the time for which all resources of the pod were compared with the routings, `followed_at` the
-    time up to which changes in the pod have been read.
+    time up to which changes in the pod have been read. `adopted_at` is the time at which the objects that only this
+    pod had were recorded, to be replicated to the other pods.
     """
 
     pod_id: UuidKey
@@ -88,6 +89,7 @@ class Pod(Record):
     created_at: Time
     updated_at: Time | None
     pod_volume_az_name: Str255 | None = None
+    adopted_at: Time | None = None
 
     @property
     def is_top(self) -> bool:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from trio2o import job_types
 from trio2o.db import jobs as db_jobs
+from trio2o.db import pods as db_pods
 from trio2o.db import replicas
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
+from trio2o.db.session import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
@@ -117,6 +119,8 @@ class PodSync:
                 imported += self._import(pod, new)
             else:
                 unknown += self._report(pod, new)
+        if is_adopted:
+            db_pods.set_adopted(self._db, pod.id, utcnow())
         self._deps.registry.refresh()
         repair = self._repair_out_of_sync(pod, check)
         return replace(repair, imported=imported, unknown=tuple(unknown[:MAX_UNKNOWN]))

@@ -27,7 +27,7 @@ class SyncPod:
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')
         try:
-            joined = runtime.replicator.pods.join(pod, task.check, is_adopted=not pod.record.is_reconciled)
+            joined = runtime.replicator.pods.join(pod, task.check, is_adopted=pod.record.adopted_at is None)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(**asdict(joined))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adopt a pod that is in use, or only report; conflicts are reported, and the objects stay unchanged."""
 
+from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, replicas, routings
@@ -244,6 +245,26 @@ class TestAdoption(AdoptionCase):
         self.register(state='enabled')
         self.assertIsNotNone(routings.get(self.cloud.runtime.db, 'server', self.servers[0]['id']))
         self.assertEqual(3, self.adopt(dry_run=True)['resources']['servers']['known'])
+
+    def test_resources_are_compared_before_objects_and_objects_are_adopted(self):
+        """After a registration, the periodic comparison of resources may run before the pod's first synchronization."""
+        self.theirs(id='t1')
+        pod_id = self.cloud.register_pod('Pod3', 'az3')
+        compared = self.cloud.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod_id, {'pod_id': pod_id})
+        JobManager(self.cloud.conf, self.cloud.runtime).run_one(compared.id)
+        self.assertTrue(db_pods.get(self.cloud.runtime.db, pod_id).is_reconciled)
+        self.cloud.run_jobs()
+        self.assertEqual(['theirs'] * 3, [flavor and flavor['name'] for flavor in self.flavors('t1')])
+
+    def test_objects_created_after_adoption_are_not_adopted_when_pod_returns(self):
+        pod_id = self.cloud.register_pod('Pod3', 'az3')
+        self.cloud.run_jobs()
+        self.theirs(id='t1')
+        db_pods.set_reconciled(self.cloud.runtime.db, pod_id, None)
+        self.cloud.set_pod('Pod3', state='maintenance')
+        self.cloud.set_pod('Pod3', state='enabled')
+        self.cloud.run_jobs()
+        self.assertEqual([None, None, 'theirs'], [flavor and flavor['name'] for flavor in self.flavors('t1')])
 
     def test_removed_pod_keeps_its_resources(self):
         self.fill()

@@ -78,8 +78,10 @@ class TestPods(DatabaseTest):
         endpoints = {'compute': {'url': 'http://pod/v2.1', 'min_version': '2.1'}}
         self.assertTrue(pods.set_endpoints(self.db, self.pod1, endpoints))
         self.assertTrue(pods.set_reconciled(self.db, self.pod1, NOON))
+        self.assertTrue(pods.set_adopted(self.db, self.pod1, NOON))
         pod = pods.get(self.db, self.pod1)
         self.assertEqual((endpoints, True, NOON), (pod.endpoints, pod.is_reconciled, pod.reconciled_at))
+        self.assertEqual(NOON, pod.adopted_at)
         pods.set_reconciled(self.db, self.pod1, None)
         self.assertFalse(pods.get(self.db, self.pod1).is_reconciled)
         self.assertFalse(pods.set_endpoints(self.db, 'nowhere', {}))
