@@ -247,7 +247,7 @@ class TestAdoption(AdoptionCase):
         self.assertEqual(3, self.adopt(dry_run=True)['resources']['servers']['known'])
 
     def test_resources_are_compared_before_objects_and_objects_are_adopted(self):
-        """After a registration, the periodic comparison of resources may run before the pod's first synchronization."""
+        """The periodic comparison of resources may run before the new pod's first synchronization."""
         self.theirs(id='t1')
         pod_id = self.cloud.register_pod('Pod3', 'az3')
         compared = self.cloud.runtime.jobs.submit(job_types.RECONCILE_ROUTINGS, pod_id, {'pod_id': pod_id})
