@@ -30,7 +30,8 @@ class Process:
         self._method = ''
         self.is_dead = False
         self.runtime = build_runtime(cloud.conf, transport=self, identity_transport=cloud.lab.adapter())
-        sqlalchemy.event.listen(self.runtime.db.engine.pool, 'checkout', self._connection_taken)
+        for engine in {self.runtime.db.engine, self.runtime.db.reading_engine}:
+            sqlalchemy.event.listen(engine.pool, 'checkout', self._connection_taken)
         for service, client in ((NOVA, cloud.nova), (CINDER, cloud.cinder)):
             client.mount(cloud.build(service, self.runtime))
 

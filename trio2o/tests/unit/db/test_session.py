@@ -230,6 +230,59 @@ class TestLocksOnPostgres(LocksTest):
 del LocksTest
 
 
+class ReadsTest(DatabaseTest):
+    """A database server, which counts statements and may close connections."""
+
+    def own_process(self):
+        with self.db.reading_engine.connect() as connection:
+            return connection.execute(sqlalchemy.text(f'SELECT {self.process_id}')).scalar()
+
+    def test_server_closed_the_pooled_connection_and_next_one_is_used(self):
+        first = self.own_process()
+        with self.db.engine.connect() as connection:
+            connection.execute(sqlalchemy.text(self.kill.format(first)))
+        self.assertIsNone(routings.get(self.db, 'server', 'a'))
+        self.assertNotEqual(first, self.own_process())
+
+    def test_transactions_hold_all_their_connections_and_reads_go_on(self):
+        for name, value in (('max_pool_size', 1), ('max_overflow', 0), ('pool_timeout', 0)):
+            self.fixture.conf.set_override(name, value, 'database')
+        db = Database(self.fixture.conf)
+        self.addCleanup(db.dispose)
+        with db.engine.connect():
+            self.assertRaises(DatabaseBusy, pods.get, db, self.pod1)
+            self.assertIsNone(routings.get(db, 'server', 'a'))
+
+
+class TestReadsOnMysql(ReadsTest):
+    server = 'mysql'
+    process_id = 'CONNECTION_ID()'
+    kill = 'KILL {}'
+
+    def count(self, *names):
+        """Return how often statements were executed on the connection of reads."""
+        with self.db.reading_engine.connect() as connection:
+            shown = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_%%'")
+            counts = {row[0]: row[1] for row in shown}
+        return tuple(int(counts[f'Com_{name}']) for name in names)
+
+    def test_read_is_one_statement(self):
+        routings.get(self.db, 'server', 'a')
+        before = self.count('select', 'rollback', 'commit')
+        routings.get(self.db, 'server', 'a')
+        after = self.count('select', 'rollback', 'commit')
+        self.assertEqual((1, 0, 0), tuple(new - old for old, new in zip(before, after, strict=True)))
+
+
+class TestReadsOnPostgres(ReadsTest):
+    server = 'postgres'
+    process_id = 'pg_backend_pid()'
+    kill = 'SELECT pg_terminate_backend({})'
+
+
+del ReadsTest
+
+
 class TestExhaustedPool(DatabaseTest):
     def test_no_free_connection_is_database_busy(self):
         pool = self.db.engine.pool
