@@ -9,7 +9,17 @@ A job whose payload names a pod (`pod_id`) counts as a job of that pod. The numb
 one pod is limited.
 """
 
-from trio2o.db.jobs.history import count_by_state, get, is_active, last_ends, list_, list_events, longest_due, purge
+from trio2o.db.jobs.history import (
+    count_by_state,
+    get,
+    is_active,
+    last_ends,
+    list_,
+    list_events,
+    longest_due,
+    purge,
+    purge_events,
+)
 from trio2o.db.jobs.leases import LOST_WORKER, claim, claim_id, finish, heartbeat, progress, retry_later
 from trio2o.db.jobs.queue import DEFAULT_MAX_ATTEMPTS, cancel, redo, submit, submit_again, submit_in, submit_row
 from trio2o.db.jobs.rows import Again, JobRow, merge_payloads, new_row
@@ -35,6 +45,7 @@ __all__ = (
     'new_row',
     'progress',
     'purge',
+    'purge_events',
     'redo',
     'retry_later',
     'submit',

@@ -9,12 +9,16 @@ import sqlalchemy
 from sqlalchemy import bindparam
 
 from trio2o.db.jobs.rows import EVENTS, JOBS, active_key, by_id
+from trio2o.db.query import changed
 from trio2o.db.records import Job, JobEvent
 from trio2o.db.session import Database, retry_on_deadlock
 
 _TABLE = JOBS.table
 _J = _TABLE.c
 _E = EVENTS.table.c
+
+#: Most events of one job that are shown. A periodic job of a pod that is away has a new one every few minutes.
+MAX_EVENTS = 200
 
 
 def get(db: Database, job_id: str) -> Job | None:
@@ -59,12 +63,25 @@ def list_(
 
 
 def list_events(db: Database, job_id: str) -> list[JobEvent]:
-    """List the events of a job, the oldest first: attempts that ended, new runs, cancellation."""
+    """List the latest events of a job, the oldest first: attempts that ended, new runs, cancellation.
+
+    :returns: at most ``MAX_EVENTS``
+    """
     with db.reader() as session:
-        return EVENTS.all(
-            session,
-            EVENTS.select.where(_E.job_id == job_id).order_by(_E.id),
-        )
+        latest = EVENTS.select.where(_E.job_id == job_id).order_by(_E.id.desc()).limit(MAX_EVENTS)
+        return EVENTS.all(session, latest)[::-1]
+
+
+@retry_on_deadlock
+def purge_events(db: Database, older_than: datetime, limit: int = 1000) -> int:
+    """Delete events before a time. A periodic job never ends for good, so its events go while it stays.
+
+    :param limit: most events to delete, in one transaction
+    :returns: number of events deleted
+    """
+    with db.writer() as session:
+        ids = list(session.scalars(sqlalchemy.select(_E.id).where(_E.at < older_than).limit(limit)))
+        return changed(session, sqlalchemy.delete(EVENTS.table).where(_E.id.in_(ids))) if ids else 0
 
 
 @retry_on_deadlock

@@ -28,7 +28,7 @@ from trio2o.db.quotas.claims import (
     release,
     watch,
 )
-from trio2o.db.quotas.counters import OF_USERS, add, projects, usage
+from trio2o.db.quotas.counters import OF_OBJECT, OF_USERS, add, projects, usage
 from trio2o.db.quotas.limits import (
     Limits,
     delete_limits,
@@ -42,6 +42,7 @@ from trio2o.db.quotas.recount import recount_project
 
 __all__ = (
     'CLAIM_STATES',
+    'OF_OBJECT',
     'OF_USERS',
     'Bound',
     'BoundsExceeded',

@@ -18,6 +18,9 @@ from trio2o.db.session import Database, utcnow
 #: Quota resources that are counted for each user of a project, beside the whole project.
 OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})
 
+#: Between the name of a quota resource and the id of the object that the counter is for: a server group.
+OF_OBJECT = ':'
+
 #: Project, user ('' for the whole project), resource.
 Key = tuple[str, str, str]
 Amounts = Mapping[str, int]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import sqlalchemy
 from sqlalchemy import bindparam
 
-from trio2o.db.query import Columns
+from trio2o.db.query import Columns, changed
 from trio2o.db.quotas import counters
-from trio2o.db.quotas.counters import Counter, Key
+from trio2o.db.quotas.counters import OF_OBJECT, Counter, Key
 from trio2o.db.records import DELETED, QuotaClaim, QuotaUsage, Routing
 from trio2o.db.session import Database, retry_on_deadlock
 
@@ -29,6 +29,8 @@ _DELTAS = sqlalchemy.select(_R.user_id, _R.deltas).where(
 def recount_project(db: Database, project_id: str, types: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Set the counters of a project to the sums over its routings and open claims.
 
+    Counters of single objects that count nothing any more are deleted: there is one for each server group ever used.
+
     :param types: resource types that use quota
     :returns: quota resource -> amount in use before and now, where they differ
     """
@@ -47,6 +49,10 @@ def recount_project(db: Database, project_id: str, types: Sequence[str]) -> dict
         missing = {key for sums in (in_use, claimed) for key in sums if key not in rows}
         if missing:
             rows |= counters.lock(session, missing)
+        unused = [key for key in rows if OF_OBJECT in key[2] and not (in_use[key] or claimed[key])]
+        ids = [rows.pop(key).id for key in unused]
+        if ids:
+            changed(session, sqlalchemy.delete(QuotaUsage.__table__).where(_U.id.in_(ids)))
         repaired: dict[str, tuple[int, int]] = {}
         for key, row in rows.items():
             if row.in_use != in_use[key] and not key[1]:

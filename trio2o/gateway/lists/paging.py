@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ Document = Mapping[str, Any]
 SPARE = 4
 #: Factor by which each further page is longer: a list that needs a second page often needs all items.
 GROWTH = 4
+#: Least number of items to ask each pod for if the page needs as many, because pods may have very different shares.
+LEAST_SHARE = 50
 
 
 class Paging:
@@ -84,31 +87,37 @@ class OffsetPaging(Paging):
 
 
 class GrowingPaging(Paging):
-    """Pages for a merge: each pod lists a little more than the page of the client, and more each time it has to.
+    """Pages for a merge: each pod lists a little more than its share of the page, and more each time it has to.
 
-    :param is_merged: whether the items are merged, instead of answered in the order of the only pod
+    So the cost of a long page does not grow with the number of pods: 100 pods are not asked for 1,000 items each.
+
+    :param pods: number of pods whose items are merged; 1: they are answered in the order of the only pod
     """
 
     max_pages = 200
 
-    def __init__(self, listing: List, call: Call, query: PageQuery, *, is_merged: bool) -> None:
+    def __init__(self, listing: List, call: Call, query: PageQuery, *, pods: int) -> None:
         super().__init__(listing.resource.collection)
         self._resource = listing.resource
         self._links_key = listing.links_key
         self._max_limit = listing.max_limit
         self._is_paged = listing.is_paged(call)
-        self._is_limited = query.is_limited
         self._has_marker = query.marker is not None
-        self._size = max(query.needed, 1) + (SPARE if is_merged else 0)
+        is_merged = pods > 1
         #: Whether nothing can be merged before all is read.
         self.reads_all = is_merged and listing.is_sort_hidden
+        share = max(query.needed, 1)
+        if is_merged:
+            share = max(math.ceil(share / pods), min(share, LEAST_SHARE)) + SPARE
+        self._size = share
+        self._is_limited = query.is_limited or (self._is_paged and self._page_size() < self._max_limit)
 
     def grow(self) -> None:
         """Make the next pages longer than those read so far."""
         self._size *= GROWTH
 
     def query(self, cursor: PodCursor) -> Query:
-        query = [('limit', str(self._page_size(cursor)))] if self._is_limited else []
+        query = [('limit', str(self._page_size(cursor.marker)))] if self._is_limited else []
         return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
 
     def items(self, document: Document) -> list[Item] | None:
@@ -129,8 +138,8 @@ class GrowingPaging(Paging):
             return True  # A pod may have a smaller limit of its own, so only an empty page is certainly the last.
         return any(link.get('rel') == 'next' for link in json_body.objects_at(document, self._links_key))
 
-    def _page_size(self, cursor: PodCursor) -> int:
+    def _page_size(self, marker: str | None = None) -> int:
         # Without a marker of its own in a pod, the client's marker is anywhere in the pod's list.
-        if self.reads_all or (self._has_marker and cursor.marker is None):
+        if self.reads_all or (self._has_marker and marker is None):
             return self._max_limit
         return min(self._size, self._max_limit)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
+from trio2o.db.quotas import OF_OBJECT
 from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
 from trio2o.quota.amounts import UNLIMITED
 from trio2o.quota.claims import Claim, ClaimRequest
@@ -53,7 +54,7 @@ def claimed(call: Call, group: ServerGroupCopies, count: int) -> Iterator[None]:
 
 def _claim(call: Call, group: ServerGroupCopies, count: int, limit: int) -> Claim:
     quota = call.runtime.quota
-    amounts = {f'{LIMIT}:{group.id}': count}
+    amounts = {f'{LIMIT}{OF_OBJECT}{group.id}': count}
     request = ClaimRequest(group.original.project_id, '', amounts, request_id=call.context.request_id or '')
     deadline = Deadline(_WAIT_SECONDS)
     while count <= limit:

@@ -22,9 +22,10 @@ class PurgeHistory:
         runtime = task.runtime
         now = utcnow()
         before = now - timedelta(days=runtime.conf.xjob.history_days)
-        removed = {'jobs': 0, 'routings': 0}
+        removed = {'jobs': 0, 'events': 0, 'routings': 0}
         purges = (
             ('jobs', jobs.purge),
+            ('events', jobs.purge_events),
             ('routings', routings.purge_deleted),
             ('routings', lambda db, before: routings.purge_types(db, NOT_RECONCILED, before)),
         )

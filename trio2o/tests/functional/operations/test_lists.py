@@ -464,6 +464,40 @@ class TestCompleteLists(ListTest):
         self.assertEqual(200, self.cloud.nova.get('/limits').status)
 
 
+class TestShares(ListTest):
+    """Without a limit, each of three pods is asked for a third of the longest page, and for more where needed."""
+
+    SHARE = '338'
+
+    def limits(self, path):
+        """Return the limits of the requests for a list that each pod got, by its name."""
+        return {
+            name: [dict(parse_qsl(each.query)).get('limit') for each in pod.nova.requests if each.path.endswith(path)]
+            for name, pod in self.cloud.lab.pods.items()
+        }
+
+    def test_pods_are_asked_for_their_shares(self):
+        self.fill_servers()
+        answer = self.cloud.nova.get('/servers/detail')
+        self.assertEqual(len(self.servers), len(answer['servers']))
+        self.assertEqual(dict.fromkeys(PODS, [self.SHARE]), self.limits('/servers/detail'))
+
+    def test_pod_with_more_than_its_share_is_asked_again(self):
+        self.fill_servers()
+        newest = self.cloud.lab.add_servers('Pod1', 'demo', 400, created_at=at(1000))
+        answer = self.cloud.nova.get('/servers/detail')
+        self.assertEqual({each['id'] for each in [*newest, *self.servers]}, set(ids(answer['servers'])))
+        limits = self.limits('/servers/detail')
+        self.assertEqual([self.SHARE, '1000'], limits.pop('Pod1'))
+        self.assertEqual([[self.SHARE]] * 2, list(limits.values()))
+
+    def test_short_page_is_asked_of_each_pod(self):
+        self.fill_servers()
+        answer = self.cloud.nova.get('/servers/detail?limit=20')
+        self.assertEqual(20, len(answer['servers']))
+        self.assertEqual(dict.fromkeys(PODS, ['24']), self.limits('/servers/detail'))
+
+
 class TestVolumes(ListTest):
     def setUp(self):
         super().setUp()

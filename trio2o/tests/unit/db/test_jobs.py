@@ -10,6 +10,7 @@ from concurrent import futures
 import sqlalchemy
 
 from trio2o.db import jobs
+from trio2o.db.jobs.history import MAX_EVENTS
 from trio2o.db.records import Job
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
@@ -434,6 +435,19 @@ class TestJobs(DatabaseTest):
         self.assertEqual(1, jobs.purge(self.db, NOON + datetime.timedelta(days=1)))
         self.assertIsNone(jobs.get(self.db, job.id))
         self.assertEqual(1, len(jobs.list_(self.db)))
+
+    def test_events_of_job_that_stays_are_limited_and_purged(self):
+        self.submit()
+        for at in range(MAX_EVENTS + 2):
+            job = self.claim(at=at)
+            jobs.retry_later(self.db, job.id, 'w1', NOON + seconds(at + 1), f'failure {at}', NOON + seconds(at))
+        shown = [each.error for each in jobs.list_events(self.db, job.id)]
+        self.assertEqual([f'failure {at}' for at in range(2, MAX_EVENTS + 2)], shown)
+        self.assertEqual(100, jobs.purge_events(self.db, NOON + seconds(MAX_EVENTS), 100))
+        self.assertEqual(100, jobs.purge_events(self.db, NOON + seconds(MAX_EVENTS)))
+        self.assertEqual(0, jobs.purge_events(self.db, NOON + seconds(MAX_EVENTS)))
+        self.assertEqual(2, len(jobs.list_events(self.db, job.id)))
+        self.assertEqual('new', jobs.get(self.db, job.id).state)
 
     def test_threads_claim_each_job_once(self):
         for i in range(40):

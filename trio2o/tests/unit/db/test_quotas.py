@@ -250,6 +250,13 @@ class TestDeltas(QuotasTest):
         self.assertEqual({'instances': (1, 0), 'cores': (2, 3)}, self.used())
         self.assertEqual({}, quotas.recount_project(self.db, 'p', ['server']))
 
+    def test_recount_deletes_unused_counters_of_single_objects(self):
+        self.claim({'server_group_members:held': 1})
+        with self.db.writer() as session:
+            quotas.add(session, {}, {('p', '', 'server_group_members:left'): 1, ('p', '', 'cores'): 1})
+        quotas.recount_project(self.db, 'p', ['server'])
+        self.assertEqual({'server_group_members:held', 'cores'}, set(quotas.usage(self.db, 'p')))
+
 
 @on_every_server
 class TestLimits(QuotasTest):
