@@ -9,6 +9,8 @@ TLS error after it does not show what the pod did.
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import time
 from typing import Any, Protocol
 
@@ -88,7 +90,7 @@ class PooledTransport:
         tls = {'cert_reqs': 'CERT_NONE'} if options.insecure else {'ca_certs': options.cafile}
         self._connect_timeout = options.connect_timeout
         self._max_size = options.max_answer_size
-        self._pools = urllib3.PoolManager(num_pools=1024, maxsize=options.pool_size, block=False, **tls)
+        self._pools = urllib3.PoolManager(num_pools=max_endpoints(), maxsize=options.pool_size, block=False, **tls)
         self._pools.pool_classes_by_scheme = {'http': _Pool, 'https': _TLSPool}
 
     def request(
@@ -121,6 +123,25 @@ class PooledTransport:
         except (errors.HTTPError, OSError) as error:
             raise ConnectionResetError(type(error).__name__) from None
 
+
+def max_endpoints() -> int:
+    """Return the number of endpoints to which a process may keep connections open.
+
+    It is a quarter of the files that the process may have open, for which it raises its soft limit to the hard one:
+    1024, the usual soft limit, are too few for some hundred pods with three services each. Beyond that number, the
+    connections to the endpoint that was used the longest time ago are closed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # a container may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = _MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, _MOST_FILES)
+    return max(files // 4, 1)
+
+
+#: Files that a process may have open as far as connections to pods are planned, if its limit is higher.
+_MOST_FILES = 1 << 17
 
 #: Errors of urllib3 before it has a connection: a URL without a host, a pool that another thread has just closed.
 _NOT_SENT = (errors.LocationValueError, errors.ClosedPoolError)

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -213,6 +214,17 @@ class TestTransport(testtools.TestCase):
         started = time.monotonic()
         self.assertRaises(TimeoutError, self.get, server.url + '/', timeout=0.2)
         self.assertLess(time.monotonic() - started, 2.0)
+
+
+class TestMaxEndpoints(testtools.TestCase):
+    def test_soft_limit_is_raised_and_quarter_of_it_is_used(self):
+        program = (
+            'import resource; from trio2o.pods.transport import max_endpoints; '
+            'resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096)); '
+            'print(max_endpoints(), resource.getrlimit(resource.RLIMIT_NOFILE))'
+        )
+        printed = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout
+        self.assertEqual('1024 (4096, 4096)', printed.strip())
 
 
 class TLSServer(Server):
