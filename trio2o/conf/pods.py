@@ -72,9 +72,9 @@ the volumes and volume types of a group. Each resource without a routing is look
         'pool_size',
         default=64,
         min=1,
-        help='Number of connections to each endpoint of each pod that a process keeps open. It keeps connections to as '
-        'many endpoints as a quarter of the files that it may open: raise its hard limit of open files (LimitNOFILE) for '
-        'thousands of pods.',
+        help='Number of connections to each endpoint of each pod that a process keeps open. It keeps connections to '
+        'as many endpoints as a quarter of the files that it may open: raise its hard limit of open files '
+        '(LimitNOFILE) for thousands of pods.',
     ),
     cfg.IntOpt(
         'max_answer_size',
