@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
+from sqlalchemy import bindparam
 from sqlalchemy.orm import Session
 
 from trio2o.db import bindings, jobs, versions
@@ -40,6 +41,10 @@ _N = _NUMBERS.c
 _OF_POD: tuple[type[Record], ...] = (Binding, Routing, ServerGroupCopy, PodHost)
 # The same, of tables with a version.
 _OF_POD_WITH_VERSION: tuple[type[Record], ...] = (Replica, PodUsage, MovedResource)
+
+_R = Routing.__table__.c
+#: Most routings of a pod that one transaction deletes.
+ROUTINGS_A_TRANSACTION = 1000
 
 #: The number of a pod is the last three digits of the integer ids that administrators see (``gateway.admin.ids``).
 MAX_NUMBER = 999
@@ -188,13 +193,36 @@ def update(
         raise Duplicate(field, values.get(field)) from error
 
 
-@retry_on_deadlock
 def delete(db: Database, pod_id: str, job: JobRow | None = None) -> bool:
     """Delete a pod and all rows that refer to it, except its state changes. The claims on it end.
 
-    :param job: a job to submit in the same transaction
+    Many routings are deleted in several transactions, as one with a million rows would lock them for minutes, and
+    Galera limits the size of a transaction. The last transaction deletes the pod. If the process ends before it, the
+    pod counts as not reconciled, and its next full comparison records its resources again.
+
+    :param job: a job to submit in the last transaction
     :returns: False if there was no such pod
     """
+    if len(_some_routings(db, pod_id)) == ROUTINGS_A_TRANSACTION:
+        set_reconciled(db, pod_id, None)
+        while ids := _some_routings(db, pod_id):
+            _delete_routings(db, ids)
+    return _delete(db, pod_id, job)
+
+
+def _some_routings(db: Database, pod_id: str) -> list[int]:
+    statement = sqlalchemy.select(_R.id).where(_R.pod_id == bindparam('pod_id')).limit(ROUTINGS_A_TRANSACTION)
+    return [id_ for (id_,) in db.rows(statement, {'pod_id': pod_id})]
+
+
+@retry_on_deadlock
+def _delete_routings(db: Database, ids: list[int]) -> None:
+    with db.writer() as session:
+        changed(session, sqlalchemy.delete(Routing.__table__).where(_R.id.in_(ids)))
+
+
+@retry_on_deadlock
+def _delete(db: Database, pod_id: str, job: JobRow | None) -> bool:
     with db.writer() as session:
         # The routings may be many, so that the versions are locked after them.
         for record in _OF_POD:

@@ -102,6 +102,19 @@ class TestPods(DatabaseTest):
         self.assertEqual([], pod_usages.list_all(self.db))
         self.assertIsNotNone(pods.get(self.db, self.pod2))
 
+    def test_many_routings_are_deleted_before_the_pod(self):
+        """After a failure in between, the pod counts as not reconciled, so its resources are recorded again."""
+        self.useFixture(fixtures.MockPatchObject(pods, 'ROUTINGS_A_TRANSACTION', 2))
+        for top_id in 'abcde':
+            routings.record(
+                self.db, NewRouting(resource_type='server', top_id=top_id, pod_id=self.pod1, project_id='project')
+            )
+        pods.set_reconciled(self.db, self.pod1, NOON)
+        self.assertRaises(KeyError, pods.delete, self.db, self.pod1, {})
+        self.assertFalse(pods.get(self.db, self.pod1).is_reconciled)
+        self.assertIsNone(routings.get(self.db, 'server', 'e'))
+        self.assertTrue(pods.delete(self.db, self.pod1))
+
     def test_delete_ends_claims_on_the_pod(self):
         for number, (pod_id, state) in enumerate(
             ((self.pod1, 'open'), (self.pod1, 'unknown'), (self.pod1, 'watch'), (self.pod2, 'unknown'), (None, 'open'))
