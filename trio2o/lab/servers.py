@@ -205,7 +205,7 @@ def mariadb() -> Iterator[str]:
             '--innodb-buffer-pool-size=64M',
             '--innodb-flush-log-at-trx-commit=0',
             '--innodb-flush-method=nosync',
-            '--max-connections=300',
+            '--max-connections=1000',
         ]
 
         def is_up() -> None:
