@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests that run on both concurrency backends, and a check that they are enough.
 
-All tests run on eventlet. On native threads run the modules that ``on_both`` names: those that start processes or
-threads, open sockets or measure time, which their imports show, and a slice of the others. While tests run,
-``record`` records each place of the product that starts threads, waits or sleeps. ``compare`` fails if only tests on
-one backend pass such a place: a module is missing in the slice.
+All tests run on eventlet. On native threads run the classes that ``on_both`` names: those that start processes or
+threads, open sockets or measure time, which the imports that they use show, and a slice of the others. While tests
+run, ``record`` records each place of the product that starts threads, waits or sleeps. ``compare`` fails if only tests
+on one backend pass such a place: a class is missing in the slice.
 
-    python -m trio2o.tests.functional.backends list            the modules, as regular expressions for stestr
+    python -m trio2o.tests.functional.backends list            the classes, as regular expressions for stestr
     python -m trio2o.tests.functional.backends compare FOLDER
 """
 
@@ -26,7 +26,7 @@ from trio2o import concurrency
 HERE = pathlib.Path(__file__).parent
 BACKENDS = ('eventlet', 'threading')
 
-#: Imports of modules that depend on the backend.
+#: Imports of classes that depend on the backend.
 DEPENDS = {
     'concurrent',
     'socket',
@@ -39,29 +39,32 @@ DEPENDS = {
     'trio2o.tests.fixtures.launch',
 }
 
-#: The slice: modules of each kind, and those that pass places which no other module passes.
+#: The slice: modules or classes of each kind, and those that pass places which no other class passes.
 SLICE = {
-    'admin_api.test_draining',
-    'compute.test_aggregates',
-    'compute.test_infrastructure',
+    'admin_api.test_draining.TestDrain',
+    'compute.test_aggregates.TestAggregates',
+    'compute.test_infrastructure.TestServices',
     'compute.test_lists_and_sums',
-    'operations.test_creates',
-    'operations.test_lists',
+    'operations.test_creates.TestNextCandidate',
+    'operations.test_lists.TestServerFilters',
     'jobs.test_empty_project',
-    'jobs.test_reconcile',
+    'jobs.test_reconcile.TestEndpoints',
+    'replication.test_flavors.TestOlderPods',
     'replication.test_volume_types',
     'monitoring.test_metrics',
-    'dashboard.test_dashboard',
-    'quota.test_claims',
-    'quota.test_limits_of_pods',
-    'scheduling.test_reschedule',
+    'dashboard.test_dashboard.TestBehindProxy',
+    'dashboard.test_dashboard.TestBehindTls',
+    'dashboard.test_dashboard.TestPages',
+    'quota.test_claims.TestServersWithCount',
+    'quota.test_limits_of_pods.TestRaiseLimitsJob',
+    'scheduling.test_reschedule.TestNoValidHost',
     'volume.test_dead_pod',
-    'volume.test_infra',
+    'volume.test_infra.TestServices',
     'regressions.test_routing_of_another_pod',
     'replication.test_keypairs',
-    'replication.test_same_everywhere',
+    'replication.test_same_everywhere.TestQos',
     'replication.test_concurrent_writes',
-    'jobs.test_missing_resources',
+    'jobs.test_missing_resources.TestFullComparison',
     'faults.test_killed_processes',
 }
 
@@ -96,24 +99,67 @@ def modules():
     return found
 
 
-def imports(path):
-    """Full names of what a module imports, and of the packages they are in."""
+def classes(path):
+    """{name of each class with tests in a module: whether it depends on the backend, by an import that it uses}.
+
+    A class also uses what the definitions of the module use that it names.
+    """
+    tree = ast.parse(path.read_text())
+    found = {name: _names(node) for node in tree.body for name in _defined(node)}
+    imported = _imports(tree)
+    for used in found.values():
+        new = set(used)
+        while new:
+            more = set().union(*(found.get(each, ()) for each in new)) - used
+            used |= more
+            new = more
+    return {
+        name: bool(DEPENDS & used.union(*(imported.get(each, ()) for each in used)))
+        for name, used in found.items()
+        if name.startswith('Test')
+    }
+
+
+def _defined(node):
+    """The names that a statement of a module defines."""
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [node.name] if isinstance(node, ast.ClassDef | ast.FunctionDef) else []
+
+
+def _names(node):
+    """The names that a definition uses, and the full names of the faults among them."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            names.update(f'{node.module}.{alias.name}' for alias in node.names)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'faults':
-            names.add(f'trio2o.lab.emulated.faults.{node.attr}')
-    parts = {name: name.split('.') for name in names}
-    return {'.'.join(words[:end]) for words in parts.values() for end in range(1, len(words) + 1)}
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name):
+            names.add(each.id)
+        elif isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == 'faults':
+            names.add(f'trio2o.lab.emulated.faults.{each.attr}')
+        elif isinstance(each, ast.Import | ast.ImportFrom):
+            names.update(*_imports(each).values())
+    return names
+
+
+def _imports(node):
+    """{name: full names of what the imports bind to it, and of the packages that is in}."""
+    found: dict[str, set[str]] = {}
+    for each in ast.walk(node):
+        prefix = f'{each.module}.' if isinstance(each, ast.ImportFrom) else ''
+        for alias in each.names if isinstance(each, ast.Import | ast.ImportFrom) else ():
+            name = alias.asname or (alias.name if prefix else alias.name.partition('.')[0])
+            words = f'{prefix}{alias.name}'.split('.')
+            found.setdefault(name, set()).update('.'.join(words[:end]) for end in range(1, len(words) + 1))
+    return found
 
 
 def on_both():
-    """Names of the modules that run on both backends."""
-    depend = {name for name, path in modules().items() if imports(path) & DEPENDS}
-    return sorted((depend | SLICE) - ONCE)
+    """Names of the classes that run on both backends, such as ``jobs.test_service.TestService``."""
+    found = []
+    for module, path in modules().items():
+        for name, depends in classes(path).items() if module not in ONCE else ():
+            if depends or {module, f'{module}.{name}'} & SLICE:
+                found.append(f'{module}.{name}')
+    return sorted(found)
 
 
 # -- recording --
