@@ -17,12 +17,12 @@ from trio2o.cinder_apigw.quota_errors import over_quota_error
 from trio2o.db import transfer_keys
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import is_outcome_unknown, names_of, route_error, send, send_to_route
+from trio2o.gateway.call_pod import names_of, route_error, send, send_to_route
 from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.translate import answer_up
-from trio2o.pods.own_answers import is_unknown_path
+from trio2o.pods.own_answers import is_internal_error, is_unknown_path
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, total
@@ -187,7 +187,7 @@ class AcceptTransfer:
 
     def _check_outcome(self, call: Call, claim: HeldClaim, pod: PodView, answer: Answer) -> None:
         """:raises OutcomeUnknown: the pod may have accepted the transfer"""
-        if is_outcome_unknown(answer):
+        if is_internal_error(answer):
             LOG.warning('outcome of a transfer unknown: pod %s answered %d', pod.name, answer.status)
             self._keep_open(call, claim, pod)
             raise pod_failures.outcome_unknown(f'{TRANSFER.title} {call.id}', pod.zone)

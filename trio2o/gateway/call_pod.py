@@ -10,7 +10,6 @@ from __future__ import annotations
 from trio2o import exception
 from trio2o.gateway.translate import PodNames, answer_up, ids_down, replace_segment
 from trio2o.pods import headers as pod_headers
-from trio2o.pods.own_answers import is_unavailable
 from trio2o.pods.paths import project_prefix, quoted
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource
@@ -76,18 +75,6 @@ def send(
         is_read,
     )
     return Answer(answer.status, pod_headers.up(answer.headers), answer.body)
-
-
-def is_outcome_unknown(answer: Answer) -> bool:
-    """Return whether a pod may have carried out a write that it, or a proxy before it, answered with an error.
-
-    A proxy answers 502 or 504 when the service dies or takes too long, and a service answers 500 after a failure that
-    may come late. Nothing was carried out after a 501, and after a 503 by the service or in HTML by a proxy that
-    reaches no server. Other proxies also answer 503, in text or JSON, when a connection breaks after the request.
-    """
-    if answer.status == 503:
-        return not (is_unavailable(answer) or answer.body.lstrip().startswith(b'<'))
-    return answer.status >= 500 and answer.status != 501
 
 
 def send_to_route(

@@ -14,7 +14,7 @@ from trio2o.concurrency import Deadline
 from trio2o.pods.breakers import Breakers, Key
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import FAILURES, Identity
-from trio2o.pods.own_answers import is_missing_or_unknown_path
+from trio2o.pods.own_answers import is_foreign
 from trio2o.pods.registry import PodView
 from trio2o.pods.shares import Shares, ShareUsedUp
 from trio2o.pods.transport import Transport
@@ -68,7 +68,7 @@ class PodClient:
         :param is_read: whether the request is a read although its method is not GET or HEAD
         :raises PodNotReached: nothing was sent, or a redirect came instead of the service's answer
         :raises PodNoAnswer: the request was sent, and no complete answer came, not even for the second try of a read;
-            or a 404 or a redirect came that is not the service's own
+            or an answer came that is not the service's own
         """
         endpoint = pod.endpoints.get(service)
         if endpoint is None:
@@ -86,9 +86,10 @@ class PodClient:
         except ShareUsedUp:
             reason = f'{service} is slow, and has its share of calls already'
             raise exception.PodNotReached(pod.name, reason, is_down=False) from None
+        is_write = not is_read and method not in ('GET', 'HEAD')
         is_answered = False
         try:
-            is_repeated = is_repeated and (is_read or method in ('GET', 'HEAD'))
+            is_repeated = is_repeated and not is_write
             left = limit - (time.monotonic() - started)
             answer = self._request(method, endpoint.url + path, headers, body or None, max(left, 0.001), is_repeated)
             is_answered = True
@@ -107,19 +108,21 @@ class PodClient:
         finally:
             self.shares.leave(key, place, is_answered=is_answered)
         status = answer.status
-        if status in FAILURE_STATUSES:
+        is_failure = status in FAILURE_STATUSES
+        if is_failure:
             self._failed(key, pod, service, 'unavailable', started)
         elif status in _REDIRECTS:
             # The pod's own URL is not for clients. As with a 404, a path that a tenant chose may be the cause.
             metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
             error_class = exception.PodNotReached if status in _MOVED_STATUSES else exception.PodNoAnswer
             raise error_class(pod.name, f'{service} answered with a redirect ({status})', is_down=False)
-        elif status == 404 and not is_missing_or_unknown_path(answer, method):
-            # A breaker counts this neither way: the service may work, and a path that a tenant chose may be the cause.
-            metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
-            reason = f'{service} answered 404 in a form that is not its own'
-            raise exception.PodNoAnswer(pod.name, reason, is_down=False)
-        else:
+        if is_foreign(answer, method, is_write=is_write):
+            if not is_failure:
+                # A breaker counts this neither way: the service may work, and a path of a tenant may be the cause.
+                metrics.pod_called(pod.name, service, 'no_answer', time.monotonic() - started)
+            reason = f'{service} answered {status} in a form that is not its own'
+            raise exception.PodNoAnswer(pod.name, reason, is_down=is_failure)
+        if not is_failure:
             if self.breakers.succeeded(key):
                 metrics.breaker_turned(pod.name, service, is_open=False)
             metrics.pod_called(pod.name, service, f'{status // 100}xx', time.monotonic() - started)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide whether a service of a pod sent a 404, or something in front of it.
+"""Decide whether a service of a pod sent an answer, or something in front of it.
 
 A balancer, an ingress without a backend, another virtual host and a web server without its application all answer 404.
 So does a wrong path in Keystone's catalog. Only an error in the form of the service itself proves that it does not
-have a resource.
+have a resource, or that it did not carry out a write.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_unavailable(answer: Answer) -> bool:
 
 
 def is_internal_error(answer: Answer) -> bool:
-    """Return whether a service itself, and no proxy before it, answered 500."""
+    """Return whether a service itself, and no proxy before it, answered 500, which may come after it did something."""
     return answer.status == 500 and json_body.at(answer.json, 'computeFault', 'code') == 500
 
 
@@ -65,11 +65,46 @@ def is_about_pod(answer: Answer) -> bool:
     return answer.status >= 500 or answer.status in (401, 429) or is_unknown_path(answer)
 
 
-def is_missing_or_unknown_path(answer: Answer, method: str) -> bool:
-    """Return whether the service, and nothing in front of it, sent a 404. The answer to HEAD has no body."""
-    if method == 'HEAD':
-        return _is_json(answer)
-    return is_missing(answer) or is_unknown_path(answer)
+def is_foreign(answer: Answer, method: str, *, is_write: bool) -> bool:
+    """Return whether something in front of a service sent an answer, so it does not say what the service has done.
+
+    Any answer to a write, even a refusal, may come after the service has carried it out. The senders of reads judge
+    refusals themselves, except for 404.
+    """
+    if answer.is_ok:
+        # The services answer in JSON or without a body. Cinder sends some JSON with the type of HTML.
+        return bool(answer.body) and not _is_json(answer) and answer.json is None
+    if answer.status >= 500:
+        return is_write and not (_is_before_work(answer) or is_internal_error(answer))
+    if answer.status == 404 and method == 'HEAD':
+        return not _is_json(answer)  # there is no body
+    if answer.status == 404 and (is_missing(answer) or is_unknown_path(answer)):
+        return False
+    return answer.status == 404 or (is_write and 400 <= answer.status < 500 and not _is_refusal(answer))
+
+
+def _is_before_work(answer: Answer) -> bool:
+    """Return whether a server error shows that nothing was carried out.
+
+    So do 501, and 503 by the service or in HTML by a proxy that reaches no server. Other proxies also answer 503, in
+    text or JSON, when a connection breaks after the request. A proxy answers 502 or 504 when the service dies or takes
+    too long.
+    """
+    if answer.status == 503:
+        return is_unavailable(answer) or answer.body.lstrip().startswith(b'<')
+    return answer.status == 501
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Return whether a service itself refused a request: its API, or the check of the token before it."""
+    document = answer.json if _is_json(answer) else None
+    if not isinstance(document, dict):
+        return False
+    if answer.status == 401 and json_body.at(document, 'error', 'title') is not None:
+        return True  # keystonemiddleware
+    if str(document.get('code')).startswith(f'{answer.status} '):
+        return True  # WebOb, for middleware
+    return any(json_body.at(document, name, 'code') == answer.status for name in document if name != 'error')
 
 
 def _is_json(answer: Answer) -> bool:

@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 from trio2o import exception, job_types
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import is_outcome_unknown, names_of, send
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.claiming import HeldClaim, quota_claim
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import NamedPod, Ref, disagreement, refs
 from trio2o.gateway.requested import Requested
 from trio2o.gateway.translate import PodNames, answer_up, zone_down
+from trio2o.pods.own_answers import is_internal_error
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import ClaimRequest, OverQuota
 from trio2o.resources import Item, Resource, is_resource_id
@@ -490,8 +491,11 @@ class Create:
         :returns: an answer that shows whether the pod created the resource
         """
         answer = send(creation.call, pod, names=names, body=body)
-        if is_outcome_unknown(answer):
+        if is_internal_error(answer):
             raise exception.PodNoAnswer(pod.name, f'answered {answer.status}')
+        shows_new = json_body.member(answer, self.resource) is not None
+        if answer.is_ok and not shows_new and self.batch_query(creation, answer) is None:
+            raise exception.PodNoAnswer(pod.name, f'answered {answer.status} without a {self.resource.type}')
         return answer
 
     def _body_for(self, creation: Creation, pod: PodView, names: PodNames) -> bytes:

@@ -19,7 +19,7 @@ from trio2o import exception
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.gateway.call_any_pod import call_any_pod
-from trio2o.gateway.call_pod import is_outcome_unknown, names_of, send_to_route
+from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
@@ -172,7 +172,7 @@ class Forward:
             answer = Answer(200, pod_headers.up(shown.headers), shown.body)
             return self._translated(call, route, answer_up(answer, names, self.resource))
         is_counted = self.quota_effect is not QuotaEffect.NONE
-        answer = self._send_claimed(call, route) if is_counted else self._send_uncounted(call, route)
+        answer = self._send_claimed(call, route) if is_counted else self._send(call, route)
         if self._is_about_itself(call):
             if self._is_gone(call, route, answer):
                 is_ended = locator.mark_deleted(self.resource.type, route)
@@ -206,18 +206,6 @@ class Forward:
     def _send(self, call: Call, route: Route) -> Answer:
         return send_to_route(call, route, self.resource, body=self._body(call, route), is_read=self.is_read)
 
-    def _send_uncounted(self, call: Call, route: Route) -> Answer:
-        """Send a call that does not change the usage of quota.
-
-        :raises OutcomeUnknown: a proxy in front of the pod answered a write, which the pod may have carried out
-        """
-        answer = self._send(call, route)
-        is_write = call.method not in ('GET', 'HEAD') and not self.is_read
-        if is_write and is_outcome_unknown(answer) and not is_internal_error(answer):
-            LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
-            raise pod_failures.outcome_unknown(f'{self.resource.title} {route.top_id}', route.pod.zone)
-        return answer
-
     def _send_claimed(self, call: Call, route: Route) -> Answer:
         """Send a call that changes the usage of quota: claim the growth, and keep the claim until the pod is done.
 
@@ -227,7 +215,7 @@ class Forward:
             claim.require_current()
             try:
                 answer = self._send(call, route)
-                if is_outcome_unknown(answer):
+                if is_internal_error(answer):
                     LOG.warning('outcome unknown: pod %s answered %d', route.pod.name, answer.status)
                     raise pod_failures.outcome_unknown(f'{self.resource.title} {route.top_id}', route.pod.zone)
             except exception.OutcomeUnknown:

@@ -43,9 +43,9 @@ from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import utcnow
-from trio2o.gateway.call_pod import is_outcome_unknown
 from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
+from trio2o.pods.own_answers import is_internal_error
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, SERVER_GROUP, Item, is_resource_id, normalized_id
 from trio2o.routing import unanswered_copies
@@ -186,7 +186,7 @@ class ServerGroupCopies:
         found = (pod_groups.group_in(answer) or {}).get('id')
         if is_resource_id(found):
             return str(found)
-        if answer.is_ok or is_outcome_unknown(answer):
+        if answer.is_ok or is_internal_error(answer):
             self._leave(copy, pod)
             raise exception.PodNoAnswer(pod.name, f'answered {answer.status}')
         server_group_copies.delete(self._db, copy.id)

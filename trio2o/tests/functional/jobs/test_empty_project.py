@@ -2,7 +2,7 @@
 """Resources of a project that Keystone has deleted are deleted in all pods, and no others."""
 
 from trio2o.db import bindings, quotas, replicas, routings
-from trio2o.lab.emulated.faults import BalancerAnswers, Status
+from trio2o.lab.emulated.faults import BalancerAnswers, Refusal, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 GONE = 'f00d' * 8
@@ -164,7 +164,7 @@ class TestEmptyProject(EmptyProjectCase):
         self.order(status=503)
 
     def test_pod_refuses_and_result_names_resources_left(self):
-        self.cinder('Pod2').faults.add(Status(400, path='/volumes/', method='DELETE'))
+        self.cinder('Pod2').faults.add(Refusal(400, path='/volumes/', method='DELETE'))
         job = self.run_it('fail')
         self.assertIn('Pod2', job['error'])
         self.assertEqual(2, len(job['result']['left']['Pod2']['volumes']))

@@ -6,7 +6,7 @@ import json
 from trio2o.db import bindings
 from trio2o.db import jobs as db_jobs
 from trio2o.lab.emulated.cinder import records
-from trio2o.lab.emulated.faults import DropAfter, Hang, Refuse, Status, StatusAfter, Truncate
+from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Hang, Refuse, Status, StatusAfter, Truncate
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 KINDS = ('server', 'volume')
@@ -224,6 +224,9 @@ class TestOutcomeUnknown(CreateTest):
 
     #: Answers to a create that the pod has carried out: of its proxy, and of the service after a late failure.
     LATE_ERRORS = (
+        *(BalancerAnswers('html', status, is_processed=True, method='POST') for status in (200, 413)),
+        BalancerAnswers('json', 401, is_processed=True, method='POST'),
+        BalancerAnswers('empty', 202, is_processed=True, method='POST'),
         *(StatusAfter(status=status, method='POST') for status in (500, 502, 504, 599)),
         StatusAfter(status=500, body=b'{"computeFault": {"code": 500, "message": "x"}}', headers=JSON, method='POST'),
         StatusAfter(status=503, body=b'upstream connect error or disconnect/reset before headers', method='POST'),

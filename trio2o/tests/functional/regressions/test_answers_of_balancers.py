@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A 404 that does not come from the service itself ends no routing, frees no quota and hides no resources."""
+"""Answers that do not come from the service itself.
 
+A 404 ends no routing, frees no quota and hides no resources. A refusal does not show that a write was not carried out.
+"""
+
+from trio2o.db import jobs as db_jobs
 from trio2o.db import pods, quotas, routings
 from trio2o.lab.emulated.faults import BalancerAnswers, Status
 from trio2o.quota.settle import Settler
@@ -106,3 +110,72 @@ class TestAnswersOfBalancers(QuotaCase):
         del self.pod.nova.servers[self.server_id]
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
         self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
+
+
+class TestRefusedWrites(QuotaCase):
+    """The service carries out a write, and something in front of it then answers with a refusal."""
+
+    limits = {'instances': 10, 'cores': 100, 'volumes': 10, 'gigabytes': 100, 'server_groups': 10}
+    options = {'pods.breaker_failures': 1000}
+
+    #: Form and status. Proxies also say 503 when a connection breaks after the request.
+    REFUSALS = (('html', 401), ('json', 403), ('empty', 409), ('text', 413), ('html', 429), ('text', 503))
+    COUNT = len(REFUSALS)
+
+    def refused(self, call, service='nova'):
+        """Send a write of each kind and check that the answer says that its outcome is unknown."""
+        app = getattr(self.cloud.pod('Pod1'), service)
+        for form, status in self.REFUSALS:
+            app.faults.clear()
+            app.faults.add(BalancerAnswers(form, status, is_processed=True, times=1))
+            answer = call()
+            self.assertEqual(504, answer.status, (form, status, answer.text))
+            self.assertIn('may or may not have been carried out', answer.fault)
+
+    def test_deleted_resources_are_no_longer_counted(self):
+        servers = [self.server(zone='az1') for _ in self.REFUSALS]
+        volumes = [self.volume(zone='az1') for _ in self.REFUSALS]
+        self.settle()
+        self.assertUsed(instances=self.COUNT, volumes=self.COUNT)
+        self.refused(lambda: self.cloud.nova.delete(f'/servers/{servers.pop()}'))
+        self.refused(lambda: self.cloud.cinder.delete(f'/volumes/{volumes.pop()}'), 'cinder')
+        self.settle()
+        self.assertUsed(instances=0, volumes=0)
+
+    def test_grown_resources_are_counted(self):
+        self.make_flavor('f2', vcpus=4, ram=512)
+        servers = [self.server(zone='az1') for _ in self.REFUSALS]
+        volumes = [self.volume(zone='az1') for _ in self.REFUSALS]
+        self.settle()
+        resize, extend = {'resize': {'flavorRef': 'f2'}}, {'os-extend': {'new_size': 3}}
+        self.refused(lambda: self.cloud.nova.post(f'/servers/{servers.pop()}/action', resize))
+        self.refused(lambda: self.cloud.cinder.post(f'/volumes/{volumes.pop()}/action', extend), 'cinder')
+        self.settle()
+        self.assertUsed(cores=4 * self.COUNT, gigabytes=3 * self.COUNT)
+
+    def test_created_server_groups_are_counted_once(self):
+        body = {'server_group': {'name': 'g', 'policies': ['affinity']}}
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.pod(pod).nova.faults.add(BalancerAnswers('html', 401, is_processed=True, method='POST'))
+        self.assertEqual(504, self.cloud.nova.post('/os-server-groups', body).status)
+        self.assertEqual((0, 1), self.used()['server_groups'])
+        self.settle()
+        self.assertUsed(server_groups=1)
+
+    def test_replicated_objects_reach_all_pods(self):
+        names = [f'x{number}' for number in range(self.COUNT)]
+        left = list(names)
+
+        def create():
+            flavor = {'name': (name := left.pop()), 'id': name, 'vcpus': 1, 'ram': 1, 'disk': 1}
+            return self.cloud.nova.post('/flavors', {'flavor': flavor}, as_='admin')
+
+        app = self.cloud.pod('Pod1').nova
+        for form, status in self.REFUSALS:
+            app.faults.clear()
+            app.faults.add(BalancerAnswers(form, status, is_processed=True, method='POST', path='/flavors$', times=1))
+            self.assertEqual(504, create().status)
+        for job in db_jobs.list_(self.db, filters={'type': 'record_write'}):
+            db_jobs.redo(self.db, job.id)
+        self.cloud.run_jobs()
+        self.assertEqual(set(), set(names) - set(self.cloud.pod('Pod2').nova.flavors))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keypairs are replicated to all pods."""
 
-from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Refuse, Status
+from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Refusal, Refuse, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 KEY = 'ssh-rsa AAAAB3NzaC1yc2E me@here'
@@ -180,7 +180,7 @@ class TestKeypairs(JobsCase):
 
     def test_key_that_a_pod_refuses_is_not_retried_for_deleted_user(self):
         self.delete_user()
-        self.nova('Pod2').faults.add(Status(400, method='POST', path='/os-keypairs'))
+        self.nova('Pod2').faults.add(Refusal(400, method='POST', path='/os-keypairs'))
         self.assertEqual((1, 0, 0), self.outcome(self.repair('Pod2')))
         self.assertEqual((0, 0, 0), self.outcome(self.repair('Pod2')))
         self.assertEqual([None, None], self.keys_of_user())
