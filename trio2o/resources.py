@@ -12,6 +12,9 @@ from typing import Any
 
 Item = dict[str, Any]
 
+#: The property of an image that names the type of the volumes that Cinder creates from it.
+IMAGE_VOLUME_TYPE = 'cinder_img_volume_type'
+
 #: The ids that Nova and Cinder give to resources, and those of projects and users in the columns of routings.
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _OWNER = re.compile(r'[!-~]{1,64}')

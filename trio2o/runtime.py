@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db.session import Database
-from trio2o.gateway.image_snapshots import ImageSnapshots
+from trio2o.gateway.images import Images
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.breakers import Breakers
@@ -54,7 +54,7 @@ class Runtime:
     quota: Quota
     settling: Settling
     database_metrics: DatabaseMetrics
-    image_snapshots: ImageSnapshots
+    images: Images
     compute_hosts: ComputeHosts
     host_ids: HostIds
     identity_transport: Any = None
@@ -111,7 +111,7 @@ def build_runtime(
         quota=Quota(conf, db, identity),
         settling=Settling(),
         database_metrics=DatabaseMetrics(conf, db, registry),
-        image_snapshots=ImageSnapshots(),
+        images=Images(),
         compute_hosts=ComputeHosts(db),
         host_ids=HostIds(),
         identity_transport=identity_transport,

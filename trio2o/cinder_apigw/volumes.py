@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oslo_utils import uuidutils
+
 from trio2o import exception
 from trio2o.cinder_apigw.paging import CinderList
 from trio2o.cinder_apigw.quota_errors import over_quota_error
@@ -14,6 +16,7 @@ from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, QuotaEffect
 from trio2o.gateway.handlers.sum import Sum
+from trio2o.gateway.images import Image
 from trio2o.gateway.refs import NamedPod, Ref, hinted_refs
 from trio2o.gateway.requested import (
     DEFAULT_TYPE_NAME,
@@ -25,7 +28,7 @@ from trio2o.gateway.requested import (
 )
 from trio2o.quota.amounts import PER_VOLUME_TYPE, Amounts, growth, volume_type_of, with_volume_type
 from trio2o.quota.claims import OverQuota
-from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Resource, SortKey
+from trio2o.resources import BACKUP, CONSISTENCYGROUP, GROUP, SERVER, SNAPSHOT, VOLUME, Item, Resource, SortKey
 from trio2o.routing.locator import Route
 from trio2o.web import json_body
 from trio2o.web.call import Call
@@ -90,14 +93,13 @@ class CreateVolume(Create):
     def resolve(self, creation: Creation) -> NamedPod | None:
         """Find the pod of an image that is made of snapshots."""
         call = creation.call
-        return next(call.runtime.image_snapshots.pods_of(call, [self._image_id(creation)]), None)
-
-    def _image_id(self, creation: Creation) -> Any:
-        """Return the image in the body, if Cinder creates the volume from the snapshot that the image is made of."""
-        call, volume = creation.call, creation.inner
-        if call.version is None or call.version < IMAGE_OF_SNAPSHOTS:
+        if not self._takes_snapshots(call):
             return None
-        return volume.get('imageRef') or volume.get('image_id')
+        return next(call.runtime.images.pods_of(call, [_image_in(creation.inner)]), None)
+
+    def _takes_snapshots(self, call: Call) -> bool:
+        """Return whether Cinder creates a volume from the snapshot that an image is made of."""
+        return call.version is not None and call.version >= IMAGE_OF_SNAPSHOTS
 
     def affinity_refs(self, creation: Creation) -> list[Ref]:
         """Return the source, the group, and the volumes and servers in hints that require the same host."""
@@ -112,7 +114,8 @@ class CreateVolume(Create):
         call, volume = creation.call, creation.inner
         source = self._source_amounts(creation)
         size = whole_number(volume.get('size')) or source.get('gigabytes') or source.get('backup_gigabytes') or 0
-        found = volume_type(call, volume.get('volume_type') or volume_type_of(source)) or default_type(call)
+        named = volume.get('volume_type') or volume_type_of(source) or self._image(creation).volume_type
+        found = volume_type(call, named) or default_type(call)
         return Requested(
             quota=with_volume_type({'volumes': 1, 'gigabytes': size}, found.name if found is not None else None),
             resources={'gigabytes': size},
@@ -125,10 +128,12 @@ class CreateVolume(Create):
         if volume.get('size') and volume.get('volume_type'):
             return {}
         named = [(resource, volume[name]) for name, resource in _SOURCES.items() if volume.get(name)]
-        image_id = self._image_id(creation)
-        if isinstance(image_id, str):
-            named += [(SNAPSHOT, each) for each in creation.call.runtime.image_snapshots.ids(creation.call, image_id)]
+        if self._takes_snapshots(creation.call) and (of_image := self._image(creation).boot_snapshot_id):
+            named = [(SNAPSHOT, of_image), *named]
         return next((amounts_of(creation.call, resource, source_id) for resource, source_id in named), {})
+
+    def _image(self, creation: Creation) -> Image:
+        return creation.call.runtime.images.read(creation.call, _image_in(creation.inner))
 
     def replicated_refs(self, creation: Creation) -> list[tuple[str, str]]:
         """Return the volume type, by name or id."""
@@ -141,6 +146,15 @@ class CreateVolume(Create):
 
     def over_quota_error(self, error: OverQuota) -> exception.Trio2oException:
         return over_quota_error('volumes', error)
+
+
+def _image_in(volume: Item) -> str | None:
+    """Return the image in a create as Cinder reads it: ``image_id`` replaces ``imageRef``, and a URL ends with it."""
+    reference = volume['image_id'] if 'image_id' in volume else volume.get('imageRef')
+    if not isinstance(reference, str):
+        return None
+    last = reference.rpartition('/')[2]
+    return last if uuidutils.is_uuid_like(last) else reference
 
 
 @dataclass(frozen=True)

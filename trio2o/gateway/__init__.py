@@ -27,7 +27,7 @@ database, else a probe of all pods), ``call_pod`` puts the pod's names for thing
 ``pods.client``, ``translate`` puts the tenant's names into the answer.
 
 A create, as an example: ``Create`` reads the body (``requested``: amounts; ``refs``: references and scheduler hints;
-``image_snapshots``: images made of snapshots), claims the amounts (``claiming``), lets ``scheduler`` choose pods, and
+``images``: what images say about volumes), claims the amounts (``claiming``), lets ``scheduler`` choose pods, and
 sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is
 released. A pod that refuses for a quota of its own is reported (``pod_quota``).
 

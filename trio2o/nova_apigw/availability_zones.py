@@ -19,8 +19,13 @@ def _render(name: str, is_available: bool) -> dict[str, Any]:
 
 
 def translate_zones(document: dict[str, Any], names: PodNames) -> None:
-    """Replace the pod's name of its zone by the one that tenants know, in place."""
+    """Replace the pod's name of its zone by the one that tenants know, in place.
+
+    :raises TypeError: the name of a zone is no text
+    """
     for zone in document['availabilityZoneInfo']:
+        if not isinstance(zone['zoneName'], str):
+            raise TypeError('the name of a zone is no text')
         if zone['zoneName'] != INTERNAL:
             zone['zoneName'] = zone_up(zone['zoneName'], names)
 

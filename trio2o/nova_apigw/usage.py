@@ -99,15 +99,27 @@ class UsagePaging(Paging):
     def items(self, document: Document) -> list[Item] | None:
         usage = json_body.object_at(document, 'tenant_usage')
         items = super().items(document) if usage is None else [usage] if usage else []
-        # An item without servers has no marker for the next page.
-        return (
-            items if items is not None and all(json_body.objects_at(item, 'server_usages') for item in items) else None
-        )
+        return items if items is not None and all(_is_readable(item) for item in items) else None
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         cursor.read.is_done = not items or not any(name.endswith('_links') for name in document)
         if not cursor.read.is_done:
             cursor.marker = items[-1]['server_usages'][-1]['instance_id']
+
+
+def _is_readable(usage: Item) -> bool:
+    """Return whether the usage of a project has what is added up. One without servers has no next marker."""
+    servers = usage.get('server_usages')
+    if not isinstance(servers, list) or not servers or not all(isinstance(server, dict) for server in servers):
+        return False
+    texts = [server.get(name) for server in servers for name in ('tenant_id', 'instance_id')]
+    numbers = [server.get(name) for server in servers for name in ('hours', 'vcpus', 'memory_mb', 'local_gb')]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) for number in numbers)
+        and all(server['tenant_id'] == usage.get('tenant_id') for server in servers)
+        and {'start', 'stop'} <= usage.keys()
+    )
 
 
 def _periods(cursors: list[PodCursor]) -> dict[str, Item]:

@@ -43,10 +43,10 @@ def member(answer: Answer, resource: Resource) -> Item | None:
     return object_at(answer.json, resource.member) if answer.is_ok else None
 
 
-def items(document: Any, resource: Resource) -> list[Item] | None:
-    """Return the resources that a document lists, or None if it does not have a list of objects."""
-    found = at(document, resource.collection)
-    return found if isinstance(found, list) and all(isinstance(item, dict) for item in found) else None
+def items(document: Any, collection: str) -> list[Item] | None:
+    """Return the resources that a document lists, or None if it does not have a list of objects with ids."""
+    found = at(document, collection)
+    return found if isinstance(found, list) and all(isinstance(at(item, 'id'), str) for item in found) else None
 
 
 def error_message(document: Any) -> str:

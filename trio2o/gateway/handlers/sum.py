@@ -9,10 +9,13 @@ from typing import Any
 
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
-from trio2o.gateway.call_pods import call_pods, merged_answer, pods_of, refusal_or_none
+from trio2o.gateway.call_pods import PodAnswers, call_pods, merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.translate import PodNames
 from trio2o.pods.registry import PodView
 from trio2o.web.call import Answer, Call
+
+#: What reading a document of another shape raises.
+_UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,37 @@ class Sum:
         for pod, document in list(found.documents.items()):
             if not self._is_combinable(call, pod, document):
                 found.reject(call, pod, 'answered numbers that cannot be added up')
+        total = self._combined(list(found.documents.values()))
+        if total is None:
+            self._reject_others(call, found)
+            total = self._combined(list(found.documents.values()))
         refusal = refusal_or_none(call, found)
         if refusal is not None:
             return refusal
-        if not found.documents:
+        if total is None or not found.documents:
             return call_any_pod(call)
-        return merged_answer(call, self.combine(list(found.documents.values())), found.first)
+        return merged_answer(call, total, found.first)
 
     def _is_combinable(self, call: Call, pod: PodView, document: dict[str, Any]) -> bool:
         """Translate the document of one pod, and return whether it has the form that ``combine`` needs."""
         try:
             if self.rename is not None:
                 self.rename(document, names_of(call, pod))
-            self.combine([document])
-        except (LookupError, TypeError, AttributeError, ValueError):
+        except _UNREADABLE:
             return False
-        return True
+        return self._combined([document]) is not None
+
+    def _combined(self, documents: list[dict[str, Any]]) -> dict[str, Any] | None:
+        try:
+            return self.combine(documents)
+        except _UNREADABLE:
+            return None
+
+    def _reject_others(self, call: Call, found: PodAnswers) -> None:
+        """Leave out the documents that have another form than those before, though each can be combined alone."""
+        kept: list[dict[str, Any]] = []
+        for pod, document in list(found.documents.items()):
+            if self._combined([*kept, document]) is None:
+                found.reject(call, pod, 'answered other kinds of values than another pod')
+            else:
+                kept.append(document)

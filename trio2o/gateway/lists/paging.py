@@ -80,6 +80,9 @@ class OffsetPaging(Paging):
     def query(self, cursor: PodCursor) -> Query:
         return [('offset', str(len(cursor.read.items)))] if cursor.read.items else []
 
+    def items(self, document: Document) -> list[Item] | None:
+        return json_body.items(document, self.collection)
+
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         cursor.read.is_done = not items
         if items:
@@ -98,7 +101,6 @@ class GrowingPaging(Paging):
 
     def __init__(self, listing: List, call: Call, query: PageQuery, *, pods: int) -> None:
         super().__init__(listing.resource.collection)
-        self._resource = listing.resource
         self._links_key = listing.links_key
         self._max_limit = listing.max_limit
         self._is_paged = listing.is_paged(call)
@@ -121,7 +123,7 @@ class GrowingPaging(Paging):
         return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
 
     def items(self, document: Document) -> list[Item] | None:
-        return json_body.items(document, self._resource)
+        return json_body.items(document, self.collection)
 
     def advance(self, cursor: PodCursor, document: Document, items: list[Item]) -> None:
         if not cursor.read.items and isinstance(document.get('count'), int):

@@ -47,7 +47,7 @@ class CreateServer(Create):
             check_number(call, key, block_devices(server, key))
         found = pod_of_group(creation)
         of_devices = [each.get('uuid') for each in block_devices(server) if each.get('source_type') == 'image']
-        for named in call.runtime.image_snapshots.pods_of(call, [server.get('imageRef'), *of_devices]):
+        for named in call.runtime.images.pods_of(call, [server.get('imageRef'), *of_devices]):
             found = _agreed(named, found)
         return self._resolve_hosts(creation, found) if call.context.may_see_all else found
 

@@ -83,20 +83,42 @@ def block_devices(server: Item, key: str = 'block_device_mapping_v2') -> list[It
 
 def _new_volumes(call: Call, server: Item) -> Iterator[tuple[int, Any]]:
     """Yield size and type of each volume that Nova creates for one server."""
-    for mapping in block_devices(server):
-        if mapping.get('destination_type') == 'volume' and mapping.get('source_type') in _VOLUME_SOURCES:
-            yield _new_volume(call, mapping, mapping.get('uuid') if mapping['source_type'] == 'snapshot' else None)
-    for mapping in block_devices(server, 'block_device_mapping'):
-        if mapping.get('snapshot_id') and not mapping.get('volume_id'):
-            yield _new_volume(call, mapping, mapping['snapshot_id'])
-    image_id = server.get('imageRef')
-    for snapshot_id in call.runtime.image_snapshots.ids(call, image_id) if isinstance(image_id, str) else ():
-        yield _new_volume(call, {}, snapshot_id)
+    for mapping in _all_devices(call, server):
+        source = mapping.get('source_type')
+        if source is None:  # of the first version of block device mappings
+            if mapping.get('snapshot_id') and not mapping.get('volume_id'):
+                yield _new_volume(call, mapping, mapping['snapshot_id'])
+        elif mapping.get('destination_type') == 'volume' and source in _VOLUME_SOURCES:
+            of_snapshot = (mapping.get('uuid') or mapping.get('snapshot_id')) if source == 'snapshot' else None
+            yield _new_volume(call, mapping, of_snapshot)
+
+
+def _all_devices(call: Call, server: Item) -> list[Item]:
+    """Return the block devices of a server: those in the body, and those of its image that they do not replace.
+
+    As in ``nova.compute.api``, a device replaces that of the image with its name, and an image with a root device
+    replaces the device in the body that names the image.
+    """
+    devices, legacy = block_devices(server), block_devices(server, 'block_device_mapping')
+    roots = [mapping for mapping in devices if _is_root(mapping) and mapping.get('source_type') == 'image']
+    of_image = call.runtime.images.read(
+        call, server.get('imageRef') or next((each.get('uuid') for each in roots), None)
+    )
+    if any(_is_root(mapping) for mapping in of_image.devices):
+        devices = [mapping for mapping in devices if mapping not in roots]
+    names = [name for mapping in (*devices, *legacy) if (name := mapping.get('device_name'))]
+    return [*devices, *legacy, *(each for each in of_image.devices if each.get('device_name') not in names)]
+
+
+def _is_root(mapping: Item) -> bool:
+    return whole_number(mapping.get('boot_index'), 1) == 0
 
 
 def _new_volume(call: Call, mapping: Item, snapshot_id: Any) -> tuple[int, Any]:
-    """Return size and type of the volume for a block device: those that it names, or else those of its snapshot."""
+    """Return size and type of the volume for a block device: those that it names, or else those of its source."""
     size, type_name = whole_number(mapping.get('volume_size')), mapping.get('volume_type')
+    if mapping.get('source_type') == 'image':
+        return size, type_name or call.runtime.images.read(call, mapping.get('uuid')).volume_type
     source = {} if snapshot_id is None or (size and type_name) else amounts_of(call, SNAPSHOT, snapshot_id)
     return size or source.get('gigabytes', 0), type_name or volume_type_of(source)
 
@@ -106,7 +128,6 @@ def _boots_from_volume(server: Item) -> bool:
     if block_devices(server, 'block_device_mapping') and not server.get('imageRef'):
         return True
     return any(
-        whole_number(mapping.get('boot_index'), 1) == 0
-        and 'volume' in (mapping.get('destination_type'), mapping.get('source_type'))
+        _is_root(mapping) and 'volume' in (mapping.get('destination_type'), mapping.get('source_type'))
         for mapping in block_devices(server)
     )

@@ -225,9 +225,7 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     model = origin or (cinder.volumes.get(taken['volume_id']) if taken else None)
     kind = _type(cinder, request, body.get('volume_type') or (model['type_id'] if model else None))
     size = _size(body, origin or taken)
-    image = body.get('imageRef') or body.get('image_id')
-    if image and cinder.glance is not None and image not in cinder.glance.images:
-        raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
+    image = _image(cinder, body['image_id'] if 'image_id' in body else body.get('imageRef'))
     zone = _zone(cinder, body, model, kind)
     quotas.check_size(cinder, request, size)
     quotas.check(cinder, request, volumes=1, gigabytes=size)
@@ -253,6 +251,17 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     view = full(cinder, request, volume)
     cinder.later(cinder.settings.build_seconds, lambda: _built(cinder, volume, image))
     return wire.reply({'volume': view}, 202)
+
+
+def _image(cinder: 'Cinder', reference: str | None) -> str | None:
+    """Return the id of an image, which a create refers to by its id, its URL or its name."""
+    if not reference or cinder.glance is None:
+        return reference
+    last = reference.rpartition('/')[2]
+    named = [image['id'] for image in cinder.glance.images.values() if image['name'] == reference]
+    if last not in cinder.glance.images and len(named) != 1:
+        raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
+    return last if last in cinder.glance.images else named[0]
 
 
 def _built(cinder: 'Cinder', volume: Volume, image: str | None) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
 
 LAST = 35
+#: The properties that images show here.
+_IMAGE_PROPERTIES = ('block_device_mapping', 'bdm_v2', 'cinder_img_volume_type')
 Record = dict[str, Any]
 
 
@@ -149,28 +151,34 @@ def delete_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def show_image(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /images/{id}: of the image's properties, the metadata contain only the block device mapping."""
+    """GET /images/{id}."""
     image = nova.glance.images.get(request.args['id']) if nova.glance is not None else None
     if image is None:
         raise Refusal(404, f'Image {request.args["id"]} could not be found.')
-    metadata = {'block_device_mapping': image['block_device_mapping']} if 'block_device_mapping' in image else {}
-    return wire.reply(
-        {
-            'image': {
-                'id': image['id'],
-                'name': image['name'],
-                'minRam': 0,
-                'minDisk': 0,
-                'progress': 100,
-                'metadata': metadata,
-                'created': image['created_at'],
-                'updated': image['updated_at'],
-                'status': 'ACTIVE',
-                'OS-EXT-IMG-SIZE:size': image['size'],
-                'links': [],
-            }
-        }
-    )
+    return wire.reply({'image': _image(image)})
+
+
+def list_images(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /images/detail, by name."""
+    images = nova.glance.images.values() if nova.glance is not None else ()
+    return wire.reply({'images': [_image(each) for each in images if each['name'] == request.last('name')]})
+
+
+def _image(image: dict[str, Any]) -> dict[str, Any]:
+    """Show an image with those of its properties that concern volumes."""
+    return {
+        'id': image['id'],
+        'name': image['name'],
+        'minRam': 0,
+        'minDisk': 0,
+        'progress': 100,
+        'metadata': {name: image[name] for name in _IMAGE_PROPERTIES if name in image},
+        'created': image['created_at'],
+        'updated': image['updated_at'],
+        'status': 'ACTIVE',
+        'OS-EXT-IMG-SIZE:size': image['size'],
+        'links': [],
+    }
 
 
 def assist_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -199,6 +207,7 @@ def _proxied(path: str, handlers: tuple[Any, Any, Any, Any]) -> list[Route]:
 
 
 ROUTES = [
+    Route('GET', '/images/detail', list_images, until=LAST),
     Route('GET', '/images/{id}', show_image, until=LAST),
     *_proxied('/os-volumes', (list_volumes, show_volume, create_volume, delete_volume)),
     *_proxied('/os-snapshots', (list_snapshots, show_snapshot, create_snapshot, delete_snapshot)),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request was 500 if a pod answered with JSON of another shape."""
 
+import json
+
 import testtools
 
 from trio2o.lab.emulated.faults import BalancerAnswers, Garbage
@@ -43,6 +45,29 @@ class TestListsForAdmins(InfrastructureTest):
                 answer = getattr(self.cloud, service).request(method, path, given, as_='admin', version=version)
                 getattr(self.cloud.pod('Pod2'), service).faults.clear()
                 self.assertNotEqual(500, answer.status, (path, body, answer.text))
+
+    def test_list_with_odd_items_is_503(self):
+        """One pod's part cannot be read, so the list would not be whole."""
+        self.cloud.lab.add_servers('Pod1', 'demo')
+        self.cloud.lab.add_volumes('Pod1', 'demo')
+        usage = {'tenant_id': 'x', 'start': 's', 'stop': 's', 'server_usages': [{'tenant_id': 'x'}]}
+        for service, path, version, document in (
+            ('nova', '/servers/detail?limit=1', '2.1', {'servers': [{}]}),
+            ('nova', '/os-server-groups', '2.1', {'server_groups': [{'id': []}]}),
+            ('nova', '/os-simple-tenant-usage', '2.40', {'tenant_usages': [usage]}),
+            ('nova', '/os-simple-tenant-usage?detailed=1', '2.1', {'tenant_usages': [{'server_usages': [7]}]}),
+            ('nova', '/os-availability-zone/detail', '2.1', {'availabilityZoneInfo': [
+                {'zoneName': 7, 'zoneState': {'available': True}, 'hosts': None}
+            ]}),
+            ('nova', '/os-instance_usage_audit_log', '2.1', {'instance_usage_audit_logs': {'num_hosts': []}}),
+            ('cinder', '/volumes/detail?limit=1', '3.70', {'volumes': [{'id': None}]}),
+            ('cinder', '/snapshots?limit=1', '3.70', {'snapshots': [{}]}),
+        ):  # fmt: skip
+            app, client = getattr(self.cloud.pod('Pod2'), service), getattr(self.cloud, service)
+            self.assertEqual(200, client.get(path, version=version, as_='admin').status, path)
+            app.faults.add(Garbage(body=json.dumps(document).encode()))
+            self.assert_own_words(client.get(path, version=version, as_='admin'), 503)
+            app.faults.clear()
 
     def test_document_of_something_else_is_no_audit_log(self):
         self.cloud.pod('Pod2').nova.faults.add(BalancerAnswers('json', 200))

@@ -133,17 +133,82 @@ class TestSizesOfSnapshots(QuotaCase):
         self.boot(block_device_mapping_v2=[{**device, 'volume_size': 10}])
 
     def test_image_made_of_snapshot_claims_its_size(self):
-        mapping = [{'source_type': 'snapshot', 'destination_type': 'volume', 'snapshot_id': self.snapshot_id}]
+        root = {'source_type': 'snapshot', 'destination_type': 'volume', 'boot_index': 0}
+        mapping = [{**root, 'snapshot_id': self.snapshot_id}]
         image = self.cloud.lab.glance.add_image('whole', block_device_mapping=mapping)['id']
         self.assertIn('gigabytes', self.boot(status=403, imageRef=image).fault)
         self.make_volume(status=413, size=None, imageRef=image)
         self.make_volume(size=10, imageRef=image)
+
+    def test_volume_claims_size_of_the_snapshot_that_its_image_boots_from(self):
+        body = {'snapshot': {'volume_id': self.volume(size=1)}}
+        other = self.cloud.cinder.post('/snapshots', body)['snapshot']['id']
+        mapping = [
+            {'source_type': 'snapshot', 'destination_type': 'volume', 'snapshot_id': snapshot_id, 'boot_index': index}
+            for index, snapshot_id in ((1, other), (0, self.snapshot_id))
+        ]
+        image = self.cloud.lab.glance.add_image('whole', block_device_mapping=mapping)['id']
+        plain = self.cloud.lab.image['id']
+        for given in (
+            {'imageRef': image},
+            {'imageRef': f'http://glance.test/v2/images/{image}'},
+            {'imageRef': 'whole'},
+            {'imageRef': plain, 'image_id': image},
+        ):
+            self.make_volume(status=413, size=None, **given)
+        self.make_volume(size=5, imageRef=image)
 
     def test_volume_through_nova_claims_size_of_snapshot(self):
         body = {'volume': {'snapshot_id': self.snapshot_id}}
         answer = self.cloud.nova.post('/os-volumes', body)
         self.assertEqual(403, answer.status, answer.text)
         self.assertUsed(volumes=1, gigabytes=40)
+
+
+class TestSizesOfSnapshotsInOnePod(TestSizesOfSnapshots):
+    pods = 1
+
+
+class TestVolumesOfImages(QuotaCase):
+    """An image may define the volumes of a server, and the type of volumes."""
+
+    limits = {'gigabytes': 50, 'volumes': 3, 'gigabytes_gold': 1}
+
+    def setUp(self):
+        super().setUp()
+        answer = self.cloud.cinder.post('/types', {'volume_type': {'name': 'gold'}}, as_='admin')
+        self.assertEqual(200, answer.status, answer.text)
+        answer = self.cloud.cinder.put(
+            f'/os-quota-sets/{self.project}', {'quota_set': {'gigabytes_gold': 1}}, as_='admin'
+        )
+        self.assertEqual(200, answer.status, answer.text)
+
+    def add_image(self, **given):
+        return self.cloud.lab.glance.add_image('of volumes', **given)['id']
+
+    def test_server_claims_volumes_that_its_image_defines(self):
+        blank = {'source_type': 'blank', 'destination_type': 'volume', 'volume_size': 60, 'device_name': '/dev/vdb'}
+        image = self.add_image(block_device_mapping=[blank], bdm_v2=True)
+        self.assertIn('gigabytes', self.boot(status=403, imageRef=image).fault)
+        local = {**blank, 'destination_type': 'local', 'volume_size': 1}
+        self.boot(imageRef=image, block_device_mapping_v2=[local])
+        three = self.add_image(block_device_mapping=[{**blank, 'volume_size': 1}] * 4, bdm_v2=True)
+        self.assertIn('volumes', self.boot(status=403, imageRef=three).fault)
+
+    def test_root_device_of_image_replaces_the_one_of_the_body(self):
+        root = {'source_type': 'blank', 'destination_type': 'volume', 'volume_size': 60, 'boot_index': 0}
+        image = self.add_image(block_device_mapping=[root], bdm_v2=True)
+        device = {'source_type': 'image', 'destination_type': 'volume', 'volume_size': 1, 'boot_index': 0}
+        given = {'imageRef': '', 'block_device_mapping_v2': [{**device, 'uuid': image}]}
+        self.assertIn('gigabytes', self.boot(status=403, **given).fault)
+
+    def test_volume_counts_for_the_type_that_its_image_names(self):
+        image = self.add_image(cinder_img_volume_type='gold')
+        self.make_volume(status=413, size=2, imageRef=image)
+        device = {'source_type': 'image', 'destination_type': 'volume', 'uuid': image, 'boot_index': 0}
+        answer = self.boot(status=403, imageRef='', block_device_mapping_v2=[{**device, 'volume_size': 2}])
+        self.assertIn('gigabytes_gold', answer.fault)
+        self.make_volume(size=2, imageRef=image, volume_type='__DEFAULT__')
 
 
 class TestQueries(QuotaCase):

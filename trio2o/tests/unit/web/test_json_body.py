@@ -30,11 +30,20 @@ class TestJsonBody(testtools.TestCase):
         self.assertIsNone(json_body.member(Answer(404, [], body), SERVER))
         self.assertIsNone(json_body.member(Answer(200, [], b'not JSON'), SERVER))
 
-    def test_items_need_a_list_of_objects(self):
-        self.assertEqual([{'id': 'x'}], json_body.items({'servers': [{'id': 'x'}]}, SERVER))
-        for document in (None, [], {}, {'servers': None}, {'servers': {}}, {'servers': ['x']}):
+    def test_items_need_a_list_of_objects_with_ids(self):
+        self.assertEqual([{'id': 'x'}], json_body.items({'servers': [{'id': 'x'}]}, 'servers'))
+        for document in (
+            None,
+            [],
+            {},
+            {'servers': None},
+            {'servers': {}},
+            {'servers': ['x']},
+            {'servers': [{}]},
+            {'servers': [{'id': []}]},
+        ):
             with self.subTest(document=document):
-                self.assertIsNone(json_body.items(document, SERVER))
+                self.assertIsNone(json_body.items(document, 'servers'))
 
     def test_error_message_is_found_under_any_key(self):
         self.assertEqual('gone', json_body.error_message({'itemNotFound': {'message': 'gone', 'code': 404}}))
