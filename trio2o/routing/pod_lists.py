@@ -13,6 +13,7 @@ from trio2o.db.session import Database
 from trio2o.pods.podapi import PodApi
 from trio2o.quota.usage import VERSIONS
 from trio2o.resources import Item, Resource
+from trio2o.web import json_body
 
 _PAGE = 500
 #: No pod has so many resources of one kind, even if its pages are short: a million in pages of 100.
@@ -86,8 +87,8 @@ def _check_progress(api: PodApi, resource: Resource, page: list[Item], markers: 
 
 def _items(api: PodApi, resource: Resource, document: Any) -> list[Item]:
     """:raises PodNoAnswer: the document is no list of such resources"""
-    items = document.get(resource.collection, []) if isinstance(document, dict) else None
-    if not isinstance(items, list) or not all(isinstance(each, dict) and each.get('id') for each in items):
+    items = json_body.items(document, resource.collection)
+    if items is None:
         raise exception.PodNoAnswer(api.pod.name, f'the answer is not a list of {resource.collection}')
     return items
 

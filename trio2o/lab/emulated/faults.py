@@ -183,9 +183,11 @@ class Alter(Fault):
     """The resources in the answer have other values than in the service, such as an id or an owner of others.
 
     :param values: field of a resource -> the value that the answer has
+    :param hidden: fields that the answer lacks, as if the user were not allowed to see them
     """
 
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
     def change(self, response: wire.Response) -> None:
         """Replace the values in an answer in JSON: in its only object, or in each object of its list."""
@@ -194,6 +196,8 @@ class Alter(Fault):
             for item in value if isinstance(value, list) else [value]:
                 if isinstance(item, dict) and 'id' in item:
                     item.update(self.values)
+                    for name in self.hidden:
+                        item.pop(name, None)
         response.body = wire.dumps(document)
 
 

@@ -94,7 +94,7 @@ def list_pages(
     markers: set[str] = set()
     while True:
         document = api.get_list(f'{path}?{urlencode(query)}', version, has_marker='marker' in query)
-        page = document.get(member, [])
+        page = document[member]
         yield from page
         # A pod may have a smaller limit than ``PAGE``, so a short page need not be the last.
         if not page or (links and links not in document):

@@ -28,8 +28,7 @@ class DefaultTypes(Adapter):
         if not api.can(VERSION):
             return []
         document = api.get_list('/default-types', VERSION)
-        rows = document.get('default_types') or []
-        return [_found(row['project_id'], api.id_up(row['volume_type_id'])) for row in rows]
+        return [_found(row['project_id'], api.id_up(row['volume_type_id'])) for row in document['default_types']]
 
     def read(self, api: PodApi, key: str, bottom_id: str) -> PodObject | None:
         # To show a single one, Cinder looks the project up in Keystone, where it may have been deleted.

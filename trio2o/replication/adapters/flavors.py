@@ -59,10 +59,8 @@ class Flavors(SpecsAdapter):
         }
         if 'description' in item:
             attributes['description'] = item['description']
-        specs = item.get('extra_specs')
-        if specs is None and not api.can(_WITH_SPECS):
-            specs = (api.get(f'{self.path(flavor_id)}/os-extra_specs', self.version) or {}).get('extra_specs')
-        attributes['extra_specs'] = dict(specs or {})
+        shows_specs = item if api.can(_WITH_SPECS) else api.get(f'{self.path(flavor_id)}/os-extra_specs', self.version)
+        attributes['extra_specs'] = dict(shows_specs['extra_specs'])
         if not attributes['is_public']:
             attributes['projects'] = self.projects_with_access(api, flavor_id)
         return attributes

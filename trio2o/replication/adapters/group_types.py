@@ -44,7 +44,7 @@ class GroupTypes(SpecsAdapter):
             'name': item['name'],
             'description': item.get('description') or '',
             'is_public': item.get('is_public', True),
-            'group_specs': dict(item.get('group_specs') or {}),
+            'group_specs': dict(item['group_specs'] or {}),
         }
 
     def create_body(self, api: PodApi, desired: Attributes) -> Json:

@@ -31,12 +31,12 @@ class QosSpecs(SpecsAdapter):
     members = 'qos_specs'
 
     def attributes(self, api: PodApi, item: Json) -> dict[str, Any]:
-        associations = api.get(f'{self.path(item["id"])}/associations', self.version) or {}
+        associations = api.get(f'{self.path(item["id"])}/associations', self.version)
         return {
             'name': item['name'],
             'consumer': item['consumer'],
-            'specs': {name: str(value) for name, value in (item.get('specs') or {}).items()},
-            'types': sorted(api.id_up(row['id']) for row in associations.get('qos_associations', [])),
+            'specs': {name: str(value) for name, value in (item['specs'] or {}).items()},
+            'types': sorted(api.id_up(row['id']) for row in associations['qos_associations']),
         }
 
     def create_body(self, api: PodApi, desired: Attributes) -> Json:

@@ -140,8 +140,8 @@ class SpecsAdapter(Adapter):
         """Read the projects that may use a private object."""
         if self.access is None:
             return []
-        document = api.get(f'{self.path(object_id)}/{self.access.path}', self.version) or {}
-        return sorted(row[self.access.project] for row in document.get(self.access.member, []))
+        document = api.get(f'{self.path(object_id)}/{self.access.path}', self.version)
+        return sorted(row[self.access.project] for row in document[self.access.member]) if document is not None else []
 
     def _found(self, api: PodApi, item: Json) -> PodObject:
         object_id = str(item['id'])

@@ -58,7 +58,7 @@ class VolumeTypes(SpecsAdapter):
             'name': item['name'],
             'description': item.get('description') or '',
             'is_public': is_public,
-            'extra_specs': self._specs_up(api, item.get('extra_specs') or {}),
+            'extra_specs': self._specs_up(api, item['extra_specs'] or {}),
             'projects': [] if is_public else self.projects_with_access(api, type_id),
             'encryption': {name: encryption.get(name) for name in _ENCRYPTION} if encryption else None,
         }

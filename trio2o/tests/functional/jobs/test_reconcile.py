@@ -153,7 +153,7 @@ class TestRoutings(RoutingsCase):
         self.assertEqual(7, self.get('volume', volume['id']).deltas['gigabytes'])
 
     def test_malformed_list_fails_the_job(self):
-        for body in (b'[1]', b'{"servers": [1]}', b'{"servers": [{}]}'):
+        for body in (b'[1]', b'{}', b'{"servers": [1]}', b'{"servers": [{}]}', b'{"servers": [{"id": []}]}'):
             fault = Status(200, path='/servers/detail', body=body, headers=(('Content-Type', 'application/json'),))
             self.nova('Pod1').faults.add(fault)
             pod_id = self.cloud.pod_ids['Pod1']

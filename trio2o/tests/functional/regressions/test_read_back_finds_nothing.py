@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A write whose read-back finds nothing deletes the object in no pod, unless the write was its deletion."""
+"""A write whose read-back finds nothing, or not all of the object, deletes neither of it in any pod.
+
+Only a write that deletes the object does.
+"""
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import replicas
-from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Status
+from trio2o.lab.emulated.faults import Alter, BalancerAnswers, DropAfter, Status
 from trio2o.tests.functional.jobs.base import JobsCase
 
 MISSING = Status(
@@ -73,3 +76,53 @@ class TestReadBackFindsNothing(JobsCase):
         self.make_flavor(status=504, id='lost')
         self.assertEqual('success', self.run_record())
         self.assertEqual([None] * self.pods, self.flavors('lost'))
+
+
+class TestReadBackLacksSpecs(JobsCase):
+    """The first pod shows an object without its specs, as to a user that lost its role, and then with them."""
+
+    SPECS = {'a': 'b'}
+
+    def change(self, service, path, body, specs_name):
+        """Change an object while the first pod hides its specs."""
+        app, version = getattr(self.cloud.pod('Pod1'), service), '3.70' if service == 'cinder' else '2.96'
+        app.faults.add(Alter(method='GET', hidden=(specs_name,)))
+        answer = getattr(self.cloud, service).put(path, body, as_='admin', version=version)
+        self.assertEqual(200, answer.status, answer.text)
+
+    def run_record(self, service):
+        getattr(self.cloud.pod('Pod1'), service).faults.clear()
+        for job in db_jobs.list_(self.cloud.runtime.db, filters={'type': 'record_write'}):
+            db_jobs.redo(self.cloud.runtime.db, job.id)
+        self.cloud.run_jobs()
+
+    def test_volume_type_keeps_specs(self):
+        type_id = self.make_type(extra_specs=self.SPECS)['id']
+        self.change('cinder', f'/types/{type_id}', {'volume_type': {'description': 'new'}}, 'extra_specs')
+        self.assertEqual([self.SPECS] * self.pods, [each['extra_specs'] for each in self.types('gold')])
+        self.run_record('cinder')
+        found = [(each['extra_specs'], each['description']) for each in self.types('gold')]
+        self.assertEqual([(self.SPECS, 'new')] * self.pods, found)
+
+    def test_group_type_keeps_specs(self):
+        body = {'group_type': {'name': 'silver', 'group_specs': self.SPECS}}
+        made = self.cloud.cinder.post('/group_types', body, as_='admin', version='3.70')
+        type_id = made['group_type']['id']
+        self.change('cinder', f'/group_types/{type_id}', {'group_type': {'description': 'new'}}, 'group_specs')
+        self.assertEqual([self.SPECS] * self.pods, [each['group_specs'] for each in self.group_types('silver')])
+        self.run_record('cinder')
+        found = [(each['group_specs'], each['description']) for each in self.group_types('silver')]
+        self.assertEqual([(self.SPECS, 'new')] * self.pods, found)
+
+    def group_types(self, name):
+        pods = self.cloud.lab.pods.values()
+        return [each for pod in pods for each in pod.cinder.group_types.values() if each['name'] == name]
+
+    def test_flavor_keeps_specs(self):
+        flavor_id = self.make_flavor()['id']
+        self.cloud.nova.post(f'/flavors/{flavor_id}/os-extra_specs', {'extra_specs': self.SPECS}, as_='admin')
+        self.change('nova', f'/flavors/{flavor_id}', {'flavor': {'description': 'new'}}, 'extra_specs')
+        self.assertEqual([self.SPECS] * self.pods, [each['extra_specs'] for each in self.flavors(flavor_id)])
+        self.run_record('nova')
+        found = [(each['extra_specs'], each['description']) for each in self.flavors(flavor_id)]
+        self.assertEqual([(self.SPECS, 'new')] * self.pods, found)
