@@ -35,16 +35,22 @@ def down(call: Call, pod: PodView, method: str | None = None) -> list[tuple[str,
     not those that the gateway sends to serve it. As between other services of OpenStack, a service token says that a
     request is part of a chain. Only reads get one: with it, Cinder allows writes that it forbids to tenants.
 
+    Writes accept JSON only: middleware in a pod refuses requests in the form that they accept, and only in JSON it is
+    certain that a refusal is not that of a balancer.
+
     :param method: that of the request to the pod; None: that of the call
     :raises ServiceUnavailable: Keystone gives no service token
     """
-    headers = [(name, call.headers[name]) for name in DOWN if name in call.headers]
+    is_read = (method or call.method) in ('GET', 'HEAD')
+    headers = [(name, call.headers[name]) for name in DOWN if name in call.headers and (is_read or name != 'accept')]
+    if not is_read:
+        headers.append(('Accept', 'application/json'))
     context = call.context
     if context.auth_token:
         headers.append(('X-Auth-Token', context.auth_token))
     if context.service_token:
         headers.append(('X-Service-Token', context.service_token))
-    elif context.has_access_rules and (method or call.method) in ('GET', 'HEAD'):
+    elif context.has_access_rules and is_read:
         headers.append(('X-Service-Token', call.runtime.identity.account_of(pod.name).token()))
     if call.version is not None:
         # For this service only: Cinder refuses a header that does not name it.

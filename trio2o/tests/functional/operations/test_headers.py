@@ -134,6 +134,15 @@ class TestHeadersToPods(ConversationTest):
             count += 1
         self.assertGreater(count, 12)
 
+    def test_write_accepts_only_json(self):
+        """Middleware of a pod refuses in the form that the request accepts; in HTML it looks like a balancer's."""
+        accepted = {'Accept': 'text/html'}
+        self.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}}, headers=accepted)
+        self.nova.get(f'/servers/{self.server_id}', headers=accepted)
+        for method, accept in (('PUT', 'application/json'), ('GET', 'text/html')):
+            (request,) = self.seen('Pod2', method=method)
+            self.assertEqual(accept, request.headers['accept'])
+
     def test_content_type_of_body_reaches_pod_unchanged(self):
         kind = 'application/vnd.openstack.compute+json'
         self.nova.put(f'/servers/{self.server_id}', body=b'{"server":{"name":"x"}}', headers={'Content-Type': kind})
