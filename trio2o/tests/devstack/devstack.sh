@@ -186,7 +186,8 @@ TRIO2O_DIR=$TOP
 
 case $1 in
     stack)
-        PATH=$SUBSTITUTE_BIN:$PATH
+        # The client in the first folder answers sooner than the program in the second one.
+        PATH=$SUBSTITUTE_STATE/bin:$SUBSTITUTE_BIN:$PATH
         run_phase stack pre-install
         if is_service_enabled tls-proxy; then
             init_cert
