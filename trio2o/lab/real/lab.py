@@ -136,16 +136,21 @@ class RealLab:
         # Nova and Cinder log in when they start, so the accounts are created before.
         early = [service for service in wanted if service.kind not in ('nova', 'cinder')]
         late = [service for service in wanted if service not in early]
-        awaited = [service for service in early if processes.start(self.topology, service)]
+        awaited = self._start(early)
         for service in [one for one in awaited if one.kind == 'keystone']:
             self._await(service)
             awaited.remove(service)
         # In a lab that has grown, Keystone runs already and lacks the new pods.
         self._seed([service for service in wanted if service.kind == 'keystone'])
-        awaited += [service for service in late if processes.start(self.topology, service)]
+        awaited += self._start(late)
         for service in awaited:
             self._await(service)
         self._seed(wanted)
+
+    def _start(self, services: list[Service]) -> list[Service]:
+        """Start services without waiting for them; return those that did not run."""
+        started = each(services, lambda service: processes.start(self.topology, service))
+        return [service for service, is_new in zip(services, started, strict=True) if is_new]
 
     def _await(self, service: Service) -> None:
         processes.await_health(self.topology, service)
@@ -190,7 +195,7 @@ class RealLab:
         self.stop()
         if not self.topology.is_sqlite:
             databases.drop(self.topology, self.topology.services)
-        for name in ('db', 'log', 'run', 'etc', 'data', 'path', 'templates'):
+        for name in ('db', 'log', 'run', 'etc', 'data', 'path', 'templates', 'loaded'):
             shutil.rmtree(self.state_dir / name, ignore_errors=True)
         (self.state_dir / 'lab.json').unlink(missing_ok=True)
         self._known = None

@@ -17,8 +17,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from typing import IO
 
-from trio2o.lab.real import configure
+from trio2o.lab.real import configure, loaded
 from trio2o.lab.real.errors import ServiceFailed
 from trio2o.lab.real.topology import HOST, Service, Topology
 
@@ -95,17 +96,34 @@ def start(topology: Topology, service: Service) -> bool:
     with topology.log_file(service).open('ab') as log:
         log.write(f'--- {service.name} starts at {time.strftime("%F %T")}\n'.encode())
         log.flush()
-        process = subprocess.Popen(
-            [service.python, '-W', 'ignore', '-m', service.launcher],
-            env=configure.environment(topology, service),
-            cwd=topology.state_path(service),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    write_pid_file(topology, service, process.pid)
+        write_pid_file(topology, service, launch(topology, service, log))
     return True
+
+
+def launch(topology: Topology, service: Service, log: IO[bytes]) -> int:
+    """Start the process of a service. :returns: its id"""
+    environment = configure.environment(topology, service)
+    folder = topology.state_path(service)
+    loaders = topology.state_dir / 'loaded'
+    if service.kind in loaded.MODULES and loaders.exists():
+        return loaded.start(
+            loaders,
+            service.kind,
+            service.launcher,
+            service.python,
+            environment=environment,
+            state=str(folder),
+            log=log.name,
+        )
+    return subprocess.Popen(
+        [service.python, '-W', 'ignore', '-m', service.launcher],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ).pid
 
 
 def await_health(topology: Topology, service: Service, seconds: float = START_SECONDS) -> None:

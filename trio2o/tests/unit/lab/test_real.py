@@ -17,7 +17,8 @@ import unittest
 from unittest import mock
 
 from trio2o.lab import cli
-from trio2o.lab.real import LabError, RealLab, configure, messages, processes, settings, topology
+from trio2o.lab.real import LabError, RealLab, configure, loaded, messages, processes, settings, topology
+from trio2o.tests.fixtures.waiting import wait_until
 
 # Threads that read and then write: on plain SQLite most of them fail with "database is locked".
 RACE = """
@@ -189,3 +190,51 @@ class TestArrivals(unittest.TestCase):
         self.assertTrue(self.listener.is_alive())
         self.arrivals.add()
         self.assertTrue(self.turns.acquire(timeout=60))
+
+
+LAUNCHER = """
+import os, sys
+print(os.environ['LAB_PORT'], os.getcwd(), os.getsid(0) == os.getpid(), 'placement.handler' in sys.modules)
+open('parent', 'w').write(str(os.getppid()))
+"""
+
+
+class TestLoaded(unittest.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (self.folder / 'launched.py').write_text(LAUNCHER)
+        self.loaders = self.folder / 'loaded'
+        self.loaders.mkdir()
+
+    def start(self, name, launcher='launched'):
+        """Start a service. :returns: what it prints, and the process id of its parent"""
+        state = self.folder / name
+        state.mkdir()
+        environment = {**os.environ, 'PYTHONPATH': str(self.folder), 'LAB_PORT': name}
+        log = self.folder / f'{name}.log'
+        pid = loaded.start(
+            self.loaders,
+            'placement',
+            launcher,
+            sys.executable,
+            environment=environment,
+            state=str(state),
+            log=str(log),
+        )
+        wait_until(lambda: processes.start_time(pid) is None, 60, 'the service does not end')
+        return log.read_text(), state / 'parent'
+
+    def test_services_have_one_parent_and_their_own_state(self):
+        parents = []
+        for name in ('one', 'two'):
+            printed, parent = self.start(name)
+            self.assertEqual(f'{name} {self.folder / name} True True\n', printed)
+            parents.append(int(parent.read_text()))
+        self.assertEqual(parents[0], parents[1])
+        self.loaders.rename(self.folder / 'gone')
+        wait_until(lambda: processes.start_time(parents[0]) is None, 60, 'the loader does not end')
+
+    def test_error_of_service_is_logged_and_loader_remains(self):
+        self.assertIn('No module named nothing', self.start('one', 'nothing')[0])
+        self.assertEqual(f'two {self.folder / "two"} True True\n', self.start('two')[0])
