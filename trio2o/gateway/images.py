@@ -84,7 +84,8 @@ class Images:
             return _NO_IMAGE
         if not uuidutils.is_uuid_like(reference):
             # Only Cinder takes names. Images of one name may be others tomorrow, and for other projects.
-            return self._read(call, f'/images/detail?name={quote(reference, safe="")}') or _NO_IMAGE
+            name = quote(reference, safe='', errors='replace')  # no pod takes a name that cannot be encoded
+            return self._read(call, f'/images/detail?name={name}') or _NO_IMAGE
         with self._lock:
             known = self._images.get(reference)
         if known is not None:
