@@ -21,24 +21,33 @@ def list_all(db: Database) -> list[MovedResource]:
 
 
 @retry_on_deadlock
-def move(db: Database, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
+def move(db: Database, resource_type: str, top_id: str, source: tuple[str, str], target: tuple[str, str]) -> bool:
     """Record that a resource is in another pod now: here and in its routing, in one transaction.
 
     With one of the two alone the resource could be neither shown nor deleted.
 
-    :param bottom_id: id of the resource in that pod
-    :returns: False if the resource has no live routing; then nothing is changed
+    :param source: the pod that the resource was in, and its id there
+    :param target: the pod that it is in now, and its id there
+    :returns: False if the live routing of the resource leads to neither of them; then nothing is changed
     """
+    pod_id, bottom_id = target
     values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
     with db.writer() as session:
         versions.advance(session, versions.MOVED)
-        if not routings.move(session, resource_type, top_id, pod_id, bottom_id):
+        if not routings.move(session, resource_type, top_id, source, target):
             return False
         row = {'resource_type': resource_type, 'top_id': top_id, **values}
         if not insert_or_ignore(session, _TABLE, [row]):
             one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
             changed(session, sqlalchemy.update(_TABLE).where(one).values(**values))
         return True
+
+
+def moved_at(db: Database, resource_type: str, top_id: str) -> datetime | None:
+    """Return when a resource was last moved; None if it never was."""
+    with db.reader() as session:
+        moved = _MOVED.one(session, _M.resource_type == resource_type, _M.top_id == top_id)
+        return moved.created_at if moved is not None else None
 
 
 @retry_on_deadlock

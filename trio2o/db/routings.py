@@ -360,17 +360,19 @@ def delete(db: Database, routing_id: int) -> bool:
         return True
 
 
-def move(session: Session, resource_type: str, top_id: str, pod_id: str, bottom_id: str) -> bool:
+def move(session: Session, resource_type: str, top_id: str, source: tuple[str, str], target: tuple[str, str]) -> bool:
     """Let the live routing of a resource lead to another pod.
 
-    :param bottom_id: id of the resource in that pod; a list may have recorded it under this id as another resource,
-        which is removed
-    :returns: False if the resource has no live routing
+    :param source: the pod that it leads to, and the id there
+    :param target: that pod, and the id there; if a list has recorded the resource under this id as another one, that
+        routing is removed
+    :returns: False if the resource has no live routing, or one that leads to neither of them
     """
+    pod_id, bottom_id = target
     both = _ROUTINGS.select.where(_R.resource_type == resource_type, _R.top_id.in_((top_id, bottom_id)))
     locked = {each.top_id: each for each in _ROUTINGS.all(session, both.order_by(_R.top_id).with_for_update())}
     known, duplicate = locked.get(top_id), locked.get(bottom_id)
-    if known is None or not known.is_live:
+    if known is None or not known.is_live or (known.pod_id, known.bottom_id) not in (source, target):
         return False
     _update(session, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id})
     if duplicate is not None:

@@ -25,6 +25,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of
 from trio2o.resources import Item, Resource
 from trio2o.routing import pod_lists
+from trio2o.routing.reschedules import without_new_servers
 from trio2o.web import json_body
 
 if TYPE_CHECKING:
@@ -202,11 +203,14 @@ class Inventory:
         by_id = {item['id']: item for item in items}
         recorded = match_routings(self._db, self.resource.type, self.pod.id, by_id)
         found = Comparison()
+        unknown = [item for bottom_id, item in by_id.items() if bottom_id not in recorded]
+        for item in without_new_servers(self._db, self.resource, self.pod.id, unknown):
+            self._add_new(found, item)
         for bottom_id, item in by_id.items():
             routing = recorded.get(bottom_id)
             if routing is None:
-                self._add_new(found, item)
-            elif not routing.is_live:
+                continue
+            if not routing.is_live:
                 found.returned.append((routing, item))
             elif routing.pod_id != self.pod.id:
                 found.misplaced.append(Misplaced(routing, item))

@@ -29,6 +29,7 @@ from trio2o.resources import Resource, is_resource_id, normalized_id
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.misses import Misses
 from trio2o.routing.probe import Found, Prober, Wanted
+from trio2o.routing.reschedules import without_new_servers
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 
@@ -197,7 +198,8 @@ class Locator:
         owner = resource.owner_of(found.item, default_owner)
         created_at = resource.created_at(found.item)
         # A request of one project does not let a pod say what other projects own and use.
-        if owner and call.context.may_know(owner):
+        may_record = owner and call.context.may_know(owner)
+        if may_record and without_new_servers(self._db, resource, found.pod.id, [found.item]):
             self.record(
                 NewRouting(
                     resource.type,
@@ -275,11 +277,14 @@ class Locator:
         self, pod: PodView, resource: Resource, items: list[Mapping[str, Any]], project_id: str, claim_id: str | None
     ) -> None:
         known = match_routings(self._db, resource.type, pod.id, [item['id'] for item in items])
-        new = []
+        unknown = [item for item in items if item['id'] not in known]
+        new = [
+            new_routing(self._db, resource, pod.id, item, resource.owner_of(item, project_id))
+            for item in without_new_servers(self._db, resource, pod.id, unknown)
+        ]
         for item in items:
             record = known.get(item['id'])
             if record is None:
-                new.append(new_routing(self._db, resource, pod.id, item, resource.owner_of(item, project_id)))
                 continue
             if not record.is_live and record.pod_id == pod.id and self._is_old(record):
                 self.revive(resource, pod, record, item)

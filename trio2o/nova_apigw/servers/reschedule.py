@@ -5,6 +5,9 @@ The process that served the create polls the pod with the caller's own token unt
 fails because no host was found, it is created in the next pod. Its routing then names that pod, so the tenant keeps
 the id. The request and the token are only in the memory of that process: when it ends, or the token expires, a server
 that failed stays as it is.
+
+Before the create is sent to the next pod, the job ``settle_reschedule`` is submitted. If the process ends from then
+on, the job leaves one of the two servers.
 """
 
 from __future__ import annotations
@@ -13,15 +16,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from oslo_db import exception as db_exc
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.context import working_for
-from trio2o.db import moved_resources
+from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.handlers.create import Create, Creation
@@ -29,6 +32,7 @@ from trio2o.gateway.refs import scheduler_hints
 from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, is_resource_id
+from trio2o.routing.reschedules import CLOCKS_DIFFER, Reschedule, had_no_valid_host
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
 
@@ -41,13 +45,10 @@ FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 8.0
 #: When to look for a server that a pod created without a clear answer, in seconds after that.
 FIND_SECONDS = (1.0, 10.0, 60.0)
-#: Largest difference between the clocks of a pod and of this host.
-CLOCKS_DIFFER = timedelta(minutes=5)
+#: When the job looks whether a reschedule has left two servers, in seconds after the create was sent.
+SETTLE_SECONDS = 10.0
 #: How often the deletion of a failed server is tried.
 MAX_DELETES = 10
-
-#: Texts in the fault of a server for which no host was found, or none was left to try.
-_NO_VALID_HOST = ('No valid host', 'Exhausted all hosts')
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _look(watched: Watch) -> None:
         return
     if not server or server.get('status') == 'BUILD':
         _look_later(replace(watched, seconds=min(2 * watched.seconds, LONGEST_SECONDS)))
-    elif _had_no_valid_host(server):
+    elif had_no_valid_host(server):
         _reschedule(watched)
 
 
@@ -146,13 +147,6 @@ def _server(watched: Watch) -> dict[str, Any] | None:
     return json_body.member(answer, SERVER)
 
 
-def _had_no_valid_host(server: dict[str, Any]) -> bool:
-    """Return whether a server failed because no host was found, never ran, and is not being deleted."""
-    message = str(json_body.at(server, 'fault', 'message') or '')
-    never_ran = not server.get('OS-SRV-USG:launched_at') and not server.get('OS-EXT-STS:task_state')
-    return server.get('status') == 'ERROR' and never_ran and any(text in message for text in _NO_VALID_HOST)
-
-
 def _reschedule(watched: Watch) -> None:
     """Create the server in the next pod, and change its routing.
 
@@ -165,6 +159,7 @@ def _reschedule(watched: Watch) -> None:
     for pod in runtime.scheduler.select(request)[: runtime.conf.scheduler.max_attempts]:
         there = replace(watched, pod=pod, bottom_id='', tried=tried, seconds=FIRST_SECONDS)
         since = utcnow()
+        _submit_settling(watched, pod, since)
         try:
             answer = watched.create.create_in(creation, pod)
         except exception.PodNotReached as error:
@@ -182,6 +177,24 @@ def _reschedule(watched: Watch) -> None:
             return
         _placed(watched, replace(there, bottom_id=server['id']))
         return
+
+
+def _submit_settling(watched: Watch, pod: PodView, since: datetime) -> None:
+    """Submit the job that leaves one server, whatever becomes of this process."""
+    context = watched.call.context
+    begun = Reschedule(
+        watched.top_id,
+        watched.pod.id,
+        watched.bottom_id,
+        pod.id,
+        since,
+        watched.creation.inner.get('name'),
+        context.user_id or '',
+        context.project_id or '',
+    )
+    watched.call.runtime.jobs.submit(
+        job_types.SETTLE_RESCHEDULE, begun.key, begun.payload, delay_seconds=SETTLE_SECONDS
+    )
 
 
 def _find_later(old: Watch, new: Watch, since: datetime, reason: str) -> None:
@@ -211,7 +224,7 @@ def _find(old: Watch, new: Watch, since: datetime) -> None:
         and server.get('status') != 'DELETED'
         and is_resource_id(server.get('id'))
     ]
-    # Servers of other requests have a routing. One that a list has recorded meanwhile is a server of its own now.
+    # Servers of other requests have a routing.
     recorded = runtime.locator.look_up_many(SERVER.type, [server['id'] for server in found])
     mine = [server['id'] for server in found if server['id'] not in recorded]
     if len(mine) == 1:
@@ -230,9 +243,18 @@ def _placed(old: Watch, new: Watch) -> None:
 def _moved(old: Watch, new: Watch) -> None:
     """Change the routing to the new server, and delete the old one; delete the new one if the old one is gone."""
     runtime = new.call.runtime
-    server = _server(old)
-    is_wanted = server is not None and (not server or _had_no_valid_host(server))
-    if not is_wanted or not moved_resources.move(runtime.db, SERVER.type, new.top_id, new.pod.id, new.bottom_id):
+    source, target = (old.pod.id, old.bottom_id), (new.pod.id, new.bottom_id)
+    routing = routings.get(runtime.db, SERVER.type, new.top_id)
+    is_wanted = routing is not None and routing.is_live
+    if routing is not None and (routing.pod_id, routing.bottom_id) == source:
+        # Otherwise the job has been faster, and may have deleted the old server already.
+        server = _server(old)
+        is_wanted = is_wanted and server is not None and (not server or had_no_valid_host(server))
+    if not is_wanted or not moved_resources.move(runtime.db, SERVER.type, new.top_id, source, target):
+        routing = routings.get(runtime.db, SERVER.type, new.top_id)
+        if is_wanted and routing is not None and routing.is_live:
+            LOG.warning('server %s is another one by now than %s', new.top_id, new.bottom_id)
+            return
         LOG.info('server %s was deleted while it was rescheduled', new.top_id)
         _delete(new)
         return

@@ -4,6 +4,7 @@
 import testtools
 
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.waiting import wait_until
 
 
 class SchedulingTest(testtools.TestCase):
@@ -79,3 +80,37 @@ class SchedulingTest(testtools.TestCase):
             query['history'] = 'true'
         found = self.api.get('/bindings', query=query)['pod_bindings']
         return [(names[each['pod_id']], each['affinity_group'], each['ended_at'] is None) for each in found]
+
+
+class RescheduleTest(SchedulingTest):
+    """Pod1 has no host, and its usage has not been read."""
+
+    options = {'scheduler': {'reschedule_on_no_valid_host': True}}
+
+    def setUp(self):
+        super().setUp()
+        self.capacity('Pod1', 0)
+
+    def wait_for(self, is_so, seconds=30.0):
+        wait_until(is_so, seconds, 'the server did not get into the expected state', 0.05)
+
+    def in_pod(self, pod):
+        nova = self.cloud.pod(pod).nova
+        nova.settle()
+        return [server for server in nova.servers.values() if not server['deleted']]
+
+    def status(self, server_id):
+        answer = self.nova.get(f'/servers/{server_id}')
+        return answer['server']['status'] if answer.status == 200 else answer.status
+
+    def wait_until_quiet(self):
+        """Wait until no server is watched or has still to be deleted."""
+        self.wait_for(lambda: not self.cloud.runtime.background.delayed)
+
+    def boot_moved(self, **server):
+        """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
+        top_id = self.boot(**server)['server']['id']
+        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
+        (made,) = self.in_pod('Pod2')
+        self.assertNotEqual(top_id, made['id'])
+        return top_id, made['id']

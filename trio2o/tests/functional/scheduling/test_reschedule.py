@@ -5,45 +5,22 @@ import functools
 
 from trio2o.db import moved_resources, routings
 from trio2o.db.session import utcnow
-from trio2o.lab.emulated.faults import DropAfter, Refuse, Status, StatusAfter
+from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.faults import Alter, DropAfter, Refuse, Status, StatusAfter
 from trio2o.nova_apigw import SERVICE
 from trio2o.runtime import build_runtime
-from trio2o.tests.fixtures.waiting import wait_until
-from trio2o.tests.functional.scheduling.base import SchedulingTest
+from trio2o.tests.functional.scheduling.base import RescheduleTest
 
 
-class RescheduleTest(SchedulingTest):
-    """Pod1 has no host, and its usage has not been read."""
+class OddItems(Alter):
+    """A list has each resource also without an id, and with ids that are none."""
 
-    options = {'scheduler': {'reschedule_on_no_valid_host': True}}
-
-    def setUp(self):
-        super().setUp()
-        self.capacity('Pod1', 0)
-
-    def wait_for(self, is_so, seconds=30.0):
-        wait_until(is_so, seconds, 'the server did not get into the expected state', 0.05)
-
-    def in_pod(self, pod):
-        nova = self.cloud.pod(pod).nova
-        nova.settle()
-        return [server for server in nova.servers.values() if not server['deleted']]
-
-    def status(self, server_id):
-        answer = self.nova.get(f'/servers/{server_id}')
-        return answer['server']['status'] if answer.status == 200 else answer.status
-
-    def wait_until_quiet(self):
-        """Wait until no server is watched or has still to be deleted."""
-        self.wait_for(lambda: not self.cloud.runtime.background.delayed)
-
-    def boot_moved(self, **server):
-        """Boot a server that ends in Pod2. :returns: its id, and the one it has there"""
-        top_id = self.boot(**server)['server']['id']
-        self.wait_for(lambda: self.status(top_id) == 'ACTIVE')
-        (made,) = self.in_pod('Pod2')
-        self.assertNotEqual(top_id, made['id'])
-        return top_id, made['id']
+    def change(self, response):
+        document = wire.loads(response.body)
+        for items in document.values():
+            nameless = [{key: value for key, value in item.items() if key != 'id'} for item in items]
+            items += [{**item, 'id': odd} for item in items for odd in (None, 7, [], 'x', '')] + nameless
+        response.body = wire.dumps(document)
 
 
 class TestNoValidHost(RescheduleTest):
@@ -202,6 +179,10 @@ class TestNoValidHost(RescheduleTest):
         self.find_after(functools.partial(StatusAfter, status=504))
 
     def test_next_pod_closes_the_connection_after_work_and_its_server_is_found(self):
+        self.find_after(DropAfter)
+
+    def test_items_without_an_id_are_left_out_when_the_server_is_looked_for(self):
+        self.cloud.pod('Pod2').nova.faults.add(OddItems(method='GET', path='/servers/detail'))
         self.find_after(DropAfter)
 
     def test_next_pod_answers_504_without_work_and_no_other_pod_gets_the_server(self):

@@ -31,7 +31,7 @@ class TestMove(DatabaseTest):
         routings.record(self.db, new)
 
     def move(self):
-        return moved_resources.move(self.db, 'server', 'top', self.pod2, 'bottom')
+        return moved_resources.move(self.db, 'server', 'top', (self.pod1, 'top'), (self.pod2, 'bottom'))
 
     def state(self):
         """Return where the live routings lead, the recorded ids, and the usage."""
@@ -85,7 +85,21 @@ class TestMove(DatabaseTest):
         before = self.state()
         self.assertFalse(self.move())
         self.assertEqual(before, self.state())
-        self.assertFalse(moved_resources.move(self.db, 'server', 'unknown', self.pod2, 'bottom'))
+        self.assertFalse(
+            moved_resources.move(self.db, 'server', 'unknown', (self.pod1, 'unknown'), (self.pod2, 'bottom'))
+        )
+
+    def test_move_of_server_that_is_elsewhere_by_now_changes_nothing(self):
+        self.move()
+        before = self.state()
+        self.assertFalse(moved_resources.move(self.db, 'server', 'top', (self.pod1, 'top'), (self.pod2, 'other')))
+        self.assertEqual(before, self.state())
+
+    def test_time_of_move_is_kept(self):
+        self.assertIsNone(moved_resources.moved_at(self.db, 'server', 'top'))
+        before = utcnow()
+        self.move()
+        self.assertGreaterEqual(moved_resources.moved_at(self.db, 'server', 'top'), before.replace(microsecond=0))
 
     def test_purge_keeps_ids_of_servers_that_exist(self):
         self.move()

@@ -40,7 +40,9 @@ class TestVersions(DatabaseTest):
 
     def test_change_of_moved_resource_advances_version(self):
         routings.record(self.db, NewRouting('server', 'one', self.pod1, 'project'))
-        self.assert_advances([versions.MOVED], moved_resources.move, 'server', 'one', self.pod2, 'two')
+        self.assert_advances(
+            [versions.MOVED], moved_resources.move, 'server', 'one', (self.pod1, 'one'), (self.pod2, 'two')
+        )
         self.assert_advances([versions.MOVED], moved_resources.purge, utcnow())
 
     def test_change_of_replica_or_object_advances_version_and_marks_object(self):

@@ -94,7 +94,7 @@ class TestChanges(RegistryTest):
     def test_moved_server_is_read_again(self):
         routings.record(self.db, NewRouting('server', 'one', self.pod_ids[0], 'project'))
         self.registry.refresh()
-        moved_resources.move(self.db, 'server', 'one', self.pod_ids[1], 'two')
+        moved_resources.move(self.db, 'server', 'one', (self.pod_ids[0], 'one'), (self.pod_ids[1], 'two'))
         found = self.registry.refresh()
         self.assertEqual(({'one': self.pod_ids[1]}, {'two': 'one'}), (found.moved, found.ids_up))
         self.assertEqual({'two': 'one'}, found.by_id[self.pod_ids[1]].ids_up)
