@@ -13,17 +13,17 @@ from trio2o.concurrency import Deadline
 from trio2o.gateway.admin.by_name import ForwardByName, find_named
 from trio2o.gateway.admin.ids import AdminResource, split_name, top_number
 from trio2o.gateway.admin.lists import AdminList
-from trio2o.gateway.admin.send import send_to_pod
+from trio2o.gateway.admin.send import place_of, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
-from trio2o.gateway.call_pods import call_pods, merged_headers, pods_of, refusal_or_none
+from trio2o.gateway.call_pods import PodAnswers, call_pods, merged_headers, pods_of, refusal_or_none
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.handlers.sum import Sum
 from trio2o.gateway.refs import NamedPod
 from trio2o.gateway.translate import PodNames, body_up, zone_up
 from trio2o.pods.registry import PodView
 from trio2o.resources import VOLUME, Item
-from trio2o.web import json_body
+from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.json_body import replaced
 from trio2o.web.operations import Operation
@@ -133,11 +133,13 @@ class Broadcast:
 
     :ivar lists: keys of the lists in an answer
     :ivar host: keys that lead to a host in the body; ``cluster``: to a cluster
+    :ivar is_read: whether the call changes nothing in the pods
     """
 
     lists: tuple[str, ...]
     host: tuple[str, ...]
     cluster: tuple[str, ...] = ()
+    is_read: bool = False
 
     def __call__(self, call: Call) -> Answer:
         backend = find_backend(call, self.host, self.cluster, call.json) if call.json else None
@@ -153,6 +155,11 @@ class Broadcast:
             may_be_empty=True,
             deadline=Deadline(call.runtime.conf.pods.read_timeout),
         )
+        for pod, document in list(found.documents.items()):
+            if not all(isinstance(document.get(name), list) for name in self.lists):
+                found.reject(call, pod, f'answered without {" and ".join(self.lists)}')
+        if not self.is_read:
+            _check_carried_out(call, found)
         refusal = refusal_or_none(call, found)
         if refusal is not None:
             return refusal
@@ -170,6 +177,18 @@ class Broadcast:
             for name in self.lists
         }
         return Answer(first.status, merged_headers(call, first), dump_json(merged))
+
+
+def _check_carried_out(call: Call, found: PodAnswers) -> None:
+    """Raise an error if a write may have been carried out in some pods only. No option lets a write skip pods.
+
+    :raises OutcomeUnknown: no clear answer came from a pod
+    :raises ServiceUnavailable: the write was not sent to all pods
+    """
+    if found.unclear:
+        raise pod_failures.outcome_unknown_in_parts([place_of(call, pod) for pod in found.unclear])
+    if found.unreachable and found.documents:
+        raise pod_failures.carried_out_in_part()
 
 
 def _up(row: Item, pod: PodView) -> Item:
@@ -197,6 +216,7 @@ _HOST = ForwardByName(HOST, BY_HOST)
 _CLUSTERS = AdminList(CLUSTER, named=('name',))
 _MANAGEABLE = ListManageable()
 _LOG = (3, 32)
+_GET_LOG = Broadcast(('log_levels',), ('server',), is_read=True)
 
 
 def rows_of_manageable(name: str, path: str, handler: Create, since: tuple[int, int] | None) -> list[Operation]:
@@ -216,7 +236,7 @@ OPERATIONS = [
     Operation('services.freeze', 'PUT', '/os-services/freeze', _BY_EITHER),
     Operation('services.thaw', 'PUT', '/os-services/thaw', _BY_EITHER),
     Operation('services.failover_host', 'PUT', '/os-services/failover_host', _BY_EITHER),
-    Operation('services.get_log', 'PUT', '/os-services/get-log', Broadcast(('log_levels',), ('server',)), None, _LOG),
+    Operation('services.get_log', 'PUT', '/os-services/get-log', _GET_LOG, None, _LOG),
     Operation('services.set_log', 'PUT', '/os-services/set-log', Broadcast((), ('server',)), None, _LOG),
     Operation('hosts.list', 'GET', '/os-hosts', AdminList(HOST, zoned=('zone',))),
     Operation('hosts.show', 'GET', '/os-hosts/{id}', _HOST),

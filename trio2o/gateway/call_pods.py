@@ -14,7 +14,7 @@ from trio2o.db import pods as db_pods
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.translate import answer_up, body_up
 from trio2o.pods.fanout import ask_all
-from trio2o.pods.own_answers import is_missing, is_unknown_path
+from trio2o.pods.own_answers import is_internal_error, is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import pod_failures
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
@@ -43,6 +43,7 @@ class PodAnswers:
     :ivar refusals: answers with a status from 400 to 499, with the links and ids that tenants know
     :ivar unreachable: pods that gave no usable answer: none at all, an error of their own, or no JSON object
     :ivar not_down: those of them that may work well, so that no option permits an answer without their part
+    :ivar unclear: those of them that may have carried out the call, if it is a write
     """
 
     answers: dict[PodView, Answer] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class PodAnswers:
     refusals: dict[PodView, Answer] = field(default_factory=dict)
     unreachable: list[PodView] = field(default_factory=list)
     not_down: set[PodView] = field(default_factory=set)
+    unclear: list[PodView] = field(default_factory=list)
 
     @property
     def first(self) -> Answer | None:
@@ -80,16 +82,20 @@ class PodAnswers:
         self.refusals.update(more.refusals)
         self.unreachable += more.unreachable
         self.not_down |= more.not_down
+        self.unclear += more.unclear
 
-    def reject(self, call: Call, pod: PodView, reason: str, *, is_down: bool = True) -> None:
-        """Count a pod as unreachable because its answer cannot be used."""
+    def reject(self, call: Call, pod: PodView, reason: str) -> None:
+        """Count a pod as unreachable because its answer is not one of the service, so that the pod may work well."""
         del self.answers[pod], self.documents[pod]
-        self._leave_out(call, pod, reason, is_down=is_down)
+        self._leave_out(call, pod, reason, is_down=False)
+        self.unclear.append(pod)
 
     def take(self, call: Call, pod: PodView, answer: Answer | exception.PodError, *, may_be_empty: bool) -> None:
         """Add the answer of one pod, or its failure."""
         if isinstance(answer, exception.PodError):
             self._leave_out(call, pod, answer.reason, is_down=answer.is_down)
+            if isinstance(answer, exception.PodNoAnswer):
+                self.unclear.append(pod)
         elif answer.is_ok:
             document = parse_json(body_up(answer.body, names_of(call, pod)))
             if not answer.body and may_be_empty:
@@ -98,9 +104,13 @@ class PodAnswers:
                 self.documents[pod] = document
                 self.answers[pod] = answer
             else:
-                self._leave_out(call, pod, 'answered without a JSON object')
+                # Something else than the service answered, so this does not show whether that is out of service.
+                self._leave_out(call, pod, 'answered without a JSON object', is_down=False)
+                self.unclear.append(pod)
         elif answer.status >= 500:
             self._leave_out(call, pod, f'answered {answer.status}')
+            if is_internal_error(answer):
+                self.unclear.append(pod)
         else:
             self.refusals[pod] = answer_up(answer, names_of(call, pod), None)
             if answer.status not in REQUEST_REFUSED and not is_missing(answer):
@@ -171,7 +181,7 @@ def call_pods(
     if timeout:
         results = ask_all(call.runtime.pod_threads, pods, ask, deadline)
     else:
-        results = {pod: exception.PodNoAnswer(pod.name, 'no time left', is_down=False) for pod in pods}
+        results = {pod: exception.PodNotReached(pod.name, 'no time left', is_down=False) for pod in pods}
     for pod, answer in results.items():
         found.take(call, pod, answer, may_be_empty=may_be_empty)
     return found

@@ -80,8 +80,9 @@ class PendingCalls(Generic[T]):
         for future, pod in self._pending.items():
             if future in done:
                 results[pod] = future.result()
+            elif future.cancel():
+                results[pod] = exception.PodNotReached(pod.name, 'not called within the deadline', is_down=False)
             else:
-                future.cancel()
                 results[pod] = exception.PodNoAnswer(pod.name, 'no answer within the deadline', is_down=False)
         return results
 

@@ -7,6 +7,8 @@ themselves, name the pod.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from trio2o.exception import OutcomeUnknown, ServiceUnavailable
 
 #: Seconds after which a client may try again when pods are unreachable.
@@ -63,7 +65,7 @@ def incomplete() -> ServiceUnavailable:
 
 
 def write_outcome_unknown() -> OutcomeUnknown:
-    """A write of a replicated object was sent to a pod and not answered."""
+    """A write that any pod may carry out was sent to one, and no clear answer came."""
     return OutcomeUnknown(
         f'The cloud did not answer in time. {_UNKNOWN_OUTCOME}; check the resource before you retry.'
     )
@@ -109,7 +111,25 @@ def pod_in_maintenance(name: str, pod_name: str) -> ServiceUnavailable:
 
 
 def outcome_unknown_in_pod(name: str, pod_name: str) -> OutcomeUnknown:
-    return OutcomeUnknown(f'{name} is in pod {pod_name}, which did not answer in time. {_UNKNOWN_OUTCOME}.')
+    return OutcomeUnknown(
+        f'{name} is in pod {pod_name}, which gave no clear answer in time. {_UNKNOWN_OUTCOME}; check there before you '
+        'retry.'
+    )
+
+
+def outcome_unknown_in_parts(places: Sequence[str]) -> OutcomeUnknown:
+    """A write was sent to several pods, and no clear answer came from some.
+
+    :param places: what the caller may call these pods, as in ``pod Pod1``
+    """
+    return OutcomeUnknown(
+        f'No clear answer came in time from {", ".join(places)}. {_UNKNOWN_OUTCOME} there; check before you retry.'
+    )
+
+
+def carried_out_in_part() -> ServiceUnavailable:
+    """A write was carried out in some pods, and not sent to others, which are unreachable."""
+    return _retry('Part of the cloud is unavailable, and the request was carried out in the rest only.')
 
 
 def ambiguous_name(name: str, example: str) -> ServiceUnavailable:

@@ -116,7 +116,7 @@ def read_pages(
         # Ids are the pod's own until they are translated, and so are markers.
         paging.advance(cursor, document, items)
         if not cursor.is_done and not cursor.has_moved():
-            found.reject(call, pod, 'repeats a page of a list', is_down=False)
+            found.reject(call, pod, 'repeats a page of a list')
             continue
         cursor.first = cursor.first or found.answers[pod]
         cursor.read.items += translate(pod, items)
@@ -151,5 +151,5 @@ def read_all_pages(
         for cursor in cursors:
             if not cursor.is_done:
                 cursor.fail(is_down=False)
-                answers.reject(call, cursor.pod, f'has a list of more than {paging.max_pages} pages', is_down=False)
+                answers.reject(call, cursor.pod, f'has a list of more than {paging.max_pages} pages')
     return answers

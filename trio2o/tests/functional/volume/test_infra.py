@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services, hosts, pools and unmanaged volumes of all pods, for admins."""
 
+import dataclasses
+
+from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Garbage, Hang, Refusal, Refuse, Status, StatusAfter
 from trio2o.tests.functional.operations.base import ConversationTest
 
 
@@ -52,6 +55,90 @@ class TestServices(InfraTest):
         self.cloud.lab.clear_logs()
         self.call('PUT', '/os-services/set-log', {'level': 'DEBUG'}, 202, version='3.32')
         self.assertEqual(['Pod1', 'Pod2'], self.reached('set-log'))
+
+
+class TestWritesWithoutClearAnswer(InfraTest):
+    """Writes to all pods, to any pod and to the pod of a backend. Pod2, or Pod1 for the writes to any, has a fault."""
+
+    options = {'pods.read_timeout': 0.5, 'pods.breaker_failures': 1000}
+    #: The pod may have carried out the request.
+    unclear = (
+        DropAfter(), Hang(), StatusAfter(500), StatusAfter(502), StatusAfter(504),
+        BalancerAnswers('text', 503, True), BalancerAnswers('json', 503, True),
+    )  # fmt: skip
+    #: The pod has certainly not carried it out.
+    not_sent = (Refuse(), Status(503), Refusal(503))
+    writes = (
+        ('PUT', '/os-services/set-log', {'level': 'DEBUG'}, '3.32'),
+        ('POST', '/workers/cleanup', {}, '3.24'),
+    )
+
+    def with_fault(self, fault, pod, method, path, body, version):
+        faults = self.cloud.pod(pod).cinder.faults
+        faults.add(fault)
+        try:
+            return self.cinder.request(method, path, body, as_='admin', version=version)
+        finally:
+            faults.clear()
+
+    def test_write_to_all_pods_without_clear_answer_is_504_that_names_the_pod(self):
+        # Something else than the service answered 200.
+        for fault in (*self.unclear, Garbage(b'<html>'), Garbage(b'[]')):
+            for write in self.writes:
+                answer = self.with_fault(fault, 'Pod2', *write)
+                self.assertEqual(504, answer.status, (fault, write, answer.text))
+                self.assertIn('pod Pod2. The request may or may not have been carried out there; check', answer.fault)
+
+    def test_write_to_all_pods_that_was_not_sent_to_one_is_503(self):
+        for fault in self.not_sent:
+            for write in self.writes:
+                answer = self.with_fault(fault, 'Pod2', *write)
+                self.assertEqual(503, answer.status, (fault, write, answer.text))
+                self.assertIn('carried out in the rest only', answer.fault)
+
+    def test_write_to_all_pods_that_was_sent_to_none_is_503(self):
+        self.cloud.pod('Pod1').cinder.faults.add(Refuse())
+        for write in self.writes:
+            answer = self.with_fault(Refuse(), 'Pod2', *write)
+            self.assertEqual(503, answer.status, answer.text)
+            self.assertNotIn('carried out', answer.fault)
+
+    def test_read_of_log_levels_without_answer_is_503(self):
+        for fault in self.unclear:
+            answer = self.with_fault(fault, 'Pod2', 'PUT', '/os-services/get-log', {}, '3.32')
+            self.assertEqual(503, answer.status, (fault, answer.text))
+
+    def test_write_that_any_pod_may_carry_out_without_clear_answer_is_504(self):
+        for fault in self.unclear:
+            self.cloud.lab.clear_logs()
+            answer = self.with_fault(fault, 'Pod1', 'POST', '/groups/action', {'x': {}}, '3.13')
+            self.assertEqual(504, answer.status, (fault, answer.text))
+            self.assertIn('before you retry', answer.fault)
+            self.assertEqual(['Pod1'], self.reached('/groups/action'))
+
+    def test_write_that_any_pod_may_carry_out_goes_to_the_next_one_if_not_sent(self):
+        for fault in self.not_sent:
+            self.cloud.lab.clear_logs()
+            answer = self.with_fault(fault, 'Pod1', 'POST', '/groups/action', {'x': {}}, '3.13')
+            self.assertNotIn(answer.status, (503, 504), answer.text)
+            self.assertIn('Pod2', self.reached('/groups/action'))
+
+    def test_write_to_the_pod_of_a_backend_without_clear_answer_is_504(self):
+        body = {'host': 'pod2-volume-1@fake', 'binary': 'cinder-volume'}
+        for fault in self.unclear:
+            fault = dataclasses.replace(fault, method='PUT')
+            answer = self.with_fault(fault, 'Pod2', 'PUT', '/os-services/disable', body, None)
+            self.assertEqual(504, answer.status, (fault, answer.text))
+            self.assertIn('check there before you retry', answer.fault)
+
+
+class TestWriteLogLevelsWithSkippedPods(InfraTest):
+    options = {'cinder_apigw.list_records_by_skipping_down_pods': True}
+
+    def test_no_option_lets_a_write_skip_a_pod(self):
+        self.cloud.pod('Pod2').cinder.faults.add(Refuse())
+        self.call('PUT', '/os-services/set-log', {'level': 'DEBUG'}, 503, version='3.32')
+        self.assertEqual(1, len(self.call('PUT', '/os-services/get-log', {}, version='3.32')['log_levels']))
 
 
 class TestHostsAndPools(InfraTest):
