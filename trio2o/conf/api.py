@@ -70,8 +70,9 @@ not find in a list would do so for everything in that pod. The option has no eff
 microversion 2.69 without filter, sort key and paging: they contain a partial record for each server of the pod, as
 Nova's do for a cell that is down.
 
-Even with True, a list is an error if a pod refuses it, answers with a redirect, or does not answer within ``[pods]
-gather_timeout``: a pod that is only slow is not down.
+Even with True, a list is an error if a pod refuses it, if something else than the service answers for the pod (a
+redirect, a page of a proxy, JSON without the list), or if the pod does not answer within ``[pods] gather_timeout``: a
+pod that is only slow is not down.
 
 Nova's option ``list_records_by_skipping_down_cells`` is similar, but true by default.
 """,

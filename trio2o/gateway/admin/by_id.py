@@ -56,9 +56,11 @@ class ForwardById:
         """
         path = f'{self.path}/{call.id}' if self.is_shown else self.path
         found = call_pods(call, pods_of(call), path=path, query=lambda pod: '')
-        for pod, document in found.documents.items():
+        for pod, document in list(found.documents.items()):
             shown = [document.get(self.kind.member)] if self.is_shown else document.get(self.kind.collection)
-            if any(item.get('id') == normalized_id(call.id) for item in json_body.objects(shown)):
+            if not isinstance(shown, list) or (self.is_shown and not json_body.objects(shown)):
+                found.reject(call, pod, f'answered without a {self.kind.member}')
+            elif any(item.get('id') == normalized_id(call.id) for item in json_body.objects(shown)):
                 return pod
         if found.request_refusal is not None:
             raise RefusedByPod(found.request_refusal)

@@ -74,6 +74,9 @@ class ShowServerGroup(Forward):
         if not copies or (group is None and unreachable is None):
             return answer
         found = _read_copies(call, copies)
+        for pod, document in list(found.documents.items()):
+            if json_body.object_at(document, SERVER_GROUP.member) is None:
+                found.reject(call, pod, 'answered without a server group')
         missing = {pod: pod not in found.not_down for pod in found.unreachable}
         if unreachable is not None:
             own = call.runtime.locator.look_up(SERVER_GROUP.type, call.id)
@@ -82,9 +85,7 @@ class ShowServerGroup(Forward):
             missing |= {own.pod: is_down} if own is not None else {}
         require_complete(call, missing, _pods_in_maintenance(call, copies))
         for pod, document in found.documents.items():
-            copy = json_body.object_at(document, SERVER_GROUP.member)
-            if copy is None:
-                continue
+            copy = document[SERVER_GROUP.member]
             LOG.debug('Server group %s has a copy in pod %s', call.id, pod.name)
             if group is None:
                 answer, group = found.answers[pod], {**copy, 'id': normalized_id(call.id)}
