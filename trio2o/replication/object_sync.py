@@ -23,7 +23,7 @@ from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter
 from trio2o.replication.dependencies import Dependencies
 from trio2o.replication.pod_objects import PodObjects
-from trio2o.replication.reconcile import Attributes, Notes, PodObject
+from trio2o.replication.reconcile import Attributes, Notes, PodObject, Step
 from trio2o.replication.replica_store import Outcome, is_current
 
 LOG = logging.getLogger(__name__)
@@ -151,8 +151,41 @@ class ObjectSync:
             found = pod_objects.read(obj.key, bottom_id)
             if found is None:
                 return Outcome('out_of_sync', 0, error='it was deleted right after it was created')
-        for step in reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen):
+        steps = reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen)
+        if reconcile.has_spellings(adapter.shape, obj.wanted):
+            return self._apply_spellings(pod_objects, obj, found, steps, replica)
+        for step in steps:
             pod_objects.apply(found, step)
+        return Outcome('in_sync', obj.generation, found.bottom_id)
+
+    def _apply_spellings(
+        self,
+        pod_objects: PodObjects,
+        obj: ReplicatedObject,
+        found: PodObject,
+        steps: Sequence[Step],
+        replica: Replica | None,
+    ) -> Outcome:
+        """Apply steps to an object with keys that a pod may take for one.
+
+        If the pod does, that is a conflict, and later repairs leave the keys alone: each would undo the one before.
+        """
+        shape, generation = pod_objects.adapter.shape, replica.generation if replica is not None else 0
+        error = describe_spellings(reconcile.keys_taken_for_one(shape, obj.wanted, found.attributes))
+        if error and replica is not None and replica.error == error:
+            return Outcome('failed', generation, found.bottom_id, error)
+        refused: exception.PodNoAnswer | None = None
+        try:
+            for step in steps:
+                pod_objects.apply(found, step)
+        except exception.PodNoAnswer as no_answer:
+            refused = no_answer  # Nova answers 500 if its database has the key in another case.
+        after = pod_objects.read(obj.key, found.bottom_id)
+        lacking = reconcile.keys_taken_for_one(shape, obj.wanted, after.attributes) if after is not None else ()
+        if lacking:
+            return Outcome('failed', generation, found.bottom_id, describe_spellings(lacking))
+        if refused is not None:
+            raise refused
         return Outcome('in_sync', obj.generation, found.bottom_id)
 
     def _find(self, pod_objects: PodObjects, obj: ReplicatedObject, replica: Replica | None) -> PodObject | None:
@@ -194,6 +227,13 @@ def describe_conflict(adapter: Adapter, obj: ReplicatedObject, found: PodObject,
     )
     text = f'there is another {obj.kind.replace("_", " ")} of this {"name" if adapter.has_own_ids else "id"}'
     return f'{text}: {details}' if details else f'{text}, with another public key'
+
+
+def describe_spellings(keys: Sequence[str]) -> str:
+    """Describe to an operator the keys that a pod cannot have, as it has another spelling. :returns: '' without any"""
+    if not keys:
+        return ''
+    return f'this pod takes keys that differ only in case for one, so it has no room for {", ".join(keys)}'
 
 
 def _value(attributes: Attributes, name: str) -> Any:

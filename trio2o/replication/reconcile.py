@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trio2o.resources import folded_name
+
 Attributes = Mapping[str, Any]
 
 #: Key of the notes among desired attributes; see ``Notes``.
@@ -192,6 +194,32 @@ def _map_steps(
     if to_set:
         steps.append(SetItems(name, to_set))
     return steps
+
+
+def keys_taken_for_one(shape: Shape, desired: Attributes, actual: Attributes) -> tuple[str, ...]:
+    """Return the desired keys that a pod lacks though it has another spelling of each, which is also desired.
+
+    A pod on MySQL has room for one of ``Foo`` and ``foo``: to set the one changes the other, for ever.
+
+    :returns: ``map: key`` for each
+    """
+    found: list[str] = []
+    for name in shape.maps:
+        if name not in actual or name in shape.partial_maps:
+            continue
+        theirs, ours = actual[name] or {}, desired.get(name) or {}
+        present = {folded_name(key) for key in ours if key in theirs}
+        found += [f'{name}: {key}' for key in sorted(ours) if key not in theirs and folded_name(key) in present]
+    return tuple(found)
+
+
+def has_spellings(shape: Shape, desired: Attributes) -> bool:
+    """Return whether a map has two keys that a pod may take for one."""
+    return any(
+        len({folded_name(key) for key in desired.get(name) or {}}) < len(desired.get(name) or {})
+        for name in shape.maps
+        if name not in shape.partial_maps
+    )
 
 
 def _set_steps(name: str, desired: Collection[str], actual: Collection[str]) -> list[Step]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import lists, types
-from trio2o.lab.emulated.collation import is_same
+from trio2o.lab.emulated.collation import collection, is_same
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def add(cinder: 'Cinder', name: str, **given: Any) -> dict[str, Any]:
         'created_at': cinder.stamp(),
         **given,
     }
+    specs = collection(cinder.settings.ignores_case)
+    specs.update(kind['group_specs'])
+    kind['group_specs'] = specs
     cinder.group_types[kind['id']] = kind
     return kind
 

@@ -4,7 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import paging, wire
-from trio2o.lab.emulated.collation import is_same
+from trio2o.lab.emulated.collation import collection, is_same
 from trio2o.lab.emulated.nova import server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
@@ -34,6 +34,9 @@ def add(
         'projects': set(),
     }
     flavor |= given
+    specs = collection(nova.settings.ignores_case)
+    specs.update(flavor['extra_specs'])
+    flavor['extra_specs'] = specs
     nova.flavors[flavor['id']] = flavor
     return flavor
 

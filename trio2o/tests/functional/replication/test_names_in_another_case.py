@@ -298,6 +298,76 @@ class TestPodsSideBySide(NamesCase):
         self.assertEqual([[], []], self.keypairs())
         self.assertEqual([None, None], self.flavors('BugM1'))
 
+    #: Two keys of the specs of each kind, which Pod1 takes for one.
+    KEYS = ('a:Key', 'a:key')
+
+    def objects_with_specs(self):
+        """Create objects with specs. :returns: kind -> key, service, path and member of the specs, version"""
+        self.make_flavor(id='f1')
+        cinder = self.cloud.cinder
+        type_id = self.make_type(name='Gold')['id']
+        group = {'group_type': {'name': 'G'}}
+        group_id = cinder.post('/group_types', group, as_='admin', version='3.11')['group_type']['id']
+        qos_id = cinder.post('/qos-specs', {'qos_specs': {'name': 'Q'}}, as_='admin')['qos_specs']['id']
+        return {
+            'flavor': ('f1', self.cloud.nova, '/flavors/f1/os-extra_specs', 'extra_specs', None),
+            'volume_type': (type_id, cinder, f'/types/{type_id}/extra_specs', 'extra_specs', None),
+            'group_type': (group_id, cinder, f'/group_types/{group_id}/group_specs', 'group_specs', '3.11'),
+            'qos_spec': (qos_id, cinder, f'/qos-specs/{qos_id}', 'qos_specs', None),
+        }
+
+    def writes(self, name):
+        pod = self.cloud.lab.pod(name)
+        return [seen for service in (pod.nova, pod.cinder) for seen in service.requests if seen.method != 'GET']
+
+    def test_keys_that_a_pod_takes_for_one_are_a_conflict_and_are_not_repaired_again(self):
+        objects = self.objects_with_specs()
+        self.down('Pod1')
+        for key, service, path, member, version in objects.values():
+            send = service.put if path.endswith(f'/qos-specs/{key}') else service.post
+            answer = send(path, {member: dict(zip(self.KEYS, '12', strict=True))}, as_='admin', version=version)
+            self.assertIn(answer.status, (200, 202), answer.text)
+        self.up('Pod1')
+        for kind in objects:
+            self.recorded(kind)
+        written = len(self.writes('Pod1'))
+        for _ in range(2):
+            self.repair('Pod1')
+            self.repair('Pod2')
+        self.assertEqual(written, len(self.writes('Pod1')))
+        for kind, (key, *_rest) in objects.items():
+            replica = self.replica(kind, key, 'Pod1')
+            self.assertEqual('failed', replica.state, kind)
+            self.assertIn('takes keys that differ only in case for one', replica.error)
+            self.assertEqual('in_sync', self.replica(kind, key, 'Pod2').state)
+
+    def test_conflict_of_keys_ends_when_one_of_them_is_removed(self):
+        key, service, path, member, _version = self.objects_with_specs()['volume_type']
+        self.down('Pod1')
+        service.post(path, {member: dict(zip(self.KEYS, '12', strict=True))}, as_='admin')
+        self.up('Pod1')
+        self.recorded('volume_type')
+        self.down('Pod1')
+        self.remove(f'{path}/{self.KEYS[0]}', service=service)
+        self.up('Pod1')
+        self.recorded('volume_type')
+        self.assertEqual([{'a:key': '2'}, {'a:key': '2'}], [kind['extra_specs'] for kind in self.types('Gold')])
+        self.assertEqual('in_sync', self.replica('volume_type', key, 'Pod1').state)
+
+    def test_pod_with_another_spelling_of_a_key_is_repaired_once(self):
+        key, service, path, member, _version = self.objects_with_specs()['volume_type']
+        service.post(path, {member: {'a:key': '1'}}, as_='admin')
+        for kind in self.types('Gold'):
+            del kind['extra_specs']['a:key']
+            kind['extra_specs']['A:KEY'] = '1'
+        self.recorded('volume_type')
+        self.assertEqual([{'a:key': '1'}, {'a:key': '1'}], [kind['extra_specs'] for kind in self.types('Gold')])
+        for name in self.cloud.pod_ids:
+            written = len(self.writes(name))
+            self.repair(name)
+            self.assertEqual(written, len(self.writes(name)))
+            self.assertEqual('in_sync', self.replica('volume_type', key, name).state)
+
     def test_nothing_is_deleted_if_first_pod_distinguishes_case(self):
         self.keypair('Foo')
         self.make_flavor(id='BugM1', name='BugM1')

@@ -167,6 +167,26 @@ class TestFixedDifferences(testtools.TestCase):
         self.assertEqual((), reconcile.fixed_differences(SHAPE, {'name': 'a', 'ram': 1}, {'name': 'a'}))
 
 
+class TestSpellings(testtools.TestCase):
+    def test_key_is_named_that_is_missing_beside_another_spelling(self):
+        desired = {'specs': {'Foo': '1', 'foo': '2', 'bar': '3'}}
+        for actual, expected in (
+            ({'Foo': '1', 'bar': '3'}, ('specs: foo',)),
+            ({'foo': '1'}, ('specs: Foo',)),
+            ({'FOO': '1', 'bar': '3'}, ()),
+            ({'bar': '3'}, ()),
+            (desired['specs'], ()),
+        ):
+            self.assertEqual(expected, reconcile.keys_taken_for_one(SHAPE, desired, {'specs': actual}), actual)
+        self.assertEqual((), reconcile.keys_taken_for_one(SHAPE, desired, {}))
+
+    def test_spellings_are_found_in_maps_that_are_compared_whole(self):
+        for specs, expected in (({'Foo': 1, 'foo ': 2}, True), ({'foo': 1, 'bar': 2}, False), (None, False)):
+            self.assertEqual(expected, reconcile.has_spellings(SHAPE, {'specs': specs}))
+        partial = Shape(maps=('limits',), partial_maps=frozenset({'limits'}))
+        self.assertFalse(reconcile.has_spellings(partial, {'limits': {'Foo': 1, 'foo': 2}}))
+
+
 class TestMergeLocal(testtools.TestCase):
     def merge(self, recorded, before, after):
         changes = reconcile.changed_local_items(SHAPE, {'specs': before}, {'specs': after})
