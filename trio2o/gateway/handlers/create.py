@@ -526,13 +526,15 @@ class Create:
         """Record, in the background, the resources that the request created beside the one in the answer."""
         query = self.batch_query(creation, answer)
         if query is not None:
-            runtime = creation.call.runtime
-            runtime.background.submit(self._read_batch, creation.call, pod, query, creation.claim.id)
+            # In a thread of the pod: if it does not answer, no work of others waits.
+            threads = creation.call.runtime.pod_threads
+            threads.submit(pod, self._read_batch, creation.call, pod, query, creation.claim.id)
 
     def _read_batch(self, call: Call, pod: PodView, query: str, claim_id: str | None) -> None:
         try:
             path = f'{self.resource.path}/detail'
-            answer = send(call, pod, method='GET', path=path, query=query, body=b'')
+            timeout = call.runtime.conf.pods.gather_timeout
+            answer = send(call, pod, method='GET', path=path, query=query, body=b'', timeout=timeout)
         except exception.PodError as error:
             LOG.warning('further resources created with a %s are not recorded yet: %s', self.resource.type, error)
             return

@@ -119,7 +119,11 @@ def _run(call: Call, function: Callable[[], None]) -> None:
 
 
 def _look_later(watched: Watch) -> None:
-    _later(watched.seconds, watched, lambda: _look(watched))
+    runtime = watched.call.runtime
+    # In a thread of the pod: if it does not answer, no work of others waits.
+    runtime.background.submit_after(
+        watched.seconds, runtime.pod_threads.submit, watched.pod, _run, watched.call, lambda: _look(watched)
+    )
 
 
 def _look(watched: Watch) -> None:
@@ -132,14 +136,15 @@ def _look(watched: Watch) -> None:
     if not server or server.get('status') == 'BUILD':
         _look_later(replace(watched, seconds=min(2 * watched.seconds, LONGEST_SECONDS)))
     elif had_no_valid_host(server):
-        _reschedule(watched)
+        _later(0, watched, lambda: _reschedule(watched))
 
 
 def _server(watched: Watch) -> dict[str, Any] | None:
     """Return the server as its pod shows it; empty if the pod does not answer; None if the server is gone."""
     try:
         path = f'{SERVER.path}/{watched.bottom_id}'
-        answer = send(watched.call, watched.pod, method='GET', path=path, query='', body=b'')
+        timeout = watched.call.runtime.conf.pods.gather_timeout
+        answer = send(watched.call, watched.pod, method='GET', path=path, query='', body=b'', timeout=timeout)
     except exception.PodError:
         return {}
     if answer.status >= 500 or answer.status == 429:

@@ -74,6 +74,41 @@ class TestSlowPod(SharesTest):
         self.assertEqual([200] * 16, [answer.status for answer in concurrently(16, self.show, self.in_pod2)()])
 
 
+class TestWorkInTheBackground(ConversationTest):
+    """Pod2 does not answer a read that no request waits for. The pool of the background has one thread."""
+
+    options = {'pods.background_size': 1, 'scheduler.reschedule_on_no_valid_host': True}
+
+    def setUp(self):
+        super().setUp()
+        self.let_go = held(self)
+
+    def boot(self, **given):
+        body = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id'], 'availability_zone': 'az2'}
+        answer = self.nova.post('/servers', {'server': {**body, **given}})
+        self.assertEqual(202, answer.status, answer.text)
+
+    def assert_free(self, path):
+        """Check that the background works while Pod2 does not answer a read."""
+        nova = self.cloud.pod('Pod2').nova
+        self.wait_for(lambda: [seen for seen in nova.requests if seen.method == 'GET' and path in seen.path], 30)
+        ran = threading.Event()
+        self.cloud.runtime.background.submit(ran.set)
+        self.assertTrue(ran.wait(20))
+
+    def test_batch_of_servers_is_read_in_a_thread_of_the_pod(self):
+        self.cloud.pod('Pod2').nova.faults.add(Hang(method='GET', path='/servers/detail'))
+        for _each in range(3):
+            self.boot(min_count=2)
+        self.assert_free('/servers/detail')
+
+    def test_server_that_may_be_rescheduled_is_read_in_a_thread_of_the_pod(self):
+        self.cloud.pod('Pod2').nova.faults.add(Hang(method='GET', path='/servers/'))
+        for _each in range(3):
+            self.boot()
+        self.assert_free('/servers/')
+
+
 class TestHungPods(ConversationTest):
     """Six of ten pods do not answer."""
 
