@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from trio2o.db import routings, server_group_copies
 from trio2o.db.records import ServerGroupCopy
 from trio2o.db.session import Database
-from trio2o.resources import SERVER_GROUP, Item
+from trio2o.resources import SERVER_GROUP, Item, is_resource_id
 
 
 def definition_of(group: Item) -> Item:
@@ -21,9 +21,12 @@ def definition_of(group: Item) -> Item:
     :param group: as any version shows it; before 2.64 it has ``policies`` and no rules
     :returns: body of a create at version 2.64
     """
-    policy = group.get('policy') or next(iter(group.get('policies') or []), None)
+    policies, rules = group.get('policies'), group.get('rules')
+    shown = [group.get('policy'), *(policies if isinstance(policies, list) else [])]
+    # A policy or rules of another type are none of Nova's.
+    policy = next((each for each in shown if isinstance(each, str) and each), None)
     definition = {'name': group.get('name'), 'policy': policy}
-    return {**definition, 'rules': group['rules']} if group.get('rules') else definition
+    return {**definition, 'rules': rules} if isinstance(rules, dict) and rules else definition
 
 
 def find(db: Database, copies: Iterable[ServerGroupCopy], groups: Iterable[Item]) -> dict[int, str]:
@@ -33,7 +36,7 @@ def find(db: Database, copies: Iterable[ServerGroupCopy], groups: Iterable[Item]
     :param groups: of that pod, as it shows them
     :returns: id of the record of a copy -> id that the pod gave to it
     """
-    left = {str(group['id']): group for group in groups if not group.get('members')}
+    left = {group['id']: group for group in groups if is_resource_id(group.get('id')) and not group.get('members')}
     wanted = [copy for copy in copies if copy.bottom_id is None and copy.definition]
     if not wanted or not left:
         return {}
