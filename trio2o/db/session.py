@@ -120,6 +120,7 @@ class Database:
             self._reads = self._connect(conf, self.url.update_query_dict({'plugin': _Autocommit.NAME}))
         self._reader = self._facade.reader
         self._writer = self._facade.writer
+        self._single_reads = self._reads.writer
         self._write_lock = _write_lock(self.url)
         self._lock_timeout: int = conf.database.lock_timeout
         self._idle_timeout: int = conf.database.idle_transaction_timeout
@@ -138,7 +139,7 @@ class Database:
     @property
     def reading_engine(self) -> Engine:
         """The engine of ``rows``. On SQLite it is ``engine``."""
-        return self._reads.writer.get_engine()
+        return self._single_reads.get_engine()
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Session]:

@@ -218,8 +218,10 @@ def require_complete(call: Call, missing: Mapping[PodView, bool], uncalled: Sequ
     :param uncalled: pods that were not called
     :raises ServiceUnavailable: the answer would be incomplete
     """
+    if not missing and not uncalled:
+        return
     may_skip = call.runtime.conf[call.service.name].list_records_by_skipping_down_pods
-    if (missing or uncalled) and not (may_skip and all(missing.values())):
+    if not may_skip or not all(missing.values()):
         raise pod_failures.incomplete()
 
 

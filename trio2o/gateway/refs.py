@@ -47,6 +47,8 @@ def check_number(call: Call, field: str, values: Collection[Any]) -> None:
 
     :raises BadRequest: they are more than ``[pods] max_references``
     """
+    if not values:
+        return
     limit = call.runtime.conf.pods.max_references
     if len(values) > limit:
         raise exception.BadRequest(

@@ -46,7 +46,10 @@ def member(answer: Answer, resource: Resource) -> Item | None:
 def items(document: Any, collection: str) -> list[Item] | None:
     """Return the resources that a document lists, or None if it does not have a list of objects with ids."""
     found = at(document, collection)
-    return found if isinstance(found, list) and all(isinstance(at(item, 'id'), str) for item in found) else None
+    if not isinstance(found, list):
+        return None
+    are_all = all(isinstance(item, dict) and isinstance(item.get('id'), str) for item in found)
+    return found if are_all else None
 
 
 def error_message(document: Any) -> str:

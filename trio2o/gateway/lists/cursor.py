@@ -78,8 +78,9 @@ class PageDeadlines:
     """
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._page_timeout: float = conf.pods.gather_timeout
-        self._all = Deadline(max(conf.pods.read_timeout, conf.pods.gather_timeout))
+        options = conf.pods
+        self._page_timeout: float = options.gather_timeout
+        self._all = Deadline(max(options.read_timeout, self._page_timeout))
 
     def next(self) -> Deadline:
         """Return the deadline of the next page of all pods."""

@@ -7,6 +7,7 @@ configuration. Nothing is cached, so a limit applies in every process as soon as
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 
 from trio2o import exception
@@ -20,11 +21,13 @@ DEFAULT_CLASS = 'default'
 
 
 class DbDriver(Driver):
+    @functools.cached_property
     def configured(self) -> dict[str, int]:
+        """The limits in the configuration file, which changes with a restart only."""
         return {name: self.conf.quota[name] for name in DEFAULTS}
 
     def defaults(self, class_name: str = DEFAULT_CLASS) -> Amounts:
-        found = {**self.configured(), **quotas.get_limits(self.db, ()).defaults}
+        found = {**self.configured, **quotas.get_limits(self.db, ()).defaults}
         if class_name != DEFAULT_CLASS:
             found |= quotas.get_limits(self.db, (), class_name=class_name).defaults
         return found
@@ -32,13 +35,13 @@ class DbDriver(Driver):
     def limits(self, project_id: str, user_id: str = '') -> Amounts:
         found = quotas.get_limits(self.db, (project_id,), user_id)
         own = found.of.get((project_id, user_id), {}) if user_id else {}
-        return {**self.configured(), **found.defaults, **found.of.get((project_id, ''), {}), **own}
+        return {**self.configured, **found.defaults, **found.of.get((project_id, ''), {}), **own}
 
     def bounds(self, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
         return self._bounds(quotas.get_limits(self.db, (project_id,), user_id), project_id, user_id, names)
 
     def _bounds(self, found: quotas.Limits, project_id: str, user_id: str, names: Collection[str]) -> list[Bound]:
-        limits = {**self.configured(), **found.defaults, **found.of.get((project_id, ''), {})}
+        limits = {**self.configured, **found.defaults, **found.of.get((project_id, ''), {})}
         bounds = bounds_of(project_id, '', limits, names)
         own = found.of.get((project_id, user_id), {}) if user_id else {}
         return bounds + bounds_of(project_id, user_id, own, [name for name in names if name in OF_USERS])
