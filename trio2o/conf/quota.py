@@ -64,7 +64,8 @@ Quota driver: name of an entry point in ``trio2o.quota.drivers``. It decides on 
         help="""
 Seconds after which an open quota claim is considered abandoned, because the process that made it died.
 
-A job then determines from the pods what the request created. The value must be longer than the longest create,
+A job then determines from the pods what the request created. A claim of a create with an unknown outcome is released
+after this time, if the pod has not created the resource by then. The value must be longer than the longest create,
 including all pods it tries. Related options: ``[pods] read_timeout``, ``[scheduler] max_attempts``.
 """,
     ),

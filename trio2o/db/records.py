@@ -320,9 +320,9 @@ class QuotaUsage(Record):
 class QuotaClaim(Record):
     """An open claim: amounts of the quota that are reserved for a request until its outcome in the pod is known.
 
-    `state` is `open` while the request is served, `unknown` if its pod did not answer, and `watch` if the pod
-    accepted the request and has not completed it. `resource_id` is the id of the resource that the request changes;
-    empty for a create. At `expires_at` a job tries to settle the claim.
+    `state` is `open` while the request is served, `unknown` if its outcome in the pod is unknown, and `watch` if the
+    pod accepted the request and has not completed it. `resource_id` is the id of the resource that the request
+    changes; empty for a create. At `expires_at` a job tries to settle the claim.
     """
 
     id: UuidKey

@@ -23,13 +23,14 @@ Handlers (``gateway/handlers``), with their hooks in calling order:
 - ``admin``: infrastructure that each pod numbers and names by itself, by id, by name and in lists.
 
 A call about one server, as an example: ``Forward`` asks ``routing.locator`` for the ``Route`` of the id (memory,
-database, else a probe of all pods), ``call_pod`` puts the pod's names for things into path and body and sends it with
-``pods.client``, ``translate`` puts the tenant's names into the answer.
+database, else a probe of all pods), ``call_pod`` replaces the id in the path by that of the pod and sends the call
+with ``pods.client``, ``translate`` replaces the pod's links, ids and zone in the answer.
 
 A create, as an example: ``Create`` reads the body (``requested``: amounts; ``refs``: references and scheduler hints;
-``images``: what images say about volumes), claims the amounts (``claiming``), lets ``scheduler`` choose pods, and
-sends the call to one after another until one accepts it. The claim becomes the amounts of the new routing, or is
-released. A pod that refuses for a quota of its own is reported (``pod_quota``).
+``images``: the volumes that images define), lets ``scheduler`` choose pods, claims the amounts (``claiming``), and
+sends the call to one pod after another until one accepts it. The claim becomes the amounts of the new routing, is
+released, or stays open if the outcome is unknown. A pod that refuses for a quota of its own is reported
+(``pod_quota``).
 
 ``call_pod`` sends a call to one pod, ``call_any_pod`` to whichever pod answers and ``call_pods`` to several at once.
 ``read_object`` reads an object that a call refers to. ``lists`` reads the pages of pods, with a cursor for each pod,

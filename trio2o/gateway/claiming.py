@@ -75,7 +75,7 @@ class HeldClaim:
             raise pod_failures.too_late()
 
     def keep_open(self, pod: PodView, resource_type: str, resource_id: str = '') -> None:
-        """Keep the claim because the pod did not answer: a job finds out what became of the request.
+        """Keep the claim, as the outcome of the request in the pod is unknown: the job ``settle_claims`` finds it out.
 
         :param resource_id: the resource that the request changes; empty for a create
         """

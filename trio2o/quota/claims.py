@@ -159,7 +159,7 @@ class Quota:
         return replace(claim, row=replace(claim.row, pod_id=pod_id))
 
     def keep_open(self, claim: Claim, pod_id: str, resource_type: str, resource_id: str) -> None:
-        """Keep open the claim of a request that the pod did not answer, until it is settled.
+        """Keep open the claim of a request whose outcome in the pod is unknown, until it is settled.
 
         :param resource_id: the resource that the request changes; empty for a create
         """

@@ -229,7 +229,9 @@ class Settler:
         return True
 
     def settle_create(self, claim: QuotaClaim) -> bool:
-        """Settle the claim of a create without an answer: record what it created, then release the rest.
+        """Settle the claim of a create with an unknown outcome: record what the pod created, then release the rest.
+
+        Nothing is released in the first ``claim_seconds``, because the pod may still create the resource.
 
         :returns: whether it is settled
         :raises PodDeleted: the pod of the create is not registered

@@ -23,6 +23,7 @@ _C = _TABLE.c
 _U = QuotaUsage.__table__.c
 
 
+#: Values of ``QuotaClaim.state``, where they are explained.
 CLAIM_STATES = ('open', 'unknown', 'watch')
 
 

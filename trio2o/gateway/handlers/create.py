@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Create a resource in the best pod: read the request, claim quota, choose pods, send, record.
+"""Create a resource in the best pod: read the request, choose pods, claim quota, send the create, record the result.
 
 ``Create.__call__`` is the flow of every create, and it is not overridden. What differs from resource to resource is a
 subclass next to the resource's rows, as ``CreateVolume`` in ``cinder_apigw/volumes.py``. It sets class attributes and
@@ -461,7 +461,7 @@ class Create:
         raise self._none_left(creation.request.zone or pods[0].zone)
 
     def _with_replicated_refs(self, creation: Creation, pod: PodView) -> PodView:
-        """Bring the replicated objects that the body names to a pod that is out of sync."""
+        """Create or update the replicated objects that the body names in a pod that is out of sync."""
         if not pod.out_of_sync:
             return pod
         call = creation.call

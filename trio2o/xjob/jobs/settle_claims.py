@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settle the quota claims that are due.
 
-These are of resources being deleted, resized or extended, of requests that a pod did not answer, and of requests whose
-process died.
+These are the claims on resources that are being deleted, resized or extended, of requests with an unknown outcome, and
+of requests whose process died.
 """
 
 from __future__ import annotations
