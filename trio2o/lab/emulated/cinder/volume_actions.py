@@ -203,6 +203,7 @@ def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
     return wire.empty(202)
 
 
+#: Action -> function and first minor version.
 ACTIONS: dict[str, tuple[Action, int]] = {
     'os-attach': (attach, 0),
     'os-detach': (detach, 0),

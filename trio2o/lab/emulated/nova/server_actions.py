@@ -231,8 +231,10 @@ def force_delete(nova: 'Nova', request: wire.Request, server: Server, given: Any
     return wire.empty(202)
 
 
+#: Last minor version of an action that no microversion removed.
 _ALWAYS = 1 << 30
 _MIGRATE = 'os_compute_api:os-migrate-server:'
+#: Action -> function, first and last minor version.
 ACTIONS: dict[str, tuple[Action, int, int]] = {
     name: (action, since, until)
     for name, action, since, until in (
