@@ -45,7 +45,7 @@ class VolumeLimitsRead(LimitsRead):
 def _may_see_quota_of(call: Call, project_id: str) -> bool:
     """Return whether a pod shows the quota of a project to the caller.
 
-    The pod's answer with limits does not tell: for any other caller than an admin Cinder ignores the query.
+    The pod's answer with limits does not show that: Cinder ignores the query unless the caller is an admin.
     """
     question = replace(call, path=f'/os-quota-sets/{project_id}', query_string='')
     return ReplicatedRead(VOLUME_QUOTA)(question).is_ok

@@ -22,7 +22,7 @@ from trio2o.pods.identity import Identity
 
 
 def schema_result(known: Sequence[migration.Revision], revision: str | None) -> Result:
-    """Check whether this release can serve with a database at a revision."""
+    """Check whether this release can run on a database at a revision."""
     try:
         left = migration.pending(known, revision)
     except Unusable as error:

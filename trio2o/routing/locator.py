@@ -197,7 +197,7 @@ class Locator:
         default_owner = '' if call.context.may_see_all else call.context.project_id or ''
         owner = resource.owner_of(found.item, default_owner)
         created_at = resource.created_at(found.item)
-        # A request of one project does not let a pod say what other projects own and use.
+        # A pod's answer to a request of one project must not decide what other projects own and use.
         may_record = owner and call.context.may_know(owner)
         if may_record and without_new_servers(self._db, resource, found.pod.id, [found.item]):
             self.record(
@@ -299,7 +299,7 @@ class Locator:
                 self._remember(record)
 
     def _is_old(self, record: Routing) -> bool:
-        """Whether a resource was marked deleted before any list that is being answered now was asked for."""
+        """Whether a resource was marked deleted before the requests for all lists that are answered now were sent."""
         return record.deleted_at is not None and record.deleted_at + self._list_time < utcnow()
 
     def change_owner(self, resource: Resource, pod: PodView, top_ids: Iterable[str], project_id: str) -> None:
@@ -342,9 +342,9 @@ class Locator:
             return True
 
     def revive(self, resource: Resource, pod: PodView, routing: Route | Routing, item: Mapping[str, Any]) -> None:
-        """Record that a resource exists whose routing is marked as deleted, as its pod shows it.
+        """Record that a resource exists: its pod shows it, although its routing is marked as deleted.
 
-        It has the owner that it had. If that changed meanwhile, the next comparison with the pod corrects it.
+        The routing keeps its owner. If the owner changed meanwhile, the next comparison with the pod corrects it.
 
         :param item: the resource in the pod's answer
         """

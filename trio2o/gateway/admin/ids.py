@@ -28,12 +28,12 @@ Rename = Callable[[Item, PodNames], None]
 
 
 def top_number(bottom: int, pod: PodView) -> int:
-    """Return the id at the top for a number in a pod."""
+    """Return the top id for a number in a pod."""
     return bottom * STEP + pod.record.number
 
 
 def bottom_number(call: Call, text: str) -> tuple[PodView, int] | None:
-    """Return the pod and the number in it for an id at the top; None if there is no such pod."""
+    """Return the pod and the number in it for a top id; None if there is no such pod."""
     top = parse_number(text, MAX_DIGITS)
     if top is None:
         return None
@@ -62,12 +62,14 @@ def split_name(call: Call, name: str) -> tuple[PodView | None, str]:
 
 @dataclass(frozen=True)
 class AdminResource:
-    """A kind of resource that every pod has of its own, such as hosts.
+    """A kind of resource that admins see of every pod and that is not replicated, such as hosts.
 
+    :ivar title: the kind as messages name it
     :ivar member: key of one in a body; ``collection``: key of many
     :ivar numbers: paths of the whole numbers in an item that are ids
     :ivar missing: text of the 404, with ``{id}``
     :ivar uuids_from: version from which its id is a UUID, if there is one
+    :ivar rename: replaces further names in an item, such as that of the zone
     """
 
     title: str

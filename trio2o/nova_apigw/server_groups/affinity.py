@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups with the affinity policy: active only in the pod that holds their members.
+"""Server groups with the affinity policy: keep all members of a group in one pod.
 
-A create of servers holds the group in its pod until the pod has answered. Creates in the same pod hold it together,
-a create in another pod is refused or waits. The pod is remembered after the last hold is released: should it be
-unreachable later, it may have members.
+Before the gateway sends a create of servers, it records in the database that the create *holds* the group in the pod,
+and releases the hold when the pod has answered. Several creates can hold the group in the same pod at a time. A create
+in another pod waits some seconds for the end of these holds. It is refused if they do not end, or if the other pod has
+members. The record keeps the pod after the last hold was released: if that pod does not answer later, the gateway
+assumes that it has members.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from trio2o.scheduler.spec import PodRequest
 
 
 class IdleCapacityWeigher(BaseWeigher):
-    """Weighs a pod by the number of requests like this one that fit beside its headroom.
+    """Weighs a pod by the number of requests like this one that its room is enough for.
 
     A request without known amounts counts as one unit of each resource. An unknown capacity is infinite.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bring replicated objects that are out of sync to a pod, and repair drift."""
+"""Write the replicated objects that are out of sync to a pod, and repair drift."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
 
 
 class RepairReplicas:
-    """Payload: ``pod_id``, and ``created_kind`` after a create that was not answered."""
+    """Repair the replicas of one pod.
+
+    Payload: ``pod_id``, and ``created_kind`` after a create of that kind with an unknown outcome.
+    """
 
     max_seconds = 1800.0
 
