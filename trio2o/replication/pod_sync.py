@@ -102,7 +102,7 @@ class PodSync:
     # -- a pod that joins --
 
     def join(self, pod: PodView, check: Check = _no_check, *, is_adopted: bool) -> RepairResult:
-        """Bring a pod all objects of the desired state, and record the objects that only this pod has.
+        """Write all objects of the desired state to a pod, and record the objects that only this pod has.
 
         :param check: called between two objects
         :param is_adopted: whether to record them. An operator decides that when the pod is registered or adopted. A
@@ -181,7 +181,7 @@ class PodSync:
     # -- repair --
 
     def repair(self, pod: PodView, check: Check = _no_check, created_kind: str | None = None) -> RepairResult:
-        """Bring a pod all objects that are out of sync there, and repair drift.
+        """Write all objects that are out of sync in a pod to it, and repair drift.
 
         Objects that only this pod has are reported and not recorded: else whoever can write to one pod could bring a
         key pair or a flavor to all of them.

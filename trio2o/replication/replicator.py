@@ -68,7 +68,7 @@ class Replicator:
         self.limits = PodLimits(access, self.objects, self.desired, identity)
 
     def ensure(self, pod: PodView, refs: Collection[ObjectRef], user_id: str) -> PodView:
-        """Bring the objects that a request refers to into the pod it will be sent to, if they are out of sync there.
+        """Write to a pod those objects that a request to it refers to and that are out of sync there.
 
         Failures are ignored here: the pod will refuse the request.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look up the endpoints of a pod, bring all replicated objects to it, then queue a job for its resources."""
+"""Look up the endpoints of a pod, write all replicated objects to it, then submit a job that records its resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from trio2o.xjob.jobs.refresh_endpoints import refresh
 
 
 class SyncPod:
-    """Payload: ``{'pod_id': ...}``."""
+    """Prepare a pod that joins: one that was registered, or was in maintenance.
+
+    Payload: ``{'pod_id': ...}``.
+    """
 
     max_seconds = 3600.0
 
