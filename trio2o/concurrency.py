@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
@@ -271,6 +271,16 @@ class WSGIServer:
         eventlet.wsgi.MAX_HEADER_LINE = eventlet.wsgi.MAX_TOTAL_HEADER_SIZE
 
         class Protocol(eventlet.wsgi.HttpProtocol):
+            def parse_request(self) -> bool:
+                if not super().parse_request():
+                    return False
+                # The parser of the standard library takes a header that it does not understand for the end of them.
+                if self.headers.defects or _framing_problem(self.headers.items()):
+                    self.wfile.write(b'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+                    self.close_connection = True
+                    return False
+                return True
+
             def get_environ(self) -> dict[str, Any]:
                 return {**super().get_environ(), _CONNECTION: self}
 
@@ -292,7 +302,29 @@ class WSGIServer:
         )
 
     def _start_threads(self) -> None:
+        from cheroot import server as cheroot_server
         from cheroot import wsgi
+
+        class HeaderReader(cheroot_server.HeaderReader):
+            def __call__(self, rfile: Any, hdict: Any = None) -> Any:
+                found = _AllHeaders()
+                super().__call__(rfile, found)
+                problem = _framing_problem(found.lines)
+                if problem:
+                    raise ValueError(problem)  # answered with 400
+                hdict.update(found)
+                return hdict
+
+            def _transform_key(self, key_name: bytes) -> bytes:
+                if key_name != key_name.strip():
+                    raise ValueError('A header has a blank in its name.')
+                return key_name.title()
+
+        class Request(cheroot_server.HTTPRequest):
+            header_reader = HeaderReader()
+
+        class Connection(cheroot_server.HTTPConnection):
+            RequestHandlerClass = Request
 
         class Gateway(wsgi.Gateway_10):
             def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
@@ -308,6 +340,7 @@ class WSGIServer:
             request_queue_size=BACKLOG,
         )
         server.gateway = Gateway
+        server.ConnectionClass = Connection
         server.max_request_header_size = 65536
         server.error_log = _log_cheroot
         _adopt_socket(server, self._sock)
@@ -317,6 +350,45 @@ class WSGIServer:
         self._server = server
         self._thread = threading.Thread(target=server.serve, daemon=True)
         self._thread.start()
+
+
+class _AllHeaders(dict[bytes, bytes]):
+    """The headers of a request for cheroot, which keeps the last of those with one name.
+
+    :ivar lines: all names and values
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[str, str]] = []
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        super().__setitem__(name, value)
+        self.lines.append((name.decode('latin-1'), value.decode('latin-1')))
+
+
+def _framing_problem(headers: Iterable[tuple[str, str]]) -> str:
+    """Return why it is not certain where a request ends or to which host it goes; empty if it is certain.
+
+    A proxy in front may read such headers otherwise than this server. Then one client could send something that the
+    proxy takes for a body, and the server for the request of another client.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        if key in found and key in _SINGLE:
+            return f'There are several headers {name}.'
+        found[key] = value
+    length = found.get('content-length')
+    if length is not None and not (length.isascii() and length.isdigit()):
+        return 'Content-Length is not a number.'
+    if length is not None and 'transfer-encoding' in found:
+        return 'Content-Length and Transfer-Encoding are not allowed together.'
+    return ''
+
+
+#: Headers of which a request may have one.
+_SINGLE = frozenset({'content-length', 'host', 'transfer-encoding'})
 
 
 class _BodyFirst:

@@ -90,6 +90,24 @@ class TestBodies(testtools.TestCase):
         sock.sendall(b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n')
         self.assertEqual(1, self.received(sock).count(b'HTTP/1.1'))
 
+    def test_headers_without_a_certain_end_of_the_request_are_400(self):
+        chunked = b'Transfer-Encoding: chunked'
+        for headers in (
+            (b'Content-Length: 4', b'Content-Length: 40'),
+            (b'Content-Length: 4', chunked),
+            (chunked, b'Transfer-Encoding: identity'),
+            (b'Content-Length : 4',),
+            (b'Content-Length: +4',),
+            (b'Content-Length: 0x4',),
+            (b'Content-Length: 4', b' 0'),
+            (b'Host: y', b'Content-Length: 4'),
+        ):
+            sock = self.connect()
+            sock.sendall(b'\r\n'.join((b'POST / HTTP/1.1', b'Host: x', *headers, b'', b'abcd')))
+            received = self.received(sock)
+            self.assertIn(b' 400 ', received, headers)
+            self.assertEqual(1, received.count(b'HTTP/1.1'), headers)
+
     def test_too_long_body_is_not_read_and_ends_the_connection(self):
         sock = self.connect()
         sock.sendall(b'POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n')
