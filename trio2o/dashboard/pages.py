@@ -31,7 +31,7 @@ class Pages(PecanHook):
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(time=views.time_text, job_mood=views.job_mood)
+        self._templates.filters.update(time=views.time_text, job_level=views.job_level)
 
     def page(
         self, request: Request, template: str, source: Source | None = None, status: int = 200, **values: Any

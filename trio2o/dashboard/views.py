@@ -26,23 +26,23 @@ _RESOURCES = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One resource of a pod, as full as it is.
+    """How much of one resource of a pod is used.
 
     :ivar percent: of the capacity that is used, up to 100
-    :ivar mood: ``ok``, ``warning`` or ``critical``
+    :ivar level: ``ok``, ``warning`` or ``critical``
     """
 
     label: str
     text: str
     percent: float
-    mood: str
+    level: str
 
 
 @dataclass(frozen=True)
 class Card:
     """One pod.
 
-    :ivar mood: ``ok``, ``warning``, ``critical``; ``off`` in maintenance; ``unknown`` if the pod was not checked
+    :ivar level: ``ok``, ``warning``, ``critical``; ``off`` in maintenance; ``unknown`` if the pod was not checked
     :ivar services: name, versions, latency, whether it answers
     """
 
@@ -50,7 +50,7 @@ class Card:
     name: str
     state: str
     state_reason: str
-    mood: str
+    level: str
     services: tuple[tuple[str, str, str, bool], ...]
     bars: tuple[Bar, ...]
     out_of_sync: int
@@ -59,7 +59,7 @@ class Card:
 
     @property
     def verdict(self) -> str:
-        return {'ok': 'well', 'off': 'in maintenance', 'unknown': 'unknown'}.get(self.mood, self.mood)
+        return {'ok': 'well', 'off': 'in maintenance', 'unknown': 'unknown'}.get(self.level, self.level)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def card(pod: Json, usages: Iterable[Json], bindings: int, health: PodHealth | N
         name=pod['pod_name'],
         state=pod['state'],
         state_reason=pod['state_reason'],
-        mood=_mood(pod, health),
+        level=_level(pod, health),
         services=tuple(_service(probe) for probe in health.probes) if health else (),
         bars=bars(usages),
         out_of_sync=health.pod.out_of_sync if health else 0,
@@ -101,7 +101,7 @@ def card(pod: Json, usages: Iterable[Json], bindings: int, health: PodHealth | N
     )
 
 
-def _mood(pod: Json, health: PodHealth | None) -> str:
+def _level(pod: Json, health: PodHealth | None) -> str:
     if pod['state'] == 'maintenance':
         return 'off'
     return health.level.name.lower() if health is not None else 'unknown'
@@ -126,9 +126,9 @@ def _bar(name: str, resource: Json) -> Bar:
     if capacity is None:
         return Bar(label, f'{_number(used / divisor)}{unit} used, no limit', 0.0, 'ok')
     percent = min(100.0, max(0.0, 100.0 * used / capacity)) if capacity > 0 else 100.0
-    mood = 'critical' if percent >= _FULL else 'warning' if percent >= _NEARLY else 'ok'
+    level = 'critical' if percent >= _FULL else 'warning' if percent >= _NEARLY else 'ok'
     text = f'{_number(used / divisor)} of {_number(capacity / divisor)}{unit}'
-    return Bar(label, text, round(percent, 1), mood)
+    return Bar(label, text, round(percent, 1), level)
 
 
 def _number(value: float) -> str:
@@ -136,9 +136,9 @@ def _number(value: float) -> str:
 
 
 def counts(found: Sequence[Zone]) -> dict[str, int]:
-    """How many pods are in which mood; all moods that matter are there."""
-    moods = Counter(card.mood for zone in found for card in zone.cards)
-    return {mood: moods[mood] for mood in ('ok', 'warning', 'critical', 'off', 'unknown')}
+    """Count the pods of each level, also those that no pod has."""
+    levels = Counter(card.level for zone in found for card in zone.cards)
+    return {level: levels[level] for level in ('ok', 'warning', 'critical', 'off', 'unknown')}
 
 
 def time_text(value: Any) -> str:
@@ -146,5 +146,5 @@ def time_text(value: Any) -> str:
     return str(value)[:19].replace('T', ' ') if value else ''
 
 
-def job_mood(state: str) -> str:
+def job_level(state: str) -> str:
     return {'fail': 'critical', 'success': 'ok', 'cancelled': 'off'}.get(state, 'unknown')

@@ -163,7 +163,7 @@ class TestPage(BrowserTestCase):
 class TestRefresh(BrowserTestCase):
     options = {'dashboard': {'probe_seconds': 0, 'refresh_seconds': 2}, 'pods.breaker_failures': 100}
 
-    def moods(self):
+    def levels(self):
         """Numbers of pods that are ok and critical; None while a page loads."""
         try:
             return len(self.browser.all('.pod.ok')), len(self.browser.all('.pod.critical'))
@@ -175,9 +175,9 @@ class TestRefresh(BrowserTestCase):
         fault = faults.Refuse()
         self.cloud.pod('Pod3').nova.faults.add(fault)
         self.sign_in()
-        wait_until(lambda: self.moods() == (2, 1), 30, 'no pod is critical')
+        wait_until(lambda: self.levels() == (2, 1), 30, 'no pod is critical')
         self.cloud.pod('Pod3').nova.faults.remove(fault)
-        wait_until(lambda: self.moods() == (3, 0), 30, 'the page still shows a critical pod')
+        wait_until(lambda: self.levels() == (3, 0), 30, 'the page still shows a critical pod')
 
 
 class TestWithoutScripts(BrowserTestCase):
