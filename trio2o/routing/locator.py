@@ -248,10 +248,12 @@ class Locator:
         # A list can have many items: one lock for all of them.
         with self._lock:
             for pod, item in found:
-                if item.get('status') == 'DELETED' or not is_resource_id(item.get('id')):
-                    continue
-                known = self._cached((resource.type, item['id']))
+                # Most are known, and an id that is known is one of a resource.
+                item_id = item.get('id')
+                known = self._cached((resource.type, item_id)) if isinstance(item_id, str) else None
                 if known is not None and known.is_live and (known.created_at or not item.get(resource.created)):
+                    continue
+                if item.get('status') == 'DELETED' or not is_resource_id(item_id):
                     continue
                 owner = resource.owner_of(item, project_id)
                 if owner and caller.may_know(owner):
