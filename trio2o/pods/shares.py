@@ -22,11 +22,13 @@ class _Calls:
 
     :ivar started: the time at which each of them started, and the id of the request that it is for
     :ivar answered_at: when the pod last answered one
+    :ivar unanswered: number of calls that started since then
     :ivar slow_until: until this time the pod counts as slow
     """
 
     started: dict[int, tuple[float, str]] = field(default_factory=dict)
     answered_at: float = float('-inf')
+    unanswered: int = 0
     slow_until: float = 0.0
 
 
@@ -37,8 +39,9 @@ class Shares:
     are busy. If most calls of a full share last long, further calls are refused at once, and for some seconds the pod
     has only half of its share.
 
-    Pods that have not answered for a second have one share together: so many requests wait for them. A few calls to
-    each pod are always allowed, so that a pod can show that it answers.
+    Pods that have not answered for a second, or have not answered many calls since their last answer, have one share
+    together: so many requests wait for them. A few calls to each pod are always allowed, so that it can show that it
+    answers.
     """
 
     #: A call that has lasted for so many seconds is slow.
@@ -47,6 +50,9 @@ class Shares:
     SLOW_POD_SECONDS = 5.0
     #: How long a pod counts as answering after an answer, and how long calls wait for it to answer again.
     ANSWERING_SECONDS = 1.0
+    #: Part of the share for calls since the last answer of a pod, and their least number, with which it counts as
+    #: answering. Many calls start in the second in which a pod stops to answer.
+    UNANSWERED, LEAST_UNANSWERED = 1 / 8, 4
     #: Part of the share that each pod may use although it does not answer.
     ALWAYS_ALLOWED = 1 / 16
     #: How often a waiting call looks whether the others have become slow.
@@ -83,6 +89,7 @@ class Shares:
             if len(calls.started) >= limit // 2 or self._under_way[key[1]] >= limit:
                 self._wait_for_room(key, limit, request, seconds)
             calls.started[number] = self._clock(), request
+            calls.unanswered += 1
             self._under_way[key[1]] += 1
             return number
 
@@ -97,6 +104,7 @@ class Shares:
             self._under_way[key[1]] -= 1
             if is_answered:
                 calls.answered_at = self._clock()
+                calls.unanswered = 0
             if self._waiting:
                 self._changed.notify_all()
 
@@ -111,7 +119,7 @@ class Shares:
                 if 2 * slow >= share:
                     calls.slow_until = now + self.SLOW_POD_SECONDS
                 is_refused = now < calls.slow_until
-            elif self._is_answering(calls, now) or self._has_room_for_hung(key, limit, request, now):
+            elif self._is_answering(calls, limit, now) or self._has_room_for_hung(key, limit, request, now):
                 return
             else:
                 is_refused = now - began >= self.ANSWERING_SECONDS
@@ -122,8 +130,9 @@ class Shares:
             self._changed.wait(min(left, self._LOOK_SECONDS))
             self._waiting -= 1
 
-    def _is_answering(self, calls: _Calls, now: float) -> bool:
-        return now - calls.answered_at < self.ANSWERING_SECONDS
+    def _is_answering(self, calls: _Calls, limit: int, now: float) -> bool:
+        most = max(self.LEAST_UNANSWERED, limit * self.UNANSWERED)
+        return calls.unanswered < most and now - calls.answered_at < self.ANSWERING_SECONDS
 
     def _has_room_for_hung(self, key: Key, limit: int, request: str, now: float) -> bool:
         """Return whether one more request may wait for a pod that does not answer."""
@@ -131,7 +140,7 @@ class Shares:
             return True
         waiting: set[str] = set()
         for (_pod, service), calls in self._calls.items():
-            if service == key[1] and not self._is_answering(calls, now):
+            if service == key[1] and not self._is_answering(calls, limit, now):
                 waiting.update(other for _started, other in calls.started.values())
         waiting.discard(request)
         return len(waiting) < limit

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shares of pods: who waits, and who is refused at once."""
 
+import contextlib
 import threading
 
 import testtools
@@ -74,6 +75,24 @@ class TestShares(testtools.TestCase):
         self.answer()
         self.fill()
         self.fill(8, ('hung0', 'volume'))
+
+    def test_pods_that_hang_in_a_burst_have_one_share_together(self):
+        """They answered a moment ago, and get no more than the share of pods that hang and a few calls each."""
+        limit, pods = 64, [(f'hung{number}', 'compute') for number in range(8)]
+        self.shares = Shares({'compute': limit}, self.clock)
+        for pod in pods:
+            self.answer(pod)
+        begun = 0
+        for _each in range(limit):
+            for pod in pods:
+                with contextlib.suppress(ShareUsedUp):
+                    self.fill(1, pod)
+                    begun += 1
+        self.assertLessEqual(begun, limit + len(pods) * limit * Shares.UNANSWERED)
+        # A pod that answers has its own share.
+        for _each in range(limit // 2):
+            self.fill(1)
+            self.answer()
 
     def test_pod_that_stops_answering_joins_the_others(self):
         self.answer()
