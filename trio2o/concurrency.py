@@ -275,7 +275,7 @@ class WSGIServer:
                 if not super().parse_request():
                     return False
                 # The parser of the standard library takes a header that it does not understand for the end of them.
-                if self.headers.defects or _framing_problem(self.headers.items()):
+                if self.headers.defects or _framing_problem(self.headers.raw_items()):
                     self.wfile.write(b'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
                     self.close_connection = True
                     return False
@@ -376,9 +376,10 @@ def _framing_problem(headers: Iterable[tuple[str, str]]) -> str:
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
-        if key in found and key in _SINGLE:
-            return f'There are several headers {name}.'
-        found[key] = value
+        if key in _SINGLE:
+            if key in found:
+                return f'There are several headers {name}.'
+            found[key] = value
     length = found.get('content-length')
     if length is not None and not (length.isascii() and length.isdigit()):
         return 'Content-Length is not a number.'
