@@ -94,32 +94,33 @@ class GrowingPaging(Paging):
 
     So the cost of a long page does not grow with the number of pods: 100 pods are not asked for 1,000 items each.
 
-    :param pods: number of pods whose items are merged; 1: they are answered in the order of the only pod
+    :param pods: number of pods that list items
+    :param is_merged: whether the items are merged, instead of answered in the order of the only pod
     """
 
     max_pages = 200
 
-    def __init__(self, listing: List, call: Call, query: PageQuery, *, pods: int) -> None:
+    def __init__(self, listing: List, call: Call, query: PageQuery, *, pods: int, is_merged: bool) -> None:
         super().__init__(listing.resource.collection)
         self._links_key = listing.links_key
         self._max_limit = listing.max_limit
         self._is_paged = listing.is_paged(call)
         self._has_marker = query.marker is not None
-        is_merged = pods > 1
         #: Whether nothing can be merged before all is read.
         self.reads_all = is_merged and listing.is_sort_hidden
         share = max(query.needed, 1)
         if is_merged:
-            share = max(math.ceil(share / pods), min(share, LEAST_SHARE)) + SPARE
+            share = max(math.ceil(share / max(pods, 1)), min(share, LEAST_SHARE)) + SPARE
         self._size = share
-        self._is_limited = query.is_limited or (self._is_paged and self._page_size() < self._max_limit)
+        is_shared = self._is_paged and not self.reads_all and share < self._max_limit
+        self._is_limited = query.is_limited or is_shared
 
     def grow(self) -> None:
         """Make the next pages longer than those read so far."""
         self._size *= GROWTH
 
     def query(self, cursor: PodCursor) -> Query:
-        query = [('limit', str(self._page_size(cursor.marker)))] if self._is_limited else []
+        query = [('limit', str(self._page_size(cursor)))] if self._is_limited else []
         return query if cursor.marker is None else [*query, ('marker', cursor.marker)]
 
     def items(self, document: Document) -> list[Item] | None:
@@ -140,8 +141,8 @@ class GrowingPaging(Paging):
             return True  # A pod may have a smaller limit of its own, so only an empty page is certainly the last.
         return any(link.get('rel') == 'next' for link in json_body.objects_at(document, self._links_key))
 
-    def _page_size(self, marker: str | None = None) -> int:
+    def _page_size(self, cursor: PodCursor) -> int:
         # Without a marker of its own in a pod, the client's marker is anywhere in the pod's list.
-        if self.reads_all or (self._has_marker and marker is None):
+        if self.reads_all or (self._has_marker and cursor.marker is None):
             return self._max_limit
         return min(self._size, self._max_limit)

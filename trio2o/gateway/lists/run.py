@@ -76,8 +76,8 @@ class ListRun:
         """
         # A single pod that starts at the marker itself lists the page in the right order.
         is_merged = len(self.cursors) != 1 or self._after is not None
-        pods = max(len(self.cursors), 2) if is_merged else 1
-        paging = GrowingPaging(self._listing, self._call, self._query, pods=pods)
+        pods = len(self.cursors)
+        paging = GrowingPaging(self._listing, self._call, self._query, pods=pods, is_merged=is_merged)
         to_read: Sequence[PodCursor] = self.cursors
         for _page in range(paging.max_pages):
             self._read(to_read, paging)

@@ -492,6 +492,13 @@ class TestShares(ListTest):
         self.assertEqual([self.SHARE, '1000'], limits.pop('Pod1'))
         self.assertEqual([[self.SHARE]] * 2, list(limits.values()))
 
+    def test_pods_are_asked_for_their_shares_of_page_after_marker(self):
+        self.fill_servers()
+        first = ids(self.cloud.nova.get('/servers/detail')['servers'])
+        answer = self.cloud.nova.get(f'/servers/detail?marker={first[12]}')
+        self.assertEqual(first[13:], ids(answer['servers']))
+        self.assertEqual(dict.fromkeys(PODS, [self.SHARE] * 2), self.limits('/servers/detail'))
+
     def test_short_page_is_asked_of_each_pod(self):
         self.fill_servers()
         answer = self.cloud.nova.get('/servers/detail?limit=20')
