@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 import report
 import running
+import two_trees
 from load import Case, Failed, Measured, Target, measure
 
 SHOW, SMALL, LARGE, CREATE = 'show', 'list 2x10', 'list 2x500', 'create'
@@ -76,6 +77,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--claims', action='store_true', help='measure creates with and without limits, and count queries'
     )
+    parser.add_argument(
+        '--against',
+        metavar='DIRECTORY',
+        help='compare the CPU time of this tree with that of another checkout, in turns',
+    )
+    parser.add_argument(
+        '--rounds', type=int, default=900, help='pairs of turns for each case in a comparison of two trees (900)'
+    )
+    parser.add_argument(
+        '--starts', type=int, default=3, help='times that a comparison of two trees starts their gateways (3)'
+    )
     parser.add_argument('--profile', action='store_true', help='show where the gateway spends its CPU time')
     parser.add_argument(
         '--option',
@@ -95,8 +107,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(argv)
-    with _directory(chosen.keep) as directory, running.pods(chosen.delay_ms) as cloud:
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(_directory(chosen.keep))
+        cpu = stack.enter_context(two_trees.processors()) if chosen.against else -1
+        cloud = stack.enter_context(running.pods(chosen.delay_ms))
         try:
+            if chosen.against:
+                return _against(chosen, directory, cloud, cpu)
             if chosen.routings:
                 return _over_routings(chosen, directory, cloud)
             if chosen.claims:
@@ -121,6 +138,33 @@ def _directory(kept: str | None) -> Iterator[str]:
     finally:
         if not kept:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _chosen_cases(chosen: argparse.Namespace, cloud: dict[str, Any]) -> list[tuple[Case, int]]:
+    """Return the cases to measure, each with the numbers of connections."""
+    wanted = [name.strip() for name in chosen.cases.split(',') if name.strip()]
+    return [
+        (case, int(count))
+        for case in cases_for(cloud)
+        if not wanted or case.name in wanted
+        for count in chosen.connections.split(',')
+    ]
+
+
+def _against(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any], cpu: int) -> int:
+    """Compare the gateway of this tree with that of another one."""
+    settings = {'cloud': cloud, 'backend': chosen.backend, 'options': chosen.option}
+    with (
+        two_trees.Tree(running.TOP, os.path.join(directory, 'this'), settings, cpu) as ours,
+        two_trees.Tree(os.path.abspath(chosen.against), os.path.join(directory, 'other'), settings, cpu) as theirs,
+    ):
+        cases = [(case, cloud['tokens'][case.token], count) for case, count in _chosen_cases(chosen, cloud)]
+        found = two_trees.compare((ours, theirs), cases, chosen.rounds, chosen.starts)
+    if chosen.json:
+        print(json.dumps([asdict(row) for row in found], indent=1))
+    else:
+        print(f'This: {ours}\nOther: {theirs}\n{report.trees(found)}')
+    return 0
 
 
 def _compare(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from load import Measured
+from two_trees import Comparison
 
 
 def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> str:
@@ -60,6 +61,24 @@ def claims(found: Mapping[str, Measured], statements: Mapping[str, int]) -> str:
         )
     without, claimed = found['unlimited'], found['db']
     return f'{_aligned(lines)}\nratio of CPU: {claimed.cpu / without.cpu:.2f}'
+
+
+def trees(found: Sequence[Comparison]) -> str:
+    lines = [['case', 'conn', 'this ms', 'other ms', 'this/other', '25 %', '75 %', 'starts', 'pairs']]
+    for row in found:
+        lines.append(
+            [
+                row.case,
+                str(row.connections),
+                f'{row.ours:.3f}',
+                f'{row.theirs:.3f}',
+                f'{row.ratio:.3f}',
+                *(f'{quartile:.3f}' for quartile in row.quartiles),
+                f'{min(row.starts):.3f}..{max(row.starts):.3f}',
+                str(row.pairs),
+            ]
+        )
+    return f'Milliseconds of CPU for a request, and their ratio\n{_aligned(lines)}'
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

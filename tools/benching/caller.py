@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Send an exact number of requests to a server: wrk can only send requests for whole seconds."""
+
+from __future__ import annotations
+
+import itertools
+import selectors
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from load import Case, Failed
+
+_READ = 1 << 18
+_ANSWER_SECONDS = 60
+
+
+class Caller:
+    """Sends the requests of one case to one server.
+
+    :ivar connections: number of requests under way at a time
+    """
+
+    def __init__(self, url: str, case: Case, token: str, connections: int) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname or '', parts.port or 80)
+        self.connections = connections
+        self._name = f'{case.name} at {url}'
+        body = case.body.encode()
+        self._requests: Iterator[bytes] = itertools.cycle(
+            [
+                (
+                    f'{case.method} {parts.path}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Auth-Token: {token}\r\n'
+                    'Accept: application/json\r\n'
+                    + (f'Content-Type: application/json\r\nContent-Length: {len(body)}\r\n' if body else '')
+                    + '\r\n'
+                ).encode()
+                + body
+                for path in case.paths
+            ]
+        )
+
+    def call(self, count: int) -> None:
+        """Send ``count`` requests over new connections, and wait for all answers.
+
+        :raises Failed: an answer has another status than 2xx, or none came
+        """
+        left = count
+        with selectors.DefaultSelector() as selector:
+            for _number in range(min(self.connections, count)):
+                connection = socket.create_connection(self._address, _ANSWER_SECONDS)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                selector.register(connection, selectors.EVENT_READ, bytearray())
+                connection.sendall(next(self._requests))
+                left -= 1
+            while selector.get_map():
+                ready = selector.select(_ANSWER_SECONDS)
+                if not ready:
+                    raise Failed(f'{self._name}: no answer')
+                for key, _events in ready:
+                    connection = key.fileobj
+                    assert isinstance(connection, socket.socket)
+                    if not self._is_answered(connection, key.data):
+                        continue
+                    if left:
+                        connection.sendall(next(self._requests))
+                        left -= 1
+                    else:
+                        selector.unregister(connection)
+                        connection.close()
+
+    def _is_answered(self, connection: socket.socket, received: bytearray) -> bool:
+        """Read what has arrived; if the answer is complete, check it and empty ``received``."""
+        some = connection.recv(_READ)
+        if not some:
+            raise Failed(f'{self._name}: the connection was closed before the answer')
+        received += some
+        head, _blank, body = received.partition(b'\r\n\r\n')
+        if not _blank:
+            return False
+        first, *lines = head.split(b'\r\n')
+        if not first.split(b' ', 2)[1].startswith(b'2'):
+            raise Failed(f'{self._name}: {bytes(received[:500])!r}')
+        length = next((line[15:] for line in lines if line[:15].lower() == b'content-length:'), None)
+        if length is None:
+            raise Failed(f'{self._name}: an answer without Content-Length')
+        if len(body) < int(length):
+            return False
+        received.clear()
+        return True
