@@ -2,10 +2,11 @@
 """The environments of tox.ini contain what tools/venv.sh installs, and run the parts of tools/test.
 
 So what passes in one passes in the other. This replaces a run of tox in a fresh clone, which installs the same
-packages once for each environment.
+packages once for each environment. With uv, tools/venv.sh installs from where pip's settings say.
 """
 
 import configparser
+import importlib.util
 import os
 import pathlib
 import re
@@ -78,3 +79,32 @@ class TestTox(testtools.TestCase):
         for name in ('testenv:genconfig', 'testenv:genpolicy'):
             (command,) = self.commands(name)
             self.assertIn(f"'../../{command.partition('--config-file=')[2]}'", built)
+
+
+class TestUvSettings(testtools.TestCase):
+    def setUp(self):
+        super().setUp()
+        spec = importlib.util.spec_from_file_location('uv_settings', TOP / 'tools' / 'uv_settings.py')
+        self.tool = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.tool)
+
+    def words(self, *lines):
+        """The options of uv for lines of ``pip config list``, without those that do not depend on them."""
+        return self.tool.words(self.tool.settings(lines))[2:]
+
+    def test_places_of_packages_are_those_of_pip(self):
+        lines = (
+            "global.index-url='https://one.example/simple'",
+            "global.extra-index-url='\\nhttps://two.example/simple\\nhttps://three.example/simple'",
+            ":env:.timeout='5'",
+        )
+        two, three = (('--extra-index-url', f'https://{name}.example/simple') for name in ('two', 'three'))
+        self.assertEqual([*two, *three, '--index-url', 'https://one.example/simple'], self.words(*lines))
+
+    def test_variable_replaces_value_of_file(self):
+        lines = (":env:.find-links='/here'", "global.find-links='/there'", "download.find-links='/elsewhere'")
+        self.assertEqual(['--find-links', '/here'], self.words(*lines))
+
+    def test_setting_that_uv_lacks_is_refused(self):
+        self.assertRaises(self.tool.UnknownSetting, self.words, "global.proxy='http://proxy.example'")
+        self.assertRaises(self.tool.UnknownSetting, self.words, "install.only-final='nova'")
