@@ -39,7 +39,8 @@ def problems(message: str) -> list[str]:
         found.append('the subject does not begin with a capital letter')
     if _NOT_IMPERATIVE.match(words[0]):
         found.append(f'"{words[0]}" is not imperative')
-    if len(words) < 3 or words[-1].lower() in ('it', 'them', 'this', 'that'):
+    # In a longer subject such a word refers to an object that the subject names.
+    if len(words) < 3 or (len(words) < 5 and words[-1].lower() in ('it', 'them', 'this', 'that')):
         found.append('the subject does not name its object')
     body = [line for line in rest if line.strip() and not _TRAILER.match(line)]
     if not body:

@@ -42,6 +42,7 @@ class TestCommits(testtools.TestCase):
     def test_good_message_passes(self):
         self.assertEqual([], self.problems(GOOD))
         self.assertEqual([], self.problems('Merge branch main\n'))
+        self.assertEqual([], self.problems('Install packages with uv where settings allow it\n\nBody.\n'))
 
     def test_bad_messages_are_refused(self):
         for message in (
@@ -52,6 +53,7 @@ class TestCommits(testtools.TestCase):
             'check the length of a marker\n\nBody.\n',
             'Check the length of a marker.\n\nBody.\n',
             'Shorten it\n\nBody.\n',
+            'Look at it\n\nBody.\n',
             'Check the length of a marker\nBody.\n',
             GOOD + 'word ' * 20 + '\n',
             'Check ' + 'the length ' * 10 + '\n\nBody.\n',
