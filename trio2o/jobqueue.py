@@ -15,9 +15,9 @@ from oslo_config import cfg
 
 from trio2o.context import current_request_id
 from trio2o.db import jobs
+from trio2o.db.database import Database, utcnow
 from trio2o.db.jobs import JobRow
 from trio2o.db.records import Job
-from trio2o.db.session import Database, utcnow
 
 LOG = logging.getLogger(__name__)
 

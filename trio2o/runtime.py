@@ -9,7 +9,7 @@ from typing import Any
 from oslo_config import cfg
 
 from trio2o.concurrency import Executor
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.gateway.images import Images
 from trio2o.jobqueue import JobQueue
 from trio2o.metrics.database import DatabaseMetrics

@@ -26,8 +26,8 @@ from trio2o import conf as trio2o_conf
 from trio2o.conf.quota import DEFAULTS
 from trio2o.db import migration, routings
 from trio2o.db import pods as db_pods
+from trio2o.db.database import Database, utcnow
 from trio2o.db.records import NewRouting
-from trio2o.db.session import Database, utcnow
 from trio2o.lab.emulated.transport import WSGITransport
 from trio2o.lab.ports import free_ports
 from trio2o.runtime import build_runtime

@@ -16,8 +16,8 @@ from trio2o import exception, job_types
 from trio2o.api import pagination
 from trio2o.api.schemas import claims as schemas
 from trio2o.db import quotas
+from trio2o.db.database import utcnow
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.web.call import Answer, Call
 
 

@@ -18,9 +18,9 @@ from trio2o.api import pagination
 from trio2o.api.schemas import pods as schemas
 from trio2o.db import errors, routings
 from trio2o.db import pods as db_pods
+from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
 from trio2o.db.records import Job, Pod
-from trio2o.db.session import utcnow
 from trio2o.pods import accounts, endpoints
 from trio2o.pods.registry import group_of
 from trio2o.resources import ROUTED

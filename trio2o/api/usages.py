@@ -13,8 +13,8 @@ from trio2o.api import pagination, response_schemas
 from trio2o.api.schemas import usages as schemas
 from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
+from trio2o.db.database import utcnow
 from trio2o.db.records import Pod, PodUsage
-from trio2o.db.session import utcnow
 from trio2o.pods.usage import NOTHING, Amount, Usage
 from trio2o.scheduler.capacity import Room, kept
 from trio2o.web.call import Answer, Call

@@ -31,7 +31,7 @@ def _serve(argv: Sequence[str] | None) -> int:
     from trio2o import rpc
     from trio2o.cmd import run
     from trio2o.db import migration
-    from trio2o.db.session import Database
+    from trio2o.db.database import Database
     from trio2o.runtime import build_runtime
     from trio2o.xjob.service import XJobService
 

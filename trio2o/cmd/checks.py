@@ -14,8 +14,8 @@ from trio2o import exception
 from trio2o.conf import credentials, files, service_auth
 from trio2o.db import migration
 from trio2o.db import pods as db_pods
+from trio2o.db.database import Database
 from trio2o.db.errors import UNREACHABLE, Unusable
-from trio2o.db.session import Database
 from trio2o.pods import accounts
 from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
 from trio2o.pods.identity import Identity

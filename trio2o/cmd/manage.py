@@ -16,8 +16,8 @@ from oslo_config import cfg
 
 from trio2o import conf as trio2o_conf
 from trio2o.db import migration
+from trio2o.db.database import Database
 from trio2o.db.errors import Unusable
-from trio2o.db.session import Database
 
 
 def _parser() -> argparse.ArgumentParser:

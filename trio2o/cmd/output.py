@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 
 #: Exit status if something could not be checked; monitoring plug-ins call it unknown.
 UNKNOWN = 3

@@ -15,7 +15,7 @@ from trio2o.dashboard import session, views
 from trio2o.dashboard.checks import PlainHttp
 from trio2o.dashboard.request import Request, Response, redirect
 from trio2o.dashboard.source import ApiError, Denied, NotSignedIn, NotThere, Source
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 
 
 class Pages(PecanHook):

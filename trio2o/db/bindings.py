@@ -11,12 +11,12 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import Duplicate, RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Binding
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _BINDINGS = Columns(Binding)
 _TABLE = _BINDINGS.table
@@ -60,8 +60,8 @@ def _row(
     }
 
 
-def _by_id(session: Session, binding_id: str) -> Binding:
-    binding = _BINDINGS.one(session, _B.id == binding_id)
+def _by_id(connection: Connection, binding_id: str) -> Binding:
+    binding = _BINDINGS.one(connection, _B.id == binding_id)
     if binding is None:
         raise RecordNotFound('binding', binding_id)
     return binding
@@ -81,13 +81,13 @@ def list_(
     sort: Sequence[tuple[str, str]] = (('created_at', 'asc'),),
 ) -> list[Binding]:
     """List a page of bindings, including ended ones unless the filter `ended_at` is None."""
-    with db.reader() as session:
-        return _BINDINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+    with db.reader() as connection:
+        return _BINDINGS.page(connection, filters=filters, limit=limit, marker=marker, sort=sort)
 
 
 def get(db: Database, binding_id: str) -> Binding | None:
-    with db.reader() as session:
-        return _BINDINGS.one(session, _B.id == binding_id)
+    with db.reader() as connection:
+        return _BINDINGS.one(connection, _B.id == binding_id)
 
 
 @retry_on_deadlock
@@ -107,9 +107,9 @@ def create(
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, True, is_exclusive)
     try:
-        with db.writer() as session:
-            session.execute(sqlalchemy.insert(_TABLE), row)
-            return _by_id(session, row['id'])
+        with db.writer() as connection:
+            connection.execute(sqlalchemy.insert(_TABLE), row)
+            return _by_id(connection, row['id'])
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('pod_id', pod_id) from error
     except db_exc.DBReferenceError as error:
@@ -124,12 +124,12 @@ def bind(db: Database, tenant_id: str, az_name: str, affinity_group: str, pod_id
     :raises RecordNotFound: there is no such pod
     """
     row = _row(tenant_id, pod_id, az_name, affinity_group, is_pinned=False)
-    with db.writer() as session:
+    with db.writer() as connection:
         try:
-            insert_or_ignore(session, _TABLE, [row])
+            insert_or_ignore(connection, _TABLE, [row])
         except db_exc.DBReferenceError as error:
             raise RecordNotFound('pod', pod_id) from error
-        binding = _BINDINGS.one(session, _B.current_key == row['current_key'])
+        binding = _BINDINGS.one(connection, _B.current_key == row['current_key'])
         if binding is None:
             raise RecordNotFound('pod', pod_id)
         return binding
@@ -144,16 +144,16 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
     :raises Duplicate: the binding is pinned, and the project is already pinned to that pod
     """
     try:
-        with db.writer() as session:
-            old = _by_id(session, binding_id)
+        with db.writer() as connection:
+            old = _by_id(connection, binding_id)
             if old.is_current and old.pod_id == pod_id:
                 return old
-            if _end(session, binding_id):
+            if _end(connection, binding_id):
                 row = _row(old.tenant_id, pod_id, old.az_name, old.affinity_group, old.is_pinned, old.is_exclusive)
-                session.execute(sqlalchemy.insert(_TABLE), row)
-                return _by_id(session, row['id'])
+                connection.execute(sqlalchemy.insert(_TABLE), row)
+                return _by_id(connection, row['id'])
             key = _automatic_key(old.tenant_id, old.az_name, old.affinity_group)
-            winner = _BINDINGS.one(session, _B.current_key == key)
+            winner = _BINDINGS.one(connection, _B.current_key == key)
             if winner is None or old.is_pinned:
                 raise RecordNotFound('current binding', binding_id)
             return winner
@@ -163,10 +163,10 @@ def move(db: Database, binding_id: str, pod_id: str) -> Binding:
         raise RecordNotFound('pod', pod_id) from error
 
 
-def _end(session: Session, binding_id: str) -> bool:
+def _end(connection: Connection, binding_id: str) -> bool:
     now = utcnow()
     ended = changed(
-        session,
+        connection,
         sqlalchemy.update(_TABLE)
         .where(_B.id == binding_id, _B.ended_at.is_(None))
         .values(ended_at=now, updated_at=now, current_key=None),
@@ -174,17 +174,17 @@ def _end(session: Session, binding_id: str) -> bool:
     return ended > 0
 
 
-def change_zone(session: Session, pod_id: str, az_name: str, affinity_group: str) -> None:
+def change_zone(connection: Connection, pod_id: str, az_name: str, affinity_group: str) -> None:
     """Adapt the bindings to a pod that is in another zone or group now: pinned ones change with it, the others end."""
     current = sqlalchemy.and_(_B.pod_id == pod_id, _B.ended_at.is_(None))
     elsewhere = sqlalchemy.or_(_B.az_name != az_name, _B.affinity_group != affinity_group)
-    session.execute(
+    connection.execute(
         sqlalchemy.update(_TABLE)
         .where(current, _B.is_pinned)
         .values(az_name=az_name, affinity_group=affinity_group, updated_at=utcnow())
     )
-    for binding_id in list(session.scalars(sqlalchemy.select(_B.id).where(current, elsewhere))):
-        _end(session, binding_id)
+    for binding_id in list(connection.scalars(sqlalchemy.select(_B.id).where(current, elsewhere))):
+        _end(connection, binding_id)
 
 
 @retry_on_deadlock
@@ -195,17 +195,17 @@ def change(db: Database, binding_id: str, *, is_pinned: bool, is_exclusive: bool
     :raises Duplicate: the project already has a current binding with the same key, see `Binding`
     """
     try:
-        with db.writer() as session:
-            old = _by_id(session, binding_id)
+        with db.writer() as connection:
+            old = _by_id(connection, binding_id)
             key = _key(old.tenant_id, old.pod_id, old.az_name, old.affinity_group, is_pinned)
             statement = (
                 sqlalchemy.update(_TABLE)
                 .where(_B.id == binding_id, _B.ended_at.is_(None))
                 .values(is_pinned=is_pinned, is_exclusive=is_exclusive, current_key=key, updated_at=utcnow())
             )
-            if not changed(session, statement):
+            if not changed(connection, statement):
                 raise RecordNotFound('current binding', binding_id)
-            return _by_id(session, binding_id)
+            return _by_id(connection, binding_id)
     except db_exc.DBDuplicateEntry as error:
         raise Duplicate('is_pinned', is_pinned) from error
 
@@ -216,8 +216,8 @@ def end(db: Database, binding_id: str) -> bool:
 
     :returns: False if the binding was not current
     """
-    with db.writer() as session:
-        return _end(session, binding_id)
+    with db.writer() as connection:
+        return _end(connection, binding_id)
 
 
 @retry_on_deadlock
@@ -226,9 +226,9 @@ def delete(db: Database, binding_id: str) -> bool:
 
     :returns: False if there was none
     """
-    with db.writer() as session:
+    with db.writer() as connection:
         gone = changed(
-            session,
+            connection,
             sqlalchemy.delete(_TABLE).where(_B.id == binding_id),
         )
         return gone > 0

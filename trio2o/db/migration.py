@@ -21,8 +21,8 @@ import sqlalchemy.exc
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from trio2o.db.database import Database
 from trio2o.db.errors import Unusable
-from trio2o.db.session import Database
 
 EXPAND = 'expand'
 CONTRACT = 'contract'
@@ -103,7 +103,7 @@ def upgrade(database: cfg.ConfigOpts | Database, revision: str = 'head') -> None
     :raises Unusable: no server, or no such revision
     """
     config = alembic_config()
-    # Alembic gets a connection and not a URL, so that the listeners of trio2o.db.session apply, and because a URL in
+    # Alembic gets a connection and not a URL, so that the listeners of trio2o.db.database apply, and because a URL in
     # its configuration must not contain a percent sign.
     with connected(database) as connection:
         config.attributes['connection'] = connection

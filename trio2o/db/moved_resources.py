@@ -6,9 +6,9 @@ from datetime import datetime
 import sqlalchemy
 
 from trio2o.db import routings, versions
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import MovedResource, Routing
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _MOVED = Columns(MovedResource)
 _TABLE = _MOVED.table
@@ -32,21 +32,21 @@ def move(db: Database, resource_type: str, top_id: str, source: tuple[str, str],
     """
     pod_id, bottom_id = target
     values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
-    with db.writer() as session:
-        versions.advance(session, versions.MOVED)
-        if not routings.move(session, resource_type, top_id, source, target):
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVED)
+        if not routings.move(connection, resource_type, top_id, source, target):
             return False
         row = {'resource_type': resource_type, 'top_id': top_id, **values}
-        if not insert_or_ignore(session, _TABLE, [row]):
+        if not insert_or_ignore(connection, _TABLE, [row]):
             one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
-            changed(session, sqlalchemy.update(_TABLE).where(one).values(**values))
+            changed(connection, sqlalchemy.update(_TABLE).where(one).values(**values))
         return True
 
 
 def moved_at(db: Database, resource_type: str, top_id: str) -> datetime | None:
     """Return when a resource was last moved; None if it never was."""
-    with db.reader() as session:
-        moved = _MOVED.one(session, _M.resource_type == resource_type, _M.top_id == top_id)
+    with db.reader() as connection:
+        moved = _MOVED.one(connection, _M.resource_type == resource_type, _M.top_id == top_id)
         return moved.created_at if moved is not None else None
 
 
@@ -59,6 +59,6 @@ def purge(db: Database, before: datetime) -> int:
         routing.resource_type == _M.resource_type,
         sqlalchemy.or_(routing.deleted_at.is_(None), routing.deleted_at >= before),
     )
-    with db.writer() as session:
-        versions.advance(session, versions.MOVED)
-        return changed(session, sqlalchemy.delete(_TABLE).where(_M.created_at < before, ~is_there))
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVED)
+        return changed(connection, sqlalchemy.delete(_TABLE).where(_M.created_at < before, ~is_there))

@@ -5,9 +5,9 @@ from collections.abc import Collection
 
 import sqlalchemy
 
+from trio2o.db.database import Database, retry_on_deadlock
 from trio2o.db.query import changed, insert_or_ignore
 from trio2o.db.records import PodHost
-from trio2o.db.session import Database, retry_on_deadlock
 
 _TABLE = PodHost.__table__
 _H = _TABLE.c
@@ -28,7 +28,7 @@ def set_(db: Database, pod_id: str, hosts: Collection[str]) -> None:
     gone, new = known - set(hosts), sorted(set(hosts) - known)
     if not gone and not new:
         return
-    with db.writer() as session:
+    with db.writer() as connection:
         for host in sorted(gone):
-            changed(session, sqlalchemy.delete(_TABLE).where(_H.pod_id == pod_id, _H.host == host))
-        insert_or_ignore(session, _TABLE, [{'pod_id': pod_id, 'host': host} for host in new])
+            changed(connection, sqlalchemy.delete(_TABLE).where(_H.pod_id == pod_id, _H.host == host))
+        insert_or_ignore(connection, _TABLE, [{'pod_id': pod_id, 'host': host} for host in new])

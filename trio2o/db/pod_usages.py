@@ -8,10 +8,10 @@ import sqlalchemy
 from oslo_db import exception as db_exc
 
 from trio2o.db import versions
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, insert_or_ignore
 from trio2o.db.records import PodUsage
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _USAGES = Columns(PodUsage)
 _U = _USAGES.table.c
@@ -30,11 +30,11 @@ def set_(db: Database, pod_id: str, service: str, data: Any, collected_at: datet
     values = {'data': data, 'collected_at': collected_at or utcnow()}
     change = sqlalchemy.update(_USAGES.table).where(_U.pod_id == pod_id, _U.service == service)
     try:
-        with db.writer() as session:
-            versions.advance(session, versions.USAGES)
-            if not insert_or_ignore(session, _USAGES.table, [{'pod_id': pod_id, 'service': service, **values}]):
-                session.execute(change.values(**values))
-            usage = _USAGES.one(session, _U.pod_id == pod_id, _U.service == service)
+        with db.writer() as connection:
+            versions.advance(connection, versions.USAGES)
+            if not insert_or_ignore(connection, _USAGES.table, [{'pod_id': pod_id, 'service': service, **values}]):
+                connection.execute(change.values(**values))
+            usage = _USAGES.one(connection, _U.pod_id == pod_id, _U.service == service)
     except db_exc.DBReferenceError as error:
         raise RecordNotFound('pod', pod_id) from error
     if usage is None:

@@ -9,9 +9,10 @@ import sqlalchemy
 from oslo_db import exception as db_exc
 from oslo_utils import uuidutils
 from sqlalchemy import bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from trio2o.db import bindings, jobs, versions
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import Duplicate, Full
 from trio2o.db.jobs import JobRow
 from trio2o.db.query import Columns, changed, insert_or_ignore
@@ -28,7 +29,6 @@ from trio2o.db.records import (
     Routing,
     ServerGroupCopy,
 )
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 from trio2o.db.table import Record
 
 _PODS = Columns(Pod)
@@ -56,13 +56,13 @@ def list_all(db: Database) -> list[Pod]:
 
 
 def get(db: Database, pod_id: str) -> Pod | None:
-    with db.reader() as session:
-        return _PODS.one(session, _P.pod_id == pod_id)
+    with db.reader() as connection:
+        return _PODS.one(connection, _P.pod_id == pod_id)
 
 
 def get_by_name(db: Database, pod_name: str) -> Pod | None:
-    with db.reader() as session:
-        return _PODS.one(session, _P.pod_name == pod_name)
+    with db.reader() as connection:
+        return _PODS.one(connection, _P.pod_name == pod_name)
 
 
 @retry_on_deadlock
@@ -93,9 +93,9 @@ def create(
     pod_id = pod_id or uuidutils.generate_uuid()
     while True:
         try:
-            with db.writer() as session:
-                versions.advance(session, versions.PODS)
-                if _PODS.one(session, _P.pod_name == pod_name):
+            with db.writer() as connection:
+                versions.advance(connection, versions.PODS)
+                if _PODS.one(connection, _P.pod_name == pod_name):
                     raise Duplicate('pod_name', pod_name)
                 row = {
                     'pod_id': pod_id,
@@ -104,7 +104,7 @@ def create(
                     'pod_az_name': pod_az_name,
                     'pod_volume_az_name': pod_volume_az_name,
                     'dc_name': dc_name,
-                    'number': _free_number(session),
+                    'number': _free_number(connection),
                     'state': state,
                     'state_reason': state_reason,
                     'resource_affinity_tag': resource_affinity_tag,
@@ -113,29 +113,29 @@ def create(
                     'is_reconciled': False,
                     'created_at': utcnow(),
                 }
-                session.execute(sqlalchemy.insert(_TABLE), row)
+                connection.execute(sqlalchemy.insert(_TABLE), row)
                 if job is not None:
-                    jobs.submit_in(session, job)
-                return _existing(session, pod_id)
+                    jobs.submit_in(connection, job)
+                return _existing(connection, pod_id)
         except db_exc.DBDuplicateEntry:
             # Another process took the name or the number. The next attempt fails, or takes the next number.
             continue
 
 
-def _free_number(session: Session) -> int:
+def _free_number(connection: Connection) -> int:
     """Return the number for a new pod, which no pod of late had: administrators may still use integer ids of that."""
-    taken = set(session.scalars(sqlalchemy.select(_P.number)))
-    retired = list(session.scalars(sqlalchemy.select(_N.number).order_by(_N.retired_at, _N.number)))
+    taken = set(connection.scalars(sqlalchemy.select(_P.number)))
+    retired = list(connection.scalars(sqlalchemy.select(_N.number).order_by(_N.retired_at, _N.number)))
     unused = (number for number in range(1, MAX_NUMBER + 1) if number not in taken and number not in retired)
     number = next(unused, None) or next((each for each in retired if each not in taken), None)
     if number is None:
         raise Full(f'there are {MAX_NUMBER} pods already')
-    changed(session, sqlalchemy.delete(_NUMBERS).where(_N.number == number))
+    changed(connection, sqlalchemy.delete(_NUMBERS).where(_N.number == number))
     return number
 
 
-def _existing(session: Session, pod_id: str) -> Pod:
-    pod = _PODS.one(session, _P.pod_id == pod_id)
+def _existing(connection: Connection, pod_id: str) -> Pod:
+    pod = _PODS.one(connection, _P.pod_id == pod_id)
     assert pod is not None
     return pod
 
@@ -160,9 +160,9 @@ def update(
     :raises Duplicate: another pod has the new name or number
     """
     try:
-        with db.writer() as session:
-            versions.advance(session, versions.PODS)
-            pod = _PODS.first(session, _PODS.select.where(_P.pod_id == pod_id).with_for_update())
+        with db.writer() as connection:
+            versions.advance(connection, versions.PODS)
+            pod = _PODS.first(connection, _PODS.select.where(_P.pod_id == pod_id).with_for_update())
             if pod is None:
                 return None
             unknown = values.keys() - set(_PODS.names)
@@ -178,16 +178,16 @@ def update(
                     'user_id': user_id,
                     'at': utcnow(),
                 }
-                session.execute(sqlalchemy.insert(_CHANGES.table), change)
+                connection.execute(sqlalchemy.insert(_CHANGES.table), change)
             if reason is not None or state != pod.state:
                 values.setdefault('state_reason', reason or '')
             values['updated_at'] = utcnow()
-            session.execute(sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id).values(**values))
+            connection.execute(sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id).values(**values))
             if bound_in is not None:
-                bindings.change_zone(session, pod_id, *bound_in)
+                bindings.change_zone(connection, pod_id, *bound_in)
             if job is not None:
-                jobs.submit_in(session, job)
-            return _existing(session, pod_id)
+                jobs.submit_in(connection, job)
+            return _existing(connection, pod_id)
     except db_exc.DBDuplicateEntry as error:
         field = 'number' if any('number' in column for column in error.columns) else 'pod_name'
         raise Duplicate(field, values.get(field)) from error
@@ -217,34 +217,34 @@ def _some_routings(db: Database, pod_id: str) -> list[int]:
 
 @retry_on_deadlock
 def _delete_routings(db: Database, ids: list[int]) -> None:
-    with db.writer() as session:
-        changed(session, sqlalchemy.delete(Routing.__table__).where(_R.id.in_(ids)))
+    with db.writer() as connection:
+        changed(connection, sqlalchemy.delete(Routing.__table__).where(_R.id.in_(ids)))
 
 
 @retry_on_deadlock
 def _delete(db: Database, pod_id: str, job: JobRow | None) -> bool:
-    with db.writer() as session:
+    with db.writer() as connection:
         # The routings may be many, so that the versions are locked after them.
         for record in _OF_POD:
-            _delete_of_pod(session, record, pod_id)
-        versions.advance(session, versions.PODS)
+            _delete_of_pod(connection, record, pod_id)
+        versions.advance(connection, versions.PODS)
         for record in _OF_POD_WITH_VERSION:
-            versions.advance(session, record.__table__.name)
-            _delete_of_pod(session, record, pod_id)
+            versions.advance(connection, record.__table__.name)
+            _delete_of_pod(connection, record, pod_id)
         # After the routings, as counters are always locked last.
-        claims.release_of_pod(session, pod_id)
-        number = session.scalar(sqlalchemy.select(_P.number).where(_P.pod_id == pod_id))
-        if not changed(session, sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)):
+        claims.release_of_pod(connection, pod_id)
+        number = connection.scalar(sqlalchemy.select(_P.number).where(_P.pod_id == pod_id))
+        if not changed(connection, sqlalchemy.delete(_TABLE).where(_P.pod_id == pod_id)):
             return False
-        insert_or_ignore(session, _NUMBERS, [{'number': number, 'retired_at': utcnow()}])
+        insert_or_ignore(connection, _NUMBERS, [{'number': number, 'retired_at': utcnow()}])
         if job is not None:
-            jobs.submit_in(session, job)
+            jobs.submit_in(connection, job)
         return True
 
 
-def _delete_of_pod(session: Session, record: type[Record], pod_id: str) -> None:
+def _delete_of_pod(connection: Connection, record: type[Record], pod_id: str) -> None:
     table = record.__table__
-    changed(session, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
+    changed(connection, sqlalchemy.delete(table).where(table.c.pod_id == pod_id))
 
 
 def set_endpoints(db: Database, pod_id: str, endpoints: Mapping[str, Any]) -> bool:
@@ -269,16 +269,16 @@ def set_changes_read(db: Database, pod_id: str, at: datetime) -> bool:
 
 @retry_on_deadlock
 def _set(db: Database, pod_id: str, **values: Any) -> bool:
-    with db.writer() as session:
-        versions.advance(session, versions.PODS)
+    with db.writer() as connection:
+        versions.advance(connection, versions.PODS)
         statement = sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id)
-        return changed(session, statement.values(**values)) > 0
+        return changed(connection, statement.values(**values)) > 0
 
 
 def state_changes(db: Database, pod_id: str, limit: int = 100) -> list[PodStateChange]:
     """List the last state changes of a pod, the newest first."""
-    with db.reader() as session:
+    with db.reader() as connection:
         return _CHANGES.all(
-            session,
+            connection,
             _CHANGES.select.where(_CHANGES.table.c.pod_id == pod_id).order_by(_CHANGES.table.c.id.desc()).limit(limit),
         )

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import sqlalchemy
 from oslo_db import exception as db_exc
 from sqlalchemy import bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from trio2o.db import versions
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import rename_limits
 from trio2o.db.records import Pod, Replica, ReplicatedObject
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 from trio2o.resources import folded_name
 
 _OBJECTS = Columns(ReplicatedObject)
@@ -38,24 +38,24 @@ _VERSION = versions.current(versions.REPLICAS)
 
 
 @contextlib.contextmanager
-def _writer(db: Database) -> Iterator[Session]:
-    """Open a session for changes of replicas or of their objects, which sets `changed_in` of these to ``_VERSION``."""
-    with db.writer() as session:
-        versions.advance(session, versions.REPLICAS)
-        yield session
+def _writer(db: Database) -> Iterator[Connection]:
+    """Open a transaction that changes replicas or their objects and sets their `changed_in` to ``_VERSION``."""
+    with db.writer() as connection:
+        versions.advance(connection, versions.REPLICAS)
+        yield connection
 
 
-def _one(session: Session, kind: str, key: str) -> ReplicatedObject | None:
-    return _OBJECTS.one(session, _O.kind == kind, _O.key == key)
+def _one(connection: Connection, kind: str, key: str) -> ReplicatedObject | None:
+    return _OBJECTS.one(connection, _O.kind == kind, _O.key == key)
 
 
-def _change(session: Session, kind: str, key: str, **values: Any) -> bool:
+def _change(connection: Connection, kind: str, key: str, **values: Any) -> bool:
     statement = (
         sqlalchemy.update(_OBJECTS.table)
         .where(_O.kind == kind, _O.key == key)
         .values(generation=_O.generation + 1, changed_in=_VERSION, updated_at=utcnow(), **values)
     )
-    return changed(session, statement) > 0
+    return changed(connection, statement) > 0
 
 
 class OwnId(NamedTuple):
@@ -101,9 +101,9 @@ def upsert_object(
         the pod for one that is out of sync
     :raises Superseded: the object has another generation
     """
-    with _writer(db) as session:
-        found = _upsert(session, kind, key, wanted, top_id, expected)
-        _set_origin(session, found, origin)
+    with _writer(db) as connection:
+        found = _upsert(connection, kind, key, wanted, top_id, expected)
+        _set_origin(connection, found, origin)
         return found
 
 
@@ -129,23 +129,23 @@ def upsert_with_limits(
     :returns: the object, and whether any replicated limits changed
     :raises Superseded: the object has another generation
     """
-    with _writer(db) as session:
-        found = _upsert(session, kind, key, wanted, top_id, expected)
-        _set_origin(session, found, origin)
-        rename_limits(session, renamed)
+    with _writer(db) as connection:
+        found = _upsert(connection, kind, key, wanted, top_id, expected)
+        _set_origin(connection, found, origin)
+        rename_limits(connection, renamed)
         statement = _OBJECTS.select.where(_O.kind.in_(limit_kinds), _O.is_deleted.is_(False)).order_by(_O.id)
         is_changed = False
-        for holder in _OBJECTS.all(session, statement.with_for_update()):
+        for holder in _OBJECTS.all(connection, statement.with_for_update()):
             limits = holder.wanted['limits']
             moved = {renamed[name]: limit for name, limit in limits.items() if name in renamed}
             if moved:
                 kept = {name: limit for name, limit in limits.items() if name not in renamed}
-                _change(session, holder.kind, holder.key, wanted={**holder.wanted, 'limits': {**kept, **moved}})
+                _change(connection, holder.kind, holder.key, wanted={**holder.wanted, 'limits': {**kept, **moved}})
                 is_changed = True
         return found, is_changed
 
 
-def _check_generation(session: Session, kind: str, key: str, expected: int | None) -> None:
+def _check_generation(connection: Connection, kind: str, key: str, expected: int | None) -> None:
     """Lock an object, and compare its generation.
 
     :raises Superseded: the object has another one
@@ -153,30 +153,32 @@ def _check_generation(session: Session, kind: str, key: str, expected: int | Non
     if expected is None:
         return
     statement = _OBJECTS.select.where(_O.kind == kind, _O.key == key)
-    known = _OBJECTS.first(session, statement.with_for_update())
+    known = _OBJECTS.first(connection, statement.with_for_update())
     if (known.generation if known is not None else 0) != expected:
         raise Superseded(f'{kind} {key} was changed since generation {expected}')
 
 
 def _upsert(
-    session: Session, kind: str, key: str, wanted: Any, top_id: str | None, expected: int | None
+    connection: Connection, kind: str, key: str, wanted: Any, top_id: str | None, expected: int | None
 ) -> ReplicatedObject:
-    _check_generation(session, kind, key, expected)
+    _check_generation(connection, kind, key, expected)
     values = {'wanted': wanted, 'is_deleted': False}
     if top_id is not None:
         values['top_id'] = top_id
     # If another process inserts the row in the meantime, change that one.
-    if not _change(session, kind, key, **values):
-        if not _insert(session, kind, key, top_id, wanted):
+    if not _change(connection, kind, key, **values):
+        if not _insert(connection, kind, key, top_id, wanted):
             if expected is not None:
                 raise Superseded(f'{kind} {key} was created by another process')
-            _change(session, kind, key, **values)
-    found = _one(session, kind, key)
+            _change(connection, kind, key, **values)
+    found = _one(connection, kind, key)
     assert found is not None
     return found
 
 
-def _insert(session: Session, kind: str, key: str, top_id: str | None, wanted: Any, is_deleted: bool = False) -> bool:
+def _insert(
+    connection: Connection, kind: str, key: str, top_id: str | None, wanted: Any, is_deleted: bool = False
+) -> bool:
     """:returns: False if another process inserted the object in the meantime"""
     row = {
         'kind': kind,
@@ -188,29 +190,29 @@ def _insert(session: Session, kind: str, key: str, top_id: str | None, wanted: A
         'created_at': utcnow(),
         'updated_at': None,
     }
-    if not insert_or_ignore(session, _OBJECTS.table, [row]):
+    if not insert_or_ignore(connection, _OBJECTS.table, [row]):
         return False
-    _set_changed(session, _O.kind == kind, _O.key == key)
+    _set_changed(connection, _O.kind == kind, _O.key == key)
     return True
 
 
-def _set_changed(session: Session, *criteria: Any) -> None:
-    session.execute(sqlalchemy.update(_OBJECTS.table).where(*criteria).values(changed_in=_VERSION))
+def _set_changed(connection: Connection, *criteria: Any) -> None:
+    connection.execute(sqlalchemy.update(_OBJECTS.table).where(*criteria).values(changed_in=_VERSION))
 
 
-def _set_origin(session: Session, obj: ReplicatedObject, origin: Origin | None) -> None:
+def _set_origin(connection: Connection, obj: ReplicatedObject, origin: Origin | None) -> None:
     """Record that a pod has the newest generation of an object, unless the pod was removed."""
     if origin is None:
         return
     pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == origin.pod_id)
-    if session.scalar(pod.with_for_update(read=True)) is not None:
+    if connection.scalar(pod.with_for_update(read=True)) is not None:
         state = 'gone' if obj.is_deleted else 'in_sync'
-        _set_replica(session, obj.id, origin.pod_id, origin.bottom_id, obj.generation, state, None)
+        _set_replica(connection, obj.id, origin.pod_id, origin.bottom_id, obj.generation, state, None)
 
 
 def get_object(db: Database, kind: str, key: str) -> ReplicatedObject | None:
-    with db.reader() as session:
-        return _one(session, kind, key)
+    with db.reader() as connection:
+        return _one(connection, kind, key)
 
 
 def find_wanted(db: Database, kind: str, key: str, by_name: bool = False) -> Any:
@@ -245,8 +247,8 @@ def list_objects(db: Database, kind: str, with_deleted: bool = False, key_prefix
         statement = statement.where(_O.key.startswith(key_prefix, autoescape=True))
     if not with_deleted:
         statement = statement.where(_O.is_deleted.is_(False))
-    with db.reader() as session:
-        return _OBJECTS.all(session, statement)
+    with db.reader() as connection:
+        return _OBJECTS.all(connection, statement)
 
 
 @retry_on_deadlock
@@ -268,14 +270,14 @@ def mark_object_deleted(
     :returns: None if there is no such object
     :raises Superseded: the object has another generation
     """
-    with _writer(db) as session:
-        _check_generation(session, kind, key, expected)
-        if not _change(session, kind, key, is_deleted=True) and unrecorded is not None:
-            if not _insert(session, kind, key, key, unrecorded, is_deleted=True):
-                _change(session, kind, key, is_deleted=True)
-        found = _one(session, kind, key)
+    with _writer(db) as connection:
+        _check_generation(connection, kind, key, expected)
+        if not _change(connection, kind, key, is_deleted=True) and unrecorded is not None:
+            if not _insert(connection, kind, key, key, unrecorded, is_deleted=True):
+                _change(connection, kind, key, is_deleted=True)
+        found = _one(connection, kind, key)
         if found is not None:
-            _set_origin(session, found, origin)
+            _set_origin(connection, found, origin)
         return found
 
 
@@ -285,12 +287,12 @@ def drop_object(db: Database, obj: ReplicatedObject) -> bool:
 
     :returns: False if the object was changed since it was read, or is gone; then nothing is deleted
     """
-    with _writer(db) as session:
-        known = _OBJECTS.first(session, _OBJECTS.select.where(_O.id == obj.id).with_for_update())
+    with _writer(db) as connection:
+        known = _OBJECTS.first(connection, _OBJECTS.select.where(_O.id == obj.id).with_for_update())
         if known is None or known.generation != obj.generation:
             return False
-        changed(session, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == obj.id))
-        return changed(session, sqlalchemy.delete(_OBJECTS.table).where(_O.id == obj.id)) > 0
+        changed(connection, sqlalchemy.delete(_REPLICAS.table).where(_R.object_id == obj.id))
+        return changed(connection, sqlalchemy.delete(_OBJECTS.table).where(_O.id == obj.id)) > 0
 
 
 @retry_on_deadlock
@@ -310,9 +312,9 @@ def set_replica(
     :raises RecordNotFound: there is no such object or pod
     """
     try:
-        with _writer(db) as session:
-            _set_replica(session, object_id, pod_id, bottom_id, generation, state, error)
-            replica = _REPLICAS.one(session, _R.object_id == object_id, _R.pod_id == pod_id)
+        with _writer(db) as connection:
+            _set_replica(connection, object_id, pod_id, bottom_id, generation, state, error)
+            replica = _REPLICAS.one(connection, _R.object_id == object_id, _R.pod_id == pod_id)
     except db_exc.DBReferenceError as error_:
         raise RecordNotFound('object or pod', (object_id, pod_id)) from error_
     if replica is None:
@@ -321,7 +323,7 @@ def set_replica(
 
 
 def _set_replica(
-    session: Session,
+    connection: Connection,
     object_id: int,
     pod_id: str,
     bottom_id: str | None,
@@ -350,9 +352,9 @@ def _set_replica(
         .where(_R.object_id == object_id, _R.pod_id == pod_id)
         .values(**values, attempts=0 if is_done else _R.attempts + 1)
     )
-    _set_changed(session, _O.id == object_id)
-    if not changed(session, change) and not insert_or_ignore(session, _REPLICAS.table, [row]):
-        changed(session, change)
+    _set_changed(connection, _O.id == object_id)
+    if not changed(connection, change) and not insert_or_ignore(connection, _REPLICAS.table, [row]):
+        changed(connection, change)
 
 
 def list_replicas(
@@ -370,8 +372,8 @@ def list_replicas(
     for column, value in ((_R.pod_id, pod_id), (_R.state, state), (_R.object_id, object_id)):
         if value is not None:
             statement = statement.where(column == value)
-    with db.reader() as session:
-        return _REPLICAS.all(session, statement)
+    with db.reader() as connection:
+        return _REPLICAS.all(connection, statement)
 
 
 def out_of_sync(
@@ -448,10 +450,10 @@ def pods_out_of_sync(db: Database, object_ids: Collection[int] | None = None) ->
 def count_out_of_sync(db: Database) -> dict[str, int]:
     """Return the number of objects that are out of sync, by pod id; without the top region."""
     counted = _in_all_pods(sqlalchemy.select(_POD.pod_id, sqlalchemy.func.count())).group_by(_POD.pod_id)
-    with db.reader() as session:
-        pods = session.scalars(sqlalchemy.select(_POD.pod_id).where(_POD.az_name != ''))
+    with db.reader() as connection:
+        pods = connection.scalars(sqlalchemy.select(_POD.pod_id).where(_POD.az_name != ''))
         counts: dict[str, int] = dict.fromkeys(pods, 0)
-        counts.update((pod_id, count) for pod_id, count in session.execute(counted))
+        counts.update((pod_id, count) for pod_id, count in connection.execute(counted))
         return counts
 
 

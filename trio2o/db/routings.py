@@ -17,14 +17,15 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 from sqlalchemy import Select, bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import RecordNotFound
-from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.query import Columns, changed, insert_one_or_ignore, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
 from trio2o.db.records import ACTIVE, DELETED, DELETING, NewRouting, Pod, Routing
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
+from trio2o.db.table import stored_time
 
 _ROUTINGS = Columns(Routing)
 _TABLE = _ROUTINGS.table
@@ -84,7 +85,7 @@ def _row(new: NewRouting, now: datetime) -> dict[str, Any]:
         'pod_id': new.pod_id,
         'project_id': new.project_id,
         'resource_type': new.resource_type,
-        'created_at': new.created_at,
+        'created_at': stored_time(new.created_at),
         'deltas': new.deltas,
         'user_id': new.user_id,
         'state': new.state,
@@ -108,28 +109,29 @@ def record(db: Database, new: NewRouting, settlement: Settlement | None = None) 
     row = _row(new, utcnow())
     key = {'top_id': new.top_id, 'resource_type': new.resource_type}
     try:
-        with db.writer() as session:
+        with db.writer() as connection:
             inserted = row if settlement is not None else row | {'deltas': None}
-            is_new = insert_or_ignore(session, _TABLE, [inserted])
-            known = _ROUTINGS.first(
-                session,
-                _GET if is_new else _GET.with_for_update(),
-                key,
-            )
-            if known is None:
-                raise RecordNotFound('pod', new.pod_id)
+            routing_id = insert_one_or_ignore(connection, _TABLE, inserted)
+            is_new = routing_id is not None
+            if is_new:
+                known = Routing(id=routing_id, **inserted)
+            else:
+                found = _ROUTINGS.first(connection, _GET.with_for_update(), key)
+                if found is None:
+                    raise RecordNotFound('pod', new.pod_id)
+                known = found
             changes = {} if is_new and inserted == row else _changes(known, row)
             claimed: Mapping[Key, int] = {}
             if settlement is not None:
-                claimed = claims.settle(session, settlement, new.deltas or {})
+                claimed = claims.settle(connection, settlement, new.deltas or {})
             elif changes.get('deltas'):
-                counted, claimed = claims.match(session, [dataclasses.replace(known, **changes)])
+                counted, claimed = claims.match(connection, [dataclasses.replace(known, **changes)])
                 changes['deltas'] = new.deltas if counted else None
             if changes:
-                _update(session, known.id, changes)
-            now = _by_id(session, known.id) if changes else known
+                _update(connection, known.id, changes)
+            now = _by_id(connection, known.id) if changes else known
             in_use = _counted(now) if is_new else _difference(known, now)
-            counters.add(session, in_use, claimed)
+            counters.add(connection, in_use, claimed)
             return now
     except db_exc.DBReferenceError as error:
         raise RecordNotFound('pod', new.pod_id) from error
@@ -164,16 +166,16 @@ def _changes(known: Routing, row: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _by_id(session: Session, routing_id: int) -> Routing:
-    routing = _ROUTINGS.one(session, _R.id == routing_id)
+def _by_id(connection: Connection, routing_id: int) -> Routing:
+    routing = _ROUTINGS.one(connection, _R.id == routing_id)
     if routing is None:
         raise RecordNotFound('routing', routing_id)
     return routing
 
 
-def _update(session: Session, routing_id: int, values: Mapping[str, Any]) -> bool:
+def _update(connection: Connection, routing_id: int, values: Mapping[str, Any]) -> bool:
     statement = sqlalchemy.update(_TABLE).where(_R.id == routing_id).values(**values)
-    return changed(session, statement) > 0
+    return changed(connection, statement) > 0
 
 
 @retry_on_deadlock
@@ -191,20 +193,20 @@ def record_many(db: Database, rows: Iterable[NewRouting], claim_id: str | None =
     given = sorted(rows, key=lambda row: (row.resource_type, row.top_id))
     if not given:
         return 0
-    with db.writer() as session:
+    with db.writer() as connection:
         # The database does not return which rows it inserted, so deltas are set in all rows that have none.
-        new = insert_or_ignore(session, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
-        found = _without_deltas(session, [row for row in given if row.deltas is not None and row.state != DELETED])
-        counted, claimed = claims.match(session, found, claim_id) if found else ([], {})
+        new = insert_or_ignore(connection, _TABLE, [_row(row, now) | {'deltas': None} for row in given])
+        found = _without_deltas(connection, [row for row in given if row.deltas is not None and row.state != DELETED])
+        counted, claimed = claims.match(connection, found, claim_id) if found else ([], {})
         in_use: Counter[Key] = Counter()
         for routing in counted:
-            _update(session, routing.id, {'deltas': routing.deltas, 'user_id': routing.user_id})
+            _update(connection, routing.id, {'deltas': routing.deltas, 'user_id': routing.user_id})
             in_use.update(_counted(routing))
-        counters.add(session, in_use, claimed)
+        counters.add(connection, in_use, claimed)
         return new
 
 
-def _without_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Routing]:
+def _without_deltas(connection: Connection, rows: Sequence[NewRouting]) -> list[Routing]:
     """Lock the live routings that have no deltas. :returns: these, with the deltas that they should have"""
     wanted = {(row.resource_type, row.top_id): row for row in rows}
     found = []
@@ -217,7 +219,7 @@ def _without_deltas(session: Session, rows: Sequence[NewRouting]) -> list[Routin
             _IS_LIVE,
         )
         statement = statement.order_by(_R.resource_type, _R.top_id).with_for_update()
-        for known in _ROUTINGS.all(session, statement):
+        for known in _ROUTINGS.all(connection, statement):
             row = wanted.get((known.resource_type, known.top_id))
             if row is None or row.pod_id != known.pod_id:
                 continue
@@ -235,14 +237,14 @@ def mark_deleted(
     :param bottom_id: the id that this pod does not have
     :returns: False if the resource has no such live routing
     """
-    with db.writer() as session:
-        known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
+    with db.writer() as connection:
+        known = _ROUTINGS.first(connection, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
         if known is None or not known.is_live:
             return False
         if known.pod_id != (pod_id or known.pod_id) or known.bottom_id != (bottom_id or known.bottom_id):
             return False
-        _update(session, known.id, {'state': DELETED, 'deleted_at': utcnow()})
-        counters.add(session, _difference(known, None))
+        _update(connection, known.id, {'state': DELETED, 'deleted_at': utcnow()})
+        counters.add(connection, _difference(known, None))
         return True
 
 
@@ -264,17 +266,17 @@ def set_deltas(
     :param user_id: None keeps the recorded one
     :returns: the changed routing; None if the resource has no live routing
     """
-    with db.writer() as session:
-        known = _ROUTINGS.first(session, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
+    with db.writer() as connection:
+        known = _ROUTINGS.first(connection, _GET.with_for_update(), {'top_id': top_id, 'resource_type': resource_type})
         values: dict[str, Any] = {'deltas': dict(deltas)}
         values |= {} if project_id is None else {'project_id': project_id}
         values |= {} if user_id is None else {'user_id': user_id}
         now = None
         if known is not None and known.is_live:
-            _update(session, known.id, values)
+            _update(connection, known.id, values)
             now = dataclasses.replace(known, **values)
         in_use = _difference(known, now) if now is not None else {}
-        counters.add(session, in_use, claims.consume(session, claim_id, None) if claim_id is not None else {})
+        counters.add(connection, in_use, claims.consume(connection, claim_id, None) if claim_id is not None else {})
         return now
 
 
@@ -287,8 +289,8 @@ def list_(
     sort: Sequence[tuple[str, str]] = (('id', 'asc'),),
 ) -> list[Routing]:
     """List a page of routings, in every state unless filtered."""
-    with db.reader() as session:
-        return _ROUTINGS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+    with db.reader() as connection:
+        return _ROUTINGS.page(connection, filters=filters, limit=limit, marker=marker, sort=sort)
 
 
 def count_by_project(db: Database, pod_id: str) -> list[tuple[str, str, int]]:
@@ -296,8 +298,8 @@ def count_by_project(db: Database, pod_id: str) -> list[tuple[str, str, int]]:
     count = sqlalchemy.func.count()
     columns = (_R.project_id, _R.resource_type)
     statement = sqlalchemy.select(*columns, count).where(_R.pod_id == pod_id, _IS_LIVE)
-    with db.reader() as session:
-        rows = session.execute(statement.group_by(*columns).order_by(*columns))
+    with db.reader() as connection:
+        rows = connection.execute(statement.group_by(*columns).order_by(*columns))
         return [(project_id, resource_type, number) for project_id, resource_type, number in rows]
 
 
@@ -310,17 +312,17 @@ def users_of_project(db: Database, pod_id: str, project_id: str) -> set[str]:
         _IS_LIVE,
         _R.user_id != '',
     )
-    with db.reader() as session:
-        return set(session.scalars(statement.distinct()))
+    with db.reader() as connection:
+        return set(connection.scalars(statement.distinct()))
 
 
 def count_by_pod(db: Database, pod_id: str, types: Collection[str]) -> int:
     """Count the live routings that a pod has of some resource types."""
-    with db.reader() as session:
+    with db.reader() as connection:
         statement = sqlalchemy.select(sqlalchemy.func.count()).where(
             _R.pod_id == pod_id, _IS_LIVE, _R.resource_type.in_(types)
         )
-        return session.execute(statement).scalar_one()
+        return connection.execute(statement).scalar_one()
 
 
 @retry_on_deadlock
@@ -334,14 +336,14 @@ def update(db: Database, routing_id: int, **values: Any) -> Routing | None:
         raise ValueError(f'cannot set {", ".join(sorted(unknown))} of a routing')
     if 'state' in values:
         values.setdefault('deleted_at', utcnow() if values['state'] == DELETED else None)
-    with db.writer() as session:
+    with db.writer() as connection:
         by_id = _ROUTINGS.select.where(_R.id == routing_id)
-        known = _ROUTINGS.first(session, by_id.with_for_update() if values.keys() & _COUNTED else by_id)
+        known = _ROUTINGS.first(connection, by_id.with_for_update() if values.keys() & _COUNTED else by_id)
         if known is None or not values:
             return known
-        _update(session, routing_id, values)
+        _update(connection, routing_id, values)
         now = dataclasses.replace(known, **values)
-        counters.add(session, _difference(known, now))
+        counters.add(connection, _difference(known, now))
         return now
 
 
@@ -351,16 +353,18 @@ def delete(db: Database, routing_id: int) -> bool:
 
     :returns: False if there was none
     """
-    with db.writer() as session:
-        known = _ROUTINGS.first(session, _ROUTINGS.select.where(_R.id == routing_id).with_for_update())
+    with db.writer() as connection:
+        known = _ROUTINGS.first(connection, _ROUTINGS.select.where(_R.id == routing_id).with_for_update())
         if known is None:
             return False
-        changed(session, sqlalchemy.delete(_TABLE).where(_R.id == routing_id))
-        counters.add(session, _difference(known, None))
+        changed(connection, sqlalchemy.delete(_TABLE).where(_R.id == routing_id))
+        counters.add(connection, _difference(known, None))
         return True
 
 
-def move(session: Session, resource_type: str, top_id: str, source: tuple[str, str], target: tuple[str, str]) -> bool:
+def move(
+    connection: Connection, resource_type: str, top_id: str, source: tuple[str, str], target: tuple[str, str]
+) -> bool:
     """Let the live routing of a resource lead to another pod.
 
     :param source: the pod that it leads to, and the id there
@@ -370,14 +374,14 @@ def move(session: Session, resource_type: str, top_id: str, source: tuple[str, s
     """
     pod_id, bottom_id = target
     both = _ROUTINGS.select.where(_R.resource_type == resource_type, _R.top_id.in_((top_id, bottom_id)))
-    locked = {each.top_id: each for each in _ROUTINGS.all(session, both.order_by(_R.top_id).with_for_update())}
+    locked = {each.top_id: each for each in _ROUTINGS.all(connection, both.order_by(_R.top_id).with_for_update())}
     known, duplicate = locked.get(top_id), locked.get(bottom_id)
     if known is None or not known.is_live or (known.pod_id, known.bottom_id) not in (source, target):
         return False
-    _update(session, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id})
+    _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id})
     if duplicate is not None:
-        changed(session, sqlalchemy.delete(_TABLE).where(_R.id == duplicate.id))
-        counters.add(session, _difference(duplicate, None))
+        changed(connection, sqlalchemy.delete(_TABLE).where(_R.id == duplicate.id))
+        counters.add(connection, _difference(duplicate, None))
     return True
 
 
@@ -411,8 +415,8 @@ def before(
         order = _R.created_at.desc()
     if not with_deleted:
         criteria.append(_R.state == ACTIVE)
-    with db.reader() as session:
-        return _ROUTINGS.first(session, _ROUTINGS.select.where(*criteria).order_by(order).limit(1))
+    with db.reader() as connection:
+        return _ROUTINGS.first(connection, _ROUTINGS.select.where(*criteria).order_by(order).limit(1))
 
 
 def list_for_pod(
@@ -429,13 +433,13 @@ def list_for_pod(
     """
     live = _ROUTINGS.select.where(*_of_pod(resource_type, pod_id, project_id), _IS_LIVE)
     dated = live.where(_R.created_at.is_not(None) if older_than is None else _R.created_at < older_than)
-    with db.reader() as session:
-        found = _ROUTINGS.all(session, dated.order_by(_R.created_at.desc()).limit(limit))
+    with db.reader() as connection:
+        found = _ROUTINGS.all(connection, dated.order_by(_R.created_at.desc()).limit(limit))
         # A second query, as database servers sort NULL differently, and with NULLS LAST PostgreSQL would not use the
         # index.
         rest = None if limit is None else limit - len(found)
         if rest != 0 and older_than is None:
-            found += _ROUTINGS.all(session, live.where(_R.created_at.is_(None)).limit(rest))
+            found += _ROUTINGS.all(connection, live.where(_R.created_at.is_(None)).limit(rest))
         return found
 
 
@@ -457,10 +461,10 @@ def purge_types(db: Database, types: Collection[str], older_than: datetime, limi
 
 
 def _purge(db: Database, which: Select[Any]) -> int:
-    with db.writer() as session:
-        ids = list(session.scalars(which))
+    with db.writer() as connection:
+        ids = list(connection.scalars(which))
         for start in range(0, len(ids), _IDS_PER_QUERY):
-            session.execute(sqlalchemy.delete(_TABLE).where(_R.id.in_(ids[start : start + _IDS_PER_QUERY])))
+            connection.execute(sqlalchemy.delete(_TABLE).where(_R.id.in_(ids[start : start + _IDS_PER_QUERY])))
         return len(ids)
 
 

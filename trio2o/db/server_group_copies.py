@@ -17,10 +17,10 @@ from typing import Any
 import sqlalchemy
 from oslo_db import exception as db_exc
 
+from trio2o.db.database import Database, retry_if_rolled_back, retry_on_deadlock, utcnow
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import Database, retry_if_rolled_back, retry_on_deadlock, utcnow
 
 _COPIES = Columns(ServerGroupCopy)
 _TABLE = _COPIES.table
@@ -42,9 +42,9 @@ _COPY_IN_PODS = sqlalchemy.select(_C.id).where(
 
 def list_for_group(db: Database, group_id: str) -> list[ServerGroupCopy]:
     """List the original and the copies of a group, the original first."""
-    with db.reader() as session:
+    with db.reader() as connection:
         statement = _COPIES.select.where(_C.top_id == group_id).order_by(_C.id)
-        return sorted(_COPIES.all(session, statement), key=lambda copy: not copy.is_original)
+        return sorted(_COPIES.all(connection, statement), key=lambda copy: not copy.is_original)
 
 
 def find_copies(db: Database, pod_id: str, bottom_ids: Collection[str]) -> dict[str, tuple[str, str]]:
@@ -69,16 +69,16 @@ def is_copy(db: Database, pod_ids: Collection[str], bottom_id: str) -> bool:
 
 def projects_making_copies(db: Database, pod_id: str) -> set[str]:
     """List the projects that have a copy in a pod whose id there is not known yet."""
-    with db.reader() as session:
+    with db.reader() as connection:
         statement = sqlalchemy.select(_C.project_id).where(_C.pod_id == pod_id, _C.state == 'making')
-        return set(session.scalars(statement))
+        return set(connection.scalars(statement))
 
 
 def list_without_id(db: Database, pod_ids: Collection[str]) -> list[ServerGroupCopy]:
     """List the copies that pods may have under ids that are not known."""
-    with db.reader() as session:
+    with db.reader() as connection:
         statement = _COPIES.select.where(_C.pod_id.in_(pod_ids), _C.bottom_id.is_(None)).order_by(_C.id)
-        return _COPIES.all(session, statement)
+        return _COPIES.all(connection, statement)
 
 
 @retry_on_deadlock
@@ -119,11 +119,11 @@ def begin(
         return copy, is_new
     # The request that began the copy has died, or got no answer. Of all the requests that notice, one changes the row
     # and takes over.
-    with db.writer() as session:
+    with db.writer() as connection:
         statement = sqlalchemy.update(_TABLE).where(
             _C.id == copy.id, _C.state == 'making', _C.busy_until == copy.busy_until
         )
-        is_mine = changed(session, statement.values(busy_until=row['busy_until'])) > 0
+        is_mine = changed(connection, statement.values(busy_until=row['busy_until'])) > 0
     return copy, is_mine
 
 
@@ -144,9 +144,9 @@ def _row(group_id: str, pod_id: str, project_id: str) -> dict[str, Any]:
 
 def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]:
     try:
-        with db.writer() as session:
-            is_new = insert_or_ignore(session, _TABLE, [row]) > 0
-            copy = _COPIES.one(session, _C.top_id == row['top_id'], _C.pod_id == row['pod_id'])
+        with db.writer() as connection:
+            is_new = insert_or_ignore(connection, _TABLE, [row]) > 0
+            copy = _COPIES.one(connection, _C.top_id == row['top_id'], _C.pod_id == row['pod_id'])
     except db_exc.DBReferenceError as error:
         raise RecordNotFound('pod', row['pod_id']) from error
     if copy is None:
@@ -157,8 +157,8 @@ def _inserted(db: Database, row: dict[str, Any]) -> tuple[ServerGroupCopy, bool]
 @retry_on_deadlock
 def leave(db: Database, copy_id: int) -> None:
     """Record that a request has stopped making a copy, which its pod may have made all the same."""
-    with db.writer() as session:
-        changed(session, sqlalchemy.update(_TABLE).where(_C.id == copy_id).values(busy_until=utcnow()))
+    with db.writer() as connection:
+        changed(connection, sqlalchemy.update(_TABLE).where(_C.id == copy_id).values(busy_until=utcnow()))
 
 
 @retry_on_deadlock
@@ -167,34 +167,34 @@ def record_made(db: Database, copy_id: int, bottom_id: str) -> bool:
 
     :returns: False if the group was deleted meanwhile, and the caller has to delete the copy
     """
-    with db.writer() as session:
+    with db.writer() as connection:
         statement = sqlalchemy.update(_TABLE).where(_C.id == copy_id, _C.state == 'making')
-        return changed(session, statement.values(bottom_id=bottom_id, state='made', busy_until=None)) > 0
+        return changed(connection, statement.values(bottom_id=bottom_id, state='made', busy_until=None)) > 0
 
 
 @retry_on_deadlock
 def record_deleting(db: Database, copy_id: int, bottom_id: str) -> None:
     """Record the id of a copy that must be deleted."""
-    with db.writer() as session:
+    with db.writer() as connection:
         statement = sqlalchemy.update(_TABLE).where(_C.id == copy_id, _C.state == 'deleting')
-        changed(session, statement.values(bottom_id=bottom_id))
+        changed(connection, statement.values(bottom_id=bottom_id))
 
 
 @retry_on_deadlock
 def delete_without_id(db: Database, copy: ServerGroupCopy) -> None:
     """Delete the record of a copy that its pod has not made, unless another request is making it now."""
-    with db.writer() as session:
+    with db.writer() as connection:
         statement = sqlalchemy.delete(_TABLE).where(
             _C.id == copy.id, _C.bottom_id.is_(None), _C.busy_until == copy.busy_until
         )
-        changed(session, statement)
+        changed(connection, statement)
 
 
 @retry_on_deadlock
 def delete(db: Database, copy_id: int) -> bool:
     """Delete the record of a copy that the pod no longer has."""
-    with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_TABLE).where(_C.id == copy_id)) > 0
+    with db.writer() as connection:
+        return changed(connection, sqlalchemy.delete(_TABLE).where(_C.id == copy_id)) > 0
 
 
 @retry_on_deadlock
@@ -203,10 +203,10 @@ def begin_delete(db: Database, group_id: str) -> list[ServerGroupCopy]:
 
     :returns: the copies that pods may still have
     """
-    with db.writer() as session:
-        changed(session, sqlalchemy.delete(_TABLE).where(_C.top_id == group_id, _C.bottom_id == _C.top_id))
-        changed(session, sqlalchemy.update(_TABLE).where(_C.top_id == group_id).values(state='deleting'))
-        copies = _COPIES.all(session, _COPIES.select.where(_C.top_id == group_id))
+    with db.writer() as connection:
+        changed(connection, sqlalchemy.delete(_TABLE).where(_C.top_id == group_id, _C.bottom_id == _C.top_id))
+        changed(connection, sqlalchemy.update(_TABLE).where(_C.top_id == group_id).values(state='deleting'))
+        copies = _COPIES.all(connection, _COPIES.select.where(_C.top_id == group_id))
         now = utcnow()
         # A request that is busy with a copy learns from `record_made` that it has to delete it.
         return [copy for copy in copies if copy.bottom_id or copy.busy_until is None or copy.busy_until <= now]
@@ -214,9 +214,9 @@ def begin_delete(db: Database, group_id: str) -> list[ServerGroupCopy]:
 
 def list_deleting(db: Database, pod_id: str, limit: int = 1000) -> list[ServerGroupCopy]:
     """List the copies that must be deleted in a pod."""
-    with db.reader() as session:
+    with db.reader() as connection:
         statement = _COPIES.select.where(_C.pod_id == pod_id, _C.state == 'deleting').order_by(_C.id).limit(limit)
-        return _COPIES.all(session, statement)
+        return _COPIES.all(connection, statement)
 
 
 @retry_if_rolled_back
@@ -231,8 +231,8 @@ def hold(db: Database, copy_id: int, pod_id: str, seconds: float) -> tuple[bool,
     :returns: whether the group is held now, and the pod in which it was held before
     """
     now = utcnow()
-    with db.writer() as session:
-        before = session.execute(sqlalchemy.select(_C.used_in).where(_C.id == copy_id)).scalar_one_or_none()
+    with db.writer() as connection:
+        before = connection.execute(sqlalchemy.select(_C.used_in).where(_C.id == copy_id)).scalar_one_or_none()
         is_in_use = sqlalchemy.and_(_C.used_in == pod_id, _C.users > 0, _C.busy_until > now)
         statement = (
             sqlalchemy.update(_TABLE)
@@ -250,7 +250,7 @@ def hold(db: Database, copy_id: int, pod_id: str, seconds: float) -> tuple[bool,
                 (_C.busy_until, now + timedelta(seconds=seconds)),
             )
         )  # fmt: skip
-        return changed(session, statement) > 0, before
+        return changed(connection, statement) > 0, before
 
 
 @retry_if_rolled_back
@@ -259,7 +259,7 @@ def release(db: Database, copy_id: int, pod_id: str, restore: str | None = None)
 
     :param restore: name this pod as the last one instead, if no other request holds the group
     """
-    with db.writer() as session:
+    with db.writer() as connection:
         last = sqlalchemy.case((_C.users <= 1, restore), else_=_C.used_in) if restore is not None else _C.used_in
         statement = sqlalchemy.update(_TABLE).where(_C.id == copy_id, _C.used_in == pod_id, _C.users > 0)
-        changed(session, statement.ordered_values((_C.used_in, last), (_C.users, _C.users - 1)))
+        changed(connection, statement.ordered_values((_C.used_in, last), (_C.users, _C.users - 1)))

@@ -31,7 +31,7 @@ R = TypeVar('R', bound='type[Record]')
 
 
 class Record:
-    """Base class of the records. A record is a row of `__table__`, and not bound to a session."""
+    """Base class of the records. A record is a row of `__table__`, and not bound to a connection."""
 
     __slots__ = ()
     __table__: ClassVar[sqlalchemy.Table]
@@ -86,6 +86,13 @@ def _column(name: str, hint: Any) -> Column[Any]:
     return column
 
 
+def stored_time(value: datetime | None) -> datetime | None:
+    """Return a time as the tables store it: in UTC without a zone."""
+    if value is not None and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
+
+
 class _UtcDateTime(TypeDecorator[datetime]):
     """A time in UTC with microseconds. A time in another zone is converted when it is written."""
 
@@ -93,9 +100,7 @@ class _UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        if value is not None and value.tzinfo is not None:
-            return value.astimezone(UTC).replace(tzinfo=None)
-        return value
+        return stored_time(value)
 
 
 _LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT, 'mysql', 'mariadb')

@@ -12,9 +12,9 @@ from datetime import datetime
 
 import sqlalchemy
 
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.query import Columns, changed
 from trio2o.db.records import TransferKey
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _KEYS = Columns(TransferKey)
 _TABLE = _KEYS.table
@@ -30,20 +30,20 @@ def record(db: Database, transfer_id: str, auth_key: str) -> None:
     """Record the key of a new transfer."""
     salt = secrets.token_hex(16)
     row = {'transfer_id': transfer_id, 'salt': salt, 'digest': _digest(salt, auth_key), 'created_at': utcnow()}
-    with db.writer() as session:
-        session.execute(sqlalchemy.delete(_TABLE).where(_K.transfer_id == transfer_id))
-        session.execute(sqlalchemy.insert(_TABLE).values(**row))
+    with db.writer() as connection:
+        connection.execute(sqlalchemy.delete(_TABLE).where(_K.transfer_id == transfer_id))
+        connection.execute(sqlalchemy.insert(_TABLE).values(**row))
 
 
 def is_right(db: Database, transfer_id: str, auth_key: str) -> bool | None:
     """Return whether a key is that of a transfer; None if the key of the transfer is not recorded."""
-    with db.reader() as session:
-        known = _KEYS.one(session, _K.transfer_id == transfer_id)
+    with db.reader() as connection:
+        known = _KEYS.one(connection, _K.transfer_id == transfer_id)
     return None if known is None else hmac.compare_digest(known.digest, _digest(known.salt, auth_key))
 
 
 @retry_on_deadlock
 def purge(db: Database, before: datetime) -> int:
     """Delete the keys recorded before a time. :returns: how many were deleted"""
-    with db.writer() as session:
-        return changed(session, sqlalchemy.delete(_TABLE).where(_K.created_at < before))
+    with db.writer() as connection:
+        return changed(connection, sqlalchemy.delete(_TABLE).where(_K.created_at < before))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import MovedResource, Pod, PodUsage, Replica, TableVersion
-from trio2o.db.session import Database
 
 PODS = Pod.__table__.name
 USAGES = PodUsage.__table__.name
@@ -27,15 +27,15 @@ def read(db: Database) -> Mapping[str, int]:
     return {**dict.fromkeys(TABLES, 0), **{row.name: row.version for row in db.rows(_ALL, {})}}
 
 
-def advance(session: Session, name: str) -> None:
+def advance(connection: Connection, name: str) -> None:
     """Give a table its next version, in the transaction that changes it.
 
     Another transaction that calls this for the same table waits for the end of this one. So versions are committed in
     their order. To prevent deadlocks, call this before the rows of the table itself are locked.
     """
     increment = sqlalchemy.update(_TABLE).where(_TABLE.c.name == name).values(version=_TABLE.c.version + 1)
-    if not changed(session, increment) and not insert_or_ignore(session, _TABLE, [{'name': name, 'version': 1}]):
-        changed(session, increment)
+    if not changed(connection, increment) and not insert_or_ignore(connection, _TABLE, [{'name': name, 'version': 1}]):
+        changed(connection, increment)
 
 
 def current(name: str) -> Any:

@@ -16,10 +16,10 @@ from oslo_utils import uuidutils
 
 from trio2o import exception, job_types
 from trio2o.db import quotas, routings
+from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting
-from trio2o.db.session import Database, utcnow
 from trio2o.gateway.read_object import read_object
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, charged_to

@@ -19,9 +19,9 @@ from oslo_config import cfg
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from trio2o.db import jobs, quotas
+from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import UNREACHABLE
 from trio2o.db.records import JOB_STATES
-from trio2o.db.session import Database, utcnow
 from trio2o.pods.registry import PodView, Registry
 
 LOG = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from cachetools import TTLCache
 from oslo_db import exception as db_exc
 
 from trio2o.db import errors, pod_hosts
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.pods.registry import PodView
 
 LOG = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from typing import Any
 from oslo_config import cfg
 
 from trio2o import exception
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.pods.client import FAILURE_STATUSES, PodClient
 from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
 from trio2o.pods.fanout import PodThreads

@@ -26,8 +26,8 @@ from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db import versions as db_versions
+from trio2o.db.database import Database
 from trio2o.db.records import MovedResource, Pod
-from trio2o.db.session import Database
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
 from trio2o.web.microversion import VersionRange

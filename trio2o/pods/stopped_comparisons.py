@@ -14,7 +14,7 @@ from typing import Any
 
 from trio2o import job_types
 from trio2o.db import jobs
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.pods.registry import PodView
 
 _REASON, _AT = 'stopped', 'stopped_at'

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 
 from oslo_config import cfg
 
+from trio2o.db.database import Database
 from trio2o.db.quotas import Bound
-from trio2o.db.session import Database
 from trio2o.pods.identity import Identity
 from trio2o.quota.amounts import UNLIMITED, Amounts
 

@@ -22,9 +22,9 @@ from stevedore import DriverManager, ExtensionManager
 from stevedore.exception import NoMatches
 
 from trio2o.db import quotas
+from trio2o.db.database import Database, utcnow
 from trio2o.db.quotas import BoundsExceeded, Exceeded
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import Database, utcnow
 from trio2o.pods.identity import Identity
 from trio2o.quota.amounts import Amounts, max_count, multiply
 from trio2o.quota.base import Driver

@@ -19,8 +19,8 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, routings
+from trio2o.db.database import Database, utcnow
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import Database, utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import base_name

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trio2o.db import replicas, routings
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.quota.amounts import Amounts, multiply, volume_type_of, with_volume_type
 from trio2o.resources import owner_id
 

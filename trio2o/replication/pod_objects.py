@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from trio2o import exception
 from trio2o.db import replicas
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.pods.client import PodClient
 from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi

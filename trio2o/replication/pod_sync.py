@@ -12,8 +12,8 @@ from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas
+from trio2o.db.database import utcnow
 from trio2o.db.records import JOB_ACTIVE_STATES, Replica, ReplicatedObject
-from trio2o.db.session import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.replication import reconcile
 from trio2o.replication.adapters.base import Adapter

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trio2o.db import replicas
+from trio2o.db.database import Database
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.records import Replica, ReplicatedObject
-from trio2o.db.session import Database
 from trio2o.pods.registry import PodView
 from trio2o.replication.reconcile import KnownObject
 

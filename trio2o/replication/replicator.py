@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from oslo_config import cfg
 
 from trio2o.db import replicas
+from trio2o.db.database import Database
 from trio2o.db.records import ReplicatedObject
-from trio2o.db.session import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.pods.client import PodClient
 from trio2o.pods.fanout import PodThreads

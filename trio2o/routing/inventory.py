@@ -18,8 +18,8 @@ from urllib.parse import quote
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import quotas, routings
+from trio2o.db.database import Database
 from trio2o.db.records import LIVE_STATES, NewRouting, Routing
-from trio2o.db.session import Database
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of

@@ -17,10 +17,10 @@ from oslo_config import cfg
 
 from trio2o.concurrency import Executor
 from trio2o.db import routings
+from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, Routing
-from trio2o.db.session import Database, utcnow
 from trio2o.pods.client import PodClient
 from trio2o.pods.fanout import PodThreads
 from trio2o.pods.registry import PodView, Registry, Snapshot

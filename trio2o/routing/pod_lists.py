@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from trio2o import exception
 from trio2o.db import server_group_copies
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.pods.podapi import PodApi
 from trio2o.quota.usage import VERSIONS
 from trio2o.resources import Item, Resource

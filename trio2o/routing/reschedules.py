@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from trio2o import job_types
 from trio2o.db import jobs
+from trio2o.db.database import Database
 from trio2o.db.records import JOB_ACTIVE_STATES
-from trio2o.db.session import Database
 from trio2o.resources import SERVER, Item, Resource
 from trio2o.web import json_body
 

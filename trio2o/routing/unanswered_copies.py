@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trio2o.db import routings, server_group_copies
+from trio2o.db.database import Database
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import Database
 from trio2o.resources import SERVER_GROUP, Item, is_resource_id
 
 

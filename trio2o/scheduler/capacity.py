@@ -15,8 +15,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from trio2o.db.database import utcnow
 from trio2o.db.records import Pod
-from trio2o.db.session import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.pods.usage import BACKEND_SPEC, Amount, Usage
 from trio2o.scheduler.spec import PodRequest

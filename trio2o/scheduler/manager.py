@@ -14,9 +14,9 @@ from oslo_config import cfg
 
 from trio2o import exception
 from trio2o.db import bindings, routings
+from trio2o.db.database import Database
 from trio2o.db.errors import NOT_RECORDED, RecordNotFound
 from trio2o.db.records import Binding
-from trio2o.db.session import Database
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.registry import PodView, Registry
 from trio2o.resources import SERVER, VOLUME

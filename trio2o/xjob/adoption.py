@@ -16,7 +16,7 @@ from typing import Any
 
 from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.replication.pod_sync import CHANGED, CONFLICT, KNOWN, NEW, JoinResult

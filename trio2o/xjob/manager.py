@@ -24,8 +24,8 @@ from stevedore import ExtensionManager
 from trio2o import exception, metrics
 from trio2o.context import working_for
 from trio2o.db import jobs as db_jobs
+from trio2o.db.database import utcnow
 from trio2o.db.records import Job as JobRecord
-from trio2o.db.session import utcnow
 from trio2o.runtime import Runtime
 from trio2o.xjob.jobs.base import GiveUp, Interrupted, JobHandler, TryAgain
 

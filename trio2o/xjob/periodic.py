@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 from trio2o import job_types
 from trio2o.db import jobs as db_jobs
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.runtime import Runtime
 
 #: Resource key of a job that is about all pods.

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import bindparam
 
+from trio2o.db.database import Database, retry_on_deadlock
 from trio2o.db.jobs.rows import EVENTS, JOBS, active_key, by_id
 from trio2o.db.query import changed
 from trio2o.db.records import Job, JobEvent
-from trio2o.db.session import Database, retry_on_deadlock
 
 _TABLE = JOBS.table
 _J = _TABLE.c
@@ -22,8 +22,8 @@ MAX_EVENTS = 200
 
 
 def get(db: Database, job_id: str) -> Job | None:
-    with db.reader() as session:
-        return by_id(session, job_id)
+    with db.reader() as connection:
+        return by_id(connection, job_id)
 
 
 _LAST_ENDS = (
@@ -58,8 +58,8 @@ def list_(
     sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),),
 ) -> list[Job]:
     """List a page of jobs, the newest first."""
-    with db.reader() as session:
-        return JOBS.page(session, filters=filters, limit=limit, marker=marker, sort=sort)
+    with db.reader() as connection:
+        return JOBS.page(connection, filters=filters, limit=limit, marker=marker, sort=sort)
 
 
 def list_events(db: Database, job_id: str) -> list[JobEvent]:
@@ -67,9 +67,9 @@ def list_events(db: Database, job_id: str) -> list[JobEvent]:
 
     :returns: at most ``MAX_EVENTS``
     """
-    with db.reader() as session:
+    with db.reader() as connection:
         latest = EVENTS.select.where(_E.job_id == job_id).order_by(_E.id.desc()).limit(MAX_EVENTS)
-        return EVENTS.all(session, latest)[::-1]
+        return EVENTS.all(connection, latest)[::-1]
 
 
 @retry_on_deadlock
@@ -79,9 +79,9 @@ def purge_events(db: Database, older_than: datetime, limit: int = 1000) -> int:
     :param limit: most events to delete, in one transaction
     :returns: number of events deleted
     """
-    with db.writer() as session:
-        ids = list(session.scalars(sqlalchemy.select(_E.id).where(_E.at < older_than).limit(limit)))
-        return changed(session, sqlalchemy.delete(EVENTS.table).where(_E.id.in_(ids))) if ids else 0
+    with db.writer() as connection:
+        ids = list(connection.scalars(sqlalchemy.select(_E.id).where(_E.at < older_than).limit(limit)))
+        return changed(connection, sqlalchemy.delete(EVENTS.table).where(_E.id.in_(ids))) if ids else 0
 
 
 @retry_on_deadlock
@@ -91,26 +91,26 @@ def purge(db: Database, older_than: datetime, limit: int = 1000) -> int:
     :param limit: most jobs to delete, in one transaction
     :returns: number of jobs deleted
     """
-    with db.writer() as session:
+    with db.writer() as connection:
         ids = list(
-            session.scalars(
+            connection.scalars(
                 sqlalchemy.select(_J.id).where(_J.finished_at < older_than, _J.active_key.is_(None)).limit(limit)
             )
         )
         if ids:
-            session.execute(sqlalchemy.delete(EVENTS.table).where(_E.job_id.in_(ids)))
-            session.execute(sqlalchemy.delete(_TABLE).where(_J.id.in_(ids)))
+            connection.execute(sqlalchemy.delete(EVENTS.table).where(_E.job_id.in_(ids)))
+            connection.execute(sqlalchemy.delete(_TABLE).where(_J.id.in_(ids)))
         return len(ids)
 
 
 def count_by_state(db: Database) -> dict[str, int]:
     """Return the number of jobs by state."""
-    with db.reader() as session:
-        rows = session.execute(sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state))
+    with db.reader() as connection:
+        rows = connection.execute(sqlalchemy.select(_J.state, sqlalchemy.func.count()).group_by(_J.state))
         return {state: count for state, count in rows}
 
 
 def longest_due(db: Database) -> datetime | None:
     """Return the time since which the longest waiting job has been due; None if no job waits."""
-    with db.reader() as session:
-        return session.scalar(sqlalchemy.select(sqlalchemy.func.min(_J.run_after)).where(_J.state == 'new'))
+    with db.reader() as connection:
+        return connection.scalar(sqlalchemy.select(sqlalchemy.func.min(_J.run_after)).where(_J.state == 'new'))

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.jobs.rows import JOBS, Again, add_event, by_id, end, locked, merge_payloads, set_
 from trio2o.db.records import JOB_ACTIVE_STATES, JOB_STATES, Job, Pod
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _J = JOBS.table.c
 _POD = Pod.__table__.c
@@ -56,8 +56,8 @@ def _due(
     of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
     if not with_pod:
         of_type.append(_J.pod_id.is_(None))
-    with db.reader() as session:
-        counted = session.execute(
+    with db.reader() as connection:
+        counted = connection.execute(
             sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.count())
             .where(_J.state == 'running', _J.lease_until > now)
             .group_by(_J.type, _J.pod_id)
@@ -70,13 +70,13 @@ def _due(
         full = [pod_id for pod_id in by_pod if most_of_pod and by_pod[pod_id] >= most_of_pod]
         if full:
             of_type.append(sqlalchemy.or_(_J.pod_id.is_(None), _J.pod_id.not_in(full)))
-        lost = session.scalars(
+        lost = connection.scalars(
             sqlalchemy.select(_J.id).where(*of_type, _J.state == 'running', _J.lease_until <= now).limit(_CANDIDATES)
         )
         candidates = list(lost)
         due = [*of_type, _J.state == 'new', _J.run_after <= now]
         # All columns are in one index.
-        groups = session.execute(
+        groups = connection.execute(
             sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.min(_J.run_after))
             .where(*due)
             .group_by(_J.type, _J.pod_id)
@@ -84,7 +84,7 @@ def _due(
         for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
             if len(candidates) >= _CANDIDATES:
                 break
-            found = session.scalars(
+            found = connection.scalars(
                 sqlalchemy.select(_J.id)
                 .where(*due, _J.type == type_, _J.pod_id.is_(None) if pod_id is None else _J.pod_id == pod_id)
                 .order_by(_J.run_after)
@@ -117,19 +117,19 @@ def claim_id(
     :returns: None if the job was not claimed
     """
     now = now or utcnow()
-    with db.writer() as session:
-        job = by_id(session, job_id)
+    with db.writer() as connection:
+        job = by_id(connection, job_id)
         if job is None or not job.is_active:
             return None
         if job.state == 'running' and (job.attempts >= job.max_attempts or job.is_cancel_wanted):
-            if set_(session, _J.id == job_id, _claimable(now), lease_owner=owner):
+            if set_(connection, _J.id == job_id, _claimable(now), lease_owner=owner):
                 state = 'cancelled' if job.is_cancel_wanted else 'fail'
-                end(session, job, state, LOST_WORKER, now)
+                end(connection, job, state, LOST_WORKER, now)
             return None
-        if most_of_pod and job.pod_id is not None and _is_busy(session, job, most_of_pod, now):
+        if most_of_pod and job.pod_id is not None and _is_busy(connection, job, most_of_pod, now):
             return None
         taken = set_(
-            session,
+            connection,
             _J.id == job_id,
             _claimable(now),
             state='running',
@@ -139,21 +139,21 @@ def claim_id(
             started_at=sqlalchemy.func.coalesce(_J.started_at, now),
             updated_at=now,
         )
-        return by_id(session, job_id) if taken else None
+        return by_id(connection, job_id) if taken else None
 
 
-def _is_busy(session: Session, job: Job, most: int, now: datetime) -> bool:
+def _is_busy(connection: Connection, job: Job, most: int, now: datetime) -> bool:
     """Whether the number of jobs that may run concurrently for the pod of this job is reached.
 
     Claims of jobs of one pod are serialized by a lock on the pod's row. Otherwise two concurrent claims could exceed
     the limit.
     """
     pod = sqlalchemy.select(_POD.pod_id).where(_POD.pod_id == job.pod_id)
-    session.execute(pod.with_for_update(key_share=True))
+    connection.execute(pod.with_for_update(key_share=True))
     others = sqlalchemy.select(sqlalchemy.func.count()).where(
         _J.state == 'running', _J.lease_until > now, _J.pod_id == job.pod_id, _J.id != job.id
     )
-    return session.execute(others).scalar_one() >= most
+    return connection.execute(others).scalar_one() >= most
 
 
 def _held(job_id: str, owner: str) -> tuple[Any, ...]:
@@ -167,14 +167,14 @@ def heartbeat(db: Database, job_id: str, owner: str, lease_seconds: float, now: 
     :returns: the job, with ``is_cancel_wanted``; None if the worker has lost the lease
     """
     now = now or utcnow()
-    with db.writer() as session:
+    with db.writer() as connection:
         held = set_(
-            session,
+            connection,
             *_held(job_id, owner),
             updated_at=now,
             lease_until=now + timedelta(seconds=lease_seconds),
         )
-        return by_id(session, job_id) if held else None
+        return by_id(connection, job_id) if held else None
 
 
 @retry_on_deadlock
@@ -183,8 +183,8 @@ def progress(db: Database, job_id: str, owner: str, progress: Any, now: datetime
 
     :returns: False if the worker has lost the lease
     """
-    with db.writer() as session:
-        return set_(session, *_held(job_id, owner), progress=progress, updated_at=now or utcnow())
+    with db.writer() as connection:
+        return set_(connection, *_held(job_id, owner), progress=progress, updated_at=now or utcnow())
 
 
 @retry_on_deadlock
@@ -208,14 +208,14 @@ def finish(
     """
     if state not in JOB_STATES or state in JOB_ACTIVE_STATES:
         raise ValueError(f'{state!r} is not a state of an ended job')
-    with db.writer() as session:
-        job = locked(session, job_id)
+    with db.writer() as connection:
+        job = locked(connection, job_id)
         if job is None or job.state != 'running' or job.lease_owner != owner:
             return None
         if result is not None:
-            set_(session, _J.id == job_id, result=result)
-        end(session, job, state, error, now or utcnow(), again)
-        return by_id(session, job_id)
+            set_(connection, _J.id == job_id, result=result)
+        end(connection, job, state, error, now or utcnow(), again)
+        return by_id(connection, job_id)
 
 
 @retry_on_deadlock
@@ -236,15 +236,15 @@ def retry_later(
     :returns: the job; None if the worker has lost the lease
     """
     now = now or utcnow()
-    with db.writer() as session:
-        job = locked(session, job_id)
+    with db.writer() as connection:
+        job = locked(connection, job_id)
         if job is None or job.state != 'running' or job.lease_owner != owner:
             return None
         if job.is_cancel_wanted:
-            end(session, job, 'cancelled', error, now)
+            end(connection, job, 'cancelled', error, now)
         else:
             set_(
-                session,
+                connection,
                 _J.id == job_id,
                 state='new',
                 run_after=run_after,
@@ -257,5 +257,5 @@ def retry_later(
                 rerun_payload=None,
                 updated_at=now,
             )
-            add_event(session, job, 'new', now, error)
-        return by_id(session, job_id)
+            add_event(connection, job, 'new', now, error)
+        return by_id(connection, job_id)

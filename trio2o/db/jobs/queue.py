@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy
 from oslo_db import exception as db_exc
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.jobs.history import get, list_
 from trio2o.db.jobs.rows import (
     JOBS,
@@ -23,7 +24,6 @@ from trio2o.db.jobs.rows import (
 )
 from trio2o.db.query import insert_or_ignore
 from trio2o.db.records import Job
-from trio2o.db.session import Database, retry_on_deadlock, utcnow
 
 _TABLE = JOBS.table
 _J = _TABLE.c
@@ -56,20 +56,20 @@ def submit(
 @retry_on_deadlock
 def submit_row(db: Database, row: JobRow) -> Job:
     """Submit the job of a row that ``new_row`` made, see ``submit``."""
-    with db.writer() as session:
-        return submit_in(session, row)
+    with db.writer() as connection:
+        return submit_in(connection, row)
 
 
-def submit_in(session: Session, row: JobRow) -> Job:
+def submit_in(connection: Connection, row: JobRow) -> Job:
     """Submit the job of a row in the transaction of the caller, see ``submit``."""
     active = JOBS.select.where(_J.active_key == row['active_key']).with_for_update()
     while True:
         # Mostly a job waits already. An insert that finds it locks its row for reading only, and many callers that
         # want to write it then would deadlock.
-        job = JOBS.first(session, active)
+        job = JOBS.first(connection, active)
         if job is None:
-            insert_or_ignore(session, _TABLE, [row])
-            job = JOBS.first(session, active)
+            insert_or_ignore(connection, _TABLE, [row])
+            job = JOBS.first(connection, active)
         if job is None:
             continue  # It has ended in the meantime.
         if job.id == row['id']:
@@ -84,8 +84,8 @@ def submit_in(session: Session, row: JobRow) -> Job:
                 'run_after': min(job.run_after, row['run_after']),
                 'payload': merge_payloads(job.payload, row['payload']),
             }
-        set_(session, _J.id == job.id, **values)
-        found = by_id(session, job.id)
+        set_(connection, _J.id == job.id, **values)
+        found = by_id(connection, job.id)
         assert found is not None
         return found
 
@@ -111,8 +111,8 @@ def redo(db: Database, job_id: str, now: datetime | None = None) -> Job | None:
 def _last(db: Database, type_: str, resource_key: str) -> tuple[bool, datetime | None]:
     """Return whether a resource has an active job of a type, and when its last one ended."""
     rows = sqlalchemy.select(sqlalchemy.func.count(_J.active_key), sqlalchemy.func.max(_J.finished_at))
-    with db.reader() as session:
-        active, ended = session.execute(rows.where(_J.type == type_, _J.resource_key == resource_key)).one()
+    with db.reader() as connection:
+        active, ended = connection.execute(rows.where(_J.type == type_, _J.resource_key == resource_key)).one()
         return bool(active), None if active else ended
 
 
@@ -152,12 +152,12 @@ def _reopen(db: Database, job: Job, now: datetime, has_event: bool = True) -> Jo
     """
     key = active_key(job.type, job.resource_key)
     try:
-        with db.writer() as session:
-            active = JOBS.one(session, _J.active_key == key)
+        with db.writer() as connection:
+            active = JOBS.one(connection, _J.active_key == key)
             if active is not None:
                 return active
             reopened = set_(
-                session,
+                connection,
                 _J.id == job.id,
                 _J.state == job.state,
                 _J.finished_at == job.finished_at,
@@ -177,8 +177,8 @@ def _reopen(db: Database, job: Job, now: datetime, has_event: bool = True) -> Jo
             if not reopened:
                 return None
             if has_event:
-                add_event(session, job, 'new', now)
-            return by_id(session, job.id)
+                add_event(connection, job, 'new', now)
+            return by_id(connection, job.id)
     except db_exc.DBDuplicateEntry:
         return None
 
@@ -190,17 +190,17 @@ def cancel(db: Database, job_id: str, now: datetime | None = None) -> Job | None
     :returns: the job after the change: unchanged if it had ended; None if there is no such job
     """
     now = now or utcnow()
-    with db.writer() as session:
-        job = locked(session, job_id)
+    with db.writer() as connection:
+        job = locked(connection, job_id)
         if job is not None and job.state == 'new':
-            end(session, job, 'cancelled', job.error, now)
+            end(connection, job, 'cancelled', job.error, now)
         elif job is not None and job.state == 'running':
             set_(
-                session,
+                connection,
                 _J.id == job_id,
                 is_cancel_wanted=True,
                 is_rerun_wanted=False,
                 rerun_payload=None,
                 updated_at=now,
             )
-        return by_id(session, job_id)
+        return by_id(connection, job_id)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements on rows of jobs that the modules of this package share. The caller provides the session."""
+"""Statements on rows of jobs that the modules of this package share. The caller provides the connection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy
 from oslo_utils import uuidutils
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.records import Job, JobEvent
@@ -97,20 +97,20 @@ def _pod_of(payload: Any) -> str | None:
     return pod_id if isinstance(pod_id, str) and len(pod_id) <= 36 else None
 
 
-def by_id(session: Session, job_id: str) -> Job | None:
-    return JOBS.one(session, _J.id == job_id)
+def by_id(connection: Connection, job_id: str) -> Job | None:
+    return JOBS.one(connection, _J.id == job_id)
 
 
-def locked(session: Session, job_id: str) -> Job | None:
-    return JOBS.first(session, JOBS.select.where(_J.id == job_id).with_for_update())
+def locked(connection: Connection, job_id: str) -> Job | None:
+    return JOBS.first(connection, JOBS.select.where(_J.id == job_id).with_for_update())
 
 
-def set_(session: Session, *criteria: Any, **values: Any) -> bool:
-    return changed(session, sqlalchemy.update(_TABLE).where(*criteria).values(**values)) > 0
+def set_(connection: Connection, *criteria: Any, **values: Any) -> bool:
+    return changed(connection, sqlalchemy.update(_TABLE).where(*criteria).values(**values)) > 0
 
 
-def add_event(session: Session, job: Job, state: str, at: datetime, error: str | None = None) -> None:
-    session.execute(
+def add_event(connection: Connection, job: Job, state: str, at: datetime, error: str | None = None) -> None:
+    connection.execute(
         sqlalchemy.insert(EVENTS.table),
         {
             'job_id': job.id,
@@ -123,9 +123,11 @@ def add_event(session: Session, job: Job, state: str, at: datetime, error: str |
     )
 
 
-def end(session: Session, job: Job, state: str, error: str | None, now: datetime, again: Again | None = None) -> None:
+def end(
+    connection: Connection, job: Job, state: str, error: str | None, now: datetime, again: Again | None = None
+) -> None:
     set_(
-        session,
+        connection,
         _J.id == job.id,
         state=state,
         error=error,
@@ -137,8 +139,8 @@ def end(session: Session, job: Job, state: str, error: str | None, now: datetime
         finished_at=now,
         updated_at=now,
     )
-    if not (state == 'success' and job.request_id is None and _repeats_success(session, job, now)):
-        add_event(session, job, state, now, error)
+    if not (state == 'success' and job.request_id is None and _repeats_success(connection, job, now)):
+        add_event(connection, job, state, now, error)
     if job.is_rerun_wanted:
         # Services of release 1.0 leave the payload of the next run in ``payload``.
         payload = job.payload if job.rerun_payload is None else job.rerun_payload
@@ -147,18 +149,18 @@ def end(session: Session, job: Job, state: str, error: str | None, now: datetime
         row = new_row(
             job.type, job.resource_key, again.payload, again.run_after, job.max_attempts, job.request_id, now
         )
-        insert_or_ignore(session, _TABLE, [row])
+        insert_or_ignore(connection, _TABLE, [row])
 
 
-def _repeats_success(session: Session, job: Job, now: datetime) -> bool:
+def _repeats_success(connection: Connection, job: Job, now: datetime) -> bool:
     """Whether the last event of a job was a success, too; if so, update that event and add none.
 
     A job that runs every few minutes and never fails would fill the history with equal rows.
     """
-    last = session.execute(
+    last = connection.execute(
         sqlalchemy.select(_E.id, _E.state).where(_E.job_id == job.id).order_by(_E.id.desc()).limit(1)
     ).first()
     if last is None or last.state != 'success':
         return False
     values = {'at': now, 'attempt': job.attempts, 'owner': job.lease_owner}
-    return changed(session, sqlalchemy.update(EVENTS.table).where(_E.id == last.id).values(**values)) > 0
+    return changed(connection, sqlalchemy.update(EVENTS.table).where(_E.id == last.id).values(**values)) > 0

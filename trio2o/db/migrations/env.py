@@ -8,7 +8,7 @@ from trio2o.db import records
 connection = context.config.attributes.get('connection')
 if connection is None:
     from trio2o import conf
-    from trio2o.db.session import Database
+    from trio2o.db.database import Database
 
     connection = Database(conf.new_config()).engine.connect()
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, retry_on_deadlock
 from trio2o.db.query import Columns, changed, insert_or_ignore
 from trio2o.db.quotas import counters, matching
 from trio2o.db.quotas.counters import Amounts, Counter, Key
 from trio2o.db.records import QuotaClaim, QuotaUsage, Routing
-from trio2o.db.session import Database, retry_on_deadlock
 
 _CLAIMS = Columns(QuotaClaim)
 _TABLE = _CLAIMS.table
@@ -86,11 +86,11 @@ def insert_claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None
     :raises BoundsExceeded: it would; nothing is written
     """
     wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
-    with db.writer() as session:
-        if not insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}]):
+    with db.writer() as connection:
+        if not insert_or_ignore(connection, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}]):
             return  # an earlier attempt was committed, and the answer of the database was lost
-        rows = counters.lock(session, {*wanted, *(bound.key for bound in bounds)})
-        used = [_used(session, bound, rows) for bound in bounds]
+        rows = counters.lock(connection, {*wanted, *(bound.key for bound in bounds)})
+        used = [_used(connection, bound, rows) for bound in bounds]
         over = [
             Exceeded(bound, row.resources[bound.resource], already)
             for bound, already in zip(bounds, used, strict=True)
@@ -100,7 +100,7 @@ def insert_claim(db: Database, row: QuotaClaim, bounds: Sequence[Bound]) -> None
             raise BoundsExceeded(over)
         for key, amount in wanted.items():
             rows[key].claimed += amount
-        counters.write(session, [rows[key] for key in wanted])
+        counters.write(connection, [rows[key] for key in wanted])
 
 
 @retry_on_deadlock
@@ -111,16 +111,16 @@ def queue(db: Database, row: QuotaClaim) -> int:
     """
     wanted = counters.by_counter(row.project_id, row.user_id, row.resources)
     ((key, amount),) = wanted.items()
-    with db.writer() as session:
-        is_new = insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
-        counter = counters.lock(session, wanted)[key]
+    with db.writer() as connection:
+        is_new = insert_or_ignore(connection, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
+        counter = counters.lock(connection, wanted)[key]
         if is_new:
             counter.claimed += amount
-            counters.write(session, [counter])
+            counters.write(connection, [counter])
         return counter.claimed
 
 
-def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
+def _used(connection: Connection, bound: Bound, rows: Mapping[Key, Counter]) -> int:
     if not bound.members:
         row = rows[bound.key]
         return row.in_use + row.claimed
@@ -128,10 +128,10 @@ def _used(session: Session, bound: Bound, rows: Mapping[Key, Counter]) -> int:
     statement = sqlalchemy.select(sqlalchemy.func.sum(_U.in_use + _U.claimed)).where(
         _U.project_id.in_(bound.members), _U.user_id == '', _U.resource == bound.key[2]
     )
-    return int(session.scalar(statement) or 0)
+    return int(connection.scalar(statement) or 0)
 
 
-def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Key, int]:
+def settle(connection: Connection, settlement: Settlement, deltas: Amounts) -> dict[Key, int]:
     """Turn a claim into the deltas of a routing.
 
     :returns: as ``consume``
@@ -140,16 +140,16 @@ def settle(session: Session, settlement: Settlement, deltas: Amounts) -> dict[Ke
     if claimed is None:
         return {}
     if settlement.rest is not None:
-        return consume(session, claimed.id, deltas, settlement.rest)
+        return consume(connection, claimed.id, deltas, settlement.rest)
     # One statement less than `consume`, unless the claim was changed since it was inserted.
-    if not changed(session, _END, {'claim_id': claimed.id, 'as_made': claimed.resources}):
-        return consume(session, claimed.id, None)
+    if not changed(connection, _END, {'claim_id': claimed.id, 'as_made': claimed.resources}):
+        return consume(connection, claimed.id, None)
     amounts = counters.by_counter(claimed.project_id, claimed.user_id, claimed.resources)
     return {key: -amount for key, amount in amounts.items()}
 
 
 def consume(
-    session: Session, claim_id: str, amounts: Amounts | None, rest: Mapping[str, Any] | None = None
+    connection: Connection, claim_id: str, amounts: Amounts | None, rest: Mapping[str, Any] | None = None
 ) -> dict[Key, int]:
     """Take amounts out of a claim. It stays open with the rest, and ends if there is none.
 
@@ -157,7 +157,7 @@ def consume(
     :param rest: new values of columns of the claim, which then stays open even if no amounts are left
     :returns: changes to the counters of claimed amounts, for ``counters.add``; empty if the claim has ended already
     """
-    found = _CLAIMS.first(session, _CLAIMS.select.where(_C.id == claim_id).with_for_update())
+    found = _CLAIMS.first(connection, _CLAIMS.select.where(_C.id == claim_id).with_for_update())
     if found is None:
         return {}
     taken = {
@@ -166,14 +166,14 @@ def consume(
     }
     left = {name: amount - taken[name] for name, amount in found.resources.items() if amount > taken[name]}
     if left or (rest and amounts is not None):
-        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(resources=left, **(rest or {})))
+        changed(connection, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(resources=left, **(rest or {})))
     else:
-        changed(session, sqlalchemy.delete(_TABLE).where(_C.id == claim_id))
+        changed(connection, sqlalchemy.delete(_TABLE).where(_C.id == claim_id))
     return {key: -amount for key, amount in counters.by_counter(found.project_id, found.user_id, taken).items()}
 
 
 def match(
-    session: Session, found: Sequence[Routing], claim_id: str | None = None
+    connection: Connection, found: Sequence[Routing], claim_id: str | None = None
 ) -> tuple[list[Routing], dict[Key, int]]:
     """Turn claims into the deltas of resources that were found in pods, whose creates were not answered.
 
@@ -183,11 +183,11 @@ def match(
     """
     # Read after the routings were locked: the claim of a request that records one of them has not ended yet.
     projects = {routing.project_id for routing in found}
-    claims = _CLAIMS.all(session, _CLAIMS.select.where(_C.project_id.in_(projects)).order_by(_C.id))
+    claims = _CLAIMS.all(connection, _CLAIMS.select.where(_C.project_id.in_(projects)).order_by(_C.id))
     matches = matching.match(found, [claim for claim in claims if claim.resources], claim_id)
     changes: Sum[Key] = Sum()
     for taken_id, amounts in sorted(matches.taken.items()):
-        changes.update(consume(session, taken_id, amounts))
+        changes.update(consume(connection, taken_id, amounts))
     return matches.counted, dict(changes)
 
 
@@ -199,31 +199,31 @@ _END = sqlalchemy.delete(_TABLE).where(
 @retry_on_deadlock
 def release(db: Database, claim_id: str) -> None:
     """End a claim and release its amounts."""
-    with db.writer() as session:
-        counters.add(session, {}, consume(session, claim_id, None))
+    with db.writer() as connection:
+        counters.add(connection, {}, consume(connection, claim_id, None))
 
 
-def release_of_pod(session: Session, pod_id: str) -> None:
+def release_of_pod(connection: Connection, pod_id: str) -> None:
     """End the claims on resources of a pod and release their amounts."""
     released: Sum[Key] = Sum()
-    ids = list(session.scalars(sqlalchemy.select(_C.id).where(_C.pod_id == pod_id).order_by(_C.id)))
+    ids = list(connection.scalars(sqlalchemy.select(_C.id).where(_C.pod_id == pod_id).order_by(_C.id)))
     for claim_id in ids:
-        released.update(consume(session, claim_id, None))
-    counters.add(session, {}, released)
+        released.update(consume(connection, claim_id, None))
+    counters.add(connection, {}, released)
 
 
 @retry_on_deadlock
 def keep(db: Database, claim_id: str, **values: Any) -> None:
     """Change columns of a claim, which stays open."""
-    with db.writer() as session:
-        changed(session, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(**values))
+    with db.writer() as connection:
+        changed(connection, sqlalchemy.update(_TABLE).where(_C.id == claim_id).values(**values))
 
 
 @retry_on_deadlock
 def watch(db: Database, row: QuotaClaim) -> None:
     """Insert a claim without amounts, so that the resource it names is measured again."""
-    with db.writer() as session:
-        insert_or_ignore(session, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
+    with db.writer() as connection:
+        insert_or_ignore(connection, _TABLE, [{name: getattr(row, name) for name in _CLAIMS.names}])
 
 
 def page_of_claims(
@@ -241,14 +241,14 @@ def page_of_claims(
     :raises ValueError: see ``Columns.page``
     """
     criteria = [] if made_before is None else [_C.created_at <= made_before]
-    with db.reader() as session:
-        return _CLAIMS.page(session, filters=filters, limit=limit, marker=marker, sort=sort, criteria=criteria)
+    with db.reader() as connection:
+        return _CLAIMS.page(connection, filters=filters, limit=limit, marker=marker, sort=sort, criteria=criteria)
 
 
 def get_claim(db: Database, claim_id: str) -> QuotaClaim | None:
     """Return an open claim; None if there is no such claim."""
-    with db.reader() as session:
-        return _CLAIMS.one(session, _C.id == claim_id)
+    with db.reader() as connection:
+        return _CLAIMS.one(connection, _C.id == claim_id)
 
 
 def list_claims(
@@ -267,8 +267,8 @@ def list_claims(
         statement = statement.where(_C.project_id == project_id)
     if due is not None:
         statement = statement.where(_C.state.in_(CLAIM_STATES), _C.expires_at <= due)
-    with db.reader() as session:
-        return _CLAIMS.all(session, statement)
+    with db.reader() as connection:
+        return _CLAIMS.all(connection, statement)
 
 
 _CLAIMS_ON = _CLAIMS.select.where(_C.resource_id.in_(bindparam('ids', expanding=True)))
@@ -288,10 +288,10 @@ def postpone(db: Database, claim_id: str, due: datetime | None, until: datetime)
     :param due: when the caller read that the claim is due
     :returns: False if another worker has postponed or ended it
     """
-    with db.writer() as session:
+    with db.writer() as connection:
         return (
             changed(
-                session,
+                connection,
                 sqlalchemy.update(_TABLE).where(_C.id == claim_id, _C.expires_at == due).values(expires_at=until),
             )
             > 0
@@ -300,6 +300,6 @@ def postpone(db: Database, claim_id: str, due: datetime | None, until: datetime)
 
 def count_claims_by_state(db: Database) -> dict[str, int]:
     """Return the number of claims by state."""
-    with db.reader() as session:
-        rows = session.execute(sqlalchemy.select(_C.state, sqlalchemy.func.count()).group_by(_C.state))
+    with db.reader() as connection:
+        rows = connection.execute(sqlalchemy.select(_C.state, sqlalchemy.func.count()).group_by(_C.state))
         return {state: count for state, count in rows}

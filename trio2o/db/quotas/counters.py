@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import bindparam
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
+from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import DatabaseBusy, RecordNotFound
-from trio2o.db.query import Columns, changed, insert_or_ignore
+from trio2o.db.query import Among, Columns, among, changed, insert_or_ignore
 from trio2o.db.records import QuotaUsage
-from trio2o.db.session import Database, utcnow
 
 #: Quota resources that are counted for each user of a project, beside the whole project.
 OF_USERS = frozenset({'instances', 'cores', 'ram', 'server_groups'})
@@ -59,18 +59,26 @@ def counted_as(resource: str) -> str:
 # MariaDB reads a table with few rows from one end to the other, and waits for each locked row on the way: a project
 # whose counters a lost host has locked would stop all others.
 _BY_KEY = 'FORCE INDEX (uniq_quota_usages0project_id0user_id0resource)'
-_LOCK = (
-    sqlalchemy.select(_U.project_id, _U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
-    .with_hint(_TABLE, _BY_KEY, 'mysql')
-    .with_hint(_TABLE, _BY_KEY, 'mariadb')
-    .where(
-        _U.project_id.in_(bindparam('projects', expanding=True)),
-        _U.user_id.in_(bindparam('users', expanding=True)),
-        _U.resource.in_(bindparam('resources', expanding=True)),
+
+
+@functools.lru_cache(maxsize=64)
+def _locking(projects: int, users: int, resources: int) -> Any:
+    """Build the statement that locks counters of as many projects, users and resources.
+
+    Cached, as building takes longer than executing.
+    """
+    return (
+        sqlalchemy.select(_U.project_id, _U.user_id, _U.resource, _U.id, _U.in_use, _U.claimed)
+        .with_hint(_TABLE, _BY_KEY, 'mysql')
+        .with_hint(_TABLE, _BY_KEY, 'mariadb')
+        .where(
+            among(_U.project_id, 'project', projects),
+            among(_U.user_id, 'user', users),
+            among(_U.resource, 'resource', resources),
+        )
+        .order_by(_U.project_id, _U.user_id, _U.resource)
+        .with_for_update()
     )
-    .order_by(_U.project_id, _U.user_id, _U.resource)
-    .with_for_update()
-)
 
 
 @dataclass(slots=True)
@@ -82,19 +90,19 @@ class Counter:
     claimed: int
 
 
-def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
+def lock(connection: Connection, keys: Collection[Key]) -> dict[Key, Counter]:
     """Lock counters, and insert those that do not exist.
 
     :raises DatabaseBusy: other transactions insert and delete a counter all the time
     """
     missing: list[Key] = []
+    projects = Among('project', {key[0] for key in keys})
+    users = Among('user', {key[1] for key in keys})
+    resources = Among('resource', {key[2] for key in keys})
+    statement = _locking(projects.size, users.size, resources.size)
+    params = projects.params | users.params | resources.params
     for _ in range(_LOCK_ROUNDS):
-        params = {
-            'projects': sorted({key[0] for key in keys}),
-            'users': sorted({key[1] for key in keys}),
-            'resources': sorted({key[2] for key in keys}),
-        }
-        locked = session.execute(_LOCK, params)
+        locked = connection.execute(statement, params)
         found = {(row[0], row[1], counted_as(row[2])): Counter(*row[3:]) for row in locked}
         missing = sorted(key for key in keys if key not in found)
         if not missing:
@@ -102,13 +110,13 @@ def lock(session: Session, keys: Collection[Key]) -> dict[Key, Counter]:
         rows = [
             {'project_id': key[0], 'user_id': key[1], 'resource': key[2], 'in_use': 0, 'claimed': 0} for key in missing
         ]
-        insert_or_ignore(session, _TABLE, rows)
+        insert_or_ignore(connection, _TABLE, rows)
     raise DatabaseBusy(RecordNotFound('counter', missing[0]))
 
 
 @functools.cache
 def _setting(count: int, is_recount: bool) -> Any:
-    """Build the statement that updates a number of counters. Cached, as building takes longer than executing."""
+    """Build the statement that updates a number of counters. Cached, as ``_locking``."""
     values: dict[str, Any] = {
         name: sqlalchemy.case(
             *((_U.id == bindparam(f'id{at}'), bindparam(f'{name}{at}', type_=_U[name].type)) for at in range(count)),
@@ -126,28 +134,28 @@ def _setting(count: int, is_recount: bool) -> Any:
     )
 
 
-def write(session: Session, rows: Sequence[Counter], is_recount: bool = False) -> None:
+def write(connection: Connection, rows: Sequence[Counter], is_recount: bool = False) -> None:
     """Write the amounts of locked counters."""
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         some = rows[start : start + _ROWS_A_STATEMENT]
         params: dict[str, Any] = {'now': utcnow()}
         for at, row in enumerate(some):
             params |= {f'id{at}': row.id, f'in_use{at}': row.in_use, f'claimed{at}': row.claimed}
-        changed(session, _setting(len(some), is_recount), params)
+        changed(connection, _setting(len(some), is_recount), params)
 
 
-def add(session: Session, in_use: Mapping[Key, int], claimed: Mapping[Key, int] | None = None) -> None:
+def add(connection: Connection, in_use: Mapping[Key, int], claimed: Mapping[Key, int] | None = None) -> None:
     """Add amounts to counters. No counter becomes negative."""
     claimed = claimed or {}
     keys = {key for changes in (in_use, claimed) for key, amount in changes.items() if amount}
     if not keys:
         return
-    rows = lock(session, keys)
+    rows = lock(connection, keys)
     for key in keys:
         row = rows[key]
         row.in_use = max(0, row.in_use + in_use.get(key, 0))
         row.claimed = max(0, row.claimed + claimed.get(key, 0))
-    write(session, [rows[key] for key in keys])
+    write(connection, [rows[key] for key in keys])
 
 
 _OF_PROJECT = _USAGES.select.where(_U.project_id == bindparam('project_id'), _U.user_id == bindparam('user_id'))
@@ -167,5 +175,5 @@ def projects(db: Database, marker: str = '', limit: int = 1000) -> list[str]:
     statement = (
         sqlalchemy.select(_U.project_id).where(_U.project_id > marker).distinct().order_by(_U.project_id).limit(limit)
     )
-    with db.reader() as session:
-        return list(session.scalars(statement))
+    with db.reader() as connection:
+        return list(connection.scalars(statement))

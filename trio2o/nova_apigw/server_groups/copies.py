@@ -41,8 +41,8 @@ from collections.abc import Collection, Sequence
 from trio2o import exception, job_types
 from trio2o.concurrency import Deadline
 from trio2o.db import routings, server_group_copies
+from trio2o.db.database import utcnow
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import utcnow
 from trio2o.gateway.handlers.create import PreparationRefused
 from trio2o.nova_apigw.server_groups import pod_groups
 from trio2o.pods.own_answers import is_internal_error

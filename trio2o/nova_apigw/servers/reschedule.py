@@ -25,7 +25,7 @@ from oslo_db import exception as db_exc
 from trio2o import exception, job_types
 from trio2o.context import working_for
 from trio2o.db import moved_resources, routings
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.handlers.create import Create, Creation
 from trio2o.gateway.refs import scheduler_hints

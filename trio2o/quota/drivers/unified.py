@@ -22,8 +22,8 @@ from oslo_limit import limit as oslo_limit
 
 from trio2o import exception
 from trio2o.conf.quota import DEFAULTS
+from trio2o.db.database import Database
 from trio2o.db.quotas import Bound
-from trio2o.db.session import Database
 from trio2o.pods.identity import FAILURES, Identity
 from trio2o.quota.amounts import COUNTED, Amounts, is_counted
 from trio2o.quota.base import Driver, bounds_of

@@ -88,7 +88,7 @@ ONCE = {
 _FRAMES = 3
 
 #: Waits only when another process happens to write to SQLite at the same moment.
-_BY_CHANCE = ('trio2o.db.session',)
+_BY_CHANCE = ('trio2o.db.database',)
 
 
 def modules():

@@ -14,7 +14,7 @@ from typing import Any
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import errors, pod_usages
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
 from trio2o.pods.fanout import ask_all

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from trio2o.db import server_group_copies
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.resources import SERVER_GROUP
 from trio2o.routing import pod_lists, unanswered_copies

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from trio2o.db import bindings, quotas, replicas, routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import LIVE_STATES
-from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from trio2o.db import jobs, moved_resources, routings, transfer_keys
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.resources import NOT_RECONCILED
 from trio2o.xjob.jobs.base import Task
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from trio2o import exception, job_types
 from trio2o.db import pods as db_pods
 from trio2o.db import server_group_copies
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.pods.stopped_comparisons import Stop, stop_of

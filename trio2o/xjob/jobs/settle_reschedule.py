@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from trio2o.db import moved_resources, routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import Routing
-from trio2o.db.session import utcnow
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, Item, is_resource_id

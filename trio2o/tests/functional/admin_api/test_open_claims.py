@@ -5,8 +5,8 @@ import uuid
 from datetime import timedelta
 
 from trio2o.db import quotas
+from trio2o.db.database import utcnow
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.tests.functional.admin_api.base import AdminApiTestCase
 
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import quotas, server_group_copies
+from trio2o.db.database import utcnow
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Refuse, Slow, Status, StatusAfter
 from trio2o.tests.functional.compute.base import InfrastructureTest
 from trio2o.tests.functional.operations.base import ids
@@ -437,9 +437,9 @@ class TestUnreachablePods(GroupsTest):
         group, db = self.make(), self.cloud.runtime.db
         self.lose_answer(group, Status(502, path='/os-server-groups', method='POST', times=1))
         self.assertEqual(2, len(server_group_copies.list_for_group(db, group['id'])))
-        with db.writer() as session:
+        with db.writer() as connection:
             long_ago = utcnow() - timedelta(hours=1)
-            session.execute(sqlalchemy.update(ServerGroupCopy.__table__).values(busy_until=long_ago))
+            connection.execute(sqlalchemy.update(ServerGroupCopy.__table__).values(busy_until=long_ago))
         self.cloud.run_jobs()
         self.assertEqual([group['id']], [one.bottom_id for one in server_group_copies.list_for_group(db, group['id'])])
 

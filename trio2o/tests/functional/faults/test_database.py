@@ -27,8 +27,8 @@ class TestMissingTables(testtools.TestCase):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
         self.cloud = self.useFixture(GatewayFixture(pods=2))
-        with self.cloud.runtime.db.writer() as session:
-            records.METADATA.drop_all(session.connection())
+        with self.cloud.runtime.db.writer() as connection:
+            records.METADATA.drop_all(connection)
 
     def test_missing_tables_are_503_and_log_names_db_sync(self):
         server = {'name': 's', 'flavorRef': '1', 'imageRef': self.cloud.lab.image['id']}

@@ -6,8 +6,8 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import quotas
+from trio2o.db.database import utcnow
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import Refuse, Status
 from trio2o.quota.settle import Settler
 from trio2o.tests.functional.faults.killing import Killed, Process
@@ -42,13 +42,17 @@ class KilledCase(QuotaCase):
 
     def expire(self):
         """Let claims be due whose process does not answer any more."""
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1)))
+        with self.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1))
+            )
 
     def settle_when_due(self):
         long_ago = utcnow() - timedelta(hours=1)
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
+        with self.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago)
+            )
         Settler(self.cloud.runtime).settle_due()
         self.assertEqual([], quotas.list_claims(self.db))
 

@@ -19,8 +19,8 @@ from sqlalchemy import event
 from trio2o import metrics, rpc
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
+from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import DatabaseBusy
-from trio2o.db.session import Database, utcnow
 from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
 from trio2o.pods.registry import Registry

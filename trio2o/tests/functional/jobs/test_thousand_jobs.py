@@ -21,7 +21,7 @@ import testtools
 from trio2o import rpc
 from trio2o.db import jobs as db_jobs
 from trio2o.db import migration
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.jobqueue import JobQueue
 from trio2o.lab import servers
 from trio2o.tests.fixtures import launch

@@ -7,8 +7,8 @@ import fixtures
 
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import NewRouting
-from trio2o.db.session import utcnow
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 ROLE = 'cloud_admin'

@@ -2,7 +2,7 @@
 """Lists that lack the part of a pod are never taken for whole."""
 
 from trio2o.db import pods, routings
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.lab.emulated.faults import BalancerAnswers, EndlessPages, Hang, Redirect, Refusal, Refuse, Slow, Status
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 

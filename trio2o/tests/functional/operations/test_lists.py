@@ -6,7 +6,7 @@ import itertools
 from urllib.parse import parse_qsl, urlsplit
 
 from trio2o.db import pods
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.lab.emulated.faults import Garbage, Hang, Refuse, Status
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 

@@ -12,7 +12,7 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import quotas
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.lab import ha, load, servers
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud

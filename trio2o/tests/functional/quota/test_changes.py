@@ -7,8 +7,8 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import quotas, routings, server_group_copies, transfer_keys
+from trio2o.db.database import utcnow
 from trio2o.db.records import QuotaClaim, Routing
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Refuse, Status, StatusAfter
 from trio2o.quota.settle import Settler
 from trio2o.tests.functional.quota.base import QuotaCase
@@ -160,8 +160,8 @@ class TestServers(ChangesCase):
         self.settle()
         self.assertEqual((2, 2), self.used()['cores'])  # the pod may still begin with it
         long_ago = utcnow() - timedelta(hours=1)
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
         self.settle()
         self.assertUsed(instances=1, cores=2, ram=512)
         self.assertEqual([], self.claims())
@@ -230,8 +230,8 @@ class TestServers(ChangesCase):
 
     def test_wrong_counters_are_corrected_by_recount(self):
         self.server()
-        with self.db.writer() as session:
-            quotas.add(session, {(self.project, '', 'instances'): 7}, {(self.project, '', 'cores'): 3})
+        with self.db.writer() as connection:
+            quotas.add(connection, {(self.project, '', 'instances'): 7}, {(self.project, '', 'cores'): 3})
         self.recount()
         self.assertUsed(instances=1, cores=2, ram=512)
 
@@ -352,8 +352,8 @@ class TestVolumes(ChangesCase):
 
     def test_extend_of_volume_whose_size_is_unknown_is_503_and_not_sent(self):
         volume = self.volume(zone='az1')
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(Routing.__table__).values(deltas=None))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.update(Routing.__table__).values(deltas=None))
         pod = self.cloud.pod('Pod1').cinder
         pod.faults.add(Status(500, method='GET'))
         self.act_on_volume(volume, 'os-extend', {'new_size': 90}, status=503)
@@ -438,9 +438,11 @@ class TestVolumes(ChangesCase):
         self.cloud.pod('Pod1').cinder.faults.clear()
         other = self.cloud.project_id('alt')
         self.assertEqual((0, 3), self.used(other)['gigabytes'])
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             long_ago = utcnow() - timedelta(hours=1)
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago)
+            )
         Settler(self.cloud.runtime).settle_due()
         self.assertUsed(volumes=0, gigabytes=0)
         self.assertUsed(other, volumes=1, gigabytes=3)
@@ -537,8 +539,8 @@ class TestVolumes(ChangesCase):
         self.settle(alt)
         self.assertEqual((0, 4), self.used(alt)['gigabytes'])
         long_ago = utcnow() - timedelta(hours=1)
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
         self.settle(alt)
         self.assertEqual({}, self.used(alt))
         self.assertUsed(volumes=1, gigabytes=4)

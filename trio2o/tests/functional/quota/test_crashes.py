@@ -15,8 +15,8 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import jobs, pods, quotas
+from trio2o.db.database import utcnow
 from trio2o.db.records import Pod, PodStateChange, QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.gateway.handlers.create import Create
 from trio2o.lab.emulated.faults import DropAfter, Hang, Slow
 from trio2o.lab.emulated.server import CloudServer
@@ -92,8 +92,10 @@ class CrashCase(testtools.TestCase):
     def expire(self):
         """Make the claims of a killed process old enough to be settled."""
         long_ago = utcnow() - timedelta(hours=1)
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
+        with self.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago)
+            )
 
     def settle(self):
         self.runtime.jobs.submit('settle_claims', 'all')
@@ -150,8 +152,10 @@ class TestKilledGateway(CrashCase):
 
     def expire_not_created(self):
         """Like ``expire``, but keep the time of creation, by which the settler finds the server."""
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1)))
+        with self.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(expires_at=utcnow() - timedelta(hours=1))
+            )
 
     def test_gateway_killed_in_delete_and_recount_removes_server(self):
         gateway = self.process('trio2o-nova-apigw', [self.port])
@@ -180,8 +184,8 @@ class TestKilledWorker(CrashCase):
         nova = self.cloud.pod('Pod2').nova
         nova.faults.add(Slow(seconds=LONG, path='/servers/detail'))
         worker = self.process('trio2o-xjob')
-        with self.db.writer() as session:
-            quotas.add(session, {(self.project, '', 'instances'): 9}, {(self.project, '', 'instances'): 5})
+        with self.db.writer() as connection:
+            quotas.add(connection, {(self.project, '', 'instances'): 9}, {(self.project, '', 'instances'): 5})
         payload = {'project_id': self.project}
         job = self.runtime.jobs.submit('recount_quota', self.project, payload)
         # One pod has been counted, and the other has been asked; the recount of all may have come before, and
@@ -261,14 +265,14 @@ class TestClaimsWithoutPod(QuotaCase):
         self.cloud.set_pod('Pod2', state='maintenance')
         time.sleep(0.01)  # the change of state is older than the claim
         claim = self.left_behind()
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             later = utcnow() + timedelta(seconds=1)
-            session.execute(
+            connection.execute(
                 sqlalchemy.update(Pod.__table__)
                 .where(Pod.__table__.c.pod_id == self.cloud.pod_ids['Pod2'])
                 .values(created_at=later)
             )
-            session.execute(sqlalchemy.delete(PodStateChange.__table__))
+            connection.execute(sqlalchemy.delete(PodStateChange.__table__))
         self.cloud.runtime.registry.refresh()
         self.assertTrue(self.is_settled(claim))
         self.assertEqual({}, self.used())

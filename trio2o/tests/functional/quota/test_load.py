@@ -11,8 +11,8 @@ import sqlalchemy
 import testtools
 
 from trio2o.db import migration, pods, quotas
+from trio2o.db.database import utcnow
 from trio2o.db.records import QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.lab import servers
 from trio2o.lab.emulated.server import CloudServer
 from trio2o.lab.emulated.topology import Cloud
@@ -145,5 +145,7 @@ class TestLoad(testtools.TestCase):
     def expire_claims(self):
         """Make the claims of the killed gateway old enough to be settled."""
         long_ago = utcnow() - timedelta(hours=1)
-        with self.runtime.db.writer() as session:
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago))
+        with self.runtime.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago, expires_at=long_ago)
+            )

@@ -6,9 +6,9 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import quotas, routings
+from trio2o.db.database import utcnow
 from trio2o.db.quotas import Settlement
 from trio2o.db.records import NewRouting, QuotaClaim
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import DropAfter, Status
 from trio2o.quota.claims import ClaimRequest
 from trio2o.quota.settle import Settler
@@ -34,9 +34,9 @@ class SeveralClaimsCase(QuotaCase):
         return sorted(claim.resources.get('cores') for claim in self.claims(project))
 
     def let_claims_age(self):
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             created_at = utcnow() - timedelta(hours=1)
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=created_at))
+            connection.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=created_at))
 
 
 class TestUnansweredCreates(SeveralClaimsCase):
@@ -200,9 +200,9 @@ class TestRequestInFlight(SeveralClaimsCase):
 
     def test_earlier_claim_expires_and_server_is_counted(self):
         self.settle_earlier()
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             long_ago = utcnow() - timedelta(seconds=self.cloud.conf.quota.claim_seconds + 1)
-            session.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
+            connection.execute(sqlalchemy.update(QuotaClaim.__table__).values(created_at=long_ago))
         Settler(self.cloud.runtime).settle(quotas.get_claim(self.db, self.earlier.id))
         self.assertEqual((1, 1), self.used()['instances'])
         self.answer()

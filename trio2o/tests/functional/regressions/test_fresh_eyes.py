@@ -56,8 +56,8 @@ class TestReviewFindings(testtools.TestCase):
         db, pod_id = self.cloud.runtime.db, self.cloud.pod_ids['Pod1']
         for kind in ('attachment', 'server', 'aggregate'):
             routings.record(db, NewRouting(resource_type=kind, top_id='1', pod_id=pod_id, project_id='p'))
-        with db.writer() as session:
-            session.execute(sqlalchemy.update(Routing.__table__).values(recorded_at=datetime.datetime(2020, 1, 1)))
+        with db.writer() as connection:
+            connection.execute(sqlalchemy.update(Routing.__table__).values(recorded_at=datetime.datetime(2020, 1, 1)))
         self.cloud.runtime.jobs.submit('purge_history', 'all')
         self.cloud.run_jobs()
         self.assertEqual({'server', 'aggregate'}, {row.resource_type for row in routings.list_(db)})

@@ -6,8 +6,8 @@ import json
 import uuid
 
 from trio2o.db import routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import DELETED, NewRouting
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated import cinder, nova
 from trio2o.lab.emulated.faults import Alter, Status
 from trio2o.lab.emulated.wire import JSON

@@ -79,8 +79,8 @@ class TestFullPods(SchedulingTest):
         self.cloud.pod('Pod1').placement.faults.add(Refuse())
         self.collect()
         self.assertEqual('Pod1', self.pod_of(self.boot()), 'the last reading counts')
-        with self.cloud.runtime.db.writer() as session:
-            session.execute(sqlalchemy.delete(PodUsage.__table__))
+        with self.cloud.runtime.db.writer() as connection:
+            connection.execute(sqlalchemy.delete(PodUsage.__table__))
         self.cloud.runtime.registry.refresh()
         self.assertEqual('Pod1', self.pod_of(self.boot()))
 

@@ -6,7 +6,7 @@ import datetime
 import fixtures
 
 from trio2o.db import pod_usages
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.tests.functional.scheduling.base import SchedulingTest
 
 

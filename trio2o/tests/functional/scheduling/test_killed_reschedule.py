@@ -6,8 +6,8 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import jobs, quotas, routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import JOB_ACTIVE_STATES, Job, MovedResource
-from trio2o.db.session import utcnow
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.faults.killing import Process
@@ -54,10 +54,10 @@ class TestKilledReschedule(RescheduleTest):
 
     def run_job(self):
         """Run the job as if the time before its next run, and since the last change of a routing, had passed."""
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.update(Job.__table__).values(run_after=utcnow()))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.update(Job.__table__).values(run_after=utcnow()))
             long_ago = utcnow() - timedelta(hours=1)
-            session.execute(sqlalchemy.update(MovedResource.__table__).values(created_at=long_ago))
+            connection.execute(sqlalchemy.update(MovedResource.__table__).values(created_at=long_ago))
         self.cloud.run_jobs()
 
     def settle(self, rounds=5):
@@ -90,12 +90,12 @@ class TestKilledReschedule(RescheduleTest):
 
     def test_killed_before_next_create_and_failed_server_remains(self):
         top_id = self.boot_killed(lambda process: process.kill_at(1, is_after=False, method='POST'))
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             # The pod can no longer have the create.
             long_ago = (utcnow() - timedelta(hours=1)).isoformat()
             (job,) = jobs.list_(self.db, filters=ACTIVE)
             payload = {**job.payload, 'since': long_ago}
-            session.execute(
+            connection.execute(
                 sqlalchemy.update(Job.__table__).where(Job.__table__.c.id == job.id).values(payload=payload)
             )
         self.settle()

@@ -4,7 +4,7 @@
 import functools
 
 from trio2o.db import moved_resources, routings
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.faults import Alter, DropAfter, Refuse, Status, StatusAfter
 from trio2o.nova_apigw import SERVICE

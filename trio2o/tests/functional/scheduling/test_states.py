@@ -114,9 +114,9 @@ class TestStates(StatesTest):
 
     def test_periodic_jobs_run_unless_pod_is_in_maintenance(self):
         for state in self.each():
-            with self.cloud.runtime.db.writer() as session:
-                session.execute(sqlalchemy.delete(JobEvent.__table__))
-                session.execute(sqlalchemy.delete(Job.__table__))
+            with self.cloud.runtime.db.writer() as connection:
+                connection.execute(sqlalchemy.delete(JobEvent.__table__))
+                connection.execute(sqlalchemy.delete(Job.__table__))
             self.cloud.lab.clear_logs()
             Periodic(self.cloud.conf, self.cloud.runtime).tick()
             keys = {job.resource_key for job in jobs.list_(self.cloud.runtime.db)}

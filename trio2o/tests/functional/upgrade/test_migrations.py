@@ -12,7 +12,7 @@ from alembic.runtime import migration as alembic_migration
 
 from trio2o.cmd import manage
 from trio2o.db import migration, pods, records
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 
 

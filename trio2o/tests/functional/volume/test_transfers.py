@@ -4,7 +4,7 @@
 import dataclasses
 
 from trio2o.db import routings
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.lab.emulated.clock import SetClock
 from trio2o.lab.emulated.faults import BalancerAnswers, DropAfter, Status, StatusAfter
 from trio2o.tests.functional.operations.base import ConversationTest, ids

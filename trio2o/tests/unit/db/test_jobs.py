@@ -18,7 +18,7 @@ from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
 _WORKER = """
 import sys
 from trio2o.db import jobs
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.tests.fixtures.database import config
 import datetime
 db = Database(config(sys.argv[1], '.'))
@@ -130,8 +130,8 @@ class TestJobs(DatabaseTest):
 
     def test_job_is_submitted_in_the_transaction_of_its_cause(self):
         def submit(is_failing):
-            with self.db.writer() as session:
-                jobs.submit_in(session, jobs.new_row('sync', 'r', None, NOON, 3, None, NOON))
+            with self.db.writer() as connection:
+                jobs.submit_in(connection, jobs.new_row('sync', 'r', None, NOON, 3, None, NOON))
                 if is_failing:
                     raise KeyError
 
@@ -146,8 +146,8 @@ class TestJobs(DatabaseTest):
             {**row, 'id': f'{type_}-{pod_id}-{number}', 'resource_key': str(number), 'active_key': None}
             for number in range(count)
         ]
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.insert(Job.__table__), rows)
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.insert(Job.__table__), rows)
 
     def test_thousands_of_older_jobs_delay_no_other_type_or_pod(self):
         self.submit_many(2500, 'recount_quota', None, 100)

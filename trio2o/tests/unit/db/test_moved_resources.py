@@ -7,8 +7,8 @@ import sqlalchemy
 from oslo_db import exception as db_exc
 
 from trio2o.db import moved_resources, quotas, routings
+from trio2o.db.database import utcnow
 from trio2o.db.records import NewRouting
-from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import DatabaseTest
 

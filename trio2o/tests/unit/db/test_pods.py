@@ -40,15 +40,15 @@ class TestPods(DatabaseTest):
         self.assertEqual('pod_name', error.field)
 
     def test_no_number_is_left_and_create_is_refused(self):
-        with self.db.writer() as session:
+        with self.db.writer() as connection:
             statement = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == self.pod2)
-            session.execute(statement.values(number=pods.MAX_NUMBER))
+            connection.execute(statement.values(number=pods.MAX_NUMBER))
             like = dataclasses.asdict(pods.get(self.db, self.pod1))
             rows = [
                 {**like, 'pod_id': f'id-{number}', 'pod_name': f'x{number}', 'number': number}
                 for number in range(2, pods.MAX_NUMBER - 1)
             ]
-            session.execute(sqlalchemy.insert(Pod.__table__), rows)
+            connection.execute(sqlalchemy.insert(Pod.__table__), rows)
         self.assertEqual(pods.MAX_NUMBER - 1, pods.create(self.db, pod_name='Pod3').number)
         self.assertRaises(errors.Full, pods.create, self.db, pod_name='Pod4')
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import quotas, routings
+from trio2o.db.database import Database, utcnow
 from trio2o.db.quotas import Bound, BoundsExceeded, Settlement, matching
 from trio2o.db.records import NewRouting, QuotaClaim, Routing
-from trio2o.db.session import Database, utcnow
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.fixtures.link import Link
 from trio2o.tests.unit.db.base import DatabaseTest
@@ -244,16 +244,16 @@ class TestDeltas(QuotasTest):
     def test_recount_corrects_counters(self):
         self.record('a', SERVER)
         self.claim({'cores': 3})
-        with self.db.writer() as session:
-            quotas.add(session, {('p', '', 'instances'): 5, ('p', '', 'ram'): 7}, {('p', '', 'cores'): 1})
+        with self.db.writer() as connection:
+            quotas.add(connection, {('p', '', 'instances'): 5, ('p', '', 'ram'): 7}, {('p', '', 'cores'): 1})
         self.assertEqual({'instances': (6, 1), 'ram': (7, 0)}, quotas.recount_project(self.db, 'p', ['server']))
         self.assertEqual({'instances': (1, 0), 'cores': (2, 3)}, self.used())
         self.assertEqual({}, quotas.recount_project(self.db, 'p', ['server']))
 
     def test_recount_deletes_unused_counters_of_single_objects(self):
         self.claim({'server_group_members:held': 1})
-        with self.db.writer() as session:
-            quotas.add(session, {}, {('p', '', 'server_group_members:left'): 1, ('p', '', 'cores'): 1})
+        with self.db.writer() as connection:
+            quotas.add(connection, {}, {('p', '', 'server_group_members:left'): 1, ('p', '', 'cores'): 1})
         quotas.recount_project(self.db, 'p', ['server'])
         self.assertEqual({'server_group_members:held', 'cores'}, set(quotas.usage(self.db, 'p')))
 
@@ -277,8 +277,8 @@ class TestLimits(QuotasTest):
 
     def rename(self, before, after, times=1):
         for _ in range(times):
-            with self.db.writer() as session:
-                quotas.rename_limits(session, {before: after})
+            with self.db.writer() as connection:
+                quotas.rename_limits(connection, {before: after})
 
     def test_limits_renamed_twice_are_kept(self):
         quotas.set_limits(self.db, 'p', '', {'gigabytes_a': 1})

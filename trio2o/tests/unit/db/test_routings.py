@@ -51,6 +51,13 @@ class TestRoutings(DatabaseTest):
             ),
         )
         self.assertEqual(NOON, made.created_at)
+        self.assertEqual(made, routings.get(self.db, 'server', 'a'))
+
+    def test_returned_routing_is_the_stored_one(self):
+        for state, at in (('active', None), ('creating', 0.123456), ('deleted', 1)):
+            with self.subTest(state=state):
+                made = self.record(state, at=at, state=state, user_id='u', deltas={'instances': 1, 'ram': 2**40})
+                self.assertEqual(made, routings.get(self.db, 'server', state))
 
     def test_second_record_adds_missing_fields(self):
         first = self.record('a', state='creating')

@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy
 
 from trio2o.db import transfer_keys
-from trio2o.db.session import utcnow
+from trio2o.db.database import utcnow
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import DatabaseTest
 
@@ -17,8 +17,8 @@ class TestTransferKeys(DatabaseTest):
         transfer_keys.record(self.db, 't', 'first')
         transfer_keys.record(self.db, 't', 'k\u00e9y')
         self.assertEqual([True, False], [transfer_keys.is_right(self.db, 't', key) for key in ('k\u00e9y', 'first')])
-        with self.db.reader() as session:
-            (row,) = session.execute(sqlalchemy.text('SELECT * FROM transfer_keys'))
+        with self.db.reader() as connection:
+            (row,) = connection.execute(sqlalchemy.text('SELECT * FROM transfer_keys'))
         self.assertNotIn('k\u00e9y', str(row))
 
     def test_key_of_old_transfer_is_not_known(self):

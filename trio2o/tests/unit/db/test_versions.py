@@ -7,8 +7,8 @@ from concurrent import futures
 import sqlalchemy
 
 from trio2o.db import moved_resources, pod_usages, pods, replicas, routings, versions
+from trio2o.db.database import utcnow
 from trio2o.db.records import NewRouting
-from trio2o.db.session import utcnow
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import DatabaseTest
 
@@ -81,13 +81,13 @@ class TestVersions(DatabaseTest):
         order = []
 
         def change():
-            with self.db.writer() as session:
-                versions.advance(session, versions.MOVED)
-                order.append(('second', session.scalar(sqlalchemy.select(versions.current(versions.MOVED)))))
+            with self.db.writer() as connection:
+                versions.advance(connection, versions.MOVED)
+                order.append(('second', connection.scalar(sqlalchemy.select(versions.current(versions.MOVED)))))
 
-        with self.db.writer() as session:
-            versions.advance(session, versions.MOVED)
-            order.append(('first', session.scalar(sqlalchemy.select(versions.current(versions.MOVED)))))
+        with self.db.writer() as connection:
+            versions.advance(connection, versions.MOVED)
+            order.append(('first', connection.scalar(sqlalchemy.select(versions.current(versions.MOVED)))))
             self.assertEqual(0, versions.read(self.db)[versions.MOVED])
             other = threading.Thread(target=change)
             other.start()

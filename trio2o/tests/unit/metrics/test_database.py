@@ -13,7 +13,7 @@ from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas as db_replicas
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage

@@ -101,8 +101,8 @@ class TestChanges(RegistryTest):
 
     def test_change_with_sql_alone_is_read_later(self):
         self.registry.refresh()
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.text("UPDATE pods SET state = 'draining'"))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.text("UPDATE pods SET state = 'draining'"))
         self.assertTrue(self.registry.refresh().pods[0].is_enabled)
         self.useFixture(fixtures.MonkeyPatch(f'{pods_registry.__name__}.READ_ALL_SECONDS', 0))
         self.assertFalse(self.registry.refresh().pods[0].is_enabled)
@@ -136,9 +136,9 @@ class TestChanges(RegistryTest):
     def test_restored_database_is_read_completely(self):
         replicas.upsert_object(self.db, 'flavor', 'one', {})
         self.registry.refresh()
-        with self.db.writer() as session:
-            session.execute(sqlalchemy.text('DELETE FROM replicated_objects'))
-            session.execute(sqlalchemy.text('DELETE FROM table_versions'))
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.text('DELETE FROM replicated_objects'))
+            connection.execute(sqlalchemy.text('DELETE FROM table_versions'))
         self.assertEqual({'Pod1': 0, 'Pod2': 0}, self.out_of_sync())
 
     @settings(max_examples=30)

@@ -7,8 +7,8 @@ import testtools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trio2o.db.database import utcnow
 from trio2o.db.records import ServerGroupCopy
-from trio2o.db.session import utcnow
 from trio2o.routing import unanswered_copies
 from trio2o.routing.unanswered_copies import definition_of
 from trio2o.tests.unit.db.base import DatabaseTest

@@ -55,7 +55,7 @@ PROGRAM = """
 
     from trio2o import conf
     from trio2o.db import pods
-    from trio2o.db.session import Database
+    from trio2o.db.database import Database
     from trio2o.pods.breakers import Breakers
     from trio2o.pods.registry import Registry
     from trio2o.scheduler.manager import Scheduler

@@ -10,7 +10,7 @@ from oslo_context import context
 
 from trio2o import exception
 from trio2o.db import jobs as db_jobs
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.xjob.jobs.base import GiveUp, TryAgain
 from trio2o.xjob.manager import JobManager, load_jobs

@@ -11,9 +11,9 @@ import testtools
 from oslo_db import exception as db_exc
 
 from trio2o.db import pods, quotas, routings
+from trio2o.db.database import Database, retry_on_deadlock
 from trio2o.db.errors import DatabaseBusy
 from trio2o.db.records import Pod, PodUsage, QuotaUsage
-from trio2o.db.session import Database, retry_on_deadlock
 from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -22,7 +22,7 @@ import sys, time
 import sqlalchemy
 from trio2o.db import pods
 from trio2o.db.records import Pod
-from trio2o.db.session import Database
+from trio2o.db.database import Database
 from trio2o.tests.fixtures.database import config
 endpoints = sqlalchemy.select(Pod.__table__.c.endpoints).where(Pod.__table__.c.pod_id == sys.argv[2])
 change = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == sys.argv[2])
@@ -32,9 +32,9 @@ db = Database(config(sys.argv[1], '.'))
 _WRITER = f"""
 {_OPEN}
 for i in range(200):
-    with db.writer() as session:
-        count = session.scalar(endpoints.with_for_update())['count']
-        session.execute(change.values(endpoints={{'count': count + 1}}))
+    with db.writer() as connection:
+        count = connection.scalar(endpoints.with_for_update())['count']
+        connection.execute(change.values(endpoints={{'count': count + 1}}))
 """
 
 _GREEN = f"""
@@ -45,10 +45,10 @@ other = Database(config(sys.argv[1], '.'))
 
 def write(db):
     for i in range(20):
-        with db.writer() as session:
-            count = session.scalar(endpoints)['count']
+        with db.writer() as connection:
+            count = connection.scalar(endpoints)['count']
             eventlet.sleep(0)
-            session.execute(change.values(endpoints={{'count': count + 1}}))
+            connection.execute(change.values(endpoints={{'count': count + 1}}))
         pods.get(db, sys.argv[2])
 
 began = time.monotonic()
@@ -94,9 +94,9 @@ class TestSqlite(DatabaseTest):
 
     def test_unknown_foreign_key_is_refused(self):
         def insert():
-            with self.db.writer() as session:
+            with self.db.writer() as connection:
                 row = {'pod_id': 'nowhere', 'service': 'compute', 'data': {}, 'collected_at': NOON}
-                session.execute(sqlalchemy.insert(PodUsage.__table__), row)
+                connection.execute(sqlalchemy.insert(PodUsage.__table__), row)
 
         self.assertRaises(db_exc.DBReferenceError, insert)
 
@@ -109,11 +109,11 @@ class TestTransactions(DatabaseTest):
         @retry_on_deadlock
         def add(_):
             is_pod1 = Pod.__table__.c.pod_id == self.pod1
-            with self.db.writer() as session:
+            with self.db.writer() as connection:
                 endpoints = sqlalchemy.select(Pod.__table__.c.endpoints).where(is_pod1)
-                count = session.scalar(endpoints.with_for_update())['count']
+                count = connection.scalar(endpoints.with_for_update())['count']
                 change = sqlalchemy.update(Pod.__table__).where(is_pod1)
-                session.execute(change.values(endpoints={'count': count + 1}))
+                connection.execute(change.values(endpoints={'count': count + 1}))
 
         with futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(add, range(80)))
@@ -121,8 +121,8 @@ class TestTransactions(DatabaseTest):
 
     def test_exception_rolls_back(self):
         def fail():
-            with self.db.writer() as session:
-                session.execute(sqlalchemy.delete(Pod.__table__))
+            with self.db.writer() as connection:
+                connection.execute(sqlalchemy.delete(Pod.__table__))
                 raise KeyError
 
         self.assertRaises(KeyError, fail)
@@ -168,8 +168,8 @@ class LocksTest(DatabaseTest):
 
     def add(self, project_id, times=1):
         for _ in range(times):
-            with self.db.writer() as session:
-                quotas.add(session, {(project_id, '', 'instances'): 1})
+            with self.db.writer() as connection:
+                quotas.add(connection, {(project_id, '', 'instances'): 1})
 
     @retry_on_deadlock
     def add_with_retries(self, project_id):
@@ -198,8 +198,8 @@ class LocksTest(DatabaseTest):
         for project_id in ('a', 'q', 'z'):
             keys = [(project_id, user, name) for user in ('', 'u') for name in ('cores', 'instances', 'ram')]
             for _ in range(3):
-                with self.db.writer() as session:
-                    quotas.add(session, dict.fromkeys(keys, 1))
+                with self.db.writer() as connection:
+                    quotas.add(connection, dict.fromkeys(keys, 1))
 
     def test_idle_transaction_is_ended_and_its_locks_are_released(self):
         self.lock(self.db.engine)
@@ -299,8 +299,8 @@ class TestExhaustedPool(DatabaseTest):
 
     @staticmethod
     def read(use):
-        with use() as session:
-            session.execute(sqlalchemy.select(Pod.__table__))
+        with use() as connection:
+            connection.execute(sqlalchemy.select(Pod.__table__))
 
 
 class TestRetry(testtools.TestCase):

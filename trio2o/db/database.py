@@ -14,7 +14,7 @@ the statements. This one sets up connections so that all database servers behave
 - SQLite runs with a write-ahead log, and a writer takes the write lock when its transaction begins. A transaction that
   reads first and takes the lock later fails without waiting if another process has written in the meantime.
 
-Transactions do not nest: a function that runs in the transaction of its caller takes the session and not the
+Transactions do not nest: a function that runs in the transaction of its caller takes the connection and not the
 `Database`.
 """
 
@@ -38,7 +38,6 @@ from oslo_utils import timeutils
 from sqlalchemy import event, pool
 from sqlalchemy.dialects import plugins
 from sqlalchemy.engine import Connection, CreateEnginePlugin, Engine
-from sqlalchemy.orm import Session
 from sqlalchemy.sql import Executable
 
 from trio2o.conf import database as database_options
@@ -100,11 +99,6 @@ def _retry(function: _F, is_retried: Callable[[Exception], bool]) -> _F:
     return decorated
 
 
-@enginefacade.transaction_context_provider
-class _Scope:
-    """The object to which enginefacade attaches a transaction; each transaction needs a new one."""
-
-
 class Database:
     """The database that `[database]` of a configuration names.
 
@@ -118,9 +112,6 @@ class Database:
         self._reads = self._facade
         if self.dialect != 'sqlite':
             self._reads = self._connect(conf, self.url.update_query_dict({'plugin': _Autocommit.NAME}))
-        self._reader = self._facade.reader
-        self._writer = self._facade.writer
-        self._single_reads = self._reads.writer
         self._write_lock = _write_lock(self.url)
         self._lock_timeout: int = conf.database.lock_timeout
         self._idle_timeout: int = conf.database.idle_transaction_timeout
@@ -134,30 +125,30 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The engine. It is made, and its connection is tested, when it is first used."""
-        return self._writer.get_engine()
+        return self._facade.writer.get_engine()
 
     @property
     def reading_engine(self) -> Engine:
         """The engine of ``rows``. On SQLite it is ``engine``."""
-        return self._single_reads.get_engine()
+        return self._reads.writer.get_engine()
 
     @contextlib.contextmanager
-    def reader(self) -> Iterator[Session]:
-        """Open a session for reading. Nothing is committed."""
-        with _busy_is_translated(), self._reader.using(_Scope()) as session:
-            yield session
+    def reader(self) -> Iterator[Connection]:
+        """Open a transaction for reading. Nothing is committed."""
+        with _busy_is_translated(), self.engine.connect() as connection:
+            yield connection
 
     @contextlib.contextmanager
-    def writer(self) -> Iterator[Session]:
-        """Open a session that is committed at the end of the block, or rolled back by an exception."""
-        with self._write_lock or contextlib.nullcontext():
-            with _busy_is_translated(), self._writer.using(_Scope()) as session:
-                if self._write_lock is not None:
-                    session.connection(execution_options=_WRITES)
-                yield session
+    def writer(self) -> Iterator[Connection]:
+        """Open a transaction that is committed at the end of the block, or rolled back by an exception."""
+        with self._write_lock or contextlib.nullcontext(), _busy_is_translated(), self.engine.connect() as connection:
+            if self._write_lock is not None:
+                connection.execution_options(**_WRITES)
+            with connection.begin():
+                yield connection
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
-        """Execute one statement that reads, without the overhead of a session or a transaction."""
+        """Execute one statement that reads, without the overhead of a transaction."""
         try:
             return self._rows(statement, params)
         except db_exc.DBConnectionError:
