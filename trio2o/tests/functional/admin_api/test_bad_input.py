@@ -2,6 +2,7 @@
 """Invalid requests: an error that names the field or parameter, and never a 500."""
 
 import json
+import re
 
 from trio2o.api import ACCEPTS, OPERATIONS
 from trio2o.tests.functional.admin_api.base import AdminApiTestCase
@@ -50,6 +51,14 @@ class TestQueries(AdminApiTestCase):
         for path in LISTS:
             for sort in ('colour', 'state:up', '', ',', 'id:asc:desc', 'id,,id'):
                 self.assertRefused(400, "'sort'", self.api.get(f'{path}?sort={sort}'))
+
+    def test_sort_is_refused_with_400_when_it_is_too_long(self):
+        for path, query in LISTS.items():
+            schema = query.parameters['sort']
+            column = re.match(r'\^\((\w+)', schema['pattern']).group(1)
+            columns = [column] * ((schema['maxLength'] + 1) // (len(column) + 1))
+            self.assertAnswer(200, self.api.get(f'{path}?sort={",".join(columns)}'))
+            self.assertRefused(400, "'sort'", self.api.get(f'{path}?sort={",".join([*columns, column])}'))
 
     def test_each_list_accepts_limit_marker_and_sort(self):
         for path, query in LISTS.items():

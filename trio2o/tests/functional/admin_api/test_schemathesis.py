@@ -16,6 +16,7 @@ from trio2o.tests.fixtures import conf, launch
 
 BACKEND = os.environ.get('TRIO2O_TEST_BACKEND', 'eventlet')
 CONFIG = pathlib.Path(__file__).with_name('schemathesis.toml')
+HOOKS = pathlib.Path(__file__).with_name('schemathesis_hooks.py')
 SEED = '20261121'
 EXAMPLES = '6'
 MOST_SECONDS = 1200
@@ -74,7 +75,7 @@ class TestSchemathesis(testtools.TestCase):
             text=True,
             timeout=MOST_SECONDS,
             cwd=self.folder,
-            env={**os.environ, 'COLUMNS': '150'},
+            env={**os.environ, 'COLUMNS': '150', 'SCHEMATHESIS_HOOKS': str(HOOKS)},
         )
         self.assertEqual(0, answer.returncode, f'{answer.stdout[-20000:]}\n{answer.stderr[-2000:]}')
         self.assertNotIn('Traceback', self.process.log)
