@@ -4,6 +4,7 @@
 Most of what a service needs to start is loading modules, and tests start pods dozens of times. If a lab has the folder
 ``loaded``, the first start of a service of each kind and interpreter starts a loader, which forks a child for each
 service: a process of its own with a session, a log and an environment of its own. Loaders end when the folder is gone.
+Labs whose ``loaded`` is a link to one folder share its loaders.
 
 This module runs in the services' processes, so it imports nothing of them before a function is called.
 """
@@ -33,6 +34,8 @@ from trio2o.lab.real.errors import ServiceFailed
 
 #: Kind of service -> modules that its launcher would load.
 MODULES = {
+    'keystone': ('keystone.server.wsgi', 'keystone.server.backends', 'pymysql'),
+    'glance': ('glance.common.wsgi_app', 'glance.api.v2.router', 'glance.api.middleware.context', 'pymysql'),
     'placement': ('placement.deploy', 'placement.handler', 'placement.conf', 'pymysql'),
     'cinder': (
         'cinder.cmd.backup',
@@ -72,13 +75,13 @@ _NUMBER = struct.Struct('i')
 def start(folder: pathlib.Path, kind: str, launcher: str, python: str, **request: Any) -> int:
     """Start a service as a child of its loader.
 
-    :param folder: ``loaded`` in the folder of the lab
+    :param folder: ``loaded`` in the folder of the lab, or a link to a folder that several labs share
     :param launcher: the module to run
     :param request: its ``environment``, the folder ``state`` to run in and its ``log`` file
     :returns: the process id
     :raises ServiceFailed: the loader did not start
     """
-    path = folder / hashlib.sha256(f'{python} {kind}'.encode()).hexdigest()[:16]
+    path = folder.resolve() / hashlib.sha256(f'{python} {kind}'.encode()).hexdigest()[:16]
     message = json.dumps({'launcher': launcher, **request}).encode()
     answers, theirs = socket.socketpair()
     with (

@@ -207,14 +207,14 @@ class TestLoaded(unittest.TestCase):
         self.loaders = self.folder / 'loaded'
         self.loaders.mkdir()
 
-    def start(self, name, launcher='launched'):
+    def start(self, name, launcher='launched', loaders=None):
         """Start a service. :returns: what it prints, and the process id of its parent"""
         state = self.folder / name
         state.mkdir()
         environment = {**os.environ, 'PYTHONPATH': str(self.folder), 'LAB_PORT': name}
         log = self.folder / f'{name}.log'
         pid = loaded.start(
-            self.loaders,
+            loaders or self.loaders,
             'placement',
             launcher,
             sys.executable,
@@ -234,6 +234,17 @@ class TestLoaded(unittest.TestCase):
         self.assertEqual(parents[0], parents[1])
         self.loaders.rename(self.folder / 'gone')
         wait_until(lambda: processes.start_time(parents[0]) is None, 60, 'the loader does not end')
+
+    def test_labs_with_link_to_one_folder_share_loaders(self):
+        parents = []
+        for name in ('one', 'two'):
+            link = self.folder / f'{name}-lab'
+            link.symlink_to(self.loaders)
+            _printed, parent = self.start(name, loaders=link)
+            parents.append(int(parent.read_text()))
+            # The loader does not end with one of the labs.
+            link.unlink()
+        self.assertEqual(parents[0], parents[1])
 
     def test_error_of_service_is_logged_and_loader_remains(self):
         self.assertIn('No module named nothing', self.start('one', 'nothing')[0])
