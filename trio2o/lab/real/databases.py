@@ -22,7 +22,7 @@ from typing import Any
 
 import sqlalchemy
 
-from trio2o.lab.real import configure
+from trio2o.lab.real import configure, processes
 from trio2o.lab.real.errors import MigrationFailed
 from trio2o.lab.real.settings import sections
 from trio2o.lab.real.topology import Service, Topology, databases_of
@@ -125,15 +125,7 @@ def make_template(topology: Topology, service: Service, template: pathlib.Path) 
 
 def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> None:
     log = topology.state_dir / 'log' / f'{service.name}.migrate.log'
-    with log.open('ab') as out:
-        done = subprocess.run(
-            [service.python, '-m', 'trio2o.lab.real.migrate', service.kind, str(config_file)],
-            env=configure.environment(topology, service),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode:
+    if not processes.run(topology, service, 'trio2o.lab.real.migrate', service.kind, str(config_file), log=log):
         raise MigrationFailed(f'the database of {service.name} could not be created: see {log}')
 
 

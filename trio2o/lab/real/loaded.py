@@ -3,7 +3,8 @@
 
 Most of what a service needs to start is loading modules, and tests start pods dozens of times. If a lab has the folder
 ``loaded``, the first start of a service of each kind and interpreter starts a loader, which forks a child for each
-service: a process of its own with a session, a log and an environment of its own. Loaders end when the folder is gone.
+service: a process of its own with a session, a log and an environment of its own. Commands of a service run in such
+children, too. Loaders end when the folder is gone.
 Labs whose ``loaded`` is a link to one folder share its loaders.
 
 This module runs in the services' processes, so it imports nothing of them before a function is called.
@@ -11,6 +12,7 @@ This module runs in the services' processes, so it imports nothing of them befor
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import hashlib
@@ -24,6 +26,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 
 # The functions as they are before eventlet replaces them, for the loader.
 from os import fork, write
@@ -72,38 +75,61 @@ LOOK_SECONDS = 1.0
 _NUMBER = struct.Struct('i')
 
 
-def start(folder: pathlib.Path, kind: str, launcher: str, python: str, **request: Any) -> int:
+def start(folder: pathlib.Path, kind: str, module: str, python: str, **request: Any) -> int:
     """Start a service as a child of its loader.
 
     :param folder: ``loaded`` in the folder of the lab, or a link to a folder that several labs share
-    :param launcher: the module to run
+    :param module: the module to run
     :param request: its ``environment``, the folder ``state`` to run in and its ``log`` file
     :returns: the process id
     :raises ServiceFailed: the loader did not start
     """
+    with _asked(folder, kind, python, {'module': module, 'arguments': [], **request}) as (pid, _answers):
+        return pid
+
+
+def run(folder: pathlib.Path, kind: str, module: str, python: str, *arguments: str, **request: Any) -> int:
+    """Run a command as a child of the loader of a service, and wait for its end.
+
+    The parameters are those of ``start``. :returns: the exit status
+    """
+    with _asked(folder, kind, python, {'module': module, 'arguments': arguments, **request}) as (_pid, answers):
+        status = _receive(answers)
+        return 1 if status is None else status
+
+
+@contextlib.contextmanager
+def _asked(
+    folder: pathlib.Path, kind: str, python: str, request: dict[str, Any]
+) -> Iterator[tuple[int, socket.socket]]:
+    """Send a request to a loader. :returns: the process id of the child, and the socket that its status comes from"""
     path = folder.resolve() / hashlib.sha256(f'{python} {kind}'.encode()).hexdigest()[:16]
-    message = json.dumps({'launcher': launcher, **request}).encode()
     answers, theirs = socket.socketpair()
-    with (
-        answers,
-        open(path.with_suffix('.lock'), 'w') as lock,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as loader,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with theirs:
-            try:
-                loader.connect(str(path))
-            except OSError:
-                path.unlink(missing_ok=True)
-                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as requests:
-                    requests.bind(str(path))
-                    _start_loader(kind, python, requests.fileno(), request)
-                loader.connect(str(path))
-            socket.send_fds(loader, [message], [theirs.fileno()])
-        answer = answers.recv(_NUMBER.size)
-    if not answer:
-        raise ServiceFailed(f'the loader of {kind} did not start it: see {request["log"]}')
-    return int(_NUMBER.unpack(answer)[0])
+    with answers:
+        with (
+            open(path.with_suffix('.lock'), 'w') as lock,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as loader,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with theirs:
+                try:
+                    loader.connect(str(path))
+                except OSError:
+                    path.unlink(missing_ok=True)
+                    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as requests:
+                        requests.bind(str(path))
+                        _start_loader(kind, python, requests.fileno(), request)
+                    loader.connect(str(path))
+                socket.send_fds(loader, [json.dumps(request).encode()], [theirs.fileno()])
+            pid = _receive(answers)
+        if pid is None:
+            raise ServiceFailed(f'the loader of {kind} did not start it: see {request["log"]}')
+        yield pid, answers
+
+
+def _receive(answers: socket.socket) -> int | None:
+    answer = answers.recv(_NUMBER.size)
+    return int(_NUMBER.unpack(answer)[0]) if answer else None
 
 
 def _start_loader(kind: str, python: str, number: int, request: dict[str, Any]) -> None:
@@ -136,12 +162,9 @@ def _serve(kind: str, number: int) -> None:
             if not select([requests], [], [], LOOK_SECONDS)[0]:
                 continue
             message, (answers,), _flags, _address = socket.recv_fds(requests, 1 << 20, 1)
-            child = fork()
-            if not child:
+            if not fork():
                 requests.close()
-                os.close(answers)
-                _become(json.loads(message))
-            write(answers, _NUMBER.pack(child))
+                _become(json.loads(message), answers)
             os.close(answers)
 
 
@@ -166,11 +189,12 @@ def _load(kind: str) -> None:
     gc.freeze()
 
 
-def _become(request: dict[str, Any]) -> None:
-    """Run a service in a child."""
+def _become(request: dict[str, Any], answers: int) -> None:
+    """Run a module in a child. Answer with its process id, and with its exit status when it has ended."""
     status = 1
     try:
         os.setsid()
+        write(answers, _NUMBER.pack(os.getpid()))
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         log = os.open(request['log'], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.dup2(log, 1)
@@ -182,12 +206,15 @@ def _become(request: dict[str, Any]) -> None:
         if 'eventlet.hubs' in sys.modules:
             # The hub of the loader has files that all children would share.
             sys.modules['eventlet.hubs'].use_hub()
-        runpy.run_module(request['launcher'], run_name='__main__')
+        sys.argv = [request['module'], *request['arguments']]
+        runpy.run_module(request['module'], run_name='__main__')
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
+        with contextlib.suppress(OSError):  # nobody waits for the end of a service
+            write(answers, _NUMBER.pack(status))
         os._exit(status)
 
 

@@ -126,6 +126,29 @@ def launch(topology: Topology, service: Service, log: IO[bytes]) -> int:
     ).pid
 
 
+def run(topology: Topology, service: Service, module: str, *arguments: str, log: pathlib.Path, **more: str) -> bool:
+    """Run a module that calls a command of a service, and wait for its end.
+
+    :param log: file for its output
+    :param more: variables of its environment
+    :returns: whether it succeeded
+    """
+    environment = {**configure.environment(topology, service), **more}
+    loaders = topology.state_dir / 'loaded'
+    if service.kind in loaded.MODULES and loaders.exists():
+        request = {'environment': environment, 'state': str(topology.state_dir), 'log': str(log)}
+        return not loaded.run(loaders, service.kind, module, service.python, *arguments, **request)
+    with log.open('ab') as out:
+        done = subprocess.run(
+            [service.python, '-W', 'ignore', '-m', module, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    return not done.returncode
+
+
 def await_health(topology: Topology, service: Service, seconds: float = START_SECONDS) -> None:
     """Wait until a started service answers.
 

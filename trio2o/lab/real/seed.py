@@ -6,9 +6,7 @@ Every step creates only what does not exist, so seeding can be repeated.
 
 from __future__ import annotations
 
-import subprocess
-
-from trio2o.lab.real import configure
+from trio2o.lab.real import processes
 from trio2o.lab.real.errors import SeedFailed
 from trio2o.lab.real.rest import Client
 from trio2o.lab.real.topology import SERVICE_USERS, TOP_REGION, Topology
@@ -21,20 +19,9 @@ def bootstrap(topology: Topology) -> None:
     """Create Keystone's first user, before Keystone runs."""
     service = topology.service('keystone')
     log = topology.log_file(service)
-    code = 'from keystone.cmd.manage import main; main()'
-    command = [service.python, '-W', 'ignore', '-c', code]
-    command += ['--config-file', str(topology.config_file(service)), 'bootstrap']
-    command += ['--bootstrap-region-id', TOP_REGION, '--bootstrap-public-url', topology.auth_url]
-    environment = configure.environment(topology, service)
-    with log.open('ab') as out:
-        done = subprocess.run(
-            command,
-            env={**environment, 'OS_BOOTSTRAP_PASSWORD': topology.password},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode:
+    words = (str(topology.config_file(service)), TOP_REGION, topology.auth_url)
+    module = 'trio2o.lab.real.bootstrap'
+    if not processes.run(topology, service, module, *words, log=log, OS_BOOTSTRAP_PASSWORD=topology.password):
         raise SeedFailed(f"Keystone's bootstrap failed: see {log}")
 
 

@@ -246,6 +246,17 @@ class TestLoaded(unittest.TestCase):
             link.unlink()
         self.assertEqual(parents[0], parents[1])
 
+    def test_command_gets_its_arguments_and_its_status_is_returned(self):
+        (self.folder / 'command.py').write_text('import sys; print(sys.argv); sys.argv[2] == "end" or 1 / 0')
+        log = self.folder / 'log'
+        request = {'environment': {**os.environ, 'PYTHONPATH': str(self.folder)}, 'state': str(self.folder)}
+        for word, status in (('end', 0), ('fail', 1)):
+            found = loaded.run(
+                self.loaders, 'placement', 'command', sys.executable, 'one', word, log=str(log), **request
+            )
+            self.assertEqual(status, found)
+            self.assertIn(f"['command', 'one', '{word}']", log.read_text())
+
     def test_error_of_service_is_logged_and_loader_remains(self):
         self.assertIn('No module named nothing', self.start('one', 'nothing')[0])
         self.assertEqual(f'two {self.folder / "two"} True True\n', self.start('two')[0])
