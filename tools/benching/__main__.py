@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -24,48 +25,52 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 import report
 import running
 import two_trees
+from cases import CREATE, GOALS, NAMES, SHOW, SQLITE_GOALS, cases_for, shows
+from databases import KINDS, SQLITE, Databases
 from load import Case, Failed, Measured, Target, measure
 
-SHOW, SMALL, LARGE, CREATE = 'show', 'list 2x10', 'list 2x500', 'create'
-
-#: CPU milliseconds for a request that the gateway should not exceed.
-GOALS = {SHOW: 1.0, SMALL: 2.5, LARGE: 10.0, CREATE: 3.0}
-
-#: Number of different servers to show: so many that their rows do not stay in the processor's cache.
-SHOWN = 1000
+from trio2o.lab.servers import NotInstalled
 
 #: Number of routings to compare ``--routings`` with, and how often each gateway is measured.
 FEW = 2000
 TURNS = 4
 
-
-def cases_for(cloud: dict[str, Any]) -> list[Case]:
-    body = json.dumps({'server': {'name': 'bench', 'imageRef': cloud['image'], 'flavorRef': '1', 'networks': 'auto'}})
-    return [
-        Case(SHOW, 'small', _shows(cloud, 'small')),
-        Case(SMALL, 'small', ('/servers/detail',)),
-        Case(LARGE, 'large', ('/servers/detail',)),
-        Case(CREATE, 'alt', ('/servers',), 'POST', body),
-    ]
-
-
-def _shows(cloud: dict[str, Any], project: str) -> tuple[str, ...]:
-    """Return paths of servers in the first pod, which can also be called directly."""
-    first = next(iter(cloud['pods']))
-    return tuple(f'/servers/{server}' for server, pod in cloud['servers'][project] if pod == first)[:SHOWN]
+#: Databases of production, which are measured by default.
+SERVERS = ','.join(kind for kind in KINDS if kind != SQLITE)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='tools/bench', description=__doc__)
     parser.add_argument(
-        '--cases', default='', help='comma-separated list of: show, list 2x10, list 2x500, create (default: all)'
+        '--cases', default='', help=f'comma-separated list of: {", ".join(NAMES)} (default: all that the pods allow)'
     )
     parser.add_argument('--connections', default='1,16', help='comma-separated numbers of connections (1,16)')
     parser.add_argument('--seconds', type=float, default=2.0, help='seconds for each figure, rounded (2)')
     parser.add_argument(
         '--delay-ms', type=float, default=0.0, help='milliseconds that a pod waits before it answers (0)'
     )
+    parser.add_argument(
+        '--database',
+        default='',
+        help=f'comma-separated list of: {", ".join(KINDS)} (default: {SERVERS}; to compare trees: {SQLITE})',
+    )
     parser.add_argument('--backend', default='eventlet', choices=['eventlet', 'threading'])
+    parser.add_argument(
+        '--server', default=running.OWN, choices=[running.OWN, running.UWSGI], help="Trio2o's own server, or uWSGI"
+    )
+    parser.add_argument(
+        '--pods',
+        type=int,
+        default=2,
+        metavar='N',
+        help='number of registered pods, at most ten with servers (2)',
+    )
+    parser.add_argument(
+        '--one-pod-down', choices=['refuse', 'hang'], help='let one more pod refuse connections, or never answer'
+    )
+    parser.add_argument(
+        '--one-replica-behind', action='store_true', help='let each pod have one flavor that is not up to date'
+    )
     parser.add_argument('--only-gateway', action='store_true', help='measure the gateway only, not the pod or nginx')
     parser.add_argument(
         '--routings',
@@ -110,16 +115,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(_directory(chosen.keep))
         cpu = stack.enter_context(two_trees.processors()) if chosen.against else -1
-        cloud = stack.enter_context(running.pods(chosen.delay_ms))
+        pods = stack.enter_context(running.Pods(chosen.pods + bool(chosen.one_pod_down), chosen.delay_ms))
+        databases = stack.enter_context(Databases())
         try:
             if chosen.against:
-                return _against(chosen, directory, cloud, cpu)
+                return _against(chosen, directory, pods, databases, cpu)
             if chosen.routings:
-                return _over_routings(chosen, directory, cloud)
+                return _over_routings(chosen, directory, pods.cloud)
             if chosen.claims:
-                return _over_claims(chosen, directory, cloud)
-            return _compare(chosen, directory, cloud)
-        except (Failed, running.NotServing) as error:
+                return _over_claims(chosen, directory, pods.cloud)
+            return _compare(chosen, directory, pods, databases)
+        except (Failed, running.NotServing, NotInstalled) as error:
             _print_logs(directory)
             print(f'tools/bench: {error}', file=sys.stderr)
             return 1
@@ -140,71 +146,132 @@ def _directory(kept: str | None) -> Iterator[str]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _chosen_cases(chosen: argparse.Namespace, cloud: dict[str, Any]) -> list[tuple[Case, int]]:
-    """Return the cases to measure, each with the numbers of connections."""
+def _chosen_cases(chosen: argparse.Namespace, cloud: dict[str, Any]) -> list[Case]:
     wanted = [name.strip() for name in chosen.cases.split(',') if name.strip()]
-    return [
-        (case, int(count))
-        for case in cases_for(cloud)
-        if not wanted or case.name in wanted
-        for count in chosen.connections.split(',')
-    ]
+    return [case for case in cases_for(cloud) if not wanted or case.name in wanted]
 
 
-def _against(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any], cpu: int) -> int:
+def _connections(chosen: argparse.Namespace) -> list[int]:
+    return [int(text) for text in chosen.connections.split(',')]
+
+
+def _kinds(chosen: argparse.Namespace, default: str) -> list[str]:
+    return [kind.strip() for kind in (chosen.database or default).split(',')]
+
+
+def _against(chosen: argparse.Namespace, directory: str, pods: running.Pods, databases: Databases, cpu: int) -> int:
     """Compare the gateway of this tree with that of another one."""
-    settings = {'cloud': cloud, 'backend': chosen.backend, 'options': chosen.option}
-    with (
-        two_trees.Tree(running.TOP, os.path.join(directory, 'this'), settings, cpu) as ours,
-        two_trees.Tree(os.path.abspath(chosen.against), os.path.join(directory, 'other'), settings, cpu) as theirs,
-    ):
-        cases = [(case, cloud['tokens'][case.token], count) for case, count in _chosen_cases(chosen, cloud)]
-        found = two_trees.compare((ours, theirs), cases, chosen.rounds, chosen.starts)
+    cloud = pods.cloud
+    cases = [
+        (case, cloud['tokens'][case.token], count)
+        for case in _chosen_cases(chosen, cloud)
+        for count in _connections(chosen)
+    ]
+    tops = {'this': running.TOP, 'other': os.path.abspath(chosen.against)}
+    rows = []
+    for kind in _kinds(chosen, SQLITE):
+        with contextlib.ExitStack() as stack:
+            trees = []
+            for name, top in tops.items():
+                settings = {
+                    'cloud': cloud,
+                    'backend': chosen.backend,
+                    'options': [*chosen.option, *databases.new(kind)],
+                }
+                if chosen.server != running.OWN:
+                    settings['server'] = chosen.server
+                own = os.path.join(directory, kind, name)
+                trees.append(stack.enter_context(two_trees.Tree(top, own, settings, cpu)))
+            found = two_trees.compare((trees[0], trees[1]), cases, chosen.rounds, chosen.starts)
+        rows += [{'database': kind, **asdict(row)} for row in found]
+        if not chosen.json:
+            print(f'This: {trees[0]}\nOther: {trees[1]}\n{report.trees(found, kind)}', flush=True)
     if chosen.json:
-        print(json.dumps([asdict(row) for row in found], indent=1))
-    else:
-        print(f'This: {ours}\nOther: {theirs}\n{report.trees(found)}')
+        print(json.dumps(rows, indent=1))
     return 0
 
 
-def _compare(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
-    wanted = [name.strip() for name in chosen.cases.split(',') if name.strip()]
-    cases = [case for case in cases_for(cloud) if not wanted or case.name in wanted]
-    counts = [int(text) for text in chosen.connections.split(',')]
-    gateway = running.Gateway(directory, cloud, chosen.backend, chosen.option)
-    direct = next(iter(cloud['pods'].values()))
-    rows = []
-    profiles = {}
-    for case in cases:
-        path = os.path.join(directory, f'profile-{case.name.replace(" ", "-")}.txt') if chosen.profile else ''
-        with contextlib.ExitStack() as stack:
-            pid = stack.enter_context(gateway.running(path))
-            targets = {'gateway': Target(gateway.url, (pid,), is_profiled=bool(path))}
-            if not chosen.only_gateway:
-                proxy, pids = stack.enter_context(running.nginx(directory, direct))
-                targets = {'pod': Target(direct, (cloud['pid'],)), 'nginx': Target(proxy, pids), **targets}
-            for count in counts:
-                found = {
-                    name: measure(target, case, cloud['tokens'][case.token], count, chosen.seconds)
-                    for name, target in targets.items()
-                }
-                rows.append({'case': case.name, 'connections': count, 'goal': GOALS[case.name], **found})
-        if path:
-            with open(path) as file:
-                profiles[case.name] = file.read()
+def _compare(chosen: argparse.Namespace, directory: str, pods: running.Pods, databases: Databases) -> int:
+    """Measure the gateway over each database, one of the pods directly, and nginx in front of that pod."""
+    rows: list[dict[str, Any]] = []
+    profiles: dict[str, str] = {}
+    gateways = {}
+    for kind in _kinds(chosen, SERVERS):
+        own = os.path.join(directory, kind)
+        os.mkdir(own)
+        options = [*chosen.option, *databases.new(kind)]
+        gateways[kind] = running.Gateway(own, pods.cloud, chosen.backend, options, chosen.server)
+        if chosen.one_replica_behind:
+            gateways[kind].set_replica_behind()
+    if chosen.one_pod_down:
+        # Last, as a pod that is down cannot be registered.
+        pods.take_down(list(pods.cloud['pods'])[-1], chosen.one_pod_down)
+    for kind, gateway in gateways.items():
+        for case in _chosen_cases(chosen, pods.cloud):
+            name = f'profile-{kind}-{case.name.replace(" ", "-")}.txt'
+            path = os.path.join(directory, name) if chosen.profile else ''
+            found = _measured(chosen, directory, pods.cloud, gateway, case, path)
+            rows += [{'database': kind, **row} for row in found]
+            if path:
+                with open(path) as file:
+                    profiles[f'{case.name}, {kind}'] = file.read()
     if chosen.json:
         print(json.dumps([_plain(row) for row in rows], indent=1))
     else:
-        print(report.table(rows, chosen.delay_ms, chosen.backend))
+        print(report.table(rows, _title(chosen)))
         for name, text in profiles.items():
             print(f'\n--- {name}\n{text}')
     return 0
 
 
+def _measured(
+    chosen: argparse.Namespace,
+    directory: str,
+    cloud: dict[str, Any],
+    gateway: running.Gateway,
+    case: Case,
+    profile: str,
+) -> list[dict[str, Any]]:
+    """Return the figures of a case, for each number of connections: of the gateway, the pod and nginx."""
+    direct = next(iter(cloud['pods' if case.service == 'nova_apigw' else 'volume_urls'].values()))
+    goals = SQLITE_GOALS if _kinds(chosen, SERVERS) == [SQLITE] else GOALS
+    with contextlib.ExitStack() as stack:
+        pid = stack.enter_context(gateway.running(profile, case.service))
+        targets = {'gateway': Target(gateway.urls[case.service], (pid,), is_profiled=bool(profile))}
+        if not chosen.only_gateway:
+            proxy, proxy_pid = stack.enter_context(running.nginx(directory, direct))
+            targets = {'pod': Target(direct, (cloud['pid'],)), 'nginx': Target(proxy, (proxy_pid,)), **targets}
+        rows = []
+        for count in _connections(chosen):
+            found = {
+                name: measure(
+                    target,
+                    case,
+                    cloud['tokens'][case.token],
+                    count,
+                    chosen.seconds,
+                    may_fail=bool(chosen.one_pod_down),
+                )
+                for name, target in targets.items()
+            }
+            rows.append({'case': case.name, 'connections': count, 'goal': goals.get(case.name), **found})
+    return rows
+
+
+def _title(chosen: argparse.Namespace) -> str:
+    served = 'uWSGI' if chosen.server == running.UWSGI else chosen.backend
+    parts = [f'Gateway on {served}', f'{chosen.pods} pods delayed by {chosen.delay_ms:g} ms']
+    if chosen.one_pod_down:
+        parts.append(f'one more that is down ({chosen.one_pod_down})')
+    if chosen.one_replica_behind:
+        parts.append('one replica behind in each')
+    return ', '.join(parts) + '; +: more than a direct call to the pod'
+
+
 def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
     """Measure two gateways in turns, one with few routings and one with many; the best figure of each counts."""
     options = [*chosen.option, 'pods.routing_cache_seconds=0']
-    case = Case(SHOW, 'large', _shows(cloud, 'large'))
+    case = Case(SHOW, 'large', shows(cloud, 'large'))
     found: dict[int, Measured] = {}
     with contextlib.ExitStack() as stack:
         targets = {}
@@ -257,8 +324,8 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_logs(directory: str) -> None:
-    for name in ('gateway.out', 'gateway.log'):
-        with contextlib.suppress(OSError), open(os.path.join(directory, name)) as log:
+    for path in glob.glob(os.path.join(directory, '**', 'gateway.*'), recursive=True):
+        with contextlib.suppress(OSError), open(path) as log:
             print(''.join(log.readlines()[-20:]), file=sys.stderr)
 
 

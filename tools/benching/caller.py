@@ -48,10 +48,7 @@ class Caller:
         left = count
         with selectors.DefaultSelector() as selector:
             for _number in range(min(self.connections, count)):
-                connection = socket.create_connection(self._address, _ANSWER_SECONDS)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                selector.register(connection, selectors.EVENT_READ, bytearray())
-                connection.sendall(next(self._requests))
+                self._open(selector)
                 left -= 1
             while selector.get_map():
                 ready = selector.select(_ANSWER_SECONDS)
@@ -60,31 +57,43 @@ class Caller:
                 for key, _events in ready:
                     connection = key.fileobj
                     assert isinstance(connection, socket.socket)
-                    if not self._is_answered(connection, key.data):
+                    is_kept = self._read(connection, key.data)
+                    if is_kept is None:
                         continue
-                    if left:
+                    key.data.clear()
+                    if left and is_kept:
                         connection.sendall(next(self._requests))
                         left -= 1
-                    else:
-                        selector.unregister(connection)
-                        connection.close()
+                        continue
+                    selector.unregister(connection)
+                    connection.close()
+                    if left:
+                        self._open(selector)
+                        left -= 1
 
-    def _is_answered(self, connection: socket.socket, received: bytearray) -> bool:
-        """Read what has arrived; if the answer is complete, check it and empty ``received``."""
+    def _open(self, selector: selectors.BaseSelector) -> None:
+        """Send the next request over a new connection."""
+        connection = socket.create_connection(self._address, _ANSWER_SECONDS)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection, selectors.EVENT_READ, bytearray())
+        connection.sendall(next(self._requests))
+
+    def _read(self, connection: socket.socket, received: bytearray) -> bool | None:
+        """Read what has arrived, and check the answer if it is complete.
+
+        :returns: whether the server keeps the connection open; None while the answer is incomplete
+        """
         some = connection.recv(_READ)
         if not some:
             raise Failed(f'{self._name}: the connection was closed before the answer')
         received += some
-        head, _blank, body = received.partition(b'\r\n\r\n')
-        if not _blank:
-            return False
-        first, *lines = head.split(b'\r\n')
+        head, blank, body = received.partition(b'\r\n\r\n')
+        if not blank:
+            return None
+        first, *lines = head.lower().split(b'\r\n')
         if not first.split(b' ', 2)[1].startswith(b'2'):
             raise Failed(f'{self._name}: {bytes(received[:500])!r}')
-        length = next((line[15:] for line in lines if line[:15].lower() == b'content-length:'), None)
+        length = next((line.partition(b':')[2] for line in lines if line.startswith(b'content-length:')), None)
         if length is None:
             raise Failed(f'{self._name}: an answer without Content-Length')
-        if len(body) < int(length):
-            return False
-        received.clear()
-        return True
+        return None if len(body) < int(length) else b'connection: close' not in lines

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the gateway of one source tree, as the tools/benching of that tree configures and starts it.
 
-For each line on standard input it starts the gateway, after it has stopped the one before, and prints its URL and the
-id of its process as one line of JSON. It ends with its standard input. ``two_trees`` sets the import path.
+For each line on standard input, the name of a service, it starts that one, after it has stopped the one before, and
+prints its URL and the id of its process as one line of JSON. It ends with its standard input. ``two_trees`` sets the
+import path.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ def main() -> int:
     os.sched_setaffinity(0, {chosen.cpu})
     gateway = running.Gateway(chosen.directory, **json.loads(chosen.settings))
     with contextlib.ExitStack() as started:
-        for _line in iter(sys.stdin.readline, ''):
+        for line in iter(sys.stdin.readline, ''):
             started.close()
-            pid = started.enter_context(gateway.running())
-            print(json.dumps({'url': gateway.url, 'pid': pid}), flush=True)
+            service = line.strip()
+            # A tree from before this one served the Compute API only, and takes no name.
+            is_compute = service == 'nova_apigw'
+            pid = started.enter_context(gateway.running() if is_compute else gateway.running(service=service))
+            url = gateway.url if is_compute else gateway.urls[service]
+            print(json.dumps({'url': url, 'pid': pid}), flush=True)
     return 0
 
 

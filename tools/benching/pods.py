@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serve two emulated pods and their Keystone in one process.
+"""Serve emulated pods and their Keystone in one process.
 
 They cache their answers to GET requests: a pod that builds a list of 500 servers for each request would limit the rate
 and use the processor that the gateway needs.
 
-The process prints its URLs, tokens and servers as one line of JSON, and serves until its standard input ends.
+The process prints its URLs, tokens and servers as one line of JSON, and serves until its standard input ends. A line
+there, ``refuse`` or ``hang`` and the name of a pod, takes the pod down; a line ``done`` is the answer.
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ from trio2o.lab.emulated.topology import Cloud
 TOKEN_SECONDS = 24 * 3600
 
 #: Project -> servers in each pod. Creates use ``alt``, whose servers are never listed.
-SERVERS = {'small': 10, 'large': 500, 'alt': 0}
+SERVERS = {'small': 10, 'large': 500, 'alt': 0, 'ten': 10}
+#: Project -> number of pods that it has servers in; ``ten`` has none if there are fewer pods.
+PODS = {'small': 2, 'large': 2, 'alt': 0, 'ten': 10}
+
+DOWN = {'refuse': faults.Refuse, 'hang': faults.Hang}
 
 
-def build(delay_ms: float) -> Cloud:
-    cloud = Cloud(pods=2, log_size=0)
+def build(pods: int, delay_ms: float) -> Cloud:
+    cloud = Cloud(pods=pods, log_size=0)
     for project, count in SERVERS.items():
         cloud.keystone.add_user(project, roles={project: ('member',)})
-        for pod in cloud.pods:
+        for pod in list(cloud.pods)[: PODS[project] if PODS[project] <= pods else 0]:
             cloud.add_servers(pod, project, count, name=f'{pod.lower()}-{project}')
     if delay_ms:
         for pod in cloud.pods.values():
             pod.nova.faults.add(faults.Slow(delay_ms / 1000, path='/servers'))
+            pod.cinder.faults.add(faults.Slow(delay_ms / 1000, path='/volumes'))
     return cloud
 
 
@@ -65,6 +71,7 @@ def describe(cloud: Cloud) -> dict[str, Any]:
     return {
         'keystone': cloud.keystone.url,
         'pods': {name: pod.nova_url for name, pod in cloud.pods.items()},
+        'volume_urls': {name: pod.cinder_url for name, pod in cloud.pods.items()},
         'tokens': {user: cloud.token(user, expires_in=TOKEN_SECONDS) for user in (*SERVERS, 'admin')},
         'projects': {project: cloud.project_id(project) for project in SERVERS},
         'servers': servers,
@@ -74,9 +81,10 @@ def describe(cloud: Cloud) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--pods', type=int, default=2)
     parser.add_argument('--delay-ms', type=float, default=0.0)
     chosen = parser.parse_args()
-    cloud = build(chosen.delay_ms)
+    cloud = build(chosen.pods, chosen.delay_ms)
     for pod in cloud.pods.values():
         cache_answers(pod.nova)
     with CloudServer(cloud):
@@ -84,7 +92,11 @@ def main() -> int:
         gc.collect()
         gc.freeze()
         sys.setswitchinterval(0.1)
-        sys.stdin.read()
+        for line in sys.stdin:
+            how, name = line.split()
+            for service in cloud.pod(name).each():
+                service.faults.add(DOWN[how]())
+            print('done', flush=True)
     return 0
 
 

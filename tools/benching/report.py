@@ -10,9 +10,9 @@ from load import Measured
 from two_trees import Comparison
 
 
-def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> str:
-    """One line for each case and number of connections."""
-    head = ['case', 'conn', 'CPU ms', 'goal', 'req/s', 'p50 ms', 'p99 ms', 'MiB']
+def table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """One line for each database, case and number of connections."""
+    head = ['case', 'database', 'conn', 'CPU ms', 'goal', 'req/s', 'p50 ms', 'p99 ms', 'MiB', 'failed']
     if 'pod' in rows[0]:
         head += ['+p50', '+p99', 'rate/pod', 'rate/nginx', 'pod CPU', 'nginx CPU', 'nginx req/s']
     lines = [head]
@@ -20,13 +20,15 @@ def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> s
         gateway: Measured = row['gateway']
         line = [
             row['case'],
+            row['database'],
             str(row['connections']),
             f'{gateway.cpu:.2f}',
-            f'{row["goal"]:.1f}',
+            f'{row["goal"]:.1f}' if row['goal'] else '',
             f'{gateway.rate:.0f}',
             f'{gateway.p50:.2f}',
             f'{gateway.p99:.2f}',
             f'{gateway.mib:.0f}',
+            f'{gateway.failed} of {gateway.requests}',
         ]
         if 'pod' in row:
             pod, nginx = row['pod'], row['nginx']
@@ -40,7 +42,6 @@ def table(rows: Sequence[Mapping[str, Any]], delay_ms: float, backend: str) -> s
                 f'{nginx.rate:.0f}',
             ]
         lines.append(line)
-    title = f'Gateway on {backend}, pods delayed by {delay_ms:g} ms; +: more than a direct call to the pod'
     return f'{title}\n{_aligned(lines)}'
 
 
@@ -63,7 +64,7 @@ def claims(found: Mapping[str, Measured], statements: Mapping[str, int]) -> str:
     return f'{_aligned(lines)}\nratio of CPU: {claimed.cpu / without.cpu:.2f}'
 
 
-def trees(found: Sequence[Comparison]) -> str:
+def trees(found: Sequence[Comparison], database: str) -> str:
     lines = [['case', 'conn', 'this ms', 'other ms', 'this/other', '25 %', '75 %', 'starts', 'pairs']]
     for row in found:
         lines.append(
@@ -78,7 +79,7 @@ def trees(found: Sequence[Comparison]) -> str:
                 str(row.pairs),
             ]
         )
-    return f'Milliseconds of CPU for a request, and their ratio\n{_aligned(lines)}'
+    return f'Milliseconds of CPU for a request over {database}, and their ratio\n{_aligned(lines)}'
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:

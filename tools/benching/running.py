@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,7 +26,7 @@ from load import Case
 from trio2o import api, nova_apigw
 from trio2o import conf as trio2o_conf
 from trio2o.conf.quota import DEFAULTS
-from trio2o.db import migration, routings
+from trio2o.db import migration, replicas, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import Database, utcnow
 from trio2o.db.records import NewRouting
@@ -35,7 +37,11 @@ from trio2o.web.app import build_app
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-START_SECONDS = 30
+START_SECONDS = 60
+#: Service -> version in the path of its API.
+VERSIONS = {'nova_apigw': '/v2.1', 'cinder_apigw': '/v3'}
+#: What serves the API-GWs.
+OWN, UWSGI = 'own', 'uwsgi'
 _ROWS_AT_ONCE = 10000
 
 
@@ -43,31 +49,59 @@ class NotServing(Exception):
     """A process has ended, or does not serve."""
 
 
-@contextlib.contextmanager
-def pods(delay_ms: float = 0.0) -> Iterator[dict[str, Any]]:
-    """Run two emulated pods.
+class Pods:
+    """Emulated pods, in one process of their own.
 
-    :returns: their description (``describe`` in ``pods.py``) and their ``pid``
+    :ivar cloud: their description (``describe`` in ``pods.py``) and their ``pid``
     """
-    command = [sys.executable, os.path.join(HERE, 'pods.py'), f'--delay-ms={delay_ms}']
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            yield {**json.loads(process.stdout.readline()), 'pid': process.pid}
-        finally:
-            process.stdin.close()
-            process.wait(10)
+
+    def __init__(self, count: int = 2, delay_ms: float = 0.0) -> None:
+        self._command = [sys.executable, os.path.join(HERE, 'pods.py'), f'--pods={count}', f'--delay-ms={delay_ms}']
+
+    def __enter__(self) -> Pods:
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+        self.cloud: dict[str, Any] = {**json.loads(self._output.readline()), 'pid': self._process.pid}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._input.close()
+        self._process.wait(10)
+
+    def take_down(self, name: str, how: str) -> None:
+        """Let a pod ``refuse`` connections, or ``hang``: it accepts requests and does not answer."""
+        self._input.write(f'{how} {name}\n'.encode())
+        self._input.flush()
+        self._output.readline()
 
 
 class Gateway:
-    """The Nova API-GW over SQLite, configured for the pods, with both of them registered and reconciled."""
+    """The API-GWs, configured for the pods, with all of them registered and reconciled.
 
-    def __init__(self, directory: str, cloud: dict[str, Any], backend: str, options: Sequence[str] = ()) -> None:
-        """:param options: ``section.option=value``, which override those that the bench sets"""
+    Without the option ``database.connection`` its database is a file of SQLite.
+
+    :ivar url: URL of the Compute API
+    :ivar urls: service -> URL of its API
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        cloud: dict[str, Any],
+        backend: str,
+        options: Sequence[str] = (),
+        server: str = OWN,
+    ) -> None:
+        """:param options: ``section.option=value``, which override those that the bench sets
+        :param server: ``own``, or ``uwsgi`` with the sample configuration in ``etc``
+        """
         self._directory = directory
         self._cloud = cloud
-        self.port = free_ports(1)[0]
-        self.url = f'http://127.0.0.1:{self.port}/v2.1'
+        self._server = server
+        self._ports = dict(zip(VERSIONS, free_ports(len(VERSIONS)), strict=True))
+        self.urls = {service: f'http://127.0.0.1:{port}{VERSIONS[service]}' for service, port in self._ports.items()}
+        self.url = self.urls['nova_apigw']
         self.config = os.path.join(directory, 'trio2o.conf')
         self.log = os.path.join(directory, 'gateway.log')
         self._write(backend, options)
@@ -92,7 +126,10 @@ class Gateway:
             {
                 'DEFAULT': {'state_path': self._directory, 'concurrency_backend': backend, 'log_file': self.log},
                 'database': {'connection': f'sqlite:///{self._directory}/trio2o.sqlite'},
-                'nova_apigw': {'bind_host': '127.0.0.1', 'bind_port': str(self.port)},
+                **{
+                    service: {'bind_host': '127.0.0.1', 'bind_port': str(port)}
+                    for service, port in self._ports.items()
+                },
                 'keystone_authtoken': {**identity, 'www_authenticate_uri': keystone},
                 'service_auth': identity,
                 # Limits that are never reached: a create claims quota, as in most clouds, and is never refused.
@@ -115,7 +152,7 @@ class Gateway:
         headers = [('X-Auth-Token', self._cloud['tokens']['admin']), ('Content-Type', 'application/json')]
         found = {}
         for number, name in enumerate(self._cloud['pods'], 1):
-            body = json.dumps({'pod': {'pod_name': name, 'az_name': f'az{number}'}}).encode()
+            body = json.dumps({'pod': {'pod_name': name, 'az_name': f'az{2 - number % 2}'}}).encode()
             status, _headers, answer = admin.request('POST', 'http://api.bench/v1.0/pods', headers, body)
             if status != 200:
                 raise RuntimeError(f'{name} was not registered: {status} {answer.decode()}')
@@ -131,6 +168,12 @@ class Gateway:
         routings.record_many(self.db, rows)
         runtime.pod_threads.shutdown()
         return found
+
+    def set_replica_behind(self) -> None:
+        """Record that each pod has an old flavor, one that the requests do not use."""
+        flavor = next(each for each in replicas.list_objects(self.db, 'flavor') if each.key != '1')
+        for pod_id in self.pod_ids.values():
+            replicas.set_replica(self.db, flavor.id, pod_id, generation=0, state='out_of_sync')
 
     def statements(self, case: Case) -> int:
         """Count the database statements of one request that follows another one like it."""
@@ -174,24 +217,36 @@ class Gateway:
                 ],
             )
 
+    def _uwsgi(self, service: str) -> list[str]:
+        """Return a command that serves with the sample configuration, at our port."""
+        sample = f'trio2o-{service.replace("_", "-")}.ini'
+        with open(os.path.join(TOP, 'etc', 'uwsgi', sample)) as file:
+            text = re.sub(r'(?m)^http-socket = .*$', f'http-socket = 127.0.0.1:{self._ports[service]}', file.read())
+        path = os.path.join(self._directory, sample)
+        with open(path, 'w') as file:
+            file.write(text)
+        return [os.path.join(os.path.dirname(sys.executable), 'uwsgi'), '--ini', path]
+
     @contextlib.contextmanager
-    def running(self, profile: str = '') -> Iterator[int]:
-        """Run the gateway.
+    def running(self, profile: str = '', service: str = 'nova_apigw') -> Iterator[int]:
+        """Run one of the API-GWs.
 
         :param profile: file for a profile; empty: no profile
         :returns: id of the process
         """
-        command = [sys.executable, '-m', 'trio2o.cmd.nova_apigw']
-        if profile:
-            command = [sys.executable, os.path.join(HERE, 'profiled.py'), profile]
-        command += ['--config-file', self.config]
         # Python imports the checkout because it is the working directory.
+        command = [sys.executable, '-m', f'trio2o.cmd.{service}', '--config-file', self.config]
+        if profile:
+            command = [sys.executable, os.path.join(HERE, 'profiled.py'), profile, '--config-file', self.config]
+        elif self._server == UWSGI:
+            command = self._uwsgi(service)
+        environment = {**os.environ, 'OS_TRIO2O_CONFIG_FILES': self.config}
         with (
             open(os.path.join(self._directory, 'gateway.out'), 'ab') as output,
-            subprocess.Popen(command, cwd=TOP, stdout=output, stderr=output) as process,
+            subprocess.Popen(command, cwd=TOP, stdout=output, stderr=output, env=environment) as process,
         ):
             try:
-                _wait_for(self.port, process)
+                _wait_until(lambda: _is_healthy(self._ports[service]), process)
                 yield process.pid
                 if profile:
                     process.send_signal(signal.SIGUSR2)
@@ -204,11 +259,11 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def nginx(directory: str, upstream: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def nginx(directory: str, upstream: str) -> Iterator[tuple[str, int]]:
     """Run nginx in front of a pod, with one worker and connections that stay open.
 
     :param upstream: URL of the pod's API
-    :returns: nginx's URL of that API, and the ids of its processes
+    :returns: nginx's URL of that API, and the id of its process
     """
     parts = urlsplit(upstream)
     port = free_ports(1)[0]
@@ -225,12 +280,22 @@ def nginx(directory: str, upstream: str) -> Iterator[tuple[str, tuple[int, ...]]
     with subprocess.Popen(command, env=environment) as process:
         try:
             _wait_for(port, process)
-            with open(f'/proc/{process.pid}/task/{process.pid}/children') as children:
-                pids = (process.pid, *map(int, children.read().split()))
-            yield f'http://127.0.0.1:{port}{parts.path}', pids
+            yield f'http://127.0.0.1:{port}{parts.path}', process.pid
         finally:
             process.terminate()
             process.wait(10)
+
+
+def _is_healthy(port: int) -> bool:
+    """Return whether a service answers; uWSGI listens long before."""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=START_SECONDS)
+    try:
+        connection.request('GET', '/healthcheck')
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

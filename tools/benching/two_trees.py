@@ -91,10 +91,10 @@ class Tree:
         self._process.stdin.close()
         self._process.wait(30)
 
-    def start(self) -> Target:
-        """Start the gateway, after stopping the one before."""
+    def start(self, service: str) -> Target:
+        """Start a service of the gateway, after stopping the one before."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(b'\n')
+        self._process.stdin.write(f'{service}\n'.encode())
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -144,8 +144,11 @@ def compare(
     """
     pairs: list[list[list[tuple[float, float]]]] = [[] for _case in cases]
     for _start in range(starts):
-        targets = tuple(tree.start() for tree in trees)
+        service = ''
         for found, (case, token, connections) in zip(pairs, cases, strict=True):
+            if case.service != service:
+                service = case.service
+                targets = tuple(tree.start(service) for tree in trees)
             callers = [Caller(target.url, case, token, connections) for target in targets]
             found.append(_turns(targets, callers, max(1, rounds // starts)))
     return [

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Empty databases for the gateways: on private servers of MariaDB and PostgreSQL, or SQLite files."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+
+import sqlalchemy
+
+from trio2o.lab import servers
+
+SQLITE = 'sqlite'
+_SERVERS: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
+    'mariadb': servers.mariadb,
+    'postgresql': servers.postgres,
+}
+KINDS = (*_SERVERS, SQLITE)
+
+
+class Databases:
+    """Starts a server when the first database on it is wanted, and ends it with the context."""
+
+    def __enter__(self) -> Databases:
+        self._stack = contextlib.ExitStack()
+        self._urls: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def new(self, kind: str) -> list[str]:
+        """Create an empty database.
+
+        :returns: options of a gateway that uses it; none if that is a file of SQLite, which each gateway makes itself
+        :raises servers.NotInstalled: this machine has no such server
+        """
+        if kind == SQLITE:
+            return []
+        if kind not in self._urls:
+            self._urls[kind] = self._stack.enter_context(_SERVERS[kind]())
+        url = sqlalchemy.make_url(self._urls[kind])
+        name = f'bench{next(self._numbers)}'
+        engine = sqlalchemy.create_engine(url, isolation_level='AUTOCOMMIT')
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f'CREATE DATABASE {name}'))
+        engine.dispose()
+        return [f'database.connection={url.set(database=name).render_as_string(hide_password=False)}']
