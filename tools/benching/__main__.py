@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 import report
 import running
+import scale
 import two_trees
 from cases import CREATE, GOALS, NAMES, SHOW, SQLITE_GOALS, cases_for, shows
 from databases import KINDS, SQLITE, Databases
@@ -111,7 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    chosen = _parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ['scale']:
+        with _directory(None) as directory:
+            return scale.main(arguments[1:], directory)
+    chosen = _parser().parse_args(arguments)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(_directory(chosen.keep))
         cpu = stack.enter_context(two_trees.processors()) if chosen.against else -1

@@ -5,7 +5,7 @@ They cache their answers to GET requests: a pod that builds a list of 500 server
 and use the processor that the gateway needs.
 
 The process prints its URLs, tokens and servers as one line of JSON, and serves until its standard input ends. A line
-there, ``refuse`` or ``hang`` and the name of a pod, takes the pod down; a line ``done`` is the answer.
+there, ``refuse``, ``hang`` or ``slow`` and the name of a pod, lets the pod do so; a line ``done`` is the answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import resource
 import sys
 from typing import Any
 
@@ -28,7 +29,7 @@ SERVERS = {'small': 10, 'large': 500, 'alt': 0, 'ten': 10}
 #: Project -> number of pods that it has servers in; ``ten`` has none if there are fewer pods.
 PODS = {'small': 2, 'large': 2, 'alt': 0, 'ten': 10}
 
-DOWN = {'refuse': faults.Refuse, 'hang': faults.Hang}
+DOWN = {'refuse': faults.Refuse(), 'hang': faults.Hang(), 'slow': faults.Slow(0.3)}
 
 
 def build(pods: int, delay_ms: float) -> Cloud:
@@ -75,6 +76,11 @@ def describe(cloud: Cloud) -> dict[str, Any]:
         'tokens': {user: cloud.token(user, expires_in=TOKEN_SECONDS) for user in (*SERVERS, 'admin')},
         'projects': {project: cloud.project_id(project) for project in SERVERS},
         'servers': servers,
+        'created': {
+            server['id']: server['created_at'].isoformat()
+            for pod in cloud.pods.values()
+            for server in pod.nova.servers.values()
+        },
         'image': cloud.image['id'],
     }
 
@@ -84,6 +90,9 @@ def main() -> int:
     parser.add_argument('--pods', type=int, default=2)
     parser.add_argument('--delay-ms', type=float, default=0.0)
     chosen = parser.parse_args()
+    # Each pod has three ports, and connections to each.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     cloud = build(chosen.pods, chosen.delay_ms)
     for pod in cloud.pods.values():
         cache_answers(pod.nova)
@@ -95,7 +104,7 @@ def main() -> int:
         for line in sys.stdin:
             how, name = line.split()
             for service in cloud.pod(name).each():
-                service.faults.add(DOWN[how]())
+                service.faults.add(DOWN[how])
             print('done', flush=True)
     return 0
 

@@ -82,6 +82,29 @@ def trees(found: Sequence[Comparison], database: str) -> str:
     return f'Milliseconds of CPU for a request over {database}, and their ratio\n{_aligned(lines)}'
 
 
+def scale(found: Sequence[Mapping[str, Any]], idle: Mapping[str, float]) -> str:
+    """One line for each case; what the processes use without requests."""
+    lines = [['case', 'ms', 'pods', 'ms there', 'ratio', 'at most', '25 %', '75 %', 'failed']]
+    for row in found:
+        lines.append(
+            [
+                row['case'],
+                f'{row["ours"]:.3f}',
+                str(row['pods']),
+                f'{row["theirs"]:.3f}',
+                f'{row["ratio"]:.3f}',
+                f'{row["at_most"]:.1f}',
+                *(f'{quartile:.3f}' for quartile in row['quartiles']),
+                str(row['failed']),
+            ]
+        )
+    parts = [f'{name} {part:.3f}' for name, part in idle.items()]
+    without = f'\nWithout requests, parts of a processor: {", ".join(parts)}' if parts else ''
+    return (
+        f'Milliseconds of CPU for a request: with all pods, and with the first ones alone\n{_aligned(lines)}{without}'
+    )
+
+
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return '\n'.join(

@@ -16,7 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,7 +70,7 @@ class Pods:
         self._process.wait(10)
 
     def take_down(self, name: str, how: str) -> None:
-        """Let a pod ``refuse`` connections, or ``hang``: it accepts requests and does not answer."""
+        """Let a pod ``refuse`` connections, ``hang`` (accept requests and not answer) or be ``slow``."""
         self._input.write(f'{how} {name}\n'.encode())
         self._input.flush()
         self._output.readline()
@@ -200,9 +200,10 @@ class Gateway:
         return len(seen)
 
     def _routing(self, pod_id: str, project: str, server_id: str) -> NewRouting:
-        return NewRouting(
-            'server', server_id, pod_id, self._cloud['projects'][project], created_at=utcnow() - timedelta(days=1)
-        )
+        """Make a routing; a server that no pod has is older than all others, so that no page of a list has it."""
+        created = self._cloud['created'].get(server_id)
+        created_at = datetime.fromisoformat(created) if created else utcnow() - timedelta(days=1)
+        return NewRouting('server', server_id, pod_id, self._cloud['projects'][project], created_at=created_at)
 
     def fill(self, count: int) -> None:
         """Add routings of servers that no request names, until there are ``count`` routings."""
@@ -256,6 +257,23 @@ class Gateway:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(10)
                 process.kill()
+
+
+@contextlib.contextmanager
+def process(module: str, config: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module of Trio2o that serves until SIGTERM."""
+    output = os.path.join(os.path.dirname(config), f'{module}.out')
+    with (
+        open(output, 'ab') as file,
+        subprocess.Popen(
+            [sys.executable, '-m', module, '--config-file', config], cwd=TOP, stdout=file, stderr=file
+        ) as started,
+    ):
+        try:
+            yield started
+        finally:
+            started.terminate()
+            started.wait(30)
 
 
 @contextlib.contextmanager

@@ -40,6 +40,7 @@ class Comparison:
     :ivar ratio: median of the ratios ours / theirs
     :ivar quartiles: the first and the third of the ratios
     :ivar starts: median of the ratios for each start of the two gateways
+    :ivar failed: requests to the gateway of this tree that did not succeed
     """
 
     case: str
@@ -50,22 +51,23 @@ class Comparison:
     quartiles: tuple[float, float]
     starts: list[float]
     pairs: int
+    failed: int
 
 
 class Tree:
     """A source tree and its gateway."""
 
-    def __init__(self, top: str, directory: str, settings: Mapping[str, Any], cpu: int) -> None:
-        """:param settings: arguments of ``running.Gateway`` of that tree"""
+    def __init__(self, top: str, directory: str, settings: Mapping[str, Any], cpu: int, routings: int = 0) -> None:
+        """:param settings: arguments of ``running.Gateway`` of that tree
+        :param routings: number of routings to fill the table to
+        """
         self.top = top
         os.makedirs(directory)
-        self._command = [
-            sys.executable,
-            os.path.join(HERE, 'one_tree.py'),
-            directory,
-            json.dumps(settings),
-            f'--cpu={cpu}',
-        ]
+        file = os.path.join(directory, 'settings.json')
+        with open(file, 'w') as output:
+            json.dump(settings, output)
+        script = os.path.join(HERE, 'one_tree.py')
+        self._command = [sys.executable, script, directory, file, f'--cpu={cpu}', f'--routings={routings}']
         found = [top, os.path.join(top, 'tools', 'benching'), _metadata(top, directory)]
         # Nothing is left in the other tree. one_tree.py must not find the modules that are beside itself.
         self._environment = {
@@ -134,26 +136,34 @@ def processors() -> Iterator[int]:
 
 
 def compare(
-    trees: tuple[Tree, Tree], cases: Sequence[tuple[Case, str, int]], rounds: int, starts: int
+    trees: tuple[Tree, Tree],
+    cases: Sequence[tuple[Case, str, int]],
+    rounds: int,
+    starts: int,
+    may_fail: bool = False,
 ) -> list[Comparison]:
     """Measure cases with both gateways.
 
     :param trees: this tree and the other one, both entered
     :param cases: case, token and number of connections
     :param rounds: pairs of turns for each case, all starts together
+    :param may_fail: count requests that do not succeed
+    :raises Failed: a request did not succeed, and none may fail
     """
     pairs: list[list[list[tuple[float, float]]]] = [[] for _case in cases]
+    failed = [0] * len(cases)
     for _start in range(starts):
         service = ''
-        for found, (case, token, connections) in zip(pairs, cases, strict=True):
+        for at, (case, token, connections) in enumerate(cases):
             if case.service != service:
                 service = case.service
                 targets = tuple(tree.start(service) for tree in trees)
-            callers = [Caller(target.url, case, token, connections) for target in targets]
-            found.append(_turns(targets, callers, max(1, rounds // starts)))
+            callers = [Caller(target.url, case, token, connections, may_fail) for target in targets]
+            pairs[at].append(_turns(targets, callers, max(1, rounds // starts)))
+            failed[at] += callers[0].failed
     return [
-        _comparison(case.name, connections, found)
-        for found, (case, _token, connections) in zip(pairs, cases, strict=True)
+        _comparison(case.name, connections, found, count)
+        for found, count, (case, _token, connections) in zip(pairs, failed, cases, strict=True)
     ]
 
 
@@ -182,7 +192,9 @@ def _warm(caller: Caller) -> int:
     return int(count * TURN_SECONDS / elapsed)
 
 
-def _comparison(name: str, connections: int, starts: Sequence[Sequence[tuple[float, float]]]) -> Comparison:
+def _comparison(
+    name: str, connections: int, starts: Sequence[Sequence[tuple[float, float]]], failed: int
+) -> Comparison:
     pairs = [pair for start in starts for pair in start]
     ratios = [ours / theirs for ours, theirs in pairs]
     low, _middle, high = statistics.quantiles(ratios, n=4, method='inclusive') if len(ratios) > 1 else ratios * 3
@@ -195,4 +207,5 @@ def _comparison(name: str, connections: int, starts: Sequence[Sequence[tuple[flo
         (low, high),
         [statistics.median(ours / theirs for ours, theirs in start) for start in starts],
         len(pairs),
+        failed,
     )
