@@ -47,6 +47,9 @@ class ServedTest(SamplesTest):
         text = (ETC / 'uwsgi' / sample).read_text()
         text, changed = re.subn(r'^http-socket = .*$', f'http-socket = 127.0.0.1:{port}', text, flags=re.MULTILINE)
         self.assertEqual(1, changed)
+        # Each process loads the service for itself.
+        text, changed = re.subn(r'^processes = 2$', 'processes = 1', text, flags=re.MULTILINE)
+        self.assertEqual(1, changed)
         if application is not None:
             (self.folder / 'echo.py').write_text(application)
             text = re.sub(r'^module = .*$', f'pythonpath = {self.folder}\nmodule = echo', text, flags=re.MULTILINE)
@@ -112,15 +115,24 @@ def _trickle(sock, stopped):
 
 class TestUwsgi(ServedTest):
     def check_service(self, sample, version):
+        """:returns: the port"""
         port = self.serve(sample)
         status, body = self.get(port, '/')
         self.assertIn(status, (200, 300))
         self.assertIn(version, [found['id'] for found in json.loads(body)['versions']])
         # Other paths than the version documents need a token.
         self.assertEqual(401, self.get(port, f'/{version}/anything')[0])
+        return port
 
-    def test_api_is_served_by_uwsgi(self):
-        self.check_service('trio2o-api.ini', 'v1.0')
+    def test_api_is_served_by_uwsgi_and_log_file_has_name_of_service(self):
+        """The name of the log file is that of the service, not of uWSGI."""
+        logs = self.folder / 'log'
+        logs.mkdir()
+        self.conf = self.useFixture(ConfFixture(log_dir=str(logs)))
+        port = self.check_service('trio2o-api.ini', 'v1.0')
+        self.assertEqual(401, self.get(port, '/v1.0/pods')[0])
+        self.assertEqual(['trio2o-api.log'], [each.name for each in logs.iterdir()])
+        self.assertIn('GET /v1.0/pods', (logs / 'trio2o-api.log').read_text())
 
     def test_nova_apigw_is_served_by_uwsgi(self):
         self.check_service('trio2o-nova-apigw.ini', 'v2.1')
@@ -140,16 +152,6 @@ class TestUwsgi(ServedTest):
         self.addCleanup(stopped.set)
         threading.Thread(target=_trickle, args=(slow, stopped), daemon=True).start()
         self.assertIn(b' 408', slow.recv(12))
-
-    def test_log_file_has_name_of_service(self):
-        """The name of the log file is that of the service, not of uWSGI."""
-        logs = self.folder / 'log'
-        logs.mkdir()
-        self.conf = self.useFixture(ConfFixture(log_dir=str(logs)))
-        port = self.serve('trio2o-api.ini')
-        self.assertEqual(401, self.get(port, '/v1.0/pods')[0])
-        self.assertEqual(['trio2o-api.log'], [each.name for each in logs.iterdir()])
-        self.assertIn('GET /v1.0/pods', (logs / 'trio2o-api.log').read_text())
 
     def test_cinder_apigw_is_served_by_uwsgi(self):
         port = self.serve('trio2o-cinder-apigw.ini')
