@@ -45,6 +45,7 @@ from trio2o.db.table import (
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 #: States of a routing. Trio2o itself sets ACTIVE and DELETED; an operator may set the others through the Admin API.
 ROUTING_STATES = CREATING, ACTIVE, DELETING, DELETED = ('creating', 'active', 'deleting', 'deleted')
+LIVE_STATES = CREATING, ACTIVE, DELETING
 #: States of the routings of resources that exist.
 LIVE_STATES = (CREATING, ACTIVE, DELETING)
 REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
@@ -184,8 +185,8 @@ class Binding(Record):
         return self.ended_at is None
 
 
-# `state` is the last column of the two indexes that begin with the type, so that the database can skip rows of deleted
-# resources without reading them.
+# The indexes that begin with the type contain `state`, so that the database can skip rows of deleted resources without
+# reading them.
 @table(
     'routings',
     UniqueConstraint('top_id', 'resource_type', name='uniq_routings0top_id0resource_type'),
@@ -196,6 +197,14 @@ class Binding(Record):
         'pod_id',
         'created_at',
         'state',
+    ),
+    Index(
+        'ix_routings_type_project_state_created',
+        'resource_type',
+        'project_id',
+        'state',
+        'created_at',
+        'pod_id',
     ),
     Index('ix_routings_type_pod_created', 'resource_type', 'pod_id', 'created_at', 'state'),
     Index('ix_routings_bottom_id', 'bottom_id', 'resource_type'),

@@ -9,6 +9,7 @@ the counters in the same transaction.
 """
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -21,16 +22,16 @@ from sqlalchemy.engine import Connection
 
 from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import RecordNotFound
-from trio2o.db.query import Columns, changed, insert_one_or_ignore, insert_or_ignore
+from trio2o.db.query import Among, Columns, among, changed, insert_one_or_ignore, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
-from trio2o.db.records import ACTIVE, DELETED, DELETING, NewRouting, Pod, Routing
+from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, Binding, NewRouting, Routing
 from trio2o.db.table import stored_time
 
 _ROUTINGS = Columns(Routing)
 _TABLE = _ROUTINGS.table
 _R = _TABLE.c
-_POD = Pod.__table__.c
+_BINDING = Binding.__table__.c
 _IDS_PER_QUERY = 1000
 _IS_LIVE = _R.state != DELETED
 #: Columns that determine which amounts are counted for which project and user.
@@ -41,22 +42,36 @@ _GET_MANY = _ROUTINGS.select.where(
     _R.top_id.in_(bindparam('top_ids', expanding=True)),
     _R.resource_type == bindparam('resource_type'),
 )
-# A scalar subquery for each pod reads one entry of an index. With DISTINCT or EXISTS, some servers read all rows of
-# the project. Without ORDER BY, PostgreSQL may scan the table instead of the index. The newest first: routings of
-# deleted resources come before live ones in the other order, and there may be many.
-_POD_HAS = sqlalchemy.select(
-    _POD.pod_id,
-    sqlalchemy.select(_R.id)
-    .where(
-        _R.resource_type == bindparam('resource_type'),
-        _R.project_id == bindparam('project_id'),
-        _R.pod_id == _POD.pod_id,
-        _IS_LIVE,
+
+
+# The other index that begins with project and type has the rows in the order of the pods, which MariaDB may prefer
+# although it reads those of deleted resources, too.
+_LIVE_OF_PROJECT = 'FORCE INDEX (ix_routings_type_project_state_created)'
+
+
+@functools.cache
+def _pods_of(types: int, with_bindings: bool) -> Any:
+    """Build the statement that selects the pods in which a project has live resources of as many types.
+
+    It reads an index of the project's live resources: neither those that were deleted nor the number of pods matter.
+
+    :param with_bindings: also select the pods of the project's current bindings
+    """
+    statement = (
+        sqlalchemy.select(_R.pod_id)
+        .distinct()
+        .with_hint(_TABLE, _LIVE_OF_PROJECT, 'mysql')
+        .with_hint(_TABLE, _LIVE_OF_PROJECT, 'mariadb')
+        .where(
+            among(_R.resource_type, 'type', types),
+            _R.project_id == bindparam('project_id'),
+            _R.state.in_([sqlalchemy.literal_column(f"'{state}'") for state in LIVE_STATES]),
+        )
     )
-    .order_by(_R.created_at.desc())
-    .limit(1)
-    .scalar_subquery(),
-)
+    if not with_bindings:
+        return statement
+    bound = sqlalchemy.select(_BINDING.pod_id)
+    return statement.union_all(bound.where(_BINDING.tenant_id == bindparam('project_id'), _BINDING.ended_at.is_(None)))
 
 
 def get(db: Database, resource_type: str, top_id: str) -> Routing | None:
@@ -468,7 +483,13 @@ def _purge(db: Database, which: Select[Any]) -> int:
         return len(ids)
 
 
-def pods_of_project(db: Database, resource_type: str, project_id: str) -> set[str]:
-    """Return the ids of the pods in which a project has live resources of a type."""
-    rows = db.rows(_POD_HAS, {'resource_type': resource_type, 'project_id': project_id})
-    return {pod_id for pod_id, routing_id in rows if routing_id is not None}
+def pods_of_project(
+    db: Database, resource_types: Sequence[str], project_id: str, with_bindings: bool = False
+) -> set[str]:
+    """Return the ids of the pods in which a project has live resources of some of the types; with one query.
+
+    :param with_bindings: also those that the project is bound to, where new resources may not have a routing yet
+    """
+    types = Among('type', resource_types)
+    params = types.params | {'project_id': project_id}
+    return {pod_id for (pod_id,) in db.rows(_pods_of(types.size, with_bindings), params)}

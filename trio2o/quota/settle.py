@@ -281,7 +281,7 @@ class Settler:
         """Recount resources that were deleted or created together with those of settled claims."""
         while self._related:
             each = self._related.pop()
-            if each.pod.id in routings.pods_of_project(self._db, each.resource_type, each.project_id):
+            if each.pod.id in routings.pods_of_project(self._db, [each.resource_type], each.project_id):
                 try:
                     # Volumes go with their server, and snapshots with their volume, in any number.
                     self.recount(each, may_be_many=True)

@@ -156,8 +156,7 @@ class Scheduler:
         seconds = self._breakers.seconds_tripped((mine.pod_id, request.service))
         if pod is None or not pod.is_enabled or seconds >= self._rebind_seconds or not (seconds or has_failed):
             return False
-        kinds = (SERVER.type, VOLUME.type)
-        return any(pod.id in routings.pods_of_project(self._db, kind, request.project_id) for kind in kinds)
+        return pod.id in routings.pods_of_project(self._db, (SERVER.type, VOLUME.type), request.project_id)
 
     def _filter(self, pods: Sequence[PodView], request: PodRequest) -> tuple[list[PodView], list[Dropped]]:
         left, dropped = list(pods), []

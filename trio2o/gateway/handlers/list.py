@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from trio2o import exception
-from trio2o.db import bindings, routings
+from trio2o.db import routings
 from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.admin.ids import split_name
 from trio2o.gateway.call_any_pod import refuse_as_pod
@@ -219,7 +219,7 @@ class List:
         A pod that has not been reconciled may have some of any project, unless it has none at all as far as is known.
         """
         db, kind = call.runtime.db, self.resource.type
-        holders = routings.pods_of_project(db, kind, project_id) if project_id is not None else set()
+        holders = routings.pods_of_project(db, [kind], project_id) if project_id is not None else set()
         return [
             pod
             for pod in uncalled
@@ -231,11 +231,8 @@ class List:
         ]
 
     def _pods_of_project(self, call: Call, project_id: str) -> set[str]:
-        db = call.runtime.db
-        found = {binding.pod_id for binding in bindings.current(db, project_id)}
-        for resource_type in (self.resource.type, *self.resource.found_with):
-            found |= routings.pods_of_project(db, resource_type, project_id)
-        return found
+        types = (self.resource.type, *self.resource.found_with)
+        return routings.pods_of_project(call.runtime.db, types, project_id, with_bindings=True)
 
     def _pods_of_related(self, call: Call, pods: list[PodView]) -> list[PodView]:
         """Return the pod of the related resource that the query names, or all pods if it names none."""

@@ -71,7 +71,7 @@ class TestAdminsOfPods(AdminTest):
         self.cinder.get('/volumes/detail?all_tenants=1', as_='boss')
         self.learn_volumes()
         db = self.cloud.runtime.db
-        self.assertEqual(set(), routings.pods_of_project(db, 'volume', self.cloud.project_id('office')))
+        self.assertEqual(set(), routings.pods_of_project(db, ['volume'], self.cloud.project_id('office')))
 
     def test_limits_are_those_of_the_named_project(self):
         db, project = self.cloud.runtime.db, self.cloud.project_id('demo')
