@@ -144,25 +144,30 @@ class TestStart(CommandsTestCase):
 class TestWsgiModules(CommandsTestCase):
     def test_applications_run_on_native_threads(self):
         argument = self.configure()
+        # One process for all, because each would load the same modules.
         code = (
-            'import socket, sys; from trio2o.wsgi.{} import application; from trio2o import concurrency;'
-            'status = [];'
-            'body = application({{"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SCRIPT_NAME": "",'
-            '"SERVER_NAME": "h", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}},'
-            'lambda *args: status.append(args[0]));'
-            'print(status[0], concurrency.backend(), socket.socket.__module__)'
+            'import importlib, socket, sys; from trio2o import concurrency\n'
+            'for name in sys.argv[1:]:\n'
+            '    status = []\n'
+            '    module = importlib.import_module(f"trio2o.wsgi.{name}")\n'
+            '    module.application({"REQUEST_METHOD": "GET", "PATH_INFO": "/", "SCRIPT_NAME": "",'
+            '"SERVER_NAME": "h", "SERVER_PORT": "80", "wsgi.url_scheme": "http"},'
+            'lambda *args: status.append(args[0]))\n'
+            '    print(name, status[0], concurrency.backend(), socket.socket.__module__)'
+        )
+        result = launch.subprocess.run(
+            [launch.sys.executable, '-c', code, *self.ports],
+            env={**os.environ, 'OS_TRIO2O_CONFIG_FILES': argument.partition('=')[2]},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         for name in self.ports:
-            result = launch.subprocess.run(
-                [launch.sys.executable, '-c', code.format(name)],
-                env={**os.environ, 'OS_TRIO2O_CONFIG_FILES': argument.partition('=')[2]},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
             # The version document is 200 in Nova and 300 in Cinder.
-            self.assertRegex(result.stdout, '(?m)^(200 OK|300 Multiple Choices) threading socket$', result.stderr)
+            self.assertRegex(
+                result.stdout, f'(?m)^{name} (200 OK|300 Multiple Choices) threading socket$', result.stderr
+            )
 
 
 class TestOverBroker(CommandsTestCase):
