@@ -11,7 +11,7 @@ import sqlalchemy
 
 from trio2o.db import jobs
 from trio2o.db.jobs.history import MAX_EVENTS
-from trio2o.db.records import Job
+from trio2o.db.records import Job, JobEvent
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
 
@@ -437,8 +437,17 @@ class TestJobs(DatabaseTest):
         self.assertEqual(1, len(jobs.list_(self.db)))
 
     def test_events_of_job_that_stays_are_limited_and_purged(self):
-        self.submit()
-        for at in range(MAX_EVENTS + 2):
+        job_id = self.submit().id
+        event = {'job_id': job_id, 'state': 'new'}
+        with self.db.writer() as connection:
+            connection.execute(
+                sqlalchemy.insert(JobEvent.__table__),
+                [
+                    {**event, 'at': NOON + seconds(at), 'attempt': at + 1, 'error': f'failure {at}'}
+                    for at in range(MAX_EVENTS)
+                ],
+            )
+        for at in (MAX_EVENTS, MAX_EVENTS + 1):
             job = self.claim(at=at)
             jobs.retry_later(self.db, job.id, 'w1', NOON + seconds(at + 1), f'failure {at}', NOON + seconds(at))
         shown = [each.error for each in jobs.list_events(self.db, job.id)]
