@@ -6,7 +6,7 @@ Real pods refuse requests with the same text.
 
 import unittest
 
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import WITHOUT_PORT, Client, RealGateway, real_lab, temporary_name
 from trio2o.tests.fixtures.waiting import wait_until
 
 ZONES = ('az1', 'az2')
@@ -37,21 +37,8 @@ class RealQuotaTest(unittest.TestCase):
         super().tearDown()
 
     def boot(self, name, zone, run='openstack', more=()):
-        return getattr(self.cloud, run)(
-            'server',
-            'create',
-            name,
-            '--flavor',
-            'quota.tiny',
-            '--image',
-            'cirros',
-            '--network',
-            'private',
-            '--availability-zone',
-            zone,
-            *more,
-            '--wait',
-        )
+        words = ('--flavor', 'quota.tiny', '--image', 'cirros', '--availability-zone', zone, *more, '--wait')
+        return getattr(self.cloud, run)(*WITHOUT_PORT, name, *words)
 
     def used(self, name):
         shown = self.cloud.openstack('quota', 'show', '--usage')

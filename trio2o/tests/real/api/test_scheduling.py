@@ -8,7 +8,7 @@ import unittest
 
 from trio2o.lab.real import rest
 from trio2o.lab.real.seed import admin_client
-from trio2o.tests.fixtures.real import Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import WITHOUT_PORT, Client, RealGateway, real_lab, temporary_name
 from trio2o.tests.fixtures.waiting import wait_until
 
 ZONE = 'az1'
@@ -84,8 +84,7 @@ class TwoPodsInAZone(unittest.TestCase):
             self.operator.call('DELETE', f'{self.url}/bindings/{binding["id"]}')
 
     def command(self, name, flavor):
-        zone = ('--availability-zone', ZONE)
-        return 'server', 'create', name, '--flavor', flavor, '--image', 'cirros', '--network', 'private', *zone
+        return *WITHOUT_PORT, name, '--flavor', flavor, '--image', 'cirros', '--availability-zone', ZONE
 
     def boot(self, flavor=None):
         """Boot a server to ACTIVE. :returns: its name and the pod it is in"""
