@@ -153,7 +153,7 @@ class RealCloudTest(unittest.TestCase):
         cloud.until('volume', name, 'available')
         cloud.do('volume', 'set', '--property', 'colour=blue', '--description', 'described', name)
         cloud.do('volume', 'set', '--size', '2', name)
-        shown = cloud.until('volume', name, 'available')
+        shown = cloud.show_when('volume', name, 'available')
         self.assertEqual(
             ('described', 'az2', {'colour': 'blue'}),
             (shown['description'], shown['availability_zone'], shown['properties']),

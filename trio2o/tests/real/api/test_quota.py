@@ -30,9 +30,9 @@ class RealQuotaTest(unittest.TestCase):
 
     def tearDown(self):
         for what in ('server', 'volume'):
-            for row in self.cloud.openstack(what, 'list'):
-                if row['Name'].startswith('quota-'):
-                    self.cloud.do(what, 'delete', row['ID'])
+            mine = [row['ID'] for row in self.cloud.openstack(what, 'list') if row['Name'].startswith('quota-')]
+            if mine:
+                self.cloud.do(what, 'delete', *mine)
         self.admin.do('quota', 'delete', 'demo')
         super().tearDown()
 

@@ -8,7 +8,7 @@ import unittest
 
 from trio2o.lab.real import rest
 from trio2o.lab.real.seed import admin_client
-from trio2o.tests.fixtures.real import WITHOUT_PORT, Client, RealGateway, real_lab, temporary_name
+from trio2o.tests.fixtures.real import WITHOUT_PORT, Client, RealGateway, connect, real_lab, temporary_name
 from trio2o.tests.fixtures.waiting import wait_until
 
 ZONE = 'az1'
@@ -35,7 +35,7 @@ class TwoPodsInAZone(unittest.TestCase):
             cls.ids[name] = cls.operator.call('POST', f'{cls.url}/pods', body)['pod']['pod_id']
         cls.cloud = Client(cls.lab)
         cls.admin = Client(cls.lab, 'admin')
-        cls.pods = {name: Client(cls.lab, 'demo', name) for name in cls.ids}
+        cls.pods = {name: connect(cls.lab, 'demo', name) for name in cls.ids}
         cls.project = cls.cloud.openstack('token', 'issue')['project_id']
         cls.flavor = temporary_name('sched')
         cls.admin.openstack('flavor', 'create', cls.flavor, '--ram', '64', '--disk', '1', '--vcpus', '1')
@@ -95,10 +95,13 @@ class TwoPodsInAZone(unittest.TestCase):
         return name, self.pod_of('server', name)
 
     def pod_of(self, what, name):
-        (pod,) = [
-            pod for pod, client in self.pods.items() if name in [row['Name'] for row in client.openstack(what, 'list')]
-        ]
+        (pod,) = [pod for pod in self.pods if name in [each.name for each in self.there(pod, what)]]
         return pod
+
+    def there(self, pod, what):
+        """The servers or volumes of the project in a pod."""
+        cloud = self.pods[pod]
+        return list(cloud.compute.servers() if what == 'server' else cloud.block_storage.volumes())
 
 
 class RealSchedulingTest(TwoPodsInAZone):
@@ -191,10 +194,10 @@ scan_interval = 0.5
         server = f'{url}/servers/{top_id}'
         self.until(lambda: tenant.call('GET', server)['server']['status'] == 'ACTIVE', 240)
         # The failed server is deleted once the other exists.
-        self.until(lambda: name not in [row['Name'] for row in self.pods['Pod1'].openstack('server', 'list')], 120)
+        self.until(lambda: name not in [each.name for each in self.there('Pod1', 'server')], 120)
         self.assertEqual('Pod2', self.pod_of('server', name))
-        (there,) = [row for row in self.pods['Pod2'].openstack('server', 'list') if row['Name'] == name]
-        self.assertNotEqual(top_id, there['ID'])
+        (there,) = [each for each in self.there('Pod2', 'server') if each.name == name]
+        self.assertNotEqual(top_id, there.id)
         (listed,) = [row for row in self.cloud.openstack('server', 'list') if row['Name'] == name]
         self.assertEqual(top_id, listed['ID'])
         volume = temporary_name('late')
@@ -202,7 +205,7 @@ scan_interval = 0.5
         self.cloud.until('volume', volume, 'available')
         self.addCleanup(self.cloud.do, 'volume', 'delete', volume)
         self.cloud.do('server', 'add', 'volume', top_id, volume)
-        shown = self.cloud.until('volume', volume, 'in-use')
+        shown = self.cloud.show_when('volume', volume, 'in-use')
         self.assertEqual([top_id], [each['server_id'] for each in shown['attachments']])
         self.cloud.do('server', 'remove', 'volume', top_id, volume)
         self.cloud.until('volume', volume, 'available')

@@ -54,8 +54,12 @@ class RealVolumeTest(unittest.TestCase):
         cls.neighbour = cls.stage.neighbour
 
     def until(self, kind, name, status='available', client=None):
-        """Wait until ``openstack ... show`` has a status. :returns: the output"""
-        return (client or self.cloud).until(kind, name, status, SECONDS)
+        """Wait until something has a status."""
+        (client or self.cloud).until(kind, name, status, SECONDS)
+
+    def show_when(self, kind, name, status='available'):
+        """Wait as ``until`` does. :returns: what ``openstack ... show`` prints then"""
+        return self.cloud.show_when(kind, name, status, SECONDS)
 
     def until_gone(self, kind, name):
         self.cloud.until_gone(kind, name, SECONDS)
@@ -95,7 +99,7 @@ class RealVolumeTest(unittest.TestCase):
         self.assertEqual(('az2', 'true'), (shown['availability_zone'], str(shown['bootable']).lower()))
         extra = self.volume()
         self.cloud.do('server', 'add', 'volume', name, extra)
-        attached = self.until('volume', extra, 'in-use')
+        attached = self.show_when('volume', extra, 'in-use')
         server_id = self.cloud.openstack('server', 'show', name)['id']
         self.assertEqual(server_id, attached['attachments'][0]['server_id'])
         rows = self.cloud.openstack('volume', 'attachment', 'list')
@@ -160,10 +164,10 @@ class RealVolumeTest(unittest.TestCase):
         self.cloud.openstack('volume', 'backup', 'create', '--name', backup, name)
         self.until('volume backup', backup)
         self.cloud.openstack('volume', 'backup', 'create', '--name', f'{backup}-2', '--incremental', name)
-        self.assertTrue(self.until('volume backup', f'{backup}-2')['is_incremental'])
+        self.assertTrue(self.show_when('volume backup', f'{backup}-2')['is_incremental'])
         self.cloud.openstack('volume', 'backup', 'restore', backup, f'{name}-restored')
         self.addCleanup(self.drop, f'{name}-restored')
-        self.assertEqual('az2', self.until('volume', f'{name}-restored')['availability_zone'])
+        self.assertEqual('az2', self.show_when('volume', f'{name}-restored')['availability_zone'])
         self.cloud.openstack('volume', 'backup', 'restore', '--force', f'{backup}-2', name)
         self.until('volume', name)
         far = self.volume('az1')
@@ -207,12 +211,12 @@ class RealVolumeTest(unittest.TestCase):
             self.assertIn(kind, self.names(pod, 'volume', 'group', 'type'))
         words = ('--volume-group-type', kind, '--volume-type', '__DEFAULT__', '--availability-zone', 'az2')
         self.cloud.openstack('volume', 'group', 'create', *words, '--name', name)
-        group = self.until('volume group', name)
+        group = self.show_when('volume group', name)
         self.assertEqual('az2', group['availability_zone'])
         # Without a zone, the volume is created in the pod of its group.
         words = ('--group-id', group['id'], '--volume-type', '__DEFAULT__')
         self.cloud.run('cinder', 'create', '1', '--name', f'{name}-volume', *words)
-        self.assertEqual('az2', self.until('volume', f'{name}-volume')['availability_zone'])
+        self.assertEqual('az2', self.show_when('volume', f'{name}-volume')['availability_zone'])
         self.cloud.openstack('volume', 'group', 'snapshot', 'create', name, '--name', f'{name}-snapshot')
         self.until('volume group snapshot', f'{name}-snapshot')
         self.assertEqual(1, len(self.cloud.openstack('volume', 'snapshot', 'list')))
