@@ -65,7 +65,7 @@ class Service:
         self.faults = faults.Faults()
         self.requests: collections.deque[Seen] = collections.deque(maxlen=log_size)
         self.lock = threading.RLock()
-        self.router = wire.Router(self.routes)
+        self.router = wire.router_of(tuple(self.routes))
 
     # -- the steps of a request --
 

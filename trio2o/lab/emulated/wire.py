@@ -6,6 +6,7 @@ requests a second. The services interpret requests; ``transport`` and ``server``
 """
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -228,6 +229,12 @@ class Router:
         if node.wild is not None and segment:
             return self._walk(node.wild, segments, at + 1, [*values, parse.unquote(segment)])
         return None
+
+
+@functools.cache
+def router_of(routes: tuple[Route, ...]) -> Router:
+    """Return the router of these routes, which the services of all pods share."""
+    return Router(routes)
 
 
 PROJECT = re.compile(r'^/([0-9a-f-]+)(/.*)?$')
