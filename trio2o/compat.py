@@ -24,6 +24,17 @@ def clear_current_context() -> None:
         del context._request_store.context
 
 
+def read_header_lines(fp: Any) -> list[bytes]:
+    """Read the lines of HTTP headers, the empty line at their end included, within the limits of ``http.client``.
+
+    ``http.client.parse_headers`` does this and parses them, and only this part is needed.
+    """
+    from http import client
+
+    lines: list[bytes] = client._read_headers(fp)  # type: ignore[attr-defined]
+    return lines
+
+
 def identity_headers() -> list[str]:
     """Names of all headers that keystonemiddleware may set.
 

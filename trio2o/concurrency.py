@@ -57,6 +57,10 @@ def init(backend: str = DEFAULT_BACKEND) -> None:
         oslo_backend.init_backend(oslo_backend.BackendType.EVENTLET)
     else:
         oslo_backend.init_backend(oslo_backend.BackendType.THREADING)
+    # It imports modules that eventlet has to patch first.
+    from trio2o import http_headers
+
+    http_headers.install()
 
 
 def backend() -> str:

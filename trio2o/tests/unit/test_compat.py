@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The private parts of libraries that Trio2o uses exist in the installed releases, and work as expected."""
 
+import io
+
 import testtools
 from keystonemiddleware import auth_token
 from oslo_config import cfg
@@ -20,6 +22,13 @@ class TestContext(testtools.TestCase):
     def test_clearing_twice_is_no_error(self):
         compat.clear_current_context()
         compat.clear_current_context()
+
+
+class TestHeaderLines(testtools.TestCase):
+    def test_lines_to_the_empty_one_are_read(self):
+        file = io.BytesIO(b'a: b\r\n c\r\n\r\nbody')
+        self.assertEqual([b'a: b\r\n', b' c\r\n', b'\r\n'], compat.read_header_lines(file))
+        self.assertEqual(b'body', file.read())
 
 
 class TestIdentityHeaders(testtools.TestCase):

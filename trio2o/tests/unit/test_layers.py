@@ -21,6 +21,7 @@ PACKAGE = 'trio2o'
 # of its own is named with its path.
 LAYERS = (
     {'compat'},
+    {'http_headers'},
     {
         'context',
         'exception',
