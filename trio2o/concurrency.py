@@ -311,9 +311,9 @@ class WSGIServer:
 
         class HeaderReader(cheroot_server.HeaderReader):
             def __call__(self, rfile: Any, hdict: Any = None) -> Any:
-                found = _AllHeaders()
+                found = _Headers()
                 super().__call__(rfile, found)
-                problem = _framing_problem(found.lines)
+                problem = _framing_problem(found.of_framing)
                 if problem:
                     raise ValueError(problem)  # answered with 400
                 hdict.update(found)
@@ -356,19 +356,20 @@ class WSGIServer:
         self._thread.start()
 
 
-class _AllHeaders(dict[bytes, bytes]):
+class _Headers(dict[bytes, bytes]):
     """The headers of a request for cheroot, which keeps the last of those with one name.
 
-    :ivar lines: all names and values
+    :ivar of_framing: all names and values of the headers that ``_framing_problem`` is about
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[tuple[str, str]] = []
+        self.of_framing: list[tuple[str, str]] = []
 
     def __setitem__(self, name: bytes, value: bytes) -> None:
         super().__setitem__(name, value)
-        self.lines.append((name.decode('latin-1'), value.decode('latin-1')))
+        if name in _SINGLE_TITLES:
+            self.of_framing.append((name.decode('latin-1'), value.decode('latin-1')))
 
 
 def _framing_problem(headers: Iterable[tuple[str, str]]) -> str:
@@ -394,6 +395,7 @@ def _framing_problem(headers: Iterable[tuple[str, str]]) -> str:
 
 #: Headers of which a request may have one.
 _SINGLE = frozenset({'content-length', 'host', 'transfer-encoding'})
+_SINGLE_TITLES = frozenset(name.title().encode() for name in _SINGLE)
 
 
 class _BodyFirst:
