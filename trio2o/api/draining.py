@@ -124,7 +124,7 @@ class _Candidates:
         )
         key = (request.service, routing.project_id, tuple(sorted(resources.items())))
         if key not in self._answers:
-            decision = self._scheduler.decide(replace(request, tried=frozenset({self._pod.pod_id})))
+            decision = self._scheduler.decide(replace(request, tried=frozenset({self._pod.pod_id})), of_all=True)
             pods_ = [pod for pod in decision.pods if pod.id != self._pod.pod_id]
             rows = [{'pod_id': pod.id, 'pod_name': pod.name} for pod in pods_]
             others = tuple(each for each in decision.dropped if each.pod.id != self._pod.pod_id)

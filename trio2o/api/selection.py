@@ -47,7 +47,7 @@ SHAPE: Json = {
 def select_pod(call: Call) -> Answer:
     """POST /pods/select: rank the pods for a new server or volume, with reasons. 200, 400, 422."""
     wanted = schemas.SELECT.read(call)
-    decision = call.runtime.scheduler.decide(_request(call, wanted))
+    decision = call.runtime.scheduler.decide(_request(call, wanted), of_all=True)
     pods = [
         {
             **_named(each.pod),

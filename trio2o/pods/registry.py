@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -116,9 +116,16 @@ class Snapshot:
         """Return the pods that have the service and are not in maintenance."""
         return [pod for pod in self.pods if not pod.in_maintenance and service in pod.endpoints]
 
-    @property
+    @cached_property
+    def by_zone(self) -> Mapping[str, Sequence[PodView]]:
+        found: dict[str, list[PodView]] = {}
+        for pod in self.pods:
+            found.setdefault(pod.zone, []).append(pod)
+        return found
+
+    @cached_property
     def zones(self) -> list[str]:
-        return sorted({pod.zone for pod in self.pods})
+        return sorted(self.by_zone)
 
     @cached_property
     def versions(self) -> Mapping[str, VersionRange]:

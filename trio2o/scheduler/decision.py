@@ -44,7 +44,7 @@ class Decision:
 
     :ivar request: completed with the bindings of its project
     :ivar weighed: pods that passed all filters, best first
-    :ivar dropped: all other pods
+    :ivar dropped: the other pods; without ``of_all``, only those of the requested zone
     :ivar bindings: those of the project when the pods were chosen
     """
 

@@ -18,7 +18,7 @@ from trio2o.db.database import Database
 from trio2o.db.errors import NOT_RECORDED, RecordNotFound
 from trio2o.db.records import Binding
 from trio2o.pods.breakers import Breakers
-from trio2o.pods.registry import PodView, Registry
+from trio2o.pods.registry import PodView, Registry, Snapshot
 from trio2o.resources import SERVER, VOLUME
 from trio2o.scheduler.base import BaseFilter, BaseWeigher
 from trio2o.scheduler.capacity import InvalidOption, Room
@@ -62,12 +62,17 @@ class Scheduler:
             weigher = plugin(conf, self.room)
             self._weighers.append((name, weigher, multipliers.get(name, weigher.default_multiplier)))
 
-    def decide(self, request: PodRequest) -> Decision:
-        """Choose pods for a new resource without any effect: no binding, no record of the choice."""
+    def decide(self, request: PodRequest, *, of_all: bool = False) -> Decision:
+        """Choose pods for a new resource without any effect: no binding, no record of the choice.
+
+        :param of_all: name all pods that were dropped, for operators; otherwise those of other zones are left out
+        """
         current = bindings.current(self._db, request.project_id)
         bound = tuple(dict.fromkeys(binding.pod_id for binding in current))
         request = replace(request, bound=bound, only=_exclusive(current))
-        left, dropped = self._filter(self._registry.snapshot().pods, request)
+        snapshot = self._registry.snapshot()
+        pods = snapshot.pods if of_all else self._candidates(snapshot, request)
+        left, dropped = self._filter(pods, request)
         return Decision(request, self._order(left, request), tuple(dropped), tuple(current))
 
     def select(self, request: PodRequest) -> list[PodView]:
@@ -157,6 +162,11 @@ class Scheduler:
         if pod is None or not pod.is_enabled or seconds >= self._rebind_seconds or not (seconds or has_failed):
             return False
         return pod.id in routings.pods_of_project(self._db, (SERVER.type, VOLUME.type), request.project_id)
+
+    def _candidates(self, snapshot: Snapshot, request: PodRequest) -> Sequence[PodView]:
+        """Return the fewest pods that a filter selects by an index; all pods if none does."""
+        given = (plugin.candidates(snapshot, request) for _name, plugin in self._filters)
+        return min((pods for pods in given if pods is not None), key=len, default=snapshot.pods)
 
     def _filter(self, pods: Sequence[PodView], request: PodRequest) -> tuple[list[PodView], list[Dropped]]:
         left, dropped = list(pods), []

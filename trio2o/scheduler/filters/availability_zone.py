@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filter by availability zone."""
 
-from trio2o.pods.registry import PodView
+from collections.abc import Sequence
+
+from trio2o.pods.registry import PodView, Snapshot
 from trio2o.scheduler.base import BaseFilter
 from trio2o.scheduler.spec import PodRequest
 
 
 class AvailabilityZoneFilter(BaseFilter):
     """Passes pods of the requested zone. If none is requested: pods of the zones of the volume types, or all pods."""
+
+    def candidates(self, snapshot: Snapshot, request: PodRequest) -> Sequence[PodView] | None:
+        return snapshot.by_zone.get(request.zone, ()) if request.zone else None
 
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         if request.zone:

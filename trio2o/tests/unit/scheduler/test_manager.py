@@ -60,6 +60,15 @@ class TestSelection(SchedulerTest):
         self.assertEqual(['C'], self.select('az2'))
         self.assertRaises(exception.ServiceUnavailable, self.select, 'nowhere')
 
+    def test_pods_of_other_zones_are_only_considered_for_operators(self):
+        request = PodRequest('compute', 'project', 'az2')
+        self.assertEqual((), self.scheduler.decide(request).dropped)
+        dropped = self.scheduler.decide(request, of_all=True).dropped
+        self.assertEqual(
+            [('A', 'availability_zone'), ('B', 'availability_zone'), ('D', 'availability_zone')],
+            [(each.pod.name, each.filter) for each in dropped],
+        )
+
     def test_only_enabled_pods_are_chosen(self):
         for state in ('disabled', 'draining', 'maintenance'):
             self.set('A', state=state)
