@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import sched
 import signal
 import socket
@@ -275,11 +276,14 @@ class WSGIServer:
         eventlet.wsgi.MAX_HEADER_LINE = eventlet.wsgi.MAX_TOTAL_HEADER_SIZE
 
         class Protocol(eventlet.wsgi.HttpProtocol):
+            rfile: Any
+
             def parse_request(self) -> bool:
+                lines = self.rfile = _HeaderLines(self.rfile)  # the server restores it
                 if not super().parse_request():
                     return False
                 # The parser of the standard library takes a header that it does not understand for the end of them.
-                if self.headers.defects or _framing_problem(self.headers.raw_items()):
+                if self.headers.defects or lines.problem or _framing_problem(self.headers.raw_items()):
                     self.wfile.write(b'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
                     self.close_connection = True
                     return False
@@ -312,8 +316,9 @@ class WSGIServer:
         class HeaderReader(cheroot_server.HeaderReader):
             def __call__(self, rfile: Any, hdict: Any = None) -> Any:
                 found = _Headers()
-                super().__call__(rfile, found)
-                problem = _framing_problem(found.of_framing)
+                lines = _HeaderLines(rfile)
+                super().__call__(lines, found)
+                problem = lines.problem or _framing_problem(found.of_framing)
                 if problem:
                     raise ValueError(problem)  # answered with 400
                 hdict.update(found)
@@ -323,6 +328,10 @@ class WSGIServer:
                 if key_name != key_name.strip():
                     raise ValueError('A header has a blank in its name.')
                 return key_name.title()
+
+            def _allow_header(self, key_name: bytes) -> bool:
+                # As in eventlet: X_Name would have the same key in the environ as X-Name.
+                return b'_' not in key_name
 
         class Request(cheroot_server.HTTPRequest):
             header_reader = HeaderReader()
@@ -354,6 +363,27 @@ class WSGIServer:
         self._server = server
         self._thread = threading.Thread(target=server.serve, daemon=True)
         self._thread.start()
+
+
+class _HeaderLines:
+    """Reads the lines of the headers of a request.
+
+    :ivar problem: why a proxy in front may read one of these lines otherwise than this server; empty if it may not
+    """
+
+    # A line that continues the one before or has no name, and control characters other than a tab, such as a return
+    # within a line: that one ends the header for some.
+    _ODD = re.compile(rb'[ \t:]|.*?(?:[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n))', re.DOTALL)
+
+    def __init__(self, rfile: Any) -> None:
+        self._rfile = rfile
+        self.problem = ''
+
+    def readline(self, *limit: int) -> bytes:
+        line: bytes = self._rfile.readline(*limit)
+        if self._ODD.match(line):
+            self.problem = 'A header is folded, has no name or has a control character.'
+        return line
 
 
 class _Headers(dict[bytes, bytes]):
@@ -390,6 +420,8 @@ def _framing_problem(headers: Iterable[tuple[str, str]]) -> str:
         return 'Content-Length is not a number.'
     if length is not None and 'transfer-encoding' in found:
         return 'Content-Length and Transfer-Encoding are not allowed together.'
+    if found.get('transfer-encoding', 'chunked').strip(' \t').lower() != 'chunked':
+        return 'Transfer-Encoding is not chunked.'
     return ''
 
 
@@ -405,7 +437,6 @@ class _BodyFirst:
     request. A body that does not arrive in time is answered with 408; one that is too long is left to the application.
     """
 
-    _PIECE = 65536
     _TIMED_OUT = b'The body of the request did not arrive in time.\n'
 
     def __init__(self, app: Callable[..., Any], slots: Any, body_seconds: float, max_body: int) -> None:
@@ -418,7 +449,7 @@ class _BodyFirst:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         # The handler of the server for this request. It closes the connection after the answer if this is set.
         connection = environ.pop(_CONNECTION)
-        is_chunked = environ.get('HTTP_TRANSFER_ENCODING', '').lower() == 'chunked'
+        is_chunked = _is_chunked(environ['wsgi.input'], connection)
         length = environ.get('CONTENT_LENGTH') or ''
         if is_chunked or length not in ('', '0'):
             try:
@@ -452,23 +483,67 @@ class _BodyFirst:
         :raises ValueError, OSError: its encoding is wrong, or the connection ended
         """
         stream = environ['wsgi.input']
+        body: bytes
         if is_chunked:
             with _deadline_for(connection, self._seconds):
-                parts, size = [], 0
-                while size <= self._max_body and (piece := stream.read(self._PIECE)):
-                    parts.append(piece)
-                    size += len(piece)
-            if size > self._max_body:
+                body = _read_chunks(stream, self._max_body)
+            if len(body) > self._max_body:
                 connection.close_connection = True
-            return b''.join(parts)
+            return body
         if not (length.isascii() and length.isdigit() and len(length) < 10) or int(length) > self._max_body:
             connection.close_connection = True
             return None
         with _deadline_for(connection, self._seconds):
-            body: bytes = stream.read(int(length))
+            body = stream.read(int(length))
         if len(body) < int(length):
             connection.close_connection = True
         return body
+
+
+def _is_chunked(stream: Any, connection: Any) -> bool:
+    """Return whether the server takes the body of a request for one in chunks."""
+    return bool(stream.chunked_input if _backend == 'eventlet' else connection.chunked_read)
+
+
+_CHUNK = re.compile(rb'([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n')
+#: Most bytes of the line before a chunk, and of a trailer.
+_CHUNK_LINE = 4096
+_TRAILERS = 100
+
+
+def _read_chunks(stream: Any, max_body: int) -> bytes:
+    """Read a body in chunks from below the server's own reader, and the trailers after it, which are not used.
+
+    eventlet's reader keeps lines of any length in memory. That of cheroot keeps chunks of any length, and takes
+    trailers for the next request.
+
+    :param stream: ``wsgi.input``
+    :returns: the body; if it is longer than ``max_body``, that many bytes and one more
+    :raises ValueError: its encoding is wrong, or the connection ended
+    """
+    stream.read(0)  # eventlet tells a client that expects it to go on
+    stream.chunk_length = 0  # eventlet would read the rest of the body after the answer
+    raw = stream.rfile
+    body = bytearray()
+    while True:
+        found = _CHUNK.fullmatch(raw.readline(_CHUNK_LINE))
+        if found is None:
+            raise ValueError('a chunk begins without its length')
+        length = int(found[1], 16)
+        if length == 0:
+            break
+        body += raw.read(min(length, max_body + 1 - len(body)))
+        if len(body) > max_body:
+            return bytes(body)
+        if raw.read(2) != b'\r\n':
+            raise ValueError('a chunk is longer or shorter than its length')
+    for _ in range(_TRAILERS):
+        line = raw.readline(_CHUNK_LINE)
+        if line == b'\r\n':
+            return bytes(body)
+        if not line.endswith(b'\r\n'):
+            break
+    raise ValueError('the trailers do not end')
 
 
 #: Key in a WSGI environ, from the server to ``_BodyFirst``: the handler of the server for the request.

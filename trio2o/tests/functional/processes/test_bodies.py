@@ -29,6 +29,8 @@ class TestBodies(testtools.TestCase):
         body = b'unread'
         if environ['PATH_INFO'] != '/unread':
             body = environ['wsgi.input'].read(int(environ.get('CONTENT_LENGTH') or 0))
+        if environ['PATH_INFO'] == '/name':
+            body = environ['HTTP_X_NAME'].encode()
         start_response('200 OK', [('Content-Length', str(len(body)))])
         return [body]
 
@@ -101,12 +103,49 @@ class TestBodies(testtools.TestCase):
             (b'Content-Length: 0x4',),
             (b'Content-Length: 4', b' 0'),
             (b'Host: y', b'Content-Length: 4'),
+            (b'Transfer-Encoding: gzip, chunked',),
+            (b'Transfer-Encoding: identity',),
+            (b'Transfer-Encoding: chunked\x0b',),
+            (b'Transfer-Encoding:',),
+            (b'Transfer-Encoding:', b' chunked'),
+            (b'X-Name: a\rContent-Length: 4',),
+            (b'X-Name: a\0',),
+            (b'X-Name: a', b' b', b'Content-Length: 4'),
+            (b': a', b'Content-Length: 4'),
         ):
             sock = self.connect()
             sock.sendall(b'\r\n'.join((b'POST / HTTP/1.1', b'Host: x', *headers, b'', b'abcd')))
             received = self.received(sock)
             self.assertIn(b' 400 ', received, headers)
             self.assertEqual(1, received.count(b'HTTP/1.1'), headers)
+
+    def test_trailers_of_a_chunked_body_are_not_the_next_request(self):
+        sock = self.connect()
+        chunked = b' HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n'
+        sock.sendall(b'POST /' + chunked + b'\r\n1\r\na\r\n0\r\nGET: /unread HTTP/1.1\r\nHost: x\r\n\r\n')
+        sock.sendall(b'POST /' + chunked + b'Connection: close\r\n\r\n1;x=y\r\nb\r\n0\r\n\r\n')
+        received = self.received(sock)
+        self.assertEqual(2, received.count(b'HTTP/1.1 '), received)
+        self.assertNotIn(b'unread', received)
+
+    def test_endless_parts_of_a_chunked_body_are_not_read(self):
+        for body in (
+            b'7fffffff\r\n' + b'a' * 2000,
+            b'1;' + b'a' * 5000,
+            b'1\r\na\r\n0\r\n' + b'a: b\r\n' * 101,
+        ):
+            sock = self.connect()
+            sock.sendall(b'POST /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n' + body)
+            received = self.received(sock)
+            self.assertIn(b' 200 ', received)
+            self.assertEqual(1, received.count(b'HTTP/1.1 '))
+
+    def test_chunk_sizes_that_others_read_otherwise_end_the_connection(self):
+        for size in (b'-1', b'+1', b'0x1', b'0_1', b' 1', b'1\n', b'1\r'):
+            sock = self.connect()
+            body = size + b'\r\na\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n'
+            sock.sendall(b'POST /unread HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n' + body)
+            self.assertEqual(1, self.received(sock).count(b'HTTP/1.1 '), size)
 
     def test_too_long_body_is_not_read_and_ends_the_connection(self):
         sock = self.connect()
@@ -117,6 +156,11 @@ class TestBodies(testtools.TestCase):
         client = self.client()
         client.request('GET', '/unread', headers={'Cookie': 'x' * 17000})
         self.assertEqual(200, client.getresponse().status)
+
+    def test_header_with_underscore_is_not_read_as_one_with_hyphen(self):
+        client = self.client()
+        client.request('GET', '/name', headers={'X-Name': 'a', 'X_Name': 'b'})
+        self.assertEqual(b'a', client.getresponse().read())
 
     def test_slot_is_free_again_after_each_answer(self):
         answers = []
