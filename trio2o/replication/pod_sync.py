@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from trio2o import job_types
@@ -28,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 #: Names of unknown objects in the result of a repair; all of them are logged.
 MAX_UNKNOWN = 100
+
+#: Users whose key pairs, and projects whose limits, a turn compares: one or two requests to the pod for each.
+OWNERS_OF_TURN = 50
 
 #: Called between two objects of many; raises any exception to end the work there.
 Check = Callable[[], None]
@@ -180,7 +183,9 @@ class PodSync:
 
     # -- repair --
 
-    def repair(self, pod: PodView, check: Check = _no_check, created_kind: str | None = None) -> RepairResult:
+    def repair(
+        self, pod: PodView, check: Check = _no_check, created_kind: str | None = None, turn: int | None = None
+    ) -> RepairResult:
         """Write all objects that are out of sync in a pod to it, and repair drift.
 
         Objects that only this pod has are reported and not recorded: else whoever can write to one pod could bring a
@@ -189,15 +194,16 @@ class PodSync:
         :param check: called between two objects
         :param created_kind: a request that creates an object of this kind was sent to the pod and not answered, so
             that new objects of the kind are recorded
+        :param turn: number of this run; see ``find_drift``
         :raises PodError: the pod's objects cannot be listed
         """
         result = self._repair_out_of_sync(pod, check)
         if result.out_of_sync:
             return result
-        drift = self.find_drift(pod)
+        drift = self.find_drift(pod, created_kind, turn)
         if drift:
             self._deps.timing.sleep(self._deps.timing.settle_seconds)
-            drift = _lasting(drift, self.find_drift(pod))
+            drift = _lasting(drift, self.find_drift(pod, created_kind, turn))
         repaired, failed = result.repaired, result.failed
         for kind, key in sorted(drift.changed):
             check()
@@ -211,9 +217,14 @@ class PodSync:
         imported = self._import(pod, created)
         return RepairResult(repaired, 0, failed, imported, tuple(self._report(pod, others)[:MAX_UNKNOWN]))
 
-    def find_drift(self, pod: PodView) -> Drift:
+    def find_drift(self, pod: PodView, whole_kind: str | None = None, turn: int | None = None) -> Drift:
         """Compare the objects of a pod with its record, without a change.
 
+        A pod lists the key pairs of one user, and the limits of one project, at a time. So each turn compares those of
+        ``OWNERS_OF_TURN`` owners, and all owners have theirs after some turns.
+
+        :param whole_kind: compare the objects of this kind of all owners
+        :param turn: number of the turn; None: compare the objects of all owners
         :raises PodError: the pod's objects cannot be listed
         """
         changed: set[tuple[str, str]] = set()
@@ -221,10 +232,16 @@ class PodSync:
         being_recorded = self._being_recorded()
         for adapter in self._deps.access.adapters_of(pod):
             kind = adapter.kind
-            owners = {owner_of(obj.key) for obj in self._deps.store.objects(kind)} if adapter.has_owners else ()
+            owners: Collection[str] = ()
+            if adapter.has_owners:
+                owners = {owner_of(obj.key) for obj in self._deps.store.objects(kind)}
+                if turn is not None and kind != whole_kind:
+                    owners = owners_of_turn(owners, turn)
             found = self._deps.access.objects(kind, pod).list_all(owners)
             # The records are read after the list, to include objects recorded in the meantime.
             objects = self._deps.store.objects(kind)
+            if adapter.has_owners:
+                objects = [obj for obj in objects if owner_of(obj.key) in owners]
             rows = self._deps.store.replicas_by_object(kind, pod)
             known = [known_object(obj, rows.get(obj.id)) for obj in objects]
             pairs, rest = reconcile.pair(known, found, adapter.has_own_ids)
@@ -352,6 +369,12 @@ def _is_in_desired_state(adapter: Adapter, obj: ReplicatedObject, replica: Repli
     if reconcile.fixed_differences(adapter.shape, obj.wanted, found.attributes):
         return False
     return not reconcile.plan(adapter.shape, obj.wanted, found.attributes, replica.generation)
+
+
+def owners_of_turn(owners: Collection[str], turn: int) -> set[str]:
+    """Return the owners whose objects a turn compares: ``OWNERS_OF_TURN`` at most, all of them in a round of turns."""
+    turns = -(-len(owners) // OWNERS_OF_TURN)
+    return set(sorted(owners)[turn % turns :: turns]) if turns else set()
 
 
 def _lasting(first: Drift, second: Drift) -> Drift:

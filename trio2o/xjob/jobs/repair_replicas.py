@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 from trio2o.pods.podapi import PodRefused
@@ -23,8 +24,11 @@ class RepairReplicas:
             return  # the job ``sync_pod`` repairs it when its maintenance is over
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
+        # Without a record of the last turn: a job of a request, and one that is late, compare those of their time.
+        turn = int(time.time() // max(task.runtime.conf.xjob.repair_interval, 1.0))
+        created_kind = task.job.payload.get('created_kind')
         try:
-            result = task.runtime.replicator.pods.repair(pod, task.check, task.job.payload.get('created_kind'))
+            result = task.runtime.replicator.pods.repair(pod, task.check, created_kind, turn)
         except PodRefused as error:
             raise TryAgain(str(error)) from error
         task.progress(**asdict(result))

@@ -2,6 +2,7 @@
 """Keypairs are replicated to all pods."""
 
 from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Refusal, Refuse, Status
+from trio2o.replication import pod_sync
 from trio2o.tests.functional.jobs.base import JobsCase
 
 KEY = 'ssh-rsa AAAAB3NzaC1yc2E me@here'
@@ -184,6 +185,27 @@ class TestKeypairs(JobsCase):
         self.assertEqual((1, 0, 0), self.outcome(self.repair('Pod2')))
         self.assertEqual((0, 0, 0), self.outcome(self.repair('Pod2')))
         self.assertEqual([None, None], self.keys_of_user())
+
+    def test_each_turn_compares_keys_of_some_users(self):
+        self.patch(pod_sync, 'OWNERS_OF_TURN', 1)
+        for user in ('demo', 'alt'):
+            self.create(user, public_key=KEY, as_=user)
+        self.nova('Pod2').keypairs.clear()
+        pods = self.cloud.runtime.replicator.pods
+        self.assertEqual(1, pods.repair(self.view('Pod2'), turn=7).repaired)
+        self.assertEqual(1, len(self.nova('Pod2').keypairs))
+        self.assertEqual(0, pods.repair(self.view('Pod2'), turn=9).repaired)
+        self.assertEqual(1, pods.repair(self.view('Pod2'), turn=8).repaired)
+        self.assertEqual([KEY, KEY], self.keys('demo', 'demo'))
+        self.assertEqual([KEY, KEY], self.keys('alt', 'alt'))
+
+    def test_unanswered_create_compares_keys_of_all_users(self):
+        self.patch(pod_sync, 'OWNERS_OF_TURN', 1)
+        for user in ('demo', 'alt'):
+            self.create(user, public_key=KEY, as_=user)
+        self.nova('Pod2').keypairs.clear()
+        pods = self.cloud.runtime.replicator.pods
+        self.assertEqual(2, pods.repair(self.view('Pod2'), created_kind='keypair', turn=7).repaired)
 
     def outcome(self, result):
         return result.repaired, result.out_of_sync, result.failed
