@@ -74,6 +74,8 @@ def is_foreign(answer: Answer, method: str, *, is_write: bool) -> bool:
     if answer.is_ok:
         # The services answer in JSON or without a body. Cinder sends some JSON with the type of HTML.
         return bool(answer.body) and not _is_json(answer) and answer.json is None
+    if answer.status < 400:
+        return True  # no request to a pod asks for anything that 300 or 304 would answer
     if answer.status >= 500:
         return is_write and not (_is_before_work(answer) or is_internal_error(answer))
     if answer.status == 404 and method == 'HEAD':

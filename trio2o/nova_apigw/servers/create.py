@@ -123,8 +123,10 @@ class CreateServer(Create):
         if isinstance(reservation, str):
             return urlencode({'reservation_id': reservation})
         _min_count, count = counts(creation.inner)
+        if count < 2 or json_body.member(answer, self.resource) is None:
+            return None
         # The servers of the request are the newest, except for any that others create now; so read twice as many.
-        return urlencode({'limit': min(2 * count, _MAX_BATCH)}) if count > 1 else None
+        return urlencode({'limit': min(2 * count, _MAX_BATCH)})
 
     def created(self, creation: Creation, answer: Answer) -> None:
         """Watch a server that may have to be rescheduled: neither the body nor an admin chose its pod or host."""

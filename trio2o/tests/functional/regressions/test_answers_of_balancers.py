@@ -6,7 +6,7 @@ A 404 ends no routing, frees no quota and hides no resources. A refusal does not
 
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods, quotas, routings
-from trio2o.lab.emulated.faults import BalancerAnswers, Status
+from trio2o.lab.emulated.faults import BalancerAnswers, Status, StatusAfter
 from trio2o.quota.settle import Settler
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -61,6 +61,10 @@ class TestAnswersOfBalancers(QuotaCase):
         for form in ('html', 'text', 'json', 'empty'):
             self.behind(BalancerAnswers(form))
             self.assertEqual(503, self.cloud.cinder.get(f'/volumes/{self.volume_id}').status, form)
+        for status in (300, 304):
+            self.behind(Status(status, body=b'', headers=()))
+            for path in (f'/servers/{self.server_id}', '/servers/detail'):
+                self.assertEqual(503, self.cloud.nova.get(path).status, (status, path))
 
     def test_full_comparison_ends_nothing_and_fails(self):
         for fault in FOREIGN:
@@ -152,6 +156,27 @@ class TestRefusedWrites(QuotaCase):
         self.refused(lambda: self.cloud.cinder.post(f'/volumes/{volumes.pop()}/action', extend), 'cinder')
         self.settle()
         self.assertUsed(cores=4 * self.COUNT, gigabytes=3 * self.COUNT)
+
+    def test_several_servers_without_one_in_the_answer_are_unknown(self):
+        app = self.cloud.pod('Pod1').nova
+        json = (('Content-Type', 'application/json'),)
+        for status, body in ((200, b''), (200, b'{}'), (202, b'null'), (204, b'')):
+            app.faults.add(StatusAfter(status, body=body, headers=json, method='POST', path='/servers$', times=1))
+            self.boot(504, zone='az1', min_count=2)
+            app.faults.clear()
+        self.settle()
+        self.assertUsed(instances=8)
+
+    def test_write_answered_by_a_cache_is_unknown(self):
+        for status in (300, 304):
+            fault = StatusAfter(status, body=b'', headers=(), method='POST', times=1)
+            for app in self.cloud.pod('Pod1').each():
+                app.faults.clear()
+                app.faults.add(fault)
+            self.boot(504, zone='az1')
+            self.make_volume(504, zone='az1')
+        self.settle()
+        self.assertUsed(instances=2, volumes=2)
 
     def test_created_server_groups_are_counted_once(self):
         body = {'server_group': {'name': 'g', 'policies': ['affinity']}}
