@@ -239,7 +239,7 @@ class List:
         for name, value in dict(call.query).items() if self.related else ():
             kind = self.related.get(name)
             route = call.runtime.locator.look_up(kind.type, value) if kind is not None else None
-            if route is not None and route.is_live:
+            if route is not None and route.is_live and route.is_known_to(call):
                 pods = [pod for pod in pods if pod.id == route.pod.id] or pods
         return pods
 

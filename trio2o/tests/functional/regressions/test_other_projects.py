@@ -95,3 +95,17 @@ class TestOtherProjects(QuotaCase):
         self.cloud.set_pod('Pod2', state='maintenance', reason='test')
         for kind in REQUESTS:
             self.assertAlike(kind)
+
+    def test_list_of_what_belongs_to_resource_of_another_project_is_like_that_of_unknown_one(self):
+        self.cloud.set_pod('Pod2', state='maintenance', reason='test')
+        volume, server = self.made['volume'], self.made['server']
+        for path, top_id in (
+            ('/snapshots?volume_id=', volume),
+            ('/backups?volume_id=', volume),
+            ('/volume-transfers/detail?volume_id=', volume),
+            ('/attachments?volume_id=', volume),
+            ('/attachments?instance_id=', server),
+        ):
+            answers = [self.cloud.cinder.get(f'{path}{each}', as_='alt', version='3.60') for each in (top_id, UNKNOWN)]
+            self.assertEqual([200, 200], [answer.status for answer in answers], path)
+            self.assertEqual(answers[1].json, answers[0].json, path)
