@@ -371,9 +371,8 @@ class _HeaderLines:
     :ivar problem: why a proxy in front may read one of these lines otherwise than this server; empty if it may not
     """
 
-    # A line that continues the one before or has no name, and control characters other than a tab, such as a return
-    # within a line: that one ends the header for some.
-    _ODD = re.compile(rb'[ \t:]|.*?(?:[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n))', re.DOTALL)
+    _CONTROLS = bytes([*range(9), *range(10, 32), 127])
+    _OTHERS = bytes(set(range(256)) - set(_CONTROLS))
 
     def __init__(self, rfile: Any) -> None:
         self._rfile = rfile
@@ -381,7 +380,13 @@ class _HeaderLines:
 
     def readline(self, *limit: int) -> bytes:
         line: bytes = self._rfile.readline(*limit)
-        if self._ODD.match(line):
+        # A return within a line ends the header for some; a line that begins with a blank continues the one before.
+        controls = line.translate(None, self._OTHERS)
+        if (
+            controls not in (b'\r\n', b'\n', b'')
+            or not line.endswith(controls)
+            or line.startswith((b' ', b'\t', b':'))
+        ):
             self.problem = 'A header is folded, has no name or has a control character.'
         return line
 
