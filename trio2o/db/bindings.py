@@ -27,7 +27,7 @@ _CURRENT = _BINDINGS.select.where(_B.tenant_id == sqlalchemy.bindparam('tenant_i
 
 
 def _current_key(*parts: str) -> str:
-    return hashlib.sha256('\0'.join(parts).encode()).hexdigest()
+    return hashlib.sha256('\0'.join(parts).encode('utf-8', 'surrogatepass')).hexdigest()
 
 
 def _automatic_key(tenant_id: str, az_name: str, affinity_group: str) -> str:

@@ -41,7 +41,7 @@ from sqlalchemy.engine import Connection, CreateEnginePlugin, Engine
 from sqlalchemy.sql import Executable
 
 from trio2o.conf import database as database_options
-from trio2o.db.errors import DatabaseBusy
+from trio2o.db.errors import DatabaseBusy, UnfitText
 
 Lock = contextlib.AbstractContextManager[Any]
 
@@ -49,6 +49,8 @@ _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
 _LOCK_TIMEOUT = re.compile(r'\b1205\b.*Lock wait timeout exceeded|canceling statement due to lock timeout', re.DOTALL)
+# Errors about texts that oslo.db does not tell from others: of psycopg2, of PostgreSQL and of MariaDB.
+_UNFIT = re.compile(r'cannot contain NUL|value too long for type|\b1406\b.*Data too long for column')
 # Execution options by which a SQLite connection knows, before its transaction begins, what it is used for.
 _WRITES = {'trio2o_sqlite': 'writes'}
 _READS_ONCE = {'trio2o_sqlite': 'reads once'}
@@ -135,13 +137,17 @@ class Database:
     @contextlib.contextmanager
     def reader(self) -> Iterator[Connection]:
         """Open a transaction for reading. Nothing is committed."""
-        with _busy_is_translated(), self.engine.connect() as connection:
+        with _errors_are_translated(), self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
     def writer(self) -> Iterator[Connection]:
         """Open a transaction that is committed at the end of the block, or rolled back by an exception."""
-        with self._write_lock or contextlib.nullcontext(), _busy_is_translated(), self.engine.connect() as connection:
+        with (
+            self._write_lock or contextlib.nullcontext(),
+            _errors_are_translated(),
+            self.engine.connect() as connection,
+        ):
             if self._write_lock is not None:
                 connection.execution_options(**_WRITES)
             with connection.begin():
@@ -157,7 +163,7 @@ class Database:
             return self._rows(statement, params)
 
     def _rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
-        with _busy_is_translated(), self.reading_engine.connect() as connection:
+        with _errors_are_translated(), self.reading_engine.connect() as connection:
             if self._write_lock is not None:
                 connection.execution_options(**_READS_ONCE)
             return connection.execute(statement, params).all()
@@ -194,8 +200,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def _busy_is_translated() -> Iterator[None]:
-    """Raise ``DatabaseBusy`` for an exhausted pool and for a lock timeout.
+def _errors_are_translated() -> Iterator[None]:
+    """Raise ``DatabaseBusy`` for an exhausted pool and for a lock timeout, ``UnfitText`` for what cannot be stored.
 
     oslo.db translates neither the error of the pool nor a lock timeout of PostgreSQL, and takes one of MariaDB for a
     deadlock.
@@ -208,6 +214,10 @@ def _busy_is_translated() -> Iterator[None]:
         raised = error.inner_exception if isinstance(error, db_exc.DBDeadlock) else error
         if _LOCK_TIMEOUT.search(str(getattr(raised, 'orig', ''))):
             raise DatabaseBusy(error) from error
+        raise
+    except (db_exc.DBInvalidUnicodeParameter, db_exc.DBError) as error:
+        if isinstance(error, db_exc.DBInvalidUnicodeParameter) or _UNFIT.search(str(error)):
+            raise UnfitText('A name or an id is too long, or has a character that cannot be stored.') from error
         raise
 
 

@@ -4,6 +4,7 @@
     DatabaseLayerError
      +- Duplicate       another row has the value of a unique field; `field` names it
      +- RecordNotFound  a required row does not exist; `what` and `key` name it
+     +- UnfitText       a text cannot be stored; a client is answered with 400
      +- Full            every number that a new row could get is in use
      +- Unusable        the schema cannot be read or changed: no server, no such revision
     oslo_db.exception.DBConnectionError
@@ -13,6 +14,8 @@ Layers above decide how to answer a client.
 """
 
 from oslo_db import exception as db_exc
+
+from trio2o import exception
 
 
 class DatabaseLayerError(Exception):
@@ -38,6 +41,10 @@ class RecordNotFound(DatabaseLayerError):
         super().__init__(f'no {what} {key!r}')
         self.what = what
         self.key = key
+
+
+class UnfitText(DatabaseLayerError, exception.BadRequest, ValueError):
+    """A text cannot be in the database: it is too long, or has a NUL (on PostgreSQL) or half of a surrogate pair."""
 
 
 class Full(DatabaseLayerError):

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import registry
 from sqlalchemy.sql import Executable
 
+from trio2o.db.errors import UnfitText
 from trio2o.db.table import Record
 
 R = TypeVar('R', bound=Record)
@@ -149,7 +150,7 @@ def insert_or_ignore(connection: Connection, table: sqlalchemy.Table, rows: Sequ
     MySQL also ignores rows that violate a foreign key. A caller for which that matters reads the row back.
 
     :returns: number of rows inserted
-    :raises ValueError: a string is longer than its column; MySQL would truncate it
+    :raises UnfitText: a string is longer than its column; MySQL would truncate it
     """
     for row in rows:
         _check_lengths(table, row)
@@ -164,7 +165,7 @@ def insert_one_or_ignore(connection: Connection, table: sqlalchemy.Table, row: M
     """Insert a row, unless it violates a unique constraint (or, on MySQL, a foreign key).
 
     :returns: the primary key that the database gave to it; None if it was not inserted
-    :raises ValueError: as ``insert_or_ignore``
+    :raises UnfitText: as ``insert_or_ignore``
     """
     _check_lengths(table, row)
     result = connection.execute(
@@ -189,7 +190,7 @@ def _check_lengths(table: sqlalchemy.Table, row: Mapping[str, Any]) -> None:
     for name, length in _lengths(table):
         value = row.get(name)
         if isinstance(value, str) and len(value) > length:
-            raise ValueError(f'{table.name}.{name} is longer than {length} characters')
+            raise UnfitText(f'{name} is longer than {length} characters.')
 
 
 @functools.cache

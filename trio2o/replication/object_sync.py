@@ -212,7 +212,7 @@ def record_write_key(kind: str, key: str, pod: PodView) -> str:
 
     Keys of objects may be longer than the resource key of a job.
     """
-    return hashlib.sha256(f'{pod.id}/{kind}/{key}'.encode()).hexdigest()
+    return hashlib.sha256(f'{pod.id}/{kind}/{key}'.encode('utf-8', 'surrogatepass')).hexdigest()
 
 
 def describe_conflict(adapter: Adapter, obj: ReplicatedObject, found: PodObject, names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from trio2o.nova_apigw.server_groups.handlers import CreateServerGroup
 from trio2o.replication.request_writes import RequestWrites
 from trio2o.routing.locator import Locator
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.database import DatabaseFixture, on_every_server
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.quota.base import QuotaCase
 
@@ -47,6 +48,40 @@ class TestMissingTables(testtools.TestCase):
             self.assertNotIn('SELECT', answer.text)
         self.assertIn('run trio2o-db-manage db_sync', self.log.output)
         self.assertNotIn('Unexpected error', self.log.output)
+
+
+@on_every_server
+class TestUnfitTexts(testtools.TestCase):
+    """No row has a text that its database cannot store: a NUL on PostgreSQL, half of a surrogate pair on all."""
+
+    server = None
+
+    def setUp(self):
+        super().setUp()
+        url = self.useFixture(DatabaseFixture(self.server)).conf.database.connection
+        self.cloud = self.useFixture(GatewayFixture(pods=2, **{'database.connection': url}))
+
+    def test_request_with_unfit_text_gets_no_500(self):
+        project = 'p' * 300
+        for client, method, path, body in (
+            (self.cloud.nova, 'GET', '/servers/%00', None),
+            (self.cloud.nova, 'GET', '/os-server-groups/%00', None),
+            (self.cloud.nova, 'DELETE', '/os-server-groups/%00', None),
+            (self.cloud.nova, 'DELETE', '/os-keypairs/%00', None),
+            (self.cloud.nova, 'POST', '/os-keypairs', {'keypair': {'name': 'a\0b'}}),
+            (self.cloud.nova, 'POST', '/os-keypairs', {'keypair': {'name': '\ud800'}}),
+            (self.cloud.nova, 'POST', '/servers', {'server': {'name': 's', 'flavorRef': 'a\0b', 'imageRef': 'x'}}),
+            (self.cloud.nova, 'POST', '/servers', {'server': {'name': 's', 'flavorRef': '\ud800', 'imageRef': 'x'}}),
+            (self.cloud.cinder, 'GET', '/volumes/%00', None),
+            (self.cloud.cinder, 'POST', '/volumes', {'volume': {'size': 1, 'volume_type': 'a\0b'}}),
+            (self.cloud.nova, 'DELETE', '/flavors/%00', None),
+            (self.cloud.nova, 'PUT', f'/os-quota-sets/{project}', {'quota_set': {'cores': 1}}),
+            (self.cloud.nova, 'PUT', '/os-quota-sets/%00', {'quota_set': {'cores': 1}}),
+            (self.cloud.nova, 'PUT', '/os-quota-class-sets/%00', {'quota_class_set': {'cores': 1}}),
+        ):
+            is_admin = 'quota' in path or 'flavors' in path
+            answer = client.request(method, path, body, as_='admin' if is_admin else 'demo')
+            self.assertIn(answer.status, (200, 400, 404), (method, path, body, answer.text))
 
 
 class TestExhaustedPool(QuotaCase):
