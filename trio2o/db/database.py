@@ -49,8 +49,8 @@ _F = TypeVar('_F', bound=Callable[..., Any])
 
 SQLITE_LOCK_SECONDS = 30.0
 _LOCK_TIMEOUT = re.compile(r'\b1205\b.*Lock wait timeout exceeded|canceling statement due to lock timeout', re.DOTALL)
-# Errors about texts that oslo.db does not tell from others: of psycopg2, of PostgreSQL and of MariaDB.
-_UNFIT = re.compile(r'cannot contain NUL|value too long for type|\b1406\b.*Data too long for column')
+# The error codes of PostgreSQL and of MariaDB for a text that is longer than its column.
+_PG_TOO_LONG, _MYSQL_TOO_LONG = '22001', 1406
 # Execution options by which a SQLite connection knows, before its transaction begins, what it is used for.
 _WRITES = {'trio2o_sqlite': 'writes'}
 _READS_ONCE = {'trio2o_sqlite': 'reads once'}
@@ -216,9 +216,23 @@ def _errors_are_translated() -> Iterator[None]:
             raise DatabaseBusy(error) from error
         raise
     except (db_exc.DBInvalidUnicodeParameter, db_exc.DBError) as error:
-        if isinstance(error, db_exc.DBInvalidUnicodeParameter) or _UNFIT.search(str(error)):
+        if _is_about_text(error):
             raise UnfitText('A name or an id is too long, or has a character that cannot be stored.') from error
         raise
+
+
+def _is_about_text(error: Exception) -> bool:
+    """Return whether an error of oslo.db says that a text cannot be stored.
+
+    The message of any error may quote the texts of a client, so only types and codes decide.
+    """
+    if isinstance(error, db_exc.DBInvalidUnicodeParameter):
+        return True
+    inner = getattr(error, 'inner_exception', None)
+    raised = getattr(inner, 'orig', inner)
+    if isinstance(raised, ValueError):
+        return 'NUL' in str(raised)  # psycopg2
+    return getattr(raised, 'pgcode', None) == _PG_TOO_LONG or getattr(raised, 'args', ())[:1] == (_MYSQL_TOO_LONG,)
 
 
 def _facade_options(conf: cfg.ConfigOpts, url: sqlalchemy.URL) -> dict[str, Any]:

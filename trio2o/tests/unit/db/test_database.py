@@ -10,7 +10,7 @@ import sqlalchemy
 import testtools
 from oslo_db import exception as db_exc
 
-from trio2o.db import pods, quotas, routings
+from trio2o.db import errors, pods, quotas, routings
 from trio2o.db.database import Database, retry_on_deadlock
 from trio2o.db.errors import DatabaseBusy
 from trio2o.db.records import Pod, PodUsage, QuotaUsage
@@ -153,6 +153,23 @@ class TestTransactions(DatabaseTest):
     def test_rows_reads_without_a_match(self):
         rows = self.db.rows(routings._GET, {'top_id': 'a', 'resource_type': 'server'})
         self.assertEqual([], list(rows))
+
+
+@on_every_server
+class TestTexts(DatabaseTest):
+    """Texts of clients in statements that fail."""
+
+    def test_text_that_cannot_be_stored_is_unfit(self):
+        texts = ['\ud800'] + ['a\0b'] * (self.db.dialect == 'postgresql') + ['x' * 300] * (self.db.dialect != 'sqlite')
+        for text in texts:
+            self.assertRaises(errors.UnfitText, pods.update, self.db, self.pod1, pod_name=text)
+
+    def test_text_that_reads_like_an_error_changes_no_error(self):
+        for number, text in enumerate(
+            ('cannot contain NUL', 'value too long for type', '1406 Data too long for column')
+        ):
+            pods.create(self.db, pod_name=text, az_name=f'az{number}')
+            self.assertRaises(errors.Duplicate, pods.update, self.db, self.pod1, pod_name=text)
 
 
 class LocksTest(DatabaseTest):
