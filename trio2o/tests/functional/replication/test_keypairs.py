@@ -186,12 +186,16 @@ class TestKeypairs(JobsCase):
         self.assertEqual((0, 0, 0), self.outcome(self.repair('Pod2')))
         self.assertEqual([None, None], self.keys_of_user())
 
-    def test_each_turn_compares_keys_of_some_users(self):
+    def lose_keys_of_two_users(self):
+        """Delete the keys of two users in Pod2, and let each turn compare those of one user."""
         self.patch(pod_sync, 'OWNERS_OF_TURN', 1)
         for user in ('demo', 'alt'):
             self.create(user, public_key=KEY, as_=user)
         self.nova('Pod2').keypairs.clear()
-        pods = self.cloud.runtime.replicator.pods
+        return self.cloud.runtime.replicator.pods
+
+    def test_each_turn_compares_keys_of_some_users(self):
+        pods = self.lose_keys_of_two_users()
         self.assertEqual(1, pods.repair(self.view('Pod2'), turn=7).repaired)
         self.assertEqual(1, len(self.nova('Pod2').keypairs))
         self.assertEqual(0, pods.repair(self.view('Pod2'), turn=9).repaired)
@@ -200,11 +204,7 @@ class TestKeypairs(JobsCase):
         self.assertEqual([KEY, KEY], self.keys('alt', 'alt'))
 
     def test_unanswered_create_compares_keys_of_all_users(self):
-        self.patch(pod_sync, 'OWNERS_OF_TURN', 1)
-        for user in ('demo', 'alt'):
-            self.create(user, public_key=KEY, as_=user)
-        self.nova('Pod2').keypairs.clear()
-        pods = self.cloud.runtime.replicator.pods
+        pods = self.lose_keys_of_two_users()
         self.assertEqual(2, pods.repair(self.view('Pod2'), created_kind='keypair', turn=7).repaired)
 
     def outcome(self, result):
