@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods, and the record of their state changes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -262,9 +262,25 @@ def set_adopted(db: Database, pod_id: str, at: datetime) -> bool:
     return _set(db, pod_id, adopted_at=at)
 
 
-def set_changes_read(db: Database, pod_id: str, at: datetime) -> bool:
-    """Record that the changes in a reconciled pod up to a time have been read."""
-    return _set(db, pod_id, followed_at=at)
+@retry_on_deadlock
+def set_changes_read(db: Database, pod_ids: Collection[str], at: datetime) -> None:
+    """Record that the changes in reconciled pods up to a time have been read.
+
+    The table gets no new version: the processes that keep it in memory do not need this time, and would read all pods
+    again every few seconds.
+    """
+    with db.writer() as connection:
+        changed(connection, sqlalchemy.update(_TABLE).where(_P.pod_id.in_(pod_ids)).values(followed_at=at))
+
+
+_CHANGES_READ = sqlalchemy.select(_P.pod_id, sqlalchemy.func.coalesce(_P.followed_at, _P.reconciled_at)).where(
+    _P.pod_id.in_(bindparam('pod_ids', expanding=True)), _P.reconciled_at.is_not(None)
+)
+
+
+def changes_read(db: Database, pod_ids: Collection[str]) -> dict[str, datetime]:
+    """Return until when the changes in pods have been read, by pod id; nothing for pods that are not reconciled."""
+    return {pod_id: at for pod_id, at in db.rows(_CHANGES_READ, {'pod_ids': list(pod_ids)})}
 
 
 @retry_on_deadlock

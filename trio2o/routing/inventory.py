@@ -38,7 +38,7 @@ _PAGE = 500
 _MAX_MISSING = 10
 _MAX_MISSING_SHARE = 0.1
 #: Volume lists cannot be filtered by time, so new volumes are read in small pages until an old one appears.
-_RECENT_PAGE = 100
+_RECENT_PAGE = 20
 _DELETED = 'DELETED'
 
 

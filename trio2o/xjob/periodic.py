@@ -17,10 +17,9 @@ from oslo_config import cfg
 from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db.database import utcnow
+from trio2o.pods.registry import PodView
 from trio2o.runtime import Runtime
-
-#: Resource key of a job that is about all pods.
-ALL = 'all'
+from trio2o.xjob.parts import ALL, interval, parts
 
 PURGE_SECONDS = 3600.0
 
@@ -69,17 +68,30 @@ class Periodic:
 
     def _all(self) -> Iterator[PeriodicJob]:
         options = self._options
-        yield PeriodicJob(job_types.REFRESH_ENDPOINTS, ALL, None, options.endpoint_interval)
-        yield PeriodicJob(job_types.COLLECT_USAGE, ALL, None, options.usage_interval)
+        pods = [pod for pod in self._runtime.registry.snapshot().pods if not pod.in_maintenance]
+        endpoint_seconds = interval(job_types.REFRESH_ENDPOINTS, options.endpoint_interval, len(pods))
+        usage_seconds = interval(job_types.COLLECT_USAGE, options.usage_interval, len(pods))
+        repair_seconds = interval(job_types.REPAIR_REPLICAS, options.repair_interval, len(pods))
+        yield PeriodicJob(job_types.REFRESH_ENDPOINTS, ALL, None, endpoint_seconds)
+        for key, payload in parts(len(pods)):
+            yield PeriodicJob(job_types.COLLECT_USAGE, key, payload, usage_seconds)
+            yield PeriodicJob(job_types.READ_CHANGES, key, payload, options.reconcile_interval)
         yield PeriodicJob(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
-        for pod in self._runtime.registry.snapshot().pods:
-            if not pod.in_maintenance:
-                payload = {'pod_id': pod.id}
-                yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, payload, options.repair_interval)
-                yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, payload, options.reconcile_interval)
-                yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, payload, self._quota.raise_limits_interval)
+        for pod in pods:
+            of_pod = {'pod_id': pod.id}
+            yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, of_pod, repair_seconds)
+            yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, of_pod, self._quota.raise_limits_interval)
+            if self._is_to_be_compared(pod):
+                yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, of_pod, options.reconcile_interval)
+
+    def _is_to_be_compared(self, pod: PodView) -> bool:
+        """Whether a full comparison of a pod is due. If it fails, it is due until one has reached its end."""
+        reconciled, seconds = pod.record.reconciled_at, self._options.full_reconcile_interval
+        if reconciled is None:
+            return True
+        return bool(seconds) and reconciled + timedelta(seconds=seconds) <= self._clock()
 
     def _submit(self, due: PeriodicJob, now: datetime) -> bool:
         job = db_jobs.submit_again(

@@ -13,8 +13,9 @@ from typing import Any
 
 from trio2o import exception
 from trio2o.concurrency import Deadline
-from trio2o.db import errors, pod_usages
+from trio2o.db import pod_usages
 from trio2o.db.database import utcnow
+from trio2o.db.records import PodUsage
 from trio2o.pods import usage
 from trio2o.pods.endpoints import COMPUTE, PLACEMENT, VOLUME
 from trio2o.pods.fanout import ask_all
@@ -23,6 +24,7 @@ from trio2o.pods.registry import PodView
 from trio2o.pods.usage import Usage
 from trio2o.runtime import Runtime
 from trio2o.xjob.jobs.base import Task
+from trio2o.xjob.parts import pods_of
 
 LOG = logging.getLogger(__name__)
 
@@ -36,42 +38,42 @@ _TIMEOUT = 20.0
 
 
 class CollectUsage:
+    """Payload: that of a part of the pods, see ``parts``."""
+
     max_seconds = 600.0
 
     def run(self, task: Task) -> None:
         runtime = task.runtime
-        pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
+        known = runtime.registry.refresh().pods
+        pods = [pod for pod in pods_of(task.job.payload, known) if not pod.in_maintenance]
         results = ask_all(
-            runtime.pod_threads, pods, lambda pod: collect(runtime, pod, task.check), Deadline(self.max_seconds - 60)
+            runtime.pod_threads, pods, lambda pod: read(runtime, pod, task.check), Deadline(self.max_seconds - 60)
         )
-        services = [service for result in results.values() if isinstance(result, list) for service in result]
+        usages = [usage for result in results.values() if isinstance(result, list) for usage in result]
+        pod_usages.set_many(runtime.db, usages)
         runtime.registry.refresh()
-        task.progress(pods=len(pods), services=len(services))
+        task.progress(pods=len(pods), services=len(usages))
 
 
-def collect(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: None) -> list[str]:
-    """Read and record the usage of one pod.
+def read(runtime: Runtime, pod: PodView, check: Callable[[], None] = lambda: None) -> list[PodUsage]:
+    """Read the usage of the services of one pod; those that cannot be read are not in the list.
 
     :param check: called between requests; may raise to interrupt the work
-    :returns: the services that were read
     """
-    services = []
-    for service, source, read in ((COMPUTE, PLACEMENT, _compute), (VOLUME, VOLUME, _volume)):
+    usages = []
+    for service, source, read_service in ((COMPUTE, PLACEMENT, _compute), (VOLUME, VOLUME, _volume)):
         if source not in pod.endpoints:
             continue
         api = PodApi(runtime.client, runtime.identity, pod, source, _TIMEOUT)
         try:
-            found = read(api, check)
+            found = read_service(api, check)
             if found is not None:
-                pod_usages.set_(runtime.db, pod.id, service, found.to_json(), found.collected_at)
-                services.append(service)
+                usages.append(PodUsage(pod.id, service, found.to_json(), found.collected_at))
         except (exception.PodError, exception.ServiceUnavailable, PodRefused) as error:
             LOG.warning('Failed to read %s usage of pod %s: %s', service, pod.name, error)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             LOG.warning('Failed to parse %s usage of pod %s: %r', service, pod.name, error)
-        except errors.RecordNotFound:
-            break  # the pod was deleted meanwhile
-    return services
+    return usages
 
 
 def _compute(api: PodApi, check: Callable[[], None]) -> Usage:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Record resources that were created, changed, moved or deleted in a pod directly.
+"""Compare the resources of a pod with their routings: some were created, changed, moved or deleted in it directly.
 
-Mostly the job reads only what changed since its last run. It compares all resources of the pod in its first run and
-then every ``[xjob] full_reconcile_interval``, as the Block Storage API does not list deleted resources. Once a pod is
-compared, the gateway does not have to call it for ids that have no routing.
+The job compares all resources of the pod in its first run and then every ``[xjob] full_reconcile_interval``, as the
+Block Storage API does not list deleted resources. Once a pod is compared, the gateway does not have to call it for
+ids that have no routing. Between two comparisons the job ``read_changes`` reads what changed; after requests without
+an answer, this one does.
 
 If many resources are missing in the pod, the comparison ends no routing of that type and the job fails with a text for
 operators. Until a later comparison reaches its end, the job goes on reading changes, and fails with that text.
@@ -55,7 +56,7 @@ class ReconcileRoutings:
             inventory = Inventory(task.runtime, pod, resource, check=task.check)
             try:
                 if since:
-                    counts |= _record_since(inventory, since)
+                    counts |= record_since(inventory, since)
                 else:
                     counts |= _record_all(inventory, started, bool(task.job.payload.get('end_missing')))
             except exception.TooManyMissing as error:
@@ -68,7 +69,7 @@ class ReconcileRoutings:
             stop = Stop(f'The full comparison stopped: {" ".join(missing)}', started)
             task.progress(**counts, **stop.progress)
         if since or missing:
-            db_pods.set_changes_read(task.runtime.db, pod.id, started)
+            db_pods.set_changes_read(task.runtime.db, [pod.id], started)
         else:
             stop = None
             db_pods.set_reconciled(task.runtime.db, pod.id, started)
@@ -105,7 +106,11 @@ def resources_of(pod: PodView) -> Iterator[Resource]:
             yield resource
 
 
-def _record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]:
+def record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]:
+    """Record what changed in a pod since a time.
+
+    :returns: the numbers of resources that were read, new, gone, moved and in conflict
+    """
     seen = ended = 0
     recorded = Recorded()
     for page in inventory.pages_since(since):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
@@ -14,6 +14,7 @@ from trio2o.pods.fanout import ask_all
 from trio2o.pods.registry import PodView
 from trio2o.runtime import Runtime
 from trio2o.xjob.jobs.base import Task
+from trio2o.xjob.parts import PODS_IN_PART
 
 LOG = logging.getLogger(__name__)
 
@@ -24,12 +25,13 @@ class RefreshEndpoints:
     def run(self, task: Task) -> None:
         runtime = task.runtime
         pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
-        refresh(runtime, pods)
+        refresh(runtime, pods, task.check)
 
 
-def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
-    """Record the current endpoints and microversions of pods.
+def refresh(runtime: Runtime, pods: Sequence[PodView], check: Callable[[], None] = lambda: None) -> None:
+    """Record the current endpoints and microversions of pods, of some pods at a time.
 
+    :param check: called between them; may raise to interrupt the work
     :raises ServiceUnavailable: Keystone does not answer
     """
     conf, identity = runtime.conf, runtime.identity
@@ -52,8 +54,14 @@ def refresh(runtime: Runtime, pods: Iterable[PodView]) -> None:
         as_json = {service: endpoint.to_json() for service, endpoint in now.items()}
         return db_pods.set_endpoints(runtime.db, pod.id, as_json)
 
-    results = ask_all(runtime.pod_threads, pods, update, Deadline(conf.pods.read_timeout))
-    if any(result is True for result in results.values()):
+    has_changed = False
+    for start in range(0, len(pods), PODS_IN_PART):
+        check()
+        results = ask_all(
+            runtime.pod_threads, pods[start : start + PODS_IN_PART], update, Deadline(conf.pods.read_timeout)
+        )
+        has_changed = has_changed or any(result is True for result in results.values())
+    if has_changed:
         runtime.registry.refresh()
 
 

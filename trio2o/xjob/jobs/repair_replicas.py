@@ -6,8 +6,10 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+from trio2o import job_types
 from trio2o.pods.podapi import PodRefused
 from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+from trio2o.xjob.parts import interval
 
 
 class RepairReplicas:
@@ -25,7 +27,12 @@ class RepairReplicas:
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
         # Without a record of the last turn: a job of a request, and one that is late, compare those of their time.
-        turn = int(time.time() // max(task.runtime.conf.xjob.repair_interval, 1.0))
+        seconds = interval(
+            job_types.REPAIR_REPLICAS,
+            task.runtime.conf.xjob.repair_interval,
+            len(task.runtime.registry.snapshot().pods),
+        )
+        turn = int(time.time() // max(seconds, 1.0))
         created_kind = task.job.payload.get('created_kind')
         try:
             result = task.runtime.replicator.pods.repair(pod, task.check, created_kind, turn)

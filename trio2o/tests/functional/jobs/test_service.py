@@ -27,6 +27,7 @@ from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.web.middleware.public_paths import Monitoring
+from trio2o.xjob import parts
 from trio2o.xjob.manager import JobManager
 from trio2o.xjob.periodic import Periodic
 from trio2o.xjob.service import XJobService
@@ -318,6 +319,46 @@ class TestPeriodic(testtools.TestCase):
         event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
         self.assertEqual(0, self.periodic.tick())
         self.assertEqual(1, len([each for each in statements if 'FROM jobs' in each]), statements)
+
+    def set_option(self, name, value):
+        self.conf.set_override(name, value, 'xjob')
+        self.addCleanup(self.conf.clear_override, name, 'xjob')
+
+    def submitted(self, pods=(), **options):
+        """Names of pods are recorded; returns the keys and payloads of the jobs of a first tick, by type."""
+        for name, value in options.items():
+            self.set_option(name, value)
+        for name in pods:
+            db_pods.create(self.db, pod_name=name, az_name='az1')
+        self.periodic.tick()
+        found = {}
+        for job in db_jobs.list_(self.db):
+            found.setdefault(job.type, {})[job.resource_key] = job.payload
+        return found
+
+    def test_many_pods_have_a_job_for_each_part(self):
+        names = [f'Pod{number}' for number in range(3, 3 + parts.PODS_IN_PART)]
+        found = self.submitted(names, reconcile_interval=40, usage_interval=60)
+        for type in 'read_changes', 'collect_usage':
+            self.assertEqual(dict(parts.parts(len(names) + 1)), found[type])
+            self.assertEqual(2, len(found[type]))
+
+    def test_only_pods_whose_comparison_is_due_are_compared(self):
+        self.set_option('full_reconcile_interval', 3600)
+        pods = {
+            name: db_pods.create(self.db, pod_name=name, az_name='az1').pod_id for name in ('Pod3', 'Pod4', 'Pod5')
+        }
+        db_pods.set_reconciled(self.db, pods['Pod3'], utcnow())
+        db_pods.set_reconciled(self.db, pods['Pod4'], utcnow() - datetime.timedelta(seconds=3601))
+        found = self.submitted(reconcile_interval=40)
+        pod1 = db_pods.get_by_name(self.db, 'Pod1').pod_id
+        self.assertEqual({pod1, pods['Pod4'], pods['Pod5']}, set(found['reconcile_routings']))
+
+    def test_comparisons_are_switched_off_and_new_pods_are_compared(self):
+        pod = db_pods.create(self.db, pod_name='Pod3', az_name='az1').pod_id
+        db_pods.set_reconciled(self.db, pod, utcnow() - datetime.timedelta(days=365))
+        found = self.submitted(reconcile_interval=40, full_reconcile_interval=0)
+        self.assertEqual({db_pods.get_by_name(self.db, 'Pod1').pod_id}, set(found['reconcile_routings']))
 
 
 class TestBackends(testtools.TestCase):

@@ -2,13 +2,14 @@
 """Pods: numbers, unique names, recorded state changes, and deletion with all dependent rows."""
 
 import dataclasses
+import datetime
 from concurrent import futures
 
 import fixtures
 import sqlalchemy
 
 from trio2o.db import bindings, errors, jobs, pod_usages, pods, quotas, replicas, routings
-from trio2o.db.records import NewRouting, Pod, QuotaClaim
+from trio2o.db.records import NewRouting, Pod, PodUsage, QuotaClaim
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest
 
@@ -181,3 +182,28 @@ class TestPods(DatabaseTest):
         self.assertEqual(({'vcpus': 2}, NOON), (usage.data, usage.collected_at))
         self.assertEqual([usage], pod_usages.list_all(self.db))
         self.assertRaises(errors.RecordNotFound, pod_usages.set_, self.db, 'nowhere', 'compute', {})
+
+    def test_usages_of_several_pods_are_replaced_at_once(self):
+        pod_usages.set_(self.db, self.pod1, 'compute', {'vcpus': 1})
+        wanted = [
+            PodUsage(self.pod1, 'compute', {'vcpus': 2}, NOON),
+            PodUsage(self.pod1, 'volume', {}, NOON),
+            PodUsage(self.pod2, 'compute', {'vcpus': 3}, NOON),
+        ]
+        pod_usages.set_many(self.db, wanted)
+        by_key = {(usage.pod_id, usage.service): usage for usage in pod_usages.list_all(self.db)}
+        self.assertEqual({(usage.pod_id, usage.service): usage for usage in wanted}, by_key)
+
+    def test_one_pod_is_deleted_and_usages_of_others_are_replaced(self):
+        gone = PodUsage('nowhere', 'compute', {}, NOON)
+        kept = PodUsage(self.pod1, 'compute', {'vcpus': 2}, NOON)
+        pod_usages.set_many(self.db, [gone, kept])
+        self.assertEqual([kept], pod_usages.list_all(self.db))
+
+    def test_time_until_which_changes_are_read_is_stored(self):
+        later = NOON + datetime.timedelta(minutes=1)
+        self.assertEqual({}, pods.changes_read(self.db, [self.pod1, self.pod2]))
+        pods.set_reconciled(self.db, self.pod1, NOON)
+        pods.set_reconciled(self.db, self.pod2, NOON)
+        pods.set_changes_read(self.db, [self.pod2], later)
+        self.assertEqual({self.pod1: NOON, self.pod2: later}, pods.changes_read(self.db, [self.pod1, self.pod2]))

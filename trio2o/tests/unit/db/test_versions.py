@@ -8,7 +8,7 @@ import sqlalchemy
 
 from trio2o.db import moved_resources, pod_usages, pods, replicas, routings, versions
 from trio2o.db.database import utcnow
-from trio2o.db.records import NewRouting
+from trio2o.db.records import NewRouting, PodUsage
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import DatabaseTest
 
@@ -31,12 +31,15 @@ class TestVersions(DatabaseTest):
         self.assert_advances([versions.PODS], pods.update, pod.pod_id, state='draining')
         self.assert_advances([versions.PODS], pods.set_endpoints, pod.pod_id, {})
         self.assert_advances([versions.PODS], pods.set_reconciled, pod.pod_id, utcnow())
-        self.assert_advances([versions.PODS], pods.set_changes_read, pod.pod_id, utcnow())
+        self.assert_advances([], pods.set_changes_read, [pod.pod_id], utcnow())
         self.assert_advances(versions.TABLES, pods.delete, pod.pod_id)
 
     def test_change_of_usage_advances_version(self):
         self.assert_advances([versions.USAGES], pod_usages.set_, self.pod1, 'compute', {})
         self.assert_advances([versions.USAGES], pod_usages.set_, self.pod1, 'compute', {'a': 1})
+        self.assert_advances(
+            [versions.USAGES], pod_usages.set_many, [PodUsage(self.pod1, 'compute', {'a': 2}, utcnow())]
+        )
 
     def test_change_of_moved_resource_advances_version(self):
         routings.record(self.db, NewRouting('server', 'one', self.pod1, 'project'))
