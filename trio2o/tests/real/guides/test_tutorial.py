@@ -43,7 +43,8 @@ class TutorialTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         demo = pathlib.Path(folder.name, 'tools', 'demo')
         demo.parent.mkdir()
-        demo.write_text(f'#!/bin/sh\nexec {CHECKOUT}/tools/demo "$@"\n')
+        # Bash passes on the functions of the terminal that run the clients; another shell may drop them.
+        demo.write_text(f'#!/usr/bin/env bash\nexec {CHECKOUT}/tools/demo "$@"\n')
         demo.chmod(0o755)
         pathlib.Path(folder.name, '.lab').symlink_to(self.state)
         return folder.name
