@@ -46,8 +46,9 @@ _R = Routing.__table__.c
 #: Most routings of a pod that one transaction deletes.
 ROUTINGS_A_TRANSACTION = 1000
 
-#: The number of a pod is the last three digits of the integer ids that administrators see (``gateway.admin.ids``).
-MAX_NUMBER = 999
+#: The number of a pod is a part of the integer ids that administrators see (``gateway.admin.ids``). It is the greatest
+#: one that the column can have.
+MAX_NUMBER = 32767
 
 
 def list_all(db: Database) -> list[Pod]:

@@ -19,7 +19,15 @@ from trio2o.db import routings
 from trio2o.db.records import NewRouting
 from trio2o.gateway.admin.by_id import refusal_or_raise
 from trio2o.gateway.admin.by_name import find_named
-from trio2o.gateway.admin.ids import MAX_DIGITS, STEP, AdminResource, bottom_number, renumber_refusal, split_name
+from trio2o.gateway.admin.ids import (
+    MAX_DIGITS,
+    AdminResource,
+    bottom_number,
+    free_ids,
+    renumber_refusal,
+    split_name,
+    top_number,
+)
 from trio2o.gateway.admin.send import path_with_id, place_of, send_to_pod
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of
@@ -63,10 +71,10 @@ AGGREGATE = AdminResource(
 def of_pod(call: Call, pod: PodView) -> Item:
     """Return the aggregate of a whole pod.
 
-    Its id is the pod's number, which no other aggregate has: those in the pod are numbered from 1.
+    Its id is that of the number 0 in the pod, which no other aggregate has: those in the pod are numbered from 1.
     """
     item: Item = {
-        'id': pod.record.number,
+        'id': top_number(0, pod),
         'name': f'{PREFIX}{pod.name}',
         ZONE: pod.zone,
         'hosts': call.runtime.compute_hosts.of(pod),
@@ -285,17 +293,13 @@ def _assign_id(call: Call, pod: PodView, bottom_id: int) -> None:
     Some databases use the number of a deleted row again. So after an aggregate moved away from the pod, a new one may
     get its number there.
     """
-    top = bottom_id * STEP + pod.record.number
-    taken = routings.get(call.runtime.db, TYPE, str(top))
+    taken = routings.get(call.runtime.db, TYPE, str(top_number(bottom_id, pod)))
     if taken is None or not taken.is_live:
         return
-    # No pod has the number 0, so no aggregate has such an id unless it was assigned here.
-    top = bottom_id * STEP
-    while True:
-        top += STEP**2
-        known = routings.get(call.runtime.db, TYPE, str(top))
+    for top_id in map(str, free_ids(bottom_id)):
+        known = routings.get(call.runtime.db, TYPE, top_id)
         if known is None or not known.is_live:
-            return _record(call, str(top), pod, bottom_id)
+            return _record(call, top_id, pod, bottom_id)
 
 
 def _record(call: Call, top_id: str, pod: PodView, bottom_id: int) -> None:

@@ -124,6 +124,10 @@ class Snapshot:
         return found
 
     @cached_property
+    def by_number(self) -> Mapping[int, PodView]:
+        return {pod.record.number: pod for pod in self.pods}
+
+    @cached_property
     def zones(self) -> list[str]:
         return sorted(self.by_zone)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from trio2o.gateway.call_pod import names_of
@@ -15,8 +15,10 @@ from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json, parse_json
 from trio2o.web.numbers import parse_number
 
-#: ``top = bottom * STEP + number``. Pods are numbered from 1 to 999; the number of a deleted pod is used again.
-STEP = 1000
+#: ``top = bottom * STEP + number`` for the pods with a number below this, and
+#: ``top = (bottom * LONG_STEP + number) * STEP`` for the others. No pod has the number 0, so that an id that ends with
+#: three zeros is of the second form. The number of a deleted pod is used again.
+STEP, LONG_STEP = 1000, 1000000
 #: Separates a pod's name from a name in it. No host name contains it; URLs and command arguments may.
 AT = '@'
 #: No id has more digits.
@@ -29,7 +31,28 @@ Rename = Callable[[Item, PodNames], None]
 
 def top_number(bottom: int, pod: PodView) -> int:
     """Return the top id for a number in a pod."""
-    return bottom * STEP + pod.record.number
+    return join_id(bottom, pod.record.number)
+
+
+def join_id(bottom: int, pod_number: int) -> int:
+    """Return the top id for a number in the pod with a number."""
+    if pod_number < STEP:
+        return bottom * STEP + pod_number
+    return (bottom * LONG_STEP + pod_number) * STEP
+
+
+def split_id(top: int) -> tuple[int, int]:
+    """Return the number in a pod, and the number of the pod, for a top id; of the pod 0 if no pod has such an id."""
+    bottom, pod_number = divmod(top, STEP)
+    if not pod_number:
+        bottom, pod_number = divmod(bottom, LONG_STEP)
+        pod_number = pod_number if pod_number >= STEP else 0
+    return bottom, pod_number
+
+
+def free_ids(bottom: int) -> Iterator[int]:
+    """Yield ids that are those of no number in any pod, to be assigned to something with this number in its pod."""
+    return ((bottom * LONG_STEP + count) * STEP for count in range(1, STEP))
 
 
 def bottom_number(call: Call, text: str) -> tuple[PodView, int] | None:
@@ -37,11 +60,9 @@ def bottom_number(call: Call, text: str) -> tuple[PodView, int] | None:
     top = parse_number(text, MAX_DIGITS)
     if top is None:
         return None
-    bottom, number = divmod(top, STEP)
-    for pod in call.runtime.registry.snapshot().pods:
-        if pod.record.number == number:
-            return pod, bottom
-    return None
+    bottom, number = split_id(top)
+    pod = call.runtime.registry.snapshot().by_number.get(number)
+    return None if pod is None else (pod, bottom)
 
 
 def renumber_refusal(answer: Answer, title: str, bottom: int, top_id: str) -> Answer:

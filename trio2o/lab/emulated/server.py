@@ -60,8 +60,10 @@ class Port:
 class CloudServer:
     """Serves a cloud on ports: Keystone at the base, Glance at base + 1, pod N at base + 100 N.
 
-    :param port_base: 0 chooses free ports
+    :param port_base: 0 chooses free ports. With more than ``_MANY`` pods, pod N is at base + 4 N
     """
+
+    _MANY = 300
 
     def __init__(self, cloud: Cloud, port_base: int = 0, host: str = LOOPBACK) -> None:
         self.cloud = cloud
@@ -73,6 +75,7 @@ class CloudServer:
             (cloud.keystone.url, self._port(cloud.keystone, number_of(0))),
             (cloud.glance.url, self._port(cloud.glance, number_of(1))),
         ]
+        step = 100 if len(cloud.pods) <= self._MANY else 4
         for index, pod in enumerate(cloud.pods.values(), 1):
             for url, service, offset in (
                 (pod.placement_url, pod.placement, 0),
@@ -80,7 +83,7 @@ class CloudServer:
                 (pod.nova_url, pod.nova, 2),
             ):
                 root = parse.urlsplit(url)._replace(path='').geturl()
-                self._ports.append((root, self._port(service, number_of(100 * index + offset))))
+                self._ports.append((root, self._port(service, number_of(step * index + offset))))
 
     def _port(self, service: Service, number: int) -> Port:
         return Port(service, self.host, number)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Host aggregates of all pods, and the aggregates that represent pods."""
 
+from trio2o.db import pods as db_pods
 from trio2o.lab.emulated.faults import Refuse, Status
 from trio2o.tests.functional.compute.base import InfrastructureTest
 from trio2o.tests.functional.operations.base import ids
@@ -51,6 +52,19 @@ class TestAggregates(InfrastructureTest):
         self.assertEqual((1002, 'az2'), (made['id'], made['availability_zone']))
         self.assertEqual('az2', self.show(1002)['metadata']['availability_zone'])
         self.assertEqual((0, 1), (len(self.in_pod('Pod1')), len(self.in_pod('Pod2'))))
+
+    def test_aggregate_in_pod_with_a_number_of_four_digits_is_found_by_its_id(self):
+        db_pods.update(self.cloud.runtime.db, self.cloud.pod_ids['Pod2'], number=1234)
+        self.cloud.runtime.registry.refresh()
+        made = self.make(availability_zone='az2')
+        self.assertEqual(1001234000, made['id'])
+        self.assertEqual('fast', self.show(1001234000)['name'])
+        self.assertEqual('ag_Pod2', self.show(1234000)['name'])
+        self.assertEqual(
+            [1, 1234000, 1001234000], sorted(each['id'] for each in self.get('/os-aggregates')['aggregates'])
+        )
+        self.assertEqual(200, self.admin('DELETE', '/os-aggregates/1001234000').status)
+        self.assertEqual([], self.in_pod('Pod2'))
 
     def test_aggregate_with_qualified_name_is_created_in_named_pod(self):
         made = self.make('Pod2@fast')

@@ -41,6 +41,7 @@ class TestPods(DatabaseTest):
         self.assertEqual('pod_name', error.field)
 
     def test_no_number_is_left_and_create_is_refused(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.db.pods.MAX_NUMBER', 1200))
         with self.db.writer() as connection:
             statement = sqlalchemy.update(Pod.__table__).where(Pod.__table__.c.pod_id == self.pod2)
             connection.execute(statement.values(number=pods.MAX_NUMBER))
