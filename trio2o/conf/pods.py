@@ -72,9 +72,12 @@ the volumes and volume types of a group. Each resource without a routing is look
         'pool_size',
         default=64,
         min=1,
-        help='Number of connections to each endpoint of each pod that a process keeps open. It keeps connections to '
-        'as many endpoints as a quarter of the files that it may open: raise its hard limit of open files '
-        '(LimitNOFILE) for thousands of pods.',
+        help="""
+Number of connections to each endpoint of each pod that a process keeps open for later requests.
+
+For all pods together it keeps half as many as the files that it may open, and closes those that it used longest ago.
+With many pods raise its hard limit of open files (LimitNOFILE); it logs a warning with the number that it needs.
+""",
     ),
     cfg.IntOpt(
         'max_answer_size',

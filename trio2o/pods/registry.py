@@ -28,6 +28,7 @@ from trio2o.db import replicas as db_replicas
 from trio2o.db import versions as db_versions
 from trio2o.db.database import Database
 from trio2o.db.records import MovedResource, Pod
+from trio2o.pods import open_files
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
 from trio2o.web.microversion import VersionRange
@@ -202,6 +203,7 @@ class Registry:
         self._moved: list[MovedResource] = []
         self._usages: Mapping[str, Mapping[str, Usage]] = {}
         self._replicas = _Replicas(db)
+        self._is_warned_of_files = False
 
     def snapshot(self) -> Snapshot:
         """The pods as read at most about ``[pods] refresh_seconds`` ago."""
@@ -278,12 +280,20 @@ class Registry:
             if not record.is_top
         ]
         views.sort(key=lambda view: view.record.number)
+        self._warn_of_few_files(sum(len(view.endpoints) for view in views))
         return Snapshot(
             tuple(views),
             {view.id: view for view in views},
             {each.top_id: each.pod_id for each in self._moved},
             {each.bottom_id: each.top_id for each in self._moved},
         )
+
+    def _warn_of_few_files(self, endpoints: int) -> None:
+        """Log once that this process may open too few files, when it starts or when there are more pods."""
+        text = '' if self._is_warned_of_files else open_files.warning(endpoints)
+        if text:
+            LOG.warning(text)
+            self._is_warned_of_files = True
 
     def _read_usages(self) -> Mapping[str, Mapping[str, Usage]]:
         """Usages by pod and service."""

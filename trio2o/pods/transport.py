@@ -9,9 +9,9 @@ TLS error after it does not show what the pod did.
 
 from __future__ import annotations
 
-import contextlib
-import resource
+import threading
 import time
+from collections import OrderedDict
 from typing import Any, Protocol
 
 import urllib3
@@ -20,6 +20,7 @@ from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from trio2o.concurrency import Deadline
+from trio2o.pods import open_files
 
 Headers = list[tuple[str, str]]
 
@@ -74,11 +75,47 @@ class _TLSConnection(_Connection, HTTPSConnection):
     pass
 
 
+class _IdleConnections:
+    """The idle connections of all pools together. Beyond a number, those are closed that were used longest ago."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._connections: OrderedDict[Any, None] = OrderedDict()
+        # Held while a connection is closed, so that nobody takes it meanwhile.
+        self._lock = threading.Lock()
+
+    def add(self, connection: Any) -> None:
+        """Note that a connection is idle from now on. It may be closed at any time until it is taken."""
+        with self._lock:
+            self._connections[connection] = None
+            while len(self._connections) > self._most:
+                self._connections.popitem(last=False)[0].close()
+
+    def take(self, connection: Any) -> None:
+        """Note that a connection is in use. If it was closed, its next request opens it again."""
+        with self._lock:
+            self._connections.pop(connection, None)
+
+
 class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
+    """A pool whose idle connections count among those of all pools."""
+
+    ConnectionCls: Any = _Connection
+    idle: _IdleConnections
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)
+        self.idle.take(connection)
+        return connection
+
+    def _put_conn(self, connection: Any) -> None:
+        # Before another thread can get it from the pool.
+        if connection is not None and connection.sock is not None:
+            self.idle.add(connection)
+        super()._put_conn(connection)
 
 
-class _TLSPool(urllib3.HTTPSConnectionPool):
+class _TLSPool(_Pool, urllib3.HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
@@ -90,8 +127,13 @@ class PooledTransport:
         tls = {'cert_reqs': 'CERT_NONE'} if options.insecure else {'ca_certs': options.cafile}
         self._connect_timeout = options.connect_timeout
         self._max_size = options.max_answer_size
-        self._pools = urllib3.PoolManager(num_pools=max_endpoints(), maxsize=options.pool_size, block=False, **tls)
-        self._pools.pool_classes_by_scheme = {'http': _Pool, 'https': _TLSPool}
+        # Half of the files are for connections that are in use, and for all else.
+        idle = {'idle': _IdleConnections(max(open_files.limit() // 2, 1))}
+        self._pools = urllib3.PoolManager(num_pools=_MOST_POOLS, maxsize=options.pool_size, block=False, **tls)
+        self._pools.pool_classes_by_scheme = {
+            'http': type('_Pool', (_Pool,), idle),
+            'https': type('_TLSPool', (_TLSPool,), idle),
+        }
 
     def request(
         self, method: str, url: str, headers: Headers, body: bytes | None, timeout: float
@@ -124,24 +166,8 @@ class PooledTransport:
             raise ConnectionResetError(type(error).__name__) from None
 
 
-def max_endpoints() -> int:
-    """Return the number of endpoints to which a process may keep connections open.
-
-    It is a quarter of the files that the process may have open, for which it raises its soft limit to the hard one:
-    1024, the usual soft limit, are too few for some hundred pods with three services each. Beyond that number, the
-    connections to the endpoint that was used the longest time ago are closed.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):  # a container may forbid it
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = _MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, _MOST_FILES)
-    return max(files // 4, 1)
-
-
-#: Files that a process may have open as far as connections to pods are planned, if its limit is higher.
-_MOST_FILES = 1 << 17
+#: Pools are small. If there were fewer than endpoints, urllib3 would close all connections of the one used least.
+_MOST_POOLS = 1 << 17
 
 #: Errors of urllib3 before it has a connection: a URL without a host, a pool that another thread has just closed.
 _NOT_SENT = (errors.LocationValueError, errors.ClosedPoolError)

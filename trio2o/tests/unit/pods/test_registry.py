@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The snapshot of the pods: what is read again after which change."""
 
+import logging
 import threading
 
 import fixtures
@@ -38,6 +39,21 @@ class RegistryTest(testtools.TestCase):
     def set_replica(self, obj, pod_id, **values):
         values = {'generation': obj.generation, 'state': 'in_sync', **values}
         replicas.set_replica(self.db, obj.id, pod_id, **values)
+
+
+class TestOpenFiles(RegistryTest):
+    def test_too_few_files_for_the_pods_and_warning_is_logged_once(self):
+        log = self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
+        self.useFixture(fixtures.MonkeyPatch('trio2o.pods.open_files.limit', lambda: 522))
+        self.registry.refresh()
+        self.assertEqual('', log.output)
+        self.make_pod('Pod3')
+        self.make_pod('Pod4')
+        self.registry.refresh()
+        self.assertIn('needs 528 for 4 endpoints', log.output)
+        self.make_pod('Pod5')
+        self.registry.refresh()
+        self.assertEqual(1, log.output.count('LimitNOFILE'))
 
 
 class TestStatements(RegistryTest):

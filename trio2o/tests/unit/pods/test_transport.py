@@ -8,7 +8,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -216,15 +215,33 @@ class TestTransport(testtools.TestCase):
         self.assertLess(time.monotonic() - started, 2.0)
 
 
-class TestMaxEndpoints(testtools.TestCase):
-    def test_soft_limit_is_raised_and_quarter_of_it_is_used(self):
-        program = (
-            'import resource; from trio2o.pods.transport import max_endpoints; '
-            'resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096)); '
-            'print(max_endpoints(), resource.getrlimit(resource.RLIMIT_NOFILE))'
-        )
-        printed = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True).stdout
-        self.assertEqual('1024 (4096, 4096)', printed.strip())
+class TestIdleConnections(testtools.TestCase):
+    """With more endpoints than a process may keep connections to, those are closed that it used longest ago."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch('trio2o.pods.open_files.limit', lambda: 4))
+        self.transport = transport.PooledTransport(trio2o_conf.new_config(files=[]))
+        self.servers = [Server([OK, OK], [OK, OK]) for _number in range(3)]
+        for server in self.servers:
+            self.addCleanup(server.close)
+
+    def get(self, *numbers):
+        for number in numbers:
+            status, _headers, _body = self.transport.request('GET', self.servers[number].url, [], None, 5.0)
+            self.assertEqual(200, status)
+
+    def test_connection_used_longest_ago_is_closed(self):
+        self.get(0, 1, 2)
+        self.assertTrue(self.servers[0].closed.acquire(timeout=20))
+        self.get(1, 2)
+        self.assertEqual([1, 1, 1], [server.connections for server in self.servers])
+
+    def test_closed_connection_is_opened_again(self):
+        self.get(0, 1, 2)
+        self.get(0)
+        self.assertEqual([2, 1, 1], [server.connections for server in self.servers])
+        self.assertTrue(self.servers[1].closed.acquire(timeout=20))
 
 
 class TLSServer(Server):
