@@ -10,12 +10,14 @@ from typing import Any
 from tempest import config, test
 from tempest.common import compute, waiters
 from tempest.lib import exceptions
-from tempest.lib.common import rest_client
+from tempest.lib.common import api_microversion_fixture, rest_client
 from tempest.lib.common.utils import data_utils, test_utils
 from tempest.lib.services.compute import servers_client
 from tempest.lib.services.volume.v3 import volumes_client
 
 CONF = config.CONF
+#: The first microversion in which the field ``networks`` of a new server can be 'none'.
+WITHOUT_PORT = '2.37'
 Json = dict[str, Any]
 
 
@@ -82,6 +84,8 @@ class BaseScenario(BaseTrio2oTest):
 
     zones_needed = 2
     calls_pods = False
+    #: Whether servers have a port in the tenant's network. Without ports, the pods have half of the work.
+    has_network = False
 
     @classmethod
     def skip_checks(cls) -> None:
@@ -93,7 +97,7 @@ class BaseScenario(BaseTrio2oTest):
 
     @classmethod
     def setup_credentials(cls) -> None:
-        cls.set_network_resources(network=True, subnet=True, dhcp=True)
+        cls.set_network_resources(network=cls.has_network, subnet=cls.has_network, dhcp=cls.has_network)
         super(BaseTrio2oTest, cls).setup_credentials()
 
     @classmethod
@@ -127,8 +131,10 @@ class BaseScenario(BaseTrio2oTest):
 
     def create_server(self, **options: Any) -> Json:
         """Boot and wait; it is gone when the test is."""
-        options = {'wait_until': 'ACTIVE', 'tenant_network': self.get_tenant_network(), **options}
-        server, _ = compute.create_test_server(self.os_primary, **options)
+        network = {'tenant_network': self.get_tenant_network()} if self.has_network else {'networks': 'none'}
+        options = {'wait_until': 'ACTIVE', **network, **options}
+        with api_microversion_fixture.APIMicroversionFixture(compute_microversion=WITHOUT_PORT):
+            server, _ = compute.create_test_server(self.os_primary, **options)
         self.addCleanup(self.delete_server, self.servers, server['id'])
         shown: Json = self.servers.show_server(server['id'])['server']
         return shown
@@ -154,12 +160,13 @@ class BaseScenario(BaseTrio2oTest):
     def create_server_in_pod(self, pod_name: str) -> Json:
         """Boot past the gateway, as a tenant did before there was one."""
         client = self.servers_of(pod_name)
-        body = client.create_server(
-            name=data_utils.rand_name('trio2o-early', prefix=CONF.resource_name_prefix),
-            imageRef=CONF.compute.image_ref,
-            flavorRef=CONF.compute.flavor_ref,
-            networks=[{'uuid': self.get_tenant_network()['id']}],
-        )
+        with api_microversion_fixture.APIMicroversionFixture(compute_microversion=WITHOUT_PORT):
+            body = client.create_server(
+                name=data_utils.rand_name('trio2o-early', prefix=CONF.resource_name_prefix),
+                imageRef=CONF.compute.image_ref,
+                flavorRef=CONF.compute.flavor_ref,
+                networks='none',
+            )
         server_id = body['server']['id']
         self.addCleanup(self.delete_server, client, server_id)
         waiters.wait_for_server_status(client, server_id, 'ACTIVE')

@@ -10,6 +10,8 @@ from trio2o.tempestplugin.tests import base
 
 
 class TestZones(base.BaseScenario):
+    has_network = True
+
     @decorators.attr(type=['smoke', 'slow'])
     @decorators.idempotent_id('1f7d1c38-2b6e-4c1a-8a8e-4f2f1c3f1101')
     def test_server_is_created_in_each_zone(self) -> None:
