@@ -2,7 +2,7 @@
 """Replicated objects with their desired state, and the replica of each pod."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +31,9 @@ _IS_OUT_OF_SYNC = sqlalchemy.or_(
     _R.generation < _O.generation,
     _R.state.in_(('out_of_sync', 'failed')),
 )
+
+#: States of a replica that needs nothing more.
+DONE_STATES = ('in_sync', 'gone')
 
 _WANTED = sqlalchemy.select(_O.key, _O.wanted).where(_O.kind == bindparam('kind'), _O.is_deleted.is_(False))
 _WANTED_ONE = _WANTED.where(_O.key == bindparam('key'))
@@ -65,6 +68,17 @@ class OwnId(NamedTuple):
     pod_id: str
     bottom_id: str
     top_id: str
+
+
+@dataclass(frozen=True)
+class NewReplica:
+    """The state of an object in a pod that has none recorded. The fields are those of ``set_replica``."""
+
+    object_id: int
+    bottom_id: str | None
+    generation: int
+    state: str
+    error: str | None
 
 
 class Superseded(Exception):
@@ -322,6 +336,41 @@ def set_replica(
     return replica
 
 
+@retry_on_deadlock
+def add_replicas(db: Database, pod_id: str, new: Sequence[NewReplica]) -> None:
+    """Record the states of objects in a pod, except those that have one recorded.
+
+    :raises RecordNotFound: there is no such pod, or one of the objects does not exist; nothing is recorded, or on
+        MySQL the states of the others
+    """
+    if not new:
+        return
+    rows = [
+        {
+            'object_id': each.object_id,
+            'pod_id': pod_id,
+            'bottom_id': each.bottom_id,
+            'attempts': 0 if each.state in DONE_STATES else 1,
+            'generation': each.generation,
+            'state': each.state,
+            'error': each.error,
+            'updated_at': utcnow(),
+        }
+        for each in new
+    ]
+    ids = [each.object_id for each in new]
+    try:
+        with _writer(db) as connection:
+            _set_changed(connection, _O.id.in_(ids))
+            insert_or_ignore(connection, _REPLICAS.table, rows)
+            known = sqlalchemy.select(sqlalchemy.func.count()).where(_R.object_id.in_(ids), _R.pod_id == pod_id)
+            is_complete = connection.scalar(known) == len(set(ids))
+    except db_exc.DBReferenceError as error:
+        raise RecordNotFound('object or pod', pod_id) from error
+    if not is_complete:
+        raise RecordNotFound('object or pod', pod_id)
+
+
 def _set_replica(
     connection: Connection,
     object_id: int,
@@ -331,7 +380,7 @@ def _set_replica(
     state: str,
     error: str | None,
 ) -> None:
-    is_done = state in ('in_sync', 'gone')
+    is_done = state in DONE_STATES
     values: dict[str, Any] = {
         'generation': generation,
         'state': state,

@@ -51,6 +51,8 @@ class JoinResult:
 
     :ivar verdict: NEW, KNOWN, CHANGED or CONFLICT
     :ivar text: for operators: the change in the pod, or the reason why the object is not recorded
+    :ivar obj: the record of the object; None if it has none
+    :ivar replica: the record of the object in the pod; None if it has none
     """
 
     kind: str
@@ -58,6 +60,8 @@ class JoinResult:
     key: str
     verdict: str
     text: str = ''
+    obj: ReplicatedObject | None = None
+    replica: Replica | None = None
 
 
 @dataclass(frozen=True)
@@ -165,21 +169,24 @@ class PodSync:
         return results
 
     def _record_replicas(self, adapter: Adapter, pod: PodView, results: Iterable[JoinResult]) -> None:
-        """Record which objects of the desired state a pod that joins has, so that the rest is brought there next."""
-        by_key = {each.key: each for each in results}
-        rows = self._deps.store.replicas_by_object(adapter.kind, pod)
-        for obj in self._deps.store.objects(adapter.kind):
-            row = rows.get(obj.id)
-            if obj.is_deleted or (row is not None and row.state != 'gone'):
+        """Record which objects of the desired state a pod that joins has. The rest is brought there next."""
+        new: list[tuple[ReplicatedObject, Outcome]] = []
+        for each in results:
+            obj, row = each.obj, each.replica
+            if obj is None or obj.is_deleted or (row is not None and row.state != 'gone'):
                 continue
-            each = by_key.get(obj.key)
-            if each is not None and each.verdict == CONFLICT:
+            bottom_id = each.found.bottom_id if adapter.has_own_ids else None
+            if each.verdict == CONFLICT:
                 outcome = Outcome('failed', 0, error=each.text)
-            elif each is not None and adapter.has_own_ids:
-                outcome = Outcome('out_of_sync', obj.generation, each.found.bottom_id)
+            elif each.verdict == KNOWN and row is None:
+                outcome = Outcome('in_sync', obj.generation, each.found.bottom_id)
             else:
-                outcome = Outcome('out_of_sync', 0)
-            self._deps.store.set_outcome(obj, pod, outcome)
+                outcome = Outcome('out_of_sync', obj.generation if bottom_id else 0, bottom_id)
+            if row is None:
+                new.append((obj, outcome))
+            else:
+                self._deps.store.set_outcome(obj, pod, outcome)
+        self._deps.store.add_outcomes(pod, new)
 
     # -- repair --
 
@@ -351,18 +358,22 @@ class PodSync:
 
 def _join_result(adapter: Adapter, obj: ReplicatedObject, replica: Replica | None, found: PodObject) -> JoinResult:
     """Compare an object of a pod that joins with its desired state."""
+
+    def result(verdict: str, text: str = '') -> JoinResult:
+        return JoinResult(adapter.kind, found, obj.key, verdict, text, obj, replica)
+
     if obj.is_deleted:
-        text = f'{obj.kind.replace("_", " ")} {found.name} was deleted everywhere else a short while ago'
-        return JoinResult(adapter.kind, found, obj.key, CONFLICT, text)
+        name = f'{obj.kind.replace("_", " ")} {found.name}'
+        return result(CONFLICT, f'{name} was deleted everywhere else a short while ago')
     is_ours = replica is not None and replica.bottom_id is not None and replica.state != 'gone'
     names = () if is_ours else reconcile.contradictions(adapter.shape, obj.wanted, found.attributes)
     if names:
-        return JoinResult(adapter.kind, found, obj.key, CONFLICT, describe_conflict(adapter, obj, found, names))
+        return result(CONFLICT, describe_conflict(adapter, obj, found, names))
     seen = replica.generation if is_ours and replica else None
     steps = reconcile.plan(adapter.shape, obj.wanted, found.attributes, seen)
     if not steps:
-        return JoinResult(adapter.kind, found, obj.key, KNOWN)
-    return JoinResult(adapter.kind, found, obj.key, CHANGED, '; '.join(reconcile.describe(step) for step in steps))
+        return result(KNOWN)
+    return result(CHANGED, '; '.join(reconcile.describe(step) for step in steps))
 
 
 def _is_in_desired_state(adapter: Adapter, obj: ReplicatedObject, replica: Replica, found: PodObject) -> bool:

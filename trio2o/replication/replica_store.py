@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trio2o.db import replicas
 from trio2o.db.database import Database
 from trio2o.db.errors import RecordNotFound
 from trio2o.db.records import Replica, ReplicatedObject
+from trio2o.db.replicas import NewReplica
 from trio2o.pods.registry import PodView
 from trio2o.replication.reconcile import KnownObject
 
@@ -20,6 +21,8 @@ LOG = logging.getLogger(__name__)
 #: Seconds a difference has to last before it counts: a write through the gateway is in its first pod for a moment
 #: before it is recorded.
 SETTLE_SECONDS = 2.0
+
+_REPLICAS_PER_TRANSACTION = 500
 
 
 @dataclass
@@ -92,8 +95,27 @@ class ReplicaStore:
         except RecordNotFound:
             LOG.info('Not recording %s %s in pod %s: the pod or the object was removed', obj.kind, obj.key, pod.name)
             return
-        if outcome.error is not None:
-            LOG.warning('%s %s is %s in pod %s: %s', obj.kind, obj.key, outcome.state, pod.name, outcome.error)
+        _log_error(obj, pod, outcome)
+
+    def add_outcomes(self, pod: PodView, outcomes: Sequence[tuple[ReplicatedObject, Outcome]]) -> None:
+        """Record the states of objects in a pod for which it has no record yet. What was recorded meanwhile stays."""
+        for start in range(0, len(outcomes), _REPLICAS_PER_TRANSACTION):
+            part = outcomes[start : start + _REPLICAS_PER_TRANSACTION]
+            new = [NewReplica(obj.id, one.bottom_id, one.generation, one.state, one.error) for obj, one in part]
+            try:
+                replicas.add_replicas(self.db, pod.id, new)
+            except RecordNotFound:
+                # The pod, or one of the objects, was removed meanwhile.
+                for obj, outcome in part:
+                    self.set_outcome(obj, pod, outcome)
+            else:
+                for obj, outcome in part:
+                    _log_error(obj, pod, outcome)
+
+
+def _log_error(obj: ReplicatedObject, pod: PodView, outcome: Outcome) -> None:
+    if outcome.error is not None:
+        LOG.warning('%s %s is %s in pod %s: %s', obj.kind, obj.key, outcome.state, pod.name, outcome.error)
 
 
 def known_object(obj: ReplicatedObject, replica: Replica | None) -> KnownObject:

@@ -438,6 +438,19 @@ class TestJoin(JobsCase):
         self.assertNotIn(None, self.flavors('own'))
         self.assertEqual([], self.out_of_sync('Pod3'))
 
+    def test_flavors_that_joining_pod_has_already_are_only_listed(self):
+        pod = self.cloud.lab.add_pod('Pod3')
+        for number in range(3):
+            made = self.make_flavor(id=f'same-{number}', name=f'same-{number}')
+            flavor = {name: made[name] for name in ('id', 'name', 'ram', 'vcpus', 'disk')}
+            self.cloud.direct('Pod3').post('/flavors', {'flavor': flavor}, as_='admin')
+        self.cloud.register_pod('Pod3', 'az3')
+        pod.nova.requests.clear()
+        self.cloud.run_jobs()
+        self.assertEqual([], [request.path for request in pod.nova.requests if '/same-' in request.path])
+        self.assertEqual([], self.out_of_sync('Pod3'))
+        self.assertEqual('in_sync', self.replica('flavor', 'same-0', 'Pod3').state)
+
     def test_conflict_of_joining_pod_is_reported_and_both_sides_stay(self):
         made = self.make_flavor(id='7', ram=64)
         pod = self.cloud.lab.add_pod('Pod3')

@@ -116,6 +116,33 @@ class TestReplicas(DatabaseTest):
             state='in_sync',
         )
 
+    def add(self, pod_id, *object_ids, **values):
+        values = {'bottom_id': None, 'generation': 1, 'state': 'in_sync', 'error': None, **values}
+        replicas.add_replicas(self.db, pod_id, [replicas.NewReplica(object_id, **values) for object_id in object_ids])
+
+    def test_replicas_are_added_where_none_is_recorded(self):
+        first, second = (replicas.upsert_object(self.db, 'flavor', key, {}) for key in 'ab')
+        known = self.set_replica(first, self.pod1, state='out_of_sync', bottom_id='known')
+        before = replicas.changed_since(self.db, 0)
+        self.add(self.pod1, first.id, second.id, bottom_id='new')
+        self.assertEqual(known, replicas.list_replicas(self.db, object_id=first.id)[0])
+        (added,) = replicas.list_replicas(self.db, object_id=second.id)
+        self.assertEqual(
+            (self.pod1, 'new', 1, 'in_sync', 0, None),
+            (added.pod_id, added.bottom_id, added.generation, added.state, added.attempts, added.error),
+        )
+        self.assertEqual(set(before), {first.id, second.id})
+        self.add(self.pod2, first.id, state='failed', error='it is another one')
+        (refused,) = replicas.list_replicas(self.db, pod_id=self.pod2)
+        self.assertEqual((1, 'it is another one'), (refused.attempts, refused.error))
+
+    def test_replica_of_unknown_object_or_pod_is_not_added(self):
+        known = replicas.upsert_object(self.db, 'flavor', 'a', {})
+        for pod_id, object_id in ((self.pod1, known.id + 1), ('unknown', known.id)):
+            self.assertRaises(errors.RecordNotFound, self.add, pod_id, object_id)
+        self.assertEqual([], replicas.list_replicas(self.db))
+        self.add(self.pod1)
+
     def test_replicas_are_filtered(self):
         flavor = replicas.upsert_object(self.db, 'flavor', 'a', {})
         keypair = replicas.upsert_object(self.db, 'keypair', 'a', {})
