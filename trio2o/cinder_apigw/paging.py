@@ -50,6 +50,9 @@ class CinderList(List):
             return None
         return [(key, direction == 'desc') for key, direction in found]
 
+    def has_filters(self, filters: Query) -> bool:
+        return not all(name in ('sort', 'sort_key', 'sort_dir', 'all_tenants') for name, _value in filters)
+
     def all_projects(self, call: Call) -> bool:
         """Return whether ``all_tenants`` is true. Cinder ignores it unless the caller is an admin."""
         return any(name == 'all_tenants' and strutils.bool_from_string(value) for name, value in call.query)

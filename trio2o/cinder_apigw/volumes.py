@@ -61,6 +61,7 @@ class VolumeList(CinderList):
         'user_id': SortKey('user_id'),
         'volume_type_id': SortKey('volume_type_id'),
     }
+    is_planned = True
     links_key = 'volumes_links'
     summary_fields = ('id', 'name', 'links')
 

@@ -206,6 +206,7 @@ class Binding(Record):
         'created_at',
         'pod_id',
     ),
+    Index('ix_routings_type_state_created', 'resource_type', 'state', 'created_at', 'pod_id'),
     Index('ix_routings_type_pod_created', 'resource_type', 'pod_id', 'created_at', 'state'),
     Index('ix_routings_bottom_id', 'bottom_id', 'resource_type'),
     Index('ix_routings_pod_id', 'pod_id'),

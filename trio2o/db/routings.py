@@ -25,7 +25,7 @@ from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Among, Columns, among, changed, insert_one_or_ignore, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
-from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, Binding, NewRouting, Routing
+from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, ROUTING_STATES, Binding, NewRouting, Routing
 from trio2o.db.table import stored_time
 
 _ROUTINGS = Columns(Routing)
@@ -47,6 +47,8 @@ _GET_MANY = _ROUTINGS.select.where(
 # The other index that begins with project and type has the rows in the order of the pods, which MariaDB may prefer
 # although it reads those of deleted resources, too.
 _LIVE_OF_PROJECT = 'FORCE INDEX (ix_routings_type_project_state_created)'
+_LIVE_OF_ALL = 'FORCE INDEX (ix_routings_type_state_created)'
+_LIVE: list[Any] = [sqlalchemy.literal_column(f"'{state}'") for state in LIVE_STATES]
 
 
 @functools.cache
@@ -65,13 +67,56 @@ def _pods_of(types: int, with_bindings: bool) -> Any:
         .where(
             among(_R.resource_type, 'type', types),
             _R.project_id == bindparam('project_id'),
-            _R.state.in_([sqlalchemy.literal_column(f"'{state}'") for state in LIVE_STATES]),
+            _R.state.in_(_LIVE),
         )
     )
     if not with_bindings:
         return statement
-    bound = sqlalchemy.select(_BINDING.pod_id)
-    return statement.union_all(bound.where(_BINDING.tenant_id == bindparam('project_id'), _BINDING.ended_at.is_(None)))
+    return statement.union_all(_bound(_BINDING.pod_id))
+
+
+def _bound(*columns: Any) -> Select[Any]:
+    """Select the pods that a project is bound to."""
+    return sqlalchemy.select(*columns).where(
+        _BINDING.tenant_id == bindparam('project_id'), _BINDING.ended_at.is_(None)
+    )
+
+
+def _of_type(statement: Select[Any], of_project: bool) -> Select[Any]:
+    """Limit a statement to resources of a type, of all projects or of one, and let it read the index of these."""
+    index = _LIVE_OF_PROJECT if of_project else _LIVE_OF_ALL
+    for dialect in ('mysql', 'mariadb'):
+        statement = statement.with_hint(_TABLE, index, dialect)
+    statement = statement.where(_R.resource_type == bindparam('resource_type'))
+    return statement.where(_R.project_id == bindparam('project_id')) if of_project else statement
+
+
+@functools.cache
+def _newest(of_project: bool, is_first: bool) -> Any:
+    """Build the statement of ``newest``. It reads as many entries of an index as it returns, in each live state."""
+    is_bound: Any = sqlalchemy.literal_column('0').label('is_bound')
+    columns = (_R.created_at, _R.pod_id)
+    parts: list[Select[Any]] = []
+    for state in _LIVE:
+        dated = _of_type(sqlalchemy.select(*columns), of_project)
+        dated = dated.where(_R.state == state, _R.created_at <= bindparam('until'))
+        if not is_first:
+            dated = dated.where(_R.top_id != bindparam('marker'))
+        first = dated.order_by(_R.created_at.desc()).limit(bindparam('limit', type_=sqlalchemy.Integer())).subquery()
+        undated = _of_type(sqlalchemy.select(*columns, is_bound).distinct(), of_project)
+        parts.append(sqlalchemy.select(*first.c, is_bound))
+        parts.append(undated.where(_R.state == state, _R.created_at.is_(None)))
+    if of_project and is_first:
+        no_time = sqlalchemy.cast(sqlalchemy.null(), _R.created_at.type)
+        parts.append(_bound(no_time, _BINDING.pod_id, sqlalchemy.literal_column('1')))
+    return sqlalchemy.union_all(*parts)
+
+
+@functools.cache
+def _pods_between(of_project: bool) -> Any:
+    statement = _of_type(sqlalchemy.select(_R.pod_id), of_project)
+    statement = statement.where(_R.created_at.between(bindparam('start'), bindparam('end')))
+    return sqlalchemy.union(*(statement.where(_R.state == state) for state in _LIVE))
 
 
 def get(db: Database, resource_type: str, top_id: str) -> Routing | None:
@@ -393,7 +438,8 @@ def move(
     known, duplicate = locked.get(top_id), locked.get(bottom_id)
     if known is None or not known.is_live or (known.pod_id, known.bottom_id) not in (source, target):
         return False
-    _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id})
+    # The other pod created it again, and shows when.
+    _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': None})
     if duplicate is not None:
         changed(connection, sqlalchemy.delete(_TABLE).where(_R.id == duplicate.id))
         counters.add(connection, _difference(duplicate, None))
@@ -429,7 +475,8 @@ def before(
         criteria.append(_R.created_at < created_at)
         order = _R.created_at.desc()
     if not with_deleted:
-        criteria.append(_R.state == ACTIVE)
+        # Not ``= ACTIVE``, for which SQLite would prefer an index of the resources of all pods.
+        criteria.append(_R.state.not_in([state for state in ROUTING_STATES if state != ACTIVE]))
     with db.reader() as connection:
         return _ROUTINGS.first(connection, _ROUTINGS.select.where(*criteria).order_by(order).limit(1))
 
@@ -493,3 +540,60 @@ def pods_of_project(
     types = Among('type', resource_types)
     params = types.params | {'project_id': project_id}
     return {pod_id for (pod_id,) in db.rows(_pods_of(types.size, with_bindings), params)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Newest:
+    """Where the newest live resources are.
+
+    :ivar dated: creation time and pod of each, the newest first
+    :ivar undated: ids of the pods with resources whose creation time is not known
+    :ivar bound: ids of the pods that the project is bound to, where new resources may not have a routing yet; only
+        for the first page
+    """
+
+    dated: list[tuple[datetime, str]]
+    undated: set[str]
+    bound: set[str]
+
+
+def newest(
+    db: Database,
+    resource_type: str,
+    project_id: str | None,
+    limit: int,
+    marker: tuple[str, datetime] | None = None,
+) -> Newest:
+    """Return where the newest live resources are, with one query.
+
+    :param project_id: None: of all projects
+    :param limit: most resources with a creation time to return
+    :param marker: a resource to leave out, with a time: so are those that were created later
+    """
+    marker_id, until = marker or ('', datetime.max)
+    params = {'resource_type': resource_type, 'until': until, 'limit': limit, 'marker': marker_id}
+    if marker is None:
+        del params['marker']
+    if project_id is not None:
+        params['project_id'] = project_id
+    dated: list[tuple[datetime, str]] = []
+    undated: set[str] = set()
+    bound: set[str] = set()
+    for created_at, pod_id, is_bound in db.rows(_newest(project_id is not None, marker is None), params):
+        if created_at is not None:
+            dated.append((created_at, pod_id))
+        else:
+            (bound if is_bound else undated).add(pod_id)
+    dated.sort(reverse=True)
+    return Newest(dated[:limit], undated, bound)
+
+
+def pods_between(db: Database, resource_type: str, project_id: str | None, start: datetime, end: datetime) -> set[str]:
+    """Return the ids of the pods that have live resources which were created between two times, both included.
+
+    :param project_id: None: of all projects
+    """
+    params: dict[str, Any] = {'resource_type': resource_type, 'start': start, 'end': end}
+    if project_id is not None:
+        params['project_id'] = project_id
+    return {pod_id for (pod_id,) in db.rows(_pods_between(project_id is not None), params)}

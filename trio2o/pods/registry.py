@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -127,6 +128,15 @@ class Snapshot:
     @cached_property
     def by_number(self) -> Mapping[int, PodView]:
         return {pod.record.number: pod for pod in self.pods}
+
+    @cached_property
+    def by_changes_read(self) -> Sequence[PodView]:
+        """All pods, those that have not been reconciled first, then those whose changes were read the longest ago."""
+
+        def key(pod: PodView) -> tuple[bool, datetime]:
+            return pod.record.is_reconciled, pod.record.followed_at or datetime.min
+
+        return sorted(self.pods, key=key)
 
     @cached_property
     def zones(self) -> list[str]:

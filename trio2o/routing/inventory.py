@@ -244,7 +244,7 @@ class Inventory:
         elif measured is not None and not measured.is_settled:
             found.unsettled.append(routing)
         now = {
-            'created_at': self.resource.created_at(item) if routing.created_at is None else None,
+            'created_at': self.resource.created_at(item),
             'deltas': self._changed_deltas(routing, measured),
             'project_id': self._owner_of(item) or None,
             'user_id': None if routing.user_id else user_of(item) or None,
@@ -345,7 +345,8 @@ class Inventory:
             recorded.conflicts.append(item_id)
             return
         LOG.info('%s %s moved from pod %s to pod %s', resource_type, routing.top_id, name, self.pod.name)
-        routings.update(self._db, routing.id, pod_id=self.pod.id, bottom_id=item_id)
+        created_at = self.resource.created_at(each.item)
+        routings.update(self._db, routing.id, pod_id=self.pod.id, bottom_id=item_id, created_at=created_at)
         self._forget(routing)
         recorded.moved += 1
 

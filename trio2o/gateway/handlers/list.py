@@ -19,8 +19,10 @@ from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.admin.ids import split_name
 from trio2o.gateway.call_any_pod import refuse_as_pod
 from trio2o.gateway.call_pods import merged_answer, require_complete
+from trio2o.gateway.lists.listed_pods import ListedPods
 from trio2o.gateway.lists.marker_plan import plan_markers
 from trio2o.gateway.lists.merge import Item
+from trio2o.gateway.lists.page_plan import PagePlanner
 from trio2o.gateway.lists.paging import Query
 from trio2o.gateway.lists.query import ListOrder, PageQuery, Sorts
 from trio2o.gateway.lists.run import ListRun
@@ -54,6 +56,8 @@ class List:
     unpaged_sort: ClassVar[tuple[str, bool] | None] = None
     #: Whether pods sort by a value that items do not show, so that all items have to be read before they are merged.
     is_sort_hidden: ClassVar[bool] = False
+    #: Whether the routings, which are compared with the pods, can tell which pods have the items of a page.
+    is_planned: ClassVar[bool] = False
     #: Key of the next link in an answer; empty if this list has no links.
     links_key: ClassVar[str] = ''
     #: Most items of one answer.
@@ -82,6 +86,13 @@ class List:
     def sorts(self, query: Query) -> Sorts | None:
         """Return the sort keys of a query; None if the query is wrong, so that a pod has to refuse it."""
         return []
+
+    def has_filters(self, filters: Query) -> bool:
+        """Whether parameters that are not about the page or the order leave out some of the resources.
+
+        Only asked for a list that ``is_planned``. ``all_tenants`` is not meant.
+        """
+        return True
 
     def zone_filter(self, call: Call) -> Callable[[str], bool] | None:
         """Return a function that says of a zone whether the query asks for it; None if the query names no zone."""
@@ -155,18 +166,36 @@ class List:
         only, filters = self._named_pod(call, query.filters)
         query = replace(query, filters=filters)
         project_id = None if self.all_projects(call) else call.context.project_id or ''
-        pods, uncalled = self._pods(call, project_id, only)
-        if not pods and not uncalled:
-            return Answer.of({self.resource.collection: []}, headers=call.version_headers)
+        pods = ListedPods(self, call, project_id, only)
         order = ListOrder.of(self, sorts or [self.default_sort])
+        may_plan = self._may_plan(call, query, order, project_id)
+        if not may_plan and not pods.called and not pods.uncalled:
+            return Answer.of({self.resource.collection: []}, headers=call.version_headers)
+        marker = plan_markers(self, call, query.marker, order, pods, may_be_single=not may_plan)
+        plans = PagePlanner(self, call, query, order, marker, pods, project_id).plans() if may_plan else ()
         # To other callers than admins a pod does not show the ids of other projects from which it would have to start.
         known_project = project_id if call.context.may_see_all else call.context.project_id or ''
-        plan = plan_markers(self, call, query.marker, order, pods, known_project)
-        run = ListRun(self, call, query, plan, pods, project_id)
-        items = run.merged(order.order).items[query.offset :][: query.limit]
+        run = ListRun(
+            self, call, query, order, marker, pods, plans, project_id=project_id, known_project=known_project
+        )
+        items = run.merged().items[query.offset :][: query.limit]
         if run.refusal is not None:
             return run.refusal
-        return self._answer(call, query, run, items, self._partial_records(call, run, uncalled, project_id))
+        return self._answer(call, query, run, items, self._partial_records(call, run, project_id))
+
+    def _may_plan(self, call: Call, query: PageQuery, order: ListOrder, project_id: str | None) -> bool:
+        """Return whether the routings know in which pods the items of the page are."""
+        return (
+            self.is_planned
+            and query.is_limited
+            and query.needed <= self.max_limit
+            and order.is_newest_first
+            and self.is_paged(call)
+            and not self.has_filters(query.filters)
+            # Only pods know what a token that is scoped to a domain or to the system may list.
+            and (bool(project_id) if project_id is not None else call.context.may_see_all)
+            and len(call.runtime.registry.snapshot().pods) > 1
+        )
 
     def _named_pod(self, call: Call, filters: Query) -> tuple[PodView | None, Query]:
         """Return the pod of the host that the query names, or None, and the filters with the name in that pod.
@@ -191,67 +220,12 @@ class List:
             only = pod or only
         return only, [(parameter, names.get(parameter, value)) for parameter, value in filters]
 
-    def _pods(self, call: Call, project_id: str | None, only: PodView | None) -> tuple[list[PodView], list[PodView]]:
-        """Return the pods that may have resources to list: those to call, and those that are not called.
-
-        :param only: the only pod that the query is about, if it names one
-        """
-        pods = [pod for pod in call.runtime.registry.snapshot().pods if only is None or pod.id == only.id]
-        is_wanted = self.zone_filter(call)
-        if is_wanted is not None:
-            pods = [pod for pod in pods if is_wanted(pod.zone)]
-        pods = self._pods_of_related(call, pods)
-        service = call.service.service_type
-        called = [pod for pod in pods if not pod.in_maintenance and service in pod.endpoints]
-        uncalled = [pod for pod in pods if pod.in_maintenance or service not in pod.endpoints]
-        # All resources of a reconciled pod have routings, so a project without any has nothing there.
-        # Only pods know what a token that is scoped to a domain or to the system may list, and what it then gets.
-        if len(called) > 1 and project_id and any(pod.record.is_reconciled for pod in called):
-            used = self._pods_of_project(call, project_id)
-            called = [pod for pod in called if pod.id in used or not pod.record.is_reconciled] or called[:1]
-        if called and uncalled:
-            uncalled = self._with_resources(call, uncalled, project_id)
-        return called, uncalled
-
-    def _with_resources(self, call: Call, uncalled: Sequence[PodView], project_id: str | None) -> list[PodView]:
-        """Return those of the pods that are not called that have resources to list, or may have some.
-
-        A pod that has not been reconciled may have some of any project, unless it has none at all as far as is known.
-        """
-        db, kind = call.runtime.db, self.resource.type
-        holders = routings.pods_of_project(db, [kind], project_id) if project_id is not None else set()
-        return [
-            pod
-            for pod in uncalled
-            if pod.id in holders
-            or (
-                (project_id is None or not pod.record.is_reconciled)
-                and routings.list_for_pod(db, kind, pod.id, None, limit=1)
-            )
-        ]
-
-    def _pods_of_project(self, call: Call, project_id: str) -> set[str]:
-        types = (self.resource.type, *self.resource.found_with)
-        return routings.pods_of_project(call.runtime.db, types, project_id, with_bindings=True)
-
-    def _pods_of_related(self, call: Call, pods: list[PodView]) -> list[PodView]:
-        """Return the pod of the related resource that the query names, or all pods if it names none."""
-        for name, value in dict(call.query).items() if self.related else ():
-            kind = self.related.get(name)
-            route = call.runtime.locator.look_up(kind.type, value) if kind is not None else None
-            if route is not None and route.is_live and route.is_known_to(call):
-                pods = [pod for pod in pods if pod.id == route.pod.id] or pods
-        return pods
-
-    def _partial_records(
-        self, call: Call, run: ListRun, uncalled: Sequence[PodView], project_id: str | None
-    ) -> list[Item] | None:
+    def _partial_records(self, call: Call, run: ListRun, project_id: str | None) -> list[Item] | None:
         """Return partial records of the resources in pods that did not answer; None if the list has none.
 
-        :param uncalled: the pods that were not called
         :raises ServiceUnavailable: the list cannot be answered without these pods
         """
-        failed = {cursor.pod: cursor.is_down for cursor in run.cursors if cursor.has_failed}
+        failed, uncalled = run.failed, run.uncalled
         # Without a project, only a pod that answers knows what the caller may see.
         if (failed or uncalled) and call.context.project_id and self.has_partial_records(call):
             routes = self._routes(call, [*failed, *uncalled], project_id)

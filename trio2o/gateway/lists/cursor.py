@@ -26,6 +26,7 @@ class PodCursor:
     """How far one list has been read in one pod.
 
     :ivar read: the items that the pod has listed so far, as tenants see them, and whether these are all
+    :ivar share: number of items that the pod has on the page; None if that is not known
     :ivar marker: the pod's own marker of the next page; None for the first page
     :ivar markers: all markers so far
     :ivar is_marker_owner: whether the next page begins at the marker that the client sent, so that a refusal by this
@@ -39,6 +40,7 @@ class PodCursor:
 
     pod: PodView
     read: PodItems = field(default_factory=PodItems)
+    share: int | None = None
     marker: str | None = None
     markers: set[str | None] = field(default_factory=set)
     is_marker_owner: bool = False

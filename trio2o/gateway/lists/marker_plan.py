@@ -7,15 +7,14 @@ times of creation in the routings; without one, at their beginning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trio2o import exception
 from trio2o.db import routings
 from trio2o.gateway.call_pod import send
-from trio2o.gateway.lists.merge import After, Item
+from trio2o.gateway.lists.merge import Item
 from trio2o.gateway.lists.query import ListOrder
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
@@ -25,51 +24,83 @@ from trio2o.web.call import Answer, Call
 
 if TYPE_CHECKING:
     from trio2o.gateway.handlers.list import List
+    from trio2o.gateway.lists.listed_pods import ListedPods
+
+#: A pod may round a time up in its database that it showed exactly in the answer to a create, or truncate it. So the
+#: time in a routing may differ as much from that in lists.
+ROUNDING = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
 class MarkerPlan:
     """Where each pod starts to list.
 
-    :ivar starts: id of a pod -> the pod's own marker; pods without one start at their beginning
+    :ivar item: the client's marker, or an item with its sort values; None if pods leave out what comes before it
+    :ivar created_at: its creation time; None if that is not known
+    :ivar shown_by: id of the pod that lists the marker; None if it is not listed
     :ivar owner_id: id of the pod that starts at the client's marker itself
-    :ivar after: the position of the marker in the merged list; None if pods leave out what comes before it
+    :ivar owner_start: the client's marker in that pod
     """
 
-    starts: Mapping[str, str] = field(default_factory=dict)
+    item: Item | None = None
+    created_at: datetime | None = None
+    shown_by: str | None = None
     owner_id: str | None = None
-    after: After | None = None
+    owner_start: str | None = None
+
+    def start_in(
+        self, listing: List, call: Call, pod: PodView, order: ListOrder, project_id: str | None
+    ) -> str | None:
+        """Return the marker of a pod for its first page: an id before everything that may come after the marker.
+
+        :param project_id: the only project whose items the pod shows, or None
+        :returns: None to start at the beginning
+        """
+        if pod.id == self.owner_id:
+            return self.owner_start
+        if not order.is_by_time or self.created_at is None:
+            return None
+        routing = routings.before(
+            call.runtime.db,
+            listing.resource.type,
+            pod.id,
+            project_id,
+            self.created_at + (ROUNDING if order.is_descending else -ROUNDING),
+            newest_first=order.is_descending,
+            with_deleted=listing.may_marker_be_deleted,
+        )
+        return routing.bottom_id if routing else None
 
 
 def plan_markers(
-    listing: List, call: Call, marker: str | None, order: ListOrder, pods: Sequence[PodView], project_id: str | None
+    listing: List, call: Call, marker: str | None, order: ListOrder, pods: ListedPods, *, may_be_single: bool
 ) -> MarkerPlan:
-    """Find the marker, and where each pod has to start so that nothing after the marker is missed.
+    """Find the marker, so that nothing after it is missed.
 
     The pod of the marker, too, starts before it if there are others: pods sort by more than they show, so what
     comes after the marker in the pod's order is not what comes after it in the merged order.
 
-    :param project_id: the only project whose items are listed, or None
+    :param may_be_single: whether the pod of the marker may be the only one that is called
     :raises BadRequest, NotFound: no pod has the marker, in the service's own words
     :raises ServiceUnavailable: the pod of the marker is unreachable, and the order needs more than the routing has
     """
     if marker is None:
         return MarkerPlan()
     item: Item | None = None
-    is_shown = is_unreachable = False
+    is_unreachable = False
     route, answer = _find_marker(listing, call, marker)
     if route is None:
-        found = listing.find_deleted(call, marker, pods)
+        found = listing.find_deleted(call, marker, pods.called)
         if found is None:
             raise listing.marker_not_found(call, marker)
         pod, item = found
         route = Route(pod, marker, marker, listing.resource.owner_of(item, ''), False)
-    index = next((index for index, pod in enumerate(pods) if pod.id == route.pod.id), None)
-    if index == 0 and len(pods) == 1:
-        return MarkerPlan({route.pod.id: route.bottom_id}, route.pod.id)
+    if may_be_single and [pod.id for pod in pods.called] == [route.pod.id]:
+        return MarkerPlan(owner_id=route.pod.id, owner_start=route.bottom_id)
+    shown_by = None
     if item is None:
         item, is_unreachable = _read_marker(listing, call, route, answer)
-        is_shown = item is not None
+        shown_by = route.pod.id if item is not None else None
         if item is None and not route.is_known_to(call):
             raise listing.marker_not_found(call, marker)
     created_at = (listing.resource.created_at(item) if item else None) or route.created_at
@@ -78,18 +109,10 @@ def plan_markers(
         item = found[1] if found is not None else None
     if item is None:
         item = _missing_marker(listing, call, route, created_at if order.is_by_time else None, is_unreachable)
-    starts: dict[str, str] = {}
-    owner_id = None
-    if not is_shown and index is not None and listing.may_marker_be_deleted:
+    if shown_by is None and not is_unreachable and listing.may_marker_be_deleted:
         # Only its own pod can say whether a deleted item may still be a marker.
-        owner_id = route.pod.id
-        starts[owner_id] = route.bottom_id
-    if order.is_by_time and created_at is not None:
-        for pod in pods:
-            start = None if pod.id == owner_id else _start_in(listing, call, pod, created_at, order, project_id)
-            if start is not None:
-                starts[pod.id] = start
-    return MarkerPlan(starts, owner_id, After(order.order.keys(item), index if is_shown else None))
+        return MarkerPlan(item, created_at, owner_id=route.pod.id, owner_start=route.bottom_id)
+    return MarkerPlan(item, created_at, shown_by)
 
 
 def _find_marker(listing: List, call: Call, marker: str) -> tuple[Route | None, Answer | None]:
@@ -137,19 +160,3 @@ def _missing_marker(
     elif is_unreachable:
         raise pod_failures.unreachable(f'The marker {route.top_id}', route.pod.zone)
     raise listing.marker_not_found(call, route.top_id)
-
-
-def _start_in(
-    listing: List, call: Call, pod: PodView, created_at: datetime, order: ListOrder, project_id: str | None
-) -> str | None:
-    """Return an id in a pod that comes before everything that may come after the marker."""
-    routing = routings.before(
-        call.runtime.db,
-        listing.resource.type,
-        pod.id,
-        project_id,
-        created_at,
-        newest_first=order.is_descending,
-        with_deleted=listing.may_marker_be_deleted,
-    )
-    return routing.bottom_id if routing else None

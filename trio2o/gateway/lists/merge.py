@@ -50,10 +50,12 @@ class PodItems:
     """The items that one pod has listed so far, in its own order.
 
     :ivar is_done: whether there are no more
+    :ivar start: sort values, without the id, that none of its items comes before; () if that is not known
     """
 
     items: list[Item] = field(default_factory=list)
     is_done: bool = False
+    start: Keys = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ class _Start:
 class _Horizon:
     """How far the merged order is certain.
 
-    :ivar last: sort values, without the id, of the last item of each pod that may have more; () if it has none yet
+    :ivar last: sort values, without the id, of the last item of each pod that may have more, or those that none of its
+        items comes before; () if neither is known yet
     :ivar keys: the first of these in the order; None if all pods are done
     """
 
@@ -169,7 +172,7 @@ def _start(pods: Sequence[PodItems], placed: Sequence[_Placed], after: After | N
 
 def _horizon(pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order) -> _Horizon:
     last = {
-        index: placed[index].keys[-1][:-1] if placed[index].keys else ()
+        index: placed[index].keys[-1][:-1] if placed[index].keys else pod.start
         for index, pod in enumerate(pods)
         if not pod.is_done
     }

@@ -142,6 +142,8 @@ class GrowingPaging(Paging):
         return any(link.get('rel') == 'next' for link in json_body.objects_at(document, self._links_key))
 
     def _page_size(self, cursor: PodCursor) -> int:
+        if cursor.share is not None and not cursor.read.items:
+            return min(cursor.share + SPARE, self._max_limit)
         # Without a marker of its own in a pod, the client's marker is anywhere in the pod's list.
         if self.reads_all or (self._has_marker and cursor.marker is None):
             return self._max_limit

@@ -82,11 +82,13 @@ class ListOrder:
 
     :ivar is_by_time: whether it goes by the time of creation first
     :ivar is_descending: whether its first key descends
+    :ivar is_newest_first: whether it goes by the time of creation alone, the newest first
     """
 
     order: Order
     is_by_time: bool
     is_descending: bool
+    is_newest_first: bool
 
     @classmethod
     def of(cls, listing: List, sorts: Sorts) -> ListOrder:
@@ -99,4 +101,5 @@ class ListOrder:
             tuple(listing.sort_keys.get(name, SortKey(name)).of for name, _descends in sorts),
             (*(descends for _name, descends in sorts), listing.is_id_descending(is_descending)),
         )
-        return cls(order, first == time_key, is_descending)
+        is_by_time = first == time_key
+        return cls(order, is_by_time, is_descending, is_by_time and is_descending and len(sorts) == 1)

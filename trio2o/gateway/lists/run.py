@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trio2o import exception
 from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import REQUEST_REFUSED
 from trio2o.gateway.lists.cursor import PageDeadlines, PodCursor, read_pages
+from trio2o.gateway.lists.listed_pods import ListedPods
 from trio2o.gateway.lists.marker_plan import MarkerPlan
-from trio2o.gateway.lists.merge import Merged, Order, merge
+from trio2o.gateway.lists.merge import After, Merged, PodItems, merge
+from trio2o.gateway.lists.page_plan import PagePlan
 from trio2o.gateway.lists.paging import GrowingPaging, Query
-from trio2o.gateway.lists.query import PageQuery
+from trio2o.gateway.lists.query import ListOrder, PageQuery
 from trio2o.gateway.translate import host_ids_up, items_up
 from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
@@ -23,25 +25,75 @@ from trio2o.web.call import Answer, Call
 if TYPE_CHECKING:
     from trio2o.gateway.handlers.list import List
 
+#: A text that comes after each time.
+_AFTER_ALL = '~'
+
 
 class ListRun:
-    """The state of one request for a list: the cursors of the pods, and the deadlines of the calls."""
+    """The state of one request for a list: the cursors of the pods, and the deadlines of the calls.
+
+    :ivar cursors: of the pods that were called
+    """
 
     def __init__(
         self,
         listing: List,
         call: Call,
         query: PageQuery,
-        plan: MarkerPlan,
-        pods: Sequence[PodView],
+        order: ListOrder,
+        marker: MarkerPlan,
+        pods: ListedPods,
+        plans: Iterable[PagePlan],
+        *,
         project_id: str | None,
+        known_project: str | None,
     ) -> None:
-        self._listing, self._call, self._query, self._project_id = listing, call, query, project_id
-        self._after = plan.after
-        self.cursors = [
-            PodCursor(pod, marker=plan.starts.get(pod.id), is_marker_owner=pod.id == plan.owner_id) for pod in pods
-        ]
+        """
+        :param plans: of the page, each of more items; after the last one all pods are called
+        :param project_id: the only project whose resources are listed, or None
+        :param known_project: the only project whose resources the pods show, or None
+        """
+        self._listing, self._call, self._query, self._order = listing, call, query, order
+        self._marker, self._pods, self._plans = marker, pods, iter(plans)
+        self._project_id, self._known_project = project_id, known_project
+        self._plan = next(self._plans, None)
+        self.cursors: list[PodCursor] = []
+        if self._plan is not None and not self._plan.shares:
+            self._plan = None
+        self._begin()
         self._deadlines = PageDeadlines(call.runtime.conf)
+
+    def _begin(self) -> list[PodCursor]:
+        """Return cursors of the pods to call now that have none yet."""
+        shares = dict.fromkeys(self._pods.called) if self._plan is None else self._plan.shares
+        begun = {cursor.pod.id for cursor in self.cursors}
+        new = [
+            PodCursor(
+                pod,
+                share=share,
+                marker=self._marker.start_in(self._listing, self._call, pod, self._order, self._known_project),
+                is_marker_owner=pod.id == self._marker.owner_id,
+            )
+            for pod, share in shares.items()
+            if pod.id not in begun
+        ]
+        self.cursors += new
+        return new
+
+    @property
+    def failed(self) -> dict[PodView, bool]:
+        """The pods whose part of the page is missing as they did not answer, each with whether it is down."""
+        unneeded = self._plan.unneeded if self._plan is not None else ()
+        return {
+            cursor.pod: cursor.is_down
+            for cursor in self.cursors
+            if cursor.has_failed and cursor.pod.id not in unneeded
+        }
+
+    @property
+    def uncalled(self) -> Sequence[PodView]:
+        """The pods that have or may have a part of the page, but are not called."""
+        return self._pods.uncalled if self._plan is None else self._plan.uncalled
 
     @property
     def first(self) -> Answer | None:
@@ -69,13 +121,13 @@ class ListRun:
         counts = [cursor.count for cursor in self.cursors if cursor.count is not None]
         return sum(counts) if counts else None
 
-    def merged(self, order: Order) -> Merged:
+    def merged(self) -> Merged:
         """Read until the page is certain, and return all items up to its end.
 
         :raises ServiceUnavailable: the list does not end
         """
         # A single pod that starts at the marker itself lists the page in the right order.
-        is_merged = len(self.cursors) != 1 or self._after is not None
+        is_merged = self._plan is not None or len(self.cursors) != 1 or self._marker.item is not None
         pods = len(self.cursors)
         paging = GrowingPaging(self._listing, self._call, self._query, pods=pods, is_merged=is_merged)
         to_read: Sequence[PodCursor] = self.cursors
@@ -85,21 +137,60 @@ class ListRun:
             to_read = [cursor for cursor in self.cursors if not cursor.is_done] if paging.reads_all else []
             if to_read:
                 continue
-            merged = self._merge(order) if is_merged else self._single()
-            if not merged.to_read:
+            merged, to_read = self._next() if is_merged else self._single()
+            if not to_read:
                 return merged
-            to_read = [self.cursors[index] for index in merged.to_read]
         raise exception.ServiceUnavailable('The list is too long to be sorted.')
 
-    def _merge(self, order: Order) -> Merged:
-        return merge([cursor.read for cursor in self.cursors], order, self._query.needed, self._after)
+    def _next(self) -> tuple[Merged, list[PodCursor]]:
+        """Merge what was read. :returns: this, and the cursors to read further before the page is certain"""
+        while True:
+            merged = self._merge()
+            to_read = [self.cursors[index] for index in merged.to_read if index < len(self.cursors)]
+            if self._plan is None:
+                return merged, to_read
+            if self._is_contradicted() or (not merged.to_read and self.first is None):
+                self._plan = None
+            elif len(self.cursors) in merged.to_read:
+                # The other pods may have items of the page, too.
+                self._plan = next(self._plans, None)
+            else:
+                return merged, to_read
+            to_read += self._begin()
+            if to_read:
+                return merged, to_read
 
-    def _single(self) -> Merged:
-        """Return the page of the only pod, in the order of that pod."""
+    def _merge(self) -> Merged:
+        reads = [cursor.read for cursor in self.cursors]
+        if self._plan is not None and self._plan.end:
+            reads.append(PodItems(start=self._plan.end))
+        after = None
+        if self._marker.item is not None:
+            pod_id = self._marker.shown_by
+            index = next((index for index, cursor in enumerate(self.cursors) if cursor.pod.id == pod_id), None)
+            after = After(self._order.order.keys(self._marker.item), index)
+        return merge(reads, self._order.order, self._query.needed, after)
+
+    def _is_contradicted(self) -> bool:
+        """Return whether a pod lists items that have no routing: other pods may then have some, too."""
+        plan = self._plan
+        assert plan is not None
+        show, created = self._listing.show_time, self._listing.resource.created
+        since = show(plan.since) if plan.since is not None else ''
+        until = show(plan.until) if plan.until is not None else _AFTER_ALL
+        return any(
+            share is not None and share < sum(since < str(item.get(created)) < until for item in cursor.read.items)
+            for cursor in self.cursors
+            for share in (plan.shares.get(cursor.pod),)
+        )
+
+    def _single(self) -> tuple[Merged, list[PodCursor]]:
+        """Return the page of the only pod, in the order of that pod, and what to read further."""
         read = self.cursors[0].read
         items = read.items[: self._query.needed]
         is_enough = read.is_done or len(items) == self._query.needed
-        return Merged(items, [] if is_enough else [0], not read.is_done or len(read.items) > len(items))
+        merged = Merged(items, [], not read.is_done or len(read.items) > len(items))
+        return merged, [] if is_enough else self.cursors
 
     def _read(self, cursors: Sequence[PodCursor], paging: GrowingPaging) -> None:
         """Read the next page of these pods, and record the resources that it shows."""

@@ -48,6 +48,11 @@ def _nothing(server: Mapping[str, Any]) -> Any:
     return None
 
 
+def _is_no_filter(name: str, value: str) -> bool:
+    """Return whether a parameter filters nothing, such as ``deleted=False``, which the stock client always sends."""
+    return name == 'all_tenants' or (name == 'deleted' and not strutils.bool_from_string(value, default=True))
+
+
 class ServerList(List):
     """``GET /servers`` and ``GET /servers/detail``."""
 
@@ -86,6 +91,7 @@ class ServerList(List):
         'uuid': SortKey('id'),
         'vm_state': SortKey('OS-EXT-STS:vm_state'),
     }
+    is_planned = True
     links_key = 'servers_links'
     named = {'host': BY_HOST, 'node': BY_NODE, 'hypervisor_hostname': BY_NODE}
     may_marker_be_empty = True
@@ -105,6 +111,9 @@ class ServerList(List):
         pairs = [(key, direction == 'desc') for key, direction in zip(keys, directions, strict=True)]
         # Without any other key Nova sorts by the one that it always adds.
         return [pair for pair in pairs if pair[0] not in _IGNORED_SORT_KEYS] or [('uuid', False)]
+
+    def has_filters(self, filters: Query) -> bool:
+        return not all(name in ('sort_key', 'sort_dir') or _is_no_filter(name, value) for name, value in filters)
 
     def zone_filter(self, call: Call) -> Callable[[str], bool] | None:
         """Select the zones whose names contain the text of the filter. Before 2.83 Nova ignores it from tenants.
@@ -177,16 +186,13 @@ class ServerList(List):
     def has_partial_records(self, call: Call) -> bool:
         """Return whether the version is 2.69 or later, and the query has no filters, sort keys or paging.
 
-        Unlike Nova, also with ``deleted=False``, which filters nothing and which the stock client always sends.
+        Unlike Nova, also with ``deleted=False``.
         """
         if call.version is None or call.version < UNKNOWN_FROM:
             return False
         if self.all_projects(call) and not call.context.may_see_all:
             return False  # pods refuse this, so it must not succeed when no pod answers
-        return all(
-            name == 'all_tenants' or (name == 'deleted' and not strutils.bool_from_string(value, default=True))
-            for name, value in call.query
-        )
+        return all(_is_no_filter(name, value) for name, value in call.query)
 
     def partial_record(self, call: Call, route: Route) -> Item:
         return unknown_detail(call, route) if self.is_detailed else unknown_brief(call, route)

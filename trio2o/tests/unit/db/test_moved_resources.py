@@ -51,6 +51,12 @@ class TestMove(DatabaseTest):
         self.assertTrue(self.move())
         self.assertEqual((there, there, 1), self.state())
 
+    def test_creation_time_is_not_known_after_move(self):
+        routing = routings.get(self.db, 'server', 'top')
+        routings.update(self.db, routing.id, created_at=utcnow())
+        self.move()
+        self.assertIsNone(routings.get(self.db, 'server', 'top').created_at)
+
     def test_server_listed_under_its_id_in_the_pod_counts_once_after_move(self):
         self.record('bottom', self.pod2)
         self.assertTrue(self.move())

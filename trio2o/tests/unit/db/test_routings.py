@@ -246,6 +246,56 @@ class TestRoutings(DatabaseTest):
         bindings.end(self.db, ended.id)
         self.assertEqual({self.pod2}, routings.pods_of_project(self.db, ['server'], 'project', with_bindings=True))
 
+    def newest(self, project='project', limit=10, **options):
+        found = routings.newest(self.db, 'server', project, limit, **options)
+        return [((when - NOON).total_seconds(), pod_id) for when, pod_id in found.dated], found.undated, found.bound
+
+    def test_pods_of_newest_live_routings_are_found(self):
+        for name, pod, when, values in (
+            ('a', self.pod1, 1, {'state': 'creating'}),
+            ('b', self.pod2, 2.5, {'state': 'deleting'}),
+            ('c', self.pod1, 3, {}),
+            ('d', self.pod2, 4, {'state': 'deleted'}),
+            ('e', self.pod1, 5, {'project_id': 'other'}),
+            ('f', self.pod2, None, {}),
+            ('g', self.pod1, None, {'state': 'deleted'}),
+        ):
+            self.record(name, pod, at=when, **values)
+        rows = [(3, self.pod1), (2.5, self.pod2), (1, self.pod1)]
+        self.assertEqual((rows, {self.pod2}, set()), self.newest())
+        self.assertEqual((rows[:2], {self.pod2}, set()), self.newest(limit=2))
+        self.assertEqual([(5, self.pod1), *rows], self.newest(None)[0])
+        self.assertEqual(([], set(), set()), self.newest('nobody'))
+
+    def test_newest_routings_after_marker_are_found(self):
+        for when in (1, 2, 2.5, 3):
+            self.record(str(when), at=when)
+        marker = ('2', NOON + seconds(2.5))
+        self.assertEqual([2.5, 1], [when for when, _pod in self.newest(marker=marker)[0]])
+
+    def test_pods_of_bindings_are_found_with_newest_routings(self):
+        ended = bindings.bind(self.db, 'project', 'az1', '', self.pod1)
+        bindings.bind(self.db, 'project', 'az2', '', self.pod2)
+        self.assertEqual(([], set(), {self.pod1, self.pod2}), self.newest())
+        bindings.end(self.db, ended.id)
+        self.assertEqual(([], set(), {self.pod2}), self.newest())
+        self.assertEqual(set(), self.newest(marker=('a', NOON))[2])
+        self.assertEqual(set(), self.newest(None)[2])
+
+    def test_pods_with_live_routings_of_a_period_are_found(self):
+        for when, pod in ((1, self.pod1), (2, self.pod2), (2, self.pod2)):
+            self.record(f'{when}-{len(routings.list_(self.db))}', pod, at=when)
+        self.record('gone', self.pod1, at=2, state='deleted')
+        self.record('other', self.pod1, at=3, project_id='other')
+
+        def pods(start, end, project='project'):
+            return routings.pods_between(self.db, 'server', project, NOON + seconds(start), NOON + seconds(end))
+
+        self.assertEqual({self.pod2}, pods(1.5, 2))
+        self.assertEqual({self.pod1, self.pod2}, pods(1, 3))
+        self.assertEqual({self.pod1}, pods(3, 3, None))
+        self.assertEqual(set(), pods(3, 3))
+
 
 class TestQueryPlans(DatabaseTest):
     """SQLite's query plans of the statements."""
@@ -297,6 +347,22 @@ class TestQueryPlans(DatabaseTest):
                 )
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10)
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON)
+
+    def test_newest_routings_are_read_in_the_order_of_an_index(self):
+        marker = ('a', NOON)
+        for project, index in (
+            ('project', 'ix_routings_type_project_state_created'),
+            (None, 'ix_routings_type_state_created'),
+        ):
+            for given in (None, marker):
+                plans = self.plans_of(routings.newest, 'server', project, 10, given)
+                of_routings = [plan for plan in plans if plan.startswith(('SEARCH routings', 'SCAN routings'))]
+                self.assertEqual(6, len(of_routings), plans)
+                for plan in of_routings:
+                    self.assertIn(f'INDEX {index}', plan)
+                self.assertEqual([], [plan for plan in plans if 'FOR ORDER BY' in plan], plans)
+            plans = self.plans_of(routings.pods_between, 'server', project, NOON, NOON)
+            self.assertIn(f'SEARCH routings USING COVERING INDEX {index}', ' '.join(plans))
 
     def test_pods_of_project_uses_an_index(self):
         plans = self.plans_of(routings.pods_of_project, ['server'], 'project')
