@@ -11,7 +11,7 @@ the counters in the same transaction.
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -503,6 +503,45 @@ def list_for_pod(
         if rest != 0 and older_than is None:
             found += _ROUTINGS.all(connection, live.where(_R.created_at.is_(None)).limit(rest))
         return found
+
+
+def pages_for_pod(
+    db: Database,
+    resource_type: str,
+    pod_id: str,
+    project_id: str | None = None,
+    *,
+    after: datetime | None = None,
+    until: datetime | None = None,
+    limit: int = 1000,
+) -> Iterator[list[Routing]]:
+    """Yield the live routings of a pod, the newest first, those without a creation time last.
+
+    Each page takes one or two statements that read no more of the table than the page has. So all routings of a pod
+    with millions can be read.
+
+    :param after: only resources that were created after this time
+    :param until: only resources that were created until this time, or, without ``after``, at a time that is not known
+    :param limit: number of routings on a page, about; all of one moment are on the same page
+    """
+    live = _ROUTINGS.select.where(*_of_pod(resource_type, pod_id, project_id), _IS_LIVE)
+    dated = live.where(_R.created_at.is_not(None) if after is None else _R.created_at > after)
+    dated = dated.order_by(_R.created_at.desc())
+    within = dated if until is None else dated.where(_R.created_at <= until)
+    while True:
+        with db.reader() as connection:
+            page = _ROUTINGS.all(connection, within.limit(limit))
+            if len(page) < limit:
+                break
+            last = page[-1].created_at
+            page = [routing for routing in page if routing.created_at != last]
+            page += _ROUTINGS.all(connection, live.where(_R.created_at == last))
+        yield page
+        within = dated.where(_R.created_at < last)
+    if after is None:
+        with db.reader() as connection:
+            page += _ROUTINGS.all(connection, live.where(_R.created_at.is_(None)))
+    yield page
 
 
 @retry_on_deadlock

@@ -19,7 +19,7 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import quotas, routings
 from trio2o.db.database import Database
-from trio2o.db.records import LIVE_STATES, NewRouting, Routing
+from trio2o.db.records import NewRouting, Routing
 from trio2o.pods.podapi import PodApi, PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of
@@ -40,6 +40,21 @@ _MAX_MISSING_SHARE = 0.1
 #: Volume lists cannot be filtered by time, so new volumes are read in small pages until an old one appears.
 _RECENT_PAGE = 20
 _DELETED = 'DELETED'
+
+
+@dataclass(frozen=True)
+class Span:
+    """The resources that were created after one time and until another.
+
+    :ivar after: None: also the oldest ones, and those whose time is not known
+    :ivar until: None: also the newest ones
+    """
+
+    after: datetime | None = None
+    until: datetime | None = None
+
+
+ALL_TIMES = Span()
 
 
 @dataclass(frozen=True)
@@ -138,11 +153,12 @@ class Inventory:
         """
         if self._project_id is not None:
             query['project_id'] = self._project_id
-        seen: set[str] = set()
+        # Only the ids of the last page are kept, as a pod may have millions.
+        last: set[str] = set()
         for page in pod_lists.pages(self._db, self._api(self.pod), self.resource, marker=marker, **query):
             self._check()
-            yield [item for item in page if item['id'] not in seen and self._is_wanted(item)]
-            seen.update(item['id'] for item in page)
+            yield [item for item in page if item['id'] not in last and self._is_wanted(item)]
+            last = {item['id'] for item in page}
 
     def _is_wanted(self, item: Item) -> bool:
         return self._project_id is None or self.resource.owner_of(item, self._project_id) == self._project_id
@@ -361,11 +377,14 @@ class Inventory:
         recorded = match_routings(self._db, self.resource.type, self.pod.id, ids)
         return sum(self.end(routing) for routing in recorded.values() if routing.pod_id == self.pod.id)
 
-    def end_missing(self, seen: Collection[str], before: datetime, *, may_be_many: bool = False) -> int:
+    def end_missing(
+        self, seen: Collection[str], before: datetime, *, span: Span = ALL_TIMES, may_be_many: bool = False
+    ) -> int:
         """Mark routings deleted whose resources were not in the pod's list, once the pod answers 404 for each.
 
         :param seen: ids of the resources in the list
         :param before: when the list was begun; a routing recorded later may be of a resource that is not in it
+        :param span: the part of the list that was read
         :param may_be_many: whether it is known why many resources may be gone
         :returns: number of routings marked
         :raises TooManyMissing: many resources are missing for no known reason; no routing is marked
@@ -373,20 +392,21 @@ class Inventory:
         :raises PodRefused: the pod answered 4xx, 404 apart; or it hides resources from Trio2o's user
         """
         if not may_be_many:
-            self._check_number_missing(seen, before)
+            self._check_number_missing(seen, before, span)
         ended = 0
-        for routing in self._missing(seen, before):
+        for routing in self._missing(seen, before, span):
             self._check()
             if self.show(routing.bottom_id) is None:
                 ended += self.end(routing)
         return ended
 
-    def _missing(self, seen: Collection[str], before: datetime) -> Iterator[Routing]:
-        for routing in self._live_routings():
-            if routing.bottom_id not in seen and routing.recorded_at < before:
-                yield routing
+    def _missing(self, seen: Collection[str], before: datetime, span: Span) -> Iterator[Routing]:
+        for page in self._live_routings(span):
+            for routing in page:
+                if routing.bottom_id not in seen and routing.recorded_at < before:
+                    yield routing
 
-    def _check_number_missing(self, seen: Collection[str], before: datetime) -> None:
+    def _check_number_missing(self, seen: Collection[str], before: datetime, span: Span) -> None:
         """Count the missing resources, but not those that a request is deleting or changing.
 
         Something else may answer in place of the pod, such as another cloud after a change of DNS, or the pod's
@@ -395,13 +415,16 @@ class Inventory:
         :raises TooManyMissing: there are too many
         """
         count = 0
-        missing = self._missing(seen, before)
+        missing = self._missing(seen, before, span)
         while ids := [routing.top_id for routing in islice(missing, _PAGE)]:
             self._check()
             count += len(set(ids) - {claim.resource_id for claim in quotas.list_claims_on(self._db, ids)})
         if count <= _MAX_MISSING:
             return
-        known = routings.count_by_pod(self._db, self.pod.id, [self.resource.type])
+        if span == ALL_TIMES:
+            known = routings.count_by_pod(self._db, self.pod.id, [self.resource.type])
+        else:
+            known = sum(map(len, self._live_routings(span)))
         if count > known * _MAX_MISSING_SHARE:
             raise exception.TooManyMissing(
                 self.pod.name,
@@ -419,18 +442,10 @@ class Inventory:
         self._forget(routing)
         return True
 
-    def _live_routings(self) -> Iterator[Routing]:
-        if self._project_id is not None:
-            yield from routings.list_for_pod(self._db, self.resource.type, self.pod.id, self._project_id)
-            return
-        filters = {'pod_id': self.pod.id, 'resource_type': self.resource.type, 'state': LIVE_STATES}
-        marker = None
-        while True:
-            page = routings.list_(self._db, filters=filters, limit=_PAGE, marker=marker)
-            yield from page
-            if len(page) < _PAGE:
-                return
-            marker = page[-1].id
+    def _live_routings(self, span: Span) -> Iterator[list[Routing]]:
+        yield from routings.pages_for_pod(
+            self._db, self.resource.type, self.pod.id, self._project_id, after=span.after, until=span.until
+        )
 
     def _forget(self, routing: Routing) -> None:
         self._runtime.locator.forget(routing.resource_type, routing.top_id)

@@ -12,10 +12,11 @@ operators. Until a later comparison reaches its end, the job goes on reading cha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from trio2o import exception, job_types
+from trio2o import job_types
 from trio2o.db import pods as db_pods
 from trio2o.db import server_group_copies
 from trio2o.db.database import utcnow
@@ -24,6 +25,7 @@ from trio2o.pods.registry import PodView
 from trio2o.pods.stopped_comparisons import Stop, stop_of
 from trio2o.resources import ROUTED, Resource
 from trio2o.routing.inventory import Inventory, Recorded, split_deleted
+from trio2o.xjob.full_comparison import FullComparison
 from trio2o.xjob.jobs.base import GiveUp, Task, TryAgain, pod_of
 
 #: Largest difference between the clocks of a pod and of this host.
@@ -47,27 +49,21 @@ class ReconcileRoutings:
         started = utcnow()
         stop = stop_of(pod, task.job.progress)
         since = self._since(task, pod, stop, started)
-        counts: dict[str, int | str] = {'since': since.isoformat() if since else 'the beginning'}
-        counts |= stop.progress if stop is not None else {}
+        values = {
+            'since': since.isoformat() if since else 'the beginning',
+            **(stop.progress if stop is not None else {}),
+        }
         missing: list[str] = []
-        for resource in resources_of(pod):
-            if since and resource.lists_by_offset:
-                continue  # these lists do not show what changed
-            inventory = Inventory(task.runtime, pod, resource, check=task.check)
-            try:
-                if since:
-                    counts |= record_since(inventory, since)
-                else:
-                    counts |= _record_all(inventory, started, bool(task.job.payload.get('end_missing')))
-            except exception.TooManyMissing as error:
-                missing.append(error.reason)
-            except PodRefused as error:
-                # For example, the resource of the marker was deleted between two pages. The next run begins again.
-                raise TryAgain(str(error)) from error
-            task.progress(**counts)
+        if since:
+            counts = _record_changes(task, pod, since)
+        else:
+            comparison = FullComparison(task, pod, started)
+            missing = comparison.run(resources_of(pod), **values)
+            started, counts = comparison.started, comparison.counts
         if missing:
             stop = Stop(f'The full comparison stopped: {" ".join(missing)}', started)
-            task.progress(**counts, **stop.progress)
+            values |= stop.progress
+        task.progress(**counts, **values)
         if since or missing:
             db_pods.set_changes_read(task.runtime.db, [pod.id], started)
         else:
@@ -106,7 +102,20 @@ def resources_of(pod: PodView) -> Iterator[Resource]:
             yield resource
 
 
-def record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]:
+def _record_changes(task: Task, pod: PodView, since: datetime) -> Counter[str]:
+    """:raises TryAgain: the pod answered 4xx"""
+    counts: Counter[str] = Counter()
+    for resource in resources_of(pod):
+        if not resource.lists_by_offset:  # those lists do not show what changed
+            inventory = Inventory(task.runtime, pod, resource, check=task.check)
+            try:
+                counts.update(record_since(inventory, since))
+            except PodRefused as error:
+                raise TryAgain(str(error)) from error
+    return counts
+
+
+def record_since(inventory: Inventory, since: datetime) -> dict[str, int]:
     """Record what changed in a pod since a time.
 
     :returns: the numbers of resources that were read, new, gone, moved and in conflict
@@ -121,22 +130,9 @@ def record_since(inventory: Inventory, since: datetime) -> dict[str, int | str]:
     return _counts(inventory.resource, seen, recorded, ended)
 
 
-def _record_all(inventory: Inventory, started: datetime, may_be_many: bool) -> dict[str, int | str]:
-    seen: set[str] = set()
-    recorded = Recorded()
-    ended = 0
-    for page in inventory.pages():
-        existing, deleted = split_deleted(page)
-        seen.update(item['id'] for item in existing)
-        recorded.add(inventory.record(existing))
-        ended += inventory.end_deleted(deleted)
-    ended += inventory.end_missing(seen, started, may_be_many=may_be_many)
-    return _counts(inventory.resource, len(seen), recorded, ended)
-
-
-def _counts(resource: Resource, seen: int, recorded: Recorded, ended: int) -> dict[str, int | str]:
+def _counts(resource: Resource, seen: int, recorded: Recorded, ended: int) -> dict[str, int]:
     name = resource.collection
-    counts: dict[str, int | str] = {name: seen, f'new_{name}': recorded.new, f'gone_{name}': ended}
+    counts = {name: seen, f'new_{name}': recorded.new, f'gone_{name}': ended}
     if recorded.moved:
         counts[f'moved_{name}'] = recorded.moved
     if recorded.conflicts:

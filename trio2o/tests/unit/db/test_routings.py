@@ -203,6 +203,30 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(['3', '2', '1'], ids('project', 3))
         self.assertEqual(['1'], ids('project', older_than=NOON + seconds(2)))
 
+    def test_all_routings_of_pod_are_listed_in_pages(self):
+        times = {'a': 1, 'b': 2, 'c': 2, 'd': 2, 'e': 3, 'f': 5, 'undated': None}
+        for top_id, at in times.items():
+            self.record(top_id, **({} if at is None else {'at': at}))
+        self.record('elsewhere', self.pod2, at=2)
+        self.record('gone', at=2)
+        routings.mark_deleted(self.db, 'server', 'gone')
+
+        def ids(limit, **options):
+            pages = list(routings.pages_for_pod(self.db, 'server', self.pod1, limit=limit, **options))
+            self.assertTrue(all(len(page) <= limit + 3 for page in pages), pages)
+            return [sorted(r.top_id for r in page if r.created_at) for page in pages], {
+                r.top_id for p in pages for r in p
+            }
+
+        for limit in range(1, 9):
+            listed, found = ids(limit)
+            self.assertEqual(set(times), found, limit)
+            self.assertEqual(list('abcdef'), sorted(sum(listed, [])), limit)
+            within = NOON + seconds(1), NOON + seconds(3)
+            self.assertEqual({'b', 'c', 'd', 'e'}, ids(limit, after=within[0], until=within[1])[1], limit)
+            self.assertEqual({'a', 'b', 'c', 'd', 'undated'}, ids(limit, until=NOON + seconds(2))[1], limit)
+        self.assertEqual([['f'], ['e'], ['b', 'c', 'd'], ['a'], []], ids(1)[0])
+
     def test_purge_deletes_old_ended_routings(self):
         for name in 'abc':
             self.record(name)
