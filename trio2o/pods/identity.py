@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from keystoneauth1 import adapter, exceptions, loading
+from keystoneauth1 import adapter, exceptions, loading, plugin
 from keystoneauth1 import session as ks_session
 from keystoneauth1.identity import generic
 from oslo_config import cfg
@@ -157,12 +157,21 @@ class Identity(Account):
 
     def sign_out(self, token: str) -> None:
         """Revoke a token of ``sign_in``. A failure is only logged, as the token expires anyway."""
-        keystone = adapter.Adapter(self.session, service_type='identity', version='3')
+        keystone = self._keystone()
         headers = {'X-Auth-Token': token, 'X-Subject-Token': token}
         try:
             keystone.delete('/auth/tokens', headers=headers, authenticated=False)
         except FAILURES as error:
             LOG.warning('Failed to revoke a token: %s', type(error).__name__)
+
+    def _keystone(self) -> adapter.Adapter:
+        """Return an adapter for the Keystone of our token.
+
+        It is the one that gave the token: to look its endpoint up in the catalog would take longer than the request,
+        as the catalog has the endpoints of all pods.
+        """
+        interface: Any = plugin.AUTH_INTERFACE  # an object, which the types of keystoneauth do not allow
+        return adapter.Adapter(self.session, interface=interface, version='3')
 
     def catalog(self) -> Catalog:
         """Read Keystone's catalog as it is now, not as it was when our token was made.
@@ -170,7 +179,7 @@ class Identity(Account):
         :raises ServiceUnavailable: Keystone does not answer
         """
         try:
-            keystone = adapter.Adapter(self.session, service_type='identity', version='3')
+            keystone = self._keystone()
             answer = keystone.get('/auth/catalog', raise_exc=True)
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no catalog: {type(error).__name__}') from error
@@ -198,7 +207,7 @@ class Identity(Account):
         :raises ServiceUnavailable: Keystone does not answer, or refuses the request
         """
         try:
-            answer = adapter.Adapter(self.session, service_type='identity', version='3').get(path, raise_exc=True)
+            answer = self._keystone().get(path, raise_exc=True)
         except exceptions.NotFound as error:
             if _is_missing(error.response):
                 return None
