@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a worker does with a job: claim it, prolong the lease, and record how it ended."""
 
+import random
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -43,10 +44,12 @@ def claim(
         candidates = _due(db, now, types, most_of_pod, with_pod)
         if not candidates:
             return None
-        for job_id in candidates:
-            job = claim_id(db, job_id, owner, lease_seconds, now, most_of_pod)
+        while candidates:
+            job = claim_id(db, candidates.pop(0), owner, lease_seconds, now, most_of_pod)
             if job is not None:
                 return job
+            # Another worker claimed it and is about to try the next one, as all the other workers are.
+            random.shuffle(candidates)
 
 
 def _due(
