@@ -12,12 +12,13 @@ class DrainingCase(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.cloud = self.useFixture(GatewayFixture(pods={'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}))
+        self.cloud = self.useFixture(GatewayFixture(pods={'Pod1': 'az1', 'Pod2': 'az1', 'Pod3': 'az2'}, run_jobs=True))
         self.api = self.cloud.api
         self.servers = self.cloud.lab.add_servers('Pod1', 'demo', 2) + self.cloud.lab.add_servers('Pod1', 'alt')
         self.volumes = self.cloud.lab.add_volumes('Pod1', 'demo', 2)
-        self.cloud.run_jobs()
         self.path = f'/pods/{self.cloud.pod_ids["Pod1"]}'
+        self.assertEqual(202, self.api.post(f'{self.path}/reconcile').status)
+        self.cloud.run_jobs()
 
     def get(self, **query):
         answer = self.api.get(f'{self.path}/remaining', query=query)
