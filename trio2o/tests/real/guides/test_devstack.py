@@ -344,6 +344,8 @@ class TestDevStack(unittest.TestCase):
 
         # With tls-proxy. The links in answers must have https, or clients cannot follow them.
         self.first.add('enable_service tls-proxy')
+        # Each worker loads the gateway. The first time, there were two of each.
+        self.first.add('API_WORKERS=1')
         self.first.run('stack')
         self.check_catalog('https')
         trusting = Client(self.lab, 'demo', REGION, OS_CACERT=str(self.first.state / 'ca-bundle.pem'))
