@@ -235,6 +235,8 @@ class Gateway:
         :param profile: file for a profile; empty: no profile
         :returns: id of the process
         """
+        # Trio2o XJob does not run, so nothing else says that the changes in the pods are known.
+        db_pods.set_changes_read(self.db, list(self.pod_ids.values()), utcnow())
         # Python imports the checkout because it is the working directory.
         command = [sys.executable, '-m', f'trio2o.cmd.{service}', '--config-file', self.config]
         if profile:

@@ -27,6 +27,7 @@ class TestGrowth(testtools.TestCase):
         requests = {
             'show': lambda: cloud.nova.get(f'/servers/{server}'),
             'list': lambda: cloud.nova.get('/servers/detail?limit=20'),
+            'list of all': lambda: cloud.nova.get('/servers/detail?limit=20&all_tenants=1', as_='admin'),
             'create': lambda: cloud.nova.post('/servers', body),
         }
         return {name: self.cost(cloud, send) for name, send in requests.items()}
