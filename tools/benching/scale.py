@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import report
@@ -25,6 +26,10 @@ from cases import COMPUTE, CREATE, EVERYONE, LIMITED, SHOW, cases_for
 from databases import KINDS, Databases
 from load import Target
 
+from trio2o import conf as trio2o_conf
+from trio2o.db import jobs as db_jobs
+from trio2o.db.database import Database, utcnow
+
 #: Number of pods to compare with -> case -> the most that its cost may be of that with so few.
 MOST = {2: {SHOW: 1.1, CREATE: 1.3}, 10: {LIMITED: 1.5, EVERYONE: 2.0}}
 
@@ -33,13 +38,15 @@ ONE_OF = 10
 #: Pods that stay healthy: those with servers.
 HEALTHY = 10
 
-#: Seconds until XJob has done what it does at its start, at least for few pods.
-SETTLE_SECONDS = 20
+#: Seconds until XJob has compared all pods, as it does at its start, at most.
+SETTLE_SECONDS = 1800
+#: It has if no job has waited so long, for so many seconds.
+LATE_SECONDS, QUIET_SECONDS = 15, 30
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='tools/bench scale', description=__doc__)
-    parser.add_argument('--pods', type=int, default=100, metavar='N', help='number of registered pods, from 10 (100)')
+    parser.add_argument('--pods', type=int, default=100, metavar='N', help='number of registered pods, from 11 (100)')
     parser.add_argument('--servers', type=int, default=100000, metavar='M', help='number of routings (100000)')
     parser.add_argument('--database', default=KINDS[0], choices=KINDS)
     parser.add_argument('--backend', default='eventlet', choices=['eventlet', 'threading'])
@@ -59,8 +66,8 @@ def main(argv: Sequence[str], directory: str) -> int:
     """:param directory: for configuration and logs"""
     parser = _parser()
     chosen = parser.parse_args(argv)
-    if chosen.pods < HEALTHY:
-        parser.error(f'--pods: at least {HEALTHY}')
+    if chosen.pods <= HEALTHY:
+        parser.error(f'--pods: more than {HEALTHY}')
     with two_trees.processors() as cpu, running.Pods(chosen.pods) as pods, Databases() as databases:
         found = _measure(chosen, directory, pods, databases, cpu)
     if chosen.json:
@@ -129,13 +136,29 @@ def _first(cloud: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def _idle(config: str, gateway: Target, seconds: float) -> dict[str, float]:
-    """Return what each process uses while nobody sends requests, as parts of a processor."""
+    """Return what each process uses while nobody sends requests, as parts of a processor.
+
+    The pods that are registered have all jobs to be run for the first time, which is not measured.
+    """
     with _xjob(config) as xjob:
         targets = {'trio2o-nova-apigw': gateway, 'trio2o-xjob': xjob}
-        time.sleep(SETTLE_SECONDS)
+        _wait_for_first_jobs(config)
         before = {name: target.cpu_seconds() for name, target in targets.items()}
         time.sleep(seconds)
         return {name: (target.cpu_seconds() - before[name]) / seconds for name, target in targets.items()}
+
+
+def _wait_for_first_jobs(config: str) -> None:
+    """Wait until no job waits for a worker longer than it does when jobs run at their intervals."""
+    db = Database(trio2o_conf.new_config(files=[config]))
+    started = quiet_since = time.monotonic()
+    while time.monotonic() < min(quiet_since + QUIET_SECONDS, started + SETTLE_SECONDS):
+        time.sleep(1)
+        due = db_jobs.longest_due(db)
+        if due is not None and due < utcnow() - timedelta(seconds=LATE_SECONDS):
+            quiet_since = time.monotonic()
+    db.dispose()
+    print(f'first jobs done in {quiet_since - started:.0f} s', file=sys.stderr)
 
 
 @contextlib.contextmanager
