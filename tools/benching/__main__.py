@@ -27,7 +27,7 @@ import running
 import scale
 import two_trees
 from cases import CREATE, GOALS, NAMES, SHOW, SQLITE_GOALS, cases_for, shows
-from databases import KINDS, SQLITE, Databases
+from databases import KINDS, MYSQLCLIENT, SQLITE, Databases
 from load import Case, Failed, Measured, Target, measure
 
 from trio2o.lab.servers import NotInstalled
@@ -37,7 +37,7 @@ FEW = 2000
 TURNS = 4
 
 #: Databases of production, which are measured by default.
-SERVERS = ','.join(kind for kind in KINDS if kind != SQLITE)
+SERVERS = ','.join(kind for kind in KINDS if kind not in (MYSQLCLIENT, SQLITE))
 
 
 def _parser() -> argparse.ArgumentParser:

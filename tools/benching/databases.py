@@ -16,7 +16,9 @@ _SERVERS: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
     'mariadb': servers.mariadb,
     'postgresql': servers.postgres,
 }
-KINDS = (*_SERVERS, SQLITE)
+#: MariaDB by the driver mysqlclient, which the environment does not contain.
+MYSQLCLIENT = 'mysqlclient'
+KINDS = (*_SERVERS, MYSQLCLIENT, SQLITE)
 
 
 class Databases:
@@ -39,12 +41,15 @@ class Databases:
         """
         if kind == SQLITE:
             return []
-        if kind not in self._urls:
-            self._urls[kind] = self._stack.enter_context(_SERVERS[kind]())
-        url = sqlalchemy.make_url(self._urls[kind])
+        server = 'mariadb' if kind == MYSQLCLIENT else kind
+        if server not in self._urls:
+            self._urls[server] = self._stack.enter_context(_SERVERS[server]())
+        url = sqlalchemy.make_url(self._urls[server])
         name = f'bench{next(self._numbers)}'
         engine = sqlalchemy.create_engine(url, isolation_level='AUTOCOMMIT')
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'CREATE DATABASE {name}'))
         engine.dispose()
+        if kind == MYSQLCLIENT:
+            url = url.set(drivername='mysql+mysqldb').difference_update_query(['ssl_disabled'])
         return [f'database.connection={url.set(database=name).render_as_string(hide_password=False)}']

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import sqlalchemy
 from oslo_config import cfg
 from oslo_log import log as oslo_log
 from oslo_service import service as oslo_service
@@ -101,6 +102,10 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     # trio2o.cmd.early has already used this option, and ignores errors. They are reported here.
     if conf.concurrency_backend != concurrency.backend():
         raise CannotStart(f'started with {concurrency.backend()}, but {conf.concurrency_backend} is configured')
+    driver = sqlalchemy.make_url(conf.database.connection).drivername
+    if conf.concurrency_backend == 'eventlet' and driver in ('mysql', 'mysql+mysqldb', 'mariadb', 'mariadb+mysqldb'):
+        # It waits in C code, where eventlet cannot switch to another green thread.
+        raise CannotStart('[database] connection: mysqlclient (mysql+mysqldb) needs concurrency_backend = threading')
     conf_files.check(conf)
     credentials.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())

@@ -46,6 +46,14 @@ class TestStartErrors(CommandsTestCase):
         self.assertIn('concurrency_backend', result.stderr)
         self.assertNotIn('Traceback', result.stderr)
 
+    def test_driver_that_would_stop_green_threads_is_refused(self):
+        url = 'mysql+mysqldb://trio2o:secret@127.0.0.1:9/trio2o'
+        argument = self.configure(DEFAULT={'concurrency_backend': 'eventlet'}, database={'connection': url})
+        result = launch.run('trio2o-api', argument, new_program=True)
+        self.assertEqual(1, result.returncode)
+        self.assertIn('[database] connection: mysqlclient', result.stderr)
+        self.assertNotIn('secret', result.stderr)
+
     def test_upgrade_check_fails_while_keystone_is_unavailable(self):
         argument = self.configure()
         result = launch.run('trio2o-status', argument, 'upgrade', 'check', new_program=True)
