@@ -19,6 +19,10 @@ IMAGE_VOLUME_TYPE = 'cinder_img_volume_type'
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _OWNER = re.compile(r'[!-~]{1,64}')
 
+#: Years in which a resource can have been created: the clocks of hosts begin with the first one, and days can be added
+#: to any time in the last one, which Python and databases cannot do with the very last times that they know.
+_YEARS = range(1970, 9999)
+
 
 def normalized_id(text: str) -> str:
     """Return a UUID in lower case, as pods store it, and any other text as it is.
@@ -113,15 +117,17 @@ class SortKey:
 def parse_time(text: Any) -> datetime | None:
     """Parse a time as Nova (``2026-01-31T12:00:00Z``) or Cinder (``2026-01-31T12:00:00.000000``) writes it.
 
-    :returns: UTC without a zone; None if it is not such a time
+    :returns: UTC without a zone; None if it is not such a time, or of a year in which nothing can have been created
     """
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo:
+            moment = moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         return None
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment if moment.year in _YEARS else None
 
 
 SERVER = Resource(

@@ -116,7 +116,7 @@ def measure(db: Database, resource_type: str, item: Item) -> Measured | None:
     read = _READERS.get(resource_type)
     try:
         measured = read(db, item) if read is not None else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     # A negative amount would free quota for other resources.
     if measured is not None and all(0 <= amount <= _MAX_AMOUNT for amount in measured.deltas.values()):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import TTLCache
 from oslo_config import cfg
+from oslo_db import exception as db_exc
 
 from trio2o.concurrency import Executor
 from trio2o.db import routings
@@ -40,6 +41,8 @@ LOG = logging.getLogger(__name__)
 
 #: Ids that a routing can have. Others are not looked up in the database.
 _ID = re.compile(r'[!-~]{1,64}')
+#: Exceptions for an item of a list that cannot be recorded.
+_UNFIT_ITEM = (ValueError, LookupError, ArithmeticError, db_exc.DBDataError)
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,13 @@ class Locator:
         for pod, of_pod in items.items():
             try:
                 self._record_listed_in(pod, resource, of_pod, project_id, claim_id)
-            except (*NOT_RECORDED, ValueError, LookupError):
+            except (*NOT_RECORDED, *_UNFIT_ITEM) as error:
+                middle = len(of_pod) // 2
+                if middle and isinstance(error, _UNFIT_ITEM):
+                    # The other items can be recorded.
+                    for half in (of_pod[:middle], of_pod[middle:]):
+                        self._record_listed(resource, {pod: half}, project_id, claim_id)
+                    continue
                 # No caller waits for this thread and could log the error. The next list tries again.
                 LOG.exception('Failed to record %ss in a list of pod %s', resource.type, pod.name)
 

@@ -12,7 +12,7 @@ from trio2o.db import bindings, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import utcnow
 from trio2o.db.records import DELETED, DELETING, NewRouting, Routing
-from trio2o.lab.emulated.faults import Refuse
+from trio2o.lab.emulated.faults import Alter, Refuse
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -216,6 +216,16 @@ class TestCalledPods(PlannedListTest):
         self.cloud.lab.clear_logs()
         self.assertEqual([new['id'], wanted[0]], ids(self.nova.get('/servers?limit=2')['servers']))
         self.assertEqual({'Pod1', 'Pod6', 'Pod7'}, set(self.called()))
+
+    def test_lists_show_items_with_creation_times_that_cannot_be(self):
+        wanted = self.add_servers(6)
+        odd = self.add('server', 'Pod7', at(5), recorded_at=None)['id']
+        for created in ('0001-01-01T00:00:00Z', '9999-12-31T23:59:59Z', '0001-01-01T00:00:00+14:00'):
+            self.cloud.pod('Pod7').nova.faults.clear()
+            self.cloud.pod('Pod7').nova.faults.add(Alter(values={'created': created}))
+            order = [odd, *wanted] if created.startswith('9') else [*wanted, odd]
+            self.assertEqual(order, ids(self.nova.get('/servers/detail')['servers']))
+            self.assertEqual(order, self.walk(self.nova, '/servers?limit=2', 'servers'))
 
     def test_planned_page_needs_one_statement(self):
         self.add_servers()

@@ -104,6 +104,13 @@ class TestIdsAndOwnersOfPods(QuotaCase):
         routing = self.routing('volume', UNKNOWN)
         self.assertEqual((self.cloud.pod_ids['Pod1'], None), (routing.pod_id, routing.created_at))
 
+    def test_resource_that_cannot_be_recorded_keeps_no_other_of_list_from_it(self):
+        self.volume(zone='az2')
+        items = [{'id': str(uuid.uuid4()), 'size': 1, 'volume_type': 'ssd'} for _ in range(5)]
+        items[2]['volume_type'] = 'x' * 300
+        self.learn(VOLUME, self.second, items)
+        self.assertEqual([True, True, False, True, True], [bool(self.routing('volume', each['id'])) for each in items])
+
     def test_resource_that_exists_again_has_the_owner_that_it_had(self):
         server_id = self.server(zone='az2')
         self.settle()
