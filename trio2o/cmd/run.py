@@ -22,7 +22,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import sqlalchemy
 from oslo_config import cfg
 from oslo_log import log as oslo_log
 from oslo_service import service as oslo_service
@@ -32,6 +31,7 @@ from trio2o import concurrency, gc_tuning, metrics, version
 from trio2o import conf as trio2o_conf
 from trio2o.conf import credentials
 from trio2o.conf import files as conf_files
+from trio2o.db import database
 from trio2o.runtime import Runtime
 from trio2o.web.app import build_app
 from trio2o.web.middleware.access_log import AccessLog
@@ -102,9 +102,8 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     # trio2o.cmd.early has already used this option, and ignores errors. They are reported here.
     if conf.concurrency_backend != concurrency.backend():
         raise CannotStart(f'started with {concurrency.backend()}, but {conf.concurrency_backend} is configured')
-    driver = sqlalchemy.make_url(conf.database.connection).drivername
-    if conf.concurrency_backend == 'eventlet' and driver in ('mysql', 'mysql+mysqldb', 'mariadb', 'mariadb+mysqldb'):
-        # It waits in C code, where eventlet cannot switch to another green thread.
+    if conf.concurrency_backend == 'eventlet' and database.waits_in_c(conf):
+        # Eventlet cannot switch to another green thread meanwhile.
         raise CannotStart('[database] connection: mysqlclient (mysql+mysqldb) needs concurrency_backend = threading')
     conf_files.check(conf)
     credentials.check(conf)

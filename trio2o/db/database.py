@@ -65,6 +65,12 @@ def utcnow() -> datetime:
     return timeutils.utcnow()
 
 
+def waits_in_c(conf: cfg.ConfigOpts) -> bool:
+    """Return whether the driver of the configured database waits for it in C code: mysqlclient does."""
+    url = sqlalchemy.make_url(conf.database.connection)
+    return url.get_backend_name() in ('mysql', 'mariadb') and url.get_driver_name() == 'mysqldb'
+
+
 def _is_temporary(error: Exception) -> bool:
     if isinstance(error, DatabaseBusy):
         return False
