@@ -44,8 +44,8 @@ def parts(pods: int) -> list[tuple[str, Any]]:
 
 
 def pods_of(payload: Mapping[str, Any] | None, pods: Iterable[PodView]) -> list[PodView]:
-    """Return the pods of the part that a payload of ``parts`` names."""
-    if payload is None:
+    """Return the pods of the part that a payload of ``parts`` names; all of them without one."""
+    if not payload:
         return list(pods)
     number, count = payload['part'], payload['parts']
     return [pod for pod in pods if zlib.crc32(pod.id.encode()) % count + 1 == number]
