@@ -70,10 +70,12 @@ print(int(importlib.util.find_spec("ensurepip") is None), f"{min(measure() for _
 # find_python: print the path of the fastest of all interpreters with the first name that any has; TRIO2O_PYTHON is the
 # only name if it is set.
 find_python() {
-    local name candidate judged found
-    for name in ${TRIO2O_PYTHON:-python3.11 python3.12 python3.13 python3.14 python3}; do
+    local name candidate judged found names=(python3.11 python3.12 python3.13 python3.14 python3)
+    [ -z "${TRIO2O_PYTHON:-}" ] || names=("$TRIO2O_PYTHON")
+    for name in "${names[@]}"; do
         found=$(type -ap "$name" | while read -r candidate; do
-            ! judged=$("$candidate" -c "$JUDGE_PYTHON" </dev/null 2>/dev/null) || echo "$judged $candidate"
+            ! judged=$(timeout 60 "$candidate" -c "$JUDGE_PYTHON" </dev/null 2>/dev/null) ||
+                echo "$(tail -n 1 <<<"$judged") $candidate"
         done | sort -k 1,1n -k 2,2n | head -n 1 | cut -d ' ' -f 3-)
         if [ -n "$found" ]; then
             echo "$found"

@@ -94,6 +94,14 @@ class TestInterpreter(testtools.TestCase):
         good = self.add('python3', 'echo 0 0.1')
         self.assertEqual(good, self.find())
 
+    def test_path_may_contain_blanks_and_interpreter_may_print_more(self):
+        blank = os.path.join(self.useFixture(fixtures.TempDir()).path, 'my python')
+        os.mkdir(blank)
+        wrapper = self.add('python3.11', 'echo starting\necho 0 0.1')
+        self.assertEqual(wrapper, self.find())
+        os.rename(wrapper, f'{blank}/python3.11')
+        self.assertEqual(f'{blank}/python3.11', self.find(TRIO2O_PYTHON=f'{blank}/python3.11'))
+
     def test_named_interpreter_is_the_only_candidate(self):
         self.add('python3.11', 'echo 0 0.1')
         self.assertEqual(sys.executable, self.find(TRIO2O_PYTHON=sys.executable))
