@@ -83,12 +83,13 @@ class ListRun:
     @property
     def failed(self) -> dict[PodView, bool]:
         """The pods whose part of the page is missing as they did not answer, each with whether it is down."""
+        return {cursor.pod: cursor.is_down for cursor in self._needed if cursor.has_failed}
+
+    @property
+    def _needed(self) -> list[PodCursor]:
+        """The cursors of the pods without which the page is not complete."""
         unneeded = self._plan.unneeded if self._plan is not None else ()
-        return {
-            cursor.pod: cursor.is_down
-            for cursor in self.cursors
-            if cursor.has_failed and cursor.pod.id not in unneeded
-        }
+        return [cursor for cursor in self.cursors if cursor.pod.id not in unneeded]
 
     @property
     def uncalled(self) -> Sequence[PodView]:
@@ -106,8 +107,10 @@ class ListRun:
 
         It is that of the pod of the client's marker, or one of ``REQUEST_REFUSED``, or else what all pods answer. If
         no pod lists anything and one has no such path, it is that answer, as other pods will not have it either.
+        Pods that the page does not need count only if no pod lists anything.
         """
-        refused = [cursor for cursor in self.cursors if cursor.refusal is not None]
+        cursors = self._needed if self.first is not None else self.cursors
+        refused = [cursor for cursor in cursors if cursor.refusal is not None]
         first = next((cursor for cursor in refused if cursor.is_marker_owner), None)
         first = first or next((cursor for cursor in refused if not cursor.has_failed), None)
         if first is None and refused and self.first is None:

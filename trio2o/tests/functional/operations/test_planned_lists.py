@@ -12,7 +12,8 @@ from trio2o.db import bindings, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import utcnow
 from trio2o.db.records import DELETED, DELETING, NewRouting, Routing
-from trio2o.lab.emulated.faults import Alter, Refuse
+from trio2o.lab.emulated.faults import Alter, Refuse, Status
+from trio2o.lab.emulated.wire import JSON
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
 NOON = datetime.datetime(2026, 1, 1, 12)
@@ -216,6 +217,27 @@ class TestCalledPods(PlannedListTest):
         self.cloud.lab.clear_logs()
         self.assertEqual([new['id'], wanted[0]], ids(self.nova.get('/servers?limit=2')['servers']))
         self.assertEqual({'Pod1', 'Pod6', 'Pod7'}, set(self.called()))
+
+    def test_refusal_of_pod_that_page_does_not_need_is_ignored(self):
+        wanted = self.add_servers()
+        bindings.bind(self.db, self.cloud.project_id('demo'), 'az1', '', self.cloud.pod_ids['Pod2'])
+        self.reconcile('Pod3', utcnow() - datetime.timedelta(hours=1))
+        self.cloud.runtime.registry.refresh()
+        for status in (400, 401, 403, 404, 413, 429):
+            for name in ('Pod2', 'Pod3'):
+                self.break_pod(name, Status(status, b'{"error": {"code": 0, "message": "no"}}', tuple(JSON)))
+            for query, as_ in (('', 'demo'), ('&all_tenants=1', 'admin')):
+                answer = self.nova.get(f'/servers?limit=3{query}', as_=as_)
+                self.assertEqual((200, wanted[:3]), (answer.status, ids(answer.json.get('servers', ()))), status)
+        self.break_pod('Pod2', Status(429, b'{"error": {"code": 0, "message": "no"}}', tuple(JSON)))
+        for query in ('', '?limit=13', '?limit=3&sort_dir=asc'):
+            self.assertEqual(429, self.nova.get(f'/servers{query}').status, query)
+
+    def test_refusal_of_all_pods_that_were_called_is_the_answer(self):
+        self.add_servers()
+        bindings.bind(self.db, self.cloud.project_id('alt'), 'az1', '', self.cloud.pod_ids['Pod2'])
+        self.break_pod('Pod2', Status(403, b'{"forbidden": {"code": 403, "message": "no"}}', tuple(JSON)))
+        self.assertEqual(403, self.nova.get('/servers?limit=3', as_='alt').status)
 
     def test_lists_show_items_with_creation_times_that_cannot_be(self):
         wanted = self.add_servers(6)
