@@ -69,6 +69,15 @@ class _CachedRouting:
     is_live: bool
     created_at: datetime | None
 
+    def agrees_with(self, created: Any) -> bool:
+        """Whether the creation time is that of an item, to the second, or the item shows none.
+
+        It is compared as text, in the forms of Nova and Cinder: a list can have many items.
+        """
+        if not created or self.created_at is None:
+            return not created
+        return str(created).startswith(self.created_at.isoformat(timespec='seconds'))
+
 
 class Locator:
     """Looks up, records and forgets routings. One per process."""
@@ -240,7 +249,7 @@ class Locator:
         project_id: str,
         claim_id: str | None = None,
     ) -> None:
-        """Record, in the background, the resources of pods' lists that have no routing.
+        """Record, in the background, the resources of pods' lists that have no routing, and times that differ.
 
         :param caller: who was shown the lists. A resource of a project that the caller may not know is not recorded
         :param found: pods and the items in their lists
@@ -254,7 +263,7 @@ class Locator:
                 # Most are known, and an id that is known is one of a resource.
                 item_id = item.get('id')
                 known = self._cached((resource.type, item_id)) if isinstance(item_id, str) else None
-                if known is not None and known.is_live and (known.created_at or not item.get(resource.created)):
+                if known is not None and known.is_live and known.agrees_with(item.get(resource.created)):
                     continue
                 if item.get('status') == 'DELETED' or not is_resource_id(item_id):
                     continue
@@ -301,7 +310,7 @@ class Locator:
                 self.revive(resource, pod, record, item)
                 continue
             created_at = resource.created_at(item)
-            if record.created_at is None and created_at is not None and record.pod_id == pod.id:
+            if created_at is not None and record.created_at != created_at and record.pod_id == pod.id:
                 record = routings.update(self._db, record.id, created_at=created_at) or record
             self._remember(record)
         if new:

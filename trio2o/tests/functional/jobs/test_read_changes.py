@@ -42,6 +42,15 @@ class TestReadChanges(ReadChangesCase):
         self.cloud.direct('Pod3').delete(f'/servers/{servers["Pod3"]["id"]}', as_='alt')
         self.assertEqual(1, self.read()['gone_servers'])
 
+    def test_owner_and_creation_time_that_a_pod_shows_are_recorded(self):
+        (volume,) = self.cloud.lab.add_volumes('Pod2', 'demo')
+        self.read()
+        project_id, created_at = self.cloud.project_id('alt'), volume['created_at'] + datetime.timedelta(seconds=1)
+        self.cinder('Pod2').volumes[volume['id']].update(project_id=project_id, created_at=created_at)
+        self.read()
+        routing = self.get('volume', volume['id'])
+        self.assertEqual((project_id, created_at), (routing.project_id, routing.created_at))
+
     def test_only_changes_are_read(self):
         self.cloud.lab.add_servers('Pod1', 'demo', 100, start=LONG_AGO)
         self.cloud.lab.add_volumes('Pod1', 'demo', 100, start=LONG_AGO)

@@ -249,6 +249,16 @@ class TestCalledPods(PlannedListTest):
             self.assertEqual(order, ids(self.nova.get('/servers/detail')['servers']))
             self.assertEqual(order, self.walk(self.nova, '/servers?limit=2', 'servers'))
 
+    def test_page_has_volume_whose_creation_time_changed_once_a_list_showed_it(self):
+        names = list(PODS)
+        made = [self.add('volume', names[n % 7], at(n * 60))['id'] for n in range(14)]
+        self.learn_volumes()
+        # Cinder gives a volume the creation time of its copy when it has migrated it.
+        self.cloud.pod('Pod1').cinder.volumes[made[0]]['created_at'] = at(14 * 60)
+        self.cinder.get('/volumes/detail')
+        self.wait_for(lambda: routings.get(self.db, 'volume', made[0]).created_at == at(14 * 60))
+        self.assertEqual([made[0], *made[:0:-1]], self.walk(self.cinder, '/volumes?limit=3', 'volumes'))
+
     def test_planned_page_needs_one_statement(self):
         self.add_servers()
         # The first list makes the locator look at what is recorded, in the background.
