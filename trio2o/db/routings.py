@@ -25,13 +25,14 @@ from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Among, Columns, among, changed, insert_one_or_ignore, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
-from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, ROUTING_STATES, Binding, NewRouting, Routing
+from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, ROUTING_STATES, Binding, NewRouting, Pod, Routing
 from trio2o.db.table import stored_time
 
 _ROUTINGS = Columns(Routing)
 _TABLE = _ROUTINGS.table
 _R = _TABLE.c
 _BINDING = Binding.__table__.c
+_POD = Pod.__table__.c
 _IDS_PER_QUERY = 1000
 _IS_LIVE = _R.state != DELETED
 #: Columns that determine which amounts are counted for which project and user.
@@ -48,6 +49,7 @@ _GET_MANY = _ROUTINGS.select.where(
 # although it reads those of deleted resources, too.
 _LIVE_OF_PROJECT = 'FORCE INDEX (ix_routings_type_project_state_created)'
 _LIVE_OF_ALL = 'FORCE INDEX (ix_routings_type_state_created)'
+_OF_PODS = 'FORCE INDEX (ix_routings_type_pod_created)'
 _LIVE: list[Any] = [sqlalchemy.literal_column(f"'{state}'") for state in LIVE_STATES]
 
 
@@ -110,6 +112,25 @@ def _newest(of_project: bool, is_first: bool) -> Any:
         no_time = sqlalchemy.cast(sqlalchemy.null(), _R.created_at.type)
         parts.append(_bound(no_time, _BINDING.pod_id, sqlalchemy.literal_column('1')))
     return sqlalchemy.union_all(*parts)
+
+
+@functools.cache
+def _holders(pods: int) -> Any:
+    """Build the statement that selects those of as many pods that have live resources of a type.
+
+    It reads the index only until it finds one of each pod: a limit keeps servers from reading them all for a join.
+    """
+    one = (
+        sqlalchemy.select(sqlalchemy.literal_column('1'))
+        .select_from(_TABLE)
+        .with_hint(_TABLE, _OF_PODS, 'mysql')
+        .with_hint(_TABLE, _OF_PODS, 'mariadb')
+        .where(_R.resource_type == bindparam('resource_type'), _R.pod_id == _POD.pod_id, _IS_LIVE)
+        .limit(1)
+        .correlate(_POD.pod_id.table)
+        .scalar_subquery()
+    )
+    return sqlalchemy.select(_POD.pod_id).where(among(_POD.pod_id, 'pod', pods), one.is_not(None))
 
 
 @functools.cache
@@ -579,6 +600,14 @@ def pods_of_project(
     types = Among('type', resource_types)
     params = types.params | {'project_id': project_id}
     return {pod_id for (pod_id,) in db.rows(_pods_of(types.size, with_bindings), params)}
+
+
+def holders(db: Database, resource_type: str, pod_ids: Collection[str]) -> set[str]:
+    """Return those of some pods that have live resources of a type, of any project; with one query."""
+    pods = Among('pod', pod_ids)
+    if not pods.size:
+        return set()
+    return {pod_id for (pod_id,) in db.rows(_holders(pods.size), pods.params | {'resource_type': resource_type})}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,16 +64,11 @@ class ListedPods:
         A pod that has not been reconciled may have some of any project, unless it has none at all as far as is known.
         """
         db, kind, project_id = self._call.runtime.db, self._listing.resource.type, self._project_id
+        pods = list(uncalled)
         holders = routings.pods_of_project(db, [kind], project_id) if project_id is not None else set()
-        return [
-            pod
-            for pod in uncalled
-            if pod.id in holders
-            or (
-                (project_id is None or not pod.record.is_reconciled)
-                and routings.list_for_pod(db, kind, pod.id, None, limit=1)
-            )
-        ]
+        unsure = [pod.id for pod in pods if project_id is None or not pod.record.is_reconciled]
+        holders |= routings.holders(db, kind, unsure)
+        return [pod for pod in pods if pod.id in holders]
 
     def _pods_of_project(self, project_id: str) -> set[str]:
         types = (self._listing.resource.type, *self._listing.resource.found_with)

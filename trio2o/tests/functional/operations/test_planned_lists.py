@@ -259,11 +259,27 @@ class TestCalledPods(PlannedListTest):
         self.wait_for(lambda: routings.get(self.db, 'volume', made[0]).created_at == at(14 * 60))
         self.assertEqual([made[0], *made[:0:-1]], self.walk(self.cinder, '/volumes?limit=3', 'volumes'))
 
-    def test_planned_page_needs_one_statement(self):
-        self.add_servers()
+    def statements(self, path):
+        """The statements of a list, whose servers are recorded."""
         # The first list makes the locator look at what is recorded, in the background.
-        self.learn_servers('/servers?limit=3')
+        self.learn_servers(path)
         statements = []
         sqlalchemy.event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
-        self.nova.get('/servers?limit=3')
-        self.assertEqual(1, len([each for each in statements if 'table_versions' not in each]), statements)
+        self.nova.get(path)
+        return [each for each in statements if 'table_versions' not in each]
+
+    def test_planned_page_needs_one_statement(self):
+        self.add_servers()
+        self.assertEqual(1, len(self.statements('/servers?limit=3')))
+
+    def test_list_needs_as_many_statements_for_more_pods_in_maintenance(self):
+        self.add('server', 'Pod1', at(0))
+        self.add('server', 'Pod2', at(1))
+        needed = []
+        for some in (['Pod3'], ['Pod4', 'Pod5', 'Pod6']):
+            for name in some:
+                db_pods.set_reconciled(self.db, self.cloud.pod_ids[name], None)
+                db_pods.update(self.db, self.cloud.pod_ids[name], state='maintenance')
+            self.cloud.runtime.registry.refresh()
+            needed.append([len(self.statements(path)) for path in ('/servers?limit=2', '/servers')])
+        self.assertEqual(*needed)

@@ -270,6 +270,17 @@ class TestRoutings(DatabaseTest):
         bindings.end(self.db, ended.id)
         self.assertEqual({self.pod2}, routings.pods_of_project(self.db, ['server'], 'project', with_bindings=True))
 
+    def test_pods_with_live_routings_of_a_type_are_found(self):
+        self.record('a', self.pod1, state='creating')
+        self.record('b', self.pod2, state='deleted')
+        pods = [self.pod1, self.pod2, 'none']
+        self.assertEqual({self.pod1}, routings.holders(self.db, 'server', pods))
+        self.record('c', self.pod2, project_id='other')
+        self.assertEqual({self.pod1, self.pod2}, routings.holders(self.db, 'server', pods))
+        self.assertEqual({self.pod2}, routings.holders(self.db, 'server', pods[1:]))
+        self.assertEqual(set(), routings.holders(self.db, 'volume', pods))
+        self.assertEqual(set(), routings.holders(self.db, 'server', []))
+
     def newest(self, project='project', limit=10, **options):
         found = routings.newest(self.db, 'server', project, limit, **options)
         return [((when - NOON).total_seconds(), pod_id) for when, pod_id in found.dated], found.undated, found.bound
@@ -371,6 +382,10 @@ class TestQueryPlans(DatabaseTest):
                 )
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10)
             self.assert_indexed(index, routings.list_for_pod, 'server', self.pod1, project, 10, older_than=NOON)
+
+    def test_pods_with_routings_are_found_by_an_index(self):
+        plans = self.plans_of(routings.holders, 'server', [self.pod1, self.pod2])
+        self.assertIn('SEARCH routings USING COVERING INDEX ix_routings_type_pod_created', ' '.join(plans))
 
     def test_newest_routings_are_read_in_the_order_of_an_index(self):
         marker = ('a', NOON)
