@@ -25,13 +25,25 @@ from trio2o.db.errors import RecordNotFound
 from trio2o.db.query import Among, Columns, among, changed, insert_one_or_ignore, insert_or_ignore
 from trio2o.db.quotas import Settlement, claims, counters
 from trio2o.db.quotas.counters import Key
-from trio2o.db.records import ACTIVE, DELETED, DELETING, LIVE_STATES, ROUTING_STATES, Binding, NewRouting, Pod, Routing
+from trio2o.db.records import (
+    ACTIVE,
+    DELETED,
+    DELETING,
+    LIVE_STATES,
+    ROUTING_STATES,
+    Binding,
+    NewRouting,
+    Pod,
+    QuotaClaim,
+    Routing,
+)
 from trio2o.db.table import stored_time
 
 _ROUTINGS = Columns(Routing)
 _TABLE = _ROUTINGS.table
 _R = _TABLE.c
 _BINDING = Binding.__table__.c
+_CLAIM = QuotaClaim.__table__.c
 _POD = Pod.__table__.c
 _IDS_PER_QUERY = 1000
 _IS_LIVE = _R.state != DELETED
@@ -84,6 +96,20 @@ def _bound(*columns: Any) -> Select[Any]:
     )
 
 
+def _creating(*columns: Any) -> Select[Any]:
+    """Select the pods that did not answer creates of resources of a type, and may have created them."""
+    return (
+        sqlalchemy.select(*columns)
+        .distinct()
+        .where(
+            _CLAIM.state == sqlalchemy.literal_column("'unknown'"),
+            _CLAIM.resource_type == bindparam('resource_type'),
+            _CLAIM.resource_id == '',
+            _CLAIM.pod_id.is_not(None),
+        )
+    )
+
+
 def _of_type(statement: Select[Any], of_project: bool) -> Select[Any]:
     """Limit a statement to resources of a type, of all projects or of one, and let it read the index of these."""
     index = _LIVE_OF_PROJECT if of_project else _LIVE_OF_ALL
@@ -96,7 +122,7 @@ def _of_type(statement: Select[Any], of_project: bool) -> Select[Any]:
 @functools.cache
 def _newest(of_project: bool, is_first: bool) -> Any:
     """Build the statement of ``newest``. It reads as many entries of an index as it returns, in each live state."""
-    is_bound: Any = sqlalchemy.literal_column('0').label('is_bound')
+    no: Any = sqlalchemy.literal_column('0').label('may_have_more')
     columns = (_R.created_at, _R.pod_id)
     parts: list[Select[Any]] = []
     for state in _LIVE:
@@ -105,12 +131,13 @@ def _newest(of_project: bool, is_first: bool) -> Any:
         if not is_first:
             dated = dated.where(_R.top_id != bindparam('marker'))
         first = dated.order_by(_R.created_at.desc()).limit(bindparam('limit', type_=sqlalchemy.Integer())).subquery()
-        undated = _of_type(sqlalchemy.select(*columns, is_bound).distinct(), of_project)
-        parts.append(sqlalchemy.select(*first.c, is_bound))
+        undated = _of_type(sqlalchemy.select(*columns, no).distinct(), of_project)
+        parts.append(sqlalchemy.select(*first.c, no))
         parts.append(undated.where(_R.state == state, _R.created_at.is_(None)))
-    if of_project and is_first:
-        no_time = sqlalchemy.cast(sqlalchemy.null(), _R.created_at.type)
-        parts.append(_bound(no_time, _BINDING.pod_id, sqlalchemy.literal_column('1')))
+    if is_first:
+        no_time: Any = sqlalchemy.cast(sqlalchemy.null(), _R.created_at.type)
+        yes: Any = sqlalchemy.literal_column('1')
+        parts.append(_bound(no_time, _BINDING.pod_id, yes) if of_project else _creating(no_time, _CLAIM.pod_id, yes))
     return sqlalchemy.union_all(*parts)
 
 
@@ -616,13 +643,13 @@ class Newest:
 
     :ivar dated: creation time and pod of each, the newest first
     :ivar undated: ids of the pods with resources whose creation time is not known
-    :ivar bound: ids of the pods that the project is bound to, where new resources may not have a routing yet; only
-        for the first page
+    :ivar may_have_more: ids of the pods where new resources may not have a routing yet: those that the project is
+        bound to; or of all projects, those that did not answer a create. Only for the first page
     """
 
     dated: list[tuple[datetime, str]]
     undated: set[str]
-    bound: set[str]
+    may_have_more: set[str]
 
 
 def newest(
@@ -646,14 +673,14 @@ def newest(
         params['project_id'] = project_id
     dated: list[tuple[datetime, str]] = []
     undated: set[str] = set()
-    bound: set[str] = set()
-    for created_at, pod_id, is_bound in db.rows(_newest(project_id is not None, marker is None), params):
+    may_have_more: set[str] = set()
+    for created_at, pod_id, is_maybe in db.rows(_newest(project_id is not None, marker is None), params):
         if created_at is not None:
             dated.append((created_at, pod_id))
         else:
-            (bound if is_bound else undated).add(pod_id)
+            (may_have_more if is_maybe else undated).add(pod_id)
     dated.sort(reverse=True)
-    return Newest(dated[:limit], undated, bound)
+    return Newest(dated[:limit], undated, may_have_more)
 
 
 def pods_between(db: Database, resource_type: str, project_id: str | None, start: datetime, end: datetime) -> set[str]:

@@ -11,7 +11,8 @@ that reconciles the routings has read the changes of the pod. So these pods are 
 
 - those that have not been reconciled, or whose changes have not been read for long, unless they are out of service,
 - those with resources whose creation time is not known yet: the answer to a create of a server does not show it,
-- for the beginning of the list of a project, the pods that the project is bound to, where its requests create.
+- for the beginning of the list of a project, the pods that the project is bound to, where its requests create,
+- for the beginning of the list of all projects, the pods that did not answer a create and may have carried it out.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class PagePlanner:
         if self._marker.owner_id is not None:
             shares.setdefault(self._marker.owner_id, None)
         shares |= dict.fromkeys(self._not_reconciled())
-        may_have_more = newest.bound | {pod.id for pod in self._late()}
+        may_have_more = newest.may_have_more | {pod.id for pod in self._late()}
         unneeded = may_have_more - shares.keys()
         shares |= dict.fromkeys(may_have_more)
         called, uncalled = self._split(shares, unneeded)

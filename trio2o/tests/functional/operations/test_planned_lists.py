@@ -12,7 +12,7 @@ from trio2o.db import bindings, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import utcnow
 from trio2o.db.records import DELETED, DELETING, NewRouting, Routing
-from trio2o.lab.emulated.faults import Alter, Refuse, Status
+from trio2o.lab.emulated.faults import Alter, DropAfter, Refuse, Status
 from trio2o.lab.emulated.wire import JSON
 from trio2o.tests.functional.operations.base import ConversationTest, ids
 
@@ -199,6 +199,20 @@ class TestCalledPods(PlannedListTest):
         self.assertNotIn('Pod2', self.called())
         (new,) = self.cloud.lab.add_servers('Pod2', 'demo', created_at=at(10000))
         self.assertEqual([new['id'], *wanted[:2]], ids(self.nova.get('/servers?limit=3')['servers']))
+
+    def test_page_of_all_projects_has_what_was_created_without_an_answer(self):
+        self.override('volumes', 10, 'quota')
+        for pod in self.cloud.lab.pods.values():
+            pod.cinder.faults.add(DropAfter(method='POST'))
+        self.assertGreaterEqual(self.cinder.post('/volumes', {'volume': {'size': 1}}).status, 500)
+        for pod in self.cloud.lab.pods.values():
+            pod.cinder.faults.clear()
+        ((name, new),) = [(name, each) for name, pod in self.cloud.lab.pods.items() for each in pod.cinder.volumes]
+        other = next(each for each in PODS if each != name)
+        self.add('volume', other, at(0))
+        self.assertIsNone(self.pod_of('volume', new))
+        self.assertEqual([new], ids(self.cinder.get('/volumes?limit=1&all_tenants=1', as_='admin')['volumes']))
+        self.assertEqual({name, other}, set(self.called('cinder', '/volumes/detail')))
 
     def test_all_pods_are_called_if_one_lists_what_has_no_routing(self):
         self.add_servers()

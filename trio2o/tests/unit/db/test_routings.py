@@ -6,8 +6,8 @@ from concurrent import futures
 
 import sqlalchemy
 
-from trio2o.db import bindings, errors, routings
-from trio2o.db.records import NewRouting
+from trio2o.db import bindings, errors, quotas, routings
+from trio2o.db.records import NewRouting, QuotaClaim
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.unit.db.base import NOON, DatabaseTest, seconds
 
@@ -283,7 +283,11 @@ class TestRoutings(DatabaseTest):
 
     def newest(self, project='project', limit=10, **options):
         found = routings.newest(self.db, 'server', project, limit, **options)
-        return [((when - NOON).total_seconds(), pod_id) for when, pod_id in found.dated], found.undated, found.bound
+        return (
+            [((when - NOON).total_seconds(), pod_id) for when, pod_id in found.dated],
+            found.undated,
+            found.may_have_more,
+        )
 
     def test_pods_of_newest_live_routings_are_found(self):
         for name, pod, when, values in (
@@ -316,6 +320,24 @@ class TestRoutings(DatabaseTest):
         self.assertEqual(([], set(), {self.pod2}), self.newest())
         self.assertEqual(set(), self.newest(marker=('a', NOON))[2])
         self.assertEqual(set(), self.newest(None)[2])
+
+    def test_pods_of_creates_without_answer_are_found_with_newest_routings(self):
+        for number, (pod, values) in enumerate(
+            (
+                (self.pod1, {}),
+                (self.pod1, {}),
+                (None, {}),
+                (self.pod2, {'resource_type': 'volume'}),
+                (self.pod2, {'state': 'open'}),
+                (self.pod2, {'resource_id': 'a'}),
+            )
+        ):
+            given = {'resource_type': 'server', 'state': 'unknown', 'resource_id': ''} | values
+            claim = QuotaClaim(str(number), 'p', '', {}, '', pod, created_at=NOON, expires_at=NOON, **given)
+            quotas.watch(self.db, claim)
+        self.assertEqual(([], set(), {self.pod1}), self.newest(None))
+        self.assertEqual(set(), self.newest(None, marker=('a', NOON))[2])
+        self.assertEqual(set(), self.newest()[2])
 
     def test_pods_with_live_routings_of_a_period_are_found(self):
         for when, pod in ((1, self.pod1), (2, self.pod2), (2, self.pod2)):
