@@ -93,7 +93,7 @@ class ReplicaStore:
                 error=outcome.error,
             )
         except RecordNotFound:
-            LOG.info('Not recording %s %s in pod %s: the pod or the object was removed', obj.kind, obj.key, pod.name)
+            _log_removed(obj, pod)
             return
         _log_error(obj, pod, outcome)
 
@@ -106,11 +106,23 @@ class ReplicaStore:
                 replicas.add_replicas(self.db, pod.id, new)
             except RecordNotFound:
                 # The pod, or one of the objects, was removed meanwhile.
-                for obj, outcome in part:
-                    self.set_outcome(obj, pod, outcome)
+                for (obj, outcome), replica in zip(part, new, strict=True):
+                    self._add_outcome(pod, obj, outcome, replica)
             else:
                 for obj, outcome in part:
                     _log_error(obj, pod, outcome)
+
+    def _add_outcome(self, pod: PodView, obj: ReplicatedObject, outcome: Outcome, replica: NewReplica) -> None:
+        try:
+            replicas.add_replicas(self.db, pod.id, [replica])
+        except RecordNotFound:
+            _log_removed(obj, pod)
+        else:
+            _log_error(obj, pod, outcome)
+
+
+def _log_removed(obj: ReplicatedObject, pod: PodView) -> None:
+    LOG.info('Not recording %s %s in pod %s: the pod or the object was removed', obj.kind, obj.key, pod.name)
 
 
 def _log_error(obj: ReplicatedObject, pod: PodView, outcome: Outcome) -> None:
