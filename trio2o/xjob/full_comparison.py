@@ -4,6 +4,9 @@
 Pods list the newest resources first. After each section of such a list, the routings of missing resources of that time
 end, and the place in the list is saved in the progress of the job. So a pod with millions of resources is compared in
 several runs, each of which has some thousand of them in memory. The section of a pod with fewer is its whole list.
+
+A section ends once another one of that length was read: what is left of the list is often short, and then belongs to
+the section before. In a short section, a few missing resources would be too many.
 """
 
 from __future__ import annotations
@@ -117,23 +120,40 @@ class FullComparison:
                 raise TryAgain(str(error)) from error
             place = Place(place.started, (*place.done, resource.collection))
             if not missing:
-                self.save(place, progress)
+                self.save(place, self.counts, progress)
         return missing
 
-    def save(self, place: Place, progress: dict[str, Any]) -> None:
+    def save(self, place: Place, counts: Counter[str], progress: dict[str, Any]) -> None:
+        """Save a place, with the ``counts`` up to there."""
         self._place = place
-        self._task.progress(**self.counts, **progress, **{_PLACE: place.to_json()})
+        self._task.progress(**counts, **progress, **{_PLACE: place.to_json()})
 
-    def end_missing(self, inventory: Inventory, read: set[str], span: Span) -> None:
+    def end_missing(self, inventory: Inventory, read: set[str], span: Span) -> int:
         """:raises TooManyMissing: many resources of the span are missing for no known reason"""
-        name = inventory.resource.collection
-        self.counts[f'gone_{name}'] += inventory.end_missing(
-            read, self.started, span=span, may_be_many=self._may_be_many
-        )
+        ended = inventory.end_missing(read, self.started, span=span, may_be_many=self._may_be_many)
+        self.counts[f'gone_{inventory.resource.collection}'] += ended
+        return ended
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A section that was read to its end.
+
+    :ivar ids: of its resources
+    :ivar marker: id of the last of them
+    :ivar of_second: ids of those of the second in which it ends
+    :ivar counts: as in ``FullComparison``, up to the end of this section
+    """
+
+    ids: set[str]
+    span: Span
+    marker: str
+    of_second: tuple[str, ...]
+    counts: Counter[str]
 
 
 class _Section:
-    """The section of the list of one type that is being read."""
+    """The section of the list of one type that is being read, and the one before it."""
 
     def __init__(
         self, comparison: FullComparison, inventory: Inventory, place: Place, is_saved: bool, progress: dict[str, Any]
@@ -148,6 +168,7 @@ class _Section:
         self._until = place.until
         self._second = place.until.replace(microsecond=0) if place.until else None
         self._of_second = list(place.read)
+        self._before: _Read | None = None
         self._is_sorted = True
         self._error: exception.TooManyMissing | None = None
 
@@ -160,8 +181,11 @@ class _Section:
             self._record(page)
             self._note_times(page)
             if page and self._is_sorted and self._second is not None and len(self._read) >= SECTION:
-                self._end(self._second + _ALMOST_A_SECOND, page[-1]['id'])
-        self._end_missing(Span(None, self._until))
+                self._begin_next(self._second + _ALMOST_A_SECOND, page[-1]['id'])
+        if self._before is None:
+            self._end_missing(self._read, Span(None, self._until))
+        else:
+            self._end_missing(self._before.ids | self._read, Span(None, self._before.span.until))
         if self._error is not None:
             raise self._error
 
@@ -193,19 +217,32 @@ class _Section:
                 self._second, self._of_second = second, []
             self._of_second.append(item['id'])
 
-    def _end(self, until: datetime, marker: str) -> None:
-        """End this section, and begin the next."""
-        self._end_missing(Span(until, self._until))
+    def _begin_next(self, until: datetime, marker: str) -> None:
+        """Begin the next section. The one before this one ends."""
+        if self._before is not None:
+            self._end(self._before)
+        counts = self._comparison.counts.copy()
+        self._before = _Read(self._read, Span(until, self._until), marker, tuple(self._of_second), counts)
         self._until, self._read = until, set(self._of_second)
+
+    def _end(self, section: _Read) -> None:
+        section.counts[f'gone_{self._resource.collection}'] += self._end_missing(section.ids, section.span)
         if self._is_saved and self._error is None:
             place = Place(
-                self._place.started, self._place.done, self._resource.collection, marker, until, tuple(self._of_second)
+                self._place.started,
+                self._place.done,
+                self._resource.collection,
+                section.marker,
+                section.span.after,
+                section.of_second,
             )
-            self._comparison.save(place, self._progress)
+            self._comparison.save(place, section.counts, self._progress)
 
-    def _end_missing(self, span: Span) -> None:
+    def _end_missing(self, read: set[str], span: Span) -> int:
+        """:returns: number of routings that ended"""
         if self._error is None:
             try:
-                self._comparison.end_missing(self._inventory, self._read, span)
+                return self._comparison.end_missing(self._inventory, read, span)
             except exception.TooManyMissing as error:
                 self._error = error
+        return 0

@@ -94,10 +94,32 @@ class TestSections(ComparisonCase):
         self.assertNotIn('place', job.progress)
 
 
+    def test_share_of_the_rest_of_the_list_is_missing_but_not_of_the_section_with_it(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.routing.inventory._MAX_MISSING', 0))
+        self.useFixture(fixtures.MonkeyPatch('trio2o.xjob.full_comparison.SECTION', 15))
+        # Of the oldest ten servers, which are no section of their own. The section with them has 26.
+        self.lose(2, 3)
+        self.assertEqual('success', self.compare().state)
+        self.assertEqual([index for index in range(SERVERS) if index not in (2, 3)], self.live())
+
+    def test_pod_lists_nothing_and_comparison_stops(self):
+        self.lose(*range(SERVERS))
+        self.assertIn(f'{SERVERS} of {SERVERS} servers are missing', self.compare().error)
+        self.assertEqual(list(range(SERVERS)), self.live())
+
+    def test_pod_lists_the_newest_only_and_comparison_stops(self):
+        self.lose(*range(12))
+        self.assertEqual('fail', self.compare().state)
+        self.assertEqual(list(range(SERVERS)), self.live())
+
+
 class TestSeveralRuns(ComparisonCase):
     def interrupt(self):
-        """Compare, and let the pod fail after two sections, which end with the servers of the indexes 20 and 21."""
-        self.nova('Pod1').faults.add(Status(503, path='/servers/detail', after=4))
+        """Compare, and let the pod fail after three sections.
+
+        Two have ended, the second with the servers of the indexes 20 and 21.
+        """
+        self.nova('Pod1').faults.add(Status(503, path='/servers/detail', after=6))
         job = self.compare()
         self.nova('Pod1').faults.clear()
         self.assertEqual('fail', job.state)
