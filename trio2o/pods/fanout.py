@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent import futures
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from trio2o import exception, metrics
@@ -64,6 +65,13 @@ def ask_all(
     return PendingCalls(threads, pods, ask).results(deadline, is_enough)
 
 
+def ask_each(
+    threads: PodThreads, pods: Iterable[PodView], ask: Callable[[PodView], T], deadline: Deadline
+) -> dict[PodView, T | Exception]:
+    """Call ``ask`` for all pods concurrently, as ``ask_all`` does. Any exception becomes the result of its pod."""
+    return ask_all(threads, pods, partial(_guarded_from_all, ask), deadline)
+
+
 class PendingCalls(Generic[T]):
     """Calls to several pods that are under way. Further calls can begin before anybody waits for these."""
 
@@ -105,4 +113,11 @@ def _guarded(ask: Callable[[PodView], T], pod: PodView) -> T | exception.PodErro
     try:
         return ask(pod)
     except exception.PodError as error:
+        return error
+
+
+def _guarded_from_all(ask: Callable[[PodView], T], pod: PodView) -> T | Exception:
+    try:
+        return ask(pod)
+    except Exception as error:
         return error

@@ -25,7 +25,7 @@ from trio2o.pods.client import FAILURE_STATUSES, PodClient
 from trio2o.pods.endpoints import COMPUTE, VOLUME, PodEndpoint
 from trio2o.pods.fanout import PodThreads
 from trio2o.pods.identity import Account, Identity
-from trio2o.pods.registry import PodView
+from trio2o.pods.registry import LATE_SECONDS, PodView, late_seconds
 from trio2o.web.call import Answer
 
 SERVICES = (COMPUTE, VOLUME)
@@ -49,16 +49,19 @@ class Thresholds:
     :ivar latency: seconds an answer may take
     :ivar skew: seconds a pod's clock may differ from ours
     :ivar usage_age: seconds since capacity was last read; 0: no limit
+    :ivar changes_age: seconds since the time up to which the changes in the pod were read; 0: no limit
     """
 
     timeout: float = 5.0
     latency: float = 2.0
     skew: float = 5.0
     usage_age: float = 900.0
+    changes_age: float = LATE_SECONDS
 
     @classmethod
     def of(cls, conf: cfg.ConfigOpts, **others: float) -> Thresholds:
-        return cls(**{'usage_age': conf.scheduler.usage_max_age, **others})
+        changes_age = late_seconds(conf) if conf.xjob.reconcile_interval else 0.0
+        return cls(**{'usage_age': conf.scheduler.usage_max_age, 'changes_age': changes_age, **others})
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,10 @@ def evaluate(
         reasons.append((Level.WARNING, f'usage was read {age:.0f} seconds ago'))
     elif limits.usage_age and age is None and now - pod.record.created_at > timedelta(seconds=limits.usage_age):
         reasons.append((Level.WARNING, 'usage was never read'))
+    read = pod.record.followed_at
+    if limits.changes_age and read is not None and now - read > timedelta(seconds=limits.changes_age):
+        minutes = (now - read).total_seconds() / 60
+        reasons.append((Level.WARNING, f'changes were read up to a time {minutes:.0f} minutes ago'))
     return PodHealth(pod, probes, age, tuple(reasons))
 
 

@@ -42,6 +42,8 @@ GROUP_LENGTH = 255
 READ_ALL_SECONDS = 300.0
 #: After changes of more objects, all replicas are read.
 MAX_CHANGED_OBJECTS = 2000
+#: The changes of a pod have not been read for long after so many intervals, and at least so many seconds.
+_LATE_INTERVALS, LATE_SECONDS = 5, 900.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +92,11 @@ class PodView:
     def is_enabled(self) -> bool:
         """Whether new resources may be created in the pod."""
         return self.record.state == 'enabled'
+
+
+def late_seconds(conf: cfg.ConfigOpts) -> float:
+    """Return the seconds after which the changes of a pod have not been read for long."""
+    return max(LATE_SECONDS, _LATE_INTERVALS * float(conf.xjob.reconcile_interval))
 
 
 def group_of(tag: Mapping[str, Any] | None) -> str:

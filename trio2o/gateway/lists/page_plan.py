@@ -28,7 +28,7 @@ from trio2o.db.database import utcnow
 from trio2o.gateway.lists.marker_plan import ROUNDING
 from trio2o.gateway.lists.merge import Keys
 from trio2o.gateway.lists.paging import GROWTH, SPARE
-from trio2o.pods.registry import PodView
+from trio2o.pods.registry import PodView, late_seconds
 from trio2o.web.call import Call
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 _JUST_BEFORE = timedelta(microseconds=1)
 #: Most plans for one page, each of more rows than the one before.
 _MAX_PLANS = 3
-#: The changes of a pod have not been read for long after so many intervals, and at least so many seconds.
-_LATE_INTERVALS, _LATE_SECONDS = 5, 900
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,7 @@ class PagePlanner:
     def _late(self) -> Iterator[PodView]:
         """Yield the reconciled pods in service whose changes have not been read for long."""
         runtime = self._call.runtime
-        seconds = max(_LATE_SECONDS, _LATE_INTERVALS * runtime.conf.xjob.reconcile_interval)
-        late = utcnow() - timedelta(seconds=seconds)
+        late = utcnow() - timedelta(seconds=late_seconds(runtime.conf))
         for pod in runtime.registry.snapshot().by_changes_read:
             if not pod.record.is_reconciled:
                 continue

@@ -93,7 +93,6 @@ class TestSections(ComparisonCase):
         self.assertTrue(routings.get(self.cloud.runtime.db, 'server', new['id']).is_live)
         self.assertNotIn('place', job.progress)
 
-
     def test_share_of_the_rest_of_the_list_is_missing_but_not_of_the_section_with_it(self):
         self.useFixture(fixtures.MonkeyPatch('trio2o.routing.inventory._MAX_MISSING', 0))
         self.useFixture(fixtures.MonkeyPatch('trio2o.xjob.full_comparison.SECTION', 15))

@@ -23,10 +23,18 @@ ENDPOINT = PodEndpoint('http://pod1/v2.1', ('http://pod1',), '2.1', '2.96')
 LIMITS = Thresholds(latency=1.0, skew=5.0, usage_age=900.0)
 
 
-def pod(state='enabled', out_of_sync=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW):
+def pod(state='enabled', out_of_sync=0, endpoints=('compute', 'volume'), ages=(0,), made=NOW, read=NOW):
     fields = {field.name: None for field in dataclasses.fields(Pod)}
     record = Pod(
-        **{**fields, 'pod_id': 'id', 'pod_name': 'Pod1', 'az_name': 'az1', 'state': state, 'created_at': made}
+        **{
+            **fields,
+            'pod_id': 'id',
+            'pod_name': 'Pod1',
+            'az_name': 'az1',
+            'state': state,
+            'created_at': made,
+            'followed_at': read,
+        }
     )
     usages = {str(age): Usage(NOW - timedelta(seconds=age)) for age in ages}
     return PodView(record, dict.fromkeys(endpoints, ENDPOINT), out_of_sync=out_of_sync, usages=usages)
@@ -73,6 +81,14 @@ class TestEvaluation(testtools.TestCase):
         self.check(Level.WARNING, 'usage was never read', pod(ages=(), made=NOW - timedelta(hours=1)))
         self.check(Level.OK, '', pod(ages=(), made=NOW - timedelta(seconds=5)))
         self.check(Level.OK, '', pod(ages=(9999,)), limits=Thresholds(usage_age=0))
+
+    def test_changes_not_read_for_long_are_a_warning(self):
+        self.check(
+            Level.WARNING, 'changes were read up to a time 20 minutes ago', pod(read=NOW - timedelta(minutes=20))
+        )
+        self.check(Level.OK, '', pod(read=NOW - timedelta(minutes=14)))
+        self.check(Level.OK, '', pod(read=NOW - timedelta(days=9)), limits=Thresholds(changes_age=0))
+        self.check(Level.OK, '', pod(read=None))
 
     def test_pod_in_maintenance_is_ok(self):
         health = self.check(Level.OK, 'not reached', pod('maintenance', 9), good(status=None, error='not reached'))
