@@ -81,7 +81,7 @@ The time doubles with each further attempt, up to ten minutes.
 Seconds between two runs of the job that finds resources that were created, changed or deleted in a pod directly.
 
 It reads only what changed since its last run, with one request for servers and each kind of Block Storage resources.
-With the default, changes are known within a minute, however many pods there are.
+With the default, changes are known within a minute, however many pods there are, if the pods answer in time.
 """,
     ),
     cfg.FloatOpt(

@@ -10,6 +10,7 @@ import testtools
 from hypothesis import strategies as st
 
 from trio2o import exception
+from trio2o.conf import new_config
 from trio2o.db.records import Pod
 from trio2o.pods import health_check
 from trio2o.pods.endpoints import PodEndpoint
@@ -89,6 +90,12 @@ class TestEvaluation(testtools.TestCase):
         self.check(Level.OK, '', pod(read=NOW - timedelta(minutes=14)))
         self.check(Level.OK, '', pod(read=NOW - timedelta(days=9)), limits=Thresholds(changes_age=0))
         self.check(Level.OK, '', pod(read=None))
+
+    def test_limit_for_changes_depends_on_the_interval(self):
+        conf = new_config([], files=[])
+        for interval, seconds in ((40, 900.0), (600, 3000.0), (0, 0.0)):
+            conf.set_override('reconcile_interval', interval, 'xjob')
+            self.assertEqual(seconds, Thresholds.of(conf).changes_age)
 
     def test_pod_in_maintenance_is_ok(self):
         health = self.check(Level.OK, 'not reached', pod('maintenance', 9), good(status=None, error='not reached'))
