@@ -88,8 +88,12 @@ class ListRun:
     @property
     def _needed(self) -> list[PodCursor]:
         """The cursors of the pods without which the page is not complete."""
-        unneeded = self._plan.unneeded if self._plan is not None else ()
-        return [cursor for cursor in self.cursors if cursor.pod.id not in unneeded]
+        if self._plan is not None:
+            unneeded = self._plan.unneeded
+            return [cursor for cursor in self.cursors if cursor.pod.id not in unneeded]
+        # A plan that was dropped may have called others.
+        needed = {self._marker.owner_id, *(pod.id for pod in self._pods.called)}
+        return [cursor for cursor in self.cursors if cursor.pod.id in needed]
 
     @property
     def uncalled(self) -> Sequence[PodView]:

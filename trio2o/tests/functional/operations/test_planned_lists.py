@@ -247,6 +247,14 @@ class TestCalledPods(PlannedListTest):
         for query in ('', '?limit=13', '?limit=3&sort_dir=asc'):
             self.assertEqual(429, self.nova.get(f'/servers{query}').status, query)
 
+    def test_project_without_resources_does_not_notice_pod_whose_changes_were_not_read(self):
+        self.reconcile('Pod3', utcnow() - datetime.timedelta(hours=1))
+        self.cloud.runtime.registry.refresh()
+        for fault in (Status(403, b'{"forbidden": {"code": 403, "message": "no"}}', tuple(JSON)), Refuse()):
+            self.break_pod('Pod3', fault)
+            answer = self.nova.get('/servers?limit=3')
+            self.assertEqual((200, []), (answer.status, answer.json.get('servers')), fault)
+
     def test_refusal_of_all_pods_that_were_called_is_the_answer(self):
         self.add_servers()
         bindings.bind(self.db, self.cloud.project_id('alt'), 'az1', '', self.cloud.pod_ids['Pod2'])
