@@ -18,6 +18,10 @@ from trio2o.xjob.parts import PODS_IN_PART
 
 LOG = logging.getLogger(__name__)
 
+#: Most seconds to wait for the pods that are called at the same time. Pods that hang must leave time for all others
+#: before the job is interrupted; an answer that is later counts in the next run.
+SECONDS_FOR_PART = 5.0
+
 
 class RefreshEndpoints:
     max_seconds = 300.0
@@ -57,9 +61,8 @@ def refresh(runtime: Runtime, pods: Sequence[PodView], check: Callable[[], None]
     has_changed = False
     for start in range(0, len(pods), PODS_IN_PART):
         check()
-        results = ask_all(
-            runtime.pod_threads, pods[start : start + PODS_IN_PART], update, Deadline(conf.pods.read_timeout)
-        )
+        part = pods[start : start + PODS_IN_PART]
+        results = ask_all(runtime.pod_threads, part, update, Deadline(SECONDS_FOR_PART))
         has_changed = has_changed or any(result is True for result in results.values())
     if has_changed:
         runtime.registry.refresh()

@@ -2,6 +2,7 @@
 """Jobs reconcile routings with the resources of pods, and endpoints with Keystone and the pods."""
 
 import datetime
+import time
 from unittest import mock
 
 import fixtures
@@ -10,9 +11,10 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import routings
 from trio2o.db.records import NewRouting
-from trio2o.lab.emulated.faults import DropAfter, EndlessPages, Refuse, Status
+from trio2o.lab.emulated.faults import DropAfter, EndlessPages, Hang, Refuse, Status
 from trio2o.routing.inventory import Inventory
 from trio2o.tests.functional.jobs.base import JobsCase
+from trio2o.xjob.jobs import refresh_endpoints
 
 
 class RoutingsCase(JobsCase):
@@ -311,3 +313,25 @@ class TestEndpoints(JobsCase):
     def test_new_url_of_pod_is_recorded(self):
         self.cloud.lab.move_endpoints('http://pod2.nova.test:8774', 'http://elsewhere:1')
         self.assertEqual('http://elsewhere:1/v2.1', self.refresh()['Pod2']['compute'].url)
+
+
+class TestEndpointsOfHungPods(JobsCase):
+    pods = 4
+
+    def gateway(self, **options):
+        return super().gateway(**{'pods.read_timeout': 3}, **options)
+
+    def test_pods_that_hang_leave_time_for_the_others(self):
+        """The job ends soon, and reads the versions of the pods that are called after those that hang."""
+        self.useFixture(fixtures.MonkeyPatch(f'{refresh_endpoints.__name__}.SECONDS_FOR_PART', 0.2))
+        self.useFixture(fixtures.MonkeyPatch(f'{refresh_endpoints.__name__}.PODS_IN_PART', 2))
+        self.cloud.identity_adapter.transport.real_time = True
+        for name in ('Pod1', 'Pod2'):
+            self.nova(name).faults.add(Hang())
+        self.nova('Pod4').settings.max_minor = 90
+        self.cloud.runtime.jobs.submit('refresh_endpoints', 'all')
+        started = time.monotonic()
+        self.assertRan('success', 'refresh_endpoints')
+        self.assertLess(time.monotonic() - started, 2.0)
+        (last,) = (pod for pod in self.cloud.runtime.registry.refresh().pods if pod.name == 'Pod4')
+        self.assertEqual('2.90', last.endpoints['compute'].max_version)
