@@ -130,6 +130,9 @@ install_packages() {
         --no-compile --no-warn-script-location "$@"
 }
 
+# ensure_venv [COMMAND...]: build it. COMMAND, which may use bindep, runs in the background meanwhile; BESIDE is its
+# process id.
+BESIDE=
 ensure_venv() {
     local python stamp_file=$VENV/trio2o-requirements.sha256
     if [ ! -x "$VENV/bin/python" ]; then
@@ -138,6 +141,7 @@ ensure_venv() {
         create_venv "$python" || die "could not create $VENV"
     fi
     if [ "$(cat "$stamp_file" 2>/dev/null)" = "$(venv_stamp)" ]; then
+        beside "$@"
         return
     fi
     # pbr gets the version from git. Set one if git cannot (no git, or a checkout of another user).
@@ -146,11 +150,20 @@ ensure_venv() {
     fi
     say "installing Trio2o, the services of real pods, clients and test tools (a minute or two the first time)"
     # Without build isolation, so that pip uses the setuptools and pbr of the constraints and no other versions.
-    venv_pip pip setuptools wheel pbr uv || venv_pip pip setuptools wheel pbr || die 'installing the build tools failed'
+    venv_pip pip setuptools wheel pbr bindep uv || venv_pip pip setuptools wheel pbr bindep ||
+        die 'installing the build tools failed'
+    beside "$@"
     (cd "$TOP" && venv_pip --no-build-isolation -e '.[lab,postgresql]' \
         -r test-requirements.txt -r doc/requirements.txt) || die 'installing the requirements failed'
     venv_stamp > "$stamp_file"
     say "virtual environment ready: $(find "$VENV"/lib/python*/site-packages -maxdepth 1 -name '*.dist-info' | wc -l) packages"
+}
+
+# beside [COMMAND...]: run a command in the background, and set BESIDE.
+beside() {
+    [ $# -gt 0 ] || return 0
+    "$@" &
+    BESIDE=$!
 }
 
 # A second environment with the services of a pod of the release before. It imports all other packages from the first
