@@ -3,7 +3,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,7 +55,10 @@ def claim(
 def _due(
     db: Database, now: datetime, types: Collection[str] | None, most_of_pod: int | None, with_pod: bool
 ) -> list[str]:
-    """List ids of jobs that are probably claimable, in the order in which to try them."""
+    """List ids of jobs that are probably claimable, in the order in which to try them.
+
+    With many pods thousands of jobs may be due, so the database orders them and returns the first ones only.
+    """
     of_type: list[Any] = [] if types is None else [_J.type.in_(sorted(types))]
     if not with_pod:
         of_type.append(_J.pod_id.is_(None))
@@ -66,35 +69,65 @@ def _due(
             .group_by(_J.type, _J.pod_id)
         )
         by_type: Counter[str] = Counter()
-        by_pod: Counter[str | None] = Counter()
+        by_pod: Counter[str] = Counter()
         for type_, pod_id, count in counted:
             by_type[type_] += count
-            by_pod[pod_id] += count if pod_id is not None else 0
-        full = [pod_id for pod_id in by_pod if most_of_pod and by_pod[pod_id] >= most_of_pod]
+            if pod_id is not None:
+                by_pod[pod_id] += count
+        full = {pod_id for pod_id in by_pod if most_of_pod and by_pod[pod_id] >= most_of_pod}
+        lost = sqlalchemy.select(_J.id).where(*of_type, _J.state == 'running', _J.lease_until <= now)
         if full:
-            of_type.append(sqlalchemy.or_(_J.pod_id.is_(None), _J.pod_id.not_in(full)))
-        lost = connection.scalars(
-            sqlalchemy.select(_J.id).where(*of_type, _J.state == 'running', _J.lease_until <= now).limit(_CANDIDATES)
-        )
-        candidates = list(lost)
+            lost = lost.where(_not_of(full))
+        candidates = list(connection.scalars(lost.limit(_CANDIDATES)))
         due = [*of_type, _J.state == 'new', _J.run_after <= now]
-        # All columns are in one index.
-        groups = connection.execute(
-            sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.min(_J.run_after))
-            .where(*due)
-            .group_by(_J.type, _J.pod_id)
-        ).all()
-        for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
-            if len(candidates) >= _CANDIDATES:
-                break
-            found = connection.scalars(
-                sqlalchemy.select(_J.id)
-                .where(*due, _J.type == type_, _J.pod_id.is_(None) if pod_id is None else _J.pod_id == pod_id)
-                .order_by(_J.run_after)
-                .limit(_CANDIDATES)
-            )
-            candidates += found
+        candidates += _due_of_idle_pods(connection, due, by_type, by_pod, _CANDIDATES - len(candidates))
+        busy = by_pod.keys() - full
+        if busy and with_pod and len(candidates) < _CANDIDATES:
+            candidates += _due_of_busy_pods(connection, due, by_type, by_pod, busy, _CANDIDATES - len(candidates))
         return candidates
+
+
+def _not_of(pod_ids: Collection[str]) -> Any:
+    return sqlalchemy.or_(_J.pod_id.is_(None), _J.pod_id.not_in(sorted(pod_ids)))
+
+
+def _due_of_idle_pods(
+    connection: Connection, due: Sequence[Any], by_type: Counter[str], by_pod: Counter[str], limit: int
+) -> list[str]:
+    """List due jobs of pods for which none is running, and of no pod, by the number that run of their type."""
+    # All columns are in one index.
+    idle = [*due, _not_of(by_pod.keys())] if by_pod else due
+    since = sqlalchemy.select(_J.type, sqlalchemy.func.min(_J.run_after)).where(*idle).group_by(_J.type)
+    found: list[str] = []
+    for type_, _since in sorted(connection.execute(since), key=lambda row: (by_type[row[0]], row[1])):
+        if len(found) >= limit:
+            break
+        ids = sqlalchemy.select(_J.id).where(*idle, _J.type == type_).order_by(_J.run_after)
+        found += connection.scalars(ids.limit(limit - len(found)))
+    return found
+
+
+def _due_of_busy_pods(
+    connection: Connection,
+    due: Sequence[Any],
+    by_type: Counter[str],
+    by_pod: Counter[str],
+    pod_ids: Collection[str],
+    limit: int,
+) -> list[str]:
+    """List due jobs of pods for which some are running, of those with the fewest first."""
+    groups = connection.execute(
+        sqlalchemy.select(_J.type, _J.pod_id, sqlalchemy.func.min(_J.run_after))
+        .where(*due, _J.pod_id.in_(sorted(pod_ids)))
+        .group_by(_J.type, _J.pod_id)
+    ).all()
+    found: list[str] = []
+    for type_, pod_id, _since in sorted(groups, key=lambda row: (by_pod[row[1]], by_type[row[0]], row[2])):
+        if len(found) >= limit:
+            break
+        ids = sqlalchemy.select(_J.id).where(*due, _J.type == type_, _J.pod_id == pod_id).order_by(_J.run_after)
+        found += connection.scalars(ids.limit(limit - len(found)))
+    return found
 
 
 def _claimable(now: datetime) -> Any:

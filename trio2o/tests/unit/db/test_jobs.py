@@ -160,6 +160,26 @@ class TestJobs(DatabaseTest):
             {(job.type, job.pod_id) for job in claimed},
         )
 
+    def test_claim_reads_few_rows_however_many_pods_have_due_jobs(self):
+        for number in range(200):
+            self.submit_many(1, 'sync', f'pod{number}', number)
+        self.claim('w1')
+        selected = []
+
+        def note(_connection, _cursor, statement, parameters, *_others):
+            selected.append((statement, parameters))
+
+        sqlalchemy.event.listen(self.db.engine, 'before_cursor_execute', note)
+        self.assertIsNotNone(self.claim('w2'))
+        sqlalchemy.event.remove(self.db.engine, 'before_cursor_execute', note)
+        with self.db.engine.connect() as connection:
+            rows = [
+                len(connection.exec_driver_sql(statement, parameters).all())
+                for statement, parameters in selected
+                if statement.startswith('SELECT') and 'FOR ' not in statement
+            ]
+        self.assertLess(sum(rows), 20, rows)
+
     def test_claim_without_pods_takes_no_job_of_a_pod(self):
         self.submit_many(20, 'record_write', 'pod1', 90)
         self.assertIsNone(self.claim(with_pod=False))
