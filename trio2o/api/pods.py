@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 def view(pod: Pod) -> Json:
-    return asdict(pod)
+    return {name: value for name, value in asdict(pod).items() if name != 'changed_in'}
 
 
 def list_pods(call: Call) -> Answer:

@@ -32,6 +32,7 @@ from trio2o.db.records import (
 from trio2o.db.table import Record
 
 _PODS = Columns(Pod)
+_VERSION = versions.current(versions.PODS)
 _CHANGES = Columns(PodStateChange)
 _TABLE = _PODS.table
 _P = _TABLE.c
@@ -54,6 +55,19 @@ MAX_NUMBER = 32767
 def list_all(db: Database) -> list[Pod]:
     """List all pods and the top region by name."""
     return [Pod(*row) for row in db.rows(_PODS.select.order_by(_P.pod_name), {})]
+
+
+_CHANGED_SINCE = _PODS.select.where(_P.changed_in > bindparam('version'))
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).select_from(_TABLE)
+
+
+def changed_since(db: Database, version: int) -> tuple[list[Pod], int]:
+    """List the pods that were changed after a version of the table.
+
+    :returns: these pods, and the number of all pods, which tells whether others were deleted
+    """
+    changed_pods = [Pod(*row) for row in db.rows(_CHANGED_SINCE, {'version': version})]
+    return changed_pods, db.rows(_COUNT, {})[0][0]
 
 
 def get(db: Database, pod_id: str) -> Pod | None:
@@ -114,7 +128,7 @@ def create(
                     'is_reconciled': False,
                     'created_at': utcnow(),
                 }
-                connection.execute(sqlalchemy.insert(_TABLE), row)
+                connection.execute(sqlalchemy.insert(_TABLE).values(changed_in=_VERSION, **row))
                 if job is not None:
                     jobs.submit_in(connection, job)
                 return _existing(connection, pod_id)
@@ -183,7 +197,8 @@ def update(
             if reason is not None or state != pod.state:
                 values.setdefault('state_reason', reason or '')
             values['updated_at'] = utcnow()
-            connection.execute(sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id).values(**values))
+            statement = sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id)
+            connection.execute(statement.values(changed_in=_VERSION, **values))
             if bound_in is not None:
                 bindings.change_zone(connection, pod_id, *bound_in)
             if job is not None:
@@ -289,7 +304,7 @@ def _set(db: Database, pod_id: str, **values: Any) -> bool:
     with db.writer() as connection:
         versions.advance(connection, versions.PODS)
         statement = sqlalchemy.update(_TABLE).where(_P.pod_id == pod_id)
-        return changed(connection, statement.values(**values)) > 0
+        return changed(connection, statement.values(changed_in=_VERSION, **values)) > 0
 
 
 def state_changes(db: Database, pod_id: str, limit: int = 100) -> list[PodStateChange]:

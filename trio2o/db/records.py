@@ -70,7 +70,8 @@ class Pod(Record):
 
     `reconciled_at` is the time for which all resources of the pod were compared with the routings, `followed_at` the
     time up to which changes in the pod have been read. `adopted_at` is the time at which the objects that only this
-    pod had were recorded, to be replicated to the other pods.
+    pod had were recorded, to be replicated to the other pods. `changed_in` is the version of the table in which
+    the pod was last changed, `followed_at` apart.
     """
 
     pod_id: UuidKey
@@ -91,6 +92,7 @@ class Pod(Record):
     updated_at: Time | None
     pod_volume_az_name: Str255 | None = None
     adopted_at: Time | None = None
+    changed_in: Counter = field(default=0, compare=False)
 
     @property
     def is_top(self) -> bool:
@@ -358,7 +360,7 @@ class QuotaClaim(Record):
 class ReplicatedObject(Record):
     """A replicated object. `wanted` is its desired state; each change of that increases `generation`.
 
-    `changed_in` is the version of the table of replicas in which the object or one of its replicas was last changed.
+    `changed_in` is the version of the table of replicas in which the object was last changed.
     """
 
     id: NumberKey
@@ -377,10 +379,14 @@ class ReplicatedObject(Record):
     'replicas',
     Index('ix_replicas_pod_id_state', 'pod_id', 'state'),
     Index('ix_replicas_bottom_id', 'bottom_id'),
+    Index('ix_replicas_changed_in', 'changed_in'),
 )
 @dataclass(frozen=True, slots=True)
 class Replica(Record):
-    """A replicated object in one pod, with the generation that was last written there."""
+    """A replicated object in one pod, with the generation that was last written there.
+
+    `changed_in` is the version of the table in which it was last changed.
+    """
 
     object_id: ObjectKey
     pod_id: PodKey
@@ -390,6 +396,7 @@ class Replica(Record):
     error: LongStr | None
     attempts: Int
     updated_at: Time
+    changed_in: Counter = field(default=0, compare=False)
 
 
 @table(

@@ -38,11 +38,19 @@ DONE_STATES = ('in_sync', 'gone')
 _WANTED = sqlalchemy.select(_O.key, _O.wanted).where(_O.kind == bindparam('kind'), _O.is_deleted.is_(False))
 _WANTED_ONE = _WANTED.where(_O.key == bindparam('key'))
 _VERSION = versions.current(versions.REPLICAS)
+_CHANGED_OBJECTS = sqlalchemy.select(_O.id).where(_O.changed_in > bindparam('version'))
+_CHANGED_REPLICAS = sqlalchemy.select(_R.pod_id, _R.object_id).where(_R.changed_in > bindparam('version'))
+_OWN_IDS = (
+    sqlalchemy.select(_O.id, _R.pod_id, _R.bottom_id, _O.top_id)
+    .join_from(_OBJECTS.table, _REPLICAS.table, _O.id == _R.object_id)
+    .where(_O.top_id.is_not(None), _R.state != 'gone', _R.bottom_id != _O.top_id)
+)
+_OWN_IDS_OF_POD = _OWN_IDS.where(_R.pod_id == bindparam('pod_id'))
 
 
 @contextlib.contextmanager
 def _writer(db: Database) -> Iterator[Connection]:
-    """Open a transaction that changes replicas or their objects and sets their `changed_in` to ``_VERSION``."""
+    """Open a transaction that changes replicas or objects and sets their `changed_in` to ``_VERSION``."""
     with db.writer() as connection:
         versions.advance(connection, versions.REPLICAS)
         yield connection
@@ -361,8 +369,8 @@ def add_replicas(db: Database, pod_id: str, new: Sequence[NewReplica]) -> None:
     ids = [each.object_id for each in new]
     try:
         with _writer(db) as connection:
-            _set_changed(connection, _O.id.in_(ids))
-            insert_or_ignore(connection, _REPLICAS.table, rows)
+            version = connection.scalar(sqlalchemy.select(_VERSION))
+            insert_or_ignore(connection, _REPLICAS.table, [{**row, 'changed_in': version} for row in rows])
             known = sqlalchemy.select(sqlalchemy.func.count()).where(_R.object_id.in_(ids), _R.pod_id == pod_id)
             is_complete = connection.scalar(known) == len(set(ids))
     except db_exc.DBReferenceError as error:
@@ -386,6 +394,7 @@ def _set_replica(
         'state': state,
         'error': error,
         'updated_at': utcnow(),
+        'changed_in': connection.scalar(sqlalchemy.select(_VERSION)),
     }
     if bottom_id is not None or state == 'gone':
         values['bottom_id'] = bottom_id
@@ -401,7 +410,6 @@ def _set_replica(
         .where(_R.object_id == object_id, _R.pod_id == pod_id)
         .values(**values, attempts=0 if is_done else _R.attempts + 1)
     )
-    _set_changed(connection, _O.id == object_id)
     if not changed(connection, change) and not insert_or_ignore(connection, _REPLICAS.table, [row]):
         changed(connection, change)
 
@@ -476,23 +484,38 @@ def _with_replica(row: Any) -> tuple[ReplicatedObject, Replica | None]:
 
 
 def changed_since(db: Database, version: int) -> list[int]:
-    """List the ids of objects that were changed, or one of whose replicas was, after a version of the replicas.
+    """List the ids of objects that were changed after a version of the replicas, without those that were dropped."""
+    return [row.id for row in db.rows(_CHANGED_OBJECTS, {'version': version})]
 
-    Objects that were dropped are not among them.
+
+def replicas_changed_since(db: Database, version: int) -> list[tuple[str, int]]:
+    """List the replicas that were changed after a version.
+
+    :returns: pairs of pod id and object id
     """
-    statement = sqlalchemy.select(_O.id).where(_O.changed_in > version)
-    return [row.id for row in db.rows(statement, {})]
+    return [(pod_id, object_id) for pod_id, object_id in db.rows(_CHANGED_REPLICAS, {'version': version})]
 
 
-def pods_out_of_sync(db: Database, object_ids: Collection[int] | None = None) -> list[tuple[str, int]]:
+def existing(db: Database, object_ids: Collection[int]) -> set[int]:
+    """Return which of some objects have not been dropped."""
+    statement = sqlalchemy.select(_O.id).where(_O.id.in_(sorted(object_ids)))
+    return {row.id for row in db.rows(statement, {})}
+
+
+def pods_out_of_sync(
+    db: Database, object_ids: Collection[int] | None = None, pod_ids: Collection[str] | None = None
+) -> list[tuple[str, int]]:
     """List the pods in which objects are out of sync, without the top region.
 
     :param object_ids: None: of all objects
+    :param pod_ids: None: in all pods
     :returns: pairs of pod id and object id
     """
     statement = _in_all_pods(sqlalchemy.select(_POD.pod_id, _O.id))
     if object_ids is not None:
         statement = statement.where(_O.id.in_(sorted(object_ids)))
+    if pod_ids is not None:
+        statement = statement.where(_POD.pod_id.in_(sorted(pod_ids)))
     return [(pod_id, object_id) for pod_id, object_id in db.rows(statement, {})]
 
 
@@ -516,30 +539,23 @@ def _in_all_pods(statement: Any) -> Any:
     )
 
 
-def own_ids(db: Database, kind: str | None = None, object_ids: Collection[int] | None = None) -> list[OwnId]:
+def own_ids(
+    db: Database, object_ids: Collection[int] | None = None, pod_ids: Collection[str] | None = None
+) -> list[OwnId]:
     """List the ids that pods chose for objects.
 
-    :param kind: None: of all kinds
     :param object_ids: None: of all objects
+    :param pod_ids: None: in all pods
     """
-    statement = (
-        sqlalchemy.select(_O.id, _R.pod_id, _R.bottom_id, _O.top_id)
-        .join_from(_OBJECTS.table, _REPLICAS.table, _O.id == _R.object_id)
-        .where(_O.top_id.is_not(None), _R.state != 'gone', _R.bottom_id != _O.top_id)
-    )
-    if kind is not None:
-        statement = statement.where(_O.kind == kind)
+    statement = _OWN_IDS
     if object_ids is not None:
         statement = statement.where(_O.id.in_(sorted(object_ids)))
+    if pod_ids is not None:
+        statement = statement.where(_R.pod_id.in_(sorted(pod_ids)))
     return [OwnId(*row) for row in db.rows(statement, {})]
 
 
-def id_map(db: Database, kind: str | None = None) -> Mapping[str, Mapping[str, str]]:
-    """Map bottom ids of objects to top ids where they differ, by pod id.
-
-    :param kind: None: of all kinds
-    """
-    ids: dict[str, dict[str, str]] = {}
-    for each in own_ids(db, kind):
-        ids.setdefault(each.pod_id, {})[each.bottom_id] = each.top_id
-    return ids
+def ids_up(db: Database, pod_id: str) -> dict[str, str]:
+    """Map the ids that a pod chose for objects to those that tenants see, where they differ."""
+    rows = db.rows(_OWN_IDS_OF_POD, {'pod_id': pod_id})
+    return {each.bottom_id: each.top_id for each in (OwnId(*row) for row in rows)}

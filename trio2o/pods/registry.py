@@ -12,8 +12,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -167,41 +166,79 @@ class Snapshot:
 
 
 class _Replicas:
-    """What a process keeps in memory of the replicas.
-
-    :ivar own_ids: ids that pods chose
-    """
+    """What a process keeps in memory of the replicas: which are out of sync, and the ids that pods chose."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._version = 0
-        self._out_of_sync: set[tuple[str, int]] = set()
-        self.own_ids: list[db_replicas.OwnId] = []
+        self._out_of_sync: dict[str, set[int]] = {}
+        self._own_ids: dict[str, dict[int, db_replicas.OwnId]] = {}
 
-    @property
-    def counts(self) -> Counter[str]:
-        """Numbers of objects that are out of sync, by pod."""
-        return Counter(pod_id for pod_id, _object_id in self._out_of_sync)
+    def out_of_sync(self, pod_id: str) -> int:
+        """Return the number of objects that are out of sync in a pod."""
+        return len(self._out_of_sync.get(pod_id, ()))
+
+    def ids_up(self, pod_id: str) -> dict[str, str]:
+        """Map the ids that a pod chose for objects to those that tenants see."""
+        return {own.bottom_id: own.top_id for own in self._own_ids.get(pod_id, {}).values()}
 
     def read_all(self, version: int) -> None:
-        self._out_of_sync = set(db_replicas.pods_out_of_sync(self._db))
-        self.own_ids = db_replicas.own_ids(self._db)
+        self._out_of_sync, self._own_ids = {}, {}
+        self._add()
         self._version = version
 
-    def read_changes(self, version: int) -> None:
-        """Read the objects that were changed since the last version, and those of which a replica was."""
-        changed = set(db_replicas.changed_since(self._db, self._version))
-        # An object that was dropped is out of sync nowhere any more.
-        asked = {*changed, *(object_id for _pod_id, object_id in self._out_of_sync)}
-        if version < self._version or len(asked) > MAX_CHANGED_OBJECTS:
+    def read_changes(self, version: int, new_pods: Collection[str] = ()) -> set[str] | None:
+        """Read what was changed since the last version.
+
+        :param new_pods: pods in which objects are out of sync that did not change
+        :returns: the pods for which something may have changed; None: all
+        """
+        objects = set(db_replicas.changed_since(self._db, self._version))
+        pairs = db_replicas.replicas_changed_since(self._db, self._version)
+        known = {object_id for ids in self._out_of_sync.values() for object_id in ids}
+        if version < self._version or len(pairs) + len(objects) + len(known) > MAX_CHANGED_OBJECTS:
             self.read_all(version)
-            return
-        if asked:
-            self._out_of_sync = set(db_replicas.pods_out_of_sync(self._db, asked))
-        if changed:
-            kept = [each for each in self.own_ids if each.object_id not in changed]
-            self.own_ids = kept + db_replicas.own_ids(self._db, object_ids=changed)
+            return None
+        pods = {*new_pods, *(pod_id for pod_id, _object_id in pairs)}
+        # An object that was dropped is out of sync nowhere any more.
+        dropped = known - db_replicas.existing(self._db, known) if known else set()
+        if objects or dropped:
+            self._forget(objects | dropped)
+            self._add(object_ids=objects)
+        if pods:
+            # A pod has a replica of each object, which are few; many pods may have changed.
+            for pod_id in pods:
+                self._out_of_sync.pop(pod_id, None)
+                self._own_ids.pop(pod_id, None)
+            self._add(pod_ids=pods)
         self._version = version
+        return None if objects or dropped else pods
+
+    def forget_pods(self, kept: Collection[str]) -> None:
+        """Forget the pods that were deleted."""
+        for known in (self._out_of_sync, self._own_ids):
+            for pod_id in known.keys() - set(kept):
+                del known[pod_id]
+
+    def _forget(self, object_ids: Collection[int]) -> None:
+        for ids in self._out_of_sync.values():
+            ids.difference_update(object_ids)
+        for own in self._own_ids.values():
+            for object_id in own.keys() & set(object_ids):
+                del own[object_id]
+
+    def _add(self, object_ids: Collection[int] | None = None, pod_ids: Collection[str] | None = None) -> None:
+        if object_ids is not None and not object_ids:
+            return
+        for pod_id, object_id in db_replicas.pods_out_of_sync(self._db, object_ids, pod_ids):
+            self._out_of_sync.setdefault(pod_id, set()).add(object_id)
+        for own in db_replicas.own_ids(self._db, object_ids, pod_ids):
+            self._own_ids.setdefault(own.pod_id, {})[own.object_id] = own
+
+
+def _union(first: set[str] | None, second: set[str] | None) -> set[str] | None:
+    """Return the union of two sets of pods, of which None has all."""
+    return None if first is None or second is None else first | second
 
 
 class Registry:
@@ -216,7 +253,8 @@ class Registry:
         # All below is only used with the lock.
         self._all_read_at = 0.0
         self._versions: Mapping[str, int] = {}
-        self._records: list[Pod] = []
+        self._records: dict[str, Pod] = {}
+        self._views: dict[str, PodView] = {}
         self._moved: list[MovedResource] = []
         self._usages: Mapping[str, Mapping[str, Usage]] = {}
         self._replicas = _Replicas(db)
@@ -255,48 +293,65 @@ class Registry:
             versions = db_versions.read(self._db)
             changed = {name for name in db_versions.TABLES if read_all or versions[name] != self._versions[name]}
             if changed or self._snapshot is None:
-                self._read(changed, versions, read_all)
-                self._snapshot = self._make_snapshot()
+                self._snapshot = self._make_snapshot(self._read(changed, versions, read_all))
                 self._versions = versions
             if read_all:
                 self._all_read_at = started
             self._read_at = time.monotonic()
             return self._snapshot
 
-    def _read(self, changed: Collection[str], versions: Mapping[str, int], read_all: bool) -> None:
+    def _read(self, changed: Set[str], versions: Mapping[str, int], read_all: bool) -> set[str] | None:
+        """Read what was changed.
+
+        :returns: the pods for which something may have changed; None: all
+        """
+        pods: set[str] | None = set() if changed <= {db_versions.PODS, db_versions.REPLICAS} else None
+        before = self._records.keys()
         if db_versions.PODS in changed:
-            before = {record.pod_id for record in self._records}
-            self._records = db_pods.list_all(self._db)
-            # In a new pod, objects are out of sync that did not change.
-            read_all = read_all or before != {record.pod_id for record in self._records}
+            since = 0 if read_all else self._versions[db_versions.PODS]
+            pods = _union(pods, self._read_pods(since, versions[db_versions.PODS]))
         if db_versions.MOVED in changed:
             self._moved = moved_resources.list_all(self._db)
         if db_versions.USAGES in changed:
             self._usages = self._read_usages()
+        new = self._records.keys() - before
         if read_all:
             self._replicas.read_all(versions[db_versions.REPLICAS])
-        elif db_versions.REPLICAS in changed:
-            self._replicas.read_changes(versions[db_versions.REPLICAS])
+            return None
+        if new or db_versions.REPLICAS in changed:
+            pods = _union(pods, self._replicas.read_changes(versions[db_versions.REPLICAS], new))
+        return pods
 
-    def _make_snapshot(self) -> Snapshot:
-        out_of_sync = self._replicas.counts
-        ids_up: dict[str, dict[str, str]] = {}
-        for own in self._replicas.own_ids:
-            ids_up.setdefault(own.pod_id, {})[own.bottom_id] = own.top_id
-        for moved in self._moved:
-            ids_up.setdefault(moved.pod_id, {})[moved.bottom_id] = moved.top_id
-        views = [
-            PodView(
+    def _read_pods(self, since: int, version: int) -> set[str] | None:
+        """:returns: the pods that were changed; None: all, or some were deleted"""
+        if since and version >= since:
+            found, count = db_pods.changed_since(self._db, since)
+            records = self._records | {record.pod_id: record for record in found}
+            if len(records) == count:
+                self._records = records
+                return {record.pod_id for record in found}
+        self._records = {record.pod_id: record for record in db_pods.list_all(self._db)}
+        self._replicas.forget_pods(self._records)
+        return None
+
+    def _make_snapshot(self, pods: Collection[str] | None) -> Snapshot:
+        """:param pods: those for which something may have changed; None: all"""
+        moved: dict[str, dict[str, str]] = {}
+        for each in self._moved:
+            moved.setdefault(each.pod_id, {})[each.bottom_id] = each.top_id
+        kept = {} if pods is None else {pod_id: view for pod_id, view in self._views.items() if pod_id not in pods}
+        self._views = kept | {
+            pod_id: PodView(
                 record,
                 {name: PodEndpoint.from_json(data) for name, data in (record.endpoints or {}).items()},
-                ids_up.get(record.pod_id, {}),
-                out_of_sync[record.pod_id],
-                self._usages.get(record.pod_id, {}),
+                self._replicas.ids_up(pod_id) | moved.get(pod_id, {}),
+                self._replicas.out_of_sync(pod_id),
+                self._usages.get(pod_id, {}),
             )
-            for record in self._records
-            if not record.is_top
-        ]
-        views.sort(key=lambda view: view.record.number)
+            for pod_id, record in self._records.items()
+            if not record.is_top and pod_id not in kept
+        }
+        views = sorted(self._views.values(), key=lambda view: view.record.number)
         self._warn_of_few_files(sum(len(view.endpoints) for view in views))
         return Snapshot(
             tuple(views),

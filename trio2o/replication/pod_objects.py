@@ -99,7 +99,7 @@ class PodAccess:
         adapter = self.adapters[kind]
 
         def ids_up() -> Mapping[str, str]:
-            return {**replicas.id_map(self._db).get(pod.id, {}), **(new_ids or {})}
+            return {**replicas.ids_up(self._db, pod.id), **(new_ids or {})}
 
         api = PodApi(self._client, self._identity, pod, adapter.service, timeout, ids_up)
         return PodObjects(adapter, api)

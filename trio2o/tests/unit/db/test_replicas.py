@@ -176,7 +176,7 @@ class TestReplicas(DatabaseTest):
     def test_count_without_objects_is_zero(self):
         self.assertEqual({self.pod1: 0, self.pod2: 0}, replicas.count_out_of_sync(self.db))
 
-    def test_id_map_has_ids_that_differ(self):
+    def test_ids_up_are_those_of_one_pod_that_differ(self):
         gold = replicas.upsert_object(self.db, 'type', 'gold', {}, 'top-gold')
         tin = replicas.upsert_object(self.db, 'type', 'tin', {}, 'top-tin')
         self.set_replica(gold, self.pod1, bottom_id='top-gold')
@@ -184,7 +184,5 @@ class TestReplicas(DatabaseTest):
         self.set_replica(tin, self.pod2, bottom_id='pod2-tin')
         self.set_replica(tin, self.pod1, bottom_id='pod1-tin')
         self.set_replica(tin, self.pod1, state='gone')
-        self.assertEqual(
-            {self.pod2: {'pod2-gold': 'top-gold', 'pod2-tin': 'top-tin'}},
-            replicas.id_map(self.db, 'type'),
-        )
+        self.assertEqual({}, replicas.ids_up(self.db, self.pod1))
+        self.assertEqual({'pod2-gold': 'top-gold', 'pod2-tin': 'top-tin'}, replicas.ids_up(self.db, self.pod2))

@@ -52,6 +52,9 @@ class TestVersions(DatabaseTest):
         def marked(before):
             return replicas.changed_since(self.db, before[versions.REPLICAS])
 
+        def marked_replicas(before):
+            return replicas.replicas_changed_since(self.db, before[versions.REPLICAS])
+
         before = versions.read(self.db)
         one = self.assert_advances([versions.REPLICAS], replicas.upsert_object, 'flavor', 'one', {})
         two = self.assert_advances([versions.REPLICAS], replicas.upsert_object, 'flavor', 'two', {})
@@ -60,10 +63,12 @@ class TestVersions(DatabaseTest):
         self.assertEqual([], marked(before))
         state = {'generation': 1, 'state': 'in_sync'}
         self.assert_advances([versions.REPLICAS], replicas.set_replica, two.id, self.pod1, **state)
-        self.assertEqual([two.id], marked(before))
+        self.assertEqual([(self.pod1, two.id)], marked_replicas(before))
+        self.assertEqual([], marked(before))
         before = versions.read(self.db)
         self.assert_advances([versions.REPLICAS], replicas.set_replica, two.id, self.pod1, **state)
-        self.assertEqual([two.id], marked(before))
+        self.assertEqual([(self.pod1, two.id)], marked_replicas(before))
+        self.assertEqual([], marked(before))
         before = versions.read(self.db)
         limits = (('quotas', 'project', {'limits': {'old': 1}}), ('flavor', 'one', {}))
         self.assert_advances([versions.REPLICAS], replicas.upsert_object, *limits[0])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio2o.db import moved_resources, pod_usages, pods, replicas, routings, versions
+from trio2o.db.database import utcnow
 from trio2o.db.records import NewRouting
 from trio2o.pods import registry as pods_registry
 from trio2o.pods.registry import Registry
@@ -83,7 +84,8 @@ class TestStatements(RegistryTest):
         pod_usages.set_(self.db, self.pod_ids[0], 'compute', {})
         self.assertEqual(2, len(self.statements_of_refresh()))
         pods.update(self.db, self.pod_ids[0], state='draining')
-        self.assertEqual(2, len(self.statements_of_refresh()))
+        # The second one counts the pods.
+        self.assertEqual(3, len(self.statements_of_refresh()))
         routings.record(self.db, NewRouting('server', 'one', self.pod_ids[0], 'project'))
         self.assertEqual(1, len(self.statements_of_refresh()))
 
@@ -95,8 +97,26 @@ class TestStatements(RegistryTest):
         self.registry.refresh()
         replicas.upsert_object(self.db, 'keypair', 'user/1', {})
         statements = self.statements_of_refresh()
-        self.assertEqual(4, len(statements))
-        self.assertTrue(all('replicated_objects.id IN' in each for each in statements[2:]), statements)
+        self.assertEqual(5, len(statements))
+        self.assertTrue(all('replicated_objects.id IN' in each for each in statements[3:]), statements)
+
+    def test_one_pod_changed_and_the_views_of_others_stay(self):
+        changed, other = self.pod_ids
+        obj = replicas.upsert_object(self.db, 'flavor', 'one', {})
+        for change in (
+            lambda: pods.set_adopted(self.db, changed, utcnow()),
+            lambda: self.set_replica(obj, changed),
+            lambda: self.make_pod('Pod3'),
+        ):
+            before = self.registry.refresh()
+            change()
+            statements = self.statements_of_refresh()
+            after = self.registry.snapshot()
+            self.assertIsNot(before, after)
+            self.assertIs(before.by_id[other], after.by_id[other])
+            everywhere = [each for each in statements if 'changed_in >' not in each and ' IN (' not in each]
+            self.assertTrue(all('table_versions' in each or 'count(' in each for each in everywhere), everywhere)
+        self.assertEqual(3, len(after.pods))
 
 
 class TestChanges(RegistryTest):
@@ -141,6 +161,14 @@ class TestChanges(RegistryTest):
         self.make_pod('Pod3')
         self.assertEqual({'Pod1': 0, 'Pod2': 0, 'Pod3': 1}, self.out_of_sync())
 
+    def test_one_pod_is_deleted_and_another_one_new(self):
+        obj = replicas.upsert_object(self.db, 'flavor', 'one', {})
+        self.set_replica(obj, self.pod_ids[1])
+        self.assertEqual({'Pod1': 1, 'Pod2': 0}, self.out_of_sync())
+        pods.delete(self.db, self.pod_ids[0])
+        self.make_pod('Pod3')
+        self.assertEqual({'Pod2': 0, 'Pod3': 1}, self.out_of_sync())
+
     def test_many_changes_are_read_at_once(self):
         self.useFixture(fixtures.MonkeyPatch(f'{pods_registry.__name__}.MAX_CHANGED_OBJECTS', 1))
         self.registry.refresh()
@@ -161,7 +189,7 @@ class TestChanges(RegistryTest):
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(['upsert', 'delete', 'drop', 'in_sync', 'failed', 'gone', 'refresh']),
+                st.sampled_from(['upsert', 'delete', 'drop', 'in_sync', 'failed', 'gone', 'refresh', 'tag']),
                 st.integers(0, 2),
                 st.integers(0, 1),
             ),
@@ -173,6 +201,8 @@ class TestChanges(RegistryTest):
             obj = replicas.get_object(self.db, 'volume_type', str(number))
             if step == 'refresh':
                 self.registry.refresh()
+            elif step == 'tag':
+                pods.update(self.db, self.pod_ids[pod], resource_affinity_tag={'a': str(number)})
             elif step == 'upsert':
                 replicas.upsert_object(self.db, 'volume_type', str(number), {}, f'top{number}')
             elif step == 'delete':
@@ -183,6 +213,7 @@ class TestChanges(RegistryTest):
                 self.set_replica(obj, self.pod_ids[pod], state=step, bottom_id=f'{pod}-{number}')
         kept, new = self.registry.refresh(), Registry(self.conf, self.db).refresh()
         self.assertEqual([pod.out_of_sync for pod in new.pods], [pod.out_of_sync for pod in kept.pods])
+        self.assertEqual([pod.record for pod in new.pods], [pod.record for pod in kept.pods])
         # The id of an object that was dropped names nothing any more.
         for kept_pod, new_pod in zip(kept.pods, new.pods, strict=True):
             self.assertLessEqual(new_pod.ids_up.items(), kept_pod.ids_up.items())
