@@ -16,6 +16,7 @@ from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.breakers import Breakers
 from trio2o.pods.client import PodClient
 from trio2o.pods.compute_hosts import ComputeHosts
+from trio2o.pods.endpoints import PodEndpoints
 from trio2o.pods.fanout import PodThreads
 from trio2o.pods.host_ids import HostIds
 from trio2o.pods.identity import Identity
@@ -43,6 +44,7 @@ class Runtime:
     conf: cfg.ConfigOpts
     db: Database
     identity: Identity
+    pod_endpoints: PodEndpoints
     registry: Registry
     client: PodClient
     pod_threads: PodThreads
@@ -100,6 +102,7 @@ def build_runtime(
         conf=conf,
         db=db,
         identity=identity,
+        pod_endpoints=PodEndpoints(conf, identity),
         registry=registry,
         client=client,
         pod_threads=pod_threads,

@@ -183,7 +183,19 @@ def _create(call: Call, wanted: Json) -> Pod:
 
 def _find_endpoints(call: Call, region: str) -> dict[str, endpoints.PodEndpoint]:
     runtime = call.runtime
-    found = endpoints.find(runtime.conf, runtime.identity, runtime.identity.catalog(), region)
+    try:
+        return _checked_endpoints(call, region, runtime.pod_endpoints.find(region))
+    except exception.Unprocessable:
+        # The operator may correct the catalog and try again at once.
+        runtime.pod_endpoints.forget()
+        raise
+
+
+def _checked_endpoints(
+    call: Call, region: str, found: dict[str, endpoints.PodEndpoint]
+) -> dict[str, endpoints.PodEndpoint]:
+    """:raises Unprocessable: a pod cannot be called with these endpoints"""
+    runtime = call.runtime
     if not found:
         raise exception.Unprocessable(
             f"Invalid input for field 'pod.pod_name': Keystone has no region '{region}' with a compute or "

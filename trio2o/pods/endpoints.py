@@ -8,6 +8,9 @@ for it.
 from __future__ import annotations
 
 import logging
+import threading
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +29,9 @@ COMPUTE = 'compute'
 VOLUME = 'volume'
 #: The capacity of a pod is read from it. Requests of tenants do not use it, and a pod need not have it.
 PLACEMENT = 'placement'
+
+#: Pods that are registered or join within so many seconds are looked up in the same catalog of Keystone.
+CATALOG_SECONDS = 10.0
 
 #: Service -> last path segment of its versioned endpoint.
 _VERSION_SEGMENTS = {COMPUTE: ('v2.1', 'v2'), VOLUME: ('v3',)}
@@ -62,22 +68,86 @@ class PodEndpoint:
         return {**asdict(self), 'roots': list(self.roots)}
 
 
-def find(conf: cfg.ConfigOpts, identity: Identity, catalog: Catalog, region: str) -> dict[str, PodEndpoint]:
-    """Find the endpoints of a region in Keystone's catalog.
+class PodEndpoints:
+    """Finds the endpoints of pods in Keystone's catalog. One per process.
 
-    :param catalog: as ``Identity.catalog`` returns it. It has the endpoints of all pods
-    :returns: by service, without versions; empty for a region without compute and volume endpoints
+    The catalog has the endpoints of all pods: with a thousand of them it is megabytes. So the endpoints are kept by
+    region for some seconds, for callers that look up one pod after another.
     """
-    wanted = {COMPUTE: ['compute'], VOLUME: conf.pods.volume_service_types}
-    found = {}
-    for service, types in wanted.items():
-        for service_type in types:
-            url = _url(catalog, service_type, region, conf.pods.interface)
-            if url:
-                found[service] = _endpoint(service, url, identity.project_id())
-                break
-    if found and (url := _url(catalog, PLACEMENT, region, conf.pods.interface)):
-        found[PLACEMENT] = PodEndpoint(url.rstrip('/'), (url.rstrip('/'),))
+
+    def __init__(self, conf: cfg.ConfigOpts, identity: Identity) -> None:
+        self._conf = conf
+        self._identity = identity
+        self._read_at = 0.0
+        self._urls: Mapping[str, Mapping[str, str]] = {}
+        # One reads, and the others use what it has read.
+        self._lock = threading.Lock()
+
+    def read(self) -> None:
+        """Read the catalog as it is now.
+
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        with self._lock:
+            self._read()
+
+    def forget(self) -> None:
+        """Let the next ``find`` read the catalog, as an operator is asked to correct it."""
+        self._read_at = 0.0
+
+    def find(self, region: str) -> dict[str, PodEndpoint]:
+        """Find the endpoints of a region in a catalog that was read ``CATALOG_SECONDS`` ago at most.
+
+        If the region is not in it, the catalog is read once more.
+
+        :returns: by service, without versions; empty for a region without compute and volume endpoints
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        with self._lock:
+            started = time.monotonic()
+            if not self._read_at or started - self._read_at > CATALOG_SECONDS:
+                self._read()
+            found = self._of(region)
+            if not found and self._read_at < started:
+                self._read()
+                found = self._of(region)
+            return found
+
+    def known(self, region: str) -> dict[str, PodEndpoint]:
+        """Find the endpoints of a region in the catalog as it was read last, as ``find`` does."""
+        return self._of(region)
+
+    def _read(self) -> None:
+        started = time.monotonic()
+        self._urls = urls_by_region(self._identity.catalog(), self._conf.pods.interface)
+        self._read_at = started
+
+    def _of(self, region: str) -> dict[str, PodEndpoint]:
+        urls = self._urls.get(region, {})
+        wanted = {COMPUTE: ['compute'], VOLUME: self._conf.pods.volume_service_types}
+        found = {}
+        for service, types in wanted.items():
+            for service_type in types:
+                if urls.get(service_type):
+                    found[service] = _endpoint(service, urls[service_type], self._identity.project_id())
+                    break
+        if found and (url := urls.get(PLACEMENT, '').rstrip('/')):
+            found[PLACEMENT] = PodEndpoint(url, (url,))
+        return found
+
+
+def urls_by_region(catalog: Catalog, interface: str) -> dict[str, dict[str, str]]:
+    """Return the URL of the first endpoint of each service type in each region of a catalog.
+
+    :param catalog: as ``Identity.catalog`` returns it
+    """
+    found: dict[str, dict[str, str]] = {}
+    for entry in catalog:
+        service_type = str(entry.get('type'))
+        for endpoint in entry.get('endpoints', []):
+            if endpoint.get('interface') == interface:
+                for region in {endpoint.get('region_id'), endpoint.get('region')} - {None}:
+                    found.setdefault(region, {}).setdefault(service_type, str(endpoint['url']))
     return found
 
 
@@ -125,19 +195,6 @@ def _cinder_version(account: Account, url: str) -> Any:
 
 
 _VERSION_OF = {COMPUTE: _nova_version, VOLUME: _cinder_version}
-
-
-def _url(catalog: Catalog, service_type: str, region: str, interface: str) -> str | None:
-    for entry in catalog:
-        if entry.get('type') != service_type:
-            continue
-        for endpoint in entry.get('endpoints', []):
-            if endpoint.get('interface') == interface and region in (
-                endpoint.get('region_id'),
-                endpoint.get('region'),
-            ):
-                return str(endpoint['url'])
-    return None
 
 
 def root_of(service: str, url: str, project_id: str | None) -> str:

@@ -28,18 +28,19 @@ MAX_TOKENS = 10000
 
 #: Keys in a WSGI environ that keystonemiddleware may set; what a client sends under these names is removed.
 _IDENTITY_KEYS = frozenset('HTTP_' + name.upper().replace('-', '_') for name in compat.identity_headers())
-#: The catalog is large, and no code here reads it.
-_CACHED_KEYS = _IDENTITY_KEYS - {'HTTP_X_SERVICE_CATALOG'}
 
 
 class _AuthProtocol(auth_token.AuthProtocol):
     """keystonemiddleware for one service, which the access rules of application credentials may name by several types.
 
-    ``[keystone_authtoken] service_type`` has no effect, as all services of Trio2o share that section.
+    ``[keystone_authtoken] service_type`` has no effect, as all services of Trio2o share that section. Neither has
+    ``include_service_catalog``: no code here reads the catalog, which has the endpoints of all pods and is megabytes
+    with a thousand of them.
     """
 
     def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, service_types: tuple[str, ...]) -> None:
-        super().__init__(app, {'oslo_config_config': conf, 'service_type': service_types[0]})
+        options = {'service_type': service_types[0], 'include_service_catalog': False}
+        super().__init__(app, {'oslo_config_config': conf, **options})
         self._service_types = service_types
 
     def validate_allowed_request(self, request: Any, token: dict[str, Any]) -> None:
@@ -55,7 +56,8 @@ class _AuthProtocol(auth_token.AuthProtocol):
                     **credential,
                     'access_rules': [{**rule, 'service': self._name(rule['service'])} for rule in rules],
                 },
-                'catalog': [{**entry, 'type': self._name(entry['type'])} for entry in token.get('catalog') or ()],
+                # keystonemiddleware wants to find the service there.
+                'catalog': [{'type': self._service_types[0]}],
             }
             token = {**token, **named}
         super().validate_allowed_request(request, token)
@@ -105,7 +107,7 @@ class AuthToken:
         """Cache the identity headers and pass on the request, after keystonemiddleware found the token valid."""
         key, seconds = _key(environ), self._lifetime(environ)
         if key is not None and seconds > 0:
-            headers = {name: environ[name] for name in _CACHED_KEYS if isinstance(environ.get(name), str)}
+            headers = {name: environ[name] for name in _IDENTITY_KEYS if isinstance(environ.get(name), str)}
             with self._lock:
                 self._cache[key] = time.monotonic() + seconds, headers
         return self._app(environ, start_response)

@@ -19,7 +19,7 @@ class AdoptPod:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        refresh(task.runtime, [pod])
+        refresh(task.runtime, {pod: task.runtime.pod_endpoints.find(pod.name)})
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
@@ -29,28 +29,30 @@ class RefreshEndpoints:
     def run(self, task: Task) -> None:
         runtime = task.runtime
         pods = [pod for pod in runtime.registry.refresh().pods if not pod.in_maintenance]
-        refresh(runtime, pods, task.check)
+        runtime.pod_endpoints.read()
+        found = {pod: runtime.pod_endpoints.known(pod.name) for pod in pods}
+        refresh(runtime, found, task.check)
 
 
-def refresh(runtime: Runtime, pods: Sequence[PodView], check: Callable[[], None] = lambda: None) -> None:
+def refresh(
+    runtime: Runtime,
+    found: Mapping[PodView, Mapping[str, PodEndpoint]],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Record the current endpoints and microversions of pods, of some pods at a time.
 
+    :param found: the endpoints of the pods in Keystone's catalog, by service
     :param check: called between them; may raise to interrupt the work
-    :raises ServiceUnavailable: Keystone does not answer
     """
-    conf, identity = runtime.conf, runtime.identity
-    # It is the same for all pods, and has the endpoints of each.
-    catalog = identity.catalog()
 
     def update(pod: PodView) -> bool:
-        found = endpoints.find(conf, identity, catalog, pod.name)
-        if not found and pod.endpoints:
+        if not found[pod] and pod.endpoints:
             LOG.warning('Keystone has no endpoints of pod %s any more; keeping the known ones', pod.name)
             return False
-        account = identity.account_of(pod.name)
+        account = runtime.identity.account_of(pod.name)
         now = {
             service: endpoints.with_versions(account, service, _known(pod, service, endpoint))
-            for service, endpoint in found.items()
+            for service, endpoint in found[pod].items()
         }
         if now == dict(pod.endpoints):
             return False
@@ -59,6 +61,7 @@ def refresh(runtime: Runtime, pods: Sequence[PodView], check: Callable[[], None]
         return db_pods.set_endpoints(runtime.db, pod.id, as_json)
 
     has_changed = False
+    pods = list(found)
     for start in range(0, len(pods), PODS_IN_PART):
         check()
         part = pods[start : start + PODS_IN_PART]

@@ -25,7 +25,7 @@ class SyncPod:
         if pod.in_maintenance:
             return
         runtime.replicator.limits.raise_default_limits()
-        refresh(runtime, [pod])
+        refresh(runtime, {pod: runtime.pod_endpoints.find(pod.name)})
         pod = pod_of(task)
         if not pod.endpoints:
             raise TryAgain(f'Keystone has no endpoints in region {pod.name}')

@@ -61,3 +61,39 @@ class TestGrowth(testtools.TestCase):
         few, many = self.costs(FEW), self.costs(MANY)
         for name, cost in few.items():
             self.assertEqual(cost, many[name], name)
+
+
+class TestJoiningPods(testtools.TestCase):
+    def join(self, pods):
+        """Register pods and run their first jobs. :returns: the fixture"""
+        cloud = self.useFixture(GatewayFixture(pods=pods, register=False))
+        for number, name in enumerate(cloud.lab.pods, 1):
+            cloud.register_pod(name, f'az{number}')
+        cloud.run_jobs(rounds=1000)
+        self.assertTrue(all(pod.record.reconciled_at for pod in cloud.runtime.registry.refresh().pods))
+        return cloud
+
+    def test_pods_that_join_together_are_found_in_one_catalog(self):
+        cloud = self.join(MANY)
+        read = [seen.path for seen in cloud.lab.keystone.requests if seen.path == '/v3/auth/catalog']
+        self.assertEqual(1, len(read))
+
+    def test_token_of_tenant_is_validated_without_the_catalog(self):
+        cloud = self.useFixture(GatewayFixture())
+        cloud.lab.keystone.requests.clear()
+        self.assertEqual(200, cloud.nova.get('/servers').status)
+        validated = [seen.query for seen in cloud.lab.keystone.requests if seen.path == '/v3/auth/tokens']
+        self.assertIn('nocatalog', validated[-1])
+
+    def test_each_pod_needs_as_many_statements_with_more_pods(self):
+        counts = {}
+        for pods in (FEW, MANY):
+            statements = []
+            cloud = self.join(pods)
+            event.listen(cloud.runtime.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
+            cloud.lab.add_pod('New')
+            cloud.register_pod('New', 'new')
+            cloud.run_jobs(rounds=1000)
+            counts[pods] = Counter(each for each in statements if VERSIONS not in each)
+        self.assertTrue(counts[FEW])
+        self.assertEqual({}, counts[MANY] - counts[FEW])
