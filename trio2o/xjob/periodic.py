@@ -23,15 +23,22 @@ from trio2o.xjob.parts import ALL, interval, parts
 
 PURGE_SECONDS = 3600.0
 
+#: So long after its registration the job ``sync_pod`` brings a pod to the desired state, and tries again if it fails.
+JOINING = timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class PeriodicJob:
-    """A job and its interval in seconds; 0 switches it off."""
+    """A job and its interval in seconds; 0 switches it off.
+
+    :ivar done_at: when something else did the work of the job, which has not run yet
+    """
 
     type: str
     resource_key: str
     payload: Any
     seconds: float
+    done_at: datetime | None = None
 
     def is_due(self, ends: Mapping[tuple[str, str], datetime | None], now: datetime) -> bool:
         """
@@ -39,7 +46,7 @@ class PeriodicJob:
         """
         key = (self.type, self.resource_key)
         if key not in ends:
-            return True
+            return self.done_at is None or self.done_at + timedelta(seconds=self.seconds) <= now
         ended = ends[key]
         return ended is not None and ended + timedelta(seconds=self.seconds) <= now
 
@@ -80,11 +87,22 @@ class Periodic:
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
         for pod in pods:
+            if self._is_joining(pod):
+                continue
             of_pod = {'pod_id': pod.id}
-            yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, of_pod, repair_seconds)
-            yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, of_pod, self._quota.raise_limits_interval)
+            yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, of_pod, repair_seconds, pod.record.adopted_at)
+            if pod.record.reconciled_at is not None:
+                # Before that, it is not known which projects have resources in the pod.
+                yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, of_pod, self._quota.raise_limits_interval)
             if self._is_to_be_compared(pod):
                 yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, of_pod, options.reconcile_interval)
+
+    def _is_joining(self, pod: PodView) -> bool:
+        """Whether the job ``sync_pod`` has not brought a new pod to the desired state yet. It submits the next job.
+
+        The periodic jobs would do the same work before or after it, which delays thousands of pods that join.
+        """
+        return pod.record.adopted_at is None and pod.record.created_at + JOINING > self._clock()
 
     def _is_to_be_compared(self, pod: PodView) -> bool:
         """Whether a full comparison of a pod is due. If it fails, it is due until one has reached its end."""

@@ -276,14 +276,21 @@ class TestPeriodic(testtools.TestCase):
         self.conf = self.useFixture(ConfFixture(xjob=options, quota=quota)).conf
         self.db = Database(self.conf)
         self.addCleanup(self.db.dispose)
-        db_pods.create(self.db, pod_name='Pod1', az_name='az1')
-        db_pods.create(self.db, pod_name='Pod2', az_name='az1', state='maintenance')
+        self.create('Pod1')
+        self.create('Pod2', state='maintenance')
         db_pods.create(self.db, pod_name='RegionOne')
-        runtime = types.SimpleNamespace(
+        self.runtime = types.SimpleNamespace(
             db=self.db, jobs=JobQueue(self.conf, self.db), registry=Registry(self.conf, self.db)
         )
         self.seconds = 0.0
-        self.periodic = Periodic(self.conf, runtime, lambda: utcnow() + datetime.timedelta(seconds=self.seconds))
+        self.periodic = Periodic(self.conf, self.runtime, lambda: utcnow() + datetime.timedelta(seconds=self.seconds))
+
+    def create(self, name, joined_before=86400.0, **fields):
+        """Record a pod. :returns: its id"""
+        pod_id = db_pods.create(self.db, pod_name=name, az_name='az1', **fields).pod_id
+        if joined_before is not None:
+            db_pods.set_adopted(self.db, pod_id, utcnow() - datetime.timedelta(seconds=joined_before))
+        return pod_id
 
     def end_all(self):
         for job in db_jobs.list_(self.db, filters={'state': 'new'}):
@@ -313,7 +320,7 @@ class TestPeriodic(testtools.TestCase):
 
     def test_tick_reads_the_jobs_of_all_pods_with_one_statement(self):
         for number in range(3, 20):
-            db_pods.create(self.db, pod_name=f'Pod{number}', az_name='az1')
+            self.create(f'Pod{number}')
         self.periodic.tick()
         statements = []
         event.listen(self.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
@@ -329,7 +336,7 @@ class TestPeriodic(testtools.TestCase):
         for name, value in options.items():
             self.set_option(name, value)
         for name in pods:
-            db_pods.create(self.db, pod_name=name, az_name='az1')
+            self.create(name)
         self.periodic.tick()
         found = {}
         for job in db_jobs.list_(self.db):
@@ -345,9 +352,7 @@ class TestPeriodic(testtools.TestCase):
 
     def test_only_pods_whose_comparison_is_due_are_compared(self):
         self.set_option('full_reconcile_interval', 3600)
-        pods = {
-            name: db_pods.create(self.db, pod_name=name, az_name='az1').pod_id for name in ('Pod3', 'Pod4', 'Pod5')
-        }
+        pods = {name: self.create(name) for name in ('Pod3', 'Pod4', 'Pod5')}
         db_pods.set_reconciled(self.db, pods['Pod3'], utcnow())
         db_pods.set_reconciled(self.db, pods['Pod4'], utcnow() - datetime.timedelta(seconds=3601))
         found = self.submitted(reconcile_interval=40)
@@ -355,10 +360,36 @@ class TestPeriodic(testtools.TestCase):
         self.assertEqual({pod1, pods['Pod4'], pods['Pod5']}, set(found['reconcile_routings']))
 
     def test_comparisons_are_switched_off_and_new_pods_are_compared(self):
-        pod = db_pods.create(self.db, pod_name='Pod3', az_name='az1').pod_id
+        pod = self.create('Pod3')
         db_pods.set_reconciled(self.db, pod, utcnow() - datetime.timedelta(days=365))
         found = self.submitted(reconcile_interval=40, full_reconcile_interval=0)
         self.assertEqual({db_pods.get_by_name(self.db, 'Pod1').pod_id}, set(found['reconcile_routings']))
+
+    def jobs_of(self, pod_id):
+        self.periodic.tick()
+        return {job.type for job in db_jobs.list_(self.db, filters={'state': 'new'}) if job.pod_id == pod_id}
+
+    def test_pod_that_joins_gets_no_job_besides_sync_pod_for_an_hour(self):
+        self.set_option('reconcile_interval', 40)
+        pod = self.create('Pod3', joined_before=None)
+        self.assertEqual(set(), self.jobs_of(pod))
+        self.seconds = 3601
+        self.assertEqual({'repair_replicas', 'reconcile_routings'}, self.jobs_of(pod))
+
+    def test_pod_that_joined_is_repaired_after_the_interval(self):
+        pod = self.create('Pod3', joined_before=100)
+        self.assertEqual(set(), self.jobs_of(pod))
+        self.seconds = 201
+        self.assertEqual({'repair_replicas'}, self.jobs_of(pod))
+
+    def test_limits_are_raised_when_the_resources_of_a_pod_are_known(self):
+        self.conf.set_override('raise_limits_interval', 600, 'quota')
+        self.addCleanup(self.conf.clear_override, 'raise_limits_interval', 'quota')
+        pod = self.create('Pod3')
+        self.assertEqual({'repair_replicas'}, self.jobs_of(pod))
+        db_pods.set_reconciled(self.db, pod, utcnow())
+        self.runtime.registry.refresh()
+        self.assertEqual({'repair_replicas', 'raise_pod_limits'}, self.jobs_of(pod))
 
 
 class TestBackends(testtools.TestCase):
