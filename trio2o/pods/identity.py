@@ -200,6 +200,17 @@ class Identity(Account):
         """
         return self.keystone(f'/users/{quote(user_id, safe="")}') is not None
 
+    def user_ids(self) -> list[str]:
+        """Return the ids of all users that Keystone lists for us; none if it refuses.
+
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        try:
+            answer = self._keystone().get('/users', raise_exc=False)
+        except FAILURES as error:
+            raise exception.ServiceUnavailable(f'Keystone gave no users: {type(error).__name__}') from error
+        return [user['id'] for user in answer.json()['users']] if answer.status_code == 200 else []
+
     def keystone(self, path: str) -> Any:
         """GET a path of Keystone's v3 API.
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote, urlencode
 
-from trio2o import exception
 from trio2o.pods.endpoints import COMPUTE
-from trio2o.pods.identity import FAILURES, Identity
+from trio2o.pods.identity import Identity
 from trio2o.pods.podapi import PodApi
 from trio2o.replication.adapters.base import PAGE, Adapter, Json, list_pages
 from trio2o.replication.kinds import KEYPAIR, keypair_key, owner_of
@@ -35,21 +34,7 @@ class Keypairs(Adapter):
 
     def owners(self, identity: Identity) -> Collection[str]:
         """Return all users that Keystone lists for us; none if it refuses."""
-        try:
-            answer = identity.session.get(
-                '/users',
-                endpoint_filter={
-                    'service_type': 'identity',
-                    'interface': 'public',
-                    'version': (3, 0),
-                },
-                raise_exc=False,
-            )
-        except FAILURES as error:
-            raise exception.ServiceUnavailable(f'Keystone gave no users: {type(error).__name__}') from error
-        if answer.status_code != 200:
-            return ()
-        return [user['id'] for user in answer.json()['users']]
+        return identity.user_ids()
 
     def list_all(self, api: PodApi, owners: Collection[str]) -> list[PodObject]:
         return [found for user in sorted(owners) for found in self._list_user(api, user)]
