@@ -19,12 +19,10 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db.database import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.runtime import Runtime
+from trio2o.xjob.jobs.base import is_joining
 from trio2o.xjob.parts import ALL, interval, parts
 
 PURGE_SECONDS = 3600.0
-
-#: So long after its registration the job ``sync_pod`` brings a pod to the desired state, and tries again if it fails.
-JOINING = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Periodic:
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
         for pod in pods:
-            if self._is_joining(pod):
+            if is_joining(pod, self._clock()):
                 continue
             of_pod = {'pod_id': pod.id}
             yield PeriodicJob(job_types.REPAIR_REPLICAS, pod.id, of_pod, repair_seconds, pod.record.adopted_at)
@@ -96,13 +94,6 @@ class Periodic:
                 yield PeriodicJob(job_types.RAISE_POD_LIMITS, pod.id, of_pod, self._quota.raise_limits_interval)
             if self._is_to_be_compared(pod):
                 yield PeriodicJob(job_types.RECONCILE_ROUTINGS, pod.id, of_pod, options.reconcile_interval)
-
-    def _is_joining(self, pod: PodView) -> bool:
-        """Whether the job ``sync_pod`` has not brought a new pod to the desired state yet. It submits the next job.
-
-        The periodic jobs would do the same work before or after it, which delays thousands of pods that join.
-        """
-        return pod.record.adopted_at is None and pod.record.created_at + JOINING > self._clock()
 
     def _is_to_be_compared(self, pod: PodView) -> bool:
         """Whether a full comparison of a pod is due. If it fails, it is due until one has reached its end."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trio2o.pods.registry import PodView
@@ -10,6 +11,9 @@ from trio2o.pods.registry import PodView
 if TYPE_CHECKING:
     from trio2o.db.records import Job as JobRecord
     from trio2o.runtime import Runtime
+
+#: So long after its registration the job ``sync_pod`` may bring a pod to the desired state, and try again if it fails.
+JOINING = timedelta(hours=1)
 
 
 class TryAgain(Exception):
@@ -69,6 +73,14 @@ class JobHandler(Protocol):
         :raises GiveUp: it can never be done
         """
         ...
+
+
+def is_joining(pod: PodView, now: datetime) -> bool:
+    """Whether the job ``sync_pod`` has not brought a new pod to the desired state yet. It submits the next job.
+
+    Other jobs would do the same work before or after it, which delays thousands of pods that join.
+    """
+    return pod.record.adopted_at is None and pod.record.created_at + JOINING > now
 
 
 def pod_of(task: Task) -> PodView:

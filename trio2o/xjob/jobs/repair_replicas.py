@@ -7,8 +7,9 @@ import time
 from dataclasses import asdict
 
 from trio2o import job_types
+from trio2o.db.database import utcnow
 from trio2o.pods.podapi import PodRefused
-from trio2o.xjob.jobs.base import Task, TryAgain, pod_of
+from trio2o.xjob.jobs.base import Task, TryAgain, is_joining, pod_of
 from trio2o.xjob.parts import interval
 
 
@@ -22,8 +23,8 @@ class RepairReplicas:
 
     def run(self, task: Task) -> None:
         pod = pod_of(task)
-        if pod.in_maintenance:
-            return  # the job ``sync_pod`` repairs it when its maintenance is over
+        if pod.in_maintenance or is_joining(pod, utcnow()):
+            return  # the job ``sync_pod`` repairs it when its maintenance is over, or when it joins
         # A new version of Trio2o may count more resources than when the pods joined.
         task.runtime.replicator.limits.raise_default_limits()
         # Without a record of the last turn: a job of a request, and one that is late, compare those of their time.

@@ -9,7 +9,9 @@ from collections import Counter
 import testtools
 from sqlalchemy import event
 
+from trio2o import job_types
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.xjob.manager import JobManager
 
 FEW, MANY = 2, 5
 #: What a process reads again after some seconds is not in all of so many turns.
@@ -96,15 +98,26 @@ class TestJoiningPods(testtools.TestCase):
         validated = [seen.query for seen in cloud.lab.keystone.requests if seen.path == '/v3/auth/tokens']
         self.assertIn('nocatalog', validated[-1])
 
+    def statements_of_new_pod(self, cloud):
+        statements = []
+        event.listen(cloud.runtime.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
+        cloud.lab.add_pod('New')
+        cloud.register_pod('New', 'new')
+        cloud.run_jobs(rounds=1000)
+        return Counter(each for each in statements if not any(name in each for name in OF_REGISTRY))
+
+    def test_repair_of_pod_that_joins_is_left_to_its_join(self):
+        """Pods that join together bring their objects to each other, which submits a repair of each for each."""
+        cloud = self.useFixture(GatewayFixture(register=False))
+        pod_id = cloud.register_pod('Pod1', 'az1')
+        job = cloud.runtime.jobs.submit(job_types.REPAIR_REPLICAS, pod_id, {'pod_id': pod_id})
+        cloud.lab.clear_logs()
+        self.assertEqual('success', JobManager(cloud.conf, cloud.runtime).run_one(job.id).state)
+        self.assertEqual([], [seen.path for service in cloud.lab.pod('Pod1').each() for seen in service.requests])
+
     def test_each_pod_needs_as_many_statements_with_more_pods(self):
         counts = {}
         for pods in (FEW, MANY):
-            statements = []
-            cloud = self.join(pods)
-            event.listen(cloud.runtime.db.engine, 'before_cursor_execute', lambda *args: statements.append(args[2]))
-            cloud.lab.add_pod('New')
-            cloud.register_pod('New', 'new')
-            cloud.run_jobs(rounds=1000)
-            counts[pods] = Counter(each for each in statements if not any(name in each for name in OF_REGISTRY))
+            counts[pods] = self.statements_of_new_pod(self.join(pods))
         self.assertTrue(counts[FEW])
         self.assertEqual({}, counts[MANY] - counts[FEW])
