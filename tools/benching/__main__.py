@@ -15,25 +15,24 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+import many_routings
 import report
 import running
 import scale
 import two_trees
-from cases import CREATE, GOALS, NAMES, SHOW, SQLITE_GOALS, cases_for, shows
+from cases import CREATE, GOALS, NAMES, SQLITE_GOALS, cases_for
 from databases import KINDS, MYSQLCLIENT, SQLITE, Databases
 from load import Case, Failed, Measured, Target, measure
 
 from trio2o.lab.servers import NotInstalled
 
-#: Number of routings to compare ``--routings`` with, and how often each gateway is measured.
-FEW = 2000
+#: How often a gateway with limits and one without are measured.
 TURNS = 4
 
 #: Databases of production, which are measured by default.
@@ -74,13 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--only-gateway', action='store_true', help='measure the gateway only, not the pod or nginx')
     parser.add_argument(
-        '--routings',
-        type=int,
-        default=0,
-        metavar='N',
-        help='measure a show with N routings and with 2000, all read from the database',
-    )
-    parser.add_argument(
         '--claims', action='store_true', help='measure creates with and without limits, and count queries'
     )
     parser.add_argument(
@@ -113,8 +105,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ['scale']:
+    if arguments[:1] == ['routings']:
         with _directory(None) as directory:
+            return many_routings.main(arguments[1:], directory)
+    if arguments[:1] == ['scale']:
+        with _directory(scale.keep_in(arguments[1:])) as directory:
             return scale.main(arguments[1:], directory)
     chosen = _parser().parse_args(arguments)
     with contextlib.ExitStack() as stack:
@@ -125,8 +120,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             if chosen.against:
                 return _against(chosen, directory, pods, databases, cpu)
-            if chosen.routings:
-                return _over_routings(chosen, directory, pods.cloud)
             if chosen.claims:
                 return _over_claims(chosen, directory, pods.cloud)
             return _compare(chosen, directory, pods, databases)
@@ -271,32 +264,6 @@ def _title(chosen: argparse.Namespace) -> str:
     if chosen.one_replica_behind:
         parts.append('one replica behind in each')
     return ', '.join(parts) + '; +: more than a direct call to the pod'
-
-
-def _over_routings(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:
-    """Measure two gateways in turns, one with few routings and one with many; the best figure of each counts."""
-    options = [*chosen.option, 'pods.routing_cache_seconds=0']
-    case = Case(SHOW, 'large', shows(cloud, 'large'))
-    found: dict[int, Measured] = {}
-    with contextlib.ExitStack() as stack:
-        targets = {}
-        for count in (FEW, chosen.routings):
-            own = os.path.join(directory, str(count))
-            os.mkdir(own)
-            gateway = running.Gateway(own, cloud, chosen.backend, options)
-            started = time.monotonic()
-            gateway.fill(count)
-            print(f'{count} routings: filled in {time.monotonic() - started:.0f} s', file=sys.stderr)
-            targets[count] = Target(gateway.url, (stack.enter_context(gateway.running()),))
-        for _turn in range(TURNS):
-            for count, target in targets.items():
-                now = measure(target, case, cloud['tokens'][case.token], 1, chosen.seconds)
-                found[count] = min(found.get(count, now), now, key=lambda measured: measured.cpu)
-    if chosen.json:
-        print(json.dumps({count: asdict(measured) for count, measured in found.items()}, indent=1))
-    else:
-        print(report.routings(found))
-    return 0
 
 
 def _over_claims(chosen: argparse.Namespace, directory: str, cloud: dict[str, Any]) -> int:

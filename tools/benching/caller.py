@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import selectors
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from load import Case, Failed
@@ -22,7 +22,10 @@ class Caller:
     :ivar failed: number of requests that had another status than 2xx
     """
 
-    def __init__(self, url: str, case: Case, token: str, connections: int, may_fail: bool = False) -> None:
+    def __init__(
+        self, url: str, case: Case, token: str | Iterable[str], connections: int, may_fail: bool = False
+    ) -> None:
+        """:param token: for all requests, or one for each"""
         parts = urlsplit(url)
         self._address = (parts.hostname or '', parts.port or 80)
         self.connections = connections
@@ -30,18 +33,16 @@ class Caller:
         self._may_fail = may_fail
         self._name = f'{case.name} at {url}'
         body = case.body.encode()
-        self._requests: Iterator[bytes] = itertools.cycle(
-            [
-                (
-                    f'{case.method} {parts.path}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Auth-Token: {token}\r\n'
-                    'Accept: application/json\r\n'
-                    + (f'Content-Type: application/json\r\nContent-Length: {len(body)}\r\n' if body else '')
-                    + '\r\n'
-                ).encode()
-                + body
-                for path in case.paths
-            ]
+        head = (
+            f'{case.method} {parts.path}%s HTTP/1.1\r\nHost: {parts.netloc}\r\nX-Auth-Token: %s\r\n'
+            'Accept: application/json\r\n'
+            + (f'Content-Type: application/json\r\nContent-Length: {len(body)}\r\n' if body else '')
+            + '\r\n'
         )
+        paths = itertools.cycle(case.paths)
+        tokens = itertools.repeat(token) if isinstance(token, str) else token
+        # As the time of this process does not count, each request is made anew.
+        self._requests = ((head % pair).encode() + body for pair in zip(paths, tokens, strict=False))
 
     def call(self, count: int) -> None:
         """Send ``count`` requests over new connections, and wait for all answers.

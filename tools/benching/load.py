@@ -68,10 +68,17 @@ class Target:
 
     def peak_mib(self) -> float:
         """Return the sum of the peaks of its processes' memory in MiB."""
+        return self._memory('VmHWM')
+
+    def mib(self) -> float:
+        """Return the sum of its processes' memory in MiB."""
+        return self._memory('VmRSS')
+
+    def _memory(self, name: str) -> float:
         kib = 0
         for pid in self._processes():
             with open(f'/proc/{pid}/status') as status:
-                kib += next(int(line.split()[1]) for line in status if line.startswith('VmHWM'))
+                kib += next(int(line.split()[1]) for line in status if line.startswith(name))
         return kib / 1024
 
 

@@ -22,12 +22,10 @@ def main() -> int:
     parser.add_argument('directory', help='for the configuration and logs')
     parser.add_argument('settings', help='a file of JSON: the arguments of running.Gateway')
     parser.add_argument('--cpu', type=int, required=True, help='the processor that runs the gateway')
-    parser.add_argument('--routings', type=int, default=0, help='the number of routings to have')
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {chosen.cpu})
     with open(chosen.settings) as file:
         gateway = running.Gateway(chosen.directory, **json.load(file))
-    gateway.fill(chosen.routings)
     with contextlib.ExitStack() as started:
         for line in iter(sys.stdin.readline, ''):
             started.close()

@@ -45,14 +45,6 @@ def table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     return f'{title}\n{_aligned(lines)}'
 
 
-def routings(found: Mapping[int, Measured]) -> str:
-    lines = [['routings', 'CPU ms', 'p50 ms', 'p99 ms']]
-    for count, measured in found.items():
-        lines.append([str(count), f'{measured.cpu:.2f}', f'{measured.p50:.2f}', f'{measured.p99:.2f}'])
-    (_few, few), (_many, many) = found.items()
-    return f'{_aligned(lines)}\nratio of CPU: {many.cpu / few.cpu:.2f}'
-
-
 def claims(found: Mapping[str, Measured], statements: Mapping[str, int]) -> str:
     """Compare a create without limits and one with limits."""
     lines = [['create, quota', 'CPU ms', 'p50 ms', 'p99 ms', 'queries']]
@@ -82,10 +74,32 @@ def trees(found: Sequence[Comparison], database: str) -> str:
     return f'Milliseconds of CPU for a request over {database}, and their ratio\n{_aligned(lines)}'
 
 
-def scale(found: Sequence[Mapping[str, Any]], idle: Mapping[str, float]) -> str:
-    """One line for each case; what the processes use without requests."""
-    lines = [['case', 'ms', 'pods', 'ms there', 'ratio', 'at most', '25 %', '75 %', 'failed']]
-    for row in found:
+def scale(found: Mapping[str, Any]) -> str:
+    """How the pods joined; one line for each case; what the processes use without requests."""
+    joined = found['joined']
+    parts = [
+        f'All pods were registered after {joined["registered"]:.0f} s, all {joined["servers"]} servers in them known '
+        f'after {joined["known"]:.0f} s,\nand all first jobs done after {joined["settled"]:.0f} s. Seconds of CPU:',
+        _aligned(
+            [
+                ['process', 'until all are known', 'until all jobs are done'],
+                *([name, f'{cpu:.1f}', f'{joined["cpu_settled"][name]:.1f}'] for name, cpu in joined['cpu'].items()),
+            ]
+        ),
+    ]
+    if found['cases']:
+        parts += [
+            'Milliseconds of CPU for a request: with all pods, and with the first ones alone',
+            cases(found['cases']),
+        ]
+    if 'idle' in found:
+        parts.append(_idle(found['idle']))
+    return '\n'.join(parts)
+
+
+def cases(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [['case', 'ms', 'pods', 'ms there', 'ratio', 'at most', '25 %', '75 %', 'failed', 'MiB', 'at the end']]
+    for row in rows:
         lines.append(
             [
                 row['case'],
@@ -96,12 +110,23 @@ def scale(found: Sequence[Mapping[str, Any]], idle: Mapping[str, float]) -> str:
                 f'{row["at_most"]:.1f}',
                 *(f'{quartile:.3f}' for quartile in row['quartiles']),
                 str(row['failed']),
+                *(f'{mib:.0f}' for mib in row['mib']),
             ]
         )
-    parts = [f'{name} {part:.3f}' for name, part in idle.items()]
-    without = f'\nWithout requests, parts of a processor: {", ".join(parts)}' if parts else ''
+    return _aligned(lines)
+
+
+def _idle(idle: Mapping[str, Any]) -> str:
+    lines = [['process', 'part of a processor', 'MiB', 'at the end']]
+    for name, part in idle['cpu'].items():
+        lines.append([name, f'{part:.3f}', *(f'{mib:.0f}' for mib in idle['mib'][name])])
+    ours = sum(part for name, part in idle['cpu'].items() if name.startswith('trio2o'))
+    median, most, longest = idle['delays']
     return (
-        f'Milliseconds of CPU for a request: with all pods, and with the first ones alone\n{_aligned(lines)}{without}'
+        f'Without requests, in {idle["seconds"]:.0f} s: all processes of Trio2o {ours:.3f} of a processor\n'
+        f'{_aligned(lines)}\n'
+        f'{idle["changes"]} changes in pods were known after {median:.0f} s (median), {most:.0f} s (99 %) and '
+        f'{longest:.0f} s (longest); {idle["unknown"]} never'
     )
 
 

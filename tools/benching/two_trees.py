@@ -17,9 +17,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from caller import Caller
 from load import Case, Target
@@ -41,6 +41,7 @@ class Comparison:
     :ivar quartiles: the first and the third of the ratios
     :ivar starts: median of the ratios for each start of the two gateways
     :ivar failed: requests to the gateway of this tree that did not succeed
+    :ivar mib: memory of that gateway after the first requests, and after the last ones
     """
 
     case: str
@@ -52,22 +53,29 @@ class Comparison:
     starts: list[float]
     pairs: int
     failed: int
+    mib: tuple[float, float]
+
+
+class Side(Protocol):
+    """One of two gateways that are compared."""
+
+    def start(self, service: str) -> Target:
+        """Start a service of the gateway, after stopping the one before."""
+        ...
 
 
 class Tree:
     """A source tree and its gateway."""
 
-    def __init__(self, top: str, directory: str, settings: Mapping[str, Any], cpu: int, routings: int = 0) -> None:
-        """:param settings: arguments of ``running.Gateway`` of that tree
-        :param routings: number of routings to fill the table to
-        """
+    def __init__(self, top: str, directory: str, settings: Mapping[str, Any], cpu: int) -> None:
+        """:param settings: arguments of ``running.Gateway`` of that tree"""
         self.top = top
         os.makedirs(directory)
         file = os.path.join(directory, 'settings.json')
         with open(file, 'w') as output:
             json.dump(settings, output)
         script = os.path.join(HERE, 'one_tree.py')
-        self._command = [sys.executable, script, directory, file, f'--cpu={cpu}', f'--routings={routings}']
+        self._command = [sys.executable, script, directory, file, f'--cpu={cpu}']
         found = [top, os.path.join(top, 'tools', 'benching'), _metadata(top, directory)]
         # Nothing is left in the other tree. one_tree.py must not find the modules that are beside itself.
         self._environment = {
@@ -136,40 +144,50 @@ def processors() -> Iterator[int]:
 
 
 def compare(
-    trees: tuple[Tree, Tree],
-    cases: Sequence[tuple[Case, str, int]],
+    sides: tuple[Side, Side],
+    cases: Sequence[tuple[Case, str | Iterable[str], int]],
     rounds: int,
     starts: int,
     may_fail: bool = False,
 ) -> list[Comparison]:
     """Measure cases with both gateways.
 
-    :param trees: this tree and the other one, both entered
-    :param cases: case, token and number of connections
+    :param sides: this gateway and the other one
+    :param cases: case, token or tokens, and number of connections
     :param rounds: pairs of turns for each case, all starts together
     :param may_fail: count requests that do not succeed
     :raises Failed: a request did not succeed, and none may fail
     """
     pairs: list[list[list[tuple[float, float]]]] = [[] for _case in cases]
     failed = [0] * len(cases)
+    memory: list[list[float]] = [[] for _case in cases]
     for _start in range(starts):
         service = ''
         for at, (case, token, connections) in enumerate(cases):
             if case.service != service:
                 service = case.service
-                targets = tuple(tree.start(service) for tree in trees)
+                targets = tuple(side.start(service) for side in sides)
             callers = [Caller(target.url, case, token, connections, may_fail) for target in targets]
-            pairs[at].append(_turns(targets, callers, max(1, rounds // starts)))
+            count = _requests_of_turn(callers)
+            memory[at].append(targets[0].mib())
+            pairs[at].append(_turns(targets, callers, max(1, rounds // starts), count))
+            memory[at].append(targets[0].mib())
             failed[at] += callers[0].failed
     return [
-        _comparison(case.name, connections, found, count)
-        for found, count, (case, _token, connections) in zip(pairs, failed, cases, strict=True)
+        _comparison(case.name, connections, found, bad, (mib[0], mib[-1]))
+        for found, bad, mib, (case, _token, connections) in zip(pairs, failed, memory, cases, strict=True)
     ]
 
 
-def _turns(targets: Sequence[Target], callers: Sequence[Caller], rounds: int) -> list[tuple[float, float]]:
-    """Return the milliseconds of CPU for a request in each pair of turns."""
-    count = max(min(_warm(caller) for caller in callers), LEAST_REQUESTS * callers[0].connections)
+def _requests_of_turn(callers: Sequence[Caller]) -> int:
+    return max(min(_warm(caller) for caller in callers), LEAST_REQUESTS * callers[0].connections)
+
+
+def _turns(targets: Sequence[Target], callers: Sequence[Caller], rounds: int, count: int) -> list[tuple[float, float]]:
+    """Return the milliseconds of CPU for a request in each pair of turns.
+
+    :param count: requests of a turn
+    """
     found = []
     for number in range(rounds):
         pair = [0.0, 0.0]
@@ -193,7 +211,11 @@ def _warm(caller: Caller) -> int:
 
 
 def _comparison(
-    name: str, connections: int, starts: Sequence[Sequence[tuple[float, float]]], failed: int
+    name: str,
+    connections: int,
+    starts: Sequence[Sequence[tuple[float, float]]],
+    failed: int,
+    mib: tuple[float, float],
 ) -> Comparison:
     pairs = [pair for start in starts for pair in start]
     ratios = [ours / theirs for ours, theirs in pairs]
@@ -208,4 +230,5 @@ def _comparison(
         [statistics.median(ours / theirs for ours, theirs in start) for start in starts],
         len(pairs),
         failed,
+        mib,
     )

@@ -108,6 +108,8 @@ class Keystone(service.Service):
         self.limits: list[dict[str, Any]] = []
         self.revoked: set[str] = set()
         self._read: dict[str, Token] = {}
+        self._catalog: list[dict[str, Any]] = []
+        self._catalog_of: list[Endpoint] = []
 
     # -- for tests --
 
@@ -214,7 +216,12 @@ class Keystone(service.Service):
         return token
 
     def catalog(self) -> list[dict[str, Any]]:
-        """Return the catalog in the format of tokens."""
+        """Return the catalog in the format of tokens, made again only after a change: with 1,000 pods it is large."""
+        if self._catalog_of != self.endpoints:
+            self._catalog, self._catalog_of = self._new_catalog(), list(self.endpoints)
+        return self._catalog
+
+    def _new_catalog(self) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for row in self.endpoints:
             entry = found.setdefault(

@@ -9,12 +9,12 @@ emulated up`` as a process of its own.
 import asyncio
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Any
-from urllib import parse
 
 from trio2o.lab.emulated.http11 import Connection
 from trio2o.lab.emulated.service import Service
-from trio2o.lab.emulated.topology import Cloud
+from trio2o.lab.emulated.topology import Cloud, root_of
 
 LOOPBACK = '127.0.0.1'
 
@@ -82,8 +82,7 @@ class CloudServer:
                 (pod.cinder_url, pod.cinder, 1),
                 (pod.nova_url, pod.nova, 2),
             ):
-                root = parse.urlsplit(url)._replace(path='').geturl()
-                self._ports.append((root, self._port(service, number_of(step * index + offset))))
+                self._ports.append((root_of(url), self._port(service, number_of(step * index + offset))))
 
     def _port(self, service: Service, number: int) -> Port:
         return Port(service, self.host, number)
@@ -95,8 +94,7 @@ class CloudServer:
         for _, port in self._ports:
             self._do(port.open())
             port.service.faults.watch(lambda port=port: self._do(port.adjust()))
-        for root, port in self._ports:
-            self._move(root, f'http://{self.host}:{port.number}')
+        self._move({root: f'http://{self.host}:{port.number}' for root, port in self._ports})
         return self
 
     def _run(self) -> None:
@@ -111,18 +109,20 @@ class CloudServer:
         else:
             work.close()
 
-    def _move(self, old: str, new: str) -> None:
+    def _move(self, moves: Mapping[str, str]) -> None:
         cloud = self.cloud
-        cloud.move_endpoints(old, new)
-        if cloud.keystone.url == old:
-            cloud.keystone.url = new
-        if cloud.glance.url == old:
-            cloud.glance.url = new
+        cloud.move_endpoints(moves)
+
+        def moved(url: str) -> str:
+            root = root_of(url)
+            return moves[root] + url[len(root) :]
+
+        cloud.keystone.url = moved(cloud.keystone.url)
+        cloud.glance.url = moved(cloud.glance.url)
         for pod in cloud.pods.values():
-            pod.nova_url = pod.nova_url.replace(old + '/', new + '/')
-            pod.cinder_url = pod.cinder_url.replace(old + '/', new + '/')
-            if pod.placement_url == old:
-                pod.placement_url = new
+            pod.nova_url = moved(pod.nova_url)
+            pod.cinder_url = moved(pod.cinder_url)
+            pod.placement_url = moved(pod.placement_url)
 
     def stop(self) -> None:
         """Close all ports and end the thread."""

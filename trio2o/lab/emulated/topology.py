@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import hashlib
 import uuid
+from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
@@ -106,8 +107,8 @@ class Cloud:
         self._add_shared_endpoints(TOP)
 
     def _add_shared_endpoints(self, region: str) -> None:
-        self.keystone.add_endpoint(region, 'identity', 'http://keystone.test:5000/v3', 'keystone')
-        self.keystone.add_endpoint(region, 'image', 'http://glance.test:9292', 'glance')
+        self.keystone.add_endpoint(region, 'identity', f'{self.keystone.url}/v3', 'keystone')
+        self.keystone.add_endpoint(region, 'image', self.glance.url, 'glance')
 
     def add_pod(
         self, name: str, nova: nova_app.Settings | None = None, cinder: 'cinder_app.Settings | None' = None
@@ -137,12 +138,16 @@ class Cloud:
         self._mount(pod.nova_url, compute)
         self._mount(pod.cinder_url, volumes)
         self._mount(pod.placement_url, pod.placement)
-        self.keystone.add_endpoint(name, 'placement', pod.placement_url, 'placement')
-        self.keystone.add_endpoint(name, 'compute', pod.nova_url, 'nova')
-        self.keystone.add_endpoint(name, 'volumev3', pod.cinder_url, 'cinder')
-        self.keystone.add_endpoint(name, 'block-storage', pod.cinder_url, 'cinder')
-        self._add_shared_endpoints(name)
+        self.add_pod_endpoints(name, pod.nova_url, pod.cinder_url, pod.placement_url)
         return pod
+
+    def add_pod_endpoints(self, name: str, nova_url: str, cinder_url: str, placement_url: str) -> None:
+        """Add the region and the endpoints of a pod, which may be served by another process."""
+        self.keystone.add_endpoint(name, 'placement', placement_url, 'placement')
+        self.keystone.add_endpoint(name, 'compute', nova_url, 'nova')
+        self.keystone.add_endpoint(name, 'volumev3', cinder_url, 'cinder')
+        self.keystone.add_endpoint(name, 'block-storage', cinder_url, 'cinder')
+        self._add_shared_endpoints(name)
 
     def _mount(self, url: str, app: Any) -> None:
         self.mount(parse.urlsplit(url).netloc, app)
@@ -153,12 +158,16 @@ class Cloud:
         for transport in self._transports:
             transport.apps[netloc] = app
 
-    def move_endpoints(self, old: str, new: str) -> None:
-        """Replace ``http://host:port`` in the catalog."""
-        self.keystone.endpoints = [
-            dataclasses.replace(row, url=row.url.replace(old, new, 1)) if row.url.startswith(old) else row
-            for row in self.keystone.endpoints
-        ]
+    def move_endpoints(self, moves: Mapping[str, str]) -> None:
+        """Replace ``http://host:port`` in the catalog.
+
+        :param moves: old one -> new one
+        """
+        rows = []
+        for row in self.keystone.endpoints:
+            old = root_of(row.url)
+            rows.append(dataclasses.replace(row, url=moves[old] + row.url[len(old) :]) if old in moves else row)
+        self.keystone.endpoints = rows
 
     # -- calling its services --
 
@@ -263,6 +272,12 @@ class Cloud:
             )
             for index in range(count)
         ]
+
+
+def root_of(url: str) -> str:
+    """Return ``http://host:port`` of a URL."""
+    parts = parse.urlsplit(url)
+    return f'{parts.scheme}://{parts.netloc}'
 
 
 def _uuid(*words: str) -> str:

@@ -311,7 +311,7 @@ class TestEndpoints(JobsCase):
         self.assertEqual(before, self.refresh())
 
     def test_new_url_of_pod_is_recorded(self):
-        self.cloud.lab.move_endpoints('http://pod2.nova.test:8774', 'http://elsewhere:1')
+        self.cloud.lab.move_endpoints({'http://pod2.nova.test:8774': 'http://elsewhere:1'})
         self.assertEqual('http://elsewhere:1/v2.1', self.refresh()['Pod2']['compute'].url)
 
 
