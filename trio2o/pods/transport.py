@@ -19,7 +19,7 @@ from oslo_config import cfg
 from urllib3 import exceptions as errors
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from trio2o.concurrency import Deadline
+from trio2o.concurrency import Deadline, has_input
 from trio2o.pods import open_files
 
 Headers = list[tuple[str, str]]
@@ -57,6 +57,11 @@ class _Connection(HTTPConnection):
             # Errors of TLS are OSErrors, and a certificate for another host is a ValueError.
             raise _NotConnected(type(error).__name__) from error
         self._used_at = time.monotonic()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open. The pool asks this before each request."""
+        return self.sock is not None and not has_input(self.sock)
 
     def request(self, method: str, *args: Any, **kwargs: Any) -> None:
         """Send a request; a write over a new connection if this one was not used lately."""

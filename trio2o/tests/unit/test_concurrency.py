@@ -9,7 +9,7 @@ import time
 
 import testtools
 
-from trio2o.concurrency import Executor
+from trio2o.concurrency import BACKENDS, Executor
 
 _LOOK = """
 import threading
@@ -30,6 +30,24 @@ executor.submit_after(0.01, results.put, 'first')
 assert [results.get(timeout=30), results.get(timeout=30)] == ['first', 'second']
 executor.shutdown()
 """
+
+_INPUT = """
+from trio2o import concurrency
+concurrency.init('{backend}')
+import socket
+near, far = socket.socketpair()
+assert not concurrency.has_input(near)
+far.send(b'x')
+assert concurrency.has_input(near)
+near.recv(1)
+assert not concurrency.has_input(near)
+far.close()
+assert concurrency.has_input(near)
+"""
+
+
+def run(code):
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
 
 
 class TestExecutor(testtools.TestCase):
@@ -83,11 +101,18 @@ class TestExecutor(testtools.TestCase):
         self.assertLess(time.monotonic() - began, 20)
 
     def test_eventlet_backend_runs_delayed_functions(self):
-        done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _DELAY], capture_output=True, text=True)
+        done = run(_DELAY)
         self.assertEqual(0, done.returncode, done.stderr)
 
 
 class TestPatching(testtools.TestCase):
     def test_each_green_thread_has_a_context_of_its_own(self):
-        done = subprocess.run([sys.executable, '-W', 'ignore', '-c', _LOOK], capture_output=True, text=True)
+        done = run(_LOOK)
         self.assertEqual(0, done.returncode, done.stderr)
+
+
+class TestSockets(testtools.TestCase):
+    def test_socket_has_input_when_data_or_the_end_arrives(self):
+        for backend in BACKENDS:
+            done = run(_INPUT.format(backend=backend))
+            self.assertEqual(0, done.returncode, done.stderr)
