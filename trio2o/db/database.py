@@ -10,7 +10,7 @@ the statements. This one sets up connections so that all database servers behave
   host may have lost its power: by default they wait for minutes, hours or for ever.
 - A single statement that reads is executed on a connection in autocommit mode, from a pool of its own, and is all that
   is sent: no ping before it and no ROLLBACK after it. So such a read costs half as much, and transactions that wait
-  for locks do not take its connections.
+  for locks do not take its connections. Neither has a committed transaction on a connection that was used just before.
 - SQLite runs with a write-ahead log, and a writer takes the write lock when its transaction begins. A transaction that
   reads first and takes the lock later fails without waiting if another process has written in the meantime.
 
@@ -116,9 +116,9 @@ class Database:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.url = sqlalchemy.make_url(conf.database.connection)
         self.dialect: str = self.url.get_backend_name()
-        self._facade = self._connect(conf, self.url)
-        self._reads = self._facade
+        self._facade = self._reads = self._connect(conf, self.url)
         if self.dialect != 'sqlite':
+            self._facade = self._connect(conf, self.url.update_query_dict({'plugin': _Transactions.NAME}))
             self._reads = self._connect(conf, self.url.update_query_dict({'plugin': _Autocommit.NAME}))
         self._write_lock = _write_lock(self.url)
         self._lock_timeout: int = conf.database.lock_timeout
@@ -158,6 +158,7 @@ class Database:
                 connection.execution_options(**_WRITES)
             with connection.begin():
                 yield connection
+            connection.info[_IS_COMMITTED] = True
 
     def rows(self, statement: Executable, params: Mapping[str, Any]) -> Sequence[Any]:
         """Execute one statement that reads, without the overhead of a transaction."""
@@ -277,6 +278,66 @@ class _Autocommit(CreateEnginePlugin):
 
 
 plugins.register(_Autocommit.NAME, __name__, _Autocommit.__name__)
+
+
+#: Key of ``info`` of a connection whose transaction is committed.
+_IS_COMMITTED = 'is_committed'
+
+#: Key of ``info`` of a connection in the pool: since when it is idle.
+_IDLE_SINCE = 'idle_since'
+
+#: Seconds after which an idle connection is tried before it is used.
+_TRIED_AFTER = 1.0
+
+
+class _Transactions(CreateEnginePlugin):
+    """Makes an engine for transactions that needs no other round trips than statements and commits.
+
+    SQLAlchemy sends a ping before each transaction, and a ROLLBACK after each, even if it is committed; oslo.db has
+    no options for that. A connection that was in use a moment ago is very likely still open. If it is not, the first
+    statement fails, nothing is done, and the pool drops all connections of that time.
+    """
+
+    NAME = 'trio2o_transactions'
+
+    def __init__(self, url: sqlalchemy.URL, kwargs: dict[str, Any]) -> None:
+        super().__init__(url, kwargs)
+        kwargs |= {'pool_pre_ping': False, 'pool_reset_on_return': None}
+
+    def update_url(self, url: sqlalchemy.URL) -> sqlalchemy.URL:
+        return url.difference_update_query(['plugin'])
+
+    def engine_created(self, engine: Engine) -> None:
+        dialect = engine.dialect
+
+        def try_idle(connection: Any, record: Any, _fairy: object) -> None:
+            since = record.info.pop(_IDLE_SINCE, None)
+            if since is None or time.monotonic() - since < _TRIED_AFTER:
+                return
+            try:
+                is_open = dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error:
+                is_open = False
+            if not is_open:
+                raise sqlalchemy.exc.InvalidatePoolError
+
+        event.listen(engine, 'checkout', try_idle)
+        event.listen(engine, 'reset', _roll_back)
+        event.listen(engine, 'checkin', _note_idle)
+
+
+def _roll_back(connection: Any, record: Any, state: Any) -> None:
+    """Roll back when a connection is returned to the pool, as SQLAlchemy does, unless nothing is left to roll back."""
+    is_committed = record is not None and record.info.pop(_IS_COMMITTED, False)
+    if not (is_committed or state.transaction_was_reset or state.terminate_only):
+        connection.rollback()
+
+
+def _note_idle(_connection: object, record: Any) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+plugins.register(_Transactions.NAME, __name__, _Transactions.__name__)
 
 
 class _SqlitePool(CreateEnginePlugin):

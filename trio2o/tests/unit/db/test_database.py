@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent import futures
 
+import fixtures
 import sqlalchemy
 import testtools
 from oslo_db import exception as db_exc
@@ -247,12 +248,49 @@ class TestLocksOnPostgres(LocksTest):
 del LocksTest
 
 
-class ReadsTest(DatabaseTest):
+class ConnectionsTest(DatabaseTest):
     """A database server, which counts statements and may close connections."""
 
-    def own_process(self):
-        with self.db.reading_engine.connect() as connection:
+    def own_process(self, engine=None):
+        with (engine or self.db.reading_engine).connect() as connection:
             return connection.execute(sqlalchemy.text(f'SELECT {self.process_id}')).scalar()
+
+    def close_connection_of_transactions(self):
+        first = self.own_process(self.db.engine)
+        with self.db.reading_engine.connect() as connection:
+            connection.execute(sqlalchemy.text(self.kill.format(first)))
+
+    def write(self):
+        with self.db.writer() as connection:
+            connection.execute(sqlalchemy.delete(PodUsage.__table__))
+
+    def test_server_closed_an_idle_connection_of_transactions_and_next_one_is_used(self):
+        self.useFixture(fixtures.MonkeyPatch('trio2o.db.database._TRIED_AFTER', 0.0))
+        self.close_connection_of_transactions()
+        self.write()
+
+    def test_server_closed_a_connection_of_transactions_just_after_its_use(self):
+        """One transaction fails with an error of the connection; the next ones have others."""
+        self.close_connection_of_transactions()
+        self.assertRaises(db_exc.DBConnectionError, self.write)
+        self.write()
+        self.close_connection_of_transactions()
+        retry_on_deadlock(self.write)()
+
+    def test_connection_is_used_again_after_a_transaction_was_rolled_back(self):
+        row = {'pod_id': self.pod1, 'service': 'x', 'data': {}, 'collected_at': NOON}
+
+        def fail():
+            with self.db.writer() as connection:
+                connection.execute(sqlalchemy.insert(PodUsage.__table__), row)
+                raise KeyError
+
+        self.write()
+        first = self.own_process(self.db.engine)
+        self.assertRaises(KeyError, fail)
+        with self.db.reader() as connection:
+            self.assertEqual([], connection.execute(sqlalchemy.select(PodUsage.__table__)).all())
+        self.assertEqual(first, self.own_process(self.db.engine))
 
     def test_server_closed_the_pooled_connection_and_next_one_is_used(self):
         first = self.own_process()
@@ -271,33 +309,41 @@ class ReadsTest(DatabaseTest):
             self.assertIsNone(routings.get(db, 'server', 'a'))
 
 
-class TestReadsOnMysql(ReadsTest):
+class TestConnectionsToMysql(ConnectionsTest):
     server = 'mysql'
     process_id = 'CONNECTION_ID()'
     kill = 'KILL {}'
 
-    def count(self, *names):
-        """Return how often statements were executed on the connection of reads."""
-        with self.db.reading_engine.connect() as connection:
+    def count(self, engine, *names):
+        """Return how often statements were executed on the connection of an engine."""
+        with engine.connect() as connection:
             shown = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Com_%%'")
             counts = {row[0]: row[1] for row in shown}
         return tuple(int(counts[f'Com_{name}']) for name in names)
 
     def test_read_is_one_statement(self):
         routings.get(self.db, 'server', 'a')
-        before = self.count('select', 'rollback', 'commit')
+        before = self.count(self.db.reading_engine, 'select', 'rollback', 'commit')
         routings.get(self.db, 'server', 'a')
-        after = self.count('select', 'rollback', 'commit')
+        after = self.count(self.db.reading_engine, 'select', 'rollback', 'commit')
         self.assertEqual((1, 0, 0), tuple(new - old for old, new in zip(before, after, strict=True)))
 
+    def test_transaction_is_its_statements_and_a_commit(self):
+        self.write()
+        # Each count is a transaction of its own, which is rolled back. A ping is an admin command.
+        before = self.count(self.db.engine, 'delete', 'commit', 'rollback', 'admin_commands')
+        self.write()
+        after = self.count(self.db.engine, 'delete', 'commit', 'rollback', 'admin_commands')
+        self.assertEqual((1, 1, 1, 0), tuple(new - old for old, new in zip(before, after, strict=True)))
 
-class TestReadsOnPostgres(ReadsTest):
+
+class TestConnectionsToPostgres(ConnectionsTest):
     server = 'postgres'
     process_id = 'pg_backend_pid()'
     kill = 'SELECT pg_terminate_backend({})'
 
 
-del ReadsTest
+del ConnectionsTest
 
 
 class TestExhaustedPool(DatabaseTest):
