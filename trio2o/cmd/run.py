@@ -29,7 +29,7 @@ from oslo_service import systemd
 
 from trio2o import concurrency, gc_tuning, metrics, version
 from trio2o import conf as trio2o_conf
-from trio2o.conf import credentials
+from trio2o.conf import credentials, log_records
 from trio2o.conf import files as conf_files
 from trio2o.db import database
 from trio2o.runtime import Runtime
@@ -108,6 +108,7 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     conf_files.check(conf)
     credentials.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())
+    log_records.leave_out_threads(conf)
     return conf
 
 

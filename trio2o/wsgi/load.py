@@ -30,7 +30,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
 
     from trio2o import conf as trio2o_conf
     from trio2o import rpc, version
-    from trio2o.conf import credentials, files
+    from trio2o.conf import credentials, files, log_records
     from trio2o.runtime import build_runtime
     from trio2o.web.app import build_app
     from trio2o.web.middleware.access_log import AccessLog
@@ -42,6 +42,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
         # Left to itself oslo.log names the file after the server's program, which all services share.
         conf.set_default('log_file', f'{prog}.log')
     oslo_log.setup(conf, 'trio2o', version.version_string())
+    log_records.leave_out_threads(conf)
     service = importlib.import_module(package).SERVICE
     server = _uwsgi()
     if server is not None:
