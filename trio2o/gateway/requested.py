@@ -14,13 +14,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from trio2o import exception
-from trio2o.db import replicas
 from trio2o.gateway.read_object import read_object
 from trio2o.pods import type_zones
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.registry import PodView
 from trio2o.quota.amounts import Amounts, volume_type_of, with_volume_type
-from trio2o.quota.usage import Flavor, VolumeType, recorded_flavor, recorded_type
+from trio2o.quota.usage import Flavor, VolumeType
 from trio2o.resources import folded_name
 from trio2o.web import pod_failures
 from trio2o.web.call import Call
@@ -61,16 +60,21 @@ def flavor(call: Call, reference: Any, pods: Iterable[PodView] | None = None) ->
     flavor_id = flavor_id_of(reference)
     if flavor_id is None or not _is_readable(flavor_id):
         return None
-    found = recorded_flavor(call.runtime.db, flavor_id)
+    found = _recorded_flavor(call, flavor_id)
     if found is not None:
         return found
     shown = read_object(call, COMPUTE, f'/flavors/{quote(flavor_id, safe="")}', 'flavor', pods) or {}
     if folded_name(str(shown.get('id'))) == folded_name(flavor_id):
-        found = recorded_flavor(call.runtime.db, str(shown['id']))  # by the id in the case that it has
+        found = _recorded_flavor(call, str(shown['id']))  # by the id in the case that it has
     try:
         return found or Flavor.from_json(shown)
     except (LookupError, TypeError, ValueError):
         raise pod_failures.unreadable(f'Flavor {flavor_id}') from None
+
+
+def _recorded_flavor(call: Call, flavor_id: str) -> Flavor | None:
+    found = call.runtime.registry.wanted('flavor', flavor_id)
+    return None if found is None else Flavor.from_json(found)
 
 
 def flavor_id_of(reference: Any) -> str | None:
@@ -92,7 +96,7 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     """Return the volume type that a body names; None if there is none."""
     if not isinstance(reference, str) or not _is_readable(reference):
         return None
-    found = recorded_type(call.runtime.db, reference)
+    found = _recorded_type(call, reference)
     if found is not None or call.lookups.misses_left <= 0:
         return found
     try:
@@ -102,6 +106,15 @@ def volume_type(call: Call, reference: Any) -> VolumeType | None:
     if shown is None or not isinstance(shown.get('name'), str):
         return None
     return VolumeType(shown['name'], shown.get('extra_specs') or {})
+
+
+def _recorded_type(call: Call, name: str) -> VolumeType | None:
+    """Return a replicated volume type by its id or its name.
+
+    Without one of exactly this name, it is the one that a pod may take the name for. A pod that does not refuses it.
+    """
+    found = call.runtime.registry.wanted('volume_type', name, by_name=True)
+    return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
 
 
 def zones_of_types(call: Call, found: Iterable[VolumeType | None]) -> frozenset[str]:
@@ -134,7 +147,7 @@ _MAX_NUMBER = 0x7FFFFFFF
 
 def default_type(call: Call) -> VolumeType | None:
     """Return the type that a new volume of the project gets if its body names none."""
-    own = replicas.find_wanted(call.runtime.db, 'default_type', call.context.project_id or '')
+    own = call.runtime.registry.wanted('default_type', call.context.project_id or '')
     return volume_type(call, own['volume_type'] if own else DEFAULT_TYPE_NAME)
 
 

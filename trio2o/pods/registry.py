@@ -41,6 +41,8 @@ GROUP_LENGTH = 255
 READ_ALL_SECONDS = 300.0
 #: After changes of more objects, all replicas are read.
 MAX_CHANGED_OBJECTS = 2000
+#: Desired states of replicated objects that a snapshot keeps.
+_MOST_WANTED = 2000
 #: The changes of a pod have not been read for long after so many intervals, and at least so many seconds.
 _LATE_INTERVALS, LATE_SECONDS = 5, 900.0
 
@@ -113,12 +115,14 @@ class Snapshot:
 
     :ivar moved: id that tenants see -> id of the pod, for resources that have another id in their pod
     :ivar ids_up: id in the pod -> id that tenants see, for the same resources
+    :ivar wanted: the desired states of replicated objects that ``Registry.wanted`` has read
     """
 
     pods: tuple[PodView, ...] = ()
     by_id: Mapping[str, PodView] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
     ids_up: Mapping[str, str] = field(default_factory=dict)
+    wanted: dict[tuple[str, str, bool], Any] = field(default_factory=dict, compare=False)
 
     def serving(self, service: str) -> list[PodView]:
         """Return the pods that have the service and are not in maintenance."""
@@ -374,6 +378,22 @@ class Registry:
             usage = Usage.from_json(row.data, row.collected_at)
             if usage is not None:
                 found.setdefault(row.pod_id, {})[row.service] = usage
+        return found
+
+    def wanted(self, kind: str, key: str, by_name: bool = False) -> Any:
+        """Return the desired state of a replicated object, as ``db.replicas.find_wanted`` does.
+
+        It is as old as the snapshot: each change of a replicated object leads to a new one, in the process that
+        writes it at once.
+        """
+        known = self.snapshot().wanted
+        asked = kind, key, by_name
+        if asked in known:
+            return known[asked]
+        found = db_replicas.find_wanted(self._db, kind, key, by_name)
+        # Clients choose the keys.
+        if len(known) < _MOST_WANTED:
+            known[asked] = found
         return found
 
     def versions(self, service: str, known: VersionRange) -> VersionRange:

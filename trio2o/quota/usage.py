@@ -76,21 +76,6 @@ class VolumeType:
     extra_specs: Mapping[str, str] = field(default_factory=dict)
 
 
-def recorded_flavor(db: Database, flavor_id: str) -> Flavor | None:
-    """Return a replicated flavor by its id."""
-    found = replicas.find_wanted(db, 'flavor', flavor_id)
-    return None if found is None else Flavor.from_json(found)
-
-
-def recorded_type(db: Database, name: str) -> VolumeType | None:
-    """Return a replicated volume type by its id or its name.
-
-    Without one of exactly this name, it is the one that a pod may take the name for. A pod that does not refuses it.
-    """
-    found = replicas.find_wanted(db, 'volume_type', name, by_name=True)
-    return None if found is None else VolumeType(found['name'], found.get('extra_specs') or {})
-
-
 @dataclass(frozen=True)
 class Measured:
     """The quota usage of one resource.
@@ -149,9 +134,10 @@ def _server(db: Database, item: Item) -> Measured | None:
     if 'vcpus' in flavor and 'ram' in flavor:
         cores, ram = int(flavor['vcpus']), int(flavor['ram'])
     else:
-        found = recorded_flavor(db, str(flavor.get('id')))
-        if found is None:
+        wanted = replicas.find_wanted(db, 'flavor', str(flavor.get('id')))
+        if wanted is None:
             return None
+        found = Flavor.from_json(wanted)
         cores, ram = found.vcpus, found.ram
     status = item.get('status')
     is_settled = item.get('OS-EXT-STS:task_state') is None and status not in ('BUILD', 'RESIZE', 'REVERT_RESIZE')

@@ -71,6 +71,31 @@ class TestStatements(RegistryTest):
         self.registry.refresh()
         return list(self.statements)
 
+    def test_desired_state_is_read_once_until_an_object_changes(self):
+        obj = replicas.upsert_object(self.db, 'flavor', 'f', {'name': 'one'})
+        self.registry.refresh()
+        self.assertEqual({'name': 'one'}, self.registry.wanted('flavor', 'f'))
+        self.assertIsNone(self.registry.wanted('flavor', 'other'))
+        self.statements.clear()
+        self.assertEqual({'name': 'one'}, self.registry.wanted('flavor', 'f'))
+        self.assertEqual({'name': 'one'}, self.registry.wanted('flavor', 'one', by_name=True))
+        self.assertIsNone(self.registry.wanted('flavor', 'other'))
+        self.assertEqual(1, len(self.statements))
+        replicas.upsert_object(self.db, 'flavor', 'f', {'name': 'two'}, expected=obj.generation)
+        replicas.upsert_object(self.db, 'flavor', 'other', {'name': 'other'})
+        self.registry.refresh()
+        self.assertEqual({'name': 'two'}, self.registry.wanted('flavor', 'f'))
+        self.assertEqual({'name': 'other'}, self.registry.wanted('flavor', 'other'))
+        replicas.mark_object_deleted(self.db, 'flavor', 'f')
+        self.registry.refresh()
+        self.assertIsNone(self.registry.wanted('flavor', 'f'))
+
+    def test_clients_ask_for_many_names_and_few_are_kept(self):
+        self.useFixture(fixtures.MonkeyPatch(f'{pods_registry.__name__}._MOST_WANTED', 3))
+        for number in range(5):
+            self.assertIsNone(self.registry.wanted('flavor', str(number)))
+        self.assertEqual(3, len(self.registry.snapshot().wanted))
+
     def test_nothing_changed_and_one_statement_is_executed(self):
         for number in range(3):
             replicas.upsert_object(self.db, 'keypair', f'user/{number}', {'name': str(number)})
