@@ -22,7 +22,6 @@ from trio2o.db import pods as db_pods
 from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import DatabaseBusy
 from trio2o.jobqueue import JobQueue
-from trio2o.lab import servers
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.waiting import wait_until
@@ -107,14 +106,6 @@ class TestService(ServiceCase):
         self.jobs.submit('noted', 'key')
         self.assertLess(time.monotonic() - started, 1.0)
         self.assertRuns()
-
-    def test_message_over_rabbitmq_starts_job(self):
-        with servers.rabbitmq() as url:
-            service = self.service(xjob={'scan_interval': 600}, transport_url=url)
-            wait_until(lambda: service.is_connected, PATIENCE, 'it takes too long', 0.01)
-            self.jobs.submit('noted', 'key')
-            self.assertRuns()
-            service.stop()
 
     def test_scan_finds_job_without_broker(self):
         self.service()

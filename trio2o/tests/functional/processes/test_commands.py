@@ -189,6 +189,7 @@ class TestOverBroker(CommandsTestCase):
         self.cloud.add_servers('Pod1', 'demo', 1)
         self.register()
         wait_until(lambda: self.jobs('success'), 60, lambda: api.log + xjob.log)
+        self.check_message_starts_job(lambda: api.log + xjob.log)
         answer = wait_until(
             lambda: self.request('nova_apigw', 'GET', '/v2.1/servers', user='demo').json['servers'],
             20,
@@ -199,6 +200,26 @@ class TestOverBroker(CommandsTestCase):
         status, seconds = xjob.terminate()
         self.assertEqual(0, status, xjob.log)
         self.assertLess(seconds, 25)
+
+    def check_message_starts_job(self, log):
+        """The first scan may have found the jobs so far. A job after them is found by its message."""
+
+        def is_idle():
+            paths = [f'/v1.0/jobs?state={state}' for state in ('new', 'running')]
+            return not any(self.request('api', 'GET', path).json['jobs'] for path in paths)
+
+        wait_until(is_idle, 60, log)
+        (job,) = self.jobs('success')
+
+        def is_done_again():
+            (now,) = self.jobs('success') or [job]
+            if now['finished_at'] != job['finished_at']:
+                return True
+            # The worker may have connected after the last message.
+            self.assertEqual(202, self.request('api', 'POST', f'/v1.0/jobs/{job["id"]}/redo').status)
+            return False
+
+        wait_until(is_done_again, 60, log, 2.0)
 
     def enter(self, context):
         value = context.__enter__()
