@@ -13,6 +13,7 @@ each pod keep the order of the pod, and the order is the same in the whole list 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from typing import Any
 Item = dict[str, Any]
 #: Sort values of an item, its id last.
 Keys = tuple[Any, ...]
+#: The sort values that give an item its place, and the item.
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,20 @@ class Order:
     id_field: str = 'id'
 
     def keys(self, item: Item) -> Keys:
-        return (*[_comparable(read(item)) for read in self.read], str(item.get(self.id_field)))
+        return self.keys_of([item])[0]
+
+    def keys_of(self, items: Sequence[Item]) -> list[Keys]:
+        """Return the sort values of each item."""
+        columns = [[_comparable(value) for value in map(read, items)] for read in self.read]
+        return list(zip(*columns, [str(item.get(self.id_field)) for item in items], strict=True))
+
+    def is_kept(self, keys: Sequence[Keys]) -> bool:
+        """Whether items are in the order already, by the values without the id. If directions differ, False."""
+        directions = {*self.descending[:-1]}
+        if len(directions) > 1:
+            return False
+        values = [each[:-1] for each in keys]
+        return all(map(operator.le if True in directions else operator.ge, values[1:], values))
 
     def compare(self, left: Keys, right: Keys) -> int:
         """Return -1, 0 or 1: ``left`` comes before, at or after ``right``. A shorter one is compared by its length."""
@@ -93,8 +109,8 @@ class _Placed:
     :ivar keys: the sort values of each item, or of the one that it stays behind
     """
 
-    ids: list[str] = field(default_factory=list)
-    keys: list[Keys] = field(default_factory=list)
+    ids: list[str]
+    keys: list[Keys]
 
 
 @dataclass(frozen=True)
@@ -151,7 +167,7 @@ def merge(pods: Sequence[PodItems], order: Order, limit: int, after: After | Non
     horizon = _horizon(pods, placed, order)
     rows = _sorted_rows(pods, placed, order, start)
     certain = _certain(rows, horizon, order)
-    items = [item for _keys, item in rows[: min(certain, limit)]]
+    items = [row[-1] for row in rows[: min(certain, limit)]]
     is_more = len(rows) > len(items) or bool(horizon.last)
     return Merged(items, [] if certain >= limit else horizon.pods(order), is_more)
 
@@ -185,12 +201,10 @@ def _horizon(pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order) 
     return _Horizon(last, first)
 
 
-def _sorted_rows(
-    pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order, start: _Start | None
-) -> list[tuple[Keys, Item]]:
+def _sorted_rows(pods: Sequence[PodItems], placed: Sequence[_Placed], order: Order, start: _Start | None) -> list[Row]:
     """Return the items of all pods after the start in one order, each id once."""
     seen: set[str] = set()
-    rows: list[tuple[Keys, Item]] = []
+    rows: list[Row] = []
     for index, (pod, own) in enumerate(zip(pods, placed, strict=True)):
         for position, (item, item_id, keys) in enumerate(zip(pod.items, own.ids, own.keys, strict=True)):
             if item_id in seen:
@@ -201,33 +215,35 @@ def _sorted_rows(
                 if relation < 0 or (relation == 0 and (index != start.index or position <= start.position)):
                     continue
             seen.add(item_id)
-            rows.append((keys, item))
+            rows.append((*keys, item))
     # Stable sorts from the last value to the first, as each may have its own direction.
     for position in reversed(range(len(order.descending))):
-        rows.sort(key=lambda row: row[0][position], reverse=order.descending[position])
+        rows.sort(key=operator.itemgetter(position), reverse=order.descending[position])
     return rows
 
 
-def _certain(rows: Sequence[tuple[Keys, Item]], horizon: _Horizon, order: Order) -> int:
+def _certain(rows: Sequence[Row], horizon: _Horizon, order: Order) -> int:
     """Return how many rows come before the horizon."""
     if horizon.keys is None:
         return len(rows)
     if horizon.is_unknown:
         return 0
-    return next((i for i, row in enumerate(rows) if order.compare(row[0][:-1], horizon.keys) >= 0), len(rows))
+    return next((i for i, row in enumerate(rows) if order.compare(row[:-2], horizon.keys) >= 0), len(rows))
 
 
 def _placed(pod: PodItems, order: Order) -> _Placed:
     """Return the places of a pod's items, none of which is before that of the item before it."""
-    placed = _Placed()
+    own = order.keys_of(pod.items)
+    ids = [keys[-1] for keys in own]
+    if order.is_kept(own):
+        return _Placed(ids, own)
+    placed: list[Keys] = []
     last: Keys = ()
-    for item in pod.items:
-        keys = order.keys(item)
-        placed.ids.append(keys[-1])
+    for keys in own:
         if not last or order.compare(keys[:-1], last[:-1]) >= 0:
             last = keys
-        placed.keys.append(last)
-    return placed
+        placed.append(last)
+    return _Placed(ids, placed)
 
 
 def _comparable(value: Any) -> tuple[int, Any]:

@@ -6,6 +6,7 @@ does over SQLite or PostgreSQL; the walk through the pages is that of a client.
 """
 
 import dataclasses
+import itertools
 
 import testtools
 from hypothesis import given, settings
@@ -255,3 +256,15 @@ class TestMerge(testtools.TestCase):
         order = Order((lambda item: item['v'],), (False, False))
         merged = merge([PodItems([{'id': 'a', 'v': 1}], True), PodItems()], order, 10)
         self.assertEqual(([], [1], True), (merged.items, merged.to_read, merged.is_more))
+
+
+class TestOrder(testtools.TestCase):
+    @given(
+        st.lists(st.tuples(*[st.none() | st.integers(0, 2) | st.sampled_from('ab')] * 2), max_size=4),
+        st.tuples(st.booleans(), st.booleans()),
+    )
+    def test_order_is_kept_if_no_item_comes_before_the_one_before_it(self, values, descending):
+        order = Order((lambda item: item['a'], lambda item: item['b']), (*descending, False))
+        keys = order.keys_of([{'a': a, 'b': b, 'id': str(position)} for position, (a, b) in enumerate(values)])
+        wanted = all(order.compare(right[:-1], left[:-1]) >= 0 for left, right in itertools.pairwise(keys))
+        self.assertEqual(wanted and len({*descending}) == 1, order.is_kept(keys))
