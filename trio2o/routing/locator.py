@@ -63,20 +63,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class _CachedRouting:
+    """:ivar created: ``created_at`` as text, to the second; empty if it is not known"""
+
     pod_id: str
     bottom_id: str
     project_id: str
     is_live: bool
     created_at: datetime | None
+    created: str
 
     def agrees_with(self, created: Any) -> bool:
         """Whether the creation time is that of an item, to the second, or the item shows none.
 
         It is compared as text, in the forms of Nova and Cinder: a list can have many items.
         """
-        if not created or self.created_at is None:
+        if not created or not self.created:
             return not created
-        return str(created).startswith(self.created_at.isoformat(timespec='seconds'))
+        return str(created).startswith(self.created)
 
 
 class Locator:
@@ -256,20 +259,22 @@ class Locator:
         :param project_id: owner of the items that do not show one; empty: unknown, and they are not recorded
         :param claim_id: the quota claim of the request that created them
         """
-        items: dict[PodView, list[Mapping[str, Any]]] = {}
-        # A list can have many items: one lock for all of them.
-        with self._lock:
+        unknown = []
+        # A list can have many items: one lock, and one look at the clock, for all of them.
+        with self._lock, self._cache.timer:
             for pod, item in found:
                 # Most are known, and an id that is known is one of a resource.
                 item_id = item.get('id')
                 known = self._cached((resource.type, item_id)) if isinstance(item_id, str) else None
-                if known is not None and known.is_live and known.agrees_with(item.get(resource.created)):
-                    continue
-                if item.get('status') == 'DELETED' or not is_resource_id(item_id):
-                    continue
-                owner = resource.owner_of(item, project_id)
-                if owner and caller.may_know(owner):
-                    items.setdefault(pod, []).append(item)
+                if known is None or not known.is_live or not known.agrees_with(item.get(resource.created)):
+                    unknown.append((pod, item))
+        items: dict[PodView, list[Mapping[str, Any]]] = {}
+        for pod, item in unknown:
+            if not is_resource_id(item.get('id')):
+                continue
+            owner = resource.owner_of(item, project_id)
+            if item.get('status') != 'DELETED' and owner and caller.may_know(owner):
+                items.setdefault(pod, []).append(item)
         if items:
             self._background.submit(self._record_listed, resource, items, project_id, claim_id)
 
@@ -398,7 +403,9 @@ class Locator:
             return None
 
     def _remember(self, record: Routing) -> _CachedRouting:
-        known = _CachedRouting(record.pod_id, record.bottom_id, record.project_id, record.is_live, record.created_at)
+        created_at = record.created_at
+        created = created_at.isoformat(timespec='seconds') if created_at is not None else ''
+        known = _CachedRouting(record.pod_id, record.bottom_id, record.project_id, record.is_live, created_at, created)
         if self._cache.maxsize:
             with self._lock:
                 self._cache[record.resource_type, record.top_id] = known
