@@ -12,7 +12,7 @@ from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db import pods as db_pods
 from trio2o.gateway.call_pod import names_of, send
-from trio2o.gateway.translate import answer_up, body_up
+from trio2o.gateway.translate import PodNames, answer_up, body_up
 from trio2o.pods.fanout import ask_all
 from trio2o.pods.own_answers import is_internal_error, is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
@@ -20,6 +20,9 @@ from trio2o.web import pod_failures
 from trio2o.web.call import JSON, Answer, Call, dump_json, parse_json
 
 LOG = logging.getLogger(__name__)
+
+#: Parses the body of a pod's answer, with the links and ids that tenants know.
+Parse = Callable[[bytes, PodNames], Any]
 
 #: Headers of one pod's answer that do not apply to the answer of several pods.
 _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag', 'location'})
@@ -90,14 +93,23 @@ class PodAnswers:
         self._leave_out(call, pod, reason, is_down=False)
         self.unclear.append(pod)
 
-    def take(self, call: Call, pod: PodView, answer: Answer | exception.PodError, *, may_be_empty: bool) -> None:
+    def take(
+        self,
+        call: Call,
+        pod: PodView,
+        answer: Answer | exception.PodError,
+        *,
+        may_be_empty: bool,
+        parse: Parse | None = None,
+    ) -> None:
         """Add the answer of one pod, or its failure."""
         if isinstance(answer, exception.PodError):
             self._leave_out(call, pod, answer.reason, is_down=answer.is_down)
             if isinstance(answer, exception.PodNoAnswer):
                 self.unclear.append(pod)
         elif answer.is_ok:
-            document = parse_json(body_up(answer.body, names_of(call, pod)))
+            names = names_of(call, pod)
+            document = parse_json(body_up(answer.body, names)) if parse is None else parse(answer.body, names)
             if not answer.body and may_be_empty:
                 document = {}
             if isinstance(document, dict):
@@ -153,6 +165,7 @@ def call_pods(
     body: Callable[[PodView], bytes] | None = None,
     may_be_empty: bool = False,
     deadline: Deadline | None = None,
+    parse: Parse | None = None,
 ) -> PodAnswers:
     """Call several pods at once.
 
@@ -161,6 +174,7 @@ def call_pods(
     :param body: returns the body for a pod, if they get any
     :param may_be_empty: whether an answer without a body is as good as an empty JSON object
     :param deadline: shared by all of these calls; ``[pods] gather_timeout`` from now if None
+    :param parse: parses the answers; all of their JSON if None
     """
     deadline = deadline or Deadline(call.runtime.conf.pods.gather_timeout)
     timeout = deadline.remaining()
@@ -183,7 +197,7 @@ def call_pods(
     else:
         results = {pod: exception.PodNotReached(pod.name, 'no time left', is_down=False) for pod in pods}
     for pod, answer in results.items():
-        found.take(call, pod, answer, may_be_empty=may_be_empty)
+        found.take(call, pod, answer, may_be_empty=may_be_empty, parse=parse)
     return found
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from trio2o.pods.host_ids import HostIds
 from trio2o.resources import Resource, normalized_id
+from trio2o.web import json_body, slices
 from trio2o.web.call import Answer, dump_json, parse_json
 
 #: Fields with objects whose field names are chosen by tenants.
@@ -132,6 +134,27 @@ def _replace_host_ids(value: Any, name: str, names: PodNames) -> None:
         for key, each in value.items():
             if key not in _CHOSEN_NAMES:
                 _replace_host_ids(each, name, names)
+
+
+def page_up(body: bytes, names: PodNames, resource: Resource, fields: frozenset[str], beside: frozenset[str]) -> Any:
+    """Parse a page of a pod's list with the links, ids, zones and hashes of hosts that tenants know.
+
+    :param fields: those of the items that are read; the others are only passed on if the page has nothing unusual
+    :param beside: keys of the document that are read beside the items
+    """
+    body = body_up(body, names)
+    replace: dict[str, slices.Replace] = {}
+    if names.pod_zone != names.zone:
+        replace = dict.fromkeys(resource.zones, partial(zone_up, names=names))
+    if resource.host_id and names.host_ids is not None:
+        replace[resource.host_id] = partial(names.host_ids.up, names.pod_id)
+    document = slices.parse(body, resource.collection, fields.union(replace), beside, replace)
+    if document is None:
+        document = parse_json(body)
+        items = json_body.objects_at(document, resource.collection)
+        items_up(items, resource.zones, names)
+        host_ids_up(items, resource.host_id, names)
+    return document
 
 
 def answer_up(answer: Answer, names: PodNames, resource: Resource | None) -> Answer:

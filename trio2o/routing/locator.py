@@ -33,6 +33,7 @@ from trio2o.routing.probe import Found, Prober, Wanted
 from trio2o.routing.reschedules import without_new_servers
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
+from trio2o.web.slices import whole
 
 if TYPE_CHECKING:
     from trio2o.context import RequestContext
@@ -272,9 +273,12 @@ class Locator:
         for pod, item in unknown:
             if not is_resource_id(item.get('id')):
                 continue
-            owner = resource.owner_of(item, project_id)
-            if item.get('status') != 'DELETED' and owner and caller.may_know(owner):
-                items.setdefault(pod, []).append(item)
+            complete = whole(item)
+            if complete is None or complete.get('status') == 'DELETED':
+                continue
+            owner = resource.owner_of(complete, project_id)
+            if owner and caller.may_know(owner):
+                items.setdefault(pod, []).append(complete)
         if items:
             self._background.submit(self._record_listed, resource, items, project_id, claim_id)
 

@@ -18,7 +18,7 @@ from trio2o.db import routings
 from trio2o.gateway.admin.by_name import NameSource, find_named
 from trio2o.gateway.admin.ids import split_name
 from trio2o.gateway.call_any_pod import refuse_as_pod
-from trio2o.gateway.call_pods import merged_answer, require_complete
+from trio2o.gateway.call_pods import merged_headers, require_complete
 from trio2o.gateway.lists.listed_pods import ListedPods
 from trio2o.gateway.lists.marker_plan import plan_markers
 from trio2o.gateway.lists.merge import Item
@@ -30,7 +30,7 @@ from trio2o.gateway.translate import next_link
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource, SortKey
 from trio2o.routing.locator import Route
-from trio2o.web import pod_failures
+from trio2o.web import pod_failures, slices
 from trio2o.web.call import Answer, Call
 
 
@@ -142,6 +142,11 @@ class List:
     def partial_record(self, call: Call, route: Route) -> Item:
         """Return the partial record of a resource whose pod does not answer, made of its routing."""
         raise NotImplementedError
+
+    @property
+    def read_fields(self) -> tuple[str, ...]:
+        """The fields of items that are read, beside those that the list is sorted by."""
+        return ('id', self.resource.created, *(() if self.is_detailed else self.summary_fields))
 
     @property
     def link_path(self) -> str:
@@ -263,4 +268,5 @@ class List:
             document[self.links_key] = [{'rel': 'next', 'href': link}]
         if count is not None:
             document['count'] = count
-        return merged_answer(call, document, run.first)
+        body = slices.dump(document, self.resource.collection)
+        return Answer(200, merged_headers(call, run.first), body)

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from oslo_config import cfg
 
 from trio2o.concurrency import Deadline
-from trio2o.gateway.call_pods import PodAnswers, call_pods
+from trio2o.gateway.call_pods import Parse, PodAnswers, call_pods
 from trio2o.gateway.lists.merge import PodItems
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
@@ -98,18 +98,20 @@ def read_pages(
     *,
     path: str | None = None,
     deadline: Deadline | None = None,
+    parse: Parse | None = None,
 ) -> PodAnswers:
     """Read the next page of each cursor, all at once.
 
     :param filters: query parameters of each pod beside those of paging
     :param translate: gives the items of a pod the names that tenants know, in place, and returns those to keep
+    :param parse: parses the answers, as in ``call_pods``
     """
     by_pod = {cursor.pod: cursor for cursor in cursors}
 
     def query(pod: PodView) -> str:
         return urlencode([*filters(pod), *paging.query(by_pod[pod])], quote_via=quote)
 
-    found = call_pods(call, by_pod, path=path, query=query, deadline=deadline)
+    found = call_pods(call, by_pod, path=path, query=query, deadline=deadline, parse=parse)
     for pod, document in list(found.documents.items()):
         items = paging.items(document)
         if items is None:

@@ -83,12 +83,14 @@ class ListOrder:
     :ivar is_by_time: whether it goes by the time of creation first
     :ivar is_descending: whether its first key descends
     :ivar is_newest_first: whether it goes by the time of creation alone, the newest first
+    :ivar fields: of items that show what it goes by
     """
 
     order: Order
     is_by_time: bool
     is_descending: bool
     is_newest_first: bool
+    fields: tuple[str, ...]
 
     @classmethod
     def of(cls, listing: List, sorts: Sorts) -> ListOrder:
@@ -97,9 +99,11 @@ class ListOrder:
         time_key = listing.default_sort[0]
         if listing.has_offset and time_key not in [name for name, _descends in sorts]:
             sorts = [*sorts, (time_key, is_descending)]
+        keys = [listing.sort_keys.get(name, SortKey(name)) for name, _descends in sorts]
         order = Order(
-            tuple(listing.sort_keys.get(name, SortKey(name)).of for name, _descends in sorts),
+            tuple(key.of for key in keys),
             (*(descends for _name, descends in sorts), listing.is_id_descending(is_descending)),
         )
         is_by_time = first == time_key
-        return cls(order, is_by_time, is_descending, is_by_time and is_descending and len(sorts) == 1)
+        is_newest_first = is_by_time and is_descending and len(sorts) == 1
+        return cls(order, is_by_time, is_descending, is_newest_first, tuple(key.name for key in keys))

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trio2o import exception
-from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import REQUEST_REFUSED
 from trio2o.gateway.lists.cursor import PageDeadlines, PodCursor, read_pages
 from trio2o.gateway.lists.listed_pods import ListedPods
@@ -16,7 +15,7 @@ from trio2o.gateway.lists.merge import After, Merged, PodItems, merge
 from trio2o.gateway.lists.page_plan import PagePlan
 from trio2o.gateway.lists.paging import GrowingPaging, Query
 from trio2o.gateway.lists.query import ListOrder, PageQuery
-from trio2o.gateway.translate import host_ids_up, items_up
+from trio2o.gateway.translate import PodNames, page_up
 from trio2o.pods.own_answers import is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
@@ -56,6 +55,8 @@ class ListRun:
         self._listing, self._call, self._query, self._order = listing, call, query, order
         self._marker, self._pods, self._plans = marker, pods, iter(plans)
         self._project_id, self._known_project = project_id, known_project
+        self._fields = frozenset((*order.fields, *listing.read_fields))
+        self._beside = frozenset((*filter(None, (listing.links_key,)), 'count'))
         self._plan = next(self._plans, None)
         self.cursors: list[PodCursor] = []
         if self._plan is not None and not self._plan.shares:
@@ -207,9 +208,10 @@ class ListRun:
             cursors,
             paging,
             self._filters,
-            self._translate,
+            self._without_moved,
             path=self._listing.pod_path,
             deadline=self._deadlines.next(),
+            parse=self._parse,
         )
         for cursor in cursors:
             refusal = cursor.refusal
@@ -230,10 +232,10 @@ class ListRun:
                 self._call.context, self._listing.resource, learned, self._project_id or ''
             )
 
-    def _translate(self, pod: PodView, items: list[Item]) -> list[Item]:
-        names, resource = names_of(self._call, pod), self._listing.resource
-        items_up(items, resource.zones, names)
-        host_ids_up(items, resource.host_id, names)
+    def _parse(self, body: bytes, names: PodNames) -> Any:
+        return page_up(body, names, self._listing.resource, self._fields, self._beside)
+
+    def _without_moved(self, pod: PodView, items: list[Item]) -> list[Item]:
         # A pod may still show resources that were moved to another pod.
         moved = self._call.runtime.registry.snapshot().moved
         return [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id] if moved else items

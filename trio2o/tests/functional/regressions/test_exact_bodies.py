@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bodies of creates were parsed and written again: NaN became null, and large integers floats. Bodies that the gateway
-could not read were sent to a pod unchanged, which might create a server that the quota did not count."""
+could not read were sent to a pod unchanged, which might create a server that the quota did not count. Lists
+were parsed and written again, too."""
 
 import json
+import uuid
 
+from trio2o.db import routings
+from trio2o.lab.emulated.faults import Garbage
 from trio2o.tests.functional.operations.base import ConversationTest
 
 
@@ -40,3 +44,40 @@ class TestBodies(ConversationTest):
             self.assertEqual((400, 'Malformed request body'), (answer.status, answer.fault))
         self.assertEqual([], self.seen('Pod1') + self.seen('Pod2'))
         self.assertEqual(415, self.create(b'<server/>', headers={'Content-Type': 'text/xml'}).status)
+
+
+class TestLists(ConversationTest):
+    def listed(self, path, service, key, items):
+        """The items of a list, as bytes, when each pod lists one of those given."""
+        for pod, item in zip(('Pod1', 'Pod2'), items, strict=True):
+            fault = Garbage(body=b'{"%s": [%s]}' % (key.encode(), item), path=path)
+            getattr(self.cloud.pod(pod), service).faults.add(fault)
+        answer = getattr(self.cloud, service).get(path)
+        self.assertEqual(200, answer.status, answer.text)
+        start = b'{"%s":[' % key.encode()
+        self.assertEqual((start, b']}'), (answer.body[: len(start)], answer.body[-2:]))
+        return answer.body[len(start) : -2]
+
+    def test_items_of_lists_lose_nothing_but_their_zones(self):
+        for path, service, key, zone, created in (
+            ('/servers/detail', 'nova', 'servers', 'OS-EXT-AZ:availability_zone', 'created'),
+            ('/volumes/detail', 'cinder', 'volumes', 'availability_zone', 'created_at'),
+        ):
+            item = (
+                '{"id" : "%s", "a": 12345678901234567890123, "b":[ 1.10 ], "%s": "nova", "%s": "2026-01-01T0%s:00:00"}'
+            )
+            ids = [str(uuid.UUID(int=number)) for number in (1, 2)]
+            items = [(item % (top_id, zone, created, hour)).encode() for top_id, hour in zip(ids, '21', strict=True)]
+            wanted = b','.join(items).replace(b'nova', b'az1', 1).replace(b'nova', b'az2')
+            self.assertEqual(wanted, self.listed(path, service, key, items))
+
+    def test_server_that_is_passed_on_is_recorded_completely(self):
+        """Of the servers in a list that the gateway does not know, it needs more than it needs for the list."""
+        self.cloud.lab.add_servers('Pod1', 'demo')
+        self.cloud.lab.add_servers('Pod2', 'alt')
+        servers = self.nova.get('/servers/detail', as_='admin', query={'all_tenants': 1})['servers']
+        self.assertEqual(2, len(servers))
+        for server in servers:
+            self.wait_for(lambda top_id=server['id']: self.pod_of('server', top_id))
+            record = routings.get(self.cloud.runtime.db, 'server', server['id'])
+            self.assertEqual(server['tenant_id'], record.project_id)

@@ -2,6 +2,7 @@
 """The parts of requests and answers that are translated, and that the rest stays unchanged."""
 
 import json
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from trio2o.gateway import translate
 from trio2o.gateway.translate import PodNames
+from trio2o.pods.host_ids import HostIds
 from trio2o.resources import SERVER, VOLUME
-from trio2o.web.call import Answer
+from trio2o.web.call import Answer, parse_json
 
 TOP = 'http://top:19998'
 ROOTS = ('http://pod1:8774', 'http://pod1.internal:8774/compute')
@@ -105,6 +107,50 @@ class TestZones(testtools.TestCase):
         both = names(pod_zone, zone)
         translate.zone_down(inner, 'availability_zone', both)
         self.assertEqual(zone, translate.zone_up(inner['availability_zone'], both))
+
+
+class TestPages(testtools.TestCase):
+    FIELDS = frozenset(('id', 'created'))
+
+    def page(self, body, **kwargs):
+        return translate.page_up(body, names(**kwargs), SERVER, self.FIELDS, frozenset(('servers_links',)))
+
+    def test_usual_page_is_translated_and_sliced(self):
+        server = '{"id": "id-1", "links": ["%s/v2.1/servers/id-1"], "OS-EXT-AZ:availability_zone": "%s", "x": 1.50}'
+        body = '{"servers": [%s], "servers_links": [{"href": "%s/v2.1"}]}'
+        document = self.page((body % (server % (ROOTS[0], 'nova'), ROOTS[1])).encode(), ids={'id-1': 'id-2'})
+        self.assertEqual([{'href': f'{TOP}/v2.1'}], document['servers_links'])
+        self.assertEqual([{'id': 'id-2', 'OS-EXT-AZ:availability_zone': 'az1'}], document['servers'])
+        wanted = (server % (TOP, 'az1')).replace('id-1', 'id-2')
+        self.assertEqual(wanted, bytes(document['servers'][0].json).decode())
+
+    def test_zone_of_pod_is_the_only_one_to_be_translated(self):
+        body = orjson.dumps({'servers': [{'OS-EXT-AZ:availability_zone': zone} for zone in ('nova', 'x', None)]})
+        for page in (body, body.replace(b'null', b'7')):
+            found = [item['OS-EXT-AZ:availability_zone'] for item in self.page(page, pod_zone='nova')['servers']]
+            self.assertEqual(['az1', 'x'], found[:2])
+
+    def test_host_that_another_pod_has_gets_another_hash(self):
+        hosts = HostIds()
+        hosts.up('pod1', 'h')
+        body = b'{"servers": [{"hostId": "h"}, {"hostId": "i"}, {"hostId": ""}, {"hostId": %s}]}'
+        for last in (b'null', b'7'):
+            both = replace(names(), host_ids=hosts, pod_id='pod2')
+            document = translate.page_up(body % last, both, SERVER, self.FIELDS, frozenset())
+            self.assertEqual([hosts.up('pod2', 'h'), 'i', ''], [item['hostId'] for item in document['servers']][:3])
+            self.assertNotEqual('h', document['servers'][0]['hostId'])
+
+    def test_page_that_cannot_be_sliced_is_parsed(self):
+        for item in (
+            b'{"id": "b", "metadata": {"OS-EXT-AZ:availability_zone": "nova"}, "OS-EXT-AZ:availability_zone": "nova"}',
+            b'{"id": "b", "metadata": {"OS-EXT-AZ:availability_zone": "nova"},'
+            b' "OS-EXT-AZ:availability\\u005fzone": "nova"}',
+        ):
+            (found,) = self.page(b'{"servers": [%s]}' % item)['servers']
+            wanted = {**json.loads(item), 'OS-EXT-AZ:availability_zone': 'az1'}
+            self.assertEqual((dict, wanted), (type(found), found))
+        for odd in (b'', b'7', b'[]', b'{}', b'{"servers": 7}', b'{"servers": [7]}', b'{"servers": [{"id": NaN}]}'):
+            self.assertEqual(json.dumps(parse_json(odd)), json.dumps(self.page(odd)), odd)
 
 
 class TestLinksAndPaths(testtools.TestCase):
