@@ -25,6 +25,7 @@ import many_routings
 import report
 import running
 import scale
+import stress
 import two_trees
 from cases import CREATE, GOALS, NAMES, SQLITE_GOALS, cases_for
 from databases import KINDS, MYSQLCLIENT, SQLITE, Databases
@@ -111,6 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ['scale']:
         with _directory(scale.keep_in(arguments[1:])) as directory:
             return scale.main(arguments[1:], directory)
+    if arguments[:1] == ['stress']:
+        with _directory(None) as directory:
+            return stress.main(arguments[1:], directory)
     chosen = _parser().parse_args(arguments)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(_directory(chosen.keep))

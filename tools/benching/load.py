@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SCRIPT = os.path.join(os.path.dirname(__file__), 'load.lua')
@@ -116,7 +117,7 @@ def measure(
     :raises Failed: a request did not succeed, and none may fail
     """
     with tempfile.NamedTemporaryFile('w', suffix='.requests') as file:
-        file.write(_script(target.url, case, token))
+        file.write(_script(target.url, [(case, token)]))
         file.flush()
         _wrk(target.url, file.name, connections, 1)
         if target.is_profiled:
@@ -143,18 +144,37 @@ def measure(
     )
 
 
-def _script(url: str, case: Case, token: str) -> str:
+def put_load(
+    url: str, cases: Sequence[tuple[Case, str]], connections: int, seconds: float, pause_ms: float = 0
+) -> dict[str, float]:
+    """Send requests of several cases in turn, in the order of the cases and their paths.
+
+    :param url: URL of the endpoint, with the version
+    :param cases: cases and the tokens to send
+    :param pause_ms: milliseconds that each connection waits before a request
+    :returns: ``requests``, those that ``failed`` among them, ``p50`` and ``p99`` in milliseconds
+    """
+    with tempfile.NamedTemporaryFile('w', suffix='.requests') as file:
+        file.write(_script(url, cases))
+        file.flush()
+        return _wrk(url, file.name, connections, seconds, pause_ms)
+
+
+def _script(url: str, cases: Sequence[tuple[Case, str]]) -> str:
     base = '/' + url.split('/', 3)[3]
-    headers = [f'X-Auth-Token: {token}', 'Accept: application/json']
-    if case.body:
-        headers.append('Content-Type: application/json')
-    lines = [case.method, case.body, *headers, '', *(base + path for path in case.paths)]
+    lines = []
+    for case, token in cases:
+        headers = [f'X-Auth-Token: {token}', 'Accept: application/json']
+        if case.body:
+            headers.append('Content-Type: application/json')
+        lines += [case.method, case.body, *headers, '', *(base + path for path in case.paths), '']
     return '\n'.join(lines) + '\n'
 
 
-def _wrk(url: str, file: str, connections: int, seconds: float) -> dict[str, float]:
-    command = ['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}', '--timeout', '30s']
-    ended = subprocess.run([*command, '-s', SCRIPT, url, file], capture_output=True, text=True, check=False)
+def _wrk(url: str, file: str, connections: int, seconds: float, pause_ms: float = 0) -> dict[str, float]:
+    command = ['wrk', '-t1', f'-c{connections}', f'-d{max(1, round(seconds))}', '--timeout', '30s', '-s', SCRIPT, url]
+    arguments = [file, str(pause_ms)] if pause_ms else [file]
+    ended = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if ended.returncode:
         raise Failed(f'wrk: {ended.stderr.strip() or ended.stdout.strip()}')
     found: dict[str, float] = json.loads(ended.stderr.splitlines()[-1])

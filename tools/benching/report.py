@@ -130,6 +130,13 @@ def _idle(idle: Mapping[str, Any]) -> str:
     )
 
 
+def plain(found: Mapping[str, float]) -> str:
+    """One line for each figure."""
+    return _aligned(
+        [[name, f'{value:.1f}' if isinstance(value, float) else str(value)] for name, value in found.items()]
+    )
+
+
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return '\n'.join(
