@@ -56,6 +56,18 @@ def mount_on_auth_protocol(middleware: Any, adapter: Any) -> None:
         middleware._session.mount(scheme, adapter)
 
 
+def validate_where_tokens_are_given(middleware: Any) -> None:
+    """Let keystonemiddleware validate tokens at the Keystone that gave its own token.
+
+    It searches the catalog of that token for an endpoint before each request. The catalog has the endpoints of all
+    pods, so with a thousand of them that takes longer than the request.
+    """
+    from keystoneauth1 import plugin
+
+    middleware._interface = plugin.AUTH_INTERFACE
+    middleware._identity_server = middleware._create_identity_server()
+
+
 def allows_everybody(check: Any) -> bool:
     """Whether a rule of oslo.policy is ``@``.
 

@@ -4,6 +4,7 @@
 import io
 
 import testtools
+from keystoneauth1 import plugin
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 from oslo_context import context
@@ -46,6 +47,11 @@ class TestAuthProtocol(testtools.TestCase):
         compat.mount_on_auth_protocol(middleware, adapter)
         for url in ('http://keystone', 'https://keystone'):
             self.assertIs(adapter, middleware._session.session.get_adapter(url))
+
+    def test_tokens_are_validated_at_the_url_that_gives_them(self):
+        middleware = auth_token.AuthProtocol(None, {'oslo_config_config': new_config(files=[])})
+        compat.validate_where_tokens_are_given(middleware)
+        self.assertIs(plugin.AUTH_INTERFACE, middleware._identity_server._adapter.interface)
 
 
 class TestPolicy(testtools.TestCase):

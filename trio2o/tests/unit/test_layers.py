@@ -66,7 +66,7 @@ IMPORTERS = {
     'eventlet': ('concurrency.py',),
     'greenlet': ('concurrency.py',),
     # Its options are registered in conf, like all options.
-    'keystoneauth1': ('pods/', 'conf/credentials.py', 'conf/service_auth.py'),
+    'keystoneauth1': ('pods/', 'conf/credentials.py', 'conf/service_auth.py', 'compat.py'),
     'novaclient': ('pods/',),
     'cinderclient': ('pods/',),
     'keystoneclient': (),

@@ -35,12 +35,13 @@ class _AuthProtocol(auth_token.AuthProtocol):
 
     ``[keystone_authtoken] service_type`` has no effect, as all services of Trio2o share that section. Neither has
     ``include_service_catalog``: no code here reads the catalog, which has the endpoints of all pods and is megabytes
-    with a thousand of them.
+    with a thousand of them. Nor have ``interface`` and ``region_name``, by which an endpoint would be found in it.
     """
 
     def __init__(self, app: Callable[..., Any], conf: cfg.ConfigOpts, service_types: tuple[str, ...]) -> None:
         options = {'service_type': service_types[0], 'include_service_catalog': False}
         super().__init__(app, {'oslo_config_config': conf, **options})
+        compat.validate_where_tokens_are_given(self)
         self._service_types = service_types
 
     def validate_allowed_request(self, request: Any, token: dict[str, Any]) -> None:
