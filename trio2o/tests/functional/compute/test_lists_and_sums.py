@@ -269,6 +269,7 @@ class TestQuotas(InfrastructureTest):
         self.assertEqual(self.cloud.project_id(), detail['id'])
 
     def test_unreachable_pod_gets_limit_from_job(self):
+        self.cloud.run_jobs()
         self.break_pod('Pod2', Refuse())
         self.assertEqual(200, self.set({'metadata_items': 7}).status)
         self.cloud.pod('Pod2').nova.faults.clear()
