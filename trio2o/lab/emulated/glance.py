@@ -1,18 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance: list and show images. All pods share one Glance."""
+"""Glance: images and their bytes. All pods share one Glance.
 
+An upload is done at once, so no request sees an image that is ``saving``.
+"""
+
+import hashlib
+import os
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from trio2o.lab.emulated import service, wire
+from trio2o.lab.emulated import disks, service, wire
 from trio2o.lab.emulated.clock import Clock, zulu
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.keystone import Keystone
 
+_BYTES = 'application/octet-stream'
+_RANGE = re.compile(r'bytes=(\d*)-(\d*)')
+_READ_ONLY = {
+    'checksum',
+    'created_at',
+    'file',
+    'os_hash_algo',
+    'os_hash_value',
+    'schema',
+    'self',
+    'size',
+    'status',
+    'updated_at',
+    'virtual_size',
+}
+
 
 class Glance(service.PodService):
-    """One Glance for all pods; ``images`` holds dicts in the format of the Image API v2."""
+    """One Glance for all pods.
+
+    ``images`` holds dicts in the format of the Image API v2, and ``contents`` the bytes of those that have some.
+    """
 
     def __init__(
         self,
@@ -25,26 +50,41 @@ class Glance(service.PodService):
         super().__init__(keystone, clock, log_size)
         self.url = url
         self.images: dict[str, dict[str, Any]] = {}
+        self.contents: dict[str, bytes] = {}
 
-    def add_image(self, name: str, owner: str = '', visibility: str = 'public', **given: Any) -> dict[str, Any]:
-        """Store an active image."""
+    def add_image(
+        self, name: str, owner: str = '', visibility: str = 'public', data: bytes | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """Store an active image.
+
+        :param data: the default is a few bytes that no other image has
+        """
+        image = self.queue_image(name, owner, visibility, **given)
+        self.store(image, os.urandom(disks.SIZE) if data is None else data)
+        image.update(given)
+        return image
+
+    def queue_image(self, name: str | None, owner: str, visibility: str, **given: Any) -> dict[str, Any]:
+        """Add an image without bytes, which is queued."""
         image_id = given.pop('id', None) or str(uuid.uuid4())
         now = zulu(self.clock.now())
         image = {
             'id': image_id,
             'name': name,
-            'status': 'active',
+            'status': 'queued',
             'visibility': visibility,
             'protected': False,
             'owner': owner,
             'tags': [],
             'min_disk': 0,
             'min_ram': 0,
-            'size': 1024,
+            'size': None,
             'virtual_size': None,
             'disk_format': 'raw',
             'container_format': 'bare',
-            'checksum': '0' * 32,
+            'checksum': None,
+            'os_hash_algo': None,
+            'os_hash_value': None,
             'os_hidden': False,
             'created_at': now,
             'updated_at': now,
@@ -55,6 +95,32 @@ class Glance(service.PodService):
         }
         self.images[image_id] = image
         return image
+
+    def store(self, image: dict[str, Any], data: bytes) -> None:
+        """Store the bytes of an image, which makes it active."""
+        self.contents[image['id']] = data
+        image.update(
+            status='active',
+            size=len(data),
+            checksum=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            os_hash_algo='sha512',
+            os_hash_value=disks.checksum(data),
+            updated_at=zulu(self.clock.now()),
+        )
+
+    def erase(self, image_id: str) -> None:
+        """Delete an image and its bytes."""
+        self.images.pop(image_id, None)
+        self.contents.pop(image_id, None)
+
+    def disk(self, image_id: str) -> disks.Disk:
+        """Return the bytes of an image. Writing to them does not change the checksum that the API shows.
+
+        :raises KeyError: the image does not exist, or has no bytes
+        """
+        if image_id not in self.contents:
+            raise KeyError(image_id)
+        return disks.Disk(self.contents, image_id)
 
     def respond(self, request: wire.Request) -> wire.Response:
         if request.path in ('/', '/versions', '/v2', '/v2/'):
@@ -69,6 +135,21 @@ class Glance(service.PodService):
         return self.authenticate(request) or super().respond(request)
 
 
+def _find(glance: Glance, request: wire.Request, to_change: bool = False) -> dict[str, Any]:
+    """Return the image in the path.
+
+    :raises Refusal: 404 if the caller may not see it; 403 if it is another project's and the call is to change it
+    """
+    wanted = request.args['image_id']
+    image = glance.images.get(wanted)
+    is_mine = image is not None and (request.user.is_admin or image['owner'] == request.user.project_id)
+    if image is None or not (is_mine or image['visibility'] in ('public', 'community')):
+        raise wire.Refusal(404, f'No image found with ID {wanted}')
+    if to_change and not is_mine:
+        raise wire.Refusal(403, 'You are not authorized to complete this action.')
+    return image
+
+
 def list_images(glance: Glance, request: wire.Request) -> wire.Response:
     """GET /v2/images, by name, id or visibility."""
     rows = list(glance.images.values())
@@ -80,10 +161,81 @@ def list_images(glance: Glance, request: wire.Request) -> wire.Response:
 
 def show_image(glance: Glance, request: wire.Request) -> wire.Response:
     """GET /v2/images/{id}."""
-    image = glance.images.get(request.args['image_id'])
-    if image is None:
-        raise wire.Refusal(404, f'No image found with ID {request.args["image_id"]}')
-    return wire.reply(image)
+    return wire.reply(_find(glance, request))
 
 
-ROUTES = [wire.Route('GET', '/v2/images', list_images), wire.Route('GET', '/v2/images/{image_id}', show_image)]
+def create_image(glance: Glance, request: wire.Request) -> wire.Response:
+    """POST /v2/images: 201, queued until the upload."""
+    body = glance.body_of(request, '') or {}
+    if not isinstance(body, dict):
+        raise wire.Refusal(400, f'{body!r} is not of type "object"')
+    for name in sorted(_READ_ONLY & set(body)):
+        raise wire.Refusal(403, f"Attribute '{name}' is read-only.")
+    if body.get('id') in glance.images:
+        raise wire.Refusal(409, f'Image ID {body["id"]} already exists!')
+    formats = {'disk_format': None, 'container_format': None}
+    given = {
+        'name': None,
+        'visibility': 'shared',
+        'owner': request.user.project_id,
+        **formats,
+        **body,
+    }
+    image = glance.queue_image(**given)
+    return wire.reply(image, 201, [('Location', f'{request.base}/v2/images/{image["id"]}')])
+
+
+def upload(glance: Glance, request: wire.Request) -> wire.Response:
+    """PUT /v2/images/{id}/file: 204; 409 unless the image is queued."""
+    if request.headers.get('content-type') != _BYTES:
+        raise wire.Refusal(415, 'Invalid content type ' + request.headers.get('content-type', ''))
+    image = _find(glance, request, to_change=True)
+    if image['status'] != 'queued':
+        raise wire.Refusal(409, f'Image status transition from {image["status"]} to saving is not allowed')
+    if None in (image['disk_format'], image['container_format']):
+        raise wire.Refusal(400, 'Properties disk_format, container_format must be set prior to saving data.')
+    glance.store(image, request.body)
+    return wire.empty()
+
+
+def download(glance: Glance, request: wire.Request) -> wire.Response:
+    """GET /v2/images/{id}/file: 200, or 206 of a range; 204 of an image without bytes."""
+    image = _find(glance, request)
+    data = glance.contents.get(image['id'])
+    if data is None:
+        return wire.empty()
+    headers = [('Content-Type', _BYTES), ('Content-MD5', image['checksum'])]
+    text = request.headers.get('range')
+    if text is None:
+        return wire.Response(200, headers, data)
+    if ',' in text:
+        raise wire.Refusal(400, 'Requests with multiple ranges are not supported in Glance.')
+    match = _RANGE.fullmatch(text)
+    if match is None or match.groups() == ('', ''):
+        raise wire.Refusal(416, 'Invalid Range header.')
+    first, last = match.groups()
+    start = int(first) if first else max(len(data) - int(last), 0)
+    end = min(int(last) + 1, len(data)) if first and last else len(data)
+    if start >= len(data) or end <= start:
+        raise wire.Refusal(416, 'Invalid start position in Range header.')
+    headers.append(('Content-Range', f'bytes {start}-{end - 1}/{len(data)}'))
+    return wire.Response(206, headers, data[start:end])
+
+
+def delete_image(glance: Glance, request: wire.Request) -> wire.Response:
+    """DELETE /v2/images/{id}: 204; 403 if it is protected."""
+    image = _find(glance, request, to_change=True)
+    if image['protected']:
+        raise wire.Refusal(403, f'Image {image["id"]} is protected and cannot be deleted.')
+    glance.erase(image['id'])
+    return wire.empty()
+
+
+ROUTES = [
+    wire.Route('GET', '/v2/images', list_images),
+    wire.Route('POST', '/v2/images', create_image),
+    wire.Route('GET', '/v2/images/{image_id}', show_image),
+    wire.Route('DELETE', '/v2/images/{image_id}', delete_image),
+    wire.Route('PUT', '/v2/images/{image_id}/file', upload),
+    wire.Route('GET', '/v2/images/{image_id}/file', download),
+]

@@ -24,6 +24,8 @@ from trio2o.lab.emulated import keystone as keystone_app
 from trio2o.lab.emulated import nova as nova_app
 from trio2o.lab.emulated import placement as placement_app
 from trio2o.lab.emulated.clock import Clock
+from trio2o.lab.emulated.disks import Disk, Storage
+from trio2o.lab.emulated.nova import disks as server_disks
 from trio2o.lab.emulated.service import Service
 from trio2o.lab.emulated.transport import WSGIAdapter, WSGITransport
 
@@ -47,6 +49,24 @@ class Pod:
     def each(self) -> tuple[Service, ...]:
         """Return all services, for example to add a fault to each."""
         return self.nova, self.cinder, self.placement
+
+    def disk(self, kind: str, identifier: str) -> Disk:
+        """Return the bytes of a resource: to read them, to compare checksums, or to write as the guest does.
+
+        :param kind: ``volume``, ``snapshot``, ``backup``, ``image``, or ``root``, ``ephemeral`` or ``config drive`` of
+            a server
+        :raises KeyError: the pod has no such resource, or the resource no bytes
+        """
+        if kind in server_disks.LOCAL:
+            return server_disks.find(self.nova, self.nova.servers[identifier], kind)
+        if kind == 'image':
+            assert self.nova.glance is not None
+            return self.nova.glance.disk(identifier)
+        if kind == 'backup':
+            backups = self.cinder.storage.backups
+            backups[self.cinder.backups[identifier]['id']]  # a record may have lost its objects
+            return Disk(backups, identifier)
+        return Disk({'volume': self.cinder.volumes, 'snapshot': self.cinder.snapshots}[kind][identifier])
 
 
 class Cloud:
@@ -77,6 +97,7 @@ class Cloud:
         self.nova_settings = nova or nova_app.Settings()
         self.cinder_settings = cinder or cinder_app.Settings()
         self.keystone = keystone_app.Keystone('http://keystone.test:5000', self.clock, log_size)
+        self.storage = Storage()  # all pods share it, unless a test gives a pod another one
         self.glance = glance_app.Glance(self.keystone, 'http://glance.test:9292', self.clock, log_size)
         self.image = self.glance.add_image('cirros', id=_uuid('image', 'cirros'))
         self.pods: dict[str, Pod] = {}
@@ -120,7 +141,9 @@ class Cloud:
         cinder_settings = dataclasses.replace(cinder or self.cinder_settings)
         if cinder is None:
             cinder_settings.zones = nova_settings.zones
-        volumes = cinder_app.Cinder(self.keystone, self.clock, cinder_settings, self.glance, self.log_size)
+        volumes = cinder_app.Cinder(
+            self.keystone, self.clock, cinder_settings, self.glance, self.log_size, self.storage
+        )
         compute = nova_app.Nova(self.keystone, self.clock, nova_settings, volumes, self.glance, self.log_size)
         compute.hosts = [f'{name.lower()}-compute-1']
         volumes.hosts = [f'{name.lower()}-volume-1']

@@ -32,6 +32,7 @@ from trio2o.lab.emulated.cinder import (
 )
 from trio2o.lab.emulated.clock import Clock
 from trio2o.lab.emulated.collation import collection
+from trio2o.lab.emulated.disks import Disk, Storage
 from trio2o.lab.emulated.service import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -67,11 +68,13 @@ class Cinder(service.PodService):
         settings: Settings | None = None,
         glance: 'Glance | None' = None,
         log_size: int | None = 10000,
+        storage: Storage | None = None,
     ) -> None:
         self.routes = ROUTES
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
         self.glance = glance
+        self.storage = storage or Storage()
         self.volumes: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.snapshots: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.attachments: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
@@ -243,6 +246,18 @@ class Cinder(service.PodService):
     def add_volume(self, project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
         """Add a volume without a request."""
         return records.new_volume(self, project_id, user_id, size, **given)
+
+    def add_snapshot(self, volume_id: str, **given: Any) -> dict[str, Any]:
+        """Add a snapshot of a volume without a request."""
+        return records.new_snapshot(self, self.volumes[volume_id], **given)
+
+    def bytes_of(self, source: str, identifier: str | None) -> dict[str, bytes]:
+        """Return the ``disk`` that gives a new volume the bytes of an image, snapshot or volume; else nothing."""
+        if source == 'image':
+            data = self.glance.contents.get(identifier or '') if self.glance is not None else None
+            return {} if data is None else {'disk': data}
+        held = {'snapshot': self.snapshots, 'volume': self.volumes}.get(source, {}).get(identifier or '')
+        return {} if held is None else {'disk': Disk(held).read()}
 
     def attach_volume(self, volume_id: str, server_id: str, device: str) -> str:
         """Attach a volume to a server.

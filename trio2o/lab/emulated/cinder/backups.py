@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import lists, quotas, records, volumes
 from trio2o.lab.emulated.clock import micro
+from trio2o.lab.emulated.disks import Disk
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -18,7 +19,14 @@ _SERVICE = 'cinder.backup.drivers.fake'
 
 
 def add(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """Add a backup of a volume."""
+    """Add a backup with the bytes of a volume, or of the snapshot that ``given`` names."""
+    source = cinder.snapshots.get(given.get('snapshot_id') or '', volume)
+    backup = _record(cinder, volume, **given)
+    cinder.storage.backups[backup['id']] = Disk(source).read()
+    return backup
+
+
+def _record(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
     now = given.get('created_at') or cinder.stamp()
     backup = {
         'id': cinder.new_id(),
@@ -158,12 +166,29 @@ def delete_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if any(other['parent_id'] == row['id'] for other in cinder.backups.values()):
         raise Refusal(400, 'Invalid backup: Incremental backups exist for this backup.')
     records.touch(cinder, row, status='deleting')
-    cinder.later(cinder.settings.delete_seconds, lambda: cinder.backups.pop(row['id'], None))
+    cinder.later(cinder.settings.delete_seconds, lambda: _erase(cinder, row))
     return wire.empty(202)
 
 
+def _erase(cinder: 'Cinder', row: dict[str, Any]) -> None:
+    """Delete a backup and its objects, even if other records of this or another pod describe the same ones."""
+    cinder.backups.pop(row['id'], None)
+    cinder.storage.backups.pop(row['id'], None)
+
+
+def is_complete(cinder: 'Cinder', row: dict[str, Any]) -> bool:
+    """Return whether a backup and those that it is an increment of have records here and objects in the store."""
+    parent = cinder.backups.get(row['parent_id'] or '')
+    return row['id'] in cinder.storage.backups and (
+        row['parent_id'] is None or (parent is not None and is_complete(cinder, parent))
+    )
+
+
 def restore_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /backups/{id}/restore: into a volume, or into a new one. 202."""
+    """POST /backups/{id}/restore: into a volume, or into a new one. 202.
+
+    Without all objects, the volume becomes ``error_restoring``.
+    """
     body, row = cinder.body(request, 'restore'), _find(cinder, request)
     wanted = body.get('volume_id')
     if wanted:
@@ -174,6 +199,10 @@ def restore_backup(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         quotas.check(cinder, request, volumes=1, gigabytes=row['size'])
         name = body.get('name') or f'restore_backup_{row["id"]}'
         volume = records.new_volume(cinder, request.user.project_id, request.user.user_id, row['size'], name=name)
+    if is_complete(cinder, row):
+        Disk(volume).replace(cinder.storage.backups[row['id']])
+    else:
+        records.touch(cinder, volume, status='error_restoring')
     return wire.reply(
         {'restore': {'backup_id': row['id'], 'volume_id': volume['id'], 'volume_name': volume['name']}}, 202
     )
@@ -183,13 +212,13 @@ def export_record(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     """GET /backups/{id}/export_record: for admins."""
     cinder.admin_only(request, 'backup:export-import')
     row = _find(cinder, request)
-    kept = {name: row[name] for name in ('id', 'volume_id', 'project_id', 'user_id', 'size', 'status')}
+    kept = {name: row[name] for name in ('id', 'volume_id', 'project_id', 'user_id', 'size', 'status', 'parent_id')}
     record = base64.b64encode(wire.dumps({**kept, 'display_name': row['name']})).decode()
     return wire.reply({'backup-record': {'backup_service': _SERVICE, 'backup_url': record}})
 
 
 def import_record(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /backups/import_record: 201, under the id in the record."""
+    """POST /backups/import_record: 201, under the id in the record; its objects must be in this pod's store."""
     cinder.admin_only(request, 'backup:backup-import')
     body = cinder.body(request, 'backup-record')
     try:
@@ -205,7 +234,7 @@ def import_record(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         'project_id': request.user.project_id,
         'user_id': request.user.user_id,
     }
-    row = add(cinder, source, id=backup_id, name=record.get('display_name'))
+    row = _record(cinder, source, id=backup_id, name=record.get('display_name'), parent_id=record.get('parent_id'))
     return wire.reply({'backup': _brief(request, row)}, 201)
 
 
@@ -220,7 +249,7 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     row = _find(cinder, request)
     cinder.admin_only(request, 'volume_extension:backup_admin_actions:' + name[3:])
     if name == 'os-force_delete':
-        del cinder.backups[row['id']]
+        _erase(cinder, row)
     else:
         records.touch(cinder, row, status=given['status'])
     return wire.empty(202)

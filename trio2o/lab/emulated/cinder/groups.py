@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trio2o.lab.emulated import paging, wire
 from trio2o.lab.emulated.cinder import group_types, lists, records, types, volumes
 from trio2o.lab.emulated.clock import micro
+from trio2o.lab.emulated.disks import Disk
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -171,6 +172,11 @@ def copy_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         group_snapshot_id=given.get('group_snapshot_id'),
         source_group_id=given.get('source_group_id'),
     )
+    snapshots = {
+        each['volume_id']: each
+        for each in cinder.snapshots.values()
+        if given.get('group_snapshot_id') and each['group_snapshot_id'] == given['group_snapshot_id']
+    }
     for volume in _members(cinder, source):
         records.new_volume(
             cinder,
@@ -180,6 +186,7 @@ def copy_group(cinder: 'Cinder', request: wire.Request) -> wire.Response:
             group_id=row['id'],
             name=volume['name'],
             type_id=volume['type_id'],
+            disk=Disk(snapshots.get(volume['id'], volume)).read(),
         )
     return wire.reply({'group': {'id': row['id'], 'name': row['name']}}, 202)
 

@@ -245,14 +245,26 @@ def list_manageable(cinder: 'Cinder', request: wire.Request) -> wire.Response:
 
 
 def manage_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
-    """POST /manageable_volumes: 202."""
+    """POST /manageable_volumes: 202. The volume has the bytes of the unmanaged one with the name in ``ref``."""
     cinder.admin_only(request, 'volume_extension:volume_manage')
     body = cinder.body(request, 'volume')
     _check_host(cinder, body.get('host'))
     volume = records.new_volume(
-        cinder, request.user.project_id, request.user.user_id, 1, name=body.get('name'), host=body['host']
+        cinder,
+        request.user.project_id,
+        request.user.user_id,
+        1,
+        name=body.get('name'),
+        host=body['host'],
+        **_take_over(cinder, body),
     )
     return wire.reply({'volume': volumes.full(cinder, request, volume)}, 202)
+
+
+def _take_over(cinder: 'Cinder', body: dict[str, Any]) -> dict[str, bytes]:
+    """Take the bytes of what a request to manage refers to out of the unmanaged part of the pool."""
+    name = (body.get('ref') or {}).get('source-name')
+    return {'disk': cinder.storage.unmanaged.pop(name)} if name in cinder.storage.unmanaged else {}
 
 
 def manage_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
@@ -262,7 +274,7 @@ def manage_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     volume = cinder.volumes.get(body.get('volume_id', ''))
     if volume is None or not lists.may_see(request, volume):
         raise Refusal(404, volumes.MISSING.format(body.get('volume_id')))
-    snapshot = records.new_snapshot(cinder, volume, name=body.get('name'))
+    snapshot = records.new_snapshot(cinder, volume, name=body.get('name'), **_take_over(cinder, body))
     names = ('id', 'name', 'description', 'volume_id', 'status', 'size', 'metadata')
     return wire.reply({'snapshot': {name: snapshot[name] for name in names}}, 202)
 

@@ -3,6 +3,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from trio2o.lab.emulated.disks import Disk
+
 if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder
 
@@ -15,7 +17,7 @@ def default_type(cinder: 'Cinder') -> dict[str, Any]:
 
 
 def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int, **given: Any) -> dict[str, Any]:
-    """Add a volume that is available, unless ``given`` has another status."""
+    """Add a volume that is available, unless ``given`` has another status, and blank, unless it has a ``disk``."""
     now = given.get('created_at') or cinder.stamp()
     volume = {
         'id': cinder.new_id(),
@@ -48,7 +50,7 @@ def new_volume(cinder: 'Cinder', project_id: str, user_id: str, size: int, **giv
 
 
 def new_snapshot(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict[str, Any]:
-    """Add a snapshot that is available, unless ``given`` has another status."""
+    """Add a snapshot with the bytes of the volume; it is available, unless ``given`` has another status."""
     now = given.get('created_at') or cinder.stamp()
     snapshot = {
         'id': cinder.new_id(),
@@ -64,6 +66,7 @@ def new_snapshot(cinder: 'Cinder', volume: dict[str, Any], **given: Any) -> dict
         'metadata': {},
         'group_snapshot_id': None,
         'progress': '100%',
+        'disk': Disk(volume).read(),
     }
     snapshot |= given
     cinder.snapshots[snapshot['id']] = snapshot

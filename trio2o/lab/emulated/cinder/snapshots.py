@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import lists, quotas, records, volumes
 from trio2o.lab.emulated.clock import micro
+from trio2o.lab.emulated.disks import Disk
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -140,11 +141,16 @@ def act(cinder: 'Cinder', request: wire.Request) -> wire.Response:
     if not isinstance(body, dict) or len(body) != 1:
         raise Refusal(400, 'Malformed request body')
     name, given = next(iter(body.items()))
-    if name not in ('os-reset_status', 'os-force_delete', 'os-update_snapshot_status'):
+    if name not in ('os-reset_status', 'os-force_delete', 'os-update_snapshot_status', 'os-unmanage'):
         raise Refusal(
             400, f'There is no such action: {name}. Verify the request body and Content-Type header and try again.'
         )
     snapshot = find(cinder, request)
+    if name == 'os-unmanage':
+        cinder.admin_only(request, 'snapshot_extension:snapshot_unmanage')
+        cinder.storage.unmanaged[f'snapshot-{snapshot["id"]}'] = Disk(snapshot).read()
+        del cinder.snapshots[snapshot['id']]
+        return wire.bare(202)
     cinder.admin_only(request, 'volume_extension:snapshot_admin_actions:' + name[3:])
     if name == 'os-force_delete':
         del cinder.snapshots[snapshot['id']]

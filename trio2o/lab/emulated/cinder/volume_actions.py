@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import lists, quotas, records, types, volumes
+from trio2o.lab.emulated.disks import Disk
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -163,8 +164,12 @@ def initialize(cinder: 'Cinder', request: wire.Request, volume: Volume, given: A
 def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
     """Create an image from the volume."""
     _require_status(volume, 'available', 'in-use')
+    formats = {
+        'container_format': given.get('container_format', 'bare'),
+        'disk_format': given.get('disk_format', 'raw'),
+    }
     image = (
-        cinder.glance.add_image(given['image_name'], volume['project_id'])
+        cinder.glance.add_image(given['image_name'], volume['project_id'], data=Disk(volume).read(), **formats)
         if cinder.glance
         else {'id': cinder.new_id()}
     )
@@ -177,8 +182,7 @@ def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
         'image_id': image['id'],
         'image_name': given['image_name'],
         'updated_at': None,
-        'container_format': given.get('container_format', 'bare'),
-        'disk_format': given.get('disk_format', 'raw'),
+        **formats,
         'volume_type': {'id': kind['id'], 'name': kind['name']},
     }
     return wire.reply({'os-volume_upload_image': view}, 202)
@@ -190,7 +194,7 @@ def nothing(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any)
 
 
 def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
-    """Revert to the latest snapshot, from 3.40."""
+    """Revert to the bytes of the latest snapshot, from 3.40."""
     mine = [row for row in cinder.snapshots.values() if row['volume_id'] == volume['id']]
     if not mine:
         raise Refusal(400, f"Volume {volume['id']} doesn't have any snapshots.")
@@ -200,7 +204,25 @@ def revert(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
             400,
             f'Specified snapshot {given.get("snapshot_id")} is None or not the latest one of volume {volume["id"]}.',
         )
+    Disk(volume).replace(Disk(latest).read())
     return wire.empty(202)
+
+
+def reimage(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
+    """Replace the bytes by those of an image, from 3.68."""
+    copied = cinder.bytes_of('image', given.get('image_id'))
+    if copied:
+        Disk(volume).replace(copied['disk'])
+    return wire.empty(202)
+
+
+def unmanage(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) -> wire.Response:
+    """Forget a volume, which stays in the pool under the name that Cinder's drivers give it."""
+    cinder.admin_only(request, 'volume_extension:volume_unmanage')
+    _require_status(volume, 'available', 'error')
+    cinder.storage.unmanaged[f'volume-{volume["id"]}'] = Disk(volume).read()
+    volumes.erase(cinder, volume)
+    return wire.bare(202)
 
 
 #: Action -> function and first minor version.
@@ -224,7 +246,8 @@ ACTIONS: dict[str, tuple[Action, int]] = {
     'os-show_image_metadata': (show_image_metadata, 0),
     'os-volume_upload_image': (upload, 0),
     'revert': (revert, 40),
-    'os-reimage': (nothing, 68),
+    'os-reimage': (reimage, 68),
+    'os-unmanage': (unmanage, 0),
 }
 
 ROUTES = [Route('POST', '/volumes/{volume_id}/action', act)]

@@ -213,11 +213,14 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         taken = cinder.snapshots.get(snapshot)
         if taken is None or not lists.may_see(request, taken):
             raise Refusal(404, f'Snapshot {snapshot} could not be found.')
+    copied = cinder.bytes_of('volume', source) or cinder.bytes_of('snapshot', snapshot)
     if body.get('backup_id') and request.minor >= 47:
         saved = cinder.backups.get(body['backup_id'])
         if saved is None or not lists.may_see(request, saved):
             raise Refusal(404, f'Backup {body["backup_id"]} could not be found.')
         taken = taken or saved
+        held = cinder.storage.backups.get(saved['id'])
+        copied = copied or ({} if held is None else {'disk': held})
     if body.get('group_id') and request.minor >= 13:
         group = cinder.groups.get(body['group_id'])
         if group is None or not lists.may_see(request, group):
@@ -247,6 +250,7 @@ def create_volume(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         group_id=body.get('group_id'),
         updated_at=None,
         bootable=bool(origin and origin['bootable']),
+        **(copied or cinder.bytes_of('image', image)),
     )
     view = full(cinder, request, volume)
     cinder.later(cinder.settings.build_seconds, lambda: _built(cinder, volume, image))
@@ -261,7 +265,14 @@ def _image(cinder: 'Cinder', reference: str | None) -> str | None:
     named = [image['id'] for image in cinder.glance.images.values() if image['name'] == reference]
     if last not in cinder.glance.images and len(named) != 1:
         raise Refusal(400, 'Invalid image identifier or unable to access requested image.')
-    return last if last in cinder.glance.images else named[0]
+    found = last if last in cinder.glance.images else named[0]
+    if cinder.glance.images[found]['status'] != 'active':
+        raise Refusal(
+            400,
+            f'Invalid input received: Invalid image identifier or unable to access requested image: '
+            f'Image {found} is not active.',
+        )
+    return found
 
 
 def _built(cinder: 'Cinder', volume: Volume, image: str | None) -> None:

@@ -95,6 +95,7 @@ def create_volume(nova: 'Nova', request: wire.Request) -> wire.Response:
         name=body.get('display_name'),
         availability_zone=zone,
         snapshot_id=body.get('snapshot_id'),
+        **cinder.bytes_of('snapshot', body.get('snapshot_id')),
     )
     return wire.reply({'volume': _volume(volume)})
 
@@ -124,23 +125,7 @@ def create_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:
     volume = cinder.volumes.get(wanted)
     if volume is None or volume['project_id'] != request.user.project_id:
         raise Refusal(404, f'Volume {wanted} could not be found.')
-    record = {
-        'id': cinder.new_id(),
-        'name': body.get('display_name'),
-        'description': None,
-        'volume_id': volume['id'],
-        'size': volume['size'],
-        'project_id': volume['project_id'],
-        'user_id': volume['user_id'],
-        'status': 'available',
-        'created_at': cinder.stamp(),
-        'updated_at': cinder.stamp(),
-        'metadata': {},
-        'group_snapshot_id': None,
-        'progress': '100%',
-    }
-    cinder.snapshots[record['id']] = record
-    return wire.reply({'snapshot': _snapshot(record)})
+    return wire.reply({'snapshot': _snapshot(cinder.add_snapshot(wanted, name=body.get('display_name')))})
 
 
 def delete_snapshot(nova: 'Nova', request: wire.Request) -> wire.Response:

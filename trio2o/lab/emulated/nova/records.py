@@ -5,6 +5,8 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from trio2o.lab.emulated.nova import disks
+
 if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
 
@@ -29,7 +31,10 @@ def interface(
 def new(
     nova: 'Nova', name: str, project_id: str, user_id: str, flavor: dict[str, Any], **given: Any
 ) -> dict[str, Any]:
-    """Add a server that is ACTIVE on the pod's first host, unless ``given`` has other values."""
+    """Add a server that is ACTIVE on the pod's first host, unless ``given`` has other values.
+
+    Its root disk is a copy of the image. The keys of its disks, see ``nova.disks``, exist once there are bytes.
+    """
     now = given.get('created_at') or nova.stamp()
     record = {
         'id': str(uuid.uuid4()),
@@ -81,6 +86,8 @@ def new(
         'old_flavor': None,
     }
     record |= given
+    if nova.glance is not None and record['image_ref'] in nova.glance.contents:
+        record['disk'] = nova.glance.contents[record['image_ref']]
     record['instance_name'] = record['instance_name'] or f'instance-{len(nova.servers) + 1:08x}'
     nova.servers[record['id']] = record
     return record
@@ -116,3 +123,6 @@ def erase(nova: 'Nova', server: dict[str, Any]) -> None:
         if nova.cinder is not None:
             nova.cinder.detach_volume(volume['volume_id'], volume['attachment_id'], volume['delete_on_termination'])
     server['volumes'] = []
+    disks.lose(server)
+    if nova.glance is not None:
+        nova.glance.erase(server.pop('shelved_image', None) or '')

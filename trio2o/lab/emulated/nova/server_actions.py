@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.nova import quotas, records, server_views, servers
+from trio2o.lab.emulated.nova import disks, quotas, records, server_views, servers
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
         if key in given:
             changes[column] = given[key]
     records.touch(nova, server, **changes)
+    _replace_disks(nova, request, server, given)
     view = server_views.full(request, server, complete=request.minor >= 75, groups=servers.groups_of(nova, server))
     if 54 <= request.minor < 75:
         view['key_name'] = server['key_name']
@@ -129,6 +130,17 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
     view['adminPass'] = given.get('adminPass') or secrets.token_urlsafe(9)
     location = server_views.links(request, 'servers', server['id'])[0]['href']
     return wire.reply({'server': view}, 202, [('Location', location)])
+
+
+def _replace_disks(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> None:
+    """Replace the root disk by the image, and the others by new ones; a boot volume only from 2.93."""
+    data = nova.glance.contents.get(given['imageRef']) if nova.glance is not None else None
+    is_volume = disks.boot_volume(server) is not None
+    root = disks.find(nova, server)
+    disks.lose(server)
+    if data is not None and (request.minor >= 93 or not is_volume):
+        root.replace(data)
+    disks.write_config_drive(server, given.get('personality') or [])
 
 
 def reboot(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
@@ -180,10 +192,29 @@ def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any
         raise Refusal(400, 'Unable to set metadata on the image')
     _require_state(server, 'createImage', 'active', 'stopped', 'paused', 'suspended')
     _note(nova, request, server, 'createImage')
-    image = nova.glance.add_image(given['name'], request.user.project_id)
+    image = disks.make_image(nova, server, given['name'], request.user.project_id, **(given.get('metadata') or {}))
     if request.minor >= 45:
         return wire.reply({'image_id': image['id']}, 202)
     return wire.bare(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])
+
+
+def create_backup(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Create an image; older backups stay, whatever the rotation. Not of a server with a boot volume."""
+    if disks.boot_volume(server) is not None:
+        raise Refusal(400, 'Backup is not supported for volume-backed instances.')
+    return create_image(nova, request, server, given)
+
+
+def shelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
+    """Shelve and offload a server: an image keeps its root disk, the other local disks are lost."""
+    _require_state(server, 'shelve', 'active', 'stopped', 'paused', 'suspended')
+    _note(nova, request, server, 'shelve')
+    if disks.boot_volume(server) is None and nova.glance is not None:
+        image = disks.make_image(nova, server, f'{server["name"]}-shelved', server['project_id'])
+        server['shelved_image'] = image['id']
+    disks.lose(server)
+    records.touch(nova, server, vm_state='shelved_offloaded', power_state=4, host=None, node=None)
+    return wire.empty(202)
 
 
 def change_password(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
@@ -250,19 +281,7 @@ ACTIONS: dict[str, tuple[Action, int, int]] = {
         ('suspend', _change_state('suspend', ('active', 'rescued'), vm_state='suspended', power_state=4), 0, _ALWAYS),
         ('resume', _change_state('resume', ('suspended',), vm_state='active', power_state=1), 0, _ALWAYS),
         ('unrescue', _change_state('unrescue', ('rescued',), vm_state='active'), 0, _ALWAYS),
-        (
-            'shelve',
-            _change_state(
-                'shelve',
-                ('active', 'stopped', 'paused', 'suspended'),
-                vm_state='shelved_offloaded',
-                power_state=4,
-                host=None,
-                node=None,
-            ),
-            0,
-            _ALWAYS,
-        ),
+        ('shelve', shelve, 0, _ALWAYS),
         (
             'shelveOffload',
             _change_state(
@@ -288,7 +307,7 @@ ACTIONS: dict[str, tuple[Action, int, int]] = {
         ('unlock', unlock, 0, _ALWAYS),
         ('os-resetState', reset_state, 0, _ALWAYS),
         ('createImage', create_image, 0, _ALWAYS),
-        ('createBackup', create_image, 0, _ALWAYS),
+        ('createBackup', create_backup, 0, _ALWAYS),
         ('changePassword', change_password, 0, _ALWAYS),
         ('os-getConsoleOutput', console_output, 0, _ALWAYS),
         ('os-getVNCConsole', vnc_console, 0, 5),
@@ -307,6 +326,14 @@ def unshelve(nova: 'Nova', request: wire.Request, server: Server, given: Any) ->
     if zone and zone not in nova.settings.zones:
         raise Refusal(400, f'The requested availability zone is not available: {zone}')
     _note(nova, request, server, 'unshelve')
+    shelved = server.pop('shelved_image', None)
+    if shelved is not None and nova.glance is not None:
+        if shelved not in nova.glance.contents:
+            records.touch(nova, server, vm_state='error')
+            return wire.empty(202)
+        disks.find(nova, server).replace(nova.glance.contents[shelved])
+        nova.glance.erase(shelved)
+    disks.write_config_drive(server, [])
     records.touch(
         nova,
         server,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.clock import zulu
-from trio2o.lab.emulated.nova import quotas, records, server_lists, server_views
+from trio2o.lab.emulated.nova import disks, quotas, records, server_lists, server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
         record['metadata'] = dict(body.get('metadata') or {})
         for device in volumes:
             _attach_at_boot(nova, record, device)
+        disks.write_config_drive(record, body.get('personality') or [])
         records.note(nova, record, 'create', request.request_id, request.user.user_id, request.user.project_id)
         if 'group' in hints:
             nova.groups[hints['group']]['members'].append(record['id'])
@@ -211,6 +212,8 @@ def _check_references(nova: 'Nova', request: wire.Request, body: dict[str, Any],
     image = body.get('imageRef')
     if image and nova.glance is not None and image not in nova.glance.images:
         raise Refusal(400, 'Can not find requested image')
+    if image and nova.glance is not None and nova.glance.images[image]['status'] != 'active':
+        raise Refusal(400, f'Image {image} is not active.')
     key = body.get('key_name')
     if key and (request.user.user_id, key) not in nova.keypairs:
         raise Refusal(400, 'Invalid key_name provided.')
@@ -225,26 +228,38 @@ def _block_devices(nova: 'Nova', request: wire.Request, body: dict[str, Any]) ->
     devices = body.get('block_device_mapping_v2') or body.get('block_device_mapping') or []
     if not body.get('imageRef') and not devices:
         raise Refusal(400, 'Missing imageRef attribute')
+    devices = [*_devices_of_image(nova, body.get('imageRef')), *devices]
     chosen = []
     for device in devices:
-        source = device.get('source_type', 'volume')
+        source = device.get('source_type') or ('snapshot' if device.get('snapshot_id') else 'volume')
         target = device.get('destination_type', 'volume' if source != 'image' else 'local')
         if target != 'volume' or nova.cinder is None:
             continue
-        identifier = device.get('uuid') or device.get('volume_id')
+        identifier = device.get('uuid') or device.get(f'{source}_id')
+        snapshot = nova.cinder.snapshots.get(identifier) if source == 'snapshot' else None
         if source == 'volume' and not nova.cinder.has_volume(identifier, request.user):
             raise Refusal(400, f'Block Device Mapping is Invalid: failed to get volume {identifier}.')
-        if source == 'snapshot' and identifier not in nova.cinder.snapshots:
+        if source == 'snapshot' and snapshot is None:
             raise Refusal(400, f'Block Device Mapping is Invalid: failed to get snapshot {identifier}.')
         chosen.append(
             {
                 'source': source,
                 'id': identifier,
-                'size': device.get('volume_size'),
+                'size': device.get('volume_size') or (snapshot and snapshot['size']),
                 'delete': bool(device.get('delete_on_termination', False)),
+                'boot_index': 0 if str(device.get('boot_index')) == '0' else None,
             }
         )
-    return chosen
+    if not body.get('imageRef') and chosen and all(device['boot_index'] is None for device in chosen):
+        chosen[0]['boot_index'] = 0  # in the older format, the first device is the root disk
+    return sorted(chosen, key=lambda device: device['boot_index'] is None)
+
+
+def _devices_of_image(nova: 'Nova', image_id: str | None) -> list[dict[str, Any]]:
+    """Return the block devices that an image defines, as one of a server with a boot volume does."""
+    image = nova.glance.images.get(image_id or '', {}) if nova.glance is not None else {}
+    mapping = image.get('block_device_mapping') or []
+    return wire.loads(mapping.encode()) if isinstance(mapping, str) else mapping
 
 
 def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]) -> None:
@@ -253,7 +268,12 @@ def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]
     if device['source'] != 'volume':
         snapshot = device['id'] if device['source'] == 'snapshot' else None
         volume_id = nova.cinder.add_volume(
-            record['project_id'], record['user_id'], int(device['size'] or 1), snapshot_id=snapshot, bootable=True
+            record['project_id'],
+            record['user_id'],
+            int(device['size'] or 1),
+            snapshot_id=snapshot,
+            bootable=True,
+            **nova.cinder.bytes_of(device['source'], device['id']),
         )['id']
     name = '/dev/vd' + string.ascii_lowercase[len(record['volumes'])]
     attachment_id = nova.cinder.attach_volume(volume_id, record['id'], name)
@@ -265,8 +285,11 @@ def _attach_at_boot(nova: 'Nova', record: dict[str, Any], device: dict[str, Any]
             'attachment_id': attachment_id,
             'bdm_uuid': nova.new_id(),
             'delete_on_termination': device['delete'],
+            'boot_index': device['boot_index'],
         }
     )
+    if device['boot_index'] == 0:
+        record['image_ref'] = ''  # as Nova shows it, whatever image defined the volumes
 
 
 def _columns(nova: 'Nova', request: wire.Request, body: dict[str, Any]) -> dict[str, Any]:

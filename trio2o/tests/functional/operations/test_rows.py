@@ -94,14 +94,12 @@ NOT_EMULATED = {
     'servers.action.removeFixedIp',
     'servers.action.removeFloatingIp',
     'servers.action.restore',
-    'snapshots.action.os-unmanage',
     'volume_encryption.list',
     'volume_encryption.show',
     'volumes.action.os-extend_volume_completion',
     'volumes.action.os-force_detach',
     'volumes.action.os-migrate_volume',
     'volumes.action.os-migrate_volume_completion',
-    'volumes.action.os-unmanage',
     'volumes_boot.update',
 }
 

@@ -42,17 +42,22 @@ class Client:
     def cinder(self, method: str, path: str, body: Any = None, version: str | None = None, **headers: str) -> Answer:
         return self._send(method, self.pod.cinder_url + path, body, version and f'volume {version}', headers)
 
+    def glance(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request to Glance; a body of bytes is the content of an image."""
+        if isinstance(body, bytes):
+            headers.setdefault('Content_Type', 'application/octet-stream')
+        return self._send(method, f'{self.cloud.glance.url}/v2/images{path}', body, None, headers)
+
     def follow(self, url: str, version: str | None = None) -> Answer:
         return self._send('GET', url, None, version, {})
 
     def _send(self, method: str, url: str, body: Any, version: str | None, headers: dict[str, str]) -> Answer:
-        sent = [('X-Auth-Token', self.token), ('Content-Type', 'application/json')]
+        sent = {'X-Auth-Token': self.token, 'Content-Type': 'application/json'}
         if version:
-            sent.append(('OpenStack-API-Version', version))
-        sent += [(name.replace('_', '-'), value) for name, value in headers.items()]
-        status, fields, payload = self.transport.request(
-            method, url, sent, json.dumps(body).encode() if body is not None else None, self.timeout
-        )
+            sent['OpenStack-API-Version'] = version
+        sent |= {name.replace('_', '-'): value for name, value in headers.items()}
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        status, fields, payload = self.transport.request(method, url, sent, data, self.timeout)
         found: dict[str, list[str]] = {}
         for name, value in fields:
             found.setdefault(name.lower(), []).append(value)
