@@ -61,6 +61,10 @@ class Breakers:
         state = self._states.get(key)
         return state is not None and state.is_tripped and state.trial_until <= self._clock() < state.open_until
 
+    def open_pods(self, service: str) -> set[str]:
+        """Return the ids of the pods to whose service calls are refused now."""
+        return {key[0] for key in list(self._states) if key[1] == service and self.is_open(key)}
+
     def seconds_tripped(self, key: Key) -> float:
         """Return for how many seconds no call has succeeded since the breaker opened; 0 if it is closed."""
         state = self._states.get(key)

@@ -80,6 +80,11 @@ class PodView:
         return self.record.pod_az_name if service != 'volume' or volume_zone is None else volume_zone
 
     @cached_property
+    def registered_at(self) -> float:
+        """When the pod was registered, as a Unix time that differs between all pods."""
+        return self.record.created_at.timestamp() + self.record.number * 1e-6
+
+    @cached_property
     def group(self) -> str:
         """Name of the pod's group: pods with the same resource affinity tag are a group."""
         return group_of(self.record.resource_affinity_tag)

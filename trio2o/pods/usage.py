@@ -67,11 +67,15 @@ class Pool:
 
 @dataclass(frozen=True)
 class Usage:
-    """Capacity and use of one service of one pod at one time."""
+    """Capacity and use of one service of one pod at one time.
+
+    :ivar shortages: kinds of requests -> what the pod has not enough of for them; filled by the scheduler
+    """
 
     collected_at: datetime
     amounts: Mapping[str, Amount] = field(default_factory=dict)
     pools: tuple[Pool, ...] = ()
+    shortages: dict[Any, str] = field(default_factory=dict, compare=False, repr=False)
 
     def of_backend(self, backend: str) -> Mapping[str, Amount]:
         """Amounts of the pools of one backend; '' for all backends."""

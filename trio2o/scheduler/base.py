@@ -37,7 +37,10 @@ class BaseFilter(abc.ABC):
         """Whether the pod may be chosen for the request."""
 
     def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
-        """Return the pods that pass. Filters that compare pods with one another override this method."""
+        """Return the pods that pass.
+
+        Filters override this method that compare pods with one another, or see sooner that all pods pass.
+        """
         return [pod for pod in pods if self.passes(pod, request)]
 
     def why(self, pod: PodView, request: PodRequest) -> str:

@@ -32,7 +32,11 @@ class InvalidOption(cfg.Error, ValueError):
 
 Headroom = Mapping[str, tuple[float, bool]]
 
-_Key = tuple[str, str, str]
+#: Kinds of requests for which the usage of a pod keeps whether they fit.
+_MOST_SHORTAGES = 100
+
+#: A pod and a service.
+_Key = tuple[str, str]
 
 
 @dataclass
@@ -52,18 +56,49 @@ class Room:
         self._max_age = timedelta(seconds=conf.scheduler.usage_max_age)
         self._default = read_headroom(conf.scheduler.headroom)
         self._clock = clock
-        self._recent: dict[_Key, list[_Second]] = {}
+        self._recent: dict[_Key, dict[str, list[_Second]]] = {}
         self._lock = threading.Lock()
 
-    def amounts(self, pod: PodView, request: PodRequest) -> Mapping[str, Amount] | None:
-        """Return the amounts of a pod's resources now; None if they are not known."""
-        usage = self._usage(pod, request.service)
-        if usage is None:
+    def oldest(self) -> datetime:
+        """Return the time since which usage must have been read to be used."""
+        return self._clock() - self._max_age
+
+    def amounts(
+        self, pod: PodView, request: PodRequest, oldest: datetime | None = None
+    ) -> Mapping[str, Amount] | None:
+        """Return the amounts of a pod's resources now; None if they are not known.
+
+        :param oldest: as ``oldest`` returns it, for a caller that asks about many pods
+        """
+        usage = pod.usages.get(request.service)
+        if usage is None or usage.collected_at < (oldest or self.oldest()):
             return None
         backend = _backend(request)
         amounts = usage.of_backend(backend)
         recent = self._since(pod, request.service, backend, usage)
         return _after(amounts, recent, backend) if recent else amounts
+
+    def shortage(self, pod: PodView, request: PodRequest, oldest: datetime) -> str:
+        """Describe the first resource that a pod has not enough of; '' if the request fits or no amounts are known.
+
+        :param oldest: as ``oldest`` returns it
+        """
+        usage = pod.usages.get(request.service)
+        if usage is None or usage.collected_at < oldest:
+            return ''
+        backend = _backend(request)
+        recent = self._since(pod, request.service, backend, usage) if self._recent else []
+        if recent:
+            return shortage(_after(usage.of_backend(backend), recent, backend), self.headroom(pod.record), request)
+        # Requests for the same flavor follow one another, and the usage of most pods stays the same between them.
+        key = request.amounts_key, backend, repr(pod.record.headroom) if pod.record.headroom else ''
+        found = usage.shortages.get(key)
+        if found is None:
+            if len(usage.shortages) >= _MOST_SHORTAGES:
+                usage.shortages.clear()
+            found = shortage(usage.of_backend(backend), self.headroom(pod.record), request)
+            usage.shortages[key] = found
+        return found
 
     def headroom(self, pod: Pod) -> Headroom:
         """Return the headroom of each resource in a pod: that of the pod, else that of ``[scheduler] headroom``."""
@@ -76,39 +111,39 @@ class Room:
             return
         now = self._clock().replace(microsecond=0)
         with self._lock:
-            seconds = self._recent.setdefault((pod.id, request.service, _backend(request)), [])
+            seconds = self._recent.setdefault((pod.id, request.service), {}).setdefault(_backend(request), [])
             while seconds and seconds[0].at < now - self._max_age - SETTLED:
                 del seconds[0]  # the usage of that pod is no longer read
             if not seconds or seconds[-1].at != now:
-                seconds.append(_Second(now, self._usage(pod, request.service)))
+                usage = pod.usages.get(request.service)
+                is_known = usage is not None and not self.is_stale(usage.collected_at)
+                seconds.append(_Second(now, usage if is_known else None))
             taken = seconds[-1].taken
             for name, amount in request.resources.items():
                 taken[name] = taken.get(name, 0) + amount
 
     def is_stale(self, collected_at: datetime) -> bool:
         """Whether usage that was read at that time is too old to be used."""
-        return self._clock() - collected_at > self._max_age
-
-    def _usage(self, pod: PodView, service: str) -> Usage | None:
-        usage = pod.usages.get(service)
-        return None if usage is None or self.is_stale(usage.collected_at) else usage
+        return collected_at < self.oldest()
 
     def _since(self, pod: PodView, service: str, backend: str, usage: Usage) -> list[_Second]:
         """Return the creates that the usage may not contain yet, the earliest first."""
-        if not self._recent:
+        key = pod.id, service
+        if key not in self._recent:
             return []
         found: list[_Second] = []
         with self._lock:
-            for key in list(self._recent):
-                if key[:2] != (pod.id, service):
-                    continue
-                left = [second for second in self._recent[key] if usage.collected_at < second.at + SETTLED]
+            by_backend = self._recent.get(key, {})
+            for name, seconds in list(by_backend.items()):
+                left = [second for second in seconds if usage.collected_at < second.at + SETTLED]
                 if left:
-                    self._recent[key] = left
+                    by_backend[name] = left
                 else:
-                    del self._recent[key]
-                if not backend or key[2] in ('', backend):
+                    del by_backend[name]
+                if not backend or name in ('', backend):
                     found += left
+            if not by_backend:
+                self._recent.pop(key, None)
         return sorted(found, key=lambda second: second.at)
 
 
@@ -172,12 +207,12 @@ def shortage(amounts: Mapping[str, Amount], headroom: Headroom, request: PodRequ
 
     :returns: '' if the request fits
     """
-    wanted = {name: value for name, value in request.resources.items() if value > 0}
+    wanted = request.wanted
     for name in wanted if request.resources else amounts:
         amount, want = amounts.get(name), wanted.get(name, 0)
         if amount is None or amount.free is None:
             continue
-        keep = kept(amount, headroom.get(name, (0.0, False)))
+        keep = kept(amount, headroom[name]) if name in headroom else 0.0
         if amount.free - want < keep:
             return f'{name}: {want:g} requested, {amount.free:g} free, of which {keep:g} is headroom'
         one = want / max(request.count, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from trio2o.db.records import Binding
 from trio2o.pods.registry import PodView
@@ -26,16 +26,23 @@ class Dropped:
     why: str
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """A pod that passed all filters, with its weight by weigher, multiplied."""
+class Weighed(NamedTuple):
+    """A pod that passed all filters, with its weights.
+
+    :ivar names: names of the weighers
+    :ivar given: weight of each, multiplied
+    :ivar weight: their sum
+    """
 
     pod: PodView
-    weights: Mapping[str, float]
+    names: Sequence[str]
+    given: Sequence[float]
+    weight: float
 
     @property
-    def weight(self) -> float:
-        return sum(self.weights.values())
+    def weights(self) -> Mapping[str, float]:
+        """Weight by weigher, multiplied."""
+        return dict(zip(self.names, self.given, strict=True))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import stevedore
@@ -179,12 +180,15 @@ class Scheduler:
         return left, dropped
 
     def _order(self, pods: list[PodView], request: PodRequest) -> tuple[Weighed, ...]:
-        given: dict[str, Mapping[str, float]] = {}
-        for name, weigher, multiplier in self._weighers:
-            scaled = scale({pod.id: weigher.weigh(pod, request) for pod in pods})
-            given[name] = {pod_id: multiplier * weight for pod_id, weight in scaled.items()}
-        weighed = [Weighed(pod, {name: weights[pod.id] for name, weights in given.items()}) for pod in pods]
-        return tuple(sorted(weighed, key=lambda each: (-each.weight, each.pod.record.number)))
+        names = [name for name, _weigher, _multiplier in self._weighers]
+        columns = [
+            [multiplier * weight for weight in scale([weigher.weigh(pod, request) for pod in pods])]
+            for _name, weigher, multiplier in self._weighers
+        ]
+        rows = zip(*columns, strict=True) if columns else repeat((), len(pods))
+        weighed = [Weighed(pod, names, weights, sum(weights)) for pod, weights in zip(pods, rows, strict=True)]
+        weighed.sort(key=lambda each: (-each.weight, each.pod.record.number))
+        return tuple(weighed)
 
     def _no_pod(self, decision: Decision) -> exception.Trio2oException:
         """Return the error for a request for which no pod passed the filters."""
@@ -213,21 +217,28 @@ class Scheduler:
         return not affinity.passing(pods, request)
 
 
-def scale(raw: Mapping[str, float]) -> dict[str, float]:
+def scale(raw: Sequence[float]) -> list[float]:
     """Scale weights so that the lowest is 0 and the highest 1; all are 0 if they are equal.
 
     Infinity counts as a little more than the highest finite weight, negative infinity as a little less than the
     lowest, and NaN as the lowest.
     """
-    finite = [weight for weight in raw.values() if math.isfinite(weight)]
-    low, high = min(finite, default=0.0), max(finite, default=0.0)
-    more = (high - low) * 0.01 or 1.0
-    bounds = {math.inf: high + more, -math.inf: low - more}
-    given = {name: bounds.get(weight, weight) for name, weight in raw.items()}
-    least = min((weight for weight in given.values() if not math.isnan(weight)), default=0.0)
-    given = {name: least if math.isnan(weight) else weight for name, weight in given.items()}
-    span = max(given.values(), default=0.0) - least
-    return {name: (weight - least) / span if span > 0 else 0.0 for name, weight in given.items()}
+    low, high = min(raw, default=0.0), max(raw, default=0.0)
+    given = raw
+    # The sum is not finite if one of the weights is not.
+    if not math.isfinite(sum(raw)):
+        finite = [weight for weight in raw if math.isfinite(weight)]
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        more = (high - low) * 0.01 or 1.0
+        bounds = {math.inf: high + more, -math.inf: low - more}
+        given = [bounds.get(weight, weight) for weight in raw]
+        low = min((weight for weight in given if not math.isnan(weight)), default=0.0)
+        given = [low if math.isnan(weight) else weight for weight in given]
+        high = max(given)
+    span = high - low
+    if not span > 0:
+        return [0.0] * len(given)
+    return [(weight - low) / span for weight in given]
 
 
 def _is_for(binding: Binding, pod: PodView) -> bool:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 #: Prefix of extra specs of flavors and volume types that a pod's tag must match.
 SPEC_PREFIX = 'trio2o:'
@@ -48,8 +49,23 @@ class PodRequest:
         resources = {name: amount // self.count * count for name, amount in self.resources.items()}
         return replace(self, count=count, resources=resources)
 
-    @property
-    def affinity(self) -> dict[str, str]:
+    @cached_property
+    def wanted(self) -> Mapping[str, int]:
+        """The amounts of ``resources`` that are not 0."""
+        return {name: amount for name, amount in self.resources.items() if amount > 0}
+
+    @cached_property
+    def amounts_key(self) -> Hashable:
+        """What of the request decides whether it fits into a pod."""
+        return self.count, *sorted(self.resources.items())
+
+    @cached_property
+    def bound_weights(self) -> Mapping[str, float]:
+        """The weight of each of the pods of ``bound``, from their number down to 1."""
+        return {pod_id: float(len(self.bound) - at) for at, pod_id in reversed(list(enumerate(self.bound)))}
+
+    @cached_property
+    def affinity(self) -> Mapping[str, str]:
         """Keys and values that the pod's tag must have."""
         return {
             name.removeprefix(SPEC_PREFIX): value

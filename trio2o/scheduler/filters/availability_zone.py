@@ -14,6 +14,11 @@ class AvailabilityZoneFilter(BaseFilter):
     def candidates(self, snapshot: Snapshot, request: PodRequest) -> Sequence[PodView] | None:
         return snapshot.by_zone.get(request.zone, ()) if request.zone else None
 
+    def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
+        if request.zone:
+            return [pod for pod in pods if pod.record.az_name == request.zone]
+        return super().passing(pods, request)
+
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         if request.zone:
             return pod.zone == request.zone

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Filter by free capacity."""
 
+from collections.abc import Sequence
+
 from trio2o.pods.registry import PodView
 from trio2o.scheduler.base import BaseFilter
-from trio2o.scheduler.capacity import shortage
 from trio2o.scheduler.spec import PodRequest
 
 
@@ -13,6 +14,9 @@ class CapacityFilter(BaseFilter):
     def passes(self, pod: PodView, request: PodRequest) -> bool:
         return not self.why(pod, request)
 
+    def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
+        oldest = self.room.oldest()
+        return [pod for pod in pods if not self.room.shortage(pod, request, oldest)]
+
     def why(self, pod: PodView, request: PodRequest) -> str:
-        amounts = self.room.amounts(pod, request)
-        return '' if amounts is None else shortage(amounts, self.room.headroom(pod.record), request)
+        return self.room.shortage(pod, request, self.room.oldest())

@@ -21,8 +21,10 @@ class PodGroupFilter(BaseFilter):
         return True
 
     def passing(self, pods: Sequence[PodView], request: PodRequest) -> list[PodView]:
-        best = min(pods, key=lambda pod: self._rank(pod, request), default=None)
-        return [pod for pod in pods if best is not None and pod.group == best.group]
+        if len({pod.group for pod in pods}) <= 1:
+            return list(pods)
+        best = min(pods, key=lambda pod: self._rank(pod, request))
+        return [pod for pod in pods if pod.group == best.group]
 
     def why(self, pod: PodView, request: PodRequest) -> str:
         return f'another group than {pod.group or "that of pods without a tag"} matches better'

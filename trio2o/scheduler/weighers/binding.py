@@ -12,6 +12,4 @@ class BindingWeigher(BaseWeigher):
     default_multiplier = 1000.0
 
     def weigh(self, pod: PodView, request: PodRequest) -> float:
-        if pod.id not in request.bound:
-            return 0.0
-        return float(len(request.bound) - request.bound.index(pod.id))
+        return request.bound_weights.get(pod.id, 0.0)

@@ -10,4 +10,4 @@ class CreationTimeWeigher(BaseWeigher):
     """Weighs a pod by how early it was registered; of two at the same time the lower number is earlier."""
 
     def weigh(self, pod: PodView, request: PodRequest) -> float:
-        return -(pod.record.created_at.timestamp() + pod.record.number * 1e-6)
+        return -pod.registered_at
