@@ -20,7 +20,7 @@ from trio2o.db import errors, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
-from trio2o.db.records import Job, Pod
+from trio2o.db.records import BOOKKEEPING, Job, Pod
 from trio2o.pods import accounts, endpoints
 from trio2o.pods.registry import group_of
 from trio2o.resources import ROUTED
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 def view(pod: Pod) -> Json:
-    return {name: value for name, value in asdict(pod).items() if name != 'changed_in'}
+    return {name: value for name, value in asdict(pod).items() if name not in BOOKKEEPING}
 
 
 def list_pods(call: Call) -> Answer:

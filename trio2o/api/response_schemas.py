@@ -10,6 +10,8 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from trio2o.db.records import BOOKKEEPING
+
 Json = dict[str, Any]
 
 TEXT: Json = {'type': 'string'}
@@ -34,7 +36,8 @@ _PLAIN: dict[Any, Json] = {
 def of(record: type, **more: Json) -> Json:
     """Return the schema of an object with the fields of a record, and more."""
     hints = typing.get_type_hints(record)
-    properties = {field.name: _schema(hints[field.name]) for field in fields(record)} | more
+    names = [field.name for field in fields(record) if field.name not in BOOKKEEPING]
+    properties = {name: _schema(hints[name]) for name in names} | more
     return {'type': 'object', 'required': sorted(properties), 'properties': properties}
 
 

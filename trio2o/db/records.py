@@ -45,12 +45,14 @@ from trio2o.db.table import (
 POD_STATES = ('enabled', 'disabled', 'draining', 'maintenance')
 #: States of a routing. Trio2o itself sets ACTIVE and DELETED; an operator may set the others through the Admin API.
 ROUTING_STATES = CREATING, ACTIVE, DELETING, DELETED = ('creating', 'active', 'deleting', 'deleted')
-LIVE_STATES = CREATING, ACTIVE, DELETING
 #: States of the routings of resources that exist.
 LIVE_STATES = (CREATING, ACTIVE, DELETING)
 REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
+
+#: Columns that only this package needs. Operators are not shown them.
+BOOKKEEPING = frozenset({'changed_in'})
 
 #: All tables, for migrations.
 METADATA = Record.metadata
