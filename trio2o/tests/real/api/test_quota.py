@@ -29,10 +29,13 @@ class RealQuotaTest(unittest.TestCase):
             cls.admin.openstack('flavor', 'create', 'quota.tiny', '--ram', '64', '--disk', '1', '--vcpus', '1')
 
     def tearDown(self):
-        for what in ('server', 'volume'):
-            mine = [row['ID'] for row in self.cloud.openstack(what, 'list') if row['Name'].startswith('quota-')]
+        for what, resource in (('server', 'instances'), ('volume', 'volumes')):
+            rows = self.cloud.openstack(what, 'list')
+            mine = [row['ID'] for row in rows if row['Name'].startswith('quota-')]
             if mine:
                 self.cloud.do(what, 'delete', *mine)
+                # The next test computes a limit from what is in use.
+                self.until_used(resource, len(rows) - len(mine))
         self.admin.do('quota', 'delete', 'demo')
         super().tearDown()
 
