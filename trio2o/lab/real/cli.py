@@ -36,12 +36,11 @@ def up(chosen: argparse.Namespace, lab: RealLab) -> int:
 def check_choices(chosen: argparse.Namespace, lab: RealLab) -> None:
     """Check that the options of an existing lab are those it was created with.
 
-    :raises LabError: the ports, the host or the database differ
+    :raises LabError: the ports or the host differ
     """
     gateway = lab.topology.gateway
     known = {
         'port_base': lab.topology.port_base,
-        'database': lab.topology.database,
         'gateway_host': gateway.host,
         'admin_port': gateway.admin_port,
         'volume_port': gateway.volume_port,
@@ -130,7 +129,6 @@ def make_lab(chosen: argparse.Namespace) -> RealLab:
     return RealLab(
         chosen.state,
         pods=chosen.pods or DEFAULT_PODS,
-        database=chosen.database,
         port_base=chosen.port_base or DEFAULT_PORT_BASE,
         seed_flavors=chosen.seed_flavors,
         endpoints=Gateway(
@@ -140,6 +138,7 @@ def make_lab(chosen: argparse.Namespace) -> RealLab:
             chosen.compute_port or Gateway.compute_port,
         ),
         pythons=dict(pair.split('=', 1) for pair in chosen.pod_python),
+        servers=dict(pair.split('=', 1) for pair in chosen.pod_database),
         progress=progress,
     )
 
@@ -174,7 +173,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     of_up = add('up', up, 'create the lab if there is none, and start the services that do not run')
     of_up.add_argument('--pods', type=_PODS, help='minimum number of pods (a new lab has 2 by default)')
-    of_up.add_argument('--database', help='mysql+pymysql://USER:PASSWORD@HOST:PORT instead of SQLite files')
     of_up.add_argument(
         '--port-base',
         type=_PORT,
@@ -189,6 +187,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--pod-python", metavar="POD=PYTHON", action="append", default=[],
         help="interpreter with the packages of a pod, for pods of another release",
     )  # fmt: skip
+    of_up.add_argument(
+        '--pod-database',
+        metavar='POD=URL',
+        action='append',
+        default=[],
+        help='database server of a pod, mysql+pymysql://USER:PASSWORD@HOST:PORT, instead of SQLite files',
+    )
     add('down', down, 'stop all services and keep their state')
     add('status', status, 'show every service')
     add('start', start, 'start pods or services').add_argument('names', nargs='+', metavar='NAME')

@@ -17,7 +17,7 @@ import sqlite3
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy
@@ -43,7 +43,7 @@ def made_mark(topology: Topology, service: Service) -> pathlib.Path:
 
 def make(topology: Topology, service: Service) -> None:
     """Create the databases of a service."""
-    if topology.is_sqlite:
+    if service.is_sqlite:
         copy_template(topology, service)
     else:
         create_schemas(topology, service)
@@ -66,10 +66,20 @@ def template_dir(topology: Topology, service: Service) -> pathlib.Path:
     return root / f'{service.kind}-{version}-{hashlib.sha256(code).hexdigest()[:8]}'
 
 
+@contextlib.contextmanager
+def locked(template: pathlib.Path) -> Iterator[None]:
+    """Let labs that start at the same time wait for the first one to make a template."""
+    template.parent.mkdir(parents=True, exist_ok=True)
+    with open(template.with_name(f'{template.name}.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def copy_template(topology: Topology, service: Service) -> None:
     template = template_dir(topology, service)
-    if not template.exists():
-        make_template(topology, service, template)
+    with locked(template):
+        if not template.exists():
+            make_template(topology, service, template)
     for database in databases_of(service):
         source = template / template_name(service, database)
         target = topology.sqlite_file(database)
@@ -101,7 +111,6 @@ def template_name(service: Service, database: str) -> str:
 
 def make_template(topology: Topology, service: Service, template: pathlib.Path) -> None:
     """Migrate in a temporary folder, and move it into place when it is complete."""
-    template.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=template.parent) as name:
         work = pathlib.Path(name)
         config = sections(topology, service)
@@ -117,10 +126,9 @@ def make_template(topology: Topology, service: Service, template: pathlib.Path) 
         for file in work.glob('*.sqlite'):
             with contextlib.closing(sqlite3.connect(file)) as connection:
                 connection.execute('PRAGMA journal_mode = WAL')
-        with contextlib.suppress(OSError):  # another lab was faster
-            work.chmod(0o755)
-            work.rename(template)
-            work.mkdir()
+        work.chmod(0o755)
+        work.rename(template)
+        work.mkdir()
 
 
 def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> None:
@@ -130,37 +138,32 @@ def migrate(topology: Topology, service: Service, config_file: pathlib.Path) -> 
 
 
 def load_template(topology: Topology, service: Service) -> None:
-    """Create the tables of a service's databases on a server.
-
-    Labs that start at the same time wait for the first one to make the template.
-    """
+    """Create the tables of a service's databases on a server."""
     folder = template_dir(topology, service)
     template = folder.with_name(f'{folder.name}-mysql.json')
-    template.parent.mkdir(parents=True, exist_ok=True)
-    with open(template.with_suffix('.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(template):
         if template.exists():
             dumps = json.loads(template.read_text())
         else:
             migrate(topology, service, topology.config_file(service))
-            tables = {database: dump(topology, database) for database in databases_of(service)}
+            tables = {database: dump(topology, service, database) for database in databases_of(service)}
             # cell0 has the schema of the other cell, and no tables yet.
             dumps = {template_name(service, database): found for database, found in tables.items() if found}
             complete = template.with_suffix('.new')
             complete.write_text(json.dumps(dumps, default=str))
             complete.rename(template)
     for database in databases_of(service):
-        load_dump(topology, database, dumps[template_name(service, database)])
+        load_dump(topology, service, database, dumps[template_name(service, database)])
 
 
 #: The statement that creates a table, its name, and its rows by column.
 Table = tuple[str, str, list[dict[str, Any]]]
 
 
-def dump(topology: Topology, database: str) -> list[Table]:
+def dump(topology: Topology, service: Service, database: str) -> list[Table]:
     """Read a database of a server."""
     found: list[Table] = []
-    with server_engine(topology.database_url(database)).connect() as connection:
+    with server_engine(topology.database_url(service, database)).connect() as connection:
         for name in connection.scalars(sqlalchemy.text('SHOW TABLES')).all():
             statement = connection.execute(sqlalchemy.text(f'SHOW CREATE TABLE `{name}`')).one()[1]
             rows = connection.execute(sqlalchemy.text(f'SELECT * FROM `{name}`')).mappings().all()
@@ -168,10 +171,10 @@ def dump(topology: Topology, database: str) -> list[Table]:
     return found
 
 
-def load_dump(topology: Topology, database: str, tables: list[Table]) -> None:
+def load_dump(topology: Topology, service: Service, database: str, tables: list[Table]) -> None:
     """Create the tables of a dump, with their rows, in a database of a server, unless it has tables."""
     ids: dict[str, str] = {}
-    with server_engine(topology.database_url(database)).begin() as connection:
+    with server_engine(topology.database_url(service, database)).begin() as connection:
         if connection.scalars(sqlalchemy.text('SHOW TABLES')).first():
             return
         connection.exec_driver_sql('SET FOREIGN_KEY_CHECKS = 0')
@@ -190,19 +193,18 @@ def load_dump(topology: Topology, database: str, tables: list[Table]) -> None:
 def create_schemas(topology: Topology, service: Service) -> None:
     """Create a service's empty databases on a server."""
     names = [topology.schema_name(database) for database in databases_of(service)]
-    execute_on_server(topology, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names])
+    execute_on_server(service, [f'CREATE DATABASE IF NOT EXISTS {n} CHARACTER SET utf8mb4' for n in names])
 
 
 def drop(topology: Topology, services: Iterable[Service]) -> None:
     """Drop the databases of services, in files or on a server."""
-    gone = list(services)
-    names = [database for service in gone for database in databases_of(service)]
-    if topology.is_sqlite:
-        for name in names:
-            remove_file(topology.sqlite_file(name))
-    else:
-        execute_on_server(topology, [f'DROP DATABASE IF EXISTS {topology.schema_name(name)}' for name in names])
-    for service in gone:
+    for service in services:
+        names = databases_of(service)
+        if service.is_sqlite:
+            for name in names:
+                remove_file(topology.sqlite_file(name))
+        else:
+            execute_on_server(service, [f'DROP DATABASE IF EXISTS {topology.schema_name(name)}' for name in names])
         made_mark(topology, service).unlink(missing_ok=True)
 
 
@@ -212,8 +214,8 @@ def remove_file(file: pathlib.Path) -> None:
         file.with_name(file.name + leftover).unlink(missing_ok=True)
 
 
-def execute_on_server(topology: Topology, statements: list[str]) -> None:
-    with server_engine(str(topology.database)).begin() as connection:
+def execute_on_server(service: Service, statements: list[str]) -> None:
+    with server_engine(str(service.database)).begin() as connection:
         for statement in statements:
             connection.execute(sqlalchemy.text(statement))
 
@@ -227,12 +229,12 @@ def map_cells(topology: Topology, service: Service) -> None:
     """Add the two cells to Nova's API database, as ``nova-manage cell_v2`` does."""
     api, cell, cell0 = databases_of(service)[0], service.name, f'{service.name}_cell0'
     rows = [
-        {'uuid': CELL0, 'name': 'cell0', 'bus': 'none:///', 'url': topology.database_url(cell0)},
+        {'uuid': CELL0, 'name': 'cell0', 'bus': 'none:///', 'url': topology.database_url(service, cell0)},
         {
             'uuid': str(uuid.uuid4()),
             'name': 'cell1',
             'bus': 'fake://',
-            'url': topology.database_url(cell),
+            'url': topology.database_url(service, cell),
         },
     ]
     statement = sqlalchemy.text(
@@ -240,7 +242,7 @@ def map_cells(topology: Topology, service: Service) -> None:
         ' (created_at, uuid, name, transport_url, database_connection, disabled)'
         ' VALUES (CURRENT_TIMESTAMP, :uuid, :name, :bus, :url, false)'
     )
-    engine = sqlalchemy.create_engine(topology.database_url(api))
+    engine = sqlalchemy.create_engine(topology.database_url(service, api))
     with engine.begin() as connection:
         connection.execute(statement, rows)
     engine.dispose()

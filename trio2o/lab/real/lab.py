@@ -58,17 +58,17 @@ class RealLab:
         self,
         state_dir: str | os.PathLike[str],
         pods: int = DEFAULT_PODS,
-        database: str | None = None,
         port_base: int = DEFAULT_PORT_BASE,
         seed_flavors: bool = False,
         endpoints: Gateway | None = None,
         pythons: dict[str, str] | None = None,
+        servers: dict[str, str] | None = None,
         progress: Callable[[str], None] = no_progress,
     ) -> None:
         self.state_dir = pathlib.Path(state_dir).resolve()
         self._progress = progress
         self._known = load(self.state_dir)
-        self._wanted = (pods, database, port_base, endpoints or Gateway(), seed_flavors, pythons)
+        self._wanted = (pods, port_base, endpoints or Gateway(), seed_flavors, pythons, servers)
 
     @property
     def exists(self) -> bool:
@@ -193,8 +193,7 @@ class RealLab:
     def destroy(self) -> None:
         """Stop all services, and remove the lab's files and databases."""
         self.stop()
-        if not self.topology.is_sqlite:
-            databases.drop(self.topology, self.topology.services)
+        databases.drop(self.topology, self.topology.services)
         for name in ('db', 'log', 'run', 'etc', 'data', 'path', 'templates', 'loaded'):
             shutil.rmtree(self.state_dir / name, ignore_errors=True)
         (self.state_dir / 'lab.json').unlink(missing_ok=True)

@@ -28,10 +28,11 @@ def paste_file(service: Service, name: str) -> str:
     return str(pathlib.Path(service.python).parent.parent / 'etc' / service.kind / name)
 
 
-def database(topology: Topology, name: str) -> Options:
-    if topology.is_sqlite:
-        return {'connection': topology.database_url(name), 'sqlite_synchronous': False}
-    return {'connection': topology.database_url(name), 'max_pool_size': 10, 'max_overflow': 20}
+def database(topology: Topology, service: Service, suffix: str = '') -> Options:
+    url = topology.database_url(service, service.name + suffix)
+    if service.is_sqlite:
+        return {'connection': url, 'sqlite_synchronous': False}
+    return {'connection': url, 'max_pool_size': 10, 'max_overflow': 20}
 
 
 def account(topology: Topology, user: str, **options: str | int | bool) -> Options:
@@ -75,7 +76,7 @@ def keystone(topology: Topology, service: Service) -> Sections:
     state = topology.state_path(service)
     return {
         'DEFAULT': {**base(topology, service), 'public_endpoint': service.url},
-        'database': database(topology, service.name),
+        'database': database(topology, service),
         'token': {'provider': 'fernet', 'expiration': 86400},
         'fernet_tokens': {'key_repository': str(state / 'fernet-keys')},
         'fernet_receipts': {'key_repository': str(state / 'fernet-keys')},
@@ -95,7 +96,7 @@ def glance(topology: Topology, service: Service) -> Sections:
             'enabled_backends': 'store:file',
             'worker_self_reference_url': service.url,
         },
-        'database': database(topology, service.name),
+        'database': database(topology, service),
         'glance_store': {'default_backend': 'store'},
         'store': {'filesystem_store_datadir': str(state / 'images')},
         'os_glance_staging_store': {'filesystem_store_datadir': str(state / 'staging')},
@@ -122,7 +123,7 @@ def neutron(topology: Topology, service: Service) -> Sections:
             'notify_nova_on_port_data_changes': True,
             'dhcp_agent_notification': False,
         },
-        'database': database(topology, service.name),
+        'database': database(topology, service),
         'ml2': {
             'type_drivers': 'local',
             'tenant_network_types': 'local',
@@ -140,7 +141,7 @@ def neutron(topology: Topology, service: Service) -> Sections:
 def placement(topology: Topology, service: Service) -> Sections:
     return {
         'DEFAULT': {'state_path': str(topology.state_path(service)), 'debug': False},
-        'placement_database': database(topology, service.name),
+        'placement_database': database(topology, service),
         'keystone_authtoken': token_check(topology, 'placement'),
         'api': {'auth_strategy': 'keystone'},
     }
@@ -178,7 +179,7 @@ def cinder(topology: Topology, service: Service) -> Sections:
             'volume_driver': 'trio2o.lab.real.cinder_drivers.LabVolumeDriver',
             'volume_backend_name': 'fake',
         },
-        'database': database(topology, service.name),
+        'database': database(topology, service),
         'coordination': {'backend_url': f'file://{state / "coordination"}'},
         'keystone_authtoken': token_check(topology, 'cinder'),
         'nova': account(topology, 'nova', region_name=pod, interface='public'),
@@ -210,8 +211,8 @@ def nova(topology: Topology, service: Service) -> Sections:
             'graceful_shutdown_timeout': 5,
             'manager_shutdown_timeout': 1,
         },
-        'api_database': database(topology, f'{service.name}_api'),
-        'database': database(topology, service.name),
+        'api_database': database(topology, service, '_api'),
+        'database': database(topology, service),
         'api': {'auth_strategy': 'keystone', 'response_validation': 'ignore'},
         'wsgi': {'api_paste_config': paste_file(service, 'api-paste.ini')},
         'keystone_authtoken': token_check(topology, 'nova'),

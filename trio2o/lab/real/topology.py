@@ -31,10 +31,15 @@ HEALTH_PATHS = {
 
 @dataclasses.dataclass(frozen=True)
 class Pod:
-    """A pod: a Keystone region with its own Nova, Placement and Cinder."""
+    """A pod: a Keystone region with its own Nova, Placement and Cinder.
+
+    :ivar python: interpreter with the packages of its services
+    :ivar database: URL of the server that has its databases; None: SQLite files
+    """
 
     name: str
     python: str = OWN_PYTHON
+    database: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Service:
     port: int
     python: str
     pod: str | None = None
+    database: str | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database is None
 
     @property
     def url(self) -> str:
@@ -91,7 +101,6 @@ class Topology:
     port_base: int
     gateway: Gateway
     password: str
-    database: str | None = None
     seed_flavors: bool = False
 
     @property
@@ -104,6 +113,7 @@ class Topology:
                 self.port_base + 100 * number + offset,
                 pod.python,
                 pod.name,
+                pod.database,
             )
             for number, pod in enumerate(self.pods, 1)
             for offset, kind in enumerate(PER_POD)
@@ -116,10 +126,6 @@ class Topology:
     @property
     def auth_url(self) -> str:
         return self.service('keystone').url + '/v3'
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.database is None
 
     def config_dir(self, service: Service) -> pathlib.Path:
         return self.state_dir / 'etc' / service.name
@@ -140,11 +146,11 @@ class Topology:
     def sqlite_file(self, database: str) -> pathlib.Path:
         return self.state_dir / 'db' / f'{database}.sqlite'
 
-    def database_url(self, database: str) -> str:
-        """Return the URL of a database such as ``Pod1.nova_api``."""
-        if self.database is None:
+    def database_url(self, service: Service, database: str) -> str:
+        """Return the URL of a database of a service such as ``Pod1.nova_api``."""
+        if service.database is None:
             return f'sqlite:///{self.sqlite_file(database)}'
-        return f'{self.database.rstrip("/")}/{self.schema_name(database)}?charset=utf8mb4&ssl_disabled=true'
+        return f'{service.database.rstrip("/")}/{self.schema_name(database)}?charset=utf8mb4&ssl_disabled=true'
 
     def schema_name(self, database: str) -> str:
         """Return the database's name on a server, which differs from those of other labs there."""
@@ -161,22 +167,27 @@ def databases_of(service: Service) -> tuple[str, ...]:
 def new_topology(
     state_dir: pathlib.Path,
     pods: int,
-    database: str | None,
     port_base: int,
     gateway: Gateway,
     seed_flavors: bool,
     pythons: dict[str, str] | None = None,
+    servers: dict[str, str] | None = None,
 ) -> Topology:
-    """Make the topology of a new lab, with a random password."""
-    interpreters = pythons or {}
+    """Make the topology of a new lab, with a random password.
+
+    :param pythons: interpreters by pod
+    :param servers: URLs of database servers by pod
+    """
+    interpreters, databases = pythons or {}, servers or {}
     names = [f'Pod{number}' for number in range(1, pods + 1)]
     return Topology(
         state_dir=state_dir,
-        pods=tuple(Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON))) for name in names),
+        pods=tuple(
+            Pod(name, os.path.abspath(interpreters.get(name, OWN_PYTHON)), databases.get(name)) for name in names
+        ),
         port_base=port_base,
         gateway=gateway,
         password=secrets.token_hex(12),
-        database=database,
         seed_flavors=seed_flavors,
     )
 

@@ -62,8 +62,8 @@ RACE = """
 """
 
 
-def new_lab(folder: str, pods: int = 2) -> topology.Topology:
-    return topology.new_topology(pathlib.Path(folder), pods, None, 15000, topology.Gateway(), False)
+def new_lab(folder: str, pods: int = 2, servers: dict[str, str] | None = None) -> topology.Topology:
+    return topology.new_topology(pathlib.Path(folder), pods, 15000, topology.Gateway(), False, servers=servers)
 
 
 class RealLabTest(unittest.TestCase):
@@ -74,7 +74,7 @@ class RealLabTest(unittest.TestCase):
         self.folder = folder.name
 
     def test_saved_lab_is_loaded_unchanged(self):
-        made = dataclasses.replace(new_lab(self.folder, 3), database='mysql+pymysql://root@h')
+        made = new_lab(self.folder, 3, {'Pod1': 'mysql+pymysql://root@h'})
         topology.save(made)
         self.assertEqual(made, topology.load(pathlib.Path(self.folder)))
 
