@@ -5,12 +5,12 @@ An upload is done at once, so no request sees an image that is ``saving``.
 """
 
 import hashlib
-import os
 import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from trio2o.lab.emulated import disks, service, wire
+from trio2o.lab import disks
+from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.clock import Clock, zulu
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Glance(service.PodService):
         :param data: the default is a few bytes that no other image has
         """
         image = self.queue_image(name, owner, visibility, **given)
-        self.store(image, os.urandom(disks.SIZE) if data is None else data)
+        self.store(image, disks.blank() if data is None else data)
         image.update(given)
         return image
 

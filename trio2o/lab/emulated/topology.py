@@ -18,13 +18,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib import parse
 
+from trio2o.lab.disks import Disk
 from trio2o.lab.emulated import cinder as cinder_app
 from trio2o.lab.emulated import glance as glance_app
 from trio2o.lab.emulated import keystone as keystone_app
 from trio2o.lab.emulated import nova as nova_app
 from trio2o.lab.emulated import placement as placement_app
+from trio2o.lab.emulated.cinder.storage import Storage
 from trio2o.lab.emulated.clock import Clock
-from trio2o.lab.emulated.disks import Disk, Storage
 from trio2o.lab.emulated.nova import disks as server_disks
 from trio2o.lab.emulated.service import Service
 from trio2o.lab.emulated.transport import WSGIAdapter, WSGITransport

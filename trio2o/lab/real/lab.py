@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from trio2o.lab.disks import Disk, Folder
 from trio2o.lab.real import configure, databases, gateway, processes, seed
 from trio2o.lab.real.errors import LabError, SeedFailed
 from trio2o.lab.real.gateway import gateway_sections
@@ -80,6 +81,23 @@ class RealLab:
         if self._known is None:
             raise LabError(f'there is no lab in {self.state_dir}: start one with `trio2o-lab real up`')
         return self._known
+
+    def disk(self, kind: str, identifier: str, pod: str = '') -> Disk:
+        """Return the bytes of a resource: to read them, to compare checksums, or to write as the guest does.
+
+        :param kind: ``volume`` or ``snapshot`` of a pod, ``root`` of a server of a pod, or ``image``
+        :raises KeyError: there are no such bytes
+        """
+        service, folder, prefix = {
+            'image': ('glance', 'images', ''),
+            'root': (f'{pod}.nova', 'disks', ''),
+            'volume': (f'{pod}.cinder', 'disks', 'volume-'),
+            'snapshot': (f'{pod}.cinder', 'disks', 'snapshot-'),
+        }[kind]
+        files = Folder(self.topology.state_path(self.topology.service(service)) / folder)
+        if prefix + identifier not in files:
+            raise KeyError(identifier)
+        return Disk(files, prefix + identifier)
 
     def configure(self) -> None:
         """Write configuration files and create databases; existing databases are kept."""

@@ -12,7 +12,8 @@ from trio2o.lab.real.rest import Client
 from trio2o.lab.real.topology import SERVICE_USERS, TOP_REGION, Topology
 
 FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1))
-IMAGE_BYTES = b'\0' * 8192
+#: Not zeros, because Cinder restores those as a hole.
+IMAGE_BYTES = b'a tiny image ' * 600
 
 
 def bootstrap(topology: Topology) -> None:
@@ -128,7 +129,7 @@ def forget_regions(topology: Topology, regions: list[str]) -> None:
 
 
 def seed_image(topology: Topology) -> None:
-    """Upload a tiny image; nothing boots it, so it has no content."""
+    """Upload a tiny image. Nothing boots it, so it has no operating system."""
     client = admin_client(topology)
     base = topology.service('glance').url + '/v2/images'
     if client.call('GET', f'{base}?name=cirros')['images']:

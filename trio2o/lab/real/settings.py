@@ -166,7 +166,11 @@ def cinder(topology: Topology, service: Service) -> Sections:
             'glance_api_servers': topology.service('glance').url,
             'allowed_direct_url_schemes': '',
             'enable_force_upload': True,
-            'backup_driver': 'trio2o.lab.real.cinder_drivers.LabBackupDriver',
+            'backup_driver': 'cinder.backup.drivers.posix.PosixBackupDriver',
+            # All pods have the same store, so that a record of one can be imported into another.
+            'backup_posix_path': str(topology.backups),
+            # The driver reads into a buffer of this size.
+            'backup_file_size': 1 << 20,
             'backup_use_same_host': True,
             'report_interval': 10,
             'service_down_time': 60,

@@ -137,6 +137,10 @@ class Topology:
     def state_path(self, service: Service) -> pathlib.Path:
         return self.state_dir / 'data' / service.name
 
+    @property
+    def backups(self) -> pathlib.Path:
+        return self.state_dir / 'data' / 'backups'
+
     def log_file(self, service: Service) -> pathlib.Path:
         return self.state_dir / 'log' / f'{service.name}.log'
 

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from trio2o.lab.disks import Disk
 from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.cinder import (
     attachments,
@@ -30,9 +31,9 @@ from trio2o.lab.emulated.cinder import (
     volume_metadata,
     volumes,
 )
+from trio2o.lab.emulated.cinder.storage import Storage
 from trio2o.lab.emulated.clock import Clock
 from trio2o.lab.emulated.collation import collection
-from trio2o.lab.emulated.disks import Disk, Storage
 from trio2o.lab.emulated.service import NOT_FOUND
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from trio2o.lab.emulated.disks import Disk
+from trio2o.lab.disks import Disk
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder

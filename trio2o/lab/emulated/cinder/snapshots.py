@@ -3,10 +3,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from trio2o.lab.disks import Disk
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.cinder import lists, quotas, records, volumes
 from trio2o.lab.emulated.clock import micro
-from trio2o.lab.emulated.disks import Disk
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:

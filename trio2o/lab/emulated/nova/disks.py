@@ -7,8 +7,8 @@ keys of ``LOCAL``.
 
 from typing import TYPE_CHECKING, Any
 
+from trio2o.lab.disks import Disk
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.disks import Disk
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova

@@ -276,6 +276,7 @@ class TestCreates(ComputeTest):
 class TestUnreachablePod(ComputeTest):
     def test_server_of_stopped_pod_is_shown_as_unknown(self):
         server = self.servers['az2']
+        data = self.lab.disk('root', server.id, 'Pod2').read()
         self.admin.openstack('compute', 'service', 'list')
         self.lab.stop(['Pod2.nova'])
         try:
@@ -300,6 +301,70 @@ class TestUnreachablePod(ComputeTest):
         wait_until(
             lambda: self.cloud.compute.get_server(server.id).status == 'ACTIVE', SECONDS, 'Pod2 is not back', 0.3
         )
+        self.assertEqual(data, self.lab.disk('root', server.id, 'Pod2').read())
+
+
+class TestDisks(ComputeTest):
+    def test_root_disk_is_kept_replaced_and_uploaded(self):
+        compute, images, name = self.cloud.compute, self.cloud.image, temporary_name('bytes')
+
+        def wait(status='ACTIVE', where=compute):
+            where.wait_for_server(server, status=status, wait=SECONDS, interval=0.3)
+
+        def root():
+            return self.lab.disk('root', server.id, 'Pod1')
+
+        image = images.create_image(name, data=b'known', container='bare', disk_format='raw')
+        self.addCleanup(images.delete_image, image)
+        server = compute.create_server(
+            name=name, flavor_id=self.flavor.id, image_id=image.id, networks='none', availability_zone='az1'
+        )
+        self.addCleanup(compute.delete_server, server)
+        wait()
+        self.assertEqual(b'known', root().read())
+        root().write(b'+1')
+        copy = compute.create_server_image(server, name, wait=True)
+        self.addCleanup(images.delete_image, copy)
+        self.assertEqual(b'known+1', images.download_image(copy).content)
+        self.assertEqual(root().checksum(), images.get_image(copy).hash_value)
+
+        for end, data in ((compute.revert_server_resize, b'known+1'), (compute.confirm_server_resize, b'known+1+2')):
+            self.operator.compute.migrate_server(server)
+            wait('VERIFY_RESIZE')
+            self.assertEqual(b'known+1', root().read())
+            root().write(b'+2')
+            end(server)
+            wait()
+            self.assertEqual(data, root().read())
+        compute.shelve_server(server)
+        wait('SHELVED_OFFLOADED')
+        self.assertRaises(KeyError, root)
+        compute.unshelve_server(server)
+        wait()
+        self.assertEqual(b'known+1+2', root().read())
+        compute.rebuild_server(server, image.id)
+        wait()
+        self.assertEqual(b'known', root().read())
+        booted = compute.create_server(
+            name=name,
+            flavor_id=self.flavor.id,
+            networks='none',
+            availability_zone='az1',
+            block_device_mapping=[
+                {
+                    'source_type': 'image',
+                    'destination_type': 'volume',
+                    'uuid': copy.id,
+                    'boot_index': 0,
+                    'volume_size': 1,
+                    'delete_on_termination': True,
+                }
+            ],
+        )
+        self.addCleanup(compute.delete_server, booted)
+        booted = compute.wait_for_server(booted, wait=SECONDS, interval=0.3)
+        self.assertRaises(KeyError, self.lab.disk, 'root', booted.id, 'Pod1')
+        self.assertEqual(b'known+1', self.lab.disk('volume', booted.attached_volumes[0].id, 'Pod1').read())
 
 
 class TestReleases(ComputeTest):

@@ -338,11 +338,77 @@ class RealVolumeTest(unittest.TestCase):
         storage.delete_volume(volume)
         storage.wait_for_delete(volume, interval=0.3, wait=SECONDS)
 
+    # -- bytes --
+
+    def test_copies_snapshots_backups_and_images_have_bytes_of_volume(self):
+        cloud, lab = connect(self.stage.lab), self.stage.lab
+        storage, prefix = cloud.block_storage, temporary_name('bytes')
+        one, two = (connect(lab, 'admin', pod).block_storage for pod in PODS)
+
+        def wait(thing, where=storage):
+            return where.wait_for_status(thing, 'available', interval=0.3, wait=SECONDS)
+
+        def made(**source):
+            volume = storage.create_volume(name=prefix, size=1, availability_zone='az2', **source)
+            self.addCleanup(storage.delete_volume, volume)
+            return wait(volume).id
+
+        def read(volume_id, pod='Pod2'):
+            return lab.disk('volume', volume_id, pod).read()
+
+        def backed_up(where=storage, **more):
+            return wait(where.create_backup(volume_id=volume, name=prefix, force=True, **more), where)
+
+        def restored(backup, where=storage, pod='Pod2'):
+            volume_id = where.restore_backup(backup, name=prefix).volume_id
+            wait(where.get_volume(volume_id), where)
+            self.addCleanup(where.delete_volume, volume_id)
+            return read(volume_id, pod)
+
+        image = cloud.image.create_image(prefix, data=b'known', container='bare', disk_format='raw')
+        self.addCleanup(cloud.image.delete_image, image)
+        volume = made(image_id=image.id)
+        self.assertEqual(b'known', read(volume))
+        self.assertNotEqual(read(made()), read(made()))
+        lab.disk('volume', volume, 'Pod2').write(b'+1')
+        snapshot = wait(storage.create_snapshot(volume_id=volume, name=prefix))
+        full = backed_up()
+        lab.disk('volume', volume, 'Pod2').write(b'+2')
+        increment = backed_up(is_incremental=True)
+        self.assertEqual(b'known+1+2', read(made(source_volume_id=volume)))
+        storage.revert_volume_to_snapshot(volume, snapshot)
+        wait(storage.get_volume(volume))
+        self.assertEqual((b'known+1', b'known+1'), (read(volume), lab.disk('snapshot', snapshot.id, 'Pod2').read()))
+        copy = made(snapshot_id=snapshot.id)
+        self.assertEqual(b'known+1', read(copy))
+        self.assertEqual((b'known+1', b'known+1+2'), (restored(full), restored(increment)))
+
+        for disk_format in ('raw', 'qcow2'):
+            uploaded = storage.upload_volume_to_image(
+                copy, prefix, disk_format=disk_format, container_format='bare', visibility='private'
+            )['image_id']
+            self.addCleanup(cloud.image.delete_image, uploaded)
+            found = cloud.image.wait_for_status(cloud.image.get_image(uploaded), 'active', interval=0.3, wait=SECONDS)
+            self.assertEqual(lab.disk('image', uploaded).checksum(), found.hash_value)
+            self.assertTrue(cloud.image.download_image(uploaded).content.endswith(b'known+1'))
+            wait(storage.get_volume(copy))
+        self.assertEqual(b'known+1', read(made(image_id=uploaded)))
+
+        record = two.get(f'/backups/{full.id}/export_record').json()
+        one.post('/backups/import_record', json=record)
+        self.assertEqual(b'known+1', restored(wait(one.get_backup(full.id), one), one, 'Pod1'))
+        for backup, where in ((increment, storage), (one.get_backup(full.id), one), (full, storage)):
+            where.delete_backup(backup)
+            where.wait_for_delete(backup, interval=0.3, wait=SECONDS)
+        storage.delete_snapshot(snapshot)
+        storage.wait_for_delete(snapshot, interval=0.3, wait=SECONDS)
+
     # -- a pod away and back --
 
     def test_stopped_pod_is_left_out_and_works_after_start(self):
         reachable, far = self.volume('az1'), self.volume('az2')
         far_id = self.cloud.openstack('volume', 'show', far)['id']
+        data = self.stage.lab.disk('volume', far_id, 'Pod2').read()
         kind = temporary_name('away')
         self.stage.lab.stop(['Pod2.cinder'])
         try:
@@ -364,6 +430,7 @@ class RealVolumeTest(unittest.TestCase):
             self.stage.lab.start(['Pod2.cinder'])
         wait_until(lambda: far in self.names(self.cloud, 'volume'), SECONDS, 'Pod2 is back and its volume is not', 0.5)
         self.assertEqual('available', self.cloud.openstack('volume', 'show', far)['status'])
+        self.assertEqual(data, self.stage.lab.disk('volume', far_id, 'Pod2').read())
         self.cloud.do('volume', 'set', '--description', 'back', far)
         pod = self.pods['Pod2']
         wait_until(lambda: kind in self.names(pod, 'volume', 'type'), SECONDS, 'the type did not reach Pod2', 0.5)

@@ -6,7 +6,8 @@ import json
 
 import testtools
 
-from trio2o.lab.emulated.disks import SIZE, Storage
+from trio2o.lab.disks import SIZE
+from trio2o.lab.emulated.cinder.storage import Storage
 from trio2o.lab.emulated.topology import Cloud
 from trio2o.tests.unit.lab.client import Client
 
