@@ -9,7 +9,7 @@ request that is still served, as its answer will show the resource.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trio2o.db.records import QuotaClaim, Routing
 from trio2o.resources import TRANSFER, USED_BY
@@ -86,11 +86,15 @@ def _fits(claim: QuotaClaim, left: Amounts, routing: Routing) -> bool:
 
 def _rank(
     claim: QuotaClaim, left: Amounts, routing: Routing, claim_id: str | None
-) -> tuple[bool, bool, datetime, str]:
-    """Return the sort key of a fitting claim; the lowest is the best."""
+) -> tuple[bool, bool, timedelta, str]:
+    """Return the sort key of a fitting claim; the lowest is the best.
+
+    That is the last one made before the resource: an earlier one may be needed for a resource that was created between
+    the two, and is found later.
+    """
     deltas = routing.deltas or {}
     is_other_type = any(not left.get(name) for name in deltas)
-    return claim.id != claim_id, is_other_type, claim.created_at, claim.id
+    return claim.id != claim_id, is_other_type, datetime.max - claim.created_at, claim.id
 
 
 def _part(left: Counter[str], routing: Routing) -> Counter[str]:

@@ -413,6 +413,20 @@ class TestMatching(testtools.TestCase):
         self.assertEqual((['a'], {'c': SERVER}), self.taken(claims, found, 'c'))
         self.assertEqual((['a'], {}), self.taken(claims[1:], found))
 
+    @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.randoms(use_true_random=False))
+    def test_servers_found_in_any_order_take_all_claims(self, pauses, random):
+        """Each server was created at the time of its claim; it is found alone, as by a look-up of its id."""
+        times = [NOW + timedelta(seconds=sum(pauses[:at])) for at in range(len(pauses))]
+        claims = [open_claim(f'c{at}', SERVER, created_at=time) for at, time in enumerate(times)]
+        servers = [
+            found_routing(f's{at}', SERVER, created_at=time.replace(microsecond=0)) for at, time in enumerate(times)
+        ]
+        random.shuffle(servers)
+        for server in servers:
+            _counted, taken = self.taken(claims, [server])
+            self.assertEqual(1, len(taken), (server, claims))
+            claims = [claim for claim in claims if claim.id not in taken]
+
     @given(CLAIMS, st.lists(FLAVORS, max_size=4))
     def test_each_server_is_taken_once_from_a_claim_that_has_room(self, given_claims, flavors):
         claims = [open_claim(f'c{number}', *each[:1], **each[1]) for number, each in enumerate(given_claims)]
