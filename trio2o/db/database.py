@@ -10,7 +10,8 @@ the statements. This one sets up connections so that all database servers behave
   host may have lost its power: by default they wait for minutes, hours or for ever.
 - A single statement that reads is executed on a connection in autocommit mode, from a pool of its own, and is all that
   is sent: no ping before it and no ROLLBACK after it. So such a read costs half as much, and transactions that wait
-  for locks do not take its connections. Neither has a committed transaction on a connection that was used just before.
+  for locks do not take its connections. Neither has a transaction that is repeated if its connection is lost, on a
+  connection that was used just before.
 - SQLite runs with a write-ahead log, and a writer takes the write lock when its transaction begins. A transaction that
   reads first and takes the lock later fails without waiting if another process has written in the meantime.
 
@@ -19,6 +20,8 @@ Transactions do not nest: a function that runs in the transaction of its caller 
 """
 
 import contextlib
+import contextvars
+import functools
 import os
 import random
 import re
@@ -84,7 +87,16 @@ def retry_on_deadlock(function: _F) -> _F:
 
     A connection can be lost after the commit was sent, so the function must be idempotent.
     """
-    return _retry(function, _is_temporary)
+
+    @functools.wraps(function)
+    def repeated(*args: Any, **kwargs: Any) -> Any:
+        token = _IS_REPEATED.set(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _IS_REPEATED.reset(token)
+
+    return _retry(repeated, _is_temporary)  # type: ignore[return-value]
 
 
 def retry_if_rolled_back(function: _F) -> _F:
@@ -286,16 +298,20 @@ _IS_COMMITTED = 'is_committed'
 #: Key of ``info`` of a connection in the pool: since when it is idle.
 _IDLE_SINCE = 'idle_since'
 
-#: Seconds after which an idle connection is tried before it is used.
+#: Seconds after which an idle connection is tried even for a function that is repeated if it is lost.
 _TRIED_AFTER = 1.0
+
+#: Whether the function that runs is repeated if its connection is lost.
+_IS_REPEATED = contextvars.ContextVar('is_repeated', default=False)
 
 
 class _Transactions(CreateEnginePlugin):
-    """Makes an engine for transactions that needs no other round trips than statements and commits.
+    """Makes an engine for transactions with fewer round trips; oslo.db has no options for that.
 
-    SQLAlchemy sends a ping before each transaction, and a ROLLBACK after each, even if it is committed; oslo.db has
-    no options for that. A connection that was in use a moment ago is very likely still open. If it is not, the first
-    statement fails, nothing is done, and the pool drops all connections of that time.
+    SQLAlchemy sends a ping before each transaction, and a ROLLBACK after each, even if it is committed. A connection
+    that was in use a moment ago is very likely still open. A function that is repeated after a lost connection does
+    without the ping then: if the server has closed the connection, the first attempt fails, and the pool drops all
+    connections of that time.
     """
 
     NAME = 'trio2o_transactions'
@@ -312,7 +328,7 @@ class _Transactions(CreateEnginePlugin):
 
         def try_idle(connection: Any, record: Any, _fairy: object) -> None:
             since = record.info.pop(_IDLE_SINCE, None)
-            if since is None or time.monotonic() - since < _TRIED_AFTER:
+            if since is None or (_IS_REPEATED.get() and time.monotonic() - since < _TRIED_AFTER):
                 return
             try:
                 is_open = dialect.do_ping(connection)

@@ -10,10 +10,11 @@ import fixtures
 import sqlalchemy
 import testtools
 
-from trio2o.db import pods, records, routings
+from trio2o.db import pods, records, replicas, routings
+from trio2o.db.database import Database
 from trio2o.gateway.claiming import HeldClaim
 from trio2o.gateway.handlers.create import Create
-from trio2o.lab.emulated.faults import DropAfter
+from trio2o.lab.emulated.faults import DropAfter, Fault
 from trio2o.nova_apigw.server_groups.handlers import CreateServerGroup
 from trio2o.replication.request_writes import RequestWrites
 from trio2o.routing.locator import Locator
@@ -180,3 +181,57 @@ class TestExhaustedPool(QuotaCase):
         self.cloud.pod('Pod1').nova.faults.add(DropAfter(method='POST', path='/servers$', times=1))
         self.exhaust_pool_before(HeldClaim, 'keep_open')
         self.boot(status=504, zone='az1')
+
+
+class CloseConnections(Fault):
+    """The database server closes all connections of the gateway while a pod handles a request."""
+
+    def __init__(self, db):
+        super().__init__(method='POST', path='/flavors$')
+        object.__setattr__(self, 'db', db)
+
+    def hits(self, method, path):
+        if super().hits(method, path):
+            with self.db.engine.connect() as connection:
+                for statement in connection.scalars(sqlalchemy.text(_CLOSING[self.db.dialect])).all():
+                    connection.execute(sqlalchemy.text(statement))
+        return False
+
+
+#: Statement that returns statements, each of which closes one of the other connections to the same database.
+_CLOSING = {
+    'mysql': "SELECT CONCAT('KILL ', id) FROM information_schema.processlist"
+    ' WHERE db = DATABASE() AND id <> CONNECTION_ID()',
+    'postgresql': "SELECT 'SELECT pg_terminate_backend(' || pid || ')' FROM pg_stat_activity"
+    ' WHERE datname = current_database() AND pid <> pg_backend_pid()',
+}
+
+
+class ClosedConnectionsTest(testtools.TestCase):
+    """A database server or a proxy closes connections, and opens others at once."""
+
+    def setUp(self):
+        super().setUp()
+        url = self.useFixture(DatabaseFixture(self.server)).conf.database.connection
+        self.cloud = self.useFixture(GatewayFixture(pods=2, run_jobs=True, **{'database.connection': url}))
+        other = Database(self.cloud.conf)
+        self.addCleanup(other.dispose)
+        self.cloud.pod('Pod1').nova.faults.add(CloseConnections(other))
+
+    def test_flavor_is_recorded_and_in_all_pods_after_the_pod_has_created_it(self):
+        body = {'flavor': {'id': 'f', 'name': 'f', 'ram': 64, 'vcpus': 1, 'disk': 1}}
+        self.assertEqual(200, self.cloud.nova.post('/flavors', body, as_='admin').status)
+        self.assertIsNotNone(replicas.get_object(self.cloud.runtime.db, 'flavor', 'f'))
+        for name in ('Pod1', 'Pod2'):
+            self.assertIn('f', self.cloud.pod(name).nova.flavors)
+
+
+class TestClosedConnectionsToMysql(ClosedConnectionsTest):
+    server = 'mysql'
+
+
+class TestClosedConnectionsToPostgres(ClosedConnectionsTest):
+    server = 'postgres'
+
+
+del ClosedConnectionsTest
