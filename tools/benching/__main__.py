@@ -41,7 +41,11 @@ SERVERS = ','.join(kind for kind in KINDS if kind not in (MYSQLCLIENT, SQLITE))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='tools/bench', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='tools/bench',
+        description=__doc__,
+        epilog='Others with options of their own: tools/bench scale --help, routings --help, stress --help.',
+    )
     parser.add_argument(
         '--cases', default='', help=f'comma-separated list of: {", ".join(NAMES)} (default: all that the pods allow)'
     )

@@ -95,7 +95,7 @@ def _crowd(chosen: argparse.Namespace, pods: running.Pods, gateway: running.Gate
         'servers in pods': sum(_servers(url, cloud, 'alt') for url in cloud['pods'].values()),
         'quota in use': in_use.in_use,
         'quota claimed': in_use.claimed,
-        'MiB after a minute': memory[0] if len(memory) > 1 else float('nan'),
+        **({'MiB after a minute': memory[0]} if len(memory) > 1 else {}),
         'MiB at the end': memory[-1],
     }
 

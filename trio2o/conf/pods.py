@@ -131,7 +131,9 @@ Trio2o's own user either, who asks for a list of one server or volume.
         help="""
 Seconds after which a process reads pods and other data that it keeps in memory from the database again.
 
-A change made through another process takes effect after this time.
+A change made through another process takes effect after this time: also that of a flavor, by which a create counts
+quota. If a flavor is deleted and created with other amounts under the same id, servers that other processes create
+within this time are counted by the old amounts, until the pod's resources are compared the next time.
 """,
     ),
     cfg.IntOpt('routing_cache_size', default=100000, min=0, help='Number of routings that a process keeps in memory.'),
