@@ -16,6 +16,8 @@ from unittest import mock
 import fixtures
 import testtools
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trio2o import conf as trio2o_conf
 from trio2o.pods import transport
@@ -164,6 +166,14 @@ class TestTransport(testtools.TestCase):
         headers = self.get(server.url + '/')[1]
         self.assertEqual([('Vary', 'a'), ('Vary', 'b'), ('X-Long', 'one two'), ('Content-Length', '0')], headers)
 
+    def test_repeated_headers_are_all_sent(self):
+        server = self.serve([OK])
+        headers = [('X-A', '1'), ('X-B', '2'), ('x-a', '3'), ('X-A', '4')]
+        self.transport.request('GET', f'{server.url}/', headers, None, 5.0)
+        lines = server.requests[0][0].split('\r\n')
+        sent = [line.split(': ')[1] for line in lines if line.lower().startswith(('x-a', 'x-b'))]
+        self.assertEqual(['1', '2', '3', '4'], sorted(each for part in sent for each in part.split(', ')))
+
     def test_requests_have_content_length(self):
         server = self.serve([OK, OK, OK])
         for method, body in (('POST', b'{"a": 1}'), ('PUT', None), ('DELETE', None)):
@@ -181,6 +191,14 @@ class TestTransport(testtools.TestCase):
             ['/metadata/a%20b', '/a%20b?q=%C3%A9', '/schl%C3%BCssel', '/x?y=a/../b'],
             [head.split(' ')[1] for head, _body in server.requests],
         )
+
+    @given(st.text("ab/.~%2fF?&=:@;,'é\\| #[]+", max_size=12))
+    def test_target_is_that_of_pool_manager(self, rest):
+        url = f'http://pod.test:8774/v2.1{rest}'
+        pool, target = self.transport._find(url)
+        parsed = urllib3.util.parse_url(url)
+        self.assertEqual(parsed.request_uri, target)
+        self.assertIs(self.transport._pools.connection_from_url(url), pool)
 
     def test_header_with_line_break_is_refused(self):
         server = self.serve([OK])
