@@ -44,6 +44,8 @@ class Breakers:
 
     #: How long other callers wait for the call that tries a pod after the pause.
     TRIAL_SECONDS = 1.0
+    #: How many callers wait so, for all pods together. They hold threads that other pods need as well.
+    MOST_WAITING = 16
 
     def __init__(self, failures: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """
@@ -55,6 +57,7 @@ class Breakers:
         self._clock = clock
         self._states: dict[Key, _State] = {}
         self._changed = threading.Condition()
+        self._waiting = 0
 
     def is_open(self, key: Key) -> bool:
         """Whether calls are refused now; does not count as a try."""
@@ -73,7 +76,8 @@ class Breakers:
     def may_call(self, key: Key, seconds: float = 0.0) -> bool:
         """Whether to make a call.
 
-        After the pause one caller may. The others wait for it for a moment, and are refused then until it reports.
+        After the pause one caller may. Some others wait for it for a moment, and are refused then until it reports.
+        Further ones are refused at once.
 
         :param seconds: how long the caller can wait
         """
@@ -91,9 +95,13 @@ class Breakers:
                     state.open_until, state.trial_until = now + self._seconds, now + self.TRIAL_SECONDS
                     return True
                 until = min(state.trial_until, deadline)
-                if now >= until:
+                if now >= until or self._waiting >= self.MOST_WAITING:
                     return False
-                self._changed.wait(until - now)
+                self._waiting += 1
+                try:
+                    self._changed.wait(until - now)
+                finally:
+                    self._waiting -= 1
 
     def succeeded(self, key: Key) -> bool:
         """Record a success.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare breakers with a simple model, on a clock of the test."""
 
+from concurrent import futures
+
 import testtools
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -95,3 +97,22 @@ class TestBreakers(testtools.TestCase):
             self.breakers.failed(KEY)
             self.breakers.succeeded(KEY)
         self.assertTrue(self.breakers.may_call(KEY))
+
+    def test_many_callers_want_a_pod_that_is_tried_and_few_of_them_wait(self):
+        """The others are refused at once, as they would hold the threads of the process."""
+        breakers = Breakers(1, 5.0)
+        breakers.TRIAL_SECONDS = 60.0
+        breakers.failed(KEY)
+        breakers._states[KEY].open_until = 0.0
+        self.assertTrue(breakers.may_call(KEY))
+        others = Breakers.MOST_WAITING + 20
+        with futures.ThreadPoolExecutor(others) as executor:
+            calls = [executor.submit(breakers.may_call, KEY, 60.0) for _ in range(others)]
+            refused = set()
+            for call in futures.as_completed(calls):
+                refused.add(call)
+                if len(refused) == others - Breakers.MOST_WAITING:
+                    break
+            self.assertEqual({False}, {call.result() for call in refused})
+            breakers.succeeded(KEY)
+            self.assertEqual({True}, {call.result() for call in calls if call not in refused})
