@@ -336,7 +336,8 @@ class Registry:
         if since and version >= since:
             found, count = db_pods.changed_since(self._db, since)
             records = self._records | {record.pod_id: record for record in found}
-            if len(records) == count:
+            # During an upgrade, a service of an older release changes pods and only the version of the table.
+            if found and len(records) == count:
                 self._records = records
                 return {record.pod_id for record in found}
         self._records = {record.pod_id: record for record in db_pods.list_all(self._db)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trio2o.db import moved_resources, pod_usages, pods, replicas, routings, versions
 from trio2o.db.database import utcnow
-from trio2o.db.records import NewRouting
+from trio2o.db.records import NewRouting, Pod
 from trio2o.pods import registry as pods_registry
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
@@ -89,6 +89,14 @@ class TestStatements(RegistryTest):
         replicas.mark_object_deleted(self.db, 'flavor', 'f')
         self.registry.refresh()
         self.assertIsNone(self.registry.wanted('flavor', 'f'))
+
+    def test_pod_changed_by_older_release_is_read(self):
+        """It gives the table a version, but not the row."""
+        self.registry.refresh()
+        with self.db.writer() as connection:
+            versions.advance(connection, versions.PODS)
+            connection.execute(sqlalchemy.update(Pod.__table__).values(state='draining'))
+        self.assertEqual({'draining'}, {pod.record.state for pod in self.registry.refresh().pods})
 
     def test_clients_ask_for_many_names_and_few_are_kept(self):
         self.useFixture(fixtures.MonkeyPatch(f'{pods_registry.__name__}._MOST_WANTED', 3))
