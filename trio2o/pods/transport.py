@@ -151,18 +151,7 @@ class PooledTransport:
         limits = urllib3.Timeout(connect=min(self._connect_timeout, timeout), read=timeout)
         try:
             pool, target = self._find(url)
-            response = pool.urlopen(
-                method,
-                target,
-                body=body,
-                headers=_mapping(headers),
-                retries=False,
-                redirect=False,
-                assert_same_host=False,
-                timeout=limits,
-                decode_content=False,
-                preload_content=False,
-            )
+            response = pool.urlopen(method, target, body, _mapping(headers), timeout=limits, **_AS_IS)
             answer = response.status, list(response.headers.items()), _read(response, deadline, self._max_size)
             if not answer[2] and _is_cut_short(method, response):
                 raise ConnectionResetError('the headers of the answer were not complete')
@@ -192,6 +181,11 @@ class PooledTransport:
         parsed = urllib3.util.parse_url(url)
         return self._pools.connection_from_host(parsed.host, parsed.port, parsed.scheme), parsed.request_uri
 
+
+#: Options of urllib3 with which a request is sent once, and its answer comes as it is.
+_AS_IS: dict[str, Any] = dict.fromkeys(
+    ('retries', 'redirect', 'assert_same_host', 'decode_content', 'preload_content'), False
+)
 
 #: The start of a URL, and the rest if nothing in it has to be encoded.
 _PLAIN_URL = re.compile(r"(https?://[^/?#@]+)(/(?:[\w/.~!$&'()*+,;=:@?-]|%[0-9A-F]{2})*)", re.ASCII)
