@@ -201,7 +201,7 @@ class Identity(Account):
         return self.keystone(f'/users/{quote(user_id, safe="")}') is not None
 
     def user_ids(self) -> list[str]:
-        """Return the ids of all users that Keystone lists for us; none if it refuses.
+        """Return the ids of all users that Keystone lists for us; none if its policy forbids it.
 
         :raises ServiceUnavailable: Keystone does not answer
         """
@@ -209,7 +209,12 @@ class Identity(Account):
             answer = self._keystone().get('/users', raise_exc=False)
         except FAILURES as error:
             raise exception.ServiceUnavailable(f'Keystone gave no users: {type(error).__name__}') from error
-        return [user['id'] for user in answer.json()['users']] if answer.status_code == 200 else []
+        if answer.status_code == 403:
+            return []
+        try:
+            return [user['id'] for user in answer.json()['users']]
+        except (LookupError, TypeError, ValueError) as error:
+            raise exception.ServiceUnavailable(f'Keystone gave no users: {answer.status_code}') from error
 
     def keystone(self, path: str) -> Any:
         """GET a path of Keystone's v3 API.

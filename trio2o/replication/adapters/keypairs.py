@@ -33,7 +33,7 @@ class Keypairs(Adapter):
     shape = Shape(fixed=_FIELDS)
 
     def owners(self, identity: Identity) -> Collection[str]:
-        """Return all users that Keystone lists for us; none if it refuses."""
+        """Return all users that Keystone lists for us; none if its policy forbids it."""
         return identity.user_ids()
 
     def list_all(self, api: PodApi, owners: Collection[str]) -> list[PodObject]:

@@ -5,7 +5,7 @@ from trio2o import job_types
 from trio2o.db import jobs as db_jobs
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas, replicas, routings
-from trio2o.lab.emulated.faults import Status
+from trio2o.lab.emulated.faults import BalancerAnswers, Status
 from trio2o.resources import ROUTED
 from trio2o.tests.functional.jobs.base import JobsCase
 from trio2o.xjob.manager import JobManager
@@ -399,3 +399,24 @@ class TestRequests(AdoptionCase):
 
 KEY = 'ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDx8nkQv/zgGgB4rMYmIf+6A4l6Rr+o/6lHBQdW5aYd44bd8JttDCE/F/pNRr0lRE+PiqSPO8nDPHw0010JeMH9gYgnnFlyY3/OcJ02RhIPyyxYpv9FhY+2YiUkpwFOcLImyrxEsYXpD/0d3ac30bNH6Sw9JD9UZHYcpSxsIbECHw== one'  # noqa: E501
 OTHER_KEY = KEY.replace('AAAAgQDx8nk', 'AAAAgQDx8nm')
+
+
+class TestUsers(AdoptionCase):
+    def adopted_at(self):
+        """Let the job bring the pod to the desired state, and return when it did."""
+        pod_id = self.cloud.pod_ids['Pod3']
+        self.cloud.runtime.jobs.submit(job_types.SYNC_POD, pod_id, {'pod_id': pod_id})
+        self.cloud.run_jobs()
+        return db_pods.get(self.cloud.runtime.db, pod_id).adopted_at
+
+    def test_keystone_gives_no_users_and_pod_joins_when_it_does(self):
+        """Without the users nobody knows whose keys to look for."""
+        self.direct.post('/os-keypairs', {'keypair': {'name': 'theirs', 'public_key': KEY}}, as_='demo')
+        keystone = self.cloud.lab.keystone
+        self.cloud.register_pod('Pod3', 'az3')
+        for fault in (Status(503, path='/v3/users$'), BalancerAnswers('html', 200, path='/v3/users$')):
+            keystone.faults.add(fault)
+            self.assertIsNone(self.adopted_at(), fault)
+            keystone.faults.clear()
+        self.assertIsNotNone(self.adopted_at())
+        self.assertIn('theirs', self.cloud.nova.get('/os-keypairs').text)
