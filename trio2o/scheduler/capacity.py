@@ -63,15 +63,10 @@ class Room:
         """Return the time since which usage must have been read to be used."""
         return self._clock() - self._max_age
 
-    def amounts(
-        self, pod: PodView, request: PodRequest, oldest: datetime | None = None
-    ) -> Mapping[str, Amount] | None:
-        """Return the amounts of a pod's resources now; None if they are not known.
-
-        :param oldest: as ``oldest`` returns it, for a caller that asks about many pods
-        """
-        usage = pod.usages.get(request.service)
-        if usage is None or usage.collected_at < (oldest or self.oldest()):
+    def amounts(self, pod: PodView, request: PodRequest) -> Mapping[str, Amount] | None:
+        """Return the amounts of a pod's resources now; None if they are not known."""
+        usage = _usage(pod, request.service, self.oldest())
+        if usage is None:
             return None
         backend = _backend(request)
         amounts = usage.of_backend(backend)
@@ -81,10 +76,10 @@ class Room:
     def shortage(self, pod: PodView, request: PodRequest, oldest: datetime) -> str:
         """Describe the first resource that a pod has not enough of; '' if the request fits or no amounts are known.
 
-        :param oldest: as ``oldest`` returns it
+        :param oldest: as ``oldest`` returns it, which reads the clock once for many pods
         """
-        usage = pod.usages.get(request.service)
-        if usage is None or usage.collected_at < oldest:
+        usage = _usage(pod, request.service, oldest)
+        if usage is None:
             return ''
         backend = _backend(request)
         recent = self._since(pod, request.service, backend, usage) if self._recent else []
@@ -115,9 +110,7 @@ class Room:
             while seconds and seconds[0].at < now - self._max_age - SETTLED:
                 del seconds[0]  # the usage of that pod is no longer read
             if not seconds or seconds[-1].at != now:
-                usage = pod.usages.get(request.service)
-                is_known = usage is not None and not self.is_stale(usage.collected_at)
-                seconds.append(_Second(now, usage if is_known else None))
+                seconds.append(_Second(now, _usage(pod, request.service, self.oldest())))
             taken = seconds[-1].taken
             for name, amount in request.resources.items():
                 taken[name] = taken.get(name, 0) + amount
@@ -145,6 +138,12 @@ class Room:
             if not by_backend:
                 self._recent.pop(key, None)
         return sorted(found, key=lambda second: second.at)
+
+
+def _usage(pod: PodView, service: str, oldest: datetime) -> Usage | None:
+    """Return the usage of a service of a pod, unless it was read before a time."""
+    usage = pod.usages.get(service)
+    return None if usage is None or usage.collected_at < oldest else usage
 
 
 def _backend(request: PodRequest) -> str:
