@@ -24,6 +24,12 @@ LOG = logging.getLogger(__name__)
 #: Parses the body of a pod's answer, with the links and ids that tenants know.
 Parse = Callable[[bytes, PodNames], Any]
 
+
+def parse_all(body: bytes, names: PodNames) -> Any:
+    """Parse all of the body of a pod's answer; see ``Parse``."""
+    return parse_json(body_up(body, names))
+
+
 #: Headers of one pod's answer that do not apply to the answer of several pods.
 _OF_ONE_POD = frozenset({'x-openstack-request-id', 'x-compute-request-id', 'etag', 'location'})
 
@@ -100,7 +106,7 @@ class PodAnswers:
         answer: Answer | exception.PodError,
         *,
         may_be_empty: bool,
-        parse: Parse | None = None,
+        parse: Parse = parse_all,
     ) -> None:
         """Add the answer of one pod, or its failure."""
         if isinstance(answer, exception.PodError):
@@ -108,8 +114,7 @@ class PodAnswers:
             if isinstance(answer, exception.PodNoAnswer):
                 self.unclear.append(pod)
         elif answer.is_ok:
-            names = names_of(call, pod)
-            document = parse_json(body_up(answer.body, names)) if parse is None else parse(answer.body, names)
+            document = parse(answer.body, names_of(call, pod))
             if not answer.body and may_be_empty:
                 document = {}
             if isinstance(document, dict):
@@ -165,7 +170,7 @@ def call_pods(
     body: Callable[[PodView], bytes] | None = None,
     may_be_empty: bool = False,
     deadline: Deadline | None = None,
-    parse: Parse | None = None,
+    parse: Parse = parse_all,
 ) -> PodAnswers:
     """Call several pods at once.
 
@@ -174,7 +179,7 @@ def call_pods(
     :param body: returns the body for a pod, if they get any
     :param may_be_empty: whether an answer without a body is as good as an empty JSON object
     :param deadline: shared by all of these calls; ``[pods] gather_timeout`` from now if None
-    :param parse: parses the answers; all of their JSON if None
+    :param parse: parses the answers
     """
     deadline = deadline or Deadline(call.runtime.conf.pods.gather_timeout)
     timeout = deadline.remaining()

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from oslo_config import cfg
 
 from trio2o.concurrency import Deadline
-from trio2o.gateway.call_pods import Parse, PodAnswers, call_pods
+from trio2o.gateway.call_pods import Parse, PodAnswers, call_pods, parse_all
 from trio2o.gateway.lists.merge import PodItems
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item
@@ -98,7 +98,7 @@ def read_pages(
     *,
     path: str | None = None,
     deadline: Deadline | None = None,
-    parse: Parse | None = None,
+    parse: Parse = parse_all,
 ) -> PodAnswers:
     """Read the next page of each cursor, all at once.
 
