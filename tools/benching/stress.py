@@ -19,6 +19,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import report
@@ -64,8 +65,7 @@ def main(argv: Sequence[str], directory: str) -> int:
     chosen = parser.parse_args(argv)
     if chosen.pods < 10:
         parser.error('--pods: 10 or more')
-    each = 20 if chosen.what == 'crowd' else 10
-    with running.Pods(chosen.pods, each=each) as pods, Databases() as databases:
+    with running.Pods(chosen.pods, each=20) as pods, Databases() as databases:
         gateway = running.Gateway(directory, pods.cloud, chosen.backend, databases.new(chosen.database))
         with gateway.running() as pid:
             target = Target(gateway.url, (pid,))
@@ -162,7 +162,7 @@ def _hang(chosen: argparse.Namespace, pods: running.Pods, target: Target) -> dic
     for _turn in range(TURNS):
         found['alone'].append(others())
         for name, when in ((healthy, 'beside callers'), (hung, 'beside callers of it')):
-            with _beside(lambda name=name: call(name)):  # type: ignore[misc]
+            with _beside(partial(call, name)):
                 time.sleep(1)
                 found[when].append(others())
     return {
