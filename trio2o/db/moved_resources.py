@@ -2,8 +2,10 @@
 """Resources whose id in the pod differs from the id that tenants know. Every process keeps all of them in memory."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy
+from sqlalchemy.engine import Connection
 
 from trio2o.db import routings, versions
 from trio2o.db.database import Database, retry_on_deadlock, utcnow
@@ -30,17 +32,42 @@ def move(db: Database, resource_type: str, top_id: str, source: tuple[str, str],
     :param target: the pod that it is in now, and its id there
     :returns: False if the live routing of the resource leads to neither of them; then nothing is changed
     """
-    pod_id, bottom_id = target
-    values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow()}
     with db.writer() as connection:
         versions.advance(connection, versions.MOVED)
-        if not routings.move(connection, resource_type, top_id, source, target):
-            return False
-        row = {'resource_type': resource_type, 'top_id': top_id, **values}
-        if not insert_or_ignore(connection, _TABLE, [row]):
-            one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
-            changed(connection, sqlalchemy.update(_TABLE).where(one).values(**values))
-        return True
+        return move_in(connection, resource_type, top_id, source, target)
+
+
+def move_in(
+    connection: Connection,
+    resource_type: str,
+    top_id: str,
+    source: tuple[str, str],
+    target: tuple[str, str],
+    *,
+    created_at: datetime | None = None,
+    shown: Any = None,
+) -> bool:
+    """Do what ``move`` does in a transaction of the caller, who has advanced the version of the table.
+
+    :param created_at: when the other pod created it, if that is known
+    :param shown: the fields that tenants see in place of those of that pod
+    """
+    if not routings.move(connection, resource_type, top_id, source, target, created_at):
+        return False
+    pod_id, bottom_id = target
+    values = {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': utcnow(), 'shown': shown}
+    row = {'resource_type': resource_type, 'top_id': top_id, **values}
+    if not insert_or_ignore(connection, _TABLE, [row]):
+        one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
+        changed(connection, sqlalchemy.update(_TABLE).where(one).values(**values))
+    return True
+
+
+def shown(db: Database, resource_type: str, top_id: str) -> Any:
+    """Return the fields of a resource that tenants see in place of those of its pod; None if it never moved."""
+    with db.reader() as connection:
+        found = _MOVED.one(connection, _M.resource_type == resource_type, _M.top_id == top_id)
+        return found.shown if found is not None else None
 
 
 def moved_at(db: Database, resource_type: str, top_id: str) -> datetime | None:

@@ -51,6 +51,24 @@ REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 
+#: States of a move: the last step that changed what an operator decides about. `PAUSED`, `STUCK` and `CANCELLING` are
+#: shown in place of it (`Move.status`).
+MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REVERTED = (
+    'planned',
+    'frozen',
+    'copied',
+    'verified',
+    'built',
+    'switched',
+    'confirmed',
+    'reverted',
+)
+#: States of the moves that have ended.
+MOVE_END_STATES = (CONFIRMED, REVERTED)
+PAUSED, STUCK, CANCELLING, CONFIRMING = ('paused', 'stuck', 'cancelling', 'confirming')
+#: States of what a move makes: not begun, request sent, made, deleted again.
+ITEM_STATES = ITEM_PLANNED, SENT, MADE, GONE = ('planned', 'sent', 'made', 'gone')
+
 #: Columns that only this package needs. Operators are not shown them.
 BOOKKEEPING = frozenset({'changed_in'})
 
@@ -263,13 +281,111 @@ class NewRouting:
 )
 @dataclass(frozen=True, slots=True)
 class MovedResource(Record):
-    """A resource whose id in the pod differs from the id that tenants use. Its routing has both ids, too."""
+    """A resource whose id in the pod differs from the id that tenants use. Its routing has both ids, too.
+
+    `shown` has the fields of the resource that tenants see in place of those of the pod, by name.
+    """
 
     id: NumberKey
     resource_type: Str32
     top_id: Str64
     bottom_id: Str64
     pod_id: PodId
+    created_at: Time
+    shown: NullableJson = None
+
+
+@table(
+    'moves',
+    Index('ix_moves_project_id_created_at', 'project_id', 'created_at'),
+    Index('ix_moves_ended_at', 'ended_at'),
+    Index('ix_moves_resource_id', 'resource_id'),
+)
+@dataclass(frozen=True, slots=True)
+class Move(Record):
+    """The move of a server with its volumes, or of a detached volume, from one pod to another.
+
+    `plan` is made once and never changed; `facts` has what the steps found out. `is_forward` is False while the steps
+    are undone. `hold` is empty, or says why no step begins: an operator paused the move, or it is stuck. `wish` is
+    empty or `confirm`. `steps_done` and `bytes_done` only grow. The pods are
+    no foreign keys, as moves that have ended are kept when a pod is deleted.
+    """
+
+    id: UuidKey
+    project_id: Str64
+    user_id: Str64
+    resource_type: Str32
+    resource_id: Str64
+    name: Str255 | None
+    source_pod_id: Uuid
+    target_pod_id: Uuid
+    state: Str16
+    is_forward: Bool
+    hold: Str16
+    wish: Str16
+    step: Str64 | None
+    steps_done: Int
+    steps_total: Int
+    bytes_done: BigInt
+    bytes_total: BigInt
+    plan: Json
+    facts: Json
+    error: LongStr | None
+    confirm_seconds: Int
+    confirm_at: Time | None
+    request_id: Str64 | None
+    created_at: Time
+    updated_at: Time
+    ended_at: Time | None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state not in MOVE_END_STATES
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether the target has the resource that tenants see."""
+        return self.state in (SWITCHED, CONFIRMED)
+
+    @property
+    def status(self) -> str:
+        """The state as operators see it."""
+        if not self.is_active:
+            return self.state
+        if self.hold:
+            return self.hold
+        if not self.is_forward:
+            return CANCELLING
+        return CONFIRMING if self.wish == 'confirm' and self.state == SWITCHED else self.state
+
+
+@table(
+    'move_items',
+    UniqueConstraint('move_id', 'key', name='uniq_move_items0move_id0key'),
+    UniqueConstraint('active_key', name='uniq_move_items0active_key'),
+)
+@dataclass(frozen=True, slots=True)
+class MoveItem(Record):
+    """One thing that a move takes from a pod or makes in one: a line of its ledger.
+
+    `key` names it within the move, such as `target/volume/ID`. `name` is that in the pod's list. `top_id` is the id
+    that tenants know; empty for what only the move needs. `bottom_id` is the id in the pod, once it is known.
+    `delete_on` is the state in which the move deletes it: `confirmed`, `reverted`, both separated by a comma, or
+    empty. `active_key` is unique. It is that of a resource that moves until the move ends, so that it has only one.
+    """
+
+    id: NumberKey
+    move_id: Annotated[str, Spec(String(36), references='moves.id')]
+    key: Str255
+    active_key: Str320 | None
+    pod_id: Uuid
+    resource_type: Str32
+    name: Str255
+    top_id: Str64
+    bottom_id: Str64
+    state: Str16
+    delete_on: Str32
+    sent_at: Time | None
     created_at: Time
 
 

@@ -471,13 +471,19 @@ def delete(db: Database, routing_id: int) -> bool:
 
 
 def move(
-    connection: Connection, resource_type: str, top_id: str, source: tuple[str, str], target: tuple[str, str]
+    connection: Connection,
+    resource_type: str,
+    top_id: str,
+    source: tuple[str, str],
+    target: tuple[str, str],
+    created_at: datetime | None = None,
 ) -> bool:
     """Let the live routing of a resource lead to another pod.
 
     :param source: the pod that it leads to, and the id there
     :param target: that pod, and the id there; if a list has recorded the resource under this id as another one, that
         routing is removed
+    :param created_at: when the other pod created it; None: the pod shows it later
     :returns: False if the resource has no live routing, or one that leads to neither of them
     """
     pod_id, bottom_id = target
@@ -486,8 +492,7 @@ def move(
     known, duplicate = locked.get(top_id), locked.get(bottom_id)
     if known is None or not known.is_live or (known.pod_id, known.bottom_id) not in (source, target):
         return False
-    # The other pod created it again, and shows when.
-    _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': None})
+    _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': stored_time(created_at)})
     if duplicate is not None:
         changed(connection, sqlalchemy.delete(_TABLE).where(_R.id == duplicate.id))
         counters.add(connection, _difference(duplicate, None))

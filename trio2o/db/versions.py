@@ -9,14 +9,16 @@ from sqlalchemy.engine import Connection
 
 from trio2o.db.database import Database
 from trio2o.db.query import Columns, changed, insert_or_ignore
-from trio2o.db.records import MovedResource, Pod, PodUsage, Replica, TableVersion
+from trio2o.db.records import Move, MovedResource, Pod, PodUsage, Replica, TableVersion
 
 PODS = Pod.__table__.name
 USAGES = PodUsage.__table__.name
 MOVED = MovedResource.__table__.name
+#: The moves, and the items of their ledgers.
+MOVES = Move.__table__.name
 #: The replicas, and the objects that they are replicas of.
 REPLICAS = Replica.__table__.name
-TABLES = (PODS, USAGES, MOVED, REPLICAS)
+TABLES = (PODS, USAGES, MOVED, MOVES, REPLICAS)
 
 _TABLE = Columns(TableVersion).table
 _ALL = sqlalchemy.select(_TABLE.c.name, _TABLE.c.version)

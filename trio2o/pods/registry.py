@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -22,12 +22,13 @@ from oslo_config import cfg
 from oslo_db import exception as db_exc
 
 from trio2o.db import moved_resources
+from trio2o.db import moves as db_moves
 from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db import versions as db_versions
 from trio2o.db.database import Database
-from trio2o.db.records import MovedResource, Pod
+from trio2o.db.records import MADE, SENT, Move, MovedResource, MoveItem, Pod
 from trio2o.pods import open_files
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
@@ -115,11 +116,55 @@ def group_of(tag: Mapping[str, Any] | None) -> str:
 
 
 @dataclass(frozen=True)
+class Moving:
+    """The moves that have not ended.
+
+    :ivar locked: id that tenants see -> id of the move, for resources that nobody may change now
+    :ivar hidden: id in a pod -> id of the pod, for resources that tenants do not see there: those in the source of a
+        move that has switched, and those in the target of one that has not
+    :ivar unanswered: (pod id, type, name) of resources whose creation got no answer yet. Tenants see no resource of
+        this name that has no routing
+    """
+
+    locked: Mapping[str, str] = field(default_factory=dict)
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    unanswered: Set[tuple[str, str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, moves: Iterable[tuple[Move, list[MoveItem]]]) -> Moving:
+        locked: dict[str, str] = {}
+        hidden: dict[str, str] = {}
+        unanswered: set[tuple[str, str, str]] = set()
+        for move, items in moves:
+            for item in items:
+                is_source = item.active_key is not None
+                if is_source and not move.is_switched:
+                    locked[item.top_id] = move.id
+                elif is_source or (item.top_id and item.state == MADE and not move.is_switched):
+                    hidden[item.bottom_id] = item.pod_id
+                elif item.top_id and item.state == SENT:
+                    unanswered.add((item.pod_id, item.resource_type, item.name))
+        return cls(locked, hidden, unanswered)
+
+    def hides(self, pod_id: str, resource_type: str, item: Mapping[str, Any], is_known: bool = False) -> bool:
+        """Whether tenants must not see a resource of a pod.
+
+        :param item: the resource in the pod's list, with the id that it has in the pod
+        :param is_known: whether it has a routing
+        """
+        if self.hidden.get(str(item.get('id'))) == pod_id:
+            return True
+        return not is_known and (pod_id, resource_type, str(item.get('name'))) in self.unanswered
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All pods at one moment, ordered by number, without the top region.
 
     :ivar moved: id that tenants see -> id of the pod, for resources that have another id in their pod
     :ivar ids_up: id in the pod -> id that tenants see, for the same resources
+    :ivar shown: id that tenants see -> the fields that they see in place of those of the pod, for moved resources
+    :ivar moving: the moves that have not ended
     :ivar wanted: the desired states of replicated objects that ``Registry.wanted`` has read
     """
 
@@ -127,6 +172,8 @@ class Snapshot:
     by_id: Mapping[str, PodView] = field(default_factory=dict)
     moved: Mapping[str, str] = field(default_factory=dict)
     ids_up: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    moving: Moving = field(default_factory=Moving)
     wanted: dict[tuple[str, str, bool], Any] = field(default_factory=dict, compare=False)
 
     def serving(self, service: str) -> list[PodView]:
@@ -265,6 +312,7 @@ class Registry:
         self._records: dict[str, Pod] = {}
         self._views: dict[str, PodView] = {}
         self._moved: list[MovedResource] = []
+        self._moving = Moving()
         self._usages: Mapping[str, Mapping[str, Usage]] = {}
         self._replicas = _Replicas(db)
         self._is_warned_of_files = False
@@ -314,13 +362,17 @@ class Registry:
 
         :returns: the pods for which something may have changed; None: all
         """
-        pods: set[str] | None = set() if changed <= {db_versions.PODS, db_versions.REPLICAS} else None
+        pods: set[str] | None = (
+            set() if changed <= {db_versions.PODS, db_versions.MOVES, db_versions.REPLICAS} else None
+        )
         before = self._records.keys()
         if db_versions.PODS in changed:
             since = 0 if read_all else self._versions[db_versions.PODS]
             pods = _union(pods, self._read_pods(since, versions[db_versions.PODS]))
         if db_versions.MOVED in changed:
             self._moved = moved_resources.list_all(self._db)
+        if db_versions.MOVES in changed:
+            self._moving = Moving.of(db_moves.list_active(self._db))
         if db_versions.USAGES in changed:
             self._usages = self._read_usages()
         new = self._records.keys() - before
@@ -368,6 +420,8 @@ class Registry:
             {view.id: view for view in views},
             {each.top_id: each.pod_id for each in self._moved},
             {each.bottom_id: each.top_id for each in self._moved},
+            {each.top_id: each.shown for each in self._moved if each.shown},
+            self._moving,
         )
 
     def _warn_of_few_files(self, endpoints: int) -> None:

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves of resources between pods, and the ledger of what each move takes and makes.
+
+One job at a time carries out the steps of a move (`xjob/jobs/run_move.py`) and writes its progress here. Requests only
+say what an operator wants (`pause`, `resume`, `cancel`, `confirm`, `revert`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy
+from oslo_db import exception as db_exc
+from sqlalchemy.engine import Connection
+
+from trio2o.db import moved_resources, versions
+from trio2o.db.database import Database, retry_on_deadlock, utcnow
+from trio2o.db.jobs import JobRow
+from trio2o.db.jobs.queue import submit_in
+from trio2o.db.query import Columns, changed
+from trio2o.db.records import (
+    BUILT,
+    GONE,
+    ITEM_PLANNED,
+    MADE,
+    PAUSED,
+    SENT,
+    STUCK,
+    SWITCHED,
+    Move,
+    MoveItem,
+)
+
+_MOVES = Columns(Move)
+_ITEMS = Columns(MoveItem)
+_TABLE, _ITEM_TABLE = _MOVES.table, _ITEMS.table
+_M, _I = _TABLE.c, _ITEM_TABLE.c
+_IS_ACTIVE = _M.ended_at.is_(None)
+
+
+class AlreadyMoving(Exception):
+    """Another move of one of the resources has not ended.
+
+    :ivar move_id: of that move; '' if it has just ended
+    """
+
+    def __init__(self, move_id: str) -> None:
+        super().__init__(move_id)
+        self.move_id = move_id
+
+
+class _LeadsElsewhere(Exception):
+    """A routing leads to none of the pods of a move."""
+
+
+class Refused(Exception):
+    """The state of a move does not allow what is asked for. The text is for operators."""
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item of a ledger to be; see ``MoveItem``.
+
+    :ivar is_resource: whether tenants must not change it as long as it moves
+    """
+
+    key: str
+    pod_id: str
+    resource_type: str
+    name: str
+    top_id: str = ''
+    bottom_id: str = ''
+    delete_on: str = ''
+    is_resource: bool = False
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A resource that is in another pod after a switch.
+
+    :ivar source: the pod that it was in, and its id there; ``target``: where it is then
+    :ivar created_at: when the target created it
+    :ivar shown: the fields that tenants see in place of those of the target
+    """
+
+    resource_type: str
+    top_id: str
+    source: tuple[str, str]
+    target: tuple[str, str]
+    created_at: datetime | None = None
+    shown: Any = None
+
+
+def active_key(resource_type: str, top_id: str) -> str:
+    """Return the unique key of a resource that moves."""
+    return f'{resource_type}:{top_id}'
+
+
+@retry_on_deadlock
+def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow) -> Move:
+    """Insert a move, its ledger and the job that carries it out.
+
+    :raises AlreadyMoving: another move of one of the resources has not ended
+    """
+    keys = [active_key(item.resource_type, item.top_id) for item in items if item.is_resource]
+    try:
+        with db.writer() as connection:
+            versions.advance(connection, versions.MOVES)
+            connection.execute(sqlalchemy.insert(_TABLE), {name: getattr(move, name) for name in _MOVES.names})
+            if items:
+                connection.execute(sqlalchemy.insert(_ITEM_TABLE), [_row(move.id, item) for item in items])
+            submit_in(connection, job)
+    except db_exc.DBDuplicateEntry as error:
+        with db.reader() as connection:
+            other = _ITEMS.first(connection, _ITEMS.select.where(_I.active_key.in_(keys)).limit(1))
+        raise AlreadyMoving(other.move_id if other is not None else '') from error
+    return move
+
+
+def _row(move_id: str, item: NewItem) -> dict[str, Any]:
+    return {
+        'move_id': move_id,
+        'key': item.key,
+        'active_key': active_key(item.resource_type, item.top_id) if item.is_resource else None,
+        'pod_id': item.pod_id,
+        'resource_type': item.resource_type,
+        'name': item.name,
+        'top_id': item.top_id,
+        'bottom_id': item.bottom_id,
+        'state': MADE if item.bottom_id else ITEM_PLANNED,
+        'delete_on': item.delete_on,
+        'sent_at': None,
+        'created_at': utcnow(),
+    }
+
+
+def get(db: Database, move_id: str) -> Move | None:
+    with db.reader() as connection:
+        return _MOVES.one(connection, _M.id == move_id)
+
+
+def list_(
+    db: Database,
+    *,
+    filters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    marker: str | None = None,
+    sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),),
+    is_active: bool | None = None,
+) -> list[Move]:
+    """Return a page of moves; see ``Columns.page``.
+
+    :param is_active: only moves that have not ended; False: only those that have
+    :raises ValueError: there is no such column, or no move has the marker as its id
+    """
+    criteria = [] if is_active is None else [_IS_ACTIVE if is_active else _M.ended_at.is_not(None)]
+    with db.reader() as connection:
+        return _MOVES.page(connection, filters=filters, limit=limit, marker=marker, sort=sort, criteria=criteria)
+
+
+def items(db: Database, move_id: str) -> list[MoveItem]:
+    """Return the ledger of a move, in the order in which it was planned."""
+    with db.reader() as connection:
+        return _ITEMS.all(connection, _ITEMS.select.where(_I.move_id == move_id).order_by(_I.id))
+
+
+def list_active(db: Database) -> list[tuple[Move, list[MoveItem]]]:
+    """Return all moves that have not ended, with their ledgers."""
+    with db.reader() as connection:
+        moves = _MOVES.all(connection, _MOVES.select.where(_IS_ACTIVE))
+        if not moves:
+            return []
+        joined = _ITEMS.select.join(_TABLE, _M.id == _I.move_id).where(_IS_ACTIVE).order_by(_I.id)
+        found: dict[str, list[MoveItem]] = {}
+        for item in _ITEMS.all(connection, joined):
+            found.setdefault(item.move_id, []).append(item)
+    return [(move, found.get(move.id, [])) for move in moves]
+
+
+def is_pod_in_use(db: Database, pod_id: str) -> bool:
+    """Whether a move from or to a pod has not ended."""
+    statement = sqlalchemy.select(_M.id).where(
+        _IS_ACTIVE, sqlalchemy.or_(_M.source_pod_id == pod_id, _M.target_pod_id == pod_id)
+    )
+    with db.reader() as connection:
+        return connection.execute(statement.limit(1)).first() is not None
+
+
+# -- what the job writes --
+
+
+@retry_on_deadlock
+def update(db: Database, move_id: str, **values: Any) -> Move | None:
+    """Write columns of an active move. A count of steps or bytes that is smaller than before is not written.
+
+    :returns: the move; None if it has ended
+    """
+    with db.writer() as connection:
+        if values.get('state') is not None:
+            versions.advance(connection, versions.MOVES)
+        return _update(connection, move_id, values)
+
+
+def _update(connection: Connection, move_id: str, values: Mapping[str, Any]) -> Move | None:
+    known = _locked(connection, move_id)
+    if known is None or not known.is_active:
+        return None
+    grown = {
+        name: max(value, getattr(known, name)) if name in ('steps_done', 'bytes_done') else value
+        for name, value in values.items()
+    }
+    changed(connection, sqlalchemy.update(_TABLE).where(_M.id == move_id).values(**grown, updated_at=utcnow()))
+    return _MOVES.one(connection, _M.id == move_id)
+
+
+def _locked(connection: Connection, move_id: str) -> Move | None:
+    return _MOVES.first(connection, _MOVES.select.where(_M.id == move_id).with_for_update())
+
+
+@retry_on_deadlock
+def set_item(db: Database, item_id: int, **values: Any) -> MoveItem:
+    """Write columns of an item. Every process learns it with its next snapshot of the pods."""
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        changed(connection, sqlalchemy.update(_ITEM_TABLE).where(_I.id == item_id).values(**values))
+        found = _ITEMS.one(connection, _I.id == item_id)
+        assert found is not None
+        return found
+
+
+def sending(db: Database, item_id: int) -> MoveItem:
+    """Record that the request that makes an item is being sent."""
+    return set_item(db, item_id, state=SENT, sent_at=utcnow())
+
+
+def made(db: Database, item_id: int, bottom_id: str) -> MoveItem:
+    """Record the id of an item that was made."""
+    return set_item(db, item_id, state=MADE, bottom_id=bottom_id)
+
+
+def gone(db: Database, item_id: int) -> MoveItem:
+    """Record that an item does not exist any more."""
+    return set_item(db, item_id, state=GONE)
+
+
+@retry_on_deadlock
+def add_item(db: Database, move_id: str, item: NewItem) -> MoveItem:
+    """Add an item that the plan did not know to a ledger, or return that with the same key."""
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        known = _ITEMS.one(connection, _I.move_id == move_id, _I.key == item.key)
+        if known is None:
+            connection.execute(sqlalchemy.insert(_ITEM_TABLE), _row(move_id, item))
+            known = _ITEMS.one(connection, _I.move_id == move_id, _I.key == item.key)
+        assert known is not None
+        return known
+
+
+@retry_on_deadlock
+def switch(db: Database, move_id: str, switches: Sequence[Switch], is_back: bool = False) -> Move | None:
+    """Let the ids of resources lead to another pod and set the state of the move, in one transaction.
+
+    :param is_back: whether the resources go back to the source
+    :returns: the move; None, with nothing changed, if it has ended, its direction has changed meanwhile, or a routing
+        leads elsewhere
+    """
+    try:
+        with db.writer() as connection:
+            versions.advance(connection, versions.MOVED)
+            versions.advance(connection, versions.MOVES)
+            known = _locked(connection, move_id)
+            if known is None or not known.is_active or known.is_forward == is_back:
+                return None
+            for each in sorted(switches, key=lambda each: (each.resource_type, each.top_id)):
+                _switch_one(connection, each)
+            values: dict[str, Any] = {'state': BUILT if is_back else SWITCHED}
+            if not is_back:
+                values['confirm_at'] = utcnow() + timedelta(seconds=known.confirm_seconds)
+            return _update(connection, move_id, values)
+    except _LeadsElsewhere:
+        return None
+
+
+def _switch_one(connection: Connection, each: Switch) -> None:
+    is_moved = moved_resources.move_in(
+        connection,
+        each.resource_type,
+        each.top_id,
+        each.source,
+        each.target,
+        created_at=each.created_at,
+        shown=each.shown,
+    )
+    if not is_moved:
+        raise _LeadsElsewhere(each.top_id)
+
+
+@retry_on_deadlock
+def begin_confirming(db: Database, move_id: str) -> Move | None:
+    """Record that a switched move will be confirmed, after which it cannot be reverted.
+
+    :returns: the move; None if it is not switched, or is being reverted
+    """
+    with db.writer() as connection:
+        known = _locked(connection, move_id)
+        if known is None or known.state != SWITCHED or not known.is_forward:
+            return None
+        return _update(connection, move_id, {'wish': 'confirm'})
+
+
+@retry_on_deadlock
+def end(db: Database, move_id: str, state: str, error: str | None = None) -> Move | None:
+    """End a move: its resources may move again."""
+    now = utcnow()
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        if _update(connection, move_id, {'state': state, 'step': None, 'hold': '', 'error': error}) is None:
+            return None
+        changed(connection, sqlalchemy.update(_ITEM_TABLE).where(_I.move_id == move_id).values(active_key=None))
+        changed(connection, sqlalchemy.update(_TABLE).where(_M.id == move_id).values(ended_at=now))
+        return _MOVES.one(connection, _M.id == move_id)
+
+
+# -- what operators want --
+
+
+def pause(db: Database, move_id: str) -> Move | None:
+    """Begin no further step of a move. :raises Refused: it has ended or its source is being deleted"""
+    return _want(db, move_id, 'pause', {'hold': PAUSED})
+
+
+def resume(db: Database, move_id: str) -> Move | None:
+    """Go on with a move that is paused or stuck. :raises Refused: it is neither"""
+    return _want(db, move_id, 'resume', {'hold': '', 'error': None})
+
+
+def cancel(db: Database, move_id: str) -> Move | None:
+    """Undo the steps of a move. :raises Refused: it has ended, or its resources have switched: see ``revert``"""
+    return _want(db, move_id, 'cancel', {'is_forward': False, 'hold': '', 'error': None})
+
+
+def confirm(db: Database, move_id: str) -> Move | None:
+    """Delete what a switched move left in the source. :raises Refused: it has not switched, or is being reverted"""
+    return _want(db, move_id, 'confirm', {'wish': 'confirm', 'hold': '', 'error': None})
+
+
+def revert(db: Database, move_id: str) -> Move | None:
+    """Let a switched move go back to the source. :raises Refused: it has not switched, or is confirmed"""
+    return _want(db, move_id, 'revert', {'is_forward': False, 'hold': '', 'error': None})
+
+
+@retry_on_deadlock
+def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any]) -> Move | None:
+    """:returns: the move; None if it does not exist"""
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        known = _locked(connection, move_id)
+        if known is None:
+            return None
+        reason = _refusal(known, verb)
+        if reason:
+            raise Refused(f'Move {move_id} cannot be {_PARTICIPLES[verb]}: {reason}.')
+        return _update(connection, move_id, values)
+
+
+_PARTICIPLES = {
+    'pause': 'paused',
+    'resume': 'resumed',
+    'cancel': 'cancelled',
+    'confirm': 'confirmed',
+    'revert': 'reverted',
+}
+
+
+def _refusal(move: Move, verb: str) -> str:
+    """Return why a move in its state cannot do what an operator wants; '' if it can."""
+    if not move.is_active:
+        return f'it has ended ({move.state})'
+    if verb == 'pause':
+        return f'it is already {move.hold}' if move.hold else ''
+    if verb == 'resume':
+        return '' if move.hold else 'it is neither paused nor stuck'
+    if verb == 'cancel':
+        return 'it has switched; revert it' if move.is_switched else _undone(move)
+    if not move.is_switched:
+        return 'it has not switched' if move.is_forward else 'it is being undone'
+    if verb == 'revert' and move.wish == 'confirm':
+        return 'it is being confirmed'
+    return _undone(move)
+
+
+def _undone(move: Move) -> str:
+    # A move that is stuck while it is undone goes on with ``resume``.
+    return '' if move.is_forward else 'it is being undone'
+
+
+def stuck(db: Database, move_id: str, error: str) -> Move | None:
+    """Record that a move cannot go on until an operator resumes or cancels it."""
+    return update(db, move_id, hold=STUCK, error=error)
+
+
+@retry_on_deadlock
+def purge(db: Database, before: datetime, limit: int = 1000) -> int:
+    """Delete moves that ended before a time, with their ledgers. :returns: number of moves"""
+    with db.writer() as connection:
+        statement = sqlalchemy.select(_M.id).where(_M.ended_at < before).limit(limit)
+        ids = [row.id for row in connection.execute(statement)]
+        if ids:
+            changed(connection, sqlalchemy.delete(_ITEM_TABLE).where(_I.move_id.in_(ids)))
+            changed(connection, sqlalchemy.delete(_TABLE).where(_M.id.in_(ids)))
+        return len(ids)
