@@ -22,6 +22,7 @@ from trio2o.conf import (
     default,
     log_records,
     metrics,
+    moves,
     pods,
     quota,
     scheduler,
@@ -29,7 +30,7 @@ from trio2o.conf import (
     xjob,
 )
 
-GROUPS = (default, api, dashboard, database, metrics, pods, scheduler, quota, xjob)
+GROUPS = (default, api, dashboard, database, metrics, pods, scheduler, quota, xjob, moves)
 
 # At INFO these libraries repeat for each request what the access log already shows.
 LOG_LEVELS = ('keystonemiddleware=WARNING', 'urllib3=WARNING', 'keystoneauth=WARNING', 'amqp=WARNING')

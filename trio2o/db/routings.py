@@ -489,7 +489,9 @@ def move(
     pod_id, bottom_id = target
     both = _ROUTINGS.select.where(_R.resource_type == resource_type, _R.top_id.in_((top_id, bottom_id)))
     locked = {each.top_id: each for each in _ROUTINGS.all(connection, both.order_by(_R.top_id).with_for_update())}
-    known, duplicate = locked.get(top_id), locked.get(bottom_id)
+    known = locked.get(top_id)
+    # A resource that goes back to its first pod has its first id again.
+    duplicate = locked.get(bottom_id) if bottom_id != top_id else None
     if known is None or not known.is_live or (known.pod_id, known.bottom_id) not in (source, target):
         return False
     _update(connection, known.id, {'pod_id': pod_id, 'bottom_id': bottom_id, 'created_at': stored_time(created_at)})

@@ -113,6 +113,14 @@ class PodEndpoints:
                 found = self._of(region)
             return found
 
+    def urls(self, region: str) -> Mapping[str, str]:
+        """Return the URLs of all services of a region, by type, in a catalog of ``CATALOG_SECONDS`` ago at most.
+
+        :raises ServiceUnavailable: Keystone does not answer
+        """
+        self.find(region)
+        return self._urls.get(region, {})
+
     def known(self, region: str) -> dict[str, PodEndpoint]:
         """Find the endpoints of a region in the catalog as it was read last, as ``find`` does."""
         return self._of(region)

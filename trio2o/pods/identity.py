@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+import cachetools
 from keystoneauth1 import adapter, exceptions, loading, plugin
 from keystoneauth1 import session as ks_session
 from keystoneauth1.identity import generic
@@ -27,6 +28,10 @@ Catalog = list[dict[str, Any]]
 
 #: All failures of a call to Keystone: unreachable, slow, wrong password. Callers treat them alike.
 FAILURES = (exceptions.ClientException,)
+
+
+#: Projects for which an account keeps a session with a token.
+_MOST_PROJECTS = 64
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,14 @@ class Account:
     :ivar section: the section of the configuration with its credentials
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, section: str, transport: Any = None) -> None:
-        """:param transport: a ``requests`` adapter used in place of the network"""
+    def __init__(self, conf: cfg.ConfigOpts, section: str, transport: Any = None, in_project: str = '') -> None:
+        """
+        :param transport: a ``requests`` adapter used in place of the network
+        :param in_project: id of the project that tokens are for; '': the one of the section
+        """
         self.section = section
+        self._in_project = in_project
+        self._projects: cachetools.LRUCache[str, Account] = cachetools.LRUCache(_MOST_PROJECTS)
         self._conf = conf
         self._transport = transport
         self._session: ks_session.Session | None = None
@@ -60,7 +70,7 @@ class Account:
     @property
     def session(self) -> ks_session.Session:
         if self._session is None:
-            auth = loading.load_auth_from_conf_options(self._conf, self.section)
+            auth = loading.load_auth_from_conf_options(self._conf, self.section, **self._scope())
             session = loading.load_session_from_conf_options(self._conf, self.section, auth=auth)
             if session.timeout is None:
                 session.timeout = self._conf.pods.read_timeout
@@ -68,6 +78,24 @@ class Account:
                 session.mount('http://', self._transport)
             self._session = session
         return self._session
+
+    def _scope(self) -> dict[str, Any]:
+        """Return options that replace those of the section."""
+        if not self._in_project:
+            return {}
+        others = ('project_name', 'project_domain_id', 'project_domain_name', 'domain_id', 'domain_name')
+        return {'project_id': self._in_project, 'system_scope': None, **dict.fromkeys(others)}
+
+    def in_project(self, project_id: str) -> Account:
+        """Return the account of the same user whose tokens are for another project.
+
+        What it creates belongs to that project. Keystone gives such tokens only to users with a role in it.
+        """
+        account = self._projects.get(project_id)
+        if account is None:
+            account = Account(self._conf, self.section, self._transport, project_id)
+            self._projects[project_id] = account
+        return account
 
     @property
     def pod_session(self) -> ks_session.Session:

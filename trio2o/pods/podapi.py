@@ -15,7 +15,7 @@ from trio2o import exception
 from trio2o.pods.client import PodClient
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.identity import FAILURES, Identity
-from trio2o.pods.own_answers import is_unknown_path
+from trio2o.pods.own_answers import is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
 from trio2o.web import json_body
 from trio2o.web.call import Answer
@@ -24,12 +24,16 @@ _ADMIN_VERSIONS = {COMPUTE: '2.1', VOLUME: '3.0'}
 
 
 class PodRefused(Exception):
-    """A pod answered 4xx to a request of Trio2o itself."""
+    """A pod answered 4xx to a request of Trio2o itself.
 
-    def __init__(self, pod_name: str, status: int, text: str) -> None:
+    :ivar is_missing: whether the service itself says that the resource in the path does not exist
+    """
+
+    def __init__(self, pod_name: str, status: int, text: str, is_missing: bool = False) -> None:
         super().__init__(f'pod {pod_name} refused: {text} ({status})')
         self.status = status
         self.text = text
+        self.is_missing = is_missing
 
 
 class PodApi:
@@ -43,15 +47,18 @@ class PodApi:
         service: str,
         timeout: float | None = None,
         ids_up: Callable[[], Mapping[str, str]] = dict,
+        project_id: str = '',
     ) -> None:
         """
         :param identity: gives the account for the pod
         :param timeout: seconds for each call; the configured read timeout if None
         :param ids_up: returns, by the id in this pod, the id that tenants see, where the two differ
+        :param project_id: the project that owns what is created; '': that of the account
         """
         self.pod = pod
         self._client = client
-        self._account = identity.account_of(pod.name)
+        account = identity.account_of(pod.name)
+        self._account = account.in_project(project_id) if project_id else account
         self._service = service
         self._timeout = timeout
         self._ids_up = ids_up
@@ -83,6 +90,23 @@ class PodApi:
         except PodRefused as error:
             if error.status == 404:
                 return None
+            raise
+
+    def find(self, path: str, version: str) -> Any:
+        """Read the document of a resource that may not exist.
+
+        :returns: None if the service itself says so; a 404 of a balancer proves nothing
+        :raises PodError: no complete answer came, or it was 5xx, or a 404 in other words than the service's
+        :raises PodRefused: the pod answered 4xx, 404 apart
+        """
+        try:
+            return self.send('GET', path, version).json
+        except PodRefused as error:
+            if error.is_missing:
+                return None
+            if error.status == 404:
+                reason = f'something before {self._service} answered 404'
+                raise exception.PodNoAnswer(self.pod.name, reason, is_down=False) from error
             raise
 
     def get_list(self, path: str, version: str, *, has_marker: bool = False) -> Any:
@@ -141,7 +165,7 @@ class PodApi:
             text = f'{self._service} answered {answer.status}'
             raise exception.PodNoAnswer(self.pod.name, text)
         if answer.status >= 400:
-            raise PodRefused(self.pod.name, answer.status, _message(answer))
+            raise PodRefused(self.pod.name, answer.status, _message(answer), is_missing(answer))
         return answer
 
     def _send_once(

@@ -42,6 +42,7 @@ LAYERS = (
     {'quota/settle'},
     {'gateway'},
     {'runtime'},
+    {'moves'},
     {'nova_apigw', 'cinder_apigw', 'api', 'xjob'},
     {'wsgi', 'cmd'},
 )

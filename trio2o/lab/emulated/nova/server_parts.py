@@ -223,7 +223,15 @@ def list_security_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
     )
 
 
+def list_shares(nova: 'Nova', request: wire.Request) -> wire.Response:
+    """GET /servers/{id}/shares, from 2.97. A test that wants shares writes them to the server's record."""
+    if request.minor < 97:
+        raise Refusal(404, 'The resource could not be found.')
+    return wire.reply({'shares': nova.server(request).get('shares', [])})
+
+
 ROUTES = [
+    Route('GET', '/servers/{server_id}/shares', list_shares),
     Route('GET', '/servers/{server_id}/metadata', list_metadata),
     Route('POST', '/servers/{server_id}/metadata', write_metadata),
     Route('PUT', '/servers/{server_id}/metadata', write_metadata),

@@ -51,6 +51,12 @@ class TestMove(DatabaseTest):
         self.assertTrue(self.move())
         self.assertEqual((there, there, 1), self.state())
 
+    def test_resource_that_goes_back_has_its_first_id(self):
+        self.move()
+        self.assertTrue(moved_resources.move(self.db, 'server', 'top', (self.pod2, 'bottom'), (self.pod1, 'top')))
+        there = [('top', self.pod1, 'top')]
+        self.assertEqual((there, there, 1), self.state())
+
     def test_creation_time_is_not_known_after_move(self):
         routing = routings.get(self.db, 'server', 'top')
         routings.update(self.db, routing.id, created_at=utcnow())

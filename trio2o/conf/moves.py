@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of moves between pods, in [moves]."""
+
+from oslo_config import cfg
+
+OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'confirm_seconds',
+        default=86400,
+        min=0,
+        help="""
+Seconds after the switch in which a move can be reverted. Then Trio2o confirms it, which deletes what is left in the
+source. A move may be given another time.
+""",
+    ),
+    cfg.FloatOpt(
+        'poll_seconds',
+        default=5.0,
+        min=0.0,
+        help='Seconds between two looks at what a pod does for a move, such as uploading an image.',
+    ),
+    cfg.FloatOpt(
+        'step_timeout',
+        default=21600.0,
+        min=1.0,
+        help="""
+Seconds that a pod may take for one step of a move, such as copying one volume. Then the move is stuck, and an operator
+resumes or cancels it.
+""",
+    ),
+    cfg.IntOpt(
+        'attempts',
+        default=10,
+        min=1,
+        help='Number of times that a step is tried again after an error before the move is stuck.',
+    ),
+    cfg.FloatOpt(
+        'bytes_per_second',
+        default=50e6,
+        min=1.0,
+        help='Bytes that pods copy in a second, for the time that plans estimate.',
+    ),
+    cfg.BoolOpt(
+        'verify_volumes',
+        default=True,
+        help="""
+Whether each volume in the target is read once more and compared with the source before the switch.
+
+It takes about as long as the copy. Without it, a move relies on the checksum that Glance has of the image.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    # A new group for each configuration, as oslo.config changes the group.
+    conf.register_group(cfg.OptGroup('moves', title='Moves between pods'))
+    conf.register_opts(OPTS, group='moves')
+
+
+def list_opts() -> dict[str, list[cfg.Opt]]:
+    return {'moves': OPTS}

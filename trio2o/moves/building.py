@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps that make volumes and server in the target, which tenants do not see there before the switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from trio2o.db import moved_resources
+from trio2o.db.records import BUILT, VERIFIED
+from trio2o.moves import copying, ports
+from trio2o.moves.ledger import MARKER, Unfit, Wait, is_being_deleted, marked
+from trio2o.moves.source import SERVER_VERSION, Source, find_volume, read_server, show_server, show_volume
+from trio2o.moves.step import Step, Work
+from trio2o.resources import Item
+from trio2o.web import json_body
+
+#: Metadata that Cinder itself shows to administrators.
+_OWN_METADATA = ('readonly', 'attached_mode')
+_CREATE_VERSION = '2.94'
+#: Fields of ``show`` that may differ after a move.
+EXCUSED = frozenset(
+    {
+        'id',
+        'links',
+        'updated',
+        'updated_at',
+        'hostId',
+        'status',
+        'progress',
+        'OS-EXT-AZ:availability_zone',
+        'OS-EXT-SRV-ATTR:host',
+        'OS-EXT-SRV-ATTR:hypervisor_hostname',
+        'OS-EXT-SRV-ATTR:instance_name',
+        'OS-EXT-SRV-ATTR:reservation_id',
+        'OS-EXT-STS:task_state',
+        'OS-EXT-STS:vm_state',
+        'OS-EXT-STS:power_state',
+        'os-extended-volumes:volumes_attached',
+        'pinned_availability_zone',
+        'host_status',
+        'server_groups',
+        'os-vol-host-attr:host',
+        'os-vol-mig-status-attr:migstat',
+        'os-vol-mig-status-attr:name_id',
+        'availability_zone',
+        'attachments',
+        'service_uuid',
+        'cluster_name',
+        'volume_type_id',
+        'snapshot_id',
+        'source_volid',
+        'provider_id',
+        'shared_targets',
+    }
+)
+#: Fields whose former value tenants go on seeing.
+KEPT = ('created', 'created_at', 'user_id', 'key_name', 'image', 'OS-SRV-USG:launched_at')
+
+
+class BuildVolume(Step):
+    """Cinder makes the volume of the image."""
+
+    def __init__(self, disk_id: str) -> None:
+        super().__init__(f'volume {disk_id}')
+        self.disk_id = disk_id
+
+    def run(self, work: Work) -> None:
+        key, site = f'target/volume/{self.disk_id}', work.target
+        api, marker = site.tenant_volume, work.ledger.marker(key)
+        before = show_volume(work.source, work.ledger.id(f'source/volume/{self.disk_id}'))
+        metadata = _metadata(before)
+
+        def create() -> str:
+            document = {
+                'size': before['size'],
+                'name': before.get('name'),
+                'description': before.get('description'),
+                'volume_type': before.get('volume_type'),
+                'imageRef': copying.image_of(work, self.disk_id),
+                'metadata': {**metadata, MARKER: marker},
+            }
+            zone = site.pod.zone_in('volume')
+            if zone:
+                document['availability_zone'] = zone
+            return str(api.send('POST', '/volumes', '3.0', {'volume': document}).json['volume']['id'])
+
+        volume_id = work.ledger.make(key, create, lambda: copying.find_marked_volume(api, marker))
+        self._complete(work, copying.wait_for_volume(site, volume_id), before)
+
+    def _complete(self, work: Work, volume: Item, before: Item) -> None:
+        """Give a volume what a create cannot give it."""
+        api, path = work.target.volume, f'/volumes/{volume["id"]}'
+        action = f'{path}/action'
+        if _flag(volume.get('bootable')) != _flag(before.get('bootable')):
+            api.send('POST', action, '3.0', {'os-set_bootable': {'bootable': _flag(before.get('bootable'))}})
+        ours, theirs = (each.get('volume_image_metadata') or {} for each in (before, volume))
+        for name in sorted(theirs.keys() - ours.keys()):
+            api.send('POST', action, '3.0', {'os-unset_image_metadata': {'key': name}})
+        changed = {name: value for name, value in ours.items() if theirs.get(name) != value}
+        if changed:
+            api.send('POST', action, '3.0', {'os-set_image_metadata': {'metadata': changed}})
+        if _flag((before.get('metadata') or {}).get('readonly')):
+            api.send('POST', action, '3.0', {'os-update_readonly_flag': {'readonly': True}})
+        if MARKER in (volume.get('metadata') or {}):
+            api.send('DELETE', f'{path}/metadata/{quote(MARKER)}', '3.0')
+
+    def undo(self, work: Work) -> None:
+        copying.delete_volume(work, work.target, f'target/volume/{self.disk_id}', work.target.tenant_volume)
+
+
+def _flag(value: Any) -> bool:
+    return str(value).lower() == 'true'
+
+
+def _metadata(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (item.get('metadata') or {}).items() if name not in _OWN_METADATA}
+
+
+class VerifyVolume(Step):
+    """Read the volume in the target once more, and compare its bytes with those of the source."""
+
+    state = VERIFIED
+
+    def __init__(self, disk: Mapping[str, Any]) -> None:
+        super().__init__(f'verify volume {disk["id"]}')
+        self.disk_id = disk['id']
+        self.bytes = int(disk['size']) << 30
+
+    def run(self, work: Work) -> None:
+        done = f'verified/{self.disk_id}'
+        key = f'check/{self.disk_id}'
+        if not work.facts.get(done):
+            volume_id = work.ledger.id(f'target/volume/{self.disk_id}')
+            image = copying.upload(work, work.target, key, volume_id)
+            if image['os_hash_value'] != copying.checksum_of(work, self.disk_id):
+                raise Unfit(f'The bytes of volume {self.disk_id} differ in the target. Cancel the move.')
+            work.note(**{done: True})
+        copying.delete_image(work, key)
+
+    def undo(self, work: Work) -> None:
+        copying.delete_image(work, f'check/{self.disk_id}')
+
+
+class VerifyImage(Step):
+    """See that the image of the root disk is still the one that Nova made."""
+
+    state = VERIFIED
+
+    def __init__(self) -> None:
+        super().__init__('verify image of the root disk')
+
+    def run(self, work: Work) -> None:
+        image = copying.wait_for_image(copying.glance_of(work.target), copying.image_of(work))
+        if image['os_hash_value'] != copying.checksum_of(work, 'root') or image['size'] != work.facts['root_bytes']:
+            raise Unfit('The image of the root disk has changed. Cancel the move.')
+
+
+class BuildKeyPair(Step):
+    """Register the public key under Trio2o's user, under a name that no user of a project has."""
+
+    def __init__(self) -> None:
+        super().__init__('key pair')
+
+    def run(self, work: Work) -> None:
+        key = 'target/keypair'
+        if key not in work.ledger.items:
+            return
+        name = _key_pair_name(work)
+        server = show_server(work.source, work.source_server) or {}
+        owner, given = quote(str(server.get('user_id'))), quote(str(server.get('key_name')), safe='')
+        api = work.target.tenant_compute
+
+        def find() -> str | None:
+            return name if api.find(f'/os-keypairs/{name}', '2.10') is not None else None
+
+        def create() -> str:
+            api.send('POST', '/os-keypairs', '2.10', {'keypair': document})
+            return name
+
+        if not work.ledger.id(key):
+            found = work.source.compute.find(f'/os-keypairs/{given}?user_id={owner}', '2.10')
+            if found is None:
+                # Deleted since: the guest keeps the key that it has.
+                return
+            document = {'name': name, 'public_key': found['keypair']['public_key'], 'type': found['keypair']['type']}
+        work.ledger.make(key, create, find)
+
+    def undo(self, work: Work) -> None:
+        delete_key_pair(work)
+
+
+def _key_pair_name(work: Work) -> str:
+    return f'trio2o-move-{work.move.id}'
+
+
+def delete_key_pair(work: Work) -> None:
+    """Delete the key pair of the move."""
+    api, name, key = work.target.tenant_compute, _key_pair_name(work), 'target/keypair'
+    if key in work.ledger.items and not work.ledger.is_gone(key):
+        work.ledger.delete(
+            key,
+            lambda _name: api.find(f'/os-keypairs/{name}', '2.10'),
+            lambda _name: api.send('DELETE', f'/os-keypairs/{name}', '2.10'),
+            lambda: name if api.find(f'/os-keypairs/{name}', '2.10') is not None else None,
+        )
+
+
+class BuildServer(Step):
+    """Nova makes the server in the target, and it boots."""
+
+    def __init__(self) -> None:
+        super().__init__('server')
+
+    def run(self, work: Work) -> None:
+        key, api = 'target/server', work.target.tenant_compute
+        source = self._source(work)
+        before = source.server
+        assert before is not None
+        marker = work.ledger.marker(key)
+
+        def create() -> str:
+            document = _server(work, source, {**(before.get('metadata') or {}), MARKER: marker})
+            return str(api.send('POST', '/servers', _CREATE_VERSION, {'server': document}).json['server']['id'])
+
+        server_id = work.ledger.make(key, create, lambda: self._find(work, marker))
+        server = show_server(work.target, server_id)
+        if server is None or server['status'] == 'ERROR':
+            reason = json_body.at(server, 'fault', 'message') if server else 'it is gone'
+            raise Unfit(f'The server was not built in pod {work.target.pod.name}: {reason}')
+        if server.get('OS-EXT-STS:task_state') or server['status'] not in ('ACTIVE', 'SHUTOFF'):
+            raise Wait(f'the server, which is {server["status"]}')
+        if not server.get('OS-SRV-USG:launched_at'):
+            raise Wait('the server to start')
+        self._complete(work, server, before)
+
+    def _source(self, work: Work) -> Source:
+        source = read_server(work.source, work.move.resource_id, work.source_server)
+        work.note(port_tags={each['port_id']: each.get('tag') for each in source.interfaces if each.get('tag')})
+        return source
+
+    def _find(self, work: Work, marker: str) -> str | None:
+        sent_at = work.ledger.items['target/server'].sent_at
+        assert sent_at is not None
+        since = (sent_at - timedelta(minutes=10)).isoformat(timespec='seconds')
+        path = f'/servers/detail?changes-since={quote(since + "Z")}'
+        listed = json_body.objects_at(work.target.tenant_compute.get_list(path, SERVER_VERSION), 'servers')
+        return marked(marker, [item for item in listed if item.get('status') != 'DELETED'])
+
+    def _complete(self, work: Work, server: Item, before: Item) -> None:
+        """Give a server what a create cannot give it, and the power state that it had."""
+        api, path = work.target.tenant_compute, f'/servers/{server["id"]}'
+        if MARKER in (server.get('metadata') or {}):
+            api.send('DELETE', f'{path}/metadata/{quote(MARKER)}', '2.1')
+        if work.facts.get('power') == 'SHUTOFF' and server['status'] == 'ACTIVE':
+            api.send('POST', f'{path}/action', '2.1', {'os-stop': None})
+            raise Wait('the server to stop')
+        if before.get('locked') and not server.get('locked'):
+            reason = before.get('locked_reason')
+            api.send('POST', f'{path}/action', '2.73', {'lock': {'locked_reason': reason} if reason else None})
+
+    def undo(self, work: Work) -> None:
+        key, api = 'target/server', work.target.compute
+        if work.ledger.is_gone(key):
+            return
+        marker = work.ledger.marker(key)
+        work.ledger.delete(
+            key,
+            lambda server_id: show_server(work.target, server_id),
+            lambda server_id: api.send('DELETE', f'/servers/{server_id}', '2.1'),
+            lambda: self._find(work, marker),
+        )
+
+
+def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of the create."""
+    before, target = source.server, work.target
+    assert before is not None
+    document: dict[str, Any] = {
+        'name': before['name'],
+        'flavorRef': source.flavor['id'],
+        'metadata': dict(metadata),
+        'networks': ports.networks_of(work),
+        'description': before.get('description'),
+        'OS-DCF:diskConfig': before.get('OS-DCF:diskConfig', 'MANUAL'),
+        'config_drive': bool(before.get('config_drive')),
+        'block_device_mapping_v2': _devices(work, source),
+    }
+    if source.has_local_root:
+        document['imageRef'] = copying.image_of(work)
+    given = {
+        'availability_zone': target.pod.zone_in('compute'),
+        'accessIPv4': before.get('accessIPv4'),
+        'accessIPv6': before.get('accessIPv6'),
+        'user_data': before.get('OS-EXT-SRV-ATTR:user_data'),
+        'key_name': work.ledger.id('target/keypair'),
+        'tags': before.get('tags'),
+        'trusted_image_certificates': before.get('trusted_image_certificates'),
+    }
+    if target.compute.can('2.90'):
+        given['hostname'] = before.get('OS-EXT-SRV-ATTR:hostname')
+    return document | {name: value for name, value in given.items() if value}
+
+
+def _devices(work: Work, source: Source) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if source.has_local_root:
+        found.append(
+            {
+                'uuid': copying.image_of(work),
+                'source_type': 'image',
+                'destination_type': 'local',
+                'boot_index': 0,
+                'delete_on_termination': True,
+            }
+        )
+    for disk in source.disks:
+        device = {
+            'uuid': work.ledger.id(f'target/volume/{disk.top_id}'),
+            'source_type': 'volume',
+            'destination_type': 'volume',
+            'boot_index': 0 if disk.is_boot else -1,
+            'delete_on_termination': bool(disk.attachment.get('delete_on_termination')),
+        }
+        if disk.attachment.get('device'):
+            device['device_name'] = disk.attachment['device']
+        if disk.attachment.get('tag'):
+            device['tag'] = disk.attachment['tag']
+        found.append(device)
+    return found
+
+
+class Compare(Step):
+    """Compare what the pods show of the resources in the source and in the target."""
+
+    state = BUILT
+
+    def run(self, work: Work) -> None:
+        work.note(differences=[*self._of_server(work), *self._of_volumes(work)])
+        if work.facts['differences']:
+            raise Unfit(f'The target differs from the source: {"; ".join(work.facts["differences"])}.')
+
+    def _of_server(self, work: Work) -> Iterable[str]:
+        if 'target/server' not in work.ledger.items:
+            return
+        before = show_server(work.source, work.source_server)
+        after = show_server(work.target, work.ledger.id('target/server'))
+        if before is None or after is None:
+            raise Unfit('The server was deleted.')
+        if is_being_deleted(before):
+            raise Unfit('The server is being deleted in the source.')
+        # The source has no ports any more.
+        ports.check_in_target(work, after)
+        excused = {'addresses', 'security_groups'} if work.plan['ports'] else set()
+        yield from differences('server', before, after, excused)
+
+    def _of_volumes(self, work: Work) -> Iterable[str]:
+        for disk in work.plan['volumes']:
+            pair = [
+                find_volume(work.source, work.ledger.id(f'source/volume/{disk["id"]}')),
+                find_volume(work.target, work.ledger.id(f'target/volume/{disk["id"]}')),
+            ]
+            if None in pair:
+                raise Unfit(f'Volume {disk["id"]} was deleted.')
+            before, after = ({**volume, 'metadata': _metadata(volume)} for volume in pair if volume)
+            yield from differences(f'volume {disk["id"]}', before, after, {'migration_status'})
+
+
+def differences(what: str, before: Item, after: Item, excused: Iterable[str] = ()) -> Iterable[str]:
+    """Name the fields that tenants would see changed. A field that only one release of a service shows is none."""
+    ignored = EXCUSED.union(excused, KEPT)
+    for name in sorted(before.keys() & after.keys() - ignored):
+        if before[name] != after[name]:
+            yield f'{what}: {name} was {before[name]!r} and is {after[name]!r}'
+
+
+def shown(work: Work, resource_type: str, top_id: str, before: Item, after: Item) -> dict[str, Any] | None:
+    """Return the fields that tenants go on seeing: name -> [value in the target, value that tenants see]."""
+    overlay = moved_resources.shown(work.runtime.db, resource_type, top_id) or {}
+    found = {}
+    for name in KEPT:
+        if name not in before or name not in after:
+            continue
+        old, new = seen(overlay, name, before[name]), after[name]
+        if name == 'image':
+            # The links are those of the pod; what tenants see differs in the id.
+            old, new = (each.get('id', '') if isinstance(each, dict) else each for each in (old, new))
+        if old != new:
+            found[name] = [new, old]
+    return found or None
+
+
+def seen(overlay: Mapping[str, Any], name: str, value: Any) -> Any:
+    """Return what tenants see of a field, with the overrides of an earlier move."""
+    if name not in overlay:
+        return value
+    below, above = overlay[name]
+    if name == 'image' and isinstance(value, dict):
+        return {**value, 'id': above} if value.get('id') == below else value
+    return above if value == below else value

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What speaks against a move, or is lost by it: one function for each kind of finding.
+
+A blocker means that the move would fail. A loss is something that the resource has in the source and will not have in
+the target. A note is something that its owner should know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from trio2o import exception
+from trio2o.moves.sites import Site
+from trio2o.moves.source import Disk, Source
+from trio2o.pods.podapi import PodRefused
+from trio2o.resources import Item
+from trio2o.web import json_body
+
+BLOCKER, LOSS, NOTE = 'blocker', 'loss', 'note'
+
+#: The oldest microversion of a target whose servers can have the tags, names and descriptions of any other.
+_OLDEST_TARGET = '2.52'
+_HOSTNAME_VERSION = '2.90'
+_MOVABLE_SERVERS = ('ACTIVE', 'SHUTOFF')
+_MOVABLE_VOLUMES = ('available', 'in-use')
+#: Pairs of metadata that a pod allows by default; a move adds one for some time.
+_MOST_METADATA = 128
+#: Extra specs of flavors that give a server a part of its host.
+_DEVICES = ('pci_passthrough:', 'resources:VGPU', 'resources:PGPU', 'accel:', 'hw:pmem')
+_TPM = ('hw:tpm_version', 'hw:tpm_model')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """:ivar code: a word for programs; ``resource``: the id that it is about, or ''"""
+
+    level: str
+    code: str
+    text: str
+    resource: str = ''
+
+
+@dataclass
+class Inspection:
+    """What the checks look at.
+
+    :ivar ports: the ports of the server, as Neutron shows them; None: Neutron was not asked
+    """
+
+    source_site: Site
+    target_site: Site
+    source: Source
+    ports: list[Item] | None = None
+    cache: dict[str, Any] = field(default_factory=dict)
+
+
+Check = Callable[[Inspection], Iterator[Finding]]
+
+
+def find_all(inspection: Inspection) -> list[Finding]:
+    """Return the findings of all checks, the blockers first."""
+    checks = COMMON if inspection.source.server is None else (*COMMON, *OF_SERVERS)
+    found = [finding for check in checks for finding in check(inspection)]
+    return sorted(found, key=lambda finding: (BLOCKER, LOSS, NOTE).index(finding.level))
+
+
+def _access(look: Inspection) -> Iterator[Finding]:
+    for site in (look.source_site, look.target_site):
+        try:
+            site.check_project()
+        except exception.ServiceUnavailable:
+            yield Finding(
+                BLOCKER,
+                'access',
+                f"Keystone gives Trio2o's user of pod {site.pod.name} no token for project {look.source.project_id}: "
+                'give it the role admin in the project.',
+                look.source.project_id,
+            )
+
+
+def _target_pod(look: Inspection) -> Iterator[Finding]:
+    pod = look.target_site.pod
+    if not pod.is_enabled:
+        yield Finding(BLOCKER, 'pod_state', f'Pod {pod.name} is {pod.record.state}, so nothing is created in it.')
+    wanted = {'volume'} if look.source.server is None else {'compute', 'volume'}
+    for service in sorted(wanted - pod.endpoints.keys()):
+        yield Finding(BLOCKER, 'endpoint', f'Pod {pod.name} has no {service} endpoint.')
+
+
+def _glance(look: Inspection) -> Iterator[Finding]:
+    ours, theirs = look.source_site.image, look.target_site.image
+    if ours is None or theirs is None:
+        yield Finding(BLOCKER, 'image_service', 'The catalog has no image endpoint for one of the pods.')
+    elif ours.root != theirs.root:
+        yield Finding(BLOCKER, 'image_service', 'The pods do not share one Glance, through which a move copies disks.')
+
+
+def _volumes(look: Inspection) -> Iterator[Finding]:
+    for disk in look.source.disks:
+        for code, is_found, text in _VOLUME_CHECKS:
+            if is_found(disk.volume):
+                yield Finding(BLOCKER, code, text.format(status=disk.volume.get('status')), disk.top_id)
+        yield from _snapshots(look, disk)
+        yield from _volume_type(look, disk)
+
+
+def _has_several_attachments(volume: Item) -> bool:
+    return len(volume.get('attachments') or ()) > 1
+
+
+_VOLUME_CHECKS: tuple[tuple[str, Callable[[Item], Any], str], ...] = (
+    ('state', lambda volume: volume.get('status') not in _MOVABLE_VOLUMES, 'The volume is {status}.'),
+    ('encryption', lambda volume: volume.get('encrypted'), 'The volume is encrypted: its key is in the source.'),
+    ('multiattach', _has_several_attachments, 'The volume is attached to several servers.'),
+    ('group', lambda volume: volume.get('group_id'), 'The volume belongs to a group of volumes.'),
+    ('group', lambda volume: volume.get('consistencygroup_id'), 'The volume belongs to a consistency group.'),
+    (
+        'replication',
+        lambda volume: volume.get('replication_status') not in (None, '', 'disabled', 'not-capable'),
+        'Cinder replicates the volume.',
+    ),
+    (
+        'metadata',
+        lambda volume: len(volume.get('metadata') or ()) >= _MOST_METADATA,
+        'The volume has as many metadata as pods allow, and a move needs one more.',
+    ),
+)
+
+
+def _snapshots(look: Inspection, disk: Disk) -> Iterator[Finding]:
+    path = f'/snapshots/detail?all_tenants=1&volume_id={quote(disk.bottom_id)}&limit=1'
+    found = json_body.objects_at(look.source_site.volume.get_list(path, '3.0'), 'snapshots')
+    if any(each.get('volume_id') == disk.bottom_id for each in found):
+        text = 'The volume has snapshots, which belong to its pod: delete them, or make volumes or backups of them.'
+        yield Finding(BLOCKER, 'snapshots', text, disk.top_id)
+
+
+def _volume_type(look: Inspection, disk: Disk) -> Iterator[Finding]:
+    wanted = disk.volume.get('volume_type')
+    if not wanted:
+        return
+    if 'types' not in look.cache:
+        listed = look.target_site.volume.get_list('/types?is_public=None', '3.0')
+        look.cache['types'] = {each.get('name') for each in json_body.objects_at(listed, 'volume_types')}
+    if wanted not in look.cache['types']:
+        text = f'Pod {look.target_site.pod.name} has no volume type {wanted}.'
+        yield Finding(BLOCKER, 'volume_type', text, disk.top_id)
+
+
+def _quota(look: Inspection) -> Iterator[Finding]:
+    """What the target allows the project. The quota that tenants see counts the resource once throughout."""
+    source, target = look.source, look.target_site
+    project = quote(source.project_id, safe='')
+    wanted: list[tuple[Any, str, Mapping[str, int]]] = []
+    if source.disks:
+        size = sum(int(disk.volume['size']) for disk in source.disks)
+        path = f'/os-quota-sets/{project}?usage=true'
+        wanted.append((target.volume, path, {'volumes': len(source.disks), 'gigabytes': size}))
+    if source.server is not None and source.flavor:
+        flavor = source.flavor
+        amounts = {'instances': 1, 'cores': int(flavor['vcpus']), 'ram': int(flavor['ram'])}
+        wanted.append((target.compute, f'/os-quota-sets/{project}/detail', amounts))
+    for api, path, needed in wanted:
+        try:
+            limits = json_body.at(api.get(path, '3.0' if api is target.volume else '2.36'), 'quota_set') or {}
+        except PodRefused as error:
+            yield Finding(NOTE, 'quota', f'The quota of the project in pod {target.pod.name} is not known: {error}')
+            continue
+        for name, amount in needed.items():
+            row = limits.get(name)
+            if not isinstance(row, dict) or int(row.get('limit', -1)) < 0:
+                continue
+            used = int(row.get('in_use', 0)) + int(row.get('reserved', 0))
+            if used + amount > int(row['limit']):
+                text = f'Pod {target.pod.name} allows the project {row["limit"]} {name}, of which {used} are in use.'
+                yield Finding(BLOCKER, 'quota', f'{text} The move needs {amount}.')
+
+
+def _state(look: Inspection) -> Iterator[Finding]:
+    server = _server(look)
+    status, task = server.get('status'), server.get('OS-EXT-STS:task_state')
+    if status not in _MOVABLE_SERVERS:
+        text = f'The server is {status}: only servers that are {" or ".join(_MOVABLE_SERVERS)} can be moved.'
+        yield Finding(BLOCKER, 'state', text, look.source.top_id)
+    elif task:
+        yield Finding(BLOCKER, 'state', f'The server is busy: {task}.', look.source.top_id)
+    if server.get('locked'):
+        yield Finding(NOTE, 'locked', 'The server is locked, and will be locked in the target.', look.source.top_id)
+    if len(server.get('metadata') or ()) >= _MOST_METADATA:
+        text = 'The server has as many metadata as pods allow, and a move needs one more.'
+        yield Finding(BLOCKER, 'metadata', text, look.source.top_id)
+
+
+def _flavor(look: Inspection) -> Iterator[Finding]:
+    flavor, target = look.source.flavor, look.target_site
+    if not flavor:
+        yield Finding(BLOCKER, 'flavor', 'The flavor of the server was deleted.', look.source.top_id)
+        return
+    if target.compute.find(f'/flavors/{quote(str(flavor["id"]), safe="")}', '2.1') is None:
+        yield Finding(BLOCKER, 'flavor', f'Pod {target.pod.name} has no flavor {flavor["id"]}.')
+    specs = flavor.get('extra_specs') or {}
+    for name in specs:
+        if name.startswith(_DEVICES):
+            text = f'The flavor gives servers a device of their host ({name}).'
+            yield Finding(BLOCKER, 'device', text, look.source.top_id)
+        if name in _TPM:
+            text = f'The server has a virtual TPM ({name}), whose secrets are in the source.'
+            yield Finding(BLOCKER, 'vtpm', text, look.source.top_id)
+    if int(flavor.get('OS-FLV-EXT-DATA:ephemeral') or 0):
+        yield Finding(LOSS, 'ephemeral', 'The ephemeral disk will be empty.', look.source.top_id)
+    if flavor.get('swap'):
+        yield Finding(NOTE, 'swap', 'The swap disk will be empty.', look.source.top_id)
+
+
+def _microversions(look: Inspection) -> Iterator[Finding]:
+    target = look.target_site
+    if not target.compute.can(_OLDEST_TARGET):
+        text = f'Nova of pod {target.pod.name} is older than microversion {_OLDEST_TARGET}.'
+        yield Finding(BLOCKER, 'microversion', text)
+    elif not target.compute.can(_HOSTNAME_VERSION):
+        hostname = _server(look).get('OS-EXT-SRV-ATTR:hostname')
+        text = f'Nova of pod {target.pod.name} makes the host name from the name: it may not be {hostname}.'
+        yield Finding(LOSS, 'hostname', text)
+
+
+def _shares(look: Inspection) -> Iterator[Finding]:
+    api = look.source_site.compute
+    if not api.can('2.97'):
+        return
+    shares = json_body.objects_at(api.get(f'/servers/{_server(look)["id"]}/shares', '2.97'), 'shares')
+    if shares:
+        text = 'The server has shares of Manila, which are detached first by their owner.'
+        yield Finding(BLOCKER, 'shares', text, look.source.top_id)
+
+
+def _server_group(look: Inspection) -> Iterator[Finding]:
+    for group in _server(look).get('server_groups') or ():
+        text = 'The server is a member of a server group, and will not be one in the target.'
+        yield Finding(LOSS, 'server_group', text, str(group))
+
+
+def _ports(look: Inspection) -> Iterator[Finding]:
+    if not look.source.interfaces:
+        return
+    ours, theirs = look.source_site.network, look.target_site.network
+    if ours is None or theirs is None or ours.root != theirs.root:
+        text = 'The pods do not share one Neutron, which has the ports of the server.'
+        yield Finding(BLOCKER, 'network_service', text)
+        return
+    known = {port['id'] for port in look.ports or ()}
+    for interface in look.source.interfaces:
+        if interface['port_id'] not in known:
+            yield Finding(BLOCKER, 'port', 'Neutron does not know this port of the server.', interface['port_id'])
+    for port in look.ports or ():
+        if port.get('binding:vnic_type', 'normal') != 'normal':
+            text = f'The port is bound to a device of the host ({port["binding:vnic_type"]}).'
+            yield Finding(BLOCKER, 'device', text, port['id'])
+        if port.get('resource_request'):
+            yield Finding(BLOCKER, 'port', 'The port needs bandwidth of its host.', port['id'])
+        if port.get('trunk_details'):
+            yield Finding(BLOCKER, 'port', 'The port is the parent of a trunk.', port['id'])
+
+
+def _user(look: Inspection) -> Iterator[Finding]:
+    server = _server(look)
+    yield Finding(
+        NOTE,
+        'instance_id',
+        'The guest sees a new instance id: cloud-init runs again what it runs once for each instance, unless '
+        'manual_cache_clean is set.',
+        look.source.top_id,
+    )
+    yield Finding(
+        NOTE,
+        'user',
+        "In the target the server belongs to Trio2o's user. Trio2o shows its owner and the name of its key pair.",
+        look.source.top_id,
+    )
+    if server.get('status') == 'SHUTOFF':
+        text = 'The server runs for a moment in the target before it is stopped again.'
+        yield Finding(NOTE, 'power_state', text, look.source.top_id)
+    if server.get('config_drive'):
+        text = 'The config drive is made again. Files that were given at its creation are not in it.'
+        yield Finding(NOTE, 'config_drive', text, look.source.top_id)
+    yield Finding(NOTE, 'console_log', 'The console log begins again.', look.source.top_id)
+
+
+def _server(look: Inspection) -> Item:
+    assert look.source.server is not None
+    return look.source.server
+
+
+#: In an order in which the first blockers explain the later ones.
+COMMON: tuple[Check, ...] = (_access, _target_pod, _glance, _volumes, _quota)
+OF_SERVERS: tuple[Check, ...] = (
+    _state,
+    _flavor,
+    _microversions,
+    _shares,
+    _server_group,
+    _ports,
+    _user,
+)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last steps: the switch, the time in which a move can be reverted, and the deletion of what is left."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from trio2o.db import moved_resources, routings
+from trio2o.db import moves as db_moves
+from trio2o.db.database import utcnow
+from trio2o.db.records import MoveItem
+from trio2o.moves import copying, ports
+from trio2o.moves.building import delete_key_pair, shown
+from trio2o.moves.freeze import seconds_until_known
+from trio2o.moves.ledger import Unfit, Wait
+from trio2o.moves.source import find_volume, show_server
+from trio2o.moves.step import Step, Work
+from trio2o.resources import SERVER, VOLUME, Item
+from trio2o.web import json_body
+
+_RESOURCES = {'server': SERVER, 'volume': VOLUME}
+#: Actions of a server that are kept. Each has its events.
+_MOST_ACTIONS = 200
+
+
+class Switch(Step):
+    """Let the ids that tenants know lead to the target, in one transaction."""
+
+    def __init__(self) -> None:
+        super().__init__('switch')
+
+    def run(self, work: Work) -> None:
+        if work.move.is_switched:
+            return
+        db = work.runtime.db
+        pairs = [(item, self._target(work, item)) for item in _sources(work)]
+        before = {item.key: moved_resources.shown(db, item.resource_type, item.top_id) for item, _ in pairs}
+        work.note(shown_before=before, actions=_actions(work))
+        switches = []
+        for item, target in pairs:
+            old, new = _show(work.source, item), _show(work.target, target)
+            if old is None or new is None:
+                raise Unfit(f'{item.resource_type.capitalize()} {item.top_id} was deleted.')
+            created_at = _RESOURCES[item.resource_type].created_at(new)
+            fields = shown(work, item.resource_type, item.top_id, old, new)
+            switches.append(_switch(item, target, created_at, fields))
+        move = db_moves.switch(db, work.move.id, switches)
+        if move is None:
+            current = db_moves.get(db, work.move.id)
+            if current is not None and not current.is_forward:
+                raise Wait('the move, which was cancelled')
+            raise Unfit('A resource of the move is no longer where it was.')
+        work.move = move
+        _forget(work)
+
+    def _target(self, work: Work, item: MoveItem) -> MoveItem:
+        return work.ledger.items[item.key.replace('source/', 'target/', 1)]
+
+    def undo(self, work: Work) -> None:
+        if not work.move.is_switched:
+            return
+        before = work.facts.get('shown_before') or {}
+        switches = [_switch(self._target(work, item), item, None, before.get(item.key)) for item in _sources(work)]
+        move = db_moves.switch(work.runtime.db, work.move.id, switches, is_back=True)
+        if move is None:
+            raise Unfit('A resource of the move is no longer where it was.')
+        work.move = move
+        work.note(switched_back_at=utcnow().isoformat())
+        _forget(work)
+
+
+def _sources(work: Work) -> list[MoveItem]:
+    return [item for item in work.ledger.items.values() if item.active_key is not None]
+
+
+def _show(site: Any, item: MoveItem) -> Item | None:
+    return (show_server if item.resource_type == 'server' else find_volume)(site, item.bottom_id)
+
+
+def _switch(old: MoveItem, new: MoveItem, created_at: datetime | None, fields: Any) -> db_moves.Switch:
+    return db_moves.Switch(
+        old.resource_type,
+        old.top_id,
+        (old.pod_id, old.bottom_id),
+        (new.pod_id, new.bottom_id),
+        created_at=created_at,
+        shown=fields,
+    )
+
+
+def _forget(work: Work) -> None:
+    """Drop what this process knows of the routings."""
+    work.runtime.registry.refresh()
+    for item in _sources(work):
+        work.runtime.locator.forget(item.resource_type, item.top_id)
+
+
+def _actions(work: Work) -> list[Any]:
+    """Return the actions of the server in the source, the newest first, with their events."""
+    if 'source/server' not in work.ledger.items:
+        return []
+    api, path = work.source.compute, f'/servers/{work.source_server}/os-instance-actions'
+    listed = json_body.objects_at(api.get_list(path, '2.62'), 'instanceActions')[:_MOST_ACTIONS]
+    found = []
+    for action in listed:
+        shown_action = json_body.at(api.find(f'{path}/{action["request_id"]}', '2.84'), 'instanceAction')
+        found.append({**action, **(shown_action or {}), 'instance_uuid': work.move.resource_id})
+    return found
+
+
+class Window(Step):
+    """Wait until the move is confirmed, by an operator or by itself."""
+
+    def __init__(self) -> None:
+        super().__init__('wait for confirmation')
+
+    def run(self, work: Work) -> None:
+        move, db = work.move, work.runtime.db
+        if move.wish != 'confirm':
+            if not self._is_over(work):
+                raise Wait('confirmation')
+            confirmed = db_moves.begin_confirming(db, move.id)
+            if confirmed is None:
+                raise Wait('the move, which is being reverted')
+            work.move = confirmed
+
+    def _is_over(self, work: Work) -> bool:
+        if work.move.confirm_at is None or utcnow() >= work.move.confirm_at:
+            return True
+        # Its owner has deleted it: nothing can be reverted.
+        main = routings.get(work.runtime.db, work.move.resource_type, work.move.resource_id)
+        return main is None or not main.is_live
+
+
+class DeleteSource(Step):
+    """Delete the resources in the source, once every process uses those in the target."""
+
+    def __init__(self) -> None:
+        super().__init__('delete source')
+
+    def run(self, work: Work) -> None:
+        for item in _sources(work):
+            self._check_authority(work, item)
+        ledger = work.ledger
+        if 'source/server' in ledger.items:
+            api = work.source.compute
+            ledger.delete(
+                'source/server',
+                lambda server_id: show_server(work.source, server_id),
+                lambda server_id: api.send('DELETE', f'/servers/{server_id}', '2.1'),
+            )
+        for disk in work.plan['volumes']:
+            self._delete_volume(work, f'source/volume/{disk["id"]}')
+
+    def _check_authority(self, work: Work, item: MoveItem) -> None:
+        """See that no routing leads to what is deleted."""
+        routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
+        if routing is not None and (routing.pod_id, routing.bottom_id) == (item.pod_id, item.bottom_id):
+            raise Unfit(f'The routing of {item.resource_type} {item.top_id} leads to the source.')
+        switched_at = moved_resources.moved_at(work.runtime.db, item.resource_type, item.top_id)
+        if switched_at is not None and utcnow() < switched_at + timedelta(seconds=seconds_until_known(work)):
+            raise Wait('all services to use the target')
+
+    def _delete_volume(self, work: Work, key: str) -> None:
+        volume = find_volume(work.source, work.ledger.id(key)) if work.ledger.id(key) else None
+        if volume is not None and volume.get('status') in ('in-use', 'detaching'):
+            raise Wait('Nova of the source to detach the volumes')
+        copying.delete_volume(work, work.source, key)
+
+
+class DeleteRest(Step):
+    """Delete what only the move needed."""
+
+    def __init__(self) -> None:
+        super().__init__('delete what is not used any more')
+
+    def run(self, work: Work) -> None:
+        for key, item in work.ledger.items.items():
+            if 'confirmed' not in item.delete_on or item.active_key is not None:
+                continue
+            if item.resource_type == 'image':
+                copying.delete_image(work, key)
+            elif item.resource_type == 'volume':
+                copying.delete_volume(work, work.source, key)
+            elif item.resource_type == 'snapshot':
+                copying.delete_snapshot(work, key)
+        delete_key_pair(work)
+        server_id = work.ledger.id('target/server')
+        server = show_server(work.target, server_id) if server_id else None
+        if server is not None:
+            ports.check_in_target(work, server)

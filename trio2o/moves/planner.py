@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan a move: what would be made where, how many bytes are copied, and what speaks against it.
+
+A dry run and a move use the same plan. A move stores it once, and its steps are those of the stored plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from oslo_utils import uuidutils
+
+from trio2o import exception, job_types
+from trio2o.context import current_request_id
+from trio2o.db import moves as db_moves
+from trio2o.db import routings
+from trio2o.db.database import utcnow
+from trio2o.db.moves import NewItem
+from trio2o.db.records import PLANNED, Move, Routing
+from trio2o.moves import checks, copying, ports, steps
+from trio2o.moves.checks import BLOCKER, Finding
+from trio2o.moves.sites import Site, site_of
+from trio2o.moves.source import Source, read_server, read_volume
+from trio2o.pods.podapi import PodRefused
+from trio2o.pods.registry import PodView
+from trio2o.resources import SERVER, VOLUME, Item
+from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
+
+if TYPE_CHECKING:
+    from trio2o.runtime import Runtime
+
+#: Seconds that the steps take which copy nothing.
+_OTHER_SECONDS = 60
+_MOVABLE = {SERVER.type: SERVER, VOLUME.type: VOLUME}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be moved where.
+
+    :ivar resource_type: ``server`` or ``volume``; ``resource_id``: the id that tenants see
+    :ivar target_pod_id: None: the pod of ``zone`` that the scheduler prefers
+    :ivar confirm_seconds: None: that of the configuration
+    """
+
+    resource_type: str
+    resource_id: str
+    target_pod_id: str | None = None
+    zone: str | None = None
+    confirm_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan.
+
+    :ivar json: the plan as it is stored and shown
+    :ivar items: the ledger of the move
+    """
+
+    wanted: Wanted
+    project_id: str
+    name: str
+    source_pod: PodView
+    target_pod: PodView
+    findings: tuple[Finding, ...]
+    items: tuple[NewItem, ...]
+    bytes: int
+    json: dict[str, Any]
+
+    @property
+    def is_blocked(self) -> bool:
+        return any(finding.level == BLOCKER for finding in self.findings)
+
+
+def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
+    """Plan a move. Nothing is changed.
+
+    :raises NotFound: there is no such resource, pod or zone
+    :raises BadRequest: the resource is in the target already, or is of a type that does not move
+    :raises Conflict: a volume is attached to a server, with which it moves
+    :raises ServiceUnavailable: one of the pods cannot be asked
+    """
+    routing = _routing(runtime, wanted)
+    source_site = site_of(runtime, routing.pod_id, routing.project_id)
+    try:
+        source = _read(source_site, wanted, routing)
+        target = _target(runtime, wanted, routing, source)
+        target_site = site_of(runtime, target.id, routing.project_id)
+        look = checks.Inspection(source_site, target_site, source, _read_ports(source_site, source))
+        findings = checks.find_all(look)
+    except PodRefused as error:
+        raise exception.ServiceUnavailable(f'The move cannot be planned: {error}') from error
+    return _plan(runtime, wanted, source, source_site, target_site, look.ports or [], findings)
+
+
+def submit(runtime: Runtime, plan: Plan, user_id: str) -> Move:
+    """Begin a move.
+
+    :param user_id: who wants it
+    :raises Conflict: another move of one of the resources has not ended
+    """
+    wanted, now = plan.wanted, utcnow()
+    seconds = wanted.confirm_seconds
+    move = Move(
+        id=uuidutils.generate_uuid(),
+        project_id=plan.project_id,
+        user_id=user_id,
+        resource_type=wanted.resource_type,
+        resource_id=wanted.resource_id,
+        name=plan.name[:255],
+        source_pod_id=plan.source_pod.id,
+        target_pod_id=plan.target_pod.id,
+        state=PLANNED,
+        is_forward=True,
+        hold='',
+        wish='',
+        step=None,
+        steps_done=0,
+        steps_total=len(plan.json['steps']),
+        bytes_done=0,
+        bytes_total=plan.bytes,
+        plan=plan.json,
+        facts={},
+        error=None,
+        confirm_seconds=runtime.conf.moves.confirm_seconds if seconds is None else seconds,
+        confirm_at=None,
+        request_id=current_request_id(),
+        created_at=now,
+        updated_at=now,
+        ended_at=None,
+    )
+    payload = {'move_id': move.id, 'pod_id': move.source_pod_id}
+    try:
+        made = db_moves.create(runtime.db, move, plan.items, runtime.jobs.row(job_types.RUN_MOVE, move.id, payload))
+    except db_moves.AlreadyMoving as error:
+        raise exception.Conflict(
+            f'{wanted.resource_type.capitalize()} {wanted.resource_id} is being moved already'
+            + (f' (move {error.move_id}).' if error.move_id else '.')
+        ) from error
+    return made
+
+
+def _routing(runtime: Runtime, wanted: Wanted) -> Routing:
+    if wanted.resource_type not in _MOVABLE:
+        raise exception.BadRequest(f'A {wanted.resource_type} does not move.')
+    routing = routings.get(runtime.db, wanted.resource_type, wanted.resource_id)
+    if routing is None or not routing.is_live:
+        raise exception.NotFound(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
+    return routing
+
+
+def _read(site: Site, wanted: Wanted, routing: Routing) -> Source:
+    if wanted.resource_type == SERVER.type:
+        return read_server(site, routing.top_id, routing.bottom_id)
+    source = read_volume(site, routing.top_id, routing.bottom_id)
+    attachments = source.disks[0].volume.get('attachments') or ()
+    servers = [attachment.get('server_id') for attachment in attachments]
+    if servers:
+        raise exception.Conflict(
+            f'Volume {routing.top_id} is attached to server {site.pod.ids_up.get(servers[0], servers[0])}: move the '
+            'server, and its volumes move with it.'
+        )
+    return source
+
+
+def _read_ports(site: Site, source: Source) -> list[Item] | None:
+    return ports.read(site, source) if source.interfaces and site.network is not None else None
+
+
+def _target(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> PodView:
+    snapshot = runtime.registry.snapshot()
+    if wanted.target_pod_id is not None:
+        pod = snapshot.by_id.get(wanted.target_pod_id)
+        if pod is None:
+            raise exception.NotFound(f'Pod {wanted.target_pod_id} could not be found.')
+    else:
+        pod = _best(runtime, wanted, routing, source)
+    if pod.id == routing.pod_id:
+        raise exception.BadRequest(f'The {wanted.resource_type} is already there.')
+    return pod
+
+
+def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> PodView:
+    zone = wanted.zone or ''
+    if zone not in runtime.registry.snapshot().by_zone:
+        raise exception.NotFound(f'Availability zone {zone} could not be found.')
+    flavor = source.flavor
+    specs = {name: value for name, value in (flavor.get('extra_specs') or {}).items() if name.startswith(SPEC_PREFIX)}
+    resources = {'gigabytes': sum(int(disk.volume['size']) for disk in source.disks)}
+    if source.server is not None:
+        resources = {'VCPU': int(flavor.get('vcpus') or 0), 'MEMORY_MB': int(flavor.get('ram') or 0)}
+    request = PodRequest(
+        service=_MOVABLE[wanted.resource_type].service,
+        project_id=routing.project_id,
+        zone=zone,
+        tried=frozenset({routing.pod_id}),
+        resources=resources,
+        extra_specs=specs,
+        resource_type=wanted.resource_type,
+    )
+    decision = runtime.scheduler.decide(request)
+    others = [pod for pod in decision.pods if pod.id != routing.pod_id]
+    if not others:
+        raise exception.Conflict(f'No pod of zone {zone} can take the {wanted.resource_type}: {decision}')
+    return others[0]
+
+
+def _plan(
+    runtime: Runtime,
+    wanted: Wanted,
+    source: Source,
+    source_site: Site,
+    target_site: Site,
+    source_ports: list[Item],
+    findings: list[Finding],
+) -> Plan:
+    items = [
+        *_resources(source, source_site, target_site),
+        *copying.items(source, source_site, target_site),
+        *_others(source, target_site),
+    ]
+    disks = [
+        {
+            'id': disk.top_id,
+            'name': disk.volume.get('name') or '',
+            'size': disk.volume['size'],
+            'is_boot': disk.is_boot,
+            'is_attached': bool(disk.attachment),
+        }
+        for disk in source.disks
+    ]
+    bytes_ = copying.bytes_of(source, runtime.conf.moves.verify_volumes)
+    json: dict[str, Any] = {
+        'resource_type': wanted.resource_type,
+        'resource_id': wanted.resource_id,
+        'name': source.name,
+        'project_id': source.project_id,
+        'source_pod': source_site.pod.name,
+        'target_pod': target_site.pod.name,
+        'zone': target_site.pod.zone,
+        'channel': copying.NAME,
+        'bytes': bytes_,
+        'seconds': int(bytes_ / runtime.conf.moves.bytes_per_second) + _OTHER_SECONDS,
+        'findings': [asdict(finding) for finding in findings],
+        'has_local_root': source.has_local_root,
+        'is_verified': runtime.conf.moves.verify_volumes,
+        'volumes': disks,
+        'ports': [port['id'] for port in source_ports],
+        'makes': [
+            {'key': item.key, 'pod_id': item.pod_id, 'type': item.resource_type, 'name': item.name}
+            for item in items
+            if not item.bottom_id
+        ],
+    }
+    json['steps'] = [step.name for step in steps.of_plan(json)]
+    return Plan(
+        wanted,
+        source.project_id,
+        source.name,
+        source_site.pod,
+        target_site.pod,
+        tuple(findings),
+        tuple(items),
+        bytes_,
+        json,
+    )
+
+
+def _resources(source: Source, source_site: Site, target_site: Site) -> list[NewItem]:
+    """Return the resources that tenants know: in the source, and those that take their place in the target."""
+    found = []
+    if source.server is not None:
+        bottom_id, name = str(source.server['id']), source.name
+        found.append(
+            NewItem('source/server', source_site.pod.id, 'server', name, source.top_id, bottom_id, 'confirmed', True)
+        )
+    for disk in source.disks:
+        name = str(disk.volume.get('name') or '')
+        key, bottom_id = f'source/volume/{disk.top_id}', disk.bottom_id
+        found.append(NewItem(key, source_site.pod.id, 'volume', name, disk.top_id, bottom_id, 'confirmed', True))
+        key = f'target/volume/{disk.top_id}'
+        found.append(NewItem(key, target_site.pod.id, 'volume', name, disk.top_id, '', 'reverted'))
+    if source.server is not None:
+        pod_id = target_site.pod.id
+        found.append(NewItem('target/server', pod_id, 'server', source.name, source.top_id, '', 'reverted'))
+    return found
+
+
+def _others(source: Source, target_site: Site) -> list[NewItem]:
+    if source.server is None or not source.server.get('key_name'):
+        return []
+    return [NewItem('target/keypair', target_site.pod.id, 'keypair', '', delete_on='confirmed,reverted')]

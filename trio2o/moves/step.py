@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all steps of a move share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trio2o.db import moves as db_moves
+from trio2o.db.records import Move
+from trio2o.moves.ledger import Ledger
+from trio2o.moves.sites import Site
+
+if TYPE_CHECKING:
+    from trio2o.runtime import Runtime
+
+
+@dataclass
+class Work:
+    """One run of the engine for one move."""
+
+    runtime: Runtime
+    move: Move
+    ledger: Ledger
+    source: Site
+    target: Site
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        plan: dict[str, Any] = self.move.plan
+        return plan
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the steps found out. Use ``note`` to change it."""
+        facts: dict[str, Any] = self.move.facts
+        return facts
+
+    def note(self, **facts: Any) -> None:
+        """Store facts for later steps and runs."""
+        changed = {**self.facts, **facts}
+        if changed != self.facts:
+            self.move = db_moves.update(self.runtime.db, self.move.id, facts=changed) or self.move
+
+    @property
+    def source_server(self) -> str:
+        """Id of the server in the source."""
+        return self.ledger.items['source/server'].bottom_id
+
+
+class Step:
+    """A step of a move. Both functions may be called again after they have done a part or all of their work.
+
+    :ivar name: unique in a plan
+    :ivar state: state of the move after the step; None: it stays the same
+    :ivar bytes: bytes that the step copies
+    """
+
+    state: str | None = None
+    bytes = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, work: Work) -> None:
+        """Carry the step out.
+
+        :raises Wait: a pod is still doing it
+        :raises Unfit: it cannot be carried out
+        :raises PodError: a pod did not answer
+        :raises PodRefused: a pod refused
+        """
+
+    def undo(self, work: Work) -> None:
+        """Undo what the step did, whether it was carried out, in part or not at all. It raises what ``run`` does."""
