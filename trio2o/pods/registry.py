@@ -28,7 +28,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db import versions as db_versions
 from trio2o.db.database import Database
-from trio2o.db.records import MADE, SENT, Move, MovedResource, MoveItem, Pod
+from trio2o.db.records import ITEM_PLANNED, MADE, SENT, Move, MovedResource, MoveItem, Pod
 from trio2o.pods import open_files
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
@@ -122,19 +122,19 @@ class Moving:
     :ivar locked: id that tenants see -> id of the move, for resources that nobody may change now
     :ivar hidden: id in a pod -> id of the pod, for resources that tenants do not see there: those in the source of a
         move that has switched, and those in the target of one that has not
-    :ivar unanswered: (pod id, type, name) of resources whose creation got no answer yet. Tenants see no resource of
-        this name that has no routing
+    :ivar unmade: (pod id, type, name) of resources whose creation has not been answered yet, or not begun. Tenants see
+        no resource of this name that has no routing, as it may be that of the move
     """
 
     locked: Mapping[str, str] = field(default_factory=dict)
     hidden: Mapping[str, str] = field(default_factory=dict)
-    unanswered: Set[tuple[str, str, str]] = frozenset()
+    unmade: Set[tuple[str, str, str]] = frozenset()
 
     @classmethod
     def of(cls, moves: Iterable[tuple[Move, list[MoveItem]]]) -> Moving:
         locked: dict[str, str] = {}
         hidden: dict[str, str] = {}
-        unanswered: set[tuple[str, str, str]] = set()
+        unmade: set[tuple[str, str, str]] = set()
         for move, items in moves:
             for item in items:
                 is_source = item.active_key is not None
@@ -142,19 +142,23 @@ class Moving:
                     locked[item.top_id] = move.id
                 elif is_source or (item.top_id and item.state == MADE and not move.is_switched):
                     hidden[item.bottom_id] = item.pod_id
-                elif item.top_id and item.state == SENT:
-                    unanswered.add((item.pod_id, item.resource_type, item.name))
-        return cls(locked, hidden, unanswered)
+                elif item.top_id and item.state in (ITEM_PLANNED, SENT):
+                    # A process may still use the snapshot of the time before the request was sent.
+                    unmade.add((item.pod_id, item.resource_type, item.name))
+        return cls(locked, hidden, unmade)
 
-    def hides(self, pod_id: str, resource_type: str, item: Mapping[str, Any], is_known: bool = False) -> bool:
-        """Whether tenants must not see a resource of a pod.
+    def makes(self, pod_id: str, resource_type: str) -> bool:
+        """Whether a move is going to make a resource of a type in a pod."""
+        return any(each[:2] == (pod_id, resource_type) for each in self.unmade)
 
-        :param item: the resource in the pod's list, with the id that it has in the pod
-        :param is_known: whether it has a routing
+    def hides(self, pod_id: str, resource_type: str, item: Mapping[str, Any]) -> bool:
+        """Whether tenants must not see a resource that has no routing under the id that it has in its pod.
+
+        :param item: the resource as the pod shows it
         """
         if self.hidden.get(str(item.get('id'))) == pod_id:
             return True
-        return not is_known and (pod_id, resource_type, str(item.get('name'))) in self.unanswered
+        return bool(self.unmade) and (pod_id, resource_type, str(item.get('name') or '')) in self.unmade
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from trio2o.pods.registry import PodView
 from trio2o.quota.usage import VERSIONS, Measured, deltas_of, measure, user_of
 from trio2o.resources import Item, Resource
 from trio2o.routing import pod_lists
-from trio2o.routing.reschedules import without_new_servers
+from trio2o.routing.unfinished import without_unfinished
 from trio2o.web import json_body
 
 if TYPE_CHECKING:
@@ -216,11 +216,12 @@ class Inventory:
 
     def compare(self, items: Iterable[Item]) -> Comparison:
         """Compare resources of the pod with their routings. Changes nothing."""
-        by_id = {item['id']: item for item in items}
+        moving = self._runtime.registry.snapshot().moving
+        by_id = {item['id']: item for item in items if moving.hidden.get(item['id']) != self.pod.id}
         recorded = match_routings(self._db, self.resource.type, self.pod.id, by_id)
         found = Comparison()
         unknown = [item for bottom_id, item in by_id.items() if bottom_id not in recorded]
-        for item in without_new_servers(self._db, self.resource, self.pod.id, unknown):
+        for item in without_unfinished(self._db, moving, self.resource, self.pod.id, unknown):
             self._add_new(found, item)
         for bottom_id, item in by_id.items():
             routing = recorded.get(bottom_id)

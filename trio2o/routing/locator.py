@@ -16,6 +16,7 @@ from cachetools import TTLCache
 from oslo_config import cfg
 from oslo_db import exception as db_exc
 
+from trio2o import exception
 from trio2o.concurrency import Executor
 from trio2o.db import routings
 from trio2o.db.database import Database, utcnow
@@ -30,7 +31,7 @@ from trio2o.resources import Resource, is_resource_id, normalized_id
 from trio2o.routing.inventory import match_routings, new_routing
 from trio2o.routing.misses import Misses
 from trio2o.routing.probe import Found, Prober, Wanted
-from trio2o.routing.reschedules import without_new_servers
+from trio2o.routing.unfinished import without_unfinished
 from trio2o.web import pod_failures
 from trio2o.web.call import Answer, Call
 from trio2o.web.slices import whole
@@ -178,6 +179,11 @@ class Locator:
                 routes[given] = route
         return routes
 
+    def remembers(self, resource_type: str, top_id: str) -> bool:
+        """Whether the cache has the routing of a resource."""
+        with self._lock:
+            return self._cached((resource_type, top_id)) is not None
+
     def look_up(self, resource_type: str, top_id: str) -> Route | None:
         """Return the route of a resource from its routing; None without one. Calls no pod."""
         snapshot = self._registry.snapshot()
@@ -215,7 +221,10 @@ class Locator:
         created_at = resource.created_at(found.item)
         # A pod's answer to a request of one project must not decide what other projects own and use.
         may_record = owner and call.context.may_know(owner)
-        if may_record and without_new_servers(self._db, resource, found.pod.id, [found.item]):
+        moving = self._registry.snapshot().moving
+        if moving.hides(found.pod.id, resource.type, found.item):
+            raise exception.NotFound(resource.missing.format(id=top_id))
+        if may_record and without_unfinished(self._db, moving, resource, found.pod.id, [found.item]):
             self.record(
                 NewRouting(
                     resource.type,
@@ -309,7 +318,7 @@ class Locator:
         unknown = [item for item in items if item['id'] not in known]
         new = [
             new_routing(self._db, resource, pod.id, item, resource.owner_of(item, project_id))
-            for item in without_new_servers(self._db, resource, pod.id, unknown)
+            for item in without_unfinished(self._db, self._registry.snapshot().moving, resource, pod.id, unknown)
         ]
         for item in items:
             record = known.get(item['id'])

@@ -19,6 +19,7 @@ from trio2o.db.errors import NOT_RECORDED
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.claiming import HeldClaim, quota_claim
+from trio2o.gateway.moving import check_not_moving
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import NamedPod, Ref, disagreement, refs
 from trio2o.gateway.requested import Requested
@@ -316,6 +317,7 @@ class Create:
         """
         call, locator = creation.call, creation.call.runtime.locator
         for (resource, ref_id), found in locator.find_many(call, self.affinity_refs(creation)).items():
+            check_not_moving(call, resource, found.top_id)
             yield resource, ref_id, found
         for resource, ref_id in self.known_affinity_refs(creation):
             route = locator.look_up(resource.type, ref_id)

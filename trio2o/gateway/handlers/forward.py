@@ -21,6 +21,7 @@ from trio2o.db.records import NewRouting
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
+from trio2o.gateway.moving import check_may_write, check_not_moving, with_shown
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
 from trio2o.gateway.translate import PodNames, answer_up
@@ -164,6 +165,7 @@ class Forward:
             # If another project has the resource, its own pod may refuse the call in another way than the other pods.
             known = locator.look_up(self.resource.type, call.id)
             return call_any_pod(call, first=known.pod if known is not None else None)
+        check_may_write(call, self.resource, route.top_id, self.is_read, self._is_about_itself(call))
         self._check_same_pod(call, route)
         call = self.prepare(call, route)
         if shown is not None and self._is_show(call):
@@ -198,6 +200,7 @@ class Forward:
         """:raises RefsDisagree: a resource that the body names is in another pod"""
         # The pod refuses a call with a reference that is not found in its service's words.
         for (resource, other_id), other in call.runtime.locator.find_many(call, self.same_pod_refs(call)).items():
+            check_not_moving(call, resource, other.top_id)
             if other.pod.id != route.pod.id:
                 raise disagreement(
                     (self.resource.title, route.top_id, route.pod.zone), (resource.title, other_id, other.pod.zone)
@@ -263,7 +266,7 @@ class Forward:
 
     def _translated(self, call: Call, route: Route, answer: Answer) -> Answer:
         translate = self.translate if answer.is_ok else self.translate_refusal
-        return translate(call, route.pod, answer)
+        return translate(call, route.pod, with_shown(call, self.resource, answer))
 
     def _is_about_itself(self, call: Call) -> bool:
         """Return whether the path ends with the id, so that a 404 is about the resource and nothing below it."""

@@ -26,6 +26,7 @@ from trio2o.gateway.lists.page_plan import PagePlanner
 from trio2o.gateway.lists.paging import Query
 from trio2o.gateway.lists.query import ListOrder, PageQuery, Sorts
 from trio2o.gateway.lists.run import ListRun
+from trio2o.gateway.moving import items_with_shown
 from trio2o.gateway.translate import next_link
 from trio2o.pods.registry import PodView
 from trio2o.resources import Resource, SortKey
@@ -186,6 +187,7 @@ class List:
         items = run.merged().items[query.offset :][: query.limit]
         if run.refusal is not None:
             return run.refusal
+        items = items_with_shown(call, items)
         return self._answer(call, query, run, items, self._partial_records(call, run, project_id))
 
     def _may_plan(self, call: Call, query: PageQuery, order: ListOrder, project_id: str | None) -> bool:

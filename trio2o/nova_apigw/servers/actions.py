@@ -182,6 +182,7 @@ _WINDOWS: dict[str, tuple[Version | None, Version | None]] = {
 
 
 _FORWARD = ForwardServer()
+_READ = ForwardServer(is_read=True)
 _RELEASE = ForwardServer(quota_effect=QuotaEffect.RELEASES)
 
 #: Handlers of the actions that are not merely forwarded.
@@ -191,6 +192,7 @@ _HANDLERS: dict[str, Handler] = {
     'createImage': SnapshotServer(),
     'evacuate': ForwardToHost(host_path=('evacuate', 'host')),
     'forceDelete': _RELEASE,
+    'os-getConsoleOutput': _READ,
     'migrate': ForwardToHost(host_path=('migrate', 'host')),
     'os-migrateLive': ForwardToHost(host_path=('os-migrateLive', 'host')),
     'resize': ResizeServer(),

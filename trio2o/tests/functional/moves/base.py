@@ -8,6 +8,7 @@ from trio2o.moves.engine import Engine
 from trio2o.moves.planner import Wanted
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.jobs.base import JobsCase
+from trio2o.xjob.jobs.base import Interrupted
 
 #: Seconds in which a move of an emulated pod ends, even on a busy host.
 _SECONDS = 60
@@ -77,12 +78,29 @@ class MovesCase(JobsCase):
         self.assertFalse(plan.is_blocked, plan.findings)
         return planner.submit(self.cloud.runtime, plan, 'someone').id
 
-    def run_move(self, move_id, until=None):
-        """Run a move until it ends, needs somebody, or is in a state. :returns: the move"""
-        engine = Engine(self.cloud.runtime, move_id)
+    def run_move(self, move_id, until=None, after=None):
+        """Run a move until it ends, needs somebody, is in a state, or a step is done or undone.
+
+        :param after: name of the step
+        :returns: the move
+        """
+        names = db_moves.get(self.db, move_id).plan['steps']
+
+        def check():
+            move = db_moves.get(self.db, move_id)
+            if after is not None and move.step is not None:
+                at, done = names.index(move.step), names.index(after)
+                if (at > done) if move.is_forward else (at < done):
+                    raise Interrupted(after)
+
+        engine = Engine(self.cloud.runtime, move_id, check)
 
         def ended():
-            pause = engine.advance()
+            try:
+                pause = engine.advance()
+            except Interrupted:
+                pause = None
+            self.cloud.runtime.registry.refresh()
             move = db_moves.get(self.db, move_id)
             return move if pause is None or move.state == until else None
 
@@ -104,6 +122,10 @@ class MovesCase(JobsCase):
         """Return the disk of a resource, wherever it is."""
         pod, bottom_id = self.place('volume' if kind == 'volume' else 'server', resource_id)
         return self.cloud.pod(pod).disk(kind, bottom_id)
+
+    def ledger(self, move_id):
+        """Return the items of a move by key."""
+        return {item.key: item for item in db_moves.items(self.db, move_id)}
 
     def inventory(self, name):
         """Return all that a pod has and Glance has, for comparisons: kind -> ids."""

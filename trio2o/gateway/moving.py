@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests about resources that move to another pod, and the fields of those that have moved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from trio2o import exception
+from trio2o.db import moves as db_moves
+from trio2o.resources import Item, Resource
+from trio2o.web import json_body
+from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.slices import whole
+
+LOG = logging.getLogger(__name__)
+
+#: Actions that delete the resource.
+_DELETE_ACTIONS = frozenset({'forceDelete', 'os-force_delete'})
+_READS = frozenset({'GET', 'HEAD'})
+
+
+def check_not_moving(call: Call, resource: Resource, top_id: str) -> None:
+    """Refuse to use or to change a resource that moves.
+
+    :raises Conflict: it moves
+    """
+    move_id = call.runtime.registry.snapshot().moving.locked.get(top_id)
+    if move_id is not None:
+        raise exception.Conflict(
+            f'{resource.title} {top_id} is being moved to another place (move {move_id}). Try again when the move has '
+            'ended.'
+        )
+
+
+def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, is_about_itself: bool) -> None:
+    """Refuse a write to a resource that moves. A delete cancels the move, and goes on.
+
+    :param is_read: whether the call only reads, whatever its method
+    :param is_about_itself: whether the path ends with the id of the resource
+    :raises Conflict: it moves
+    """
+    if is_read or call.method in _READS:
+        return
+    move_id = call.runtime.registry.snapshot().moving.locked.get(top_id)
+    if move_id is None:
+        return
+    is_delete = call.method == 'DELETE' and is_about_itself
+    if not is_delete and call.operation.action not in _DELETE_ACTIONS:
+        check_not_moving(call, resource, top_id)
+    move = db_moves.get(call.runtime.db, move_id)
+    if move is not None and (move.resource_type, move.resource_id) != (resource.type, top_id):
+        # A volume of a server that moves.
+        check_not_moving(call, resource, top_id)
+    try:
+        db_moves.cancel(call.runtime.db, move_id)
+    except db_moves.Refused as error:
+        # It is being undone already, or has switched: then the delete reaches the target.
+        LOG.info('Move %s of a deleted %s goes on: %s', move_id, resource.type, error)
+
+
+def with_shown(call: Call, resource: Resource, answer: Answer) -> Answer:
+    """Return the answer about a resource with the fields that tenants see in place of those of its pod."""
+    shown = call.runtime.registry.snapshot().shown
+    if not shown or not answer.is_ok:
+        return answer
+    document = answer.json
+    item = json_body.at(document, resource.member)
+    fields = shown.get(str(item.get('id'))) if isinstance(item, dict) else None
+    if not fields or item is None:
+        return answer
+    document[resource.member] = _overridden(item, fields)
+    return Answer(answer.status, answer.headers, dump_json(document))
+
+
+def items_with_shown(call: Call, items: list[Item]) -> list[Item]:
+    """Return the items of a list with the fields that tenants see in place of those of their pods."""
+    shown = call.runtime.registry.snapshot().shown
+    if not shown:
+        return items
+    return [_item_shown(item, shown) for item in items]
+
+
+def _item_shown(item: Item, shown: Mapping[str, Mapping[str, Any]]) -> Item:
+    fields = shown.get(str(item.get('id')))
+    complete = whole(item) if fields else None
+    return item if fields is None or complete is None else _overridden(complete, fields)
+
+
+def _overridden(item: Mapping[str, Any], fields: Mapping[str, Any]) -> Item:
+    """Return an item with other values of the fields that have not changed since the move."""
+    found = dict(item)
+    for name, (below, above) in fields.items():
+        if name == 'image' and isinstance(found.get(name), dict) and found[name].get('id') == below:
+            # The id is in the links, too.
+            found[name] = _renamed(found[name], below, above)
+        elif name in found and found[name] == below:
+            found[name] = above
+    return found
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, list):
+        return [_renamed(each, old, new) for each in value]
+    if isinstance(value, dict):
+        return {name: _renamed(each, old, new) for name, each in value.items()}
+    return value

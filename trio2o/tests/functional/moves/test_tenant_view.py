@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tenants see while a resource moves: exactly one of it, no writes to it, and the fields that it had."""
+
+from trio2o.db import moves, routings
+from trio2o.moves import steps
+from trio2o.resources import SERVER, VOLUME
+from trio2o.routing.inventory import Inventory
+from trio2o.tests.functional.moves.base import MovesCase
+
+KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjS2gW8v7bBRrYKqHk0n7ZvZkR5p6m0h1cQm3r9dGdS'
+
+
+class TenantCase(MovesCase):
+    def gateway(self, **options):
+        return super().gateway(**{'moves.confirm_seconds': 3600, **options})
+
+    def each_step(self, move_id, look):
+        """Run a move step by step. :param look: called after each step, with its name"""
+        for step in steps.of_plan(moves.get(self.db, move_id).plan):
+            if step.name == 'wait for confirmation':
+                moves.confirm(self.db, move_id)
+            self.run_move(move_id, after=step.name)
+            look(step.name)
+        self.assertEqual('confirmed', moves.get(self.db, move_id).status)
+
+
+class TestOne(TenantCase):
+    def test_lists_and_shows_have_one_server_and_volume_at_each_step(self):
+        volume = self.volume(name='data')
+        server = self.server(volumes=[volume])
+        other = self.server(zone='az2', name='web')
+
+        def look(step):
+            for options in ({}, {'as_': 'admin', 'query': {'all_tenants': '1'}}, {'query': {'limit': '2'}}):
+                for path in ('/servers', '/servers/detail'):
+                    found = self.cloud.nova.get(path, **options)['servers']
+                    self.assertEqual({server, other}, {each['id'] for each in found}, (step, path, options))
+                    self.assertEqual(2, len(found), (step, path, options))
+            options = {'as_': 'admin', 'query': {'all_tenants': '1'}}
+            listed = self.cloud.cinder.get('/volumes/detail', **options)['volumes']
+            project = self.cloud.project_id()
+            mine = [each['id'] for each in listed if each['os-vol-tenant-attr:tenant_id'] == project]
+            self.assertEqual([volume], mine, step)
+            self.assertEqual([volume], [each['id'] for each in self.cloud.cinder.get('/volumes')['volumes']], step)
+            self.assertEqual(server, self.show(server)['id'], step)
+            self.assertEqual(volume, self.show_volume(volume)['id'], step)
+
+        self.each_step(self.start('server', server), look)
+
+    def test_copy_in_target_is_not_found_by_its_id(self):
+        server = self.server()
+        move_id = self.start('server', server)
+        self.run_move(move_id, after='server')
+        copy = self.ledger(move_id)['target/server'].bottom_id
+        for who in ('demo', 'admin', 'alt'):
+            self.assertEqual(404, self.cloud.nova.get(f'/servers/{copy}', as_=who).status, who)
+        self.assertIsNone(routings.get(self.db, 'server', copy))
+
+    def test_comparison_with_pods_records_no_copy(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+
+        def look(step):
+            for pod in self.cloud.runtime.registry.refresh().pods:
+                for resource in (SERVER, VOLUME):
+                    inventory = Inventory(self.cloud.runtime, pod, resource, self.cloud.project_id())
+                    for page in inventory.pages():
+                        found = inventory.compare(page)
+                        self.assertEqual(([], [], []), (found.new, found.misplaced, found.returned), (step, pod.name))
+
+        self.each_step(self.start('server', server), look)
+
+    def test_quota_counts_server_once_at_each_step(self):
+        server = self.server()
+        before = self.limits()
+
+        def look(step):
+            self.assertEqual(before, self.limits(), step)
+
+        self.each_step(self.start('server', server), look)
+
+    def limits(self):
+        found = self.cloud.nova.get('/limits')['limits']['absolute']
+        return {name: value for name, value in found.items() if name.startswith('total')}
+
+
+class TestLocked(TenantCase):
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume()
+        self.server_id = self.server(volumes=[self.volume_id])
+        self.move_id = self.start('server', self.server_id)
+
+    def test_writes_are_refused_and_name_the_move(self):
+        server, volume = f'/servers/{self.server_id}', f'/volumes/{self.volume_id}'
+        other = self.server(zone='az1')
+        nova = (
+            ('PUT', server, {'server': {'name': 'x'}}),
+            ('POST', f'{server}/action', {'reboot': {'type': 'SOFT'}}),
+            ('POST', f'{server}/action', {'createImage': {'name': 'x'}}),
+            ('POST', f'{server}/metadata', {'metadata': {'a': 'b'}}),
+            ('DELETE', f'{server}/os-volume_attachments/{self.volume_id}', None),
+            ('POST', f'/servers/{other}/os-volume_attachments', {'volumeAttachment': {'volumeId': self.volume_id}}),
+        )
+        cinder = (
+            ('PUT', volume, {'volume': {'name': 'x'}}),
+            ('POST', f'{volume}/action', {'os-extend': {'new_size': 5}}),
+            ('POST', f'{volume}/metadata', {'metadata': {'a': 'b'}}),
+            ('POST', '/snapshots', {'snapshot': {'volume_id': self.volume_id, 'force': True}}),
+            ('POST', '/backups', {'backup': {'volume_id': self.volume_id, 'force': True}}),
+            ('POST', '/volumes', {'volume': {'size': 1, 'source_volid': self.volume_id}}),
+            ('DELETE', volume, None),
+        )
+        for client, calls in ((self.cloud.nova, nova), (self.cloud.cinder, cinder)):
+            for method, path, body in calls:
+                for who in ('demo', 'admin'):
+                    answer = client.request(method, path, body, as_=(who, 'demo'))
+                    self.assertEqual(409, answer.status, (method, path, answer.text))
+                    self.assertIn(self.move_id, answer.fault)
+        self.assertEqual('planned', moves.get(self.db, self.move_id).status)
+
+    def test_reads_are_allowed(self):
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{self.server_id}/os-volume_attachments').status)
+        answer = self.cloud.nova.post(f'/servers/{self.server_id}/action', {'os-getConsoleOutput': {}})
+        self.assertEqual(200, answer.status, answer.text)
+
+    def test_other_project_learns_nothing_of_the_move(self):
+        answer = self.cloud.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}}, as_='alt')
+        self.assertEqual(404, answer.status, answer.text)
+
+    def test_delete_cancels_the_move_and_deletes_both(self):
+        self.run_move(self.move_id, after='server')
+        answer = self.cloud.nova.delete(f'/servers/{self.server_id}')
+        self.assertEqual(204, answer.status, answer.text)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+        self.assertEqual(set(), self.inventory('Pod1')['servers'] | self.inventory('Pod2')['servers'])
+        self.assertEqual({self.volume_id}, self.inventory('Pod1')['volumes'])
+
+    def test_reverted_move_locks_until_it_ends(self):
+        self.run_move(self.move_id, until='switched')
+        moves.revert(self.db, self.move_id)
+        self.run_move(self.move_id, after='compare')
+        self.assertEqual(409, self.rename().status)
+        self.run_move(self.move_id)
+        self.assertEqual(200, self.rename().status)
+
+    def test_switched_server_can_be_changed(self):
+        self.run_move(self.move_id, until='switched')
+        self.assertEqual(200, self.rename().status)
+
+    def rename(self):
+        return self.cloud.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}})
+
+
+class TestFields(TenantCase):
+    def gateway(self, **options):
+        return MovesCase.gateway(self, **options)
+
+    def test_show_and_list_have_the_fields_from_before(self):
+        self.cloud.nova.post('/os-keypairs', {'keypair': {'name': 'k', 'public_key': KEY}}, version='2.10')
+        volume = self.volume()
+        server = self.server(volumes=[volume], key_name='k')
+        before, before_volume = self.show(server), self.show_volume(volume)
+        for pod in ('Pod2', 'Pod1'):
+            self.move('server', server, pod)
+            listed = self.cloud.nova.get('/servers/detail', version='2.94')['servers'][0]
+            for name in ('created', 'user_id', 'key_name', 'image', 'OS-SRV-USG:launched_at', 'tenant_id'):
+                self.assertEqual(before[name], self.show(server)[name], (pod, name))
+                self.assertEqual(before[name], listed[name], (pod, name))
+            for name in ('created_at', 'user_id', 'volume_image_metadata'):
+                shown = self.show_volume(volume)
+                self.assertEqual(before_volume.get(name), shown.get(name), (pod, name))
+
+    def test_field_that_its_owner_changes_is_shown_as_it_is(self):
+        server = self.server()
+        self.move('server', server)
+        image = self.cloud.lab.glance.add_image('other')['id']
+        answer = self.cloud.nova.post(f'/servers/{server}/action', {'rebuild': {'imageRef': image}})
+        self.assertEqual(202, answer.status, answer.text)
+        self.assertEqual(image, self.show(server)['image']['id'])
