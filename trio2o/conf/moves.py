@@ -28,6 +28,16 @@ Seconds that a pod may take for one step of a move, such as copying one volume. 
 resumes or cancels it.
 """,
     ),
+    cfg.FloatOpt(
+        'settle_seconds',
+        default=60.0,
+        min=0.0,
+        help="""
+Seconds, beyond ``[pods] read_timeout``, in which a pod may still carry out a request to which it gave no answer.
+
+Only then a move sends the request again, if the pod shows no result of it.
+""",
+    ),
     cfg.IntOpt(
         'attempts',
         default=10,

@@ -234,7 +234,7 @@ def delete_image(work: Work, key: str) -> None:
 
 
 def _find_snapshot(api: PodApi, name: str) -> str | None:
-    listed = api.get_list(f'/snapshots/detail?name={quote(name)}', '3.0')
+    listed = api.get_list(f'/snapshots/detail?all_tenants=1&name={quote(name)}', '3.0')
     return marked(name, json_body.objects_at(listed, 'snapshots'))
 
 

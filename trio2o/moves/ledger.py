@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Name in metadata by which what a move has made is found.
 MARKER = 'trio2o:move'
-#: So long after the last answer could come, a pod may still carry out a request.
-_LATE = timedelta(seconds=60)
 
 
 class Wait(Exception):
@@ -105,8 +103,9 @@ class Ledger:
 
     def _is_settled(self, item: MoveItem) -> bool:
         """Whether a request without an answer can no longer be carried out."""
-        seconds = timedelta(seconds=self._runtime.conf.pods.read_timeout)
-        return item.sent_at is None or utcnow() > item.sent_at + seconds + _LATE
+        conf = self._runtime.conf
+        seconds = timedelta(seconds=conf.pods.read_timeout + conf.moves.settle_seconds)
+        return item.sent_at is None or utcnow() > item.sent_at + seconds
 
     def find_lost(self, key: str, find: Find) -> str:
         """Find out what became of a request without an answer, before the item is deleted.

@@ -101,6 +101,8 @@ def create_snapshot(cinder: 'Cinder', request: wire.Request) -> wire.Response:
         description=body.get('description', body.get('display_description')),
         updated_at=None,
         metadata=dict(body.get('metadata') or {}),
+        # Cinder counts it for the project of the caller, even if the volume is another project's.
+        project_id=request.user.project_id,
         user_id=request.user.user_id,
         progress='0%',
     )

@@ -169,7 +169,7 @@ def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
         'disk_format': given.get('disk_format', 'raw'),
     }
     image = (
-        cinder.glance.add_image(given['image_name'], volume['project_id'], data=Disk(volume).read(), **formats)
+        cinder.glance.add_image(given['image_name'], request.user.project_id, data=Disk(volume).read(), **formats)
         if cinder.glance
         else {'id': cinder.new_id()}
     )
