@@ -8,6 +8,7 @@ from trio2o.api import (
     claims,
     draining,
     jobs,
+    moves,
     openapi,
     pods,
     recount,
@@ -23,6 +24,7 @@ from trio2o.api.schemas import bindings as binding_schemas
 from trio2o.api.schemas import claims as claim_schemas
 from trio2o.api.schemas import draining as draining_schemas
 from trio2o.api.schemas import jobs as job_schemas
+from trio2o.api.schemas import moves as move_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
 from trio2o.api.schemas import routings as routing_schemas
@@ -32,6 +34,8 @@ from trio2o.db import records
 from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
 from trio2o.web.validation import Body, Query, validated
+
+_STEERING = tuple(f'moves.{verb}' for verb in ('pause', 'resume', 'cancel', 'confirm', 'revert'))
 
 #: Operation -> schema of its body or query, for the OpenAPI document. A test compares it with the handlers.
 ACCEPTS: dict[str, Body | Query] = {
@@ -51,6 +55,9 @@ ACCEPTS: dict[str, Body | Query] = {
     'routings.update': routing_schemas.UPDATE,
     'claims.list': claim_schemas.LIST,
     'jobs.list': job_schemas.LIST,
+    'moves.list': move_schemas.LIST,
+    'moves.create': move_schemas.CREATE,
+    **dict.fromkeys(_STEERING, move_schemas.VERB),
     'replicas.list': replica_schemas.LIST,
     'usages.list': usage_schemas.LIST,
     'pods.select': select_schemas.SELECT,
@@ -98,6 +105,13 @@ RETURNS: dict[str, response_schemas.Json] = {
     ),
     'jobs.redo': response_schemas.one('job', _JOB),
     'jobs.cancel': response_schemas.one('job', _JOB),
+    'moves.list': response_schemas.many('moves', moves.SHAPE),
+    'moves.show': response_schemas.one('move', moves.SHOW_SHAPE),
+    'moves.create': moves.CREATED_SHAPE,
+    **dict.fromkeys(
+        _STEERING,
+        response_schemas.one('move', moves.SHAPE),
+    ),
     'replicas.list': response_schemas.many(
         'replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}
     ),
@@ -151,6 +165,14 @@ OPERATIONS = OperationTable(
             Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
             Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
             Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
+            Operation('moves.list', 'GET', '/moves', moves.list_moves, role=READER),
+            Operation('moves.show', 'GET', '/moves/{move_id}', moves.show_move, role=READER),
+            Operation('moves.create', 'POST', '/moves', moves.create_move, role=ADMIN),
+            Operation('moves.pause', 'POST', '/moves/{move_id}/pause', moves.pause_move, role=ADMIN),
+            Operation('moves.resume', 'POST', '/moves/{move_id}/resume', moves.resume_move, role=ADMIN),
+            Operation('moves.cancel', 'POST', '/moves/{move_id}/cancel', moves.cancel_move, role=ADMIN),
+            Operation('moves.confirm', 'POST', '/moves/{move_id}/confirm', moves.confirm_move, role=ADMIN),
+            Operation('moves.revert', 'POST', '/moves/{move_id}/revert', moves.revert_move, role=ADMIN),
             Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
             Operation('usages.list', 'GET', '/usages', usages.list_usages, role=READER),
         ],

@@ -16,7 +16,7 @@ from oslo_utils import uuidutils
 from trio2o import exception, job_types
 from trio2o.api import pagination
 from trio2o.api.schemas import pods as schemas
-from trio2o.db import errors, routings
+from trio2o.db import errors, moves, routings
 from trio2o.db import pods as db_pods
 from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
@@ -93,6 +93,11 @@ def delete_pod(call: Call) -> Answer:
     pod = existing(call)
     db = call.runtime.db
     is_forced = pagination.is_true(query, 'force')
+    if moves.is_pod_in_use(db, pod.pod_id):
+        raise exception.Conflict(
+            f"A move from or to pod '{pod.pod_name}' has not ended: see 'openstack trio2o move list', and confirm, "
+            'revert or cancel it first.'
+        )
     if not is_forced:
         _check_deletable(call, pod)
     count = routings.count_by_pod(db, pod.pod_id, ROUTED)

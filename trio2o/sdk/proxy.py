@@ -15,6 +15,7 @@ from trio2o.sdk.resources import (
     Binding,
     Claim,
     Job,
+    Move,
     Pod,
     Project,
     RemainingResource,
@@ -237,6 +238,44 @@ class Proxy(proxy.Proxy):
     def delete_claim(self, claim: Claim | str, ignore_missing: bool = True) -> None:
         """End a claim. Refused while its request may still be carried out."""
         self._delete(Claim, self._known(Claim, claim), ignore_missing=ignore_missing)
+
+    # -- moves
+
+    def moves(self, *, limit: int | None = None, **filters: Any) -> Iterator[Move]:
+        """List moves, the newest first.
+
+        :param limit: number of moves; None: all
+        :param filters: attributes of moves, and ``is_active``
+        """
+        return self._all(Move, limit, filters)
+
+    def get_move(self, move: Move | str) -> Move:
+        """Show a move with its plan and its ledger."""
+        return self._show(Move, move, {})
+
+    def plan_move(self, **given: Any) -> dict[str, Any]:
+        """Return what a move would do, and what speaks against it.
+
+        :param given: ``server_id`` or ``volume_id``, and ``target_pod`` or ``zone``
+        """
+        response = self.post('/moves', json={'move': {**given, 'dry_run': True}})
+        exceptions.raise_from_response(response)
+        plan: dict[str, Any] = response.json()['plan']
+        return plan
+
+    def create_move(self, **given: Any) -> Move:
+        """Begin a move.
+
+        :param given: as for ``plan_move``, and ``confirm_seconds``
+        """
+        move = Move.new(connection=self._get_connection())
+        response = self.post('/moves', json={'move': given})
+        move._translate_response(response)
+        return move
+
+    def steer_move(self, move: Move | str, verb: str) -> Move:
+        """Steer a move: ``pause``, ``resume``, ``cancel``, ``confirm`` or ``revert``."""
+        return self._known(Move, move).steer(self, verb)
 
     # -- jobs
 

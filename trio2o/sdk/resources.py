@@ -254,6 +254,57 @@ class Job(AdminResource):
         return self
 
 
+class Move(AdminResource):
+    """The move of a server with its volumes, or of a volume, to another pod."""
+
+    base_path = '/moves'
+    resource_key = 'move'
+    resources_key = 'moves'
+    allow_fetch = allow_list = True
+    _query_mapping = QueryParameters(
+        'project_id', 'resource_id', 'source_pod_id', 'target_pod_id', 'state', 'sort', is_active='active'
+    )
+
+    #: ``resource_type`` and ``resource_id`` in the Admin API.
+    kind = Body('resource_type')
+    moved_id = Body('resource_id')
+    name = Body('name')
+    project_id = Body('project_id')
+    status = Body('status')
+    state = Body('state')
+    step = Body('step')
+    percent = Body('percent', type=int)
+    steps_done = Body('steps_done', type=int)
+    steps_total = Body('steps_total', type=int)
+    bytes_done = Body('bytes_done', type=int)
+    bytes_total = Body('bytes_total', type=int)
+    source_pod = Body('source_pod')
+    target_pod = Body('target_pod')
+    zone = Body('zone')
+    error = Body('error')
+    confirm_at = Body('confirm_at')
+    created_at = Body('created_at')
+    ended_at = Body('ended_at')
+    plan = Body('plan')
+    #: The ledger: ``items`` in the Admin API.
+    ledger = Body('items')
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in ('confirmed', 'reverted')
+
+    @property
+    def waits_for_somebody(self) -> bool:
+        """Whether nothing happens until somebody resumes, confirms, reverts or cancels it."""
+        return self.status in ('paused', 'stuck', 'switched')
+
+    def steer(self, session: Any, verb: str) -> Self:
+        """Pause, resume, cancel, confirm or revert the move."""
+        self._translate_response(self._act(session, verb))
+        return self
+
+
 class Project(AdminResource):
     """A project of Keystone, for the actions on a project in all pods."""
 

@@ -52,8 +52,7 @@ class _Rule(policy.DocumentedRuleDefault):
 
 def rules_of(service: Service) -> Iterable[policy.RuleDefault]:
     """Make a documented rule for each row of a service, and the rule that says who its admins are."""
-    if service.service_type:
-        yield policy.RuleDefault(admin_rule_name(service), CHECKS[ADMIN], _ADMINS)
+    yield policy.RuleDefault(admin_rule_name(service), CHECKS[ADMIN], _ADMINS)
     for operation in service.operations:
         description = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
         yield _Rule(
@@ -78,7 +77,7 @@ class Policies:
         self._enforcer.register_defaults(_defaults(service))
         self._names = {operation.name: rule_name(service, operation) for operation in service.operations}
         self._service = service
-        self._admin_rule = admin_rule_name(service) if service.service_type else None
+        self._admin_rule = admin_rule_name(service)
         self._loaded_at = 0.0
 
     def check(self, operation: Operation, context: RequestContext) -> None:
@@ -90,8 +89,7 @@ class Policies:
         if not self._loaded_at or now - self._loaded_at > RELOAD_SECONDS:
             self._enforcer.load_rules()
             self._loaded_at = now
-        if self._admin_rule is not None:
-            context.is_admin = self._is_admin(self._admin_rule, context)
+        context.is_admin = self._is_admin(self._admin_rule, context)
         name = self._names[operation.name]
         if context.domain_id and not self._service.service_type:
             # The administrators of a domain are not those of the cloud.

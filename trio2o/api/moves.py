@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/moves: plan, begin, list, show and steer moves of servers and volumes between pods.
+
+The default of the policy rules is that administrators may move everything, and readers see all moves. A rule that
+admits members of projects lets them move their own resources to a zone, and see and steer these moves. They learn of
+no pod.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from trio2o import exception, job_types
+from trio2o.api import pagination, response_schemas
+from trio2o.api.response_schemas import NUMBER, TEXT
+from trio2o.api.schemas import moves as schemas
+from trio2o.db import moves as db_moves
+from trio2o.db import routings
+from trio2o.db.database import Database
+from trio2o.db.records import Move, MoveItem
+from trio2o.moves import planner
+from trio2o.moves.checks import BLOCKER
+from trio2o.moves.planner import Plan, Wanted
+from trio2o.web.call import Answer, Call
+
+Json = dict[str, Any]
+
+#: Fields of a move that are shown to everybody who may see it.
+_FIELDS = (
+    'id',
+    'project_id',
+    'user_id',
+    'resource_type',
+    'resource_id',
+    'name',
+    'state',
+    'step',
+    'steps_done',
+    'steps_total',
+    'bytes_done',
+    'bytes_total',
+    'error',
+    'confirm_seconds',
+    'confirm_at',
+    'created_at',
+    'updated_at',
+    'ended_at',
+)
+_POD_FIELDS = ('source_pod_id', 'target_pod_id', 'request_id')
+#: Parts of a plan that name pods.
+_POD_PARTS = ('source_pod', 'target_pod', 'makes', 'channel', 'steps', 'ports')
+_OF_RECORD = response_schemas.of(Move)['properties']
+SHAPE: Json = {
+    'type': 'object',
+    'required': sorted({*_FIELDS, 'status', 'percent', 'zone'}),
+    'properties': {
+        **{name: _OF_RECORD[name] for name in (*_FIELDS, *_POD_FIELDS)},
+        'status': TEXT,
+        'percent': NUMBER,
+        'zone': TEXT,
+        'source_pod': TEXT,
+        'target_pod': TEXT,
+    },
+}
+PLAN_SHAPE: Json = {
+    'type': 'object',
+    'required': ['resource_type', 'resource_id', 'findings', 'bytes', 'seconds', 'zone'],
+    'properties': {
+        'resource_type': TEXT,
+        'resource_id': TEXT,
+        'bytes': NUMBER,
+        'seconds': NUMBER,
+        'zone': TEXT,
+        'findings': {
+            'type': 'array',
+            'items': {
+                'type': 'object',
+                'required': ['level', 'code', 'text', 'resource'],
+                'properties': dict.fromkeys(('level', 'code', 'text', 'resource'), TEXT),
+            },
+        },
+    },
+}
+_ITEM = response_schemas.of(MoveItem)
+SHOW_SHAPE: Json = {
+    **SHAPE,
+    'required': [*SHAPE['required'], 'plan'],
+    'properties': {**SHAPE['properties'], 'plan': PLAN_SHAPE, 'items': {'type': 'array', 'items': _ITEM}},
+}
+#: The answer of a create: the plan of a dry run, or the move.
+CREATED_SHAPE: Json = {'type': 'object', 'properties': {'plan': PLAN_SHAPE, 'move': SHAPE}}
+
+
+def view(call: Call, move: Move) -> Json:
+    """Return a move as its caller may see it."""
+    row = asdict(move)
+    plan = move.plan
+    shown = {name: row[name] for name in _FIELDS}
+    shown |= {'status': move.status, 'percent': percent(move), 'zone': plan['zone']}
+    if not _sees_pods(call):
+        return {**shown, 'error': None if move.error is None else 'An operator has to look at the move.'}
+    shown |= {name: row[name] for name in _POD_FIELDS}
+    return shown | {name: plan[name] for name in ('source_pod', 'target_pod')}
+
+
+def percent(move: Move) -> int:
+    """Return the progress: of the bytes, which take most of the time, and of the steps."""
+    if not move.is_active:
+        return 100
+    steps = move.steps_done / max(move.steps_total, 1)
+    if not move.bytes_total or not move.is_forward:
+        return int(100 * steps)
+    return int(100 * (0.8 * min(move.bytes_done / move.bytes_total, 1.0) + 0.2 * steps))
+
+
+def create_move(call: Call) -> Answer:
+    """POST /moves: 202 with the move, or 200 with the plan of a dry run. 400, 403, 404, 409, 422, 503."""
+    given = schemas.CREATE.read(call)
+    for pair in schemas.ALTERNATIVES:
+        if sum(name in given for name in pair) != 1:
+            raise exception.Unprocessable(f"Invalid input for field 'move': give either {pair[0]} or {pair[1]}.")
+    resource_type = 'server' if 'server_id' in given else 'volume'
+    pod_name = given.get('target_pod')
+    if pod_name is not None and not _sees_pods(call):
+        raise exception.Forbidden('Give the availability zone to move to, and no pod.')
+    wanted = Wanted(
+        resource_type,
+        given[f'{resource_type}_id'],
+        _pod_id(call, pod_name) if pod_name is not None else None,
+        given.get('zone'),
+        given.get('confirm_seconds'),
+    )
+    _check_owner(call, wanted)
+    plan = planner.make_plan(call.runtime, wanted)
+    if given.get('dry_run'):
+        return Answer.of({'plan': _plan_view(call, plan.json)})
+    if plan.is_blocked:
+        raise exception.Unprocessable(_blockers(plan))
+    move = planner.submit(call.runtime, plan, call.context.user_id or '')
+    call.runtime.registry.refresh()
+    _wake(call, move)
+    return Answer.of({'move': view(call, move)}, 202)
+
+
+def _check_owner(call: Call, wanted: Wanted) -> None:
+    """:raises NotFound: the resource does not belong to the caller's project"""
+    routing = routings.get(call.runtime.db, wanted.resource_type, wanted.resource_id)
+    if routing is None or not call.context.may_know(routing.project_id):
+        raise exception.NotFound(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
+
+
+def _blockers(plan: Plan) -> str:
+    texts = [
+        f'{finding.text} ({finding.code}{": " + finding.resource if finding.resource else ""})'
+        for finding in plan.findings
+        if finding.level == BLOCKER
+    ]
+    return f'The {plan.wanted.resource_type} cannot be moved: {" ".join(texts)}'
+
+
+def list_moves(call: Call) -> Answer:
+    """GET /moves, the newest first: 200, 400, 403."""
+    query = schemas.LIST.read(call)
+    filters = pagination.filters_of(query, 'active')
+    is_active = pagination.is_true(query, 'active') if 'active' in query else None
+    if not _sees_pods(call):
+        filters['project_id'] = call.context.project_id or ''
+
+    def list_(db: Database, **options: Any) -> list[Move]:
+        return db_moves.list_(db, is_active=is_active, **options)
+
+    return pagination.read(
+        call,
+        'moves',
+        query,
+        list_,
+        lambda move: view(call, move),
+        filters=filters,
+        default=(('created_at', 'desc'),),
+    )
+
+
+def show_move(call: Call) -> Answer:
+    """GET /moves/{move_id}, with its plan and its ledger: 200, 404."""
+    return Answer.of({'move': _complete(call, _existing(call))})
+
+
+def _complete(call: Call, move: Move) -> Json:
+    shown = {**view(call, move), 'plan': _plan_view(call, move.plan)}
+    if _sees_pods(call):
+        shown['items'] = [asdict(item) for item in db_moves.items(call.runtime.db, move.id)]
+    return shown
+
+
+def _plan_view(call: Call, plan: Json) -> Json:
+    if _sees_pods(call):
+        return plan
+    findings = [{**each, 'text': _FOR_TENANTS.get(each['code'], each['text'])} for each in plan['findings']]
+    return {name: value for name, value in plan.items() if name not in _POD_PARTS} | {'findings': findings}
+
+
+#: Findings whose texts name pods.
+_FOR_TENANTS = {
+    code: 'An operator has to look at this.'
+    for code in (
+        'access',
+        'pod_state',
+        'endpoint',
+        'image_service',
+        'network_service',
+        'volume_type',
+        'flavor',
+        'quota',
+        'microversion',
+        'hostname',
+    )
+}
+
+
+def pause_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/pause: 202, 404, 409."""
+    return _steer(call, db_moves.pause)
+
+
+def resume_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/resume: 202, 404, 409."""
+    return _steer(call, db_moves.resume)
+
+
+def cancel_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/cancel: 202, 404, 409."""
+    return _steer(call, db_moves.cancel)
+
+
+def confirm_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/confirm: 202, 404, 409."""
+    return _steer(call, db_moves.confirm)
+
+
+def revert_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/revert: 202, 404, 409."""
+    return _steer(call, db_moves.revert)
+
+
+def _steer(call: Call, verb: Callable[[Database, str], Move | None]) -> Answer:
+    schemas.VERB.read(call)
+    move = _existing(call)
+    try:
+        changed = verb(call.runtime.db, move.id)
+    except db_moves.Refused as error:
+        raise exception.Conflict(str(error)) from error
+    if changed is None:
+        raise _not_found(call.id)
+    _wake(call, changed)
+    return Answer.of({'move': view(call, changed)}, 202)
+
+
+def _wake(call: Call, move: Move) -> None:
+    """Let a worker look at a move at once."""
+    payload = {'move_id': move.id, 'pod_id': move.source_pod_id}
+    call.runtime.jobs.submit(job_types.RUN_MOVE, move.id, payload, request_id=call.context.request_id)
+
+
+def _existing(call: Call) -> Move:
+    """:raises NotFound: there is no such move, or the caller may not know of it"""
+    move = db_moves.get(call.runtime.db, call.id)
+    if move is None or not (_sees_pods(call) or move.project_id == call.context.project_id):
+        raise _not_found(call.id)
+    return move
+
+
+def _sees_pods(call: Call) -> bool:
+    """Whether the caller is an operator, who may see the moves of all projects, and pods."""
+    context = call.context
+    return context.may_see_all or ('reader' in context.roles and context.system_scope == 'all')
+
+
+def _pod_id(call: Call, name: str) -> str:
+    """:raises Unprocessable: there is no such pod"""
+    for pod in call.runtime.registry.refresh().pods:
+        if name in (pod.name, pod.id):
+            return pod.id
+    raise exception.Unprocessable(f"Invalid input for field 'move.target_pod': there is no pod {name}")
+
+
+def _not_found(move_id: str) -> exception.NotFound:
+    return exception.NotFound(f'Move {move_id} could not be found.')
