@@ -23,9 +23,12 @@ from trio2o.db.jobs.queue import submit_in
 from trio2o.db.query import Columns, changed
 from trio2o.db.records import (
     BUILT,
+    CANCELLING,
+    CONFIRMING,
     GONE,
     ITEM_PLANNED,
     MADE,
+    MOVE_END_STATES,
     PAUSED,
     SENT,
     STUCK,
@@ -39,6 +42,14 @@ _ITEMS = Columns(MoveItem)
 _TABLE, _ITEM_TABLE = _MOVES.table, _ITEMS.table
 _M, _I = _TABLE.c, _ITEM_TABLE.c
 _IS_ACTIVE = _M.ended_at.is_(None)
+#: ``Move.status`` as an expression.
+_STATUS = sqlalchemy.case(
+    (_M.state.in_(MOVE_END_STATES), _M.state),
+    (_M.hold != '', _M.hold),
+    (_M.is_forward.is_(False), CANCELLING),
+    (sqlalchemy.and_(_M.wish == 'confirm', _M.state == SWITCHED), CONFIRMING),
+    else_=_M.state,
+)
 
 
 class AlreadyMoving(Exception):
@@ -150,13 +161,23 @@ def list_(
     marker: str | None = None,
     sort: Sequence[tuple[str, str]] = (('created_at', 'desc'),),
     is_active: bool | None = None,
+    status: str | None = None,
+    pod_id: str | None = None,
 ) -> list[Move]:
     """Return a page of moves; see ``Columns.page``.
 
     :param is_active: only moves that have not ended; False: only those that have
+    :param status: only moves with this ``Move.status``
+    :param pod_id: only moves from or to this pod
     :raises ValueError: there is no such column, or no move has the marker as its id
     """
-    criteria = [] if is_active is None else [_IS_ACTIVE if is_active else _M.ended_at.is_not(None)]
+    criteria: list[Any] = []
+    if is_active is not None:
+        criteria.append(_IS_ACTIVE if is_active else _M.ended_at.is_not(None))
+    if status is not None:
+        criteria.append(_STATUS == status)
+    if pod_id is not None:
+        criteria.append(_is_of(pod_id))
     with db.reader() as connection:
         return _MOVES.page(connection, filters=filters, limit=limit, marker=marker, sort=sort, criteria=criteria)
 
@@ -182,11 +203,21 @@ def list_active(db: Database) -> list[tuple[Move, list[MoveItem]]]:
 
 def is_pod_in_use(db: Database, pod_id: str) -> bool:
     """Whether a move from or to a pod has not ended."""
-    statement = sqlalchemy.select(_M.id).where(
-        _IS_ACTIVE, sqlalchemy.or_(_M.source_pod_id == pod_id, _M.target_pod_id == pod_id)
-    )
+    statement = sqlalchemy.select(_M.id).where(_IS_ACTIVE, _is_of(pod_id))
     with db.reader() as connection:
         return connection.execute(statement.limit(1)).first() is not None
+
+
+def _is_of(pod_id: str) -> sqlalchemy.ColumnElement[bool]:
+    return sqlalchemy.or_(_M.source_pod_id == pod_id, _M.target_pod_id == pod_id)
+
+
+def count_active_by_status(db: Database) -> dict[str, int]:
+    """Count the moves that have not ended. A status that no move has is left out."""
+    status = _STATUS.label('status')
+    counted = sqlalchemy.select(status, sqlalchemy.func.count()).where(_IS_ACTIVE).group_by(status)
+    with db.reader() as connection:
+        return {name: count for name, count in connection.execute(counted)}
 
 
 # -- what the job writes --
@@ -325,35 +356,37 @@ def end(db: Database, move_id: str, state: str, error: str | None = None) -> Mov
 
 
 # -- what operators want --
+#
+# Each submits the job that goes on with the move in the same transaction: a move that is paused or stuck has none.
 
 
-def pause(db: Database, move_id: str) -> Move | None:
-    """Begin no further step of a move. :raises Refused: it has ended or its source is being deleted"""
-    return _want(db, move_id, 'pause', {'hold': PAUSED})
+def pause(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
+    """Begin no further step of a move. :raises Refused: it has ended or is held already"""
+    return _want(db, move_id, 'pause', {'hold': PAUSED}, job)
 
 
-def resume(db: Database, move_id: str) -> Move | None:
+def resume(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
     """Go on with a move that is paused or stuck. :raises Refused: it is neither"""
-    return _want(db, move_id, 'resume', {'hold': '', 'error': None})
+    return _want(db, move_id, 'resume', {'hold': '', 'error': None}, job)
 
 
-def cancel(db: Database, move_id: str) -> Move | None:
+def cancel(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
     """Undo the steps of a move. :raises Refused: it has ended, or its resources have switched: see ``revert``"""
-    return _want(db, move_id, 'cancel', {'is_forward': False, 'hold': '', 'error': None})
+    return _want(db, move_id, 'cancel', {'is_forward': False, 'hold': '', 'error': None}, job)
 
 
-def confirm(db: Database, move_id: str) -> Move | None:
+def confirm(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
     """Delete what a switched move left in the source. :raises Refused: it has not switched, or is being reverted"""
-    return _want(db, move_id, 'confirm', {'wish': 'confirm', 'hold': '', 'error': None})
+    return _want(db, move_id, 'confirm', {'wish': 'confirm', 'hold': '', 'error': None}, job)
 
 
-def revert(db: Database, move_id: str) -> Move | None:
+def revert(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
     """Let a switched move go back to the source. :raises Refused: it has not switched, or is confirmed"""
-    return _want(db, move_id, 'revert', {'is_forward': False, 'hold': '', 'error': None})
+    return _want(db, move_id, 'revert', {'is_forward': False, 'hold': '', 'error': None}, job)
 
 
 @retry_on_deadlock
-def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any]) -> Move | None:
+def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any], job: JobRow | None) -> Move | None:
     """:returns: the move; None if it does not exist"""
     with db.writer() as connection:
         versions.advance(connection, versions.MOVES)
@@ -363,7 +396,14 @@ def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any]) -> M
         reason = _refusal(known, verb)
         if reason:
             raise Refused(f'Move {move_id} cannot be {_PARTICIPLES[verb]}: {reason}.')
+        if job is not None:
+            submit_in(connection, job)
         return _update(connection, move_id, values)
+
+
+def allowed_verbs(move: Move) -> list[str]:
+    """Return what an operator may want of a move in its state."""
+    return [verb for verb in _PARTICIPLES if not _refusal(move, verb)]
 
 
 _PARTICIPLES = {

@@ -51,8 +51,8 @@ REPLICA_STATES = ('in_sync', 'out_of_sync', 'failed', 'gone')
 JOB_STATES = ('new', 'running', 'success', 'fail', 'cancelled')
 JOB_ACTIVE_STATES = ('new', 'running')
 
-#: States of a move: the last step that changed what an operator decides about. `PAUSED`, `STUCK` and `CANCELLING` are
-#: shown in place of it (`Move.status`).
+#: States of a move: the last step that changed what an operator decides about. `PAUSED`, `STUCK`, `CANCELLING` and
+#: `CONFIRMING` are shown in place of it (`Move.status`).
 MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REVERTED = (
     'planned',
     'frozen',
@@ -65,7 +65,11 @@ MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REV
 )
 #: States of the moves that have ended.
 MOVE_END_STATES = (CONFIRMED, REVERTED)
+MOVE_ACTIVE_STATES = tuple(state for state in MOVE_STATES if state not in MOVE_END_STATES)
 PAUSED, STUCK, CANCELLING, CONFIRMING = ('paused', 'stuck', 'cancelling', 'confirming')
+#: What an active move is shown as, and what any move is (`Move.status`).
+MOVE_ACTIVE_STATUSES = (*MOVE_ACTIVE_STATES, PAUSED, STUCK, CANCELLING, CONFIRMING)
+MOVE_STATUSES = (*MOVE_ACTIVE_STATUSES, *MOVE_END_STATES)
 #: States of what a move makes: not begun, request sent, made, deleted again.
 ITEM_STATES = ITEM_PLANNED, SENT, MADE, GONE = ('planned', 'sent', 'made', 'gone')
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from trio2o import exception
+from trio2o import exception, job_types
 from trio2o.db import moves as db_moves
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
@@ -49,12 +49,16 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
     is_delete = call.method == 'DELETE' and is_about_itself
     if not is_delete and call.operation.action not in _DELETE_ACTIONS:
         check_not_moving(call, resource, top_id)
-    move = db_moves.get(call.runtime.db, move_id)
-    if move is not None and (move.resource_type, move.resource_id) != (resource.type, top_id):
+    runtime = call.runtime
+    move = db_moves.get(runtime.db, move_id)
+    if move is None:
+        return
+    if (move.resource_type, move.resource_id) != (resource.type, top_id):
         # A volume of a server that moves.
         check_not_moving(call, resource, top_id)
+    job = runtime.jobs.row(job_types.RUN_MOVE, move_id, {'move_id': move_id, 'pod_id': move.source_pod_id})
     try:
-        db_moves.cancel(call.runtime.db, move_id)
+        db_moves.cancel(runtime.db, move_id, job)
     except db_moves.Refused as error:
         # It is being undone already, or has switched: then the delete reaches the target.
         LOG.info('Move %s of a deleted %s goes on: %s', move_id, resource.type, error)
