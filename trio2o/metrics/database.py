@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics read from the database: jobs, quota claims, replicas out of sync, capacity and use of pods.
+"""Metrics read from the database: jobs, quota claims, moves, replicas out of sync, capacity and use of pods.
 
 All processes export the same values, so a query takes their maximum, not their sum. A thread reads them, at most once
 per ``[metrics] database_seconds``. So a slow or unreachable database delays a scrape only by ``MAX_WAIT_SECONDS``; the
@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from oslo_config import cfg
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from trio2o.db import jobs, quotas
+from trio2o.db import jobs, moves, quotas
 from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import UNREACHABLE
-from trio2o.db.records import JOB_STATES
+from trio2o.db.records import JOB_STATES, MOVE_ACTIVE_STATUSES
 from trio2o.pods.registry import PodView, Registry
 
 LOG = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class _Read:
     jobs: Mapping[str, int]
     waiting_seconds: float
     claims: Mapping[str, int]
+    moves: Mapping[str, int]
     pods: tuple[PodView, ...]
 
 
@@ -112,6 +113,7 @@ class DatabaseMetrics:
             jobs=jobs.count_by_state(self._db),
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
             claims=quotas.count_claims_by_state(self._db),
+            moves=moves.count_active_by_status(self._db),
             # The snapshot would stay the same while the database is unreachable, as requests go on using it.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),
@@ -126,6 +128,7 @@ def _families() -> dict[str, GaugeMetricFamily]:
         'jobs': family('trio2o_jobs', 'Jobs in the table, by state', labels=['state']),
         'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds since the oldest waiting job became due'),
         'claims': family('trio2o_quota_claims', 'Quota claims, by state', labels=['state']),
+        'moves': family('trio2o_moves', 'Moves that have not ended, by status', labels=['status']),
         'state': family('trio2o_pod_state', 'Always 1; the state is a label', labels=[*pod, 'state']),
         'out_of_sync': family(
             'trio2o_pod_replicas_out_of_sync', 'Replicated objects that are out of sync in a pod', labels=pod
@@ -148,6 +151,8 @@ def _fill(families: Mapping[str, GaugeMetricFamily], last: _Read) -> None:
     families['waiting'].add_metric([], last.waiting_seconds)
     for state, count in {'open': 0, **last.claims}.items():
         families['claims'].add_metric([state], count)
+    for status in MOVE_ACTIVE_STATUSES:
+        families['moves'].add_metric([status], last.moves.get(status, 0))
     for pod in last.pods:
         families['state'].add_metric([pod.name, pod.zone, pod.record.state], 1)
         families['out_of_sync'].add_metric([pod.name, pod.zone], pod.out_of_sync)

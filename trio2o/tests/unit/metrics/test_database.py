@@ -14,11 +14,13 @@ from trio2o.db import pods as db_pods
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas as db_replicas
 from trio2o.db.database import Database
+from trio2o.db.records import MOVE_ACTIVE_STATUSES
 from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.metrics import samples
+from trio2o.tests.fixtures.moves import insert_move, new_move
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.fixtures.wsgi import get
 
@@ -73,6 +75,15 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
         endless = (where[0], ('resource', 'ENDLESS'), ('service', 'compute'), where[1])
         self.assertEqual(2, found['trio2o_pod_used', endless])
         self.assertNotIn(('trio2o_pod_capacity', endless), found)
+
+    def test_metrics_count_active_moves_by_status(self):
+        for number, fields in enumerate(({'hold': 'stuck'}, {'is_forward': False}, {}, {'state': 'confirmed'})):
+            insert_move(self.db, new_move(f'm{number}', **fields))
+        found = self.scrape(self.collector())
+        shown = {labels[0][1]: value for (name, labels), value in found.items() if name == 'trio2o_moves'}
+        self.assertEqual({'stuck': 1, 'cancelling': 1, 'planned': 1}, {key: n for key, n in shown.items() if n})
+        # Alerts need the 0 of a status that no move has.
+        self.assertEqual(set(MOVE_ACTIVE_STATUSES), set(shown))
 
     def test_labels_are_escaped(self):
         db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')
