@@ -24,6 +24,7 @@ from trio2o.db.query import Columns, changed
 from trio2o.db.records import (
     BUILT,
     CANCELLING,
+    CONFIRMED,
     CONFIRMING,
     GONE,
     ITEM_PLANNED,
@@ -199,6 +200,14 @@ def list_active(db: Database) -> list[tuple[Move, list[MoveItem]]]:
         for item in _ITEMS.all(connection, joined):
             found.setdefault(item.move_id, []).append(item)
     return [(move, found.get(move.id, [])) for move in moves]
+
+
+def actions_before(db: Database, server_id: str) -> list[tuple[str, Any]]:
+    """Return the actions of a server from before its moves, each with the pod in which it was, the newest first."""
+    statement = _MOVES.select.where(_M.resource_id == server_id, _M.state.in_((SWITCHED, CONFIRMED)))
+    with db.reader() as connection:
+        moves = _MOVES.all(connection, statement.order_by(_M.created_at.desc()))
+    return [(move.source_pod_id, action) for move in moves for action in move.facts.get('actions') or ()]
 
 
 def is_pod_in_use(db: Database, pod_id: str) -> bool:

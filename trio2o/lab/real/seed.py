@@ -58,6 +58,10 @@ def seed_accounts(client: Client, topology: Topology) -> None:
     for user in SERVICE_USERS:
         grant(user, service_project, 'admin', 'service')
     grant('demo', project('demo'), 'member')
+    # What a move creates belongs to the project of the resource, so Trio2o's user has a role in all projects.
+    trio2o = client.ensure(f'{base}/users', 'user', {'name': 'trio2o', 'domain_id': 'default'})['id']
+    inherited = f'{base}/OS-INHERIT/domains/default/users/{trio2o}/roles/{roles["admin"]}/inherited_to_projects'
+    client.call('PUT', inherited)
 
 
 def catalog(topology: Topology) -> list[tuple[str, str, str, str]]:

@@ -7,6 +7,7 @@ from trio2o.gateway.handlers.forward import BodyRef, Forward, ForwardToAny, Quot
 from trio2o.nova_apigw.servers.actions import ACTIONS, Version, action
 from trio2o.nova_apigw.servers.create import CreateServer
 from trio2o.nova_apigw.servers.forward import ForwardServer, UpdateServer
+from trio2o.nova_apigw.servers.instance_actions import ListActions, ShowAction
 from trio2o.nova_apigw.servers.list import ServerList
 from trio2o.resources import VOLUME
 from trio2o.web.operations import Operation
@@ -41,8 +42,8 @@ OPERATIONS = [
     below('server_metadata.show', 'GET', '/metadata/{id}'),
     below('server_metadata.update', 'PUT', '/metadata/{id}'),
     below('server_metadata.delete', 'DELETE', '/metadata/{id}'),
-    below('instance_actions.list', 'GET', '/os-instance-actions'),
-    below('instance_actions.show', 'GET', '/os-instance-actions/{id}'),
+    below('instance_actions.list', 'GET', '/os-instance-actions', ListActions()),
+    below('instance_actions.show', 'GET', '/os-instance-actions/{id}', ShowAction()),
     below('server_interfaces.list', 'GET', '/os-interface'),
     below('server_interfaces.create', 'POST', '/os-interface'),
     below('server_interfaces.show', 'GET', '/os-interface/{id}'),

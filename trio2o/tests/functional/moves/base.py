@@ -88,6 +88,8 @@ class MovesCase(JobsCase):
 
         def check():
             move = db_moves.get(self.db, move_id)
+            if move.state == until:
+                raise Interrupted(until)
             if after is not None and move.step is not None:
                 at, done = names.index(move.step), names.index(after)
                 if (at > done) if move.is_forward else (at < done):

@@ -179,3 +179,48 @@ class TestFields(TenantCase):
         answer = self.cloud.nova.post(f'/servers/{server}/action', {'rebuild': {'imageRef': image}})
         self.assertEqual(202, answer.status, answer.text)
         self.assertEqual(image, self.show(server)['image']['id'])
+
+
+class TestActions(TenantCase):
+    def gateway(self, **options):
+        return MovesCase.gateway(self, **options)
+
+    def setUp(self):
+        super().setUp()
+        self.server_id = self.server()
+        for name in ('os-stop', 'os-start'):
+            self.cloud.nova.post(f'/servers/{self.server_id}/action', {name: None})
+        self.path = f'/servers/{self.server_id}/os-instance-actions'
+        self.before = self.listed()
+        self.move('server', self.server_id)
+        self.cloud.nova.post(f'/servers/{self.server_id}/action', {'reboot': {'type': 'SOFT'}})
+
+    def listed(self, **query):
+        answer = self.cloud.nova.get(self.path, version='2.66', query=query)
+        self.assertEqual(200, answer.status, answer.text)
+        return answer['instanceActions']
+
+    def test_actions_from_before_are_listed_after_the_new_ones(self):
+        listed = self.listed()
+        self.assertEqual('reboot', listed[0]['action'])
+        self.assertEqual(self.before, listed[-len(self.before) :])
+        self.assertEqual({self.server_id}, {action['instance_uuid'] for action in listed})
+
+    def test_pages_have_each_action_once(self):
+        wanted, found, query = [each['request_id'] for each in self.listed()], [], {'limit': '2'}
+        while True:
+            page = [each['request_id'] for each in self.listed(**query)]
+            found += page
+            if len(page) < 2:
+                break
+            query['marker'] = page[-1]
+        self.assertEqual(wanted, found)
+
+    def test_action_from_before_is_shown_with_events(self):
+        for who in ('demo', ('admin', 'demo')):
+            shown = self.cloud.nova.get(f'{self.path}/{self.before[0]["request_id"]}', version='2.84', as_=who)
+            self.assertEqual(self.before[0]['action'], shown['instanceAction']['action'])
+            self.assertEqual('Success', shown['instanceAction']['events'][0]['result'])
+            self.assertEqual(who != 'demo', 'host' in shown['instanceAction']['events'][0])
+        self.assertEqual(404, self.cloud.nova.get(f'{self.path}/req-unknown').status)
+        self.assertEqual(404, self.cloud.nova.get(f'{self.path}/{self.before[0]["request_id"]}', as_='alt').status)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves whose pods fail: before and after they carried out a request, with wrong bytes, or with no room."""
+
+from trio2o.db import moves
+from trio2o.lab.emulated.faults import BalancerAnswers, Drop, DropAfter, Refuse, Status, StatusAfter
+from trio2o.moves.engine import Engine
+from trio2o.tests.fixtures.waiting import wait_until
+from trio2o.tests.functional.moves.base import MovesCase
+
+#: Each hits one request.
+FAULTS = (
+    Drop,
+    DropAfter,
+    Refuse,
+    Status,
+    StatusAfter,
+    lambda **given: BalancerAnswers(status=404, **given),
+    lambda **given: BalancerAnswers(status=404, is_processed=True, **given),
+)
+
+
+class FaultsCase(MovesCase):
+    def gateway(self, **options):
+        settings = {'moves.settle_seconds': 0, 'pods.read_timeout': 1, 'moves.confirm_seconds': 0}
+        return super().gateway(**settings, **options)
+
+    def run_all(self, move_ids):
+        """Run moves in turns until all have ended."""
+        left = set(move_ids)
+
+        def turn():
+            for move_id in sorted(left):
+                Engine(self.cloud.runtime, move_id).advance()
+                move = moves.get(self.db, move_id)
+                self.assertNotEqual('stuck', move.status, move.error)
+                if not move.is_active:
+                    left.discard(move_id)
+            return not left
+
+        wait_until(turn, 120, lambda: f'{[moves.get(self.db, each) for each in left][:2]} do not end', 0.02)
+
+    def assert_cancelled(self, server, move_id, before):
+        """Cancel a stuck move, and see that all is as before."""
+        moves.cancel(self.db, move_id)
+        self.assertEqual('reverted', self.run_move(move_id).status)
+        self.assertEqual(before, [self.inventory(name) for name in ('Pod1', 'Pod2')])
+        self.assertEqual(('Pod1', server), self.place('server', server))
+        self.assertEqual('ACTIVE', self.show(server)['status'])
+
+
+class TestRequests(FaultsCase):
+    def test_volumes_exist_once_after_each_fault_of_each_write(self):
+        writes = [
+            ('Pod1', 'POST', '/snapshots$'),
+            ('Pod1', 'POST', '/volumes$'),
+            ('Pod1', 'POST', '/action$'),
+            ('Pod1', 'DELETE', '/volumes/'),
+            ('Pod1', 'DELETE', '/snapshots/'),
+            ('Pod2', 'POST', '/volumes$'),
+            ('Pod2', 'POST', '/action$'),
+            ('Pod2', 'DELETE', '/metadata/'),
+        ]
+        volumes = [self.volume() for _ in FAULTS]
+        checksums = {volume: self.disk('volume', volume).checksum() for volume in volumes}
+        started = [self.start('volume', volume) for volume in volumes]
+        for pod, method, path in writes:
+            for number, fault in enumerate(FAULTS):
+                self.cloud.pod(pod).cinder.faults.add(fault(method=method, path=path, times=1, after=number))
+        self.run_all(started)
+        self.assertEqual(checksums, {volume: self.disk('volume', volume).checksum() for volume in volumes})
+        self.assertEqual(set(), self.inventory('Pod1')['volumes'] | self.inventory('Pod1')['snapshots'])
+        self.assertEqual(len(volumes), len(self.inventory('Pod2')['volumes']))
+        self.assertEqual({self.cloud.lab.image['id']}, self.inventory('Pod1')['images'])
+
+    def test_servers_exist_once_after_each_fault_of_each_write(self):
+        writes = [
+            ('Pod1', 'POST', '/action$'),
+            ('Pod1', 'DELETE', '/servers/'),
+            ('Pod2', 'POST', '/servers$'),
+            ('Pod2', 'DELETE', '/metadata/'),
+        ]
+        servers = [self.server() for _ in FAULTS]
+        started = [self.start('server', server) for server in servers]
+        for pod, method, path in writes:
+            for number, fault in enumerate(FAULTS):
+                self.cloud.pod(pod).nova.faults.add(fault(method=method, path=path, times=1, after=number))
+        self.run_all(started)
+        self.assertEqual(set(), self.inventory('Pod1')['servers'])
+        self.assertEqual(len(servers), len(self.inventory('Pod2')['servers']))
+        self.assertEqual({self.cloud.lab.image['id']}, self.inventory('Pod1')['images'])
+
+    def test_pod_that_stays_down_makes_the_move_stuck_until_it_is_back(self):
+        volume = self.volume()
+        move_id = self.start('volume', volume)
+        self.run_move(move_id, until='copied')
+        self.cloud.pod('Pod2').cinder.faults.add(Refuse())
+        move = self.run_move(move_id)
+        self.assertEqual('stuck', move.status)
+        self.assertIn('Pod2', move.error)
+        self.cloud.pod('Pod2').cinder.faults.clear()
+        moves.resume(self.db, move_id)
+        self.assertEqual('confirmed', self.run_move(move_id).status)
+
+
+class TestFindings(FaultsCase):
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume()
+        self.server_id = self.server(volumes=[self.volume_id])
+        self.show(self.server_id)
+        self.before = [self.inventory(name) for name in ('Pod1', 'Pod2')]
+        self.move_id = self.start('server', self.server_id)
+
+    def stuck(self, *texts):
+        move = self.run_move(self.move_id)
+        self.assertEqual('stuck', move.status)
+        for text in texts:
+            self.assertIn(text, move.error)
+
+    def test_flipped_byte_is_found_before_the_switch(self):
+        self.run_move(self.move_id, after=f'volume {self.volume_id}')
+        copy = self.ledger(self.move_id)[f'target/volume/{self.volume_id}'].bottom_id
+        disk = self.cloud.pod('Pod2').disk('volume', copy)
+        disk.replace(b'X' + disk.read()[1:])
+        self.stuck('bytes', self.volume_id)
+        self.assert_cancelled(self.server_id, self.move_id, self.before)
+
+    def test_server_started_in_the_source_makes_the_copies_old(self):
+        self.run_move(self.move_id, until='verified')
+        self.cloud.direct('Pod1').post(f'/servers/{self.server_id}/action', {'os-start': None}, as_='admin')
+        self.stuck('started')
+        self.assert_cancelled(self.server_id, self.move_id, self.before)
+
+    def test_no_room_in_target_is_named(self):
+        nova = self.cloud.pod('Pod2').nova
+        nova.disabled.update(dict.fromkeys(nova.hosts, 'full'))
+        self.stuck('No valid host')
+        self.assert_cancelled(self.server_id, self.move_id, self.before)
+
+    def test_refused_create_is_named(self):
+        self.run_move(self.move_id, until='verified')
+        self.cloud.pod('Pod2').nova.flavors.clear()
+        self.stuck('Flavor')
+        self.assert_cancelled(self.server_id, self.move_id, self.before)
+
+    def test_each_state_can_be_cancelled(self):
+        for state in ('planned', 'frozen', 'copied', 'verified', 'built'):
+            self.run_move(self.move_id, until=state)
+            self.assert_cancelled(self.server_id, self.move_id, self.before)
+            self.move_id = self.start('server', self.server_id)

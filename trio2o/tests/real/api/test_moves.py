@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Moves of a project's servers and volumes between two real pods, as operators and tenants see them."""
+
+import unittest
+
+import fixtures
+
+from trio2o.moves.building import EXCUSED
+from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
+
+PODS = ('Pod1', 'Pod2')
+SECONDS = 180
+MORE = """
+[moves]
+poll_seconds = 0.3
+"""
+#: Fields that an admin's ``show`` has and that differ between pods of two releases.
+_BY_RELEASE = {'pinned_availability_zone', 'scheduler_hints', 'properties'}
+
+
+class Stage(fixtures.Fixture):
+    def _setUp(self):
+        self.lab = real_lab()
+        self.lab.start()
+        self.gateway = self.useFixture(RealGateway(self.lab, more=MORE))
+        self.cloud, self.admin = Client(self.lab), Client(self.lab, 'admin')
+        self.pods = {name: Client(self.lab, 'admin', name) for name in PODS}
+        self.flavor = temporary_name('move')
+        self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
+        self.sdk = connect(self.lab)
+
+
+class RealMoveTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stage = Stage()
+        cls.stage.setUp()
+        cls.addClassCleanup(cls.stage.cleanUp)
+        cls.cloud, cls.admin, cls.pods, cls.lab = cls.stage.cloud, cls.stage.admin, cls.stage.pods, cls.stage.lab
+
+    # -- what there is --
+
+    def volume(self, *more):
+        name = temporary_name('volume')
+        made = self.cloud.openstack('volume', 'create', name, '--size', '1', '--availability-zone', 'az1', *more)
+        self.cloud.until('volume', name, 'available')
+        self.addCleanup(self.cloud.do, 'volume', 'delete', name)
+        return made['id']
+
+    def server(self, *more):
+        name = temporary_name('server')
+        words = ('--os-compute-api-version', '2.90', 'server', 'create', name, '--flavor', self.stage.flavor)
+        made = self.cloud.openstack(*words, '--availability-zone', 'az1', *more)
+        self.cloud.until('server', name, 'active')
+        self.addCleanup(self.cloud.do, 'server', 'delete', '--wait', name)
+        return made['id']
+
+    def place(self, resource):
+        """Return the pod of a resource, and its id in it."""
+        (row,) = self.admin.openstack(
+            'trio2o', 'routing', 'list', '--resource', resource, '--state', 'active', '--long'
+        )
+        return row['Pod'], row['In The Pod']
+
+    def disk(self, kind, resource):
+        pod, bottom_id = self.place(resource)
+        return self.lab.disk(kind, bottom_id, pod)
+
+    def show(self, server):
+        """Return all that an admin sees of a server."""
+        answer = connect(self.lab, 'admin').compute.get(f'/servers/{server}', microversion='2.90')
+        self.assertEqual(200, answer.status_code, answer.text)
+        return answer.json()['server']
+
+    def things(self):
+        """Return the ids of what each pod has, and of the images."""
+        found = {}
+        for name, pod in self.pods.items():
+            for what in ('server', 'volume', 'volume snapshot'):
+                rows = pod.openstack(*what.split(), 'list', '--all-projects')
+                found[name, what] = {row['ID'] for row in rows}
+        found['images'] = {row['ID'] for row in self.admin.openstack('image', 'list')}
+        return found
+
+    def usage(self):
+        rows = self.cloud.openstack('limits', 'show', '--absolute')
+        return {row['Name']: row['Value'] for row in rows if row['Name'].startswith('total')}
+
+    # -- moves --
+
+    def move(self, kind, resource, pod):
+        """Move a resource with the stock client, and confirm it."""
+        words = ('trio2o', 'move', 'create', f'--{kind}', resource, '--target-pod', pod)
+        plan = self.admin.openstack(*words, '--dry-run')
+        self.assertEqual('none', plan['blockers'], plan)
+        move = self.admin.openstack(*words, '--wait', '--timeout', str(SECONDS))
+        self.assertEqual('switched', move['status'], move)
+        self.admin.do('trio2o', 'move', 'confirm', move['id'])
+        move = self.admin.openstack('trio2o', 'move', 'show', '--watch', move['id'], '--timeout', str(SECONDS))
+        self.assertEqual('confirmed', move['status'], move)
+
+    def same(self, before, after):
+        ignored = EXCUSED | _BY_RELEASE | {'os-extended-volumes:volumes_attached'}
+        different = {
+            name: (before[name], after[name])
+            for name in before.keys() & after.keys() - ignored
+            if before[name] != after[name]
+        }
+        self.assertEqual({}, different)
+
+    def there_and_back(self, server, volumes, check):
+        before, usage, things = self.show(server), self.usage(), self.things()
+        checksums = {volume: self.disk('volume', volume).checksum() for volume in volumes}
+        for pod, zone in (('Pod2', 'az2'), ('Pod1', 'az1')):
+            self.move('server', server, pod)
+            after = self.show(server)
+            self.assertEqual((pod, zone), (self.place(server)[0], after['OS-EXT-AZ:availability_zone']))
+            self.same(before, after)
+            self.assertEqual(usage, self.usage())
+            attached = {volume['id'] for volume in after['os-extended-volumes:volumes_attached']}
+            self.assertEqual(set(volumes), attached)
+            self.assertEqual(checksums, {volume: self.disk('volume', volume).checksum() for volume in volumes})
+            check()
+            left = self.things()
+            self.assertEqual(things['images'], left['images'])
+            count = {where: len(ids) for where, ids in left.items() if where[0] == ('Pod1', 'Pod2')[pod == 'Pod1']}
+            wanted = {where: len(ids) for where, ids in things.items() if where[0] == ('Pod1', 'Pod2')[pod == 'Pod1']}
+            if pod == 'Pod2':
+                self.assertEqual(wanted['Pod1', 'server'] - 1, count['Pod1', 'server'])
+                self.assertEqual(wanted['Pod1', 'volume'] - len(volumes), count['Pod1', 'volume'])
+            else:
+                self.assertEqual(wanted, count)
+
+    def test_server_with_local_disk_and_volumes_goes_there_and_back(self):
+        volumes = [self.volume(), self.volume('--property', 'tier=gold')]
+        server = self.server('--image', 'cirros', '--no-network', '--property', 'role=db')
+        for volume in volumes:
+            self.cloud.do('server', 'add', 'volume', server, volume)
+            self.cloud.until('volume', volume, 'in-use')
+            self.disk('volume', volume).write(volume.encode())
+        self.disk('root', server).write(b'written by the guest')
+        root = self.disk('root', server).checksum()
+
+        def check():
+            self.assertEqual(root, self.disk('root', server).checksum())
+
+        self.there_and_back(server, volumes, check)
+
+    def test_server_with_boot_volume_and_port_goes_there_and_back(self):
+        volume = self.volume('--image', 'cirros', '--bootable')
+        port = self.cloud.openstack('port', 'create', '--network', 'private', temporary_name('port'))
+        self.addCleanup(self.cloud.do, 'port', 'delete', port['id'])
+        server = self.server('--volume', volume, '--port', port['id'])
+        bound = self.admin.openstack('port', 'show', port['id'])
+
+        def check():
+            now = self.admin.openstack('port', 'show', port['id'])
+            for name in ('fixed_ips', 'mac_address', 'status', 'security_group_ids'):
+                self.assertEqual(bound[name], now[name], name)
+            self.assertEqual(self.place(server)[1], now['device_id'])
+            listed = self.cloud.openstack('port', 'list', '--server', self.place(server)[1])
+            self.assertEqual([port['id']], [row['ID'] for row in listed])
+
+        self.there_and_back(server, [volume], check)
+
+    def test_detached_volume_keeps_id_and_bytes(self):
+        volume = self.volume('--property', 'a=b', '--description', 'd')
+        checksum = self.disk('volume', volume).checksum()
+        self.move('volume', volume, 'Pod2')
+        self.assertEqual('Pod2', self.place(volume)[0])
+        self.assertEqual(checksum, self.disk('volume', volume).checksum())
+        shown = self.cloud.openstack('volume', 'show', volume)
+        self.assertEqual((volume, 'az2', 'd'), (shown['id'], shown['availability_zone'], shown['description']))
