@@ -17,6 +17,7 @@ class RequestContext(context.RequestContext):
 
     ``global_request_id`` is what the client sent as X-OpenStack-Request-ID; ``request_id`` is ours.
     ``has_access_rules`` says that the token is that of an application credential with access rules.
+    ``is_for_own_project`` says that the policy admits the caller only to what belongs to the project of the token.
     """
 
     FROM_DICT_EXTRA_KEYS: list[str] = []
@@ -27,6 +28,7 @@ class RequestContext(context.RequestContext):
         super().__init__(*args, **kwargs)
         self.service_token = service_token
         self.has_access_rules = has_access_rules
+        self.is_for_own_project = False
 
     @classmethod
     def from_wsgi(cls, environ: dict[str, Any]) -> RequestContext:

@@ -16,6 +16,7 @@
     ├── TooLarge 413
     ├── UnsupportedMediaType 415     Admin API
     ├── Unprocessable 422            Admin API
+    │   └── Blocked                  findings speak against a move; the answer has them
     ├── ServiceUnavailable 503       no pod can serve the request now; may carry Retry-After
     ├── OutcomeUnknown 504           a write was sent to a pod, and no answer shows what became of it
     └── PodError                     about one pod; handlers decide what it means for the request
@@ -27,11 +28,16 @@
 resources, never pods or URLs.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class Trio2oException(Exception):
     """An error with an HTTP status; the client may see its message."""
 
     code = 500
+    #: Further fields of the answer, beside the code and the message.
+    details: Mapping[str, Any] = {}
 
     def __init__(self, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -95,6 +101,17 @@ class UnsupportedMediaType(Trio2oException):
 
 class Unprocessable(Trio2oException):
     code = 422
+
+
+class Blocked(Unprocessable):
+    """Something speaks against what is wanted.
+
+    :param findings: that and everything else that was found, for programs
+    """
+
+    def __init__(self, message: str, findings: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self.details = {'findings': findings}
 
 
 class ServiceUnavailable(Trio2oException):

@@ -35,6 +35,8 @@ from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
 from trio2o.web.service import Service
 from trio2o.web.validation import Body, Query, validated
 
+#: The rule that admits projects to moves of what belongs to them.
+_OWN = 'moves.own'
 _STEERING = tuple(f'moves.{verb}' for verb in ('pause', 'resume', 'cancel', 'confirm', 'revert'))
 
 #: Operation -> schema of its body or query, for the OpenAPI document. A test compares it with the handlers.
@@ -165,14 +167,16 @@ OPERATIONS = OperationTable(
             Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
             Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
             Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
-            Operation('moves.list', 'GET', '/moves', moves.list_moves, role=READER),
-            Operation('moves.show', 'GET', '/moves/{move_id}', moves.show_move, role=READER),
-            Operation('moves.create', 'POST', '/moves', moves.create_move, role=ADMIN),
-            Operation('moves.pause', 'POST', '/moves/{move_id}/pause', moves.pause_move, role=ADMIN),
-            Operation('moves.resume', 'POST', '/moves/{move_id}/resume', moves.resume_move, role=ADMIN),
-            Operation('moves.cancel', 'POST', '/moves/{move_id}/cancel', moves.cancel_move, role=ADMIN),
-            Operation('moves.confirm', 'POST', '/moves/{move_id}/confirm', moves.confirm_move, role=ADMIN),
-            Operation('moves.revert', 'POST', '/moves/{move_id}/revert', moves.revert_move, role=ADMIN),
+            Operation('moves.list', 'GET', '/moves', moves.list_moves, role=READER, own_rule=_OWN),
+            Operation('moves.show', 'GET', '/moves/{move_id}', moves.show_move, role=READER, own_rule=_OWN),
+            Operation('moves.create', 'POST', '/moves', moves.create_move, role=ADMIN, own_rule=_OWN),
+            Operation('moves.pause', 'POST', '/moves/{move_id}/pause', moves.pause_move, role=ADMIN, own_rule=_OWN),
+            Operation('moves.resume', 'POST', '/moves/{move_id}/resume', moves.resume_move, role=ADMIN, own_rule=_OWN),
+            Operation('moves.cancel', 'POST', '/moves/{move_id}/cancel', moves.cancel_move, role=ADMIN, own_rule=_OWN),
+            Operation(
+                'moves.confirm', 'POST', '/moves/{move_id}/confirm', moves.confirm_move, role=ADMIN, own_rule=_OWN
+            ),
+            Operation('moves.revert', 'POST', '/moves/{move_id}/revert', moves.revert_move, role=ADMIN, own_rule=_OWN),
             Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
             Operation('usages.list', 'GET', '/usages', usages.list_usages, role=READER),
         ],

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/moves: plan, begin, list, show and steer moves of servers and volumes between pods.
 
-The default of the policy rules is that administrators may move everything, and readers see all moves. A rule that
-admits members of projects lets them move their own resources to a zone, and see and steer these moves. They learn of
-no pod.
+Administrators may move everything, and readers see all moves. The rule ``moves.own`` admits projects: they move what
+belongs to them to a zone, see and steer these moves, and learn of no pod.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from trio2o import exception, job_types
+from trio2o import exception
 from trio2o.api import pagination, response_schemas
 from trio2o.api.response_schemas import NUMBER, TEXT
 from trio2o.api.schemas import moves as schemas
 from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.db.database import Database
-from trio2o.db.records import Move, MoveItem
+from trio2o.db.jobs import JobRow
+from trio2o.db.records import Job, Move, MoveItem
 from trio2o.moves import planner
 from trio2o.moves.checks import BLOCKER
 from trio2o.moves.planner import Plan, Wanted
@@ -49,17 +49,31 @@ _FIELDS = (
     'ended_at',
 )
 _POD_FIELDS = ('source_pod_id', 'target_pod_id', 'request_id')
-#: Parts of a plan that name pods.
-_POD_PARTS = ('source_pod', 'target_pod', 'makes', 'channel', 'steps', 'ports')
+#: Parts of a plan that projects are shown.
+_OWN_PARTS = (
+    'resource_type',
+    'resource_id',
+    'name',
+    'project_id',
+    'zone',
+    'bytes',
+    'seconds',
+    'is_verified',
+    'volumes',
+    'findings',
+)
+#: What projects see in place of a text for operators.
+_ASK = 'Ask the operator of this cloud.'
 _OF_RECORD = response_schemas.of(Move)['properties']
 SHAPE: Json = {
     'type': 'object',
-    'required': sorted({*_FIELDS, 'status', 'percent', 'zone'}),
+    'required': sorted({*_FIELDS, 'status', 'percent', 'zone', 'verbs'}),
     'properties': {
         **{name: _OF_RECORD[name] for name in (*_FIELDS, *_POD_FIELDS)},
         'status': TEXT,
         'percent': NUMBER,
         'zone': TEXT,
+        'verbs': {'type': 'array', 'items': TEXT, 'description': 'what may be asked of the move now'},
         'source_pod': TEXT,
         'target_pod': TEXT,
     },
@@ -89,8 +103,8 @@ SHOW_SHAPE: Json = {
     'required': [*SHAPE['required'], 'plan'],
     'properties': {**SHAPE['properties'], 'plan': PLAN_SHAPE, 'items': {'type': 'array', 'items': _ITEM}},
 }
-#: The answer of a create: the plan of a dry run, or the move.
-CREATED_SHAPE: Json = {'type': 'object', 'properties': {'plan': PLAN_SHAPE, 'move': SHAPE}}
+#: The answer of a create: the move, or the plan of a dry run.
+CREATED_SHAPE: Json = {'type': 'object', 'properties': {'move': SHAPE, 'plan': PLAN_SHAPE}}
 
 
 def view(call: Call, move: Move) -> Json:
@@ -98,9 +112,14 @@ def view(call: Call, move: Move) -> Json:
     row = asdict(move)
     plan = move.plan
     shown = {name: row[name] for name in _FIELDS}
-    shown |= {'status': move.status, 'percent': percent(move), 'zone': plan['zone']}
-    if not _sees_pods(call):
-        return {**shown, 'error': None if move.error is None else 'An operator has to look at the move.'}
+    shown |= {
+        'status': move.status,
+        'percent': percent(move),
+        'zone': plan['zone'],
+        'verbs': db_moves.allowed_verbs(move),
+    }
+    if call.context.is_for_own_project:
+        return {**shown, 'error': None if move.error is None else _ASK}
     shown |= {name: row[name] for name in _POD_FIELDS}
     return shown | {name: plan[name] for name in ('source_pod', 'target_pod')}
 
@@ -116,14 +135,14 @@ def percent(move: Move) -> int:
 
 
 def create_move(call: Call) -> Answer:
-    """POST /moves: 202 with the move, or 200 with the plan of a dry run. 400, 403, 404, 409, 422, 503."""
+    """POST /moves: 202 with the move, or 200 with the plan of a dry run. 400, 404, 409, 422, 503."""
     given = schemas.CREATE.read(call)
     for pair in schemas.ALTERNATIVES:
         if sum(name in given for name in pair) != 1:
             raise exception.Unprocessable(f"Invalid input for field 'move': give either {pair[0]} or {pair[1]}.")
     resource_type = 'server' if 'server_id' in given else 'volume'
     pod_name = given.get('target_pod')
-    if pod_name is not None and not _sees_pods(call):
+    if pod_name is not None and call.context.is_for_own_project:
         raise exception.Forbidden('Give the availability zone to move to, and no pod.')
     wanted = Wanted(
         resource_type,
@@ -132,44 +151,60 @@ def create_move(call: Call) -> Answer:
         given.get('zone'),
         given.get('confirm_seconds'),
     )
-    _check_owner(call, wanted)
-    plan = planner.make_plan(call.runtime, wanted)
+    plan = _plan_of(call, wanted)
+    shown = _plan_view(call, plan.json)
     if given.get('dry_run'):
-        return Answer.of({'plan': _plan_view(call, plan.json)})
+        return Answer.of({'plan': shown})
     if plan.is_blocked:
-        raise exception.Unprocessable(_blockers(plan))
+        raise exception.Blocked(_blockers(resource_type, shown['findings']), shown['findings'])
     move = planner.submit(call.runtime, plan, call.context.user_id or '')
     call.runtime.registry.refresh()
-    _wake(call, move)
     return Answer.of({'move': view(call, move)}, 202)
 
 
-def _check_owner(call: Call, wanted: Wanted) -> None:
-    """:raises NotFound: the resource does not belong to the caller's project"""
+def _plan_of(call: Call, wanted: Wanted) -> Plan:
+    """Plan a move for its caller. :raises: what ``make_plan`` does; for a project, without a pod in the text"""
+    if not call.context.is_for_own_project:
+        return planner.make_plan(call.runtime, wanted)
     routing = routings.get(call.runtime.db, wanted.resource_type, wanted.resource_id)
-    if routing is None or not call.context.may_know(routing.project_id):
+    if routing is None or routing.project_id != call.context.project_id:
         raise exception.NotFound(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
+    try:
+        return planner.make_plan(call.runtime, wanted)
+    except (exception.Conflict, exception.ServiceUnavailable) as error:
+        instead = f'The {wanted.resource_type} cannot be moved to zone {wanted.zone} now. {_ASK}'
+        raise type(error)(_without_pods(call, error.message, instead)) from error
 
 
-def _blockers(plan: Plan) -> str:
+def _without_pods(call: Call, text: str, instead: str) -> str:
+    """Return a text for operators, or another one if it names a pod."""
+    pods = call.runtime.registry.snapshot().pods
+    return instead if any(name in text for pod in pods for name in (pod.name, pod.id)) else text
+
+
+def _blockers(resource_type: str, findings: list[Json]) -> str:
     texts = [
-        f'{finding.text} ({finding.code}{": " + finding.resource if finding.resource else ""})'
-        for finding in plan.findings
-        if finding.level == BLOCKER
+        f'{each["text"]} ({each["code"]}{": " + each["resource"] if each["resource"] else ""})'
+        for each in findings
+        if each['level'] == BLOCKER
     ]
-    return f'The {plan.wanted.resource_type} cannot be moved: {" ".join(texts)}'
+    return f'The {resource_type} cannot be moved: {" ".join(texts)}'
 
 
 def list_moves(call: Call) -> Answer:
-    """GET /moves, the newest first: 200, 400, 403."""
+    """GET /moves, the newest first: 200, 400."""
     query = schemas.LIST.read(call)
-    filters = pagination.filters_of(query, 'active')
+    filters = pagination.filters_of(query, 'active', 'status', 'pod_id')
     is_active = pagination.is_true(query, 'active') if 'active' in query else None
-    if not _sees_pods(call):
-        filters['project_id'] = call.context.project_id or ''
+    if call.context.is_for_own_project:
+        if any('pod_id' in each for each in (*query, query.get('sort', ''))):
+            raise exception.Forbidden('Only operators list the moves of a pod.')
+        own = call.context.project_id
+        filters['project_id'] = own if filters.get('project_id', own) == own else []
 
     def list_(db: Database, **options: Any) -> list[Move]:
-        return db_moves.list_(db, is_active=is_active, **options)
+        status, pod_id = query.get('status'), query.get('pod_id')
+        return db_moves.list_(db, is_active=is_active, status=status, pod_id=pod_id, **options)
 
     return pagination.read(
         call,
@@ -189,92 +224,69 @@ def show_move(call: Call) -> Answer:
 
 def _complete(call: Call, move: Move) -> Json:
     shown = {**view(call, move), 'plan': _plan_view(call, move.plan)}
-    if _sees_pods(call):
+    if not call.context.is_for_own_project:
         shown['items'] = [asdict(item) for item in db_moves.items(call.runtime.db, move.id)]
     return shown
 
 
 def _plan_view(call: Call, plan: Json) -> Json:
-    if _sees_pods(call):
+    if not call.context.is_for_own_project:
         return plan
-    findings = [{**each, 'text': _FOR_TENANTS.get(each['code'], each['text'])} for each in plan['findings']]
-    return {name: value for name, value in plan.items() if name not in _POD_PARTS} | {'findings': findings}
-
-
-#: Findings whose texts name pods.
-_FOR_TENANTS = {
-    code: 'An operator has to look at this.'
-    for code in (
-        'access',
-        'pod_state',
-        'endpoint',
-        'image_service',
-        'network_service',
-        'volume_type',
-        'flavor',
-        'quota',
-        'microversion',
-        'hostname',
-    )
-}
+    findings = [{**each, 'text': _without_pods(call, each['text'], _ASK)} for each in plan['findings']]
+    return {name: value for name, value in plan.items() if name in _OWN_PARTS} | {'findings': findings}
 
 
 def pause_move(call: Call) -> Answer:
     """POST /moves/{move_id}/pause: 202, 404, 409."""
+    schemas.VERB.read(call)
     return _steer(call, db_moves.pause)
 
 
 def resume_move(call: Call) -> Answer:
     """POST /moves/{move_id}/resume: 202, 404, 409."""
+    schemas.VERB.read(call)
     return _steer(call, db_moves.resume)
 
 
 def cancel_move(call: Call) -> Answer:
     """POST /moves/{move_id}/cancel: 202, 404, 409."""
+    schemas.VERB.read(call)
     return _steer(call, db_moves.cancel)
 
 
 def confirm_move(call: Call) -> Answer:
     """POST /moves/{move_id}/confirm: 202, 404, 409."""
+    schemas.VERB.read(call)
     return _steer(call, db_moves.confirm)
 
 
 def revert_move(call: Call) -> Answer:
     """POST /moves/{move_id}/revert: 202, 404, 409."""
+    schemas.VERB.read(call)
     return _steer(call, db_moves.revert)
 
 
-def _steer(call: Call, verb: Callable[[Database, str], Move | None]) -> Answer:
-    schemas.VERB.read(call)
+def _steer(call: Call, verb: Callable[[Database, str, JobRow], Move | None]) -> Answer:
+    runtime = call.runtime
     move = _existing(call)
+    job = planner.job_of(runtime, move)
     try:
-        changed = verb(call.runtime.db, move.id)
+        changed = verb(runtime.db, move.id, job)
     except db_moves.Refused as error:
         raise exception.Conflict(str(error)) from error
     if changed is None:
         raise _not_found(call.id)
-    _wake(call, changed)
+    runtime.jobs.notify(Job(**job))
     return Answer.of({'move': view(call, changed)}, 202)
-
-
-def _wake(call: Call, move: Move) -> None:
-    """Let a worker look at a move at once."""
-    payload = {'move_id': move.id, 'pod_id': move.source_pod_id}
-    call.runtime.jobs.submit(job_types.RUN_MOVE, move.id, payload, request_id=call.context.request_id)
 
 
 def _existing(call: Call) -> Move:
     """:raises NotFound: there is no such move, or the caller may not know of it"""
     move = db_moves.get(call.runtime.db, call.id)
-    if move is None or not (_sees_pods(call) or move.project_id == call.context.project_id):
+    context = call.context
+    if move is None or (context.is_for_own_project and move.project_id != context.project_id):
         raise _not_found(call.id)
     return move
-
-
-def _sees_pods(call: Call) -> bool:
-    """Whether the caller is an operator, who may see the moves of all projects, and pods."""
-    context = call.context
-    return context.may_see_all or ('reader' in context.roles and context.system_scope == 'all')
 
 
 def _pod_id(call: Call, name: str) -> str:

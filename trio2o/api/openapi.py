@@ -73,7 +73,8 @@ def document(
         described = _operation(operation, accepts.get(operation.name), returns.get(operation.name))
         links = _links(operation, operations, returns.get(operation.name))
         if links:
-            described['responses']['200']['links'] = links
+            responses = described['responses']
+            responses['202' if '202' in responses else '200']['links'] = links
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         'openapi': '3.1.0',

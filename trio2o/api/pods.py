@@ -95,8 +95,8 @@ def delete_pod(call: Call) -> Answer:
     is_forced = pagination.is_true(query, 'force')
     if moves.is_pod_in_use(db, pod.pod_id):
         raise exception.Conflict(
-            f"A move from or to pod '{pod.pod_name}' has not ended: see 'openstack trio2o move list', and confirm, "
-            'revert or cancel it first.'
+            f"A move from or to pod '{pod.pod_name}' has not ended. 'openstack trio2o move list --active --pod "
+            f"{pod.pod_name}' lists them: confirm, revert or cancel them first."
         )
     if not is_forced:
         _check_deletable(call, pod)

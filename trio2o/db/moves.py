@@ -404,7 +404,9 @@ def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any], job:
             return None
         reason = _refusal(known, verb)
         if reason:
-            raise Refused(f'Move {move_id} cannot be {_PARTICIPLES[verb]}: {reason}.')
+            verbs = ', '.join(allowed_verbs(known))
+            text = f'Move {move_id} cannot be {_PARTICIPLES[verb]}: {reason}.'
+            raise Refused(f'{text} Allowed now: {verbs}.' if verbs else text)
         if job is not None:
             submit_in(connection, job)
         return _update(connection, move_id, values)

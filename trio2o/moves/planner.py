@@ -16,8 +16,9 @@ from trio2o.context import current_request_id
 from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.db.database import utcnow
+from trio2o.db.jobs import JobRow
 from trio2o.db.moves import NewItem
-from trio2o.db.records import PLANNED, Move, Routing
+from trio2o.db.records import PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
 from trio2o.moves.sites import Site, site_of
@@ -131,15 +132,21 @@ def submit(runtime: Runtime, plan: Plan, user_id: str) -> Move:
         updated_at=now,
         ended_at=None,
     )
-    payload = {'move_id': move.id, 'pod_id': move.source_pod_id}
+    job = job_of(runtime, move)
     try:
-        made = db_moves.create(runtime.db, move, plan.items, runtime.jobs.row(job_types.RUN_MOVE, move.id, payload))
+        made = db_moves.create(runtime.db, move, plan.items, job)
     except db_moves.AlreadyMoving as error:
         raise exception.Conflict(
             f'{wanted.resource_type.capitalize()} {wanted.resource_id} is being moved already'
             + (f' (move {error.move_id}).' if error.move_id else '.')
         ) from error
+    runtime.jobs.notify(Job(**job))
     return made
+
+
+def job_of(runtime: Runtime, move: Move) -> JobRow:
+    """Make the row of the job that goes on with a move; ``notify`` after it is submitted."""
+    return runtime.jobs.row(job_types.RUN_MOVE, move.id, {'move_id': move.id, 'pod_id': move.source_pod_id})
 
 
 def _routing(runtime: Runtime, wanted: Wanted) -> Routing:

@@ -244,8 +244,9 @@ class Proxy(proxy.Proxy):
     def moves(self, *, limit: int | None = None, **filters: Any) -> Iterator[Move]:
         """List moves, the newest first.
 
-        :param limit: number of moves; None: all
-        :param filters: attributes of moves, and ``is_active``
+        :param limit: at most this many
+        :param filters: ``project_id``, ``resource_id``, ``pod_id``, ``source_pod_id``, ``target_pod_id``, ``status``,
+            ``state``, ``is_active``; ``sort`` and ``marker``
         """
         return self._all(Move, limit, filters)
 

@@ -262,7 +262,15 @@ class Move(AdminResource):
     resources_key = 'moves'
     allow_fetch = allow_list = True
     _query_mapping = QueryParameters(
-        'project_id', 'resource_id', 'source_pod_id', 'target_pod_id', 'state', 'sort', is_active='active'
+        'project_id',
+        'resource_id',
+        'pod_id',
+        'source_pod_id',
+        'target_pod_id',
+        'state',
+        'status',
+        'sort',
+        is_active='active',
     )
 
     #: ``resource_type`` and ``resource_id`` in the Admin API.
@@ -274,6 +282,8 @@ class Move(AdminResource):
     state = Body('state')
     step = Body('step')
     percent = Body('percent', type=int)
+    #: What may be asked of the move now: ``pause``, ``cancel`` ...
+    verbs = Body('verbs', type=list)
     steps_done = Body('steps_done', type=int)
     steps_total = Body('steps_total', type=int)
     bytes_done = Body('bytes_done', type=int)

@@ -8,6 +8,8 @@ They match ``Fault`` in nova/api/openstack/wsgi.py and cinder/api/openstack/wsgi
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import webob
@@ -41,6 +43,7 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
     if isinstance(error, exception.RouteNotFound) and not service.follows_http:
         return _webob_not_found(error, accept)
     headers: list[tuple[str, str]] = []
+    details: Mapping[str, Any] = {}
     if isinstance(error, exception.PodError):
         LOG.warning('%s', error)
         code, message = error.code, POD_FAILED
@@ -54,7 +57,7 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         code, message = 503, DATABASE_FAILED
         headers.append(('Retry-After', '5'))
     elif isinstance(error, exception.Trio2oException):
-        code, message = error.code, error.message
+        code, message, details = error.code, error.message, error.details
         headers += [(name, value) for name, value in error.headers.items() if name != 'Vary']
         if isinstance(error, exception.NotAcceptable):
             headers += [('Vary', name) for name in error.headers if name != 'Vary']
@@ -63,12 +66,20 @@ def answer(service: Service, error: Exception, version: Version | None, accept: 
         code, message = 500, UNEXPECTED
     if version is not None and not isinstance(error, exception.NotAcceptable):
         headers += microversion.response_headers(service, version)
-    return fault(code, message, headers)
+    return fault(code, message, headers, details)
 
 
-def fault(code: int, message: str, headers: list[tuple[str, str]] | None = None) -> Answer:
-    """Make an error answer in the form of Nova and Cinder."""
-    inner: dict[str, Any] = {'code': code, 'message': message}
+def fault(
+    code: int,
+    message: str,
+    headers: list[tuple[str, str]] | None = None,
+    details: Mapping[str, Any] = MappingProxyType({}),
+) -> Answer:
+    """Make an error answer in the form of Nova and Cinder.
+
+    :param details: further fields
+    """
+    inner: dict[str, Any] = {**details, 'code': code, 'message': message}
     headers = headers or []
     if code in (413, 429):
         retry_after = next((value for name, value in headers if name == 'Retry-After'), None)

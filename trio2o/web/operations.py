@@ -33,6 +33,8 @@ class Operation:
     :ivar min_version: first microversion that has it; below it the operation does not exist
     :ivar max_version: last microversion that has it
     :ivar role: role that the default of the policy rule requires; ``any``: the decision is left to the pods
+    :ivar own_rule: name of another rule, ``moves.own``: whom it admits may use the operation for what belongs to the
+        project of the token; '': there is none
     """
 
     name: str
@@ -43,6 +45,7 @@ class Operation:
     min_version: tuple[int, int] | None = None
     max_version: tuple[int, int] | None = None
     role: str = ANY
+    own_rule: str = ''
 
     def exists_at(self, version: tuple[int, int] | None) -> bool:
         """Return whether a microversion has the operation; True if there is no microversion."""

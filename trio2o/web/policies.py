@@ -38,6 +38,11 @@ def rule_name(service: Service, operation: Operation) -> str:
     return f'{service.name}:{re.sub(r"[^A-Za-z0-9_.:-]", "_", operation.name)}'
 
 
+def own_rule_name(service: Service, name: str) -> str:
+    """Return the name of a rule that admits projects to operations on what belongs to them: ``api:moves.own``."""
+    return f'{service.name}:{name}'
+
+
 def admin_rule_name(service: Service) -> str:
     """Return the name of the policy rule that says who the admins of a service are."""
     return f'{service.name}:context_is_admin'
@@ -51,8 +56,18 @@ class _Rule(policy.DocumentedRuleDefault):
 
 
 def rules_of(service: Service) -> Iterable[policy.RuleDefault]:
-    """Make a documented rule for each row of a service, and the rule that says who its admins are."""
-    yield policy.RuleDefault(admin_rule_name(service), CHECKS[ADMIN], _ADMINS)
+    """Make a documented rule for each row of a service, and those that several rows share."""
+    if service.service_type:
+        yield policy.RuleDefault(admin_rule_name(service), CHECKS[ADMIN], _ADMINS)
+    for name in dict.fromkeys(operation.own_rule for operation in service.operations if operation.own_rule):
+        rows = [operation for operation in service.operations if operation.own_rule == name]
+        yield _Rule(
+            own_rule_name(service, name),
+            '!',
+            'Whom this rule admits may do the following with what belongs to the project of the token. They see no '
+            'pods. By default nobody is admitted.',
+            [{'method': row.method, 'path': service.prefix + row.path} for row in rows],
+        )
     for operation in service.operations:
         description = f'{operation.method} {operation.path}' + (f' ({operation.action})' if operation.action else '')
         yield _Rule(
@@ -77,11 +92,13 @@ class Policies:
         self._enforcer.register_defaults(_defaults(service))
         self._names = {operation.name: rule_name(service, operation) for operation in service.operations}
         self._service = service
-        self._admin_rule = admin_rule_name(service)
+        self._admin_rule = admin_rule_name(service) if service.service_type else None
         self._loaded_at = 0.0
 
     def check(self, operation: Operation, context: RequestContext) -> None:
         """Check the rule of an operation, and set in the context whether the caller is an admin.
+
+        If only the ``own_rule`` of the operation admits the caller, ``context.is_for_own_project`` is set.
 
         :raises Forbidden: the rule does not allow the call
         """
@@ -89,16 +106,24 @@ class Policies:
         if not self._loaded_at or now - self._loaded_at > RELOAD_SECONDS:
             self._enforcer.load_rules()
             self._loaded_at = now
-        context.is_admin = self._is_admin(self._admin_rule, context)
+        if self._admin_rule is not None:
+            context.is_admin = self._is_admin(self._admin_rule, context)
         name = self._names[operation.name]
         if context.domain_id and not self._service.service_type:
             # The administrators of a domain are not those of the cloud.
             raise exception.Forbidden(f"Policy doesn't allow {name} to be performed with a token of a domain.")
         if compat.allows_everybody(self._enforcer.rules[name]):
             return
-        target = {'project_id': context.project_id, 'user_id': context.user_id}
-        if not self._enforcer.enforce(name, target, context.to_policy_values()):
+        if self._allows(name, context):
+            return
+        if operation.own_rule and context.project_id:
+            context.is_for_own_project = self._allows(own_rule_name(self._service, operation.own_rule), context)
+        if not context.is_for_own_project:
             raise exception.Forbidden(f"Policy doesn't allow {name} to be performed.")
+
+    def _allows(self, name: str, context: RequestContext) -> bool:
+        target = {'project_id': context.project_id, 'user_id': context.user_id}
+        return bool(self._enforcer.enforce(name, target, context.to_policy_values()))
 
     def _is_admin(self, name: str, context: RequestContext) -> bool:
         if self._service.has_project_admins_only and not context.project_id:
@@ -107,5 +132,4 @@ class Policies:
         if compat.is_single_role(rule):
             # Every request is checked: a role alone needs no more than the roles.
             return bool(rule({}, {'roles': context.roles}, self._enforcer))
-        target = {'project_id': context.project_id, 'user_id': context.user_id}
-        return bool(self._enforcer.enforce(name, target, context.to_policy_values()))
+        return self._allows(name, context)

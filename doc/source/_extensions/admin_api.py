@@ -27,6 +27,7 @@ TITLES = {
     'bindings': 'Bindings',
     'routings': 'Routings',
     'claims': 'Claims',
+    'moves': 'Moves',
     'jobs': 'Jobs',
     'replicas': 'Replicas',
     'usages': 'Usages',
@@ -52,19 +53,22 @@ def page(document: Json) -> Iterator[str]:
         (path, method.upper(), row) for path, methods in document['paths'].items() for method, row in methods.items()
     ]
     of_tag = lambda row: row[2]['tags'][0]  # noqa: E731
-    roles = {operation.name: operation.role for operation in api.OPERATIONS}
+    rules = {
+        operation.name: f'{operation.role}``' + (f', or ``api:{operation.own_rule}' if operation.own_rule else '')
+        for operation in api.OPERATIONS
+    }
     for tag, group in itertools.groupby(sorted(rows, key=lambda row: list(TITLES).index(of_tag(row))), of_tag):
         yield from ('', TITLES[tag], '=' * len(TITLES[tag]), '')
         for path, method, row in group:
-            yield from _operation(f'{method} /v1.0{path}', row, roles[row['operationId']])
+            yield from _operation(f'{method} /v1.0{path}', row, rules[row['operationId']])
 
 
-def _operation(title: str, row: Json, role: str) -> Iterator[str]:
+def _operation(title: str, row: Json, rule: str) -> Iterator[str]:
     yield from (title, '-' * len(title), '')
     summary, answers = _described(row['summary'])
     if summary:
         yield from (f'{summary[:1].upper()}{summary[1:]}.', '')
-    yield f':Rule: ``api:{row["operationId"]}``, by default ``{role}``'
+    yield f':Rule: ``api:{row["operationId"]}``, by default ``{rule}``'
     yield f':Answers: {answers or ", ".join(code for code in row["responses"] if code not in EVERYWHERE)}'
     yield from _answer(row['responses'])
     yield ''

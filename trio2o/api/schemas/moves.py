@@ -3,7 +3,7 @@
 
 from trio2o.api.schemas import BOOLEAN, ID, PAGE, Json, record, sort, text
 from trio2o.api.schemas.adoption import DRY_RUN, Options
-from trio2o.db.records import MOVE_STATES
+from trio2o.db.records import MOVE_STATES, MOVE_STATUSES
 from trio2o.web.validation import Body, Query
 
 _FIELDS: Json = {
@@ -30,6 +30,8 @@ LIST = Query(
     resource_id=ID,
     source_pod_id=ID,
     target_pod_id=ID,
+    pod_id={**ID, 'description': 'only moves from or to this pod'},
+    status={'type': 'string', 'enum': list(MOVE_STATUSES)},
     state={'type': 'string', 'enum': list(MOVE_STATES)},
     active=BOOLEAN,
 )

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
+from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 
+from trio2o.osc.errors import command_error
 from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, a_number, add_paging, each, fields, paging, rows
+from trio2o.osc.v1.binding import add_project, project_id
+from trio2o.osc.v1.report import Table, Worded
 from trio2o.osc.v1.waiting import TIMEOUT_SECONDS, watch
 
 if TYPE_CHECKING:
@@ -34,8 +39,28 @@ MORE = (
     Column('Confirms At', 'confirm_at'),
     Column('Ended At', 'ended_at'),
 )
+STATUSES = (
+    'planned',
+    'frozen',
+    'copied',
+    'verified',
+    'built',
+    'switched',
+    'paused',
+    'stuck',
+    'cancelling',
+    'confirming',
+    'confirmed',
+    'reverted',
+)
 _BAR = 30
 _LEVELS = ('blocker', 'loss', 'note')
+#: Status in which a move waits for somebody -> what to do, before the commands for it.
+_NEXT = {
+    'switched': 'Check the resource in its new place, and then',
+    'stuck': 'When the cause is repaired',
+    'paused': 'To go on, or back',
+}
 
 
 def bar(percent: int) -> str:
@@ -52,15 +77,13 @@ def line(move: Move) -> str:
     return f'{text} ({move.error})' if move.error else text
 
 
-def next_command(move: Move) -> str:
-    """Return what an operator can do about a move that waits; '' if it does not wait for anybody."""
-    name = f"'openstack trio2o move {{}} {move.id}'"
-    if move.status == 'switched':
-        when = f' It confirms itself at {move.confirm_at}.' if move.confirm_at else ''
-        return f'Look at it, and then: {name.format("confirm")} or {name.format("revert")}.{when}'
-    if move.status == 'stuck':
-        return f'When the cause is repaired: {name.format("resume")}; or {name.format("cancel")}.'
-    return f'To go on: {name.format("resume")}.' if move.status == 'paused' else ''
+def next_commands(move: Move) -> str:
+    """Return what can be done about a move that waits for somebody; '' if it does not."""
+    if move.status not in _NEXT:
+        return ''
+    commands = ' or '.join(f"'openstack trio2o move {verb} {move.id}'" for verb in move.verbs if verb != 'pause')
+    when = f' It confirms itself at {move.confirm_at}.' if move.status == 'switched' and move.confirm_at else ''
+    return f'{_NEXT[move.status]}: {commands}.{when}'
 
 
 def add_move(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +91,15 @@ def add_move(parser: argparse.ArgumentParser) -> None:
 
 
 def shown(move: Move) -> Json:
-    """Return a move for ``fields``: without what is a table of its own."""
-    hidden = ('plan', 'items')
-    return {name: value for name, value in move.document.items() if name not in hidden}
+    """Return a move for ``fields``, without its plan."""
+    found = {name: value for name, value in move.document.items() if name not in ('plan', 'items')}
+    if move.ledger is not None:
+        found['ledger'] = _table(move.ledger, 'key', 'state', 'bottom_id', 'delete_on')
+    return found
+
+
+def _table(items: list[Json], *names: str) -> Table:
+    return Table(items, names, ([item[name] for name in names] for item in items))
 
 
 class _Watching(ShowOne):
@@ -84,7 +113,7 @@ class _Watching(ShowOne):
             seconds,
         )
         if found.waits_for_somebody:
-            self.say(next_command(found))
+            self.say(next_commands(found))
         elif not found.has_ended:
             raise exceptions.CommandError(
                 f'Move {move.id} is still {found.status} after {seconds:g} seconds and goes on. '
@@ -128,7 +157,7 @@ class CreateMove(_Watching):
         parser.add_argument(
             '--confirm-after',
             metavar='<seconds>',
-            type=int,
+            type=a_number,
             help='Seconds after the switch after which the move confirms itself; until then it can be reverted',
         )
         parser.add_argument('--dry-run', action='store_true', help='Only show the plan')
@@ -146,25 +175,67 @@ class CreateMove(_Watching):
         }
         given = {name: value for name, value in given.items() if value is not None}
         if parsed_args.dry_run:
-            return fields(readable(self.client.plan_move(**given)))
-        move = self.client.create_move(**given)
+            plan = self.client.plan_move(**given)
+            if any(finding['level'] == 'blocker' for finding in plan['findings']):
+                self.say('The move would be refused: see the blockers.')
+            return readable(plan)
+        try:
+            move = self.client.create_move(**given)
+        except sdk_exceptions.HttpException as error:
+            raise _refused(error) from error
         if parsed_args.wait:
             move = self.watch(move, parsed_args.timeout)
+        else:
+            self.say(f"To see its progress: 'openstack trio2o move show --watch {move.id}'.")
         return fields(shown(move))
 
 
-def readable(plan: Json) -> Json:
-    """Return a plan as people read it."""
-    found: Json = {name: plan[name] for name in ('resource_type', 'resource_id', 'name', 'zone') if name in plan}
-    found |= {name: plan[name] for name in ('source_pod', 'target_pod') if name in plan}
-    found |= {'size': f'{plan["bytes"] / 2**30:.1f} GiB copied', 'time': f'about {plan["seconds"]} s'}
-    for level in _LEVELS:
-        texts = [finding for finding in plan['findings'] if finding['level'] == level]
-        found[f'{level}s'] = '\n'.join(f'{each["code"]}: {each["text"]}' for each in texts) or 'none'
+def _refused(error: sdk_exceptions.HttpException) -> exceptions.CommandError:
+    """Explain why a move was refused, and say what to do about it."""
+    explained = command_error(error)
+    other = re.search(r'\(move ([0-9a-f-]{36})\)', str(explained))
+    if other is not None:
+        return exceptions.CommandError(f"{explained} 'openstack trio2o move show {other[1]}' shows that move.")
+    findings = _details(error).get('findings')
+    if not findings:
+        return explained
+    lines = [
+        f'{each["level"]} {each["code"]}{" " + each["resource"] if each["resource"] else ""}: {each["text"]}'
+        for each in findings
+        if each['level'] == 'blocker'
+    ]
+    text = '\n'.join(lines)
+    return exceptions.CommandError(f'The move is blocked:\n{text}\n--dry-run shows the whole plan.')
+
+
+def _details(error: sdk_exceptions.HttpException) -> Json:
+    """Return the fields of a fault; empty if the body is not one."""
+    try:
+        (inner,) = error.response.json().values()  # type: ignore[union-attr]
+    except (AttributeError, ValueError):
+        return {}
+    return inner if isinstance(inner, dict) else {}
+
+
+def readable(plan: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Make names and values of a plan for cliff: what speaks against it first, then what it makes and takes."""
+    findings = sorted(plan['findings'], key=lambda finding: _LEVELS.index(finding['level']))
+    first = ('resource_type', 'resource_id', 'name', 'source_pod', 'target_pod', 'zone')
+    found = {name: plan[name] for name in first if name in plan}
+    found['findings'] = _table(findings, 'level', 'code', 'resource', 'text')
     if 'makes' in plan:
-        found['makes'] = '\n'.join(each['key'] for each in plan['makes'])
-        found['steps'] = '\n'.join(plan['steps'])
-    return found
+        found['makes'] = _table(plan['makes'], 'type', 'key')
+    found['bytes'] = Worded(plan['bytes'], f'{plan["bytes"] / 2**30:.1f} GiB')
+    found['seconds'] = Worded(plan['seconds'], f'about {duration(plan["seconds"])}')
+    if 'steps' in plan:
+        found['steps'] = Worded(plan['steps'], '\n'.join(plan['steps']))
+    return tuple(found), tuple(found.values())
+
+
+def duration(seconds: int) -> str:
+    """Return a time in words: ``2 h 5 min``."""
+    minutes = max(1, round(seconds / 60))
+    return f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min'
 
 
 class ListMove(Lister):
@@ -172,15 +243,18 @@ class ListMove(Lister):
 
     examples = (
         ('moves under way', 'openstack trio2o move list --active'),
+        ('those that wait for an operator', 'openstack trio2o move list --status stuck --long'),
         ('all moves out of Pod1', 'openstack trio2o move list --source-pod Pod1 --long'),
     )
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument('--active', action='store_true', default=None, help='Only those that have not ended')
+        parser.add_argument('--status', choices=STATUSES, help='Only with this status')
+        parser.add_argument('--pod', metavar='<pod>', help='Only from or to this pod (name or ID)')
         parser.add_argument('--source-pod', metavar='<pod>', help='Only from this pod (name or ID)')
         parser.add_argument('--target-pod', metavar='<pod>', help='Only to this pod (name or ID)')
-        parser.add_argument('--project', metavar='<project-id>', help='Only of this project')
+        add_project(parser, '--project', 'Only of this project (name or ID)')
         parser.add_argument('--resource', metavar='<id>', help='Only of this server or volume')
         parser.add_argument('--long', action='store_true', help='More columns')
         add_paging(parser, 'created_at:desc')
@@ -189,13 +263,15 @@ class ListMove(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
         query = {
             'is_active': 'true' if parsed_args.active else None,
+            'status': parsed_args.status,
+            'pod_id': self.pod_id(parsed_args.pod),
             'source_pod_id': self.pod_id(parsed_args.source_pod),
             'target_pod_id': self.pod_id(parsed_args.target_pod),
-            'project_id': parsed_args.project,
+            'project_id': project_id(self, parsed_args),
             'resource_id': parsed_args.resource,
         }
         found = self.client.moves(**query, **paging(parsed_args))
-        items = ({**move.document, 'progress': bar(move.percent)} for move in found)
+        items = ({**move.document, 'progress': Worded(move.percent, bar(move.percent))} for move in found)
         return rows((*COLUMNS, *MORE) if parsed_args.long else COLUMNS, items)
 
 
@@ -222,13 +298,8 @@ class ShowMove(_Watching):
         if parsed_args.watch:
             move = self.watch(move, parsed_args.timeout)
         if parsed_args.plan:
-            return fields(readable(move.plan))
-        found = shown(move)
-        if move.ledger is not None:
-            found['ledger'] = '\n'.join(
-                f'{item["key"]}: {item["state"]} {item["bottom_id"]}'.rstrip() for item in move.ledger
-            )
-        return fields(found)
+            return readable(move.plan)
+        return fields(shown(move))
 
 
 class _Steer(Trio2oCommand):

@@ -28,6 +28,17 @@ class Table(FormattableColumn[Any]):
         )
 
 
+class Worded(FormattableColumn[Any]):
+    """A value that a table shows in other words; JSON and YAML have the value itself."""
+
+    def __init__(self, value: Any, words: str) -> None:
+        super().__init__(value)
+        self._words = words
+
+    def human_readable(self) -> str:
+        return self._words
+
+
 def shown(report: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """Make names and values for cliff: counts and lists become tables, other values stay as they are."""
     found = {name: _table(value) if isinstance(value, dict | list) else value for name, value in report.items()}

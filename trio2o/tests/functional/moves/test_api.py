@@ -5,9 +5,13 @@ import os
 
 import fixtures
 
-from trio2o.db import moves
+from trio2o import exception
+from trio2o.api import OPERATIONS, SERVICE
+from trio2o.context import RequestContext
+from trio2o.db import jobs, moves
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.moves.base import MovesCase
+from trio2o.web.policies import Policies
 
 VERBS = ('pause', 'resume', 'cancel', 'confirm', 'revert')
 
@@ -84,10 +88,66 @@ class TestMoves(ApiCase):
         self.create(server_id=server, zone='az2')
         self.refused(409, 'being moved already', server_id=server, zone='az2')
 
-    def test_blockers_are_named(self):
+    def test_blockers_are_named_for_people_and_programs(self):
         volume = self.volume()
         self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': volume}})
-        self.refused(422, 'has snapshots', volume_id=volume, zone='az2')
+        answer = self.create(422, volume_id=volume, zone='az2')
+        self.assertIn('has snapshots', answer.fault)
+        (error,) = answer.json.values()
+        found = [(each['level'], each['code'], each['resource']) for each in error['findings']]
+        self.assertEqual([('blocker', 'snapshots', volume)], found)
+        plan = self.create(200, volume_id=volume, zone='az2', dry_run=True)['plan']
+        self.assertEqual(error['findings'], plan['findings'])
+        self.assertEqual([], moves.list_(self.db))
+
+    def test_target_is_named_or_identified(self):
+        server = self.server()
+        for pod in ('Pod2', self.cloud.pod_ids['Pod2']):
+            plan = self.create(200, server_id=server, target_pod=pod, dry_run=True)['plan']
+            self.assertEqual('Pod2', plan['target_pod'])
+
+    def test_list_is_filtered_sorted_and_paged(self):
+        volumes = [self.volume(name=f'v{number}') for number in range(3)]
+        made = [self.create(volume_id=volume, zone='az2')['move']['id'] for volume in volumes]
+        self.cloud.api.post(f'/moves/{made[1]}/pause')
+        ids, project = self.cloud.pod_ids, self.cloud.project_id()
+        for query, wanted in (
+            ('', reversed(made)),
+            ('sort=created_at', made),
+            ('limit=1', made[2:]),
+            (f'limit=1&marker={made[2]}', made[1:2]),
+            ('status=paused', made[1:2]),
+            ('state=planned&status=planned', [made[2], made[0]]),
+            (f'resource_id={volumes[0]}', made[:1]),
+            (f'project_id={project}&active=true', reversed(made)),
+            ('active=false', []),
+            (f'source_pod_id={ids["Pod1"]}', reversed(made)),
+            (f'target_pod_id={ids["Pod1"]}', []),
+            (f'pod_id={ids["Pod2"]}', reversed(made)),
+            ('project_id=other', []),
+        ):
+            answer = self.cloud.api.get(f'/moves?{query}')
+            self.assertEqual(list(wanted), [each['id'] for each in answer['moves']], query)
+        for query in ('status=nope', 'state=stuck', 'active=x', 'nope=1', 'sort=facts', 'marker=nope'):
+            self.assertEqual(400, self.cloud.api.get(f'/moves?{query}').status, query)
+
+    def test_view_shows_allowed_verbs_and_no_facts(self):
+        move = self.create(server_id=self.server(), zone='az2')['move']
+        self.assertEqual(['pause', 'cancel'], move['verbs'])
+        paused = self.cloud.api.post(f'/moves/{move["id"]}/pause')['move']
+        self.assertEqual(('paused', ['resume', 'cancel']), (paused['status'], paused['verbs']))
+        shown = self.cloud.api.get(f'/moves/{move["id"]}')['move']
+        self.assertEqual(set(), {'facts', 'hold', 'wish'} & set(shown))
+
+    def test_resumed_move_goes_on_at_once(self):
+        """A stuck move has no job; the verb submits one and notifies the workers."""
+        move = self.create(server_id=self.server(), zone='az2')['move']
+        (job,) = jobs.list_(self.db, filters={'type': 'run_move'})
+        jobs.cancel(self.db, job.id)
+        moves.stuck(self.db, move['id'], 'why')
+        self.assertEqual(202, self.cloud.api.post(f'/moves/{move["id"]}/resume').status)
+        (job,) = jobs.list_(self.db, filters={'type': 'run_move', 'state': 'new'})
+        self.assertEqual((move['id'], self.cloud.pod_ids['Pod1']), (job.resource_key, job.pod_id))
 
     def test_verbs_that_a_state_does_not_allow_are_refused(self):
         move = self.create(server_id=self.server(), zone='az2')['move']
@@ -103,7 +163,9 @@ class TestMoves(ApiCase):
         self.cloud.set_pod('Pod2', state='draining')
         answer = self.cloud.api.delete(f'/pods/{self.cloud.pod_ids["Pod2"]}')
         self.assertEqual(409, answer.status, answer.text)
-        self.assertIn('move list', answer.text)
+        self.assertIn('move list --active --pod Pod2', answer.text)
+        answer = self.cloud.api.delete(f'/pods/{self.cloud.pod_ids["Pod2"]}?force=true')
+        self.assertEqual(409, answer.status, answer.text)
 
 
 class TestAccess(ApiCase):
@@ -120,8 +182,58 @@ class TestTenants(ApiCase):
     def gateway(self, **options):
         rules = os.path.join(self.useFixture(fixtures.TempDir()).path, 'policy.yaml')
         with open(rules, 'w') as file:
-            file.writelines(f'"api:moves.{name}": "@"\n' for name in ('create', 'list', 'show', *VERBS))
+            file.write('"api:moves.own": "role:member"\n')
         return super().gateway(**{'oslo_policy.policy_file': rules, **options})
+
+    def test_administrators_and_readers_see_everything(self):
+        made = self.create(server_id=self.server(), zone='az2')['move']
+        self.assertEqual('Pod2', made['target_pod'])
+        policies = Policies(self.cloud.conf, SERVICE)
+        (row,) = (each for each in OPERATIONS if each.name == 'moves.show')
+        for roles, project, system, is_own in (
+            (['admin', 'member'], 'p', None, False),
+            (['reader', 'member'], None, 'all', False),
+            (['member'], 'p', None, True),
+        ):
+            context = RequestContext(roles=roles, project_id=project, system_scope=system, overwrite=False)
+            policies.check(row, context)
+            self.assertEqual(is_own, context.is_for_own_project, roles)
+        nobody = RequestContext(roles=['member'], system_scope='all', overwrite=False)
+        self.assertRaises(exception.Forbidden, policies.check, row, nobody)
+
+    def test_refusals_name_no_pod(self):
+        volume = self.volume()
+        self.cloud.set_pod('Pod2', state='disabled')
+        answer = self.create(409, as_='demo', volume_id=volume, zone='az2')
+        self.assertIn('Ask the operator', answer.text)
+        self.assertNotIn('Pod2', answer.text)
+        self.cloud.set_pod('Pod2', state='enabled')
+        self.cloud.lab.keystone.users['trio2o'].roles.pop('demo')
+        for given, status in (({}, 422), ({'dry_run': True}, 200)):
+            answer = self.create(status, as_='demo', volume_id=volume, zone='az2', **given)
+            self.assertIn('"code":"access"', answer.text)
+            for name in ('Pod1', 'Pod2', *self.cloud.pod_ids.values()):
+                self.assertNotIn(name, answer.text)
+
+    def test_list_of_project_is_its_own(self):
+        made = self.create(as_='demo', server_id=self.server(), zone='az2')['move']['id']
+        for query, wanted in (
+            ('', [made]),
+            ('project_id=other', []),
+            (f'project_id={self.cloud.project_id()}', [made]),
+        ):
+            listed = self.cloud.api.get(f'/moves?{query}', as_='demo')['moves']
+            self.assertEqual(wanted, [each['id'] for each in listed], query)
+        pod_id = self.cloud.pod_ids['Pod2']
+        for query in (f'target_pod_id={pod_id}', f'source_pod_id={pod_id}', f'pod_id={pod_id}', 'sort=target_pod_id'):
+            self.assertEqual(403, self.cloud.api.get(f'/moves?{query}', as_='demo').status, query)
+
+    def test_error_of_move_names_no_pod(self):
+        made = self.create(as_='demo', server_id=self.server(), zone='az2')['move']['id']
+        moves.stuck(self.db, made, 'server: pod Pod2 refused')
+        shown = self.cloud.api.get(f'/moves/{made}', as_='demo')['move']
+        self.assertEqual(('stuck', 'Ask the operator of this cloud.'), (shown['status'], shown['error']))
+        self.assertEqual(202, self.cloud.api.post(f'/moves/{made}/resume', as_='demo').status)
 
     def test_project_moves_its_own_server_and_learns_of_no_pod(self):
         server = self.server()
@@ -139,4 +251,5 @@ class TestTenants(ApiCase):
         self.assertEqual([], self.cloud.api.get('/moves', as_='alt')['moves'])
         self.assertEqual(404, self.cloud.api.get(move, as_='alt').status)
         self.assertEqual(404, self.cloud.api.post(f'{move}/cancel', as_='alt').status)
+        self.assertNotIn('items', self.cloud.api.get(move, as_='demo')['move'])
         self.assertEqual(202, self.cloud.api.post(f'{move}/cancel', as_='demo').status)

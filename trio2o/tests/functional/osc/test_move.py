@@ -6,6 +6,7 @@ import threading
 import fixtures
 
 from trio2o.db import moves
+from trio2o.osc.v1 import move
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.osc.base import CommandTestCase
 
@@ -14,7 +15,7 @@ class TestMoves(CommandTestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        self.cloud.conf.set_override('poll_seconds', 0.0, 'moves')
+        self.cloud.conf.set_override('poll_seconds', 0.02, 'moves')
         self.cloud.lab.keystone.users['trio2o'].roles['demo'] = ('admin',)
         answer = self.cloud.cinder.post(
             '/volumes', {'volume': {'size': 1, 'name': 'data', 'availability_zone': 'az1'}}
@@ -35,13 +36,42 @@ class TestMoves(CommandTestCase):
 
     def has_status(self):
         self.cloud.run_jobs(1000)
-        return any(move.status == self.status for move in moves.list_(self.db))
+        return any(each.status == self.status for each in moves.list_(self.db))
 
     def test_dry_run_shows_findings_and_steps(self):
         shown = self.read(f'move create --volume {self.volume} --target-pod Pod2 --dry-run')
-        self.assertEqual(('Pod1', 'Pod2', 'none'), (shown['source_pod'], shown['target_pod'], shown['blockers']))
+        self.assertEqual(('Pod1', 'Pod2', []), (shown['source_pod'], shown['target_pod'], shown['findings']))
         self.assertIn('switch', shown['steps'])
+        self.assertGreater(shown['bytes'], 2**30)
         self.assertEqual([], self.read('move list'))
+        shown = self.run_command(f'move create --volume {self.volume} --target-pod Pod2 --dry-run').out
+        self.assertIn(f'target/volume/{self.volume}', shown)
+        self.assertRegex(shown, r'seconds +\| about \d+ min')
+        self.assertRegex(shown, r'bytes +\| \d\.\d GiB')
+
+    def test_findings_are_sorted_and_refused_move_names_blockers(self):
+        self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': self.volume}})
+        printed = self.run_command(f'move create --volume {self.volume} --target-pod Pod2 --dry-run')
+        self.assertRegex(printed.out, f'blocker +snapshots +{self.volume} +The volume has snapshots')
+        self.assertIn('would be refused', printed.err)
+        self.refused(
+            [f'blocker snapshots {self.volume}: The volume has snapshots', '--dry-run'],
+            f'move create --volume {self.volume} --target-pod Pod2',
+        )
+        plan = {
+            'findings': [
+                {'level': level, 'code': '', 'resource': '', 'text': ''} for level in ('note', 'loss', 'blocker')
+            ],
+            'bytes': 0,
+            'seconds': 7500,
+        }
+        shown = dict(zip(*move.readable(plan), strict=True))
+        self.assertEqual(['blocker', 'loss', 'note'], [each['level'] for each in shown['findings'].machine_readable()])
+        self.assertEqual('about 2 h 5 min', shown['seconds'].human_readable())
+
+    def test_second_move_of_a_resource_names_the_first(self):
+        made = self.read(f'move create --volume {self.volume} --target-pod Pod2')['id']
+        self.refused(f'openstack trio2o move show {made}', f'move create --volume {self.volume} --target-pod Pod2')
 
     def test_move_is_followed_to_its_switch_and_confirmed(self):
         worker = self.work_until('switched')
@@ -58,17 +88,26 @@ class TestMoves(CommandTestCase):
         shown = self.read(f'move show --watch {listed["ID"]}')
         worker.join()
         self.assertEqual('confirmed', shown['status'])
-        self.assertIn(f'source/volume/{self.volume}: gone', shown['ledger'])
-        self.assertIn('GiB', self.read(f'move show --plan {listed["ID"]}')['size'])
+        states = {item['key']: item['state'] for item in shown['ledger']}
+        self.assertEqual('gone', states[f'source/volume/{self.volume}'])
+        self.assertRegex(self.run_command(f'move show {listed["ID"]}').out, f'source/volume/{self.volume} +gone')
+        self.assertIn('GiB', self.run_command(f'move show --plan {listed["ID"]}').out)
 
     def test_move_is_paused_resumed_and_cancelled(self):
-        move = self.read(f'move create --volume {self.volume} --target-pod Pod2')
-        self.run_command(f'move pause {move["id"]}')
-        shown = self.run_command(f'move show --watch {move["id"]}')
+        made = self.read(f'move create --volume {self.volume} --target-pod Pod2')
+        self.run_command(f'move pause {made["id"]}')
+        shown = self.run_command(f'move show --watch {made["id"]}')
         self.assertIn('move resume', shown.err)
-        self.refused('paused', f'move pause {move["id"]}')
-        self.run_command(f'move resume {move["id"]}')
-        self.run_command(f'move cancel {move["id"]}')
-        self.assertEqual('cancelling', self.read(f'move show {move["id"]}')['status'])
-        self.refused('(409)', f'move revert {move["id"]}')
+        self.assertIn(f'move cancel {made["id"]}', shown.err)
+        self.refused(['already paused', 'Allowed now: resume, cancel'], f'move pause {made["id"]}')
+        for option in ('--status paused', '--pod Pod1', '--pod Pod2', '--project demo', f'--resource {self.volume}'):
+            self.assertEqual([made['id']], self.names(f'move list {option}', 'ID'), option)
+        for option in ('--status stuck', '--target-pod Pod1', '--project alt'):
+            self.assertEqual([], self.names(f'move list {option}', 'ID'), option)
+        self.assertIn('[....', self.run_command('move list').out)
+        self.assertEqual([0], self.names('move list', 'Progress'))
+        self.run_command(f'move resume {made["id"]}')
+        self.run_command(f'move cancel {made["id"]}')
+        self.assertEqual('cancelling', self.read(f'move show {made["id"]}')['status'])
+        self.refused('(409)', f'move revert {made["id"]}')
         self.refused('(404)', 'move show nope')

@@ -44,7 +44,7 @@ class TestImports(testtools.TestCase):
         self.assertEqual({'trio2o', 'trio2o.osc', 'trio2o.osc.plugin'}, ours)
 
     def test_commands_import_no_library_of_services(self):
-        names = ('pod', 'binding', 'routing', 'claim', 'job', 'replica', 'usage')
+        names = ('pod', 'binding', 'routing', 'claim', 'move', 'job', 'replica', 'usage')
         found = imported_by(*(f'trio2o.osc.v1.{name}' for name in names))
         self.assertEqual(set(), {name.split('.')[0] for name in found} & HEAVY)
         ours = {
