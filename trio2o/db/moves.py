@@ -239,7 +239,7 @@ def update(db: Database, move_id: str, **values: Any) -> Move | None:
     :returns: the move; None if it has ended
     """
     with db.writer() as connection:
-        if values.get('state') is not None:
+        if values.keys() & {'state', 'hold'}:
             versions.advance(connection, versions.MOVES)
         return _update(connection, move_id, values)
 

@@ -77,6 +77,12 @@ class Engine:
                 return self._failed(move, step, str(error))
         except (exception.PodError, exception.ServiceUnavailable) as error:
             return self._failed(move, step, str(error))
+        except exception.NotFound as error:
+            self._hold(move, step, str(error))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A document of a pod that lacks something, or has another form.
+            LOG.exception('Move %s: %s failed', move.id, step.name)
+            return self._failed(move, step, f'a pod answered what no service answers: {error!r}')
         return None
 
     def _work(self, move: Move) -> Work:

@@ -6,6 +6,7 @@ A dry run and a move use the same plan. A move stores it once, and its steps are
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ from trio2o.scheduler.spec import SPEC_PREFIX, PodRequest
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds that the steps take which copy nothing.
 _OTHER_SECONDS = 60
@@ -93,6 +96,11 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
         findings = checks.find_all(look)
     except PodRefused as error:
         raise exception.ServiceUnavailable(f'The move cannot be planned: {error}') from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        LOG.exception('Failed to plan a move of %s %s', wanted.resource_type, wanted.resource_id)
+        raise exception.ServiceUnavailable(
+            'The move cannot be planned: a pod answered what no service does.'
+        ) from error
     return _plan(runtime, wanted, source, source_site, target_site, look.ports or [], findings)
 
 

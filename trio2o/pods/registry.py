@@ -12,7 +12,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -122,6 +122,7 @@ class Moving:
     :ivar locked: id that tenants see -> id of the move, for resources that nobody may change now
     :ivar hidden: id in a pod -> id of the pod, for resources that tenants do not see there: those in the source of a
         move that has switched, and those in the target of one that has not
+    :ivar running: id of the move -> id of its source, for moves that no operator has to resume
     :ivar unmade: (pod id, type, name) of resources whose creation has not been answered yet, or not begun. Tenants see
         no resource of this name that has no routing, as it may be that of the move
     """
@@ -129,12 +130,14 @@ class Moving:
     locked: Mapping[str, str] = field(default_factory=dict)
     hidden: Mapping[str, str] = field(default_factory=dict)
     unmade: Set[tuple[str, str, str]] = frozenset()
+    running: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, moves: Iterable[tuple[Move, list[MoveItem]]]) -> Moving:
+    def of(cls, moves: Sequence[tuple[Move, list[MoveItem]]]) -> Moving:
         locked: dict[str, str] = {}
         hidden: dict[str, str] = {}
         unmade: set[tuple[str, str, str]] = set()
+        running = {move.id: move.source_pod_id for move, _items in moves if not move.hold}
         for move, items in moves:
             for item in items:
                 is_source = item.active_key is not None
@@ -145,7 +148,7 @@ class Moving:
                 elif item.top_id and item.state in (ITEM_PLANNED, SENT):
                     # A process may still use the snapshot of the time before the request was sent.
                     unmade.add((item.pod_id, item.resource_type, item.name))
-        return cls(locked, hidden, unmade)
+        return cls(locked, hidden, unmade, running)
 
     def makes(self, pod_id: str, resource_type: str) -> bool:
         """Whether a move is going to make a resource of a type in a pod."""

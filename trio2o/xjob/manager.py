@@ -27,7 +27,7 @@ from trio2o.db import jobs as db_jobs
 from trio2o.db.database import utcnow
 from trio2o.db.records import Job as JobRecord
 from trio2o.runtime import Runtime
-from trio2o.xjob.jobs.base import GiveUp, Interrupted, JobHandler, TryAgain
+from trio2o.xjob.jobs.base import GiveUp, Interrupted, JobHandler, Later, TryAgain
 
 LOG = logging.getLogger(__name__)
 
@@ -247,6 +247,8 @@ class JobManager:
             runner.run(task)
         except Interrupted:
             return self._interrupted(task)
+        except Later as pause:
+            return self._paused(task, pause.seconds)
         except GiveUp as error:
             return self._finish(task, 'fail', str(error))
         except (TryAgain, exception.Trio2oException) as error:
@@ -263,6 +265,13 @@ class JobManager:
         now = self.clock()
         # This also ends a job that was cancelled meanwhile.
         return db_jobs.retry_later(self.runtime.db, job.id, self.owner, now, reason, now, is_counted=False)
+
+    def _paused(self, task: RunningTask, seconds: float) -> JobRecord | None:
+        now = self.clock()
+        run_after = now + timedelta(seconds=seconds)
+        return db_jobs.retry_later(
+            self.runtime.db, task.job.id, self.owner, run_after, None, now, is_counted=False, has_event=False
+        )
 
     def _failed(self, task: RunningTask, error: str) -> JobRecord | None:
         job = task.job

@@ -23,6 +23,8 @@ from trio2o.xjob.jobs.base import is_joining
 from trio2o.xjob.parts import ALL, interval, parts
 
 PURGE_SECONDS = 3600.0
+#: So long after the job of a move has ended without an end of the move, it is submitted again.
+MOVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ class Periodic:
         yield PeriodicJob(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
+        for move_id, source_id in self._runtime.registry.snapshot().moving.running.items():
+            payload = {'move_id': move_id, 'pod_id': source_id}
+            yield PeriodicJob(job_types.RUN_MOVE, move_id, payload, MOVE_SECONDS)
         for pod in pods:
             if is_joining(pod, self._clock()):
                 continue

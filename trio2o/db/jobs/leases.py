@@ -263,12 +263,15 @@ def retry_later(
     error: str | None = None,
     now: datetime | None = None,
     is_counted: bool = True,
+    has_event: bool = True,
 ) -> Job | None:
     """Release a job so that it is run again. The caller checks whether it has attempts left.
 
     A job that is to be cancelled ends instead.
 
-    :param is_counted: whether the run counts as one of the job's attempts
+    :param is_counted: whether the run counts as one of the job's attempts. If not, and the job was submitted
+        meanwhile, it is run again at once
+    :param has_event: whether to add an event to its history
     :returns: the job; None if the worker has lost the lease
     """
     now = now or utcnow()
@@ -283,7 +286,7 @@ def retry_later(
                 connection,
                 _J.id == job_id,
                 state='new',
-                run_after=run_after,
+                run_after=now if job.is_rerun_wanted and not is_counted else run_after,
                 attempts=job.attempts if is_counted else max(0, job.attempts - 1),
                 error=error,
                 lease_owner=None,
@@ -293,5 +296,6 @@ def retry_later(
                 rerun_payload=None,
                 updated_at=now,
             )
-            add_event(connection, job, 'new', now, error)
+            if has_event:
+                add_event(connection, job, 'new', now, error)
         return by_id(connection, job_id)

@@ -24,6 +24,17 @@ class GiveUp(Exception):
     """The job can never be done. The text is shown to operators as the job's error."""
 
 
+class Later(Exception):
+    """The job goes on after so many seconds, as something that it waits for takes time. It has not failed.
+
+    A job that waits often does not fill the table, as it would with ``Task.run_again``.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f'in {seconds:g} seconds')
+        self.seconds = seconds
+
+
 class Interrupted(Exception):
     """The run must end: the job is cancelled, another worker has claimed it, or this worker is stopping."""
 
@@ -70,6 +81,7 @@ class JobHandler(Protocol):
         """Do the work of the job.
 
         :raises TryAgain: it cannot be done now
+        :raises Later: it waits
         :raises GiveUp: it can never be done
         """
         ...

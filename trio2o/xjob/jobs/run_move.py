@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trio2o.moves.engine import Engine
-from trio2o.xjob.jobs.base import Task
+from trio2o.xjob.jobs.base import Later, Task
 
 
 class RunMove:
@@ -15,4 +15,4 @@ class RunMove:
     def run(self, task: Task) -> None:
         pause = Engine(task.runtime, task.job.payload['move_id'], task.check).advance()
         if pause is not None:
-            task.run_again(task.job.payload, pause)
+            raise Later(pause)

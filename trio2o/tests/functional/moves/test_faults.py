@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves whose pods fail: before and after they carried out a request, with wrong bytes, or with no room."""
 
-from trio2o.db import moves
-from trio2o.lab.emulated.faults import BalancerAnswers, Drop, DropAfter, Refuse, Status, StatusAfter
+from datetime import timedelta
+
+from trio2o.db import jobs, moves
+from trio2o.db.database import utcnow
+from trio2o.lab.emulated.faults import Alter, BalancerAnswers, Drop, DropAfter, Refuse, Status, StatusAfter
 from trio2o.moves.engine import Engine
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.moves.base import MovesCase
+from trio2o.xjob.periodic import Periodic
 
 #: Each hits one request.
 FAULTS = (
@@ -148,3 +152,42 @@ class TestFindings(FaultsCase):
             self.run_move(self.move_id, until=state)
             self.assert_cancelled(self.server_id, self.move_id, self.before)
             self.move_id = self.start('server', self.server_id)
+
+
+class TestWorker(FaultsCase):
+    """Moves as the worker carries them out."""
+
+    def run_jobs_until_ended(self, move_id):
+        def ended():
+            self.cloud.run_jobs(1000)
+            return not moves.get(self.db, move_id).is_active
+
+        wait_until(ended, 60, lambda: moves.get(self.db, move_id).error)
+
+    def test_move_uses_one_row_in_the_table_of_jobs(self):
+        volume = self.volume()
+        self.show_volume(volume)
+        self.cloud.pod('Pod2').cinder.settings.build_seconds = 0.5
+        move_id = self.start('volume', volume)
+        self.run_jobs_until_ended(move_id)
+        rows = jobs.list_(self.db, filters={'type': 'run_move'})
+        self.assertEqual(1, len(rows))
+        self.assertLess(len(jobs.list_events(self.db, rows[0].id)), 4)
+
+    def test_move_without_a_job_is_submitted_again(self):
+        move_id = self.start('volume', self.volume())
+        (job,) = jobs.list_(self.db, filters={'type': 'run_move'})
+        jobs.cancel(self.db, job.id)
+        self.cloud.runtime.registry.refresh()
+        later = utcnow() + timedelta(seconds=120)
+        Periodic(self.cloud.conf, self.cloud.runtime, lambda: later).tick()
+        (again,) = jobs.list_(self.db, filters={'type': 'run_move', 'state': 'new'})
+        self.assertEqual(move_id, again.payload['move_id'])
+
+    def test_odd_document_of_a_pod_makes_the_move_stuck(self):
+        self.cloud.conf.set_override('attempts', 2, 'moves')
+        move_id = self.start('volume', self.volume())
+        self.cloud.pod('Pod1').cinder.faults.add(Alter(hidden=('id',), method='POST', path='/snapshots'))
+        move = self.run_move(move_id)
+        self.assertEqual('stuck', move.status)
+        self.assertIn('what no service answers', move.error)

@@ -13,6 +13,9 @@ SECONDS = 180
 MORE = """
 [moves]
 poll_seconds = 0.3
+
+[xjob]
+scan_interval = 0.3
 """
 #: Fields that an admin's ``show`` has and that differ between pods of two releases.
 _BY_RELEASE = {'pinned_availability_zone', 'scheduler_hints', 'properties'}
@@ -45,6 +48,8 @@ class RealMoveTest(unittest.TestCase):
         name = temporary_name('volume')
         made = self.cloud.openstack('volume', 'create', name, '--size', '1', '--availability-zone', 'az1', *more)
         self.cloud.until('volume', name, 'available')
+        # Volumes count until they are gone, and the next test compares the usage.
+        self.addCleanup(self.cloud.until_gone, 'volume', name)
         self.addCleanup(self.cloud.do, 'volume', 'delete', name)
         return made['id']
 
@@ -159,8 +164,6 @@ class RealMoveTest(unittest.TestCase):
             for name in ('fixed_ips', 'mac_address', 'status', 'security_group_ids'):
                 self.assertEqual(bound[name], now[name], name)
             self.assertEqual(self.place(server)[1], now['device_id'])
-            listed = self.cloud.openstack('port', 'list', '--server', self.place(server)[1])
-            self.assertEqual([port['id']], [row['ID'] for row in listed])
 
         self.there_and_back(server, [volume], check)
 
