@@ -187,7 +187,7 @@ class TestWorker(FaultsCase):
     def test_odd_document_of_a_pod_makes_the_move_stuck(self):
         self.cloud.conf.set_override('attempts', 2, 'moves')
         move_id = self.start('volume', self.volume())
-        self.cloud.pod('Pod1').cinder.faults.add(Alter(hidden=('id',), method='POST', path='/snapshots'))
+        self.cloud.pod('Pod1').cinder.faults.add(Alter(hidden=('size',), method='GET', path='/volumes/'))
         move = self.run_move(move_id)
         self.assertEqual('stuck', move.status)
         self.assertIn('what no service answers', move.error)
