@@ -2,8 +2,8 @@
 """A quick parser of the headers of HTTP requests and answers, for the standard library's ``http.client``.
 
 ``http.client`` reads headers with the parser of emails. For the headers of the client and those of the pod together,
-it takes a fifth of the time of a request. ``http.server`` (eventlet's server) and urllib3 use it, and have no hook for
-another parser.
+it takes a fifth of the time of a request. ``http.server`` (eventlet's server) uses it, too, without a hook for another
+parser.
 """
 
 import email.parser

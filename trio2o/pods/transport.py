@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP requests as bytes: the interface under ``PodClient``, and its implementation with urllib3.
+"""HTTP requests as bytes: the interface under ``PodClient``, and its implementation with ``http.client``.
 
 Failures are exceptions of the standard library, so that an implementation needs no other: ``ConnectionRefusedError``
 when nothing was sent, ``TimeoutError`` or any other ``ConnectionError`` when the request was sent and no complete
@@ -9,17 +9,18 @@ TLS error after it does not show what the pod did.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import re
+import ssl
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import OrderedDict, deque
+from functools import cached_property, partial
 from typing import Any, Protocol
 
-import urllib3
 from oslo_config import cfg
-from urllib3 import exceptions as errors
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import parse_url
 
 from trio2o.concurrency import Deadline, has_input
 from trio2o.pods import open_files
@@ -36,50 +37,90 @@ class Transport(Protocol):
 
 
 class _NotConnected(Exception):
-    """No connection was made. It is none of the errors that urllib3 translates, so it comes out as it is."""
+    """No connection was made. Nothing else handles it, so it comes out as it is."""
 
 
 class _TooLarge(TimeoutError):
     """The answer is larger than ``[pods] max_answer_size``. As after a timeout, a read is not repeated."""
 
 
-class _Connection(HTTPConnection):
+class _Connection:
     """A connection that separates failures to connect from those after, and sends no write after a pause."""
 
-    _used_at = 0.0
+    def __init__(self, http_connection: http.client.HTTPConnection) -> None:
+        self._http = http_connection
+        self._used_at = 0.0
 
-    def connect(self) -> None:
+    @property
+    def is_open(self) -> bool:
+        return self._http.sock is not None
+
+    def close(self) -> None:
+        """Close it. The next request opens it again."""
+        self._http.close()
+
+    def exchange(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes | None,
+        seconds: tuple[float, float],
+        max_size: int,
+    ) -> tuple[int, Headers, bytes]:
+        """Send a request and read the answer. The connection stays open if the server lets it.
+
+        :param seconds: those to connect, and those to wait for the answer or another piece of it
+        :param max_size: bytes of the answer's body
+        :raises _NotConnected: nothing was sent
+        :raises TimeoutError, OSError, HTTPException: no complete answer came
+        """
+        deadline = Deadline(seconds[1])
+        if self.is_open and self._must_open_again(method):
+            self.close()
+        if not self.is_open:
+            self._connect(seconds[0])
+        is_complete = False
+        try:
+            self._http.sock.settimeout(seconds[1])
+            self._send(method, target, headers, body)
+            with self._http.getresponse() as response:
+                answer = response.status, _unfolded(response.getheaders()), _read(response, deadline, max_size)
+            is_complete = True
+        finally:
+            if not is_complete:
+                # What would be read next is unknown.
+                self.close()
+        self._used_at = time.monotonic()
+        return answer
+
+    def _must_open_again(self, method: str) -> bool:
+        """Whether the server has closed the connection, or may do so just when a write is sent."""
+        is_idle = time.monotonic() - self._used_at > _IDLE_SECONDS
+        return (is_idle and method not in ('GET', 'HEAD')) or has_input(self._http.sock)
+
+    def _connect(self, seconds: float) -> None:
         """Connect, with the TLS handshake if there is one.
 
         :raises _NotConnected: for any failure
         """
+        self._http.timeout = seconds
         try:
-            super().connect()
-        except (errors.HTTPError, OSError, ValueError) as error:
-            # Errors of TLS are OSErrors, and a certificate for another host is a ValueError.
+            self._http.connect()
+        except (OSError, ValueError) as error:
+            # Errors of TLS are OSErrors, and a name that is none of a host is a ValueError.
+            self.close()
             raise _NotConnected(type(error).__name__) from error
-        self._used_at = time.monotonic()
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether the connection is open. The pool asks this before each request."""
-        return self.sock is not None and not has_input(self.sock)
-
-    def request(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Send a request; a write over a new connection if this one was not used lately."""
-        is_idle = time.monotonic() - self._used_at > _IDLE_SECONDS
-        if self.sock is not None and is_idle and method not in ('GET', 'HEAD'):
-            self.close()  # the request opens it again
-        super().request(method, *args, **kwargs)
-
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
-        response = super().getresponse()
-        self._used_at = time.monotonic()
-        return response
-
-
-class _TLSConnection(_Connection, HTTPSConnection):
-    pass
+    def _send(self, method: str, target: str, headers: Headers, body: bytes | None) -> None:
+        self._http.putrequest(method, target)
+        for name, value in headers:
+            self._http.putheader(name, value)
+        if body or method in ('POST', 'PUT', 'PATCH'):
+            self._http.putheader('Content-Length', str(len(body or b'')))
+        # A server may answer, and close the connection, before it has read a large body.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._http.endheaders(body)
 
 
 class _IdleConnections:
@@ -87,114 +128,130 @@ class _IdleConnections:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._connections: OrderedDict[Any, None] = OrderedDict()
+        self._connections: OrderedDict[_Connection, None] = OrderedDict()
         # Held while a connection is closed, so that nobody takes it meanwhile.
         self._lock = threading.Lock()
 
-    def add(self, connection: Any) -> None:
+    def add(self, connection: _Connection) -> None:
         """Note that a connection is idle from now on. It may be closed at any time until it is taken."""
         with self._lock:
             self._connections[connection] = None
             while len(self._connections) > self._most:
                 self._connections.popitem(last=False)[0].close()
 
-    def take(self, connection: Any) -> None:
+    def take(self, connection: _Connection) -> None:
         """Note that a connection is in use. If it was closed, its next request opens it again."""
         with self._lock:
             self._connections.pop(connection, None)
 
 
-class _Pool(urllib3.HTTPConnectionPool):
-    """A pool whose idle connections count among those of all pools."""
+class _Pool:
+    """The connections to one endpoint that are not in use. They count among the idle ones of all pools."""
 
-    ConnectionCls: Any = _Connection
-    idle: _IdleConnections
+    def __init__(self, connection: Any, most: int, idle: _IdleConnections) -> None:
+        """
+        :param connection: makes a connection of ``http.client``
+        :param most: number of connections to keep
+        """
+        self._make = connection
+        self._most = most
+        self._idle = idle
+        # Threads may append and pop without a lock.
+        self._connections: deque[_Connection] = deque()
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)
-        self.idle.take(connection)
+    def take(self) -> _Connection:
+        """Return the connection that was used last, or a new one."""
+        try:
+            connection = self._connections.pop()
+        except IndexError:
+            return _Connection(self._make())
+        self._idle.take(connection)
         return connection
 
-    def _put_conn(self, connection: Any) -> None:
-        # Before another thread can get it from the pool.
-        if connection is not None and connection.sock is not None:
-            self.idle.add(connection)
-        super()._put_conn(connection)
-
-
-class _TLSPool(_Pool, urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    def give_back(self, connection: _Connection) -> None:
+        if not connection.is_open:
+            return
+        if len(self._connections) >= self._most:
+            connection.close()
+            return
+        # Before another thread can take it.
+        self._idle.add(connection)
+        self._connections.append(connection)
 
 
 class PooledTransport:
-    """Transport over urllib3: a pool of open connections, with TCP_NODELAY, for each endpoint."""
+    """Transport over ``http.client``: a pool of open connections, with TCP_NODELAY, for each endpoint."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        options = conf.pods
-        tls = {'cert_reqs': 'CERT_NONE'} if options.insecure else {'ca_certs': options.cafile}
-        self._connect_timeout = options.connect_timeout
-        self._max_size = options.max_answer_size
+        self._options = conf.pods
+        self._connect_timeout = conf.pods.connect_timeout
+        self._max_size = conf.pods.max_answer_size
         # Half of the files are for connections that are in use, and for all else.
-        idle = {'idle': _IdleConnections(max(open_files.limit() // 2, 1))}
-        self._pools = urllib3.PoolManager(num_pools=_MOST_POOLS, maxsize=options.pool_size, block=False, **tls)
-        self._pools.pool_classes_by_scheme = {
-            'http': type('_Pool', (_Pool,), idle),
-            'https': type('_TLSPool', (_TLSPool,), idle),
-        }
-        # Start of a URL -> its pool. There is one for each endpoint, and pools are never closed.
-        self._pool_of: dict[str, urllib3.HTTPConnectionPool] = {}
+        self._idle = _IdleConnections(max(open_files.limit() // 2, 1))
+        # Start of a URL -> its pool. There is one for each endpoint, and pools are never dropped.
+        self._pools: dict[str, _Pool] = {}
 
     def request(
         self, method: str, url: str, headers: Headers, body: bytes | None, timeout: float
     ) -> tuple[int, Headers, bytes]:
-        deadline = Deadline(timeout)
-        limits = urllib3.Timeout(connect=min(self._connect_timeout, timeout), read=timeout)
+        seconds = min(self._connect_timeout, timeout), timeout
         try:
             pool, target = self._find(url)
-            response = pool.urlopen(method, target, body, _mapping(headers), timeout=limits, **_AS_IS)
-            answer = response.status, list(response.headers.items()), _read(response, deadline, self._max_size)
-            if not answer[2] and _is_cut_short(method, response):
-                raise ConnectionResetError('the headers of the answer were not complete')
-            return answer
+        except (OSError, ValueError) as error:
+            raise ConnectionRefusedError(type(error).__name__) from None
+        connection = pool.take()
+        try:
+            answer = connection.exchange(method, target, headers, body, seconds, self._max_size)
         except _NotConnected as error:
             raise ConnectionRefusedError(str(error)) from None
-        except _NOT_SENT as error:
-            raise ConnectionRefusedError(type(error).__name__) from None
-        except (errors.TimeoutError, TimeoutError) as error:
+        except TimeoutError as error:
             raise TimeoutError(type(error).__name__) from None
-        except (errors.HTTPError, OSError) as error:
+        except (http.client.HTTPException, OSError) as error:
             raise ConnectionResetError(type(error).__name__) from None
+        finally:
+            pool.give_back(connection)
+        return answer
 
-    def _find(self, url: str) -> tuple[urllib3.HTTPConnectionPool, str]:
+    def _find(self, url: str) -> tuple[_Pool, str]:
         """Return the pool for a URL, and what to ask the server for.
 
-        They are those of ``PoolManager.urlopen``, which parses each URL and takes longer.
-
-        :raises LocationValueError: the URL has no host
+        :raises ValueError: the URL names no host
+        :raises OSError: the CA certificates cannot be read
         """
         split = _PLAIN_URL.fullmatch(url)
         if split is not None and '/.' not in split[2]:
-            pool = self._pool_of.get(split[1])
-            if pool is None:
-                pool = self._pool_of[split[1]] = self._pools.connection_from_url(split[1])
-            return pool, split[2]
-        parsed = urllib3.util.parse_url(url)
-        return self._pools.connection_from_host(parsed.host, parsed.port, parsed.scheme), parsed.request_uri
+            start, target = split[1], split[2]
+        else:
+            parsed = parse_url(url)
+            start, target = f'{parsed.scheme}://{parsed.netloc}', parsed.request_uri
+        pool = self._pools.get(start)
+        if pool is None:
+            pool = self._pools.setdefault(start, self._new_pool(start))
+        return pool, target
+
+    def _new_pool(self, start: str) -> _Pool:
+        parsed = parse_url(start)
+        if parsed.scheme not in ('http', 'https') or not parsed.host:
+            raise ValueError(start)
+        host = parsed.host.removeprefix('[').removesuffix(']')
+        make = (
+            partial(http.client.HTTPSConnection, host, parsed.port or 443, context=self._tls)
+            if parsed.scheme == 'https'
+            else partial(http.client.HTTPConnection, host, parsed.port or 80)
+        )
+        return _Pool(make, self._options.pool_size, self._idle)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._options.cafile)
+        if self._options.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
-#: Options of urllib3 with which a request is sent once, and its answer comes as it is.
-_AS_IS: dict[str, Any] = dict.fromkeys(
-    ('retries', 'redirect', 'assert_same_host', 'decode_content', 'preload_content'), False
-)
-
-#: The start of a URL, and the rest if nothing in it has to be encoded.
+#: The start of a URL, and the rest if nothing in it has to be encoded. Other URLs are parsed, which takes longer.
 _PLAIN_URL = re.compile(r"(https?://[^/?#@]+)(/(?:[\w/.~!$&'()*+,;=:@?-]|%[0-9A-F]{2})*)", re.ASCII)
-
-#: Pools are small. If there were fewer than endpoints, urllib3 would close all connections of the one used least.
-_MOST_POOLS = 1 << 17
-
-#: Errors of urllib3 before it has a connection: a URL without a host, a pool that another thread has just closed.
-_NOT_SENT = (errors.LocationValueError, errors.ClosedPoolError)
 
 #: A pod may close a connection just when a write is sent, and then its outcome is unknown. Servers close idle
 #: connections, many of them after 5 seconds. Reads may be repeated, so they use any connection.
@@ -202,36 +259,34 @@ _IDLE_SECONDS = 2.0
 
 _PIECE = 1 << 18
 
-
-def _mapping(headers: Headers) -> Mapping[str, str]:
-    """Return headers as urllib3 takes them. Its own class keeps repeated ones, and takes ten times as long."""
-    found = dict(headers)
-    return found if len(found) == len(headers) else urllib3.HTTPHeaderDict(headers)
+#: Where a header goes on in another line.
+_FOLD = re.compile(r'\r\n[ \t]+')
 
 
-def _is_cut_short(method: str, response: urllib3.BaseHTTPResponse) -> bool:
-    """Whether the connection ended within the headers, which the standard library does not notice."""
-    if method == 'HEAD' or response.status in (204, 304):
-        return False
-    return 'content-length' not in response.headers and 'transfer-encoding' not in response.headers
+def _unfolded(headers: Headers) -> Headers:
+    """Return headers, each on one line: the standard library keeps the ends of lines in their values."""
+    return [(name, _FOLD.sub(' ', value) if '\r\n' in value else value) for name, value in headers]
 
 
-def _read(response: urllib3.BaseHTTPResponse, deadline: Deadline, max_size: int) -> bytes:
-    """Read the body in pieces: urllib3's timeout is for each of them, the deadline for all together.
+def _read(response: http.client.HTTPResponse, deadline: Deadline, max_size: int) -> bytes:
+    """Read the body in pieces: the timeout of a socket is for each of them, the deadline for all together.
 
     :param max_size: bytes
-    :raises TimeoutError: the deadline passed; the connection is closed
-    :raises _TooLarge: the body has more than ``max_size`` bytes; the connection is closed
+    :raises TimeoutError: the deadline passed
+    :raises _TooLarge: the body has more than ``max_size`` bytes
+    :raises ConnectionResetError: the connection ended before the headers or the body did
     """
     parts, size = [], 0
     while piece := response.read1(_PIECE):
         parts.append(piece)
         size += len(piece)
         if size > max_size:
-            response.close()
             raise _TooLarge
         if deadline.is_over():
-            response.close()
             raise TimeoutError('the body took too long')
-    response.release_conn()
+    # The standard library does not notice either.
+    if response.length:
+        raise ConnectionResetError('the body was not complete')
+    if response.length is None and not response.chunked and not size:
+        raise ConnectionResetError('the headers of the answer were not complete')
     return b''.join(parts)

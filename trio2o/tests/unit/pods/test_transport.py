@@ -10,7 +10,6 @@ import struct
 import subprocess
 import threading
 import time
-import warnings
 from unittest import mock
 
 import fixtures
@@ -193,12 +192,24 @@ class TestTransport(testtools.TestCase):
         )
 
     @given(st.text("ab/.~%2fF?&=:@;,'é\\| #[]+", max_size=12))
-    def test_target_is_that_of_pool_manager(self, rest):
-        url = f'http://pod.test:8774/v2.1{rest}'
-        pool, target = self.transport._find(url)
-        parsed = urllib3.util.parse_url(url)
-        self.assertEqual(parsed.request_uri, target)
-        self.assertIs(self.transport._pools.connection_from_url(url), pool)
+    def test_target_of_plain_url_is_that_of_parsed_url(self, rest):
+        pool, target = self.transport._find(f'http://pod.test:8774/v2.1{rest}')
+        self.assertEqual(urllib3.util.parse_url(f'http://pod.test:8774/v2.1{rest}').request_uri, target)
+        self.assertIs(self.transport._find('http://pod.test:8774/')[0], pool)
+
+    def test_url_without_host_is_connection_refused(self):
+        for url in (
+            'http:///v2.1/servers',
+            '/v2.1/servers',
+            'ftp://pod.test/',
+            'http://pod.test:port/',
+            'http://[::1/',
+        ):
+            self.assertRaises(ConnectionRefusedError, self.get, url)
+
+    def test_address_of_ipv6_has_no_brackets(self):
+        connection = self.transport._find('http://[::1]:8774/')[0].take()
+        self.assertEqual(('::1', 8774), (connection._http.host, connection._http.port))
 
     def test_header_with_line_break_is_refused(self):
         server = self.serve([OK])
@@ -291,8 +302,6 @@ class TestTLS(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        warnings.simplefilter('ignore', urllib3.exceptions.InsecureRequestWarning)
-        self.addCleanup(warnings.resetwarnings)
         folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
         self.certificate = folder / 'pod.pem'
         key = folder / 'key.pem'
