@@ -287,6 +287,24 @@ def gone(db: Database, item_id: int) -> MoveItem:
 
 
 @retry_on_deadlock
+def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str) -> None:
+    """Record that the owner of a resource has deleted it in the target of a switched move.
+
+    If it is what the move is about, the move is confirmed: there is nothing to go back to.
+    """
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        known = _locked(connection, move_id)
+        if known is None or known.state != SWITCHED:
+            return
+        target = (_I.move_id == move_id, _I.resource_type == resource_type, _I.top_id == top_id)
+        not_source = _I.active_key.is_(None)
+        changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*target, not_source).values(state=GONE))
+        if (known.resource_type, known.resource_id) == (resource_type, top_id) and known.is_forward:
+            _update(connection, move_id, {'wish': 'confirm', 'hold': ''})
+
+
+@retry_on_deadlock
 def add_item(db: Database, move_id: str, item: NewItem) -> MoveItem:
     """Add an item that the plan did not know to a ledger, or return that with the same key."""
     with db.writer() as connection:
@@ -391,7 +409,7 @@ def confirm(db: Database, move_id: str, job: JobRow | None = None) -> Move | Non
 
 def revert(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
     """Let a switched move go back to the source. :raises Refused: it has not switched, or is confirmed"""
-    return _want(db, move_id, 'revert', {'is_forward': False, 'hold': '', 'error': None}, job)
+    return _want(db, move_id, 'revert', {'is_forward': False, 'wish': '', 'hold': '', 'error': None}, job)
 
 
 @retry_on_deadlock
@@ -438,7 +456,7 @@ def _refusal(move: Move, verb: str) -> str:
         return 'it has switched; revert it' if move.is_switched else _undone(move)
     if not move.is_switched:
         return 'it has not switched' if move.is_forward else 'it is being undone'
-    if verb == 'revert' and move.wish == 'confirm':
+    if verb == 'revert' and move.wish == 'confirm' and (move.hold != STUCK or move.facts.get('is_deleting')):
         return 'it is being confirmed'
     return _undone(move)
 

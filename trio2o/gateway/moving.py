@@ -9,6 +9,7 @@ from typing import Any
 
 from trio2o import exception, job_types
 from trio2o.db import moves as db_moves
+from trio2o.db.errors import NOT_RECORDED
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
@@ -46,8 +47,7 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
     move_id = call.runtime.registry.snapshot().moving.locked.get(top_id)
     if move_id is None:
         return
-    is_delete = call.method == 'DELETE' and is_about_itself
-    if not is_delete and call.operation.action not in _DELETE_ACTIONS:
+    if not is_delete(call, is_about_itself):
         check_not_moving(call, resource, top_id)
     runtime = call.runtime
     move = db_moves.get(runtime.db, move_id)
@@ -62,6 +62,25 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
     except db_moves.Refused as error:
         # It is being undone already, or has switched: then the delete reaches the target.
         LOG.info('Move %s of a deleted %s goes on: %s', move_id, resource.type, error)
+
+
+def is_delete(call: Call, is_about_itself: bool) -> bool:
+    """Whether a call deletes the resource in its path."""
+    return (call.method == 'DELETE' and is_about_itself) or call.operation.action in _DELETE_ACTIONS
+
+
+def deleted(call: Call, resource: Resource, top_id: str) -> None:
+    """Record that the owner has deleted a resource whose move could still be reverted.
+
+    A failure is only logged: then an operator decides what becomes of the resource in the source.
+    """
+    move_id = call.runtime.registry.snapshot().moving.switched.get(top_id)
+    if move_id is None:
+        return
+    try:
+        db_moves.deleted_by_owner(call.runtime.db, move_id, resource.type, top_id)
+    except NOT_RECORDED:
+        LOG.exception('Failed to record that %s %s of move %s is deleted', resource.type, top_id, move_id)
 
 
 def with_shown(call: Call, resource: Resource, answer: Answer) -> Answer:

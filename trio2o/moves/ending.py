@@ -9,7 +9,7 @@ from typing import Any
 from trio2o.db import moved_resources, routings
 from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
-from trio2o.db.records import MoveItem
+from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
 from trio2o.moves.building import delete_key_pair, shown
 from trio2o.moves.freeze import seconds_until_known
@@ -61,13 +61,23 @@ class Switch(Step):
         if not work.move.is_switched:
             return
         before = work.facts.get('shown_before') or {}
-        switches = [_switch(self._target(work, item), item, None, before.get(item.key)) for item in _sources(work)]
+        switches = [
+            _switch(self._target(work, item), item, None, before.get(item.key))
+            for item in _sources(work)
+            # One that was deleted in the target has no live routing. The next comparison with the source records it.
+            if _is_routed(work, item)
+        ]
         move = db_moves.switch(work.runtime.db, work.move.id, switches, is_back=True)
         if move is None:
             raise Unfit('A resource of the move is no longer where it was.')
         work.move = move
         work.note(switched_back_at=utcnow().isoformat())
         _forget(work)
+
+
+def _is_routed(work: Work, item: MoveItem) -> bool:
+    routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
+    return routing is not None and routing.is_live
 
 
 def _sources(work: Work) -> list[MoveItem]:
@@ -126,11 +136,7 @@ class Window(Step):
             work.move = confirmed
 
     def _is_over(self, work: Work) -> bool:
-        if work.move.confirm_at is None or utcnow() >= work.move.confirm_at:
-            return True
-        # Its owner has deleted it: nothing can be reverted.
-        main = routings.get(work.runtime.db, work.move.resource_type, work.move.resource_id)
-        return main is None or not main.is_live
+        return work.move.confirm_at is None or utcnow() >= work.move.confirm_at
 
 
 class DeleteSource(Step):
@@ -142,6 +148,8 @@ class DeleteSource(Step):
     def run(self, work: Work) -> None:
         for item in _sources(work):
             self._check_authority(work, item)
+        # From here on there may be nothing to go back to.
+        work.note(is_deleting=True)
         ledger = work.ledger
         if 'source/server' in ledger.items:
             api = work.source.compute
@@ -158,9 +166,25 @@ class DeleteSource(Step):
         routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
         if routing is not None and (routing.pod_id, routing.bottom_id) == (item.pod_id, item.bottom_id):
             raise Unfit(f'The routing of {item.resource_type} {item.top_id} leads to the source.')
+        if not self._is_there_or_deleted(work, item):
+            raise Unfit(
+                f'{item.resource_type.capitalize()} {item.top_id} is missing in the target, and its owner has not '
+                'deleted it. The one in the source is kept: revert the move, or bring it back and resume the move.'
+            )
         switched_at = moved_resources.moved_at(work.runtime.db, item.resource_type, item.top_id)
         if switched_at is not None and utcnow() < switched_at + timedelta(seconds=seconds_until_known(work)):
             raise Wait('all services to use the target')
+
+    def _is_there_or_deleted(self, work: Work, item: MoveItem) -> bool:
+        """Whether the target has a resource, or its owner has deleted it."""
+        items = work.ledger.items
+        target = items[item.key.replace('source/', 'target/', 1)]
+        if GONE in (item.state, target.state) or _show(work.target, target) is not None:
+            return True
+        server = items.get('target/server')
+        # Nova deletes it with the server.
+        deleted = {disk['id'] for disk in work.plan['volumes'] if disk['delete_on_termination']}
+        return server is not None and server.state == GONE and item.top_id in deleted
 
     def _delete_volume(self, work: Work, key: str) -> None:
         volume = find_volume(work.source, work.ledger.id(key)) if work.ledger.id(key) else None

@@ -243,6 +243,7 @@ def _plan(
             'size': disk.volume['size'],
             'is_boot': disk.is_boot,
             'is_attached': bool(disk.attachment),
+            'delete_on_termination': bool(disk.attachment.get('delete_on_termination')),
         }
         for disk in source.disks
     ]

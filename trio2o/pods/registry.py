@@ -122,6 +122,7 @@ class Moving:
     :ivar locked: id that tenants see -> id of the move, for resources that nobody may change now
     :ivar hidden: id in a pod -> id of the pod, for resources that tenants do not see there: those in the source of a
         move that has switched, and those in the target of one that has not
+    :ivar switched: id that tenants see -> id of the move, for resources whose move can still be reverted
     :ivar running: id of the move -> id of its source, for moves that no operator has to resume
     :ivar unmade: (pod id, type, name) of resources whose creation has not been answered yet, or not begun. Tenants see
         no resource of this name that has no routing, as it may be that of the move
@@ -130,12 +131,14 @@ class Moving:
     locked: Mapping[str, str] = field(default_factory=dict)
     hidden: Mapping[str, str] = field(default_factory=dict)
     unmade: Set[tuple[str, str, str]] = frozenset()
+    switched: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, moves: Sequence[tuple[Move, list[MoveItem]]]) -> Moving:
         locked: dict[str, str] = {}
         hidden: dict[str, str] = {}
+        switched: dict[str, str] = {}
         unmade: set[tuple[str, str, str]] = set()
         running = {move.id: move.source_pod_id for move, _items in moves if not move.hold}
         for move, items in moves:
@@ -143,12 +146,15 @@ class Moving:
                 is_source = item.active_key is not None
                 if is_source and not move.is_switched:
                     locked[item.top_id] = move.id
-                elif is_source or (item.top_id and item.state == MADE and not move.is_switched):
+                    continue
+                if is_source:
+                    switched[item.top_id] = move.id
+                if is_source or (item.top_id and item.state == MADE and not move.is_switched):
                     hidden[item.bottom_id] = item.pod_id
                 elif item.top_id and item.state in (ITEM_PLANNED, SENT):
                     # A process may still use the snapshot of the time before the request was sent.
                     unmade.add((item.pod_id, item.resource_type, item.name))
-        return cls(locked, hidden, unmade, running)
+        return cls(locked, hidden, unmade, switched, running)
 
     def makes(self, pod_id: str, resource_type: str) -> bool:
         """Whether a move is going to make a resource of a type in a pod."""

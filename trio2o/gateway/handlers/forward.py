@@ -21,7 +21,7 @@ from trio2o.db.records import NewRouting
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import names_of, send_to_route
 from trio2o.gateway.claiming import quota_claim, shown_amounts
-from trio2o.gateway.moving import check_may_write, check_not_moving, with_shown
+from trio2o.gateway.moving import check_may_write, check_not_moving, deleted, is_delete, with_shown
 from trio2o.gateway.pod_quota import is_over_quota, report_limit
 from trio2o.gateway.refs import Ref, disagreement, refs
 from trio2o.gateway.translate import PodNames, answer_up
@@ -184,6 +184,8 @@ class Forward:
                 item = json_body.member(answer, self.resource)
                 if item is not None and item.get('id') == route.top_id:
                     locator.revive(self.resource, route.pod, route, item)
+        if answer.is_ok and is_delete(call, self._is_about_itself(call)):
+            deleted(call, self.resource, route.top_id)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             if is_resource_id(ref_id):
                 locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))

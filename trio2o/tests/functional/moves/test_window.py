@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What owners do, and what pods lose, between the switch of a move and its confirmation."""
+
+from trio2o.db import moves
+from trio2o.tests.functional.moves.base import MovesCase
+
+
+class TestWindow(MovesCase):
+    def gateway(self, **options):
+        return super().gateway(**{'moves.confirm_seconds': 3600, **options})
+
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume(name='data')
+        self.server_id = self.server(volumes=[self.volume_id])
+        self.move_id = self.start('server', self.server_id)
+        self.run_move(self.move_id, until='switched')
+
+    def target(self, key):
+        return self.ledger(self.move_id)[key].bottom_id
+
+    def nothing_left(self, name):
+        left = self.inventory(name)
+        self.assertEqual((set(), set()), (left['servers'], left['volumes']))
+
+    def test_delete_by_owner_confirms_and_deletes_both(self):
+        self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.nothing_left('Pod1')
+        self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+        self.assertEqual(self.volume_id, self.show_volume(self.volume_id)['id'])
+
+    def test_delete_of_a_detached_volume_deletes_both_on_confirmation(self):
+        path = f'/servers/{self.server_id}/os-volume_attachments/{self.volume_id}'
+        self.assertEqual(202, self.cloud.nova.delete(path).status)
+        self.assertEqual(202, self.cloud.cinder.delete(f'/volumes/{self.volume_id}').status)
+        moves.confirm(self.db, self.move_id)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.nothing_left('Pod1')
+        self.assertEqual(self.server_id, self.show(self.server_id)['id'])
+
+    def test_volume_that_the_target_lost_is_kept_in_the_source(self):
+        del self.cloud.pod('Pod2').cinder.volumes[self.target(f'target/volume/{self.volume_id}')]
+        moves.confirm(self.db, self.move_id)
+        move = self.run_move(self.move_id)
+        self.assertEqual('stuck', move.status)
+        self.assertIn(f'{self.volume_id} is missing in the target', move.error)
+        self.assertIn(self.volume_id, self.inventory('Pod1')['volumes'])
+        moves.revert(self.db, self.move_id)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.assertEqual(('Pod1', self.server_id), self.place('server', self.server_id))
+        self.assertEqual('ACTIVE', self.show(self.server_id)['status'])
+        self.assertEqual(self.volume_id, self.show_volume(self.volume_id)['id'])
+        self.nothing_left('Pod2')
+
+    def test_volume_attached_since_the_switch_stays_after_revert(self):
+        other = self.volume(zone='az2', name='new')
+        self.assertEqual('available', self.show_volume(other)['status'])
+        body = {'volumeAttachment': {'volumeId': other}}
+        answer = self.cloud.nova.post(f'/servers/{self.server_id}/os-volume_attachments', body)
+        self.assertEqual(200, answer.status, answer.text)
+        moves.revert(self.db, self.move_id)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.assertEqual('available', self.show_volume(other)['status'])
+        self.assertEqual('in-use', self.show_volume(self.volume_id)['status'])
+        self.assertEqual({other}, self.inventory('Pod2')['volumes'])
+
+    def test_server_deleted_by_owner_is_not_reverted(self):
+        self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
+        self.assertRaises(moves.Refused, moves.revert, self.db, self.move_id)
