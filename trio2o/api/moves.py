@@ -237,31 +237,31 @@ def _plan_view(call: Call, plan: Json) -> Json:
 
 
 def pause_move(call: Call) -> Answer:
-    """POST /moves/{move_id}/pause: 202, 404, 409."""
+    """POST /moves/{move_id}/pause: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.pause)
 
 
 def resume_move(call: Call) -> Answer:
-    """POST /moves/{move_id}/resume: 202, 404, 409."""
+    """POST /moves/{move_id}/resume: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.resume)
 
 
 def cancel_move(call: Call) -> Answer:
-    """POST /moves/{move_id}/cancel: 202, 404, 409."""
+    """POST /moves/{move_id}/cancel: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.cancel)
 
 
 def confirm_move(call: Call) -> Answer:
-    """POST /moves/{move_id}/confirm: 202, 404, 409."""
+    """POST /moves/{move_id}/confirm: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.confirm)
 
 
 def revert_move(call: Call) -> Answer:
-    """POST /moves/{move_id}/revert: 202, 404, 409."""
+    """POST /moves/{move_id}/revert: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.revert)
 

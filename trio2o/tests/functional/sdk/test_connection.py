@@ -47,6 +47,29 @@ class ConnectionTestCase(testtools.TestCase):
         return connection
 
 
+class TestMoves(ConnectionTestCase):
+    def test_move_is_planned_begun_listed_and_steered(self):
+        self.cloud.lab.keystone.users['trio2o'].roles['demo'] = ('admin',)
+        made = self.cloud.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': 'az1'}})
+        given = {'volume_id': made['volume']['id'], 'target_pod': 'Pod2'}
+        self.assertEqual('az2', self.trio2o.plan_move(**given)['zone'])
+        move = self.trio2o.create_move(**given)
+        self.assertEqual(('planned', 'Pod1', 'Pod2'), (move.status, move.source_pod, move.target_pod))
+        self.assertEqual((False, False), (move.has_ended, move.waits_for_somebody))
+        paused = self.trio2o.steer_move(move, 'pause')
+        self.assertEqual(
+            ('paused', ['resume', 'cancel'], True), (paused.status, paused.verbs, paused.waits_for_somebody)
+        )
+        for filters in ({'is_active': True}, {'status': 'paused'}, {'resource_id': given['volume_id']}, {}):
+            self.assertEqual([move.id], [each.id for each in self.trio2o.moves(**filters)], filters)
+        self.assertEqual([], list(self.trio2o.moves(status='stuck')))
+        shown = self.trio2o.get_move(move.id)
+        self.assertIn(f'source/volume/{given["volume_id"]}', [item['key'] for item in shown.ledger])
+        self.assertRaises(exceptions.ConflictException, self.trio2o.steer_move, move.id, 'revert')
+        self.assertRaises(exceptions.ConflictException, self.trio2o.create_move, **given)
+        self.assertRaises(exceptions.NotFoundException, self.trio2o.get_move, 'nope')
+
+
 class TestPods(ConnectionTestCase):
     def test_pods_are_listed_page_by_page_up_to_a_limit(self):
         self.assertEqual(['Pod1', 'Pod2'], [pod.name for pod in self.trio2o.pods()])
