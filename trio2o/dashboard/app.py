@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ROWS, _FEW_ROWS = 50, 8
 _MANY = '1000'
+_VERBS = ('pause', 'resume', 'cancel', 'confirm', 'revert')
 
 
 def make(conf: cfg.ConfigOpts, runtime: Runtime, api: Callable[..., Any]) -> ExplicitPecan:
@@ -110,6 +111,33 @@ class Dashboard:
     @pecan.expose()
     def replicas(self, request: Request, response: Response) -> Response:
         return self._listing(request, listings.REPLICAS)
+
+    @pecan.expose(generic=True)
+    def moves(self, request: Request, response: Response) -> Response:
+        """GET /dashboard/moves: those under way, or with ``active=false`` those that have ended."""
+        api = self._source(request)
+        query = request.query
+        filters = {'active': query.get('active') or 'true'}
+        marker = {'marker': query['marker']} if query.get('marker') else {}
+        found = api.get('/moves', limit=str(_ROWS), **filters, **marker)
+        return self._pages.page(
+            request,
+            'moves.html',
+            api,
+            moves=found['moves'],
+            next_marker=source.next_marker(found, 'moves'),
+            query=filters,
+            is_admin=api.is_admin,
+        )
+
+    @moves.when(method='POST')
+    def steer_move(self, request: Request, response: Response) -> Response:
+        """POST /dashboard/moves: pause, resume, cancel, confirm or revert a move; 303 to the list."""
+        move_id, verb = request.form.get('move', ''), request.form.get('verb', '')
+        if verb not in _VERBS or not uuidutils.is_uuid_like(move_id):
+            pecan.abort(400)
+        self._source(request).post(f'/moves/{move_id}/{verb}')
+        return redirect(f'{request.root}/moves')
 
     @pecan.expose(generic=True)
     def login(self, request: Request, response: Response) -> Response:

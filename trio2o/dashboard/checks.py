@@ -12,7 +12,12 @@ from pecan.hooks import PecanHook
 from trio2o.dashboard.request import PREFIX
 
 _READS = ('GET', 'HEAD')
-_FORMS = (f'{PREFIX}/login', f'{PREFIX}/logout')
+#: Path -> the methods that it has, if it takes a form.
+_FORMS = {
+    f'{PREFIX}/login': 'POST',
+    f'{PREFIX}/logout': 'POST',
+    f'{PREFIX}/moves': 'GET, HEAD, POST',
+}
 _FILES = (f'{PREFIX}/style.css', f'{PREFIX}/icon.svg')
 
 
@@ -41,7 +46,7 @@ class Checks(PecanHook):
             raise PlainHttp()
         if request.method not in _READS:
             if path not in _FORMS or request.method != 'POST':
-                pecan.abort(405, headers={'Allow': 'POST' if path in _FORMS else ', '.join(_READS)})
+                pecan.abort(405, headers={'Allow': _FORMS.get(path, ', '.join(_READS))})
             form = request.form
             if not request.is_same_origin or not request.session.takes(form):
                 pecan.abort(403)

@@ -31,7 +31,7 @@ class Pages(PecanHook):
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(time=views.time_text, job_level=views.job_level)
+        self._templates.filters.update(time=views.time_text, job_level=views.job_level, move_level=views.move_level)
 
     def page(
         self, request: Request, template: str, source: Source | None = None, status: int = 200, **values: Any
@@ -83,7 +83,10 @@ class Pages(PecanHook):
                     page.headers.add(*request.cookie(session.TOKEN, ''))
                 return page
             case Denied():
-                return self.message(request, 403, 'You are not allowed to see this page', str(error))
+                what = (
+                    'do this' if request.method == 'POST' and request.path_info.endswith('/moves') else 'see this page'
+                )
+                return self.message(request, 403, f'You are not allowed to {what}', str(error))
             case ApiError():
                 return self.message(request, error.status, 'The Admin API answered with an error', str(error))
             case HTTPBadRequest():

@@ -56,6 +56,7 @@ class Source:
     """The Admin API as one user sees it.
 
     :ivar user: name of the user, after the first request; ``project`` likewise
+    :ivar is_admin: whether the user has the role ``admin``, after the first request
     """
 
     def __init__(self, api: Callable[..., Any], environ: dict[str, Any], token: str) -> None:
@@ -65,14 +66,22 @@ class Source:
         self._token = token
         self.user = ''
         self.project = ''
+        self.is_admin = False
 
     def get(self, path: str, **query: str) -> Json:
         """:raises NotSignedIn, Denied, NotThere, ApiError: the API answered with an error"""
+        return self._ask('GET', path, query)
+
+    def post(self, path: str) -> Json:
+        """Send a request without a body. It raises what ``get`` does."""
+        return self._ask('POST', path, {})
+
+    def _ask(self, method: str, path: str, query: dict[str, str]) -> Json:
         if not self._token:
             raise NotSignedIn()
         environ = {
             **self._environ,
-            'REQUEST_METHOD': 'GET',
+            'REQUEST_METHOD': method,
             'SCRIPT_NAME': '',
             'PATH_INFO': f'{_PREFIX}{path}',
             'QUERY_STRING': urlencode(query),
@@ -89,6 +98,7 @@ class Source:
         body = b''.join(self._api(environ, start))
         self.user = environ.get('HTTP_X_USER_NAME') or self.user
         self.project = environ.get('HTTP_X_PROJECT_NAME') or self.project
+        self.is_admin = 'admin' in environ.get('HTTP_X_ROLES', '').split(',')
         return _checked(status[0], parse_json(body))
 
 

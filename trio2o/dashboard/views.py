@@ -146,5 +146,9 @@ def time_text(value: Any) -> str:
     return str(value)[:19].replace('T', ' ') if value else ''
 
 
+def move_level(status: str) -> str:
+    return {'stuck': 'critical', 'paused': 'warning', 'confirmed': 'ok', 'reverted': 'off'}.get(status, 'unknown')
+
+
 def job_level(state: str) -> str:
     return {'fail': 'critical', 'success': 'ok', 'cancelled': 'off'}.get(state, 'unknown')

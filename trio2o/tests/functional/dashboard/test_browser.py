@@ -11,11 +11,13 @@ import testtools
 from trio2o import concurrency
 from trio2o.db import bindings as db_bindings
 from trio2o.db import jobs as db_jobs
+from trio2o.db import moves as db_moves
 from trio2o.db import pod_usages as db_usages
 from trio2o.lab.emulated import faults
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures import browser
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.moves import ID, insert_move, new_move
 from trio2o.tests.fixtures.waiting import wait_until
 
 PNG = b'\x89PNG\r\n\x1a\n'
@@ -124,13 +126,36 @@ class TestPage(BrowserTestCase):
     def test_links_lead_to_lists_and_pods(self):
         self.fill()
         self.sign_in()
-        for name, words in (('Bindings', 'Since'), ('Jobs', 'Submitted'), ('Replicas', 'There are none')):
+        for name, words in (
+            ('Moves', 'There are none'),
+            ('Bindings', 'Since'),
+            ('Jobs', 'Submitted'),
+            ('Replicas', 'There are none'),
+        ):
             link = next(link for link in self.browser.all('nav a') if link.text == name)
             link.click()
             self.assertIn(words, self.browser.one('main').text)
         self.browser.open(self.root)
         self.browser.all('.pod h3 a')[0].click()
         self.assertIn('Changes of state', self.browser.one('main').text)
+        self.assertEqual([], self.browser.complaints())
+
+    def test_move_is_paused_and_confirmed_by_buttons(self):
+        ids = self.cloud.pod_ids
+        insert_move(self.db, new_move(ID, ids['Pod1'], ids['Pod2'], steps_done=3, steps_total=12))
+        self.sign_in()
+        next(link for link in self.browser.all('nav a') if link.text == 'Moves').click()
+        track, fill = (self.browser.one(f'.move rect{name}').box for name in ('.track', ':not(.track)'))
+        self.assertAlmostEqual(0.25, fill['width'] / track['width'], delta=0.02)
+        self.browser.one('button[value=pause]').click()
+        self.assertIn('paused', self.browser.one('.move').text)
+        db_moves.update(self.db, ID, state='switched', hold='')
+        self.browser.open(f'{self.root}/moves')
+        # What cannot be taken back needs two clicks.
+        summary = next(each for each in self.browser.all('summary') if each.text == 'confirm')
+        summary.press()
+        self.browser.one('button[value=confirm]').click()
+        self.assertIn('confirming', self.browser.one('.move').text)
         self.assertEqual([], self.browser.complaints())
 
     def test_cookie_is_http_only_and_deleted_at_sign_out(self):

@@ -19,7 +19,7 @@ from trio2o.runtime import build_runtime
 from trio2o.tests.fixtures.cloud import Client
 from trio2o.tests.functional.dashboard.base import ROOT, PageTestCase, Visitor
 
-PATHS = ('', '/bindings', '/jobs', '/replicas', '/pods/{pod}')
+PATHS = ('', '/bindings', '/moves', '/jobs', '/replicas', '/pods/{pod}')
 
 
 class TestSignIn(PageTestCase):
@@ -241,6 +241,7 @@ class TestSecurity(PageTestCase):
             ('DELETE', '/jobs', 'GET, HEAD'),
             ('GET', '/logout', 'POST'),
             ('PUT', '/login', 'POST'),
+            ('DELETE', '/moves', 'GET, HEAD, POST'),
         ):
             answer = self.visitor.request(method, f'/dashboard{path}')
             self.assertEqual((405, allowed), (answer.status, answer.headers['Allow']), (method, path))
@@ -256,6 +257,7 @@ class TestSecurity(PageTestCase):
             '/index',
             '/jobs/index',
             '/sign_in',
+            '/steer_move',
             '/style',
             '/_runtime',
             '/__class__/jobs',
