@@ -271,9 +271,20 @@ def set_item(db: Database, item_id: int, **values: Any) -> MoveItem:
         return found
 
 
-def sending(db: Database, item_id: int) -> MoveItem:
-    """Record that the request that makes an item is being sent."""
-    return set_item(db, item_id, state=SENT, sent_at=utcnow())
+@retry_on_deadlock
+def sending(db: Database, item: MoveItem) -> MoveItem | None:
+    """Record that the request that makes an item is being sent.
+
+    :param item: as it was read
+    :returns: the item; None if somebody else, such as a worker that lost its lease, has changed it since
+    """
+    same = _I.sent_at.is_(None) if item.sent_at is None else _I.sent_at == item.sent_at
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        statement = sqlalchemy.update(_ITEM_TABLE).where(_I.id == item.id, _I.state == item.state, same)
+        if not changed(connection, statement.values(state=SENT, sent_at=utcnow())):
+            return None
+        return _ITEMS.one(connection, _I.id == item.id)
 
 
 def made(db: Database, item_id: int, bottom_id: str) -> MoveItem:

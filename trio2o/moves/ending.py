@@ -71,7 +71,6 @@ class Switch(Step):
         if move is None:
             raise Unfit('A resource of the move is no longer where it was.')
         work.move = move
-        work.note(switched_back_at=utcnow().isoformat())
         _forget(work)
 
 

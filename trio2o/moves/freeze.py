@@ -48,7 +48,6 @@ class Stop(Step):
             # Recorded before the server is stopped, so that a cancelled move starts it again.
             work.note(power=server['status'])
         if server['status'] == 'SHUTOFF':
-            work.note(stopped_at=utcnow().isoformat(), seen=server['updated'])
             return
         if server['status'] != 'ACTIVE':
             raise Unfit(f'The server is {server["status"]} now.')

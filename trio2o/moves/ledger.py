@@ -91,12 +91,15 @@ class Ledger:
                 return found
             if not self._is_settled(item):
                 raise Wait(f'the outcome of the request for {key}')
-        self.items[key] = db_moves.sending(self._db, item.id)
+        sent = db_moves.sending(self._db, item)
+        if sent is None:
+            raise Wait(f'another worker, which makes {key}')
+        self.items[key] = sent
         try:
             made = create()
         except (PodRefused, exception.PodNotReached):
             # The pod says that it made nothing, or was not reached.
-            self.items[key] = db_moves.set_item(self._db, item.id, state=ITEM_PLANNED)
+            self.items[key] = db_moves.set_item(self._db, item.id, state=ITEM_PLANNED, sent_at=None)
             raise
         self.items[key] = db_moves.made(self._db, item.id, made)
         return made
@@ -158,11 +161,6 @@ class Ledger:
         """Whether an item does not exist: it was deleted, or never made."""
         item = self.items.get(key)
         return item is None or item.state in (GONE, ITEM_PLANNED)
-
-    def reset(self, key: str) -> None:
-        """Let an item be made again by a later step."""
-        item = self.items[key]
-        self.items[key] = db_moves.set_item(self._db, item.id, state=ITEM_PLANNED, bottom_id='')
 
 
 def marked(marker: str, items: Iterable[Mapping[str, Any]]) -> str | None:

@@ -7,6 +7,7 @@ import fixtures
 
 from trio2o.moves.building import EXCUSED
 from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
 SECONDS = 180
@@ -115,6 +116,9 @@ class RealMoveTest(unittest.TestCase):
         self.assertEqual({}, different)
 
     def there_and_back(self, server, volumes, check):
+        wanted = {'total_instances_used': 1, 'total_volumes_used': len(volumes)}
+        # A deletion by the test before counts until a job has seen that it is complete.
+        wait_until(lambda: wanted.items() <= self.usage().items(), SECONDS, lambda: f'{self.usage()}', 0.5)
         before, usage, things = self.show(server), self.usage(), self.things()
         checksums = {volume: self.disk('volume', volume).checksum() for volume in volumes}
         for pod, zone in (('Pod2', 'az2'), ('Pod1', 'az1')):
@@ -139,7 +143,7 @@ class RealMoveTest(unittest.TestCase):
 
     def test_server_with_local_disk_and_volumes_goes_there_and_back(self):
         volumes = [self.volume(), self.volume('--property', 'tier=gold')]
-        server = self.server('--image', 'cirros', '--no-network', '--property', 'role=db')
+        server = self.server('--image', 'cirros', '--network', 'private', '--property', 'role=db')
         for volume in volumes:
             self.cloud.do('server', 'add', 'volume', server, volume)
             self.cloud.until('volume', volume, 'in-use')
@@ -147,8 +151,14 @@ class RealMoveTest(unittest.TestCase):
         self.disk('root', server).write(b'written by the guest')
         root = self.disk('root', server).checksum()
 
+        (port,) = self.admin.openstack('port', 'list', '--device-id', server, '--long')
+
         def check():
             self.assertEqual(root, self.disk('root', server).checksum())
+            # Nova created it, and would have deleted it with the server in the source.
+            bound = self.admin.openstack('port', 'show', port['ID'])
+            self.assertEqual((self.place(server)[1], 'ACTIVE'), (bound['device_id'], bound['status']))
+            self.assertEqual(port['Fixed IP Addresses'], bound['fixed_ips'])
 
         self.there_and_back(server, volumes, check)
 

@@ -239,3 +239,14 @@ class TestVerbs(MovesCase):
 
     def test_unknown_move_is_none(self):
         self.assertIsNone(moves.pause(self.db, ID))
+
+
+class TestSending(MovesCase):
+    def test_only_one_of_two_workers_sends_a_request(self):
+        self.create()
+        item = moves.items(self.db, ID)[1]
+        sent = moves.sending(self.db, item)
+        self.assertEqual('sent', sent.state)
+        self.assertIsNone(moves.sending(self.db, item))
+        self.assertIsNotNone(moves.sending(self.db, sent))
+        self.assertIsNone(moves.sending(self.db, sent))
