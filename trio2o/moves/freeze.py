@@ -27,12 +27,7 @@ class Lock(Step):
             routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
             if routing is None or (routing.pod_id, routing.bottom_id) != (item.pod_id, item.bottom_id):
                 raise Unfit(f'{item.resource_type.capitalize()} {item.top_id} is no longer where it was.')
-            self._check(work, item.resource_type, item.bottom_id, item.top_id)
-
-    def _check(self, work: Work, resource_type: str, bottom_id: str, top_id: str) -> None:
-        find = show_server if resource_type == 'server' else find_volume
-        if find(work.source, bottom_id) is None:
-            raise Unfit(f'{resource_type.capitalize()} {top_id} does not exist any more.')
+        check_volumes(work)
 
 
 class Stop(Step):
@@ -69,12 +64,41 @@ class Stop(Step):
 
 
 class Unchanged(Step):
-    """See that nobody started the server in the source, which would make the copies old."""
+    """See that nobody started the server in the source or attached a volume, which would make the copies old."""
 
     def run(self, work: Work) -> None:
-        server = _server(work)
-        if server['status'] != 'SHUTOFF':
-            raise Unfit(f'The server in the source is {server["status"]}: somebody started it. Cancel the move.')
+        check_volumes(work)
+        if 'source/server' in work.ledger.items:
+            server = _server(work)
+            if server['status'] != 'SHUTOFF':
+                raise Unfit(f'The server in the source is {server["status"]}: somebody started it. Cancel the move.')
+
+
+def check_volumes(work: Work) -> None:
+    """See that the volumes are attached to what they were attached to when the move was planned, and no others are.
+
+    Requests that passed a gateway just before it knew of the move, and those to the pod itself, may have changed that.
+
+    :raises Unfit: something has changed
+    """
+    is_server = 'source/server' in work.ledger.items
+    planned = set()
+    for disk in work.plan['volumes']:
+        bottom_id = work.ledger.items[f'source/volume/{disk["id"]}'].bottom_id
+        planned.add(bottom_id)
+        volume = find_volume(work.source, bottom_id)
+        if volume is None:
+            raise Unfit(f'Volume {disk["id"]} does not exist any more.')
+        servers = [attachment.get('server_id') for attachment in volume.get('attachments') or ()]
+        if servers != ([work.source_server] if is_server else []):
+            raise Unfit(f'Volume {disk["id"]} was attached or detached since the move was planned. Cancel the move.')
+    if is_server:
+        attached = _server(work).get('os-extended-volumes:volumes_attached') or ()
+        more = {volume['id'] for volume in attached} - planned
+        if more:
+            raise Unfit(
+                f'Volumes were attached since the move was planned: {", ".join(sorted(more))}. Cancel the move.'
+            )
 
 
 def _server(work: Work) -> Item:

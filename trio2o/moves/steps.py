@@ -25,8 +25,8 @@ def of_plan(plan: Mapping[str, Any]) -> list[Step]:
         if plan['is_verified']:
             found.append(building.VerifyVolume(disk))
     _only_last(found, VERIFIED)
+    found.append(freeze.Unchanged('check source'))
     if is_server:
-        found.append(freeze.Unchanged('check source'))
         found += ports.steps(plan)
         found += [building.BuildKeyPair(), building.BuildServer()]
     found += [building.Compare('compare'), ending.Switch(), ending.Window()]

@@ -135,6 +135,38 @@ class TestFindings(FaultsCase):
         self.stuck('started')
         self.assert_cancelled(self.server_id, self.move_id, self.before)
 
+    def test_volume_attached_in_the_pod_meanwhile_is_noticed(self):
+        other = self.volume()
+        self.show_volume(other)
+        for when in ('planned', 'verified'):
+            self.run_move(self.move_id, until=when)
+            self.cloud.pod('Pod1').nova.servers[self.server_id]['volumes'].append(
+                {
+                    'volume_id': other,
+                    'device': '/dev/vdz',
+                    'attachment_id': self.cloud.pod('Pod1').cinder.attach_volume(other, self.server_id, '/dev/vdz'),
+                    'bdm_uuid': other,
+                    'tag': None,
+                    'delete_on_termination': False,
+                }
+            )
+            self.stuck('attached since', other)
+            moves.cancel(self.db, self.move_id)
+            self.assertEqual('reverted', self.run_move(self.move_id).status)
+            path = f'/servers/{self.server_id}/os-volume_attachments/{other}'
+            self.assertEqual(202, self.cloud.direct('Pod1').delete(path, as_='demo').status)
+            self.move_id = self.start('server', self.server_id)
+
+    def test_detached_volume_that_is_attached_meanwhile_is_noticed(self):
+        volume = self.volume()
+        self.show_volume(volume)
+        move_id = self.start('volume', volume)
+        self.run_move(move_id, until='verified')
+        self.cloud.pod('Pod1').cinder.attach_volume(volume, self.server_id, '/dev/vdz')
+        move = self.run_move(move_id)
+        self.assertEqual('stuck', move.status)
+        self.assertIn('attached or detached', move.error)
+
     def test_no_room_in_target_is_named(self):
         nova = self.cloud.pod('Pod2').nova
         nova.disabled.update(dict.fromkeys(nova.hosts, 'full'))
