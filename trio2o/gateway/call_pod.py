@@ -25,7 +25,8 @@ def names_of(call: Call, pod: PodView) -> PodNames:
         base_url=call.base_url,
         zone=pod.zone,
         pod_zone=pod.zone_in(call.service.service_type),
-        ids=pod.ids_up,
+        ids_up=pod.ids_up,
+        ids_down=pod.ids_down,
         host_ids=call.runtime.host_ids,
         pod_id=pod.id,
     )
@@ -59,7 +60,7 @@ def send(
     path = project_prefix(call) + quoted(call.path if path is None else path)
     query = call.query_string if query is None else query
     body = call.body if body is None else body
-    if names.ids:
+    if names.ids_down:
         path = ids_down(path.encode(), names).decode()
         query = ids_down(query.encode(), names).decode()
         body = ids_down(body, names)

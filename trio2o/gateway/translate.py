@@ -9,7 +9,8 @@ fields that hold one, as the name of a zone may be any word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -30,7 +31,8 @@ class PodNames:
 
     :ivar roots: the beginnings of links of the pod; ``base_url``: the beginning that replaces them
     :ivar zone: name of the pod's zone for tenants
-    :ivar ids: the pod's id -> the id tenants see
+    :ivar ids_up: the pod's id -> the id tenants see, where the two differ; both are UUIDs
+    :ivar ids_down: the id tenants see, in lower case -> the pod's id
     :ivar host_ids: replaces hashes of hosts, as hosts of several pods may have one name; None: they are not replaced
     :ivar pod_id: id of the pod, for these
     :ivar pod_zone: name of that zone inside the pod; '' if the pod's own zones are not used
@@ -40,7 +42,8 @@ class PodNames:
     base_url: str
     zone: str
     pod_zone: str
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids_up: Mapping[str, str] = field(default_factory=dict)
+    ids_down: Mapping[str, str] = field(default_factory=dict)
     host_ids: HostIds | None = None
     pod_id: str = ''
 
@@ -48,7 +51,16 @@ class PodNames:
         """Return these names and one more id."""
         if bottom_id == top_id:
             return self
-        return replace(self, ids={**self.ids, bottom_id: top_id})
+        return replace(
+            self,
+            ids_up=_with_pair(self.ids_up, bottom_id, top_id),
+            ids_down=_with_pair(self.ids_down, top_id.lower(), bottom_id),
+        )
+
+
+def _with_pair(ids: Mapping[str, str], old: str, new: str) -> Mapping[str, str]:
+    """Return ids and one more. A pod can have many, so they are not copied."""
+    return ChainMap({old: new}, ids)  # type: ignore[arg-type]  # nobody writes to it
 
 
 def body_up(body: bytes, names: PodNames) -> bytes:
@@ -56,20 +68,33 @@ def body_up(body: bytes, names: PodNames) -> bytes:
     for root in names.roots:
         if root != names.base_url:
             body = body.replace(f'{root}/'.encode(), f'{names.base_url}/'.encode())
-    for bottom_id, top_id in names.ids.items():
-        body = body.replace(bottom_id.encode(), top_id.encode())
-    return body
+    return _with_ids(body, names.ids_up.get) if names.ids_up else body
 
 
 def ids_down(text: bytes, names: PodNames) -> bytes:
     """Return a text with the ids that the pod knows. It may have the ids of tenants in capitals, too."""
-    lower = text.lower()
-    for bottom_id, top_id in names.ids.items():
-        old = top_id.lower().encode()
-        if old in lower:
-            text = re.sub(re.escape(old), bottom_id.encode(), text, flags=re.IGNORECASE)
-            lower = text.lower()
-    return text
+    return _with_ids(text, lambda found: names.ids_down.get(found.lower())) if names.ids_down else text
+
+
+#: All of a UUID but its first eight digits: a dash is found faster than a digit.
+_END_OF_UUID = re.compile(rb'-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}')
+_START_OF_UUID = 8
+
+
+def _with_ids(text: bytes, other: Callable[[str], str | None]) -> bytes:
+    """Replace ids in one pass, however many there are.
+
+    :param other: returns another id for one of them, or None for any other text
+    """
+    parts: list[bytes] = []
+    done = 0
+    for found in _END_OF_UUID.finditer(text):
+        start = found.start() - _START_OF_UUID
+        new = other(text[start : found.end()].decode('latin-1')) if start >= done else None
+        if new is not None:
+            parts += (text[done:start], new.encode())
+            done = found.end()
+    return b''.join((*parts, text[done:])) if parts else text
 
 
 def zone_up(value: Any, names: PodNames) -> Any:

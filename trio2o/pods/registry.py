@@ -81,6 +81,11 @@ class PodView:
         return self.record.pod_az_name if service != 'volume' or volume_zone is None else volume_zone
 
     @cached_property
+    def ids_down(self) -> Mapping[str, str]:
+        """The id that tenants see, in lower case -> id in this pod, where the two differ."""
+        return {top_id.lower(): bottom_id for bottom_id, top_id in self.ids_up.items()}
+
+    @cached_property
     def registered_at(self) -> float:
         """When the pod was registered, as a Unix time that differs between all pods."""
         return self.record.created_at.timestamp() + self.record.number * 1e-6

@@ -114,7 +114,8 @@ def _replaced(body: bytes, items: list[Item], name: str, function: Replace) -> b
         return body
     key = dump_json(name)
     # Each of the items spells the name in this way. If it occurs as often as there are items, it is nowhere else.
-    if b'\\u00' in body and _NEEDLESS_ESCAPE.search(body):
+    # One byte is found much faster than several.
+    if b'\\' in body and _NEEDLESS_ESCAPE.search(body):
         return None
     parts = body.split(key)
     colon = _COLON.match(parts[-1])

@@ -18,6 +18,7 @@ from trio2o.web.call import Answer, parse_json
 
 TOP = 'http://top:19998'
 ROOTS = ('http://pod1:8774', 'http://pod1.internal:8774/compute')
+IDS = ('5c4b4d0e-1d2f-4a35-9d14-6c1f8f3a7b10', 'f0e1d2c3-b4a5-4697-8877-665544332211')
 uuids = st.uuids().map(str)
 words = st.text(st.characters(blacklist_categories=('Cs',)), max_size=20)
 documents = st.recursive(
@@ -28,7 +29,8 @@ documents = st.recursive(
 
 
 def names(pod_zone='', zone='az1', ids=None):
-    return PodNames(ROOTS, TOP, zone, pod_zone, ids or {})
+    ids = ids or {}
+    return PodNames(ROOTS, TOP, zone, pod_zone, ids, {top: bottom for bottom, top in ids.items()})
 
 
 class TestBodies(testtools.TestCase):
@@ -61,14 +63,34 @@ class TestBodies(testtools.TestCase):
             down = translate.ids_down(text, both)
             self.assertEqual(bottom_id, orjson.loads(down)['id'])
 
+    @given(st.lists(uuids, min_size=2, max_size=8, unique=True), st.data())
+    def test_many_ids_are_replaced_as_one_after_another(self, ids, data):
+        half = len(ids) // 2
+        both = names(ids=dict(zip(ids[:half], ids[half:], strict=False)))
+        pieces = st.sampled_from([*ids, *(each[:-1] for each in ids), *(each[1:] for each in ids)]) | st.sampled_from(
+            ['-', 'a', '0', '"', 'volume-', '\xff', 'é', '{"id": "']
+        )
+        text = ''.join(data.draw(st.lists(pieces, max_size=12))).encode()
+        up = down = text
+        for bottom_id, top_id in both.ids_up.items():
+            up = up.replace(bottom_id.encode(), top_id.encode())
+            down = down.replace(top_id.encode(), bottom_id.encode())
+        self.assertEqual(up, translate.body_up(text, both))
+        self.assertEqual(down, translate.ids_down(text, both))
+
+    def test_id_is_replaced_once(self):
+        first, second, third = (f'{digit * 8}-0000-4000-8000-{digit * 12}' for digit in '123')
+        found = translate.body_up(f'{first} {second}'.encode(), names(ids={first: second, second: third}))
+        self.assertEqual(f'{second} {third}'.encode(), found)
+
     def test_equal_ids_need_no_translation(self):
         one = names()
         self.assertIs(one, one.with_id('same', 'same'))
 
     def test_location_gets_url_and_id_of_gateway(self):
-        answer = Answer(202, [('Location', f'{ROOTS[0]}/v2.1/servers/b'), ('X-Other', ROOTS[0])], b'')
-        found = translate.answer_up(answer, names().with_id('b', 't'), SERVER)
-        self.assertEqual([('Location', f'{TOP}/v2.1/servers/t'), ('X-Other', ROOTS[0])], found.headers)
+        answer = Answer(202, [('Location', f'{ROOTS[0]}/v2.1/servers/{IDS[0]}'), ('X-Other', ROOTS[0])], b'')
+        found = translate.answer_up(answer, names().with_id(*IDS), SERVER)
+        self.assertEqual([('Location', f'{TOP}/v2.1/servers/{IDS[1]}'), ('X-Other', ROOTS[0])], found.headers)
 
 
 class TestZones(testtools.TestCase):
@@ -116,12 +138,13 @@ class TestPages(testtools.TestCase):
         return translate.page_up(body, names(**kwargs), SERVER, self.FIELDS, frozenset(('servers_links',)))
 
     def test_usual_page_is_translated_and_sliced(self):
-        server = '{"id": "id-1", "links": ["%s/v2.1/servers/id-1"], "OS-EXT-AZ:availability_zone": "%s", "x": 1.50}'
+        server = '{"id": "ID", "links": ["%s/v2.1/servers/ID"], "OS-EXT-AZ:availability_zone": "%s", "x": 1.50}'
+        server = server.replace('ID', IDS[0])
         body = '{"servers": [%s], "servers_links": [{"href": "%s/v2.1"}]}'
-        document = self.page((body % (server % (ROOTS[0], 'nova'), ROOTS[1])).encode(), ids={'id-1': 'id-2'})
+        document = self.page((body % (server % (ROOTS[0], 'nova'), ROOTS[1])).encode(), ids=dict([IDS]))
         self.assertEqual([{'href': f'{TOP}/v2.1'}], document['servers_links'])
-        self.assertEqual([{'id': 'id-2', 'OS-EXT-AZ:availability_zone': 'az1'}], document['servers'])
-        wanted = (server % (TOP, 'az1')).replace('id-1', 'id-2')
+        self.assertEqual([{'id': IDS[1], 'OS-EXT-AZ:availability_zone': 'az1'}], document['servers'])
+        wanted = (server % (TOP, 'az1')).replace(*IDS)
         self.assertEqual(wanted, bytes(document['servers'][0].json).decode())
 
     def test_zone_of_pod_is_the_only_one_to_be_translated(self):

@@ -243,6 +243,13 @@ class TestTransport(testtools.TestCase):
         self.assertRaises(TimeoutError, self.get, server.url + '/', timeout=0.2)
         self.assertLess(time.monotonic() - started, 2.0)
 
+    def test_connection_with_late_answer_is_not_used_again(self):
+        late = b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate'
+        server = self.serve([[0.3, late], OK], [OK])
+        self.assertRaises(TimeoutError, self.get, server.url + '/', timeout=0.1)
+        self.assertEqual(b'ok', self.get(server.url + '/')[2])
+        self.assertEqual(2, server.connections)
+
 
 class TestIdleConnections(testtools.TestCase):
     """With more endpoints than a process may keep connections to, those are closed that it used longest ago."""
