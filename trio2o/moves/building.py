@@ -14,12 +14,15 @@ from trio2o.moves import copying, ports
 from trio2o.moves.ledger import MARKER, Unfit, Wait, is_being_deleted, marked
 from trio2o.moves.source import SERVER_VERSION, Source, find_volume, read_server, show_server, show_volume
 from trio2o.moves.step import Step, Work
+from trio2o.pods.podapi import PodApi
 from trio2o.resources import Item
 from trio2o.web import json_body
 
 #: Metadata that Cinder itself shows to administrators.
 _OWN_METADATA = ('readonly', 'attached_mode')
 _CREATE_VERSION = '2.94'
+#: A pod below it makes the host name of a new server from its name.
+HOSTNAME_VERSION = '2.90'
 #: Fields of ``show`` that may differ after a move.
 EXCUSED = frozenset(
     {
@@ -53,6 +56,7 @@ EXCUSED = frozenset(
         'snapshot_id',
         'source_volid',
         'provider_id',
+        'replication_status',
         'shared_targets',
     }
 )
@@ -269,9 +273,14 @@ class BuildServer(Step):
         work.ledger.delete(
             key,
             lambda server_id: show_server(work.target, server_id),
-            lambda server_id: api.send('DELETE', f'/servers/{server_id}', '2.1'),
+            lambda server_id: delete_server(api, server_id),
             lambda: self._find(work, marker),
         )
+
+
+def delete_server(api: PodApi, server_id: str) -> None:
+    """Ask Nova to delete a server now, even if it is configured to keep deleted servers for some time."""
+    api.send('POST', f'/servers/{server_id}/action', '2.1', {'forceDelete': None})
 
 
 def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,7 +308,7 @@ def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str
         'tags': before.get('tags'),
         'trusted_image_certificates': before.get('trusted_image_certificates'),
     }
-    if target.compute.can('2.90'):
+    if target.compute.can(HOSTNAME_VERSION):
         given['hostname'] = before.get('OS-EXT-SRV-ATTR:hostname')
     return document | {name: value for name, value in given.items() if value}
 
@@ -354,7 +363,13 @@ class Compare(Step):
         # The source has no ports any more.
         ports.check_in_target(work, after)
         excused = {'addresses', 'security_groups'} if work.plan['ports'] else set()
+        if not work.target.compute.can(HOSTNAME_VERSION):
+            excused.add('OS-EXT-SRV-ATTR:hostname')
         yield from differences('server', before, after, excused)
+        wanted = {work.ledger.id(f'target/volume/{disk["id"]}') for disk in work.plan['volumes']}
+        attached = {str(volume.get('id')) for volume in after.get('os-extended-volumes:volumes_attached') or ()}
+        if attached != wanted:
+            yield f'server: the volumes {sorted(wanted)} should be attached, and {sorted(attached)} are'
 
     def _of_volumes(self, work: Work) -> Iterable[str]:
         for disk in work.plan['volumes']:
@@ -372,8 +387,13 @@ def differences(what: str, before: Item, after: Item, excused: Iterable[str] = (
     """Name the fields that tenants would see changed. A field that only one release of a service shows is none."""
     ignored = EXCUSED.union(excused, KEPT)
     for name in sorted(before.keys() & after.keys() - ignored):
-        if before[name] != after[name]:
+        if _ordered(before[name]) != _ordered(after[name]):
             yield f'{what}: {name} was {before[name]!r} and is {after[name]!r}'
+
+
+def _ordered(value: Any) -> Any:
+    """Return a list in an order of its own: that of tags, for example, means nothing."""
+    return sorted(value, key=repr) if isinstance(value, list) else value
 
 
 def shown(work: Work, resource_type: str, top_id: str, before: Item, after: Item) -> dict[str, Any] | None:

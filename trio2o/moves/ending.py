@@ -11,7 +11,7 @@ from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
 from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
-from trio2o.moves.building import delete_key_pair, shown
+from trio2o.moves.building import delete_key_pair, delete_server, shown
 from trio2o.moves.freeze import seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.source import find_volume, show_server
@@ -155,7 +155,7 @@ class DeleteSource(Step):
             ledger.delete(
                 'source/server',
                 lambda server_id: show_server(work.source, server_id),
-                lambda server_id: api.send('DELETE', f'/servers/{server_id}', '2.1'),
+                lambda server_id: delete_server(api, server_id),
             )
         for disk in work.plan['volumes']:
             self._delete_volume(work, f'source/volume/{disk["id"]}')
