@@ -70,6 +70,15 @@ def shown(db: Database, resource_type: str, top_id: str) -> Any:
         return found.shown if found is not None else None
 
 
+@retry_on_deadlock
+def set_shown(db: Database, resource_type: str, top_id: str, fields: Any) -> None:
+    """Replace the fields of a moved resource that tenants see in place of those of its pod."""
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVED)
+        one = (_M.resource_type == resource_type) & (_M.top_id == top_id)
+        changed(connection, sqlalchemy.update(_TABLE).where(one).values(shown=fields))
+
+
 def moved_at(db: Database, resource_type: str, top_id: str) -> datetime | None:
     """Return when a resource was last moved; None if it never was."""
     with db.reader() as connection:

@@ -299,8 +299,11 @@ def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str
     }
     if source.has_local_root:
         document['imageRef'] = copying.image_of(work)
+    zone, host = target.pod.zone_in('compute'), str(work.plan.get('host') or '')
     given = {
-        'availability_zone': target.pod.zone_in('compute'),
+        # Nova takes a zone with a host for an order, and checks no capacity of the host.
+        'availability_zone': f'{zone}:{host}' if host and not target.compute.can('2.74') else zone,
+        'host': host if target.compute.can('2.74') else '',
         'accessIPv4': before.get('accessIPv4'),
         'accessIPv6': before.get('accessIPv6'),
         'user_data': before.get('OS-EXT-SRV-ATTR:user_data'),

@@ -44,6 +44,8 @@ class Switch(Step):
                 raise Unfit(f'{item.resource_type.capitalize()} {item.top_id} was deleted.')
             created_at = _RESOURCES[item.resource_type].created_at(new)
             fields = shown(work, item.resource_type, item.top_id, old, new)
+            if work.plan.get('host') and item.resource_type == SERVER.type:
+                fields = {**(fields or {}), **_as_after_migration(new)}
             switches.append(_switch(item, target, created_at, fields))
         move = db_moves.switch(db, work.move.id, switches)
         if move is None:
@@ -72,6 +74,14 @@ class Switch(Step):
             raise Unfit('A resource of the move is no longer where it was.')
         work.move = move
         _forget(work)
+
+
+#: What Nova shows of a server whose migration is neither confirmed nor reverted.
+_UNCONFIRMED = {'status': 'VERIFY_RESIZE', 'OS-EXT-STS:vm_state': 'resized'}
+
+
+def _as_after_migration(server: Item) -> dict[str, Any]:
+    return {name: [server[name], value] for name, value in _UNCONFIRMED.items() if name in server}
 
 
 def _is_routed(work: Work, item: MoveItem) -> bool:
@@ -133,6 +143,15 @@ class Window(Step):
             if confirmed is None:
                 raise Wait('the move, which is being reverted')
             work.move = confirmed
+        self._end_migration(work)
+
+    def _end_migration(self, work: Work) -> None:
+        """Let tenants see the status of the pod again."""
+        if work.plan.get('host'):
+            db, server_id = work.runtime.db, work.move.resource_id
+            fields = moved_resources.shown(db, SERVER.type, server_id) or {}
+            kept = {name: value for name, value in fields.items() if name not in _UNCONFIRMED}
+            moved_resources.set_shown(db, SERVER.type, server_id, kept or None)
 
     def _is_over(self, work: Work) -> bool:
         return work.move.confirm_at is None or utcnow() >= work.move.confirm_at

@@ -46,6 +46,8 @@ class Wanted:
     :ivar resource_type: ``server`` or ``volume``; ``resource_id``: the id that tenants see
     :ivar target_pod_id: None: the pod of ``zone`` that the scheduler prefers
     :ivar confirm_seconds: None: that of the configuration
+    :ivar host: the host of the target pod for a server that an administrator migrates with Nova's own action; ''
+        otherwise
     """
 
     resource_type: str
@@ -53,6 +55,7 @@ class Wanted:
     target_pod_id: str | None = None
     zone: str | None = None
     confirm_seconds: int | None = None
+    host: str = ''
 
 
 @dataclass(frozen=True)
@@ -257,6 +260,7 @@ def _plan(
         'target_pod': target_site.pod.name,
         'zone': target_site.pod.zone,
         'channel': copying.NAME,
+        'host': wanted.host,
         'bytes': bytes_,
         'seconds': int(bytes_ / runtime.conf.moves.bytes_per_second) + _OTHER_SECONDS,
         'findings': [asdict(finding) for finding in findings],

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from trio2o import exception
-from trio2o.gateway.admin.ids import split_name
+from trio2o.db import moves as db_moves
 from trio2o.gateway.claiming import amounts_of
 from trio2o.gateway.handlers.forward import QuotaEffect
 from trio2o.gateway.read_object import read_object
 from trio2o.gateway.requested import flavor, snapshot_amounts
 from trio2o.nova_apigw.quota_errors import over_quota_error
-from trio2o.nova_apigw.servers.forward import ForwardServer
+from trio2o.nova_apigw.servers.forward import ForwardServer, ForwardToHost
+from trio2o.nova_apigw.servers.migrate import EndMigration, MigrateServer
 from trio2o.nova_apigw.servers.requested import flavor_amounts
 from trio2o.quota.amounts import Amounts, growth, total
 from trio2o.quota.claims import OverQuota
@@ -23,7 +24,6 @@ from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.routing.locator import Route
 from trio2o.web import json_body, pod_failures
 from trio2o.web.call import Call
-from trio2o.web.json_body import replaced
 from trio2o.web.operations import Handler, Operation
 
 Version = tuple[int, int]
@@ -134,29 +134,6 @@ def _shown(call: Call, route: Route) -> Item | None:
     return found
 
 
-@dataclass(frozen=True)
-class ForwardToHost(ForwardServer):
-    """Forward an action whose body may name a host, which has to be in the pod of the server.
-
-    :ivar host_path: keys that lead to the host in the body
-    """
-
-    host_path: tuple[str, ...] = ()
-
-    def prepare(self, call: Call, route: Route) -> Call:
-        """Give a host that is qualified with its pod the name that it has there.
-
-        :raises RefsDisagree: the host is in another pod than the server
-        """
-        name = json_body.at(call.json, *self.host_path)
-        pod, bare_name = split_name(call, name) if isinstance(name, str) else (None, '')
-        if pod is None:
-            return call
-        if pod.id != route.pod.id:
-            raise exception.RefsDisagree(f'Host {name} is not in the pod of server {call.id}.')
-        return call.with_body(replaced(call.json, self.host_path, bare_name))
-
-
 class UnshelveServer(ForwardToHost):
     """Unshelve a server, perhaps in a zone or on a host."""
 
@@ -187,17 +164,17 @@ _RELEASE = ForwardServer(quota_effect=QuotaEffect.RELEASES)
 
 #: Handlers of the actions that are not merely forwarded.
 _HANDLERS: dict[str, Handler] = {
-    'confirmResize': _RELEASE,
+    'confirmResize': EndMigration(quota_effect=QuotaEffect.RELEASES, verb=db_moves.confirm, status=204),
     'createBackup': SnapshotServer(),
     'createImage': SnapshotServer(),
     'evacuate': ForwardToHost(host_path=('evacuate', 'host')),
     'forceDelete': _RELEASE,
+    'migrate': MigrateServer(),
     'os-getConsoleOutput': _READ,
-    'migrate': ForwardToHost(host_path=('migrate', 'host')),
     'os-migrateLive': ForwardToHost(host_path=('os-migrateLive', 'host')),
     'resize': ResizeServer(),
     'restore': RestoreServer(),
-    'revertResize': _RELEASE,
+    'revertResize': EndMigration(quota_effect=QuotaEffect.RELEASES, verb=db_moves.revert, status=202),
     'unshelve': UnshelveServer(host_path=('unshelve', 'host')),
 }
 
