@@ -82,7 +82,6 @@ NOT_EMULATED = {
     'server_password.show',
     'server_shares.create',
     'server_shares.delete',
-    'server_shares.list',
     'server_shares.show',
     'server_topology.show',
     'servers.action.addFixedIp',
