@@ -22,8 +22,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:  # type: ignore[
         '--port-base',
         type=int,
         default=25000,
-        help='port of Keystone; Glance is at +1, Placement, Cinder and Nova of pod N at +100N, +100N+1 and +100N+2; '
-        'with more than 300 pods at +4N, +4N+1 and +4N+2',
+        help='port of Keystone; Glance is at +1, Neutron at +2, Placement, Cinder and Nova of pod N at +100N, +100N+1 '
+        'and +100N+2; with more than 300 pods at +4N, +4N+1 and +4N+2',
     )
     start.add_argument('--host', default='127.0.0.1', help='address to listen on')
     start.add_argument('--gateway', default='127.0.0.1', help="the gateway's host in RegionOne's endpoints")

@@ -58,7 +58,7 @@ class Port:
 
 
 class CloudServer:
-    """Serves a cloud on ports: Keystone at the base, Glance at base + 1, pod N at base + 100 N.
+    """Serves a cloud on ports: Keystone at the base, Glance at base + 1, Neutron at base + 2, pod N at base + 100 N.
 
     :param port_base: 0 chooses free ports. With more than ``_MANY`` pods, pod N is at base + 4 N
     """
@@ -74,6 +74,7 @@ class CloudServer:
         self._ports: list[tuple[str, Port]] = [
             (cloud.keystone.url, self._port(cloud.keystone, number_of(0))),
             (cloud.glance.url, self._port(cloud.glance, number_of(1))),
+            (cloud.neutron.url, self._port(cloud.neutron, number_of(2))),
         ]
         step = 100 if len(cloud.pods) <= self._MANY else 4
         for index, pod in enumerate(cloud.pods.values(), 1):
@@ -119,6 +120,7 @@ class CloudServer:
 
         cloud.keystone.url = moved(cloud.keystone.url)
         cloud.glance.url = moved(cloud.glance.url)
+        cloud.neutron.url = moved(cloud.neutron.url)
         for pod in cloud.pods.values():
             pod.nova_url = moved(pod.nova_url)
             pod.cinder_url = moved(pod.cinder_url)

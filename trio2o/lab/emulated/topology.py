@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole clouds in one call: ``Cloud(pods=2)`` is one Keystone, one Glance and two pods
+"""Whole clouds in one call: ``Cloud(pods=2)`` is one Keystone, one Glance, one Neutron and two pods
 of Nova, Cinder and Placement each.
 
     cloud = Cloud(pods=2)
@@ -7,7 +7,7 @@ of Nova, Cinder and Placement each.
     cloud.transport().request('GET', cloud.pod('Pod1').nova_url + '/servers',
                               {'X-Auth-Token': cloud.token('demo')})
 
-Regions are named Pod1..PodN; RegionOne has the endpoints of the gateway, Keystone and Glance.
+Regions are named Pod1..PodN; RegionOne has the endpoints of the gateway, Keystone, Glance and Neutron.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from trio2o.lab.disks import Disk
 from trio2o.lab.emulated import cinder as cinder_app
 from trio2o.lab.emulated import glance as glance_app
 from trio2o.lab.emulated import keystone as keystone_app
+from trio2o.lab.emulated import neutron as neutron_app
 from trio2o.lab.emulated import nova as nova_app
 from trio2o.lab.emulated import placement as placement_app
 from trio2o.lab.emulated.cinder.storage import Storage
@@ -71,7 +72,7 @@ class Pod:
 
 
 class Cloud:
-    """One Keystone, one Glance and any number of pods.
+    """One Keystone, one Glance, one Neutron and any number of pods.
 
     :param pods: their number, or their names
     :param clock: the clock of all services
@@ -100,9 +101,14 @@ class Cloud:
         self.keystone = keystone_app.Keystone('http://keystone.test:5000', self.clock, log_size)
         self.storage = Storage()  # all pods share it, unless a test gives a pod another one
         self.glance = glance_app.Glance(self.keystone, 'http://glance.test:9292', self.clock, log_size)
+        self.neutron = neutron_app.Neutron(self.keystone, 'http://neutron.test:9696', self.clock, log_size)
         self.image = self.glance.add_image('cirros', id=_uuid('image', 'cirros'))
         self.pods: dict[str, Pod] = {}
-        self.apps: dict[str, Any] = {'keystone.test:5000': self.keystone, 'glance.test:9292': self.glance}
+        self.apps: dict[str, Any] = {
+            'keystone.test:5000': self.keystone,
+            'glance.test:9292': self.glance,
+            'neutron.test:9696': self.neutron,
+        }
         self._transports: list[WSGITransport] = []
         self._fill_keystone(gateway)
         names = [f'Pod{number}' for number in range(1, pods + 1)] if isinstance(pods, int) else pods
@@ -131,6 +137,7 @@ class Cloud:
     def _add_shared_endpoints(self, region: str) -> None:
         self.keystone.add_endpoint(region, 'identity', f'{self.keystone.url}/v3', 'keystone')
         self.keystone.add_endpoint(region, 'image', self.glance.url, 'glance')
+        self.keystone.add_endpoint(region, 'network', self.neutron.url, 'neutron')
 
     def add_pod(
         self, name: str, nova: nova_app.Settings | None = None, cinder: 'cinder_app.Settings | None' = None
@@ -145,7 +152,9 @@ class Cloud:
         volumes = cinder_app.Cinder(
             self.keystone, self.clock, cinder_settings, self.glance, self.log_size, self.storage
         )
-        compute = nova_app.Nova(self.keystone, self.clock, nova_settings, volumes, self.glance, self.log_size)
+        compute = nova_app.Nova(
+            self.keystone, self.clock, nova_settings, volumes, self.glance, self.log_size, self.neutron
+        )
         compute.hosts = [f'{name.lower()}-compute-1']
         volumes.hosts = [f'{name.lower()}-volume-1']
         host = name.lower()

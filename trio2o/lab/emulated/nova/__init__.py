@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.cinder import Cinder
     from trio2o.lab.emulated.glance import Glance
     from trio2o.lab.emulated.keystone import Keystone
+    from trio2o.lab.emulated.neutron import Neutron
 
 MEDIA = 'application/vnd.openstack.compute+json'
 DEFAULT_FLAVORS = (('1', 'm1.tiny', 512, 1, 1), ('2', 'm1.small', 2048, 20, 1), ('3', 'm1.medium', 4096, 40, 2))
@@ -73,12 +74,16 @@ class Nova(service.PodService):
         cinder: 'Cinder | None' = None,
         glance: 'Glance | None' = None,
         log_size: int | None = 10000,
+        neutron: 'Neutron | None' = None,
     ) -> None:
         self.routes = ROUTES
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
         self.cinder = cinder
         self.glance = glance
+        self.neutron = neutron
+        if neutron is not None:
+            neutron.novas.append(self)
         self.servers: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.flavors: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.keypairs: dict[tuple[str, str], dict[str, Any]] = collection(self.settings.ignores_case)
@@ -252,6 +257,13 @@ class Nova(service.PodService):
         ):
             raise wire.Refusal(404, missing.format(wanted))
         return found
+
+    def receive_event(self, event: dict[str, Any]) -> None:
+        """Process an external event of a server, if this pod has it."""
+        with self.lock:
+            server = self.servers.get(event['server_uuid'])
+            if server is not None and not server['deleted']:
+                events.process(self, server, event)
 
     def new_id(self) -> str:
         """Return a new UUID."""

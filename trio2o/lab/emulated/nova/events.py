@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """os-server-external-events, which Neutron, Cinder and Cyborg send to Nova."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
+from trio2o.lab.emulated.nova import networking
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
 
 _TAG_REQUIRED = {'volume-extended', 'volume-reimaged', 'power-update', 'accelerator-request-bound'}
+
+
+def process(nova: 'Nova', server: dict[str, Any], event: dict[str, Any]) -> None:
+    """Do what the compute service does with an event of Neutron: it concerns the info cache only."""
+    if event['name'] == 'network-changed' and event.get('tag'):
+        networking.refresh(nova, server, event['tag'])
+    elif event['name'] == 'network-vif-deleted':
+        server['interfaces'] = [each for each in server['interfaces'] if each['port_id'] != event.get('tag')]
 
 
 def create_events(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -33,6 +42,8 @@ def create_events(nova: 'Nova', request: wire.Request) -> wire.Response:
         answers.append(answer)
         if code == 200:
             nova.events.append(event)
+            assert server is not None
+            process(nova, server, event)
         else:
             overall = 207
     return wire.reply({'events': answers}, overall)

@@ -5,7 +5,7 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from trio2o.lab.emulated.nova import disks
+from trio2o.lab.emulated.nova import disks, networking
 
 if TYPE_CHECKING:
     from trio2o.lab.emulated.nova import Nova
@@ -94,9 +94,11 @@ def new(
 
 
 def touch(nova: 'Nova', server: dict[str, Any], **changes: Any) -> None:
-    """Change a server and its ``updated_at``."""
+    """Change a server and its ``updated_at``. Its ports follow it."""
     server.update(changes)
     server['updated_at'] = nova.stamp()
+    if not {'host', 'power_state', 'vm_state'}.isdisjoint(changes):
+        networking.plug(nova, server)
 
 
 def note(nova: 'Nova', server: dict[str, Any], action: str, request_id: str, user_id: str, project_id: str) -> None:
@@ -123,6 +125,7 @@ def erase(nova: 'Nova', server: dict[str, Any]) -> None:
         if nova.cinder is not None:
             nova.cinder.detach_volume(volume['volume_id'], volume['attachment_id'], volume['delete_on_termination'])
     server['volumes'] = []
+    networking.deallocate(nova, server)
     disks.lose(server)
     if nova.glance is not None:
         nova.glance.erase(server.pop('shelved_image', None) or '')

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.nova import disks, quotas, records, server_views, servers
+from trio2o.lab.emulated.nova import disks, networking, quotas, records, server_views, servers
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def rebuild(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> 
             changes[column] = given[key]
     records.touch(nova, server, **changes)
     _replace_disks(nova, request, server, given)
-    view = server_views.full(request, server, complete=request.minor >= 75, groups=servers.groups_of(nova, server))
+    groups = servers.groups_of(nova, server)
+    view = server_views.full(nova, request, server, complete=request.minor >= 75, groups=groups)
     if 54 <= request.minor < 75:
         view['key_name'] = server['key_name']
     if request.minor >= 57:
@@ -239,6 +240,8 @@ def security_group(nova: 'Nova', request: wire.Request, server: Server, given: A
     """Add or remove a security group."""
     name = given.get('name')
     adding = 'addSecurityGroup' in wire.loads(request.body)
+    if networking.change_group(nova, request, server, name, adding):
+        return wire.empty(202)
     if adding and name not in server['security_groups']:
         server['security_groups'].append(name)
     elif not adding and name in server['security_groups']:

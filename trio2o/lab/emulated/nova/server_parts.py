@@ -4,7 +4,7 @@
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
-from trio2o.lab.emulated.nova import quotas, records, server_views
+from trio2o.lab.emulated.nova import networking, quotas, records, server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -122,29 +122,69 @@ def show_ips(nova: 'Nova', request: wire.Request) -> wire.Response:
     return wire.reply({network: found[network]})
 
 
-def _port(request: wire.Request, port: dict[str, Any]) -> dict[str, Any]:
-    view = {key: port[key] for key in ('port_id', 'net_id', 'mac_addr', 'port_state', 'fixed_ips')}
+def _made_up(request: wire.Request, server: dict[str, Any]) -> list[dict[str, Any]]:
+    """Show the interfaces that Neutron does not know."""
+    rows = [row for row in server['interfaces'] if not networking.is_in_neutron(row)]
+    return [_interface(request, server, **row) for row in rows]
+
+
+def _interface(
+    request: wire.Request,
+    server: dict[str, Any],
+    port_id: str,
+    net_id: str,
+    mac_addr: str,
+    port_state: str,
+    fixed_ips: list[dict[str, str]],
+    **others: Any,
+) -> dict[str, Any]:
+    view = {
+        'port_id': port_id,
+        'net_id': net_id,
+        'mac_addr': mac_addr,
+        'port_state': port_state,
+        'fixed_ips': fixed_ips,
+    }
     if request.minor >= 70:
-        view['tag'] = port.get('tag')
+        view['tag'] = server.get('nic_tags', {}).get(port_id)
     return view
 
 
-def _find_port(nova: 'Nova', request: wire.Request) -> tuple[dict[str, Any], dict[str, Any]]:
-    server, wanted = nova.server(request), request.args['port_id']
-    for port in server['interfaces']:
-        if port['port_id'] == wanted:
-            return server, port
-    raise Refusal(404, f'Port id {wanted} could not be found.')
+def _interfaces(nova: 'Nova', request: wire.Request, server: dict[str, Any]) -> list[dict[str, Any]]:
+    """Show the interfaces. As in Nova, those of Neutron are what Neutron says, and not what the info cache says."""
+    return _made_up(request, server) + [
+        _interface(
+            request, server, port['id'], port['network_id'], port['mac_address'], port['status'], port['fixed_ips']
+        )
+        for port in networking.ports_of(nova, request, server)
+    ]
 
 
 def list_interfaces(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}/os-interface."""
-    return wire.reply({'interfaceAttachments': [_port(request, port) for port in nova.server(request)['interfaces']]})
+    return wire.reply({'interfaceAttachments': _interfaces(nova, request, nova.server(request))})
+
+
+def _shown(nova: 'Nova', request: wire.Request, server: dict[str, Any], port_id: str) -> wire.Response:
+    for interface in _interfaces(nova, request, server):
+        if interface['port_id'] == port_id:
+            return wire.reply({'interfaceAttachment': interface})
+    if nova.neutron is not None and port_id in nova.neutron.ports:
+        raise Refusal(404, f'Instance {server["id"]} does not have a port with id {port_id}')
+    raise Refusal(404, f'Port id {port_id} could not be found.')
 
 
 def show_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}/os-interface/{port}."""
-    return wire.reply({'interfaceAttachment': _port(request, _find_port(nova, request)[1])})
+    return _shown(nova, request, nova.server(request), request.args['port_id'])
+
+
+def _require_state(request: wire.Request, server: dict[str, Any], action: str) -> None:
+    if server['locked_by'] and not request.user.is_admin:
+        raise Refusal(409, f'Instance {server["id"]} is locked')
+    for key, states in (('vm_state', ('active', 'paused', 'stopped')), ('task_state', (None,))):
+        if server[key] not in states:
+            raise Refusal(409, f"Cannot '{action}' instance {server['id']} while it is in {key} {server[key]}")
 
 
 def create_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -157,15 +197,27 @@ def create_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
     fixed = given.get('fixed_ips') or [{}]
     if fixed[0].get('ip_address') and not given.get('net_id'):
         raise Refusal(400, 'Must input network_id when request IP address')
-    port = records.interface(nova, given.get('net_id'), given.get('port_id'), fixed[0].get('ip_address'))
-    server['interfaces'].append({**port, 'tag': given.get('tag')})
-    return wire.reply({'interfaceAttachment': _port(request, server['interfaces'][-1])})
+    _require_state(request, server, 'attach_interface')
+    if networking.neutron_of(nova) is not None:
+        port_id = networking.attach(nova, request, server, given)
+    else:
+        port = records.interface(nova, given.get('net_id'), given.get('port_id'), fixed[0].get('ip_address'))
+        server['interfaces'].append(port)
+        port_id = port['port_id']
+        server.setdefault('nic_tags', {})[port_id] = given.get('tag')
+    user = request.user
+    records.note(nova, server, 'attach_interface', request.request_id, user.user_id, user.project_id)
+    return _shown(nova, request, server, port_id)
 
 
 def delete_interface(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """DELETE /servers/{id}/os-interface/{port}: 202."""
-    server, port = _find_port(nova, request)
-    server['interfaces'].remove(port)
+    """DELETE /servers/{id}/os-interface/{port}: 202, as in Nova even if the server does not have the port."""
+    server, port_id = nova.server(request), request.args['port_id']
+    _require_state(request, server, 'detach_interface')
+    user = request.user
+    records.note(nova, server, 'detach_interface', request.request_id, user.user_id, user.project_id)
+    for entry in [row for row in server['interfaces'] if row['port_id'] == port_id]:
+        networking.detach(nova, server, entry)
     return wire.empty(202)
 
 
@@ -205,22 +257,12 @@ def show_diagnostics(nova: 'Nova', request: wire.Request) -> wire.Response:
 
 
 def list_security_groups(nova: 'Nova', request: wire.Request) -> wire.Response:
-    """GET /servers/{id}/os-security-groups."""
+    """GET /servers/{id}/os-security-groups, without rules."""
     server = nova.server(request)
-    return wire.reply(
-        {
-            'security_groups': [
-                {
-                    'id': records.NETWORK,
-                    'name': name,
-                    'tenant_id': server['project_id'],
-                    'description': '',
-                    'rules': [],
-                }
-                for name in server['security_groups']
-            ]
-        }
-    )
+    rows = networking.security_groups(nova, request, server)
+    made_up = {'id': records.NETWORK, 'tenant_id': server['project_id'], 'description': '', 'name': ''}
+    shown = [{key: row.get(key, made_up[key]) for key in made_up} | {'rules': []} for row in rows]
+    return wire.reply({'security_groups': sorted(shown, key=lambda row: (row['tenant_id'], row['name']))})
 
 
 def list_shares(nova: 'Nova', request: wire.Request) -> wire.Response:

@@ -2,10 +2,14 @@
 """Nova's views of a server at each microversion."""
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.clock import zulu
+from trio2o.lab.emulated.nova import networking
+
+if TYPE_CHECKING:
+    from trio2o.lab.emulated.nova import Nova
 
 Server = dict[str, Any]
 
@@ -78,12 +82,14 @@ def addresses(server: Server, extended: bool = True) -> dict[str, list[dict[str,
     found: dict[str, list[dict[str, Any]]] = {}
     if server['vm_state'] == 'building':
         return found
-    for port in server['interfaces']:
-        for fixed in port['fixed_ips']:
-            entry = {'version': 6 if ':' in fixed['ip_address'] else 4, 'addr': fixed['ip_address']}
-            if extended:
-                entry |= {'OS-EXT-IPS:type': 'fixed', 'OS-EXT-IPS-MAC:mac_addr': port['mac_addr']}
-            found.setdefault(port['network'], []).append(entry)
+    for kind in ('fixed', 'floating'):  # in each network, the fixed ones of all ports are first
+        for port in server['interfaces']:
+            fixed = [row['ip_address'] for row in port['fixed_ips']]
+            for address in fixed if kind == 'fixed' else port.get('floating_ips', ()):
+                entry = {'version': networking.version_of(address), 'addr': address}
+                if extended:
+                    entry |= {'OS-EXT-IPS:type': kind, 'OS-EXT-IPS-MAC:mac_addr': port['mac_addr']}
+                found.setdefault(port['network'], []).append(entry)
     return found
 
 
@@ -136,6 +142,7 @@ def _admin_attributes(request: wire.Request, server: Server) -> dict[str, Any]:
 
 
 def full(
+    nova: 'Nova',
     request: wire.Request,
     server: Server,
     *,
@@ -184,8 +191,9 @@ def full(
             'OS-SRV-USG:launched_at': _bare(server['launched_at']),
             'OS-SRV-USG:terminated_at': _bare(server['terminated_at']),
         }
-        if server['security_groups'] and server['interfaces']:
-            view['security_groups'] = [{'name': name} for name in server['security_groups']]
+        security_groups = networking.security_groups(nova, request, server)
+        if security_groups:
+            view['security_groups'] = [{'name': row['name'] or row['id']} for row in security_groups]
         if is_admin:
             view |= _admin_attributes(request, server)
         view |= {

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from trio2o.lab.emulated import wire
 from trio2o.lab.emulated.clock import zulu
-from trio2o.lab.emulated.nova import disks, quotas, records, server_lists, server_views
+from trio2o.lab.emulated.nova import disks, networking, quotas, records, server_lists, server_views
 from trio2o.lab.emulated.wire import Refusal, Route
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     quotas.check_metadata(nova, request, body.get('metadata') or {})
     quotas.check_files(nova, request, body.get('personality') or [])
     quotas.check_servers(nova, request, flavor, least, most)
+    networks = networking.requested(nova, request, body, most)
     volumes = _block_devices(nova, request, body)
     given = _columns(nova, request, body)
     reservation = 'r-' + secrets.token_hex(4)
@@ -88,7 +89,7 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
             power_state=0,
             launched_at=None,
         )
-        record['interfaces'] = _interfaces(nova, body)
+        record['interfaces'] = _interfaces(nova, body) if networks is None else []
         record['metadata'] = dict(body.get('metadata') or {})
         for device in volumes:
             _attach_at_boot(nova, record, device)
@@ -98,7 +99,7 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
             nova.groups[hints['group']]['members'].append(record['id'])
         nova.later(
             nova.settings.build_seconds,
-            lambda record=record: _built(nova, record, zone or nova.settings.zones[0], host),
+            lambda record=record: _built(nova, record, zone or nova.settings.zones[0], host, networks or []),
         )
         made.append(record)
     if body.get('return_reservation_id'):
@@ -114,31 +115,39 @@ def create_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     return wire.reply({'server': answer}, 202, [('Location', links[0]['href'])])
 
 
-def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None) -> None:
+def _built(nova: 'Nova', record: dict[str, Any], zone: str, host: str | None, networks: list[dict[str, Any]]) -> None:
     if record['deleted'] or record['vm_state'] != 'building':
         return
     hosts = [name for name in nova.hosts if host in (None, name) and (host or name not in nova.disabled)]
     chosen = next((name for name in hosts if nova.has_room(name, record['flavor'])), None)
     if chosen is None:  # as in Nova, this is found only after the request has been accepted
         message = 'No valid host was found. ' + ('There are not enough hosts available.' if hosts else '')
-        records.touch(
+        _fail(nova, record, message)
+        return
+    record.update(host=chosen, node=chosen, availability_zone=zone)
+    try:
+        if networks:
+            networking.allocate(nova, record, networks, record['security_groups'])
+    except networking.AllocationFailed:
+        networking.deallocate(nova, record, [row['port_id'] for row in networks if row['port_id']])
+        record.update(host=None, node=None)
+        _fail(
             nova,
             record,
-            vm_state='error',
-            task_state=None,
-            fault={'code': 500, 'created': zulu(nova.stamp()), 'details': '', 'message': message},
+            'Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for '
+            f'instance {record["id"]}.',
         )
         return
+    records.touch(nova, record, vm_state='active', task_state=None, power_state=1, launched_at=nova.stamp())
+
+
+def _fail(nova: 'Nova', record: dict[str, Any], message: str) -> None:
     records.touch(
         nova,
         record,
-        vm_state='active',
+        vm_state='error',
         task_state=None,
-        power_state=1,
-        host=chosen,
-        node=chosen,
-        availability_zone=zone,
-        launched_at=nova.stamp(),
+        fault={'code': 500, 'created': zulu(nova.stamp()), 'details': '', 'message': message},
     )
 
 
@@ -330,7 +339,7 @@ def list_servers(nova: 'Nova', request: wire.Request) -> wire.Response:
 def list_details(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/detail."""
     return server_lists.answer(
-        nova, request, 'servers/detail', lambda request, server: server_views.full(request, server, in_list=True)
+        nova, request, 'servers/detail', lambda request, server: server_views.full(nova, request, server, in_list=True)
     )
 
 
@@ -342,7 +351,7 @@ def groups_of(nova: 'Nova', server: dict[str, Any]) -> list[str]:
 def show_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     """GET /servers/{id}."""
     server = nova.server(request)
-    return wire.reply({'server': server_views.full(request, server, groups=groups_of(nova, server))})
+    return wire.reply({'server': server_views.full(nova, request, server, groups=groups_of(nova, server))})
 
 
 def update_server(nova: 'Nova', request: wire.Request) -> wire.Response:
@@ -375,9 +384,8 @@ def update_server(nova: 'Nova', request: wire.Request) -> wire.Response:
     if 'name' in body:
         check_name(body['name'])
     records.touch(nova, server, **{columns[key]: value for key, value in body.items()})
-    return wire.reply(
-        {'server': server_views.full(request, server, complete=request.minor >= 75, groups=groups_of(nova, server))}
-    )
+    view = server_views.full(nova, request, server, complete=request.minor >= 75, groups=groups_of(nova, server))
+    return wire.reply({'server': view})
 
 
 def delete_server(nova: 'Nova', request: wire.Request) -> wire.Response:

@@ -129,8 +129,16 @@ class TestServers(ChecksCase):
         self.nova().servers[server]['shares'] = [{'share_id': 'x'}]
         self.assertEqual({'shares'}, self.blockers('server', server))
 
-    def test_ports_that_no_shared_neutron_has_block(self):
+    def test_ports_that_neutron_does_not_know_block(self):
         server = self.server(networks='auto')
+        self.assertEqual({'port'}, self.blockers('server', server))
+
+    def test_ports_block_without_a_shared_neutron(self):
+        keystone = self.cloud.lab.keystone
+        server = self.server(networks='auto')
+        without = [row for row in keystone.endpoints if (row.region, row.service_type) != ('Pod2', 'network')]
+        self.patch(keystone, 'endpoints', without)
+        self.cloud.runtime.pod_endpoints.forget()
         self.assertEqual({'network_service'}, self.blockers('server', server))
 
     def test_losses_and_notes(self):

@@ -48,6 +48,9 @@ class Client:
             headers.setdefault('Content_Type', 'application/octet-stream')
         return self._send(method, f'{self.cloud.glance.url}/v2/images{path}', body, None, headers)
 
+    def neutron(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        return self._send(method, f'{self.cloud.neutron.url}/v2.0{path}', body, None, headers)
+
     def follow(self, url: str, version: str | None = None) -> Answer:
         return self._send('GET', url, None, version, {})
 

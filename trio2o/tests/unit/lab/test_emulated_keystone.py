@@ -85,6 +85,7 @@ class TestKeystone(testtools.TestCase):
                 'http://pod2.placement.test:8778',
                 'http://keystone.test:5000/v3',
                 'http://glance.test:9292',
+                'http://neutron.test:9696',
             },
             {row['url'] for row in rows},
         )
