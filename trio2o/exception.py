@@ -109,7 +109,7 @@ class Blocked(Unprocessable):
     :param findings: that and everything else that was found, for programs
     """
 
-    def __init__(self, message: str, findings: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, message: str, findings: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__(message)
         self.details = {'findings': findings}
 

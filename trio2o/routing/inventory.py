@@ -216,10 +216,13 @@ class Inventory:
 
     def compare(self, items: Iterable[Item]) -> Comparison:
         """Compare resources of the pod with their routings. Changes nothing."""
-        moving = self._runtime.registry.snapshot().moving
-        by_id = {item['id']: item for item in items if moving.hidden.get(item['id']) != self.pod.id}
-        recorded = match_routings(self._db, self.resource.type, self.pod.id, by_id)
         found = Comparison()
+        by_id = {item['id']: item for item in items}
+        if not by_id:
+            return found
+        moving = self._runtime.registry.snapshot().moving
+        by_id = {item_id: item for item_id, item in by_id.items() if moving.hidden.get(item_id) != self.pod.id}
+        recorded = match_routings(self._db, self.resource.type, self.pod.id, by_id)
         unknown = [item for bottom_id, item in by_id.items() if bottom_id not in recorded]
         for item in without_unfinished(self._db, moving, self.resource, self.pod.id, unknown):
             self._add_new(found, item)
