@@ -108,7 +108,7 @@ def configure(prog: str, argv: Sequence[str] | None) -> cfg.ConfigOpts:
     conf_files.check(conf)
     credentials.check(conf)
     oslo_log.setup(conf, 'trio2o', version.version_string())
-    log_records.leave_out_threads(conf)
+    log_records.tune(conf)
     return conf
 
 

@@ -42,7 +42,7 @@ def load_application(package: str, prog: str) -> Callable[..., Any]:
         # Left to itself oslo.log names the file after the server's program, which all services share.
         conf.set_default('log_file', f'{prog}.log')
     oslo_log.setup(conf, 'trio2o', version.version_string())
-    log_records.leave_out_threads(conf)
+    log_records.tune(conf)
     service = importlib.import_module(package).SERVICE
     server = _uwsgi()
     if server is not None:
