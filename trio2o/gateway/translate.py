@@ -49,7 +49,7 @@ class PodNames:
 
     def with_id(self, bottom_id: str, top_id: str) -> PodNames:
         """Return these names and one more id."""
-        if bottom_id == top_id:
+        if bottom_id == top_id or self.ids_up.get(bottom_id) == top_id:
             return self
         return replace(
             self,
@@ -68,7 +68,10 @@ def body_up(body: bytes, names: PodNames) -> bytes:
     for root in names.roots:
         if root != names.base_url:
             body = body.replace(f'{root}/'.encode(), f'{names.base_url}/'.encode())
-    return _with_ids(body, names.ids_up.get) if names.ids_up else body
+    # Most pods have a few ids of their own, such as those of volume types, which are not in most bodies.
+    if len(names.ids_up) <= _FEW_IDS and not any(bottom_id.encode() in body for bottom_id in names.ids_up):
+        return body
+    return _with_ids(body, names.ids_up.get)
 
 
 def ids_down(text: bytes, names: PodNames) -> bytes:
@@ -79,6 +82,8 @@ def ids_down(text: bytes, names: PodNames) -> bytes:
 #: All of a UUID but its first eight digits: a dash is found faster than a digit.
 _END_OF_UUID = re.compile(rb'-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}')
 _START_OF_UUID = 8
+#: As many ids are looked for one by one in the time of a pass over all UUIDs of a list.
+_FEW_IDS = 16
 
 
 def _with_ids(text: bytes, other: Callable[[str], str | None]) -> bytes:
