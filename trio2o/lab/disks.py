@@ -28,6 +28,11 @@ def checksum(data: bytes) -> str:
     return hashlib.sha512(data).hexdigest()
 
 
+def flipped(data: bytes) -> bytes:
+    """Return bytes of which one is different, as after an error in transit. Of no bytes, none is."""
+    return bytes([data[0] ^ 1]) + data[1:] if data else data
+
+
 class Disk:
     """The bytes of one disk: those under a key of a record or a folder. Blank disks differ from one another."""
 

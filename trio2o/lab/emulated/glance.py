@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Glance: images and their bytes. All pods share one Glance.
 
-An upload is done at once, so no request sees an image that is ``saving``.
+An upload is done at once, so no request sees an image that is ``saving``, unless a test calls ``hold``.
 """
 
 import hashlib
 import re
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trio2o.lab import disks
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trio2o.lab.emulated.keystone import Keystone
 
 _BYTES = 'application/octet-stream'
+_PATCH = 'application/openstack-images-v2.1-json-patch'
 _RANGE = re.compile(r'bytes=(\d*)-(\d*)')
 _READ_ONLY = {
     'checksum',
@@ -30,6 +32,19 @@ _READ_ONLY = {
     'status',
     'updated_at',
     'virtual_size',
+}
+#: Attributes that every image has, so that they cannot be removed.
+_BASE = {
+    'container_format',
+    'disk_format',
+    'min_disk',
+    'min_ram',
+    'name',
+    'os_hidden',
+    'owner',
+    'protected',
+    'tags',
+    'visibility',
 }
 
 
@@ -51,6 +66,37 @@ class Glance(service.PodService):
         self.url = url
         self.images: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, bytes] = {}
+        self._is_held = False
+        self._held: dict[str, bytes] = {}
+        self._waiting: list[tuple[str, Callable[[], None]]] = []
+        self._flips = 0
+
+    def hold(self) -> None:
+        """Leave the images that are uploaded from now on in ``saving``, until ``release``."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """End the uploads that were held."""
+        with self.lock:
+            self._is_held = False
+            held, self._held = self._held, {}
+            waiting, self._waiting = self._waiting, []
+            for image_id, data in held.items():
+                if image_id in self.images:
+                    self.store(self.images[image_id], data)
+        for _, work in waiting:
+            work()
+
+    def when_stored(self, image_id: str, work: Callable[[], None]) -> bool:
+        """Do something once the upload of an image is released. :returns: False if it is not held"""
+        if image_id not in self._held:
+            return False
+        self._waiting.append((image_id, work))
+        return True
+
+    def flip_byte(self) -> None:
+        """Store the next image that has bytes with one wrong, so that they do not fit its ``os_hash_value``."""
+        self._flips += 1
 
     def add_image(
         self, name: str, owner: str = '', visibility: str = 'public', data: bytes | None = None, **given: Any
@@ -98,7 +144,13 @@ class Glance(service.PodService):
 
     def store(self, image: dict[str, Any], data: bytes) -> None:
         """Store the bytes of an image, which makes it active."""
-        self.contents[image['id']] = data
+        if self._is_held:
+            self._held[image['id']] = data
+            image.update(status='saving')
+            return
+        is_wrong = bool(self._flips and data)
+        self._flips -= is_wrong
+        self.contents[image['id']] = disks.flipped(data) if is_wrong else data
         image.update(
             status='active',
             size=len(data),
@@ -112,6 +164,7 @@ class Glance(service.PodService):
         """Delete an image and its bytes."""
         self.images.pop(image_id, None)
         self.contents.pop(image_id, None)
+        self._held.pop(image_id, None)
 
     def disk(self, image_id: str) -> disks.Disk:
         """Return the bytes of an image. Writing to them does not change the checksum that the API shows.
@@ -185,6 +238,52 @@ def create_image(glance: Glance, request: wire.Request) -> wire.Response:
     return wire.reply(image, 201, [('Location', f'{request.base}/v2/images/{image["id"]}')])
 
 
+def update_image(glance: Glance, request: wire.Request) -> wire.Response:
+    """PATCH /v2/images/{id}: 200 with the image. Not of locations, and not with patches of v2.0."""
+    kind = request.headers.get('content-type', '')
+    if kind != _PATCH:
+        raise wire.Refusal(415, f'Image PATCH expects Content-Type one of: {_PATCH}', [('Accept-Patch', _PATCH)])
+    image = _find(glance, request, to_change=True)
+    changes = glance.body_of(request, kind)
+    if not isinstance(changes, list):
+        raise wire.Refusal(400, 'Request body must be a JSON array of operation objects.')
+    after = dict(image)
+    for change in changes:
+        _patch(request, after, change)
+    after['tags'] = sorted(set(after['tags']))
+    for name in set(image) - set(after):
+        del image[name]
+    image.update(after, updated_at=zulu(glance.clock.now()))
+    return wire.reply(image)
+
+
+def _patch(request: wire.Request, image: dict[str, Any], change: Any) -> None:
+    """Apply one change of a JSON patch to an image."""
+    if not isinstance(change, dict) or change.get('op') not in ('add', 'replace', 'remove'):
+        raise wire.Refusal(400, 'Operations must be JSON objects with the member "op": add, replace or remove.')
+    path = str(change.get('path', ''))
+    name = path[1:].replace('~1', '/').replace('~0', '~')
+    if not path.startswith('/') or '/' in path[1:]:
+        raise wire.Refusal(400, f'Invalid JSON pointer for this resource: {path}')
+    if name in _READ_ONLY | {'id'}:
+        raise wire.Refusal(403, f"Attribute '{name}' is read-only.")
+    if name == 'owner' and not request.user.is_admin:
+        raise wire.Refusal(403, "Owner can't be updated by non admin.")
+    if change['op'] != 'add' and name not in image:
+        raise wire.Refusal(409, f'Property {name} does not exist.')
+    if change['op'] == 'remove':
+        if name in _BASE:
+            raise wire.Refusal(403, f'Property {name} may not be removed.')
+        del image[name]
+        return
+    if 'value' not in change:
+        raise wire.Refusal(400, f'Operation "{change["op"]}" requires a member named "value".')
+    wanted = {'tags': list, 'protected': bool, 'os_hidden': bool, 'min_disk': int, 'min_ram': int}.get(name, str)
+    if not isinstance(change['value'], wanted) and not (name in ('name', 'owner') and change['value'] is None):
+        raise wire.Refusal(400, f"Provided object does not match schema 'image': {name} is not of its type")
+    image[name] = change['value']
+
+
 def upload(glance: Glance, request: wire.Request) -> wire.Response:
     """PUT /v2/images/{id}/file: 204; 409 unless the image is queued."""
     if request.headers.get('content-type') != _BYTES:
@@ -235,6 +334,7 @@ ROUTES = [
     wire.Route('GET', '/v2/images', list_images),
     wire.Route('POST', '/v2/images', create_image),
     wire.Route('GET', '/v2/images/{image_id}', show_image),
+    wire.Route('PATCH', '/v2/images/{image_id}', update_image),
     wire.Route('DELETE', '/v2/images/{image_id}', delete_image),
     wire.Route('PUT', '/v2/images/{image_id}/file', upload),
     wire.Route('GET', '/v2/images/{image_id}/file', download),

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from trio2o.lab.disks import Disk
+from trio2o.lab.disks import Disk, flipped
 from trio2o.lab.emulated import service, wire
 from trio2o.lab.emulated.cinder import (
     attachments,
@@ -75,6 +75,7 @@ class Cinder(service.PodService):
         super().__init__(keystone, clock, log_size)
         self.settings = settings or Settings()
         self.glance = glance
+        self._flips = 0
         self.storage = storage or Storage()
         self.volumes: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
         self.snapshots: dict[str, dict[str, Any]] = collection(self.settings.ignores_case)
@@ -252,10 +253,17 @@ class Cinder(service.PodService):
         """Add a snapshot of a volume without a request."""
         return records.new_snapshot(self, self.volumes[volume_id], **given)
 
+    def flip_byte(self) -> None:
+        """Give the next volume that is created from an image one wrong byte."""
+        self._flips += 1
+
     def bytes_of(self, source: str, identifier: str | None) -> dict[str, bytes]:
         """Return the ``disk`` that gives a new volume the bytes of an image, snapshot or volume; else nothing."""
         if source == 'image':
             data = self.glance.contents.get(identifier or '') if self.glance is not None else None
+            if data and self._flips:
+                self._flips -= 1
+                data = flipped(data)
             return {} if data is None else {'disk': data}
         held = {'snapshot': self.snapshots, 'volume': self.volumes}.get(source, {}).get(identifier or '')
         return {} if held is None else {'disk': Disk(held).read()}

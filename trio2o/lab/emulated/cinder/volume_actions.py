@@ -173,6 +173,9 @@ def upload(cinder: 'Cinder', request: wire.Request, volume: Volume, given: Any) 
         if cinder.glance
         else {'id': cinder.new_id()}
     )
+    before = volume['status']
+    if cinder.glance and cinder.glance.when_stored(image['id'], lambda: volume.update(status=before)):
+        volume['status'] = 'uploading'
     kind = cinder.types[volume['type_id']]
     view = {
         'id': volume['id'],

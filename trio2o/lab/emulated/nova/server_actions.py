@@ -194,6 +194,8 @@ def create_image(nova: 'Nova', request: wire.Request, server: Server, given: Any
     _require_state(server, 'createImage', 'active', 'stopped', 'paused', 'suspended')
     _note(nova, request, server, 'createImage')
     image = disks.make_image(nova, server, given['name'], request.user.project_id, **(given.get('metadata') or {}))
+    if nova.glance.when_stored(image['id'], lambda: records.touch(nova, server, task_state=None)):
+        records.touch(nova, server, task_state='image_uploading')
     if request.minor >= 45:
         return wire.reply({'image_id': image['id']}, 202)
     return wire.bare(202, [('Location', f'{nova.glance.url}/images/{image["id"]}')])

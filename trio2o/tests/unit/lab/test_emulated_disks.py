@@ -89,6 +89,81 @@ class TestImages(Base):
         self.assertEqual((200, DATA), (answer.status, answer.body))
         self.assertEqual([shown['checksum']], answer.headers['content-md5'])
 
+    def patch(self, image, *changes, client=None, kind='application/openstack-images-v2.1-json-patch'):
+        body = [dict(zip(('op', 'path', 'value'), change, strict=False)) for change in changes]
+        return (client or self.client).glance('PATCH', f'/{image}', body, Content_Type=kind)
+
+    def test_json_patch_changes_names_tags_and_properties(self):
+        image = self.queue(note='old')['id']
+        answer = self.patch(
+            image,
+            ('replace', '/name', 'renamed'),
+            ('add', '/tags', ['b', 'a', 'b']),
+            ('add', '/colour', 'red'),
+            ('remove', '/note'),
+        )
+        self.assertEqual(200, answer.status, answer.body)
+        shown = self.client.glance('GET', f'/{image}').json
+        self.assertEqual(answer.json, shown)
+        self.assertEqual(
+            ('renamed', ['a', 'b'], 'red', None), tuple(shown.get(key) for key in ('name', 'tags', 'colour', 'note'))
+        )
+
+    def test_json_patch_that_is_refused_changes_nothing(self):
+        image = self.queue()['id']
+        before = self.client.glance('GET', f'/{image}').json
+        for status, change in (
+            (403, ('replace', '/status', 'active')),
+            (403, ('remove', '/name')),
+            (403, ('replace', '/owner', 'another')),
+            (409, ('replace', '/unknown', 'x')),
+            (409, ('remove', '/unknown')),
+            (400, ('move', '/name', 'x')),
+            (400, ('replace', '/tags', 'x')),
+        ):
+            answer = self.patch(image, ('replace', '/name', 'changed'), change)
+            self.assertEqual((status, before), (answer.status, self.client.glance('GET', f'/{image}').json), change)
+        self.assertEqual(415, self.patch(image, kind='application/json').status)
+        self.assertEqual(403, self.patch(self.image, ('replace', '/name', 'x')).status)
+
+    def test_held_uploads_are_saving_until_they_are_released(self):
+        server, volume, queued = self.server(), self.volume(imageRef=self.image), self.queue()['id']
+        self.cloud.glance.hold()
+        self.assertEqual(204, self.client.glance('PUT', f'/{queued}/file', DATA).status)
+        copy = self.act(server, createImage={'name': 'copy'})
+        body = {'os-volume_upload_image': {'image_name': 'copy'}}
+        other = self.sent(202, self.client.cinder('POST', f'/volumes/{volume}/action', body))['image_id']
+
+        def states():
+            shown = [self.client.glance('GET', f'/{image}').json for image in (queued, copy, other)]
+            row = self.pod.nova.servers[server]
+            return [(image['status'], image['size']) for image in shown], row['task_state'], self.status(volume)
+
+        self.assertEqual(([('saving', None)] * 3, 'image_uploading', 'uploading'), states())
+        self.assertEqual(400, self.client.nova('POST', '/servers', self.body_of(copy)).status)
+        self.cloud.glance.release()
+        self.assertEqual(([('active', len(DATA))] * 3, None, 'available'), states())
+        self.assertEqual(DATA, self.read('image', copy))
+
+    def body_of(self, image):
+        return {'server': {'name': 's', 'flavorRef': '1', 'imageRef': image}}
+
+    def status(self, volume):
+        return self.sent(200, self.client.cinder('GET', f'/volumes/{volume}'))['status']
+
+    def test_flipped_byte_makes_one_copy_differ_from_its_checksum(self):
+        self.cloud.glance.flip_byte()
+        server = self.server()
+        copies = [self.act(server, createImage={'name': 'copy'}) for _ in range(2)]
+        for copy, is_equal in zip(copies, (False, True), strict=True):
+            shown = self.client.glance('GET', f'/{copy}').json
+            data = self.client.glance('GET', f'/{copy}/file').body
+            self.assertEqual((len(DATA), hashlib.sha512(DATA).hexdigest()), (shown['size'], shown['os_hash_value']))
+            self.assertEqual(is_equal, hashlib.sha512(data).hexdigest() == shown['os_hash_value'])
+        self.pod.cinder.flip_byte()
+        wrong, right = (self.read('volume', self.volume(imageRef=self.image)) for _ in range(2))
+        self.assertEqual((False, len(DATA), DATA), (wrong == DATA, len(wrong), right))
+
     def test_ranges_are_those_of_glance(self):
         for text, status, body in (
             ('bytes=0-4', 206, b'known'),
