@@ -170,6 +170,7 @@ class DeleteSource(Step):
         work.note(is_deleting=True)
         ledger = work.ledger
         if 'source/server' in ledger.items:
+            ports.forget(work)
             api = work.source.compute
             ledger.delete(
                 'source/server',

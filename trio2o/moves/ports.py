@@ -2,10 +2,12 @@
 """Ports of a Neutron that both pods share: the server in the target gets those of the server in the source.
 
 Nova deletes the ports that it created with their server, and unbinds the others when their server is deleted,
-whoever uses them by then. So before the target gets a port, it is unbound in Neutron, and Nova of the source gets the
-event that Neutron sends for ports that were deleted. Then Nova forgets the port without touching it.
+whoever uses them by then. So Nova of the source has to forget the ports before its server is deleted: it gets the
+event that Neutron sends for ports that were deleted, after which it touches them no more. It cannot get them back
+then, so until the move is confirmed they are only unbound in Neutron, and a move that is undone binds them again.
 
-Another way to keep addresses is another module with the names ``read``, ``steps`` and ``networks_of``.
+Another way to keep addresses is another module with the names ``read``, ``steps``, ``networks_of``, ``forget`` and
+``check_in_target``.
 """
 
 from __future__ import annotations
@@ -22,15 +24,32 @@ from trio2o.pods.shared_api import SharedApi
 from trio2o.resources import Item
 from trio2o.web import json_body
 
-_UNBOUND = {'device_id': '', 'device_owner': '', 'binding:host_id': '', 'binding:profile': {}}
+#: Fields of a port that say where it is bound.
+_BINDING = ('device_id', 'device_owner', 'binding:host_id', 'binding:profile')
 
 
 def read(site: Site, source: Source) -> list[Item]:
-    """Return the ports of a server, in the order of its interfaces. One that Neutron does not know is left out."""
+    """Return the ports of a server, in the order of its network cards as far as Nova shows it."""
     assert site.network is not None and source.server is not None
     listed = site.network.send('GET', f'/ports?device_id={quote(str(source.server["id"]))}')
-    found = {port['id']: port for port in json_body.objects_at(listed, 'ports')}
-    return [found[each['port_id']] for each in source.interfaces if each['port_id'] in found]
+    known = {each['port_id'] for each in source.interfaces}
+    found = [port for port in json_body.objects_at(listed, 'ports') if port['id'] in known]
+    # Nova lists interfaces in the order of Neutron, and addresses in its own.
+    shown = _macs(source.server)
+    return sorted(found, key=lambda port: shown.index(_mac(port)) if _mac(port) in shown else len(shown))
+
+
+def _macs(server: Mapping[str, Any]) -> list[str]:
+    """Return the MAC addresses of a server, as Nova remembers its ports."""
+    return [
+        str(each.get('OS-EXT-IPS-MAC:mac_addr')).lower()
+        for addresses in (server.get('addresses') or {}).values()
+        for each in addresses
+    ]
+
+
+def _mac(port: Mapping[str, Any]) -> str:
+    return str(port.get('mac_address')).lower()
 
 
 def steps(plan: Mapping[str, Any]) -> list[Step]:
@@ -56,51 +75,53 @@ class TakePorts(Step):
         if 'ports' not in work.facts:
             shown = [show_port(neutron, port_id) for port_id in work.plan['ports']]
             # Recorded before the first one is changed, so that a cancelled move gives them back.
-            work.note(ports={port['id']: {name: port.get(name) for name in _UNBOUND} for port in shown})
+            work.note(ports={port['id']: {name: port.get(name) for name in _BINDING} for port in shown})
         for port_id in work.plan['ports']:
             port = show_port(neutron, port_id)
             if port.get('device_id') == source:
-                neutron.send('PUT', f'/ports/{port_id}', {'port': _UNBOUND})
+                _bind(neutron, port, dict.fromkeys(_BINDING[:-1], '') | {_BINDING[-1]: {}})
             elif port.get('device_id'):
                 raise Unfit(f'Port {port_id} belongs to {port["device_id"]} by now.')
-        held = _cached(work, neutron)
-        for port_id in held:
-            event = {'name': 'network-vif-deleted', 'server_uuid': source, 'tag': port_id}
-            work.source.compute.send('POST', '/os-server-external-events', '2.1', {'events': [event]})
-        if held:
-            raise Wait('Nova of the source to forget the ports')
 
     def undo(self, work: Work) -> None:
         if 'ports' not in work.facts:
             return
         neutron, source = neutron_of(work.source), work.source_server
-        server = show_server(work.source, source)
-        for port_id in work.facts['ports']:
-            port = neutron.get(f'/ports/{port_id}')
-            if port is None or server is None:
+        if show_server(work.source, source) is None:
+            return
+        for port_id, before in work.facts['ports'].items():
+            found = neutron.get(f'/ports/{port_id}')
+            if found is None or found['port'].get('device_id') == source:
                 continue
-            owner = port['port'].get('device_id')
-            if owner == source:
-                continue
-            if owner:
-                raise Unfit(f'Port {port_id} belongs to {owner} and cannot be given back.')
-            body = {'interfaceAttachment': {'port_id': port_id}}
-            work.source.compute.send('POST', f'/servers/{source}/os-interface', '2.1', body)
-        if server is not None and len(_cached(work, neutron)) < len(work.facts['ports']):
-            raise Wait('Nova of the source to know the ports')
+            if found['port'].get('device_id'):
+                raise Unfit(f'Port {port_id} belongs to {found["port"]["device_id"]} and cannot be given back.')
+            _bind(neutron, found['port'], before)
 
 
-def _cached(work: Work, neutron: SharedApi) -> list[str]:
-    """Return the ports of the move that Nova of the source still counts as the server's: its addresses show them."""
-    server = show_server(work.source, work.source_server) or {}
-    shown = {
-        str(each.get('OS-EXT-IPS-MAC:mac_addr')).lower()
-        for addresses in (server.get('addresses') or {}).values()
-        for each in addresses
-    }
-    ports = {port_id: neutron.get(f'/ports/{port_id}') for port_id in work.plan['ports']}
-    macs = {port_id: str(port['port']['mac_address']).lower() for port_id, port in ports.items() if port is not None}
-    return [port_id for port_id, mac in macs.items() if mac in shown]
+def _bind(neutron: SharedApi, port: Item, binding: Mapping[str, Any]) -> None:
+    """Say in Neutron where a port is bound. Its profile, which only services may write, is written if it differs."""
+    wanted = dict(binding)
+    if (port.get('binding:profile') or {}) == (wanted.get('binding:profile') or {}):
+        del wanted['binding:profile']
+    neutron.send('PUT', f'/ports/{port["id"]}', {'port': wanted})
+
+
+def forget(work: Work) -> None:
+    """Let Nova of the source forget the ports, so that it does not touch them when its server is deleted.
+
+    :raises Wait: it has not done so yet
+    """
+    server = show_server(work.source, work.source_server)
+    if server is None or not work.plan['ports']:
+        return
+    neutron, shown = neutron_of(work.source), _macs(server)
+    found = [neutron.get(f'/ports/{port_id}') for port_id in work.plan['ports']]
+    held = [each['port']['id'] for each in found if each is not None and _mac(each['port']) in shown]
+    for port_id in held:
+        event = {'name': 'network-vif-deleted', 'server_uuid': work.source_server, 'tag': port_id}
+        work.source.compute.send('POST', '/os-server-external-events', '2.1', {'events': [event]})
+    if held:
+        raise Wait('Nova of the source to forget the ports')
 
 
 def neutron_of(site: Site) -> SharedApi:

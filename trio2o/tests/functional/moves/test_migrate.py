@@ -43,7 +43,7 @@ class TestMigrate(MovesCase):
         self.assertEqual('ACTIVE', self.show(server)['status'])
         self.assertEqual(set(), self.inventory('Pod2')['servers'])
 
-    def test_migration_that_is_not_possible_is_refused(self):
+    def test_migration_with_blockers_is_refused(self):
         server = self.server(networks='auto')
         refusal = self.act(server, 400, migrate={'host': HOST})
         self.assertIn('Neutron', refusal.fault)
