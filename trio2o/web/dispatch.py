@@ -181,6 +181,14 @@ class Root:
 class PecanApp(ExplicitPecan):
     """Pecan with one controller for all requests, which leaves a 200 without a body a 200."""
 
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        try:
+            return super().__call__(environ, start_response)
+        finally:
+            # The request in it has the environment: a cycle, which would stay in memory, with the body of the answer,
+            # until the garbage collector finds it.
+            environ.pop('pecan.locals', None)
+
     def find_controller(self, state: Any) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
         """Return the only controller.
 
