@@ -240,8 +240,11 @@ def vnc_console(nova: 'Nova', request: wire.Request, server: Server, given: Any)
 
 def security_group(nova: 'Nova', request: wire.Request, server: Server, given: Any) -> wire.Response:
     """Add or remove a security group."""
-    name = given.get('name')
     adding = 'addSecurityGroup' in wire.loads(request.body)
+    name = given.get('name') if isinstance(given, dict) else None
+    if not isinstance(name, str) or not name:
+        field = 'addSecurityGroup' if adding else 'removeSecurityGroup'
+        raise Refusal(400, f"Invalid input for field/attribute {field}. Value: {given}. 'name' is a required property")
     if networking.change_group(nova, request, server, name, adding):
         return wire.empty(202)
     if adding and name not in server['security_groups']:
