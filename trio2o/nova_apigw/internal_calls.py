@@ -12,6 +12,7 @@ from trio2o import exception
 from trio2o.gateway.admin.by_id import ForwardToHolder
 from trio2o.gateway.call_any_pod import call_any_pod
 from trio2o.gateway.call_pod import send_to_route
+from trio2o.gateway.moving import check_not_moving
 from trio2o.resources import VOLUME
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call
@@ -35,6 +36,7 @@ class ForwardToVolume:
             route = call.runtime.locator.find(call, VOLUME, volume_id)
         except exception.NotFound:
             return call_any_pod(call)
+        check_not_moving(call, VOLUME, route.top_id)
         return send_to_route(call, route, VOLUME)
 
 

@@ -314,6 +314,8 @@ class Create:
         """Find the pods of the affinity refs that the caller may see.
 
         A ref that is not found is left out: the pod that gets the request refuses it in its service's words.
+
+        :raises Conflict: one of them moves
         """
         call, locator = creation.call, creation.call.runtime.locator
         for (resource, ref_id), found in locator.find_many(call, self.affinity_refs(creation)).items():
@@ -322,6 +324,7 @@ class Create:
         for resource, ref_id in self.known_affinity_refs(creation):
             route = locator.look_up(resource.type, ref_id)
             if route is not None and route.is_live and route.is_known_to(call):
+                check_not_moving(call, resource, route.top_id)
                 yield resource, ref_id, route
 
     def _apply_zones(self, creation: Creation) -> None:

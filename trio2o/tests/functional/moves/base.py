@@ -3,7 +3,7 @@
 
 from trio2o.db import moves as db_moves
 from trio2o.db import routings
-from trio2o.moves import planner
+from trio2o.moves import planner, steps
 from trio2o.moves.engine import Engine
 from trio2o.moves.planner import Wanted
 from trio2o.tests.fixtures.waiting import wait_until
@@ -24,13 +24,13 @@ class MovesCase(JobsCase):
 
     # -- what tenants create --
 
-    def volume(self, zone='az1', **given):
+    def volume(self, zone='az1', as_='demo', **given):
         """Create a volume. :returns: its id, when it is available"""
-        answer = self.cloud.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': zone, **given}})
+        answer = self.cloud.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': zone, **given}}, as_=as_)
         self.assertEqual(202, answer.status, answer.text)
         return answer['volume']['id']
 
-    def server(self, zone='az1', volumes=(), is_boot_volume=False, **given):
+    def server(self, zone='az1', volumes=(), is_boot_volume=False, as_='demo', **given):
         """Create a server without ports. :returns: its id, when it is active"""
         flavor = next(iter(self.cloud.pod('Pod1').nova.flavors))
         server = {'name': 'web', 'flavorRef': flavor, 'networks': 'none', 'availability_zone': zone, **given}
@@ -51,7 +51,7 @@ class MovesCase(JobsCase):
                 devices.insert(0, local)
         if devices:
             server['block_device_mapping_v2'] = devices
-        answer = self.cloud.nova.post('/servers', {'server': server}, version='2.94')
+        answer = self.cloud.nova.post('/servers', {'server': server}, version='2.94', as_=as_)
         self.assertEqual(202, answer.status, answer.text)
         return answer['server']['id']
 
@@ -139,3 +139,19 @@ class MovesCase(JobsCase):
             'keypairs': set(pod.nova.keypairs),
             'images': set(self.cloud.lab.glance.images),
         }
+
+
+class TenantCase(MovesCase):
+    """Moves that wait for their confirmation."""
+
+    def gateway(self, **options):
+        return super().gateway(**{'moves.confirm_seconds': 3600, **options})
+
+    def each_step(self, move_id, look):
+        """Run a move step by step. :param look: called after each step, with its name"""
+        for step in steps.of_plan(db_moves.get(self.db, move_id).plan):
+            if step.name == 'wait for confirmation':
+                db_moves.confirm(self.db, move_id)
+            self.run_move(move_id, after=step.name)
+            look(step.name)
+        self.assertEqual('confirmed', db_moves.get(self.db, move_id).status)

@@ -2,26 +2,11 @@
 """What tenants see while a resource moves: exactly one of it, no writes to it, and the fields that it had."""
 
 from trio2o.db import moves, routings
-from trio2o.moves import steps
 from trio2o.resources import SERVER, VOLUME
 from trio2o.routing.inventory import Inventory
-from trio2o.tests.functional.moves.base import MovesCase
+from trio2o.tests.functional.moves.base import MovesCase, TenantCase
 
 KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJjS2gW8v7bBRrYKqHk0n7ZvZkR5p6m0h1cQm3r9dGdS'
-
-
-class TenantCase(MovesCase):
-    def gateway(self, **options):
-        return super().gateway(**{'moves.confirm_seconds': 3600, **options})
-
-    def each_step(self, move_id, look):
-        """Run a move step by step. :param look: called after each step, with its name"""
-        for step in steps.of_plan(moves.get(self.db, move_id).plan):
-            if step.name == 'wait for confirmation':
-                moves.confirm(self.db, move_id)
-            self.run_move(move_id, after=step.name)
-            look(step.name)
-        self.assertEqual('confirmed', moves.get(self.db, move_id).status)
 
 
 class TestOne(TenantCase):
