@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from trio2o import exception
 from trio2o.db import routings
-from trio2o.gateway.call_pod import send
+from trio2o.gateway.call_pod import names_of, send
 from trio2o.gateway.lists.merge import Item
 from trio2o.gateway.lists.query import ListOrder
+from trio2o.gateway.translate import answer_up
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.routing.locator import Route
@@ -131,7 +132,7 @@ def _find_marker(listing: List, call: Call, marker: str) -> tuple[Route | None, 
 
 
 def _read_marker(listing: List, call: Call, route: Route, answer: Answer | None) -> tuple[Item | None, bool]:
-    """Return the marker as its pod shows it, or None, and whether the pod is unreachable.
+    """Return the marker as tenants see it in lists, or None, and whether the pod is unreachable.
 
     :param answer: the pod's answer to a GET of the marker, if the locator got one while it looked for the pod
     """
@@ -143,7 +144,8 @@ def _read_marker(listing: List, call: Call, route: Route, answer: Answer | None)
             answer = send(call, route.pod, method='GET', path=path, query='')
         except exception.PodError:
             return None, True
-    item = json_body.member(answer, listing.resource)
+    names = names_of(call, route.pod).with_id(route.bottom_id, route.top_id)
+    item = json_body.member(answer_up(answer, names, listing.resource), listing.resource)
     return item, item is None and not is_missing(answer)
 
 
