@@ -10,6 +10,7 @@ from typing import Any
 from trio2o import exception, job_types
 from trio2o.db import moves as db_moves
 from trio2o.db.errors import NOT_RECORDED
+from trio2o.db.records import Job, Move
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
@@ -35,33 +36,44 @@ def check_not_moving(call: Call, resource: Resource, top_id: str) -> None:
         )
 
 
-def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, is_about_itself: bool) -> None:
+def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, is_about_itself: bool) -> bool:
     """Refuse a write to a resource that moves. A delete cancels the move, and goes on.
 
     :param is_read: whether the call only reads, whatever its method
     :param is_about_itself: whether the path ends with the id of the resource
+    :returns: whether the resource may be in another pod than this process knew. The pods have been read again since
     :raises Conflict: it moves
     """
     if is_read or call.method in _READS:
-        return
-    move_id = call.runtime.registry.snapshot().moving.locked.get(top_id)
+        return False
+    runtime = call.runtime
+    move_id = runtime.registry.snapshot().moving.locked.get(top_id)
     if move_id is None:
-        return
+        return False
     if not is_delete(call, is_about_itself):
         check_not_moving(call, resource, top_id)
-    runtime = call.runtime
     move = db_moves.get(runtime.db, move_id)
-    if move is None:
-        return
-    if (move.resource_type, move.resource_id) != (resource.type, top_id):
+    if move is not None and (move.resource_type, move.resource_id) != (resource.type, top_id):
         # A volume of a server that moves.
         check_not_moving(call, resource, top_id)
-    job = runtime.jobs.row(job_types.RUN_MOVE, move_id, {'move_id': move_id, 'pod_id': move.source_pod_id})
+    if move is not None and _cancel(call, move):
+        return False
+    # This process may not know yet that the move has switched: then the delete has to reach the target.
+    runtime.registry.refresh()
+    return True
+
+
+def _cancel(call: Call, move: Move) -> bool:
+    """Cancel the move of a resource that is to be deleted. :returns: False if it has switched, or is being undone"""
+    runtime = call.runtime
+    job = runtime.jobs.row(job_types.RUN_MOVE, move.id, {'move_id': move.id, 'pod_id': move.source_pod_id})
     try:
-        db_moves.cancel(runtime.db, move_id, job)
+        db_moves.cancel(runtime.db, move.id, job)
     except db_moves.Refused as error:
-        # It is being undone already, or has switched: then the delete reaches the target.
-        LOG.info('Move %s of a deleted %s goes on: %s', move_id, resource.type, error)
+        LOG.info('Move %s of a %s that is deleted is not cancelled: %s', move.id, move.resource_type, error)
+        return False
+    runtime.jobs.notify(Job(**job))
+    return True
 
 
 def is_delete(call: Call, is_about_itself: bool) -> bool:

@@ -165,7 +165,8 @@ class Forward:
             # If another project has the resource, its own pod may refuse the call in another way than the other pods.
             known = locator.look_up(self.resource.type, call.id)
             return call_any_pod(call, first=known.pod if known is not None else None)
-        check_may_write(call, self.resource, route.top_id, self.is_read, self._is_about_itself(call))
+        if check_may_write(call, self.resource, route.top_id, self.is_read, self._is_about_itself(call)):
+            route, shown = locator.find_with_answer(call, self.resource, call.id)
         self._check_same_pod(call, route)
         call = self.prepare(call, route)
         if shown is not None and self._is_show(call):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared by the tests of this folder: pods whose resources Trio2o's user may move, and moves that run to their end."""
 
+import datetime
+
 from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.moves import planner, steps
@@ -24,9 +26,16 @@ class MovesCase(JobsCase):
 
     # -- what tenants create --
 
+    def age(self, server_id, pod='Pod1'):
+        """Let a server be an hour old, so that its copy has another time of creation."""
+        self.cloud.pod(pod).nova.servers[server_id]['created_at'] -= datetime.timedelta(hours=1)
+        self.cloud.nova.get('/servers/detail')
+
     def volume(self, zone='az1', as_='demo', **given):
         """Create a volume. :returns: its id, when it is available"""
-        answer = self.cloud.cinder.post('/volumes', {'volume': {'size': 1, 'availability_zone': zone, **given}}, as_=as_)
+        answer = self.cloud.cinder.post(
+            '/volumes', {'volume': {'size': 1, 'availability_zone': zone, **given}}, as_=as_
+        )
         self.assertEqual(202, answer.status, answer.text)
         return answer['volume']['id']
 

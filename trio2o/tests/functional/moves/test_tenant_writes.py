@@ -55,7 +55,9 @@ class TestRows(WritesCase):
         self.assertEqual(ALLOWED, allowed)
         self.assertGreater(len(refused), 90)
         writes = {'POST', 'PUT', 'DELETE', 'PATCH'}
-        sent = [each.path for pod in self.cloud.lab.pods.values() for each in pod.nova.requests if each.method in writes]
+        sent = [
+            each.path for pod in self.cloud.lab.pods.values() for each in pod.nova.requests if each.method in writes
+        ]
         self.assertEqual([], [path for path in sent if path.endswith('/action')])
 
 

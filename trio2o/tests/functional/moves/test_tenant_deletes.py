@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deletes of resources that move."""
+
+from trio2o.db import moved_resources, moves, routings
+from trio2o.tests.functional.moves.base import TenantCase
+
+
+class TestDeletes(TenantCase):
+    def setUp(self):
+        super().setUp()
+        self.server_id = self.server()
+        self.move_id = self.start('server', self.server_id)
+
+    def servers(self, pod):
+        """Return the ids of the servers of a pod that nobody has deleted."""
+        servers = self.cloud.pod(pod).nova.servers.values()
+        return {each['id'] for each in servers if not each['deleted'] and each['task_state'] != 'deleting'}
+
+    def keep_snapshot(self):
+        """Let the process of the gateway go on with what it knows of pods and moves, as it does for some seconds."""
+        registry = self.cloud.runtime.registry
+        registry.refresh()
+        registry._refresh_seconds = 3600.0
+
+    def switch(self):
+        """Switch a move whose copy is built, as a worker does in another process."""
+        items = self.ledger(self.move_id)
+        source, target = items['source/server'], items['target/server']
+        switch = moves.Switch(
+            'server', self.server_id, (source.pod_id, source.bottom_id), (target.pod_id, target.bottom_id)
+        )
+        self.assertIsNotNone(moves.switch(self.db, self.move_id, [switch]))
+
+    def test_process_does_not_know_of_the_switch_and_server_in_target_is_deleted(self):
+        for path, body in (('', None), ('/action', {'forceDelete': None})):
+            with self.subTest(body=body):
+                self.server_id = self.server()
+                self.move_id = self.start('server', self.server_id)
+                self.run_move(self.move_id, after='compare')
+                self.cloud.nova.get(f'/servers/{self.server_id}')
+                before = self.servers('Pod1')
+                self.keep_snapshot()
+                self.switch()
+                method = 'DELETE' if body is None else 'POST'
+                answer = self.cloud.nova.request(method, f'/servers/{self.server_id}{path}', body)
+                self.assertIn(answer.status, (202, 204), answer.text)
+                self.assertEqual((before, set()), (self.servers('Pod1'), self.servers('Pod2')))
+                self.cloud.runtime.registry._refresh_seconds = 0.0
+                self.assertEqual('confirmed', self.run_move(self.move_id).status)
+                self.assertNotIn(self.server_id, self.servers('Pod1'))
+
+    def test_process_does_not_know_that_the_move_has_ended(self):
+        self.run_move(self.move_id, after='server')
+        self.keep_snapshot()
+        moves.cancel(self.db, self.move_id)
+        moves.end(self.db, self.move_id, 'reverted')
+        answer = self.cloud.nova.delete(f'/servers/{self.server_id}')
+        self.assertEqual(204, answer.status, answer.text)
+        self.assertEqual(set(), self.servers('Pod1'))
+
+    def test_paused_move_is_cancelled(self):
+        self.run_move(self.move_id, after='stop server')
+        moves.pause(self.db, self.move_id)
+        answer = self.cloud.nova.post(f'/servers/{self.server_id}/action', {'forceDelete': None})
+        self.assertEqual(202, answer.status, answer.text)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.assertEqual(set(), self.servers('Pod1') | self.servers('Pod2'))
+
+    def test_admin_may_delete_and_other_project_may_not(self):
+        path = f'/servers/{self.server_id}'
+        self.assertEqual(404, self.cloud.nova.delete(path, as_='alt').status)
+        self.assertEqual('planned', moves.get(self.db, self.move_id).status)
+        self.assertEqual(204, self.cloud.nova.delete(path, as_='admin').status)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+
+    def test_delete_of_volume_cancels_its_own_move(self):
+        for path, body in (('', None), ('/action', {'os-force_delete': {}})):
+            volume = self.volume()
+            move_id = self.start('volume', volume)
+            method = 'DELETE' if body is None else 'POST'
+            who = 'demo' if body is None else ('admin', 'demo')
+            answer = self.cloud.cinder.request(method, f'/volumes/{volume}{path}', body, as_=who)
+            self.assertEqual(202, answer.status, answer.text)
+            self.assertEqual('reverted', self.run_move(move_id).status)
+            self.assertEqual(404, self.cloud.cinder.get(f'/volumes/{volume}').status)
+
+    def test_server_deleted_after_the_switch_stays_deleted(self):
+        self.run_move(self.move_id, until='switched')
+        self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.assertEqual(set(), self.servers('Pod1') | self.servers('Pod2'))
+        self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+        self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
+        self.assertIsNotNone(moved_resources.moved_at(self.db, 'server', self.server_id))
