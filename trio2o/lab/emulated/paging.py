@@ -56,7 +56,7 @@ def number(request: wire.Request, name: str, default: int, most: int | None = No
     if text is None:
         return default
     for each in request.every(name):
-        if not each.isdigit():
+        if not (each.isascii() and each.isdigit()):
             raise wire.Refusal(
                 400, f"Invalid input for query parameters {name}. Value: {each}. '{each}' does not match '^[0-9]*$'"
             )

@@ -12,9 +12,10 @@ from trio2o.gateway.translate import next_link
 from trio2o.nova_apigw.servers.forward import ForwardServer
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
-from trio2o.resources import Item, parse_time
+from trio2o.resources import Item, normalized_id, parse_time
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
+from trio2o.web.numbers import parse_number
 
 #: Field -> first minor version of Nova that shows it.
 _SINCE = {'updated_at': 58}
@@ -27,9 +28,10 @@ _PAGED = 58
 
 def _earlier(call: Call) -> list[tuple[str, Item]]:
     """Return the pods and the actions of the server from before its moves, the newest first."""
-    if call.id not in call.runtime.registry.snapshot().moved:
+    server_id = normalized_id(call.id)
+    if server_id not in call.runtime.registry.snapshot().moved:
         return []
-    return db_moves.actions_before(call.runtime.db, call.id)
+    return db_moves.actions_before(call.runtime.db, server_id)
 
 
 def _minor(call: Call) -> int:
@@ -57,7 +59,8 @@ class ListActions(ForwardServer):
     def translate_refusal(self, call: Call, pod: PodView, answer: Answer) -> Answer:
         answer = super().translate_refusal(call, pod, answer)
         marker = dict(call.query).get('marker')
-        if answer.status != 400 or not marker:
+        # Other parameters may be wrong, too: the message names the one that the pod refuses.
+        if answer.status != 400 or not marker or marker not in json_body.error_message(answer.json):
             return answer
         # The marker may be an action that only the move knows.
         earlier = [action for _pod_id, action in _earlier(call)]
@@ -73,8 +76,8 @@ class ListActions(ForwardServer):
                 (since is None or changed_at >= since) and (before is None or changed_at <= before)
             ):
                 shown = [*shown, _brief(call, action)]
-        limit = int(query['limit']) if str(query.get('limit', '')).isdigit() else 0
-        document: dict[str, Any] = {'instanceActions': shown[:limit] if limit else shown}
+        limit = parse_number(query.get('limit', ''))
+        document: dict[str, Any] = {'instanceActions': shown[:limit]}
         if limit and len(shown) > limit:
             link = next_link(call.base_url, call.prefix, call.path, call.query, shown[limit - 1]['request_id'])
             document['links'] = [{'rel': 'next', 'href': link}]

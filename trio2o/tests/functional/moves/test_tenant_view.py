@@ -157,6 +157,35 @@ class TestFields(TenantCase):
                 shown = self.show_volume(volume)
                 self.assertEqual(before_volume.get(name), shown.get(name), (pod, name))
 
+    def test_lists_are_sorted_by_the_times_of_the_pods(self):
+        first, second = self.server(), self.server(zone='az2')
+        self.age(first)
+        listed = self.cloud.nova.get('/servers/detail')['servers']
+        self.assertEqual([second, first], [each['id'] for each in listed])
+        self.move('server', first)
+        listed = self.cloud.nova.get('/servers/detail')['servers']
+        self.assertEqual([first, second], [each['id'] for each in listed])
+        self.assertLess(listed[0]['created'], listed[1]['created'])
+
+    def test_answers_to_changes_have_the_fields_from_before(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+        self.age(server)
+        before, before_volume = self.show(server), self.show_volume(volume)
+        self.move('server', server)
+        nova, cinder = self.cloud.nova, self.cloud.cinder
+        body = {'rebuild': {'imageRef': before['image']['id']}}
+        answers = (
+            nova.put(f'/servers/{server}', {'server': {'name': 'web'}}),
+            nova.post(f'/servers/{server}/action', body, version='2.94'),
+        )
+        for answer in answers:
+            for name in ('created', 'user_id', 'tenant_id'):
+                self.assertEqual(before[name], answer['server'][name], answer.text)
+        answer = cinder.put(f'/volumes/{volume}', {'volume': {'name': 'data'}})
+        for name in ('created_at', 'user_id'):
+            self.assertEqual(before_volume[name], answer['volume'][name], answer.text)
+
     def test_field_that_its_owner_changes_is_shown_as_it_is(self):
         server = self.server()
         self.move('server', server)
@@ -209,3 +238,32 @@ class TestActions(TenantCase):
             self.assertEqual(who != 'demo', 'host' in shown['instanceAction']['events'][0])
         self.assertEqual(404, self.cloud.nova.get(f'{self.path}/req-unknown').status)
         self.assertEqual(404, self.cloud.nova.get(f'{self.path}/{self.before[0]["request_id"]}', as_='alt').status)
+
+    def test_wrong_parameter_is_refused_beside_marker_from_before(self):
+        marker = self.before[0]['request_id']
+        for query in ({'limit': '\u00b2'}, {'limit': 'many'}):
+            answer = self.cloud.nova.get(self.path, version='2.66', query={'marker': marker, **query})
+            self.assertEqual(400, answer.status, query)
+        self.assertEqual([], self.listed(limit='0'))
+
+    def test_time_of_change_selects_actions_from_before(self):
+        newest, oldest = self.before[0]['updated_at'], self.before[-1]['updated_at']
+        for query, wanted in (
+            ({'changes-before': oldest}, [each for each in self.before if each['updated_at'] <= oldest]),
+            ({'changes-since': newest}, [each for each in self.before if each['updated_at'] >= newest]),
+            ({'changes-since': '2100-01-01T00:00:00Z'}, []),
+        ):
+            # The emulated pod lists all of its own.
+            self.assertEqual(wanted, [each for each in self.listed(**query) if each in self.before], query)
+
+    def test_id_in_capitals_is_that_of_the_server(self):
+        path = f'/servers/{self.server_id.upper()}/os-instance-actions'
+        listed = self.cloud.nova.get(path, version='2.66')['instanceActions']
+        self.assertEqual(self.listed(), listed)
+
+    def test_old_version_shows_fields_of_its_time(self):
+        new = self.cloud.nova.get(self.path, version='2.1')['instanceActions'][-1]
+        self.assertNotIn('updated_at', new)
+        path = f'{self.path}/{self.before[0]["request_id"]}'
+        self.assertNotIn('events', self.cloud.nova.get(path, version='2.1')['instanceAction'])
+        self.assertNotIn('details', str(self.cloud.nova.get(path, version='2.66', as_=('admin', 'demo')).text))
