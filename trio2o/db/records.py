@@ -287,7 +287,9 @@ class NewRouting:
 class MovedResource(Record):
     """A resource whose id in the pod differs from the id that tenants use. Its routing has both ids, too.
 
-    `shown` has the fields of the resource that tenants see in place of those of the pod, by name.
+    `shown` has the fields of the resource that tenants see in place of those of the pod: `{name: [below, above]}`.
+    They see the value `above` for as long as the pod shows `below`, which it showed at the move. So a field that the
+    owner changes later, such as the image by a rebuild, is shown as it is in the pod from then on.
     """
 
     id: NumberKey

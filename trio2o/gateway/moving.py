@@ -95,15 +95,14 @@ def deleted(call: Call, resource: Resource, top_id: str) -> None:
         LOG.exception('Failed to record that %s %s of move %s is deleted', resource.type, top_id, move_id)
 
 
-def with_shown(call: Call, resource: Resource, answer: Answer) -> Answer:
+def with_shown(call: Call, resource: Resource, top_id: str, answer: Answer) -> Answer:
     """Return the answer about a resource with the fields that tenants see in place of those of its pod."""
-    shown = call.runtime.registry.snapshot().shown
-    if not shown or not answer.is_ok:
+    fields = call.runtime.registry.snapshot().shown.get(top_id)
+    if not fields or not answer.is_ok:
         return answer
     document = answer.json
-    item = json_body.at(document, resource.member)
-    fields = shown.get(str(item.get('id'))) if isinstance(item, dict) else None
-    if not fields or item is None:
+    item = json_body.object_at(document, resource.member)
+    if item is None or item.get('id') != top_id:
         return answer
     document[resource.member] = _overridden(item, fields)
     return Answer(answer.status, answer.headers, dump_json(document))

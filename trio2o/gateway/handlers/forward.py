@@ -151,7 +151,8 @@ class Forward:
         route = call.runtime.locator.look_up(self.resource.type, call.id)
         if route is None or not route.is_live or not route.is_known_to(call):
             return None
-        return self.fallback_answer(call, route)
+        answer = self.fallback_answer(call, route)
+        return None if answer is None else with_shown(call, self.resource, route.top_id, answer)
 
     def _forward(self, call: Call) -> Answer:
         locator = call.runtime.locator
@@ -269,7 +270,7 @@ class Forward:
 
     def _translated(self, call: Call, route: Route, answer: Answer) -> Answer:
         translate = self.translate if answer.is_ok else self.translate_refusal
-        return translate(call, route.pod, with_shown(call, self.resource, answer))
+        return translate(call, route.pod, with_shown(call, self.resource, route.top_id, answer))
 
     def _is_about_itself(self, call: Call) -> bool:
         """Return whether the path ends with the id, so that a 404 is about the resource and nothing below it."""

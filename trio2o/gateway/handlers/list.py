@@ -237,7 +237,7 @@ class List:
         if (failed or uncalled) and call.context.project_id and self.has_partial_records(call):
             routes = self._routes(call, [*failed, *uncalled], project_id)
             if run.first is not None or routes:
-                return [self.partial_record(call, route) for route in routes]
+                return items_with_shown(call, [self.partial_record(call, route) for route in routes])
         if run.first is None:
             raise pod_failures.cloud_unreachable()
         require_complete(call, failed, uncalled)
