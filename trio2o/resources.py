@@ -64,8 +64,10 @@ class Resource:
     :ivar collection: key of several resources in a body
     :ivar zones: fields of a resource that hold an availability zone
     :ivar owners: fields of a resource that may hold its project, the preferred one first
+    :ivar name: field of a resource with its name
     :ivar created: field of a resource with its creation time
     :ivar host_id: field of a resource with the hash of its project and of the name of its host
+    :ivar part_of: field of a resource with the id of the one that it is a part of, without which tenants do not see it
     :ivar missing: message of the 404, with ``{id}``
     :ivar is_deleted_synchronously: whether a resource is deleted when the pod answers, and not some time later
     :ivar lists_by_offset: whether its lists have only offsets, and no details, markers or times of change
@@ -80,6 +82,7 @@ class Resource:
     collection: str
     zones: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
+    name: str = 'name'
     created: str = 'created_at'
     missing: str = 'The resource could not be found.'
     is_deleted_synchronously: bool = False
@@ -87,6 +90,7 @@ class Resource:
     listed_at: str = ''
     lists_by_offset: bool = False
     host_id: str = ''
+    part_of: str = ''
 
     @property
     def title(self) -> str:
@@ -183,6 +187,7 @@ ATTACHMENT = Resource(
     missing='Volume attachment could not be found with filter: attachment_id = {id}.',
     is_deleted_synchronously=True,
     found_with=('volume',),
+    part_of='volume_id',
 )
 TRANSFER = Resource(
     'transfer',
@@ -267,6 +272,7 @@ PROXIED_VOLUME = Resource(
     'volume',
     'volumes',
     zones=('availabilityZone',),
+    name='displayName',
     created='createdAt',
     missing='Volume {id} could not be found.',
 )
@@ -276,6 +282,7 @@ PROXIED_SNAPSHOT = Resource(
     '/os-snapshots',
     'snapshot',
     'snapshots',
+    name='displayName',
     created='createdAt',
     missing='Snapshot {id} could not be found.',
 )

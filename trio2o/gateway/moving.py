@@ -11,6 +11,7 @@ from trio2o import exception, job_types
 from trio2o.db import moves as db_moves
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import Job, Move
+from trio2o.pods.registry import Moving, PodView
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
@@ -93,6 +94,28 @@ def deleted(call: Call, resource: Resource, top_id: str) -> None:
         db_moves.deleted_by_owner(call.runtime.db, move_id, resource.type, top_id)
     except NOT_RECORDED:
         LOG.exception('Failed to record that %s %s of move %s is deleted', resource.type, top_id, move_id)
+
+
+def without_hidden(call: Call, resource: Resource, pod: PodView, items: list[Item]) -> list[Item]:
+    """Leave the copies that moves make or leave out of a pod's list, which has the ids that tenants see."""
+    snapshot = call.runtime.registry.snapshot()
+    moved, moving = snapshot.moved, snapshot.moving
+    if moved:
+        # A pod may still show resources that were moved to another pod.
+        items = [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id]
+    if moving.hidden or moving.unmade:
+        items = [item for item in items if not _is_hidden(call, resource, pod, moving, item)]
+    return items
+
+
+def _is_hidden(call: Call, resource: Resource, pod: PodView, moving: Moving, item: Item) -> bool:
+    if moving.has_hidden(pod.id, resource, item):
+        return True
+    locator, item_id = call.runtime.locator, str(item.get('id'))
+    if not moving.makes(pod.id, resource.type) or locator.remembers(resource.type, item_id):
+        return False
+    is_like_it = moving.hides(pod.id, resource, whole(item) or item)
+    return is_like_it and locator.look_up(resource.type, item_id) is None
 
 
 def with_shown(call: Call, resource: Resource, top_id: str, answer: Answer) -> Answer:

@@ -32,6 +32,7 @@ from trio2o.db.records import ITEM_PLANNED, MADE, SENT, Move, MovedResource, Mov
 from trio2o.pods import open_files
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
+from trio2o.resources import Resource
 from trio2o.web.microversion import VersionRange
 
 LOG = logging.getLogger(__name__)
@@ -165,14 +166,21 @@ class Moving:
         """Whether a move is going to make a resource of a type in a pod."""
         return any(each[:2] == (pod_id, resource_type) for each in self.unmade)
 
-    def hides(self, pod_id: str, resource_type: str, item: Mapping[str, Any]) -> bool:
+    def has_hidden(self, pod_id: str, resource: Resource, item: Mapping[str, Any]) -> bool:
+        """Whether tenants must not see a resource, as it or what it is a part of is known to be a copy.
+
+        :param item: the resource as the pod shows it
+        """
+        return any(self.hidden.get(str(item.get(name))) == pod_id for name in ('id', resource.part_of) if name)
+
+    def hides(self, pod_id: str, resource: Resource, item: Mapping[str, Any]) -> bool:
         """Whether tenants must not see a resource that has no routing under the id that it has in its pod.
 
         :param item: the resource as the pod shows it
         """
-        if self.hidden.get(str(item.get('id'))) == pod_id:
+        if self.has_hidden(pod_id, resource, item):
             return True
-        return bool(self.unmade) and (pod_id, resource_type, str(item.get('name') or '')) in self.unmade
+        return bool(self.unmade) and (pod_id, resource.type, str(item.get(resource.name) or '')) in self.unmade
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ class Locator:
         # A pod's answer to a request of one project must not decide what other projects own and use.
         may_record = owner and call.context.may_know(owner)
         moving = self._registry.snapshot().moving
-        if moving.hides(found.pod.id, resource.type, found.item):
+        if moving.hides(found.pod.id, resource, found.item):
             raise exception.NotFound(resource.missing.format(id=top_id))
         if may_record and without_unfinished(self._db, moving, resource, found.pod.id, [found.item]):
             self.record(

@@ -24,5 +24,5 @@ def without_unfinished(
 
     :param items: resources of the pod that have no routing
     """
-    found = [item for item in items if not moving.hides(pod_id, resource.type, item)]
+    found = [item for item in items if not moving.hides(pod_id, resource, item)]
     return without_new_servers(db, resource, pod_id, found)

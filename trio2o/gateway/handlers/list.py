@@ -147,7 +147,8 @@ class List:
     @property
     def read_fields(self) -> tuple[str, ...]:
         """The fields of items that are read, beside those that the list is sorted by."""
-        return ('id', self.resource.created, *(() if self.is_detailed else self.summary_fields))
+        always = filter(None, ('id', self.resource.created, self.resource.part_of))
+        return (*always, *(() if self.is_detailed else self.summary_fields))
 
     @property
     def link_path(self) -> str:

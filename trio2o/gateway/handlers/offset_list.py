@@ -12,6 +12,7 @@ from trio2o.gateway.call_pod import names_of
 from trio2o.gateway.call_pods import PodAnswers, merged_answer, pods_of, refusal_or_none
 from trio2o.gateway.lists.cursor import PodCursor, read_all_pages
 from trio2o.gateway.lists.paging import OffsetPaging
+from trio2o.gateway.moving import without_hidden
 from trio2o.gateway.translate import items_up
 from trio2o.pods.registry import PodView
 from trio2o.resources import Item, Resource
@@ -58,7 +59,9 @@ class OffsetList:
         refusal = refusal_or_none(call, answers)
         if refusal is not None:
             return refusal
-        found = self.merge_items(call, answers, [(each.pod, item) for each in cursors for item in each.read.items])
+        # Only now, as offsets count what a pod lists.
+        listed = [(each.pod, without_hidden(call, self.resource, each.pod, each.read.items)) for each in cursors]
+        found = self.merge_items(call, answers, [(pod, item) for pod, items in listed for item in items])
         call.runtime.locator.learn(call.context, self.resource, found, call.context.project_id or '')
         items = [item for _pod, item in found]
         if self.newest_first:

@@ -15,12 +15,12 @@ from trio2o.gateway.lists.merge import After, Merged, PodItems, merge
 from trio2o.gateway.lists.page_plan import PagePlan
 from trio2o.gateway.lists.paging import GrowingPaging, Query
 from trio2o.gateway.lists.query import ListOrder, PageQuery
+from trio2o.gateway.moving import without_hidden
 from trio2o.gateway.translate import PodNames, page_up
 from trio2o.pods.own_answers import is_unknown_path
-from trio2o.pods.registry import Moving, PodView
+from trio2o.pods.registry import PodView
 from trio2o.resources import Item
 from trio2o.web.call import Answer, Call
-from trio2o.web.slices import whole
 
 if TYPE_CHECKING:
     from trio2o.gateway.handlers.list import List
@@ -209,7 +209,7 @@ class ListRun:
             cursors,
             paging,
             self._filters,
-            self._without_moved,
+            self._without_hidden,
             path=self._listing.pod_path,
             deadline=self._deadlines.next(),
             parse=self._parse,
@@ -236,26 +236,8 @@ class ListRun:
     def _parse(self, body: bytes, names: PodNames) -> Any:
         return page_up(body, names, self._listing.resource, self._fields, self._beside)
 
-    def _without_moved(self, pod: PodView, items: list[Item]) -> list[Item]:
-        snapshot = self._call.runtime.registry.snapshot()
-        moved, moving = snapshot.moved, snapshot.moving
-        if moved:
-            # A pod may still show resources that were moved to another pod.
-            items = [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id]
-        if moving.hidden or moving.unmade:
-            items = [item for item in items if not self._is_hidden(pod, moving, item)]
-        return items
-
-    def _is_hidden(self, pod: PodView, moving: Moving, item: Item) -> bool:
-        """Whether a resource is the copy that a move makes or leaves. Items have the ids that tenants see."""
-        resource_type = self._listing.resource.type
-        if moving.hidden.get(str(item.get('id'))) == pod.id:
-            return True
-        locator, item_id = self._call.runtime.locator, str(item.get('id'))
-        if not moving.makes(pod.id, resource_type) or locator.remembers(resource_type, item_id):
-            return False
-        is_like_it = moving.hides(pod.id, resource_type, whole(item) or item)
-        return is_like_it and locator.look_up(resource_type, item_id) is None
+    def _without_hidden(self, pod: PodView, items: list[Item]) -> list[Item]:
+        return without_hidden(self._call, self._listing.resource, pod, items)
 
     def _filters(self, pod: PodView) -> Query:
         """Return the query parameters that are not about the page, with the pod's name for its zone."""

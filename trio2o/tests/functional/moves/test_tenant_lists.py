@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lists have of a resource that moves, and of its parts, while pods answer and while they do not."""
+
+from trio2o.db import routings
+from trio2o.lab.emulated.faults import Refuse
+from trio2o.tests.functional.moves.base import TenantCase
+
+ALL = {'as_': 'admin', 'query': {'all_tenants': '1'}}
+
+
+class TestParts(TenantCase):
+    def test_attachment_is_listed_once_at_each_step(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+
+        def look(step):
+            for options in ({}, ALL):
+                for path in ('/attachments', '/attachments/detail'):
+                    found = self.cloud.cinder.get(path, version='3.70', **options)['attachments']
+                    seen = [(each['volume_id'], each['instance']) for each in found]
+                    self.assertEqual([(volume, server)], seen, (step, path, options))
+
+        self.each_step(self.start('server', server), look)
+
+    def test_attachment_of_copy_is_not_found(self):
+        server = self.server(volumes=[self.volume()])
+        move_id = self.start('server', server)
+        self.run_move(move_id, after='server')
+        copy = self.ledger(move_id)['target/server'].bottom_id
+        attachments = self.cloud.pod('Pod2').cinder.attachments.values()
+        (attachment,) = [each['id'] for each in attachments if each['instance'] == copy]
+        for who in ('demo', 'admin', 'alt'):
+            answer = self.cloud.cinder.get(f'/attachments/{attachment}', as_=who, version='3.70')
+            self.assertEqual(404, answer.status, who)
+        self.assertIsNone(routings.get(self.db, 'attachment', attachment))
+
+    def test_volume_is_listed_once_by_nova_at_each_step(self):
+        volume = self.volume(name='data')
+        server = self.server(volumes=[volume])
+
+        def look(step):
+            for path in ('/os-volumes', '/os-volumes/detail'):
+                found = [each['id'] for each in self.cloud.nova.get(path, version='2.35')['volumes']]
+                self.assertEqual([volume], found, (step, path))
+
+        self.each_step(self.start('server', server), look)
+
+    def test_pages_have_each_server_once_at_each_step(self):
+        servers = [self.server(name='web') for _ in range(3)] + [self.server(zone='az2', name='web')]
+
+        def look(step):
+            for options in ({}, {**ALL}):
+                found, query = [], {**options.get('query', {}), 'limit': '1'}
+                while len(found) <= len(servers):
+                    page = self.cloud.nova.get('/servers', as_=options.get('as_', 'demo'), query=query)['servers']
+                    if not page:
+                        break
+                    found += [each['id'] for each in page]
+                    query['marker'] = found[-1]
+                self.assertEqual(sorted(servers), sorted(found), (step, options))
+
+        self.each_step(self.start('server', servers[1]), look)
+
+
+class TestDeadPods(TenantCase):
+    """Neither pod answers for the other one."""
+
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume()
+        self.server_id = self.server(volumes=[self.volume_id])
+        self.age(self.server_id)
+        self.before = self.show(self.server_id)
+        self.move_id = self.start('server', self.server_id)
+
+    def die(self, name):
+        for service in self.cloud.pod(name).each():
+            service.faults.add(Refuse())
+
+    def assert_unknown(self):
+        """Assert that the server is shown and listed once, as one whose pod does not answer."""
+        self.assertEqual('UNKNOWN', self.show(self.server_id)['status'])
+        self.assertEqual(503, self.cloud.nova.get(f'/servers/{self.server_id}', version='2.68').status)
+        for path in ('/servers', '/servers/detail'):
+            (found,) = self.cloud.nova.get(path, version='2.94')['servers']
+            self.assertEqual((self.server_id, 'UNKNOWN'), (found['id'], found['status']), path)
+        self.assertEqual(503, self.cloud.nova.get('/servers', version='2.68').status)
+        self.assertEqual(503, self.cloud.cinder.get(f'/volumes/{self.volume_id}').status)
+
+    def assert_shown(self):
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+        self.assertEqual(200, self.cloud.cinder.get(f'/volumes/{self.volume_id}').status)
+        for options in ({}, ALL):
+            (found,) = self.cloud.nova.get('/servers/detail', version='2.94', **options)['servers']
+            self.assertEqual((self.server_id, self.before['status']), (found['id'], found['status']))
+
+    def test_source_is_dead_before_the_switch(self):
+        self.run_move(self.move_id, after='server')
+        self.die('Pod1')
+        self.assert_unknown()
+
+    def test_target_is_dead_before_the_switch(self):
+        self.run_move(self.move_id, after='server')
+        self.die('Pod2')
+        self.assertEqual(200, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+        (found,) = self.cloud.nova.get('/servers', version='2.94')['servers']
+        self.assertEqual(self.server_id, found['id'])
+        answer = self.cloud.nova.put(f'/servers/{self.server_id}', {'server': {'name': 'x'}})
+        self.assertEqual(409, answer.status, answer.text)
+
+    def test_source_is_dead_after_the_switch(self):
+        self.run_move(self.move_id, until='switched')
+        self.die('Pod1')
+        self.assert_shown()
+
+    def test_target_is_dead_after_the_switch(self):
+        self.run_move(self.move_id, until='switched')
+        self.die('Pod2')
+        self.assert_unknown()
+
+    def test_server_of_dead_target_has_its_time_of_creation(self):
+        self.run_move(self.move_id, until='switched')
+        self.die('Pod2')
+        self.assertEqual(self.before['created'], self.show(self.server_id)['created'])
+        (listed,) = self.cloud.nova.get('/servers/detail', version='2.94')['servers']
+        self.assertEqual(self.before['created'], listed['created'])
+
+    def test_actions_need_the_pod_of_the_server_alone(self):
+        self.run_move(self.move_id, until='switched')
+        path = f'/servers/{self.server_id}/os-instance-actions'
+        self.die('Pod1')
+        listed = self.cloud.nova.get(path, version='2.66')
+        self.assertIn('create', [each['action'] for each in listed['instanceActions']])
+        self.die('Pod2')
+        self.assertEqual(503, self.cloud.nova.get(path, version='2.66').status)
