@@ -76,7 +76,7 @@ class TenantUsage:
         if has_pages:
             most = min(limit, _PAGE)
             servers = _page(servers, values.get('marker'), most)
-            if servers and len(servers) == most:
+            if servers and len(servers) >= most:
                 link = next_link(call.base_url, call.prefix, call.path, call.query, servers[-1]['instance_id'])
         is_detailed = self.is_of_one or first_value(call, 'detailed') == '1'
         usages = _by_project(servers, periods, is_detailed)
@@ -154,16 +154,22 @@ def _query(call: Call, has_pages: bool, is_of_one: bool) -> Query:
 
 
 def _page(servers: list[Item], marker: str | None, most: int) -> list[Item]:
-    """Return the servers after the marker.
+    """Return the servers after the marker. All that have one id are in one page, as the id is the marker of the next.
+
+    A server that moved has used two pods, and each lists its own part.
 
     :raises BadRequest: the marker is not a server of the period
     """
+    ids = [server['instance_id'] for server in servers]
+    start = 0
     if marker is not None:
-        at = next((i for i, server in enumerate(servers) if server['instance_id'] == marker), None)
-        if at is None:
+        if marker not in ids:
             raise exception.BadRequest(f'Marker {marker} could not be found.')
-        servers = servers[at + 1 :]
-    return servers[:most]
+        start = len(ids) - ids[::-1].index(marker)
+    end = start + most
+    while 0 < end < len(ids) and most and ids[end] == ids[end - 1]:
+        end += 1
+    return servers[start:end]
 
 
 def _by_project(servers: list[Item], periods: dict[str, Item], is_detailed: bool) -> list[Item]:

@@ -6,6 +6,7 @@ from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.moves.base import TenantCase
 
 ALL = {'as_': 'admin', 'query': {'all_tenants': '1'}}
+PERIOD = {'start': '2000-01-01T00:00:00', 'end': '2100-01-01T00:00:00'}
 
 
 class TestParts(TenantCase):
@@ -60,6 +61,20 @@ class TestParts(TenantCase):
                 self.assertEqual(sorted(servers), sorted(found), (step, options))
 
         self.each_step(self.start('server', servers[1]), look)
+
+    def test_pages_of_usage_end_though_server_has_used_two_pods(self):
+        server = self.server()
+        self.server()
+        self.run_move(self.start('server', server), until='switched')
+        path = f'/os-simple-tenant-usage/{self.cloud.project_id()}'
+        found, query = [], {**PERIOD, 'limit': '1'}
+        while len(found) < 9:
+            usage = self.cloud.nova.get(path, version='2.40', query=query)['tenant_usage']
+            if not usage:
+                break
+            found += [each['instance_id'] for each in usage['server_usages']]
+            query['marker'] = found[-1]
+        self.assertEqual((3, 2), (len(found), found.count(server)))
 
 
 class TestDeadPods(TenantCase):
