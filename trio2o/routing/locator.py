@@ -140,6 +140,7 @@ class Locator:
 
         Those without a routing are looked up in the pods side by side. Those that are not found are left out.
 
+        :raises NotFound: one is the copy that a move makes or leaves, which its pod would let the caller use
         :raises ServiceUnavailable: as ``find``
         """
         given = {ref: (ref[0], normalized_id(ref[1])) for ref in refs}

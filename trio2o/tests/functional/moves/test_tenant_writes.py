@@ -116,3 +116,33 @@ class TestNamed(WritesCase):
         answer = self.cloud.nova.post(f'/servers/{self.server(as_="alt")}/os-volume_attachments', body, as_='alt')
         self.assertNotIn(self.move_id, answer.text)
         self.assertEqual(404, answer.status, answer.text)
+
+
+class TestCopies(WritesCase):
+    """Requests that name the copy that a move has made in the target, whose id no answer shows."""
+
+    def setUp(self):
+        super().setUp()
+        other = self.server(zone='az2')
+        self.run_move(self.move_id, after='server')
+        self.copy = self.ledger(self.move_id)[f'target/volume/{self.volume_id}'].bottom_id
+        self.attach = (f'/servers/{other}/os-volume_attachments', {'volumeAttachment': {'volumeId': self.copy}})
+
+    def test_copy_is_not_used(self):
+        cinder = (
+            ('/snapshots', {'snapshot': {'volume_id': self.copy, 'force': True}}),
+            ('/backups', {'backup': {'volume_id': self.copy, 'force': True}}),
+            ('/volumes', {'volume': {'size': 1, 'source_volid': self.copy}}),
+            ('/volume-transfers', {'transfer': {'volume_id': self.copy}}),
+            (f'/volumes/{self.copy}/action', {'os-extend': {'new_size': 5}}),
+        )
+        before = self.inventory('Pod2')
+        for client, calls in ((self.cloud.nova, [self.attach]), (self.cloud.cinder, cinder)):
+            for path, body in calls:
+                for who in ('demo', ('admin', 'demo'), 'alt'):
+                    answer = client.post(path, body, as_=who, version='3.70' if client is self.cloud.cinder else None)
+                    self.assertEqual(404, answer.status, (path, who, answer.text))
+        self.assertEqual(before, self.inventory('Pod2'))
+        self.assertEqual(404, self.cloud.cinder.delete(f'/volumes/{self.copy}').status)
+        found = self.cloud.cinder.get('/attachments', query={'volume_id': self.copy}, version='3.70')
+        self.assertEqual([], found.json.get('attachments', []))
