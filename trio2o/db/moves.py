@@ -233,15 +233,25 @@ def count_active_by_status(db: Database) -> dict[str, int]:
 
 
 @retry_on_deadlock
-def update(db: Database, move_id: str, **values: Any) -> Move | None:
+def update(db: Database, move_id: str, *, during: Move | None = None, **values: Any) -> Move | None:
     """Write columns of an active move. A count of steps or bytes that is smaller than before is not written.
 
-    :returns: the move; None if it has ended
+    :param during: the move as it was read; nothing is written if it is at another step or has another direction now:
+        it was cancelled, or another worker goes on with it
+    :returns: the move; None if nothing was written, as it has ended or is not as ``during`` says
     """
     with db.writer() as connection:
         if values.keys() & {'state', 'hold'}:
             versions.advance(connection, versions.MOVES)
+        known = _locked(connection, move_id) if during is not None else None
+        if known is not None and during is not None and not is_same_step(known, during):
+            return None
         return _update(connection, move_id, values)
+
+
+def is_same_step(one: Move, other: Move) -> bool:
+    """Whether a move is at the same step, in the same direction, as it was at another time."""
+    return (one.step, one.is_forward) == (other.step, other.is_forward)
 
 
 def _update(connection: Connection, move_id: str, values: Mapping[str, Any]) -> Move | None:
@@ -477,9 +487,9 @@ def _undone(move: Move) -> str:
     return '' if move.is_forward else 'it is being undone'
 
 
-def stuck(db: Database, move_id: str, error: str) -> Move | None:
-    """Record that a move cannot go on until an operator resumes or cancels it."""
-    return update(db, move_id, hold=STUCK, error=error)
+def stuck(db: Database, move: Move, error: str) -> Move | None:
+    """Record that a move cannot go on until an operator resumes or cancels it. See ``update`` for ``during``."""
+    return update(db, move.id, during=move, hold=STUCK, error=error)
 
 
 @retry_on_deadlock

@@ -106,7 +106,7 @@ class Engine:
             values['state'] = step.state
         if step.bytes:
             values['bytes_done'] = sum(each.bytes for each in table[: at + 1])
-        db_moves.update(self._runtime.db, move.id, **values)
+        db_moves.update(self._runtime.db, move.id, during=move, **values)
 
     def _undone(self, work: Work, table: list[Step], at: int) -> None:
         move = work.move
@@ -116,7 +116,7 @@ class Engine:
             return
         done = move.steps_done + 1
         values = {'step': table[at - 1].name, 'steps_done': done, 'steps_total': done + at, 'error': None}
-        db_moves.update(self._runtime.db, move.id, facts=_without_failures(work), **values)
+        db_moves.update(self._runtime.db, move.id, during=move, facts=_without_failures(work), **values)
 
     def _wait(self, move: Move, step: Step, what: str) -> float:
         """Note since when a step waits. One that waits for too long is stuck, but for one that waits for people."""
@@ -128,7 +128,9 @@ class Engine:
         now, key = utcnow(), f'{step.name} {move.is_forward}'
         since = facts.get('waits_since')
         if since is None or since[0] != key:
-            db_moves.update(self._runtime.db, move.id, facts={**facts, 'waits_since': [key, now.timestamp()]})
+            db_moves.update(
+                self._runtime.db, move.id, during=move, facts={**facts, 'waits_since': [key, now.timestamp()]}
+            )
         elif now.timestamp() - since[1] > options.step_timeout:
             self._hold(move, step, f'it waits for {what} for more than {options.step_timeout:.0f} seconds')
         return float(options.poll_seconds)
@@ -144,7 +146,7 @@ class Engine:
             return None
         LOG.warning('Move %s: %s failed and will be tried again: %s', move.id, step.name, error)
         facts = {**current.facts, 'failures': failures}
-        db_moves.update(self._runtime.db, move.id, error=f'{step.name}: {error}', facts=facts)
+        db_moves.update(self._runtime.db, move.id, during=move, error=f'{step.name}: {error}', facts=facts)
         return float(self._runtime.conf.moves.poll_seconds * min(2**failures, 60))
 
     def _hold(self, move: Move, step: Step, error: str) -> None:
@@ -152,8 +154,8 @@ class Engine:
         current = db_moves.get(self._runtime.db, move.id)
         if current is not None:
             facts = {name: value for name, value in current.facts.items() if name not in ('failures', 'waits_since')}
-            db_moves.update(self._runtime.db, move.id, facts=facts)
-        db_moves.stuck(self._runtime.db, move.id, f'{step.name}: {error}')
+            db_moves.update(self._runtime.db, move.id, during=move, facts=facts)
+        db_moves.stuck(self._runtime.db, move, f'{step.name}: {error}')
 
 
 def _without_failures(work: Work) -> dict[str, object]:

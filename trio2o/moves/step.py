@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio2o.db import moves as db_moves
 from trio2o.db.records import Move
-from trio2o.moves.ledger import Ledger
+from trio2o.moves.ledger import Ledger, Wait
 from trio2o.moves.sites import Site
 
 if TYPE_CHECKING:
@@ -37,10 +37,16 @@ class Work:
         return facts
 
     def note(self, **facts: Any) -> None:
-        """Store facts for later steps and runs."""
+        """Store facts for later steps and runs.
+
+        :raises Wait: the move was cancelled, or another worker goes on with it, so that nothing is stored
+        """
         changed = {**self.facts, **facts}
         if changed != self.facts:
-            self.move = db_moves.update(self.runtime.db, self.move.id, facts=changed) or self.move
+            move = db_moves.update(self.runtime.db, self.move.id, during=self.move, facts=changed)
+            if move is None:
+                raise Wait('the move, which is at another step now')
+            self.move = move
 
     @property
     def source_server(self) -> str:

@@ -144,7 +144,7 @@ class TestMoves(ApiCase):
         move = self.create(server_id=self.server(), zone='az2')['move']
         (job,) = jobs.list_(self.db, filters={'type': 'run_move'})
         jobs.cancel(self.db, job.id)
-        moves.stuck(self.db, move['id'], 'why')
+        moves.stuck(self.db, moves.get(self.db, move['id']), 'why')
         self.assertEqual(202, self.cloud.api.post(f'/moves/{move["id"]}/resume').status)
         (job,) = jobs.list_(self.db, filters={'type': 'run_move', 'state': 'new'})
         self.assertEqual((move['id'], self.cloud.pod_ids['Pod1']), (job.resource_key, job.pod_id))
@@ -230,7 +230,7 @@ class TestTenants(ApiCase):
 
     def test_error_of_move_names_no_pod(self):
         made = self.create(as_='demo', server_id=self.server(), zone='az2')['move']['id']
-        moves.stuck(self.db, made, 'server: pod Pod2 refused')
+        moves.stuck(self.db, moves.get(self.db, made), 'server: pod Pod2 refused')
         shown = self.cloud.api.get(f'/moves/{made}', as_='demo')['move']
         self.assertEqual(('stuck', 'Ask the operator of this cloud.'), (shown['status'], shown['error']))
         self.assertEqual(202, self.cloud.api.post(f'/moves/{made}/resume', as_='demo').status)
