@@ -24,6 +24,24 @@ _DELETE_ACTIONS = frozenset({'forceDelete', 'os-force_delete'})
 _READS = frozenset({'GET', 'HEAD'})
 
 
+def _check_not_reverting(call: Call, resource: Resource, top_id: str) -> None:
+    """Refuse to delete a resource in the target of a move that goes back: the one in the source would stay.
+
+    :raises Conflict: its move is being reverted
+    """
+    move_id = call.runtime.registry.snapshot().moving.switched.get(top_id)
+    move = db_moves.get(call.runtime.db, move_id) if move_id is not None else None
+    if move is not None and move.is_active and not move.is_forward:
+        raise _conflict(resource, top_id, move.id)
+
+
+def _conflict(resource: Resource, top_id: str, move_id: str) -> exception.Conflict:
+    return exception.Conflict(
+        f'{resource.title} {top_id} is being moved to another place (move {move_id}). Try again when the move has '
+        'ended.'
+    )
+
+
 def check_not_moving(call: Call, resource: Resource, top_id: str) -> None:
     """Refuse to use or to change a resource that moves.
 
@@ -31,10 +49,7 @@ def check_not_moving(call: Call, resource: Resource, top_id: str) -> None:
     """
     move_id = call.runtime.registry.snapshot().moving.locked.get(top_id)
     if move_id is not None:
-        raise exception.Conflict(
-            f'{resource.title} {top_id} is being moved to another place (move {move_id}). Try again when the move has '
-            'ended.'
-        )
+        raise _conflict(resource, top_id, move_id)
 
 
 def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, is_about_itself: bool) -> bool:
@@ -50,6 +65,8 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
     runtime = call.runtime
     move_id = runtime.registry.snapshot().moving.locked.get(top_id)
     if move_id is None:
+        if is_delete(call, is_about_itself):
+            _check_not_reverting(call, resource, top_id)
         return False
     if not is_delete(call, is_about_itself):
         check_not_moving(call, resource, top_id)
