@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.moves.sites import Site
-from trio2o.moves.source import Disk, Source
+from trio2o.moves.source import Disk, Source, has_snapshots
 from trio2o.pods.podapi import PodRefused
 from trio2o.resources import Item
 from trio2o.web import json_body
@@ -131,9 +131,7 @@ _VOLUME_CHECKS: tuple[tuple[str, Callable[[Item], Any], str], ...] = (
 
 
 def _snapshots(look: Inspection, disk: Disk) -> Iterator[Finding]:
-    path = f'/snapshots/detail?all_tenants=1&volume_id={quote(disk.bottom_id)}&limit=1'
-    found = json_body.objects_at(look.source_site.volume.get_list(path, '3.0'), 'snapshots')
-    if any(each.get('volume_id') == disk.bottom_id for each in found):
+    if has_snapshots(look.source_site, disk.bottom_id):
         text = 'The volume has snapshots, which belong to its pod: delete them, or make volumes or backups of them.'
         yield Finding(BLOCKER, 'snapshots', text, disk.top_id)
 
@@ -189,6 +187,8 @@ def _state(look: Inspection) -> Iterator[Finding]:
         yield Finding(BLOCKER, 'state', f'The server is busy: {task}.', look.source.top_id)
     if server.get('locked'):
         yield Finding(NOTE, 'locked', 'The server is locked, and will be locked in the target.', look.source.top_id)
+    if not look.source.has_local_root and not any(disk.is_boot for disk in look.source.disks):
+        yield Finding(BLOCKER, 'root', 'Nova does not say which volume the server boots from.', look.source.top_id)
     if len(server.get('metadata') or ()) >= _MOST_METADATA:
         text = 'The server has as many metadata as pods allow, and a move needs one more.'
         yield Finding(BLOCKER, 'metadata', text, look.source.top_id)

@@ -97,6 +97,7 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
         target_site = site_of(runtime, target.id, routing.project_id)
         look = checks.Inspection(source_site, target_site, source, _read_ports(source_site, source))
         findings = checks.find_all(look)
+        return _plan(runtime, wanted, source, source_site, target_site, look.ports or [], findings)
     except PodRefused as error:
         raise exception.ServiceUnavailable(f'The move cannot be planned: {error}') from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -104,7 +105,6 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
         raise exception.ServiceUnavailable(
             'The move cannot be planned: a pod answered what no service does.'
         ) from error
-    return _plan(runtime, wanted, source, source_site, target_site, look.ports or [], findings)
 
 
 def submit(runtime: Runtime, plan: Plan, user_id: str) -> Move:

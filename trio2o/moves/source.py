@@ -18,7 +18,7 @@ SERVER_VERSION, VOLUME_VERSION = '2.96', '3.71'
 #: Before it shows the flavor's content in place of its id.
 _FLAVOR_VERSION = '2.46'
 _TAGS_VERSION = '2.70'
-_ATTACHMENTS_VERSION = '2.89'
+ATTACHMENTS_VERSION = '2.89'
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Source:
     @property
     def has_local_root(self) -> bool:
         """Whether the root disk is no volume."""
-        return self.server is not None and not any(disk.is_boot for disk in self.disks)
+        return self.server is not None and bool(self.server.get('image'))
 
 
 def read_volume(site: Site, top_id: str, bottom_id: str) -> Source:
@@ -88,7 +88,7 @@ def read_server(site: Site, top_id: str, bottom_id: str) -> Source:
     flavor_id = str(json_body.at(site.compute.get(f'/servers/{bottom_id}', _FLAVOR_VERSION), 'server', 'flavor', 'id'))
     flavor = site.compute.find(f'/flavors/{quote(flavor_id, safe="")}', '2.61') or {}
     path = f'/servers/{bottom_id}/os-volume_attachments'
-    attachments = json_body.objects_at(site.compute.get_list(path, _ATTACHMENTS_VERSION), 'volumeAttachments')
+    attachments = json_body.objects_at(site.compute.get_list(path, ATTACHMENTS_VERSION), 'volumeAttachments')
     interfaces = json_body.objects_at(
         site.compute.get_list(f'/servers/{bottom_id}/os-interface', _TAGS_VERSION), 'interfaceAttachments'
     )
@@ -120,3 +120,10 @@ def show_volume(site: Site, bottom_id: str) -> Item:
     if volume is None:
         raise exception.NotFound(f'Volume {bottom_id} could not be found.')
     return volume
+
+
+def has_snapshots(site: Site, bottom_id: str) -> bool:
+    """Whether a volume has snapshots, so that its pod does not delete it."""
+    path = f'/snapshots/detail?all_tenants=1&volume_id={quote(bottom_id)}&limit=1'
+    found = json_body.objects_at(site.volume.get_list(path, '3.0'), 'snapshots')
+    return any(each.get('volume_id') == bottom_id for each in found)
