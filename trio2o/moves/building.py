@@ -12,7 +12,15 @@ from trio2o.db import moved_resources
 from trio2o.db.records import BUILT, VERIFIED
 from trio2o.moves import copying, ports
 from trio2o.moves.ledger import MARKER, Unfit, Wait, is_being_deleted, marked
-from trio2o.moves.source import SERVER_VERSION, Source, find_volume, read_server, show_server, show_volume
+from trio2o.moves.source import (
+    ATTACHMENTS_VERSION,
+    SERVER_VERSION,
+    Source,
+    find_volume,
+    read_server,
+    show_server,
+    show_volume,
+)
 from trio2o.moves.step import Step, Work
 from trio2o.pods.podapi import PodApi
 from trio2o.resources import Item
@@ -21,6 +29,8 @@ from trio2o.web import json_body
 #: Metadata that Cinder itself shows to administrators.
 _OWN_METADATA = ('readonly', 'attached_mode')
 _CREATE_VERSION = '2.94'
+#: Since then Nova accepts a request to keep a volume when its server is deleted.
+_KEEP_VERSION = '2.85'
 #: A pod below it makes the host name of a new server from its name.
 HOSTNAME_VERSION = '2.90'
 #: Fields of ``show`` that may differ after a move.
@@ -270,12 +280,32 @@ class BuildServer(Step):
         if work.ledger.is_gone(key):
             return
         marker = work.ledger.marker(key)
+        self._keep_other_volumes(work)
         work.ledger.delete(
             key,
             lambda server_id: show_server(work.target, server_id),
             lambda server_id: delete_server(api, server_id),
             lambda: self._find(work, marker),
         )
+
+    def _keep_other_volumes(self, work: Work) -> None:
+        """Let Nova keep volumes that were attached since the switch, even those that are deleted with the server.
+
+        To their owner the server is not deleted.
+        """
+        server_id, api = work.ledger.id('target/server'), work.target.compute
+        if not server_id or show_server(work.target, server_id) is None:
+            return
+        own = {work.ledger.id(f'target/volume/{disk["id"]}') for disk in work.plan['volumes']}
+        path = f'/servers/{server_id}/os-volume_attachments'
+        for attachment in json_body.objects_at(api.get_list(path, ATTACHMENTS_VERSION), 'volumeAttachments'):
+            volume_id = str(attachment['volumeId'])
+            if volume_id in own or not attachment.get('delete_on_termination'):
+                continue
+            if not api.can(_KEEP_VERSION):
+                raise Unfit(f'Volume {volume_id} would be deleted with the server: detach it, and resume.')
+            body = {'volumeAttachment': {'volumeId': volume_id, 'delete_on_termination': False}}
+            api.send('PUT', f'{path}/{volume_id}', _KEEP_VERSION, body)
 
 
 def delete_server(api: PodApi, server_id: str) -> None:

@@ -12,7 +12,7 @@ from trio2o.db.database import utcnow
 from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
 from trio2o.moves.building import delete_key_pair, delete_server, shown
-from trio2o.moves.freeze import seconds_until_known
+from trio2o.moves.freeze import check_unchanged, seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.source import find_volume, show_server
 from trio2o.moves.step import Step, Work
@@ -33,6 +33,8 @@ class Switch(Step):
     def run(self, work: Work) -> None:
         if work.move.is_switched:
             return
+        # The server in the target took a while to boot.
+        check_unchanged(work)
         db = work.runtime.db
         pairs = [(item, self._target(work, item)) for item in _sources(work)]
         before = {item.key: moved_resources.shown(db, item.resource_type, item.top_id) for item, _ in pairs}
@@ -62,6 +64,7 @@ class Switch(Step):
     def undo(self, work: Work) -> None:
         if not work.move.is_switched:
             return
+        self._check_used_elsewhere(work)
         before = work.facts.get('shown_before') or {}
         switches = [
             _switch(self._target(work, item), item, None, before.get(item.key))
@@ -74,6 +77,17 @@ class Switch(Step):
             raise Unfit('A resource of the move is no longer where it was.')
         work.move = move
         _forget(work)
+
+    def _check_used_elsewhere(self, work: Work) -> None:
+        """See that no other server uses a volume of the target, which could not be deleted then."""
+        own = work.ledger.id('target/server')
+        for disk in work.plan['volumes']:
+            volume_id = work.ledger.id(f'target/volume/{disk["id"]}')
+            volume = find_volume(work.target, volume_id) if volume_id else None
+            for attachment in (volume or {}).get('attachments') or ():
+                if attachment.get('server_id') != own:
+                    server_id = attachment.get('server_id')
+                    raise Unfit(f'Volume {disk["id"]} is attached to server {server_id} now: detach it, and resume.')
 
 
 #: What Nova shows of a server whose migration is neither confirmed nor reverted.
@@ -232,4 +246,4 @@ class DeleteRest(Step):
         server_id = work.ledger.id('target/server')
         server = show_server(work.target, server_id) if server_id else None
         if server is not None:
-            ports.check_in_target(work, server)
+            ports.check_after_deletion(work, server)

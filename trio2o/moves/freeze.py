@@ -9,7 +9,7 @@ from trio2o.db import routings
 from trio2o.db.database import utcnow
 from trio2o.db.records import FROZEN
 from trio2o.moves.ledger import Unfit, Wait
-from trio2o.moves.source import find_volume, show_server
+from trio2o.moves.source import find_volume, has_snapshots, show_server
 from trio2o.moves.step import Step, Work
 from trio2o.resources import Item
 
@@ -54,7 +54,8 @@ class Stop(Step):
         if work.facts.get('power') != 'ACTIVE':
             return
         server = show_server(work.source, work.source_server)
-        if server is None or server['status'] == 'ACTIVE':
+        if server is None or (server['status'] == 'ACTIVE' and not server.get('OS-EXT-STS:task_state')):
+            # One that is being stopped is ACTIVE, too.
             return
         if server['status'] == 'ERROR':
             raise Unfit('The server in the source is in ERROR.')
@@ -67,11 +68,16 @@ class Unchanged(Step):
     """See that nobody started the server in the source or attached a volume, which would make the copies old."""
 
     def run(self, work: Work) -> None:
-        check_volumes(work)
-        if 'source/server' in work.ledger.items:
-            server = _server(work)
-            if server['status'] != 'SHUTOFF':
-                raise Unfit(f'The server in the source is {server["status"]}: somebody started it. Cancel the move.')
+        check_unchanged(work)
+
+
+def check_unchanged(work: Work) -> None:
+    """See that the disks in the source are as they were copied. :raises Unfit: something has changed"""
+    check_volumes(work)
+    if 'source/server' in work.ledger.items:
+        server = _server(work)
+        if server['status'] != 'SHUTOFF':
+            raise Unfit(f'The server in the source is {server["status"]}: somebody started it. Cancel the move.')
 
 
 def check_volumes(work: Work) -> None:
@@ -92,6 +98,8 @@ def check_volumes(work: Work) -> None:
         servers = [attachment.get('server_id') for attachment in volume.get('attachments') or ()]
         if servers != ([work.source_server] if is_server else []):
             raise Unfit(f'Volume {disk["id"]} was attached or detached since the move was planned. Cancel the move.')
+        if has_snapshots(work.source, bottom_id):
+            raise Unfit(f'Volume {disk["id"]} has snapshots, made since the move was planned. Cancel the move.')
     if is_server:
         attached = _server(work).get('os-extended-volumes:volumes_attached') or ()
         more = {volume['id'] for volume in attached} - planned

@@ -6,8 +6,8 @@ whoever uses them by then. So Nova of the source has to forget the ports before 
 event that Neutron sends for ports that were deleted, after which it touches them no more. It cannot get them back
 then, so until the move is confirmed they are only unbound in Neutron, and a move that is undone binds them again.
 
-Another way to keep addresses is another module with the names ``read``, ``steps``, ``networks_of``, ``forget`` and
-``check_in_target``.
+Another way to keep addresses is another module with the names ``read``, ``steps``, ``networks_of``, ``forget``,
+``check_in_target`` and ``check_after_deletion``.
 """
 
 from __future__ import annotations
@@ -138,6 +138,23 @@ def show_port(neutron: SharedApi, port_id: str) -> Item:
         raise Unfit(f'Port {port_id} was deleted.')
     port: Item = found['port']
     return port
+
+
+def check_after_deletion(work: Work, server: Item) -> None:
+    """See that the deletion of the server in the source has taken no port from the one in the target.
+
+    A port that Nova of the target does not know was detached by its owner.
+
+    :raises Unfit: a port was taken
+    """
+    if not work.plan['ports']:
+        return
+    neutron, shown = neutron_of(work.target), _macs(server)
+    for port_id in work.plan['ports']:
+        found = neutron.get(f'/ports/{port_id}')
+        port = found['port'] if found is not None else {}
+        if _mac(port) in shown and port.get('device_id') != server['id']:
+            raise Unfit(f'Port {port_id} belongs to {port.get("device_id") or "no server"}, not to {server["id"]}.')
 
 
 def check_in_target(work: Work, server: Item) -> None:
