@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from oslo_db import exception as db_exc
@@ -189,10 +189,21 @@ def items(db: Database, move_id: str) -> list[MoveItem]:
         return _ITEMS.all(connection, _ITEMS.select.where(_I.move_id == move_id).order_by(_I.id))
 
 
-def list_active(db: Database) -> list[tuple[Move, list[MoveItem]]]:
+class ActiveMove(NamedTuple):
+    """What each process keeps in memory of a move that has not ended: not its plan and its facts, which are long."""
+
+    id: str
+    project_id: str
+    source_pod_id: str
+    is_switched: bool
+    hold: str
+
+
+def list_active(db: Database) -> list[tuple[ActiveMove, list[MoveItem]]]:
     """Return all moves that have not ended, with their ledgers."""
+    columns = sqlalchemy.select(_M.id, _M.project_id, _M.source_pod_id, _M.state == SWITCHED, _M.hold)
     with db.reader() as connection:
-        moves = _MOVES.all(connection, _MOVES.select.where(_IS_ACTIVE))
+        moves = [ActiveMove(*row) for row in connection.execute(columns.where(_IS_ACTIVE))]
         if not moves:
             return []
         joined = _ITEMS.select.join(_TABLE, _M.id == _I.move_id).where(_IS_ACTIVE).order_by(_I.id)

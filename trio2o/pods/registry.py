@@ -28,7 +28,7 @@ from trio2o.db import pods as db_pods
 from trio2o.db import replicas as db_replicas
 from trio2o.db import versions as db_versions
 from trio2o.db.database import Database
-from trio2o.db.records import ITEM_PLANNED, MADE, SENT, Move, MovedResource, MoveItem, Pod
+from trio2o.db.records import ITEM_PLANNED, MADE, SENT, MovedResource, MoveItem, Pod
 from trio2o.pods import open_files
 from trio2o.pods.endpoints import PodEndpoint
 from trio2o.pods.usage import Usage
@@ -130,22 +130,22 @@ class Moving:
         move that has switched, and those in the target of one that has not
     :ivar switched: id that tenants see -> id of the move, for resources whose move can still be reverted
     :ivar running: id of the move -> id of its source, for moves that no operator has to resume
-    :ivar unmade: (pod id, type, name) of resources whose creation has not been answered yet, or not begun. Tenants see
-        no resource of this name that has no routing, as it may be that of the move
+    :ivar unmade: (pod id, type, project id, name) of resources whose creation has not been answered yet, or not begun.
+        Tenants see no resource of this name that has no routing, as it may be that of the move
     """
 
     locked: Mapping[str, str] = field(default_factory=dict)
     hidden: Mapping[str, str] = field(default_factory=dict)
-    unmade: Set[tuple[str, str, str]] = frozenset()
+    unmade: Set[tuple[str, str, str, str]] = frozenset()
     switched: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, moves: Sequence[tuple[Move, list[MoveItem]]]) -> Moving:
+    def of(cls, moves: Sequence[tuple[db_moves.ActiveMove, list[MoveItem]]]) -> Moving:
         locked: dict[str, str] = {}
         hidden: dict[str, str] = {}
         switched: dict[str, str] = {}
-        unmade: set[tuple[str, str, str]] = set()
+        unmade: set[tuple[str, str, str, str]] = set()
         running = {move.id: move.source_pod_id for move, _items in moves if not move.hold}
         for move, items in moves:
             for item in items:
@@ -159,7 +159,7 @@ class Moving:
                     hidden[item.bottom_id] = item.pod_id
                 elif item.top_id and item.state in (ITEM_PLANNED, SENT):
                     # A process may still use the snapshot of the time before the request was sent.
-                    unmade.add((item.pod_id, item.resource_type, item.name))
+                    unmade.add((item.pod_id, item.resource_type, move.project_id, item.name))
         return cls(locked, hidden, unmade, switched, running)
 
     def makes(self, pod_id: str, resource_type: str) -> bool:
@@ -180,7 +180,9 @@ class Moving:
         """
         if self.has_hidden(pod_id, resource, item):
             return True
-        return bool(self.unmade) and (pod_id, resource.type, str(item.get(resource.name) or '')) in self.unmade
+        name = str(item.get(resource.name) or '')
+        # An item that does not show its project is in a list of one project, which may be that of the move.
+        return any(made == (pod_id, resource.type, resource.owner_of(item, made[2]), name) for made in self.unmade)
 
 
 @dataclass(frozen=True)

@@ -148,3 +148,17 @@ class TestDeadPods(TenantCase):
         self.assertIn('create', [each['action'] for each in listed['instanceActions']])
         self.die('Pod2')
         self.assertEqual(503, self.cloud.nova.get(path, version='2.66').status)
+
+
+class TestNames(TenantCase):
+    def test_volume_of_another_project_with_the_name_of_a_copy_is_shown(self):
+        self.start('volume', self.volume(name='data'))
+        (theirs,) = self.cloud.lab.add_volumes('Pod2', 'alt', 1, size=1)
+        (mine,) = self.cloud.lab.add_volumes('Pod2', 'demo', 1, size=1)
+        for volume in (theirs, mine):
+            volume['name'] = 'data'
+        self.cloud.runtime.registry.refresh()
+        for volume, who, status in ((theirs, 'alt', 200), (mine, 'demo', 404)):
+            self.assertEqual(status, self.cloud.cinder.get(f'/volumes/{volume["id"]}', as_=who).status)
+            listed = self.cloud.cinder.get('/volumes', as_=who)['volumes']
+            self.assertEqual(status == 200, volume['id'] in [each['id'] for each in listed])
