@@ -11,6 +11,7 @@
     │   ├── copying   bytes of disks: the channel of images
     │   ├── ports     hand over ports of a shared Neutron
     │   ├── building  create volumes and server in the target
+    │   ├── compare   compare both pods, and what tenants go on seeing
     │   └── ending    switch, delete what is left
     ├── ledger    make, find and delete what a move needs
     └── sites     the APIs of one pod, with the tokens that a move uses

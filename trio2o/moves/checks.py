@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from trio2o import exception
 from trio2o.moves.sites import Site
-from trio2o.moves.source import Disk, Source, has_snapshots
+from trio2o.moves.source import HOSTNAME_VERSION, Disk, Source, has_snapshots
 from trio2o.pods.podapi import PodRefused
 from trio2o.resources import Item
 from trio2o.web import json_body
@@ -23,7 +23,6 @@ BLOCKER, LOSS, NOTE = 'blocker', 'loss', 'note'
 
 #: The oldest microversion of a target whose servers can have the tags, names and descriptions of any other.
 _OLDEST_TARGET = '2.52'
-_HOSTNAME_VERSION = '2.90'
 _MOVABLE_SERVERS = ('ACTIVE', 'SHUTOFF')
 _MOVABLE_VOLUMES = ('available', 'in-use')
 #: Pairs of metadata that a pod allows by default; a move adds one for some time.
@@ -220,7 +219,7 @@ def _microversions(look: Inspection) -> Iterator[Finding]:
     if not target.compute.can(_OLDEST_TARGET):
         text = f'Nova of pod {target.pod.name} is older than microversion {_OLDEST_TARGET}.'
         yield Finding(BLOCKER, 'microversion', text)
-    elif not target.compute.can(_HOSTNAME_VERSION):
+    elif not target.compute.can(HOSTNAME_VERSION):
         hostname = _server(look).get('OS-EXT-SRV-ATTR:hostname')
         text = f'Nova of pod {target.pod.name} makes the host name from the name: it may not be {hostname}.'
         yield Finding(LOSS, 'hostname', text)

@@ -11,7 +11,8 @@ from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
 from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
-from trio2o.moves.building import delete_key_pair, delete_server, shown
+from trio2o.moves.building import delete_key_pair, delete_server
+from trio2o.moves.compare import shown
 from trio2o.moves.freeze import check_unchanged, seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.source import find_volume, show_server

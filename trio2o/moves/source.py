@@ -19,6 +19,10 @@ SERVER_VERSION, VOLUME_VERSION = '2.96', '3.71'
 _FLAVOR_VERSION = '2.46'
 _TAGS_VERSION = '2.70'
 ATTACHMENTS_VERSION = '2.89'
+#: A pod below it makes the host name of a new server from its name.
+HOSTNAME_VERSION = '2.90'
+#: Metadata that Cinder itself shows to administrators.
+_CINDERS_METADATA = ('readonly', 'attached_mode')
 
 
 @dataclass(frozen=True)
@@ -127,3 +131,8 @@ def has_snapshots(site: Site, bottom_id: str) -> bool:
     path = f'/snapshots/detail?all_tenants=1&volume_id={quote(bottom_id)}&limit=1'
     found = json_body.objects_at(site.volume.get_list(path, '3.0'), 'snapshots')
     return any(each.get('volume_id') == bottom_id for each in found)
+
+
+def own_metadata(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a volume that its owner has given it."""
+    return {name: value for name, value in (item.get('metadata') or {}).items() if name not in _CINDERS_METADATA}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trio2o.db.records import VERIFIED
-from trio2o.moves import building, copying, ending, freeze, ports
+from trio2o.moves import building, compare, copying, ending, freeze, ports
 from trio2o.moves.step import Step
 
 
@@ -29,7 +29,7 @@ def of_plan(plan: Mapping[str, Any]) -> list[Step]:
     if is_server:
         found += ports.steps(plan)
         found += [building.BuildKeyPair(), building.BuildServer()]
-    found += [building.Compare('compare'), ending.Switch(), ending.Window()]
+    found += [compare.Compare('compare'), ending.Switch(), ending.Window()]
     found += [ending.DeleteSource(), ending.DeleteRest()]
     return found
 

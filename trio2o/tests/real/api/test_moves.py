@@ -6,7 +6,7 @@ import unittest
 import fixtures
 
 from trio2o.lab.real.seed import admin_client
-from trio2o.moves.building import EXCUSED
+from trio2o.moves.compare import EXCUSED
 from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
 from trio2o.tests.fixtures.waiting import wait_until
 
