@@ -146,6 +146,8 @@ def _actions(work: Work) -> list[Any]:
 class Window(Step):
     """Wait until the move is confirmed, by an operator or by itself."""
 
+    waits_for_people = True
+
     def __init__(self) -> None:
         super().__init__('wait for confirmation')
 

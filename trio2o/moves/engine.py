@@ -13,7 +13,7 @@ from trio2o.db.database import utcnow
 from trio2o.db.records import CONFIRMED, REVERTED, Move
 from trio2o.moves import steps
 from trio2o.moves.ledger import Ledger, Unfit, Wait
-from trio2o.moves.sites import site_of
+from trio2o.moves.sites import InMaintenance, site_of
 from trio2o.moves.step import Step, Work
 from trio2o.pods.podapi import PodRefused
 
@@ -75,6 +75,9 @@ class Engine:
                 self._hold(move, step, str(error))
             else:
                 return self._failed(move, step, str(error))
+        except InMaintenance as error:
+            # An operator has planned it, so it is no failure.
+            return self._wait(move, step, str(error))
         except (exception.PodError, exception.ServiceUnavailable) as error:
             return self._failed(move, step, str(error))
         except exception.NotFound as error:
@@ -121,7 +124,7 @@ class Engine:
     def _wait(self, move: Move, step: Step, what: str) -> float:
         """Note since when a step waits. One that waits for too long is stuck, but for one that waits for people."""
         options = self._runtime.conf.moves
-        if step.name == 'wait for confirmation':
+        if step.waits_for_people:
             return min(_WINDOW_SECONDS, max(options.poll_seconds, 0.0) * 6)
         current = db_moves.get(self._runtime.db, move.id)
         facts = dict(current.facts) if current is not None else {}

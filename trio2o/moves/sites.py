@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trio2o.runtime import Runtime
 
 
+class InMaintenance(exception.ServiceUnavailable):
+    """No service calls the pod now."""
+
+
 class Site:
     """One of the two pods of a move.
 
@@ -74,11 +78,12 @@ class Site:
 def site_of(runtime: Runtime, pod_id: str, project_id: str) -> Site:
     """Return the site of a registered pod that can be called.
 
-    :raises ServiceUnavailable: it is in maintenance, or not registered any more
+    :raises InMaintenance: it is in maintenance
+    :raises ServiceUnavailable: it is not registered any more
     """
     pod = runtime.registry.snapshot().by_id.get(pod_id)
     if pod is None:
         raise exception.ServiceUnavailable(f'There is no pod {pod_id} any more.')
     if pod.in_maintenance:
-        raise exception.ServiceUnavailable(f'Pod {pod.name} is in maintenance.')
+        raise InMaintenance(f'Pod {pod.name} is in maintenance.')
     return Site(runtime, pod, project_id)

@@ -60,10 +60,12 @@ class Step:
     :ivar name: unique in a plan
     :ivar state: state of the move after the step; None: it stays the same
     :ivar bytes: bytes that the step copies
+    :ivar waits_for_people: whether it may wait for any time
     """
 
     state: str | None = None
     bytes = 0
+    waits_for_people = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -2,6 +2,7 @@
 """What owners do, and what pods lose, between the switch of a move and its confirmation."""
 
 from trio2o.db import moves
+from trio2o.moves.engine import Engine
 from trio2o.tests.functional.moves.base import MovesCase
 
 
@@ -68,3 +69,13 @@ class TestWindow(MovesCase):
     def test_server_deleted_by_owner_is_not_reverted(self):
         self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
         self.assertRaises(moves.Refused, moves.revert, self.db, self.move_id)
+
+    def test_pod_in_maintenance_delays_the_confirmation(self):
+        for pod in ('Pod1', 'Pod2'):
+            self.cloud.set_pod(pod, state='maintenance')
+            moves.confirm(self.db, self.move_id)
+            for _again in range(self.cloud.conf.moves.attempts + 2):
+                self.assertIsNotNone(Engine(self.cloud.runtime, self.move_id).advance(), pod)
+            self.assertEqual('confirming', moves.get(self.db, self.move_id).status)
+            self.cloud.set_pod(pod, state='enabled')
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
