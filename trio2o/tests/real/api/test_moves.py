@@ -5,9 +5,8 @@ import unittest
 
 import fixtures
 
-from trio2o.lab.real.seed import admin_client
 from trio2o.moves.compare import EXCUSED
-from trio2o.tests.fixtures.real import Client, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.real import Client, RealGateway, connect, new_project, real_lab, temporary_name
 from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
@@ -28,22 +27,13 @@ class Stage(fixtures.Fixture):
         self.lab = real_lab()
         self.lab.start()
         self.gateway = self.useFixture(RealGateway(self.lab, more=MORE))
-        self.project = self._project(temporary_name('moves'))
+        # Other tests use that of demo meanwhile.
+        self.project, _project_id = new_project(self.lab, 'moves')
         self.cloud = Client(self.lab, OS_USERNAME=self.project, OS_PROJECT_NAME=self.project)
         self.admin = Client(self.lab, 'admin')
         self.pods = {name: Client(self.lab, 'admin', name) for name in PODS}
         self.flavor = temporary_name('move')
         self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
-
-    def _project(self, name):
-        """Create a project of its own, as other tests run meanwhile, and its user. :returns: the name of both"""
-        client, base = admin_client(self.lab.topology), self.lab.topology.auth_url
-        project_id = client.ensure(f'{base}/projects', 'project', {'name': name, 'domain_id': 'default'})['id']
-        wanted = {'name': name, 'domain_id': 'default', 'password': self.lab.topology.password}
-        user_id = client.ensure(f'{base}/users', 'user', wanted)['id']
-        role_id = client.ensure(f'{base}/roles', 'role', {'name': 'member'})['id']
-        client.call('PUT', f'{base}/projects/{project_id}/users/{user_id}/roles/{role_id}')
-        return name
 
 
 class RealMoveTest(unittest.TestCase):

@@ -6,8 +6,15 @@ import unittest
 
 import fixtures
 
-from trio2o.lab.real.seed import admin_client
-from trio2o.tests.fixtures.real import Client, CommandFailed, RealGateway, connect, real_lab, temporary_name
+from trio2o.tests.fixtures.real import (
+    Client,
+    CommandFailed,
+    RealGateway,
+    connect,
+    new_project,
+    real_lab,
+    temporary_name,
+)
 from trio2o.tests.fixtures.waiting import wait_until
 
 PODS = ('Pod1', 'Pod2')
@@ -21,7 +28,7 @@ class Stage(fixtures.Fixture):
     def _setUp(self):
         self.lab = real_lab()
         self.lab.start()
-        self.other = self._project(temporary_name('other'))
+        self.other, self.other_id = new_project(self.lab, 'other')
         self.gateway = self.useFixture(RealGateway(self.lab))
         self.cloud, self.admin = Client(self.lab), Client(self.lab, 'admin')
         self.neighbour = Client(self.lab, OS_USERNAME=self.other, OS_PROJECT_NAME=self.other)
@@ -31,16 +38,6 @@ class Stage(fixtures.Fixture):
         self.admin.do('quota', 'set', '--volumes', '60', '--gigabytes', '200', '--snapshots', '60', 'demo')
         self.addCleanup(self.admin.do, 'quota', 'delete', '--volume', 'demo')
         self.admin.openstack('flavor', 'create', self.flavor, '--ram', '128', '--disk', '1', '--vcpus', '1')
-
-    def _project(self, name):
-        """Create a project, and a user of the same name who is a member. :returns: the name"""
-        client, base = admin_client(self.lab.topology), self.lab.topology.auth_url
-        self.other_id = client.ensure(f'{base}/projects', 'project', {'name': name, 'domain_id': 'default'})['id']
-        wanted = {'name': name, 'domain_id': 'default', 'password': self.lab.topology.password}
-        user_id = client.ensure(f'{base}/users', 'user', wanted)['id']
-        role_id = client.ensure(f'{base}/roles', 'role', {'name': 'member'})['id']
-        client.call('PUT', f'{base}/projects/{self.other_id}/users/{user_id}/roles/{role_id}')
-        return name
 
 
 class RealVolumeTest(unittest.TestCase):
