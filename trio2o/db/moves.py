@@ -337,19 +337,6 @@ def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str
 
 
 @retry_on_deadlock
-def add_item(db: Database, move_id: str, item: NewItem) -> MoveItem:
-    """Add an item that the plan did not know to a ledger, or return that with the same key."""
-    with db.writer() as connection:
-        versions.advance(connection, versions.MOVES)
-        known = _ITEMS.one(connection, _I.move_id == move_id, _I.key == item.key)
-        if known is None:
-            connection.execute(sqlalchemy.insert(_ITEM_TABLE), _row(move_id, item))
-            known = _ITEMS.one(connection, _I.move_id == move_id, _I.key == item.key)
-        assert known is not None
-        return known
-
-
-@retry_on_deadlock
 def switch(db: Database, move_id: str, switches: Sequence[Switch], is_back: bool = False) -> Move | None:
     """Let the ids of resources lead to another pod and set the state of the move, in one transaction.
 

@@ -27,6 +27,8 @@ from trio2o.resources import Item
 from trio2o.web import json_body
 
 _CREATE_VERSION = '2.94'
+#: Since then a create may name a host in a field of its own.
+_HOST_VERSION = '2.74'
 #: Since then Nova accepts a request to keep a volume when its server is deleted.
 _KEEP_VERSION = '2.85'
 
@@ -283,10 +285,11 @@ def _server(work: Work, source: Source, metadata: Mapping[str, Any]) -> dict[str
     if source.has_local_root:
         document['imageRef'] = copying.image_of(work)
     zone, host = target.pod.zone_in('compute'), str(work.plan.get('host') or '')
+    takes_host = target.compute.can(_HOST_VERSION)
     given = {
-        # Nova takes a zone with a host for an order, and checks no capacity of the host.
-        'availability_zone': f'{zone}:{host}' if host and not target.compute.can('2.74') else zone,
-        'host': host if target.compute.can('2.74') else '',
+        # The scheduler of Nova checks a host of its own field, and passes over one that follows the zone.
+        'availability_zone': f'{zone}:{host}' if host and not takes_host else zone,
+        'host': host if takes_host else '',
         'accessIPv4': before.get('accessIPv4'),
         'accessIPv6': before.get('accessIPv6'),
         'user_data': before.get('OS-EXT-SRV-ATTR:user_data'),

@@ -57,7 +57,6 @@ class Engine:
         names = [step.name for step in table]
         at = names.index(move.step) if move.step in names else 0
         step = table[at]
-        work = None
         try:
             work = self._work(move)
             if move.is_forward:

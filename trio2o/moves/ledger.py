@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from trio2o import exception
 from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
-from trio2o.db.moves import NewItem
 from trio2o.db.records import GONE, ITEM_PLANNED, MADE, SENT, MoveItem
 from trio2o.pods.podapi import PodRefused
 
@@ -67,11 +66,6 @@ class Ledger:
         """Return the id of an item in its pod; '' if it does not exist."""
         item = self.items.get(key)
         return item.bottom_id if item is not None and item.state == MADE else ''
-
-    def add(self, item: NewItem) -> None:
-        """Add an item that the plan did not know."""
-        if item.key not in self.items:
-            self.items[item.key] = db_moves.add_item(self._db, self._move_id, item)
 
     def make(self, key: str, create: Create, find: Find) -> str:
         """Make an item, unless an earlier run has made it.
