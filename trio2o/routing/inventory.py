@@ -459,8 +459,17 @@ class Inventory:
 
 
 def match_routings(db: Database, resource_type: str, pod_id: str, bottom_ids: Collection[str]) -> dict[str, Routing]:
-    """Return the routings of resources of a pod by their id in the pod. Only moved resources have another top id."""
-    known = routings.get_many(db, resource_type, bottom_ids)
+    """Return the routings of resources of a pod by their id in the pod. Only moved resources have another top id.
+
+    A resource that has come back to a pod has another id there than before. What the pod lists under the former id is
+    not this resource, even if the former id is the one that tenants use.
+    """
+    by_top_id = routings.get_many(db, resource_type, bottom_ids)
+    known = {
+        top_id: routing
+        for top_id, routing in by_top_id.items()
+        if routing.pod_id != pod_id or routing.bottom_id == top_id
+    }
     others = [each for each in bottom_ids if each not in known or known[each].bottom_id != each]
     if others:
         filters = {'pod_id': pod_id, 'resource_type': resource_type, 'bottom_id': others}

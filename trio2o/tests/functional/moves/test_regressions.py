@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of moves that were found once."""
 
-from trio2o.db import moves
+from trio2o.db import moves, routings
 from trio2o.lab.emulated.faults import Alter
-from trio2o.moves import building
+from trio2o.moves import building, compare
 from trio2o.moves.engine import Engine
+from trio2o.resources import SERVER, VOLUME
+from trio2o.routing.inventory import Inventory
 from trio2o.tests.functional.moves.base import MovesCase
 
 
@@ -22,16 +24,16 @@ class TestEngine(RegressionCase):
         self.show_volume(volume)
         move_id = self.start('volume', volume)
         self.run_move(move_id, after='check source')
-        run = building.Compare.run
+        run = compare.Compare.run
 
         def slow(step, work):
             run(step, work)
             # Another worker has taken the move over meanwhile.
-            building.Compare.run = run
+            compare.Compare.run = run
             self.run_move(move_id, until='switched')
 
-        self.addCleanup(setattr, building.Compare, 'run', run)
-        building.Compare.run = slow
+        self.addCleanup(setattr, compare.Compare, 'run', run)
+        compare.Compare.run = slow
         Engine(self.cloud.runtime, move_id)._carry_out_one(moves.get(self.db, move_id))
         self.assertEqual('switched', moves.get(self.db, move_id).state)
 
@@ -188,3 +190,23 @@ class TestWindow(RegressionCase):
         self.assertEqual('reverted', self.run_move(self.move_id).status)
         self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
         self.assertEqual([], self.cloud.nova.get('/servers')['servers'])
+
+
+class TestFormerIds(RegressionCase):
+    def gateway(self, **options):
+        return MovesCase.gateway(self, **options)
+
+    def test_server_that_came_back_outlives_its_former_self(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+        for pod in ('Pod2', 'Pod1'):
+            self.move('server', server, pod)
+        self.assertNotEqual(server, self.place('server', server)[1])
+        listed = self.cloud.direct('Pod1').get('/servers/detail?deleted=true&all_tenants=1', as_='admin')['servers']
+        self.assertIn((server, 'DELETED'), [(each['id'], each['status']) for each in listed])
+        pod = self.cloud.runtime.registry.refresh().by_id[self.cloud.pod_ids['Pod1']]
+        for resource, items in ((SERVER, listed), (VOLUME, [{'id': volume}])):
+            inventory = Inventory(self.cloud.runtime, pod, resource)
+            inventory.end_deleted(items)
+        for kind, top_id in (('server', server), ('volume', volume)):
+            self.assertTrue(routings.get(self.db, kind, top_id).is_live, kind)
