@@ -13,8 +13,8 @@ from osc_lib import exceptions
 from trio2o.osc.errors import command_error
 from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, a_number, add_paging, each, fields, paging, rows
 from trio2o.osc.v1.binding import add_project, project_id
-from trio2o.osc.v1.report import Table, Worded
-from trio2o.osc.v1.waiting import TIMEOUT_SECONDS, watch
+from trio2o.osc.v1.report import Worded, bar, duration, size, table
+from trio2o.osc.v1.waiting import add_timeout, add_waiting, watch_steered
 
 if TYPE_CHECKING:
     from trio2o.sdk.resources import Move
@@ -53,7 +53,6 @@ STATUSES = (
     'confirmed',
     'reverted',
 )
-_BAR = 30
 _LEVELS = ('blocker', 'loss', 'note')
 #: Status in which a move waits for somebody -> what to do, before the commands for it.
 _NEXT = {
@@ -61,12 +60,6 @@ _NEXT = {
     'stuck': 'When the cause is repaired',
     'paused': 'To go on, or back',
 }
-
-
-def bar(percent: int) -> str:
-    """Return a progress bar."""
-    done = percent * _BAR // 100
-    return f'[{"#" * done}{"." * (_BAR - done)}] {percent:3d} %'
 
 
 def line(move: Move) -> str:
@@ -94,42 +87,16 @@ def shown(move: Move) -> Json:
     """Return a move for ``fields``, without its plan."""
     found = {name: value for name, value in move.document.items() if name not in ('plan', 'items')}
     if move.ledger is not None:
-        found['ledger'] = _table(move.ledger, 'key', 'state', 'bottom_id', 'delete_on')
+        found['ledger'] = table(move.ledger, 'key', 'state', 'bottom_id', 'delete_on')
     return found
-
-
-def _table(items: list[Json], *names: str) -> Table:
-    return Table(items, names, ([item[name] for name in names] for item in items))
 
 
 class _Watching(ShowOne):
     def watch(self, move: Move, seconds: float) -> Move:
         """Show the progress of a move until it ends or waits for somebody."""
-        found = watch(
-            lambda: self.client.get_move(move.id),
-            lambda each: each.has_ended or each.waits_for_somebody,
-            line,
-            self.say,
-            seconds,
+        return watch_steered(
+            lambda: self.client.get_move(move.id), line, next_commands, self.say, seconds, noun='move'
         )
-        if found.waits_for_somebody:
-            self.say(next_commands(found))
-        elif not found.has_ended:
-            raise exceptions.CommandError(
-                f'Move {move.id} is still {found.status} after {seconds:g} seconds and goes on. '
-                f"See 'openstack trio2o move show --watch {move.id}'."
-            )
-        return found
-
-
-def _add_timeout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--timeout',
-        metavar='<seconds>',
-        type=a_number,
-        default=TIMEOUT_SECONDS,
-        help=f'Stop waiting after so many seconds; the move goes on (default: {TIMEOUT_SECONDS})',
-    )
 
 
 class CreateMove(_Watching):
@@ -161,8 +128,7 @@ class CreateMove(_Watching):
             help='Seconds after the switch after which the move confirms itself; until then it can be reverted',
         )
         parser.add_argument('--dry-run', action='store_true', help='Only show the plan')
-        parser.add_argument('--wait', action='store_true', help='Wait until it has switched, and show the progress')
-        _add_timeout(parser)
+        add_waiting(parser, 'it has switched', 'the move')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:
@@ -222,20 +188,14 @@ def readable(plan: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     findings = sorted(plan['findings'], key=lambda finding: _LEVELS.index(finding['level']))
     first = ('resource_type', 'resource_id', 'name', 'source_pod', 'target_pod', 'zone')
     found = {name: plan[name] for name in first if name in plan}
-    found['findings'] = _table(findings, 'level', 'code', 'resource', 'text')
+    found['findings'] = table(findings, 'level', 'code', 'resource', 'text')
     if 'makes' in plan:
-        found['makes'] = _table(plan['makes'], 'type', 'key')
-    found['bytes'] = Worded(plan['bytes'], f'{plan["bytes"] / 2**30:.1f} GiB')
+        found['makes'] = table(plan['makes'], 'type', 'key')
+    found['bytes'] = Worded(plan['bytes'], size(plan['bytes']))
     found['seconds'] = Worded(plan['seconds'], f'about {duration(plan["seconds"])}')
     if 'steps' in plan:
         found['steps'] = Worded(plan['steps'], '\n'.join(plan['steps']))
     return tuple(found), tuple(found.values())
-
-
-def duration(seconds: int) -> str:
-    """Return a time in words: ``2 h 5 min``."""
-    minutes = max(1, round(seconds / 60))
-    return f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min'
 
 
 class ListMove(Lister):
@@ -290,7 +250,7 @@ class ShowMove(_Watching):
             '--watch', action='store_true', help='Show the progress until it ends or waits for somebody'
         )
         parser.add_argument('--plan', action='store_true', help='Show its plan')
-        _add_timeout(parser)
+        add_timeout(parser, 'the move')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Any:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reports of the jobs ``adopt_pod`` and ``empty_project``: tables for readers, one document for programs."""
+"""Reports of jobs, and plans and progress of moves: tables for readers, one document for programs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from cliff.columns import FormattableColumn
 
 Json = dict[str, Any]
+
+_BAR = 30
 
 
 class Table(FormattableColumn[Any]):
@@ -37,6 +39,28 @@ class Worded(FormattableColumn[Any]):
 
     def human_readable(self) -> str:
         return self._words
+
+
+def table(items: Sequence[Json], *names: str) -> Table:
+    """Make a table of some fields of objects; JSON and YAML have the whole objects."""
+    return Table(items, names, ([item[name] for name in names] for item in items))
+
+
+def bar(percent: int) -> str:
+    """Return a progress bar."""
+    done = percent * _BAR // 100
+    return f'[{"#" * done}{"." * (_BAR - done)}] {percent:3d} %'
+
+
+def duration(seconds: int) -> str:
+    """Return a time in words: ``2 h 5 min``."""
+    minutes = max(1, round(seconds / 60))
+    return f'{minutes // 60} h {minutes % 60} min' if minutes >= 60 else f'{minutes} min'
+
+
+def size(amount: int) -> str:
+    """Return an amount of bytes in words: ``1.5 GiB``."""
+    return f'{amount / 2**30:.1f} GiB'
 
 
 def shown(report: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:

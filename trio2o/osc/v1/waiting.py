@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a job or a pod, and showing the progress meanwhile."""
+"""Waiting for a job, a pod or a move, and showing the progress meanwhile."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import tenacity
 from osc_lib import exceptions
@@ -20,24 +20,45 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 T = TypeVar('T')
 
+
+class Steered(Protocol):
+    """A move, or a group of moves."""
+
+    id: Any
+    status: Any
+
+    @property
+    def has_ended(self) -> bool: ...
+
+    @property
+    def waits_for_somebody(self) -> bool: ...
+
+
+SteeredT = TypeVar('SteeredT', bound=Steered)
+
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 3600
 #: Keys of a job's progress that are shown besides the numbers; the other keys are for the job itself.
 SHOWN = ('step', 'kind')
 
 
-def add_waiting(parser: argparse.ArgumentParser, condition: str) -> None:
+def add_waiting(parser: argparse.ArgumentParser, condition: str, work: str = 'the job') -> None:
     """Add ``--wait`` and ``--timeout``.
 
     :param condition: for the help: when the waiting ends
+    :param work: for the help: what goes on when the command stops waiting
     """
     parser.add_argument('--wait', action='store_true', help=f'Wait until {condition}, and show the progress')
+    add_timeout(parser, work)
+
+
+def add_timeout(parser: argparse.ArgumentParser, work: str) -> None:
     parser.add_argument(
         '--timeout',
         metavar='<seconds>',
         type=a_number,
         default=TIMEOUT_SECONDS,
-        help=f'Stop waiting after so many seconds; the job continues (default: {TIMEOUT_SECONDS})',
+        help=f'Stop waiting after so many seconds; {work} goes on (default: {TIMEOUT_SECONDS})',
     )
 
 
@@ -71,6 +92,31 @@ def watch(
         wait=tenacity.wait_fixed(PAUSE_SECONDS),
         retry_error_callback=lambda attempt: attempt.outcome.result() if attempt.outcome else None,
     )(look)
+
+
+def watch_steered(
+    read: Callable[[], SteeredT],
+    line: Callable[[SteeredT], str],
+    next_commands: Callable[[SteeredT], str],
+    say: Callable[[str], None],
+    seconds: float,
+    noun: str,
+) -> SteeredT:
+    """Show the progress of a move, or of a group of moves, until it ends or waits for somebody.
+
+    :param next_commands: says what can be done about one that waits for somebody
+    :param noun: ``move`` or ``move group``, as its commands have it
+    :raises CommandError: time is up
+    """
+    found = watch(read, lambda each: each.has_ended or each.waits_for_somebody, line, say, seconds)
+    if found.waits_for_somebody:
+        say(next_commands(found))
+    elif not found.has_ended:
+        raise exceptions.CommandError(
+            f'{noun.capitalize()} {found.id} is still {found.status} after {seconds:g} seconds and goes on. '
+            f"See 'openstack trio2o {noun} show --watch {found.id}'."
+        )
+    return found
 
 
 def wait_for_job(client: Proxy, job: Job, say: Callable[[str], None], seconds: float) -> Job:
