@@ -53,6 +53,8 @@ class BaseWeigher(abc.ABC):
 
     #: Used unless ``[scheduler] weight_multipliers`` names the weigher.
     default_multiplier = 1.0
+    #: Whether the weight depends on how full the pod is, so that rebalancing a zone uses the weigher.
+    weighs_usage = False
 
     def __init__(self, conf: cfg.ConfigOpts, room: Room) -> None:
         self.conf = conf

@@ -25,6 +25,7 @@ from trio2o.scheduler.base import BaseFilter, BaseWeigher
 from trio2o.scheduler.capacity import InvalidOption, Room
 from trio2o.scheduler.decision import Decision, Dropped, Weighed
 from trio2o.scheduler.spec import PodRequest
+from trio2o.scheduler.weighers.spread import SpreadWeigher
 from trio2o.web import pod_failures
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Scheduler:
         for name, plugin in _load(WEIGHERS, 'weighers', options.weighers):
             weigher = plugin(conf, self.room)
             self._weighers.append((name, weigher, multipliers.get(name, weigher.default_multiplier)))
+        self._spread = SpreadWeigher(conf, self.room)
 
     def decide(self, request: PodRequest, *, of_all: bool = False) -> Decision:
         """Choose pods for a new resource without any effect: no binding, no record of the choice.
@@ -75,6 +77,23 @@ class Scheduler:
         pods = snapshot.pods if of_all else self._candidates(snapshot, request)
         left, dropped = self._filter(pods, request)
         return Decision(request, self._order(left, request), tuple(dropped), tuple(current))
+
+    def rank(self, pods: Sequence[PodView], request: PodRequest, *, by_usage: bool = False) -> tuple[Weighed, ...]:
+        """Weigh given pods, best first, without those that the filters drop.
+
+        :param pods: may differ from what the registry knows, as for a plan
+        :param request: with ``only``; see ``exclusive``
+        :param by_usage: use only the weighers that depend on how full pods are; ``spread`` if none is configured
+        """
+        left, _dropped = self._filter(pods, request)
+        if not by_usage:
+            return self._order(left, request)
+        chosen = [each for each in self._weighers if each[1].weighs_usage]
+        return self._order(left, request, chosen or [('spread', self._spread, 1.0)])
+
+    def exclusive(self, project_id: str) -> Mapping[tuple[str, str], frozenset[str]]:
+        """Return the pods of the exclusive bindings of a project, for ``PodRequest.only``."""
+        return _exclusive(bindings.current(self._db, project_id))
 
     def select(self, request: PodRequest) -> list[PodView]:
         """Choose pods for a new resource, best first, and bind the project to the first one.
@@ -179,11 +198,15 @@ class Scheduler:
             left = passed
         return left, dropped
 
-    def _order(self, pods: list[PodView], request: PodRequest) -> tuple[Weighed, ...]:
-        names = [name for name, _weigher, _multiplier in self._weighers]
+    def _order(
+        self, pods: list[PodView], request: PodRequest, chosen: Sequence[tuple[str, BaseWeigher, float]] | None = None
+    ) -> tuple[Weighed, ...]:
+        """:param chosen: the weighers to use; None: all"""
+        weighers = self._weighers if chosen is None else chosen
+        names = [name for name, _weigher, _multiplier in weighers]
         columns = [
             [multiplier * weight for weight in scale([weigher.weigh(pod, request) for pod in pods])]
-            for _name, weigher, multiplier in self._weighers
+            for _name, weigher, multiplier in weighers
         ]
         rows = zip(*columns, strict=True) if columns else repeat((), len(pods))
         weighed = [Weighed(pod, names, weights, sum(weights)) for pod, weights in zip(pods, rows, strict=True)]

@@ -15,6 +15,8 @@ class IdleCapacityWeigher(BaseWeigher):
     A request without known amounts counts as one unit of each resource. An unknown capacity is infinite.
     """
 
+    weighs_usage = True
+
     def weigh(self, pod: PodView, request: PodRequest) -> float:
         amounts = self.room.amounts(pod, request)
         if amounts is None:

@@ -12,6 +12,8 @@ class SpreadWeigher(BaseWeigher):
     A pod whose capacity is not known counts as unused.
     """
 
+    weighs_usage = True
+
     def weigh(self, pod: PodView, request: PodRequest) -> float:
         amounts = self.room.amounts(pod, request) or {}
         names = [name for name, value in request.resources.items() if value > 0] or list(amounts)
