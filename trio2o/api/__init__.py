@@ -8,6 +8,7 @@ from trio2o.api import (
     claims,
     draining,
     jobs,
+    move_groups,
     moves,
     openapi,
     pods,
@@ -24,6 +25,7 @@ from trio2o.api.schemas import bindings as binding_schemas
 from trio2o.api.schemas import claims as claim_schemas
 from trio2o.api.schemas import draining as draining_schemas
 from trio2o.api.schemas import jobs as job_schemas
+from trio2o.api.schemas import move_groups as group_schemas
 from trio2o.api.schemas import moves as move_schemas
 from trio2o.api.schemas import pods as pod_schemas
 from trio2o.api.schemas import replicas as replica_schemas
@@ -31,13 +33,15 @@ from trio2o.api.schemas import routings as routing_schemas
 from trio2o.api.schemas import selection as select_schemas
 from trio2o.api.schemas import usages as usage_schemas
 from trio2o.db import records
-from trio2o.web.operations import ADMIN, READER, Operation, OperationTable
+from trio2o.web.operations import ADMIN, READER, Handler, Operation, OperationTable
 from trio2o.web.service import Service
 from trio2o.web.validation import Body, Query, validated
 
 #: The rule that admits projects to moves of what belongs to them.
 _OWN = 'moves.own'
-_STEERING = tuple(f'moves.{verb}' for verb in ('pause', 'resume', 'cancel', 'confirm', 'revert'))
+_VERBS = ('pause', 'resume', 'cancel', 'confirm', 'revert')
+_STEERING = tuple(f'moves.{verb}' for verb in _VERBS)
+_STEERING_GROUPS = tuple(f'move_groups.{verb}' for verb in _VERBS)
 
 #: Operation -> schema of its body or query, for the OpenAPI document. A test compares it with the handlers.
 ACCEPTS: dict[str, Body | Query] = {
@@ -60,6 +64,10 @@ ACCEPTS: dict[str, Body | Query] = {
     'moves.list': move_schemas.LIST,
     'moves.create': move_schemas.CREATE,
     **dict.fromkeys(_STEERING, move_schemas.VERB),
+    'move_groups.list': group_schemas.LIST,
+    'move_groups.create': group_schemas.CREATE,
+    'move_groups.members': group_schemas.MEMBERS,
+    **dict.fromkeys(_STEERING_GROUPS, group_schemas.VERB),
     'replicas.list': replica_schemas.LIST,
     'usages.list': usage_schemas.LIST,
     'pods.select': select_schemas.SELECT,
@@ -114,6 +122,11 @@ RETURNS: dict[str, response_schemas.Json] = {
         _STEERING,
         response_schemas.one('move', moves.SHAPE),
     ),
+    'move_groups.list': response_schemas.many('move_groups', move_groups.SHAPE),
+    'move_groups.show': response_schemas.one('move_group', move_groups.SHAPE),
+    'move_groups.create': move_groups.CREATED_SHAPE,
+    'move_groups.members': response_schemas.many('members', move_groups.MEMBER_SHAPE),
+    **dict.fromkeys(_STEERING_GROUPS, response_schemas.one('move_group', move_groups.SHAPE)),
     'replicas.list': response_schemas.many(
         'replicas', replicas.SHAPE, pods={'type': 'array', 'items': replicas.SUMMARY_SHAPE}
     ),
@@ -130,6 +143,12 @@ RETURNS: dict[str, response_schemas.Json] = {
     'projects.empty': response_schemas.one('job', _JOB),
     'projects.recount': response_schemas.one('job', _JOB),
 }
+
+
+def _own(name: str, method: str, path: str, handler: Handler, role: str) -> Operation:
+    """Make a row that projects may use for what belongs to them."""
+    return Operation(name, method, path, handler, role=role, own_rule=_OWN)
+
 
 OPERATIONS = OperationTable(
     validated(
@@ -167,16 +186,23 @@ OPERATIONS = OperationTable(
             Operation('jobs.show', 'GET', '/jobs/{job_id}', jobs.show_job, role=READER),
             Operation('jobs.redo', 'POST', '/jobs/{job_id}/redo', jobs.redo_job, role=ADMIN),
             Operation('jobs.cancel', 'POST', '/jobs/{job_id}/cancel', jobs.cancel_job, role=ADMIN),
-            Operation('moves.list', 'GET', '/moves', moves.list_moves, role=READER, own_rule=_OWN),
-            Operation('moves.show', 'GET', '/moves/{move_id}', moves.show_move, role=READER, own_rule=_OWN),
-            Operation('moves.create', 'POST', '/moves', moves.create_move, role=ADMIN, own_rule=_OWN),
-            Operation('moves.pause', 'POST', '/moves/{move_id}/pause', moves.pause_move, role=ADMIN, own_rule=_OWN),
-            Operation('moves.resume', 'POST', '/moves/{move_id}/resume', moves.resume_move, role=ADMIN, own_rule=_OWN),
-            Operation('moves.cancel', 'POST', '/moves/{move_id}/cancel', moves.cancel_move, role=ADMIN, own_rule=_OWN),
-            Operation(
-                'moves.confirm', 'POST', '/moves/{move_id}/confirm', moves.confirm_move, role=ADMIN, own_rule=_OWN
-            ),
-            Operation('moves.revert', 'POST', '/moves/{move_id}/revert', moves.revert_move, role=ADMIN, own_rule=_OWN),
+            _own('moves.list', 'GET', '/moves', moves.list_moves, READER),
+            _own('moves.show', 'GET', '/moves/{move_id}', moves.show_move, READER),
+            _own('moves.create', 'POST', '/moves', moves.create_move, ADMIN),
+            _own('moves.pause', 'POST', '/moves/{move_id}/pause', moves.pause_move, ADMIN),
+            _own('moves.resume', 'POST', '/moves/{move_id}/resume', moves.resume_move, ADMIN),
+            _own('moves.cancel', 'POST', '/moves/{move_id}/cancel', moves.cancel_move, ADMIN),
+            _own('moves.confirm', 'POST', '/moves/{move_id}/confirm', moves.confirm_move, ADMIN),
+            _own('moves.revert', 'POST', '/moves/{move_id}/revert', moves.revert_move, ADMIN),
+            _own('move_groups.list', 'GET', '/move-groups', move_groups.list_groups, READER),
+            _own('move_groups.show', 'GET', '/move-groups/{group_id}', move_groups.show_group, READER),
+            _own('move_groups.members', 'GET', '/move-groups/{group_id}/members', move_groups.list_members, READER),
+            _own('move_groups.create', 'POST', '/move-groups', move_groups.create_group, ADMIN),
+            _own('move_groups.pause', 'POST', '/move-groups/{group_id}/pause', move_groups.pause_group, ADMIN),
+            _own('move_groups.resume', 'POST', '/move-groups/{group_id}/resume', move_groups.resume_group, ADMIN),
+            _own('move_groups.cancel', 'POST', '/move-groups/{group_id}/cancel', move_groups.cancel_group, ADMIN),
+            _own('move_groups.confirm', 'POST', '/move-groups/{group_id}/confirm', move_groups.confirm_group, ADMIN),
+            _own('move_groups.revert', 'POST', '/move-groups/{group_id}/revert', move_groups.revert_group, ADMIN),
             Operation('replicas.list', 'GET', '/replicas', replicas.list_replicas, role=READER),
             Operation('usages.list', 'GET', '/usages', usages.list_usages, role=READER),
         ],

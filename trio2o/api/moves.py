@@ -47,6 +47,7 @@ _FIELDS = (
     'created_at',
     'updated_at',
     'ended_at',
+    'group_id',
 )
 _POD_FIELDS = ('source_pod_id', 'target_pod_id', 'request_id')
 #: Parts of a plan that projects are shown.
@@ -173,10 +174,10 @@ def _plan_of(call: Call, wanted: Wanted) -> Plan:
         return planner.make_plan(call.runtime, wanted)
     except (exception.Conflict, exception.ServiceUnavailable) as error:
         instead = f'The {wanted.resource_type} cannot be moved to zone {wanted.zone} now. {_ASK}'
-        raise type(error)(_without_pods(call, error.message, instead)) from error
+        raise type(error)(without_pods(call, error.message, instead)) from error
 
 
-def _without_pods(call: Call, text: str, instead: str) -> str:
+def without_pods(call: Call, text: str, instead: str = _ASK) -> str:
     """Return a text for operators, or another one if it names a pod."""
     pods = call.runtime.registry.snapshot().pods
     return instead if any(name in text for pod in pods for name in (pod.name, pod.id)) else text
@@ -232,7 +233,7 @@ def _complete(call: Call, move: Move) -> Json:
 def _plan_view(call: Call, plan: Json) -> Json:
     if not call.context.is_for_own_project:
         return plan
-    findings = [{**each, 'text': _without_pods(call, each['text'], _ASK)} for each in plan['findings']]
+    findings = [{**each, 'text': without_pods(call, each['text'])} for each in plan['findings']]
     return {name: value for name, value in plan.items() if name in _OWN_PARTS} | {'findings': findings}
 
 

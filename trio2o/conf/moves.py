@@ -59,6 +59,28 @@ Whether each volume in the target is read once more and compared with the source
 It takes about as long as the copy. Without it, a move relies on the checksum that Glance has of the image.
 """,
     ),
+    cfg.IntOpt(
+        'max_per_pod',
+        default=20,
+        min=1,
+        help='Most moves of groups that are under way from or to one pod at a time. Moves that wait do not count.',
+    ),
+    cfg.IntOpt(
+        'max_per_project',
+        default=10,
+        min=1,
+        help='Most moves of groups that are under way of one project at a time.',
+    ),
+    cfg.IntOpt(
+        'group_tries',
+        default=2,
+        min=1,
+        help="""
+Number of times that a drain or a rebalancing begins the move of a resource, if it fails and is undone.
+
+An application is tried once.
+""",
+    ),
 ]
 
 

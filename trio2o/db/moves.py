@@ -30,11 +30,14 @@ from trio2o.db.records import (
     ITEM_PLANNED,
     MADE,
     MOVE_END_STATES,
+    MOVING,
     PAUSED,
     SENT,
     STUCK,
     SWITCHED,
+    WAITING,
     Move,
+    MoveGroupMember,
     MoveItem,
 )
 
@@ -42,6 +45,8 @@ _MOVES = Columns(Move)
 _ITEMS = Columns(MoveItem)
 _TABLE, _ITEM_TABLE = _MOVES.table, _ITEMS.table
 _M, _I = _TABLE.c, _ITEM_TABLE.c
+_MEMBER_TABLE = MoveGroupMember.__table__
+_MEMBER = _MEMBER_TABLE.c
 _IS_ACTIVE = _M.ended_at.is_(None)
 #: ``Move.status`` as an expression.
 _STATUS = sqlalchemy.case(
@@ -62,6 +67,10 @@ class AlreadyMoving(Exception):
     def __init__(self, move_id: str) -> None:
         super().__init__(move_id)
         self.move_id = move_id
+
+
+class NotWaiting(Exception):
+    """A member of a group that a move was to begin for does not wait any more."""
 
 
 class _LeadsElsewhere(Exception):
@@ -112,10 +121,12 @@ def active_key(resource_type: str, top_id: str) -> str:
 
 
 @retry_on_deadlock
-def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow) -> Move:
+def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, members: Sequence[int] = ()) -> Move:
     """Insert a move, its ledger and the job that carries it out.
 
+    :param members: ids of the members of a group that it moves
     :raises AlreadyMoving: another move of one of the resources has not ended
+    :raises NotWaiting: a member does not wait
     """
     keys = [active_key(item.resource_type, item.top_id) for item in items if item.is_resource]
     try:
@@ -124,12 +135,22 @@ def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow) -> M
             connection.execute(sqlalchemy.insert(_TABLE), {name: getattr(move, name) for name in _MOVES.names})
             if items:
                 connection.execute(sqlalchemy.insert(_ITEM_TABLE), [_row(move.id, item) for item in items])
+            _begin_members(connection, move, members)
             submit_in(connection, job)
     except db_exc.DBDuplicateEntry as error:
         with db.reader() as connection:
             other = _ITEMS.first(connection, _ITEMS.select.where(_I.active_key.in_(keys)).limit(1))
         raise AlreadyMoving(other.move_id if other is not None else '') from error
     return move
+
+
+def _begin_members(connection: Connection, move: Move, ids: Sequence[int]) -> None:
+    if not ids:
+        return
+    statement = sqlalchemy.update(_MEMBER_TABLE).where(_MEMBER.id.in_(ids), _MEMBER.state == WAITING)
+    values = {'state': MOVING, 'move_id': move.id, 'reason': None}
+    if changed(connection, statement.values(**values, tries=_MEMBER.tries + 1, updated_at=utcnow())) != len(ids):
+        raise NotWaiting(move.group_id)
 
 
 def _row(move_id: str, item: NewItem) -> dict[str, Any]:
@@ -219,6 +240,15 @@ def actions_before(db: Database, server_id: str) -> list[tuple[str, Any]]:
     with db.reader() as connection:
         moves = _MOVES.all(connection, statement.order_by(_M.created_at.desc()))
     return [(move.source_pod_id, action) for move in moves for action in move.facts.get('actions') or ()]
+
+
+def under_way(db: Database) -> list[tuple[str, str, str]]:
+    """Return source, target and project of the moves that pods work for: that have not switched, and are not held."""
+    columns = sqlalchemy.select(_M.source_pod_id, _M.target_pod_id, _M.project_id)
+    with db.reader() as connection:
+        return [
+            tuple(row) for row in connection.execute(columns.where(_IS_ACTIVE, _M.state != SWITCHED, _M.hold == ''))
+        ]
 
 
 def is_pod_in_use(db: Database, pod_id: str) -> bool:

@@ -70,8 +70,29 @@ PAUSED, STUCK, CANCELLING, CONFIRMING = ('paused', 'stuck', 'cancelling', 'confi
 #: What an active move is shown as, and what any move is (`Move.status`).
 MOVE_ACTIVE_STATUSES = (*MOVE_ACTIVE_STATES, PAUSED, STUCK, CANCELLING, CONFIRMING)
 MOVE_STATUSES = (*MOVE_ACTIVE_STATUSES, *MOVE_END_STATES)
+#: Kinds of move groups.
+GROUP_KINDS = APPLICATION, DRAIN, REBALANCE = ('application', 'drain', 'rebalance')
+#: States of a move group. `PAUSED`, `CANCELLING` and `REVERTING` are shown in place of `RUNNING` (`MoveGroup.status`).
+RUNNING, COMPLETED, CANCELLED, REVERTING = ('running', 'completed', 'cancelled', 'reverting')
+GROUP_STATUSES = (RUNNING, PAUSED, CANCELLING, REVERTING, COMPLETED, CANCELLED, REVERTED)
+#: States of a member of a move group.
+WAITING, MOVING, UNDOING, MOVED, REFUSED, FAILED, UNDONE = (
+    'waiting',
+    'moving',
+    'undoing',
+    'moved',
+    'refused',
+    'failed',
+    'undone',
+)
 #: States of what a move makes: not begun, request sent, made, deleted again.
 ITEM_STATES = ITEM_PLANNED, SENT, MADE, GONE = ('planned', 'sent', 'made', 'gone')
+MEMBER_STATES = (WAITING, MOVING, UNDOING, SWITCHED, MOVED, REFUSED, FAILED, UNDONE, GONE)
+#: States of the members whose moves have not ended.
+MEMBER_ACTIVE_STATES = (MOVING, UNDOING, SWITCHED)
+
+#: Wish of an operator -> status of a move group.
+_SHOWN_WISHES = {'cancel': CANCELLING, 'revert': REVERTING}
 
 #: Columns that only this package needs. Operators are not shown them.
 BOOKKEEPING = frozenset({'changed_in'})
@@ -343,6 +364,7 @@ class Move(Record):
     created_at: Time
     updated_at: Time
     ended_at: Time | None
+    group_id: Uuid | None = None
 
     @property
     def is_active(self) -> bool:
@@ -393,6 +415,92 @@ class MoveItem(Record):
     delete_on: Str32
     sent_at: Time | None
     created_at: Time
+
+
+@table(
+    'move_groups',
+    UniqueConstraint('active_key', name='uniq_move_groups0active_key'),
+    Index('ix_move_groups_created_at', 'created_at'),
+    Index('ix_move_groups_ended_at', 'ended_at'),
+)
+@dataclass(frozen=True, slots=True)
+class MoveGroup(Record):
+    """Servers and volumes that are moved by one order: an application, a drain of a pod, or rebalancing a zone.
+
+    `project_id` is empty if members may belong to several projects. `targets` are the ids of the pods that members may
+    be moved to; if it is empty, the scheduler chooses among those of `zone`. `options` are those of
+    `trio2o.moves.groups.options.Options`. `hold` is empty or `paused`, `wish` is empty, `cancel` or `revert`.
+    `active_key` is unique: a pod has one drain at a time. At `confirm_at` those moves are
+    confirmed that have switched.
+    """
+
+    id: UuidKey
+    kind: Str16
+    name: Str255
+    project_id: Str64
+    user_id: Str64
+    source_pod_id: Uuid | None
+    zone: Str255
+    targets: Json
+    options: Json
+    state: Str16
+    hold: Str16
+    wish: Str16
+    reason: LongStr | None
+    active_key: Str320 | None
+    next_start_at: Time | None
+    confirm_at: Time | None
+    request_id: Str64 | None
+    created_at: Time
+    updated_at: Time
+    ended_at: Time | None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == RUNNING
+
+    @property
+    def status(self) -> str:
+        """The state as operators see it."""
+        if not self.is_active:
+            return self.state
+        if self.wish in _SHOWN_WISHES:
+            return _SHOWN_WISHES[self.wish]
+        return self.hold or self.state
+
+
+@table(
+    'move_group_members',
+    UniqueConstraint(
+        'group_id', 'resource_type', 'resource_id', name='uniq_move_group_members0group_id0resource_type0resource_id'
+    ),
+    Index('ix_move_group_members_group_state', 'group_id', 'state', 'wave', 'position'),
+    Index('ix_move_group_members_move_id', 'move_id'),
+)
+@dataclass(frozen=True, slots=True)
+class MoveGroupMember(Record):
+    """A server or volume of a move group.
+
+    Members with the same `part` are moved by one move. A wave begins when all members of the one before have ended.
+    `tries` counts the moves, of which `move_id` is the last one. `not_before` is set after a failure.
+    """
+
+    id: NumberKey
+    group_id: Annotated[str, Spec(String(36), references='move_groups.id')]
+    position: Int
+    part: Int
+    wave: Int
+    resource_type: Str32
+    resource_id: Str64
+    project_id: Str64
+    name: Str255
+    target_pod_id: Uuid | None
+    state: Str16
+    tries: Int
+    not_before: Time | None
+    reason: LongStr | None
+    move_id: Uuid | None
+    updated_at: Time
 
 
 @table(

@@ -171,6 +171,8 @@ class Window(Step):
             moved_resources.set_shown(db, SERVER.type, server_id, kept or None)
 
     def _is_over(self, work: Work) -> bool:
+        if not work.plan['confirms_itself']:
+            return False
         return work.move.confirm_at is None or utcnow() >= work.move.confirm_at
 
 

@@ -7,6 +7,7 @@ A dry run and a move use the same plan. A move stores it once, and its steps are
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from trio2o.db.records import PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
 from trio2o.moves.sites import Site, site_of
-from trio2o.moves.source import Source, read_server, read_volume
+from trio2o.moves.source import NoSuchResource, Source, read_server, read_volume
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, VOLUME, Item
@@ -36,6 +37,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds that the steps take which copy nothing.
 _OTHER_SECONDS = 60
+#: Pods that are planned for until one has no blocker.
+_MOST_TARGETS = 3
 _MOVABLE = {SERVER.type: SERVER, VOLUME.type: VOLUME}
 
 
@@ -44,10 +47,12 @@ class Wanted:
     """What is to be moved where.
 
     :ivar resource_type: ``server`` or ``volume``; ``resource_id``: the id that tenants see
-    :ivar target_pod_id: None: the pod of ``zone`` that the scheduler prefers
+    :ivar target_pod_id: None: the pod that the scheduler prefers among ``target_pod_ids``, or in ``zone``
     :ivar confirm_seconds: None: that of the configuration
     :ivar host: the host of the target pod for a server that an administrator migrates with Nova's own action; ''
         otherwise
+    :ivar confirms_itself: False: the move waits for its group, or for an operator
+    :ivar group_id: of the group that the move belongs to
     """
 
     resource_type: str
@@ -56,6 +61,13 @@ class Wanted:
     zone: str | None = None
     confirm_seconds: int | None = None
     host: str = ''
+    target_pod_ids: tuple[str, ...] = ()
+    confirms_itself: bool = True
+    group_id: str | None = None
+
+
+class AlreadyThere(exception.BadRequest):
+    """The resource is where it is to be moved to."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +96,25 @@ class Plan:
 def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
     """Plan a move. Nothing is changed.
 
-    :raises NotFound: there is no such resource, pod or zone
-    :raises BadRequest: the resource is in the target already, or is of a type that does not move
-    :raises Conflict: a volume is attached to a server, with which it moves
+    :raises NoSuchResource: there is no such resource
+    :raises NotFound: there is no such pod or zone
+    :raises AlreadyThere: the resource is in the target already
+    :raises BadRequest: the resource is of a type that does not move
+    :raises Conflict: no pod can take the resource; or a volume is attached to a server, with which it moves
     :raises ServiceUnavailable: one of the pods cannot be asked
     """
     routing = _routing(runtime, wanted)
     source_site = site_of(runtime, routing.pod_id, routing.project_id)
     try:
         source = _read(source_site, wanted, routing)
-        target = _target(runtime, wanted, routing, source)
-        target_site = site_of(runtime, target.id, routing.project_id)
-        look = checks.Inspection(source_site, target_site, source, _read_ports(source_site, source))
-        findings = checks.find_all(look)
-        return _plan(runtime, wanted, source, source_site, target_site, look.ports or [], findings)
+        source_ports = _read_ports(source_site, source)
+        plans = (
+            _plan_to(runtime, wanted, source, source_site, source_ports, target)
+            for target in _targets(runtime, wanted, routing, source)
+        )
+        first = next(plans)
+        # Another pod may have the flavor, or enough quota.
+        return first if not first.is_blocked else next((plan for plan in plans if not plan.is_blocked), first)
     except PodRefused as error:
         raise exception.ServiceUnavailable(f'The move cannot be planned: {error}') from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -107,10 +124,12 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
         ) from error
 
 
-def submit(runtime: Runtime, plan: Plan, user_id: str) -> Move:
+def submit(runtime: Runtime, plan: Plan, user_id: str, members: Sequence[int] = ()) -> Move:
     """Begin a move.
 
     :param user_id: who wants it
+    :param members: ids of the members of a group that it moves, which have to wait
+    :raises NotWaiting: a member does not wait any more
     :raises Conflict: another move of one of the resources has not ended
     """
     wanted, now = plan.wanted, utcnow()
@@ -142,10 +161,11 @@ def submit(runtime: Runtime, plan: Plan, user_id: str) -> Move:
         created_at=now,
         updated_at=now,
         ended_at=None,
+        group_id=wanted.group_id,
     )
     job = job_of(runtime, move)
     try:
-        made = db_moves.create(runtime.db, move, plan.items, job)
+        made = db_moves.create(runtime.db, move, plan.items, job, members)
     except db_moves.AlreadyMoving as error:
         raise exception.Conflict(
             f'{wanted.resource_type.capitalize()} {wanted.resource_id} is being moved already'
@@ -165,7 +185,7 @@ def _routing(runtime: Runtime, wanted: Wanted) -> Routing:
         raise exception.BadRequest(f'A {wanted.resource_type} does not move.')
     routing = routings.get(runtime.db, wanted.resource_type, wanted.resource_id)
     if routing is None or not routing.is_live:
-        raise exception.NotFound(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
+        raise NoSuchResource(f'{wanted.resource_type.capitalize()} {wanted.resource_id} could not be found.')
     return routing
 
 
@@ -187,23 +207,25 @@ def _read_ports(site: Site, source: Source) -> list[Item] | None:
     return ports.read(site, source) if source.interfaces and site.network is not None else None
 
 
-def _target(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> PodView:
+def _targets(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> Sequence[PodView]:
+    """Return the pods that the resource may be moved to, the best first; at most ``_MOST_TARGETS``."""
     snapshot = runtime.registry.snapshot()
-    if wanted.target_pod_id is not None:
-        pod = snapshot.by_id.get(wanted.target_pod_id)
-        if pod is None:
-            raise exception.NotFound(f'Pod {wanted.target_pod_id} could not be found.')
-    else:
-        pod = _best(runtime, wanted, routing, source)
+    if wanted.target_pod_id is None:
+        return _best(runtime, wanted, routing, source)
+    pod = snapshot.by_id.get(wanted.target_pod_id)
+    if pod is None:
+        raise exception.NotFound(f'Pod {wanted.target_pod_id} could not be found.')
     if pod.id == routing.pod_id:
-        raise exception.BadRequest(f'The {wanted.resource_type} is already there.')
-    return pod
+        raise AlreadyThere(f'The {wanted.resource_type} is already there.')
+    return [pod]
 
 
-def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> PodView:
-    zone = wanted.zone or ''
-    if zone not in runtime.registry.snapshot().by_zone:
+def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) -> Sequence[PodView]:
+    zone, snapshot = wanted.zone or '', runtime.registry.snapshot()
+    if not wanted.target_pod_ids and zone not in snapshot.by_zone:
         raise exception.NotFound(f'Availability zone {zone} could not be found.')
+    if routing.pod_id in wanted.target_pod_ids:
+        raise AlreadyThere(f'The {wanted.resource_type} is already there.')
     flavor = source.flavor
     specs = {name: value for name, value in (flavor.get('extra_specs') or {}).items() if name.startswith(SPEC_PREFIX)}
     resources = {'gigabytes': sum(int(disk.volume['size']) for disk in source.disks)}
@@ -212,17 +234,32 @@ def _best(runtime: Runtime, wanted: Wanted, routing: Routing, source: Source) ->
     request = PodRequest(
         service=_MOVABLE[wanted.resource_type].service,
         project_id=routing.project_id,
-        zone=zone,
+        zone='' if wanted.target_pod_ids else zone,
         tried=frozenset({routing.pod_id}),
         resources=resources,
         extra_specs=specs,
         resource_type=wanted.resource_type,
     )
-    decision = runtime.scheduler.decide(request)
-    others = [pod for pod in decision.pods if pod.id != routing.pod_id]
+    decision = runtime.scheduler.decide(request, of_all=bool(wanted.target_pod_ids))
+    allowed = wanted.target_pod_ids
+    others = [pod for pod in decision.pods if pod.id != routing.pod_id and (not allowed or pod.id in allowed)]
     if not others:
-        raise exception.Conflict(f'No pod of zone {zone} can take the {wanted.resource_type}: {decision}')
-    return others[0]
+        where = f'zone {zone}' if not allowed else 'the target pods'
+        raise exception.Conflict(f'No pod of {where} can take the {wanted.resource_type}: {decision}')
+    return others[:_MOST_TARGETS]
+
+
+def _plan_to(
+    runtime: Runtime,
+    wanted: Wanted,
+    source: Source,
+    source_site: Site,
+    source_ports: list[Item] | None,
+    target: PodView,
+) -> Plan:
+    target_site = site_of(runtime, target.id, source.project_id)
+    findings = checks.find_all(checks.Inspection(source_site, target_site, source, source_ports))
+    return _plan(runtime, wanted, source, source_site, target_site, source_ports or [], findings)
 
 
 def _plan(
@@ -261,6 +298,7 @@ def _plan(
         'zone': target_site.pod.zone,
         'channel': copying.NAME,
         'host': wanted.host,
+        'confirms_itself': wanted.confirms_itself,
         'bytes': bytes_,
         'seconds': int(bytes_ / runtime.conf.moves.bytes_per_second) + _OTHER_SECONDS,
         'findings': [asdict(finding) for finding in findings],

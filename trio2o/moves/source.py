@@ -25,6 +25,10 @@ HOSTNAME_VERSION = '2.90'
 _CINDERS_METADATA = ('readonly', 'attached_mode')
 
 
+class NoSuchResource(exception.NotFound):
+    """The pod of a server or volume says that it does not exist, or no pod has it."""
+
+
 @dataclass(frozen=True)
 class Disk:
     """A volume of a move.
@@ -80,15 +84,15 @@ class Source:
 
 
 def read_volume(site: Site, top_id: str, bottom_id: str) -> Source:
-    """Read a volume. :raises NotFound: the pod does not have it"""
+    """Read a volume. :raises NoSuchResource: the pod does not have it"""
     return Source(top_id, None, (Disk(top_id, show_volume(site, bottom_id)),))
 
 
 def read_server(site: Site, top_id: str, bottom_id: str) -> Source:
-    """Read a server. :raises NotFound: the pod does not have it"""
+    """Read a server. :raises NoSuchResource: the pod does not have it"""
     server = show_server(site, bottom_id)
     if server is None:
-        raise exception.NotFound(f'Instance {top_id} could not be found.')
+        raise NoSuchResource(f'Instance {top_id} could not be found.')
     flavor_id = str(json_body.at(site.compute.get(f'/servers/{bottom_id}', _FLAVOR_VERSION), 'server', 'flavor', 'id'))
     flavor = site.compute.find(f'/flavors/{quote(flavor_id, safe="")}', '2.61') or {}
     path = f'/servers/{bottom_id}/os-volume_attachments'
@@ -119,10 +123,10 @@ def find_volume(site: Site, bottom_id: str) -> Item | None:
 
 
 def show_volume(site: Site, bottom_id: str) -> Item:
-    """Return a volume as a pod shows it. :raises NotFound: the pod says that it does not exist"""
+    """Return a volume as a pod shows it. :raises NoSuchResource: the pod says that it does not exist"""
     volume = find_volume(site, bottom_id)
     if volume is None:
-        raise exception.NotFound(f'Volume {bottom_id} could not be found.')
+        raise NoSuchResource(f'Volume {bottom_id} could not be found.')
     return volume
 
 

@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from trio2o import job_types
 from trio2o.db import jobs as db_jobs
+from trio2o.db import move_groups
 from trio2o.db.database import utcnow
 from trio2o.pods.registry import PodView
 from trio2o.runtime import Runtime
@@ -23,7 +24,7 @@ from trio2o.xjob.jobs.base import is_joining
 from trio2o.xjob.parts import ALL, interval, parts
 
 PURGE_SECONDS = 3600.0
-#: So long after the job of a move has ended without an end of the move, it is submitted again.
+#: So long after the job of a move or of a group has ended without an end of these, it is submitted again.
 MOVE_SECONDS = 60.0
 
 
@@ -89,6 +90,8 @@ class Periodic:
         for move_id, source_id in self._runtime.registry.snapshot().moving.running.items():
             payload = {'move_id': move_id, 'pod_id': source_id}
             yield PeriodicJob(job_types.RUN_MOVE, move_id, payload, MOVE_SECONDS)
+        for group_id in move_groups.running(self._runtime.db):
+            yield PeriodicJob(job_types.RUN_MOVE_GROUP, group_id, {'group_id': group_id}, MOVE_SECONDS)
         for pod in pods:
             if is_joining(pod, self._clock()):
                 continue

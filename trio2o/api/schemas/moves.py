@@ -6,17 +6,18 @@ from trio2o.api.schemas.adoption import DRY_RUN, Options
 from trio2o.db.records import MOVE_STATES, MOVE_STATUSES
 from trio2o.web.validation import Body, Query
 
+CONFIRM_SECONDS: Json = {
+    'type': 'integer',
+    'minimum': 0,
+    'maximum': 2_592_000,
+    'description': 'seconds after the switch after which a move confirms itself',
+}
 _FIELDS: Json = {
     'server_id': {**ID, 'description': 'the server to move, with all of its volumes'},
     'volume_id': {**ID, 'description': 'the detached volume to move'},
     'target_pod': {**text(255, 1), 'description': 'name or id of the pod to move to'},
     'zone': {**text(255, 1), 'description': 'the availability zone to move to: the scheduler chooses the pod'},
-    'confirm_seconds': {
-        'type': 'integer',
-        'minimum': 0,
-        'maximum': 2_592_000,
-        'description': 'seconds after the switch after which the move confirms itself',
-    },
+    'confirm_seconds': CONFIRM_SECONDS,
     'dry_run': DRY_RUN,
 }
 CREATE = Body('move', record(_FIELDS))

@@ -44,6 +44,7 @@ FOLDERS = {
     'dashboard': 'the dashboard, also in a browser',
     'faults': 'pods, Keystone or the database that fail, and bad input',
     'jobs': 'the worker and its jobs',
+    'move_groups': 'applications, drains and rebalancing',
     'moves': 'servers and volumes move to other pods',
     'monitoring': 'metrics, health, request ids',
     'operations': 'rows of the operation tables, and the handlers that serve them',

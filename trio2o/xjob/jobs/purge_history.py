@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trio2o.db import jobs, moved_resources, moves, routings, transfer_keys
+from trio2o.db import jobs, move_groups, moved_resources, moves, routings, transfer_keys
 from trio2o.db.database import utcnow
 from trio2o.resources import NOT_RECONCILED
 from trio2o.xjob.jobs.base import Task
@@ -22,11 +22,12 @@ class PurgeHistory:
         runtime = task.runtime
         now = utcnow()
         before = now - timedelta(days=runtime.conf.xjob.history_days)
-        removed = {'jobs': 0, 'events': 0, 'routings': 0, 'moves': 0}
+        removed = {'jobs': 0, 'events': 0, 'routings': 0, 'moves': 0, 'move_groups': 0}
         purges = (
             ('jobs', jobs.purge),
             ('events', jobs.purge_events),
             ('moves', moves.purge),
+            ('move_groups', move_groups.purge),
             ('routings', routings.purge_deleted),
             ('routings', lambda db, before: routings.purge_types(db, NOT_RECONCILED, before)),
         )

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry out a move group: begin its moves, follow them, and react to failures and to what operators want."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from trio2o import exception
+from trio2o.db import move_groups, routings
+from trio2o.db import moves as db_moves
+from trio2o.db.database import Database, utcnow
+from trio2o.db.jobs import JobRow
+from trio2o.db.move_groups import NewMember
+from trio2o.db.records import (
+    APPLICATION,
+    CONFIRMED,
+    DRAIN,
+    FAILED,
+    GONE,
+    MOVED,
+    MOVING,
+    PAUSED,
+    REBALANCE,
+    REFUSED,
+    STUCK,
+    SWITCHED,
+    UNDOING,
+    UNDONE,
+    WAITING,
+    Job,
+    Move,
+    MoveGroup,
+    MoveGroupMember,
+)
+from trio2o.moves import planner
+from trio2o.moves.checks import BLOCKER
+from trio2o.moves.groups import selection
+from trio2o.moves.groups.options import CONTINUE, REVERT, Options, seconds_until_open
+from trio2o.moves.planner import Plan, Wanted
+from trio2o.moves.source import NoSuchResource
+
+if TYPE_CHECKING:
+    from trio2o.runtime import Runtime
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which a member is tried again whose pods could not be asked.
+_ASK_AGAIN = timedelta(seconds=60)
+#: Seconds between two looks at a group that only waits for people or for a time of day.
+_IDLE_SECONDS = 30.0
+#: Members that are looked at in one run, as those of a project or pod that has enough moves are passed over.
+_LOOK_AHEAD = 200
+#: Members that are added in one transaction.
+_PAGE = 500
+
+Verb = Callable[[Database, str, JobRow], Move | None]
+
+
+class Conductor:
+    """Carries out one group."""
+
+    def __init__(self, runtime: Runtime, group_id: str, check: Callable[[], None] = lambda: None) -> None:
+        """:param check: called between moves; raises an exception if the run must end"""
+        self._runtime = runtime
+        self._db = runtime.db
+        self._group_id = group_id
+        self._check = check
+
+    def advance(self) -> float | None:
+        """Do what can be done now.
+
+        :returns: seconds until the next run; None if the group has ended
+        """
+        group = move_groups.get(self._db, self._group_id)
+        if group is None or not group.is_active:
+            return None
+        options = Options.from_json(group.options)
+        self._follow(group, options)
+        if group.wish:
+            self._undo(group)
+        elif not group.hold:
+            group = self._react(group, options) or group
+        if not group.wish and not group.hold:
+            self._find_more(group, options)
+            self._begin(group, options)
+        self._confirm(group, options)
+        if move_groups.end(self._db, group.id) is not None:
+            LOG.info('Move group %s has ended', group.id)
+            return None
+        return self._pause(group)
+
+    def _pause(self, group: MoveGroup) -> float:
+        counts = move_groups.counts(self._db, [group.id])[group.id]
+        poll = float(self._runtime.conf.moves.poll_seconds)
+        if counts[MOVING] or counts[UNDOING] or (counts[WAITING] and not group.hold):
+            return poll
+        return min(poll * 6, _IDLE_SECONDS)
+
+    # -- moves under way --
+
+    def _follow(self, group: MoveGroup, options: Options) -> None:
+        """Write what has become of the moves, and cancel those that are stuck before their switch."""
+        for member, move in move_groups.followed(self._db, group.id):
+            self._check()
+            if move.is_active:
+                self._follow_active(member, move)
+            else:
+                self._ended(group, member, move)
+
+    def _follow_active(self, member: MoveGroupMember, move: Move) -> None:
+        if move.hold == STUCK:
+            if move.is_forward and not move.is_switched:
+                # Nobody may be there to look at it, and the server is stopped meanwhile.
+                LOG.warning('Move %s of a group is stuck and is undone: %s', move.id, move.error)
+                self._set(member, state=UNDOING, reason=move.error)
+                self._steer(move, db_moves.cancel)
+                return
+            self._set(member, reason=f'Move {move.id} is stuck: {move.error}')
+        elif member.state == MOVING and move.is_switched:
+            self._set(member, state=SWITCHED, reason=None)
+        elif member.state == MOVING and not move.is_forward:
+            self._set(member, state=UNDOING)
+
+    def _ended(self, group: MoveGroup, member: MoveGroupMember, move: Move) -> None:
+        if move.state == CONFIRMED:
+            gone = not self._exists(member)
+            self._set(member, state=GONE if gone else MOVED, reason=None)
+        elif not self._exists(member):
+            self._set(member, state=GONE, reason='It was deleted while it was being moved.')
+        elif member.state == UNDOING and member.reason is not None:
+            is_last = member.tries >= self._tries(group) or bool(group.wish)
+            if is_last:
+                self._set(member, state=FAILED)
+            else:
+                # Another pod may take it.
+                target = member.target_pod_id if group.kind == REBALANCE else None
+                not_before = utcnow() + self._retry_after()
+                self._set(member, state=WAITING, not_before=not_before, target_pod_id=target)
+        else:
+            self._set(member, state=UNDONE, reason='The move was cancelled or reverted.')
+
+    def _exists(self, member: MoveGroupMember) -> bool:
+        routing = routings.get(self._db, member.resource_type, member.resource_id)
+        return routing is not None and routing.is_live
+
+    def _tries(self, group: MoveGroup) -> int:
+        return 1 if group.kind == APPLICATION else int(self._runtime.conf.moves.group_tries)
+
+    def _retry_after(self) -> timedelta:
+        return timedelta(seconds=12 * self._runtime.conf.moves.poll_seconds)
+
+    # -- what operators want, and failures --
+
+    def _react(self, group: MoveGroup, options: Options) -> MoveGroup | None:
+        """Pause or revert a group in which too much has failed. :returns: the group, if it was changed"""
+        counts = move_groups.counts(self._db, [group.id])[group.id]
+        failures = counts[FAILED] + (counts[REFUSED] if group.kind == APPLICATION else 0)
+        most = options.max_failures if options.on_failure == CONTINUE else 0
+        if failures <= most:
+            return None
+        if options.on_failure == REVERT:
+            reason = 'A move has failed, so all are reverted.'
+            LOG.warning('Move group %s: %s', group.id, reason)
+            return move_groups.update(self._db, group.id, wish='revert', reason=reason)
+        reason = f'{failures} {"member has" if failures == 1 else "members have"} failed; at most {most} may.'
+        LOG.warning('Move group %s is paused: %s', group.id, reason)
+        return move_groups.update(self._db, group.id, hold=PAUSED, reason=reason)
+
+    def _undo(self, group: MoveGroup) -> None:
+        """Begin nothing more, cancel what has not switched and, if that is wanted, revert what has."""
+        move_groups.set_waiting(self._db, group.id, state=UNDONE, reason='It was not begun.')
+        for member, move in move_groups.followed(self._db, group.id):
+            self._check()
+            if not move.is_active or not move.is_forward:
+                continue
+            if not move.is_switched:
+                self._steer(move, db_moves.cancel)
+            elif group.wish == 'revert':
+                self._steer(move, db_moves.revert)
+                self._set(member, state=UNDOING)
+
+    def _confirm(self, group: MoveGroup, options: Options) -> None:
+        """Confirm the moves that have switched, when an operator wants it, and those of an application in time."""
+        if group.wish == 'revert':
+            return
+        counts = move_groups.counts(self._db, [group.id])[group.id]
+        now, at = utcnow(), group.confirm_at
+        if at is not None and at <= now:
+            for _member, move in move_groups.followed(self._db, group.id):
+                if move.is_active and move.is_switched and move.is_forward and move.wish != 'confirm':
+                    self._steer(move, db_moves.confirm)
+            move_groups.update(self._db, group.id, confirm_at=None)
+            return
+        is_done = not any(counts[state] for state in (WAITING, MOVING, UNDOING)) and counts[SWITCHED]
+        if group.kind == APPLICATION and at is None and is_done and not group.hold:
+            confirm_at = now + timedelta(seconds=options.confirm_seconds)
+            move_groups.update(self._db, group.id, confirm_at=confirm_at)
+
+    def _steer(self, move: Move, verb: Verb) -> None:
+        job = planner.job_of(self._runtime, move)
+        try:
+            verb(self._db, move.id, job)
+        except db_moves.Refused as error:
+            LOG.info('Move %s of a group: %s', move.id, error)
+            return
+        self._runtime.jobs.notify(Job(**job))
+
+    # -- beginning moves --
+
+    def _find_more(self, group: MoveGroup, options: Options) -> None:
+        """Add what else is in a pod that is drained: first its servers, and its volumes when these have ended."""
+        if group.kind != DRAIN or group.source_pod_id is None:
+            return
+        counts = move_groups.counts(self._db, [group.id])[group.id]
+        if any(counts[state] for state in (WAITING, MOVING, UNDOING)):
+            return
+        position = move_groups.last_position(self._db, group.id) + 1
+        for kind in selection.DRAINED:
+            while True:
+                self._check()
+                found = move_groups.others_of(self._db, group.id, group.source_pod_id, kind, _PAGE)
+                members = [
+                    NewMember(at, at, options.wave_of(at), kind, routing.top_id, routing.project_id)
+                    for at, routing in enumerate(found, position)
+                ]
+                if not members or not move_groups.add_members(self._db, group.id, members):
+                    break
+                position += len(members)
+            if any(
+                each.resource_type == kind
+                for each in move_groups.members(self._db, group.id, limit=1, filters={'state': WAITING})
+            ):
+                return
+
+    def _begin(self, group: MoveGroup, options: Options) -> None:
+        now = utcnow()
+        wave = move_groups.wave(self._db, group.id)
+        if wave is None:
+            return
+        closed = seconds_until_open(options.window, now)
+        if closed:
+            self._say(group, f'No move begins outside of {options.window} (UTC).')
+            return
+        room = options.parallel - self._under_way(group)
+        limits = _Limits(self._runtime)
+        begun: set[int] = set()
+        for member in move_groups.waiting(self._db, group.id, wave, now, _LOOK_AHEAD):
+            self._check()
+            if room <= 0 or (group.next_start_at is not None and utcnow() < group.next_start_at):
+                break
+            if member.part in begun or not limits.allow(group.source_pod_id, member.project_id):
+                continue
+            begun.add(member.part)
+            plan = self._begin_one(group, options, member, limits)
+            if plan is None:
+                continue
+            room -= 1
+            if options.bytes_per_second:
+                seconds = plan.bytes / options.bytes_per_second
+                group = (
+                    move_groups.update(self._db, group.id, next_start_at=utcnow() + timedelta(seconds=seconds))
+                    or group
+                )
+            if self._is_unwanted():
+                break
+        self._say(group, self._waits_for(group, wave, options))
+
+    def _is_unwanted(self) -> bool:
+        """Whether an operator has paused or ended the group meanwhile."""
+        group = move_groups.get(self._db, self._group_id)
+        return group is None or not group.is_active or bool(group.wish or group.hold)
+
+    def _under_way(self, group: MoveGroup) -> int:
+        """Count the moves that a pod works for. One that is stuck, or waits for its confirmation, does not count."""
+        moves = {move.id: move for _member, move in move_groups.followed(self._db, group.id)}
+        return sum(move.is_active and not move.is_switched and not move.hold for move in moves.values())
+
+    def _begin_one(self, group: MoveGroup, options: Options, member: MoveGroupMember, limits: _Limits) -> Plan | None:
+        """Plan and begin the move of a member, or say why not. :returns: the plan of the move; None if none began"""
+        members = move_groups.part(self._db, group.id, member.part)
+        ids = [each.id for each in members]
+        try:
+            plan = planner.make_plan(self._runtime, wanted(group, options, members))
+            if plan.is_blocked:
+                self._refuse(ids, blockers(plan))
+                return None
+            if not limits.allow(plan.target_pod.id, plan.project_id):
+                return None
+            planner.submit(self._runtime, plan, group.user_id, members=ids)
+            move_groups.set_members(self._db, ids, name=plan.name[:255], target_pod_id=plan.target_pod.id)
+            limits.add(plan)
+        except exception.ServiceUnavailable as error:
+            move_groups.set_members(self._db, ids, during=WAITING, reason=str(error), not_before=utcnow() + _ASK_AGAIN)
+            return None
+        except NoSuchResource:
+            move_groups.set_members(self._db, [member.id], during=WAITING, state=GONE, reason='It was deleted.')
+            return None
+        except planner.AlreadyThere as error:
+            move_groups.set_members(self._db, ids, during=WAITING, state=MOVED, reason=str(error))
+            return None
+        except exception.Trio2oException as error:
+            self._refuse(ids, str(error))
+            return None
+        except db_moves.NotWaiting:
+            return None
+        return plan
+
+    def _refuse(self, ids: Sequence[int], reason: str) -> None:
+        move_groups.set_members(self._db, ids, during=WAITING, state=REFUSED, reason=reason)
+
+    def _waits_for(self, group: MoveGroup, wave: int, options: Options) -> str | None:
+        """Return what a group waits for, for operators; None if its moves are under way."""
+        if self._under_way(group):
+            return None
+        counts = move_groups.counts(self._db, [group.id])[group.id]
+        if counts[UNDOING]:
+            return 'Moves that failed are being undone.'
+        if counts[SWITCHED] and counts[WAITING]:
+            return f'The moves of wave {wave + 1} wait for their confirmation. Then the next wave begins.'
+        if counts[SWITCHED]:
+            return 'The moves wait for their confirmation.'
+        if group.next_start_at is not None and utcnow() < group.next_start_at:
+            return f'The next move begins at {group.next_start_at.isoformat(timespec="seconds")} (bytes_per_second).'
+        return 'Members could not be planned and are tried again soon.' if counts[WAITING] else None
+
+    def _say(self, group: MoveGroup, reason: str | None) -> None:
+        if group.reason != reason and not self._is_unwanted():
+            move_groups.update(self._db, group.id, reason=reason)
+
+    def _set(self, member: MoveGroupMember, **values: object) -> None:
+        if any(getattr(member, name) != value for name, value in values.items()):
+            move_groups.set_members(self._db, [member.id], during=member.state, **values)
+
+
+class _Limits:
+    """Limits of all groups together: moves under way from or to a pod, and of a project."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        options = runtime.conf.moves
+        self._most_of_pod, self._most_of_project = options.max_per_pod, options.max_per_project
+        self._pods: Counter[str] = Counter()
+        self._projects: Counter[str] = Counter()
+        for source, target, project_id in db_moves.under_way(runtime.db):
+            self._count(source, target, project_id)
+
+    def _count(self, source: str, target: str, project_id: str) -> None:
+        self._pods.update((source, target))
+        self._projects[project_id] += 1
+
+    def add(self, plan: Plan) -> None:
+        self._count(plan.source_pod.id, plan.target_pod.id, plan.project_id)
+
+    def allow(self, pod_id: str | None, project_id: str) -> bool:
+        return self._projects[project_id] < self._most_of_project and (
+            pod_id is None or self._pods[pod_id] < self._most_of_pod
+        )
+
+
+def wanted(group: MoveGroup, options: Options, members: Iterable[MoveGroupMember | NewMember]) -> Wanted:
+    """Return what the planner is to plan for members that are moved by one move."""
+    first, *_others = members
+    return Wanted(
+        first.resource_type,
+        first.resource_id,
+        first.target_pod_id,
+        group.zone or None,
+        options.confirm_seconds,
+        target_pod_ids=tuple(group.targets),
+        confirms_itself=group.kind != APPLICATION,
+        group_id=group.id,
+    )
+
+
+def blockers(plan: Plan) -> str:
+    """Return why a plan cannot be carried out."""
+    texts = [
+        f'{finding.text}{f" ({finding.resource})" if finding.resource else ""}'
+        for finding in plan.findings
+        if finding.level == BLOCKER
+    ]
+    return ' '.join(texts)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan the members of a group for a dry run, and before an application begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from trio2o import exception
+from trio2o.concurrency import Deadline
+from trio2o.db.move_groups import NewMember
+from trio2o.db.records import MoveGroup
+from trio2o.moves import planner
+from trio2o.moves.checks import BLOCKER, Finding
+from trio2o.moves.groups.conductor import wanted
+from trio2o.moves.groups.options import Options
+from trio2o.resources import VOLUME
+
+if TYPE_CHECKING:
+    from trio2o.runtime import Runtime
+
+Json = dict[str, Any]
+
+#: Members that one request plans, and the seconds after which it begins no further plan: each takes some calls.
+MOST, _SECONDS = 50, 40.0
+
+
+def plan(runtime: Runtime, group: MoveGroup, members: Sequence[NewMember], total: int) -> Json:
+    """Plan the members of a group.
+
+    :param members: in their order
+    :param total: number of all members
+    :returns: ``kind``; ``members``: a row for each member that was planned; ``bytes`` and ``seconds``: sums over them;
+        ``counts``: members that can be moved, and those that are refused; ``is_complete``: whether these are all
+    """
+    deadline = Deadline(_SECONDS)
+    rows: list[Json] = []
+    attached: set[str] = set()
+    planned = 0
+    for member in members[:MOST]:
+        if deadline.is_over():
+            break
+        planned += 1
+        if member.resource_type == VOLUME.type and member.resource_id in attached:
+            # It moves with its server.
+            continue
+        row = _row(runtime, group, member)
+        attached.update(row.pop('volumes'))
+        rows.append(row)
+    refused = [row for row in rows if _is_blocked(row)]
+    return {
+        'kind': group.kind,
+        'members': rows,
+        'bytes': sum(row['bytes'] for row in rows if row not in refused),
+        'seconds': sum(row['seconds'] for row in rows if row not in refused),
+        'counts': {'movable': len(rows) - len(refused), 'refused': len(refused), 'total': total},
+        'is_complete': planned == total,
+    }
+
+
+def refusals(plan_: Json) -> list[Json]:
+    """Return the blockers of all members of a plan, each with the id of its member as ``resource`` if it has none."""
+    return [
+        {**finding, 'resource': finding['resource'] or row['resource_id']}
+        for row in plan_['members']
+        for finding in row['findings']
+        if finding['level'] == BLOCKER
+    ]
+
+
+def _is_blocked(row: Json) -> bool:
+    return any(finding['level'] == BLOCKER for finding in row['findings'])
+
+
+def _row(runtime: Runtime, group: MoveGroup, member: NewMember) -> Json:
+    found: Json = {
+        'resource_type': member.resource_type,
+        'resource_id': member.resource_id,
+        'project_id': member.project_id,
+        'wave': member.wave,
+    }
+    try:
+        made = planner.make_plan(runtime, wanted(group, Options.from_json(group.options), [member]))
+    except exception.Trio2oException as error:
+        finding = asdict(Finding(BLOCKER, 'plan', str(error), member.resource_id))
+        return {
+            **found,
+            'name': member.name,
+            'target_pod': '',
+            'bytes': 0,
+            'seconds': 0,
+            'findings': [finding],
+            'volumes': [],
+        }
+    return {
+        **found,
+        'name': made.name,
+        'target_pod': made.target_pod.name,
+        'bytes': made.bytes,
+        'seconds': made.json['seconds'],
+        'findings': made.json['findings'],
+        'volumes': [disk['id'] for disk in made.json['volumes']],
+    }
