@@ -328,7 +328,7 @@ def _percent(group: MoveGroup, counts: dict[str, int], share: float) -> int:
         return 100
     total = sum(counts.values())
     ended = sum(counts[state] for state in MEMBER_STATES if state not in (*MEMBER_ACTIVE_STATES, WAITING))
-    return min(99, int(100 * (ended + counts['switched'] + share) / total)) if total else 0
+    return min(99, int(100 * (ended + counts['switched'] + counts['confirming'] + share) / total)) if total else 0
 
 
 def _member_view(call: Call, member: MoveGroupMember) -> Json:

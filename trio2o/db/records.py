@@ -87,9 +87,9 @@ WAITING, MOVING, UNDOING, MOVED, REFUSED, FAILED, UNDONE = (
 )
 #: States of what a move makes: not begun, request sent, made, deleted again.
 ITEM_STATES = ITEM_PLANNED, SENT, MADE, GONE = ('planned', 'sent', 'made', 'gone')
-MEMBER_STATES = (WAITING, MOVING, UNDOING, SWITCHED, MOVED, REFUSED, FAILED, UNDONE, GONE)
+MEMBER_STATES = (WAITING, MOVING, UNDOING, SWITCHED, CONFIRMING, MOVED, REFUSED, FAILED, UNDONE, GONE)
 #: States of the members whose moves have not ended.
-MEMBER_ACTIVE_STATES = (MOVING, UNDOING, SWITCHED)
+MEMBER_ACTIVE_STATES = (MOVING, UNDOING, SWITCHED, CONFIRMING)
 
 #: Wish of an operator -> status of a move group.
 _SHOWN_WISHES = {'cancel': CANCELLING, 'revert': REVERTING}

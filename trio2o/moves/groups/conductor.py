@@ -18,6 +18,7 @@ from trio2o.db.move_groups import NewMember
 from trio2o.db.records import (
     APPLICATION,
     CONFIRMED,
+    CONFIRMING,
     DRAIN,
     FAILED,
     GONE,
@@ -96,7 +97,7 @@ class Conductor:
     def _pause(self, group: MoveGroup) -> float:
         counts = move_groups.counts(self._db, [group.id])[group.id]
         poll = float(self._runtime.conf.moves.poll_seconds)
-        if counts[MOVING] or counts[UNDOING] or (counts[WAITING] and not group.hold):
+        if counts[MOVING] or counts[UNDOING] or counts[CONFIRMING] or (counts[WAITING] and not group.hold):
             return poll
         return min(poll * 6, _IDLE_SECONDS)
 
@@ -119,7 +120,10 @@ class Conductor:
                 self._set(member, state=UNDOING, reason=move.error)
                 self._steer(move, db_moves.cancel)
                 return
-            self._set(member, reason=f'Move {move.id} is stuck: {move.error}')
+            state = SWITCHED if member.state == CONFIRMING else member.state
+            self._set(member, state=state, reason=f'Move {move.id} is stuck: {move.error}')
+        elif move.status == CONFIRMING:
+            self._set(member, state=CONFIRMING, reason=None)
         elif member.state == MOVING and move.is_switched:
             self._set(member, state=SWITCHED, reason=None)
         elif member.state == MOVING and not move.is_forward:
@@ -190,9 +194,10 @@ class Conductor:
         counts = move_groups.counts(self._db, [group.id])[group.id]
         now, at = utcnow(), group.confirm_at
         if at is not None and at <= now:
-            for _member, move in move_groups.followed(self._db, group.id):
+            for member, move in move_groups.followed(self._db, group.id):
                 if move.is_active and move.is_switched and move.is_forward and move.wish != 'confirm':
                     self._steer(move, db_moves.confirm)
+                    self._set(member, state=CONFIRMING)
             move_groups.update(self._db, group.id, confirm_at=None)
             return
         is_done = not any(counts[state] for state in (WAITING, MOVING, UNDOING)) and counts[SWITCHED]
@@ -319,6 +324,8 @@ class Conductor:
         counts = move_groups.counts(self._db, [group.id])[group.id]
         if counts[UNDOING]:
             return 'Moves that failed are being undone.'
+        if counts[CONFIRMING]:
+            return 'The moves that have switched are being confirmed.'
         if counts[SWITCHED] and counts[WAITING]:
             return f'The moves of wave {wave + 1} wait for their confirmation. Then the next wave begins.'
         if counts[SWITCHED]:

@@ -35,6 +35,8 @@ class TestApplications(GroupsCase):
         self.assertEqual({'switched'}, set(self.states(group).values()))
         self.assertEqual(99, max(99, self.group(group)['percent']))
         self.steer(group, 'confirm')
+        self.run_group(group, until=lambda shown: shown['counts']['confirming'])
+        self.assertEqual(0, self.group(group)['counts']['switched'])
         self.completed(group)
         self.assertEqual(set(), self.inventory('Pod1')['servers'])
 
