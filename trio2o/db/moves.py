@@ -96,6 +96,8 @@ class NewItem:
     bottom_id: str = ''
     delete_on: str = ''
     is_resource: bool = False
+    host: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def _row(move_id: str, item: NewItem) -> dict[str, Any]:
         'delete_on': item.delete_on,
         'sent_at': None,
         'created_at': utcnow(),
+        'host': item.host,
+        'node': item.node,
     }
 
 

@@ -400,6 +400,8 @@ class MoveItem(Record):
     that tenants know; empty for what only the move needs. `bottom_id` is the id in the pod, once it is known.
     `delete_on` is the state in which the move deletes it: `confirmed`, `reverted`, both separated by a comma, or
     empty. `active_key` is unique. It is that of a resource that moves until the move ends, so that it has only one.
+    `host` and `node` are those of a server, as its pod names them; in the target, `host` is the wanted one, if there
+    is one, until the server is built.
     """
 
     id: NumberKey
@@ -415,6 +417,8 @@ class MoveItem(Record):
     delete_on: Str32
     sent_at: Time | None
     created_at: Time
+    host: Str255 | None
+    node: Str255 | None
 
 
 @table(

@@ -17,6 +17,7 @@ from trio2o.moves.source import (
     SERVER_VERSION,
     Source,
     own_metadata,
+    place_of,
     read_server,
     show_server,
     show_volume,
@@ -203,6 +204,7 @@ class BuildServer(Step):
             raise Wait(f'the server, which is {server["status"]}')
         if not server.get('OS-SRV-USG:launched_at'):
             raise Wait('the server to start')
+        work.ledger.place(key, *place_of(server))
         self._complete(work, server, before)
 
     def _source(self, work: Work) -> Source:

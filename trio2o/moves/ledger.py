@@ -98,6 +98,12 @@ class Ledger:
         self.items[key] = db_moves.made(self._db, item.id, made)
         return made
 
+    def place(self, key: str, host: str | None, node: str | None) -> None:
+        """Record the host and the hypervisor of a server."""
+        item = self.items[key]
+        if (item.host, item.node) != (host, node):
+            self.items[key] = db_moves.set_item(self._db, item.id, host=host, node=node)
+
     def _is_settled(self, item: MoveItem) -> bool:
         """Whether a request without an answer can no longer be carried out."""
         conf = self._runtime.conf

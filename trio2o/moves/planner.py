@@ -24,7 +24,7 @@ from trio2o.db.records import PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
 from trio2o.moves.sites import Site, site_of
-from trio2o.moves.source import NoSuchResource, Source, read_server, read_volume
+from trio2o.moves.source import NoSuchResource, Source, place_of, read_server, read_volume
 from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import PodView
 from trio2o.resources import SERVER, VOLUME, Item
@@ -272,7 +272,7 @@ def _plan(
     findings: list[Finding],
 ) -> Plan:
     items = [
-        *_resources(source, source_site, target_site),
+        *_resources(wanted, source, source_site, target_site),
         *copying.items(source, source_site, target_site),
         *_others(source, target_site),
     ]
@@ -326,13 +326,25 @@ def _plan(
     )
 
 
-def _resources(source: Source, source_site: Site, target_site: Site) -> list[NewItem]:
+def _resources(wanted: Wanted, source: Source, source_site: Site, target_site: Site) -> list[NewItem]:
     """Return the resources that tenants know: in the source, and those that take their place in the target."""
     found = []
     if source.server is not None:
         bottom_id, name = str(source.server['id']), source.name
+        host, node = place_of(source.server)
         found.append(
-            NewItem('source/server', source_site.pod.id, 'server', name, source.top_id, bottom_id, 'confirmed', True)
+            NewItem(
+                'source/server',
+                source_site.pod.id,
+                'server',
+                name,
+                source.top_id,
+                bottom_id,
+                'confirmed',
+                is_resource=True,
+                host=host,
+                node=node,
+            )
         )
     for disk in source.disks:
         name = str(disk.volume.get('name') or '')
@@ -342,7 +354,8 @@ def _resources(source: Source, source_site: Site, target_site: Site) -> list[New
         found.append(NewItem(key, target_site.pod.id, 'volume', name, disk.top_id, '', 'reverted'))
     if source.server is not None:
         pod_id = target_site.pod.id
-        found.append(NewItem('target/server', pod_id, 'server', source.name, source.top_id, '', 'reverted'))
+        key, host = 'target/server', wanted.host or None
+        found.append(NewItem(key, pod_id, 'server', source.name, source.top_id, delete_on='reverted', host=host))
     return found
 
 

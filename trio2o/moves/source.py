@@ -116,6 +116,12 @@ def show_server(site: Site, bottom_id: str) -> Item | None:
     return None if server is None or server.get('status') == 'DELETED' else server
 
 
+def place_of(server: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the host and the hypervisor of a server, as its pod names them; None for what the pod does not show."""
+    host, node = (server.get(f'OS-EXT-SRV-ATTR:{name}') for name in ('host', 'hypervisor_hostname'))
+    return host or None, node or None
+
+
 def find_volume(site: Site, bottom_id: str) -> Item | None:
     """Return a volume as a pod shows it; None if the pod says that it does not exist."""
     found: Item | None = json_body.at(site.volume.find(f'/volumes/{bottom_id}', VOLUME_VERSION), 'volume')

@@ -67,6 +67,13 @@ class AdminList:
     def items_read(self, call: Call, pod: PodView, items: list[Item]) -> None:
         """Do something with the items that a pod lists, before they are translated."""
 
+    def own_items(self, call: Call, limit: int | None) -> list[Item]:
+        """Return items that no pod has. Asked for after a pod has shown that the caller may see the list.
+
+        :param limit: so many of them are enough, the first ones in the order of the list; None: all of them
+        """
+        return []
+
     def partial_records(self, call: Call, pods: Sequence[PodView]) -> list[Item] | None:
         """Return partial records of all resources in pods that are unreachable or in maintenance; None without them.
 
@@ -136,7 +143,8 @@ class AdminList:
             refusal = self._refusal(call, selection, answers)
             if refusal is not None:
                 return refusal
-        return merged_answer(call, {self.kind.collection: items + (partial or [])}, answers.first)
+        items += [*(partial or ()), *self.own_items(call, None)]
+        return merged_answer(call, {self.kind.collection: items}, answers.first)
 
     def _refusal(self, call: Call, selection: _Selection, answers: PodAnswers) -> Answer | None:
         """Return a pod's refusal if there is one, and None if there is a list to answer with.
@@ -157,6 +165,7 @@ class AdminList:
         refusal = self._refusal(call, selection, answers)
         if refusal is not None:
             return refusal
+        items += self.own_items(call, None if page.marker is not None else page.limit)
         if paging.newest_first:
             items.sort(key=lambda item: (str(item.get(paging.newest_first)), item.get('id')), reverse=True)
         if page.marker is not None:

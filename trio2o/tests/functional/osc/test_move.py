@@ -93,6 +93,30 @@ class TestMoves(CommandTestCase):
         self.assertRegex(self.run_command(f'move show {listed["ID"]}').out, f'source/volume/{self.volume} +gone')
         self.assertIn('GiB', self.run_command(f'move show --plan {listed["ID"]}').out)
 
+    def test_moves_of_servers_are_listed_by_commands_of_nova(self):
+        server = {
+            'name': 'web',
+            'flavorRef': next(iter(self.cloud.pod('Pod1').nova.flavors)),
+            'imageRef': self.cloud.lab.image['id'],
+            'networks': 'none',
+            'availability_zone': 'az1',
+        }
+        server_id = self.cloud.nova.post('/servers', {'server': server}, version='2.94')['server']['id']
+        self.run_command(f'move create --server {server_id} --target-pod Pod2')
+        for query in ('', f' --server {server_id}', ' --host Pod1@pod1-compute-1', ' --type cold-migration'):
+            printed = self.openstack(f'server migration list{query} -f json')
+            self.assertEqual(0, printed.code, printed.err)
+            (listed,) = printed.json
+            self.assertEqual(
+                (server_id, 'migration', 'Pod1@pod1-compute-1'),
+                tuple(listed[name] for name in ('Server UUID', 'Type', 'Source Compute')),
+            )
+        self.assertEqual([], self.openstack('server migration list --type resize -f json').json)
+        # Nova shows live migrations only.
+        printed = self.openstack(f'server migration show {server_id} {listed["UUID"]}')
+        self.assertEqual(1, printed.code)
+        self.assertIn('live migration', printed.err)
+
     def test_move_is_paused_resumed_and_cancelled(self):
         made = self.read(f'move create --volume {self.volume} --target-pod Pod2')
         self.run_command(f'move pause {made["id"]}')
