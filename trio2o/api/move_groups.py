@@ -253,6 +253,8 @@ def list_groups(call: Call) -> Answer:
     filters = pagination.filters_of(query, 'active', 'status')
     is_active = pagination.is_true(query, 'active') if 'active' in query else None
     if call.context.is_for_own_project:
+        if 'source_pod_id' in query:
+            raise exception.Forbidden('Only operators list the move groups of a pod.')
         own = call.context.project_id
         filters['project_id'] = own if filters.get('project_id', own) == own else []
 

@@ -320,13 +320,13 @@ def update(db: Database, group_id: str, **values: Any) -> MoveGroup | None:
 def end(db: Database, group_id: str) -> MoveGroup | None:
     """End a group whose members have all ended.
 
-    :returns: the group; None if it has ended already, or a member has not
+    :returns: the group; None if it has ended already or is paused, or a member has not
     """
     with db.writer() as connection:
         known = _locked(connection, group_id)
         open_states = (WAITING, *MEMBER_ACTIVE_STATES)
         is_open = sqlalchemy.select(_M.id).where(_M.group_id == group_id, _M.state.in_(open_states)).limit(1)
-        if known is None or not known.is_active or connection.execute(is_open).first() is not None:
+        if known is None or not known.is_active or known.hold or connection.execute(is_open).first() is not None:
             return None
         state = {'cancel': CANCELLED, 'revert': REVERTED}.get(known.wish, COMPLETED)
         values = {'state': state, 'hold': '', 'reason': None, 'active_key': None, 'ended_at': utcnow()}

@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from oslo_config import cfg
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from trio2o.db import jobs, moves, quotas
+from trio2o.db import jobs, move_groups, moves, quotas
 from trio2o.db.database import Database, utcnow
 from trio2o.db.errors import UNREACHABLE
-from trio2o.db.records import JOB_STATES, MOVE_ACTIVE_STATUSES
+from trio2o.db.records import GROUP_ACTIVE_STATUSES, JOB_STATES, MOVE_ACTIVE_STATUSES
 from trio2o.pods.registry import PodView, Registry
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class _Read:
     waiting_seconds: float
     claims: Mapping[str, int]
     moves: Mapping[str, int]
+    move_groups: Mapping[str, int]
     pods: tuple[PodView, ...]
 
 
@@ -114,6 +115,7 @@ class DatabaseMetrics:
             waiting_seconds=max(0.0, (utcnow() - due).total_seconds()) if due else 0.0,
             claims=quotas.count_claims_by_state(self._db),
             moves=moves.count_active_by_status(self._db),
+            move_groups=move_groups.count_active_by_status(self._db),
             # The snapshot would stay the same while the database is unreachable, as requests go on using it.
             pods=self._registry.refresh().pods,
             at=time.monotonic(),
@@ -129,6 +131,7 @@ def _families() -> dict[str, GaugeMetricFamily]:
         'waiting': family('trio2o_jobs_waiting_seconds', 'Seconds since the oldest waiting job became due'),
         'claims': family('trio2o_quota_claims', 'Quota claims, by state', labels=['state']),
         'moves': family('trio2o_moves', 'Moves that have not ended, by status', labels=['status']),
+        'move_groups': family('trio2o_move_groups', 'Move groups that have not ended, by status', labels=['status']),
         'state': family('trio2o_pod_state', 'Always 1; the state is a label', labels=[*pod, 'state']),
         'out_of_sync': family(
             'trio2o_pod_replicas_out_of_sync', 'Replicated objects that are out of sync in a pod', labels=pod
@@ -153,6 +156,8 @@ def _fill(families: Mapping[str, GaugeMetricFamily], last: _Read) -> None:
         families['claims'].add_metric([state], count)
     for status in MOVE_ACTIVE_STATUSES:
         families['moves'].add_metric([status], last.moves.get(status, 0))
+    for status in GROUP_ACTIVE_STATUSES:
+        families['move_groups'].add_metric([status], last.move_groups.get(status, 0))
     for pod in last.pods:
         families['state'].add_metric([pod.name, pod.zone, pod.record.state], 1)
         families['out_of_sync'].add_metric([pod.name, pod.zone], pod.out_of_sync)

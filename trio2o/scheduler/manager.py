@@ -49,6 +49,7 @@ class Scheduler:
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, registry: Registry, breakers: Breakers) -> None:
         """:raises InvalidOption: ``[scheduler]`` names an unknown plug-in, or has an invalid value"""
+        self._conf = conf
         self._db = db
         self._registry = registry
         self._breakers = breakers
@@ -77,6 +78,10 @@ class Scheduler:
         pods = snapshot.pods if of_all else self._candidates(snapshot, request)
         left, dropped = self._filter(pods, request)
         return Decision(request, self._order(left, request), tuple(dropped), tuple(current))
+
+    def for_plans(self) -> Scheduler:
+        """Return a scheduler that does not know what this one has placed. It loads the plug-ins again."""
+        return Scheduler(self._conf, self._db, self._registry, self._breakers)
 
     def rank(self, pods: Sequence[PodView], request: PodRequest, *, by_usage: bool = False) -> tuple[Weighed, ...]:
         """Weigh given pods, best first, without those that the filters drop.

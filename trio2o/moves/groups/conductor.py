@@ -58,6 +58,9 @@ _LOOK_AHEAD = 200
 #: Members that are added in one transaction.
 _PAGE = 500
 
+#: A pod could not be asked, which says nothing about the resource.
+CANNOT_ASK = (exception.ServiceUnavailable, exception.PodError)
+
 Verb = Callable[[Database, str, JobRow], Move | None]
 
 
@@ -298,7 +301,7 @@ class Conductor:
             planner.submit(self._runtime, plan, group.user_id, members=ids)
             move_groups.set_members(self._db, ids, name=plan.name[:255], target_pod_id=plan.target_pod.id)
             limits.add(plan)
-        except exception.ServiceUnavailable as error:
+        except CANNOT_ASK as error:
             move_groups.set_members(self._db, ids, during=WAITING, reason=str(error), not_before=utcnow() + _ASK_AGAIN)
             return None
         except NoSuchResource:

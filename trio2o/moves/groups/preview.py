@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from trio2o import exception
 from trio2o.concurrency import Deadline
 from trio2o.db.move_groups import NewMember
-from trio2o.db.records import MoveGroup
+from trio2o.db.records import APPLICATION, MoveGroup
 from trio2o.moves import planner
 from trio2o.moves.checks import BLOCKER, Finding
-from trio2o.moves.groups.conductor import wanted
+from trio2o.moves.groups.conductor import CANNOT_ASK, wanted
 from trio2o.moves.groups.options import Options
 from trio2o.resources import VOLUME
 
@@ -33,6 +33,8 @@ def plan(runtime: Runtime, group: MoveGroup, members: Sequence[NewMember], total
     :param total: number of all members
     :returns: ``kind``; ``members``: a row for each member that was planned; ``bytes`` and ``seconds``: sums over them;
         ``counts``: members that can be moved, and those that are refused; ``is_complete``: whether these are all
+    :raises ServiceUnavailable: a pod of an application cannot be asked; in other groups that is a blocker
+    :raises PodError: likewise
     """
     deadline = Deadline(_SECONDS)
     rows: list[Json] = []
@@ -83,6 +85,8 @@ def _row(runtime: Runtime, group: MoveGroup, member: NewMember) -> Json:
     try:
         made = planner.make_plan(runtime, wanted(group, Options.from_json(group.options), [member]))
     except exception.Trio2oException as error:
+        if group.kind == APPLICATION and isinstance(error, CANNOT_ASK):
+            raise
         finding = asdict(Finding(BLOCKER, 'plan', str(error), member.resource_id))
         return {
             **found,

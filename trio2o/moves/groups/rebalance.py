@@ -37,6 +37,8 @@ def choose(runtime: Runtime, zone: str, options: Options) -> list[NewMember]:
 class _Balance:
     def __init__(self, runtime: Runtime, zone: str) -> None:
         self._runtime = runtime
+        # The usage of the pods is that of the copies here.
+        self._scheduler = runtime.scheduler.for_plans()
         self._zone = zone
         known = (pod for pod in runtime.registry.snapshot().by_zone.get(zone, ()) if pod.is_enabled)
         #: Pods with the usage that they would have after the moves chosen so far.
@@ -65,7 +67,7 @@ class _Balance:
     def _next(self) -> tuple[Routing, PodView] | None:
         """Choose a server of the pod that the weighers like least, and take it to its new pod."""
         general = PodRequest(service=COMPUTE, project_id='', zone=self._zone, resource_type=SERVER.type)
-        ranked = self._runtime.scheduler.rank(list(self._pods.values()), general, by_usage=True)
+        ranked = self._scheduler.rank(list(self._pods.values()), general, by_usage=True)
         for source in [each.pod for each in reversed(ranked)]:
             for routing in self._servers[source.id]:
                 target = self._better(source, routing)
@@ -82,7 +84,7 @@ class _Balance:
         pods = [without if pod.id == source.id else pod for pod in self._pods.values()]
         tag, project_id = source.record.resource_affinity_tag or {}, routing.project_id
         if project_id not in self._exclusive:
-            self._exclusive[project_id] = self._runtime.scheduler.exclusive(project_id)
+            self._exclusive[project_id] = self._scheduler.exclusive(project_id)
         request = PodRequest(
             service=COMPUTE,
             project_id=project_id,
@@ -92,7 +94,7 @@ class _Balance:
             resources=_resources(routing),
             extra_specs={f'{SPEC_PREFIX}{key}': str(value) for key, value in tag.items()},
         )
-        ranked = self._runtime.scheduler.rank(pods, request, by_usage=True)
+        ranked = self._scheduler.rank(pods, request, by_usage=True)
         stays = next((each for each in ranked if each.pod.id == source.id), None)
         if not ranked or (stays is not None and ranked[0].weight <= stays.weight):
             return None

@@ -9,18 +9,19 @@ from sqlalchemy import event
 
 from trio2o import metrics
 from trio2o.db import jobs as db_jobs
+from trio2o.db import move_groups
 from trio2o.db import pod_usages as db_usages
 from trio2o.db import pods as db_pods
 from trio2o.db import quotas as db_quotas
 from trio2o.db import replicas as db_replicas
-from trio2o.db.database import Database
+from trio2o.db.database import Database, utcnow
 from trio2o.db.records import MOVE_ACTIVE_STATUSES
 from trio2o.metrics.database import DatabaseMetrics
 from trio2o.pods.registry import Registry
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.metrics import samples
-from trio2o.tests.fixtures.moves import insert_move, new_move
+from trio2o.tests.fixtures.moves import insert_move, new_group, new_job, new_move
 from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.fixtures.wsgi import get
 
@@ -84,6 +85,13 @@ class TestDatabaseMetrics(DatabaseMetricsTestCase):
         self.assertEqual({'stuck': 1, 'cancelling': 1, 'planned': 1}, {key: n for key, n in shown.items() if n})
         # Alerts need the 0 of a status that no move has.
         self.assertEqual(set(MOVE_ACTIVE_STATUSES), set(shown))
+
+    def test_metrics_count_active_move_groups_by_status(self):
+        for number, fields in enumerate(({'hold': 'paused'}, {}, {'state': 'completed', 'ended_at': utcnow()})):
+            move_groups.create(self.db, new_group(f'g{number}', **fields), [], new_job(f'g{number}'))
+        found = self.scrape(self.collector())
+        shown = {labels[0][1]: value for (name, labels), value in found.items() if name == 'trio2o_move_groups'}
+        self.assertEqual({'running': 1, 'paused': 1, 'cancelling': 0, 'reverting': 0}, shown)
 
     def test_labels_are_escaped(self):
         db_pods.create(self.db, pod_name='a"b\\c\nd', az_name='ä')

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups of moves: what may be asked for in each state, waves, and the begin of a move with its members."""
+
+from trio2o.db import move_groups, moves
+from trio2o.db.database import utcnow
+from trio2o.db.move_groups import NewMember
+from trio2o.tests.fixtures.database import on_every_server
+from trio2o.tests.fixtures.moves import GROUP, ID, new_group, new_job, new_move
+from trio2o.tests.unit.db.base import DatabaseTest
+
+#: State, hold, wish -> status, and what may be asked for.
+STATUSES = (
+    (('running', '', ''), 'running', ['pause', 'cancel', 'confirm', 'revert']),
+    (('running', 'paused', ''), 'paused', ['resume', 'cancel', 'confirm', 'revert']),
+    (('running', '', 'cancel'), 'cancelling', ['confirm', 'revert']),
+    (('running', '', 'revert'), 'reverting', []),
+    (('completed', '', ''), 'completed', []),
+    (('cancelled', '', 'cancel'), 'cancelled', []),
+    (('reverted', '', 'revert'), 'reverted', []),
+)
+
+
+def member(at, wave=0, part=None, resource_id=None):
+    return NewMember(at, at if part is None else part, wave, 'server', resource_id or f's{at}', 'p')
+
+
+@on_every_server
+class TestGroups(DatabaseTest):
+    def create(self, *members, **given):
+        return move_groups.create(self.db, new_group(**given), members, new_job(GROUP))
+
+    def begin(self, *ids, move_id=ID):
+        move = new_move(move_id, source=self.pod1, target=self.pod2, resource_id=move_id)
+        return moves.create(self.db, move, [], new_job(move_id), ids)
+
+    def ids(self):
+        return [each.id for each in move_groups.members(self.db, GROUP)]
+
+    def states(self):
+        return [each.state for each in move_groups.members(self.db, GROUP)]
+
+    def test_pod_has_one_drain_at_a_time(self):
+        self.create(active_key='drain:x')
+        error = self.assertRaises(
+            move_groups.AlreadyDraining, self.create, group_id=GROUP.replace('1', '2'), active_key='drain:x'
+        )
+        self.assertEqual(GROUP, error.group_id)
+        move_groups.end(self.db, GROUP)
+        self.create(group_id=GROUP.replace('1', '2'), active_key='drain:x')
+
+    def test_resource_is_a_member_once(self):
+        self.create(member(0), member(1))
+        self.assertEqual(1, move_groups.add_members(self.db, GROUP, [member(2, resource_id='s1'), member(3)]))
+        self.assertEqual(3, move_groups.last_position(self.db, GROUP))
+
+    def test_waves_begin_one_after_another(self):
+        self.create(member(0), member(1, wave=1), member(2, wave=1))
+        first, second, third = self.ids()
+        self.assertEqual(0, move_groups.wave(self.db, GROUP))
+        for state in ('moving', 'undoing', 'switched'):
+            move_groups.set_members(self.db, [first], state=state)
+            self.assertEqual(0, move_groups.wave(self.db, GROUP), state)
+        move_groups.set_members(self.db, [first], state='moved')
+        self.assertEqual(1, move_groups.wave(self.db, GROUP))
+        waiting = move_groups.waiting(self.db, GROUP, 1, utcnow(), 10)
+        self.assertEqual([second, third], [each.id for each in waiting])
+        move_groups.set_members(self.db, [second, third], state='refused')
+        self.assertIsNone(move_groups.wave(self.db, GROUP))
+
+    def test_member_that_has_failed_waits_behind_the_others(self):
+        self.create(member(0), member(1))
+        first, second = self.ids()
+        move_groups.set_members(self.db, [first], tries=1)
+        waiting = move_groups.waiting(self.db, GROUP, 0, utcnow(), 10)
+        self.assertEqual([second, first], [each.id for each in waiting])
+
+    def test_move_begins_with_its_members_or_not_at_all(self):
+        self.create(member(0), member(1))
+        ids = self.ids()
+        move_groups.set_members(self.db, ids[1:], state='undone')
+        self.assertRaises(moves.NotWaiting, self.begin, *ids)
+        self.assertEqual(['waiting', 'undone'], self.states())
+        self.assertIsNone(moves.get(self.db, ID))
+        self.begin(ids[0])
+        self.assertEqual(['moving', 'undone'], self.states())
+        (followed,) = move_groups.followed(self.db, GROUP)
+        self.assertEqual((ids[0], ID, 1), (followed.member.id, followed.move.id, followed.member.tries))
+
+    def test_group_ends_when_no_member_is_left(self):
+        self.create(member(0))
+        (only,) = self.ids()
+        for state in ('waiting', 'moving', 'undoing', 'switched'):
+            move_groups.set_members(self.db, [only], state=state)
+            self.assertIsNone(move_groups.end(self.db, GROUP), state)
+        move_groups.set_members(self.db, [only], state='failed')
+        move_groups.update(self.db, GROUP, hold='paused')
+        self.assertIsNone(move_groups.end(self.db, GROUP))
+        move_groups.update(self.db, GROUP, hold='', wish='cancel')
+        self.assertEqual('cancelled', move_groups.end(self.db, GROUP).state)
+        self.assertIsNone(move_groups.update(self.db, GROUP, hold='paused'))
+
+    def test_resume_tries_failed_and_refused_members_again(self):
+        self.create(*(member(at) for at in range(4)))
+        for number, state in zip(self.ids(), ('failed', 'refused', 'moved', 'gone'), strict=True):
+            move_groups.set_members(self.db, [number], state=state, tries=2, reason='why')
+        move_groups.pause(self.db, GROUP)
+        move_groups.resume(self.db, GROUP)
+        self.assertEqual(['waiting', 'waiting', 'moved', 'gone'], self.states())
+        self.assertEqual(0, move_groups.members(self.db, GROUP)[0].tries)
+
+    def test_status_and_allowed_verbs(self):
+        for (state, hold, wish), status, verbs in STATUSES:
+            ended = None if state == 'running' else utcnow()
+            group = new_group(state=state, hold=hold, wish=wish, ended_at=ended)
+            self.assertEqual((status, verbs), (group.status, move_groups.allowed_verbs(group)))
+            self.create(state=state, hold=hold, wish=wish, ended_at=ended)
+            self.assertEqual([GROUP], [each.id for each in move_groups.list_(self.db, status=status)])
+            for verb in ('pause', 'resume', 'cancel', 'confirm', 'revert'):
+                if verb not in verbs:
+                    error = self.assertRaises(moves.Refused, getattr(move_groups, verb), self.db, GROUP)
+                    self.assertIn(GROUP, str(error))
+            move_groups.update(self.db, GROUP, active_key=None)
+            with self.db.writer() as connection:
+                connection.exec_driver_sql('DELETE FROM move_groups')
+                connection.exec_driver_sql('DELETE FROM jobs')
+
+    def test_verb_about_an_unknown_group(self):
+        for verb in ('pause', 'resume', 'cancel', 'confirm', 'revert'):
+            self.assertIsNone(getattr(move_groups, verb)(self.db, 'nope'))
+
+    def test_ended_groups_are_purged(self):
+        self.create(member(0))
+        move_groups.set_members(self.db, self.ids(), state='moved')
+        self.assertEqual(0, move_groups.purge(self.db, utcnow()))
+        move_groups.end(self.db, GROUP)
+        self.assertEqual(1, move_groups.purge(self.db, utcnow()))
+        self.assertIsNone(move_groups.get(self.db, GROUP))
+        self.assertEqual([], move_groups.members(self.db, GROUP))
