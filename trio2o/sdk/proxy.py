@@ -16,6 +16,8 @@ from trio2o.sdk.resources import (
     Claim,
     Job,
     Move,
+    MoveGroup,
+    MoveGroupMember,
     Pod,
     Project,
     RemainingResource,
@@ -277,6 +279,55 @@ class Proxy(proxy.Proxy):
     def steer_move(self, move: Move | str, verb: str) -> Move:
         """Steer a move: ``pause``, ``resume``, ``cancel``, ``confirm`` or ``revert``."""
         return self._known(Move, move).steer(self, verb)
+
+    # -- groups of moves
+
+    def move_groups(self, *, limit: int | None = None, **filters: Any) -> Iterator[MoveGroup]:
+        """List groups of moves, the newest first.
+
+        :param limit: at most this many
+        :param filters: ``kind``, ``status``, ``project_id``, ``source_pod_id``, ``is_active``; ``sort`` and ``marker``
+        """
+        return self._all(MoveGroup, limit, filters)
+
+    def get_move_group(self, group: MoveGroup | str) -> MoveGroup:
+        """Show a group of moves."""
+        return self._show(MoveGroup, group, {})
+
+    def move_group_members(
+        self, group: MoveGroup | str, *, limit: int | None = None, **filters: Any
+    ) -> Iterator[MoveGroupMember]:
+        """List the members of a group of moves, in the order in which they move.
+
+        :param filters: ``state``, ``resource_type``, ``resource_id``, ``project_id``; ``sort`` and ``marker``
+        """
+        return self._all(MoveGroupMember, limit, {**filters, 'group_id': MoveGroup._get_id(group)})
+
+    def plan_move_group(self, **given: Any) -> dict[str, Any]:
+        """Return what a group of moves would do, and what speaks against it.
+
+        :param given: as for ``create_move_group``
+        """
+        response = self.post('/move-groups', json={'move_group': {**given, 'dry_run': True}})
+        exceptions.raise_from_response(response)
+        plan: dict[str, Any] = response.json()['plan']
+        return plan
+
+    def create_move_group(self, **given: Any) -> MoveGroup:
+        """Begin a group of moves.
+
+        :param given: ``kind`` and what it moves: ``members``, ``server_group_id`` or ``tag`` of an application,
+            ``source_pod`` of a drain, ``zone`` of a rebalancing; where to: ``target_pods`` or ``zone``; and
+            ``on_failure``, ``max_failures``, ``parallel``, ``canary``, ``wave``, ``bytes_per_second``, ``window``,
+            ``confirm_seconds``
+        """
+        group = MoveGroup.new(connection=self._get_connection())
+        group._translate_response(self.post('/move-groups', json={'move_group': given}))
+        return group
+
+    def steer_move_group(self, group: MoveGroup | str, verb: str) -> MoveGroup:
+        """Steer a group: ``pause``, ``resume``, ``cancel``, ``confirm`` or ``revert``."""
+        return self._known(MoveGroup, group).steer(self, verb)
 
     # -- jobs
 

@@ -315,6 +315,99 @@ class Move(AdminResource):
         return self
 
 
+class MoveGroup(AdminResource):
+    """Servers and volumes that are moved by one order: an application, the drain of a pod, or a rebalancing."""
+
+    base_path = '/move-groups'
+    resource_key = 'move_group'
+    resources_key = 'move_groups'
+    allow_fetch = allow_list = True
+    _query_mapping = QueryParameters('kind', 'status', 'project_id', 'source_pod_id', 'sort', is_active='active')
+
+    #: ``application``, ``drain`` or ``rebalance``.
+    kind = Body('kind')
+    name = Body('name')
+    project_id = Body('project_id')
+    user_id = Body('user_id')
+    source_pod_id = Body('source_pod_id')
+    source_pod = Body('source_pod')
+    zone = Body('zone')
+    #: Names of the pods that its members go to, if it was created with them.
+    target_pods = Body('target_pods', type=list)
+    status = Body('status')
+    #: Why it is paused, or what it waits for.
+    reason = Body('reason')
+    on_failure = Body('on_failure')
+    max_failures = Body('max_failures', type=int)
+    parallel = Body('parallel', type=int)
+    canary = Body('canary', type=int)
+    wave = Body('wave', type=int)
+    bytes_per_second = Body('bytes_per_second', type=int)
+    window = Body('window')
+    confirm_seconds = Body('confirm_seconds', type=int)
+    #: State of members -> how many have it.
+    counts = Body('counts', type=dict)
+    bytes_done = Body('bytes_done', type=int)
+    bytes_total = Body('bytes_total', type=int)
+    percent = Body('percent', type=int)
+    #: What may be asked of the group now: ``pause``, ``cancel`` ...
+    verbs = Body('verbs', type=list)
+    #: When the members that have switched confirm themselves; of an application, as soon as all of them have.
+    confirm_at = Body('confirm_at')
+    created_at = Body('created_at')
+    updated_at = Body('updated_at')
+    ended_at = Body('ended_at')
+    request_id = Body('request_id')
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in ('completed', 'cancelled', 'reverted')
+
+    @property
+    def waits_for_somebody(self) -> bool:
+        """Whether nothing happens until somebody resumes, confirms, reverts or cancels it.
+
+        Members that have switched confirm themselves later, after ``confirm_seconds``.
+        """
+        if self.status == 'paused':
+            return True
+        if self.confirm_at and self.confirm_at <= self.updated_at:
+            # Somebody has just confirmed it, or it is time.
+            return False
+        is_under_way = any(self.counts[state] for state in ('waiting', 'moving', 'undoing', 'confirming'))
+        return not self.has_ended and not is_under_way and bool(self.counts['switched'])
+
+    def steer(self, session: Any, verb: str) -> Self:
+        """Pause, resume, cancel, confirm or revert the group."""
+        self._translate_response(self._act(session, verb))
+        return self
+
+
+class MoveGroupMember(AdminResource):
+    """A server or volume of a group of moves."""
+
+    base_path = '/move-groups/%(group_id)s/members'
+    resources_key = 'members'
+    allow_list = True
+    _query_mapping = QueryParameters('state', 'resource_type', 'resource_id', 'project_id', 'sort')
+
+    group_id = URI('group_id')
+    position = Body('position', type=int)
+    #: The first one is 0.
+    wave = Body('wave', type=int)
+    resource_type = Body('resource_type')
+    resource_id = Body('resource_id')
+    name = Body('name')
+    project_id = Body('project_id')
+    state = Body('state')
+    move_id = Body('move_id')
+    target_pod = Body('target_pod')
+    #: Why it was refused, failed or was undone.
+    reason = Body('reason')
+    tries = Body('tries', type=int)
+
+
 class Project(AdminResource):
     """A project of Keystone, for the actions on a project in all pods."""
 

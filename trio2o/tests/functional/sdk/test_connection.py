@@ -11,6 +11,7 @@ from openstack import exceptions
 from trio2o.lab.emulated.topology import PASSWORD
 from trio2o.sdk.service import Trio2oService
 from trio2o.tests.fixtures.cloud import GatewayFixture
+from trio2o.tests.fixtures.moves import insert_group
 from trio2o.tests.fixtures.pages import DOCS, code
 
 
@@ -68,6 +69,59 @@ class TestMoves(ConnectionTestCase):
         self.assertRaises(exceptions.ConflictException, self.trio2o.steer_move, move.id, 'revert')
         self.assertRaises(exceptions.ConflictException, self.trio2o.create_move, **given)
         self.assertRaises(exceptions.NotFoundException, self.trio2o.get_move, 'nope')
+
+
+class TestMoveGroups(ConnectionTestCase):
+    def setUp(self):
+        super().setUp()
+        self.cloud.lab.keystone.users['trio2o'].roles['demo'] = ('admin',)
+        volume = {'size': 1, 'availability_zone': 'az1'}
+        self.volumes = [self.cloud.cinder.post('/volumes', {'volume': volume})['volume']['id'] for _ in range(2)]
+
+    def test_group_is_planned_begun_listed_and_steered(self):
+        members = [{'type': 'volume', 'id': volume} for volume in self.volumes]
+        given = {'kind': 'application', 'members': members, 'target_pods': ['Pod2'], 'name': 'shop'}
+        plan = self.trio2o.plan_move_group(**given)
+        self.assertEqual(self.volumes, [each['resource_id'] for each in plan['members']])
+        self.assertEqual([], list(self.trio2o.move_groups()))
+        group = self.trio2o.create_move_group(**given, wave=1)
+        self.assertEqual(
+            ('application', 'shop', 'running', ['Pod2']), (group.kind, group.name, group.status, group.target_pods)
+        )
+        self.assertEqual((2, 1, 'stop'), (group.counts['waiting'], group.wave, group.on_failure))
+        self.assertEqual((False, False), (group.has_ended, group.waits_for_somebody))
+        found = list(self.trio2o.move_group_members(group))
+        self.assertEqual(self.volumes, [each.resource_id for each in found])
+        self.assertEqual([0, 1], [each.wave for each in found])
+        self.assertEqual(1, len(list(self.trio2o.move_group_members(group.id, limit=1))))
+        self.assertEqual([], list(self.trio2o.move_group_members(group, state='moved')))
+        paused = self.trio2o.steer_move_group(group, 'pause')
+        self.assertEqual(('paused', True), (paused.status, paused.waits_for_somebody))
+        self.assertIn('resume', paused.verbs)
+        for filters in ({'is_active': True}, {'status': 'paused'}, {'kind': 'application'}, {}):
+            self.assertEqual([group.id], [each.id for each in self.trio2o.move_groups(**filters)], filters)
+        self.assertEqual([], list(self.trio2o.move_groups(kind='drain')))
+        self.assertEqual('An operator has paused it.', self.trio2o.get_move_group(group.id).reason)
+        self.assertRaises(exceptions.ConflictException, self.trio2o.steer_move_group, group.id, 'pause')
+        self.assertRaises(exceptions.NotFoundException, self.trio2o.get_move_group, 'nope')
+
+    def test_members_are_listed_page_by_page(self):
+        servers = [f'{number}' for number in range(1001)]
+        group = insert_group(self.cloud.runtime.db, 'drain', servers)
+        found = self.trio2o.move_group_members(group.id)
+        self.assertEqual(servers, [member.resource_id for member in found])
+
+    def test_group_waits_for_somebody_until_it_is_confirmed(self):
+        group = insert_group(self.cloud.runtime.db, 'application', ['a'], ['switched'])
+        self.assertTrue(self.trio2o.get_move_group(group.id).waits_for_somebody)
+        self.assertFalse(self.trio2o.steer_move_group(group.id, 'confirm').waits_for_somebody)
+
+    def test_drain_sets_pod_to_draining(self):
+        group = self.trio2o.create_move_group(kind='drain', source_pod='Pod1', zone='az2')
+        self.assertEqual(('drain', 'Pod1', 'az2'), (group.kind, group.source_pod, group.zone))
+        self.assertEqual('draining', self.trio2o.find_pod('Pod1').state)
+        drains = self.trio2o.move_groups(source_pod_id=group.source_pod_id)
+        self.assertEqual([group.id], [each.id for each in drains])
 
 
 class TestPods(ConnectionTestCase):
