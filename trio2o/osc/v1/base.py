@@ -88,6 +88,27 @@ class ShowOne(Trio2oCommand, command.ShowOne):
     pass
 
 
+class Steer(Trio2oCommand):
+    """Base of the commands that steer moves, or groups of moves.
+
+    :cvar verb: what is asked of them
+    """
+
+    verb = ''
+    metavar = '<move>'
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument('ids', metavar=self.metavar, nargs='+', help='One or more of them (ID)')
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        each(parsed_args.ids, self.steer)
+
+    def steer(self, id_: str) -> None:
+        raise NotImplementedError
+
+
 def add_paging(parser: argparse.ArgumentParser, sortable: str) -> None:
     """Add the options of every list.
 

@@ -11,7 +11,7 @@ from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 
 from trio2o.osc.errors import command_error
-from trio2o.osc.v1.base import Column, Lister, ShowOne, Trio2oCommand, a_number, add_paging, each, fields, paging, rows
+from trio2o.osc.v1.base import Column, Lister, ShowOne, Steer, a_number, add_paging, fields, paging, rows
 from trio2o.osc.v1.binding import add_project, project_id
 from trio2o.osc.v1.report import Worded, bar, duration, size, table
 from trio2o.osc.v1.waiting import add_timeout, add_waiting, watch_steered
@@ -53,7 +53,8 @@ STATUSES = (
     'confirmed',
     'reverted',
 )
-_LEVELS = ('blocker', 'loss', 'note')
+#: Of findings, the worst first.
+LEVELS = ('blocker', 'loss', 'note')
 #: Status in which a move waits for somebody -> what to do, before the commands for it.
 _NEXT = {
     'switched': 'Check the resource in its new place, and then',
@@ -148,7 +149,7 @@ class CreateMove(_Watching):
         try:
             move = self.client.create_move(**given)
         except sdk_exceptions.HttpException as error:
-            raise _refused(error) from error
+            raise refusal(error) from error
         if parsed_args.wait:
             move = self.watch(move, parsed_args.timeout)
         else:
@@ -156,12 +157,12 @@ class CreateMove(_Watching):
         return fields(shown(move))
 
 
-def _refused(error: sdk_exceptions.HttpException) -> exceptions.CommandError:
-    """Explain why a move was refused, and say what to do about it."""
+def refusal(error: sdk_exceptions.HttpException) -> exceptions.CommandError:
+    """Explain why a move, or a group of moves, was refused, and say what to do about it."""
     explained = command_error(error)
-    other = re.search(r'\(move ([0-9a-f-]{36})\)', str(explained))
+    other = re.search(r'\((move(?: group)?) ([0-9a-f-]{36})\)', str(explained))
     if other is not None:
-        return exceptions.CommandError(f"{explained} 'openstack trio2o move show {other[1]}' shows that move.")
+        return exceptions.CommandError(f"{explained} 'openstack trio2o {other[1]} show {other[2]}' shows it.")
     findings = _details(error).get('findings')
     if not findings:
         return explained
@@ -185,7 +186,7 @@ def _details(error: sdk_exceptions.HttpException) -> Json:
 
 def readable(plan: Json) -> tuple[tuple[str, ...], tuple[Any, ...]]:
     """Make names and values of a plan for cliff: what speaks against it first, then what it makes and takes."""
-    findings = sorted(plan['findings'], key=lambda finding: _LEVELS.index(finding['level']))
+    findings = sorted(plan['findings'], key=lambda finding: LEVELS.index(finding['level']))
     first = ('resource_type', 'resource_id', 'name', 'source_pod', 'target_pod', 'zone')
     found = {name: plan[name] for name in first if name in plan}
     found['findings'] = table(findings, 'level', 'code', 'resource', 'text')
@@ -262,47 +263,40 @@ class ShowMove(_Watching):
         return fields(shown(move))
 
 
-class _Steer(Trio2oCommand):
-    verb = ''
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument('moves', metavar='<move>', nargs='+', help='Moves (ID)')
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        each(parsed_args.moves, lambda move: self.client.steer_move(move, self.verb))
+class _SteerMove(Steer):
+    def steer(self, id_: str) -> None:
+        self.client.steer_move(id_, self.verb)
 
 
-class PauseMove(_Steer):
+class PauseMove(_SteerMove):
     """Let moves begin no further step."""
 
     verb = 'pause'
     examples = (('a move', 'openstack trio2o move pause 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
 
 
-class ResumeMove(_Steer):
+class ResumeMove(_SteerMove):
     """Let moves that are paused or stuck go on."""
 
     verb = 'resume'
     examples = (('a move', 'openstack trio2o move resume 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
 
 
-class CancelMove(_Steer):
+class CancelMove(_SteerMove):
     """Undo moves that have not switched: the server runs in its old pod again, as before."""
 
     verb = 'cancel'
     examples = (('a move', 'openstack trio2o move cancel 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
 
 
-class ConfirmMove(_Steer):
+class ConfirmMove(_SteerMove):
     """Delete what switched moves left in the old pod. They cannot be reverted any more."""
 
     verb = 'confirm'
     examples = (('a move', 'openstack trio2o move confirm 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
 
 
-class RevertMove(_Steer):
+class RevertMove(_SteerMove):
     """Let switched moves go back to the old pod. What was written since the switch is lost."""
 
     verb = 'revert'

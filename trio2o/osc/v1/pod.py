@@ -28,7 +28,7 @@ from trio2o.osc.v1.binding import project_id
 from trio2o.osc.v1.waiting import add_waiting, wait_for_job, watch
 
 if TYPE_CHECKING:
-    from trio2o.sdk.resources import Pod, RemainingSummary
+    from trio2o.sdk.resources import Pod
 
 Json = dict[str, Any]
 
@@ -375,81 +375,6 @@ class ReconcilePod(ShowOne):
         else:
             self.say(f"To see its progress: 'openstack trio2o job show {job.id}'.")
         return fields(job.document)
-
-
-class DrainPod(Lister):
-    """Create no new resources in a pod, and list the remaining ones and which pods could take them.
-
-    Trio2o moves nothing by itself. Run again, the command lists what is left; an empty pod can be deleted.
-    """
-
-    examples = (
-        ('begin', 'openstack trio2o pod drain Pod2 --reason "lease ends in May"'),
-        ('only list what is left, change nothing', 'openstack trio2o pod drain Pod2 --list'),
-        ('wait until it is empty', 'openstack trio2o pod drain Pod2 --wait --timeout 86400'),
-    )
-    columns = (
-        Column('Type', 'resource_type'),
-        Column('Resource', 'resource_id'),
-        Column('Project ID', 'project_id'),
-        Column('Could Go To', 'could_go_to'),
-        Column('Why Not', 'reason'),
-    )
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        add_pod(parser)
-        parser.add_argument('--reason', metavar='<text>', help='Why')
-        parser.add_argument('--list', action='store_true', help='Only list; the state of the pod stays')
-        parser.add_argument('--type', metavar='<type>', help='List only this type: server, volume ...')
-        parser.add_argument('--project-id', metavar='<id>', help='List only resources of this project')
-        parser.add_argument('--limit', metavar='<number>', type=a_number, help='List at most this many')
-        parser.add_argument('--marker', metavar='<id>', help='Begin after the one with this number')
-        add_waiting(parser, 'the pod is empty')
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> Any:
-        pod = self.find_pod(parsed_args.pod)
-        if not parsed_args.list:
-            pod = self.client.drain_pod(pod.id, reason=parsed_args.reason)
-        shown = self.wait(pod, parsed_args.timeout) if parsed_args.wait else ''
-        query = {
-            'resource_type': parsed_args.type,
-            'project_id': parsed_args.project_id,
-            'marker': parsed_args.marker,
-        }
-        found = self.client.remaining_resources(pod.id, limit=parsed_args.limit, **query)
-        items = [
-            {**item.document, 'could_go_to': [candidate['pod_name'] for candidate in item.candidates]}
-            for item in found
-        ]
-        line = remaining_line(pod, self.client.get_remaining_summary(pod.id))
-        if line != shown:
-            self.say(line)
-        return rows(self.columns, items)
-
-    def wait(self, pod: Pod, seconds: float) -> str:
-        """Wait until the pod is empty.
-
-        :returns: the line that was shown last
-        """
-        summary = watch(
-            lambda: self.client.get_remaining_summary(pod.id),
-            lambda summary: not summary.total,
-            lambda summary: remaining_line(pod, summary),
-            self.say,
-            seconds,
-        )
-        return remaining_line(pod, summary)
-
-
-def remaining_line(pod: Pod, summary: RemainingSummary) -> str:
-    """Describe in one line what is left in a pod."""
-    if not summary.total:
-        return f'{pod.name} ({pod.state}) is empty.'
-    kinds = ', '.join(f'{count} {kind}' for kind, count in sorted(summary.resources.items()))
-    projects = 'one project' if len(summary.projects) == 1 else f'{len(summary.projects)} projects'
-    return f'{pod.name} ({pod.state}) holds {kinds}, of {projects}.'
 
 
 class SelectPod(Lister):

@@ -46,7 +46,7 @@ class TestNames(testtools.TestCase):
         wrong = []
         for path in pages():
             text = ' '.join(path.read_text().split())
-            for command in re.findall(r'openstack trio2o ([a-z]+ [a-z]+)', text):
+            for command in re.findall(r'openstack trio2o ([a-z]+ (?:group )?[a-z]+)', text):
                 if command not in known:
                     wrong.append(f'{path.name}: {command}')
         self.assertEqual([], wrong)

@@ -119,6 +119,23 @@ class CommandTestCase(testtools.TestCase):
 
         wait_until(has_run, 60, f'no job of type {type_} ran', 0.05)
 
+    @contextlib.contextmanager
+    def jobs_running(self):
+        """Run jobs in a thread until the end of the block, as trio2o-xjob does."""
+        is_over = threading.Event()
+
+        def work():
+            while not is_over.wait(0.02):
+                self.cloud.run_jobs(1000)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            worker.join()
+
     def run_command(self, line, **environment):
         """Run a command that succeeds."""
         printed = self.openstack(f'trio2o {line}', **environment)
@@ -140,3 +157,18 @@ class CommandTestCase(testtools.TestCase):
 
     def names(self, line, column='Name'):
         return [row[column] for row in self.read(line)]
+
+
+class MovesTestCase(CommandTestCase):
+    """Trio2o may move what belongs to the project demo, and does so without pauses."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
+        self.cloud.conf.set_override('poll_seconds', 0.02, 'moves')
+        self.cloud.lab.keystone.users['trio2o'].roles['demo'] = ('admin',)
+
+    def volume(self, name='data'):
+        """Create a volume in Pod1. :returns: its id"""
+        body = {'volume': {'size': 1, 'name': name, 'availability_zone': 'az1'}}
+        return self.cloud.cinder.post('/volumes', body)['volume']['id']

@@ -3,24 +3,16 @@
 
 import threading
 
-import fixtures
-
 from trio2o.db import moves
 from trio2o.osc.v1 import move
 from trio2o.tests.fixtures.waiting import wait_until
-from trio2o.tests.functional.osc.base import CommandTestCase
+from trio2o.tests.functional.osc.base import MovesTestCase
 
 
-class TestMoves(CommandTestCase):
+class TestMoves(MovesTestCase):
     def setUp(self):
         super().setUp()
-        self.useFixture(fixtures.MonkeyPatch('trio2o.osc.v1.waiting.PAUSE_SECONDS', 0.05))
-        self.cloud.conf.set_override('poll_seconds', 0.02, 'moves')
-        self.cloud.lab.keystone.users['trio2o'].roles['demo'] = ('admin',)
-        answer = self.cloud.cinder.post(
-            '/volumes', {'volume': {'size': 1, 'name': 'data', 'availability_zone': 'az1'}}
-        )
-        self.volume = answer['volume']['id']
+        self.volume_id = self.volume()
 
     def work_until(self, status):
         """Run jobs in a thread until the only move has a status."""
@@ -39,24 +31,24 @@ class TestMoves(CommandTestCase):
         return any(each.status == self.status for each in moves.list_(self.db))
 
     def test_dry_run_shows_findings_and_steps(self):
-        shown = self.read(f'move create --volume {self.volume} --target-pod Pod2 --dry-run')
+        shown = self.read(f'move create --volume {self.volume_id} --target-pod Pod2 --dry-run')
         self.assertEqual(('Pod1', 'Pod2', []), (shown['source_pod'], shown['target_pod'], shown['findings']))
         self.assertIn('switch', shown['steps'])
         self.assertGreater(shown['bytes'], 2**30)
         self.assertEqual([], self.read('move list'))
-        shown = self.run_command(f'move create --volume {self.volume} --target-pod Pod2 --dry-run').out
-        self.assertIn(f'target/volume/{self.volume}', shown)
+        shown = self.run_command(f'move create --volume {self.volume_id} --target-pod Pod2 --dry-run').out
+        self.assertIn(f'target/volume/{self.volume_id}', shown)
         self.assertRegex(shown, r'seconds +\| about \d+ min')
         self.assertRegex(shown, r'bytes +\| \d\.\d GiB')
 
     def test_findings_are_sorted_and_refused_move_names_blockers(self):
-        self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': self.volume}})
-        printed = self.run_command(f'move create --volume {self.volume} --target-pod Pod2 --dry-run')
-        self.assertRegex(printed.out, f'blocker +snapshots +{self.volume} +The volume has snapshots')
+        self.cloud.cinder.post('/snapshots', {'snapshot': {'volume_id': self.volume_id}})
+        printed = self.run_command(f'move create --volume {self.volume_id} --target-pod Pod2 --dry-run')
+        self.assertRegex(printed.out, f'blocker +snapshots +{self.volume_id} +The volume has snapshots')
         self.assertIn('would be refused', printed.err)
         self.refused(
-            [f'blocker snapshots {self.volume}: The volume has snapshots', '--dry-run'],
-            f'move create --volume {self.volume} --target-pod Pod2',
+            [f'blocker snapshots {self.volume_id}: The volume has snapshots', '--dry-run'],
+            f'move create --volume {self.volume_id} --target-pod Pod2',
         )
         plan = {
             'findings': [
@@ -70,12 +62,12 @@ class TestMoves(CommandTestCase):
         self.assertEqual('about 2 h 5 min', shown['seconds'].human_readable())
 
     def test_second_move_of_a_resource_names_the_first(self):
-        made = self.read(f'move create --volume {self.volume} --target-pod Pod2')['id']
-        self.refused(f'openstack trio2o move show {made}', f'move create --volume {self.volume} --target-pod Pod2')
+        made = self.read(f'move create --volume {self.volume_id} --target-pod Pod2')['id']
+        self.refused(f'openstack trio2o move show {made}', f'move create --volume {self.volume_id} --target-pod Pod2')
 
     def test_move_is_followed_to_its_switch_and_confirmed(self):
         worker = self.work_until('switched')
-        printed = self.run_command(f'move create --volume {self.volume} --zone az2 --wait')
+        printed = self.run_command(f'move create --volume {self.volume_id} --zone az2 --wait')
         worker.join()
         self.assertIn('100 %' if 'confirmed' in printed.err else '%', printed.err)
         self.assertIn('openstack trio2o move confirm', printed.err)
@@ -89,8 +81,8 @@ class TestMoves(CommandTestCase):
         worker.join()
         self.assertEqual('confirmed', shown['status'])
         states = {item['key']: item['state'] for item in shown['ledger']}
-        self.assertEqual('gone', states[f'source/volume/{self.volume}'])
-        self.assertRegex(self.run_command(f'move show {listed["ID"]}').out, f'source/volume/{self.volume} +gone')
+        self.assertEqual('gone', states[f'source/volume/{self.volume_id}'])
+        self.assertRegex(self.run_command(f'move show {listed["ID"]}').out, f'source/volume/{self.volume_id} +gone')
         self.assertIn('GiB', self.run_command(f'move show --plan {listed["ID"]}').out)
 
     def test_moves_of_servers_are_listed_by_commands_of_nova(self):
@@ -118,13 +110,19 @@ class TestMoves(CommandTestCase):
         self.assertIn('live migration', printed.err)
 
     def test_move_is_paused_resumed_and_cancelled(self):
-        made = self.read(f'move create --volume {self.volume} --target-pod Pod2')
+        made = self.read(f'move create --volume {self.volume_id} --target-pod Pod2')
         self.run_command(f'move pause {made["id"]}')
         shown = self.run_command(f'move show --watch {made["id"]}')
         self.assertIn('move resume', shown.err)
         self.assertIn(f'move cancel {made["id"]}', shown.err)
         self.refused(['already paused', 'Allowed now: resume, cancel'], f'move pause {made["id"]}')
-        for option in ('--status paused', '--pod Pod1', '--pod Pod2', '--project demo', f'--resource {self.volume}'):
+        for option in (
+            '--status paused',
+            '--pod Pod1',
+            '--pod Pod2',
+            '--project demo',
+            f'--resource {self.volume_id}',
+        ):
             self.assertEqual([made['id']], self.names(f'move list {option}', 'ID'), option)
         for option in ('--status stuck', '--target-pod Pod1', '--project alt'):
             self.assertEqual([], self.names(f'move list {option}', 'ID'), option)

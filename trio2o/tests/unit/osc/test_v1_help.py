@@ -49,8 +49,8 @@ class TestHelp(testtools.TestCase):
 
     def test_names_of_commands_are_those_of_classes(self):
         for name, command in commands().items():
-            _trio2o, noun, verb = name.split()
-            self.assertEqual(f'{verb.capitalize()}{noun.capitalize()}', command.__name__)
+            _trio2o, *noun, verb = name.split()
+            self.assertEqual(''.join(word.capitalize() for word in (verb, *noun)), command.__name__)
 
     def test_examples_are_accepted(self):
         for name, command in commands().items():
