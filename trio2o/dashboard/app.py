@@ -95,9 +95,19 @@ class Dashboard:
         pod = api.get(f'/pods/{pod_id}')['pod']
         usages = _or_none(lambda: api.get('/usages', pod_id=pod_id)['usages']) or []
         bindings = _or_none(lambda: api.get('/bindings', pod_id=pod_id, limit=_MANY)['pod_bindings']) or []
+        drains = _or_none(lambda: api.get('/move-groups', kind='drain', source_pod_id=pod_id, limit='1')) or {}
         health, trouble = self._health()
         card = views.card(pod, usages, len(bindings), health.get(pod['pod_id']))
-        return self._pages.page(request, 'pod.html', api, pod=pod, card=card, usages=usages, trouble=trouble)
+        return self._pages.page(
+            request,
+            'pod.html',
+            api,
+            pod=pod,
+            card=card,
+            usages=usages,
+            drains=drains.get('move_groups', []),
+            trouble=trouble,
+        )
 
     @pecan.expose()
     def bindings(self, request: Request, response: Response) -> Response:
@@ -133,11 +143,36 @@ class Dashboard:
     @moves.when(method='POST')
     def steer_move(self, request: Request, response: Response) -> Response:
         """POST /dashboard/moves: pause, resume, cancel, confirm or revert a move; 303 to the list."""
-        move_id, verb = request.form.get('move', ''), request.form.get('verb', '')
-        if verb not in _VERBS or not uuidutils.is_uuid_like(move_id):
-            pecan.abort(400)
-        self._source(request).post(f'/moves/{move_id}/{verb}')
+        self._steer(request, 'moves')
         return redirect(f'{request.root}/moves')
+
+    @pecan.expose(route='move-groups', generic=True)
+    def move_groups(self, request: Request, response: Response, group_id: str = '') -> Response:
+        """GET /dashboard/move-groups: those under way, or with ``active=false`` those that have ended.
+
+        GET /dashboard/move-groups/{group_id}: a group and its members, or with ``state`` those in this state.
+        """
+        if group_id:
+            return self._move_group(request, group_id)
+        api = self._source(request)
+        query = request.query
+        filters = {name: query[name] for name in ('kind', 'source_pod_id') if query.get(name)}
+        filters['active'] = query.get('active') or 'true'
+        marker = {'marker': query['marker']} if query.get('marker') else {}
+        found = api.get('/move-groups', limit=str(_ROWS), **filters, **marker)
+        return self._pages.page(
+            request,
+            'move_groups.html',
+            api,
+            groups=found['move_groups'],
+            next_marker=source.next_marker(found, 'move_groups'),
+            query=filters,
+        )
+
+    @move_groups.when(method='POST')
+    def steer_move_group(self, request: Request, response: Response) -> Response:
+        """POST /dashboard/move-groups: pause, resume, cancel, confirm or revert a group; 303 to its page."""
+        return redirect(f'{request.root}/move-groups/{self._steer(request, "move-groups")}')
 
     @pecan.expose(generic=True)
     def login(self, request: Request, response: Response) -> Response:
@@ -190,6 +225,35 @@ class Dashboard:
     @pecan.expose(route='icon.svg')
     def icon(self, request: Request, response: Response) -> Response:
         return Response(headerlist=[('Content-Type', 'image/svg+xml')], body=_file('icon.svg'))
+
+    def _move_group(self, request: Request, group_id: str) -> Response:
+        if not uuidutils.is_uuid_like(group_id):
+            raise NotThere() if request.session.token else NotSignedIn()
+        api = self._source(request)
+        query = request.query
+        filters = {'state': query['state']} if query.get('state') else {}
+        marker = {'marker': query['marker']} if query.get('marker') else {}
+        group = api.get(f'/move-groups/{group_id}')['move_group']
+        found = api.get(f'/move-groups/{group_id}/members', limit=str(_ROWS), **filters, **marker)
+        return self._pages.page(
+            request,
+            'move_group.html',
+            api,
+            group=group,
+            members=found['members'],
+            next_marker=source.next_marker(found, 'members'),
+            query=filters,
+            chosen=filters.get('state', ''),
+            is_admin=api.is_admin,
+        )
+
+    def _steer(self, request: Request, collection: str) -> str:
+        """Send the verb of a form to the Admin API, and return the id of what it steers."""
+        id_, verb = request.form.get('id', ''), request.form.get('verb', '')
+        if verb not in _VERBS or not uuidutils.is_uuid_like(id_):
+            pecan.abort(400)
+        self._source(request).post(f'/{collection}/{id_}/{verb}')
+        return id_
 
     def _source(self, request: Request) -> Source:
         return Source(self._api, request.environ, request.session.token)

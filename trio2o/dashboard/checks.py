@@ -17,6 +17,7 @@ _FORMS = {
     f'{PREFIX}/login': 'POST',
     f'{PREFIX}/logout': 'POST',
     f'{PREFIX}/moves': 'GET, HEAD, POST',
+    f'{PREFIX}/move-groups': 'GET, HEAD, POST',
 }
 _FILES = (f'{PREFIX}/style.css', f'{PREFIX}/icon.svg')
 

@@ -31,7 +31,14 @@ class Pages(PecanHook):
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(time=views.time_text, job_level=views.job_level, move_level=views.move_level)
+        self._templates.filters.update(
+            time=views.time_text,
+            job_level=views.job_level,
+            move_level=views.move_level,
+            member_level=views.member_level,
+            counted=views.counted,
+            group_name=views.group_name,
+        )
 
     def page(
         self, request: Request, template: str, source: Source | None = None, status: int = 200, **values: Any
@@ -83,9 +90,9 @@ class Pages(PecanHook):
                     page.headers.add(*request.cookie(session.TOKEN, ''))
                 return page
             case Denied():
-                what = (
-                    'do this' if request.method == 'POST' and request.path_info.endswith('/moves') else 'see this page'
-                )
+                # Any other form is one to sign in or out.
+                is_order = request.method == 'POST' and request.path_info.rstrip('/').endswith(('/moves', '-groups'))
+                what = 'do this' if is_order else 'see this page'
                 return self.message(request, 403, f'You are not allowed to {what}', str(error))
             case ApiError():
                 return self.message(request, error.status, 'The Admin API answered with an error', str(error))

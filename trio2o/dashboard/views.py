@@ -147,7 +147,33 @@ def time_text(value: Any) -> str:
 
 
 def move_level(status: str) -> str:
-    return {'stuck': 'critical', 'paused': 'warning', 'confirmed': 'ok', 'reverted': 'off'}.get(status, 'unknown')
+    """The level of a move, or of a group of moves."""
+    levels = {
+        'stuck': 'critical',
+        'paused': 'warning',
+        'confirmed': 'ok',
+        'completed': 'ok',
+        'reverted': 'off',
+        'cancelled': 'off',
+    }
+    return levels.get(status, 'unknown')
+
+
+def member_level(state: str) -> str:
+    """The level of a member of a group of moves."""
+    levels = {'moved': 'ok', 'refused': 'warning', 'failed': 'critical', 'undone': 'off', 'gone': 'off'}
+    return levels.get(state, 'unknown')
+
+
+def counted(counts: Json) -> str:
+    """The counts of members by state in words: ``12 moved, 4 moving``."""
+    return ', '.join(f'{count} {state}' for state, count in counts.items() if count) or 'no members'
+
+
+def group_name(group: Json) -> str:
+    """What a group of moves is, in words: ``drain of Pod2``."""
+    of = {'drain': 'of ' + (group.get('source_pod') or ''), 'rebalance': 'of ' + (group['zone'] or '')}
+    return ' '.join(filter(None, (group['kind'], of.get(group['kind'], ''), group['name'] or '')))
 
 
 def job_level(state: str) -> str:

@@ -17,7 +17,7 @@ from trio2o.lab.emulated import faults
 from trio2o.pods.usage import Amount, Usage
 from trio2o.tests.fixtures import browser
 from trio2o.tests.fixtures.cloud import GatewayFixture
-from trio2o.tests.fixtures.moves import ID, insert_move, new_move
+from trio2o.tests.fixtures.moves import ID, insert_group, insert_move, new_move
 from trio2o.tests.fixtures.waiting import wait_until
 
 PNG = b'\x89PNG\r\n\x1a\n'
@@ -128,6 +128,7 @@ class TestPage(BrowserTestCase):
         self.sign_in()
         for name, words in (
             ('Moves', 'There are none'),
+            ('Groups of moves', 'There are none'),
             ('Bindings', 'Since'),
             ('Jobs', 'Submitted'),
             ('Replicas', 'There are none'),
@@ -156,6 +157,25 @@ class TestPage(BrowserTestCase):
         summary.press()
         self.browser.one('button[value=confirm]').click()
         self.assertIn('confirming', self.browser.one('.move').text)
+        self.assertEqual([], self.browser.complaints())
+
+    def test_group_of_moves_is_paused_and_reverted_by_buttons(self):
+        members = ['moved', 'failed', 'switched', 'waiting']
+        insert_group(self.db, 'drain', members, members, source_pod_id=self.cloud.pod_ids['Pod1'])
+        self.sign_in()
+        self.browser.all('.pod h3 a')[0].click()
+        next(link for link in self.browser.all('dd a') if 'running' in link.text).click()
+        self.assertIn('drain of Pod1', self.browser.one('h3').text)
+        track, fill = (self.browser.one(f'.move rect{name}').box for name in ('.track', ':not(.track)'))
+        self.assertAlmostEqual(0.75, fill['width'] / track['width'], delta=0.02)
+        next(link for link in self.browser.all('.filters a') if link.text == '1 failed').click()
+        self.assertEqual(1, len(self.browser.all('.members tbody tr')))
+        self.browser.one('button[value=pause]').click()
+        self.assertIn('An operator has paused it.', self.browser.one('.trouble').text)
+        self.assertEqual(4, len(self.browser.all('.members tbody tr')))
+        next(each for each in self.browser.all('summary') if each.text == 'revert').press()
+        self.browser.one('button[value=revert]').click()
+        self.assertIn('reverting', self.browser.one('.move').text)
         self.assertEqual([], self.browser.complaints())
 
     def test_cookie_is_http_only_and_deleted_at_sign_out(self):

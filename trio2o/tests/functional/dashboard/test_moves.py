@@ -25,7 +25,7 @@ class MovesPageCase(PageTestCase):
 
     def steer(self, verb, move_id=ID, visitor=None, **more):
         visitor = visitor or self.visitor
-        form = {'form': visitor.cookies.get('trio2o_form', ''), 'move': move_id, 'verb': verb}
+        form = {'form': visitor.cookies.get('trio2o_form', ''), 'id': move_id, 'verb': verb}
         return visitor.post('/moves', {**form, **more}, follow=False)
 
     def buttons(self, answer):
@@ -106,7 +106,7 @@ class TestForms(MovesPageCase):
         for more in ({'form': ''}, {'form': 'x' * 43}):
             self.assertEqual(403, self.steer('pause', **more).status)
         for headers in ({'Sec-Fetch-Site': 'cross-site'}, {'Origin': 'http://elsewhere.test'}):
-            form = {'form': secret, 'move': ID, 'verb': 'pause'}
+            form = {'form': secret, 'id': ID, 'verb': 'pause'}
             self.assertEqual(403, self.visitor.post('/moves', form, headers=headers, follow=False).status)
         self.assertEqual('planned', db_moves.get(self.db, ID).status)
 
