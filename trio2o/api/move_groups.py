@@ -24,10 +24,7 @@ from trio2o.db.records import (
     APPLICATION,
     DRAIN,
     LIVE_STATES,
-    MEMBER_ACTIVE_STATES,
-    MEMBER_STATES,
     REBALANCE,
-    WAITING,
     Job,
     MoveGroup,
     MoveGroupMember,
@@ -41,7 +38,21 @@ from trio2o.web.call import Answer, Call
 
 Json = dict[str, Any]
 
-_FIELDS = ('id', 'kind', 'name', 'project_id', 'user_id', 'zone', 'confirm_at', 'created_at', 'updated_at', 'ended_at')
+_FIELDS = (
+    'id',
+    'kind',
+    'name',
+    'project_id',
+    'user_id',
+    'zone',
+    'confirm_at',
+    'percent',
+    'bytes_done',
+    'bytes_total',
+    'created_at',
+    'updated_at',
+    'ended_at',
+)
 _POD_FIELDS = ('source_pod_id', 'request_id')
 _MEMBER_FIELDS = (
     'id',
@@ -62,15 +73,12 @@ _OF_MEMBER = response_schemas.of(MoveGroupMember)['properties']
 _TEXT_OR_NULL: Json = {'type': ['string', 'null']}
 SHAPE: Json = {
     'type': 'object',
-    'required': sorted({*_FIELDS, *_OPTIONS, 'status', 'reason', 'counts', 'percent', 'bytes_done', 'verbs'}),
+    'required': sorted({*_FIELDS, *_OPTIONS, 'status', 'reason', 'counts', 'verbs'}),
     'properties': {
         **{name: _OF_RECORD[name] for name in (*_FIELDS, *_POD_FIELDS)},
         'status': TEXT,
         'reason': {**_TEXT_OR_NULL, 'description': 'why it is paused, or what it waits for'},
         'counts': {'type': 'object', 'additionalProperties': NUMBER, 'description': 'members by state'},
-        'percent': NUMBER,
-        'bytes_done': NUMBER,
-        'bytes_total': {**NUMBER, 'description': 'of the moves begun so far'},
         'verbs': {'type': 'array', 'items': TEXT, 'description': 'what may be asked of the group now'},
         'source_pod': _TEXT_OR_NULL,
         'target_pods': {'type': 'array', 'items': TEXT},
@@ -258,15 +266,19 @@ def list_groups(call: Call) -> Answer:
         own = call.context.project_id
         filters['project_id'] = own if filters.get('project_id', own) == own else []
 
+    counts: dict[str, Json] = {}
+
     def list_(db: Database, **options: Any) -> list[MoveGroup]:
-        return move_groups.list_(db, is_active=is_active, status=query.get('status'), **options)
+        found = move_groups.list_(db, is_active=is_active, status=query.get('status'), **options)
+        counts.update(move_groups.counts(db, [group.id for group in found]))
+        return found
 
     return pagination.read(
         call,
         'move_groups',
         query,
         list_,
-        lambda group: view(call, group),
+        lambda group: view(call, group, counts[group.id]),
         filters=filters,
         default=(('created_at', 'desc'),),
     )
@@ -297,20 +309,18 @@ def list_members(call: Call) -> Answer:
     )
 
 
-def view(call: Call, group: MoveGroup) -> Json:
-    """Return a group as its caller may see it."""
+def view(call: Call, group: MoveGroup, counts: Json | None = None) -> Json:
+    """Return a group as its caller may see it.
+
+    :param counts: numbers of its members by their states; None: they are read
+    """
     row = asdict(group)
-    counts = move_groups.counts(call.runtime.db, [group.id])[group.id]
-    done, total, share = move_groups.bytes_of(call.runtime.db, group.id)
     shown = {name: row[name] for name in _FIELDS}
     shown |= {name: group.options[name] for name in _OPTIONS}
     shown |= {
         'status': group.status,
         'reason': _for_caller(call, group.reason),
-        'counts': counts,
-        'percent': _percent(group, counts, share),
-        'bytes_done': done,
-        'bytes_total': total,
+        'counts': move_groups.counts(call.runtime.db, [group.id])[group.id] if counts is None else counts,
         'verbs': move_groups.allowed_verbs(group),
     }
     if call.context.is_for_own_project:
@@ -323,14 +333,6 @@ def view(call: Call, group: MoveGroup) -> Json:
         | {'source_pod': names.get(source, source) if source else None}
         | {'target_pods': [names.get(pod_id, pod_id) for pod_id in group.targets]}
     )
-
-
-def _percent(group: MoveGroup, counts: dict[str, int], share: float) -> int:
-    if not group.is_active:
-        return 100
-    total = sum(counts.values())
-    ended = sum(counts[state] for state in MEMBER_STATES if state not in (*MEMBER_ACTIVE_STATES, WAITING))
-    return min(99, int(100 * (ended + counts['switched'] + counts['confirming'] + share) / total)) if total else 0
 
 
 def _member_view(call: Call, member: MoveGroupMember) -> Json:

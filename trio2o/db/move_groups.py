@@ -29,10 +29,12 @@ from trio2o.db.records import (
     LIVE_STATES,
     MEMBER_ACTIVE_STATES,
     MEMBER_STATES,
+    MOVING,
     PAUSED,
     REFUSED,
     REVERTED,
     SWITCHED,
+    UNDOING,
     WAITING,
     Move,
     MoveGroup,
@@ -192,36 +194,45 @@ def members(
 
 def counts(db: Database, group_ids: Collection[str]) -> dict[str, dict[str, int]]:
     """Count members: group id -> state -> number, with 0 for states that no member has."""
+    with db.reader() as connection:
+        return _counts(connection, group_ids)
+
+
+def _counts(connection: Connection, group_ids: Collection[str]) -> dict[str, dict[str, int]]:
     found = {group_id: dict.fromkeys(MEMBER_STATES, 0) for group_id in group_ids}
     counted = (
         sqlalchemy.select(_M.group_id, _M.state, sqlalchemy.func.count())
         .where(_M.group_id.in_(list(group_ids)))
         .group_by(_M.group_id, _M.state)
     )
-    with db.reader() as connection:
-        for group_id, state, number in connection.execute(counted) if found else ():
-            found[group_id][state] = number
+    for group_id, state, number in connection.execute(counted) if found else ():
+        found[group_id][state] = number
     return found
 
 
-def bytes_of(db: Database, group_id: str) -> tuple[int, int, float]:
-    """Return what the moves of a group have copied and what they will, and the sum of the shares of active moves.
-
-    :returns: bytes done, bytes of all moves begun so far, and the sum over moves that have not switched of the part of
-        each that is done (0 to 1)
-    """
-    columns = sqlalchemy.select(_MOVE.bytes_done, _MOVE.bytes_total, _MOVE.steps_done, _MOVE.steps_total, _MOVE.state)
-    last = sqlalchemy.select(_M.move_id).where(_M.group_id == group_id, _M.move_id.is_not(None))
-    done = total = 0
-    share = 0.0
-    with db.reader() as connection:
-        for bytes_done, bytes_total, steps_done, steps_total, state in connection.execute(
-            columns.where(_MOVE.id.in_(last))
-        ):
+@retry_on_deadlock
+def record_progress(db: Database, group_id: str) -> None:
+    """Write the percentage of members that have reached the target or an end, and the bytes of the moves."""
+    columns = sqlalchemy.select(
+        _MOVE.bytes_done, _MOVE.bytes_total, _MOVE.steps_done, _MOVE.steps_total, _MOVE.state, sqlalchemy.func.count()
+    )
+    columns = columns.join(_MEMBER_TABLE, _MOVE.id == _M.move_id).where(_M.group_id == group_id).group_by(*_MOVE)
+    with db.writer() as connection:
+        known = _locked(connection, group_id)
+        if known is None:
+            return
+        done = total = 0
+        reached = 0.0
+        for bytes_done, bytes_total, steps_done, steps_total, state, number in connection.execute(columns):
             done, total = done + bytes_done, total + bytes_total
             if state not in (SWITCHED, CONFIRMED, REVERTED):
-                share += bytes_done / bytes_total if bytes_total else steps_done / max(steps_total, 1)
-    return done, total, share
+                reached += number * (bytes_done / bytes_total if bytes_total else steps_done / max(steps_total, 1))
+        numbers = _counts(connection, [group_id])[group_id]
+        reached += sum(numbers[state] for state in MEMBER_STATES if state not in (WAITING, MOVING, UNDOING))
+        percent = min(99, int(100 * reached / max(sum(numbers.values()), 1)))
+        values = {'percent': max(percent, known.percent), 'bytes_done': done, 'bytes_total': total}
+        if any(getattr(known, name) != value for name, value in values.items()):
+            _update(connection, group_id, values)
 
 
 def others_of(db: Database, group_id: str, pod_id: str, resource_type: str, limit: int) -> list[Routing]:
@@ -281,6 +292,14 @@ def part(db: Database, group_id: str, number: int) -> list[MoveGroupMember]:
         return _MEMBERS.all(connection, statement)
 
 
+def member_of(db: Database, group_id: str, resource_type: str, resource_id: str) -> MoveGroupMember | None:
+    """Return the member that is a resource; None if it is none."""
+    with db.reader() as connection:
+        return _MEMBERS.one(
+            connection, _M.group_id == group_id, _M.resource_type == resource_type, _M.resource_id == resource_id
+        )
+
+
 def last_position(db: Database, group_id: str) -> int:
     """Return the position of the last member; -1 if there is none."""
     with db.reader() as connection:
@@ -329,7 +348,9 @@ def end(db: Database, group_id: str) -> MoveGroup | None:
         if known is None or not known.is_active or known.hold or connection.execute(is_open).first() is not None:
             return None
         state = {'cancel': CANCELLED, 'revert': REVERTED}.get(known.wish, COMPLETED)
-        values = {'state': state, 'hold': '', 'reason': None, 'active_key': None, 'ended_at': utcnow()}
+        # Why it was cancelled or reverted remains of interest.
+        reason = known.reason if known.wish else None
+        values = {'state': state, 'percent': 100, 'reason': reason, 'active_key': None, 'ended_at': utcnow()}
         return _update(connection, group_id, values)
 
 
@@ -369,7 +390,7 @@ def resume(db: Database, group_id: str, job: JobRow | None = None) -> MoveGroup 
             )
             values = {'state': WAITING, 'tries': 0, 'not_before': None, 'reason': None, 'updated_at': utcnow()}
             changed(connection, again.values(**values))
-        return _want_in(connection, known, 'resume', {'hold': '', 'reason': None}, job)
+        return _want_in(connection, known, 'resume', {'hold': '', 'reason': None, 'percent': 0}, job)
 
 
 def cancel(db: Database, group_id: str, job: JobRow | None = None) -> MoveGroup | None:

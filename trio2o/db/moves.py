@@ -126,7 +126,7 @@ def active_key(resource_type: str, top_id: str) -> str:
 def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, members: Sequence[int] = ()) -> Move:
     """Insert a move, its ledger and the job that carries it out.
 
-    :param members: ids of the members of a group that it moves
+    :param members: ids of the members of a group that it moves; members that wait and are volumes of ``items`` join
     :raises AlreadyMoving: another move of one of the resources has not ended
     :raises NotWaiting: a member does not wait
     """
@@ -137,7 +137,7 @@ def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, memb
             connection.execute(sqlalchemy.insert(_TABLE), {name: getattr(move, name) for name in _MOVES.names})
             if items:
                 connection.execute(sqlalchemy.insert(_ITEM_TABLE), [_row(move.id, item) for item in items])
-            _begin_members(connection, move, members)
+            _begin_members(connection, move, items, members)
             submit_in(connection, job)
     except db_exc.DBDuplicateEntry as error:
         with db.reader() as connection:
@@ -146,13 +146,18 @@ def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, memb
     return move
 
 
-def _begin_members(connection: Connection, move: Move, ids: Sequence[int]) -> None:
+def _begin_members(connection: Connection, move: Move, items: Sequence[NewItem], ids: Sequence[int]) -> None:
     if not ids:
         return
-    statement = sqlalchemy.update(_MEMBER_TABLE).where(_MEMBER.id.in_(ids), _MEMBER.state == WAITING)
-    values = {'state': MOVING, 'move_id': move.id, 'reason': None}
-    if changed(connection, statement.values(**values, tries=_MEMBER.tries + 1, updated_at=utcnow())) != len(ids):
+    values = {'state': MOVING, 'move_id': move.id, 'reason': None, 'updated_at': utcnow()}
+    begin = sqlalchemy.update(_MEMBER_TABLE).where(_MEMBER.state == WAITING)
+    chosen = begin.where(_MEMBER.id.in_(ids)).values(**values, tries=_MEMBER.tries + 1)
+    if changed(connection, chosen) != len(ids):
         raise NotWaiting(move.group_id)
+    resources = {(item.resource_type, item.top_id) for item in items if item.is_resource}
+    for resource_type, top_id in sorted(resources):
+        of_resource = (_MEMBER.resource_type == resource_type, _MEMBER.resource_id == top_id)
+        changed(connection, begin.where(_MEMBER.group_id == move.group_id, *of_resource).values(**values))
 
 
 def _row(move_id: str, item: NewItem) -> dict[str, Any]:

@@ -436,7 +436,8 @@ class MoveGroup(Record):
     be moved to; if it is empty, the scheduler chooses among those of `zone`. `options` are those of
     `trio2o.moves.groups.options.Options`. `hold` is empty or `paused`, `wish` is empty, `cancel` or `revert`.
     `active_key` is unique: a pod has one drain at a time. At `confirm_at` those moves are
-    confirmed that have switched.
+    confirmed that have switched. `percent` only grows until somebody resumes the group. The bytes are those of the
+    moves begun so far.
     """
 
     id: UuidKey
@@ -455,6 +456,9 @@ class MoveGroup(Record):
     active_key: Str320 | None
     next_start_at: Time | None
     confirm_at: Time | None
+    percent: Int
+    bytes_done: BigInt
+    bytes_total: BigInt
     request_id: Str64 | None
     created_at: Time
     updated_at: Time

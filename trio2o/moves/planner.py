@@ -66,6 +66,19 @@ class Wanted:
     group_id: str | None = None
 
 
+class AttachedTo(exception.Conflict):
+    """A volume is attached to a server, with which it moves.
+
+    :ivar server_id: the id that tenants see
+    """
+
+    def __init__(self, volume_id: str, server_id: str) -> None:
+        super().__init__(
+            f'Volume {volume_id} is attached to server {server_id}: move the server, and its volumes move with it.'
+        )
+        self.server_id = server_id
+
+
 class AlreadyThere(exception.BadRequest):
     """The resource is where it is to be moved to."""
 
@@ -100,7 +113,8 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
     :raises NotFound: there is no such pod or zone
     :raises AlreadyThere: the resource is in the target already
     :raises BadRequest: the resource is of a type that does not move
-    :raises Conflict: no pod can take the resource; or a volume is attached to a server, with which it moves
+    :raises AttachedTo: a volume is attached to a server
+    :raises Conflict: no pod can take the resource
     :raises ServiceUnavailable: one of the pods cannot be asked
     """
     routing = _routing(runtime, wanted)
@@ -196,10 +210,7 @@ def _read(site: Site, wanted: Wanted, routing: Routing) -> Source:
     attachments = source.disks[0].volume.get('attachments') or ()
     servers = [attachment.get('server_id') for attachment in attachments]
     if servers:
-        raise exception.Conflict(
-            f'Volume {routing.top_id} is attached to server {site.pod.ids_up.get(servers[0], servers[0])}: move the '
-            'server, and its volumes move with it.'
-        )
+        raise AttachedTo(routing.top_id, site.pod.ids_up.get(servers[0], servers[0]))
     return source
 
 

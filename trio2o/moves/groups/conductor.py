@@ -22,6 +22,7 @@ from trio2o.db.records import (
     DRAIN,
     FAILED,
     GONE,
+    MEMBER_ACTIVE_STATES,
     MOVED,
     MOVING,
     PAUSED,
@@ -43,6 +44,7 @@ from trio2o.moves.groups import selection
 from trio2o.moves.groups.options import CONTINUE, REVERT, Options, seconds_until_open
 from trio2o.moves.planner import Plan, Wanted
 from trio2o.moves.source import NoSuchResource
+from trio2o.resources import SERVER
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -55,6 +57,8 @@ _ASK_AGAIN = timedelta(seconds=60)
 _IDLE_SECONDS = 30.0
 #: Members that are looked at in one run, as those of a project or pod that has enough moves are passed over.
 _LOOK_AHEAD = 200
+#: Moves that a reason names.
+_FEW = 5
 #: Members that are added in one transaction.
 _PAGE = 500
 
@@ -86,12 +90,14 @@ class Conductor:
         self._follow(group, options)
         if group.wish:
             self._undo(group)
+            self._say_stuck(group)
         elif not group.hold:
             group = self._react(group, options) or group
         if not group.wish and not group.hold:
             self._find_more(group, options)
             self._begin(group, options)
         self._confirm(group, options)
+        move_groups.record_progress(self._db, group.id)
         if move_groups.end(self._db, group.id) is not None:
             LOG.info('Move group %s has ended', group.id)
             return None
@@ -220,11 +226,13 @@ class Conductor:
     # -- beginning moves --
 
     def _find_more(self, group: MoveGroup, options: Options) -> None:
-        """Add what else is in a pod that is drained: first its servers, and its volumes when these have ended."""
+        """Add what is in a pod that is drained: at first all of it, and what has appeared when all that has ended.
+
+        Servers come first. Their volumes, which follow, move with them; the others are moved by themselves.
+        """
         if group.kind != DRAIN or group.source_pod_id is None:
             return
-        counts = move_groups.counts(self._db, [group.id])[group.id]
-        if any(counts[state] for state in (WAITING, MOVING, UNDOING)):
+        if move_groups.wave(self._db, group.id) is not None:
             return
         position = move_groups.last_position(self._db, group.id) + 1
         for kind in selection.DRAINED:
@@ -238,11 +246,6 @@ class Conductor:
                 if not members or not move_groups.add_members(self._db, group.id, members):
                     break
                 position += len(members)
-            if any(
-                each.resource_type == kind
-                for each in move_groups.members(self._db, group.id, limit=1, filters={'state': WAITING})
-            ):
-                return
 
     def _begin(self, group: MoveGroup, options: Options) -> None:
         now = utcnow()
@@ -307,6 +310,9 @@ class Conductor:
         except NoSuchResource:
             move_groups.set_members(self._db, [member.id], during=WAITING, state=GONE, reason='It was deleted.')
             return None
+        except planner.AttachedTo as error:
+            self._attached(group, member, error)
+            return None
         except planner.AlreadyThere as error:
             move_groups.set_members(self._db, ids, during=WAITING, state=MOVED, reason=str(error))
             return None
@@ -317,6 +323,17 @@ class Conductor:
             return None
         return plan
 
+    def _attached(self, group: MoveGroup, member: MoveGroupMember, error: planner.AttachedTo) -> None:
+        """Let a volume wait for its server, if that is a member that can still be moved."""
+        server = move_groups.member_of(self._db, group.id, SERVER.type, error.server_id)
+        if server is None or server.state not in (WAITING, *MEMBER_ACTIVE_STATES):
+            self._refuse([member.id], str(error))
+            return
+        not_before = utcnow() + self._retry_after()
+        move_groups.set_members(
+            self._db, [member.id], during=WAITING, wave=max(member.wave, server.wave), not_before=not_before
+        )
+
     def _refuse(self, ids: Sequence[int], reason: str) -> None:
         move_groups.set_members(self._db, ids, during=WAITING, state=REFUSED, reason=reason)
 
@@ -324,6 +341,9 @@ class Conductor:
         """Return what a group waits for, for operators; None if its moves are under way."""
         if self._under_way(group):
             return None
+        stuck = self._stuck(group)
+        if stuck:
+            return stuck
         counts = move_groups.counts(self._db, [group.id])[group.id]
         if counts[UNDOING]:
             return 'Moves that failed are being undone.'
@@ -336,6 +356,16 @@ class Conductor:
         if group.next_start_at is not None and utcnow() < group.next_start_at:
             return f'The next move begins at {group.next_start_at.isoformat(timespec="seconds")} (bytes_per_second).'
         return 'Members could not be planned and are tried again soon.' if counts[WAITING] else None
+
+    def _stuck(self, group: MoveGroup) -> str:
+        """Say which moves only an operator can let go on; '' if there is none."""
+        found = sorted({move.id for _member, move in move_groups.followed(self._db, group.id) if move.hold})
+        return f'Moves are paused or stuck: {", ".join(found[:_FEW])}. Their members say why.' if found else ''
+
+    def _say_stuck(self, group: MoveGroup) -> None:
+        stuck = self._stuck(group)
+        if stuck and not self._under_way(group):
+            move_groups.update(self._db, group.id, reason=stuck)
 
     def _say(self, group: MoveGroup, reason: str | None) -> None:
         if group.reason != reason and not self._is_unwanted():

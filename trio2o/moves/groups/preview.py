@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from trio2o.moves import planner
 from trio2o.moves.checks import BLOCKER, Finding
 from trio2o.moves.groups.conductor import CANNOT_ASK, wanted
 from trio2o.moves.groups.options import Options
-from trio2o.resources import VOLUME
+from trio2o.resources import SERVER, VOLUME
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -38,6 +38,7 @@ def plan(runtime: Runtime, group: MoveGroup, members: Sequence[NewMember], total
     """
     deadline = Deadline(_SECONDS)
     rows: list[Json] = []
+    servers = {member.resource_id for member in members if member.resource_type == SERVER.type}
     attached: set[str] = set()
     planned = 0
     for member in members[:MOST]:
@@ -47,7 +48,9 @@ def plan(runtime: Runtime, group: MoveGroup, members: Sequence[NewMember], total
         if member.resource_type == VOLUME.type and member.resource_id in attached:
             # It moves with its server.
             continue
-        row = _row(runtime, group, member)
+        row = _row(runtime, group, member, servers)
+        if row is None:
+            continue
         attached.update(row.pop('volumes'))
         rows.append(row)
     refused = [row for row in rows if _is_blocked(row)]
@@ -75,7 +78,8 @@ def _is_blocked(row: Json) -> bool:
     return any(finding['level'] == BLOCKER for finding in row['findings'])
 
 
-def _row(runtime: Runtime, group: MoveGroup, member: NewMember) -> Json:
+def _row(runtime: Runtime, group: MoveGroup, member: NewMember, servers: Collection[str]) -> Json | None:
+    """:returns: None if the member is a volume of one of the servers, with which it moves"""
     found: Json = {
         'resource_type': member.resource_type,
         'resource_id': member.resource_id,
@@ -85,6 +89,8 @@ def _row(runtime: Runtime, group: MoveGroup, member: NewMember) -> Json:
     try:
         made = planner.make_plan(runtime, wanted(group, Options.from_json(group.options), [member]))
     except exception.Trio2oException as error:
+        if isinstance(error, planner.AttachedTo) and error.server_id in servers:
+            return None
         if group.kind == APPLICATION and isinstance(error, CANNOT_ASK):
             raise
         finding = asdict(Finding(BLOCKER, 'plan', str(error), member.resource_id))

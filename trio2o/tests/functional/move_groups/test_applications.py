@@ -28,12 +28,35 @@ class TestApplications(GroupsCase):
         self.assertEqual(['Pod2', 'Pod1', 'Pod2'], [self.place('server', each)[0] for each in servers])
         self.assertEqual('Pod2', self.place('volume', volume)[0])
 
+    def test_volumes_of_a_server_move_with_it_wherever_they_are_named(self):
+        volumes = [self.volume() for _ in range(2)]
+        server = self.server(volumes=volumes)
+        members = [
+            {'type': 'volume', 'id': volumes[0]},
+            {'type': 'server', 'id': server},
+            {'type': 'volume', 'id': volumes[1]},
+        ]
+        for canary in (0, 1):
+            zone = f'az{2 - canary}'
+            given = {'kind': 'application', 'members': members, 'zone': zone, 'canary': canary}
+            plan = self.create(200, dry_run=True, **given)['plan']
+            self.assertEqual([server], [each['resource_id'] for each in plan['members']])
+            group = self.begin(**given)
+            self.assertEqual(3, self.completed(group)['counts']['moved'])
+            self.assertEqual(1 + canary, self.count_moves())
+
+    def test_volume_whose_server_is_no_member_is_refused(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+        members = [{'type': 'volume', 'id': volume}]
+        self.assertIn(server, self.create(422, kind='application', members=members, zone='az2').text)
+
     def test_application_confirms_as_a_whole(self):
         servers = [self.server() for _ in range(2)]
         group = self.application(*servers, confirm_seconds=3600)
         self.run_group(group, until=lambda shown: shown['counts']['switched'] == 2 and shown['confirm_at'])
         self.assertEqual({'switched'}, set(self.states(group).values()))
-        self.assertEqual(99, max(99, self.group(group)['percent']))
+        self.assertEqual(99, self.group(group)['percent'])
         self.steer(group, 'confirm')
         self.run_group(group, until=lambda shown: shown['counts']['confirming'])
         self.assertEqual(0, self.group(group)['counts']['switched'])

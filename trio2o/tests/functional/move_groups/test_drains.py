@@ -27,10 +27,10 @@ class TestDrains(DrainCase):
         group = self.drain(parallel=2)
         self.assertEqual('draining', self.cloud.api.get(f'/pods/{self.cloud.pod_ids["Pod1"]}')['pod']['state'])
         shown = self.completed(group)
-        self.assertEqual(6, shown['counts']['moved'])
+        self.assertEqual(7, shown['counts']['moved'])
         self.assertEqual({'Pod2'}, {self.place('server', each)[0] for each in servers})
         self.assertEqual({'Pod2'}, {self.place('volume', each)[0] for each in (attached, *detached)})
-        self.assertEqual({*servers, *detached}, set(self.members(group)))
+        self.assertEqual({*servers, attached, *detached}, set(self.members(group)))
         self.assertEqual((200, '{}'), self.delete_pod())
         self.assertEqual({'ACTIVE'}, {self.show(each)['status'] for each in servers})
 
@@ -68,6 +68,23 @@ class TestDrains(DrainCase):
     def began(self, shown):
         counts = shown['counts']
         return sum(counts.values()) - counts['waiting']
+
+    def test_percentage_only_grows(self):
+        self.server(volumes=[self.volume()])
+        self.volume()
+        self.let_build('Pod2', False)
+        group = self.drain(parallel=1)
+        seen = [0]
+
+        def look():
+            shown = self.group(group)
+            seen.append(shown['percent'])
+            if shown['counts']['undoing']:
+                self.let_build('Pod2', True)
+
+        self.completed(group, look=look)
+        self.assertEqual(sorted(seen), seen)
+        self.assertGreater(len(set(seen)), 2)
 
     def test_dry_run_says_what_would_move_and_what_stays(self):
         volume, detached = self.volume(), self.volume()
