@@ -28,6 +28,7 @@ TITLES = {
     'routings': 'Routings',
     'claims': 'Claims',
     'moves': 'Moves',
+    'move_groups': 'Groups of moves',
     'jobs': 'Jobs',
     'replicas': 'Replicas',
     'usages': 'Usages',
