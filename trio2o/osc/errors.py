@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from openstack import exceptions as sdk_exceptions
@@ -12,6 +13,9 @@ from trio2o.sdk.proxy import VERSION, AdminApiUnreachable, EndpointNotFound
 
 #: The errors that `command_error` explains.
 EXPLAINED = (sdk_exceptions.HttpException, EndpointNotFound, AdminApiUnreachable)
+
+#: A message of the Admin API: the type of what is not there, and its name or id.
+_NOT_FOUND = re.compile(r'(?!The resource )[A-Z].* \S+ could not be found\.')
 
 
 def command_error(error: Exception) -> exceptions.CommandError:
@@ -33,7 +37,9 @@ def _refusal(error: sdk_exceptions.HttpException) -> str:
     path = urlsplit(str(error.url)).path.partition(VERSION)[2]
     message = _message(response)
     status = error.status_code or 0
-    if not message or (status in (404, 405) and '/' not in path[1:]):
+    # A collection exists; what is not found may be the zone or the server that a new move names.
+    is_named = error.method == 'POST' and _NOT_FOUND.fullmatch(message or '')
+    if not message or (status in (404, 405) and '/' not in path[1:] and not is_named):
         reason = getattr(response, 'reason', '')
         return f'The Admin API answered {error.method} {path} with {status} {reason}. Is that its address?'
     if status == 401:

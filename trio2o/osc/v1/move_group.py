@@ -65,22 +65,16 @@ def add_target(parser: argparse.ArgumentParser, default: str = '') -> None:
 
 def add_pace(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how fast the members of a group move, and when they stop."""
-    parser.add_argument('--parallel', metavar='<number>', type=_at_least_one, help='Moves at a time')
+    parser.add_argument('--parallel', metavar='<number>', type=_at_least_one, help='Moves under way at a time')
+    for name, text in (
+        ('canary', 'Members of the first wave; 0 for no such wave'),
+        ('wave', 'Members of each later wave; 0 for all of them'),
+        ('max-failures', 'Pause when more members have failed than this'),
+        ('bytes-per-second', 'What all moves together copy in a second, on average; 0 for any amount'),
+    ):
+        parser.add_argument(f'--{name}', metavar='<number>', type=a_number, help=text)
     parser.add_argument(
-        '--canary',
-        metavar='<number>',
-        type=_at_least_one,
-        help='Move so many first, and the others after them',
-    )
-    parser.add_argument('--wave', metavar='<number>', type=_at_least_one, help='Members of each later wave')
-    parser.add_argument(
-        '--max-failures', metavar='<number>', type=a_number, help='Pause when more moves than this have failed'
-    )
-    parser.add_argument(
-        '--bytes-per-second', metavar='<number>', type=_at_least_one, help='Copy at most so much, all moves together'
-    )
-    parser.add_argument(
-        '--window', metavar='<HH:MM-HH:MM>', type=_a_window, help='Begin moves in this time only (UTC)'
+        '--window', metavar='<HH:MM-HH:MM>', type=_a_window, help='Begin no move outside of this time of the day (UTC)'
     )
     parser.add_argument(
         '--confirm-after',

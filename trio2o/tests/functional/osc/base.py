@@ -59,6 +59,7 @@ class CommandTestCase(testtools.TestCase):
     """``self.run_command('pod list')`` runs ``openstack trio2o pod list``."""
 
     registers = True
+    pods = 2
 
     def setUp(self):
         super().setUp()
@@ -67,7 +68,7 @@ class CommandTestCase(testtools.TestCase):
         # The clouds.yaml of the user who runs the tests is not read.
         self.folder = self.useFixture(fixtures.TempDir()).path
         self.clouds = os.path.join(self.folder, 'clouds.yaml')
-        self.cloud = self.useFixture(GatewayFixture(pods=2, register=self.registers))
+        self.cloud = self.useFixture(GatewayFixture(pods=self.pods, register=self.registers))
         self.api = self.cloud.api
         self.db = self.cloud.runtime.db
         self.user = 'admin'

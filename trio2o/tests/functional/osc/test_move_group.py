@@ -116,3 +116,40 @@ class TestGroups(MovesTestCase):
             f'move group create --volume {made} --zone az2 --wait --timeout 0',
         )
         self.assertIn('openstack trio2o move group show --watch', printed.err)
+
+
+class TestRebalance(MovesTestCase):
+    pods = {'Pod1': 'az1', 'Pod2': 'az1'}
+
+    def fill(self, pod, other, number):
+        """Create servers in a pod, and let the usage of the pods be known."""
+        self.cloud.set_pod(other, state='disabled')
+        for _ in range(number):
+            flavor = next(iter(self.cloud.pod(pod).nova.flavors))
+            server = {'name': 's', 'flavorRef': flavor, 'imageRef': self.cloud.lab.image['id'], 'networks': 'none'}
+            made = self.cloud.nova.post('/servers', {'server': server}, version='2.94')['server']['id']
+            self.cloud.nova.get(f'/servers/{made}')
+        self.cloud.set_pod(other, state='enabled')
+        self.cloud.runtime.jobs.submit('collect_usage', 'all', None)
+        self.cloud.run_jobs(1000)
+        self.cloud.runtime.registry.refresh()
+
+    def test_full_pod_is_planned_and_rebalanced_and_even_zone_is_refused(self):
+        for pod in self.pods:
+            placement = self.cloud.pod(pod).placement
+            placement.capacity[''] = {'VCPU': 20, 'MEMORY_MB': 100000, 'DISK_GB': 100000}
+            placement.ratios, placement.reserved = {}, {}
+        self.fill('Pod1', 'Pod2', 4)
+        printed = self.run_command('pod rebalance az1 --dry-run')
+        self.assertIn('2 of 2 can move', printed.err)
+        self.assertRegex(printed.out, r'(?s)1 +server .* Pod2 .*2 +server .* Pod2 ')
+        with self.jobs_running():
+            printed = self.run_command('pod rebalance az1 --canary 0 --confirm-after 0 --wait')
+        self.assertIn('completed: 2 moved', printed.err)
+        (listed,) = self.read('move group list --kind rebalance')
+        self.assertEqual(('az1', 'completed'), (listed['To'], listed['Status']))
+        self.cloud.runtime.jobs.submit('collect_usage', 'all', None)
+        self.cloud.run_jobs(1000)
+        self.cloud.runtime.registry.refresh()
+        self.refused('are even', 'pod rebalance az1')
+        self.refused('az9', 'pod rebalance az9 --dry-run')
