@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from trio2o import exception
@@ -19,8 +20,8 @@ from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.db.database import Database
 from trio2o.db.jobs import JobRow
-from trio2o.db.records import Job, Move, MoveItem
-from trio2o.moves import planner
+from trio2o.db.records import ABANDONED, Job, Move, MoveItem
+from trio2o.moves import ending, planner, sweeping
 from trio2o.moves.checks import BLOCKER
 from trio2o.moves.planner import Plan, Wanted
 from trio2o.web.call import Answer, Call
@@ -99,10 +100,21 @@ PLAN_SHAPE: Json = {
     },
 }
 _ITEM = response_schemas.of(MoveItem)
+_LEFT = ('key', 'resource_type', 'pod_id', 'pod', 'resource_id', 'reason', 'todo')
 SHOW_SHAPE: Json = {
     **SHAPE,
     'required': [*SHAPE['required'], 'plan'],
-    'properties': {**SHAPE['properties'], 'plan': PLAN_SHAPE, 'items': {'type': 'array', 'items': _ITEM}},
+    'properties': {
+        **SHAPE['properties'],
+        'plan': PLAN_SHAPE,
+        'items': {'type': 'array', 'items': _ITEM},
+        'lost': {'type': 'array', 'items': TEXT, 'description': 'resources that a forced confirmation gave up'},
+        'left': {
+            'type': 'array',
+            'description': 'what an abandoned move has left in the pods',
+            'items': {'type': 'object', 'required': list(_LEFT), 'properties': dict.fromkeys(_LEFT, TEXT)},
+        },
+    },
 }
 #: The answer of a create: the move, or the plan of a dry run.
 CREATED_SHAPE: Json = {'type': 'object', 'properties': {'move': SHAPE, 'plan': PLAN_SHAPE}}
@@ -117,7 +129,7 @@ def view(call: Call, move: Move) -> Json:
         'status': move.status,
         'percent': percent(move),
         'zone': plan['zone'],
-        'verbs': db_moves.allowed_verbs(move),
+        'verbs': db_moves.allowed_verbs(move, is_admin=not call.context.is_for_own_project),
     }
     if call.context.is_for_own_project:
         return {**shown, 'error': None if move.error is None else _ASK}
@@ -226,7 +238,11 @@ def show_move(call: Call) -> Answer:
 def _complete(call: Call, move: Move) -> Json:
     shown = {**view(call, move), 'plan': _plan_view(call, move.plan)}
     if not call.context.is_for_own_project:
-        shown['items'] = [asdict(item) for item in db_moves.items(call.runtime.db, move.id)]
+        items = db_moves.items(call.runtime.db, move.id)
+        shown['items'] = [asdict(item) for item in items]
+        shown['lost'] = list(move.facts.get('lost') or ())
+        if move.state == ABANDONED:
+            shown['left'] = sweeping.described(move, items)
     return shown
 
 
@@ -257,14 +273,38 @@ def cancel_move(call: Call) -> Answer:
 
 def confirm_move(call: Call) -> Answer:
     """POST /moves/{move_id}/confirm: 202, 404, 409, 422."""
-    schemas.VERB.read(call)
-    return _steer(call, db_moves.confirm)
+    is_forced = bool(schemas.CONFIRM.read(call).get('force'))
+    if is_forced and call.context.is_for_own_project:
+        raise exception.Forbidden(f'Only operators force a confirmation. {_ASK}')
+    return _steer(call, partial(db_moves.confirm, is_forced=is_forced))
 
 
 def revert_move(call: Call) -> Answer:
     """POST /moves/{move_id}/revert: 202, 404, 409, 422."""
     schemas.VERB.read(call)
     return _steer(call, db_moves.revert)
+
+
+def abandon_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/abandon: 202, 404, 409, 422. Administrators only."""
+    back = schemas.ABANDON.read(call).get('back')
+    items = db_moves.items(call.runtime.db, call.id)
+
+    def switches(move: Move) -> list[db_moves.Switch]:
+        return ending.switches_back(call.runtime.db, items, move.facts)
+
+    steered = _steer(call, partial(db_moves.abandon, back=switches if back else None))
+    call.runtime.registry.refresh()
+    move = _existing(call)
+    for item in items:
+        call.runtime.locator.forget(item.resource_type, item.top_id)
+    return Answer.of({'move': _complete(call, move)}, steered.status)
+
+
+def sweep_move(call: Call) -> Answer:
+    """POST /moves/{move_id}/sweep: 202, 404, 409, 422. Administrators only."""
+    schemas.VERB.read(call)
+    return _steer(call, db_moves.sweep)
 
 
 def _steer(call: Call, verb: Callable[[Database, str, JobRow], Move | None]) -> Answer:

@@ -96,7 +96,13 @@ def delete_pod(call: Call) -> Answer:
     if moves.is_pod_in_use(db, pod.pod_id):
         raise exception.Conflict(
             f"A move from or to pod '{pod.pod_name}' has not ended. 'openstack trio2o move list --active --pod "
-            f"{pod.pod_name}' lists them: confirm, revert or cancel them first."
+            f"{pod.pod_name}' lists them: confirm, revert or cancel them first, or abandon them if a pod is lost."
+        )
+    left = moves.count_left_in(db, pod.pod_id)
+    if left and not is_forced:
+        raise exception.Conflict(
+            f"Abandoned moves have left {left} items in pod '{pod.pod_name}'. 'openstack trio2o move list --status "
+            f"abandoned --pod {pod.pod_name}' lists these moves: sweep them, or repeat the request with force=true."
         )
     if not is_forced:
         _check_deletable(call, pod)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ROWS, _FEW_ROWS = 50, 8
 _MANY = '1000'
-_VERBS = ('pause', 'resume', 'cancel', 'confirm', 'revert')
+_VERBS = ('pause', 'resume', 'cancel', 'confirm', 'revert', 'abandon', 'sweep')
 
 
 def make(conf: cfg.ConfigOpts, runtime: Runtime, api: Callable[..., Any]) -> ExplicitPecan:
@@ -142,7 +142,7 @@ class Dashboard:
 
     @moves.when(method='POST')
     def steer_move(self, request: Request, response: Response) -> Response:
-        """POST /dashboard/moves: pause, resume, cancel, confirm or revert a move; 303 to the list."""
+        """POST /dashboard/moves: pause, resume, cancel, confirm, revert, abandon or sweep a move; 303 to the list."""
         self._steer(request, 'moves')
         return redirect(f'{request.root}/moves')
 

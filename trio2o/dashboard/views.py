@@ -155,6 +155,7 @@ def move_level(status: str) -> str:
         'completed': 'ok',
         'reverted': 'off',
         'cancelled': 'off',
+        'abandoned': 'warning',
     }
     return levels.get(status, 'unknown')
 

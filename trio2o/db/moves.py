@@ -7,7 +7,7 @@ say what an operator wants (`pause`, `resume`, `cancel`, `confirm`, `revert`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from trio2o.db.jobs import JobRow
 from trio2o.db.jobs.queue import submit_in
 from trio2o.db.query import Columns, changed
 from trio2o.db.records import (
+    ABANDONED,
     BUILT,
     CANCELLING,
     CONFIRMED,
@@ -32,6 +33,7 @@ from trio2o.db.records import (
     MOVE_END_STATES,
     MOVING,
     PAUSED,
+    REVERTED,
     SENT,
     STUCK,
     SWITCHED,
@@ -47,7 +49,9 @@ _TABLE, _ITEM_TABLE = _MOVES.table, _ITEMS.table
 _M, _I = _TABLE.c, _ITEM_TABLE.c
 _MEMBER_TABLE = MoveGroupMember.__table__
 _MEMBER = _MEMBER_TABLE.c
-_IS_ACTIVE = _M.ended_at.is_(None)
+#: Also of an abandoned move of which something is left.
+_IS_OPEN = _M.ended_at.is_(None)
+_IS_ACTIVE = sqlalchemy.and_(_IS_OPEN, _M.state != ABANDONED)
 #: ``Move.status`` as an expression.
 _STATUS = sqlalchemy.case(
     (_M.state.in_(MOVE_END_STATES), _M.state),
@@ -204,7 +208,7 @@ def list_(
     """
     criteria: list[Any] = []
     if is_active is not None:
-        criteria.append(_IS_ACTIVE if is_active else _M.ended_at.is_not(None))
+        criteria.append(_IS_ACTIVE if is_active else sqlalchemy.not_(_IS_ACTIVE))
     if status is not None:
         criteria.append(_STATUS == status)
     if pod_id is not None:
@@ -219,24 +223,35 @@ def items(db: Database, move_id: str) -> list[MoveItem]:
         return _ITEMS.all(connection, _ITEMS.select.where(_I.move_id == move_id).order_by(_I.id))
 
 
-class ActiveMove(NamedTuple):
-    """What each process keeps in memory of a move that has not ended: not its plan and its facts, which are long."""
+class OpenMove(NamedTuple):
+    """What each process keeps in memory of a move that has not ended, or of which something is left: not its plan and
+    its facts, which are long.
+    """
 
     id: str
     project_id: str
     source_pod_id: str
-    is_switched: bool
+    state: str
+    is_forward: bool
     hold: str
 
+    @property
+    def is_switched(self) -> bool:
+        return self.state == SWITCHED
 
-def list_active(db: Database) -> list[tuple[ActiveMove, list[MoveItem]]]:
-    """Return all moves that have not ended, with their ledgers."""
-    columns = sqlalchemy.select(_M.id, _M.project_id, _M.source_pod_id, _M.state == SWITCHED, _M.hold)
+    @property
+    def is_abandoned(self) -> bool:
+        return self.state == ABANDONED
+
+
+def list_open(db: Database) -> list[tuple[OpenMove, list[MoveItem]]]:
+    """Return all moves that have not ended, or of which something is left, with their ledgers."""
+    columns = sqlalchemy.select(_M.id, _M.project_id, _M.source_pod_id, _M.state, _M.is_forward, _M.hold)
     with db.reader() as connection:
-        moves = [ActiveMove(*row) for row in connection.execute(columns.where(_IS_ACTIVE))]
+        moves = [OpenMove(*row) for row in connection.execute(columns.where(_IS_OPEN))]
         if not moves:
             return []
-        joined = _ITEMS.select.join(_TABLE, _M.id == _I.move_id).where(_IS_ACTIVE).order_by(_I.id)
+        joined = _ITEMS.select.join(_TABLE, _M.id == _I.move_id).where(_IS_OPEN).order_by(_I.id)
         found: dict[str, list[MoveItem]] = {}
         for item in _ITEMS.all(connection, joined):
             found.setdefault(item.move_id, []).append(item)
@@ -245,7 +260,10 @@ def list_active(db: Database) -> list[tuple[ActiveMove, list[MoveItem]]]:
 
 def actions_before(db: Database, server_id: str) -> list[tuple[str, Any]]:
     """Return the actions of a server from before its moves, each with the pod in which it was, the newest first."""
-    statement = _MOVES.select.where(_M.resource_id == server_id, _M.state.in_((SWITCHED, CONFIRMED)))
+    is_switched = sqlalchemy.or_(
+        _M.state.in_((SWITCHED, CONFIRMED)), sqlalchemy.and_(_M.state == ABANDONED, _M.is_forward)
+    )
+    statement = _MOVES.select.where(_M.resource_id == server_id, is_switched)
     with db.reader() as connection:
         moves = _MOVES.all(connection, statement.order_by(_M.created_at.desc()))
     return [(move.source_pod_id, action) for move in moves for action in move.facts.get('actions') or ()]
@@ -267,6 +285,19 @@ def is_pod_in_use(db: Database, pod_id: str) -> bool:
         return connection.execute(statement.limit(1)).first() is not None
 
 
+def count_left_in(db: Database, pod_id: str) -> int:
+    """Count what abandoned moves have left in a pod."""
+    return sum(
+        item.pod_id == pod_id for move, items in list_open(db) if move.is_abandoned for item in left(move, items)
+    )
+
+
+def left(move: Move | OpenMove, items: Iterable[MoveItem]) -> list[MoveItem]:
+    """Return what an abandoned move has left in the pods: what it would have deleted at its end, and has not."""
+    end = CONFIRMED if move.is_forward else REVERTED
+    return [item for item in items if end in item.delete_on.split(',') and item.state in (SENT, MADE)]
+
+
 def _is_of(pod_id: str) -> sqlalchemy.ColumnElement[bool]:
     return sqlalchemy.or_(_M.source_pod_id == pod_id, _M.target_pod_id == pod_id)
 
@@ -284,7 +315,7 @@ def count_active_by_status(db: Database) -> dict[str, int]:
 
 @retry_on_deadlock
 def update(db: Database, move_id: str, *, during: Move | None = None, **values: Any) -> Move | None:
-    """Write columns of an active move. A count of steps or bytes that is smaller than before is not written.
+    """Write columns of an open move. A count of steps or bytes that is smaller than before is not written.
 
     :param during: the move as it was read; nothing is written if it is at another step or has another direction now:
         it was cancelled, or another worker goes on with it
@@ -306,7 +337,7 @@ def is_same_step(one: Move, other: Move) -> bool:
 
 def _update(connection: Connection, move_id: str, values: Mapping[str, Any]) -> Move | None:
     known = _locked(connection, move_id)
-    if known is None or not known.is_active:
+    if known is None or known.ended_at is not None:
         return None
     grown = {
         name: max(value, getattr(known, name)) if name in ('steps_done', 'bytes_done') else value
@@ -336,11 +367,15 @@ def sending(db: Database, item: MoveItem) -> MoveItem | None:
     """Record that the request that makes an item is being sent.
 
     :param item: as it was read
-    :returns: the item; None if somebody else, such as a worker that lost its lease, has changed it since
+    :returns: the item; None if somebody else, such as a worker that lost its lease, has changed it since, or if the
+        move has ended
     """
     same = _I.sent_at.is_(None) if item.sent_at is None else _I.sent_at == item.sent_at
     with db.writer() as connection:
         versions.advance(connection, versions.MOVES)
+        move = _locked(connection, item.move_id)
+        if move is None or not move.is_active:
+            return None
         statement = sqlalchemy.update(_ITEM_TABLE).where(_I.id == item.id, _I.state == item.state, same)
         if not changed(connection, statement.values(state=SENT, sent_at=utcnow())):
             return None
@@ -429,15 +464,89 @@ def begin_confirming(db: Database, move_id: str) -> Move | None:
 
 @retry_on_deadlock
 def end(db: Database, move_id: str, state: str, error: str | None = None) -> Move | None:
-    """End a move: its resources may move again."""
+    """End a move: its resources may move again. :returns: the move; None if it has ended already"""
     now = utcnow()
     with db.writer() as connection:
         versions.advance(connection, versions.MOVES)
+        known = _locked(connection, move_id)
+        if known is None or not known.is_active:
+            return None
         if _update(connection, move_id, {'state': state, 'step': None, 'hold': '', 'error': error}) is None:
             return None
         changed(connection, sqlalchemy.update(_ITEM_TABLE).where(_I.move_id == move_id).values(active_key=None))
         changed(connection, sqlalchemy.update(_TABLE).where(_M.id == move_id).values(ended_at=now))
         return _MOVES.one(connection, _M.id == move_id)
+
+
+@retry_on_deadlock
+def swept(db: Database, move_id: str) -> Move | None:
+    """Record that nothing is left of an abandoned move."""
+    with db.writer() as connection:
+        versions.advance(connection, versions.MOVES)
+        return _update(connection, move_id, {'ended_at': utcnow(), 'error': None})
+
+
+@retry_on_deadlock
+def abandon(
+    db: Database, move_id: str, job: JobRow | None = None, *, back: Callable[[Move], Sequence[Switch]] | None = None
+) -> Move | None:
+    """End a move at once, whatever its pods do. Nothing is asked of them: a job sweeps what is left in them.
+
+    :param back: returns the resources of a switched move, whose ids then lead to the source again; None: the ids lead
+        where they lead now
+    :returns: the move; None if it does not exist
+    :raises Refused: it has ended; or the ids cannot lead to the source
+    """
+    try:
+        with db.writer() as connection:
+            if back is not None:
+                versions.advance(connection, versions.MOVED)
+            versions.advance(connection, versions.MOVES)
+            known = _locked(connection, move_id)
+            if known is None:
+                return None
+            reason = _refusal(known, 'abandon')
+            if back is not None and known.is_active:
+                reason = reason or _not_back(known)
+            if reason:
+                raise Refused(f'Move {move_id} cannot be abandoned: {reason}.')
+            for each in sorted(back(known) if back is not None else (), key=lambda each: each.top_id):
+                _switch_one(connection, each)
+            is_switched = known.is_switched and back is None
+            facts = {name: value for name, value in known.facts.items() if name != 'waits_since'}
+            if not is_switched:
+                # They are those of the source, where it is again.
+                facts.pop('actions', None)
+            changed(connection, sqlalchemy.update(_ITEM_TABLE).where(_I.move_id == move_id).values(active_key=None))
+            if job is not None:
+                submit_in(connection, job)
+            values = {'state': ABANDONED, 'is_forward': is_switched, 'step': None, 'hold': '', 'facts': facts}
+            return _update(connection, move_id, values)
+    except _LeadsElsewhere as error:
+        raise Refused(f'Move {move_id} cannot be abandoned: {error} is no longer where it was.') from error
+
+
+def _not_back(move: Move) -> str:
+    """Return why the ids of a move cannot lead to the source again; '' if they can."""
+    if not move.is_switched:
+        return 'its ids lead to the source'
+    return 'the deletion of the source has begun' if move.facts.get('is_deleting') else ''
+
+
+def pod_is_back(connection: Connection, pod_name: str, pod_id: str) -> None:
+    """Let what abandoned moves have left in a pod be found in it, as it is registered again under another id.
+
+    Tenants would see it twice else.
+    """
+    moves = _MOVES.all(connection, _MOVES.select.where(_IS_OPEN, _M.state == ABANDONED))
+    for move in moves:
+        for side in ('source', 'target'):
+            old_id = getattr(move, f'{side}_pod_id')
+            if move.plan[f'{side}_pod'] == pod_name and old_id != pod_id:
+                versions.advance(connection, versions.MOVES)
+                _update(connection, move.id, {f'{side}_pod_id': pod_id})
+                those = (_I.move_id == move.id, _I.pod_id == old_id)
+                changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those).values(pod_id=pod_id))
 
 
 # -- what operators want --
@@ -460,9 +569,18 @@ def cancel(db: Database, move_id: str, job: JobRow | None = None) -> Move | None
     return _want(db, move_id, 'cancel', {'is_forward': False, 'hold': '', 'error': None}, job)
 
 
-def confirm(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
-    """Delete what a switched move left in the source. :raises Refused: it has not switched, or is being reverted"""
-    return _want(db, move_id, 'confirm', {'wish': 'confirm', 'hold': '', 'error': None}, job)
+def confirm(db: Database, move_id: str, job: JobRow | None = None, *, is_forced: bool = False) -> Move | None:
+    """Delete what a switched move left in the source.
+
+    :param is_forced: also what the target has lost
+    :raises Refused: it has not switched, or is being reverted
+    """
+
+    def values(move: Move) -> dict[str, Any]:
+        forced = {'facts': {**move.facts, 'is_forced': True}} if is_forced else {}
+        return {'wish': 'confirm', 'hold': '', 'error': None, **forced}
+
+    return _want(db, move_id, 'confirm', values, job)
 
 
 def revert(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
@@ -470,8 +588,19 @@ def revert(db: Database, move_id: str, job: JobRow | None = None) -> Move | None
     return _want(db, move_id, 'revert', {'is_forward': False, 'wish': '', 'hold': '', 'error': None}, job)
 
 
+def sweep(db: Database, move_id: str, job: JobRow | None = None) -> Move | None:
+    """Look at once for what is left of an abandoned move. :raises Refused: nothing is"""
+    return _want(db, move_id, 'sweep', {'error': None}, job)
+
+
 @retry_on_deadlock
-def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any], job: JobRow | None) -> Move | None:
+def _want(
+    db: Database,
+    move_id: str,
+    verb: str,
+    values: Mapping[str, Any] | Callable[[Move], Mapping[str, Any]],
+    job: JobRow | None,
+) -> Move | None:
     """:returns: the move; None if it does not exist"""
     with db.writer() as connection:
         versions.advance(connection, versions.MOVES)
@@ -485,12 +614,15 @@ def _want(db: Database, move_id: str, verb: str, values: Mapping[str, Any], job:
             raise Refused(f'{text} Allowed now: {verbs}.' if verbs else text)
         if job is not None:
             submit_in(connection, job)
-        return _update(connection, move_id, values)
+        return _update(connection, move_id, values(known) if callable(values) else values)
 
 
-def allowed_verbs(move: Move) -> list[str]:
-    """Return what an operator may want of a move in its state."""
-    return [verb for verb in _PARTICIPLES if not _refusal(move, verb)]
+def allowed_verbs(move: Move, *, is_admin: bool = False) -> list[str]:
+    """Return what may be wanted of a move in its state.
+
+    :param is_admin: also what only administrators may want
+    """
+    return [verb for verb in _PARTICIPLES if (is_admin or verb not in ADMIN_VERBS) and not _refusal(move, verb)]
 
 
 _PARTICIPLES = {
@@ -499,13 +631,21 @@ _PARTICIPLES = {
     'cancel': 'cancelled',
     'confirm': 'confirmed',
     'revert': 'reverted',
+    'abandon': 'abandoned',
+    'sweep': 'swept',
 }
+#: Those that projects are never allowed.
+ADMIN_VERBS = ('abandon', 'sweep')
 
 
 def _refusal(move: Move, verb: str) -> str:
     """Return why a move in its state cannot do what an operator wants; '' if it can."""
+    if verb == 'sweep':
+        return '' if move.state == ABANDONED and move.ended_at is None else 'nothing is left of it'
     if not move.is_active:
         return f'it has ended ({move.state})'
+    if verb == 'abandon':
+        return ''
     if verb == 'pause':
         return f'it is already {move.hold}' if move.hold else ''
     if verb == 'resume':

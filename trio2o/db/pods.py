@@ -11,7 +11,7 @@ from oslo_utils import uuidutils
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
-from trio2o.db import bindings, jobs, versions
+from trio2o.db import bindings, jobs, moves, versions
 from trio2o.db.database import Database, retry_on_deadlock, utcnow
 from trio2o.db.errors import Duplicate, Full
 from trio2o.db.jobs import JobRow
@@ -129,6 +129,7 @@ def create(
                     'created_at': utcnow(),
                 }
                 connection.execute(sqlalchemy.insert(_TABLE).values(changed_in=_VERSION, **row))
+                moves.pod_is_back(connection, pod_name, pod_id)
                 if job is not None:
                     jobs.submit_in(connection, job)
                 return _existing(connection, pod_id)

@@ -53,7 +53,7 @@ JOB_ACTIVE_STATES = ('new', 'running')
 
 #: States of a move: the last step that changed what an operator decides about. `PAUSED`, `STUCK`, `CANCELLING` and
 #: `CONFIRMING` are shown in place of it (`Move.status`).
-MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REVERTED = (
+MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REVERTED, ABANDONED = (
     'planned',
     'frozen',
     'copied',
@@ -62,9 +62,10 @@ MOVE_STATES = PLANNED, FROZEN, COPIED, VERIFIED, BUILT, SWITCHED, CONFIRMED, REV
     'switched',
     'confirmed',
     'reverted',
+    'abandoned',
 )
 #: States of the moves that have ended.
-MOVE_END_STATES = (CONFIRMED, REVERTED)
+MOVE_END_STATES = (CONFIRMED, REVERTED, ABANDONED)
 MOVE_ACTIVE_STATES = tuple(state for state in MOVE_STATES if state not in MOVE_END_STATES)
 PAUSED, STUCK, CANCELLING, CONFIRMING = ('paused', 'stuck', 'cancelling', 'confirming')
 #: What an active move is shown as, and what any move is (`Move.status`).
@@ -334,9 +335,10 @@ class Move(Record):
     """The move of a server with its volumes, or of a detached volume, from one pod to another.
 
     `plan` is made once and never changed; `facts` has what the steps found out. `is_forward` is False while the steps
-    are undone. `hold` is empty, or says why no step begins: an operator paused the move, or it is stuck. `wish` is
-    empty or `confirm`. `steps_done` and `bytes_done` only grow. The pods are
-    no foreign keys, as moves that have ended are kept when a pod is deleted.
+    are undone; of an abandoned move it says whether the routings lead to the target. `ended_at` of an abandoned move
+    is empty for as long as something is left of it. `hold` is empty, or says why no step begins: an operator paused
+    the move, or it is stuck. `wish` is empty or `confirm`. `steps_done` and `bytes_done` only grow. The pods are no
+    foreign keys, as moves that have ended are kept when a pod is deleted.
     """
 
     id: UuidKey
@@ -374,7 +376,7 @@ class Move(Record):
     @property
     def is_switched(self) -> bool:
         """Whether the target has the resource that tenants see."""
-        return self.state in (SWITCHED, CONFIRMED)
+        return self.state in (SWITCHED, CONFIRMED) or (self.state == ABANDONED and self.is_forward)
 
     @property
     def status(self) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from trio2o.db.records import VERIFIED
 from trio2o.moves import copying, ports
 from trio2o.moves.ledger import MARKER, Unfit, Wait, marked
+from trio2o.moves.sites import Site
 from trio2o.moves.source import (
     ATTACHMENTS_VERSION,
     HOSTNAME_VERSION,
@@ -195,7 +196,7 @@ class BuildServer(Step):
             document = _server(work, source, {**(before.get('metadata') or {}), MARKER: marker})
             return str(api.send('POST', '/servers', _CREATE_VERSION, {'server': document}).json['server']['id'])
 
-        server_id = work.ledger.make(key, create, lambda: self._find(work, marker))
+        server_id = work.ledger.make(key, create, lambda: _find_server(work, work.target, key))
         server = show_server(work.target, server_id)
         if server is None or server['status'] == 'ERROR':
             reason = json_body.at(server, 'fault', 'message') if server else 'it is gone'
@@ -212,14 +213,6 @@ class BuildServer(Step):
         work.note(port_tags={each['port_id']: each.get('tag') for each in source.interfaces if each.get('tag')})
         return source
 
-    def _find(self, work: Work, marker: str) -> str | None:
-        sent_at = work.ledger.items['target/server'].sent_at
-        assert sent_at is not None
-        since = (sent_at - timedelta(minutes=10)).isoformat(timespec='seconds')
-        path = f'/servers/detail?changes-since={quote(since + "Z")}'
-        listed = json_body.objects_at(work.target.tenant_compute.get_list(path, SERVER_VERSION), 'servers')
-        return marked(marker, [item for item in listed if item.get('status') != 'DELETED'])
-
     def _complete(self, work: Work, server: Item, before: Item) -> None:
         """Give a server what a create cannot give it, and the power state that it had."""
         api, path = work.target.tenant_compute, f'/servers/{server["id"]}'
@@ -233,36 +226,61 @@ class BuildServer(Step):
             api.send('POST', f'{path}/action', '2.73', {'lock': {'locked_reason': reason} if reason else None})
 
     def undo(self, work: Work) -> None:
-        key, api = 'target/server', work.target.compute
+        key = 'target/server'
         if work.ledger.is_gone(key):
             return
-        marker = work.ledger.marker(key)
-        self._keep_other_volumes(work)
-        work.ledger.delete(
-            key,
-            lambda server_id: show_server(work.target, server_id),
-            lambda server_id: delete_server(api, server_id),
-            lambda: self._find(work, marker),
-        )
+        _keep_other_volumes(work, work.target, key)
+        _delete_marked_server(work, work.target, key)
 
-    def _keep_other_volumes(self, work: Work) -> None:
-        """Let Nova keep volumes that were attached since the switch, even those that are deleted with the server.
 
-        To their owner the server is not deleted.
-        """
-        server_id, api = work.ledger.id('target/server'), work.target.compute
-        if not server_id or show_server(work.target, server_id) is None:
-            return
-        own = {work.ledger.id(f'target/volume/{disk["id"]}') for disk in work.plan['volumes']}
-        path = f'/servers/{server_id}/os-volume_attachments'
-        for attachment in json_body.objects_at(api.get_list(path, ATTACHMENTS_VERSION), 'volumeAttachments'):
-            volume_id = str(attachment['volumeId'])
-            if volume_id in own or not attachment.get('delete_on_termination'):
-                continue
-            if not api.can(_KEEP_VERSION):
-                raise Unfit(f'Volume {volume_id} would be deleted with the server: detach it, and resume.')
-            body = {'volumeAttachment': {'volumeId': volume_id, 'delete_on_termination': False}}
-            api.send('PUT', f'{path}/{volume_id}', _KEEP_VERSION, body)
+def delete_server_of(work: Work, site: Site, key: str) -> None:
+    """Delete a server of the ledger whose ports may be those of another server by now."""
+    if work.ledger.is_gone(key):
+        return
+    if work.ledger.id(key):
+        ports.forget(work, site, work.ledger.id(key))
+        _keep_other_volumes(work, site, key)
+    _delete_marked_server(work, site, key)
+
+
+def _delete_marked_server(work: Work, site: Site, key: str) -> None:
+    work.ledger.delete(
+        key,
+        lambda server_id: show_server(site, server_id),
+        lambda server_id: delete_server(site.compute, server_id),
+        lambda: _find_server(work, site, key),
+    )
+
+
+def _find_server(work: Work, site: Site, key: str) -> str | None:
+    """Find the server that the last request for it has made."""
+    sent_at = work.ledger.items[key].sent_at
+    assert sent_at is not None
+    since = (sent_at - timedelta(minutes=10)).isoformat(timespec='seconds')
+    path = f'/servers/detail?changes-since={quote(since + "Z")}'
+    listed = json_body.objects_at(site.tenant_compute.get_list(path, SERVER_VERSION), 'servers')
+    return marked(work.ledger.marker(key), [item for item in listed if item.get('status') != 'DELETED'])
+
+
+def _keep_other_volumes(work: Work, site: Site, key: str) -> None:
+    """Let Nova keep volumes that were attached since the switch, even those that are deleted with the server.
+
+    To their owner the server is not deleted.
+    """
+    server_id, api = work.ledger.id(key), site.compute
+    if not server_id or show_server(site, server_id) is None:
+        return
+    side = key.split('/', 1)[0]
+    own = {work.ledger.id(f'{side}/volume/{disk["id"]}') for disk in work.plan['volumes']}
+    path = f'/servers/{server_id}/os-volume_attachments'
+    for attachment in json_body.objects_at(api.get_list(path, ATTACHMENTS_VERSION), 'volumeAttachments'):
+        volume_id = str(attachment['volumeId'])
+        if volume_id in own or not attachment.get('delete_on_termination'):
+            continue
+        if not api.can(_KEEP_VERSION):
+            raise Unfit(f'Volume {volume_id} would be deleted with the server: detach it, and resume.')
+        body = {'volumeAttachment': {'volumeId': volume_id, 'delete_on_termination': False}}
+        api.send('PUT', f'{path}/{volume_id}', _KEEP_VERSION, body)
 
 
 def delete_server(api: PodApi, server_id: str) -> None:

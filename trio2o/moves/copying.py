@@ -217,11 +217,14 @@ def wait_for_image(glance: SharedApi, image_id: str) -> Item:
     return image
 
 
-def delete_image(work: Work, key: str) -> None:
-    """Delete an image of the ledger."""
+def delete_image(work: Work, key: str, site: Site | None = None) -> None:
+    """Delete an image of the ledger.
+
+    :param site: a pod whose Glance has it; None: the source
+    """
     if work.ledger.is_gone(key):
         return
-    glance, name = glance_of(work.source), work.ledger.marker(key)
+    glance, name = glance_of(site or work.source), work.ledger.marker(key)
     work.ledger.delete(
         key,
         lambda image_id: glance.get(f'/images/{image_id}'),

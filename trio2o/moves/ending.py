@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from trio2o.db import moved_resources, routings
 from trio2o.db import moves as db_moves
-from trio2o.db.database import utcnow
+from trio2o.db.database import Database, utcnow
 from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
 from trio2o.moves.building import delete_key_pair, delete_server
 from trio2o.moves.compare import shown
 from trio2o.moves.freeze import check_unchanged, seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait
+from trio2o.moves.sites import Site
 from trio2o.moves.source import find_volume, show_server
 from trio2o.moves.step import Step, Work
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.web import json_body
+
+LOG = logging.getLogger(__name__)
 
 _RESOURCES = {'server': SERVER, 'volume': VOLUME}
 #: Actions of a server that are kept. Each has its events.
@@ -37,7 +42,7 @@ class Switch(Step):
         # The server in the target took a while to boot.
         check_unchanged(work)
         db = work.runtime.db
-        pairs = [(item, self._target(work, item)) for item in _sources(work)]
+        pairs = [(item, work.ledger.items[_in_target(item)]) for item in resources(work)]
         before = {item.key: moved_resources.shown(db, item.resource_type, item.top_id) for item, _ in pairs}
         work.note(shown_before=before, actions=_actions(work))
         switches = []
@@ -59,21 +64,13 @@ class Switch(Step):
         work.move = move
         _forget(work)
 
-    def _target(self, work: Work, item: MoveItem) -> MoveItem:
-        return work.ledger.items[item.key.replace('source/', 'target/', 1)]
-
     def undo(self, work: Work) -> None:
         if not work.move.is_switched:
             return
         self._check_used_elsewhere(work)
-        before = work.facts.get('shown_before') or {}
-        switches = [
-            _switch(self._target(work, item), item, None, before.get(item.key))
-            for item in _sources(work)
-            # One that was deleted in the target has no live routing. The next comparison with the source records it.
-            if _is_routed(work, item)
-        ]
-        move = db_moves.switch(work.runtime.db, work.move.id, switches, is_back=True)
+        db = work.runtime.db
+        switches = switches_back(db, work.ledger.items.values(), work.facts)
+        move = db_moves.switch(db, work.move.id, switches, is_back=True)
         if move is None:
             raise Unfit('A resource of the move is no longer where it was.')
         work.move = move
@@ -91,6 +88,28 @@ class Switch(Step):
                     raise Unfit(f'Volume {disk["id"]} is attached to server {server_id} now: detach it, and resume.')
 
 
+def switches_back(db: Database, items: Iterable[MoveItem], facts: Mapping[str, Any]) -> list[db_moves.Switch]:
+    """Return the resources of a switched move, as they go back to the source."""
+    by_key = {item.key: item for item in items}
+    before = facts.get('shown_before') or {}
+    found = []
+    for item in by_key.values():
+        routing = routings.get(db, item.resource_type, item.top_id) if _is_in_source(item) else None
+        # One that was deleted in the target has no live routing. The next comparison with the source records it.
+        if routing is not None and routing.is_live:
+            found.append(_switch(by_key[_in_target(item)], item, None, before.get(item.key)))
+    return found
+
+
+def _is_in_source(item: MoveItem) -> bool:
+    return item.key.startswith('source/')
+
+
+def _in_target(item: MoveItem) -> str:
+    """Return the key of what takes the place of a resource."""
+    return item.key.replace('source/', 'target/', 1)
+
+
 #: What Nova shows of a server whose migration is neither confirmed nor reverted.
 _UNCONFIRMED = {'status': 'VERIFY_RESIZE', 'OS-EXT-STS:vm_state': 'resized'}
 
@@ -99,17 +118,18 @@ def _as_after_migration(server: Item) -> dict[str, Any]:
     return {name: [server[name], value] for name, value in _UNCONFIRMED.items() if name in server}
 
 
-def _is_routed(work: Work, item: MoveItem) -> bool:
-    routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
-    return routing is not None and routing.is_live
+def resources(work: Work) -> list[MoveItem]:
+    """Return the resources of a move, as they are in the source."""
+    return [item for item in work.ledger.items.values() if _is_in_source(item)]
 
 
-def _sources(work: Work) -> list[MoveItem]:
-    return [item for item in work.ledger.items.values() if item.active_key is not None]
+def show_in(site: Site, resource_type: str, bottom_id: str) -> Item | None:
+    """Return a server or volume as a pod shows it; None if the pod says that it does not exist."""
+    return (show_server if resource_type == 'server' else find_volume)(site, bottom_id)
 
 
-def _show(site: Any, item: MoveItem) -> Item | None:
-    return (show_server if item.resource_type == 'server' else find_volume)(site, item.bottom_id)
+def _show(site: Site, item: MoveItem) -> Item | None:
+    return show_in(site, item.resource_type, item.bottom_id)
 
 
 def _switch(old: MoveItem, new: MoveItem, created_at: datetime | None, fields: Any) -> db_moves.Switch:
@@ -126,7 +146,7 @@ def _switch(old: MoveItem, new: MoveItem, created_at: datetime | None, fields: A
 def _forget(work: Work) -> None:
     """Drop what this process knows of the routings."""
     work.runtime.registry.refresh()
-    for item in _sources(work):
+    for item in resources(work):
         work.runtime.locator.forget(item.resource_type, item.top_id)
 
 
@@ -183,13 +203,14 @@ class DeleteSource(Step):
         super().__init__('delete source')
 
     def run(self, work: Work) -> None:
-        for item in _sources(work):
+        self._check_target(work)
+        for item in resources(work):
             self._check_authority(work, item)
         # From here on there may be nothing to go back to.
         work.note(is_deleting=True)
         ledger = work.ledger
         if 'source/server' in ledger.items:
-            ports.forget(work)
+            ports.forget(work, work.source, work.source_server)
             api = work.source.compute
             ledger.delete(
                 'source/server',
@@ -199,16 +220,30 @@ class DeleteSource(Step):
         for disk in work.plan['volumes']:
             self._delete_volume(work, f'source/volume/{disk["id"]}')
 
+    def _check_target(self, work: Work) -> None:
+        """See that the target has the resources, unless an administrator gives up what it has lost."""
+        missing = [
+            f'{item.resource_type} {item.top_id}'
+            for item in resources(work)
+            if not self._is_there_or_deleted(work, item)
+        ]
+        if not missing:
+            return
+        if work.facts.get('is_forced'):
+            LOG.warning('Move %s: given up by an administrator: %s', work.move.id, ', '.join(missing))
+            work.note(lost=missing)
+            return
+        raise Unfit(
+            f'The target has lost, though their owner has not deleted them: {", ".join(missing)}. Those in the source '
+            'are kept: revert the move, or bring them back and resume the move, or give them up with a forced '
+            'confirmation.'
+        )
+
     def _check_authority(self, work: Work, item: MoveItem) -> None:
         """See that no routing leads to what is deleted."""
         routing = routings.get(work.runtime.db, item.resource_type, item.top_id)
         if routing is not None and (routing.pod_id, routing.bottom_id) == (item.pod_id, item.bottom_id):
             raise Unfit(f'The routing of {item.resource_type} {item.top_id} leads to the source.')
-        if not self._is_there_or_deleted(work, item):
-            raise Unfit(
-                f'{item.resource_type.capitalize()} {item.top_id} is missing in the target, and its owner has not '
-                'deleted it. The one in the source is kept: revert the move, or bring it back and resume the move.'
-            )
         switched_at = moved_resources.moved_at(work.runtime.db, item.resource_type, item.top_id)
         if switched_at is not None and utcnow() < switched_at + timedelta(seconds=seconds_until_known(work)):
             raise Wait('all services to use the target')
@@ -216,7 +251,7 @@ class DeleteSource(Step):
     def _is_there_or_deleted(self, work: Work, item: MoveItem) -> bool:
         """Whether the target has a resource, or its owner has deleted it."""
         items = work.ledger.items
-        target = items[item.key.replace('source/', 'target/', 1)]
+        target = items[_in_target(item)]
         if GONE in (item.state, target.state) or _show(work.target, target) is not None:
             return True
         server = items.get('target/server')

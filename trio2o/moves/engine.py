@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from trio2o import exception
 from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
-from trio2o.db.records import CONFIRMED, REVERTED, Move
+from trio2o.db.records import ABANDONED, CONFIRMED, REVERTED, Move
 from trio2o.moves import steps
 from trio2o.moves.ledger import Ledger, Unfit, Wait
 from trio2o.moves.sites import InMaintenance, site_of
 from trio2o.moves.step import Step, Work
+from trio2o.moves.sweeping import sweep
 from trio2o.pods.podapi import PodRefused
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Engine:
         while True:
             self._check()
             move = db_moves.get(self._runtime.db, self._move_id)
+            if move is not None and move.state == ABANDONED and move.ended_at is None:
+                return sweep(self._runtime, move)
             if move is None or not move.is_active or move.hold:
                 return None
             pause = self._carry_out_one(move)

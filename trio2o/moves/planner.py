@@ -7,7 +7,7 @@ A dry run and a move use the same plan. A move stores it once, and its steps are
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from trio2o.db import routings
 from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
 from trio2o.db.moves import NewItem
-from trio2o.db.records import PLANNED, Job, Move, Routing
+from trio2o.db.records import ABANDONED, PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
 from trio2o.moves.sites import Site, site_of
@@ -269,8 +269,20 @@ def _plan_to(
     target: PodView,
 ) -> Plan:
     target_site = site_of(runtime, target.id, source.project_id)
-    findings = checks.find_all(checks.Inspection(source_site, target_site, source, source_ports))
+    findings = [
+        *_not_restored(runtime, wanted),
+        *checks.find_all(checks.Inspection(source_site, target_site, source, source_ports)),
+    ]
     return _plan(runtime, wanted, source, source_site, target_site, source_ports or [], findings)
+
+
+def _not_restored(runtime: Runtime, wanted: Wanted) -> Iterator[Finding]:
+    """See that the server has got back what an abandoned move took from it."""
+    filters = {'resource_type': wanted.resource_type, 'resource_id': wanted.resource_id}
+    for move in db_moves.list_(runtime.db, filters=filters, status=ABANDONED):
+        if move.ended_at is None and not move.is_forward and not move.facts.get('is_restored'):
+            text = f'Move {move.id} was abandoned and has not given it back its ports and power state yet: sweep it.'
+            yield Finding(BLOCKER, 'not_restored', text, wanted.resource_id)
 
 
 def _plan(

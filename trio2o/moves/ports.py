@@ -93,7 +93,8 @@ class TakePorts(Step):
             found = neutron.get(f'/ports/{port_id}')
             if found is None or found['port'].get('device_id') == source:
                 continue
-            if found['port'].get('device_id'):
+            # The pod of the server in the target may be lost.
+            if found['port'].get('device_id') not in ('', None, work.ledger.items['target/server'].bottom_id):
                 raise Unfit(f'Port {port_id} belongs to {found["port"]["device_id"]} and cannot be given back.')
             _bind(neutron, found['port'], before)
 
@@ -106,22 +107,27 @@ def _bind(neutron: SharedApi, port: Item, binding: Mapping[str, Any]) -> None:
     neutron.send('PUT', f'/ports/{port["id"]}', {'port': wanted})
 
 
-def forget(work: Work) -> None:
-    """Let Nova of the source forget the ports, so that it does not touch them when its server is deleted.
+def forget(work: Work, site: Site, server_id: str) -> None:
+    """Let Nova forget the ports that its server no longer has, so that it does not touch them when it is deleted.
 
+    :param server_id: of the server in the pod
     :raises Wait: it has not done so yet
     """
-    server = show_server(work.source, work.source_server)
+    server = show_server(site, server_id)
     if server is None or not work.plan['ports']:
         return
-    neutron, shown = neutron_of(work.source), _macs(server)
+    neutron, shown = neutron_of(site), _macs(server)
     found = [neutron.get(f'/ports/{port_id}') for port_id in work.plan['ports']]
-    held = [each['port']['id'] for each in found if each is not None and _mac(each['port']) in shown]
+    held = [
+        each['port']['id']
+        for each in found
+        if each is not None and _mac(each['port']) in shown and each['port'].get('device_id') != server_id
+    ]
     for port_id in held:
-        event = {'name': 'network-vif-deleted', 'server_uuid': work.source_server, 'tag': port_id}
-        work.source.compute.send('POST', '/os-server-external-events', '2.1', {'events': [event]})
+        event = {'name': 'network-vif-deleted', 'server_uuid': server_id, 'tag': port_id}
+        site.compute.send('POST', '/os-server-external-events', '2.1', {'events': [event]})
     if held:
-        raise Wait('Nova of the source to forget the ports')
+        raise Wait(f'Nova of pod {site.pod.name} to forget the ports')
 
 
 def neutron_of(site: Site) -> SharedApi:

@@ -75,6 +75,22 @@ class Site:
         return SharedApi(self._runtime.identity.account_of(self.pod.name), service, url, self.pod.name)
 
 
+class AbsentSite(Site):
+    """A pod of an abandoned move that is not registered any more, or that no service calls now.
+
+    Every use raises the reason.
+    """
+
+    def __init__(self, error: exception.ServiceUnavailable) -> None:
+        self._error = error
+
+    def _api(self, service: str, project_id: str = '') -> PodApi:
+        raise self._error
+
+    def _shared(self, service: str) -> SharedApi | None:
+        raise self._error
+
+
 def site_of(runtime: Runtime, pod_id: str, project_id: str) -> Site:
     """Return the site of a registered pod that can be called.
 

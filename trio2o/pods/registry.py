@@ -123,13 +123,14 @@ def group_of(tag: Mapping[str, Any] | None) -> str:
 
 @dataclass(frozen=True)
 class Moving:
-    """The moves that have not ended.
+    """The moves that have not ended, and what abandoned ones have left in the pods.
 
     :ivar locked: id that tenants see -> id of the move, for resources that nobody may change now
     :ivar hidden: id in a pod -> id of the pod, for resources that tenants do not see there: those in the source of a
-        move that has switched, and those in the target of one that has not
+        move that has switched, those in the target of one that has not, and those that an abandoned move has left
     :ivar switched: id that tenants see -> id of the move, for resources whose move can still be reverted
     :ivar running: id of the move -> id of its source, for moves that no operator has to resume
+    :ivar left: id of the move -> id of its source, for abandoned moves of which something is left
     :ivar unmade: (pod id, type, project id, name) of resources whose creation has not been answered yet, or not begun.
         Tenants see no resource of this name that has no routing, as it may be that of the move
     """
@@ -139,15 +140,24 @@ class Moving:
     unmade: Set[tuple[str, str, str, str]] = frozenset()
     switched: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, moves: Sequence[tuple[db_moves.ActiveMove, list[MoveItem]]]) -> Moving:
+    def of(cls, moves: Sequence[tuple[db_moves.OpenMove, list[MoveItem]]]) -> Moving:
         locked: dict[str, str] = {}
         hidden: dict[str, str] = {}
         switched: dict[str, str] = {}
         unmade: set[tuple[str, str, str, str]] = set()
-        running = {move.id: move.source_pod_id for move, _items in moves if not move.hold}
+        abandoned = {move.id: move.source_pod_id for move, _items in moves if move.is_abandoned}
+        running = {move.id: move.source_pod_id for move, _items in moves if not move.hold and move.id not in abandoned}
         for move, items in moves:
+            if move.is_abandoned:
+                for item in db_moves.left(move, items):
+                    if item.top_id and item.state == MADE:
+                        hidden[item.bottom_id] = item.pod_id
+                    elif item.top_id:
+                        unmade.add((item.pod_id, item.resource_type, move.project_id, item.name))
+                continue
             for item in items:
                 is_source = item.active_key is not None
                 if is_source and not move.is_switched:
@@ -160,7 +170,7 @@ class Moving:
                 elif item.top_id and item.state in (ITEM_PLANNED, SENT):
                     # A process may still use the snapshot of the time before the request was sent.
                     unmade.add((item.pod_id, item.resource_type, move.project_id, item.name))
-        return cls(locked, hidden, unmade, switched, running)
+        return cls(locked, hidden, unmade, switched, running, abandoned)
 
     def makes(self, pod_id: str, resource_type: str) -> bool:
         """Whether a move is going to make a resource of a type in a pod."""
@@ -400,7 +410,7 @@ class Registry:
         if db_versions.MOVED in changed:
             self._moved = moved_resources.list_all(self._db)
         if db_versions.MOVES in changed:
-            self._moving = Moving.of(db_moves.list_active(self._db))
+            self._moving = Moving.of(db_moves.list_open(self._db))
         if db_versions.USAGES in changed:
             self._usages = self._read_usages()
         new = self._records.keys() - before

@@ -276,9 +276,13 @@ class Proxy(proxy.Proxy):
         move._translate_response(response)
         return move
 
-    def steer_move(self, move: Move | str, verb: str) -> Move:
-        """Steer a move: ``pause``, ``resume``, ``cancel``, ``confirm`` or ``revert``."""
-        return self._known(Move, move).steer(self, verb)
+    def steer_move(self, move: Move | str, verb: str, **options: Any) -> Move:
+        """Steer a move: ``pause``, ``resume``, ``cancel``, ``confirm``, ``revert``, ``abandon`` or ``sweep``.
+
+        :param options: ``force=True`` lets ``confirm`` give up what the target has lost; ``back=True`` lets the ids
+            of an abandoned move lead to the source again
+        """
+        return self._known(Move, move).steer(self, verb, **options)
 
     # -- groups of moves
 

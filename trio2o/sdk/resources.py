@@ -298,20 +298,27 @@ class Move(AdminResource):
     plan = Body('plan')
     #: The ledger: ``items`` in the Admin API.
     ledger = Body('items')
+    #: What an abandoned move has left in the pods.
+    left = Body('left')
+    #: Resources that a forced confirmation gave up.
+    lost = Body('lost')
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will happen."""
-        return self.status in ('confirmed', 'reverted')
+        return self.status in ('confirmed', 'reverted', 'abandoned')
 
     @property
     def waits_for_somebody(self) -> bool:
         """Whether nothing happens until somebody resumes, confirms, reverts or cancels it."""
         return self.status in ('paused', 'stuck', 'switched')
 
-    def steer(self, session: Any, verb: str) -> Self:
-        """Pause, resume, cancel, confirm or revert the move."""
-        self._translate_response(self._act(session, verb))
+    def steer(self, session: Any, verb: str, **options: Any) -> Self:
+        """Pause, resume, cancel, confirm, revert, abandon or sweep the move.
+
+        :param options: ``force`` of ``confirm``, ``back`` of ``abandon``
+        """
+        self._translate_response(self._act(session, verb, options or None))
         return self
 
 

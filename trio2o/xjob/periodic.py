@@ -26,6 +26,8 @@ from trio2o.xjob.parts import ALL, interval, parts
 PURGE_SECONDS = 3600.0
 #: So long after the job of a move or of a group has ended without an end of these, it is submitted again.
 MOVE_SECONDS = 60.0
+#: Between two sweeps of what an abandoned move has left.
+SWEEP_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ class Periodic:
         yield PeriodicJob(job_types.PURGE_HISTORY, ALL, None, PURGE_SECONDS)
         yield PeriodicJob(job_types.SETTLE_CLAIMS, ALL, None, self._quota.settle_interval)
         yield PeriodicJob(job_types.RECOUNT_QUOTA, ALL, None, self._quota.recount_interval)
-        for move_id, source_id in self._runtime.registry.snapshot().moving.running.items():
-            payload = {'move_id': move_id, 'pod_id': source_id}
-            yield PeriodicJob(job_types.RUN_MOVE, move_id, payload, MOVE_SECONDS)
+        moving = self._runtime.registry.snapshot().moving
+        for moves, seconds in ((moving.running, MOVE_SECONDS), (moving.left, SWEEP_SECONDS)):
+            for move_id, source_id in moves.items():
+                yield PeriodicJob(job_types.RUN_MOVE, move_id, {'move_id': move_id, 'pod_id': source_id}, seconds)
         for group_id in move_groups.running(self._runtime.db):
             yield PeriodicJob(job_types.RUN_MOVE_GROUP, group_id, {'group_id': group_id}, MOVE_SECONDS)
         for pod in pods:

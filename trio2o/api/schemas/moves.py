@@ -37,3 +37,26 @@ LIST = Query(
     active=BOOLEAN,
 )
 VERB = Options('move', record({}))
+CONFIRM = Options(
+    'move',
+    record(
+        {
+            'force': {
+                'type': 'boolean',
+                'description': 'delete the resources in the source even if the target has lost them',
+            }
+        }
+    ),
+)
+ABANDON = Options(
+    'move',
+    record(
+        {
+            'back': {
+                'type': 'boolean',
+                'description': 'let the ids of a move that has switched lead to the source again, unless its deletion '
+                'has begun',
+            }
+        }
+    ),
+)

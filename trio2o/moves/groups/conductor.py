@@ -16,8 +16,8 @@ from trio2o.db.database import Database, utcnow
 from trio2o.db.jobs import JobRow
 from trio2o.db.move_groups import NewMember
 from trio2o.db.records import (
+    ABANDONED,
     APPLICATION,
-    CONFIRMED,
     CONFIRMING,
     DRAIN,
     FAILED,
@@ -139,11 +139,13 @@ class Conductor:
             self._set(member, state=UNDOING)
 
     def _ended(self, group: MoveGroup, member: MoveGroupMember, move: Move) -> None:
-        if move.state == CONFIRMED:
+        if move.is_switched:
             gone = not self._exists(member)
             self._set(member, state=GONE if gone else MOVED, reason=None)
         elif not self._exists(member):
             self._set(member, state=GONE, reason='It was deleted while it was being moved.')
+        elif move.state == ABANDONED:
+            self._set(member, state=FAILED, reason='The move was abandoned.')
         elif member.state == UNDOING and member.reason is not None:
             is_last = member.tries >= self._tries(group) or bool(group.wish)
             if is_last:

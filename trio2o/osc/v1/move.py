@@ -11,7 +11,7 @@ from openstack import exceptions as sdk_exceptions
 from osc_lib import exceptions
 
 from trio2o.osc.errors import command_error
-from trio2o.osc.v1.base import Column, Lister, ShowOne, Steer, a_number, add_paging, fields, paging, rows
+from trio2o.osc.v1.base import Column, Lister, ShowOne, Steer, a_number, add_paging, each, fields, paging, rows
 from trio2o.osc.v1.binding import add_project, project_id
 from trio2o.osc.v1.report import Worded, bar, duration, size, table
 from trio2o.osc.v1.waiting import add_timeout, add_waiting, watch_steered
@@ -52,6 +52,7 @@ STATUSES = (
     'confirming',
     'confirmed',
     'reverted',
+    'abandoned',
 )
 #: Of findings, the worst first.
 LEVELS = ('blocker', 'loss', 'note')
@@ -75,9 +76,13 @@ def next_commands(move: Move) -> str:
     """Return what can be done about a move that waits for somebody; '' if it does not."""
     if move.status not in _NEXT:
         return ''
-    commands = ' or '.join(f"'openstack trio2o move {verb} {move.id}'" for verb in move.verbs if verb != 'pause')
+    verbs = [verb for verb in move.verbs if verb not in ('pause', 'abandon')]
+    commands = ' or '.join(f"'openstack trio2o move {verb} {move.id}'" for verb in verbs)
     when = f' It confirms itself at {move.confirm_at}.' if move.status == 'switched' and move.confirm_at else ''
-    return f'{_NEXT[move.status]}: {commands}.{when}'
+    text = f'{_NEXT[move.status]}: {commands}.{when}'
+    if move.status == 'stuck' and 'abandon' in move.verbs:
+        text += f" If one of its pods is lost for good: 'openstack trio2o move abandon --force {move.id}'."
+    return text
 
 
 def add_move(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +94,8 @@ def shown(move: Move) -> Json:
     found = {name: value for name, value in move.document.items() if name not in ('plan', 'items')}
     if move.ledger is not None:
         found['ledger'] = table(move.ledger, 'key', 'state', 'bottom_id', 'delete_on')
+    if move.left is not None:
+        found['left'] = table(move.left, 'resource_type', 'pod', 'resource_id', 'key', 'todo', 'reason')
     return found
 
 
@@ -295,9 +302,68 @@ class ConfirmMove(_SteerMove):
     verb = 'confirm'
     examples = (('a move', 'openstack trio2o move confirm 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            '--force',
+            action='store_true',
+            help='Also give up what the new pod has lost: what is deleted in the old pod may be the only copy',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        options = {'force': True} if parsed_args.force else {}
+        each(parsed_args.ids, lambda id_: self.client.steer_move(id_, self.verb, **options))
+
 
 class RevertMove(_SteerMove):
     """Let switched moves go back to the old pod. What was written since the switch is lost."""
 
     verb = 'revert'
     examples = (('a move', 'openstack trio2o move revert 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)
+
+
+class AbandonMove(ShowOne):
+    """End a move at once although one of its pods is lost.
+
+    The resource is where its id leads now, and can be used and moved again. What the move has left in the pods is
+    listed. It is not shown to tenants, and is deleted when its pod is back.
+    """
+
+    examples = (
+        ('whose pod is lost', 'openstack trio2o move abandon --force 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),
+        (
+            'that has switched to a pod that is lost',
+            'openstack trio2o move abandon --force --back 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0',
+        ),
+    )
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        add_move(parser)
+        parser.add_argument('--force', action='store_true', help='Needed, as nothing of the move is undone at once')
+        parser.add_argument(
+            '--back',
+            action='store_true',
+            help='Let the ids of a move that has switched lead to the old pod again. What was written since is lost',
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        if not parsed_args.force:
+            raise exceptions.CommandError(
+                'Cancel, revert or confirm the move if its pods answer. If one of them is lost, repeat the command '
+                'with --force.'
+            )
+        options = {'back': True} if parsed_args.back else {}
+        move = self.client.steer_move(parsed_args.move, 'abandon', **options)
+        if move.left:
+            self.say(f"It has left {len(move.left)} items: 'openstack trio2o move show {move.id}' lists them.")
+        return fields(shown(move))
+
+
+class SweepMove(_SteerMove):
+    """Delete now what abandoned moves have left in pods that are back. Trio2o also does so every ten minutes."""
+
+    verb = 'sweep'
+    examples = (('a move', 'openstack trio2o move sweep 5b1de3f3-8a70-44f9-a7f5-4c4df1a2f6e0'),)

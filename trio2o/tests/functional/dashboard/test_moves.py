@@ -52,15 +52,17 @@ class TestPage(MovesPageCase):
         self.insert()
         self.visitor.sign_in()
         for fields, verbs in (
-            ({}, ['pause', 'cancel']),
-            ({'hold': 'stuck'}, ['resume', 'cancel']),
-            ({'state': 'switched'}, ['pause', 'confirm', 'revert']),
-            ({'state': 'switched', 'wish': 'confirm'}, ['pause', 'confirm']),
-            ({'is_forward': False, 'hold': ''}, ['pause']),
+            ({}, ['pause', 'cancel', 'abandon']),
+            ({'hold': 'stuck'}, ['resume', 'cancel', 'abandon']),
+            ({'state': 'switched'}, ['pause', 'confirm', 'revert', 'abandon']),
+            ({'state': 'switched', 'wish': 'confirm'}, ['pause', 'confirm', 'abandon']),
+            ({'is_forward': False, 'hold': ''}, ['pause', 'abandon']),
         ):
             db_moves.update(self.db, ID, **{'hold': '', 'state': 'planned', 'wish': '', **fields})
             self.assertEqual(verbs, self.buttons(self.visitor.get('/moves')), fields)
-        db_moves.end(self.db, ID, 'reverted')
+        db_moves.abandon(self.db, ID)
+        self.assertEqual(['sweep'], self.buttons(self.visitor.get('/moves?active=false')))
+        db_moves.swept(self.db, ID)
         self.assertEqual([], self.buttons(self.visitor.get('/moves?active=false')))
 
     def test_more_moves_are_on_next_page(self):

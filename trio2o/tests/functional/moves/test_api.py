@@ -133,9 +133,9 @@ class TestMoves(ApiCase):
 
     def test_view_shows_allowed_verbs_and_no_facts(self):
         move = self.create(server_id=self.server(), zone='az2')['move']
-        self.assertEqual(['pause', 'cancel'], move['verbs'])
+        self.assertEqual(['pause', 'cancel', 'abandon'], move['verbs'])
         paused = self.cloud.api.post(f'/moves/{move["id"]}/pause')['move']
-        self.assertEqual(('paused', ['resume', 'cancel']), (paused['status'], paused['verbs']))
+        self.assertEqual(('paused', ['resume', 'cancel', 'abandon']), (paused['status'], paused['verbs']))
         shown = self.cloud.api.get(f'/moves/{move["id"]}')['move']
         self.assertEqual(set(), {'facts', 'hold', 'wish'} & set(shown))
 
@@ -251,5 +251,9 @@ class TestTenants(ApiCase):
         self.assertEqual([], self.cloud.api.get('/moves', as_='alt')['moves'])
         self.assertEqual(404, self.cloud.api.get(move, as_='alt').status)
         self.assertEqual(404, self.cloud.api.post(f'{move}/cancel', as_='alt').status)
-        self.assertNotIn('items', self.cloud.api.get(move, as_='demo')['move'])
+        shown = self.cloud.api.get(move, as_='demo')['move']
+        self.assertNotIn('items', shown)
+        self.assertEqual(['pause', 'cancel'], shown['verbs'])
+        for verb, given in (('abandon', {}), ('sweep', {}), ('confirm', {'force': True})):
+            self.assertEqual(403, self.cloud.api.post(f'{move}/{verb}', given, as_='demo').status, verb)
         self.assertEqual(202, self.cloud.api.post(f'{move}/cancel', as_='demo').status)

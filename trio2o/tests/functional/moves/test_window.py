@@ -45,7 +45,9 @@ class TestWindow(MovesCase):
         moves.confirm(self.db, self.move_id)
         move = self.run_move(self.move_id)
         self.assertEqual('stuck', move.status)
-        self.assertIn(f'{self.volume_id} is missing in the target', move.error)
+        self.assertIn(
+            f'The target has lost, though their owner has not deleted them: volume {self.volume_id}', move.error
+        )
         self.assertIn(self.volume_id, self.inventory('Pod1')['volumes'])
         moves.revert(self.db, self.move_id)
         self.assertEqual('reverted', self.run_move(self.move_id).status)
@@ -53,6 +55,20 @@ class TestWindow(MovesCase):
         self.assertEqual('ACTIVE', self.show(self.server_id)['status'])
         self.assertEqual(self.volume_id, self.show_volume(self.volume_id)['id'])
         self.nothing_left('Pod2')
+
+    def test_administrator_gives_up_a_volume_that_the_target_lost(self):
+        del self.cloud.pod('Pod2').cinder.volumes[self.target(f'target/volume/{self.volume_id}')]
+        path = f'/moves/{self.move_id}'
+        self.assertEqual(202, self.cloud.api.post(f'{path}/confirm').status)
+        self.assertEqual('stuck', self.run_move(self.move_id).status)
+        self.assertEqual(202, self.cloud.api.post(f'{path}/confirm').status)
+        self.assertEqual('stuck', self.run_move(self.move_id).status)
+        self.assertEqual(202, self.cloud.api.post(f'{path}/confirm', {'force': True}).status)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.assertEqual([f'volume {self.volume_id}'], self.cloud.api.get(path)['move']['lost'])
+        self.nothing_left('Pod1')
+        self.assertEqual('ACTIVE', self.show(self.server_id)['status'])
+        self.assertEqual(404, self.cloud.cinder.get(f'/volumes/{self.volume_id}').status)
 
     def test_volume_attached_since_the_switch_stays_after_revert(self):
         other = self.volume(zone='az2', name='new')

@@ -116,7 +116,7 @@ class TestMoves(MovesCase):
             found = self.at_once(*(lambda move_id=move_id: self.create(move_id) for move_id in ids))
             (won,) = (each for each in found if isinstance(each, Move))
             self.assertEqual({won.id}, {each.move_id for each in found if not isinstance(each, Move)})
-            self.assertEqual([won.id], [each.id for each, _items in moves.list_active(self.db)])
+            self.assertEqual([won.id], [each.id for each, _items in moves.list_open(self.db)])
             moves.end(self.db, won.id, 'reverted')
             moves.purge(self.db, utcnow())
 
