@@ -161,7 +161,7 @@ class TestPage(BrowserTestCase):
 
     def test_group_of_moves_is_paused_and_reverted_by_buttons(self):
         members = ['moved', 'failed', 'switched', 'waiting']
-        insert_group(self.db, 'drain', members, members, source_pod_id=self.cloud.pod_ids['Pod1'])
+        insert_group(self.db, 'drain', members, members, source_pod_id=self.cloud.pod_ids['Pod1'], percent=75)
         self.sign_in()
         self.browser.all('.pod h3 a')[0].click()
         next(link for link in self.browser.all('dd a') if 'running' in link.text).click()

@@ -34,7 +34,8 @@ class GroupPagesCase(PageTestCase):
 
 class TestPages(GroupPagesCase):
     def test_groups_under_way_are_listed_with_progress_counts_and_reason(self):
-        group = self.drain(list('abcd'), ['moved', 'failed', 'moving'], hold='paused', reason='Too <b>many</b> failed')
+        fields = {'hold': 'paused', 'reason': 'Too <b>many</b>', 'percent': 50}
+        group = self.drain(list('abcd'), ['moved', 'failed', 'moving'], **fields)
         ended = insert_group(self.db, 'application', ['e'], ['moved'], name='shop').id
         move_groups.end(self.db, ended)
         self.visitor.sign_in()
@@ -69,8 +70,9 @@ class TestPages(GroupPagesCase):
         pod_id = self.cloud.pod_ids['Pod1']
         self.visitor.sign_in()
         self.assertNotIn('Drain by moves', self.visitor.get(f'/pods/{pod_id}').text)
-        self.drain(pod='Pod2')
+        self.drain(['b'], ['failed'])
         group = self.drain(['a'], ['refused'])
+        self.drain(pod='Pod2')
         answer = self.visitor.get(f'/pods/{pod_id}')
         self.assertIn(f'<a href="/dashboard/move-groups/{group}">running, 1 refused</a>', answer.text)
         self.assertEqual(1, answer.text.count('/dashboard/move-groups/'))

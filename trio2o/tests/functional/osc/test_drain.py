@@ -42,7 +42,8 @@ class TestDrain(MovesTestCase):
         with self.jobs_running():
             self.run_command('pod drain Pod1 --move --target-pod Pod2')
             printed = self.run_command('pod drain Pod1 --status --watch')
-        self.assertIn('Pod1 can be deleted only after', printed.err)
+        self.assertIn('Moved but not confirmed: 1. Pod1 can be deleted only after', printed.err)
+        self.assertNotIn('To delete the pod', printed.err)
         group = self.names('move group list --kind drain --source-pod Pod1 --active', 'ID')[0]
         self.run_command(f'move group confirm {group}')
         with self.jobs_running():
