@@ -205,6 +205,18 @@ class TestFailures(DrainCase):
         move_groups.set_waiting(self.db, group, not_before=utcnow())
         self.completed(group)
 
+    def test_member_whose_move_is_cancelled_is_not_moved_later(self):
+        servers = [self.server() for _ in range(2)]
+        group = self.drain(parallel=1)
+        self.run_group(group, until=lambda shown: shown['counts']['moving'])
+        (move,) = moves.list_(self.db)
+        self.assertEqual(202, self.cloud.api.post(f'/moves/{move.id}/cancel').status)
+        self.completed(group)
+        states = self.states(group)
+        self.assertEqual('undone', states.pop(move.resource_id))
+        self.assertEqual(['moved'], list(states.values()))
+        self.assertEqual(['Pod1', 'Pod2'], sorted(self.place('server', each)[0] for each in servers))
+
     def test_stuck_move_after_its_switch_is_shown(self):
         server = self.server()
         group = self.drain(confirm_seconds=3600)

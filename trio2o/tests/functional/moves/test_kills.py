@@ -2,10 +2,12 @@
 """A worker that is killed anywhere in a move: before and after each request that changes a pod, and each commit.
 
 The points are counted in a move that nothing disturbs. Then each of as many moves is killed at its own point, and goes
-on in another worker. They run in turns, as most of their time is waiting.
+on in another worker. They run in turns, as most of their time is waiting. In the same way moves are cancelled at any
+point at which a pod is asked for something: what a step has just made then must not be forgotten.
 """
 
 import contextlib
+import functools
 
 import sqlalchemy
 
@@ -20,11 +22,15 @@ class Killed(BaseException):
 
 
 class Points:
-    """Counts the points at which a worker may be killed, and kills it at one of them."""
+    """Counts the points at which something may happen to a move, and lets it happen at one of them.
 
-    def __init__(self, cloud):
+    :ivar act: what happens
+    """
+
+    def __init__(self, cloud, with_commits):
         self.count = 0
-        self.kill_at = None
+        self.at = None
+        self.act = None
         self.is_active = False
         transport = cloud.transport
         send = transport.request
@@ -38,18 +44,19 @@ class Points:
             return answer
 
         transport.request = request
-        sqlalchemy.event.listen(cloud.runtime.db.engine, 'commit', lambda connection: self.passed())
+        if with_commits:
+            sqlalchemy.event.listen(cloud.runtime.db.engine, 'commit', lambda connection: self.passed())
 
     def passed(self):
         if self.is_active:
             self.count += 1
-            if self.count == self.kill_at:
-                raise Killed
+            if self.count == self.at:
+                self.act()
 
     @contextlib.contextmanager
-    def counted(self, count, kill_at):
-        """Go on counting for one move. Nothing is killed once more after it."""
-        self.count, self.kill_at, self.is_active = count, kill_at, True
+    def counted(self, count, at, act):
+        """Go on counting for one move. Nothing more happens to it afterwards."""
+        self.count, self.at, self.act, self.is_active = count, at, act, True
         try:
             yield
         finally:
@@ -57,16 +64,24 @@ class Points:
 
 
 class KillsCase(MovesCase):
+    with_commits = True
+
+    def act(self, move_id):
+        """Do to a move what happens at its point."""
+        raise Killed
+
     def gateway(self, **options):
         settings = {'moves.settle_seconds': 0, 'pods.read_timeout': 1, 'moves.confirm_seconds': 3600}
         return super().gateway(**settings, **options)
 
     def setUp(self):
         super().setUp()
-        self.points = Points(self.cloud)
+        self.points = Points(self.cloud, self.with_commits)
 
     def run_all(self, kills, is_reverted):
-        """Run moves in turns. :param kills: move id -> the point at which its worker is killed, or None
+        """Run moves in turns.
+
+        :param kills: move id -> the point at which something happens to it, or None
         :returns: the numbers of points that they passed
         """
         counts = dict.fromkeys(kills, 0)
@@ -78,8 +93,8 @@ class KillsCase(MovesCase):
                 if move.state == 'switched' and move_id not in asked:
                     (moves.revert if is_reverted else moves.confirm)(self.db, move_id)
                     asked.add(move_id)
-                kill_at = kills[move_id] if move_id not in killed else None
-                with self.points.counted(counts[move_id], kill_at):
+                at = kills[move_id] if move_id not in killed else None
+                with self.points.counted(counts[move_id], at, functools.partial(self.act, move_id)):
                     try:
                         Engine(self.cloud.runtime, move_id).advance()
                     except Killed:
@@ -146,3 +161,25 @@ class TestKills(KillsCase):
 
     def test_server_is_back_after_a_kill_at_any_point_of_a_revert(self):
         self.check(self.server, 'server', is_reverted=True)
+
+
+class TestCancels(KillsCase):
+    with_commits = False
+
+    def act(self, move_id):
+        # It is being undone already, or has switched, so that it is reverted next.
+        with contextlib.suppress(moves.Refused):
+            moves.cancel(self.db, move_id)
+
+    def test_volume_is_as_before_after_a_cancel_at_any_point(self):
+        self.check(self.volume, 'volume', is_reverted=True)
+
+    def test_server_is_as_before_after_a_cancel_at_any_point(self):
+        volumes = []
+
+        def server():
+            volumes.append(self.volume())
+            return self.server(volumes=volumes[-1:])
+
+        self.check(server, 'server', is_reverted=True)
+        self.assertEqual({'ACTIVE'}, {each['status'] for each in self.cloud.nova.get('/servers/detail')['servers']})
