@@ -423,6 +423,11 @@ class MoveItem(Record):
     host: Str255 | None
     node: Str255 | None
 
+    @property
+    def marker(self) -> str:
+        """What shows in its pod that the move made it; also the name of what only the move needs."""
+        return f'{self.move_id} {self.key}'
+
 
 @table(
     'move_groups',

@@ -60,7 +60,7 @@ class Ledger:
 
     def marker(self, key: str) -> str:
         """Return the value of ``MARKER`` of an item."""
-        return f'{self._move_id} {key}'
+        return self.items[key].marker
 
     def id(self, key: str) -> str:
         """Return the id of an item in its pod; '' if it does not exist."""

@@ -192,7 +192,7 @@ def described(move: Move, items: list[MoveItem]) -> list[dict[str, Any]]:
         if item.state == MADE:
             todo = 'It is deleted when the pods answer. If its pod is lost for good, nothing has to be done.'
         else:
-            mark = f'{MARKER}={move.id} {item.key}'
+            mark = f'{MARKER}={item.marker}'
             todo = f'Nobody knows whether it was made. It is looked for by its mark, {mark}, when its pod answers.'
         found.append(
             {

@@ -133,6 +133,7 @@ class Moving:
     :ivar left: id of the move -> id of its source, for abandoned moves of which something is left
     :ivar unmade: (pod id, type, project id, name) of resources whose creation has not been answered yet, or not begun.
         Tenants see no resource of this name that has no routing, as it may be that of the move
+    :ivar temporary: names of what moves make for themselves, as snapshots of volumes. It gets no routing
     """
 
     locked: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +142,7 @@ class Moving:
     switched: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
+    temporary: Set[str] = frozenset()
 
     @classmethod
     def of(cls, moves: Sequence[tuple[db_moves.OpenMove, list[MoveItem]]]) -> Moving:
@@ -170,7 +172,8 @@ class Moving:
                 elif item.top_id and item.state in (ITEM_PLANNED, SENT):
                     # A process may still use the snapshot of the time before the request was sent.
                     unmade.add((item.pod_id, item.resource_type, move.project_id, item.name))
-        return cls(locked, hidden, unmade, switched, running, abandoned)
+        temporary = {item.marker for _move, items in moves for item in items if not item.top_id}
+        return cls(locked, hidden, unmade, switched, running, abandoned, temporary)
 
     def makes(self, pod_id: str, resource_type: str) -> bool:
         """Whether a move is going to make a resource of a type in a pod."""
@@ -191,6 +194,8 @@ class Moving:
         if self.has_hidden(pod_id, resource, item):
             return True
         name = str(item.get(resource.name) or '')
+        if name in self.temporary:
+            return True
         # An item that does not show its project is in a list of one project, which may be that of the move.
         return any(made == (pod_id, resource.type, resource.owner_of(item, made[2]), name) for made in self.unmade)
 

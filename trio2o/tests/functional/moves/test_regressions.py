@@ -5,7 +5,7 @@ from trio2o.db import moves, routings
 from trio2o.lab.emulated.faults import Alter
 from trio2o.moves import building, compare
 from trio2o.moves.engine import Engine
-from trio2o.resources import SERVER, VOLUME
+from trio2o.resources import SERVER, SNAPSHOT, VOLUME
 from trio2o.routing.inventory import Inventory
 from trio2o.tests.functional.moves.base import MovesCase
 
@@ -210,3 +210,20 @@ class TestFormerIds(RegressionCase):
             inventory.end_deleted(items)
         for kind, top_id in (('server', server), ('volume', volume)):
             self.assertTrue(routings.get(self.db, kind, top_id).is_live, kind)
+
+
+class TestComparisons(RegressionCase):
+    def test_snapshot_and_copy_that_a_move_made_get_no_routing(self):
+        volume = self.volume()
+        server = self.server(volumes=[volume])
+        self.show(server)
+        move_id = self.start('server', server)
+        self.run_move(move_id, after=f'copy of volume {volume}')
+        made = {item.resource_type for item in moves.items(self.db, move_id) if item.bottom_id and not item.top_id}
+        self.assertLessEqual({'volume', 'snapshot'}, made)
+        pod = self.cloud.runtime.registry.refresh().by_id[self.cloud.pod_ids['Pod1']]
+        direct = self.cloud.direct('Pod1', 'cinder')
+        for resource in (VOLUME, SNAPSHOT):
+            listed = direct.get(f'/{resource.collection}/detail?all_tenants=1', as_='admin')[resource.collection]
+            self.assertEqual(2 if resource is VOLUME else 1, len(listed))
+            self.assertEqual([], Inventory(self.cloud.runtime, pod, resource).compare(listed).new, resource.type)
