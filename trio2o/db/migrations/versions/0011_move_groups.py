@@ -18,7 +18,6 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer, 'sqlite')
 
 def upgrade() -> None:
     op.add_column('moves', sa.Column('group_id', sa.String(36), nullable=True))
-    op.create_index('ix_moves_group_id', 'moves', ['group_id'])
     op.create_table(
         'move_groups',
         sa.Column('id', sa.String(36), nullable=False),
