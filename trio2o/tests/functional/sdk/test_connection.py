@@ -59,7 +59,7 @@ class TestMoves(ConnectionTestCase):
         self.assertEqual((False, False), (move.has_ended, move.waits_for_somebody))
         paused = self.trio2o.steer_move(move, 'pause')
         self.assertEqual(
-            ('paused', ['resume', 'cancel'], True), (paused.status, paused.verbs, paused.waits_for_somebody)
+            ('paused', ['resume', 'cancel', 'abandon'], True), (paused.status, paused.verbs, paused.waits_for_somebody)
         )
         for filters in ({'is_active': True}, {'status': 'paused'}, {'resource_id': given['volume_id']}, {}):
             self.assertEqual([move.id], [each.id for each in self.trio2o.moves(**filters)], filters)
