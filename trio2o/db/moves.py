@@ -278,6 +278,13 @@ def under_way(db: Database) -> list[tuple[str, str, str]]:
         ]
 
 
+def plans_to(db: Database, pod_id: str) -> list[Any]:
+    """Return the plans of the moves to a pod that have not switched and go forward."""
+    columns = sqlalchemy.select(_M.plan).where(_M.target_pod_id == pod_id, _IS_ACTIVE, _M.is_forward)
+    with db.reader() as connection:
+        return [plan for (plan,) in connection.execute(columns.where(_M.state.not_in((BUILT, SWITCHED))))]
+
+
 def is_pod_in_use(db: Database, pod_id: str) -> bool:
     """Whether a move from or to a pod has not ended."""
     statement = sqlalchemy.select(_M.id).where(_IS_ACTIVE, _is_of(pod_id))

@@ -7,16 +7,21 @@ the target. A note is something that its owner should know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from trio2o import exception
+from trio2o.moves import requested
+from trio2o.moves.requested import Requested
 from trio2o.moves.sites import Site
 from trio2o.moves.source import HOSTNAME_VERSION, Disk, Source, has_snapshots
 from trio2o.pods.podapi import PodRefused
+from trio2o.pods.usage import BACKEND_SPEC
 from trio2o.resources import Item
+from trio2o.scheduler.capacity import Room
 from trio2o.web import json_body
 
 BLOCKER, LOSS, NOTE = 'blocker', 'loss', 'note'
@@ -47,13 +52,31 @@ class Inspection:
     """What the checks look at.
 
     :ivar ports: the ports of the server, as Neutron shows them; None: Neutron was not asked
+    :ivar room: free capacity of pods; ``promised``: what other moves to the target request and have not
+        built
     """
 
     source_site: Site
     target_site: Site
     source: Source
-    ports: list[Item] | None = None
-    cache: dict[str, Any] = field(default_factory=dict)
+    ports: list[Item] | None
+    room: Room
+    promised: Sequence[Requested]
+
+    @cached_property
+    def types(self) -> dict[str, Mapping[str, Any]]:
+        """Volume types of the target: name -> extra specs."""
+        listed = self.target_site.volume.get_list('/types?is_public=None', '3.0')
+        rows = json_body.objects_at(listed, 'volume_types')
+        return {str(row.get('name')): row.get('extra_specs') or {} for row in rows}
+
+    @cached_property
+    def requested(self) -> list[Requested]:
+        """What the target has to have free."""
+        backends: dict[str, str] = {}
+        if any(disk.volume.get('volume_type') for disk in self.source.disks):
+            backends = {name: str(specs.get(BACKEND_SPEC) or '') for name, specs in self.types.items()}
+        return [*requested.of_server(self.source), *requested.of_volumes(self.source, backends)]
 
 
 Check = Callable[[Inspection], Iterator[Finding]]
@@ -137,12 +160,7 @@ def _snapshots(look: Inspection, disk: Disk) -> Iterator[Finding]:
 
 def _volume_type(look: Inspection, disk: Disk) -> Iterator[Finding]:
     wanted = disk.volume.get('volume_type')
-    if not wanted:
-        return
-    if 'types' not in look.cache:
-        listed = look.target_site.volume.get_list('/types?is_public=None', '3.0')
-        look.cache['types'] = {each.get('name') for each in json_body.objects_at(listed, 'volume_types')}
-    if wanted not in look.cache['types']:
+    if wanted and wanted not in look.types:
         text = f'Pod {look.target_site.pod.name} has no volume type {wanted}.'
         yield Finding(BLOCKER, 'volume_type', text, disk.top_id)
 
@@ -174,6 +192,12 @@ def _quota(look: Inspection) -> Iterator[Finding]:
             if used + amount > int(row['limit']):
                 text = f'Pod {target.pod.name} allows the project {row["limit"]} {name}, of which {used} are in use.'
                 yield Finding(BLOCKER, 'quota', f'{text} The move needs {amount}.')
+
+
+def _capacity(look: Inspection) -> Iterator[Finding]:
+    pod = look.target_site.pod
+    if short := requested.shortage(look.room, pod, look.requested, look.promised):
+        yield Finding(BLOCKER, 'capacity', f'Pod {pod.name} has not enough capacity: {short}.')
 
 
 def _state(look: Inspection) -> Iterator[Finding]:
@@ -293,7 +317,7 @@ def _server(look: Inspection) -> Item:
 
 
 #: In an order in which the first blockers explain the later ones.
-COMMON: tuple[Check, ...] = (_access, _target_pod, _glance, _volumes, _quota)
+COMMON: tuple[Check, ...] = (_access, _target_pod, _glance, _volumes, _quota, _capacity)
 OF_SERVERS: tuple[Check, ...] = (
     _state,
     _flavor,

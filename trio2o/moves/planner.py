@@ -269,11 +269,11 @@ def _plan_to(
     target: PodView,
 ) -> Plan:
     target_site = site_of(runtime, target.id, source.project_id)
-    findings = [
-        *_not_restored(runtime, wanted),
-        *checks.find_all(checks.Inspection(source_site, target_site, source, source_ports)),
-    ]
-    return _plan(runtime, wanted, source, source_site, target_site, source_ports or [], findings)
+    promised = [each for plan in db_moves.plans_to(runtime.db, target.id) for each in plan['requested']]
+    room = runtime.scheduler.room
+    look = checks.Inspection(source_site, target_site, source, source_ports, room, promised)
+    findings = [*_not_restored(runtime, wanted), *checks.find_all(look)]
+    return _plan(runtime, wanted, look, findings)
 
 
 def _not_restored(runtime: Runtime, wanted: Wanted) -> Iterator[Finding]:
@@ -288,12 +288,10 @@ def _not_restored(runtime: Runtime, wanted: Wanted) -> Iterator[Finding]:
 def _plan(
     runtime: Runtime,
     wanted: Wanted,
-    source: Source,
-    source_site: Site,
-    target_site: Site,
-    source_ports: list[Item],
+    look: checks.Inspection,
     findings: list[Finding],
 ) -> Plan:
+    source, source_site, target_site = look.source, look.source_site, look.target_site
     items = [
         *_resources(wanted, source, source_site, target_site),
         *copying.items(source, source_site, target_site),
@@ -328,7 +326,8 @@ def _plan(
         'has_local_root': source.has_local_root,
         'is_verified': runtime.conf.moves.verify_volumes,
         'volumes': disks,
-        'ports': [port['id'] for port in source_ports],
+        'ports': [port['id'] for port in look.ports or ()],
+        'requested': look.requested,
         'makes': [
             {'key': item.key, 'pod_id': item.pod_id, 'type': item.resource_type, 'name': item.name}
             for item in items

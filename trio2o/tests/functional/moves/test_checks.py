@@ -85,6 +85,34 @@ class TestPods(ChecksCase):
         self.assertEqual({'quota'}, self.blockers('volume', volume))
         self.assertEqual({'quota'}, self.blockers('server', server))
 
+    def test_capacity_that_target_has_not_blocks(self):
+        server, volume = self.server(), self.volume(size=7)
+        self.capacity('Pod2', vcpus=1, gigabytes=7)
+        self.assertEqual(set(), self.blockers('server', server) | self.blockers('volume', volume))
+        self.capacity('Pod2', vcpus=0, gigabytes=6)
+        self.assertEqual({'capacity'}, self.blockers('server', server))
+        self.assertEqual({'capacity'}, self.blockers('volume', volume))
+
+    def test_capacity_that_other_moves_use_blocks_until_they_have_built(self):
+        servers = [self.server() for _ in range(3)]
+        self.capacity('Pod2', vcpus=2)
+        first = self.start('server', servers[0])
+        self.assertEqual(set(), self.blockers('server', servers[1]))
+        self.start('server', servers[1])
+        self.assertEqual({'capacity'}, self.blockers('server', servers[2]))
+        self.run_move(first, until='built')
+        self.assertEqual(set(), self.blockers('server', servers[2]))
+
+    def capacity(self, pod, vcpus, gigabytes=1000):
+        """Let a pod have a capacity, and let Trio2o read it."""
+        emulated = self.cloud.pod(pod)
+        emulated.placement.capacity[''] = {'VCPU': vcpus, 'MEMORY_MB': 100000, 'DISK_GB': 100000}
+        emulated.placement.ratios, emulated.placement.reserved = {}, {}
+        emulated.cinder.capacity_gb = gigabytes
+        self.cloud.runtime.jobs.submit('collect_usage', 'all', None)
+        self.cloud.run_jobs()
+        self.cloud.runtime.registry.refresh()
+
 
 class TestServers(ChecksCase):
     def test_server_without_blockers(self):
