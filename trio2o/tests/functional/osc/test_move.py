@@ -135,7 +135,8 @@ class TestMoves(MovesTestCase):
         self.refused('(404)', 'move show nope')
 
     def test_move_is_abandoned_and_swept(self):
-        made = self.read(f'move create --volume {self.volume} --target-pod Pod2')
+        volume = self.volume()
+        made = self.read(f'move create --volume {volume} --target-pod Pod2')
         self.refused('--force', f'move abandon {made["id"]}')
         self.assertEqual('planned', self.read(f'move show {made["id"]}')['status'])
         left = self.read(f'move abandon --force {made["id"]}')
@@ -145,6 +146,6 @@ class TestMoves(MovesTestCase):
         self.cloud.run_jobs(1000)
         self.refused('nothing is left', f'move sweep {made["id"]}')
         self.refused('has ended', f'move abandon --force --back {made["id"]}')
-        other = self.read(f'move create --volume {self.volume} --target-pod Pod2')
+        other = self.read(f'move create --volume {volume} --target-pod Pod2')
         self.refused('lead to the source', f'move abandon --force --back {other["id"]}')
         self.refused('(409)', f'move confirm --force {other["id"]}')
