@@ -7,6 +7,7 @@ belongs to them to a zone, see and steer these moves, and learn of no pod.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -23,8 +24,13 @@ from trio2o.db.jobs import JobRow
 from trio2o.db.records import ABANDONED, Job, Move, MoveItem
 from trio2o.moves import ending, planner, sweeping
 from trio2o.moves.checks import BLOCKER
+from trio2o.moves.ledger import Unfit
 from trio2o.moves.planner import Plan, Wanted
+from trio2o.moves.step import work_on
+from trio2o.pods.podapi import PodRefused
 from trio2o.web.call import Answer, Call
+
+LOG = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -282,7 +288,22 @@ def confirm_move(call: Call) -> Answer:
 def revert_move(call: Call) -> Answer:
     """POST /moves/{move_id}/revert: 202, 404, 409, 422."""
     schemas.VERB.read(call)
+    _check_revertible(call)
     return _steer(call, db_moves.revert)
+
+
+def _check_revertible(call: Call) -> None:
+    """:raises Conflict: something that owners did since the switch stops a revert half-way"""
+    move = _existing(call)
+    if 'revert' not in db_moves.allowed_verbs(move):
+        return
+    try:
+        ending.check_revertible(work_on(call.runtime, move))
+    except Unfit as error:
+        raise exception.Conflict(f'Move {move.id} cannot be reverted: {error}') from error
+    except (PodRefused, exception.PodError, exception.ServiceUnavailable) as error:
+        # The job looks again before it changes anything.
+        LOG.warning('Move %s is not checked before it is reverted: %s', move.id, error)
 
 
 def abandon_move(call: Call) -> Answer:

@@ -400,21 +400,31 @@ def gone(db: Database, item_id: int) -> MoveItem:
 
 
 @retry_on_deadlock
-def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str) -> None:
+def deleted_by_owner(db: Database, move_id: str, resource_type: str, top_id: str) -> bool:
     """Record that the owner of a resource has deleted it in the target of a switched move.
 
-    If it is what the move is about, the move is confirmed: there is nothing to go back to.
+    If it is what the move is about, the move is confirmed: there is nothing to go back to. If the move goes back, what
+    is in the source is deleted, too, when it ends.
+
+    :returns: whether the move has gone back and ended, so that the resource is still in the source
     """
     with db.writer() as connection:
         versions.advance(connection, versions.MOVES)
         known = _locked(connection, move_id)
-        if known is None or known.state != SWITCHED:
-            return
-        target = (_I.move_id == move_id, _I.resource_type == resource_type, _I.top_id == top_id)
-        not_source = _I.active_key.is_(None)
-        changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*target, not_source).values(state=GONE))
-        if (known.resource_type, known.resource_id) == (resource_type, top_id) and known.is_forward:
-            _update(connection, move_id, {'wish': 'confirm', 'hold': ''})
+        if known is None:
+            return False
+        if not known.is_active:
+            return not known.is_switched
+        those = (_I.move_id == move_id, _I.resource_type == resource_type, _I.top_id == top_id)
+        is_source = _I.active_key.is_not(None)
+        if not known.is_forward:
+            both = f'{CONFIRMED},{REVERTED}'
+            changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those, is_source).values(delete_on=both))
+        elif known.state == SWITCHED:
+            changed(connection, sqlalchemy.update(_ITEM_TABLE).where(*those, ~is_source).values(state=GONE))
+            if (known.resource_type, known.resource_id) == (resource_type, top_id):
+                _update(connection, move_id, {'wish': 'confirm', 'hold': ''})
+        return False
 
 
 @retry_on_deadlock
@@ -585,7 +595,7 @@ def confirm(db: Database, move_id: str, job: JobRow | None = None, *, is_forced:
 
     def values(move: Move) -> dict[str, Any]:
         forced = {'facts': {**move.facts, 'is_forced': True}} if is_forced else {}
-        return {'wish': 'confirm', 'hold': '', 'error': None, **forced}
+        return {'is_forward': True, 'wish': 'confirm', 'hold': '', 'error': None, **forced}
 
     return _want(db, move_id, 'confirm', values, job)
 
@@ -661,6 +671,9 @@ def _refusal(move: Move, verb: str) -> str:
         return 'it has switched; revert it' if move.is_switched else _undone(move)
     if not move.is_switched:
         return 'it has not switched' if move.is_forward else 'it is being undone'
+    if verb == 'confirm' and move.hold == STUCK:
+        # Nothing of a revert that is stuck before it has switched back has been done yet.
+        return ''
     if verb == 'revert' and move.wish == 'confirm' and (move.hold != STUCK or move.facts.get('is_deleting')):
         return 'it is being confirmed'
     return _undone(move)

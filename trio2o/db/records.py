@@ -428,6 +428,11 @@ class MoveItem(Record):
         """What shows in its pod that the move made it; also the name of what only the move needs."""
         return f'{self.move_id} {self.key}'
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it is a resource that tenants know, as it is in the source."""
+        return self.key.startswith('source/')
+
 
 @table(
     'move_groups',

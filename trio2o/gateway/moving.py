@@ -11,7 +11,10 @@ from trio2o import exception, job_types
 from trio2o.db import moves as db_moves
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import Job, Move
+from trio2o.pods import port_bindings
+from trio2o.pods.podapi import PodRefused
 from trio2o.pods.registry import Moving, PodView
+from trio2o.pods.shared_api import NETWORK, shared_api
 from trio2o.resources import Item, Resource
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
@@ -75,6 +78,7 @@ def check_may_write(call: Call, resource: Resource, top_id: str, is_read: bool, 
         # A volume of a server that moves.
         check_not_moving(call, resource, top_id)
     if move is not None and _cancel(call, move):
+        _give_ports_back(call, move)
         return False
     # This process may not know yet that the move has switched: then the delete has to reach the target.
     runtime.registry.refresh()
@@ -94,23 +98,49 @@ def _cancel(call: Call, move: Move) -> bool:
     return True
 
 
+def _give_ports_back(call: Call, move: Move) -> None:
+    """Let Nova of the source find the ports of a server that it deletes, which the move has taken from it.
+
+    A failure is only logged: then the ports stay, and belong to no server.
+    """
+    bindings, runtime = move.facts.get('ports'), call.runtime
+    pod = runtime.registry.snapshot().by_id.get(move.source_pod_id)
+    neutron = shared_api(runtime.identity, runtime.pod_endpoints, pod.name, NETWORK) if pod and bindings else None
+    if neutron is None:
+        return
+    copies = {item.bottom_id for item in db_moves.items(runtime.db, move.id) if item.key == 'target/server'}
+    try:
+        port_bindings.give_back(neutron, bindings, {'', None, *copies})
+    except (PodRefused, exception.PodError, exception.ServiceUnavailable) as error:
+        LOG.warning('Move %s: the ports of a server that is deleted are not given back: %s', move.id, error)
+
+
 def is_delete(call: Call, is_about_itself: bool) -> bool:
     """Whether a call deletes the resource in its path."""
     return (call.method == 'DELETE' and is_about_itself) or call.operation.action in _DELETE_ACTIONS
 
 
-def deleted(call: Call, resource: Resource, top_id: str) -> None:
+def deleted(call: Call, resource: Resource, top_id: str) -> bool:
     """Record that the owner has deleted a resource whose move could still be reverted.
 
     A failure is only logged: then an operator decides what becomes of the resource in the source.
+
+    :returns: whether the resource is still in the source: this process did not know yet that the move has gone back.
+        The pods have been read again since
     """
-    move_id = call.runtime.registry.snapshot().moving.switched.get(top_id)
+    runtime = call.runtime
+    move_id = runtime.registry.snapshot().moving.switched.get(top_id)
     if move_id is None:
-        return
+        return False
     try:
-        db_moves.deleted_by_owner(call.runtime.db, move_id, resource.type, top_id)
+        is_in_source = db_moves.deleted_by_owner(runtime.db, move_id, resource.type, top_id)
     except NOT_RECORDED:
         LOG.exception('Failed to record that %s %s of move %s is deleted', resource.type, top_id, move_id)
+        return False
+    if is_in_source:
+        runtime.registry.refresh()
+        runtime.locator.forget(resource.type, top_id)
+    return is_in_source
 
 
 def without_hidden(call: Call, resource: Resource, pod: PodView, items: list[Item]) -> list[Item]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -226,11 +226,8 @@ class BuildServer(Step):
             api.send('POST', f'{path}/action', '2.73', {'lock': {'locked_reason': reason} if reason else None})
 
     def undo(self, work: Work) -> None:
-        key = 'target/server'
-        if work.ledger.is_gone(key):
-            return
-        _keep_other_volumes(work, work.target, key)
-        _delete_marked_server(work, work.target, key)
+        # If its owner has deleted the one in the source meanwhile, that one has its ports back.
+        delete_server_of(work, work.target, 'target/server')
 
 
 def delete_server_of(work: Work, site: Site, key: str) -> None:
@@ -262,11 +259,34 @@ def _find_server(work: Work, site: Site, key: str) -> str | None:
     return marked(work.ledger.marker(key), [item for item in listed if item.get('status') != 'DELETED'])
 
 
+def check_keeps_volumes(work: Work) -> None:
+    """See that Nova of the target can keep volumes that were attached since the switch.
+
+    :raises Unfit: it would delete one with the server
+    """
+    for volume_id in _deleted_with_server(work, work.target, 'target/server'):
+        _check_keeps(work.target, volume_id)
+
+
+def _check_keeps(site: Site, volume_id: str) -> None:
+    if not site.compute.can(_KEEP_VERSION):
+        raise Unfit(f'Volume {volume_id} would be deleted with the server: detach it, and revert or resume.')
+
+
 def _keep_other_volumes(work: Work, site: Site, key: str) -> None:
     """Let Nova keep volumes that were attached since the switch, even those that are deleted with the server.
 
     To their owner the server is not deleted.
     """
+    for volume_id in _deleted_with_server(work, site, key):
+        _check_keeps(site, volume_id)
+        path = f'/servers/{work.ledger.id(key)}/os-volume_attachments/{volume_id}'
+        body = {'volumeAttachment': {'volumeId': volume_id, 'delete_on_termination': False}}
+        site.compute.send('PUT', path, _KEEP_VERSION, body)
+
+
+def _deleted_with_server(work: Work, site: Site, key: str) -> Iterator[str]:
+    """Return the volumes that Nova deletes with a server, and that are not those of the move."""
     server_id, api = work.ledger.id(key), site.compute
     if not server_id or show_server(site, server_id) is None:
         return
@@ -275,12 +295,8 @@ def _keep_other_volumes(work: Work, site: Site, key: str) -> None:
     path = f'/servers/{server_id}/os-volume_attachments'
     for attachment in json_body.objects_at(api.get_list(path, ATTACHMENTS_VERSION), 'volumeAttachments'):
         volume_id = str(attachment['volumeId'])
-        if volume_id in own or not attachment.get('delete_on_termination'):
-            continue
-        if not api.can(_KEEP_VERSION):
-            raise Unfit(f'Volume {volume_id} would be deleted with the server: detach it, and resume.')
-        body = {'volumeAttachment': {'volumeId': volume_id, 'delete_on_termination': False}}
-        api.send('PUT', f'{path}/{volume_id}', _KEEP_VERSION, body)
+        if volume_id not in own and attachment.get('delete_on_termination'):
+            yield volume_id
 
 
 def delete_server(api: PodApi, server_id: str) -> None:

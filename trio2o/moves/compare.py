@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from trio2o.db import moved_resources
+from trio2o.db.database import utcnow
 from trio2o.db.records import BUILT
 from trio2o.moves import ports
-from trio2o.moves.ledger import Unfit, is_being_deleted
+from trio2o.moves.freeze import seconds_until_known
+from trio2o.moves.ledger import Unfit, Wait, is_being_deleted
 from trio2o.moves.source import HOSTNAME_VERSION, find_volume, own_metadata, show_server
 from trio2o.moves.step import Step, Work
 from trio2o.resources import Item
@@ -64,6 +67,17 @@ class Compare(Step):
         work.note(differences=[*self._of_server(work), *self._of_volumes(work)])
         if work.facts['differences']:
             raise Unfit(f'The target differs from the source: {"; ".join(work.facts["differences"])}.')
+
+    def undo(self, work: Work) -> None:
+        """Wait until every process uses the source, so that none sends a request to what is deleted in the target."""
+        if work.facts.get('shown_before') is None:
+            return
+        for item in work.ledger.items.values():
+            if item.active_key is None:
+                continue
+            moved_at = moved_resources.moved_at(work.runtime.db, item.resource_type, item.top_id)
+            if moved_at is not None and utcnow() < moved_at + timedelta(seconds=seconds_until_known(work)):
+                raise Wait('all services to use the source')
 
     def _of_server(self, work: Work) -> Iterable[str]:
         if 'target/server' not in work.ledger.items:

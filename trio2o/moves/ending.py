@@ -13,12 +13,12 @@ from trio2o.db import moves as db_moves
 from trio2o.db.database import Database, utcnow
 from trio2o.db.records import GONE, MoveItem
 from trio2o.moves import copying, ports
-from trio2o.moves.building import delete_key_pair, delete_server
+from trio2o.moves.building import check_keeps_volumes, delete_key_pair, delete_server
 from trio2o.moves.compare import shown
 from trio2o.moves.freeze import check_unchanged, seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.sites import Site
-from trio2o.moves.source import find_volume, show_server
+from trio2o.moves.source import find_volume, show_server, snapshots_of
 from trio2o.moves.step import Step, Work
 from trio2o.resources import SERVER, VOLUME, Item
 from trio2o.web import json_body
@@ -67,7 +67,7 @@ class Switch(Step):
     def undo(self, work: Work) -> None:
         if not work.move.is_switched:
             return
-        self._check_used_elsewhere(work)
+        check_revertible(work)
         db = work.runtime.db
         switches = switches_back(db, work.ledger.items.values(), work.facts)
         move = db_moves.switch(db, work.move.id, switches, is_back=True)
@@ -76,16 +76,34 @@ class Switch(Step):
         work.move = move
         _forget(work)
 
-    def _check_used_elsewhere(self, work: Work) -> None:
-        """See that no other server uses a volume of the target, which could not be deleted then."""
-        own = work.ledger.id('target/server')
-        for disk in work.plan['volumes']:
-            volume_id = work.ledger.id(f'target/volume/{disk["id"]}')
-            volume = find_volume(work.target, volume_id) if volume_id else None
-            for attachment in (volume or {}).get('attachments') or ():
-                if attachment.get('server_id') != own:
-                    server_id = attachment.get('server_id')
-                    raise Unfit(f'Volume {disk["id"]} is attached to server {server_id} now: detach it, and resume.')
+
+def check_revertible(work: Work) -> None:
+    """See that nothing of what owners did since the switch stops a revert half-way. Nothing is changed yet.
+
+    :raises Unfit: something does
+    """
+    own = work.ledger.id('target/server')
+    for disk in work.plan['volumes']:
+        volume_id = work.ledger.id(f'target/volume/{disk["id"]}')
+        volume = find_volume(work.target, volume_id) if volume_id else None
+        if volume is None:
+            continue
+        for attachment in volume.get('attachments') or ():
+            if attachment.get('server_id') != own:
+                server_id = attachment.get('server_id')
+                raise Unfit(
+                    f'Volume {disk["id"]} is attached to server {server_id} now: detach it, and revert or resume; '
+                    'or confirm the move.'
+                )
+        snapshots = snapshots_of(work.target, volume_id)
+        if snapshots:
+            raise Unfit(
+                f'Volume {disk["id"]} has snapshots that were made since the switch: {", ".join(snapshots)}. A revert '
+                'would need their deletion: delete them, and revert or resume; or confirm the move.'
+            )
+    if own:
+        check_keeps_volumes(work)
+        ports.check_not_given_away(work)
 
 
 def switches_back(db: Database, items: Iterable[MoveItem], facts: Mapping[str, Any]) -> list[db_moves.Switch]:
@@ -94,15 +112,11 @@ def switches_back(db: Database, items: Iterable[MoveItem], facts: Mapping[str, A
     before = facts.get('shown_before') or {}
     found = []
     for item in by_key.values():
-        routing = routings.get(db, item.resource_type, item.top_id) if _is_in_source(item) else None
+        routing = routings.get(db, item.resource_type, item.top_id) if item.is_source else None
         # One that was deleted in the target has no live routing. The next comparison with the source records it.
         if routing is not None and routing.is_live:
             found.append(_switch(by_key[_in_target(item)], item, None, before.get(item.key)))
     return found
-
-
-def _is_in_source(item: MoveItem) -> bool:
-    return item.key.startswith('source/')
 
 
 def _in_target(item: MoveItem) -> str:
@@ -120,7 +134,7 @@ def _as_after_migration(server: Item) -> dict[str, Any]:
 
 def resources(work: Work) -> list[MoveItem]:
     """Return the resources of a move, as they are in the source."""
-    return [item for item in work.ledger.items.values() if _is_in_source(item)]
+    return [item for item in work.ledger.items.values() if item.is_source]
 
 
 def show_in(site: Site, resource_type: str, bottom_id: str) -> Item | None:

@@ -12,9 +12,9 @@ from trio2o.db import moves as db_moves
 from trio2o.db.database import utcnow
 from trio2o.db.records import ABANDONED, CONFIRMED, REVERTED, Move
 from trio2o.moves import steps
-from trio2o.moves.ledger import Ledger, Unfit, Wait
-from trio2o.moves.sites import InMaintenance, site_of
-from trio2o.moves.step import Step, Work
+from trio2o.moves.ledger import Unfit, Wait
+from trio2o.moves.sites import InMaintenance
+from trio2o.moves.step import Step, Work, work_on
 from trio2o.moves.sweeping import sweep
 from trio2o.pods.podapi import PodRefused
 
@@ -61,7 +61,7 @@ class Engine:
         at = names.index(move.step) if move.step in names else 0
         step = table[at]
         try:
-            work = self._work(move)
+            work = work_on(self._runtime, move)
             if move.is_forward:
                 step.run(work)
                 self._done(work, table, at)
@@ -89,16 +89,6 @@ class Engine:
             LOG.exception('Move %s: %s failed', move.id, step.name)
             return self._failed(move, step, f'a pod answered what no service answers: {error!r}')
         return None
-
-    def _work(self, move: Move) -> Work:
-        runtime = self._runtime
-        return Work(
-            runtime,
-            move,
-            Ledger(runtime, move.id),
-            site_of(runtime, move.source_pod_id, move.project_id),
-            site_of(runtime, move.target_pod_id, move.project_id),
-        )
 
     def _done(self, work: Work, table: list[Step], at: int) -> None:
         move, step = work.move, table[at]

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 from trio2o.db import routings
 from trio2o.db.database import utcnow
-from trio2o.db.records import FROZEN
+from trio2o.db.records import FROZEN, REVERTED, MoveItem
+from trio2o.moves import building, copying
 from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.source import find_volume, has_snapshots, show_server
 from trio2o.moves.step import Step, Work
-from trio2o.resources import Item
+from trio2o.resources import SERVER, Item
 
 
 class Lock(Step):
@@ -28,6 +29,27 @@ class Lock(Step):
             if routing is None or (routing.pod_id, routing.bottom_id) != (item.pod_id, item.bottom_id):
                 raise Unfit(f'{item.resource_type.capitalize()} {item.top_id} is no longer where it was.')
         check_volumes(work)
+
+    def undo(self, work: Work) -> None:
+        """Delete what its owner has deleted in the target while the move went back."""
+        for item in deleted_meanwhile(work):
+            delete_in_source(work, item)
+
+
+def deleted_meanwhile(work: Work) -> list[MoveItem]:
+    """Return the resources in the source that their owner has deleted in the target while the move went back."""
+    items = work.ledger.items.values()
+    return [item for item in items if item.is_source and REVERTED in item.delete_on.split(',')]
+
+
+def delete_in_source(work: Work, item: MoveItem) -> None:
+    """Delete a resource in the source, and end its routing. :raises Wait: it is not gone yet"""
+    if item.resource_type == SERVER.type:
+        building.delete_server_of(work, work.source, item.key)
+    else:
+        copying.delete_volume(work, work.source, item.key)
+    routings.mark_deleted(work.runtime.db, item.resource_type, item.top_id, item.pod_id, item.bottom_id)
+    work.runtime.locator.forget(item.resource_type, item.top_id)
 
 
 class Stop(Step):
@@ -52,6 +74,8 @@ class Stop(Step):
 
     def undo(self, work: Work) -> None:
         if work.facts.get('power') != 'ACTIVE':
+            return
+        if any(item.resource_type == SERVER.type for item in deleted_meanwhile(work)):
             return
         server = show_server(work.source, work.source_server)
         if server is None or (server['status'] == 'ACTIVE' and not server.get('OS-EXT-STS:task_state')):

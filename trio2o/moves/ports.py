@@ -20,12 +20,10 @@ from trio2o.moves.ledger import Unfit, Wait
 from trio2o.moves.sites import Site
 from trio2o.moves.source import Source, show_server
 from trio2o.moves.step import Step, Work
+from trio2o.pods.port_bindings import FIELDS, bind
 from trio2o.pods.shared_api import SharedApi
 from trio2o.resources import Item
 from trio2o.web import json_body
-
-#: Fields of a port that say where it is bound.
-_BINDING = ('device_id', 'device_owner', 'binding:host_id', 'binding:profile')
 
 
 def read(site: Site, source: Source) -> list[Item]:
@@ -75,11 +73,11 @@ class TakePorts(Step):
         if 'ports' not in work.facts:
             shown = [show_port(neutron, port_id) for port_id in work.plan['ports']]
             # Recorded before the first one is changed, so that a cancelled move gives them back.
-            work.note(ports={port['id']: {name: port.get(name) for name in _BINDING} for port in shown})
+            work.note(ports={port['id']: {name: port.get(name) for name in FIELDS} for port in shown})
         for port_id in work.plan['ports']:
             port = show_port(neutron, port_id)
             if port.get('device_id') == source:
-                _bind(neutron, port, dict.fromkeys(_BINDING[:-1], '') | {_BINDING[-1]: {}})
+                bind(neutron, port, dict.fromkeys(FIELDS[:-1], '') | {FIELDS[-1]: {}})
             elif port.get('device_id'):
                 raise Unfit(f'Port {port_id} belongs to {port["device_id"]} by now.')
 
@@ -94,17 +92,29 @@ class TakePorts(Step):
             if found is None or found['port'].get('device_id') == source:
                 continue
             # The pod of the server in the target may be lost.
-            if found['port'].get('device_id') not in ('', None, work.ledger.items['target/server'].bottom_id):
+            if found['port'].get('device_id') not in _owners(work):
                 raise Unfit(f'Port {port_id} belongs to {found["port"]["device_id"]} and cannot be given back.')
-            _bind(neutron, found['port'], before)
+            bind(neutron, found['port'], before)
 
 
-def _bind(neutron: SharedApi, port: Item, binding: Mapping[str, Any]) -> None:
-    """Say in Neutron where a port is bound. Its profile, which only services may write, is written if it differs."""
-    wanted = dict(binding)
-    if (port.get('binding:profile') or {}) == (wanted.get('binding:profile') or {}):
-        del wanted['binding:profile']
-    neutron.send('PUT', f'/ports/{port["id"]}', {'port': wanted})
+def check_not_given_away(work: Work) -> None:
+    """See that no port of the server belongs to something else by now, so that it can go back to the source.
+
+    :raises Unfit: one does
+    """
+    if not work.plan['ports']:
+        return
+    neutron, owners = neutron_of(work.target), {*_owners(work), work.source_server}
+    for port_id in work.plan['ports']:
+        found = neutron.get(f'/ports/{port_id}')
+        device = found['port'].get('device_id') if found is not None else ''
+        if device not in owners:
+            raise Unfit(f'Port {port_id} belongs to {device} now: take it from there, and revert or resume.')
+
+
+def _owners(work: Work) -> set[str | None]:
+    """Return what a port belongs to that can be given to the server in the source."""
+    return {'', None, work.ledger.items['target/server'].bottom_id}
 
 
 def forget(work: Work, site: Site, server_id: str) -> None:

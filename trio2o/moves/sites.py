@@ -10,7 +10,7 @@ from trio2o import exception
 from trio2o.pods.endpoints import COMPUTE, VOLUME
 from trio2o.pods.podapi import PodApi
 from trio2o.pods.registry import PodView
-from trio2o.pods.shared_api import IMAGE, NETWORK, SharedApi
+from trio2o.pods.shared_api import IMAGE, NETWORK, SharedApi, shared_api
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -69,10 +69,7 @@ class Site:
         return PodApi(self._runtime.client, self._runtime.identity, self.pod, service, project_id=project_id)
 
     def _shared(self, service: str) -> SharedApi | None:
-        url = self._runtime.pod_endpoints.urls(self.pod.name).get(service)
-        if not url:
-            return None
-        return SharedApi(self._runtime.identity.account_of(self.pod.name), service, url, self.pod.name)
+        return shared_api(self._runtime.identity, self._runtime.pod_endpoints, self.pod.name, service)
 
 
 class AbsentSite(Site):

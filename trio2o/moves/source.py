@@ -143,6 +143,13 @@ def has_snapshots(site: Site, bottom_id: str) -> bool:
     return any(each.get('volume_id') == bottom_id for each in found)
 
 
+def snapshots_of(site: Site, bottom_id: str) -> list[str]:
+    """Return the ids of the snapshots of a volume."""
+    path = f'/snapshots/detail?all_tenants=1&volume_id={quote(bottom_id)}'
+    found = json_body.objects_at(site.volume.get_list(path, '3.0'), 'snapshots')
+    return sorted(str(each['id']) for each in found if each.get('volume_id') == bottom_id)
+
+
 def own_metadata(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of a volume that its owner has given it."""
     return {name: value for name, value in (item.get('metadata') or {}).items() if name not in _CINDERS_METADATA}

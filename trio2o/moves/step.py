@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trio2o.db import moves as db_moves
 from trio2o.db.records import Move
 from trio2o.moves.ledger import Ledger, Wait
-from trio2o.moves.sites import Site
+from trio2o.moves.sites import Site, site_of
 
 if TYPE_CHECKING:
     from trio2o.runtime import Runtime
@@ -52,6 +52,12 @@ class Work:
     def source_server(self) -> str:
         """Id of the server in the source."""
         return self.ledger.items['source/server'].bottom_id
+
+
+def work_on(runtime: Runtime, move: Move) -> Work:
+    """Return what the steps of a move need. :raises: what ``site_of`` does"""
+    sites = (site_of(runtime, pod_id, move.project_id) for pod_id in (move.source_pod_id, move.target_pod_id))
+    return Work(runtime, move, Ledger(runtime, move.id), *sites)
 
 
 class Step:

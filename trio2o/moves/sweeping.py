@@ -139,7 +139,8 @@ def _sweep_item(work: Work, item: MoveItem, missing: str) -> None:
     :raises Unfit: it is kept
     """
     db = work.runtime.db
-    if item.top_id and item.state == MADE:
+    is_deleted_meanwhile = not work.move.is_forward and item in freeze.deleted_meanwhile(work)
+    if item.top_id and item.state == MADE and not is_deleted_meanwhile:
         routing = match_routings(db, item.resource_type, item.pod_id, [item.bottom_id]).get(item.bottom_id)
         if routing is not None and (routing.pod_id, routing.bottom_id) == (item.pod_id, item.bottom_id):
             if routing.is_live:
@@ -153,6 +154,9 @@ def _sweep_item(work: Work, item: MoveItem, missing: str) -> None:
                 work.ledger.gone(item.key)
                 return
         raise Unfit(missing)
+    if is_deleted_meanwhile:
+        freeze.delete_in_source(work, item)
+        return
     _DELETIONS[item.resource_type](work, site, item.key)
 
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from keystoneauth1 import exceptions
 
 from trio2o import exception
-from trio2o.pods.identity import Account
+from trio2o.pods.endpoints import PodEndpoints
+from trio2o.pods.identity import Account, Identity
 from trio2o.pods.podapi import PodRefused
 
 IMAGE, NETWORK = 'image', 'network'
@@ -81,6 +82,12 @@ class SharedApi:
             return 'NeutronError' in answer.text
         # In an HTML page.
         return 'No image found with ID' in answer.text or 'Failed to find image' in answer.text
+
+
+def shared_api(identity: Identity, endpoints: PodEndpoints, pod_name: str, service: str) -> SharedApi | None:
+    """Return the API of a service of a pod; None if the catalog has none for its region."""
+    url = endpoints.urls(pod_name).get(service)
+    return SharedApi(identity.account_of(pod_name), service, url, pod_name) if url else None
 
 
 def root_of(url: str, service: str) -> str:

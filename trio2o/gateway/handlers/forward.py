@@ -186,8 +186,9 @@ class Forward:
                 item = json_body.member(answer, self.resource)
                 if item is not None and item.get('id') == route.top_id:
                     locator.revive(self.resource, route.pod, route, item)
-        if answer.is_ok and is_delete(call, self._is_about_itself(call)):
-            deleted(call, self.resource, route.top_id)
+        is_deleted = answer.is_ok and is_delete(call, self._is_about_itself(call))
+        if is_deleted and deleted(call, self.resource, route.top_id):
+            return self._forward(call)
         for resource, ref_id in self.new_refs(answer) if answer.is_ok else ():
             if is_resource_id(ref_id):
                 locator.record(NewRouting(resource.type, ref_id, route.pod.id, call.context.project_id or ''))

@@ -53,6 +53,40 @@ class TestPorts(MovesCase):
             self.assertEqual(before, self.ports(server), until)
             self.assertEqual(interfaces, self.interfaces(server), until)
 
+    def test_port_of_another_server_refuses_a_revert(self):
+        server, other = self.connected(), self.server(zone='az2')
+        move_id = self.start('server', server)
+        self.run_move(move_id, until='switched')
+        path = f'/servers/{server}/os-interface/{self.port["id"]}'
+        self.assertEqual(202, self.cloud.nova.delete(path).status)
+        path = f'/servers/{other}/os-interface'
+        given = self.cloud.nova.post(path, {'interfaceAttachment': {'port_id': self.port['id']}})
+        self.assertEqual(200, given.status, given.text)
+        answer = self.cloud.api.post(f'/moves/{move_id}/revert')
+        self.assertEqual(409, answer.status, answer.text)
+        self.assertIn(f'Port {self.port["id"]} belongs to {other}', answer.text)
+        moves.revert(self.db, move_id)
+        self.assertEqual('stuck', self.run_move(move_id).status)
+        self.assertEqual('Pod2', self.place('server', server)[0])
+        self.assertEqual(202, self.cloud.nova.delete(f'{path}/{self.port["id"]}').status)
+        moves.resume(self.db, move_id)
+        self.assertEqual('reverted', self.run_move(move_id).status)
+        self.assertEqual(2, len(self.ports(server)))
+
+    def test_server_deleted_without_its_ports_leaves_what_nova_leaves(self):
+        for after in ('take ports', 'compare'):
+            with self.subTest(after=after):
+                server = self.connected()
+                (made,) = self.ports(server).keys() - {self.port['id']}
+                move_id = self.start('server', server)
+                self.run_move(move_id, after=after)
+                self.assertEqual(204, self.cloud.nova.delete(f'/servers/{server}').status)
+                self.assertEqual('reverted', self.run_move(move_id).status)
+                left = self.neutron.ports
+                self.assertNotIn(made, left)
+                self.assertEqual(('', ''), (left[self.port['id']]['device_id'], left[self.port['id']]['device_owner']))
+                self.assertEqual(set(), self.inventory('Pod2')['servers'])
+
     def interfaces(self, server):
         """Return the ports as Nova of the source remembers them, which decides what it deletes with the server."""
         entries = self.cloud.pod('Pod1').nova.servers[server]['interfaces']

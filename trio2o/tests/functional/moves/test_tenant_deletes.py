@@ -2,6 +2,7 @@
 """Deletes of resources that move."""
 
 from trio2o.db import moved_resources, moves, routings
+from trio2o.moves.engine import Engine
 from trio2o.tests.functional.moves.base import TenantCase
 
 
@@ -92,3 +93,56 @@ class TestDeletes(TenantCase):
         self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
         self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
         self.assertIsNotNone(moved_resources.moved_at(self.db, 'server', self.server_id))
+
+    def revert_during_delete(self, until):
+        """Delete the server while its move goes back. :param until: the step that is undone before the pod answers"""
+        self.run_move(self.move_id, until='switched')
+        self.keep_snapshot()
+        transport = self.cloud.transport
+        send = transport.request
+
+        def request(method, *args, **kwargs):
+            if method == 'DELETE':
+                transport.request = send
+                moves.revert(self.db, self.move_id)
+                if until is not None:
+                    self.undo(until)
+            return send(method, *args, **kwargs)
+
+        transport.request = request
+        answer = self.cloud.nova.delete(f'/servers/{self.server_id}')
+        self.assertEqual(204, answer.status, answer.text)
+        self.cloud.runtime.registry._refresh_seconds = 0.0
+
+    def undo(self, until):
+        """Switch a move back, or end it, as a worker does in another process."""
+        items = self.ledger(self.move_id)
+        source, target = items['source/server'], items['target/server']
+        back = moves.Switch(
+            'server', self.server_id, (target.pod_id, target.bottom_id), (source.pod_id, source.bottom_id)
+        )
+        self.assertIsNotNone(moves.switch(self.db, self.move_id, [back], is_back=True))
+        if until == 'end':
+            moves.end(self.db, self.move_id, 'reverted')
+
+    def test_move_goes_back_during_the_delete_and_both_are_deleted(self):
+        for until in (None, 'switch', 'end'):
+            with self.subTest(until=until):
+                self.server_id = self.server()
+                self.move_id = self.start('server', self.server_id)
+                self.revert_during_delete(until)
+                if until != 'end':
+                    self.assertEqual('reverted', self.run_move(self.move_id).status)
+                self.assertNotIn(self.server_id, self.servers('Pod1'))
+                self.assertEqual(set(), self.servers('Pod2'))
+                self.assertEqual(404, self.cloud.nova.get(f'/servers/{self.server_id}').status)
+                self.assertFalse(routings.get(self.db, 'server', self.server_id).is_live)
+
+    def test_target_is_kept_until_all_processes_use_the_source(self):
+        self.run_move(self.move_id, until='switched')
+        moves.revert(self.db, self.move_id)
+        self.run_move(self.move_id, after='switch')
+        self.assertIsNotNone(Engine(self.cloud.runtime, self.move_id).advance())
+        self.assertEqual('compare', moves.get(self.db, self.move_id).step)
+        self.assertEqual(1, len(self.servers('Pod2')))
+        self.assertEqual('reverted', self.run_move(self.move_id).status)

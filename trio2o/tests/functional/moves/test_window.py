@@ -3,6 +3,7 @@
 
 from trio2o.db import moves
 from trio2o.moves.engine import Engine
+from trio2o.tests.fixtures.waiting import wait_until
 from trio2o.tests.functional.moves.base import MovesCase
 
 
@@ -81,6 +82,63 @@ class TestWindow(MovesCase):
         self.assertEqual('available', self.show_volume(other)['status'])
         self.assertEqual('in-use', self.show_volume(self.volume_id)['status'])
         self.assertEqual({other}, self.inventory('Pod2')['volumes'])
+
+    def refused(self, *texts):
+        """See that a revert is refused and that nothing has changed."""
+        before = [self.inventory(name) for name in ('Pod1', 'Pod2')]
+        answer = self.cloud.api.post(f'/moves/{self.move_id}/revert')
+        self.assertEqual(409, answer.status, answer.text)
+        for text in texts:
+            self.assertIn(text, answer.text)
+        # A job finds it, too, if it happens after the check.
+        moves.revert(self.db, self.move_id)
+        move = self.run_move(self.move_id)
+        self.assertEqual('stuck', move.status)
+        for text in texts:
+            self.assertIn(text, move.error)
+        self.assertEqual(before, [self.inventory(name) for name in ('Pod1', 'Pod2')])
+        self.assertEqual('Pod2', self.place('server', self.server_id)[0])
+
+    def reverted(self):
+        moves.resume(self.db, self.move_id)
+        self.assertEqual('reverted', self.run_move(self.move_id).status)
+        self.nothing_left('Pod2')
+        self.assertEqual('ACTIVE', self.show(self.server_id)['status'])
+
+    def snapshot(self):
+        body = {'snapshot': {'volume_id': self.volume_id, 'force': True}}
+        answer = self.cloud.cinder.post('/snapshots', body)
+        self.assertEqual(202, answer.status, answer.text)
+        return answer['snapshot']['id']
+
+    def test_snapshots_made_since_the_switch_stop_a_revert_before_it_begins(self):
+        snapshots = [self.snapshot(), self.snapshot()]
+        self.refused(self.volume_id, *snapshots)
+        for snapshot in snapshots:
+            self.assertEqual(202, self.cloud.cinder.delete(f'/snapshots/{snapshot}').status)
+        self.reverted()
+
+    def test_revert_that_is_stuck_before_it_begins_is_confirmed_instead(self):
+        snapshot = self.snapshot()
+        self.refused(snapshot)
+        answer = self.cloud.api.post(f'/moves/{self.move_id}/confirm')
+        self.assertEqual(202, answer.status, answer.text)
+        self.assertEqual('confirmed', self.run_move(self.move_id).status)
+        self.nothing_left('Pod1')
+        self.assertEqual(200, self.cloud.cinder.get(f'/snapshots/{snapshot}').status)
+
+    def test_volume_attached_elsewhere_stops_a_revert_before_it_begins(self):
+        other = self.server(zone='az2')
+        path = f'/servers/{self.server_id}/os-volume_attachments/{self.volume_id}'
+        self.assertEqual(202, self.cloud.nova.delete(path).status)
+        wait_until(lambda: self.show_volume(self.volume_id)['status'] == 'available', 10, 'the volume is not detached')
+        path = f'/servers/{other}/os-volume_attachments'
+        self.assertEqual(200, self.cloud.nova.post(path, {'volumeAttachment': {'volumeId': self.volume_id}}).status)
+        self.refused(self.volume_id, other)
+        self.assertEqual(202, self.cloud.nova.delete(f'{path}/{self.volume_id}').status)
+        wait_until(lambda: self.show_volume(self.volume_id)['status'] == 'available', 10, 'the volume is not detached')
+        self.assertEqual(204, self.cloud.nova.delete(f'/servers/{other}').status)
+        self.reverted()
 
     def test_server_deleted_by_owner_is_not_reverted(self):
         self.assertEqual(204, self.cloud.nova.delete(f'/servers/{self.server_id}').status)
