@@ -39,6 +39,7 @@ from trio2o.db.records import (
     SWITCHED,
     WAITING,
     Move,
+    MoveGroup,
     MoveGroupMember,
     MoveItem,
 )
@@ -49,6 +50,8 @@ _TABLE, _ITEM_TABLE = _MOVES.table, _ITEMS.table
 _M, _I = _TABLE.c, _ITEM_TABLE.c
 _MEMBER_TABLE = MoveGroupMember.__table__
 _MEMBER = _MEMBER_TABLE.c
+_GROUP_TABLE = MoveGroup.__table__
+_GROUP = _GROUP_TABLE.c
 #: Also of an abandoned move of which something is left.
 _IS_OPEN = _M.ended_at.is_(None)
 _IS_ACTIVE = sqlalchemy.and_(_IS_OPEN, _M.state != ABANDONED)
@@ -75,6 +78,10 @@ class AlreadyMoving(Exception):
 
 class NotWaiting(Exception):
     """A member of a group that a move was to begin for does not wait any more."""
+
+
+class NoRoom(Exception):
+    """The limits or the state of a group allow no further move now."""
 
 
 class _LeadsElsewhere(Exception):
@@ -105,6 +112,23 @@ class NewItem:
 
 
 @dataclass(frozen=True)
+class Start:
+    """How a move of a group begins. The limits are those of moves under way; see ``under_way``.
+
+    :ivar members: ids of the members that it moves; members that wait and are volumes of its ledger join
+    :ivar parallel: most moves of the group
+    :ivar max_per_pod: most moves of groups from or to a pod; ``max_per_project``: of a project
+    :ivar seconds: until the next move of the group may begin
+    """
+
+    members: Sequence[int]
+    parallel: int
+    max_per_pod: int
+    max_per_project: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Switch:
     """A resource that is in another pod after a switch.
 
@@ -127,21 +151,25 @@ def active_key(resource_type: str, top_id: str) -> str:
 
 
 @retry_on_deadlock
-def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, members: Sequence[int] = ()) -> Move:
+def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, start: Start | None = None) -> Move:
     """Insert a move, its ledger and the job that carries it out.
 
-    :param members: ids of the members of a group that it moves; members that wait and are volumes of ``items`` join
+    :param start: of a move of a group
     :raises AlreadyMoving: another move of one of the resources has not ended
     :raises NotWaiting: a member does not wait
+    :raises NoRoom: the limits or the state of the group allow no further move now
     """
     keys = [active_key(item.resource_type, item.top_id) for item in items if item.is_resource]
     try:
         with db.writer() as connection:
             versions.advance(connection, versions.MOVES)
+            if start is not None:
+                _take_room(connection, move, start)
             connection.execute(sqlalchemy.insert(_TABLE), {name: getattr(move, name) for name in _MOVES.names})
             if items:
                 connection.execute(sqlalchemy.insert(_ITEM_TABLE), [_row(move.id, item) for item in items])
-            _begin_members(connection, move, items, members)
+            if start is not None:
+                _begin_members(connection, move, items, start.members)
             submit_in(connection, job)
     except db_exc.DBDuplicateEntry as error:
         with db.reader() as connection:
@@ -150,12 +178,36 @@ def create(db: Database, move: Move, items: Sequence[NewItem], job: JobRow, memb
     return move
 
 
+def _take_room(connection: Connection, move: Move, start: Start) -> None:
+    """See that a group may begin a move now. ``versions.advance`` lets moves begin one after the other."""
+    now = utcnow()
+    columns = sqlalchemy.select(_GROUP.ended_at, _GROUP.hold, _GROUP.wish, _GROUP.next_start_at)
+    group = connection.execute(columns.where(_GROUP.id == move.group_id).with_for_update()).first()
+    if group is None or group.ended_at is not None or group.hold or group.wish:
+        raise NoRoom('the group begins no further move')
+    if group.next_start_at is not None and now < group.next_start_at:
+        raise NoRoom('the rate of the group is reached')
+    moves = _under_way(connection)
+    if sum(each.group_id == move.group_id for each in moves) >= start.parallel:
+        raise NoRoom('the group has enough moves under way')
+    if sum(each.project_id == move.project_id for each in moves) >= start.max_per_project:
+        raise NoRoom('the project has enough moves under way')
+    for pod_id in (move.source_pod_id, move.target_pod_id):
+        if sum(pod_id in (each.source_pod_id, each.target_pod_id) for each in moves) >= start.max_per_pod:
+            raise NoRoom('a pod has enough moves under way')
+    if start.seconds:
+        next_start_at = now + timedelta(seconds=start.seconds)
+        changed(
+            connection,
+            sqlalchemy.update(_GROUP_TABLE).where(_GROUP.id == move.group_id).values(next_start_at=next_start_at),
+        )
+
+
 def _begin_members(connection: Connection, move: Move, items: Sequence[NewItem], ids: Sequence[int]) -> None:
-    if not ids:
-        return
     values = {'state': MOVING, 'move_id': move.id, 'reason': None, 'updated_at': utcnow()}
     begin = sqlalchemy.update(_MEMBER_TABLE).where(_MEMBER.state == WAITING)
-    chosen = begin.where(_MEMBER.id.in_(ids)).values(**values, tries=_MEMBER.tries + 1)
+    of_move = {'name': move.name, 'target_pod_id': move.target_pod_id, 'tries': _MEMBER.tries + 1}
+    chosen = begin.where(_MEMBER.id.in_(list(ids))).values(**values, **of_move)
     if changed(connection, chosen) != len(ids):
         raise NotWaiting(move.group_id)
     resources = {(item.resource_type, item.top_id) for item in items if item.is_resource}
@@ -269,13 +321,29 @@ def actions_before(db: Database, server_id: str) -> list[tuple[str, Any]]:
     return [(move.source_pod_id, action) for move in moves for action in move.facts.get('actions') or ()]
 
 
-def under_way(db: Database) -> list[tuple[str, str, str]]:
-    """Return source, target and project of the moves that pods work for: that have not switched, and are not held."""
-    columns = sqlalchemy.select(_M.source_pod_id, _M.target_pod_id, _M.project_id)
+class UnderWay(NamedTuple):
+    """A move that pods work for."""
+
+    source_pod_id: str
+    target_pod_id: str
+    project_id: str
+    group_id: str | None
+
+
+def under_way(db: Database) -> list[UnderWay]:
+    """Return the moves that pods work for: that have not switched, and wait for no operator.
+
+    A move of a group that is stuck before its switch waits for no operator, as the group undoes it.
+    """
     with db.reader() as connection:
-        return [
-            tuple(row) for row in connection.execute(columns.where(_IS_ACTIVE, _M.state != SWITCHED, _M.hold == ''))
-        ]
+        return _under_way(connection)
+
+
+def _under_way(connection: Connection) -> list[UnderWay]:
+    columns = sqlalchemy.select(_M.source_pod_id, _M.target_pod_id, _M.project_id, _M.group_id)
+    will_be_undone = sqlalchemy.and_(_M.group_id.is_not(None), _M.hold == STUCK, _M.is_forward)
+    works = sqlalchemy.or_(_M.hold == '', will_be_undone)
+    return [UnderWay(*row) for row in connection.execute(columns.where(_IS_ACTIVE, _M.state != SWITCHED, works))]
 
 
 def plans_to(db: Database, pod_id: str) -> list[Any]:

@@ -19,7 +19,7 @@ from trio2o.db import moves as db_moves
 from trio2o.db import routings
 from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
-from trio2o.db.moves import NewItem
+from trio2o.db.moves import NewItem, Start
 from trio2o.db.records import ABANDONED, PLANNED, Job, Move, Routing
 from trio2o.moves import checks, copying, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
@@ -138,12 +138,13 @@ def make_plan(runtime: Runtime, wanted: Wanted) -> Plan:
         ) from error
 
 
-def submit(runtime: Runtime, plan: Plan, user_id: str, members: Sequence[int] = ()) -> Move:
+def submit(runtime: Runtime, plan: Plan, user_id: str, start: Start | None = None) -> Move:
     """Begin a move.
 
     :param user_id: who wants it
-    :param members: ids of the members of a group that it moves, which have to wait
+    :param start: of a move of a group
     :raises NotWaiting: a member does not wait any more
+    :raises NoRoom: the limits or the state of the group allow no further move now
     :raises Conflict: another move of one of the resources has not ended
     """
     wanted, now = plan.wanted, utcnow()
@@ -179,7 +180,7 @@ def submit(runtime: Runtime, plan: Plan, user_id: str, members: Sequence[int] = 
     )
     job = job_of(runtime, move)
     try:
-        made = db_moves.create(runtime.db, move, plan.items, job, members)
+        made = db_moves.create(runtime.db, move, plan.items, job, start)
     except db_moves.AlreadyMoving as error:
         raise exception.Conflict(
             f'{wanted.resource_type.capitalize()} {wanted.resource_id} is being moved already'

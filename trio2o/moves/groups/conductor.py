@@ -258,28 +258,25 @@ class Conductor:
         if closed:
             self._say(group, f'No move begins outside of {options.window} (UTC).')
             return
-        room = options.parallel - self._under_way(group)
-        limits = _Limits(self._runtime)
+        limits = _Limits(self._runtime, group.id, options)
         begun: set[int] = set()
+        next_start_at = group.next_start_at
         for member in move_groups.waiting(self._db, group.id, wave, now, _LOOK_AHEAD):
             self._check()
-            if room <= 0 or (group.next_start_at is not None and utcnow() < group.next_start_at):
+            if limits.room <= 0 or (next_start_at is not None and utcnow() < next_start_at):
                 break
             if member.part in begun or not limits.allow(group.source_pod_id, member.project_id):
                 continue
             begun.add(member.part)
-            plan = self._begin_one(group, options, member, limits)
-            if plan is None:
-                continue
-            room -= 1
-            if options.bytes_per_second:
-                seconds = plan.bytes / options.bytes_per_second
-                group = (
-                    move_groups.update(self._db, group.id, next_start_at=utcnow() + timedelta(seconds=seconds))
-                    or group
-                )
-            if self._is_unwanted():
+            try:
+                plan = self._begin_one(group, options, member, limits)
+            except db_moves.NoRoom as error:
+                # Another group has taken the room since this run began, or an operator has paused this one.
+                LOG.info('Move group %s: %s', group.id, error)
                 break
+            if plan is not None and options.bytes_per_second:
+                next_start_at = utcnow() + timedelta(seconds=plan.bytes / options.bytes_per_second)
+        group = move_groups.get(self._db, group.id) or group
         self._say(group, self._waits_for(group, wave, options))
 
     def _is_unwanted(self) -> bool:
@@ -303,8 +300,7 @@ class Conductor:
                 return None
             if not limits.allow(plan.target_pod.id, plan.project_id):
                 return None
-            planner.submit(self._runtime, plan, group.user_id, members=ids)
-            move_groups.set_members(self._db, ids, name=plan.name[:255], target_pod_id=plan.target_pod.id)
+            planner.submit(self._runtime, plan, group.user_id, limits.start(ids, plan))
             limits.add(plan)
         except CANNOT_ASK as error:
             move_groups.set_members(self._db, ids, during=WAITING, reason=str(error), not_before=utcnow() + _ASK_AGAIN)
@@ -379,15 +375,22 @@ class Conductor:
 
 
 class _Limits:
-    """Limits of all groups together: moves under way from or to a pod, and of a project."""
+    """Limits of a group, and of all groups together: moves under way from or to a pod, and of a project.
 
-    def __init__(self, runtime: Runtime) -> None:
-        options = runtime.conf.moves
-        self._most_of_pod, self._most_of_project = options.max_per_pod, options.max_per_project
+    They tell which members need no plan yet. ``db.moves.create`` enforces them.
+    """
+
+    def __init__(self, runtime: Runtime, group_id: str, options: Options) -> None:
+        conf = runtime.conf.moves
+        self._options = options
+        self._most_of_pod, self._most_of_project = conf.max_per_pod, conf.max_per_project
         self._pods: Counter[str] = Counter()
         self._projects: Counter[str] = Counter()
-        for source, target, project_id in db_moves.under_way(runtime.db):
-            self._count(source, target, project_id)
+        #: Moves that may still begin.
+        self.room = options.parallel
+        for move in db_moves.under_way(runtime.db):
+            self._count(move.source_pod_id, move.target_pod_id, move.project_id)
+            self.room -= move.group_id == group_id
 
     def _count(self, source: str, target: str, project_id: str) -> None:
         self._pods.update((source, target))
@@ -395,6 +398,12 @@ class _Limits:
 
     def add(self, plan: Plan) -> None:
         self._count(plan.source_pod.id, plan.target_pod.id, plan.project_id)
+        self.room -= 1
+
+    def start(self, ids: Sequence[int], plan: Plan) -> db_moves.Start:
+        rate = self._options.bytes_per_second
+        seconds = plan.bytes / rate if rate else 0.0
+        return db_moves.Start(ids, self._options.parallel, self._most_of_pod, self._most_of_project, seconds)
 
     def allow(self, pod_id: str | None, project_id: str) -> bool:
         return self._projects[project_id] < self._most_of_project and (

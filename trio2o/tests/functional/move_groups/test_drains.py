@@ -6,6 +6,7 @@ import datetime
 from trio2o.db import move_groups, moves
 from trio2o.db.database import utcnow
 from trio2o.lab.emulated.faults import Refuse
+from trio2o.moves.groups.conductor import Conductor
 from trio2o.tests.functional.move_groups.base import GroupsCase
 
 
@@ -143,6 +144,26 @@ class TestLimits(DrainCase):
         for _ in range(3):
             self.server()
         self.assertEqual(1, self.most_at_once(self.drain(parallel=4)))
+
+    def test_groups_that_are_carried_out_at_once_share_the_limits(self):
+        self.cloud.conf.set_override('max_per_project', 2, 'moves')
+        first, second = (
+            self.begin(kind='drain', source_pod=pod, target_pods=['Pod3'], parallel=4)
+            for pod in ('Pod1', 'Pod2')
+            if [self.server(zone=f'az{pod[-1]}') for _ in range(3)]
+        )
+        runtime = self.cloud.runtime
+
+        def begin_other():
+            # The first group has read how many moves are under way, and has begun one.
+            if self.count_moves() == 1:
+                Conductor(runtime, second).advance()
+
+        Conductor(runtime, first, begin_other).advance()
+        self.assertEqual(2, len(moves.under_way(self.db)))
+        self.assertEqual({first, second}, {move.group_id for move in moves.list_(self.db)})
+        for group in (first, second):
+            self.completed(group)
 
     def test_copies_begin_at_a_rate(self):
         servers = [self.server() for _ in range(2)]

@@ -4,6 +4,7 @@
 from trio2o.db import move_groups, moves
 from trio2o.db.database import utcnow
 from trio2o.db.move_groups import NewMember
+from trio2o.db.moves import Start
 from trio2o.tests.fixtures.database import on_every_server
 from trio2o.tests.fixtures.moves import GROUP, ID, new_group, new_job, new_move
 from trio2o.tests.unit.db.base import DatabaseTest
@@ -19,6 +20,8 @@ STATUSES = (
     (('reverted', '', 'revert'), 'reverted', []),
 )
 
+NO_LIMITS = {'parallel': 99, 'max_per_pod': 99, 'max_per_project': 99}
+
 
 def member(at, wave=0, part=None, resource_id=None):
     return NewMember(at, at if part is None else part, wave, 'server', resource_id or f's{at}', 'p')
@@ -29,9 +32,10 @@ class TestGroups(DatabaseTest):
     def create(self, *members, **given):
         return move_groups.create(self.db, new_group(**given), members, new_job(GROUP))
 
-    def begin(self, *ids, move_id=ID):
-        move = new_move(move_id, source=self.pod1, target=self.pod2, resource_id=move_id)
-        return moves.create(self.db, move, [], new_job(move_id), ids)
+    def begin(self, *ids, move_id=ID, limits=None, **given):
+        given = {'resource_id': move_id, 'group_id': GROUP, **given}
+        move = new_move(move_id, source=self.pod1, target=self.pod2, **given)
+        return moves.create(self.db, move, [], new_job(move_id), Start(ids, **{**NO_LIMITS, **(limits or {})}))
 
     def ids(self):
         return [each.id for each in move_groups.members(self.db, GROUP)]
@@ -85,6 +89,35 @@ class TestGroups(DatabaseTest):
         self.assertEqual(['moving', 'undone'], self.states())
         (followed,) = move_groups.followed(self.db, GROUP)
         self.assertEqual((ids[0], ID, 1), (followed.member.id, followed.move.id, followed.member.tries))
+
+    def test_move_begins_within_the_limits_or_not_at_all(self):
+        self.create(*(member(at) for at in range(4)))
+        first, second, third, fourth = self.ids()
+        other = 'a' * 36
+        self.begin(first)
+        for name in NO_LIMITS:
+            self.assertRaises(moves.NoRoom, self.begin, second, move_id=other, limits={name: 1})
+        self.assertEqual(['moving', 'waiting', 'waiting', 'waiting'], self.states())
+        # The group undoes a stuck move, so it still takes room. One that is stuck while it is undone does not.
+        moves.update(self.db, ID, hold='stuck')
+        self.assertRaises(moves.NoRoom, self.begin, second, move_id=other, limits={'parallel': 1})
+        moves.update(self.db, ID, is_forward=False)
+        self.begin(second, move_id=other, limits=dict.fromkeys(NO_LIMITS, 1))
+        moves.update(self.db, other, state='switched')
+        self.begin(third, move_id='b' * 36, limits=dict.fromkeys(NO_LIMITS, 1))
+        self.assertEqual('waiting', self.states()[-1])
+
+    def test_move_begins_at_the_rate_of_a_group_that_runs(self):
+        self.create(member(0), member(1))
+        first, second = self.ids()
+        self.begin(first, limits={'seconds': 60.0})
+        self.assertRaises(moves.NoRoom, self.begin, second, move_id='a' * 36)
+        move_groups.update(self.db, GROUP, next_start_at=utcnow())
+        for values in ({'hold': 'paused'}, {'wish': 'cancel'}):
+            move_groups.update(self.db, GROUP, **values)
+            self.assertRaises(moves.NoRoom, self.begin, second, move_id='a' * 36)
+            move_groups.update(self.db, GROUP, hold='', wish='')
+        self.begin(second, move_id='a' * 36)
 
     def test_group_ends_when_no_member_is_left(self):
         self.create(member(0))
