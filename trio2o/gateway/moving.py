@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trio2o import exception, job_types
@@ -153,6 +153,16 @@ def without_hidden(call: Call, resource: Resource, pod: PodView, items: list[Ite
     if moving.hidden or moving.unmade:
         items = [item for item in items if not _is_hidden(call, resource, pod, moving, item)]
     return items
+
+
+def visible_ids(call: Call, resource: Resource, pod: PodView, ids: Iterable[str]) -> list[str]:
+    """Leave the copies that moves make or leave out of ids that a pod lists, which are those that tenants know."""
+    items = without_hidden(call, resource, pod, [{'id': each} for each in ids])
+    found = [str(item['id']) for item in items]
+    if not call.runtime.registry.snapshot().moving.makes(pod.id, resource.type):
+        return found
+    # The id of a copy may not be known yet.
+    return [each for each in found if call.runtime.locator.look_up(resource.type, each) is not None]
 
 
 def _is_hidden(call: Call, resource: Resource, pod: PodView, moving: Moving, item: Item) -> bool:

@@ -10,6 +10,7 @@
     │   ├── freeze    lock the resources, stop the server
     │   ├── copying   bytes of disks: the channel of images
     │   ├── ports     hand over ports of a shared Neutron
+    │   ├── placement server group and scheduler hints
     │   ├── building  create volumes and server in the target
     │   ├── compare   compare both pods, and what tenants go on seeing
     │   └── ending    switch, delete what is left

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from trio2o.db.records import VERIFIED
-from trio2o.moves import copying, ports
+from trio2o.moves import copying, placement, ports
 from trio2o.moves.ledger import MARKER, Unfit, Wait, marked
 from trio2o.moves.sites import Site
 from trio2o.moves.source import (
@@ -192,9 +192,13 @@ class BuildServer(Step):
         assert before is not None
         marker = work.ledger.marker(key)
 
+        hints = {} if work.ledger.id(key) else self._hints(work, before)
+
         def create() -> str:
-            document = _server(work, source, {**(before.get('metadata') or {}), MARKER: marker})
-            return str(api.send('POST', '/servers', _CREATE_VERSION, {'server': document}).json['server']['id'])
+            document = {'server': _server(work, source, {**(before.get('metadata') or {}), MARKER: marker})}
+            if hints:
+                document['os:scheduler_hints'] = hints
+            return str(api.send('POST', '/servers', _CREATE_VERSION, document).json['server']['id'])
 
         server_id = work.ledger.make(key, create, lambda: _find_server(work, work.target, key))
         server = show_server(work.target, server_id)
@@ -207,6 +211,12 @@ class BuildServer(Step):
             raise Wait('the server to start')
         work.ledger.place(key, *place_of(server))
         self._complete(work, server, before)
+
+    def _hints(self, work: Work, before: Item) -> dict[str, Any]:
+        found = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
+        if found.group is not None and found.group.policy == placement.AFFINITY:
+            work.note(affinity_group=found.group.id)
+        return placement.hints_of(work, found)
 
     def _source(self, work: Work) -> Source:
         source = read_server(work.source, work.move.resource_id, work.source_server)
@@ -226,6 +236,8 @@ class BuildServer(Step):
             api.send('POST', f'{path}/action', '2.73', {'lock': {'locked_reason': reason} if reason else None})
 
     def undo(self, work: Work) -> None:
+        if 'affinity_group' in work.facts:
+            placement.hold_affinity(work, work.facts['affinity_group'], work.source)
         # If its owner has deleted the one in the source meanwhile, that one has its ports back.
         delete_server_of(work, work.target, 'target/server')
 

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from trio2o import exception
-from trio2o.moves import requested
+from trio2o.moves import placement, requested
+from trio2o.moves.placement import Placement
 from trio2o.moves.requested import Requested
 from trio2o.moves.sites import Site
 from trio2o.moves.source import HOSTNAME_VERSION, Disk, Source, has_snapshots
@@ -62,6 +63,7 @@ class Inspection:
     ports: list[Item] | None
     room: Room
     promised: Sequence[Requested]
+    placement: Placement
 
     @cached_property
     def types(self) -> dict[str, Mapping[str, Any]]:
@@ -260,9 +262,24 @@ def _shares(look: Inspection) -> Iterator[Finding]:
 
 
 def _server_group(look: Inspection) -> Iterator[Finding]:
-    for group in _server(look).get('server_groups') or ():
-        text = 'The server is a member of a server group, and will not be one in the target.'
-        yield Finding(LOSS, 'server_group', text, str(group))
+    group = look.placement.group
+    if look.placement.lost_group:
+        text = 'The server leaves its server group, of which the target can have no copy.'
+        yield Finding(LOSS, 'server_group', text, look.placement.lost_group)
+    if group is None or not group.others:
+        return
+    if group.policy == placement.AFFINITY:
+        # A create of a server elsewhere is refused, too.
+        text = 'Servers of a group with the policy affinity must be together. These would stay: '
+        yield Finding(BLOCKER, 'server_group', text + f'{", ".join(group.others)}.', group.id)
+    elif group.policy == placement.SOFT_AFFINITY:
+        yield Finding(NOTE, 'server_group', 'Other servers of the group stay where they are.', group.id)
+
+
+def _scheduler_hints(look: Inspection) -> Iterator[Finding]:
+    for name in look.placement.left_out:
+        text = f'The scheduler hint {name} is about the source, and is left out.'
+        yield Finding(LOSS, 'scheduler_hint', text, look.source.top_id)
 
 
 def _ports(look: Inspection) -> Iterator[Finding]:
@@ -324,6 +341,7 @@ OF_SERVERS: tuple[Check, ...] = (
     _microversions,
     _shares,
     _server_group,
+    _scheduler_hints,
     _ports,
     _user,
 )

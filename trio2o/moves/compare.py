@@ -10,7 +10,7 @@ from typing import Any
 from trio2o.db import moved_resources
 from trio2o.db.database import utcnow
 from trio2o.db.records import BUILT
-from trio2o.moves import ports
+from trio2o.moves import placement, ports
 from trio2o.moves.freeze import seconds_until_known
 from trio2o.moves.ledger import Unfit, Wait, is_being_deleted
 from trio2o.moves.source import HOSTNAME_VERSION, find_volume, own_metadata, show_server
@@ -38,7 +38,6 @@ EXCUSED = frozenset(
         'os-extended-volumes:volumes_attached',
         'pinned_availability_zone',
         'host_status',
-        'server_groups',
         'os-vol-host-attr:host',
         'os-vol-mig-status-attr:migstat',
         'os-vol-mig-status-attr:name_id',
@@ -90,10 +89,14 @@ class Compare(Step):
             raise Unfit('The server is being deleted in the source.')
         # The source has no ports any more.
         ports.check_in_target(work, after)
-        excused = {'addresses', 'security_groups'} if work.plan['ports'] else set()
+        excused = {'server_groups', 'scheduler_hints'}
+        if work.plan['ports']:
+            excused |= {'addresses', 'security_groups'}
         if not work.target.compute.can(HOSTNAME_VERSION):
             excused.add('OS-EXT-SRV-ATTR:hostname')
         yield from differences('server', before, after, excused)
+        placed = placement.read(work.runtime.db, work.source, work.target, before, work.move.project_id)
+        yield from placement.differences(work, placed, after)
         wanted = {work.ledger.id(f'target/volume/{disk["id"]}') for disk in work.plan['volumes']}
         attached = {str(volume.get('id')) for volume in after.get('os-extended-volumes:volumes_attached') or ()}
         if attached != wanted:

@@ -21,8 +21,9 @@ from trio2o.db.database import utcnow
 from trio2o.db.jobs import JobRow
 from trio2o.db.moves import NewItem, Start
 from trio2o.db.records import ABANDONED, PLANNED, Job, Move, Routing
-from trio2o.moves import checks, copying, ports, steps
+from trio2o.moves import checks, copying, placement, ports, steps
 from trio2o.moves.checks import BLOCKER, Finding
+from trio2o.moves.placement import Placement
 from trio2o.moves.sites import Site, site_of
 from trio2o.moves.source import NoSuchResource, Source, place_of, read_server, read_volume
 from trio2o.pods.podapi import PodRefused
@@ -272,7 +273,10 @@ def _plan_to(
     target_site = site_of(runtime, target.id, source.project_id)
     promised = [each for plan in db_moves.plans_to(runtime.db, target.id) for each in plan['requested']]
     room = runtime.scheduler.room
-    look = checks.Inspection(source_site, target_site, source, source_ports, room, promised)
+    placed = Placement()
+    if source.server is not None:
+        placed = placement.read(runtime.db, source_site, target_site, source.server, source.project_id)
+    look = checks.Inspection(source_site, target_site, source, source_ports, room, promised, placed)
     findings = [*_not_restored(runtime, wanted), *checks.find_all(look)]
     return _plan(runtime, wanted, look, findings)
 

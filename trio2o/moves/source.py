@@ -14,7 +14,7 @@ from trio2o.resources import SERVER, Item
 from trio2o.web import json_body
 
 #: Microversions that show everything that a move keeps. A pod with an older one shows less.
-SERVER_VERSION, VOLUME_VERSION = '2.96', '3.71'
+SERVER_VERSION, VOLUME_VERSION = '2.100', '3.71'
 #: Before it shows the flavor's content in place of its id.
 _FLAVOR_VERSION = '2.46'
 _TAGS_VERSION = '2.70'

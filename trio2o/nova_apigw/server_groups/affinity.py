@@ -20,8 +20,10 @@ from trio2o.concurrency import Deadline
 from trio2o.db import server_group_copies
 from trio2o.db.errors import NOT_RECORDED
 from trio2o.db.records import ServerGroupCopy
+from trio2o.gateway.moving import check_not_moving
 from trio2o.nova_apigw.server_groups.copies import ServerGroupCopies
 from trio2o.pods.registry import PodView
+from trio2o.resources import SERVER
 from trio2o.web.call import Call
 
 LOG = logging.getLogger(__name__)
@@ -33,15 +35,21 @@ _WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
-def pod_of_members(group: ServerGroupCopies) -> PodView | None:
-    """Return the pod that holds the members, or may hold them but does not answer; None if there are no members."""
-    return _pod_of_members(group, group.records, group.original.used_in)
+def pod_of_members(call: Call, group: ServerGroupCopies) -> PodView | None:
+    """Return the pod that holds the members, or may hold them but does not answer; None if there are no members.
+
+    :raises Conflict: a member is being moved
+    """
+    return _pod_of_members(call, group, group.records, group.original.used_in)
 
 
 def _pod_of_members(
-    group: ServerGroupCopies, records: Sequence[ServerGroupCopy], last_pod_id: str | None
+    call: Call, group: ServerGroupCopies, records: Sequence[ServerGroupCopy], last_pod_id: str | None
 ) -> PodView | None:
     for pod, found in group.read_groups(records).items():
+        for member in (found or {}).get('members') or ():
+            # In which pod it will be is not known.
+            check_not_moving(call, SERVER, member)
         may_have_members = pod.id == last_pod_id if found is None else found.get('members')
         if may_have_members:
             return pod
@@ -72,7 +80,7 @@ def _hold(call: Call, group: ServerGroupCopies, pod: PodView) -> None:
         is_held, last_pod_id = server_group_copies.hold(db, record_id, pod.id, _HOLD_SECONDS)
         # In this order: with the hold no other pod can get members, but one may have got some just before it.
         others = [record for record in group.read_records() if record.pod_id != pod.id]
-        other = _pod_of_members(group, others, last_pod_id)
+        other = _pod_of_members(call, group, others, last_pod_id)
         if is_held and other is None:
             return
         if is_held:

@@ -17,7 +17,7 @@ from trio2o.gateway.handlers.forward import Forward
 from trio2o.gateway.handlers.offset_list import Found, OffsetList
 from trio2o.gateway.requested import Requested
 from trio2o.nova_apigw.server_groups.copies import delete_copies, is_copy
-from trio2o.nova_apigw.server_groups.pod_groups import group_in
+from trio2o.nova_apigw.server_groups.pod_groups import group_in, hide_copies
 from trio2o.pods.own_answers import is_missing
 from trio2o.pods.registry import PodView
 from trio2o.quota.claims import OverQuota
@@ -78,14 +78,17 @@ class ShowServerGroup(Forward):
             if json_body.object_at(document, SERVER_GROUP.member) is None:
                 found.reject(call, pod, 'answered without a server group')
         missing = {pod: pod not in found.not_down for pod in found.unreachable}
+        own = call.runtime.locator.look_up(SERVER_GROUP.type, call.id)
         if unreachable is not None:
-            own = call.runtime.locator.look_up(SERVER_GROUP.type, call.id)
             cause = unreachable.__cause__
             is_down = not isinstance(cause, exception.PodError) or cause.is_down
             missing |= {own.pod: is_down} if own is not None else {}
         require_complete(call, missing, _pods_in_maintenance(call, copies))
+        if group is not None and own is not None:
+            hide_copies(call, own.pod, group)
         for pod, document in found.documents.items():
             copy = document[SERVER_GROUP.member]
+            hide_copies(call, pod, copy)
             LOG.debug('Server group %s has a copy in pod %s', call.id, pod.name)
             if group is None:
                 answer, group = found.answers[pod], {**copy, 'id': normalized_id(call.id)}
@@ -106,6 +109,8 @@ class ServerGroupList(OffsetList):
     def merge_items(self, call: Call, answers: PodAnswers, found: Sequence[Found]) -> Sequence[Found]:
         """Merge each group with its copies."""
         found = _without_unanswered(call, found)
+        for pod, item in found:
+            hide_copies(call, pod, item)
         group_of_copy = _groups_of_copies(call, found)
         groups = {item.get('id'): item for pod, item in found if (pod, item.get('id')) not in group_of_copy}
         merged = []

@@ -42,7 +42,7 @@ def pod_of_group(creation: Creation) -> NamedPod | None:
     if group.original.project_id != call.context.project_id:
         # A copy would belong to the caller's project instead of the group's.
         return group.title, own_pod
-    pod = affinity.pod_of_members(group) if group.has_affinity else None
+    pod = affinity.pod_of_members(call, group) if group.has_affinity else None
     return (group.title, pod) if pod is not None else None
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from trio2o import exception
 from trio2o.gateway.call_pod import send
 from trio2o.gateway.call_pods import call_pods
+from trio2o.gateway.moving import visible_ids
 from trio2o.pods.own_answers import is_missing, is_unknown_path
 from trio2o.pods.registry import PodView
-from trio2o.resources import SERVER_GROUP, Item
+from trio2o.resources import SERVER, SERVER_GROUP, Item
 from trio2o.web import json_body
 from trio2o.web.call import Answer, Call, dump_json
 from trio2o.web.microversion import Version
@@ -52,7 +53,16 @@ def get_from_pods(call: Call, ids: Mapping[PodView, str]) -> dict[PodView, Item]
     call = replace(call, version=_VERSION)
     found = call_pods(call, ids, path=lambda pod: f'{SERVER_GROUP.path}/{ids[pod]}', query=lambda pod: '')
     groups = {pod: json_body.object_at(document, SERVER_GROUP.member) for pod, document in found.documents.items()}
-    return {pod: group for pod, group in groups.items() if group is not None}
+    shown = {pod: group for pod, group in groups.items() if group is not None}
+    for pod, group in shown.items():
+        hide_copies(call, pod, group)
+    return shown
+
+
+def hide_copies(call: Call, pod: PodView, group: Item) -> None:
+    """Leave the copies of servers that move out of the members of a group."""
+    if isinstance(group.get('members'), list):
+        group['members'] = visible_ids(call, SERVER, pod, map(str, group['members']))
 
 
 def exists(call: Call, pod: PodView, pod_group_id: str) -> bool:
