@@ -148,7 +148,7 @@ class TestLimits(DrainCase):
     def test_groups_that_are_carried_out_at_once_share_the_limits(self):
         self.cloud.conf.set_override('max_per_project', 2, 'moves')
         first, second = (
-            self.begin(kind='drain', source_pod=pod, target_pods=['Pod3'], parallel=4)
+            self.begin(kind='drain', source_pod=pod, target_pods=['Pod3'], canary=0, parallel=4)
             for pod in ('Pod1', 'Pod2')
             if [self.server(zone=f'az{pod[-1]}') for _ in range(3)]
         )
