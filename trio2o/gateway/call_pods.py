@@ -142,7 +142,7 @@ class PodAnswers:
 
 def pods_of(call: Call) -> list[PodView]:
     """Return the pods that have the service and may be called."""
-    return call.runtime.registry.snapshot().serving(call.service.service_type)
+    return call.snapshot.serving(call.service.service_type)
 
 
 def uncalled_pods(call: Call) -> list[PodView]:
@@ -153,7 +153,7 @@ def uncalled_pods(call: Call) -> list[PodView]:
     service, db = call.service.service_type, call.runtime.db
     return [
         pod
-        for pod in call.runtime.registry.snapshot().pods
+        for pod in call.snapshot.pods
         if pod.in_maintenance
         and service in pod.endpoints
         and (pod.record.is_reconciled or db_pods.state_changes(db, pod.id))

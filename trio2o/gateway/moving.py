@@ -145,8 +145,7 @@ def deleted(call: Call, resource: Resource, top_id: str) -> bool:
 
 def without_hidden(call: Call, resource: Resource, pod: PodView, items: list[Item]) -> list[Item]:
     """Leave the copies that moves make or leave out of a pod's list, which has the ids that tenants see."""
-    snapshot = call.runtime.registry.snapshot()
-    moved, moving = snapshot.moved, snapshot.moving
+    moved, moving = call.snapshot.moved, call.snapshot.moving
     if moved:
         # A pod may still show resources that were moved to another pod.
         items = [item for item in items if moved.get(str(item.get('id')), pod.id) == pod.id]
@@ -159,7 +158,7 @@ def visible_ids(call: Call, resource: Resource, pod: PodView, ids: Iterable[str]
     """Leave the copies that moves make or leave out of ids that a pod lists, which are those that tenants know."""
     items = without_hidden(call, resource, pod, [{'id': each} for each in ids])
     found = [str(item['id']) for item in items]
-    if not call.runtime.registry.snapshot().moving.makes(pod.id, resource.type):
+    if not call.snapshot.moving.makes(pod.id, resource.type):
         return found
     # The id of a copy may not be known yet.
     return [each for each in found if call.runtime.locator.look_up(resource.type, each) is not None]
@@ -190,7 +189,7 @@ def with_shown(call: Call, resource: Resource, top_id: str, answer: Answer) -> A
 
 def items_with_shown(call: Call, items: list[Item]) -> list[Item]:
     """Return the items of a list with the fields that tenants see in place of those of their pods."""
-    shown = call.runtime.registry.snapshot().shown
+    shown = call.snapshot.shown
     if not shown:
         return items
     return [_item_shown(item, shown) for item in items]

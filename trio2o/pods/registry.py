@@ -393,7 +393,12 @@ class Registry:
             versions = db_versions.read(self._db)
             changed = {name for name in db_versions.TABLES if read_all or versions[name] != self._versions[name]}
             if changed or self._snapshot is None:
-                self._snapshot = self._make_snapshot(self._read(changed, versions, read_all))
+                pods = self._read(changed, versions, read_all)
+                if db_versions.MOVES in changed:
+                    moved = self._read_switches(versions[db_versions.MOVED])
+                    if moved != versions[db_versions.MOVED]:
+                        pods, versions = None, {**versions, db_versions.MOVED: moved}
+                self._snapshot = self._make_snapshot(pods)
                 self._versions = versions
             if read_all:
                 self._all_read_at = started
@@ -425,6 +430,20 @@ class Registry:
         if new or db_versions.REPLICAS in changed:
             pods = _union(pods, self._replicas.read_changes(versions[db_versions.REPLICAS], new))
         return pods
+
+    def _read_switches(self, version: int) -> int:
+        """Read the moves and the moved resources again until no switch has come between the two.
+
+        A switch changes both. With one read before it and the other after it, tenants would see the id in the pod.
+
+        :param version: of the moved resources, as they were read
+        :returns: their version now
+        """
+        while (current := db_versions.read(self._db)[db_versions.MOVED]) != version:
+            version = current
+            self._moved = moved_resources.list_all(self._db)
+            self._moving = Moving.of(db_moves.list_open(self._db))
+        return version
 
     def _read_pods(self, since: int, version: int) -> set[str] | None:
         """:returns: the pods that were changed; None: all, or some were deleted"""

@@ -18,6 +18,7 @@ from trio2o.web.microversion import response_headers
 
 if TYPE_CHECKING:
     from trio2o.context import RequestContext
+    from trio2o.pods.registry import Snapshot
     from trio2o.runtime import Runtime
     from trio2o.web.microversion import Version
     from trio2o.web.operations import Operation
@@ -59,6 +60,15 @@ class Call:
     def query(self) -> list[tuple[str, str]]:
         """Query parameters in order, with empty values kept."""
         return parse_qsl(self.query_string, keep_blank_values=True)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        """The pods as this call first saw them.
+
+        A list needs one view of all pods: which ids in them are those that tenants know, and which are hidden. With
+        another view for its end, it would miss what has moved meanwhile, or have it twice.
+        """
+        return self.runtime.registry.snapshot()
 
     @property
     def has_readable_query(self) -> bool:

@@ -202,7 +202,7 @@ class List:
             and not self.has_filters(query.filters)
             # Only pods know what a token that is scoped to a domain or to the system may list.
             and (bool(project_id) if project_id is not None else call.context.may_see_all)
-            and len(call.runtime.registry.snapshot().pods) > 1
+            and len(call.snapshot.pods) > 1
         )
 
     def _named_pod(self, call: Call, filters: Query) -> tuple[PodView | None, Query]:

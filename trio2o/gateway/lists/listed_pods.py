@@ -39,7 +39,7 @@ class ListedPods:
     def _found(self) -> tuple[list[PodView], list[PodView]]:
         call = self._call
         only = self._only
-        pods = [pod for pod in call.runtime.registry.snapshot().pods if only is None or pod.id == only.id]
+        pods = [pod for pod in call.snapshot.pods if only is None or pod.id == only.id]
         is_wanted = self._listing.zone_filter(call)
         if is_wanted is not None:
             pods = [pod for pod in pods if is_wanted(pod.zone)]

@@ -132,16 +132,15 @@ class PagePlanner:
         return routings.pods_between(runtime.db, self._listing.resource.type, self._project_id, start, end)
 
     def _not_reconciled(self) -> Iterator[str]:
-        for pod in self._call.runtime.registry.snapshot().by_changes_read:
+        for pod in self._call.snapshot.by_changes_read:
             if pod.record.is_reconciled:
                 return
             yield pod.id
 
     def _late(self) -> Iterator[PodView]:
         """Yield the reconciled pods in service whose changes have not been read for long."""
-        runtime = self._call.runtime
-        late = utcnow() - timedelta(seconds=late_seconds(runtime.conf))
-        for pod in runtime.registry.snapshot().by_changes_read:
+        late = utcnow() - timedelta(seconds=late_seconds(self._call.runtime.conf))
+        for pod in self._call.snapshot.by_changes_read:
             if not pod.record.is_reconciled:
                 continue
             if pod.record.followed_at is not None and pod.record.followed_at >= late:
@@ -157,7 +156,7 @@ class PagePlanner:
         self, shares: Mapping[str, int | None], unneeded: Collection[str]
     ) -> tuple[dict[PodView, int | None], list[PodView]]:
         """Return the pods to call, with their shares, and those that are needed and are not called."""
-        snapshot = self._call.runtime.registry.snapshot()
+        snapshot = self._call.snapshot
         pods = {snapshot.by_id[pod_id]: share for pod_id, share in shares.items() if pod_id in snapshot.by_id}
         called = {pod: share for pod, share in pods.items() if self._pods.may_call(pod)}
         uncalled = [pod for pod in pods if pod not in called and pod.id not in unneeded]

@@ -1,12 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """What lists have of a resource that moves, and of its parts, while pods answer and while they do not."""
 
-from trio2o.db import routings
+from trio2o.db import moves, routings
 from trio2o.lab.emulated.faults import Refuse
 from trio2o.tests.functional.moves.base import TenantCase
 
 ALL = {'as_': 'admin', 'query': {'all_tenants': '1'}}
 PERIOD = {'start': '2000-01-01T00:00:00', 'end': '2100-01-01T00:00:00'}
+
+
+class TestSwitchMeanwhile(TenantCase):
+    """A list of which one pod answers before a switch and another one after it."""
+
+    def setUp(self):
+        super().setUp()
+        self.volume_id = self.volume(name='data')
+        self.servers = {self.server(volumes=[self.volume_id]), self.server(zone='az2')}
+        self.moving = min(self.servers, key=lambda each: self.place('server', each))
+        self.move_id = self.start('server', self.moving)
+        self.run_move(self.move_id, after='compare')
+
+    def listed_while(self, change, client, path, **options):
+        """Return ids in a list. :param change: called before the first pod answers it"""
+        send, changes = self.cloud.transport.request, [change]
+
+        def request(method, url, *args, **kwargs):
+            if path in url and changes:
+                changes.pop()()
+            return send(method, url, *args, **kwargs)
+
+        self.cloud.transport.request = request
+        try:
+            (items,) = (value for value in client.get(path, **options).json.values() if isinstance(value, list))
+        finally:
+            self.cloud.transport.request = send
+        self.assertEqual([], changes)
+        return sorted(each['id'] for each in items)
+
+    def test_server_and_volume_are_listed_once(self):
+        def switch():
+            self.run_move(self.move_id, until='switched')
+
+        def go_back():
+            moves.revert(self.db, self.move_id)
+            self.run_move(self.move_id, until='built')
+            # It switches once more.
+            moves.update(self.db, self.move_id, is_forward=True)
+
+        lists = (
+            (self.cloud.nova, '/servers/detail', sorted(self.servers)),
+            (self.cloud.cinder, '/volumes/detail', [self.volume_id]),
+        )
+        for client, path, wanted in lists:
+            for options in ({}, ALL, {'query': {'limit': '10'}}):
+                for change in (switch, go_back):
+                    found = self.listed_while(change, client, path, **options)
+                    self.assertEqual(wanted, found, (path, options, change.__name__))
+                    self.assertEqual(2, len(self.cloud.nova.get('/servers')['servers']))
 
 
 class TestParts(TenantCase):

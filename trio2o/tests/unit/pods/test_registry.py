@@ -10,13 +10,15 @@ import testtools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio2o.db import moved_resources, pod_usages, pods, replicas, routings, versions
-from trio2o.db.database import utcnow
+from trio2o.db import moved_resources, moves, pod_usages, pods, replicas, routings, versions
+from trio2o.db.database import Database, utcnow
+from trio2o.db.moves import NewItem, Switch
 from trio2o.db.records import NewRouting, Pod
 from trio2o.pods import registry as pods_registry
 from trio2o.pods.registry import Registry
 from trio2o.tests.fixtures.conf import ConfFixture
 from trio2o.tests.fixtures.database import DatabaseFixture
+from trio2o.tests.fixtures.moves import ID, insert_move, new_move
 
 ENDPOINT = {'url': 'http://pod/v2.1', 'roots': ['http://pod'], 'min_version': '2.1', 'max_version': '2.96'}
 
@@ -24,7 +26,8 @@ ENDPOINT = {'url': 'http://pod/v2.1', 'roots': ['http://pod'], 'min_version': '2
 class RegistryTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
-        self.db = self.useFixture(DatabaseFixture()).db
+        database = self.useFixture(DatabaseFixture())
+        self.db, self.conf_of_database = database.db, database.conf
         self.conf = self.useFixture(ConfFixture()).conf
         self.pod_ids = [self.make_pod(f'Pod{number}') for number in (1, 2)]
         self.registry = Registry(self.conf, self.db)
@@ -159,6 +162,38 @@ class TestChanges(RegistryTest):
         self.assertTrue(self.registry.refresh().by_id[self.pod_ids[0]].in_maintenance)
         pods.delete(self.db, self.pod_ids[0])
         self.assertEqual(['Pod2'], [pod.name for pod in self.registry.refresh().pods])
+
+    def test_switch_while_moves_are_read_is_seen_as_a_whole(self):
+        source, target = self.pod_ids
+        routings.record(self.db, NewRouting('server', 'top', source, 'p'))
+        items = [
+            NewItem('source/server', source, 'server', 'web', 'top', 'top', 'confirmed', is_resource=True),
+            NewItem('target/server', target, 'server', 'web', 'top', 'copy', 'reverted'),
+        ]
+        insert_move(self.db, new_move(source=source, target=target), items)
+        self.registry.refresh()
+        there = Switch('server', 'top', (source, 'top'), (target, 'copy'))
+        back = Switch('server', 'top', (target, 'copy'), (source, 'top'))
+        between = []
+
+        def is_executed(_connection, _cursor, statement, *_others):
+            # Just before the moves are read: what has moved was read before.
+            if 'FROM moves' in statement and between:
+                between.pop()()
+
+        sqlalchemy.event.listen(self.db.engine, 'before_cursor_execute', is_executed)
+        another = Database(self.conf_of_database)
+        self.addCleanup(another.dispose)
+        for each, is_back, moved, hidden in (
+            (there, False, {'top': target}, 'top'),
+            (back, True, {'top': source}, 'copy'),
+        ):
+            # Something else has changed, so that the moves are read.
+            moves.update(self.db, ID, is_forward=not is_back, hold='')
+            between.append(lambda each=each, is_back=is_back: moves.switch(another, ID, [each], is_back=is_back))
+            found = self.registry.refresh()
+            self.assertEqual([], between)
+            self.assertEqual((moved, {hidden}), (found.moved, set(found.moving.hidden)))
 
     def test_moved_server_is_read_again(self):
         routings.record(self.db, NewRouting('server', 'one', self.pod_ids[0], 'project'))
